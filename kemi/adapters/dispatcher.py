@@ -1,0 +1,72 @@
+"""Events in, actions out: the loop between the pure steps and Kamailio.
+
+A record is changed under its lock by one step; the actions are carried out after the lock is given back, because some
+of them wait for the relay.  What an action leads to is the next event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from kemi.adapters.executor import Executor
+from kemi.adapters.log import log_event
+from kemi.core.call.actions import Action
+from kemi.core.call.events import Event
+from kemi.core.call.flow import handle
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.state.calls import CallStore
+
+
+class Dispatcher:
+    """Runs calls."""
+
+    def __init__(self, settings: CallSettings, calls: CallStore, executor: Executor) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._executor = executor
+
+    def dispatch(self, call_id: str, event: Event) -> bool:
+        """Give a call an event and do what follows; False when there is no such call."""
+        events = deque([event])
+        known = False
+        while events:
+            current = events.popleft()
+            with self._calls.changing(call_id) as record:
+                if record is None:
+                    return known
+                known = True
+                actions = self._step(record, current)
+            events.extend(self._carry_out(call_id, actions))
+        return known
+
+    def carry_out(self, call_id: str, actions: list[Action]) -> None:
+        """Do the first actions of a new call, and what follows."""
+        for event in self._carry_out(call_id, actions):
+            self.dispatch(call_id, event)
+
+    def _step(self, record: CallRecord, event: Event) -> list[Action]:
+        before = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
+        actions = handle(record, event, self._settings)
+        after = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
+        if before != after:
+            log_event(
+                logging.INFO,
+                "call_state_changed",
+                call_id=record.call_id,
+                by=type(event).__name__,
+                dialog=record.dialog.value,
+                wic=record.wic_offer_answer.value,
+                ims=record.ims_offer_answer.value,
+                media=record.media_state.value,
+            )
+        return actions
+
+    def _carry_out(self, call_id: str, actions: list[Action]) -> list[Event]:
+        events = []
+        for action in actions:
+            event = self._executor.perform(call_id, action)
+            if event is not None:
+                events.append(event)
+        return events

@@ -1,0 +1,199 @@
+"""Carries actions out, in order, in the context of the message Kamailio is working on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kemi.adapters import ksr
+from kemi.adapters.log import log_event
+from kemi.adapters.media import MediaRelay
+from kemi.core.call import actions as act
+from kemi.core.call.events import Event, MediaFailed, TransactionCreated
+from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.messages import Side
+from kemi.settings import Settings
+from kemi.state.calls import CallStore
+from kemi.state.schedule import Schedule
+
+FAILURE_SUSPENDED = "ksr_failure_suspended"
+FAILURE_IMS = "ksr_failure_ims"
+CONTINUE_INVITE = "ksr_continue_invite"
+
+_NOT_SENT = (480, "Temporarily Unavailable")
+
+
+class Executor:
+    """Does what the steps ask for."""
+
+    def __init__(self, settings: Settings, calls: CallStore, schedule: Schedule, relay: MediaRelay) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._schedule = schedule
+        self._relay = relay
+        self.reporting = False
+        """Whether the request being sent right now wants its replies reported (read by tm's local-request event)."""
+        self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
+            act.CreateTransaction: self._create_transaction,
+            act.SuspendInvite: self._suspend,
+            act.ResumeInvite: self._resume,
+            act.SendReply: self._send_reply,
+            act.ForwardInvite: self._forward_invite,
+            act.ForwardRequest: self._forward_request,
+            act.ForwardReply: self._forward_reply,
+            act.DropReply: self._drop_reply,
+            act.SendRequest: self._send_request,
+            act.CancelForwardedInvite: self._cancel_forwarded,
+            act.ReserveMedia: self._reserve,
+            act.AcceptReverse: self._accept_reverse,
+            act.ConnectMedia: self._connect,
+            act.ReleaseMedia: self._release,
+            act.Schedule: self._put_due,
+            act.Unschedule: self._drop_due,
+            act.Note: self._note,
+            act.ForgetCall: self._forget,
+        }
+
+    def perform(self, call_id: str, action: act.Action) -> Event | None:
+        """Carry one action out; the event it leads to comes back, if any."""
+        if isinstance(action, act.Note):
+            log_event(action.level, action.event, call_id=call_id, **action.fields)
+            return None
+        return self._handlers[type(action)](action)
+
+    # -- the INVITE's transaction
+
+    def _create_transaction(self, action: act.CreateTransaction) -> Event:
+        if not ksr.add_to_tag(action.to_tag):
+            raise LocalProtocolError("the To-tag could not be written into the INVITE")
+        transaction = ksr.new_transaction()
+        if transaction is None:
+            raise LocalProtocolError("no transaction for the INVITE")
+        return TransactionCreated(*transaction)
+
+    def _suspend(self, action: act.SuspendInvite) -> None:
+        if not ksr.suspend(action.guard_s, FAILURE_SUSPENDED):
+            raise LocalProtocolError("the INVITE could not be suspended")
+
+    def _resume(self, action: act.ResumeInvite) -> None:
+        ksr.resume(
+            action.transaction, CONTINUE_INVITE
+        )  # fails only when a CANCEL was faster, which ends the call too
+
+    def _send_reply(self, action: act.SendReply) -> None:
+        if ksr.has_transaction() or (ksr.side() is Side.IMS and ksr.new_transaction() is not None):
+            ksr.reply_in_transaction(action.status, action.reason_phrase, action.headers, action.body)
+        else:
+            ksr.reply_statelessly(action.status, action.reason_phrase, action.headers, action.body)
+
+    def _forward_invite(self, action: act.ForwardInvite) -> None:
+        self._edit_request(action.edits, Side.IMS)
+        if not ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s):
+            raise GatewayError(
+                "the INVITE could not be sent to the core", status=503, reason_phrase="Core Unreachable"
+            )
+
+    # -- messages inside the dialog
+
+    def _forward_request(self, action: act.ForwardRequest) -> None:
+        self._edit_request(action.edits, action.to)
+        if not ksr.relay() and ksr.method() != "ACK":
+            ksr.reply_statelessly(*_NOT_SENT, (), "")
+
+    def _forward_reply(self, action: act.ForwardReply) -> None:
+        edits = action.edits
+        if edits.from_tag is not None:
+            ksr.set_tag("From", edits.from_tag)
+        if edits.to_tag is not None:
+            ksr.set_tag("To", edits.to_tag)
+        if edits.cseq is not None:
+            ksr.set_cseq(edits.cseq)
+        self._edit_headers(edits)
+
+    def _drop_reply(self, _action: act.DropReply) -> None:
+        ksr.drop()
+
+    def _send_request(self, action: act.SendRequest) -> None:
+        sip = self._settings.sip
+        socket = sip.wic_socket if action.to is Side.WIC else sip.ims_socket
+        self.reporting = action.report
+        try:
+            sent = ksr.send_request(
+                action.method, action.request_uri, action.next_hop, socket, action.headers, action.body
+            )
+        finally:
+            self.reporting = False
+        if not sent:
+            log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
+
+    def _cancel_forwarded(self, action: act.CancelForwardedInvite) -> None:
+        ksr.cancel_forwarded_invite(action.call_id, action.cseq)
+
+    def _edit_request(self, edits: act.MessageEdits, to: Side) -> None:
+        if edits.request_uri is not None:
+            ksr.set_request_uri(edits.request_uri)
+        if edits.from_tag is not None:
+            ksr.set_tag("From", edits.from_tag)
+        if edits.to_tag is not None:
+            ksr.set_tag("To", edits.to_tag)
+        if edits.cseq is not None:
+            ksr.set_cseq(edits.cseq)
+        self._edit_headers(edits)
+        ksr.set_next_hop(edits.next_hop or edits.request_uri or self._settings.icscf_uri)
+        sip = self._settings.sip
+        ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.ims_socket)
+
+    @staticmethod
+    def _edit_headers(edits: act.MessageEdits) -> None:
+        for name in edits.remove:
+            ksr.remove_header(name)
+        routes = [line for line in edits.insert if line.startswith("Route:")]
+        for line in reversed(routes):
+            ksr.insert_header(line)
+        for line in edits.insert:
+            if not line.startswith("Route:"):
+                ksr.append_header(line)
+        if edits.body == "":
+            ksr.remove_body()
+        elif edits.body is not None:
+            ksr.set_body(edits.body)
+
+    # -- media
+
+    def _reserve(self, action: act.ReserveMedia) -> Event:
+        try:
+            return self._relay.reserve(action)
+        except GatewayError as error:
+            return MediaFailed(error)
+
+    def _accept_reverse(self, action: act.AcceptReverse) -> Event:
+        try:
+            return self._relay.accept_reverse(action)
+        except GatewayError as error:
+            return MediaFailed(error)
+
+    def _connect(self, action: act.ConnectMedia) -> Event:
+        try:
+            return self._relay.connect(action)
+        except GatewayError as error:
+            return MediaFailed(error, action.reply)
+
+    def _release(self, action: act.ReleaseMedia) -> None:
+        self._relay.release(action)
+
+    # -- time and memory
+
+    def _put_due(self, action: act.Schedule) -> None:
+        self._schedule.put(action.call_id, action.due, time.time() + action.delay_s)
+
+    def _drop_due(self, action: act.Unschedule) -> None:
+        self._schedule.drop(action.call_id)
+
+    def _note(self, _action: act.Note) -> None:
+        raise LocalProtocolError("notes are written by perform()")
+
+    def _forget(self, action: act.ForgetCall) -> None:
+        self._schedule.drop(action.call_id)
+        self._calls.forget(action.call_id)

@@ -1,0 +1,86 @@
+"""Around every callback: an int comes back, whatever happens, and a request never stays without an answer.
+
+Kamailio logs an exception that escapes a callback and then does nothing: the peer gets no reply at all; and a callback
+that returns None makes some later, unrelated call fail.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import ParamSpec
+
+from kemi.adapters import ksr
+from kemi.adapters.log import log_event
+from kemi.core.errors import GatewayError
+from kemi.core.headers import explanation
+
+P = ParamSpec("P")
+
+_SERVER_ERROR = (500, "Server Internal Error")
+
+
+def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
+    """Guard a request callback: an error becomes the final response it carries, anything else a 500."""
+
+    @functools.wraps(step)
+    def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            step(*args, **kwargs)
+        except GatewayError as error:
+            _log(error)
+            _answer(error.status, error.reason_phrase, explanation(error.detail, "gateway"))
+        except Exception as error:
+            _log(error)
+            _answer(*_SERVER_ERROR, ())
+        return 1
+
+    return callback
+
+
+def guarded(step: Callable[P, None]) -> Callable[P, int]:
+    """Guard a callback in which nobody waits for an answer."""
+
+    @functools.wraps(step)
+    def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            step(*args, **kwargs)
+        except Exception as error:
+            _log(error)
+        return 1
+
+    return callback
+
+
+def _answer(status: int, reason_phrase: str, lines: tuple[str, ...]) -> None:
+    if ksr.method() == "ACK":
+        return
+    try:
+        if ksr.has_transaction():
+            ksr.reply_in_transaction(status, reason_phrase, lines, "")
+        else:
+            ksr.reply_statelessly(status, reason_phrase, lines, "")
+    except Exception as error:
+        _log(error)
+
+
+def _log(error: Exception) -> None:
+    try:
+        where = {"call_id": ksr.call_id(), "method": ksr.method()}
+    except Exception:  # not even the message can be read
+        where = {}
+    if isinstance(error, GatewayError) and error.log_level < logging.ERROR:
+        log_event(
+            error.log_level,
+            "request_rejected",
+            **where,
+            status=error.status,
+            reason=error.reason_phrase,
+            detail=error.detail,
+            term=error.termination.value,
+        )
+        return
+    detail = error.detail if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
+    log_event(logging.ERROR, "callback_failed", **where, detail=detail)
+    logging.getLogger("gateway").exception("traceback follows")

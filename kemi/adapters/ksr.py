@@ -1,0 +1,378 @@
+"""The only module that imports KSR: typed, safe access to what Kamailio offers.
+
+What has to be known of app_python3 5.6 (each point cost a crash or a dead call when it was not):
+
+* ``KSR.pv.get`` decodes strictly as UTF-8; text from the network is read so that any bytes come through.
+* ``KSR.htable.sht_get`` hands out shared memory after unlocking: it is only called under ``sht_lock``.
+* Functions take positional ``str`` and ``int`` only; ``None`` raises TypeError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import KSR
+
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.messages import Message, Reply, Request, Side
+
+_TOKEN = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
+_WS_PROTOCOLS = frozenset({"ws", "wss"})
+
+
+# ---------------------------------------------------------------- reading
+
+
+def text(variable: str) -> str:
+    """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced."""
+    try:
+        value = KSR.pv.get(variable)
+    except UnicodeDecodeError:
+        inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
+        value = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
+        return bytes.fromhex(cast("str", value)).decode("utf-8", "replace") if value else ""
+    return "" if value is None else str(value)
+
+
+def number(variable: str) -> int:
+    """Return a pseudo-variable as a number, 0 when it is unset or no number."""
+    value = text(variable)
+    return int(value) if value.isdigit() else 0
+
+
+def headers(name: str) -> list[str]:
+    """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
+    count = KSR.pv.get(f"$hdrc({name})")
+    return [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
+
+
+def _unfolded(value: str) -> str:
+    return " ".join(part.strip() for part in value.split("\r\n")) if "\r\n" in value else value.strip()
+
+
+def side() -> Side:
+    """Return where the current message comes from: pages speak WebSocket, the core never does."""
+    return Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
+
+
+def method() -> str:
+    """Return the method of the current request, or of the current reply's CSeq."""
+    return text("$rm")
+
+
+def call_id() -> str:
+    """Return the Call-ID of the current message."""
+    return text("$ci")
+
+
+def connection_id() -> str:
+    """Return the id of the WebSocket connection, also in the events of a closed one."""
+    return text("$ws_conid")
+
+
+def source() -> str:
+    """Return ``address:port`` of the current message's sender."""
+    address = text("$si")
+    return f"[{address}]:{text('$sp')}" if ":" in address else f"{address}:{text('$sp')}"
+
+
+def _fill(message: Message) -> None:
+    message.contact = text("$ct")
+    if KSR.textops.has_body() > 0:
+        message.body = text("$rb")
+        message.content_type = text("$cT")
+
+
+def request() -> Request:
+    """Return the current request."""
+    found = Request(
+        side=side(),
+        method=method(),
+        call_id=call_id(),
+        from_tag=text("$ft"),
+        to_tag=text("$tt"),
+        cseq=number("$cs"),
+        headers=headers,
+        request_uri=text("$ru"),
+        from_uri=text("$fu"),
+        to_uri=text("$tu"),
+        source=source(),
+    )
+    if found.side is Side.WIC:
+        found.connection_id = connection_id()
+    _fill(found)
+    return found
+
+
+def reply() -> Reply:
+    """Return the current reply."""
+    found = Reply(
+        side=side(),
+        method=method(),
+        call_id=call_id(),
+        from_tag=text("$ft"),
+        to_tag=text("$tt"),
+        cseq=number("$cs"),
+        headers=headers,
+        status=number("$rs"),
+        reason_phrase=text("$rr"),
+    )
+    _fill(found)
+    return found
+
+
+# ---------------------------------------------------------------- changing the current message
+
+
+def set_request_uri(uri: str) -> None:
+    """Set the Request-URI."""
+    KSR.pv.sets("$ru", uri)
+
+
+def set_next_hop(uri: str) -> None:
+    """Set where the request is sent, whatever its Request-URI says."""
+    KSR.pv.sets("$du", uri)
+
+
+def set_send_socket(socket: str) -> None:
+    """Set the socket the request leaves by."""
+    KSR.corex.set_send_socket(socket)
+
+
+def set_tag(header: str, tag: str) -> None:
+    """Replace the tag of From or To; "" takes it away.  Raises RemoteProtocolError for a tag that is no token."""
+    if tag and not _TOKEN.fullmatch(tag):  # it becomes part of a substitution expression
+        raise RemoteProtocolError("a tag is not a token (RFC 3261 §25.1)")
+    KSR.textops.subst_hf(header, f"/;tag=[^;> ]+/{';tag=' + tag if tag else ''}/i", "a")
+
+
+def add_to_tag(tag: str) -> bool:
+    """Put a To-tag into the request itself, at once, so that every local reply carries it."""
+    KSR.textops.subst_hf("To", f"/^(.+)$/\\1;tag={tag}/", "a")
+    return KSR.textopsx.msg_apply_changes() > 0
+
+
+def set_cseq(value: int) -> None:
+    """Replace the number in CSeq."""
+    KSR.textops.subst_hf("CSeq", f"/^[ ]*[0-9]+/{value}/", "a")
+
+
+def remove_header(name: str) -> None:
+    """Remove all header fields of this name."""
+    KSR.hdr.remove(name)
+
+
+def append_header(line: str) -> None:
+    """Add a header line after the others."""
+    KSR.hdr.append(line + "\r\n")
+
+
+def insert_header(line: str) -> None:
+    """Add a header line before the others."""
+    KSR.hdr.insert(line + "\r\n")
+
+
+def set_body(body: str) -> None:
+    """Replace the body by a session description."""
+    KSR.textops.set_body(body, "application/sdp")
+
+
+def remove_body() -> None:
+    """Take the body away."""
+    if KSR.textops.has_body() > 0:
+        KSR.textopsx.remove_body()
+        KSR.hdr.remove("Content-Type")
+
+
+def drop() -> None:
+    """Drop the current reply."""
+    KSR.set_drop()
+
+
+def force_rport() -> None:
+    """Answer to where the request came from; late retransmissions reach a WebSocket only so."""
+    KSR.force_rport()
+
+
+# ---------------------------------------------------------------- transactions
+
+
+def max_forwards_ok() -> bool:
+    """Count Max-Forwards down; False when it is used up."""
+    return KSR.maxfwd.process_maxfwd(70) > 0
+
+
+def new_transaction() -> tuple[int, int] | None:
+    """Create the server transaction of the current request and return its name; None when that fails."""
+    if KSR.tm.t_newtran() <= 0:
+        return None
+    return int(KSR.pv.get("$T(id_index)") or 0), int(KSR.pv.get("$T(id_label)") or 0)
+
+
+def transaction_state() -> int:
+    """Return > 0 when the current request belongs to a transaction, 0 when it is an absorbed ACK, < 0 otherwise."""
+    return KSR.tm.t_check_trans()
+
+
+def has_transaction() -> bool:
+    """Whether the current message already has a transaction of ours."""
+    return KSR.pv.get("$T(id_index)") is not None
+
+
+def suspend(guard_s: float, failure_callback: str) -> bool:
+    """Suspend the current transaction; after ``guard_s`` the failure callback runs."""
+    KSR.tm.t_set_fr(0, int(guard_s * 1000))
+    KSR.tm.t_on_failure(failure_callback)
+    return KSR.tmx.t_suspend() >= 0
+
+
+def resume(transaction: tuple[int, int], callback: str) -> bool:
+    """Run ``callback`` inside a suspended transaction."""
+    return KSR.tmx.t_continue(transaction[0], transaction[1], callback) >= 0
+
+
+def relay() -> bool:
+    """Forward the current request statefully."""
+    return KSR.tm.t_relay() > 0
+
+
+def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeout_s: float) -> bool:
+    """Forward the current INVITE; CANCEL and ACK of this branch are built without our To-tag."""
+    KSR.tm.t_set_fr(int(answer_timeout_s * 1000), int(response_timeout_s * 1000))
+    KSR.tm.t_on_failure(failure_callback)
+    KSR.tm.t_use_uac_headers()
+    return KSR.tm.t_relay() > 0
+
+
+def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> None:
+    """Answer within the transaction."""
+    _prepare_reply(lines, body)
+    KSR.tm.t_reply(status, reason_phrase)
+
+
+def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> None:
+    """Answer without a transaction."""
+    _prepare_reply(lines, body)
+    KSR.sl.send_reply(status, reason_phrase)
+
+
+def _prepare_reply(lines: tuple[str, ...], body: str) -> None:
+    if lines:
+        KSR.hdr.append_to_reply("".join(f"{line}\r\n" for line in lines))
+    if body:
+        KSR.textops.set_reply_body(body, "application/sdp")
+
+
+def send_request(
+    method_: str, uri: str, next_hop: str, socket: str, lines: tuple[str, ...], body: str
+) -> bool:
+    """Send a request of our own; From, To, Call-ID and CSeq are among the lines."""
+    return (
+        KSR.tm.t_uac_send(method_, uri, next_hop, socket, "".join(f"{line}\r\n" for line in lines), body) > 0
+    )
+
+
+def on_local_request(reply_callback: str, failure_callback: str) -> None:
+    """Inside tm's event for a request of our own: ask for its replies."""
+    KSR.tm.t_on_reply(reply_callback)
+    KSR.tm.t_on_failure(failure_callback)
+
+
+def cancel_forwarded_invite(call_id_: str, cseq: int) -> bool:
+    """Cancel all branches of an INVITE we forwarded."""
+    return KSR.tmx.t_cancel_callid(call_id_, str(cseq), 1) > 0
+
+
+def is_cancelled() -> bool:
+    """Whether the current transaction was cancelled by the page."""
+    return KSR.tm.t_is_canceled() > 0
+
+
+def is_local_timeout() -> bool:
+    """Whether nobody answered the current transaction's branch."""
+    return KSR.tm.t_branch_timeout() > 0
+
+
+def transaction_status() -> int:
+    """Return the status the current transaction is about to end with."""
+    return number("$T_reply_code")
+
+
+# ---------------------------------------------------------------- WebSocket
+
+
+def accept_handshake() -> bool:
+    """Answer the WebSocket handshake with 101 and ask to be told when the connection ends."""
+    if KSR.websocket.handle_handshake() <= 0:
+        return False
+    KSR.tcpops.tcp_enable_closed_event()
+    return True
+
+
+def http_reply(status: int, reason_phrase: str, body: str = "") -> None:
+    """Answer an HTTP request."""
+    KSR.xhttp.xhttp_reply(status, reason_phrase, "text/plain; charset=utf-8", body)
+
+
+# ---------------------------------------------------------------- tables and logs
+
+
+class HtableTable:
+    """One of Kamailio's shared hash tables as kemi/state sees it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._iterator = f"it_{name}"
+
+    def get(self, key: str) -> str | None:
+        """Return the value, or None."""
+        KSR.htable.sht_lock(self._name, key)
+        try:
+            value = KSR.htable.sht_get(self._name, key)
+            return None if value is None else str(value)
+        finally:
+            KSR.htable.sht_unlock(self._name, key)
+
+    def set(self, key: str, value: str) -> None:
+        """Write the value."""
+        KSR.htable.sht_sets(self._name, key, value)
+
+    def remove(self, key: str) -> None:
+        """Remove the key."""
+        KSR.htable.sht_rm(self._name, key)
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Keep other processes away from this key (the slot lock counts nesting in one process)."""
+        KSR.htable.sht_lock(self._name, key)
+        try:
+            yield
+        finally:
+            KSR.htable.sht_unlock(self._name, key)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Return a snapshot of all entries."""
+        found: list[tuple[str, str]] = []
+        if KSR.htable.sht_iterator_start(self._iterator, self._name) > 0:
+            try:
+                while KSR.htable.sht_iterator_next(self._iterator) > 0:
+                    key = KSR.pv.get(f"$shtitkey({self._iterator})")
+                    value = KSR.pv.get(f"$shtitval({self._iterator})")
+                    if key is not None and value is not None:
+                        found.append((str(key), str(value)))
+            finally:
+                KSR.htable.sht_iterator_end(self._iterator)
+        return iter(found)
+
+
+LOG_FUNCTIONS: dict[str, Callable[[str], None]] = {
+    "debug": KSR.dbg,
+    "info": KSR.info,
+    "notice": KSR.notice,
+    "warning": KSR.warn,
+    "error": KSR.err,
+}
+"""Level -> Kamailio's own log function."""

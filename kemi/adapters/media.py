@@ -1,0 +1,145 @@
+"""Media actions as ng sequences: one rtpengine call for each medium, blocking, within the deadline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from kemi.adapters.log import log_event
+from kemi.core.call import actions as act
+from kemi.core.call.events import MediaConnected, MediaReserved, Reserved, ReverseAccepted
+from kemi.core.errors import MediaUnavailable
+from kemi.core.sdp.interwork import placeholder_answer
+from kemi.settings import MediaSettings
+from rtpengine.ng.errors import NgError, NgErrorReply
+from rtpengine.pool import Node, NodeAddress, NodePool, node_from_text, node_to_text, version_from_text
+from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.sessions import (
+    MediaSession,
+    Sequence,
+    T,
+    WicTransport,
+    accept_reverse,
+    connect,
+    release,
+    reserve,
+    run,
+)
+from rtpengine.transport.udp import UdpClient
+
+
+class MediaRelay:
+    """The relay nodes as one worker process sees them."""
+
+    def __init__(self, settings: MediaSettings) -> None:
+        nodes = [
+            Node(NodeAddress(node.address, node.port), daemon_version=version_from_text(node.version))
+            for node in settings.nodes
+        ]
+        self._pool = NodePool(nodes)
+        self._versions = {node_to_text(node.address): node.daemon_version for node in nodes}
+        self._clients = {
+            node_to_text(node.address): UdpClient(node.address, deadline_s=settings.ng_deadline_ms / 1000)
+            for node in nodes
+        }
+        self._profiles: Mapping[str, MediaProfile] = {
+            "audio": audio_profile(settings.audio_codecs),
+            "video": video_profile(),
+        }
+
+    @property
+    def node_versions(self) -> dict[str, tuple[int, int]]:
+        """Node name -> daemon version."""
+        return self._versions
+
+    def choose_node(self, call_id: str) -> str:
+        """Return the node that takes a new call; raise MediaUnavailable when none can."""
+        try:
+            return node_to_text(self._pool.choose(call_id, time.monotonic()).address)
+        except NgError as error:
+            raise MediaUnavailable(str(error)) from error
+
+    def reserve(self, action: act.ReserveMedia) -> MediaReserved:
+        """Reserve every medium, or none."""
+        transport = WicTransport(action.transport)
+        reserved: dict[str, Reserved] = {}
+        sessions: list[MediaSession] = []
+        try:
+            for medium in action.media:
+                session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
+                sessions.append(session)
+                found = self._run(
+                    action.node,
+                    reserve(session, self._profiles[medium.kind], placeholder_answer, reverse=medium.reverse),
+                )
+                reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
+        except MediaUnavailable:
+            self._release_all(action.node, sessions)
+            raise
+        return MediaReserved(reserved, action.context)
+
+    def accept_reverse(self, action: act.AcceptReverse) -> ReverseAccepted:
+        """Hand the page's answers for lines with a transport of their own to the relay."""
+        transport = WicTransport(action.transport)
+        for medium in action.media:
+            if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
+                session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
+                self._run(
+                    action.node, accept_reverse(session, self._profiles[medium.kind], medium.reverse_answer)
+                )
+        return ReverseAccepted()
+
+    def connect(self, action: act.ConnectMedia) -> MediaConnected:
+        """Apply the far end's answer to every medium it took; give back those it refused."""
+        transport = WicTransport(action.transport)
+        for medium in action.media:
+            session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
+            if medium.ims_answer is None:
+                self._release_all(action.node, [session])
+                continue
+            self._run(
+                action.node,
+                connect(
+                    session,
+                    self._profiles[medium.kind],
+                    medium.ims_answer,
+                    medium.reverse_answer,
+                    daemon_version=self._versions[action.node],
+                ),
+            )
+        return MediaConnected(action.reply)
+
+    def release(self, action: act.ReleaseMedia) -> None:
+        """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""
+        sessions = [MediaSession(action.call_id, kind, "", WicTransport.SHARED) for kind in action.kinds]
+        self._release_all(action.node, sessions)
+
+    def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
+        for session in sessions:
+            try:
+                self._run(node, release(session))
+            except MediaUnavailable as error:
+                log_event(
+                    logging.WARNING,
+                    "media_not_released",
+                    call_id=session.call_id,
+                    medium=session.medium,
+                    node=node,
+                    detail=error.detail,
+                )
+                return  # a dead node is asked once, not once for each medium
+
+    def _run(self, node: str, sequence: Sequence[T]) -> T:
+        client = self._clients.get(node)
+        if client is None:
+            raise MediaUnavailable(f"media relay {node} is no longer configured")
+        try:
+            result = run(sequence, client)
+        except NgErrorReply as error:
+            raise MediaUnavailable(f"media relay {node}: {error}") from error
+        except NgError as error:
+            self._pool.mark_failed(node_from_text(node), time.monotonic())
+            raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
+        self._pool.mark_alive(node_from_text(node))
+        return result

@@ -1,0 +1,207 @@
+"""What a step can ask for; kemi/adapters carries the actions out, in order, after the record is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kemi.core.call.events import Due
+from kemi.core.messages import Reply, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Base class."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTransaction(Action):
+    """Make the INVITE's server transaction; every local reply will carry ``to_tag``.  Yields TransactionCreated."""
+
+    to_tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendInvite(Action):
+    """Keep the INVITE's transaction waiting, for ``guard_s`` seconds at most."""
+
+    guard_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeInvite(Action):
+    """Go back into the suspended INVITE's transaction.  Yields InviteResumed there."""
+
+    transaction: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SendReply(Action):
+    """Answer the current request (or resumed INVITE) ourselves.  ``headers`` are whole lines without CRLF."""
+
+    status: int
+    reason_phrase: str
+    headers: tuple[str, ...] = ()
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdits:
+    """How a message changes on its way through."""
+
+    request_uri: str | None = None
+    next_hop: str | None = None
+    from_tag: str | None = None
+    to_tag: str | None = None
+    """A new tag, or "" to take the tag away."""
+    cseq: int | None = None
+    remove: tuple[str, ...] = ()
+    insert: tuple[str, ...] = ()
+    """Header lines without CRLF; Route lines come first in the message."""
+    body: str | None = None
+    """A new session description, or "" to take the body away."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardInvite(Action):
+    """Send the resumed INVITE to the core."""
+
+    edits: MessageEdits
+    response_timeout_s: float
+    answer_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRequest(Action):
+    """Send the current in-dialog request on."""
+
+    to: Side
+    edits: MessageEdits
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardReply(Action):
+    """Let the current reply go on, changed."""
+
+    edits: MessageEdits
+
+
+@dataclass(frozen=True, slots=True)
+class DropReply(Action):
+    """The current reply ends here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest(Action):
+    """Send a request of our own inside a dialog.  ``report``: the final response comes back as UpdateAnswered."""
+
+    to: Side
+    method: str
+    request_uri: str
+    next_hop: str
+    headers: tuple[str, ...]
+    body: str = ""
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelForwardedInvite(Action):
+    """Cancel the INVITE we forwarded, although the page did not."""
+
+    call_id: str
+    cseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediumRequest:
+    """One medium to reserve."""
+
+    kind: str
+    wic_offer: str
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveMedia(Action):
+    """Reserve relay ports, closed by a gate.  Yields MediaReserved or MediaFailed."""
+
+    call_id: str
+    node: str
+    transport: str
+    media: tuple[MediumRequest, ...]
+    context: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MediumAnswer:
+    """One medium's far end: its answer, and the page's answer for the added line where that has its own transport."""
+
+    kind: str
+    wic_offer: str
+    reverse: bool
+    ims_answer: str | None
+    """None: the far end refused this medium; its relay ports are given back."""
+    reverse_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptReverse(Action):
+    """Tell the relay the page's answers for the added lines.  Yields ReverseAccepted or MediaFailed."""
+
+    call_id: str
+    node: str
+    transport: str
+    media: tuple[MediumAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectMedia(Action):
+    """Apply the far end's answer and open the gate.  Yields MediaConnected or MediaFailed."""
+
+    call_id: str
+    node: str
+    transport: str
+    media: tuple[MediumAnswer, ...]
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseMedia(Action):
+    """Give all relay ports of the call back."""
+
+    call_id: str
+    node: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule(Action):
+    """Wake this call up after ``delay_s`` seconds; replaces what was scheduled before."""
+
+    call_id: str
+    due: Due
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unschedule(Action):
+    """Nothing is due any more."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Action):
+    """One line in the log."""
+
+    event: str
+    level: int
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetCall(Action):
+    """Remove the record."""
+
+    call_id: str

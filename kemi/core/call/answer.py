@@ -1,0 +1,181 @@
+"""The core's responses to the INVITE, brought into the one dialog the page sees.
+
+Whatever the core forks, the page sees our To-tag, our Contact, no Record-Route and a rising RSeq.  Each different
+answer is given to the relay before the response goes on, so that media runs when the page hears of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed
+from kemi.core.call.record import CallRecord, Leg
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import finish, reject, release_media
+from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
+from kemi.core.errors import GatewayError
+from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.sdp.interwork import ims_answer_media
+
+
+def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """Sort a response to the forwarded INVITE."""
+    if reply.status >= 300:
+        # a redirection's Contact is its content (RFC 3261 §21.3); any other would show the core's address
+        remove = () if reply.status < 400 else ("Contact",)
+        return [act.ForwardReply(act.MessageEdits(to_tag=record.gateway_tag, remove=remove, body=""))]
+    if not reply.to_tag:
+        return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the page already knows we are trying
+    is_final = reply.status >= 200
+    if record.ended and not is_final:
+        return [act.DropReply()]
+    leg = _learn_leg(record, reply)
+    if is_final and record.confirmed_tag and record.confirmed_tag != reply.to_tag:
+        return _refuse_second_answer(record, reply, leg)
+    if is_final and not record.confirmed_tag:
+        record.confirmed_tag = reply.to_tag
+        record.move_dialog(DialogEvent.ANSWERED)
+    if not reply.has_sdp or _checksum(reply) == record.applied_answer:
+        if is_final and not record.applied_answer:
+            record.doomed = "the core answered without a session description"
+        return [_forward(record, reply, settings)]
+    try:
+        connect = _connect(record, reply)
+    except GatewayError as error:
+        return on_media_failed(record, MediaFailed(error, reply), settings)
+    return [connect]
+
+
+def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
+    """Keep the remote target and route set of this early or confirmed dialog (RFC 3261 §12.1.2)."""
+    leg = record.legs.setdefault(reply.to_tag, Leg(contact=""))
+    if reply.contact:
+        leg.contact = uri_from_address(reply.contact)
+    routes = addresses_from_headers(reply.headers("Record-Route"))
+    if routes:
+        leg.route_set = routes[::-1]
+    return leg
+
+
+def _checksum(reply: Reply) -> str:
+    return f"{reply.to_tag}/{zlib.crc32(reply.body.encode()):08x}"
+
+
+def _connect(record: CallRecord, reply: Reply) -> act.ConnectMedia:
+    answers = ims_answer_media(reply.body, tuple(medium.kind for medium in record.media))
+    record.applied_answer = _checksum(reply)
+    record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
+    media = []
+    for medium in record.media:
+        answer = answers[medium.kind]
+        medium.active = answer.sdp is not None
+        media.append(
+            act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
+        )
+    return act.ConnectMedia(record.call_id, record.node, record.transport, tuple(media), reply)
+
+
+def on_media_connected(record: CallRecord, event: MediaConnected, settings: CallSettings) -> list[act.Action]:
+    """The relay works with this answer: now the page may hear of it."""
+    record.move_media(MediaEvent.CONNECTED)
+    return [_forward(record, event.reply, settings)]
+
+
+def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+    """No media, no call: end it on both sides with the reason."""
+    error, reply = event.error, event.reply
+    note = act.Note(
+        "media_failed", logging.ERROR, {"status": error.status, "detail": error.detail, "node": record.node}
+    )
+    if reply is None:  # while the set-up is still ours
+        if record.wic_offer_answer is not OfferAnswer.OFFER_RECEIVED:
+            return [note, *reject(record, error.status, error.reason_phrase, error.detail)]
+        return [
+            note,
+            act.SendReply(
+                error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm)
+            ),
+            *finish(record, DialogEvent.REJECTED),
+        ]
+    if reply.status >= 200:
+        # Too late to refuse: the page gets its answer, and both sides a BYE when the page has acknowledged.
+        record.doomed = error.detail
+        return [note, _forward(record, reply, settings)]
+    record.cancelled = True
+    return [note, act.DropReply(), act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
+
+
+def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
+    """Put a 1xx or 2xx into the page's dialog."""
+    insert = [f"Contact: <{settings.wic_contact}>"]
+    remove = ["Contact", "Record-Route", "P-Charging-Vector"]
+    core_rseq = "".join(reply.headers("RSeq")).strip()
+    if reply.status < 200 and core_rseq.isdigit() and "100rel" in reply.tokens("Require"):
+        remove.append("RSeq")
+        insert.append(f"RSeq: {_our_rseq(record, reply.to_tag, int(core_rseq))}")
+    body = ""
+    if reply.status >= 200 and record.wic_answer:
+        body = record.wic_answer
+    return act.ForwardReply(
+        act.MessageEdits(to_tag=record.gateway_tag, remove=tuple(remove), insert=tuple(insert), body=body)
+    )
+
+
+def _our_rseq(record: CallRecord, tag: str, core_rseq: int) -> int:
+    """Return the RSeq the page sees for this one of the core's; a retransmission gets the same (RFC 3262 §3)."""
+    for ours, known in record.reliable.items():
+        if tuple(known) == (tag, core_rseq):
+            return int(ours)
+    record.rseq += 1
+    record.reliable[str(record.rseq)] = (tag, core_rseq)
+    return record.rseq
+
+
+def _refuse_second_answer(record: CallRecord, reply: Reply, leg: Leg) -> list[act.Action]:
+    """Another fork answered too: acknowledge it and hang it up, the page never hears of it (RFC 3261 §13.2.2.4)."""
+    actions: list[act.Action] = [
+        act.DropReply(),
+        own_request_to_ims(record, reply.to_tag, "ACK", record.invite_cseq),
+    ]
+    if not leg.refused:
+        leg.refused = True
+        actions.append(own_request_to_ims(record, reply.to_tag, "BYE", record.invite_cseq + 1))
+    return actions
+
+
+def own_request_to_ims(record: CallRecord, tag: str, method: str, cseq: int) -> act.SendRequest:
+    """Build a request of our own to the core's leg ``tag``."""
+    leg = record.legs[tag]
+    return act.SendRequest(
+        to=Side.IMS,
+        method=method,
+        request_uri=leg.contact,
+        next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
+        headers=headers.towards_ims(record, tag, cseq, method),
+    )
+
+
+def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
+    """The forwarded INVITE ended without an answer."""
+    if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
+        return release_media(record)
+    actions: list[act.Action] = []
+    if event.local and not record.cancelled:
+        if record.legs:
+            actions.append(
+                act.SendReply(480, "No Answer", headers.explanation("nobody answered", settings.realm))
+            )
+        else:
+            actions.append(
+                act.SendReply(
+                    504,
+                    "Server Time-out",
+                    headers.explanation("the IMS core does not answer", settings.realm),
+                )
+            )
+    end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
+    note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
+    return [note, *actions, *finish(record, end)]

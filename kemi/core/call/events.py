@@ -1,0 +1,148 @@
+"""What can happen to a call.  Each event is handled by one function in a step module (see flow.py)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kemi.core.errors import GatewayError
+from kemi.core.messages import Reply, Request
+
+
+class Due(enum.StrEnum):
+    """Why a call asked to be woken up."""
+
+    PRACK_TIMEOUT = "prack_timeout"
+    UPDATE_RETRY = "update_retry"
+    FLOW_RECOVERY = "flow_recovery"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base class."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionCreated(Event):
+    """The INVITE has a server transaction, named by tm's index and label."""
+
+    index: int
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What the relay gave for one medium: its offer for the core, its answer for the page, its line for the page."""
+
+    relay_offer: str
+    relay_answer: str
+    reverse_offer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReserved(Event):
+    """The relay has ports; ``context`` is what the reservation was asked with."""
+
+    reserved: Mapping[str, Reserved]
+    context: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseAccepted(Event):
+    """The relay knows the page's answer for the added lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaConnected(Event):
+    """The relay works with the far end's answer; ``reply`` is the one that brought it."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFailed(Event):
+    """The relay did not do what it was asked; ``reply`` is the core's reply that asked for it, if one did."""
+
+    error: GatewayError
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAnswered(Event):
+    """The page's final response to our UPDATE; 408 when none came."""
+
+    status: int
+    body: str = ""
+    retry_after_s: float | None = None
+    jitter: float = 0.0
+    """0 ≤ jitter < 1, drawn by the caller: where in the allowed interval a retry is put."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteResumed(Event):
+    """We are in the suspended INVITE's transaction again and may forward it or answer it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteGuardExpired(Event):
+    """The suspended INVITE's transaction is about to die of old age."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReceived(Event):
+    """The page cancelled; tm has answered or forwarded the CANCEL already."""
+
+
+@dataclass(frozen=True, slots=True)
+class WicRequest(Event):
+    """A request from the page inside the dialog."""
+
+    request: Request
+    owner: str = ""
+    """Public identity registered on the connection it came in on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImsRequest(Event):
+    """A request from the core inside a dialog; ``flow_alive``: the page's connection still stands."""
+
+    request: Request
+    flow_alive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WicReply(Event):
+    """The page's response to a request we forwarded."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ImsReply(Event):
+    """The core's response to a request we forwarded."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ImsFailed(Event):
+    """The forwarded INVITE ended without a 2xx; ``local``: nobody answered, tm made the status up."""
+
+    status: int
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FlowClosed(Event):
+    """The page's connection is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired(Event):
+    """What was scheduled is due; ``flow_alive``: the page's connection stands (again)."""
+
+    due: Due
+    flow_alive: bool = field(default=True)

@@ -1,0 +1,45 @@
+"""Which step handles which event: the one table between what happens and what is done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from kemi.core.call import answer, dialog, events, setup
+from kemi.core.call.actions import Action
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.core.errors import LocalProtocolError
+
+Step = Callable[[CallRecord, Any, CallSettings], list[Action]]
+
+STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
+    {
+        events.TransactionCreated: setup.on_transaction_created,
+        events.MediaReserved: setup.on_media_reserved,
+        events.UpdateAnswered: setup.on_update_answered,
+        events.ReverseAccepted: setup.on_reverse_accepted,
+        events.InviteResumed: setup.on_invite_resumed,
+        events.InviteGuardExpired: setup.on_guard_expired,
+        events.MediaConnected: answer.on_media_connected,
+        events.MediaFailed: answer.on_media_failed,
+        events.ImsFailed: answer.on_ims_failed,
+        events.WicRequest: dialog.on_wic_request,
+        events.ImsRequest: dialog.on_ims_request,
+        events.ImsReply: dialog.on_ims_reply,
+        events.WicReply: dialog.on_wic_reply,
+        events.CancelReceived: dialog.on_cancel,
+        events.FlowClosed: dialog.on_flow_closed,
+        events.TimerFired: dialog.on_timer,
+    }
+)
+
+
+def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> list[Action]:
+    """Change ``record`` by ``event`` and return what is to be done, in order."""
+    try:
+        step = STEPS[type(event)]
+    except KeyError:
+        raise LocalProtocolError(f"no step for {type(event).__name__}") from None
+    return step(record, event, settings)

@@ -1,0 +1,171 @@
+"""What is remembered of a call between two messages: plain data, small, written as JSON by kemi/state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kemi.core.call.states import (
+    DIALOG,
+    MEDIA,
+    OFFER_ANSWER,
+    Dialog,
+    DialogEvent,
+    Media,
+    MediaEvent,
+    OfferAnswer,
+    OfferAnswerEvent,
+    advance,
+)
+
+SCHEMA = 1
+
+
+@dataclass(slots=True)
+class Leg:
+    """One dialog of the core's side: a forked INVITE has several (RFC 3261 §12.1)."""
+
+    contact: str
+    route_set: list[str] = field(default_factory=list)
+    """Route values in sending order, each with its angle brackets."""
+    refused: bool = False
+    """A second answer of a forked INVITE that we hung up."""
+
+
+@dataclass(slots=True)
+class Medium:
+    """One medium of the call, which is one rtpengine call."""
+
+    kind: str
+    wic_offer: str
+    """The one-m-line description given to the relay in each ng offer."""
+    reverse: bool = False
+    """Whether the relay sends to the page on a line of its own."""
+    reverse_answer: str | None = None
+    """The page's answer for that line, where it has its own transport."""
+    active: bool = True
+
+
+@dataclass(slots=True)
+class Rejection:
+    """The final answer a suspended INVITE will get when it is resumed."""
+
+    status: int
+    reason_phrase: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One call from a page."""
+
+    call_id: str
+    wic_tag: str
+    gateway_tag: str
+    """Our To-tag towards the page, the same whatever the core's forks say."""
+    wic_contact: str
+    wic_uri: str
+    target_uri: str
+    request_uri: str
+    invite_cseq: int
+    wic_cseq: int
+    """Highest CSeq seen from the page."""
+    connection_id: str
+    source: str
+    """``address:port`` of the page's flow as Kamailio sees it."""
+    owner: str
+    """Public identity the flow registered: who may take this call over after a reconnect."""
+    service_route: list[str] = field(default_factory=list)
+    asserted_identity: list[str] = field(default_factory=list)
+
+    dialog: Dialog = Dialog.NONE
+    wic_offer_answer: OfferAnswer = OfferAnswer.IDLE
+    ims_offer_answer: OfferAnswer = OfferAnswer.IDLE
+    media_state: Media = Media.NONE
+
+    node: str = ""
+    transport: str = ""
+    media: list[Medium] = field(default_factory=list)
+    session_id: int = 0
+    needs_update: bool = False
+    reliable_answer: bool = True
+
+    transaction: tuple[int, int] | None = None
+    cancelled: bool = False
+    rejection: Rejection | None = None
+    doomed: str = ""
+    """Why this call is to be ended as soon as the page has acknowledged the answer."""
+    update_attempts: int = 0
+    update_offer: str = ""
+    ims_offer: str = ""
+    wic_answer: str = ""
+    """Repeated in the 2xx for pages without reliable provisional responses."""
+
+    rseq: int = 0
+    gateway_cseq: int = 0
+    """Last CSeq we used towards the page, own and forwarded requests alike."""
+    cseq_offset: int = 0
+    reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Our RSeq towards the page -> (leg tag, the core's RSeq)."""
+    outstanding: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Our CSeq towards the page -> (leg tag, the core's CSeq), for forwarded requests in flight."""
+    legs: dict[str, Leg] = field(default_factory=dict)
+    confirmed_tag: str = ""
+    applied_answer: str = ""
+    """Leg tag and checksum of the answer the relay works with."""
+    schema: int = SCHEMA
+
+    # -- the three machines
+
+    def move_dialog(self, event: DialogEvent) -> None:
+        """Advance the dialog the page sees."""
+        self.dialog = advance(DIALOG, self.dialog, event)
+
+    def move_wic(self, event: OfferAnswerEvent) -> None:
+        """Advance offer/answer with the page."""
+        self.wic_offer_answer = advance(OFFER_ANSWER, self.wic_offer_answer, event)
+
+    def move_ims(self, event: OfferAnswerEvent) -> None:
+        """Advance offer/answer with the core."""
+        self.ims_offer_answer = advance(OFFER_ANSWER, self.ims_offer_answer, event)
+
+    def move_media(self, event: MediaEvent) -> None:
+        """Advance the relay's streams."""
+        self.media_state = advance(MEDIA, self.media_state, event)
+
+    # -- where the set-up stands
+
+    @property
+    def awaiting_prack(self) -> bool:
+        """Our answer is out in a reliable provisional response that nobody acknowledged yet."""
+        return self.wic_offer_answer is OfferAnswer.ANSWER_SENT
+
+    @property
+    def updating(self) -> bool:
+        """Our own offer is on its way to the page."""
+        return self.wic_offer_answer is OfferAnswer.OFFER_SENT
+
+    @property
+    def forwarded(self) -> bool:
+        """The INVITE went on to the core."""
+        return self.ims_offer_answer is not OfferAnswer.IDLE
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen but late replies."""
+        return self.dialog is Dialog.TERMINATED
+
+    @property
+    def current_tag(self) -> str:
+        """Tag of the leg in-dialog requests go to: the confirmed one, else the newest early one, else ""."""
+        return self.confirmed_tag or next(reversed(self.legs), "")
+
+    @property
+    def wic_destination(self) -> str:
+        """Next hop of requests to the page: its own WebSocket connection, never a new one (RFC 7118 §5)."""
+        return f"sip:{self.source};transport=ws"
+
+    def next_gateway_cseq(self) -> int:
+        """Return the CSeq of a request of our own to the page and shift the core's numbers behind it."""
+        self.gateway_cseq += 1
+        self.cseq_offset += 1
+        return self.gateway_cseq

@@ -1,0 +1,377 @@
+"""From the page's INVITE to the core's: answer, then UPDATE.
+
+    WIC                      we                                     IMS
+     │ INVITE offer1 ───────►│ begin_call, then reserve
+     │◄────── 183 answer1 ───│ on_media_reserved      (INVITE suspended)
+     │ PRACK ───────────────►│ on_prack
+     │◄────── UPDATE offer2 ─│
+     │ 200 answer2 ─────────►│ on_update_answered, on_reverse_accepted
+     │                       │ on_invite_resumed ── INVITE offer ──►│
+
+Each function gets the record and one event and returns the actions; it changes the record and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call.events import (
+    Due,
+    InviteGuardExpired,
+    InviteResumed,
+    MediaReserved,
+    ReverseAccepted,
+    TransactionCreated,
+    UpdateAnswered,
+)
+from kemi.core.call.record import CallRecord, Medium, Rejection
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import DialogEvent, MediaEvent, OfferAnswerEvent
+from kemi.core.causes import invite_status_after_refused_update
+from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
+from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.registration import Registration
+from kemi.core.sdp.interwork import (
+    Origin,
+    check_reverse_answer,
+    ims_offer,
+    pair_reverse_answer,
+    relay_offer,
+    reverse_offer,
+    wic_answer,
+)
+from kemi.core.sdp.judge import (
+    Flow,
+    Judgement,
+    MediumPlan,
+    Reverse,
+    ReversePolicy,
+    WicTransport,
+    choose_transport,
+    client_capabilities,
+    judge_offer,
+)
+from kemi.core.sdp.model import SessionDescription
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+MAX_UPDATE_ATTEMPTS = 3
+"""How often our UPDATE is sent before glare (491) or a busy page (500) ends the call."""
+GUARD_MARGIN_S = 30.0
+"""How much longer than all our own timers together a suspended INVITE may live."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What on_media_reserved needs of the INVITE, kept only for that moment."""
+
+    offer: SessionDescription
+    judgement: Judgement
+    transport: WicTransport
+
+
+def begin_call(
+    request: Request,
+    registration: Registration | None,
+    settings: CallSettings,
+    *,
+    gateway_tag: str,
+    session_id: int,
+    node: str,
+) -> tuple[CallRecord, list[act.Action]]:
+    """Judge the page's INVITE; raise what it deserves, or return the new record and the first action."""
+    if registration is None:
+        raise SipReject(
+            "this connection has no registration: REGISTER first", status=403, reason_phrase="Not Registered"
+        )
+    if not request.body:
+        raise NotAcceptableHere("an INVITE needs a session description in this release")
+    if not request.has_sdp:
+        raise SipReject(
+            "only application/sdp is understood", status=415, reason_phrase="Unsupported Media Type"
+        )
+    offer = sdp_from_text(request.body)
+    capabilities = client_capabilities(
+        ",".join(request.headers("Allow")),
+        ",".join(request.headers("Supported")),
+        ",".join(request.headers("Require")),
+        "".join(request.headers("User-Agent")),
+    )
+    judgement = judge_offer(offer, capabilities, ReversePolicy(), settings.video_codecs)
+    if judgement.flow is Flow.REINVITE_AFTER_ANSWER:
+        raise NotAcceptableHere(
+            "a one-way offer needs 100rel in Supported and PRACK and UPDATE in Allow; offer sendrecv otherwise"
+        )
+    transport, why = choose_transport(offer, judgement)
+    record = CallRecord(
+        call_id=request.call_id,
+        wic_tag=request.from_tag,
+        gateway_tag=gateway_tag,
+        wic_contact=uri_from_address(request.contact),
+        wic_uri=request.from_uri,
+        target_uri=request.to_uri,
+        request_uri=request.request_uri,
+        invite_cseq=request.cseq,
+        wic_cseq=request.cseq,
+        connection_id=request.connection_id,
+        source=request.source,
+        owner=registration.owner,
+        service_route=registration.service_route,
+        asserted_identity=registration.asserted_identity,
+        node=node,
+        transport=transport.value,
+        session_id=session_id,
+        needs_update=judgement.flow is Flow.ANSWER_THEN_UPDATE,
+        reliable_answer=capabilities.reliable_provisional,
+        media=[_medium(offer, plan, transport) for plan in judgement.media],
+    )
+    if not record.wic_contact:
+        raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
+    record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
+    note = act.Note(
+        "call_offered",
+        logging.INFO,
+        {
+            "flow": judgement.flow.value,
+            "media": "+".join(judgement.kinds),
+            "transport": transport.value,
+            "why": why,
+        },
+    )
+    set_up = SetUp(offer, judgement, transport)
+    reserve = act.ReserveMedia(
+        call_id=record.call_id,
+        node=node,
+        transport=transport.value,
+        media=tuple(act.MediumRequest(m.kind, m.wic_offer, m.reverse) for m in record.media),
+        context=set_up,
+    )
+    return record, [note, act.CreateTransaction(gateway_tag), reserve]
+
+
+def _medium(offer: SessionDescription, plan: MediumPlan, transport: WicTransport) -> Medium:
+    split_by_client = plan.reverse_line is not None and transport is WicTransport.SPLIT
+    return Medium(
+        kind=plan.kind,
+        wic_offer=relay_offer(offer, plan),
+        reverse=plan.reverse is Reverse.NOW or split_by_client,
+        reverse_answer=pair_reverse_answer(offer, plan) if split_by_client else None,
+    )
+
+
+def on_transaction_created(
+    record: CallRecord, event: TransactionCreated, _settings: CallSettings
+) -> list[act.Action]:
+    """Remember how to come back to the INVITE."""
+    record.transaction = (event.index, event.label)
+    return []
+
+
+def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
+    """Answer the page at once; everything that follows is prepared now and waits in the record."""
+    set_up: SetUp = event.context
+    record.move_media(MediaEvent.RESERVED)
+    address = settings.media_address
+    reverse_offers = {
+        kind: reserved.reverse_offer
+        for kind, reserved in event.reserved.items()
+        if reserved.reverse_offer is not None
+    }
+    answer = wic_answer(
+        set_up.offer,
+        set_up.judgement,
+        {kind: reserved.relay_answer for kind, reserved in event.reserved.items()},
+        set_up.transport,
+        Origin(record.session_id, 1, address),
+        reverse_offers=reverse_offers,
+    )
+    answer_text = sdp_to_text(answer)
+    if record.needs_update:
+        offer2 = reverse_offer(
+            answer,
+            set_up.judgement,
+            reverse_offers,
+            Origin(record.session_id, 2, address),
+        )
+        record.update_offer = sdp_to_text(offer2)
+    record.ims_offer = sdp_to_text(
+        ims_offer(
+            set_up.judgement,
+            {kind: reserved.relay_offer for kind, reserved in event.reserved.items()},
+            Origin(record.session_id + 1, 1, address),
+            settings.audio_codecs,
+        )
+    )
+    record.move_dialog(DialogEvent.PROVISIONAL_SENT)
+    contact = f"Contact: <{settings.wic_contact}>"
+    if not record.reliable_answer:
+        # No PRACK will come: the answer is repeated in the 2xx and the call goes on at once.
+        record.wic_answer = answer_text
+        record.move_wic(OfferAnswerEvent.ANSWER_SENT)
+        return [
+            act.SendReply(183, "Session Progress", (contact, headers.ALLOW), answer_text),
+            *_forward_invite(record, settings),
+        ]
+    record.rseq = 1
+    record.move_wic(OfferAnswerEvent.ANSWER_SENT_RELIABLY)
+    return [
+        # Suspended before the 183 leaves: the PRACK may be in another worker's hands a millisecond later.
+        act.SuspendInvite(settings.prack_s + settings.update_s * MAX_UPDATE_ATTEMPTS + GUARD_MARGIN_S),
+        act.Schedule(record.call_id, Due.PRACK_TIMEOUT, settings.prack_s),
+        act.SendReply(
+            183,
+            "Session Progress",
+            ("Require: 100rel", f"RSeq: {record.rseq}", contact, headers.ALLOW),
+            answer_text,
+        ),
+    ]
+
+
+def on_answer_acknowledged(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """The PRACK for our answer is in: offer the added lines, or go on when none are needed."""
+    record.move_wic(OfferAnswerEvent.ACKNOWLEDGED)
+    if not record.needs_update:
+        return [act.Unschedule(record.call_id), *resume(record)]
+    return [act.Unschedule(record.call_id), *send_update(record, settings)]
+
+
+def send_update(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """Offer the reverse lines in an UPDATE inside the early dialog (RFC 3311 §5.1)."""
+    record.move_wic(OfferAnswerEvent.OFFER_SENT)
+    record.update_attempts += 1
+    return [
+        act.SendRequest(
+            to=Side.WIC,
+            method="UPDATE",
+            request_uri=record.wic_contact,
+            next_hop=record.wic_destination,
+            headers=headers.towards_wic(record, settings, record.next_gateway_cseq(), "UPDATE"),
+            body=record.update_offer,
+            report=True,
+        )
+    ]
+
+
+def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
+    """Take the page's answer, try again after glare, or end the call with a reason the caller understands."""
+    if not record.updating:
+        return []  # the call ended while the UPDATE was under way
+    if 200 <= event.status < 300:
+        return _take_reverse_answer(record, event)
+    record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
+    if event.status in (491, 500) and record.update_attempts < MAX_UPDATE_ATTEMPTS:
+        # RFC 3311 §5.3 and RFC 3261 §14.1: not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
+        delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
+        return [act.Schedule(record.call_id, Due.UPDATE_RETRY, min(delay, settings.update_s))]
+    status, reason_phrase = invite_status_after_refused_update(event.status)
+    return reject(record, status, reason_phrase, f"the page answered our UPDATE with {event.status}")
+
+
+def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.Action]:
+    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    try:
+        if not event.body:
+            raise NotAcceptableHere("the page answered our UPDATE without a session description")
+        answer = check_reverse_answer(sdp_from_text(record.update_offer), event.body)
+    except GatewayError as error:
+        return reject(record, 488, "Not Acceptable Here", error.detail)
+    to_accept: list[act.MediumAnswer] = []
+    for medium in record.media:
+        if not medium.reverse:
+            continue
+        if medium.kind in answer.refused:
+            medium.reverse = False  # the page does not want this direction: the call goes on without it
+            continue
+        medium.reverse_answer = answer.lines.get(medium.kind)
+        if medium.reverse_answer is not None:
+            to_accept.append(
+                act.MediumAnswer(medium.kind, medium.wic_offer, True, None, medium.reverse_answer)
+            )
+    if not to_accept:
+        return resume(record)
+    return [act.AcceptReverse(record.call_id, record.node, record.transport, tuple(to_accept))]
+
+
+def on_reverse_accepted(
+    record: CallRecord, _event: ReverseAccepted, _settings: CallSettings
+) -> list[act.Action]:
+    """The web media path stands: the session goes on to the core like any other."""
+    return resume(record) if not record.ended else []
+
+
+def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallSettings) -> list[act.Action]:
+    """We are back in the INVITE's transaction: reject it, or send it on."""
+    if record.rejection is not None:
+        rejection = record.rejection
+        return [
+            act.SendReply(
+                rejection.status,
+                rejection.reason_phrase,
+                headers.explanation(rejection.detail, settings.realm),
+            ),
+            *finish(record, DialogEvent.REJECTED),
+        ]
+    if record.ended:
+        return []
+    return _forward_invite(record, settings)
+
+
+def on_guard_expired(
+    record: CallRecord, _event: InviteGuardExpired, settings: CallSettings
+) -> list[act.Action]:
+    """All our own timers failed to end this: tm is about to give the INVITE up."""
+    if record.ended or record.forwarded:
+        return []
+    return [
+        act.SendReply(504, "Server Time-out", headers.explanation("the set-up got stuck", settings.realm)),
+        *finish(record, DialogEvent.REJECTED),
+    ]
+
+
+def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    record.move_ims(OfferAnswerEvent.OFFER_SENT)
+    offer, record.ims_offer, record.update_offer = record.ims_offer, "", ""
+    edits = act.MessageEdits(
+        request_uri=record.request_uri,
+        next_hop=uri_from_address(record.service_route[0]) if record.service_route else None,
+        to_tag="",
+        remove=("Contact", "Route", *headers.UNTRUSTED_FROM_WIC),
+        insert=(
+            *(f"Route: {route}" for route in record.service_route),
+            f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>",
+            *(f"P-Asserted-Identity: {identity}" for identity in record.asserted_identity),
+            headers.charging_vector(record.gateway_tag, settings),
+        ),
+        body=offer,
+    )
+    return [act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)]
+
+
+def resume(record: CallRecord) -> list[act.Action]:
+    """Ask to be called back inside the suspended INVITE's transaction."""
+    if record.transaction is None:
+        return []
+    return [act.ResumeInvite(record.transaction)]
+
+
+def reject(record: CallRecord, status: int, reason_phrase: str, detail: str) -> list[act.Action]:
+    """End a suspended INVITE with a final answer."""
+    record.rejection = Rejection(status, reason_phrase, detail)
+    return resume(record)
+
+
+def finish(record: CallRecord, event: DialogEvent) -> list[act.Action]:
+    """The call is over before it was answered: give everything back."""
+    record.move_dialog(event)
+    return [*release_media(record), act.ForgetCall(record.call_id)]
+
+
+def release_media(record: CallRecord) -> list[act.Action]:
+    """Give the relay's ports back, once."""
+    had_media = record.media_state not in (record.media_state.NONE, record.media_state.RELEASED)
+    record.move_media(MediaEvent.RELEASED)
+    if not had_media:
+        return []
+    return [act.ReleaseMedia(record.call_id, record.node, tuple(medium.kind for medium in record.media))]

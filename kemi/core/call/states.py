@@ -1,0 +1,150 @@
+"""The three machines of a call, as tables.
+
+A missing pair is a bug of ours and says so: ``advance`` raises LocalProtocolError.  The README's diagrams are drawn
+from these tables (``make diagrams``).
+
+* ``DIALOG``: the dialog the page sees (RFC 3261 §12), whatever the core forks behind it.
+* ``OFFER_ANSWER``: one instance for each side (RFC 3264, RFC 6337 table 1: patterns 1, 2, 3 and 6).
+* ``MEDIA``: the relay's streams of the call.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from kemi.core.errors import LocalProtocolError
+
+
+class Dialog(enum.StrEnum):
+    """The dialog between the page and us."""
+
+    NONE = "none"  #: INVITE received, nothing but 100 sent
+    EARLY = "early"  #: a provisional response with our To-tag was sent
+    CONFIRMED = "confirmed"  #: a 2xx was sent
+    TERMINATED = "terminated"  #: final failure, CANCEL, BYE or a dead flow
+
+
+class DialogEvent(enum.StrEnum):
+    """What moves the dialog."""
+
+    PROVISIONAL_SENT = "provisional sent"
+    ANSWERED = "answered"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    BYE = "bye"
+    FLOW_LOST = "flow lost"
+
+
+class OfferAnswer(enum.StrEnum):
+    """Offer/answer exchange with one side."""
+
+    IDLE = "idle"  #: no offer yet
+    OFFER_RECEIVED = "offer received"
+    ANSWER_SENT = "answer sent"  #: in a reliable provisional response, PRACK outstanding (RFC 3262 §5)
+    OFFER_SENT = "offer sent"
+    STABLE = "stable"
+
+
+class OfferAnswerEvent(enum.StrEnum):
+    """What moves the offer/answer exchange."""
+
+    OFFER_RECEIVED = "offer received"
+    ANSWER_SENT = "answer sent"
+    ANSWER_SENT_RELIABLY = "answer sent reliably"
+    ACKNOWLEDGED = "acknowledged"
+    OFFER_SENT = "offer sent"
+    ANSWER_RECEIVED = "answer received"
+    OFFER_REFUSED = "offer refused"
+
+
+class Media(enum.StrEnum):
+    """The relay's streams."""
+
+    NONE = "none"
+    GATED = "gated"  #: ports reserved, ICE and DTLS may come up, nothing passes
+    CONNECTED = "connected"  #: the far end's answer is applied and the gate is open
+    RELEASED = "released"
+
+
+class MediaEvent(enum.StrEnum):
+    """What moves the streams."""
+
+    RESERVED = "reserved"
+    CONNECTED = "connected"
+    RELEASED = "released"
+
+
+DIALOG: Final[Mapping[Dialog, Mapping[DialogEvent, Dialog]]] = MappingProxyType(
+    {
+        Dialog.NONE: {
+            DialogEvent.PROVISIONAL_SENT: Dialog.EARLY,
+            DialogEvent.REJECTED: Dialog.TERMINATED,
+            DialogEvent.CANCELLED: Dialog.TERMINATED,
+            DialogEvent.FLOW_LOST: Dialog.TERMINATED,
+        },
+        Dialog.EARLY: {
+            DialogEvent.PROVISIONAL_SENT: Dialog.EARLY,
+            DialogEvent.ANSWERED: Dialog.CONFIRMED,
+            DialogEvent.REJECTED: Dialog.TERMINATED,
+            DialogEvent.CANCELLED: Dialog.TERMINATED,
+            DialogEvent.BYE: Dialog.TERMINATED,  # RFC 3261 §15: the caller may BYE an early dialog
+            DialogEvent.FLOW_LOST: Dialog.TERMINATED,
+        },
+        Dialog.CONFIRMED: {
+            DialogEvent.BYE: Dialog.TERMINATED,
+            DialogEvent.FLOW_LOST: Dialog.TERMINATED,
+        },
+        Dialog.TERMINATED: {},
+    }
+)
+
+OFFER_ANSWER: Final[Mapping[OfferAnswer, Mapping[OfferAnswerEvent, OfferAnswer]]] = MappingProxyType(
+    {
+        OfferAnswer.IDLE: {
+            OfferAnswerEvent.OFFER_RECEIVED: OfferAnswer.OFFER_RECEIVED,
+            OfferAnswerEvent.OFFER_SENT: OfferAnswer.OFFER_SENT,
+        },
+        OfferAnswer.OFFER_RECEIVED: {
+            OfferAnswerEvent.ANSWER_SENT: OfferAnswer.STABLE,
+            OfferAnswerEvent.ANSWER_SENT_RELIABLY: OfferAnswer.ANSWER_SENT,
+        },
+        OfferAnswer.ANSWER_SENT: {
+            # RFC 3311 §5.1: only after this may we put an offer into an UPDATE
+            OfferAnswerEvent.ACKNOWLEDGED: OfferAnswer.STABLE,
+        },
+        OfferAnswer.OFFER_SENT: {
+            OfferAnswerEvent.ANSWER_RECEIVED: OfferAnswer.STABLE,
+            OfferAnswerEvent.OFFER_REFUSED: OfferAnswer.STABLE,  # RFC 3311 §5.2: as if it had never been sent
+        },
+        OfferAnswer.STABLE: {
+            OfferAnswerEvent.OFFER_RECEIVED: OfferAnswer.OFFER_RECEIVED,
+            OfferAnswerEvent.OFFER_SENT: OfferAnswer.OFFER_SENT,
+            # another fork's answer to the same INVITE (RFC 3261 §13.2.2.4)
+            OfferAnswerEvent.ANSWER_RECEIVED: OfferAnswer.STABLE,
+        },
+    }
+)
+
+MEDIA: Final[Mapping[Media, Mapping[MediaEvent, Media]]] = MappingProxyType(
+    {
+        Media.NONE: {MediaEvent.RESERVED: Media.GATED, MediaEvent.RELEASED: Media.RELEASED},
+        Media.GATED: {MediaEvent.CONNECTED: Media.CONNECTED, MediaEvent.RELEASED: Media.RELEASED},
+        Media.CONNECTED: {MediaEvent.CONNECTED: Media.CONNECTED, MediaEvent.RELEASED: Media.RELEASED},
+        Media.RELEASED: {MediaEvent.RELEASED: Media.RELEASED},
+    }
+)
+
+_S = TypeVar("_S", bound=enum.StrEnum)
+_E = TypeVar("_E", bound=enum.StrEnum)
+
+
+def advance(table: Mapping[_S, Mapping[_E, _S]], state: _S, event: _E) -> _S:
+    """Return the state after ``event``; raise LocalProtocolError when the table has no such row."""
+    try:
+        return table[state][event]
+    except KeyError:
+        name = type(state).__name__
+        raise LocalProtocolError(f"no transition in {name}: {state.value} + {event.value}") from None

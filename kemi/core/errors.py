@@ -1,0 +1,98 @@
+"""Errors that know their own SIP answer.
+
+Every error carries the status and reason phrase a peer gets, the class it is counted under and the level it is
+logged at, so that no code ever switches over exception types.  Raise the most precise class near the cause; only the
+guard around the KEMI callbacks, the web API's error handler and the command line catch them.
+
+    GatewayError
+    ├── SipReject              we decline: 403, 404, 480 ...
+    │   └── NotAcceptableHere  488 with a Warning that a person understands
+    ├── RemoteProtocolError    the peer broke SIP or SDP: 400
+    │   └── SdpSyntaxError     the body is no session description
+    ├── LocalProtocolError     we did: 500, logged with a traceback
+    └── MediaUnavailable       rtpengine is late, full or refuses: 503
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from typing import ClassVar
+
+
+class Termination(enum.StrEnum):
+    """Who ended it: the word shared by the log line, the metric label and the web API."""
+
+    SUCCESS = "success"
+    CLIENT_ERROR = "client_error"
+    UPSTREAM_ERROR = "upstream_error"
+    SERVER_ERROR = "server_error"
+
+
+class GatewayError(Exception):
+    """Base class; never raised itself."""
+
+    status: int = 500
+    reason_phrase: str = "Server Internal Error"
+    termination: ClassVar[Termination] = Termination.SERVER_ERROR
+    log_level: ClassVar[int] = logging.ERROR
+
+    def __init__(
+        self, detail: str = "", *, status: int | None = None, reason_phrase: str | None = None
+    ) -> None:
+        super().__init__(detail or reason_phrase or self.reason_phrase)
+        if status is not None:
+            self.status = status
+        if reason_phrase is not None:
+            self.reason_phrase = reason_phrase
+
+    @property
+    def detail(self) -> str:
+        """One sentence for the log and the Warning header field."""
+        return str(self)
+
+
+class SipReject(GatewayError):
+    """A request we understand and decline."""
+
+    status = 403
+    reason_phrase = "Forbidden"
+    termination = Termination.CLIENT_ERROR
+    log_level = logging.INFO
+
+
+class NotAcceptableHere(SipReject):
+    """The session described cannot be set up (RFC 3261 §21.4.26); the detail goes into a Warning (§20.43)."""
+
+    status = 488
+    reason_phrase = "Not Acceptable Here"
+
+
+class RemoteProtocolError(GatewayError):
+    """The peer sent something SIP or SDP does not allow."""
+
+    status = 400
+    reason_phrase = "Bad Request"
+    termination = Termination.CLIENT_ERROR
+    log_level = logging.INFO
+
+
+class SdpSyntaxError(RemoteProtocolError):
+    """A body that is not a session description (RFC 8866); the detail names the line, counted from 1."""
+
+    reason_phrase = "Bad Session Description"
+
+    def __init__(self, detail: str, line_number: int | None = None) -> None:
+        super().__init__(detail if line_number is None else f"line {line_number}: {detail}")
+        self.line_number = line_number
+
+
+class LocalProtocolError(GatewayError):
+    """We are about to do something the protocol or our own state tables forbid: a bug."""
+
+
+class MediaUnavailable(GatewayError):
+    """The media relay did not answer in time, has no ports, or refused."""
+
+    status = 503
+    reason_phrase = "Media Relay Unavailable"

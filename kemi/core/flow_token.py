@@ -1,0 +1,39 @@
+"""Flow tokens: what our Path says about the WebSocket a registration came over (RFC 5626 §5.2).
+
+Behind a proxy every flow is the proxy's address and a port that is used again, so an address would name the wrong
+page sooner or later.  The token names Kamailio's connection id and a nonce drawn in that connection's handshake, and
+is signed; whoever brings it back is checked against the flow that has this connection id now.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from kemi.core.errors import SipReject
+
+_SIGNATURE_BYTES = 10
+
+
+def token_from_flow(secret: str, connection_id: str, nonce: str) -> str:
+    """Return the user part of our Path URI."""
+    payload = f"{connection_id}.{nonce}".encode()
+    return base64.urlsafe_b64encode(_signature(secret, payload) + payload).decode().rstrip("=")
+
+
+def flow_from_token(secret: str, token: str) -> tuple[str, str]:
+    """Return connection id and nonce; raise SipReject (403) when the token is not ours or was changed."""
+    try:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        connection_id, separator, nonce = payload.decode("ascii").partition(".")
+    except (ValueError, UnicodeDecodeError):
+        raise SipReject("not a flow token", reason_phrase="Invalid Flow Token") from None
+    if not separator or not hmac.compare_digest(signature, _signature(secret, payload)):
+        raise SipReject("flow token with a wrong signature", reason_phrase="Invalid Flow Token")
+    return connection_id, nonce
+
+
+def _signature(secret: str, payload: bytes) -> bytes:
+    return hmac.new(secret.encode(), payload, hashlib.sha256).digest()[:_SIGNATURE_BYTES]

@@ -1,0 +1,68 @@
+"""Header field lines we write, and those we never let through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from kemi.core.call.record import CallRecord
+    from kemi.core.call.settings import CallSettings
+
+ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY"
+
+UNTRUSTED_FROM_WIC: Final = (
+    # A page is outside the trust domain (RFC 3325 §7; TS 24.229 §4.4): what only the network may say is taken away.
+    "P-Asserted-Identity",
+    "P-Preferred-Identity",
+    "P-Access-Network-Info",
+    "P-Associated-URI",
+    "P-Called-Party-ID",
+    "P-Charging-Function-Addresses",
+    "P-Charging-Vector",
+    "P-Profile-Key",
+    "P-Served-User",
+    "P-Visited-Network-ID",
+    "P-Private-Network-Indication",
+    "Resource-Priority",
+    "Feature-Caps",
+    "Service-Route",
+)
+
+
+def explanation(detail: str, host: str) -> tuple[str, ...]:
+    """Return a Warning line (RFC 3261 §20.43, code 399) that tells a person what was wrong; () without a detail."""
+    if not detail:
+        return ()
+    text = "".join(character if character.isprintable() else " " for character in detail)
+    text = text.replace("\\", "/").replace('"', "'")
+    return (f'Warning: 399 {host} "{text[:200]}"',)
+
+
+def charging_vector(icid: str, settings: CallSettings) -> str:
+    """Return the P-Charging-Vector of a new session (RFC 7315 §5.6): ``icid`` is globally unique."""
+    host = settings.ims_host.rpartition(":")[0]
+    return f'P-Charging-Vector: icid-value="{icid}";icid-generated-at={host};orig-ioi="{settings.realm}"'
+
+
+def towards_wic(record: CallRecord, settings: CallSettings, cseq: int, method: str) -> tuple[str, ...]:
+    """Return the dialog header lines of a request of our own to the page: we are the callee."""
+    lines = [
+        f"From: <{record.target_uri}>;tag={record.gateway_tag}",
+        f"To: <{record.wic_uri}>;tag={record.wic_tag}",
+        f"Call-ID: {record.call_id}",
+        f"CSeq: {cseq} {method}",
+    ]
+    if method in ("UPDATE", "INVITE"):
+        lines += [f"Contact: <{settings.wic_contact}>", ALLOW, "Content-Type: application/sdp"]
+    return tuple(lines)
+
+
+def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[str, ...]:
+    """Return the dialog header lines of a request of our own to the core's leg ``tag``: we are the caller."""
+    return (
+        *(f"Route: {route}" for route in record.legs[tag].route_set),
+        f"From: <{record.wic_uri}>;tag={record.wic_tag}",
+        f"To: <{record.target_uri}>;tag={tag}",
+        f"Call-ID: {record.call_id}",
+        f"CSeq: {cseq} {method}",
+    )

@@ -1,0 +1,1 @@
+"""Where records live.  Knows tables and JSON; knows nothing of Kamailio (a table is given) nor of SIP decisions."""
