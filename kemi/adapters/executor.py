@@ -11,7 +11,7 @@ from kemi.adapters import ksr
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
-from kemi.core.call.events import Event, MediaFailed, TransactionCreated
+from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
 from kemi.settings import Settings
@@ -88,12 +88,11 @@ class Executor:
         else:
             ksr.reply_statelessly(action.status, action.reason_phrase, action.headers, action.body)
 
-    def _forward_invite(self, action: act.ForwardInvite) -> None:
+    def _forward_invite(self, action: act.ForwardInvite) -> Event | None:
         self._edit_request(action.edits, Side.IMS)
-        if not ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s):
-            raise GatewayError(
-                "the INVITE could not be sent to the core", status=503, reason_phrase="Core Unreachable"
-            )
+        if ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s):
+            return None
+        return ImsFailed(503, local=True)  # not even sent: no failure route will run
 
     # -- messages inside the dialog
 

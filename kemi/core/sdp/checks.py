@@ -1,0 +1,86 @@
+"""Can the gateway work with a web client's offer at all?
+
+Knows what the eIMS-AGW needs of an m-line: WebRTC transport, ICE credentials, a certificate fingerprint, a
+codec both worlds can carry.  Does not decide what is done with the line; the details are written for the
+person who reads the Warning header field in the browser's console.
+
+Candidates are not looked at: the relay is ICE-lite and learns the client's address from its connectivity
+checks, so mDNS names, port 9 and 0.0.0.0 (an offer sent before gathering ended) are all fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
+from kemi.core.sdp.codecs import DEFAULT_VIDEO_CODECS, WIC_AUDIO_CODECS, relayed_codecs
+from kemi.core.sdp.model import Codec, MediaDescription, SessionDescription
+
+WIC_PROTOCOLS: Final = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"})
+RELAYED_KINDS: Final = frozenset({"audio", "video"})
+
+
+def check_wic_offer(offer: SessionDescription, video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS) -> None:
+    """Refuse an offer no m-line of which can be relayed, or all audio of which is unusable.
+
+    Raises:
+        NotAcceptableHere: with the reason of the first m-line that matters.
+        RemoteProtocolError: two m-lines with the same mid (RFC 5888 §4).
+    """
+    refuse_unusable(offer, inspect_lines(offer, video_codecs))
+
+
+class Usability(NamedTuple):
+    """Can an m-line be relayed, and how."""
+
+    reason: str
+    """Why not, as the end of a sentence; the empty string when it can."""
+    codecs: tuple[Codec, ...]
+    """What crosses the gateway; empty when nothing does."""
+
+
+def inspect_lines(offer: SessionDescription, video_codecs: Sequence[str]) -> list[Usability]:
+    """Look at each m-line."""
+    return [_inspect(media, video_codecs) for media in offer.media]
+
+
+def refuse_unusable(offer: SessionDescription, usability: Sequence[Usability]) -> None:
+    """Raise what check_wic_offer raises, from what was found before."""
+    check_mids(offer)
+    reasons = [usable.reason for usable in usability]
+    if not reasons:
+        raise NotAcceptableHere("The offer has no media line")
+    lines = list(zip(offer.media, reasons, strict=True))
+    audio = [reason for media, reason in lines if media.kind == "audio" and not media.rejected]
+    if audio and all(audio):
+        raise NotAcceptableHere(f"The audio line {audio[0]}")
+    if all(reasons):
+        media, reason = next((line for line in lines if line[0].kind in RELAYED_KINDS), lines[0])
+        raise NotAcceptableHere(f"The {media.kind} line {reason}, and there is no other audio or video line")
+
+
+def check_mids(description: SessionDescription) -> None:
+    """Raise RemoteProtocolError when a mid names two m-lines."""
+    mids = [media.mid for media in description.media if media.mid is not None]
+    if len(set(mids)) < len(mids):
+        twice = next(mid for mid in mids if mids.count(mid) > 1)
+        raise RemoteProtocolError(f"Two media lines have the mid {twice!r}")
+
+
+def _inspect(media: MediaDescription, video_codecs: Sequence[str]) -> Usability:
+    if media.kind not in RELAYED_KINDS:
+        return Usability(f"carries {media.kind}, which is neither audio nor video", ())
+    if media.rejected:
+        return Usability("is switched off (port 0)", ())
+    if media.proto.upper() not in WIC_PROTOCOLS:
+        return Usability(f"uses {media.proto}, WebRTC media comes as UDP/TLS/RTP/SAVPF", ())
+    if not media.ice_ufrag or not media.ice_pwd:
+        return Usability("has no ICE credentials (a=ice-ufrag, a=ice-pwd)", ())
+    if not media.fingerprints:
+        return Usability("has no certificate fingerprint for DTLS-SRTP (a=fingerprint)", ())
+    codecs = relayed_codecs(media, video_codecs)
+    if codecs:
+        return Usability("", codecs)
+    wanted = WIC_AUDIO_CODECS if media.kind == "audio" else video_codecs
+    return Usability(f"offers none of the codecs {', '.join(name.upper() for name in wanted)}", ())

@@ -1,0 +1,133 @@
+"""What IMS is told and what it says: one m-line per kind, plain RTP.
+
+Knows MMTel media (TS 26.114 §6.2) and takes the relay's IMS-side texts apart by list, so that nothing of
+ICE, DTLS or BUNDLE reaches the core network (TS 23.228 §U.1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
+from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.interwork.relay import one_line_text, only_line
+from kemi.core.sdp.judge import Judgement
+from kemi.core.sdp.model import (
+    Codec,
+    Direction,
+    MediaDescription,
+    Origin,
+    SessionDescription,
+    codec_to_lines,
+    media_description,
+    session_description,
+    session_section,
+)
+from kemi.core.sdp.text import sdp_from_text
+
+_KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
+_AUXILIARY: Final = frozenset({TELEPHONE_EVENT, "cn"})
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
+
+
+class ImsMedium(NamedTuple):
+    """One m-line of an IMS answer."""
+
+    sdp: str | None
+    """The line alone, ready for the relay; None when the peer rejected it."""
+    direction: Direction
+    """Seen from the IMS peer; inactive when rejected."""
+    codec: str | None
+    """Name of the codec the peer prefers, lower case."""
+
+
+def ims_offer(
+    judgement: Judgement, relay_offers: Mapping[str, str], origin: Origin, audio_codecs: Sequence[str] = ()
+) -> SessionDescription:
+    """Offer IMS one m-line per kind, in the order of the web offer.
+
+    Args:
+        relay_offers: the relay's reply to ``offer`` per kind; a kind that is missing is not offered.
+        audio_codecs: encoding names, best first; what is not named follows in the relay's order.
+    """
+    rank = {name.lower(): place for place, name in enumerate(audio_codecs)}
+    sources = [
+        (medium, only_line(sdp_from_text(relay_offers[medium.kind])))
+        for medium in judgement.media
+        if medium.kind in relay_offers
+    ]
+    if not sources:
+        raise MediaUnavailable("The relay offered no medium")
+    connection = sources[0][1].connection
+    session = session_section(origin, connection=connection)
+    lines = []
+    for medium, source in sources:
+        codecs = _ordered(source.codecs, rank) if medium.kind == "audio" else source.codecs
+        if not codecs:
+            raise MediaUnavailable(f"The relay offers no {medium.kind} codec to IMS")
+        own_connection = None if source.connection == connection else source.connection
+        body = _body(source, codecs, medium.ims_direction, own_connection)
+        formats = [codec.payload_type for codec in codecs]
+        lines.append(media_description(medium.kind, source.port, source.proto, formats, body))
+    return session_description(session, lines)
+
+
+def ims_answer_media(answer_text: str, kinds_offered: Sequence[str]) -> dict[str, ImsMedium]:
+    """Take an IMS answer apart, per kind offered and in that order.
+
+    Raises:
+        SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than were offered
+        (RFC 3264 §6), or one lacks address or codec.
+    """
+    if len(set(kinds_offered)) < len(kinds_offered):
+        raise LocalProtocolError("IMS is offered one m-line per kind")
+    answer = sdp_from_text(answer_text)
+    kinds = [media.kind for media in answer.media]
+    if kinds != list(kinds_offered):
+        raise RemoteProtocolError(
+            f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(kinds_offered)}"
+        )
+    return {media.kind: _answered(media) for media in answer.media}
+
+
+def _answered(media: MediaDescription) -> ImsMedium:
+    if media.port == 0:
+        return ImsMedium(None, Direction.INACTIVE, None)
+    address = media.connection_address
+    if address is None:
+        raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+    codecs = media.codecs
+    main = next((codec for codec in codecs if codec.name not in _AUXILIARY), None)
+    if main is None:
+        raise RemoteProtocolError(f"The {media.kind} line names no codec")
+    direction = media.direction
+    body = _body(media, codecs, direction, media.connection)
+    formats = [codec.payload_type for codec in codecs]
+    line = media_description(media.kind, media.port, media.proto, formats, body)
+    if address in _UNSPECIFIED:
+        # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
+        direction = Direction.of(sends=direction.sends, receives=False)
+    return ImsMedium(one_line_text(media.session, line), direction, main.name)
+
+
+def _body(
+    source: MediaDescription, codecs: Iterable[Codec], direction: Direction, connection: str | None
+) -> list[str]:
+    body = [] if connection is None else [f"c={connection}"]
+    body += [f"b={value}" for value in source.values("b")]
+    for codec in codecs:
+        body += codec_to_lines(codec, feedback=source.kind == "video")
+    body += [f"a={name}:{value}" for name in _KEPT_ATTRIBUTES for value in source.attributes(name)]
+    body.append(f"a={direction}")
+    return body
+
+
+def _ordered(codecs: Sequence[Codec], rank: Mapping[str, int]) -> list[Codec]:
+    """Put codecs in the operator's order, then the telephone-events that fit one of them (RFC 4733 §2.1)."""
+    speech = [codec for codec in codecs if codec.name not in _AUXILIARY]
+    if not speech:
+        return []
+    speech.sort(key=lambda codec: rank.get(codec.name, len(rank)))
+    rates = {codec.clock_rate for codec in speech}
+    return speech + [codec for codec in codecs if codec.name in _AUXILIARY and codec.clock_rate in rates]

@@ -1,0 +1,141 @@
+"""What the media relay is told: plain web offers, and a stand-in for the answer IMS has not given yet.
+
+One relay session carries one medium, so every text here has exactly one m-line.  Knows what rtpengine 10.5
+to 26 does with an attribute; knows nothing of SIP flows.  Attributes cross by list: what is not named here
+does not leave the web side (TS 23.228 §U.1.1 has media multiplexing removed at the entry of IMS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kemi.core.errors import LocalProtocolError, MediaUnavailable
+from kemi.core.sdp.codecs import TELEPHONE_EVENT, matching_codecs
+from kemi.core.sdp.judge import MediumPlan
+from kemi.core.sdp.model import (
+    Codec,
+    Direction,
+    Fingerprint,
+    MediaDescription,
+    SessionDescription,
+    SessionSection,
+    codec_to_lines,
+    media_description,
+    session_description,
+)
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+# Feedback for bandwidth estimation between two WebRTC ends; a relay that terminates SRTP must not promise it.
+_WEBRTC_ONLY_FEEDBACK: Final = frozenset({"transport-cc", "goog-remb"})
+_DISCARD_PORT: Final = 9
+_PREFERRED_HASH: Final = "sha-256"
+_PLACEHOLDER_CODEC: Final = "pcma"
+
+
+def relay_offer(offer: SessionDescription, plan: MediumPlan) -> str:
+    """Write the ng ``offer`` of one medium: one two-way m-line with the pinned codecs.
+
+    Always sendrecv: the relay is set up both ways before either side knows, gates hold the media back.
+    """
+    media = offer.media[plan.line]
+    return one_line_text(
+        offer.session, client_line(media, plan.codecs, Direction.SENDRECV, media.setup or "actpass")
+    )
+
+
+def pair_reverse_answer(offer: SessionDescription, plan: MediumPlan) -> str:
+    """Write the ng ``subscribe answer`` for a client that offered the recvonly half itself (SPLIT only).
+
+    The relay asks as offerer and the client never answers: its offered line, as the active DTLS end, is the
+    answer.
+    """
+    if plan.reverse_line is None:
+        raise LocalProtocolError(f"{plan.kind}: the client has no recvonly line of its own")
+    media = offer.media[plan.reverse_line]
+    return one_line_text(
+        offer.session, client_line(media, matching_codecs(media, plan.codecs), Direction.RECVONLY, "active")
+    )
+
+
+def client_line(
+    media: MediaDescription, codecs: Sequence[Codec], direction: Direction, setup: str
+) -> MediaDescription:
+    """Write a client's m-line for the relay, without any address.
+
+    The relay is ICE-lite: it learns the client's address from authenticated checks, and must not send to an
+    address only because a client wrote it down.
+    """
+    body = [
+        "c=IN IP4 0.0.0.0",
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        f"a=ice-ufrag:{media.ice_ufrag}",
+        f"a=ice-pwd:{media.ice_pwd}",
+    ]
+    if (options := media.inherited("ice-options")) is not None:
+        body.append(f"a=ice-options:{options}")
+    fingerprint = _preferred(media.fingerprints)
+    body += [f"a=fingerprint:{fingerprint.hash_function} {fingerprint.value}", f"a=setup:{setup}"]
+    if (mid := media.mid) is not None:
+        body.append(f"a=mid:{mid}")
+    if media.rtcp_mux:
+        body.append("a=rtcp-mux")
+    for codec in codecs:
+        if media.kind == "video":
+            body += codec_to_lines(codec._replace(feedback=_relayed_feedback(codec)))
+        else:
+            body += codec_to_lines(codec, feedback=False)
+    body.append(f"a={direction}")
+    formats = [codec.payload_type for codec in codecs]
+    return media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)
+
+
+def placeholder_answer(relay_offer_sdp: str) -> str:
+    """Write a plausible answer to the relay's IMS-side offer, so that it names its web side now.
+
+    One codec only, as an IMS terminal would answer; video keeps its rtcp-fb, without which the client would
+    never be asked for a key frame.
+    """
+    offer = sdp_from_text(relay_offer_sdp)
+    media = only_line(offer)
+    codecs = media.codecs
+    speech = [codec for codec in codecs if codec.name != TELEPHONE_EVENT]
+    if not speech:
+        raise MediaUnavailable(f"The relay offers no {media.kind} codec to IMS")
+    main = next((codec for codec in speech if codec.name == _PLACEHOLDER_CODEC), speech[0])
+    events = [
+        codec for codec in codecs if codec.name == TELEPHONE_EVENT and codec.clock_rate == main.clock_rate
+    ]
+    body = [f"c={media.connection}"]
+    if media.mid is not None:
+        body.append(f"a=mid:{media.mid}")
+    for codec in (main, *events):
+        body += codec_to_lines(codec, feedback=media.kind == "video")
+    body.append("a=sendrecv")
+    formats = [codec.payload_type for codec in (main, *events)]
+    line = media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)
+    return one_line_text(offer.session, line)
+
+
+def only_line(description: SessionDescription) -> MediaDescription:
+    """Give the one m-line of a text the relay made; raise MediaUnavailable when it cannot carry media."""
+    if len(description.media) != 1:
+        raise MediaUnavailable(f"The relay answered with {len(description.media)} media lines instead of one")
+    media = description.media[0]
+    if media.port == 0 or media.connection is None:
+        raise MediaUnavailable(f"The relay has no port for {media.kind}")
+    return media
+
+
+def one_line_text(session: SessionSection, media: MediaDescription) -> str:
+    """Write a description with one m-line that says everything itself, and the o= of another description."""
+    lines = ("v=0", f"o={session.values('o')[0]}", "s=-", "t=0 0")
+    return sdp_to_text(session_description(SessionSection(lines), (media,)))
+
+
+def _preferred(fingerprints: Sequence[Fingerprint]) -> Fingerprint:
+    return next((one for one in fingerprints if one.hash_function == _PREFERRED_HASH), fingerprints[0])
+
+
+def _relayed_feedback(codec: Codec) -> tuple[str, ...]:
+    return tuple(value for value in codec.feedback if value not in _WEBRTC_ONLY_FEEDBACK)

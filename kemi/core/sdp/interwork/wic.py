@@ -1,0 +1,311 @@
+"""What the web client is told: the answer to its offer, and the second offer that adds streams.
+
+Knows JSEP (RFC 8829) and what Chromium, Firefox and aiortc accept; takes the relay's web-side texts as they
+come. The header extension that carries mids is never written: the relay stamps the mid of the first line,
+and a browser would deliver the reverse stream there, silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, RemoteProtocolError
+from kemi.core.sdp.codecs import matching_codecs
+from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
+from kemi.core.sdp.judge import Judgement, LinePlan, MediumPlan, ReverseShape, Role, WicTransport
+from kemi.core.sdp.model import (
+    LEGAL_ANSWERS,
+    Direction,
+    MediaDescription,
+    Origin,
+    SessionDescription,
+    codec_to_lines,
+    media_description,
+    session_description,
+    session_section,
+)
+from kemi.core.sdp.text import sdp_from_text
+
+_TRANSPORT_ATTRIBUTES: Final = frozenset(
+    [
+        "rtcp",
+        "rtcp-mux",
+        "setup",
+        "fingerprint",
+        "tls-id",
+        "ice-ufrag",
+        "ice-pwd",
+        "ice-options",
+        "candidate",
+        "end-of-candidates",
+    ]
+)
+_RELAYED_ATTRIBUTES: Final = _TRANSPORT_ATTRIBUTES | {"rtpmap", "fmtp", "rtcp-fb", "ptime", "maxptime"}
+_NOTHING_REVERSED: Final[Mapping[str, str]] = MappingProxyType({})
+_STREAM_ID: Final = "gw"
+"""One MediaStream for all streams towards the client, so that the page keeps lips and voice together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseAnswer:
+    """A client's answer to a second offer."""
+
+    description: SessionDescription
+    lines: Mapping[str, str]
+    """Per kind whose added line has a transport of its own: that line alone, for ``subscribe answer``."""
+    refused: frozenset[str]
+    """The kinds whose stream the client does not receive."""
+
+
+def wic_answer(
+    offer: SessionDescription,
+    judgement: Judgement,
+    relay_answers: Mapping[str, str],
+    transport: WicTransport,
+    origin: Origin,
+    *,
+    reverse_offers: Mapping[str, str] = _NOTHING_REVERSED,
+) -> SessionDescription:
+    """Answer a web offer: its m-lines in its order (RFC 3264 §6), the relay's transport, directions mirrored.
+
+    Args:
+        relay_answers: the relay's reply to ``answer`` per kind; a kind that is missing gets port 0.
+        reverse_offers: its reply to ``subscribe request`` per kind that the client split itself; SPLIT only.
+
+    Raises:
+        MediaUnavailable: a relay text has no port, or no kind has one.
+    """
+    relayed = {kind: only_line(sdp_from_text(text)) for kind, text in relay_answers.items()}
+    if not any(kind in relayed for kind in judgement.kinds):
+        raise MediaUnavailable("The relay answered for no medium")
+    media: list[MediaDescription] = []
+    bundled: list[MediaDescription] = []
+    for plan in judgement.lines:
+        offered = offer.media[plan.index]
+        if plan.role is Role.REJECTED or plan.kind not in relayed:
+            media.append(_rejection(offered))
+        elif plan.role is Role.FORWARD or transport == WicTransport.SHARED:
+            media.append(_accepted(offered, relayed[plan.kind], plan))
+            bundled.append(offered)
+        else:
+            media.append(_accepted_split(offered, reverse_offers.get(plan.kind), _medium(judgement, plan)))
+    attributes = ["a=ice-lite"] if any(line.session.has("ice-lite") for line in relayed.values()) else []
+    if transport == WicTransport.SHARED:
+        # One group even for two media: Chromium refuses an answer that breaks its group in two.
+        mids = [line.mid for line in bundled if line.kind == bundled[0].kind and line.mid is not None]
+        attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
+    return session_description(session_section(origin, *attributes), media)
+
+
+def reverse_offer(
+    current: SessionDescription,
+    judgement: Judgement,
+    reverse_offers: Mapping[str, str | None],
+    origin: Origin,
+    *,
+    kinds: Collection[str] | None = None,
+) -> SessionDescription:
+    """Offer streams towards the client: all lines so far in their order (RFC 3264 §8), then a line per kind.
+
+    With ReverseShape.FLIP_LINES no line is added, the kind's own line becomes sendrecv.
+
+    Args:
+        current: what the gateway described last to this client.
+        reverse_offers: the relay's reply to ``subscribe request`` per kind; None, or no entry, copies the
+            transport of the kind's own line and bundles the two.
+        kinds: what to add; by default what the judgement wants now.
+
+    Raises:
+        LocalProtocolError: a kind has no line to reverse.
+    """
+    lines = [_offered_again(media) for media in current.media]
+    groups = [list(group) for group in current.bundle_groups]
+    taken = {media.mid for media in current.media}
+    wanted = judgement.reverse_now if kinds is None else kinds
+    for medium in judgement.media:
+        if medium.kind not in wanted:
+            continue
+        own = lines[medium.line]
+        if own.rejected:
+            raise LocalProtocolError(f"{medium.kind}: the line to reverse is rejected")
+        if judgement.shape is ReverseShape.FLIP_LINES:
+            lines[medium.line] = _rewritten(
+                own, own, mid=own.mid, direction=Direction.SENDRECV, setup="actpass"
+            )
+            continue
+        mid = next(name for name in map("r{}".format, range(len(taken) + 1)) if name not in taken)
+        taken.add(mid)
+        text = reverse_offers.get(medium.kind)
+        source = own if text is None else only_line(sdp_from_text(text))
+        if text is None:
+            _bundle(groups, own.mid, mid)
+        lines.append(_rewritten(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass"))
+    attributes = ["a=ice-lite"] if current.session.has("ice-lite") else []
+    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups]
+    return session_description(session_section(origin, *attributes), lines)
+
+
+def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> ReverseAnswer:
+    """Read the client's answer to a second offer.
+
+    Raises:
+        SdpSyntaxError: it is no description.
+        RemoteProtocolError: it does not fit the offer (RFC 3264 §6).
+        NotAcceptableHere: the client gave up its audio, or does not share the transport it was offered.
+    """
+    answer = sdp_from_text(answer2_text)
+    if len(answer.media) != len(offer2.media):
+        raise RemoteProtocolError(
+            f"The answer has {len(answer.media)} media lines, the offer {len(offer2.media)}"
+        )
+    lines: dict[str, str] = {}
+    refused: set[str] = set()
+    for number, (offered, answered) in enumerate(zip(offer2.media, answer.media, strict=True), start=1):
+        _check_line(number, offered, answered)
+        if (
+            answered.rejected
+            and not offered.rejected
+            and offered.kind == "audio"
+            and offered.direction.receives
+        ):
+            raise NotAcceptableHere(f"The client rejected its own audio line {number}")
+        if offered.rejected or not offered.direction.sends:
+            continue
+        if answered.rejected or not answered.direction.receives:
+            refused.add(offered.kind)
+            continue
+        _check_credentials(number, answered)
+        if _has_own_transport(offer2, offered, answer):
+            lines[offered.kind] = _line_text(answered)
+    return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
+
+
+def _medium(judgement: Judgement, plan: LinePlan) -> MediumPlan:
+    medium = judgement.medium(plan.kind)
+    if medium is None:
+        raise LocalProtocolError(f"line {plan.index} takes part and no medium has it")
+    return medium
+
+
+def _rejection(offered: MediaDescription) -> MediaDescription:
+    """Answer with port 0; the mid stays so that the client finds the line (RFC 8829 §5.3.1)."""
+    body = ["c=IN IP4 0.0.0.0", *_mid_line(offered.mid), "a=inactive"]
+    return media_description(offered.kind, 0, offered.proto, offered.formats, body)
+
+
+def _accepted(offered: MediaDescription, relayed: MediaDescription, plan: LinePlan) -> MediaDescription:
+    return _rewritten(offered, relayed, mid=offered.mid, direction=plan.wic_direction.mirrored)
+
+
+def _accepted_split(
+    offered: MediaDescription, reverse_offer_text: str | None, medium: MediumPlan
+) -> MediaDescription:
+    """Answer a recvonly line with the transport of a ``subscribe request`` and its own payload types."""
+    if reverse_offer_text is None:
+        raise LocalProtocolError(f"{medium.kind}: the client's recvonly line needs a transport of its own")
+    relayed = only_line(sdp_from_text(reverse_offer_text))
+    codecs = matching_codecs(offered, medium.codecs)
+    feedback = {codec.name: codec.feedback for codec in relayed.codecs}
+    body = [f"c={relayed.connection}", *_mid_line(offered.mid)]
+    for codec in codecs:
+        body += codec_to_lines(codec._replace(feedback=feedback.get(codec.name, ())))
+    body += _kept(relayed.body, _TRANSPORT_ATTRIBUTES, "passive")
+    body += [f"a={Direction.SENDONLY}", _msid(offered.mid)]
+    formats = [codec.payload_type for codec in codecs]
+    return media_description(offered.kind, relayed.port, offered.proto, formats, body)
+
+
+def _rewritten(
+    line: MediaDescription,
+    source: MediaDescription,
+    *,
+    mid: str | None,
+    direction: Direction,
+    setup: str | None = None,
+) -> MediaDescription:
+    """Write a line of the kind and protocol of ``line`` with the transport and codecs of ``source``."""
+    body = [f"c={source.connection}", *_mid_line(mid), *_kept(source.body, _RELAYED_ATTRIBUTES, setup)]
+    body.append(f"a={direction}")
+    if direction.sends:
+        body.append(_msid(mid))
+    return media_description(line.kind, source.port, line.proto, source.formats, body)
+
+
+def _offered_again(media: MediaDescription) -> MediaDescription:
+    """Repeat a line in an offer: the DTLS role is open there (RFC 8842 §5.3), everything else stays."""
+    body = ["a=setup:actpass" if line.startswith("a=setup:") else line for line in media.body]
+    return media_description(media.kind, media.port, media.proto, media.formats, body)
+
+
+def _kept(body: Iterable[str], names: Collection[str], setup: str | None) -> list[str]:
+    kept = [line for line in body if line[0] == "a" and line[2:].partition(":")[0] in names]
+    if setup is not None:
+        kept = [f"a=setup:{setup}" if line.startswith("a=setup:") else line for line in kept]
+    return kept
+
+
+def _mid_line(mid: str | None) -> tuple[str, ...]:
+    return () if mid is None else (f"a=mid:{mid}",)
+
+
+def _msid(mid: str | None) -> str:
+    return f"a=msid:{_STREAM_ID} {_STREAM_ID}{mid or ''}"
+
+
+def _bundle(groups: list[list[str]], mid: str | None, new_mid: str) -> None:
+    if mid is None:
+        raise LocalProtocolError("a line without mid cannot share its transport")
+    for group in groups:
+        if mid in group:
+            group.append(new_mid)
+            return
+    groups.append([mid, new_mid])
+
+
+def _check_line(number: int, offered: MediaDescription, answered: MediaDescription) -> None:
+    """Compare what must be equal between offer and answer, and the direction (RFC 3264 §6, §6.1)."""
+    if answered.kind != offered.kind:
+        raise RemoteProtocolError(f"Media line {number} is {answered.kind} where {offered.kind} was offered")
+    if answered.proto.upper() != offered.proto.upper():
+        raise RemoteProtocolError(
+            f"Media line {number} uses {answered.proto} where {offered.proto} was offered"
+        )
+    if answered.mid is not None and answered.mid != offered.mid:
+        raise RemoteProtocolError(
+            f"Media line {number} has the mid {answered.mid!r}, {offered.mid!r} was offered"
+        )
+    if answered.rejected:
+        return
+    if offered.rejected:
+        raise RemoteProtocolError(f"Media line {number} was offered with port 0 and answered with a port")
+    if answered.direction not in LEGAL_ANSWERS[offered.direction]:
+        raise RemoteProtocolError(
+            f"Media line {number} was offered {offered.direction} and answered {answered.direction}"
+        )
+
+
+def _check_credentials(number: int, answered: MediaDescription) -> None:
+    if not answered.ice_ufrag or not answered.ice_pwd or not answered.fingerprints:
+        raise RemoteProtocolError(f"Media line {number} is answered without ICE credentials or fingerprint")
+    if answered.setup == "actpass":
+        raise RemoteProtocolError(f"Media line {number} is answered with setup:actpass (RFC 8842 §5.3)")
+
+
+def _has_own_transport(
+    offer: SessionDescription, offered: MediaDescription, answer: SessionDescription
+) -> bool:
+    """Say whether a stream comes by a transport of its own; make sure that the client joins a shared one."""
+    group = offer.bundle_group_of(offered.mid)
+    if not group or group[0] == offered.mid:
+        return offered.direction is Direction.SENDONLY
+    if group[0] not in answer.bundle_group_of(offered.mid):
+        raise NotAcceptableHere(f"The client does not bundle the lines {group[0]} and {offered.mid}")
+    return False
+
+
+def _line_text(answered: MediaDescription) -> str:
+    line = client_line(answered, answered.codecs, answered.direction, answered.setup or "active")
+    return one_line_text(answered.session, line)

@@ -1,0 +1,375 @@
+"""The educated guess: what a web client's offer means and what is still missing from it.
+
+A web page often sends its voice on a sendonly line and waits for a second line that brings the other voice;
+IMS has one two-way stream per medium.  From the offer, what the client says it can do, and the operator's
+policy, these pure functions decide per m-line what it is for, per medium whether a stream for the other
+direction is wanted and when, and for the call which flow gets it there.  Every decision carries its reason
+for the log.
+
+| lines of one kind      | meaning                                | reverse stream                  |
+|------------------------|----------------------------------------|---------------------------------|
+| one sendrecv           | ordinary two-way call                  | none                            |
+| sendonly + recvonly    | the client split the directions itself | none: the first answer has both |
+| sendonly               | the client waits for the other line    | by policy                       |
+| recvonly               | a listener without microphone/camera   | none: it cannot be forced       |
+| inactive               | held                                   | none                            |
+| a second sending line  | screen share and the like              | rejected, IMS has one per kind  |
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from kemi.core.sdp.checks import Usability, inspect_lines, refuse_unusable
+from kemi.core.sdp.codecs import DEFAULT_VIDEO_CODECS, matching_codecs
+from kemi.core.sdp.model import Codec, Direction, MediaDescription, SessionDescription
+
+
+class Role(enum.StrEnum):
+    """What an m-line of the web offer is for."""
+
+    FORWARD = "forward"
+    """Carries the medium, one way or both."""
+    REVERSE_OF = "reverse_of"
+    """The recvonly half of a medium whose sendonly half is another line."""
+    REJECTED = "rejected"
+    """Answered with port 0."""
+
+
+class Reverse(enum.StrEnum):
+    """Is a stream towards the client to be added?"""
+
+    NOW = "now"
+    IF_PEER_SENDS = "if_peer_sends"
+    NONE = "none"
+
+
+class Flow(enum.StrEnum):
+    """How the streams wanted now reach the client."""
+
+    ANSWER_THEN_UPDATE = "answer_then_update"
+    """Reliable 183 with the answer, PRACK, UPDATE in the early dialog (RFC 3262, RFC 3311)."""
+    REINVITE_AFTER_ANSWER = "reinvite_after_answer"
+    """Nothing before the ACK; then a second offer in the confirmed dialog."""
+    BOTH_WAYS = "both_ways"
+    """The first answer says it all."""
+
+
+class ReverseShape(enum.StrEnum):
+    """What a second offer does to the m-lines."""
+
+    ADD_LINES = "add_lines"
+    """Old lines stay one-way, new sendonly lines follow."""
+    FLIP_LINES = "flip_lines"
+    """The old lines become sendrecv: for clients that give all lines one direction (stock SIP.js)."""
+
+
+class WicTransport(enum.StrEnum):
+    """How the two directions of a medium lie on the web side."""
+
+    SHARED = "shared"
+    """One port, one ICE, one DTLS, in a BUNDLE group."""
+    SPLIT = "split"
+    """Each line its own transport, no BUNDLE group."""
+
+
+class ClientCapabilities(NamedTuple):
+    """What an INVITE says about its sender."""
+
+    reliable_provisional: bool
+    early_update: bool
+    late_update: bool
+    product: str
+    """First product of User-Agent, for the log; nothing is decided from it."""
+
+    @property
+    def reverse_shape(self) -> ReverseShape:
+        """Never add lines for a client without UPDATE: stock SIP.js gives all lines one direction."""
+        return ReverseShape.ADD_LINES if self.late_update else ReverseShape.FLIP_LINES
+
+    @property
+    def needs_sdp_in_final(self) -> bool:
+        """Without reliable provisionals the 2xx must carry the answer (RFC 3261 §13.2.1)."""
+        return not self.reliable_provisional
+
+
+class ReversePolicy(NamedTuple):
+    """The operator's wish for media that the client only sends."""
+
+    audio: Reverse = Reverse.NOW
+    video: Reverse = Reverse.NOW
+
+    def wish(self, kind: str) -> Reverse:
+        """Give the wish for a kind."""
+        return self.audio if kind == "audio" else self.video
+
+
+DEFAULT_REVERSE_POLICY: Final = ReversePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlan:
+    """One m-line of the offer; ``index`` is its place there."""
+
+    index: int
+    kind: str
+    mid: str | None
+    wic_direction: Direction
+    role: Role
+    reason: str
+
+
+class MediumPlan(NamedTuple):
+    """One medium that takes part; audio and video appear at most once."""
+
+    kind: str
+    line: int
+    """Index of the FORWARD line."""
+    reverse_line: int | None
+    """Index of the REVERSE_OF line of a client that split the directions itself."""
+    wic_direction: Direction
+    """What the client offered over all lines of this medium."""
+    reverse: Reverse
+    codecs: tuple[Codec, ...]
+    """What the relay is offered, the main codec first."""
+    reason: str
+
+    @property
+    def codec(self) -> str:
+        """The main codec's name, lower case; on the web side audio is pinned to it."""
+        return self.codecs[0].name
+
+    @property
+    def ims_direction(self) -> Direction:
+        """What IMS is offered: the client's own wish and the stream that is or may be added."""
+        wanted = self.reverse is not Reverse.NONE
+        return Direction.of(sends=self.wic_direction.sends, receives=self.wic_direction.receives or wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is done with an offer."""
+
+    lines: tuple[LinePlan, ...]
+    media: tuple[MediumPlan, ...]
+    """In the order of their lines; never empty."""
+    flow: Flow
+    shape: ReverseShape
+    reason: str
+
+    def medium(self, kind: str) -> MediumPlan | None:
+        """Give the plan of a kind, if it takes part."""
+        return next((medium for medium in self.media if medium.kind == kind), None)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that take part, in order."""
+        return tuple(medium.kind for medium in self.media)
+
+    @property
+    def reverse_now(self) -> tuple[str, ...]:
+        """The kinds that get a stream towards the client without waiting for the far end."""
+        return tuple(medium.kind for medium in self.media if medium.reverse is Reverse.NOW)
+
+    @property
+    def reverse_if_peer_sends(self) -> tuple[str, ...]:
+        """The kinds that get one when the far end's answer sends."""
+        return tuple(medium.kind for medium in self.media if medium.reverse is Reverse.IF_PEER_SENDS)
+
+
+def client_capabilities(
+    allow: str, supported: str, require: str = "", user_agent: str = ""
+) -> ClientCapabilities:
+    """Read what a client can do; each argument is all header fields of that name joined by commas.
+
+    ``Allow: UPDATE`` alone is no promise for the early dialog: JsSIP lists it and answers 403 there.  Only
+    with PRACK and 100rel can the first answer be acknowledged before the 2xx, which RFC 3311 §5.1 asks for.
+    """
+    methods = {word.strip().upper() for word in allow.split(",")}
+    options = {word.strip().lower() for word in f"{supported},{require}".split(",")}
+    reliable = "100rel" in options
+    return ClientCapabilities(
+        reliable_provisional=reliable,
+        early_update=reliable and "PRACK" in methods and "UPDATE" in methods,
+        late_update="UPDATE" in methods,
+        product=user_agent.split(maxsplit=1)[0] if user_agent.strip() else "",
+    )
+
+
+def judge_offer(
+    offer: SessionDescription,
+    capabilities: ClientCapabilities,
+    policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
+    video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
+) -> Judgement:
+    """Decide what an offer means; raise what check_wic_offer raises when nothing of it can be used."""
+    found = inspect_lines(offer, video_codecs)
+    refuse_unusable(offer, found)
+    lines: dict[int, LinePlan] = {}
+    usable: dict[str, list[int]] = {}
+    for index, (media, usability) in enumerate(zip(offer.media, found, strict=True)):
+        if usability.reason:
+            lines[index] = _line(index, media, Role.REJECTED, usability.reason)
+        else:
+            usable.setdefault(media.kind, []).append(index)
+    _leave_out_video_without_transport(offer, usable, lines)
+    media_plans = [
+        _judge_medium(offer, indexes, found, policy.wish(kind), lines) for kind, indexes in usable.items()
+    ]
+    media_plans.sort(key=lambda medium: medium.line)
+    flow, reason = _flow(
+        [medium.kind for medium in media_plans if medium.reverse is Reverse.NOW], capabilities
+    )
+    ordered = tuple(lines[index] for index in range(len(offer.media)))
+    return Judgement(ordered, tuple(media_plans), flow, capabilities.reverse_shape, reason)
+
+
+def choose_transport(
+    offer: SessionDescription, judgement: Judgement, *, video_may_follow: bool = False
+) -> tuple[WicTransport, str]:
+    """Choose how both directions lie on the web side, with the reason.
+
+    Chromium puts all m-lines of its later offers into the one BUNDLE group it knows and refuses answers that
+    take a line out of an established group; the relay has one transport per medium.  So a group is answered
+    only where one medium will ever use it.
+    """
+    if len(judgement.media) > 1:
+        return (
+            WicTransport.SPLIT,
+            "audio and video have a transport each, a BUNDLE group would bar later offers",
+        )
+    medium = judgement.media[0]
+    group = offer.bundle_group_of(offer.media[medium.line].mid)
+    if not group:
+        return WicTransport.SPLIT, "the offer has no BUNDLE group"
+    if medium.reverse_line is not None and not _shares(medium, offer.media[medium.reverse_line], group):
+        return (
+            WicTransport.SPLIT,
+            "the client's two lines are not in one BUNDLE group with the same payload types",
+        )
+    if medium.kind != "audio":
+        return WicTransport.SPLIT, "only audio shares a transport"
+    if video_may_follow:
+        return WicTransport.SPLIT, "video may be added later, which an established BUNDLE group would bar"
+    return WicTransport.SHARED, "one medium in a BUNDLE group"
+
+
+def _shares(medium: MediumPlan, reverse_line: MediaDescription, group: Sequence[str]) -> bool:
+    """Say whether the other line understands what the relay sends by the FORWARD line's payload types."""
+    main = medium.codecs[0]
+    return reverse_line.mid in group and any(
+        codec.payload_type == main.payload_type and codec.name == main.name for codec in reverse_line.codecs
+    )
+
+
+# Lines that show something beside the speaker (RFC 4796 §5): not what IMS gets when there is another.
+_SIDE_CONTENT: Final = frozenset({"slides", "alt", "sl"})
+
+_NO_REVERSE: Final[Mapping[Direction, str]] = {
+    Direction.SENDRECV: "the line is two-way",
+    Direction.RECVONLY: "the client only listens, a line it sends on cannot be forced",
+    Direction.INACTIVE: "the line is held",
+}
+_WISH_REASON: Final[Mapping[Reverse, str]] = {
+    Reverse.NOW: "the client only sends, the other direction is added at once",
+    Reverse.IF_PEER_SENDS: "the client only sends, the other direction is added when the far end sends",
+    Reverse.NONE: "the client only sends, policy adds nothing",
+}
+
+
+def _line(index: int, media: MediaDescription, role: Role, reason: str) -> LinePlan:
+    return LinePlan(index, media.kind, media.mid, media.direction, role, reason)
+
+
+def _leave_out_video_without_transport(
+    offer: SessionDescription, usable: dict[str, list[int]], lines: dict[int, LinePlan]
+) -> None:
+    """Reject video lines that can only ride on audio's transport, or carry audio on theirs (max-bundle).
+
+    Such a client cannot use a second transport (RFC 9143 §7.2), which is what the relay has for video.
+    """
+    if "audio" not in usable or "video" not in usable:
+        return
+    audio = offer.media[usable["audio"][0]]
+    for index in list(usable["video"]):
+        video = offer.media[index]
+        if video.mid in offer.bundle_group_of(audio.mid) and (_rides(video, audio) or _rides(audio, video)):
+            lines[index] = _line(
+                index,
+                video,
+                Role.REJECTED,
+                "has no transport of its own (bundle policy max-bundle), audio goes on",
+            )
+            usable["video"].remove(index)
+    if not usable["video"]:
+        del usable["video"]
+
+
+def _rides(passenger: MediaDescription, carrier: MediaDescription) -> bool:
+    if passenger.bundle_only:
+        return True
+    return carrier.has("candidate") and not passenger.has("candidate")
+
+
+def _judge_medium(
+    offer: SessionDescription,
+    indexes: Sequence[int],
+    found: Sequence[Usability],
+    wish: Reverse,
+    lines: dict[int, LinePlan],
+) -> MediumPlan:
+    """Find the line or the pair that carries a kind and put the plans of all its lines into ``lines``."""
+    forward, reverse_line = _carriers(offer, indexes, found)
+    media = offer.media[forward]
+    direction = media.direction
+    if reverse_line is not None:
+        medium_direction, reverse = Direction.SENDRECV, Reverse.NONE
+        reason = "the client offers a line for each direction"
+        lines[reverse_line] = _line(reverse_line, offer.media[reverse_line], Role.REVERSE_OF, reason)
+    else:
+        medium_direction, reverse = direction, wish if direction is Direction.SENDONLY else Reverse.NONE
+        reason = _NO_REVERSE.get(direction) or _WISH_REASON[reverse]
+    lines[forward] = LinePlan(forward, media.kind, media.mid, direction, Role.FORWARD, reason)
+    for index in indexes:
+        if index not in lines:
+            further = offer.media[index]
+            why = f"is a further {further.direction} line, IMS has one per kind"
+            lines[index] = _line(index, further, Role.REJECTED, why)
+    return MediumPlan(
+        media.kind, forward, reverse_line, medium_direction, reverse, found[forward].codecs, reason
+    )
+
+
+def _carriers(
+    offer: SessionDescription, indexes: Sequence[int], found: Sequence[Usability]
+) -> tuple[int, int | None]:
+    """Choose the FORWARD line and, when that only sends, the REVERSE_OF line that understands its codec."""
+    if len(indexes) == 1:
+        return indexes[0], None
+    # A stable sort: the client's order decides among equals.
+    ordered = sorted(indexes, key=lambda index: offer.media[index].attribute("content") in _SIDE_CONTENT)
+    directions = {index: offer.media[index].direction for index in indexes}
+    listening = [index for index in ordered if directions[index] is Direction.RECVONLY]
+    forward = next((index for index in ordered if directions[index].sends), None)
+    if forward is None:
+        return (listening or ordered)[0], None
+    if directions[forward] is not Direction.SENDONLY:
+        return forward, None
+    main = found[forward].codecs[:1]
+    return forward, next((index for index in listening if matching_codecs(offer.media[index], main)), None)
+
+
+def _flow(now: Sequence[str], capabilities: ClientCapabilities) -> tuple[Flow, str]:
+    if not now:
+        return Flow.BOTH_WAYS, "no stream is to be added"
+    wanted = " and ".join(now)
+    if capabilities.early_update:
+        return (
+            Flow.ANSWER_THEN_UPDATE,
+            f"{wanted} towards the client by UPDATE, it has 100rel, PRACK and UPDATE",
+        )
+    missing = "no UPDATE with PRACK" if capabilities.reliable_provisional else "no 100rel"
+    return Flow.REINVITE_AFTER_ANSWER, f"{wanted} towards the client after the ACK, it has {missing}"

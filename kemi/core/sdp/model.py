@@ -1,0 +1,431 @@
+"""The session description as it was written: ordered lines with typed views over them.
+
+Knows RFC 8866 (SDP) and the attributes of RFC 3264, 5763, 8122, 8839 and 9143 that the gateway reads.
+It must not know what a browser, rtpengine or an IMS peer wants; that is judged elsewhere.
+
+Rule 1: the lines are the truth.  A view never changes them and an unknown line is never lost.
+Rule 2: m-lines are an ordered list.  Two of one kind are ordinary; nothing here is keyed by media kind.
+Rule 3: descriptions are values.  Do not assign to their fields: make a new one.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from kemi.core.errors import SdpSyntaxError
+
+
+class Direction(enum.StrEnum):
+    """Who sends, seen from the party that wrote the line (RFC 8866 §6.7)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        """Say whether the writer sends."""
+        return self is Direction.SENDRECV or self is Direction.SENDONLY
+
+    @property
+    def receives(self) -> bool:
+        """Say whether the writer wants to receive."""
+        return self is Direction.SENDRECV or self is Direction.RECVONLY
+
+    @property
+    def mirrored(self) -> Direction:
+        """Give the same flow seen from the other side: the fullest answer of RFC 3264 §6.1."""
+        return _MIRRORED[self]
+
+    @staticmethod
+    def of(*, sends: bool, receives: bool) -> Direction:
+        """Name a pair of flows."""
+        if sends:
+            return Direction.SENDRECV if receives else Direction.SENDONLY
+        return Direction.RECVONLY if receives else Direction.INACTIVE
+
+
+_MIRRORED: Final[Mapping[Direction, Direction]] = {
+    Direction.SENDRECV: Direction.SENDRECV,
+    Direction.SENDONLY: Direction.RECVONLY,
+    Direction.RECVONLY: Direction.SENDONLY,
+    Direction.INACTIVE: Direction.INACTIVE,
+}
+_DIRECTION_LINES: Final = tuple((f"a={direction}", direction) for direction in Direction)
+
+LEGAL_ANSWERS: Final[Mapping[Direction, frozenset[Direction]]] = {
+    Direction.SENDRECV: frozenset(Direction),
+    Direction.SENDONLY: frozenset({Direction.RECVONLY, Direction.INACTIVE}),
+    Direction.RECVONLY: frozenset({Direction.SENDONLY, Direction.INACTIVE}),
+    Direction.INACTIVE: frozenset({Direction.INACTIVE}),
+}
+"""What may be answered to what was offered (RFC 3264 §6.1)."""
+
+
+class Codec(NamedTuple):
+    """One payload type of an m-line with all that is said about it."""
+
+    payload_type: str
+    encoding: str
+    """As written in rtpmap, for example ``opus/48000/2``."""
+    name: str
+    """Lower case."""
+    clock_rate: int
+    fmtp: str
+    feedback: tuple[str, ...]
+
+    def fmtp_parameters(self) -> dict[str, str]:
+        """Split ``a=1;b=2`` into lower-case names and values as written."""
+        pairs = (parameter.partition("=") for parameter in self.fmtp.split(";"))
+        return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+STATIC_PAYLOAD_TYPES: Final[Mapping[str, str]] = {
+    "0": "PCMU/8000",
+    "3": "GSM/8000",
+    "4": "G723/8000",
+    "8": "PCMA/8000",
+    "9": "G722/8000",
+    "13": "CN/8000",
+    "15": "G728/8000",
+    "18": "G729/8000",
+    "26": "JPEG/90000",
+    "31": "H261/90000",
+    "34": "H263/90000",
+}
+"""Payload types that need no rtpmap (RFC 3551 §6)."""
+
+
+class Fingerprint(NamedTuple):
+    """Certificate fingerprint (RFC 8122 §5)."""
+
+    hash_function: str
+    value: str
+
+
+class Candidate(NamedTuple):
+    """ICE candidate (RFC 8839 §5.1); extensions stay in ``text`` only."""
+
+    text: str
+    transport: str
+    address: str
+    port: int
+    kind: str
+
+    @property
+    def is_mdns(self) -> bool:
+        """Say whether the address is a name that hides a host address (RFC 8828 §5.2): not to be resolved."""
+        return self.address.lower().endswith(".local")
+
+
+class Origin(NamedTuple):
+    """What the gateway writes in o= (RFC 8866 §5.2); each changed description has the next version."""
+
+    session_id: int
+    version: int
+    address: str
+
+    def next(self) -> Origin:
+        """Give the origin of the description after this one (RFC 3264 §8)."""
+        return self._replace(version=self.version + 1)
+
+
+class _Section:
+    """Lines with an index of their attributes, made when first asked for."""
+
+    __slots__ = ("_index",)
+    lines: tuple[str, ...]
+    _index: dict[str, list[str]] | None
+
+    def _indexed(self) -> dict[str, list[str]]:
+        index = self._index
+        if index is None:
+            index = {}
+            for line in self.lines:
+                key, _, value = line.partition(":")
+                if line[0] != "a":
+                    key, value = line[:2], line[2:]
+                known = index.get(key)
+                if known is None:
+                    index[key] = [value]
+                else:
+                    known.append(value)
+            self._index = index
+        return index
+
+    def attributes(self, name: str) -> Sequence[str]:
+        """Give the values of every ``a=name:`` here, in order."""
+        return self._indexed().get("a=" + name, ())
+
+    def attribute(self, name: str) -> str | None:
+        """Give the value of the first ``a=name``; the empty string for a flag."""
+        values = self._indexed().get("a=" + name)
+        return values[0] if values else None
+
+    def has(self, name: str) -> bool:
+        """Say whether ``a=name`` is here."""
+        return "a=" + name in self._indexed()
+
+    def values(self, line_type: str) -> Sequence[str]:
+        """Give what follows ``=`` in every line of a type (``c``, ``b``, ``o`` ...)."""
+        return self._indexed().get(line_type + "=", ())
+
+    def own_direction(self) -> Direction | None:
+        """Give the direction attribute of this section alone."""
+        index = self._indexed()
+        for line, direction in _DIRECTION_LINES:
+            if line in index:
+                return direction
+        return None
+
+
+@dataclass(slots=True)
+class SessionSection(_Section):
+    """The lines before the first m-line."""
+
+    lines: tuple[str, ...]
+    _index: dict[str, list[str]] | None = field(default=None, init=False, repr=False, compare=False)
+
+
+@dataclass(slots=True)
+class MediaDescription(_Section):
+    """One m-line with the lines that belong to it."""
+
+    lines: tuple[str, ...]
+    kind: str
+    port: int
+    proto: str
+    formats: tuple[str, ...]
+    session: SessionSection = field(repr=False, compare=False)
+    """Gives what the m-line does not say itself (RFC 8866 §6)."""
+    _index: dict[str, list[str]] | None = field(default=None, init=False, repr=False, compare=False)
+    _codecs: tuple[Codec, ...] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def body(self) -> tuple[str, ...]:
+        """Everything but the m-line itself."""
+        return self.lines[1:]
+
+    def inherited(self, name: str) -> str | None:
+        """Give the attribute of this m-line, else of the session."""
+        value = self.attribute(name)
+        return self.session.attribute(name) if value is None else value
+
+    @property
+    def direction(self) -> Direction:
+        """Media level, else session level, else sendrecv (RFC 8866 §6.7)."""
+        return self.own_direction() or self.session.own_direction() or Direction.SENDRECV
+
+    @property
+    def mid(self) -> str | None:
+        """The m-line's name (RFC 5888)."""
+        return self.attribute("mid")
+
+    @property
+    def setup(self) -> str | None:
+        """The DTLS role (RFC 8842)."""
+        return self.inherited("setup")
+
+    @property
+    def ice_ufrag(self) -> str | None:
+        """ICE user fragment."""
+        return self.inherited("ice-ufrag")
+
+    @property
+    def ice_pwd(self) -> str | None:
+        """ICE password."""
+        return self.inherited("ice-pwd")
+
+    @property
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """Certificate fingerprints in the order written."""
+        found = []
+        for value in self.attributes("fingerprint") or self.session.attributes("fingerprint"):
+            hash_function, _, digest = value.partition(" ")
+            if not digest:
+                raise SdpSyntaxError(f"a=fingerprint:{value} lacks the hash or the value")
+            found.append(Fingerprint(hash_function.lower(), digest.strip()))
+        return tuple(found)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """ICE candidates in the order written."""
+        found = []
+        for text in self.attributes("candidate"):
+            words = text.split()
+            if len(words) < 8 or words[6] != "typ" or not is_number(words[5]):
+                raise SdpSyntaxError(f"a=candidate:{text} is not a candidate (RFC 8839 §5.1)")
+            found.append(Candidate(text, words[2].lower(), words[4], int(words[5]), words[7]))
+        return tuple(found)
+
+    @property
+    def rtcp_mux(self) -> bool:
+        """RTP and RTCP share a port (RFC 8858)."""
+        return self.has("rtcp-mux")
+
+    @property
+    def bundle_only(self) -> bool:
+        """The line is usable only inside its BUNDLE group; its port 0 is no rejection (RFC 9143 §6)."""
+        return self.has("bundle-only")
+
+    @property
+    def rejected(self) -> bool:
+        """The writer does not use this line (RFC 3264 §6, §8.2)."""
+        return self.port == 0 and not self.bundle_only
+
+    @property
+    def ptime_ms(self) -> int | None:
+        """Packet length wished by the writer."""
+        return self._number_of("ptime")
+
+    @property
+    def maxptime_ms(self) -> int | None:
+        """Longest packet the writer takes."""
+        return self._number_of("maxptime")
+
+    @property
+    def connection(self) -> str | None:
+        """What follows ``c=``: of this m-line, else of the session."""
+        own = self.values("c") or self.session.values("c")
+        return own[0] if own else None
+
+    @property
+    def connection_address(self) -> str | None:
+        """The address in c=, without TTL."""
+        connection = self.connection
+        return None if connection is None else connection.split()[-1].partition("/")[0]
+
+    @property
+    def bandwidth(self) -> Mapping[str, int]:
+        """The b= values of this m-line by type (kbit/s for AS, bit/s for TIAS)."""
+        found = {}
+        for value in self.values("b"):
+            name, _, number = value.partition(":")
+            if not is_number(number):
+                raise SdpSyntaxError(f"b={value} has no number")
+            found[name] = int(number)
+        return found
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """The payload types in the m-line's order; those that nothing describes are left out."""
+        if self._codecs is None:
+            self._codecs = tuple(self._read_codecs())
+        return self._codecs
+
+    def _read_codecs(self) -> Iterable[Codec]:
+        encodings = {value.partition(" ")[0]: value for value in reversed(self.attributes("rtpmap"))}
+        fmtps = _by_payload_type(self.attributes("fmtp"))
+        feedback = _by_payload_type(self.attributes("rtcp-fb"))
+        for_all = tuple(feedback.get("*", ()))
+        for payload_type in self.formats:
+            described = encodings.get(payload_type)
+            encoding = (
+                STATIC_PAYLOAD_TYPES.get(payload_type) if described is None else described.partition(" ")[2]
+            )
+            if encoding is None:
+                continue
+            name, _, rest = encoding.partition("/")
+            clock_rate = rest.partition("/")[0]
+            if not name or not is_number(clock_rate):
+                raise SdpSyntaxError(f"a=rtpmap:{payload_type} {encoding} is not name/clock rate")
+            fmtp = fmtps.get(payload_type)
+            own_feedback = feedback.get(payload_type)
+            yield Codec(
+                payload_type,
+                encoding,
+                name.lower(),
+                int(clock_rate),
+                "" if fmtp is None else ";".join(fmtp),
+                for_all if own_feedback is None else (*for_all, *own_feedback),
+            )
+
+    def _number_of(self, name: str) -> int | None:
+        value = self.attribute(name)
+        if value is None:
+            return None
+        if not is_number(value.strip()):
+            raise SdpSyntaxError(f"a={name}:{value} is not a number")
+        return int(value)
+
+
+@dataclass(slots=True)
+class SessionDescription:
+    """A whole description: session lines, then m-lines in order."""
+
+    session: SessionSection
+    media: tuple[MediaDescription, ...]
+    newline: str = field(default="\r\n", repr=False)
+    """Line end it came with; RFC 8866 §5 asks receivers to take a bare LF too."""
+    ends_with_newline: bool = field(default=True, repr=False)
+
+    @property
+    def bundle_groups(self) -> tuple[tuple[str, ...], ...]:
+        """The mids of each a=group:BUNDLE, in order (RFC 9143)."""
+        words = (value.split() for value in self.session.attributes("group"))
+        return tuple(tuple(group[1:]) for group in words if group and group[0].upper() == "BUNDLE")
+
+    def bundle_group_of(self, mid: str | None) -> tuple[str, ...]:
+        """Give the mids bundled with this one, itself included; nothing when it stands alone."""
+        return next((group for group in self.bundle_groups if mid in group), ())
+
+
+def media_description(
+    kind: str, port: int, proto: str, formats: Sequence[str], body: Iterable[str]
+) -> MediaDescription:
+    """Write an m-line with the lines below it; session_description gives it its session."""
+    m_line = f"m={kind} {port} {proto} {' '.join(formats)}"
+    return MediaDescription((m_line, *body), kind, port, proto, tuple(formats), _NO_SESSION)
+
+
+def session_description(session: SessionSection, media: Iterable[MediaDescription]) -> SessionDescription:
+    """Put m-lines made elsewhere under session lines, with CRLF line ends."""
+    bound = (MediaDescription(m.lines, m.kind, m.port, m.proto, m.formats, session) for m in media)
+    return SessionDescription(session, tuple(bound))
+
+
+def codec_to_lines(codec: Codec, *, feedback: bool = True) -> list[str]:
+    """Write the attribute lines of one payload type."""
+    payload_type = codec.payload_type
+    lines = [f"a=rtpmap:{payload_type} {codec.encoding}"]
+    if feedback:
+        lines += [f"a=rtcp-fb:{payload_type} {value}" for value in codec.feedback]
+    if codec.fmtp:
+        lines.append(f"a=fmtp:{payload_type} {codec.fmtp}")
+    return lines
+
+
+def address_to_text(address: str) -> str:
+    """Write an address as in o= and c=."""
+    return f"IN IP{6 if ':' in address else 4} {address}"
+
+
+def session_section(origin: Origin, *attributes: str, connection: str | None = None) -> SessionSection:
+    """Write the session lines of a description of our own (RFC 8866 §5)."""
+    origin_line = f"o=- {origin.session_id} {origin.version} {address_to_text(origin.address)}"
+    connection_lines = () if connection is None else (f"c={connection}",)
+    return SessionSection(("v=0", origin_line, "s=-", *connection_lines, "t=0 0", *attributes))
+
+
+_NO_SESSION: Final = SessionSection(())
+
+
+def is_number(text: str) -> bool:
+    """Say whether this is a plain decimal of a size that is no attack."""
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+def _by_payload_type(values: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for value in values:
+        payload_type, _, rest = value.partition(" ")
+        known = found.get(payload_type)
+        if known is None:
+            found[payload_type] = [rest]
+        else:
+            known.append(rest)
+    return found
