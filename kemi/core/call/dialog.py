@@ -111,7 +111,7 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [act.SendReply(200, "OK")]
     if record.dialog is Dialog.CONFIRMED:
         forward = act.ForwardRequest(Side.IMS, _edits_to_ims(record, request, record.confirmed_tag, settings))
-        return [forward, *_hung_up(record, "wic")]
+        return _hang_up(record, "wic", forward)
     # RFC 3261 §15.1.2: a BYE in an early dialog ends the INVITE with 487
     ok = act.SendReply(200, "OK")
     record.cancelled = True
@@ -197,8 +197,8 @@ def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> l
     if record.ended or event.request.from_tag != record.confirmed_tag:
         return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
     if not event.flow_alive:
-        return [act.SendReply(200, "OK"), *_hung_up(record, "ims"), act.ForgetCall(record.call_id)]
-    return [_forward_to_wic(record, event.request, settings), *_hung_up(record, "ims")]
+        return [*_hang_up(record, "ims", act.SendReply(200, "OK")), act.ForgetCall(record.call_id)]
+    return _hang_up(record, "ims", _forward_to_wic(record, event.request, settings))
 
 
 def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
@@ -223,10 +223,16 @@ def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings
     return act.ForwardRequest(Side.WIC, edits)
 
 
-def _hung_up(record: CallRecord, by: str) -> list[act.Action]:
+def _hang_up(record: CallRecord, by: str, *goodbye: act.Action) -> list[act.Action]:
+    """End an answered call.  The goodbye is sent before the relay is asked, which may be slow; the wake-up is set
+    before the goodbye, whose answer takes it away again and may come at once."""
     record.move_dialog(DialogEvent.BYE)
-    note = act.Note("call_ended", logging.INFO, {"by": by})
-    return [note, *release_media(record), act.Schedule(record.call_id, Due.FORGET, FORGET_AFTER_S)]
+    return [
+        act.Schedule(record.call_id, Due.FORGET, FORGET_AFTER_S),
+        *goodbye,
+        act.Note("call_ended", logging.INFO, {"by": by}),
+        *release_media(record),
+    ]
 
 
 # ---------------------------------------------------------------- replies
@@ -306,7 +312,7 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return send_update(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
         bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1)
-        return [bye, *_hung_up(record, "flow_lost"), act.ForgetCall(record.call_id)]
+        return [*_hang_up(record, "flow_lost", bye), act.ForgetCall(record.call_id)]
     return []
 
 
@@ -321,4 +327,4 @@ def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]
         next_hop=record.wic_destination,
         headers=(*headers.towards_wic(record, settings, record.next_gateway_cseq(), "BYE"), reason),
     )
-    return [to_ims, to_wic, *_hung_up(record, "gateway"), act.ForgetCall(record.call_id)]
+    return [*_hang_up(record, "gateway", to_ims, to_wic), act.ForgetCall(record.call_id)]

@@ -311,7 +311,7 @@ def _leave_out_video_without_transport(
 def _rides(passenger: MediaDescription, carrier: MediaDescription) -> bool:
     if passenger.bundle_only:
         return True
-    return carrier.has("candidate") and not passenger.has("candidate")
+    return passenger.attribute("candidate") is None and carrier.attribute("candidate") is not None
 
 
 def _judge_medium(

@@ -11,6 +11,7 @@ Rule 3: descriptions are values.  Do not assign to their fields: make a new one.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -135,50 +136,39 @@ class Origin(NamedTuple):
 
 
 class _Section:
-    """Lines with an index of their attributes, made when first asked for."""
+    """Lines, searched anew for each question: texts are short and asked little, an index costs more than it saves."""
 
-    __slots__ = ("_index",)
+    __slots__ = ()
     lines: tuple[str, ...]
-    _index: dict[str, list[str]] | None
 
-    def _indexed(self) -> dict[str, list[str]]:
-        index = self._index
-        if index is None:
-            index = {}
-            for line in self.lines:
-                key, _, value = line.partition(":")
-                if line[0] != "a":
-                    key, value = line[:2], line[2:]
-                known = index.get(key)
-                if known is None:
-                    index[key] = [value]
-                else:
-                    known.append(value)
-            self._index = index
-        return index
-
-    def attributes(self, name: str) -> Sequence[str]:
+    def attributes(self, name: str) -> list[str]:
         """Give the values of every ``a=name:`` here, in order."""
-        return self._indexed().get("a=" + name, ())
+        prefix = f"a={name}:"
+        start = len(prefix)
+        return [line[start:] for line in self.lines if line.startswith(prefix)]
 
     def attribute(self, name: str) -> str | None:
-        """Give the value of the first ``a=name``; the empty string for a flag."""
-        values = self._indexed().get("a=" + name)
-        return values[0] if values else None
+        """Give the value of the first ``a=name:``; the empty string for a flag."""
+        prefix = f"a={name}:"
+        for line in self.lines:
+            if line.startswith(prefix):
+                return line[len(prefix) :]
+        return "" if self.flag(name) else None
 
-    def has(self, name: str) -> bool:
-        """Say whether ``a=name`` is here."""
-        return "a=" + name in self._indexed()
+    def flag(self, name: str) -> bool:
+        """Say whether ``a=name`` stands here without a value."""
+        return f"a={name}" in self.lines
 
     def values(self, line_type: str) -> Sequence[str]:
-        """Give what follows ``=`` in every line of a type (``c``, ``b``, ``o`` ...)."""
-        return self._indexed().get(line_type + "=", ())
+        """Give what follows ``=`` in every line of another type than ``a`` (``c``, ``b``, ``o`` ...), in order."""
+        start = line_type + "="
+        return [line[2:] for line in self.lines if line.startswith(start)]
 
     def own_direction(self) -> Direction | None:
         """Give the direction attribute of this section alone."""
-        index = self._indexed()
+        lines = self.lines
         for line, direction in _DIRECTION_LINES:
-            if line in index:
+            if line in lines:
                 return direction
         return None
 
@@ -188,7 +178,6 @@ class SessionSection(_Section):
     """The lines before the first m-line."""
 
     lines: tuple[str, ...]
-    _index: dict[str, list[str]] | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -202,7 +191,6 @@ class MediaDescription(_Section):
     formats: tuple[str, ...]
     session: SessionSection = field(repr=False, compare=False)
     """Gives what the m-line does not say itself (RFC 8866 §6)."""
-    _index: dict[str, list[str]] | None = field(default=None, init=False, repr=False, compare=False)
     _codecs: tuple[Codec, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -265,12 +253,12 @@ class MediaDescription(_Section):
     @property
     def rtcp_mux(self) -> bool:
         """RTP and RTCP share a port (RFC 8858)."""
-        return self.has("rtcp-mux")
+        return self.flag("rtcp-mux")
 
     @property
     def bundle_only(self) -> bool:
         """The line is usable only inside its BUNDLE group; its port 0 is no rejection (RFC 9143 §6)."""
-        return self.has("bundle-only")
+        return self.flag("bundle-only")
 
     @property
     def rejected(self) -> bool:
@@ -290,8 +278,11 @@ class MediaDescription(_Section):
     @property
     def connection(self) -> str | None:
         """What follows ``c=``: of this m-line, else of the session."""
-        own = self.values("c") or self.session.values("c")
-        return own[0] if own else None
+        for section in (self, self.session):
+            for line in section.lines:
+                if line.startswith("c="):
+                    return line[2:]
+        return None
 
     @property
     def connection_address(self) -> str | None:
@@ -318,31 +309,27 @@ class MediaDescription(_Section):
         return self._codecs
 
     def _read_codecs(self) -> Iterable[Codec]:
-        encodings = {value.partition(" ")[0]: value for value in reversed(self.attributes("rtpmap"))}
-        fmtps = _by_payload_type(self.attributes("fmtp"))
-        feedback = _by_payload_type(self.attributes("rtcp-fb"))
-        for_all = tuple(feedback.get("*", ()))
+        encodings: dict[str, str] = {}
+        fmtps: dict[str, str] = {}
+        feedback: dict[str, list[str]] = {}
+        for line in self.lines:
+            if line.startswith("a=rtpmap:"):
+                payload_type, _, encoding = line[9:].partition(" ")
+                encodings.setdefault(payload_type, encoding)
+            elif line.startswith("a=rtcp-fb:"):
+                payload_type, _, value = line[10:].partition(" ")
+                feedback.setdefault(payload_type, []).append(value)
+            elif line.startswith("a=fmtp:"):
+                payload_type, _, value = line[7:].partition(" ")
+                fmtps[payload_type] = f"{fmtps[payload_type]};{value}" if payload_type in fmtps else value
+        for_all = feedback.get("*", [])
         for payload_type in self.formats:
-            described = encodings.get(payload_type)
-            encoding = (
-                STATIC_PAYLOAD_TYPES.get(payload_type) if described is None else described.partition(" ")[2]
-            )
-            if encoding is None:
-                continue
-            name, _, rest = encoding.partition("/")
-            clock_rate = rest.partition("/")[0]
-            if not name or not is_number(clock_rate):
-                raise SdpSyntaxError(f"a=rtpmap:{payload_type} {encoding} is not name/clock rate")
-            fmtp = fmtps.get(payload_type)
-            own_feedback = feedback.get(payload_type)
-            yield Codec(
-                payload_type,
-                encoding,
-                name.lower(),
-                int(clock_rate),
-                "" if fmtp is None else ";".join(fmtp),
-                for_all if own_feedback is None else (*for_all, *own_feedback),
-            )
+            encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
+            if encoding:
+                name, clock_rate = _name_and_clock_rate(encoding)
+                own = feedback.get(payload_type)
+                values = tuple(for_all) if own is None else (*for_all, *own)
+                yield Codec(payload_type, encoding, name, clock_rate, fmtps.get(payload_type, ""), values)
 
     def _number_of(self, name: str) -> int | None:
         value = self.attribute(name)
@@ -419,13 +406,10 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 20
 
 
-def _by_payload_type(values: Sequence[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for value in values:
-        payload_type, _, rest = value.partition(" ")
-        known = found.get(payload_type)
-        if known is None:
-            found[payload_type] = [rest]
-        else:
-            known.append(rest)
-    return found
+@functools.lru_cache(maxsize=256)
+def _name_and_clock_rate(encoding: str) -> tuple[str, int]:
+    """Take ``opus/48000/2`` apart; the same few encodings come with every call."""
+    name, clock_rate, *_ = *encoding.split("/", 2), ""
+    if not name or not is_number(clock_rate):
+        raise SdpSyntaxError(f"{encoding!r} in a=rtpmap is not <name>/<clock rate>")
+    return name.lower(), int(clock_rate)

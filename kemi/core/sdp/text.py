@@ -26,12 +26,10 @@ _MAX_PORT: Final = 65535
 def sdp_from_text(text: str) -> SessionDescription:
     """Read a description; raise SdpSyntaxError with the line and what is wrong with it."""
     newline, lines, ends_with_newline = _split(text)
-    starts = []
-    for number, line in enumerate(lines):
-        if line[1:2] != "=":
-            raise SdpSyntaxError(f"{_shown(line)} is not <type>=<value>", number + 1)
-        if line[0] == "m":
-            starts.append(number)
+    if {line[1:2] for line in lines} != {"="}:
+        number, line = next((number, line) for number, line in enumerate(lines, 1) if line[1:2] != "=")
+        raise SdpSyntaxError(f"{_shown(line)} is not <type>=<value>", number)
+    starts = [number for number, line in enumerate(lines) if line[0] == "m"]
     if len(starts) > MAX_MEDIA:
         raise SdpSyntaxError(f"{len(starts)} m-lines, at most {MAX_MEDIA} are taken", starts[MAX_MEDIA] + 1)
     session = _session(lines, starts[0] if starts else len(lines))

@@ -92,7 +92,7 @@ def wic_answer(
             bundled.append(offered)
         else:
             media.append(_accepted_split(offered, reverse_offers.get(plan.kind), _medium(judgement, plan)))
-    attributes = ["a=ice-lite"] if any(line.session.has("ice-lite") for line in relayed.values()) else []
+    attributes = ["a=ice-lite"] if any(line.session.flag("ice-lite") for line in relayed.values()) else []
     if transport == WicTransport.SHARED:
         # One group even for two media: Chromium refuses an answer that breaks its group in two.
         mids = [line.mid for line in bundled if line.kind == bundled[0].kind and line.mid is not None]
@@ -143,7 +143,7 @@ def reverse_offer(
         if text is None:
             _bundle(groups, own.mid, mid)
         lines.append(_rewritten(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass"))
-    attributes = ["a=ice-lite"] if current.session.has("ice-lite") else []
+    attributes = ["a=ice-lite"] if current.session.flag("ice-lite") else []
     attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups]
     return session_description(session_section(origin, *attributes), lines)
 

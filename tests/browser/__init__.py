@@ -1,0 +1,1 @@
+"""Calls by real browsers through the whole lab."""

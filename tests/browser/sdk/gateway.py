@@ -1,0 +1,212 @@
+"""A gateway that a test plays by hand: one origin with the web service's pages and SIP over WebSocket.
+
+Knows SIP messages and the ladder they make. Must not know media: session descriptions are texts here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from flask import Flask
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from tests.peers.digest import Challenge, Credentials, challenge_to_text, is_authorized
+from tests.peers.sip import (
+    Headers as SipHeaders,
+)
+from tests.peers.sip import (
+    SipRequest,
+    SipResponse,
+    message_from_text,
+    message_to_text,
+    new_branch,
+    new_tag,
+    response_to,
+)
+from webapp_api.settings import SIP_PATH
+
+PATIENCE_S: Final = 15.0
+"""How long the page may take for its next message; generous, a slow machine must not fail a test."""
+CONTACT: Final = ("Contact", "<sip:gateway@198.51.100.1;transport=ws>")
+
+
+class UnexpectedMessageError(AssertionError):
+    """The page sent something else than the script says."""
+
+
+@dataclass
+class Link:
+    """The page's connection."""
+
+    connection: ServerConnection
+    received: asyncio.Queue[SipRequest | SipResponse] = field(default_factory=asyncio.Queue)
+
+
+class ScriptedGateway:
+    """Pages and SIP on one origin; the test says what comes next."""
+
+    def __init__(self, port: int) -> None:
+        self.origin = f"http://127.0.0.1:{port}"
+        self.ladder: list[str] = []
+        """What went over the wire, in order: "> INVITE" from the page, "< 183 INVITE" to it."""
+        self._port = port
+        self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+
+    @contextlib.asynccontextmanager
+    async def serving(self, app: Flask) -> AsyncIterator[ScriptedGateway]:
+        """Serve pages of `app` and SIP until the block ends."""
+
+        def page(connection: ServerConnection, request: Request) -> Response | None:
+            if request.path == SIP_PATH:
+                return None
+            answer = app.test_client().get(request.path)
+            fields = Headers([*answer.headers.items(), ("Connection", "close")])
+            return Response(answer.status_code, answer.status, fields, answer.data)
+
+        subprotocols = [Subprotocol("sip")]
+        async with serve(
+            self._talk,
+            "127.0.0.1",
+            self._port,
+            process_request=page,
+            subprotocols=subprotocols,
+            max_size=None,
+        ):
+            yield self
+
+    async def receive(self, expected: str) -> SipRequest | SipResponse:
+        """Take the page's next message, which is a request "METHOD" or a response "STATUS METHOD"."""
+        link = await asyncio.wait_for(asyncio.shield(self._link), PATIENCE_S)
+        message = await asyncio.wait_for(link.received.get(), PATIENCE_S)
+        if (name := _name(message)) != expected:
+            raise UnexpectedMessageError(f"{name} came instead of {expected}:\n{message_to_text(message)}")
+        return message
+
+    async def receive_request(self, method: str) -> SipRequest:
+        """Take the page's next message, a request."""
+        message = await self.receive(method)
+        assert isinstance(message, SipRequest)
+        return message
+
+    async def receive_response(self, status: int, method: str) -> SipResponse:
+        """Take the page's next message, a response."""
+        message = await self.receive(f"{status} {method}")
+        assert isinstance(message, SipResponse)
+        return message
+
+    async def send(self, message: SipRequest | SipResponse) -> None:
+        """Send one message to the page."""
+        link = await asyncio.wait_for(asyncio.shield(self._link), PATIENCE_S)
+        self.ladder.append(f"< {_name(message)}")
+        await link.connection.send(message_to_text(message))
+
+    async def drop_socket(self) -> None:
+        """Break the page's connection without a closing handshake."""
+        link = await self._link
+        link.connection.transport.abort()
+
+    async def register(self, credentials: Credentials, challenges: int = 1) -> None:
+        """Challenge a registration `challenges` times, each time anew although the credentials are right; grant it."""
+        for number in range(1, challenges + 1):
+            challenge = Challenge("ims.example.com", f"nonce-{number}")
+            await self._refuse(await self.receive_request("REGISTER"), challenge)
+            register = await self.receive_request("REGISTER")
+            assert is_authorized(register, challenge, credentials)
+            if number < challenges:
+                await self._refuse(register, Challenge("ims.example.com", f"other-{number}"))
+        contact = register.headers.get("Contact") or ""
+        granted = contact.partition(";expires=")[0] + ";expires=600"
+        await self.send(response_to(register, 200, to_tag=new_tag(), headers=[("Contact", granted)]))
+
+    async def _refuse(self, register: SipRequest, challenge: Challenge) -> None:
+        fields = [("WWW-Authenticate", challenge_to_text(challenge))]
+        await self.send(response_to(register, 401, to_tag=new_tag(), headers=fields))
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        link = Link(connection)
+        self._link.set_result(link)
+        with contextlib.suppress(ConnectionClosed):
+            async for text in connection:
+                assert isinstance(text, str)
+                message = message_from_text(text)
+                self.ladder.append(f"> {_name(message)}")
+                link.received.put_nowait(message)
+
+
+class GatewayDialog:
+    """The gateway's side of the dialog that an INVITE of the page opens."""
+
+    def __init__(self, gateway: ScriptedGateway, invite: SipRequest) -> None:
+        self._gateway = gateway
+        self._invite = invite
+        self._tag = new_tag()
+        self._cseq = 0
+
+    async def respond(
+        self, status: int, *, sdp: str = "", headers: Iterable[tuple[str, str]] = (), rseq: int | None = None
+    ) -> None:
+        """Answer the INVITE; with `rseq`, reliably (RFC 3262)."""
+        reliable = [] if rseq is None else [("Require", "100rel"), ("RSeq", str(rseq))]
+        fields = [CONTACT, *reliable, *headers]
+        await self._gateway.send(response_to(self._invite, status, to_tag=self._tag, headers=fields, sdp=sdp))
+
+    async def request(
+        self,
+        method: str,
+        *,
+        sdp: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        cseq: int | None = None,
+        to_tag: str | None = None,
+    ) -> None:
+        """Send a request in the dialog; `cseq` and `to_tag` may be wrong on purpose."""
+        self._cseq += 1
+        page_tag = to_tag or self._invite.from_tag
+        fields = [
+            ("Via", f"SIP/2.0/WS 198.51.100.1;branch={new_branch()}"),
+            ("Max-Forwards", "70"),
+            ("From", f"{self._invite.headers.get('To')};tag={self._tag}"),
+            ("To", f"<{self._invite.from_.uri}>;tag={page_tag}"),
+            ("Call-ID", self._invite.call_id),
+            ("CSeq", f"{self._cseq if cseq is None else cseq} {method}"),
+            CONTACT,
+            *headers,
+        ]
+        uri = self._invite.contact_uri or ""
+        await self._gateway.send(SipRequest(method, uri, headers=SipHeaders(fields)).set_body(sdp))
+
+    async def acknowledge(self, method: str) -> None:
+        """Take a request of the page in this dialog and answer it 200."""
+        await self.respond_to(await self._gateway.receive_request(method))
+
+    async def respond_to(self, request: SipRequest) -> None:
+        """Answer a request of the page 200."""
+        await self._gateway.send(response_to(request, 200))
+
+    async def call_the_page(self) -> None:
+        """Send an INVITE that opens a new dialog, to the contact of the one before."""
+        fields = [
+            ("Via", f"SIP/2.0/WS 198.51.100.1;branch={new_branch()}"),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:carol@ims.example.com>;tag={new_tag()}"),
+            ("To", f"<{self._invite.from_.uri}>"),
+            ("Call-ID", new_tag()),
+            ("CSeq", "1 INVITE"),
+            CONTACT,
+        ]
+        uri = self._invite.contact_uri or ""
+        await self._gateway.send(SipRequest("INVITE", uri, headers=SipHeaders(fields)))
+
+
+def _name(message: SipRequest | SipResponse) -> str:
+    if isinstance(message, SipRequest):
+        return message.method
+    return f"{message.status} {message.cseq.method}"
