@@ -207,7 +207,7 @@ class Gateway:
         event = UpdateAnswered(
             status=reply.status,
             body=reply.body,
-            retry_after_s=float(retry_after) if retry_after.isdigit() else None,
+            retry_after_s=float(retry_after) if retry_after.isdecimal() else None,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
         self._dispatcher.dispatch(reply.call_id, event)

@@ -40,7 +40,7 @@ def text(variable: str) -> str:
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
     value = text(variable)
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isdecimal() else 0
 
 
 def headers(name: str) -> list[str]:

@@ -33,9 +33,13 @@ def explanation(detail: str, host: str) -> tuple[str, ...]:
     """Return a Warning line (RFC 3261 §20.43, code 399) that tells a person what was wrong; () without a detail."""
     if not detail:
         return ()
-    text = "".join(character if character.isprintable() else " " for character in detail)
-    text = text.replace("\\", "/").replace('"', "'")
-    return (f'Warning: 399 {host} "{text[:200]}"',)
+    return (f'Warning: 399 {host} "{quotable(detail)[:200]}"',)
+
+
+def quotable(text: str) -> str:
+    """Return text that may stand between quotation marks in a header field: one line, nothing to be escaped."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable.replace("\\", "/").replace('"', "'")
 
 
 def charging_vector(icid: str, settings: CallSettings) -> str:

@@ -165,5 +165,5 @@ def _granted_expires(contact: str, reply: Reply) -> int:
     for address in addresses_from_headers(reply.headers("Contact")):
         if uri_from_address(address) == contact:
             text = parameter(address, "expires") or common
-            return int(text) if text.isdigit() else 0
+            return int(text) if text.isdecimal() else 0
     return 0

@@ -26,11 +26,12 @@ ARGUMENTS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
     "--allow-loopback-in-peer-connection",
 )
+# A page that may use camera and microphone also sees its own addresses; without, they hide behind mDNS names and
+# only STUN tells the page where it is.
+PERMISSION: Final = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 POLL_S: Final = 0.05
 
 _MAKE_STREAM: Final = """async ({toneHz, video}) => {
@@ -80,8 +81,10 @@ class RemoteVideo:
 class SoftphoneBrowser:
     """One browser with one softphone page."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, *, camera: bool = False) -> None:
+        """`camera`: the person has let the page use camera and microphone (needed for video)."""
         self.origin = origin
+        self._arguments = [*ARGUMENTS, *(PERMISSION if camera else ())]
         self.entries: list[Entry] = []
         self.console: list[str] = []
         self._playwright: Playwright | None = None
@@ -91,7 +94,7 @@ class SoftphoneBrowser:
     def __enter__(self) -> Self:
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=list(ARGUMENTS)
+            executable_path=CHROMIUM, headless=True, args=self._arguments
         )
         # The lab signs its own certificate.
         page = self._browser.new_context(ignore_https_errors=True).new_page()
@@ -119,9 +122,14 @@ class SoftphoneBrowser:
 
     # -- what a person does
 
-    def sign_in(self, user: str, password: str, timeout_s: float = 10.0) -> None:
+    def sign_in(
+        self, user: str, password: str, *, private_identity: str = "", timeout_s: float = 10.0
+    ) -> None:
         """Fill in the form and wait until the page is registered."""
         self.page.fill("#user", user)
+        if private_identity:
+            self.page.click("#sign-in summary")
+            self.page.fill("#authorization-user", private_identity)
         self.page.fill("#password", password)
         self.page.click("#sign-in button[type=submit]")
         self.wait(

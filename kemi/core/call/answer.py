@@ -30,8 +30,8 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
     if not reply.to_tag:
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the page already knows we are trying
     is_final = reply.status >= 200
-    if record.ended and not is_final:
-        return [act.DropReply()]
+    if not is_final and (record.ended or record.confirmed_tag):
+        return [act.DropReply()]  # another fork still rings: its early media must not take the call's place
     leg = _learn_leg(record, reply)
     if is_final and record.confirmed_tag and record.confirmed_tag != reply.to_tag:
         return _refuse_second_answer(record, reply, leg)
@@ -113,7 +113,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     insert = [f"Contact: <{settings.wic_contact}>"]
     remove = ["Contact", "Record-Route", "P-Charging-Vector"]
     core_rseq = "".join(reply.headers("RSeq")).strip()
-    if reply.status < 200 and core_rseq.isdigit() and "100rel" in reply.tokens("Require"):
+    if reply.status < 200 and core_rseq.isdecimal() and "100rel" in reply.tokens("Require"):
         remove.append("RSeq")
         insert.append(f"RSeq: {_our_rseq(record, reply.to_tag, int(core_rseq))}")
     body = ""

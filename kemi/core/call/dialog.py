@@ -318,7 +318,7 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
 
 def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """End an answered call ourselves, towards both sides."""
-    reason = f'Reason: SIP;cause=488;text="{record.doomed[:80]}"'.replace("\r", " ").replace("\n", " ")
+    reason = f'Reason: SIP;cause=488;text="{headers.quotable(record.doomed)[:80]}"'
     to_ims = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1)
     to_wic = act.SendRequest(
         to=Side.WIC,

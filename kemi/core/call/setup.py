@@ -38,7 +38,6 @@ from kemi.core.sdp.interwork import (
     Origin,
     check_reverse_answer,
     ims_offer,
-    pair_reverse_answer,
     relay_offer,
     reverse_offer,
     wic_answer,
@@ -125,7 +124,7 @@ def begin_call(
         session_id=session_id,
         needs_update=judgement.flow is Flow.ANSWER_THEN_UPDATE,
         reliable_answer=capabilities.reliable_provisional,
-        media=[_medium(offer, plan, transport) for plan in judgement.media],
+        media=[_medium(offer, plan) for plan in judgement.media],
     )
     if not record.wic_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
@@ -151,14 +150,8 @@ def begin_call(
     return record, [note, act.CreateTransaction(gateway_tag), reserve]
 
 
-def _medium(offer: SessionDescription, plan: MediumPlan, transport: WicTransport) -> Medium:
-    split_by_client = plan.reverse_line is not None and transport is WicTransport.SPLIT
-    return Medium(
-        kind=plan.kind,
-        wic_offer=relay_offer(offer, plan),
-        reverse=plan.reverse is Reverse.NOW or split_by_client,
-        reverse_answer=pair_reverse_answer(offer, plan) if split_by_client else None,
-    )
+def _medium(offer: SessionDescription, plan: MediumPlan) -> Medium:
+    return Medium(kind=plan.kind, wic_offer=relay_offer(offer, plan), reverse=plan.reverse is Reverse.NOW)
 
 
 def on_transaction_created(
@@ -185,7 +178,6 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         {kind: reserved.relay_answer for kind, reserved in event.reserved.items()},
         set_up.transport,
         Origin(record.session_id, 1, address),
-        reverse_offers=reverse_offers,
     )
     answer_text = sdp_to_text(answer)
     if record.needs_update:

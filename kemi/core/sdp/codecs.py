@@ -6,7 +6,7 @@ variants of one codec.  Knows nothing of directions or transports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from kemi.core.sdp.model import Codec, MediaDescription
@@ -55,12 +55,6 @@ def relayed_codecs(media: MediaDescription, video_codecs: Sequence[str]) -> tupl
         return _relayed_audio(media.codecs)
     chosen = (_best_variant(media.codecs, name.lower()) for name in video_codecs)
     return tuple(codec for codec in chosen if codec is not None)
-
-
-def matching_codecs(media: MediaDescription, wanted: Iterable[Codec]) -> tuple[Codec, ...]:
-    """Give the m-line's own payload types for codecs known by other numbers."""
-    keys = {(codec.name, codec.clock_rate) for codec in wanted}
-    return tuple(codec for codec in media.codecs if (codec.name, codec.clock_rate) in keys)
 
 
 def _relayed_audio(codecs: Sequence[Codec]) -> tuple[Codec, ...]:

@@ -9,7 +9,8 @@ for the log.
 | lines of one kind      | meaning                                | reverse stream                  |
 |------------------------|----------------------------------------|---------------------------------|
 | one sendrecv           | ordinary two-way call                  | none                            |
-| sendonly + recvonly    | the client split the directions itself | none: the first answer has both |
+| sendonly + recvonly    | the client split the directions itself | none where they can share a     |
+|                        |                                        | transport, else now             |
 | sendonly               | the client waits for the other line    | by policy                       |
 | recvonly               | a listener without microphone/camera   | none: it cannot be forced       |
 | inactive               | held                                   | none                            |
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from kemi.core.sdp.checks import Usability, inspect_lines, refuse_unusable
-from kemi.core.sdp.codecs import DEFAULT_VIDEO_CODECS, matching_codecs
+from kemi.core.sdp.codecs import DEFAULT_VIDEO_CODECS
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, SessionDescription
 
 
@@ -129,7 +130,7 @@ class MediumPlan(NamedTuple):
     line: int
     """Index of the FORWARD line."""
     reverse_line: int | None
-    """Index of the REVERSE_OF line of a client that split the directions itself."""
+    """Index of the REVERSE_OF line of a client that split the directions itself; it shares the transport."""
     wic_direction: Direction
     """What the client offered over all lines of this medium."""
     reverse: Reverse
@@ -217,7 +218,8 @@ def judge_offer(
             usable.setdefault(media.kind, []).append(index)
     _leave_out_video_without_transport(offer, usable, lines)
     media_plans = [
-        _judge_medium(offer, indexes, found, policy.wish(kind), lines) for kind, indexes in usable.items()
+        _judge_medium(offer, indexes, found, policy.wish(kind), lines, alone=len(usable) == 1)
+        for kind, indexes in usable.items()
     ]
     media_plans.sort(key=lambda medium: medium.line)
     flow, reason = _flow(
@@ -245,24 +247,13 @@ def choose_transport(
     group = offer.bundle_group_of(offer.media[medium.line].mid)
     if not group:
         return WicTransport.SPLIT, "the offer has no BUNDLE group"
-    if medium.reverse_line is not None and not _shares(medium, offer.media[medium.reverse_line], group):
-        return (
-            WicTransport.SPLIT,
-            "the client's two lines are not in one BUNDLE group with the same payload types",
-        )
+    if medium.reverse_line is not None:
+        return WicTransport.SHARED, "the client bundles its two lines"
     if medium.kind != "audio":
         return WicTransport.SPLIT, "only audio shares a transport"
     if video_may_follow:
         return WicTransport.SPLIT, "video may be added later, which an established BUNDLE group would bar"
     return WicTransport.SHARED, "one medium in a BUNDLE group"
-
-
-def _shares(medium: MediumPlan, reverse_line: MediaDescription, group: Sequence[str]) -> bool:
-    """Say whether the other line understands what the relay sends by the FORWARD line's payload types."""
-    main = medium.codecs[0]
-    return reverse_line.mid in group and any(
-        codec.payload_type == main.payload_type and codec.name == main.name for codec in reverse_line.codecs
-    )
 
 
 # Lines that show something beside the speaker (RFC 4796 §5): not what IMS gets when there is another.
@@ -320,46 +311,57 @@ def _judge_medium(
     found: Sequence[Usability],
     wish: Reverse,
     lines: dict[int, LinePlan],
+    *,
+    alone: bool,
 ) -> MediumPlan:
     """Find the line or the pair that carries a kind and put the plans of all its lines into ``lines``."""
-    forward, reverse_line = _carriers(offer, indexes, found)
-    media = offer.media[forward]
-    direction = media.direction
-    if reverse_line is not None:
-        medium_direction, reverse = Direction.SENDRECV, Reverse.NONE
-        reason = "the client offers a line for each direction"
-        lines[reverse_line] = _line(reverse_line, offer.media[reverse_line], Role.REVERSE_OF, reason)
-    else:
-        medium_direction, reverse = direction, wish if direction is Direction.SENDONLY else Reverse.NONE
+    forward, listening = _carriers(offer, indexes)
+    media, codecs = offer.media[forward], found[forward].codecs
+    direction = medium_direction = media.direction
+    reverse_line = None
+    if listening is None:
+        reverse = wish if direction is Direction.SENDONLY else Reverse.NONE
         reason = _NO_REVERSE.get(direction) or _WISH_REASON[reverse]
+    elif alone and media.kind == "audio" and _can_share(offer, media, offer.media[listening], codecs[0]):
+        medium_direction, reverse = Direction.SENDRECV, Reverse.NONE
+        reverse_line, reason = listening, "the client offers a line for each direction"
+        lines[listening] = _line(listening, offer.media[listening], Role.REVERSE_OF, reason)
+    else:
+        # The relay makes a transport of its own only with payload types of its own, so it must be the offerer.
+        reverse, reason = Reverse.NOW, "the client's listening line cannot be used, one is added"
+        why = "cannot share the transport of the sending line, a line of the gateway's takes its place"
+        lines[listening] = _line(listening, offer.media[listening], Role.REJECTED, why)
     lines[forward] = LinePlan(forward, media.kind, media.mid, direction, Role.FORWARD, reason)
     for index in indexes:
         if index not in lines:
             further = offer.media[index]
             why = f"is a further {further.direction} line, IMS has one per kind"
             lines[index] = _line(index, further, Role.REJECTED, why)
-    return MediumPlan(
-        media.kind, forward, reverse_line, medium_direction, reverse, found[forward].codecs, reason
-    )
+    return MediumPlan(media.kind, forward, reverse_line, medium_direction, reverse, codecs, reason)
 
 
-def _carriers(
-    offer: SessionDescription, indexes: Sequence[int], found: Sequence[Usability]
-) -> tuple[int, int | None]:
-    """Choose the FORWARD line and, when that only sends, the REVERSE_OF line that understands its codec."""
+def _carriers(offer: SessionDescription, indexes: Sequence[int]) -> tuple[int, int | None]:
+    """Choose the FORWARD line and, when that only sends, the line the client wants to listen on."""
     if len(indexes) == 1:
         return indexes[0], None
     # A stable sort: the client's order decides among equals.
     ordered = sorted(indexes, key=lambda index: offer.media[index].attribute("content") in _SIDE_CONTENT)
     directions = {index: offer.media[index].direction for index in indexes}
-    listening = [index for index in ordered if directions[index] is Direction.RECVONLY]
+    listening = next((index for index in ordered if directions[index] is Direction.RECVONLY), None)
     forward = next((index for index in ordered if directions[index].sends), None)
     if forward is None:
-        return (listening or ordered)[0], None
-    if directions[forward] is not Direction.SENDONLY:
-        return forward, None
-    main = found[forward].codecs[:1]
-    return forward, next((index for index in listening if matching_codecs(offer.media[index], main)), None)
+        return (ordered[0] if listening is None else listening), None
+    return forward, (listening if directions[forward] is Direction.SENDONLY else None)
+
+
+def _can_share(
+    offer: SessionDescription, sending: MediaDescription, listening: MediaDescription, main: Codec
+) -> bool:
+    """Say whether the listening line takes the sending line's transport and payload type."""
+    bundled = sending.mid is not None and listening.mid in offer.bundle_group_of(sending.mid)
+    return bundled and any(
+        codec.payload_type == main.payload_type and codec.name == main.name for codec in listening.codecs
+    )
 
 
 def _flow(now: Sequence[str], capabilities: ClientCapabilities) -> tuple[Flow, str]:

@@ -54,5 +54,3 @@ async def diagnostics(page: Page) -> dict[str, Any]:
     """What the SDK tells about the call."""
     result: dict[str, Any] = await page.evaluate("() => window.softphone.call.diagnostics()")
     return result
-
-

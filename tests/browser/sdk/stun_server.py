@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from ipaddress import IPv4Address
-from typing import Final
+from typing import Final, cast
 
 _MAGIC_COOKIE: Final = 0x2112A442
 _BINDING_REQUEST: Final = 0x0001
@@ -21,8 +21,7 @@ class StunServer(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         kind, _, cookie = struct.unpack_from("!HHI", data)

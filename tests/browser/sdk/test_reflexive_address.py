@@ -23,7 +23,9 @@ MAPPED: Final = ("192.0.2.77", 40404)
 async def stun_servers() -> AsyncIterator[tuple[str, ...]]:
     """One STUN server on a free port."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: StunServer(MAPPED), local_addr=("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: StunServer(MAPPED), local_addr=("127.0.0.1", 0)
+    )
     port = transport.get_extra_info("sockname")[1]
     yield (f"127.0.0.1:{port}",)
     transport.close()
@@ -39,5 +41,3 @@ async def test_the_reflexive_address_comes_from_the_gateways_stun_server_and_end
     assert known["reflexiveAddress"] == {"address": MAPPED[0], "port": MAPPED[1]}
     await GatewayDialog(gateway, invite).respond(486)
     await gateway.receive_request("ACK")
-
-

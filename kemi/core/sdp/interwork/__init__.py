@@ -1,7 +1,7 @@
 """What each party of a call is told: the web client, the media relay and IMS."""
 
 from kemi.core.sdp.interwork.ims import ImsMedium, ims_answer_media, ims_offer
-from kemi.core.sdp.interwork.relay import pair_reverse_answer, placeholder_answer, relay_offer
+from kemi.core.sdp.interwork.relay import placeholder_answer, relay_offer
 from kemi.core.sdp.interwork.wic import ReverseAnswer, check_reverse_answer, reverse_offer, wic_answer
 from kemi.core.sdp.model import Origin
 
@@ -12,7 +12,6 @@ __all__ = [
     "check_reverse_answer",
     "ims_answer_media",
     "ims_offer",
-    "pair_reverse_answer",
     "placeholder_answer",
     "relay_offer",
     "reverse_offer",

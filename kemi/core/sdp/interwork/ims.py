@@ -10,20 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
+from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.judge import Judgement
-from kemi.core.sdp.model import (
-    Codec,
-    Direction,
-    MediaDescription,
-    Origin,
-    SessionDescription,
-    codec_to_lines,
-    media_description,
-    session_description,
-    session_section,
-)
+from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
 _KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kemi.core.errors import LocalProtocolError, MediaUnavailable
-from kemi.core.sdp.codecs import TELEPHONE_EVENT, matching_codecs
+from kemi.core.errors import MediaUnavailable
+from kemi.core.sdp.build import codec_to_lines, media_description, session_description
+from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.judge import MediumPlan
 from kemi.core.sdp.model import (
     Codec,
@@ -20,9 +21,6 @@ from kemi.core.sdp.model import (
     MediaDescription,
     SessionDescription,
     SessionSection,
-    codec_to_lines,
-    media_description,
-    session_description,
 )
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -41,20 +39,6 @@ def relay_offer(offer: SessionDescription, plan: MediumPlan) -> str:
     media = offer.media[plan.line]
     return one_line_text(
         offer.session, client_line(media, plan.codecs, Direction.SENDRECV, media.setup or "actpass")
-    )
-
-
-def pair_reverse_answer(offer: SessionDescription, plan: MediumPlan) -> str:
-    """Write the ng ``subscribe answer`` for a client that offered the recvonly half itself (SPLIT only).
-
-    The relay asks as offerer and the client never answers: its offered line, as the active DTLS end, is the
-    answer.
-    """
-    if plan.reverse_line is None:
-        raise LocalProtocolError(f"{plan.kind}: the client has no recvonly line of its own")
-    media = offer.media[plan.reverse_line]
-    return one_line_text(
-        offer.session, client_line(media, matching_codecs(media, plan.codecs), Direction.RECVONLY, "active")
     )
 
 

@@ -7,44 +7,23 @@ and a browser would deliver the reverse stream there, silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, RemoteProtocolError
-from kemi.core.sdp.codecs import matching_codecs
+from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
-from kemi.core.sdp.judge import Judgement, LinePlan, MediumPlan, ReverseShape, Role, WicTransport
-from kemi.core.sdp.model import (
-    LEGAL_ANSWERS,
-    Direction,
-    MediaDescription,
-    Origin,
-    SessionDescription,
-    codec_to_lines,
-    media_description,
-    session_description,
-    session_section,
-)
+from kemi.core.sdp.judge import Judgement, LinePlan, ReverseShape, Role, WicTransport
+from kemi.core.sdp.model import LEGAL_ANSWERS, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_TRANSPORT_ATTRIBUTES: Final = frozenset(
-    [
-        "rtcp",
-        "rtcp-mux",
-        "setup",
-        "fingerprint",
-        "tls-id",
-        "ice-ufrag",
-        "ice-pwd",
-        "ice-options",
-        "candidate",
-        "end-of-candidates",
-    ]
+_RELAYED_ATTRIBUTES: Final = frozenset(
+    {"rtpmap", "fmtp", "rtcp-fb", "ptime", "maxptime"}
+    | {"rtcp", "rtcp-mux", "ice-ufrag", "ice-pwd", "ice-options", "candidate", "end-of-candidates"}
+    | {"setup", "fingerprint", "tls-id"}
 )
-_RELAYED_ATTRIBUTES: Final = _TRANSPORT_ATTRIBUTES | {"rtpmap", "fmtp", "rtcp-fb", "ptime", "maxptime"}
-_NOTHING_REVERSED: Final[Mapping[str, str]] = MappingProxyType({})
 _STREAM_ID: Final = "gw"
 """One MediaStream for all streams towards the client, so that the page keeps lips and voice together."""
 
@@ -66,14 +45,11 @@ def wic_answer(
     relay_answers: Mapping[str, str],
     transport: WicTransport,
     origin: Origin,
-    *,
-    reverse_offers: Mapping[str, str] = _NOTHING_REVERSED,
 ) -> SessionDescription:
     """Answer a web offer: its m-lines in its order (RFC 3264 §6), the relay's transport, directions mirrored.
 
     Args:
         relay_answers: the relay's reply to ``answer`` per kind; a kind that is missing gets port 0.
-        reverse_offers: its reply to ``subscribe request`` per kind that the client split itself; SPLIT only.
 
     Raises:
         MediaUnavailable: a relay text has no port, or no kind has one.
@@ -87,11 +63,11 @@ def wic_answer(
         offered = offer.media[plan.index]
         if plan.role is Role.REJECTED or plan.kind not in relayed:
             media.append(_rejection(offered))
-        elif plan.role is Role.FORWARD or transport == WicTransport.SHARED:
+        elif plan.role is Role.REVERSE_OF and transport != WicTransport.SHARED:
+            raise LocalProtocolError(f"{plan.kind}: the client's two lines need a shared transport")
+        else:
             media.append(_accepted(offered, relayed[plan.kind], plan))
             bundled.append(offered)
-        else:
-            media.append(_accepted_split(offered, reverse_offers.get(plan.kind), _medium(judgement, plan)))
     attributes = ["a=ice-lite"] if any(line.session.flag("ice-lite") for line in relayed.values()) else []
     if transport == WicTransport.SHARED:
         # One group even for two media: Chromium refuses an answer that breaks its group in two.
@@ -183,13 +159,6 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
     return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
 
 
-def _medium(judgement: Judgement, plan: LinePlan) -> MediumPlan:
-    medium = judgement.medium(plan.kind)
-    if medium is None:
-        raise LocalProtocolError(f"line {plan.index} takes part and no medium has it")
-    return medium
-
-
 def _rejection(offered: MediaDescription) -> MediaDescription:
     """Answer with port 0; the mid stays so that the client finds the line (RFC 8829 §5.3.1)."""
     body = ["c=IN IP4 0.0.0.0", *_mid_line(offered.mid), "a=inactive"]
@@ -198,24 +167,6 @@ def _rejection(offered: MediaDescription) -> MediaDescription:
 
 def _accepted(offered: MediaDescription, relayed: MediaDescription, plan: LinePlan) -> MediaDescription:
     return _rewritten(offered, relayed, mid=offered.mid, direction=plan.wic_direction.mirrored)
-
-
-def _accepted_split(
-    offered: MediaDescription, reverse_offer_text: str | None, medium: MediumPlan
-) -> MediaDescription:
-    """Answer a recvonly line with the transport of a ``subscribe request`` and its own payload types."""
-    if reverse_offer_text is None:
-        raise LocalProtocolError(f"{medium.kind}: the client's recvonly line needs a transport of its own")
-    relayed = only_line(sdp_from_text(reverse_offer_text))
-    codecs = matching_codecs(offered, medium.codecs)
-    feedback = {codec.name: codec.feedback for codec in relayed.codecs}
-    body = [f"c={relayed.connection}", *_mid_line(offered.mid)]
-    for codec in codecs:
-        body += codec_to_lines(codec._replace(feedback=feedback.get(codec.name, ())))
-    body += _kept(relayed.body, _TRANSPORT_ATTRIBUTES, "passive")
-    body += [f"a={Direction.SENDONLY}", _msid(offered.mid)]
-    formats = [codec.payload_type for codec in codecs]
-    return media_description(offered.kind, relayed.port, offered.proto, formats, body)
 
 
 def _rewritten(
@@ -227,7 +178,7 @@ def _rewritten(
     setup: str | None = None,
 ) -> MediaDescription:
     """Write a line of the kind and protocol of ``line`` with the transport and codecs of ``source``."""
-    body = [f"c={source.connection}", *_mid_line(mid), *_kept(source.body, _RELAYED_ATTRIBUTES, setup)]
+    body = [f"c={source.connection}", *_mid_line(mid), *_relayed_lines(source, setup)]
     body.append(f"a={direction}")
     if direction.sends:
         body.append(_msid(mid))
@@ -240,8 +191,10 @@ def _offered_again(media: MediaDescription) -> MediaDescription:
     return media_description(media.kind, media.port, media.proto, media.formats, body)
 
 
-def _kept(body: Iterable[str], names: Collection[str], setup: str | None) -> list[str]:
-    kept = [line for line in body if line[0] == "a" and line[2:].partition(":")[0] in names]
+def _relayed_lines(source: MediaDescription, setup: str | None) -> list[str]:
+    kept = [
+        line for line in source.body if line[0] == "a" and line[2:].partition(":")[0] in _RELAYED_ATTRIBUTES
+    ]
     if setup is not None:
         kept = [f"a=setup:{setup}" if line.startswith("a=setup:") else line for line in kept]
     return kept
