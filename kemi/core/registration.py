@@ -15,10 +15,12 @@ from kemi.core.flow_token import token_from_flow
 from kemi.core.headers import UNTRUSTED_FROM_WIC
 from kemi.core.messages import Reply, Request, addresses_from_headers, parameter, uri_from_address
 
-_PARAMETER = re.compile(r'\s*([^=,\s"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^",]*))?\s*(?:,|$)')
+_TOKEN = r"[\w.!%*+`'~/-]+"
+_PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|{_TOKEN})\s*(?:,|$)', re.ASCII)
 _TRUSTED_PARAMETERS = frozenset({"integrity-protected", "ck", "ik"})
 """Digest parameters that only a P-CSCF or the core may write (TS 24.229 §7.2A)."""
-_QUOTE_EVEN = re.compile(r'^[^"]*(?:"[^"]*"[^"]*)*$')
+_TRUSTED_ANYWHERE = re.compile(r"""integrity-protected|(?:^|[\s,;"'])(?:ck|ik)\s*=""", re.IGNORECASE)
+"""The same, as a parser might find them that does not care for quotes, commas or the scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +123,26 @@ def clean_authorization(value: str) -> str:
     A page's own ``integrity-protected="auth-done"`` would let it in without a password, so the value is taken apart
     and written anew; whatever does not parse is refused rather than passed.
     """
-    scheme, _, rest = value.strip().partition(" ")
+    scheme, _, rest = " ".join(value.split()).partition(" ")
     if scheme.lower() != "digest":
-        if "integrity-protected" in value.lower():
-            raise RemoteProtocolError("Authorization is malformed")
-        return value.strip()
-    if not _QUOTE_EVEN.match(rest.replace("\\\\", "").replace('\\"', "")):
-        raise RemoteProtocolError("Authorization is malformed: a quote is left open")
+        return _without_trusted(f"{scheme} {rest}".strip())
     kept: list[str] = []
     position = 0
-    rest = rest.strip()
     while position < len(rest):
         match = _PARAMETER.match(rest, position)
         if match is None:
             raise RemoteProtocolError("Authorization is malformed")
         position = match.end()
-        name, text = match.group(1), match.group(2)
-        if name.lower() in _TRUSTED_PARAMETERS:
-            continue
-        kept.append(name if text is None else f"{name}={text.strip()}")
-    if any("integrity-protected" in item.partition("=")[0].lower() for item in kept):
-        raise RemoteProtocolError("Authorization is malformed")
-    return "Digest " + ", ".join(kept)
+        name, text = match.groups()
+        if name.lower() not in _TRUSTED_PARAMETERS:
+            kept.append(f"{name}={text}")
+    return _without_trusted("Digest " + ", ".join(kept))
+
+
+def _without_trusted(credentials: str) -> str:
+    if _TRUSTED_ANYWHERE.search(credentials):
+        raise RemoteProtocolError("Authorization claims what only the network may say")
+    return credentials
 
 
 def registration_from_reply(pending: PendingRegistration, reply: Reply, now: float) -> Registration | None:

@@ -11,6 +11,7 @@ import zlib
 
 from kemi.core import headers
 from kemi.core.call import actions as act
+from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed
 from kemi.core.call.record import CallRecord, Leg
 from kemi.core.call.settings import CallSettings
@@ -71,7 +72,7 @@ def _connect(record: CallRecord, reply: Reply) -> act.ConnectMedia:
     media = []
     for medium in record.media:
         answer = answers[medium.kind]
-        medium.active = answer.sdp is not None
+        medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec or ""
         media.append(
             act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
         )
@@ -81,7 +82,7 @@ def _connect(record: CallRecord, reply: Reply) -> act.ConnectMedia:
 def on_media_connected(record: CallRecord, event: MediaConnected, settings: CallSettings) -> list[act.Action]:
     """The relay works with this answer: now the page may hear of it."""
     record.move_media(MediaEvent.CONNECTED)
-    return [_forward(record, event.reply, settings)]
+    return [_forward(record, event.reply, settings), *correct(record, settings)]
 
 
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:

@@ -13,6 +13,7 @@ from typing import Final
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
+from kemi.core.call.correction import on_correction_answered
 from kemi.core.call.events import (
     CancelReceived,
     Due,
@@ -20,13 +21,21 @@ from kemi.core.call.events import (
     ImsReply,
     ImsRequest,
     TimerFired,
+    UpdateAnswered,
     WicReply,
     WicRequest,
 )
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import finish, on_answer_acknowledged, reject, release_media, send_update
-from kemi.core.call.states import Dialog, DialogEvent
+from kemi.core.call.setup import (
+    finish,
+    on_answer_acknowledged,
+    on_set_up_answered,
+    reject,
+    release_media,
+    send_update,
+)
+from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
 from kemi.core.messages import Request, Side, uri_from_address
 
 FORGET_AFTER_S = 34.0
@@ -249,7 +258,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         to_tag=record.gateway_tag, remove=("Contact", "Record-Route", "P-Charging-Vector")
     )
     actions: list[act.Action] = [act.ForwardReply(edits)]
-    if reply.method == "BYE" and reply.status >= 200:
+    if reply.method == "BYE" and reply.status >= 200 and record.ended:  # not to our own BYE to a second fork
         actions.append(act.ForgetCall(record.call_id))
     return actions
 
@@ -271,6 +280,15 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         if reply.method == "BYE":
             actions.append(act.ForgetCall(record.call_id))
     return actions
+
+
+def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
+    """The page answered our UPDATE: during the set-up, or a correction afterwards."""
+    if not record.updating or record.ended:
+        return []  # the call ended while the UPDATE was under way
+    if record.forwarded:
+        return on_correction_answered(record, event, settings)
+    return on_set_up_answered(record, event, settings)
 
 
 # ---------------------------------------------------------------- cancel, dead flows, timers
@@ -308,7 +326,11 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return []
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
         return reject(record, 504, "Server Time-out", "no PRACK came for the answer")
-    if event.due is Due.UPDATE_RETRY and not record.forwarded:
+    if (
+        event.due is Due.UPDATE_RETRY
+        and record.update_offer
+        and record.wic_offer_answer is OfferAnswer.STABLE
+    ):
         return send_update(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
         bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1)

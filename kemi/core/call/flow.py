@@ -18,7 +18,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
     {
         events.TransactionCreated: setup.on_transaction_created,
         events.MediaReserved: setup.on_media_reserved,
-        events.UpdateAnswered: setup.on_update_answered,
+        events.UpdateAnswered: dialog.on_update_answered,
         events.ReverseAccepted: setup.on_reverse_accepted,
         events.InviteResumed: setup.on_invite_resumed,
         events.InviteGuardExpired: setup.on_guard_expired,

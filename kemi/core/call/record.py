@@ -43,6 +43,11 @@ class Medium:
     reverse_answer: str | None = None
     """The page's answer for that line, where it has its own transport."""
     active: bool = True
+    """Whether the far end took this medium."""
+    answered: bool = False
+    """Whether the far end has said so yet."""
+    codec: str = ""
+    """The far end's codec, lower case."""
 
 
 @dataclass(slots=True)
@@ -96,6 +101,11 @@ class CallRecord:
     """Why this call is to be ended as soon as the page has acknowledged the answer."""
     update_attempts: int = 0
     update_offer: str = ""
+    """Our offer that is out, or to be sent (again)."""
+    wic_description: str = ""
+    """What we described last to the page; kept only where it may have to be corrected."""
+    wic_version: int = 1
+    """Version in the o= line of that description."""
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""

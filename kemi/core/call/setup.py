@@ -5,7 +5,7 @@
      │◄────── 183 answer1 ───│ on_media_reserved      (INVITE suspended)
      │ PRACK ───────────────►│ on_prack
      │◄────── UPDATE offer2 ─│
-     │ 200 answer2 ─────────►│ on_update_answered, on_reverse_accepted
+     │ 200 answer2 ─────────►│ on_set_up_answered, on_reverse_accepted
      │                       │ on_invite_resumed ── INVITE offer ──►│
 
 Each function gets the record and one event and returns the actions; it changes the record and nothing else.
@@ -188,6 +188,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
             Origin(record.session_id, 2, address),
         )
         record.update_offer = sdp_to_text(offer2)
+        record.wic_version = 2
     record.ims_offer = sdp_to_text(
         ims_offer(
             set_up.judgement,
@@ -246,10 +247,8 @@ def send_update(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     ]
 
 
-def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
+def on_set_up_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
     """Take the page's answer, try again after glare, or end the call with a reason the caller understands."""
-    if not record.updating:
-        return []  # the call ended while the UPDATE was under way
     if 200 <= event.status < 300:
         return _take_reverse_answer(record, event)
     record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
@@ -324,7 +323,10 @@ def on_guard_expired(
 
 def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
-    offer, record.ims_offer, record.update_offer = record.ims_offer, "", ""
+    offer, record.ims_offer = record.ims_offer, ""
+    if record.needs_update and any(medium.kind == "video" for medium in record.media):
+        record.wic_description = record.update_offer  # video is what may have to be corrected
+    record.update_offer = ""
     edits = act.MessageEdits(
         request_uri=record.request_uri,
         next_hop=uri_from_address(record.service_route[0]) if record.service_route else None,

@@ -77,8 +77,9 @@ def client_line(
 def placeholder_answer(relay_offer_sdp: str) -> str:
     """Write a plausible answer to the relay's IMS-side offer, so that it names its web side now.
 
-    One codec only, as an IMS terminal would answer; video keeps its rtcp-fb, without which the client would
-    never be asked for a key frame.
+    Audio answers one codec, as an IMS terminal would.  Video, which nobody transcodes, keeps them all, so that
+    whichever the far end takes later is one the client has agreed to; and it keeps its rtcp-fb, without which
+    the client would never be asked for a key frame.
     """
     offer = sdp_from_text(relay_offer_sdp)
     media = only_line(offer)
@@ -90,13 +91,14 @@ def placeholder_answer(relay_offer_sdp: str) -> str:
     events = [
         codec for codec in codecs if codec.name == TELEPHONE_EVENT and codec.clock_rate == main.clock_rate
     ]
+    answered = speech if media.kind == "video" else [main, *events]
     body = [f"c={media.connection}"]
     if media.mid is not None:
         body.append(f"a=mid:{media.mid}")
-    for codec in (main, *events):
+    for codec in answered:
         body += codec_to_lines(codec, feedback=media.kind == "video")
     body.append("a=sendrecv")
-    formats = [codec.payload_type for codec in (main, *events)]
+    formats = [codec.payload_type for codec in answered]
     line = media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)
     return one_line_text(offer.session, line)
 
