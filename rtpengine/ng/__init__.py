@@ -1,0 +1,1 @@
+"""The ng control protocol, without I/O: encoding, commands, replies, retransmission."""

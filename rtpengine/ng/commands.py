@@ -1,0 +1,238 @@
+"""The commands of the ng protocol that a media session needs, as values.
+
+A command knows its ng keys and which reply belongs to it; it does not know why it is sent. Attribute names
+are ng keys with `_` for space and hyphen; `NG_KEYS` is the only place where the two meet. Everything that
+describes media (transport, ICE, codecs, flags) sits in `MediaOptions`, made by `rtpengine.profiles` alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import ClassVar, Final, Generic, TypeVar
+
+from rtpengine.ng import replies
+from rtpengine.ng.bencode import Encodable
+
+# The reply a command is answered with.
+R = TypeVar("R", bound=replies.Reply)
+
+# Attribute → ng key, where the two differ.
+NG_KEYS: Final[Mapping[str, str]] = {
+    "call_id": "call-id",
+    "from_tag": "from-tag",
+    "to_tag": "to-tag",
+    "transport_protocol": "transport-protocol",
+    "ice": "ICE",
+    "ice_lite": "ICE-lite",
+    "dtls": "DTLS",
+    "dtls_reverse": "DTLS-reverse",
+    "sdes": "SDES",
+    "rtcp_mux": "rtcp-mux",
+    "address_family": "address-family",
+    "delete_delay_s": "delete-delay",
+    "duration_ms": "duration",
+    "except_": "except",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecRules:
+    """The `codec` dictionary: which codecs the produced SDP shows and which are transcoded.
+
+    accept: what the offerer is answered with even when the far end did not choose it.
+    mask: taken out of the produced SDP, yet still answered to the offerer.
+    transcode: added to the produced SDP in this order; a masked codec named here is put back in this place.
+    """
+
+    accept: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    transcode: tuple[str, ...] = ()
+
+
+NO_CODEC_RULES: Final = CodecRules()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaOptions:
+    """The ng keys that describe media; an empty value leaves the key out."""
+
+    transport_protocol: str | None = None
+    ice: str | None = None
+    ice_lite: str | None = None
+    dtls: str | None = None
+    dtls_reverse: str | None = None
+    sdes: tuple[str, ...] = ()
+    rtcp_mux: tuple[str, ...] = ()
+    direction: tuple[str, str] | None = None
+    interface: str | None = None
+    address_family: str | None = None
+    replace: tuple[str, ...] = ()
+    codec: CodecRules = NO_CODEC_RULES
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[R]):
+    """A request to the daemon; `reply_type` reads the dictionary that comes back."""
+
+    command: ClassVar[str]
+    reply_type: ClassVar[type[replies.Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Command[replies.Pong]):
+    """Ask whether the daemon is there."""
+
+    command = "ping"
+    reply_type = replies.Pong
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Command[replies.SdpReply]):
+    """Hand in an SDP offer; the reply has the offer for the other side, `to_tag` once it is known."""
+
+    command = "offer"
+    reply_type = replies.SdpReply
+    call_id: str
+    from_tag: str
+    sdp: str = field(repr=False)
+    options: MediaOptions
+    to_tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Command[replies.SdpReply]):
+    """Hand in the SDP answer of `to_tag`; the reply has the answer for `from_tag`, the offerer."""
+
+    command = "answer"
+    reply_type = replies.SdpReply
+    call_id: str
+    from_tag: str
+    to_tag: str
+    sdp: str = field(repr=False)
+    options: MediaOptions
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequest(Command[replies.SubscribeRequestReply]):
+    """Ask for an SDP offer that sends the media of `from_tag` to the new participant `to_tag`."""
+
+    command = "subscribe request"
+    reply_type = replies.SubscribeRequestReply
+    call_id: str
+    from_tag: str
+    to_tag: str
+    options: MediaOptions
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeAnswer(Command[replies.Done]):
+    """Hand in the answer of `to_tag` to the offer of a subscribe request."""
+
+    command = "subscribe answer"
+    reply_type = replies.Done
+    call_id: str
+    to_tag: str
+    sdp: str = field(repr=False)
+    options: MediaOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe(Command[replies.Done]):
+    """Stop sending anything to `to_tag`. From rtpengine 26 on, this removes the participant altogether."""
+
+    command = "unsubscribe"
+    reply_type = replies.Done
+    call_id: str
+    to_tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMedia(Command[replies.Done]):
+    """Drop the media of the whole call, or only what `from_tag` sends."""
+
+    command = "block media"
+    reply_type = replies.Done
+    call_id: str
+    from_tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockMedia(Command[replies.Done]):
+    """Undo `BlockMedia` of the same scope."""
+
+    command = "unblock media"
+    reply_type = replies.Done
+    call_id: str
+    from_tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayDtmf(Command[replies.Done]):
+    """Send one DTMF digit (0-9, *, #, A-D) as if `from_tag` had pressed it; further ones queue up."""
+
+    command = "play DTMF"
+    reply_type = replies.Done
+    call_id: str
+    from_tag: str
+    code: str = field(repr=False)
+    duration_ms: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Command[replies.CallStatistics]):
+    """Ask for the statistics of a call."""
+
+    command = "query"
+    reply_type = replies.CallStatistics
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Command[replies.DeleteReply]):
+    """End a call; its final statistics come back. `delete_delay_s` overrules the daemon's own delay."""
+
+    command = "delete"
+    reply_type = replies.DeleteReply
+    call_id: str
+    delete_delay_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class List(Command[replies.ListReply]):
+    """Ask for the call-ids of the calls there are, at most `limit`."""
+
+    command = "list"
+    reply_type = replies.ListReply
+    limit: int = 1000
+
+
+def command_to_ng(command: Command[R]) -> dict[str, Encodable]:
+    """Write a command as ng dictionary; media options join the top level."""
+    dictionary: dict[str, Encodable] = {"command": command.command}
+    _put_fields(dictionary, command)
+    return dictionary
+
+
+def reply_from_ng(command: Command[R], dictionary: "replies.Dictionary") -> R:
+    """Read the reply to `command`.
+
+    Raises NgErrorReply when the daemon refused the command, NgBadDatagram when the reply cannot be read.
+    """
+    replies.raise_if_refused(command.command, dictionary)
+    # `reply_type` and R are set side by side in every class above; ClassVar cannot name a type variable.
+    return command.reply_type.from_ng(dictionary)  # type: ignore[return-value]
+
+
+def _put_fields(dictionary: dict[str, Encodable], value: object) -> None:
+    assert is_dataclass(value)
+    for item in fields(value):
+        content = getattr(value, item.name)
+        if isinstance(content, MediaOptions):
+            _put_fields(dictionary, content)
+        elif isinstance(content, CodecRules):
+            rules: dict[str, Encodable] = {}
+            _put_fields(rules, content)
+            if rules:
+                dictionary["codec"] = rules
+        elif content is not None and content != ():
+            dictionary[NG_KEYS.get(item.name, item.name)] = content

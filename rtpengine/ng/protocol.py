@@ -1,0 +1,198 @@
+"""The ng protocol core: which datagram to send now, which reply belongs to which command. No I/O, no clock.
+
+A datagram is a cookie, one space and a bencoded dictionary. rtpengine answers a cookie it has seen within the
+last 30 s from its cache, so a retransmission with the SAME cookie carries a command out once only.
+
+The owner of an `NgClient` must
+- send what `send` returns, and every datagram of `due`;
+- hand every received datagram to `receive`;
+- come back at `next_deadline()` and call `expire` and `due`.
+`now` is any clock in seconds that never goes back. One instance belongs to one socket and one thread.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from rtpengine.ng import bencode
+from rtpengine.ng.commands import Command, command_to_ng, reply_from_ng
+from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
+from rtpengine.ng.replies import Reply
+
+# How many finished cookies are remembered to tell late and duplicate replies from foreign ones.
+_REMEMBERED_COOKIES: Final = 256
+
+AnyCommand: TypeAlias = Command[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetransmissionSchedule:
+    """Seconds until the first retransmission and, growing by `factor`, until each further one."""
+
+    first_s: float = 0.1
+    factor: float = 2.0
+    longest_s: float = 1.0
+
+    def interval_s(self, retransmissions: int) -> float:
+        """Tell how long to wait for a reply after so many retransmissions."""
+        return min(self.first_s * self.factor**retransmissions, self.longest_s)
+
+
+DEFAULT_SCHEDULE: Final = RetransmissionSchedule()
+
+
+class Dropped(StrEnum):
+    """Why a datagram was thrown away."""
+
+    LATE = "late"
+    """Its command had run out of time."""
+    DUPLICATE = "duplicate"
+    """Its command had been answered already; normal after a retransmission."""
+    UNKNOWN = "unknown"
+    """No command of ours had this cookie."""
+    MALFORMED = "malformed"
+    """It has no cookie."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the client was made."""
+
+    sent: int = 0
+    retransmitted: int = 0
+    answered: int = 0
+    failed: int = 0
+    dropped: dict[Dropped, int] = field(default_factory=lambda: dict.fromkeys(Dropped, 0))
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A command on its way. `datagram` is to be sent as it is."""
+
+    command: AnyCommand
+    cookie: bytes
+    datagram: bytes = field(repr=False)
+    sent_at: float
+    deadline: float
+    retransmit_at: float
+    retransmissions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: a reply, or the error to raise; `elapsed_s` since it was first sent."""
+
+    request: Request
+    result: Reply | NgError
+    elapsed_s: float
+
+
+class NgClient:
+    """Bookkeeping of the requests to one daemon."""
+
+    def __init__(
+        self,
+        new_cookie: Callable[[], str],
+        *,
+        schedule: RetransmissionSchedule = DEFAULT_SCHEDULE,
+    ) -> None:
+        """Start without requests; `new_cookie` returns ASCII text without spaces, never twice the same."""
+        self.counters = Counters()
+        self._new_cookie = new_cookie
+        self._schedule = schedule
+        self._pending: dict[bytes, Request] = {}
+        self._finished: OrderedDict[bytes, Dropped] = OrderedDict()
+
+    @property
+    def pending(self) -> tuple[Request, ...]:
+        """The requests that have neither reply nor error yet, oldest first."""
+        return tuple(self._pending.values())
+
+    def send(self, command: AnyCommand, now: float, *, deadline_s: float) -> Request:
+        """Start a request that fails `deadline_s` from now; its datagram must be sent at once."""
+        cookie = self._new_cookie().encode("ascii")
+        if b" " in cookie or not cookie or cookie in self._pending:
+            raise ValueError("cookie is empty, has a space or is in use")
+        datagram = b"%b %b" % (cookie, bencode.encode(command_to_ng(command)))
+        if len(datagram) > bencode.MAX_SIZE_BYTES:
+            raise NgBadDatagram("command too large for a datagram")
+        retransmit_at = now + self._schedule.interval_s(0)
+        request = Request(command, cookie, datagram, now, now + deadline_s, retransmit_at)
+        self._pending[cookie] = request
+        self.counters.sent += 1
+        return request
+
+    def receive(self, datagram: bytes, now: float) -> Outcome | None:
+        """Take in a datagram; None when it answers nothing that is pending, which is counted."""
+        cookie, separator, payload = datagram.partition(b" ")
+        if not separator or not cookie:
+            self._drop(Dropped.MALFORMED)
+            return None
+        request = self._pending.get(cookie)
+        if request is None:
+            self._drop(self._finished.get(cookie, Dropped.UNKNOWN))
+            return None
+        result: Reply | NgError
+        try:
+            dictionary = bencode.decode(payload)
+            if not isinstance(dictionary, dict):
+                raise NgBadDatagram("reply is not a dictionary")
+            result = reply_from_ng(request.command, dictionary)
+        except NgError as error:
+            result = error
+        return self._finish(request, result, now, Dropped.DUPLICATE)
+
+    def due(self, now: float) -> tuple[bytes, ...]:
+        """Return the datagrams to send again, byte for byte what was sent before."""
+        datagrams = []
+        for request in self._pending.values():
+            if request.retransmit_at <= now < request.deadline:
+                request.retransmissions += 1
+                request.retransmit_at = now + self._schedule.interval_s(request.retransmissions)
+                datagrams.append(request.datagram)
+        self.counters.retransmitted += len(datagrams)
+        return tuple(datagrams)
+
+    def expire(self, now: float) -> tuple[Outcome, ...]:
+        """End the requests whose deadline has come with NgTimeout."""
+        return tuple(
+            self._finish(
+                request, NgTimeout(request.command.command, now - request.sent_at), now, Dropped.LATE
+            )
+            for request in self.pending
+            if request.deadline <= now
+        )
+
+    def fail(self, error: NgError, now: float) -> tuple[Outcome, ...]:
+        """End all requests with `error`: the socket they were sent on is of no use."""
+        return tuple(self._finish(request, error, now, Dropped.LATE) for request in self.pending)
+
+    def abandon(self, request: Request, now: float) -> None:
+        """Forget a request nobody waits for any more; its reply will count as late."""
+        if request.cookie in self._pending:
+            self._finish(
+                request, NgTimeout(request.command.command, now - request.sent_at), now, Dropped.LATE
+            )
+
+    def next_deadline(self) -> float | None:
+        """Return when `expire` or `due` has work, None while no request is pending."""
+        return min(
+            (min(request.retransmit_at, request.deadline) for request in self._pending.values()),
+            default=None,
+        )
+
+    def _finish(self, request: Request, result: Reply | NgError, now: float, later: Dropped) -> Outcome:
+        del self._pending[request.cookie]
+        self._finished[request.cookie] = later
+        if len(self._finished) > _REMEMBERED_COOKIES:
+            self._finished.popitem(last=False)
+        if isinstance(result, NgError):
+            self.counters.failed += 1
+        else:
+            self.counters.answered += 1
+        return Outcome(request, result, now - request.sent_at)
+
+    def _drop(self, why: Dropped) -> None:
+        self.counters.dropped[why] += 1

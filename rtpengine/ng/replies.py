@@ -1,0 +1,325 @@
+"""The replies of the ng protocol, as values: each class reads itself from a decoded dictionary.
+
+Knows the keys rtpengine writes; sends nothing and decides nothing. Keys that no one here reads are ignored,
+so that newer daemons may add some. A key that is missing or has another type than documented is an
+NgBadDatagram.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self, TypeAlias, TypeVar
+
+from rtpengine.ng.bencode import Decoded
+from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgOverloaded, NgUnknownCall
+
+Dictionary: TypeAlias = dict[bytes, Decoded]
+_T = TypeVar("_T", int, bytes, list[Decoded], dict[bytes, Decoded])
+
+# `error-reason` texts, in lower case, that say "I have no such call".
+_UNKNOWN_CALL: Final = frozenset({"unknown call-id", "call-id not found or tags didn't match"})
+
+
+def raise_if_refused(command: str, dictionary: Dictionary) -> None:
+    """Raise the NgErrorReply a reply stands for; return when the reply is a success."""
+    result = _text(dictionary, b"result")
+    if result in {"ok", "pong"}:
+        return
+    if result == "load limit":
+        raise NgOverloaded(command, _text(dictionary, b"message", "load limit"))
+    reason = _text(dictionary, b"error-reason", result)
+    if reason.lower() in _UNKNOWN_CALL:
+        raise NgUnknownCall(command, reason)
+    raise NgErrorReply(command, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What every successful reply is."""
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the reply from its dictionary."""
+        del dictionary
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(Reply):
+    """The daemon is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Reply):
+    """Carried out; there is nothing else to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class SdpReply(Reply):
+    """The SDP for the other side."""
+
+    sdp: str = field(repr=False)
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the SDP."""
+        return cls(sdp=_text(dictionary, b"sdp"))
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequestReply(Reply):
+    """The SDP offer for the subscriber `to_tag`, made from the media of `from_tags`."""
+
+    sdp: str = field(repr=False)
+    to_tag: str
+    from_tags: tuple[str, ...]
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the SDP and the tags."""
+        return cls(
+            sdp=_text(dictionary, b"sdp"),
+            to_tag=_text(dictionary, b"to-tag"),
+            from_tags=_texts(dictionary, b"from-tags"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListReply(Reply):
+    """The call-ids the daemon knows."""
+
+    call_ids: tuple[str, ...]
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the call-ids."""
+        return cls(call_ids=_texts(dictionary, b"calls"))
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Packets and bytes received, and errors."""
+
+    packets: int
+    bytes: int
+    errors: int
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read a `stats` or `totals` entry."""
+        return cls(
+            packets=_get(dictionary, b"packets", int),
+            bytes=_get(dictionary, b"bytes", int),
+            errors=_get(dictionary, b"errors", int),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatistics:
+    """One port of a media: `endpoint` is who we exchange packets with, None while unknown."""
+
+    local_address: str | None
+    local_port: int | None
+    endpoint: tuple[str, int] | None
+    counters: Counters
+    last_packet_s: int
+    ssrc: int | None
+    flags: frozenset[str]
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read an entry of `streams`; `last packet` is in seconds since 1970."""
+        endpoint = _get(dictionary, b"endpoint", dict, {})
+        address = _optional_text(endpoint, b"address")
+        return cls(
+            local_address=_optional_text(dictionary, b"local address"),
+            local_port=_optional_int(dictionary, b"local port"),
+            endpoint=None if address is None else (address, _get(endpoint, b"port", int)),
+            counters=Counters.from_ng(_get(dictionary, b"stats", dict)),
+            last_packet_s=_get(dictionary, b"last packet", int),
+            ssrc=_optional_int(dictionary, b"SSRC"),
+            flags=frozenset(_texts(dictionary, b"flags")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStatistics:
+    """One media of a participant; the first stream carries RTP, a second one RTCP."""
+
+    index: int
+    type: str
+    protocol: str | None
+    codec: str | None
+    streams: tuple[StreamStatistics, ...]
+    flags: frozenset[str]
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read an entry of `medias`."""
+        return cls(
+            index=_get(dictionary, b"index", int),
+            type=_text(dictionary, b"type"),
+            protocol=_optional_text(dictionary, b"protocol"),
+            codec=_optional_text(dictionary, b"codec"),
+            streams=tuple(map(StreamStatistics.from_ng, _dictionaries(dictionary, b"streams"))),
+            flags=frozenset(_texts(dictionary, b"flags")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySample:
+    """Quality as RTCP reports show it: MOS from 1.0 to 5.0 (0.0: none), milliseconds, percent."""
+
+    mos: float
+    round_trip_time_ms: float
+    jitter_ms: int
+    packet_loss_percent: int
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read a MOS entry; rtpengine writes MOS times ten and round-trip time in microseconds."""
+        return cls(
+            mos=_get(dictionary, b"MOS", int) / 10,
+            round_trip_time_ms=_get(dictionary, b"round-trip time", int, 0) / 1000,
+            jitter_ms=_get(dictionary, b"jitter", int),
+            packet_loss_percent=_get(dictionary, b"packet loss", int),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SsrcStatistics:
+    """Quality of one RTP source; the samples are None until its receiver sent RTCP reports."""
+
+    cumulative_loss: int
+    average: QualitySample | None
+    lowest: QualitySample | None
+    highest: QualitySample | None
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read an entry of `SSRC`."""
+
+        def sample(key: bytes) -> QualitySample | None:
+            return QualitySample.from_ng(_get(dictionary, key, dict)) if key in dictionary else None
+
+        return cls(
+            cumulative_loss=_get(dictionary, b"cumulative loss", int, 0),
+            average=sample(b"average MOS"),
+            lowest=sample(b"lowest MOS"),
+            highest=sample(b"highest MOS"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TagStatistics:
+    """One participant of the call."""
+
+    tag: str
+    created_s: int
+    medias: tuple[MediaStatistics, ...]
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read an entry of `tags`; `created` is in seconds since 1970."""
+        return cls(
+            tag=_text(dictionary, b"tag"),
+            created_s=_get(dictionary, b"created", int),
+            medias=tuple(map(MediaStatistics.from_ng, _dictionaries(dictionary, b"medias"))),
+        )
+
+    def streams(self) -> Iterator[StreamStatistics]:
+        """Go through the streams of all medias."""
+        for media in self.medias:
+            yield from media.streams
+
+
+@dataclass(frozen=True, slots=True)
+class CallStatistics(Reply):
+    """What `query` tells, and `delete` for the last time. Times are in seconds since 1970."""
+
+    created_s: int
+    last_signal_s: int
+    tags: Mapping[str, TagStatistics]
+    ssrcs: Mapping[int, SsrcStatistics]
+    rtp: Counters
+    rtcp: Counters
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the statistics of a call."""
+        tags = _get(dictionary, b"tags", dict)
+        ssrcs = _get(dictionary, b"SSRC", dict)
+        totals = _get(dictionary, b"totals", dict)
+        return cls(
+            created_s=_get(dictionary, b"created", int),
+            last_signal_s=_get(dictionary, b"last signal", int),
+            tags={_to_text(tag): TagStatistics.from_ng(_get(tags, tag, dict)) for tag in tags},
+            ssrcs={_to_int(ssrc): SsrcStatistics.from_ng(_get(ssrcs, ssrc, dict)) for ssrc in ssrcs},
+            rtp=Counters.from_ng(_get(totals, b"RTP", dict)),
+            rtcp=Counters.from_ng(_get(totals, b"RTCP", dict)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReply(Reply):
+    """The final statistics; None when there was no such call (any more)."""
+
+    statistics: CallStatistics | None
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the reply: the daemon reports an unknown call as a success with a warning."""
+        return cls(statistics=CallStatistics.from_ng(dictionary) if b"tags" in dictionary else None)
+
+
+_MISSING: Final = object()
+
+
+def _get(dictionary: Dictionary, key: bytes, kind: type[_T], default: object = _MISSING) -> _T:
+    value = dictionary.get(key, default)
+    if not isinstance(value, kind):
+        problem = "no" if value is _MISSING else "unexpected type of"
+        raise NgBadDatagram(f"{problem} '{key.decode(errors='replace')}' in reply")
+    return value
+
+
+def _to_text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise NgBadDatagram("text in reply is not UTF-8") from None
+
+
+def _to_int(value: bytes) -> int:
+    if not value.isdigit():
+        raise NgBadDatagram("SSRC in reply is not a number")
+    return int(value)
+
+
+def _text(dictionary: Dictionary, key: bytes, default: str | None = None) -> str:
+    if default is not None and key not in dictionary:
+        return default
+    return _to_text(_get(dictionary, key, bytes))
+
+
+def _optional_text(dictionary: Dictionary, key: bytes) -> str | None:
+    return _text(dictionary, key) if key in dictionary else None
+
+
+def _optional_int(dictionary: Dictionary, key: bytes) -> int | None:
+    return _get(dictionary, key, int) if key in dictionary else None
+
+
+def _texts(dictionary: Dictionary, key: bytes) -> tuple[str, ...]:
+    items = _get(dictionary, key, list)
+    texts = tuple(_to_text(item) for item in items if isinstance(item, bytes))
+    if len(texts) != len(items):
+        raise NgBadDatagram(f"'{key.decode()}' in reply is not a list of texts")
+    return texts
+
+
+def _dictionaries(dictionary: Dictionary, key: bytes) -> list[Dictionary]:
+    items = _get(dictionary, key, list)
+    dictionaries = [item for item in items if isinstance(item, dict)]
+    if len(dictionaries) != len(items):
+        raise NgBadDatagram(f"'{key.decode()}' in reply is not a list of dictionaries")
+    return dictionaries

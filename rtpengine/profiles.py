@@ -1,0 +1,138 @@
+"""Media profiles: all that ng commands say about transport, ICE, DTLS, codecs and flags is written here.
+
+A profile describes one medium between a WIC (browser: DTLS-SRTP, ICE, rtcp-mux) and IMS (plain RTP). It makes
+the `MediaOptions` of every command of a session; it knows neither the SDP nor the order of the commands.
+
+The codec rules for audio rest on a WIC offer that has only Opus and telephone-event left:
+- Opus is masked, so the WIC is answered with Opus whichever codec IMS chooses;
+- when Opus is an IMS codec, naming it in `transcode` puts it back in its place of the IMS offer, and it passes
+  through when IMS chooses it;
+- telephone-event is accepted, so the WIC's answer keeps it even when IMS drops it or chooses another rate.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
+
+# Codec towards IMS → name/rate/channels/bitrate//fmtp for rtpengine. Without a bitrate rtpengine
+# sends AMR-WB in mode 3 (14.25 kbit/s); without fmtp it offers octet-align=1 (RFC 4867 §8.1).
+IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
+    "opus": "opus",
+    "AMR-WB": "AMR-WB/16000/1/23850//octet-align=0;mode-change-capability=2;max-red=0",
+    "AMR": "AMR/8000/1/12200//octet-align=0;mode-change-capability=2;max-red=0",
+    "G722": "G722",
+    "PCMA": "PCMA",
+    "PCMU": "PCMU",
+}
+DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "PCMA", "PCMU")
+
+# Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
+# first free dynamic payload type even when IMS speaks Opus itself.
+_REVERSE_OPUS: Final = "opus/48000/2/32000"
+# A subscription's answer is accepted only with payload types of its request. The WIC answered one of the first
+# dynamic types, 96 in practice; so many further ones make sure that each of the first types is in every request.
+_REVERSE_OPUS_TYPES: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaProfile:
+    """How one medium crosses from a WIC to IMS. Interface names are those of the daemon's configuration."""
+
+    codec: CodecRules = NO_CODEC_RULES
+    """From the WIC's offer to the offer to IMS."""
+    reverse_codec: CodecRules = NO_CODEC_RULES
+    """From what IMS answered first to the offer of the WIC's reverse port."""
+    repeated_reverse_codec: CodecRules = NO_CODEC_RULES
+    """The same for every further answer of IMS; what the WIC sends and gets does not change."""
+    dtmf: bool = False
+    """Whether the medium carries DTMF, so that `play DTMF` works."""
+    ims_transport_protocol: str = "RTP/AVP"
+    """RTP/AVPF (RFC 4585) is refused with 488 by baresip 1.0.0; feedback passes either way."""
+    ims_address_family: str | None = None
+    """IP4 or IP6; None takes the family of the WIC's offer."""
+    wic_interface: str = "wic"
+    ims_interface: str = "ims"
+
+    def offer(self) -> MediaOptions:
+        """Return the options of an `offer` of the WIC."""
+        return MediaOptions(
+            transport_protocol=self.ims_transport_protocol,
+            ice="remove",
+            # Towards the offerer: ICE-lite, so the WIC is controlling (RFC 8445 §6.1.1), and DTLS passive, so
+            # the WIC is the DTLS client (RFC 8842 §5.3).
+            ice_lite="backward",
+            dtls_reverse="passive",
+            rtcp_mux=("demux",),
+            direction=(self.wic_interface, self.ims_interface),
+            address_family=self.ims_address_family,
+            replace=("origin", "session-connection"),
+            codec=self.codec,
+            flags=("strip-extmap", "generate-mid", *self._dtmf_flags()),
+        )
+
+    def answer(self) -> MediaOptions:
+        """Return the options of an `answer` of IMS."""
+        return MediaOptions(flags=("strip-extmap", *self._dtmf_flags()))
+
+    def subscribe_request(self, *, repeated: bool) -> MediaOptions:
+        """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
+        return MediaOptions(
+            transport_protocol="UDP/TLS/RTP/SAVPF",
+            ice="force",
+            ice_lite="forward",
+            dtls="passive",
+            sdes=("off",),
+            rtcp_mux=("require",),
+            interface=self.wic_interface,
+            codec=self.repeated_reverse_codec if repeated else self.reverse_codec,
+            # RTCP-mirror carries the WIC's PLI and receiver reports back to IMS.
+            flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
+        )
+
+    def subscribe_answer(self) -> MediaOptions:
+        """Return the options of a `subscribe answer` of the WIC."""
+        return MediaOptions(flags=("allow transcoding",))
+
+    def _dtmf_flags(self) -> tuple[str, ...]:
+        return ("inject-DTMF",) if self.dtmf else ()
+
+
+def audio_profile(
+    ims_codecs: Iterable[str] = DEFAULT_IMS_AUDIO_CODECS,
+    *,
+    ims_transport_protocol: str = "RTP/AVP",
+    ims_address_family: str | None = None,
+) -> MediaProfile:
+    """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
+
+    Raises ValueError for a codec that is not in `IMS_AUDIO_CODECS`, and for none at all.
+    """
+    names = tuple(ims_codecs)
+    unknown = [name for name in names if name not in IMS_AUDIO_CODECS]
+    if unknown or not names:
+        raise ValueError(f"unknown IMS audio codecs: {', '.join(unknown) or 'none given'}")
+    return MediaProfile(
+        codec=CodecRules(
+            mask=("opus",),
+            accept=("telephone-event",),
+            transcode=tuple(IMS_AUDIO_CODECS[name] for name in names),
+        ),
+        reverse_codec=CodecRules(
+            mask=(*IMS_AUDIO_CODECS, "telephone-event"),
+            transcode=(_REVERSE_OPUS,),
+        ),
+        # Nothing is masked here: a payload type that IMS uses itself is in the request by that.
+        repeated_reverse_codec=CodecRules(transcode=(_REVERSE_OPUS,) * _REVERSE_OPUS_TYPES),
+        dtmf=True,
+        ims_transport_protocol=ims_transport_protocol,
+        ims_address_family=ims_address_family,
+    )
+
+
+def video_profile(
+    *, ims_transport_protocol: str = "RTP/AVP", ims_address_family: str | None = None
+) -> MediaProfile:
+    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
+    return MediaProfile(ims_transport_protocol=ims_transport_protocol, ims_address_family=ims_address_family)

@@ -1,0 +1,226 @@
+"""The sequences of ng commands that make, change and end one medium of a call, as generators without I/O.
+
+A sequence yields commands, is sent their replies, gets errors thrown in where it waits, and returns its
+result. `run` drives it with a blocking client, `run_async` with an asyncio client. It knows the order rtpengine
+needs and why; it does not know SDP (the caller makes and reads it), sockets or SIP.
+
+The life of a medium: reserve → [accept_reverse] → connect, once per different IMS answer → release.
+One rtpengine call per medium, so audio and video come and go independently. The participants' tags are
+constant whatever the SIP tags are: a new to-tag would get new WIC ports, ICE credentials and certificates.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
+
+from rtpengine.ng.commands import (
+    Answer,
+    BlockMedia,
+    Command,
+    Delete,
+    Offer,
+    Query,
+    R,
+    SubscribeAnswer,
+    SubscribeRequest,
+    UnblockMedia,
+    Unsubscribe,
+)
+from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgUnknownCall
+from rtpengine.ng.replies import DeleteReply
+from rtpengine.profiles import MediaProfile
+
+WIC_TAG: Final = "wic"
+IMS_TAG: Final = "ims"
+REVERSE_TAG: Final = "wic-in"
+
+# From this version on, `unsubscribe` removes the participant and would end the WIC's own media.
+_UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
+
+T = TypeVar("T")
+Sequence: TypeAlias = Generator[Command[Any], Any, T]
+
+
+class WicTransport(StrEnum):
+    """How the WIC gets the two one-way streams of a medium."""
+
+    SHARED = "shared"
+    """Both m-lines in one BUNDLE group, on one port."""
+    SPLIT = "split"
+    """No BUNDLE group; the reverse m-line has its own port, made by `subscribe request`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSession:
+    """One medium of a call. `wic_offer` is the WIC's SDP with one m-line, the same in every `offer`."""
+
+    call_id: str
+    medium: str
+    wic_offer: str = field(repr=False)
+    transport: WicTransport
+
+    @property
+    def ng_call_id(self) -> str:
+        """Return the call-id of the rtpengine call."""
+        return f"{self.call_id}-v" if self.medium == "video" else self.call_id
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What `reserve` got from rtpengine, all of it SDP.
+
+    relay_offer: for the INVITE to IMS.
+    relay_answer: for the WIC's first m-line.
+    reverse_offer: for the WIC's reverse m-line; None unless it has a port of its own.
+    """
+
+    relay_offer: str = field(repr=False)
+    relay_answer: str = field(repr=False)
+    reverse_offer: str | None = field(repr=False)
+
+
+def reserve(
+    session: MediaSession, profile: MediaProfile, placeholder: Callable[[str], str], *, reverse: bool
+) -> Sequence[Reservation]:
+    """Get ports, ICE and DTLS for the WIC before IMS was asked; no media passes yet.
+
+    `placeholder` makes a complete answer out of the offer to IMS: same m-line, port 9, our own address, and
+    for video the `a=rtcp-fb` lines, or the WIC would never send PLI. When the daemon refuses one of the
+    commands, the call it may have made is deleted before the error goes on.
+    """
+    try:
+        relay_offer = (yield from _ask(_offer(session, profile, to_tag=None))).sdp
+        relay_answer = (yield from _ask(_answer(session, profile, placeholder(relay_offer)))).sdp
+        yield from gate(session, open=False)
+        reverse_offer = None
+        if reverse and session.transport is WicTransport.SPLIT:
+            subscription = yield from _ask(_subscribe_request(session, profile, repeated=False))
+            reverse_offer = subscription.sdp
+    except NgErrorReply:
+        yield from release(session)
+        raise
+    return Reservation(relay_offer, relay_answer, reverse_offer)
+
+
+def accept_reverse(session: MediaSession, profile: MediaProfile, reverse_answer: str) -> Sequence[None]:
+    """Hand in the WIC's answer to the reverse offer (one m-line); only for the split transport."""
+    yield from _ask(_subscribe_answer(session, profile, reverse_answer))
+
+
+def connect(
+    session: MediaSession,
+    profile: MediaProfile,
+    ims_answer: str,
+    reverse_answer: str | None,
+    *,
+    daemon_version: tuple[int, int],
+) -> Sequence[str]:
+    """Connect the WIC with the far end that sent `ims_answer`, and let media pass; returns the offer to IMS.
+
+    May be repeated for every different answer (183, 200, a fork). `reverse_answer` is what `accept_reverse`
+    got, None without a reverse port.
+    """
+    # An `answer` alone would leave the codecs of the placeholder in force towards IMS (rtpengine 10.5, 12.5).
+    # Without to-tag, rtpengine 10.5 crashes on an `offer` of a participant that was unsubscribed (below).
+    relay_offer = (yield from _ask(_offer(session, profile, to_tag=IMS_TAG))).sdp
+    yield from _ask(_answer(session, profile, ims_answer))
+    if reverse_answer is not None and session.transport is WicTransport.SPLIT:
+        if daemon_version < _UNSUBSCRIBE_REMOVES_PARTICIPANT:
+            # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice.
+            yield from _ask(Unsubscribe(session.ng_call_id, WIC_TAG))
+        # The subscription still has the codecs of the former answer; ports and the WIC's payload type stay.
+        yield from _ask(_subscribe_request(session, profile, repeated=True))
+        yield from _ask(_subscribe_answer(session, profile, reverse_answer))
+    yield from gate(session, open=True)
+    return relay_offer
+
+
+def gate(session: MediaSession, open: bool) -> Sequence[None]:
+    """Let media pass in both directions, or drop it; rtpengine 10.5 does not heed SDP directions."""
+    yield from _ask(UnblockMedia(session.ng_call_id) if open else BlockMedia(session.ng_call_id))
+
+
+def release(session: MediaSession) -> Sequence[DeleteReply]:
+    """End the medium and return its final statistics; one that is gone already counts as released.
+
+    A `delete` that names a participant returns statistics but may leave the others; one that names none ends
+    the whole call but returns no statistics. So they are asked for first.
+    """
+    statistics = None
+    try:
+        statistics = yield from _ask(Query(session.ng_call_id))
+    except NgUnknownCall:
+        return DeleteReply(statistics=None)
+    except (NgErrorReply, NgBadDatagram):
+        pass  # no reason to keep the call
+    with suppress(NgUnknownCall):
+        yield from _ask(Delete(session.ng_call_id))
+    return DeleteReply(statistics)
+
+
+class Requester(Protocol):
+    """A blocking client, such as `rtpengine.transport.udp.UdpClient`."""
+
+    def request(self, command: Command[R]) -> R:
+        """Carry out a command."""
+
+
+class AsyncRequester(Protocol):
+    """An asyncio client, such as `rtpengine.transport.aio.AioClient`."""
+
+    async def request(self, command: Command[R]) -> R:
+        """Carry out a command."""
+
+
+def run(sequence: Sequence[T], client: Requester) -> T:
+    """Carry out a sequence; raises the NgError that ends it."""
+    try:
+        command = next(sequence)
+        while True:
+            try:
+                reply = client.request(command)
+            except NgError as error:
+                command = sequence.throw(error)
+            else:
+                command = sequence.send(reply)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+
+
+async def run_async(sequence: Sequence[T], client: AsyncRequester) -> T:
+    """Carry out a sequence; raises the NgError that ends it."""
+    try:
+        command = next(sequence)
+        while True:
+            try:
+                reply = await client.request(command)
+            except NgError as error:
+                command = sequence.throw(error)
+            else:
+                command = sequence.send(reply)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+
+
+def _ask(command: Command[R]) -> Sequence[R]:
+    """Yield one command and return its reply with its type."""
+    return cast("R", (yield command))
+
+
+def _offer(session: MediaSession, profile: MediaProfile, *, to_tag: str | None) -> Offer:
+    return Offer(session.ng_call_id, WIC_TAG, session.wic_offer, profile.offer(), to_tag)
+
+
+def _answer(session: MediaSession, profile: MediaProfile, sdp: str) -> Answer:
+    return Answer(session.ng_call_id, WIC_TAG, IMS_TAG, sdp, profile.answer())
+
+
+def _subscribe_request(session: MediaSession, profile: MediaProfile, *, repeated: bool) -> SubscribeRequest:
+    options = profile.subscribe_request(repeated=repeated)
+    return SubscribeRequest(session.ng_call_id, IMS_TAG, REVERSE_TAG, options)
+
+
+def _subscribe_answer(session: MediaSession, profile: MediaProfile, sdp: str) -> SubscribeAnswer:
+    return SubscribeAnswer(session.ng_call_id, REVERSE_TAG, sdp, profile.subscribe_answer())

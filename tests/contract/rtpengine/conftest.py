@@ -1,0 +1,46 @@
+"""Fixtures: one rtpengine for the whole session, and further ones for tests that hurt theirs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rtpengine.ng.commands import Delete, List
+from rtpengine.transport.udp import UdpClient
+from tests.contract.rtpengine.daemon import Daemon
+
+# Wide enough for the tests, and away from the ports of other suites.
+SHARED_PORTS = range(23_000, 24_000)
+OWN_PORTS = range(24_000, 24_200)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder as contract test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.contract)
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """An rtpengine that all tests share; it must live through all of them."""
+    with Daemon(tmp_path_factory.mktemp("rtpengine"), SHARED_PORTS) as running:
+        yield running
+        assert running.alive, "rtpengine crashed:\n" + "".join(running.log)
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[UdpClient]:
+    """A blocking client of the shared daemon; calls a test leaves behind are deleted."""
+    connected = UdpClient(daemon.address, deadline_s=3.0)
+    yield connected
+    for call_id in connected.request(List()).call_ids:
+        connected.request(Delete(call_id))
+    connected.close()
+
+
+@pytest.fixture
+def own_daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """An rtpengine that a test may stop, pause and start again."""
+    with Daemon(tmp_path, OWN_PORTS) as running:
+        yield running

@@ -1,0 +1,127 @@
+"""A real rtpengine on loopback, configured by the role's own template."""
+
+import collections
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import jinja2
+import yaml
+
+from rtpengine.pool import NodeAddress
+
+ROLE: Final = Path(__file__).parents[3] / "ansible" / "roles" / "rtpengine"
+WIC_ADDRESS: Final = "127.0.0.1"
+IMS_ADDRESS: Final = "127.0.0.2"
+# How long to wait for the daemon's own "Startup complete", in seconds.
+START_TIMEOUT_S: Final = 20.0
+
+
+def free_port(host: str) -> int:
+    """Return a port that is free for TCP and UDP right now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with (
+            socket.socket(family, socket.SOCK_STREAM) as tcp,
+            socket.socket(family, socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind((host, 0))
+            port: int = tcp.getsockname()[1]
+            with contextlib.suppress(OSError):
+                udp.bind((host, port))
+                return port
+
+
+def render_configuration(**variables: object) -> str:
+    """Render the role's template with its defaults and `variables`."""
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    unknown = variables.keys() - defaults.keys()
+    assert not unknown, f"not variables of the role: {unknown}"
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
+    template = environment.from_string((ROLE / "templates" / "rtpengine.conf.j2").read_text())
+    return template.render(defaults | variables)
+
+
+class Daemon:
+    """One rtpengine process; may be started again on the same ports after it ended."""
+
+    def __init__(self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1") -> None:
+        """Write the configuration; `ports` are for media."""
+        self.address = NodeAddress(ng_host, free_port(ng_host))
+        self.log: collections.deque[str] = collections.deque(maxlen=500)
+        self._configuration = directory / "rtpengine.conf"
+        self._configuration.write_text(
+            render_configuration(
+                rtpengine_wic_address=WIC_ADDRESS,
+                rtpengine_ims_address=IMS_ADDRESS,
+                rtpengine_ng_address=ng_host,
+                rtpengine_ng_port=self.address.port,
+                rtpengine_cli_port=free_port("127.0.0.1"),
+                rtpengine_port_min=ports.start,
+                rtpengine_port_max=ports.stop - 1,
+                rtpengine_threads=2,
+                rtpengine_log_level=6,
+            )
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the process and wait until it says that it is ready."""
+        program = shutil.which("rtpengine")
+        assert program, "rtpengine is not installed"
+        self._process = subprocess.Popen(
+            [program, f"--config-file={self._configuration}", "--foreground", "--log-stderr"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        ready = threading.Event()
+        self._reader = threading.Thread(target=self._read_log, args=(self._process, ready), daemon=True)
+        self._reader.start()
+        if not ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
+            self.stop()
+            raise AssertionError("rtpengine did not start:\n" + "".join(self.log))
+
+    def stop(self) -> None:
+        """Kill the process, whatever state it is in."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+    def pause(self) -> None:
+        """Keep the process from doing anything; its socket still takes datagrams."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is still the one that was started."""
+        return self._process.poll() is None
+
+    def _read_log(self, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
+        assert process.stderr is not None
+        with process.stderr as lines:
+            for line in lines:
+                self.log.append(line)
+                if "Startup complete" in line:
+                    ready.set()
+        ready.set()

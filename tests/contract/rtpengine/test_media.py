@@ -1,0 +1,243 @@
+"""Tones through a real rtpengine over plain RTP: who hears what, in which codec, after which answer.
+
+The WIC speaks plain RTP here, so that no browser is needed: everything but DTLS and ICE is as in production.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import pytest
+
+from rtpengine.ng.commands import MediaOptions, PlayDtmf
+from rtpengine.profiles import MediaProfile, audio_profile
+from rtpengine.sessions import (
+    WIC_TAG,
+    MediaSession,
+    Reservation,
+    WicTransport,
+    accept_reverse,
+    connect,
+    gate,
+    release,
+    reserve,
+    run,
+)
+from rtpengine.transport.udp import UdpClient
+from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
+from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
+from tests.contract.rtpengine.sdp import answer_to, plain_offer, renumbered, reverse_answer_to, section
+
+PACKETS = 40
+WIC_TONE_HZ, IMS_TONE_HZ = 1000, 440
+WIC_SSRC, IMS_SSRC = 0x1111, 0x2222
+WIC_PAYLOAD_TYPE, WIC_EVENT_TYPE = 111, 110
+SHARED, SPLIT = WicTransport.SHARED, WicTransport.SPLIT
+tones = cache(tone_payloads)
+
+
+class FarEnd(NamedTuple):
+    """What IMS answers."""
+
+    codec: str
+    payload_type: int
+    rtpmaps: tuple[str, ...]
+    renumbering: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+OPUS = FarEnd("opus", 111, ("opus/48000/2", "telephone-event/48000"))
+AMR_WB = FarEnd("AMR-WB", 96, ("AMR-WB/16000", "telephone-event/16000"))
+PCMA = FarEnd("PCMA", 8, ("PCMA/8000", "telephone-event/8000"))
+PCMU = FarEnd("PCMU", 0, ("PCMU/8000", "telephone-event/8000"))
+# Far ends may number dynamic payload types as they like (RFC 3264 §6.1).
+OPUS_AS_96 = FarEnd("opus", 96, OPUS.rtpmaps, {"111": "96", "110": "97"})
+AMR_WB_AS_98 = FarEnd("AMR-WB", 98, AMR_WB.rtpmaps, {"96": "98", "97": "99"})
+
+
+class PlainProfile(MediaProfile):
+    """The profile of audio for a WIC without DTLS and ICE."""
+
+    def subscribe_request(self, *, repeated: bool) -> MediaOptions:
+        """Ask for plain RTP instead."""
+        options = MediaProfile.subscribe_request(self, repeated=repeated)
+        return replace(
+            options, transport_protocol="RTP/AVP", ice="remove", ice_lite=None, dtls=None, rtcp_mux=()
+        )
+
+
+def plain_profile() -> PlainProfile:
+    """Make the profile under test."""
+    audio = audio_profile()
+    return PlainProfile(
+        codec=audio.codec,
+        reverse_codec=audio.reverse_codec,
+        repeated_reverse_codec=audio.repeated_reverse_codec,
+        dtmf=audio.dtmf,
+    )
+
+
+class Call:
+    """A WIC with a port for each direction, rtpengine, and IMS."""
+
+    def __init__(self, client: UdpClient, transport: WicTransport, peers: ExitStack) -> None:
+        """Reserve, with PCMA as placeholder."""
+        self.client, self.profile = client, plain_profile()
+        self.wic, self.reverse = (peers.enter_context(RtpPeer(WIC_ADDRESS)) for _ in range(2))
+        self.ims = peers.enter_context(RtpPeer("127.0.0.9"))
+        self.session = MediaSession("call", "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
+
+        def placeholder(offer: str) -> str:
+            return answer_to(offer, *PCMA.rtpmaps, host=IMS_ADDRESS)
+
+        self.reserved: Reservation = run(
+            reserve(self.session, self.profile, placeholder, reverse=True), client
+        )
+        self.to_wic_side = (WIC_ADDRESS, section(self.reserved.relay_answer).port)
+        self.to_ims_side = (IMS_ADDRESS, section(self.reserved.relay_offer).port)
+        self.listener, self.listener_type, self.reverse_answer = self.wic, WIC_PAYLOAD_TYPE, None
+        if self.reserved.reverse_offer is not None:
+            self.listener = self.reverse
+            self.reverse_answer = reverse_answer_to(
+                self.reserved.reverse_offer, WIC_ADDRESS, self.reverse.port
+            )
+            self.listener_type = int(section(self.reverse_answer).formats[0])
+            run(accept_reverse(self.session, self.profile, self.reverse_answer), client)
+
+    def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5)) -> None:
+        """Take an answer of IMS."""
+        answer = answer_to(
+            self.reserved.relay_offer, *far_end.rtpmaps, host=self.ims.host, port=self.ims.port
+        )
+        answer = renumbered(answer, far_end.renumbering)
+        steps = connect(self.session, self.profile, answer, self.reverse_answer, daemon_version=version)
+        run(steps, self.client)
+
+    def talk(self, far_end: FarEnd) -> None:
+        """Let both sides send their tone for a second."""
+        for peer in (self.wic, self.reverse, self.ims):
+            peer.packets.clear()
+        with ThreadPoolExecutor(2) as sides:
+            sides.submit(self.speak)
+            sides.submit(
+                self.ims.send,
+                tones(far_end.codec, IMS_TONE_HZ, PACKETS),
+                codec=far_end.codec,
+                payload_type=far_end.payload_type,
+                to=self.to_ims_side,
+                ssrc=IMS_SSRC,
+            )
+
+    def speak(self) -> None:
+        """Let the WIC send its tone for a second."""
+        payloads = tones("opus", WIC_TONE_HZ, PACKETS)
+        self.wic.send(
+            payloads, codec="opus", payload_type=WIC_PAYLOAD_TYPE, to=self.to_wic_side, ssrc=WIC_SSRC
+        )
+
+
+@pytest.fixture
+def peers() -> Iterator[ExitStack]:
+    """Close the RTP ports at the end."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def assert_tone(peer: RtpPeer, codec: str, payload_type: int, frequency_hz: int) -> None:
+    """Assert that a peer got this tone in this codec and nothing else."""
+    assert peer.wait_for(payload_type, PACKETS - 3), f"only {len(peer.payloads(payload_type))} packets"
+    assert peer.payload_types() == {payload_type}
+    assert loudest_frequency_hz(codec, peer.payloads(payload_type)) == pytest.approx(frequency_hz, abs=5)
+
+
+class TestBothDirections:
+    @pytest.mark.parametrize("transport", WicTransport)
+    def test_each_hears_the_other_after_every_change_of_codec(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport
+    ) -> None:
+        call = Call(client, transport, peers)
+        for far_end in (PCMA, OPUS, AMR_WB, PCMU, OPUS_AS_96, AMR_WB_AS_98):
+            call.connect(far_end)
+            call.talk(far_end)
+            assert_tone(call.ims, far_end.codec, far_end.payload_type, WIC_TONE_HZ)
+            assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+        statistics = run(release(call.session), client).statistics
+        assert statistics is not None
+        assert statistics.rtp.packets >= 6 * 2 * (PACKETS - 3)
+
+    def test_the_first_port_of_a_split_wic_gets_no_copy(self, client: UdpClient, peers: ExitStack) -> None:
+        call = Call(client, SPLIT, peers)
+        call.connect(PCMA)
+        call.talk(PCMA)
+        assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+        assert call.wic.packets == []
+
+    def test_without_unsubscribing_it_gets_a_copy_and_all_else_is_the_same(
+        self, client: UdpClient, peers: ExitStack
+    ) -> None:
+        call = Call(client, SPLIT, peers)
+        for far_end in (PCMA, AMR_WB):
+            call.connect(far_end, version=(26, 0))
+            call.talk(far_end)
+            assert_tone(call.ims, far_end.codec, far_end.payload_type, WIC_TONE_HZ)
+            assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+            assert_tone(call.wic, "opus", WIC_PAYLOAD_TYPE, IMS_TONE_HZ)
+
+
+class TestGate:
+    @pytest.mark.parametrize("transport", WicTransport)
+    def test_nothing_passes_while_it_is_closed(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport
+    ) -> None:
+        call = Call(client, transport, peers)
+        call.connect(PCMA)
+        run(gate(call.session, open=False), client)
+        call.talk(PCMA)
+        assert (call.ims.packets, call.listener.packets, call.wic.packets) == ([], [], [])
+        run(gate(call.session, open=True), client)
+        call.talk(PCMA)
+        assert_tone(call.ims, "PCMA", 8, WIC_TONE_HZ)
+        assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+
+
+@pytest.mark.parametrize("transport", WicTransport)
+@pytest.mark.parametrize(
+    ("far_end", "event_type"),
+    [
+        pytest.param(OPUS, 110, id="opus"),
+        pytest.param(AMR_WB, 97, id="AMR-WB"),
+        pytest.param(PCMA, 126, id="PCMA"),
+    ],
+)
+class TestDtmf:
+    """RFC 4733, at the clock rate of the far end's codec. One way or the other: see the README of the package."""
+
+    def test_a_digit_pressed_by_the_wic_reaches_ims_as_event(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport, far_end: FarEnd, event_type: int
+    ) -> None:
+        call = Call(client, transport, peers)
+        call.connect(far_end)
+        call.speak()
+        call.wic.press(5, payload_type=WIC_EVENT_TYPE, to=call.to_wic_side, ssrc=WIC_SSRC)
+        assert_digit(call.ims, event_type, 5)
+
+    def test_a_digit_played_for_the_wic_reaches_ims_as_event(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport, far_end: FarEnd, event_type: int
+    ) -> None:
+        call = Call(client, transport, peers)
+        call.connect(far_end)
+        with ThreadPoolExecutor(1) as wic:
+            wic.submit(call.speak)
+            assert call.ims.wait_for(far_end.payload_type, 3)
+            client.request(PlayDtmf(call.session.ng_call_id, WIC_TAG, "7"))
+        assert_digit(call.ims, event_type, 7)
+
+
+def assert_digit(peer: RtpPeer, payload_type: int, digit: int) -> None:
+    """Assert that a peer got this digit, to its end, and no other."""
+    assert peer.wait_for(payload_type, 12)
+    events = peer.payloads(payload_type)
+    assert {event[0] for event in events} == {digit}
+    assert any(event[1] & 0x80 for event in events), "no end of event"

@@ -1,0 +1,66 @@
+"""rtpengine.profiles: what is asked of rtpengine for audio and video."""
+
+import pytest
+
+from rtpengine.profiles import IMS_AUDIO_CODECS, MediaProfile, audio_profile, video_profile
+
+
+class TestAudio:
+    def test_ims_is_offered_the_codecs_in_the_given_order(self) -> None:
+        rules = audio_profile(["PCMU", "AMR-WB", "opus"]).offer().codec
+        assert [codec.split("/")[0] for codec in rules.transcode] == ["PCMU", "AMR-WB", "opus"]
+
+    @pytest.mark.parametrize("codecs", [["opus", "PCMA"], ["PCMA"]], ids=["opus to IMS", "no opus to IMS"])
+    def test_the_wic_keeps_opus_and_telephone_event_whatever_ims_chooses(self, codecs: list[str]) -> None:
+        rules = audio_profile(codecs).offer().codec
+        assert (rules.mask, rules.accept) == (("opus",), ("telephone-event",))
+
+    def test_amr_wb_is_bandwidth_efficient_at_its_full_bitrate(self) -> None:
+        (codec,) = audio_profile(["AMR-WB"]).offer().codec.transcode
+        assert codec.startswith("AMR-WB/16000/1/23850/")
+        assert "octet-align=0" in codec
+
+    @pytest.mark.parametrize("codecs", [[], ["opus", "G729"]], ids=["none", "unknown"])
+    def test_an_unusable_codec_list_is_refused(self, codecs: list[str]) -> None:
+        with pytest.raises(ValueError, match="codecs"):
+            audio_profile(codecs)
+
+    def test_every_command_lets_dtmf_in(self) -> None:
+        profile = audio_profile()
+        for options in (profile.offer(), profile.answer(), profile.subscribe_request(repeated=False)):
+            assert "inject-DTMF" in options.flags
+
+    def test_the_first_reverse_offer_has_opus_alone(self) -> None:
+        rules = audio_profile().subscribe_request(repeated=False).codec
+        assert set(rules.mask) == {*IMS_AUDIO_CODECS, "telephone-event"}
+        assert {codec.split("/")[0] for codec in rules.transcode} == {"opus"}
+
+    def test_a_repeated_reverse_offer_masks_nothing(self) -> None:
+        assert audio_profile().subscribe_request(repeated=True).codec.mask == ()
+
+
+class TestVideo:
+    def test_video_is_never_transcoded_and_carries_no_dtmf(self) -> None:
+        profile = video_profile()
+        assert profile.codec == profile.reverse_codec == profile.repeated_reverse_codec == audio_free()
+        assert "inject-DTMF" not in profile.offer().flags
+
+
+def audio_free() -> object:
+    """The codec rules of a profile that has none."""
+    return MediaProfile().codec
+
+
+@pytest.mark.parametrize("profile", [audio_profile(), video_profile()], ids=["audio", "video"])
+class TestBoth:
+    def test_ims_is_offered_plain_rtp_without_feedback_profile(self, profile: MediaProfile) -> None:
+        assert profile.offer().transport_protocol == "RTP/AVP"
+
+    def test_the_wic_is_ice_controlling_and_dtls_client(self, profile: MediaProfile) -> None:
+        offer, reverse = profile.offer(), profile.subscribe_request(repeated=False)
+        assert (offer.ice_lite, offer.dtls_reverse) == ("backward", "passive")
+        assert (reverse.ice, reverse.ice_lite, reverse.dtls) == ("force", "forward", "passive")
+
+    def test_the_sides_are_the_daemon_s_interfaces(self, profile: MediaProfile) -> None:
+        assert profile.offer().direction == ("wic", "ims")
+        assert profile.subscribe_request(repeated=True).interface == "wic"

@@ -1,0 +1,232 @@
+"""rtpengine.sessions: which commands are sent, in which order, and what an error does to them."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from rtpengine.ng.commands import Answer, Command, Offer, R, SubscribeAnswer
+from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgTimeout, NgUnknownCall
+from rtpengine.ng.replies import (
+    CallStatistics,
+    Counters,
+    DeleteReply,
+    Done,
+    Reply,
+    SdpReply,
+    SubscribeRequestReply,
+)
+from rtpengine.profiles import audio_profile, video_profile
+from rtpengine.sessions import (
+    MediaSession,
+    Reservation,
+    WicTransport,
+    accept_reverse,
+    connect,
+    gate,
+    release,
+    reserve,
+    run,
+    run_async,
+)
+
+NO_PACKETS = Counters(packets=0, bytes=0, errors=0)
+STATISTICS = CallStatistics(created_s=1, last_signal_s=2, tags={}, ssrcs={}, rtp=NO_PACKETS, rtcp=NO_PACKETS)
+REPLIES: dict[str, Reply] = {
+    "offer": SdpReply("relay offer"),
+    "answer": SdpReply("relay answer"),
+    "subscribe request": SubscribeRequestReply("reverse offer", "wic-in", ("ims",)),
+    "query": STATISTICS,
+    "delete": DeleteReply(None),
+}
+
+
+class ScriptedClient:
+    """Answers every command as a healthy daemon would, except for the ones it was told to fail."""
+
+    def __init__(self, **failures: NgError) -> None:
+        self.failures = {command.replace("_", " "): error for command, error in failures.items()}
+        self.commands: list[Command[Any]] = []
+
+    def request(self, command: Command[R]) -> R:
+        """Record the command and answer it."""
+        self.commands.append(command)
+        if command.command in self.failures:
+            raise self.failures[command.command]
+        return cast("R", REPLIES.get(command.command, Done()))
+
+    @property
+    def names(self) -> list[str]:
+        """The commands so far."""
+        return [command.command for command in self.commands]
+
+
+def session(transport: WicTransport, medium: str = "audio") -> MediaSession:
+    """A session of call "call"."""
+    return MediaSession("call", medium, "wic offer", transport)
+
+
+def placeholder(relay_offer: str) -> str:
+    """Make a recognisable answer."""
+    return f"placeholder for {relay_offer}"
+
+
+AUDIO = audio_profile()
+SHARED, SPLIT = WicTransport.SHARED, WicTransport.SPLIT
+
+
+def test_audio_and_video_of_a_call_are_calls_of_their_own() -> None:
+    assert session(SHARED, "audio").ng_call_id == "call"
+    assert session(SHARED, "video").ng_call_id == "call-v"
+
+
+class TestReserve:
+    @pytest.mark.parametrize(
+        ("transport", "reverse", "expected", "reverse_offer"),
+        [
+            pytest.param(SHARED, True, ["offer", "answer", "block media"], None, id="shared"),
+            pytest.param(SHARED, False, ["offer", "answer", "block media"], None, id="shared, one way"),
+            pytest.param(
+                SPLIT,
+                True,
+                ["offer", "answer", "block media", "subscribe request"],
+                "reverse offer",
+                id="split",
+            ),
+            pytest.param(SPLIT, False, ["offer", "answer", "block media"], None, id="split, one way"),
+        ],
+    )
+    def test_media_is_blocked_before_anything_else_is_made(
+        self, transport: WicTransport, reverse: bool, expected: list[str], reverse_offer: str | None
+    ) -> None:
+        client = ScriptedClient()
+        reservation = run(reserve(session(transport), AUDIO, placeholder, reverse=reverse), client)
+        assert client.names == expected
+        assert reservation == Reservation("relay offer", "relay answer", reverse_offer)
+
+    def test_the_placeholder_answers_the_offer_to_ims(self) -> None:
+        client = ScriptedClient()
+        run(reserve(session(SHARED), AUDIO, placeholder, reverse=True), client)
+        offer, answer = client.commands[:2]
+        assert isinstance(offer, Offer)
+        assert isinstance(answer, Answer)
+        assert (offer.sdp, offer.from_tag, offer.to_tag) == ("wic offer", "wic", None)
+        assert (answer.sdp, answer.from_tag, answer.to_tag) == ("placeholder for relay offer", "wic", "ims")
+
+    @pytest.mark.parametrize("command", ["offer", "answer", "block_media", "subscribe_request"])
+    def test_a_refused_reservation_is_cleaned_up(self, command: str) -> None:
+        client = ScriptedClient(**{command: NgErrorReply(command, "no")})
+        with pytest.raises(NgErrorReply, match="no"):
+            run(reserve(session(SPLIT), AUDIO, placeholder, reverse=True), client)
+        assert client.names[-2:] == ["query", "delete"]
+
+    def test_a_silent_daemon_is_not_asked_again(self) -> None:
+        client = ScriptedClient(offer=NgTimeout("offer", 1.0))
+        with pytest.raises(NgTimeout):
+            run(reserve(session(SPLIT), AUDIO, placeholder, reverse=True), client)
+        assert client.names == ["offer"]
+
+
+class TestConnect:
+    @pytest.mark.parametrize(
+        ("transport", "reverse_answer", "version", "between"),
+        [
+            pytest.param(SHARED, None, (10, 5), [], id="shared"),
+            pytest.param(SPLIT, None, (10, 5), [], id="split without reverse line"),
+            pytest.param(
+                SPLIT,
+                "ra",
+                (10, 5),
+                ["unsubscribe", "subscribe request", "subscribe answer"],
+                id="split, 10.5",
+            ),
+            pytest.param(
+                SPLIT,
+                "ra",
+                (12, 5),
+                ["unsubscribe", "subscribe request", "subscribe answer"],
+                id="split, 12.5",
+            ),
+            pytest.param(SPLIT, "ra", (26, 0), ["subscribe request", "subscribe answer"], id="split, 26.0"),
+        ],
+    )
+    def test_an_answer_follows_an_offer_and_the_gate_opens_last(
+        self,
+        transport: WicTransport,
+        reverse_answer: str | None,
+        version: tuple[int, int],
+        between: list[str],
+    ) -> None:
+        client = ScriptedClient()
+        steps = connect(session(transport), AUDIO, "ims answer", reverse_answer, daemon_version=version)
+        assert run(steps, client) == "relay offer"
+        assert client.names == ["offer", "answer", *between, "unblock media"]
+
+    def test_the_offer_names_ims_because_the_daemon_would_crash_otherwise(self) -> None:
+        client = ScriptedClient()
+        run(connect(session(SPLIT), AUDIO, "ims answer", "ra", daemon_version=(10, 5)), client)
+        offer, answer = client.commands[:2]
+        assert isinstance(offer, Offer)
+        assert isinstance(answer, Answer)
+        assert (offer.to_tag, offer.sdp, answer.sdp) == ("ims", "wic offer", "ims answer")
+
+    def test_the_reverse_answer_is_handed_in_again(self) -> None:
+        client = ScriptedClient()
+        run(accept_reverse(session(SPLIT), AUDIO, "ra"), client)
+        run(connect(session(SPLIT), AUDIO, "ims answer", "ra", daemon_version=(10, 5)), client)
+        answers = [command for command in client.commands if isinstance(command, SubscribeAnswer)]
+        assert [(answer.sdp, answer.to_tag) for answer in answers] == [("ra", "wic-in")] * 2
+
+
+class TestGate:
+    @pytest.mark.parametrize(("is_open", "expected"), [(True, "unblock media"), (False, "block media")])
+    def test_the_gate_blocks_and_unblocks(self, is_open: bool, expected: str) -> None:
+        client = ScriptedClient()
+        run(gate(session(SHARED, "video"), is_open), client)
+        assert client.names == [expected]
+
+
+class TestRelease:
+    def test_the_last_statistics_come_back(self) -> None:
+        client = ScriptedClient()
+        assert run(release(session(SHARED)), client) == DeleteReply(STATISTICS)
+        assert client.names == ["query", "delete"]
+
+    def test_a_call_that_is_gone_already_is_released(self) -> None:
+        client = ScriptedClient(query=NgUnknownCall("query", "Unknown call-id"))
+        assert run(release(session(SHARED)), client) == DeleteReply(None)
+
+    def test_a_call_that_goes_in_between_is_released(self) -> None:
+        client = ScriptedClient(delete=NgUnknownCall("delete", "Unknown call-id"))
+        assert run(release(session(SHARED)), client) == DeleteReply(STATISTICS)
+
+    @pytest.mark.parametrize(
+        "error", [NgErrorReply("query", "no"), NgBadDatagram("odd")], ids=["refused", "odd"]
+    )
+    def test_missing_statistics_do_not_keep_the_call(self, error: NgError) -> None:
+        client = ScriptedClient(query=error)
+        assert run(release(session(SHARED)), client) == DeleteReply(None)
+        assert client.names == ["query", "delete"]
+
+
+@pytest.mark.parametrize(
+    "failing", [ScriptedClient, lambda: ScriptedClient(answer=NgErrorReply("answer", "no"))]
+)
+async def test_an_asyncio_client_sends_the_same_commands(failing: Callable[[], ScriptedClient]) -> None:
+    blocking, scripted = failing(), failing()
+
+    class AsyncClient:
+        async def request(self, command: Command[R]) -> R:
+            return scripted.request(command)
+
+    steps = [reserve(session(SPLIT), video_profile(), placeholder, reverse=True) for _ in range(2)]
+    outcomes: list[object] = []
+    for attempt in (0, 1):
+        try:
+            outcomes.append(
+                run(steps[0], blocking) if attempt == 0 else await run_async(steps[1], AsyncClient())
+            )
+        except NgErrorReply as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+    assert blocking.commands == scripted.commands
