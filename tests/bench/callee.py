@@ -1,0 +1,113 @@
+"""The far end under load: accepts every registration and call, and notes when each INVITE came.
+
+Knows the callee's side as bytes. Must not know the gateway. Prints its port when it is ready;
+each line "report" on standard input prints and clears {"arrivals": {Call-ID: monotonic seconds}, "cpu_s": seconds}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import sys
+import time
+from typing import Final, cast
+
+_RECEIVE_BUFFER_BYTES: Final = 8 << 20
+_COPIED: Final = (b"Via", b"Record-Route", b"From", b"Call-ID", b"CSeq")
+_SDP: Final = (
+    b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
+)
+
+
+class FastCallee(asyncio.DatagramProtocol):
+    """180 and 200 at once; 200 to everything else."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[str, float] = {}
+        self.port = 0
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Make room for bursts."""
+        self._transport = cast(asyncio.DatagramTransport, transport)  # asyncio's own class is no subclass
+        raw: socket.socket = self._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        self.port = raw.getsockname()[1]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer a request."""
+        came_at_s = time.monotonic()
+        if data.startswith((b"SIP/2.0 ", b"ACK ")) or not data.strip():
+            return
+        fields = _fields(data)
+        if data.startswith(b"REGISTER "):
+            self._send(200, fields, self._binding(fields), b"", addr)
+        elif data.startswith(b"INVITE "):
+            self.arrivals.setdefault(_first(fields, b"Call-ID").decode(), came_at_s)
+            contact = b"Contact: <sip:callee@127.0.0.1:%d>\r\n" % self.port
+            self._send(180, fields, contact, b"", addr)
+            self._send(200, fields, contact, _SDP, addr)
+        else:
+            self._send(200, fields, b"", b"", addr)
+
+    def _binding(self, fields: list[tuple[bytes, bytes]]) -> bytes:
+        paths = b"".join(b"Path: %s\r\n" % value for name, value in fields if name == b"Path")
+        contact = _first(fields, b"Contact")
+        return b"Contact: %s;expires=600\r\n%sService-Route: <sip:orig@127.0.0.1:%d;lr>\r\n" % (
+            contact,
+            paths,
+            self.port,
+        )
+
+    def _send(
+        self, status: int, fields: list[tuple[bytes, bytes]], extra: bytes, sdp: bytes, addr: tuple[str, int]
+    ) -> None:
+        assert self._transport is not None
+        to = _first(fields, b"To")
+        if b";tag=" not in to:
+            to += b";tag=c" + _first(fields, b"Call-ID")[:12]
+        copied = b"".join(b"%s: %s\r\n" % pair for pair in fields if pair[0] in _COPIED)
+        kind = b"Content-Type: application/sdp\r\n" if sdp else b""
+        head = b"SIP/2.0 %d %s\r\n" % (status, b"OK" if status == 200 else b"Ringing")
+        rest = b"To: %s\r\n%s%sContent-Length: %d\r\n\r\n" % (to, extra, kind, len(sdp))
+        self._transport.sendto(head + copied + rest + sdp, addr)
+
+
+def _fields(data: bytes) -> list[tuple[bytes, bytes]]:
+    lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    pairs = (line.partition(b":") for line in lines)
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def _first(fields: list[tuple[bytes, bytes]], name: bytes) -> bytes:
+    return next((value for key, value in fields if key == name), b"")
+
+
+async def serve(port: int) -> None:
+    """Serve until standard input ends."""
+    loop = asyncio.get_running_loop()
+    _, callee = await loop.create_datagram_endpoint(FastCallee, local_addr=("127.0.0.1", port))
+    print(callee.port, flush=True)
+    cpu_s = time.process_time()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        if line.strip() == b"report":
+            spent_s = time.process_time() - cpu_s
+            print(json.dumps({"arrivals": callee.arrivals, "cpu_s": spent_s}), flush=True)
+            callee.arrivals.clear()
+            cpu_s = time.process_time()
+
+
+def main() -> None:
+    """Run the callee process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    asyncio.run(serve(parser.parse_args().port))
+
+
+if __name__ == "__main__":
+    main()

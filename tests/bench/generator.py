@@ -1,0 +1,214 @@
+"""Load client process: SIP over WebSocket calls in a closed loop or at a fixed rate.
+
+Knows connections, registration of each, and pacing. Must not know what the gateway does; calls
+are in `load_call`. Reads `LoadOrder` as JSON from standard input, prints `LoadResult` as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.bench.frames import BINARY, PING, PONG, TEXT, FrameReader, frame_to_bytes, upgrade_request
+from tests.bench.load_call import LoadCall, header
+from tests.bench.results import LoadResult
+
+_CALL_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class LoadOrder:
+    """What a load client shall do."""
+
+    port: int
+    host: str = "127.0.0.1"
+    path: str = "/sip"
+    seconds: float = 5.0
+    connections: int = 20
+    rate: float = 0.0
+    """Calls per second; 0 is a closed loop with one call per connection."""
+    first_user: int = 0
+    register: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    """Header fields of the HTTP upgrade."""
+    authorizations: list[str] = field(default_factory=list)
+    """Authorization value of the REGISTER of each connection."""
+
+
+class LoadConnection(asyncio.Protocol):
+    """One page's socket; messages are handled where they are read."""
+
+    def __init__(self, order: LoadOrder, number: int) -> None:
+        self.user = f"alice{order.first_user + number}"
+        self.host = f"{secrets.token_hex(6)}.invalid"
+        self.calls: dict[str, LoadCall] = {}
+        loop = asyncio.get_running_loop()
+        self.upgraded: asyncio.Future[None] = loop.create_future()
+        self.registered: asyncio.Future[int] = loop.create_future()
+        self._order = order
+        self._number = number
+        self._head = bytearray()
+        self._frames = FrameReader()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Upgrade."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        order = self._order
+        transport.write(upgrade_request(f"{order.host}:{order.port}", order.path, order.headers))
+
+    def data_received(self, data: bytes) -> None:
+        """Cut frames and hand messages to their calls."""
+        read_at_s = time.monotonic()
+        if not self.upgraded.done():
+            self._head += data
+            head, end, data = bytes(self._head).partition(b"\r\n\r\n")
+            if not end:
+                return
+            if b" 101 " not in head.partition(b"\r\n")[0]:
+                self.upgraded.set_exception(ConnectionRefusedError(head.decode(errors="replace")))
+                return
+            self.upgraded.set_result(None)
+        for frame in self._frames.feed(data):
+            if frame.opcode == PING:
+                self.transport.write(frame_to_bytes(frame.payload, PONG))
+            elif frame.opcode in (TEXT, BINARY):
+                self._message(frame.payload.decode(errors="replace"), read_at_s)
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The socket."""
+        assert self._transport is not None
+        return self._transport
+
+    def send(self, message: str) -> None:
+        """Send one message."""
+        self.transport.write(frame_to_bytes(message.encode()))
+
+    async def register(self) -> None:
+        """Register once; a load client that is refused cannot go on."""
+        credentials = self._order.authorizations
+        authorization = f"Authorization: {credentials[self._number]}\r\n" if credentials else ""
+        aor = f"sip:{self.user}@ims.example"
+        self.send(
+            f"REGISTER sip:ims.example SIP/2.0\r\n"
+            f"Via: SIP/2.0/WSS {self.host};branch=z9hG4bK{secrets.token_hex(8)}\r\nMax-Forwards: 70\r\n"
+            f"From: <{aor}>;tag={secrets.token_hex(4)}\r\nTo: <{aor}>\r\nCall-ID: {secrets.token_hex(12)}\r\n"
+            f"CSeq: 1 REGISTER\r\nContact: <sip:{self.user}@{self.host};transport=ws;ob>;reg-id=1;"
+            f'+sip.instance="<urn:uuid:{secrets.token_hex(16)}>"\r\nExpires: 600\r\n'
+            f"Supported: outbound, path\r\n{authorization}Content-Length: 0\r\n\r\n"
+        )
+        status = await asyncio.wait_for(self.registered, _CALL_TIMEOUT_S)
+        if status != 200:
+            raise ConnectionRefusedError(f"REGISTER of {self.user} got {status}")
+
+    def _message(self, message: str, read_at_s: float) -> None:
+        if header(message, "CSeq").endswith("REGISTER"):
+            if not self.registered.done() and not message.startswith("SIP/2.0 1"):
+                self.registered.set_result(int(message[8:11]))
+            return
+        call = self.calls.get(header(message, "Call-ID"))
+        if call is not None:
+            call.received(message, read_at_s)
+
+
+class Load:
+    """All connections of one process and what they measured."""
+
+    def __init__(self, order: LoadOrder) -> None:
+        self.order = order
+        self.result = LoadResult()
+        self._connections: list[LoadConnection] = []
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._until_s = 0.0
+
+    async def run(self) -> LoadResult:
+        """Connect, load, drain."""
+        loop = asyncio.get_running_loop()
+        order = self.order
+        for number in range(order.connections):
+            connection = LoadConnection(order, number)
+            await loop.create_connection(lambda c=connection: c, order.host, order.port)  # type: ignore[misc]
+            await connection.upgraded
+            if order.register:
+                await connection.register()
+            self._connections.append(connection)
+        cpu_s, start_s = time.process_time(), time.monotonic()
+        self._until_s = start_s + order.seconds
+        await (self._fixed_rate(start_s) if order.rate else self._closed_loop())
+        self.result.elapsed_s = time.monotonic() - start_s
+        self.result.cpu_s = time.process_time() - cpu_s
+        for connection in self._connections:
+            connection.transport.close()
+        return self.result
+
+    async def _closed_loop(self) -> None:
+        for connection in self._connections:
+            self._start(connection, again=True)
+        await self._idle.wait()
+
+    async def _fixed_rate(self, start_s: float) -> None:
+        started = 0
+        while (now_s := time.monotonic()) < self._until_s:
+            while started < (now_s - start_s) * self.order.rate:
+                self._start(self._connections[started % len(self._connections)], again=False)
+                started += 1
+            await asyncio.sleep(max(0.0, start_s + started / self.order.rate - time.monotonic()))
+        if self._running:
+            await self._idle.wait()
+
+    def _start(self, connection: LoadConnection, *, again: bool) -> None:
+        self._idle.clear()
+        self._running += 1
+        loop = asyncio.get_running_loop()
+
+        def done(call: LoadCall, failure: str | None) -> None:
+            if connection.calls.pop(call.call_id, None) is None:
+                return
+            timer.cancel()
+            self._running -= 1
+            if failure is None:
+                self.result.calls.append(call.times)
+            else:
+                self.result.failures[failure] = self.result.failures.get(failure, 0) + 1
+            if again and time.monotonic() < self._until_s:
+                loop.call_soon(start_next)
+            elif not self._running:
+                self._idle.set()
+
+        def start_next() -> None:
+            self._start(connection, again=True)
+
+        call = LoadCall(connection.host, connection.user, connection.send, done)
+        connection.calls[call.call_id] = call
+        timer = loop.call_later(_CALL_TIMEOUT_S, done, call, "timeout")
+        call.start()
+
+
+def order_from_text(text: str) -> LoadOrder:
+    """Parse an order."""
+    return LoadOrder(**json.loads(text))
+
+
+def order_to_text(order: LoadOrder) -> str:
+    """Print an order."""
+    return json.dumps(dataclasses.asdict(order))
+
+
+def main(read: Callable[[], str] = sys.stdin.read) -> None:
+    """Run one load client process."""
+    result = asyncio.run(Load(order_from_text(read())).run())
+    json.dump(dataclasses.asdict(result), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

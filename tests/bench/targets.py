@@ -1,0 +1,143 @@
+"""What can be loaded: the two twins, and the gateway itself in a small lab.
+
+Knows how each is started in front of a given callee port and which processes belong to it. Must
+not know how load is made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, Part
+
+LOOPBACK: Final = "127.0.0.1"
+_TWIN: Final = Path(__file__).parent / "twin"
+_READY_S: Final = 10.0
+_SHM_MB: Final = 1024
+_PKG_MB: Final = 16
+WORKERS: Final = 4
+"""UDP and TCP workers of every target, as in twin/common.cfg."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running gateway, twin or real."""
+
+    name: str
+    ws_port: int
+    gateway_pids: tuple[int, ...]
+    media_pids: tuple[int, ...] = ()
+    path: str = "/sip"
+    register: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+TargetFactory = Callable[[int], AbstractContextManager[Target]]
+"""From the callee's port to a running target."""
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    """Return a port nobody uses at this moment."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind((LOOPBACK, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def twin(name: str, config: str, callee_port: int) -> Iterator[Target]:
+    """Run one of the twin configurations."""
+    with tempfile.TemporaryDirectory(prefix="twin-") as folder:
+        ws_port = free_port(socket.SOCK_STREAM)
+        values = {
+            "WS_PORT": str(ws_port),
+            "SIP_PORT": str(free_port(socket.SOCK_DGRAM)),
+            "CALLEE_PORT": str(callee_port),
+            "KEMI_SCRIPT": str(Path(folder) / "kemi_plain.py"),
+        }
+        for source in [*_TWIN.glob("*.cfg"), *_TWIN.glob("*.py")]:
+            text = source.read_text()
+            for key, value in values.items():
+                text = text.replace(key, value)
+            (Path(folder) / source.name).write_text(text)
+        with kamailio(Path(folder) / config) as process:
+            _wait_for_port(ws_port, process)
+            yield Target(name, ws_port, (process.pid,))
+
+
+@contextmanager
+def kamailio(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run Kamailio in the foreground until the block ends; its log is beside the configuration."""
+    binary = shutil.which("kamailio") or "/usr/sbin/kamailio"
+    log = config.with_suffix(".log")
+    command = [binary, "-f", str(config), "-DD", "-E", "-m", str(_SHM_MB), "-M", str(_PKG_MB)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "-Y", str(config.parent)], stdout=output, stderr=subprocess.STDOUT, cwd=config.parent
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(_READY_S)
+
+
+@contextmanager
+def full_flow(callee_port: int) -> Iterator[Target]:
+    """Run the gateway with rtpengine and Redis, and the callee in place of the IMS core."""
+    origin = "https://bench.example"
+    variables = {
+        "gateway_icscf_uri": f"sip:{LOOPBACK}:{callee_port}",
+        "gateway_origins": [origin],
+        "kamailio_udp_workers": WORKERS,
+        "kamailio_tcp_workers": WORKERS,
+        "kamailio_shm_mb": _SHM_MB,
+        "kamailio_debug": 1,
+    }
+    options = LabOptions(
+        parts=frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY}),
+        media_ports=_MEDIA_PORTS,
+        role_variables={"kamailio": variables},
+    )
+    with Lab(options) as lab:
+        processes = lab.info.processes
+        yield Target(
+            "full flow",
+            lab.info.gateway.ws_port,
+            (processes["gateway"],),
+            (processes["rtpengine"],),
+            register=True,
+            headers={"Origin": origin, "X-Forwarded-For": "198.51.100.7"},
+        )
+
+
+_MEDIA_PORTS: Final = 4000
+"""A closed loop holds few calls at once, but rtpengine keeps ports of ended calls for a while."""
+
+TARGETS: Final[dict[str, TargetFactory]] = {
+    "native": lambda callee_port: twin("native", "native.cfg", callee_port),
+    "kemi": lambda callee_port: twin("kemi", "kemi.cfg", callee_port),
+    "full": full_flow,
+}
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection((LOOPBACK, port), 1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"no listener on port {port}")

@@ -1,0 +1,337 @@
+"""One call at the scripted core, called by the gateway or calling it.
+
+Knows the far end's side of RFC 3261, 3262 and 3311. Must not know registration or which script
+a call gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final as Constant
+
+from tests.peers.core_script import CoreScript, Final, OnCancel, Pause, Provisional, Step
+from tests.peers.device_sdp import DeviceMedia, device_answer
+from tests.peers.dialog import HOP_BY_HOP_FIELDS, Dialog, Pairs, dialog_of_callee, dialog_of_caller
+from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
+from tests.peers.trace import DEFAULT_WAIT_S, Trace
+from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
+
+_SUCCESS: Constant = range(200, 300)
+_FIRST_RSEQ: Constant = {"a": 7000, "b": 42}
+"""Forks number their reliable responses from different starts (RFC 3262 §3)."""
+
+
+class CoreCall:
+    """A call of the core, either way round; `fork` names one of several devices."""
+
+    def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address) -> None:
+        self.peer = peer
+        self.invite = invite
+        self.gateway = gateway
+        self.dialogs: dict[str, Dialog] = {}
+        self.media = DeviceMedia()
+        """Answers offers in later UPDATE and re-INVITE."""
+        self.statuses: dict[str, int] = {}
+        """Method → status of the next in-dialog requests; 200 unless given."""
+        self.violations: list[str] = []
+        """What the gateway did against an RFC, as seen by the core."""
+        self._remote_cseq = -1
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID."""
+        return self.invite.call_id
+
+    @property
+    def trace(self) -> Trace:
+        """The core's trace."""
+        return self.peer.trace
+
+    @property
+    def contact(self) -> str:
+        """Contact value of the device."""
+        return f"<sip:device@{self.peer.host_port}>"
+
+    def ladder(self) -> list[str]:
+        """Return the labels of this call's messages in order."""
+        return self.trace.ladder(self.call_id)
+
+    async def wait_request(
+        self, method: str, *, count: int = 1, timeout_s: float = DEFAULT_WAIT_S
+    ) -> SipRequest:
+        """Return the `count`-th request of that method the gateway sent in this call."""
+        return await self.trace.wait_request(method, call_id=self.call_id, count=count, timeout_s=timeout_s)
+
+    async def ask(
+        self,
+        method: str,
+        *,
+        fork: str = "a",
+        headers: Pairs = (),
+        sdp: str = "",
+        body: tuple[str, str] | None = None,
+    ) -> SipResponse:
+        """Send an in-dialog request and return the final response; re-INVITE is acknowledged.
+
+        `body` is (content type, text) for anything but SDP.
+        """
+        dialog = self.dialogs[fork]
+        contact = [("Contact", self.contact)] if method in ("INVITE", "UPDATE") else []
+        request = dialog.request(method, via=self.peer.new_via(), headers=[*contact, *headers], sdp=sdp)
+        if body is not None:
+            request.set_body(body[1], body[0])
+        hop = dialog.next_hop
+        destination = (hop.host, hop.port or 5060)
+        response = await self.peer.ask(request, destination)
+        if method == "INVITE":
+            self._acknowledge(request, response, dialog, destination)
+        return response
+
+    async def info(self, content_type: str, text: str, *, fork: str = "a") -> SipResponse:
+        """Send INFO and return the final response."""
+        return await self.ask("INFO", fork=fork, body=(content_type, text))
+
+    async def bye(self, *, fork: str = "a", headers: Pairs = ()) -> SipResponse:
+        """Hang up and return the final response."""
+        return await self.ask("BYE", fork=fork, headers=headers)
+
+    async def update(self, sdp: str = "", *, fork: str = "a") -> SipResponse:
+        """Send UPDATE and return the final response."""
+        return await self.ask("UPDATE", fork=fork, sdp=sdp)
+
+    async def reinvite(self, sdp: str, *, fork: str = "a") -> SipResponse:
+        """Send re-INVITE and return the final response."""
+        return await self.ask("INVITE", fork=fork, sdp=sdp)
+
+    def request_received(self, request: SipRequest, source: Address) -> None:
+        """Answer an in-dialog request of the gateway."""
+        if request.method == "ACK":
+            return
+        self._check_in_dialog(request)
+        status = self.statuses.get(request.method, 200)
+        offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in _SUCCESS
+        sdp = device_answer(request.body, self.media) if offered else ""
+        contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
+        self.peer.send(response_to(request, status, headers=contact, sdp=sdp), source)
+
+    def _check_in_dialog(self, request: SipRequest) -> None:
+        dialog = next((d for d in self.dialogs.values() if d.local_tag == request.to_tag), None)
+        if dialog is None:
+            self.violations.append(f"{request.method} with unknown To-tag {request.to_tag}")
+        elif request.headers.all("Route") != dialog.route_set_of_peer:
+            self.violations.append(f"{request.method} with Route {request.headers.all('Route')}")
+        if request.cseq.number <= self._remote_cseq:
+            self.violations.append(f"{request.cseq} after {self._remote_cseq}")
+        self._remote_cseq = max(self._remote_cseq, request.cseq.number)
+
+    def _acknowledge(
+        self, invite: SipRequest, response: SipResponse, dialog: Dialog, destination: Address
+    ) -> None:
+        if response.status in _SUCCESS:
+            ack = dialog.request("ACK", via=self.peer.new_via(), cseq=invite.cseq.number)
+        else:
+            kept = [
+                (n, v) for n, v in invite.headers if n in ("Via", "Max-Forwards", "Route", "From", "Call-ID")
+            ]
+            fields = [
+                *kept,
+                ("To", response.headers.get("To") or ""),
+                ("CSeq", str(CSeq(invite.cseq.number, "ACK"))),
+            ]
+            ack = SipRequest("ACK", invite.request_uri, headers=Headers(fields))
+        self.peer.send(ack, destination)
+
+
+class CalledDevice(CoreCall):
+    """A call from the gateway to the core, treated by a script."""
+
+    def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address, script: CoreScript) -> None:
+        super().__init__(peer, invite, gateway)
+        self.script = script
+        self.cancelled = asyncio.Event()
+        self._remote_cseq = invite.cseq.number
+        self._rseq = dict(_FIRST_RSEQ)
+        self._open_rseq: dict[tuple[str, int], asyncio.Event] = {}
+        self._acknowledged: dict[str, asyncio.Event] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._final_sent = False
+        self._own_hops = [f"<sip:{peer.host_port};lr;hop={hop}>" for hop in ("terminating", "originating")]
+        self._record_routes = [*self._own_hops, *invite.record_route]
+
+    def start(self) -> None:
+        """Run the script."""
+        self._task = self.peer.spawn(self._run())
+
+    async def wait_ack(self, *, fork: str = "a", timeout_s: float = DEFAULT_WAIT_S) -> None:
+        """Wait for the ACK to a fork's 200."""
+        await asyncio.wait_for(self._acknowledged.setdefault(fork, asyncio.Event()).wait(), timeout_s)
+
+    def request_received(self, request: SipRequest, source: Address) -> None:
+        """Follow CANCEL, PRACK and ACK; the rest is for any call."""
+        if request.method == "CANCEL":
+            self._cancel(request, source)
+        elif request.method == "ACK":
+            fork = self._fork_of(request)
+            if fork is not None:
+                self._acknowledged.setdefault(fork, asyncio.Event()).set()
+        elif request.method == "PRACK":
+            self._prack(request, source)
+        else:
+            super().request_received(request, source)
+
+    def respond(
+        self, status: int, *, fork: str = "a", media: DeviceMedia | None = None, headers: Pairs = ()
+    ) -> SipResponse:
+        """Send one response to the INVITE now, outside the script."""
+        dialog = self._dialog(fork)
+        fields = list(headers)
+        if 100 < status < 300:
+            fields = [*(("Record-Route", r) for r in self._record_routes), ("Contact", self.contact), *fields]
+        sdp = device_answer(self.invite.body, media) if media is not None else ""
+        if media is not None:
+            self.media = media
+        tag = dialog.local_tag if status > 100 else None
+        response = response_to(self.invite, status, to_tag=tag, headers=fields, sdp=sdp)
+        self._final_sent = self._final_sent or status >= 200
+        self.peer.send(response, self.gateway)
+        return response
+
+    async def _run(self) -> None:
+        if self.script.trying:
+            self.respond(100)
+        for step in self.script.steps:
+            if isinstance(step, Provisional | Final):
+                await asyncio.sleep(self.script.gap_s)
+            await self._carry_out(step)
+
+    async def _carry_out(self, step: Step) -> None:
+        match step:
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+            case Provisional():
+                await self._progress(step)
+            case Final():
+                await self._finish(step)
+            case _:
+                await self.cancelled.wait()
+
+    async def _progress(self, step: Provisional) -> None:
+        if not step.reliable:
+            self.respond(step.status, fork=step.fork, media=step.media, headers=step.headers)
+            return
+        number = self._rseq.setdefault(step.fork, 1)
+        self._rseq[step.fork] += 1
+        acknowledged = self._open_rseq[(step.fork, number)] = asyncio.Event()
+        reliable = (("Require", "100rel"), ("RSeq", str(number)), *step.headers)
+        response = self.respond(step.status, fork=step.fork, media=step.media, headers=reliable)
+        repeat = self._repeat_until(acknowledged, response, limit_s=float("inf"))
+        if step.await_prack:
+            await repeat
+        else:
+            self.peer.spawn(repeat)
+
+    async def _finish(self, step: Final) -> None:
+        response = self.respond(step.status, fork=step.fork, media=step.media, headers=step.headers)
+        if step.status not in _SUCCESS:
+            return
+        acknowledged = self._acknowledged.setdefault(step.fork, asyncio.Event())
+        repeat = self._repeat_until(acknowledged, response, limit_s=T2_S)
+        if step.await_ack:
+            await repeat
+        else:
+            self.peer.spawn(repeat)
+
+    async def _repeat_until(self, done: asyncio.Event, response: SipResponse, *, limit_s: float) -> None:
+        """Repeat at T1, 2·T1, ... for 64·T1 (RFC 3261 §13.3.1.4, RFC 3262 §3)."""
+        interval_s = T1_S
+        deadline = time.monotonic() + 64 * T1_S
+        while not done.is_set() and time.monotonic() < deadline:
+            try:
+                await asyncio.wait_for(done.wait(), interval_s)
+            except TimeoutError:
+                self.peer.send(response, self.gateway)
+            interval_s = min(2 * interval_s, limit_s)
+
+    def _prack(self, request: SipRequest, source: Address) -> None:
+        fork = self._fork_of(request)
+        rack = (request.headers.get("RAck") or "").split()
+        known = self._open_rseq.get((fork or "", int(rack[0]))) if rack and rack[0].isdigit() else None
+        if known is None or rack[1:] != str(self.invite.cseq).split():
+            self.violations.append(f"PRACK with RAck {' '.join(rack)} to fork {fork}")
+            self.peer.send(response_to(request, 481), source)
+            return
+        super().request_received(request, source)
+        known.set()
+
+    def _cancel(self, request: SipRequest, source: Address) -> None:
+        if request.to_tag is not None:
+            self.violations.append(f"CANCEL with To-tag {request.to_tag}")
+        self.peer.send(response_to(request, 200, to_tag=self._dialog("a").local_tag), source)
+        self.cancelled.set()
+        if self.script.on_cancel is OnCancel.TERMINATE and not self._final_sent:
+            if self._task is not None:
+                self._task.cancel()
+            self.respond(487)
+
+    def _dialog(self, fork: str) -> Dialog:
+        if fork not in self.dialogs:
+            dialog = dialog_of_callee(self.invite, f"{fork}-{new_tag()}")
+            dialog.route_set_of_peer = self._own_hops[::-1]
+            self.dialogs[fork] = dialog
+        return self.dialogs[fork]
+
+    def _fork_of(self, request: SipRequest) -> str | None:
+        return next((fork for fork, d in self.dialogs.items() if d.local_tag == request.to_tag), None)
+
+
+class CallingDevice(CoreCall):
+    """A call from the core to a page behind the gateway."""
+
+    def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address) -> None:
+        super().__init__(peer, invite, gateway)
+        self._pracked: set[tuple[str, int]] = set()
+
+    def start(self) -> None:
+        """Send the INVITE and follow it."""
+        self.peer.spawn(self._run())
+
+    async def wait_status(
+        self, status: int | range, *, count: int = 1, timeout_s: float = DEFAULT_WAIT_S
+    ) -> SipResponse:
+        """Return the `count`-th response of that status to the INVITE."""
+        return await self.trace.wait_response(
+            status, "INVITE", call_id=self.call_id, count=count, timeout_s=timeout_s
+        )
+
+    def cancel(self) -> None:
+        """CANCEL the INVITE."""
+        kept = [(n, v) for n, v in self.invite.headers if n in (*HOP_BY_HOP_FIELDS, "To")]
+        fields = [*kept, ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL")))]
+        request = SipRequest("CANCEL", self.invite.request_uri, headers=Headers(fields))
+        self.peer.send(request, self.gateway)
+
+    def response_received(self, response: SipResponse) -> None:
+        """Make the dialog, PRACK reliable responses, ACK the answer."""
+        if response.cseq.method != "INVITE" or response.cseq.number != self.invite.cseq.number:
+            return
+        tag = response.to_tag
+        if response.status > 100 and tag is not None and response.status < 300 and "a" not in self.dialogs:
+            self.dialogs["a"] = dialog_of_caller(self.invite, response)
+        if response.is_reliable and tag is not None and (tag, response.rseq or 0) not in self._pracked:
+            self._pracked.add((tag, response.rseq or 0))
+            rack = ("RAck", f"{response.rseq} {response.cseq}")
+            self.peer.spawn(self._send_prack(rack))
+        if response.status >= 200:
+            dialog = self.dialogs.get("a") or dialog_of_caller(self.invite, response)
+            destination = self.gateway
+            if response.status in _SUCCESS:
+                dialog.remote_target = response.contact_uri or dialog.remote_target
+                destination = (dialog.next_hop.host, dialog.next_hop.port or 5060)
+            self._acknowledge(self.invite, response, dialog, destination)
+
+    async def _run(self) -> None:
+        await self.peer.ask(self.invite, self.gateway, timeout_s=64 * T1_S)
+
+    async def _send_prack(self, rack: tuple[str, str]) -> None:
+        await self.ask("PRACK", headers=[rack])

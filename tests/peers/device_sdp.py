@@ -1,0 +1,113 @@
+"""What an MMTel device behind the core says in SDP: one m-line per kind, RTP/AVP.
+
+Knows codec choice and direction (RFC 3264 §6). Must not know RTP packets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tests.peers.sdp import MIRRORED, MediaSection, sdp_from_text
+
+_STATIC: Final = {"PCMU": (0, 8000), "PCMA": (8, 8000), "G722": (9, 8000)}
+_DYNAMIC: Final = {
+    "opus": (98, "48000/2"),
+    "AMR": (97, "8000"),
+    "AMR-WB": (104, "16000"),
+    "VP8": (99, "90000"),
+    "H264": (102, "90000"),
+}
+
+
+class NoCommonCodecError(ValueError):
+    """The offer lacks the codec this device was told to use."""
+
+
+@dataclass(frozen=True)
+class DeviceMedia:
+    """Codecs and ports of one device; `video=None` refuses video with port 0."""
+
+    address: str = "127.0.0.1"
+    audio_port: int = 40000
+    audio: str = "PCMA"
+    video: str | None = None
+    video_port: int = 40002
+    direction: str = "sendrecv"
+    telephone_event: bool = True
+    version: int = 1
+
+    def codec(self, kind: str) -> str | None:
+        """Codec for a kind of m-line; None refuses it."""
+        return {"audio": self.audio, "video": self.video}.get(kind)
+
+    def port(self, kind: str) -> int:
+        """RTP port for a kind of m-line."""
+        return {"audio": self.audio_port, "video": self.video_port}[kind]
+
+
+def device_answer(offer: str, media: DeviceMedia) -> str:
+    """Answer an offer of the gateway with exactly one codec per accepted line.
+
+    Raises:
+        NoCommonCodecError: the device's codec was not offered.
+    """
+    lines = _session_lines(media)
+    for offered in sdp_from_text(offer).media:
+        codec = media.codec(offered.kind)
+        if codec is None or offered.port == 0:
+            lines.append(f"m={offered.kind} 0 {offered.protocol} {' '.join(offered.formats)}")
+            continue
+        lines += _answer_line(offered, codec, media)
+    return _text(lines)
+
+
+def device_offer(media: DeviceMedia) -> str:
+    """Return an offer of the device itself."""
+    lines = _session_lines(media)
+    for kind in ("audio", "video"):
+        codec = media.codec(kind)
+        if codec is None:
+            continue
+        number, clock = _STATIC[codec] if codec in _STATIC else _DYNAMIC[codec]
+        events = kind == "audio" and media.telephone_event
+        lines.append(f"m={kind} {media.port(kind)} RTP/AVP {number}{' 101' if events else ''}")
+        lines.append(f"a=rtpmap:{number} {codec}/{clock}")
+        if events:
+            lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"]
+        lines.append(f"a={media.direction}")
+    return _text(lines)
+
+
+def _session_lines(media: DeviceMedia) -> list[str]:
+    return [
+        "v=0",
+        f"o=device 7001 {media.version} IN IP4 {media.address}",
+        "s=-",
+        f"c=IN IP4 {media.address}",
+        "t=0 0",
+    ]
+
+
+def _answer_line(offered: MediaSection, codec: str, media: DeviceMedia) -> list[str]:
+    number = offered.payload_type(codec)
+    if number is None:
+        raise NoCommonCodecError(f"{codec} not in {offered.lines[0]!r}")
+    numbers = [str(number)]
+    maps = offered.attributes("rtpmap")
+    clock = next((value.split("/")[1] for value in maps if value.split()[0] == numbers[0]), "8000")
+    for value in maps:
+        event, _, name = value.partition(" ")
+        if media.telephone_event and name.startswith(f"telephone-event/{clock}"):
+            numbers.append(event)
+    limit = MIRRORED[offered.direction]
+    direction = media.direction if limit == "sendrecv" else limit
+    return [
+        f"m={offered.kind} {media.port(offered.kind)} {offered.protocol} {' '.join(numbers)}",
+        *(line for line in offered.codec_lines(numbers) if not line.startswith("a=rtcp-fb")),
+        f"a={direction}",
+    ]
+
+
+def _text(lines: list[str]) -> str:
+    return "".join(f"{line}\r\n" for line in lines)

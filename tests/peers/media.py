@@ -1,0 +1,371 @@
+"""The RTP endpoint of the IMS side: one m-line, one socket pair, its own threads.
+
+Knows pacing, counting and recording. Must not know SIP; SDP only as far as where to send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Final, Self
+
+from tests.peers.rtp import (
+    Report,
+    RtpPacket,
+    dtmf_digit,
+    dtmf_event_to_bytes,
+    is_rtcp,
+    key_frame_request_to_bytes,
+    key_frame_requests,
+    middle_ntp,
+    report_to_bytes,
+    rtp_from_bytes,
+    rtp_to_bytes,
+)
+from tests.peers.sdp import sdp_from_text
+from tests.peers.tone import Peak, Samples, g711_to_samples, peak_of, samples_to_g711, sine
+from tests.peers.video import CLOCK_HZ, FRAMES_PER_S, DecodedVideo, VideoEncoder, decode_video
+
+STATIC_CODECS: Final = {0: "PCMU", 8: "PCMA"}
+_AUDIO_RATE_HZ: Final = 8000
+_FRAME_S: Final = 0.02
+_REPORT_EVERY_S: Final = 1.0
+_KEY_FRAME_EVERY: Final = 5 * FRAMES_PER_S
+_KEPT_PACKETS: Final = 5000
+_POLL_S: Final = 0.2
+_DTMF_PACKETS: Final = 8
+_DTMF_END_PACKETS: Final = 3
+
+
+class MediaTimeoutError(AssertionError):
+    """The awaited media did not come."""
+
+
+def even_port_pair(host: str) -> tuple[socket.socket, socket.socket]:
+    """Bind an even RTP port and the odd RTCP port above it."""
+    for _ in range(200):
+        rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        port = random.randrange(40000, 60000, 2)
+        try:
+            rtp.bind((host, port))
+            rtcp.bind((host, port + 1))
+        except OSError:
+            rtp.close()
+            rtcp.close()
+            continue
+        return rtp, rtcp
+    raise OSError(f"no free port pair on {host}")
+
+
+class RtpEndpoint:
+    """Sends a tone or a test picture and records what comes in; use as a context manager."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self._rtp, self._rtcp = even_port_pair(host)
+        self.port: int = self._rtp.getsockname()[1]
+        self.ssrc = random.getrandbits(32)
+        self.packets_by_payload_type: Counter[int] = Counter()
+        self.packets_by_ssrc: Counter[int] = Counter()
+        self.rtcp_packets = 0
+        self.key_frame_requests: list[str] = []
+        self.packets_sent = 0
+        self.first_packet_at_s: float | None = None
+        """Monotonic time of the first packet received."""
+        self._digits: list[tuple[int, str]] = []
+        self._event_payload_types: set[int] = set()
+        self._packets: dict[int, list[RtpPacket]] = {}
+        self._octets_sent = 0
+        self._last_timestamp = 0
+        self._last_sr: tuple[int, float] = (0, 0.0)
+        self.target: tuple[str, int, int] | None = None
+        """Address, RTP port and RTCP port packets go to."""
+        self._key_frame_wanted = threading.Event()
+        self._stopped = threading.Event()
+        self._sending: threading.Event | None = None
+        self._pending_digits: list[tuple[str, int]] = []
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        for sock in (self._rtp, self._rtcp):
+            sock.settimeout(_POLL_S)
+            self._run(self._receive, sock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all threads and close the sockets."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+        self._rtp.close()
+        self._rtcp.close()
+
+    # ------------------------------------------------------------------ sending
+
+    def send_to(self, address: str, port: int, rtcp_port: int | None = None) -> None:
+        """Set where packets go; RTCP goes one port higher unless told."""
+        self.target = (address, port, rtcp_port or port + 1)
+
+    def send_to_sdp(self, sdp: str, kind: str = "audio", index: int = 0) -> None:
+        """Set where packets go from the other end's session description.
+
+        Raises:
+            ValueError: the description says 0.0.0.0, which is a hold (RFC 3264 §8.4).
+        """
+        parsed = sdp_from_text(sdp)
+        section = parsed.section(kind, index)
+        line = next((ln for ln in section.lines if ln.startswith("c=")), None)
+        rtcp = section.attribute("rtcp")
+        rtcp_port = section.port if section.attribute("rtcp-mux") is not None else None
+        if rtcp_port is None and rtcp:
+            rtcp_port = int(rtcp.split()[0])
+        address = line.split()[2] if line else parsed.address
+        if address == "0.0.0.0":
+            raise ValueError(f"{kind} has the connection address 0.0.0.0")
+        self.send_to(address, section.port, rtcp_port)
+
+    def start_tone(self, hz: float = 440.0, payload_type: int = 8) -> None:
+        """Send a tone as PCMA (8) or PCMU (0) every 20 ms."""
+        self._start(lambda stop: self._send_tone(hz, payload_type, stop))
+
+    def start_video(self, codec: str = "VP8", payload_type: int = 99) -> None:
+        """Send a moving picture; key frame requests are obeyed."""
+        self._start(lambda stop: self._send_video(codec, payload_type, stop))
+
+    def stop_sending(self) -> None:
+        """Stop tone or video."""
+        if self._sending is not None:
+            self._sending.set()
+            self._sending = None
+
+    def send_digit(self, digit: str, payload_type: int) -> None:
+        """Send a telephone event in place of the running tone."""
+        self._pending_digits.append((digit, payload_type))
+
+    def request_key_frame(self) -> None:
+        """Send a PLI for the stream received last."""
+        newest = next(reversed(self.packets_by_ssrc), 0)
+        if self.target is not None:
+            address, _, rtcp_port = self.target
+            self._rtcp.sendto(key_frame_request_to_bytes(self.ssrc, newest), (address, rtcp_port))
+
+    # ---------------------------------------------------------------- receiving
+
+    def expect_events(self, payload_type: int) -> None:
+        """Name the payload type of telephone events, so that digits are read."""
+        self._event_payload_types.add(payload_type)
+
+    @property
+    def packets_received(self) -> int:
+        """All RTP packets."""
+        return self.packets_by_payload_type.total()
+
+    @property
+    def digits(self) -> str:
+        """Digits received, each event once."""
+        with self._changed:
+            return "".join(digit for _, digit in self._digits)
+
+    def packets(self, payload_type: int) -> list[RtpPacket]:
+        """Return the recorded packets of a payload type in order of arrival."""
+        with self._changed:
+            return list(self._packets.get(payload_type, []))
+
+    def heard(self, payload_type: int = 8) -> Peak | None:
+        """Return the spectral peak of the last second of PCMA or PCMU; None when there is too little."""
+        recorded = self.packets(payload_type)[-50:]
+        if not recorded:
+            return None
+        payload = b"".join(packet.payload for packet in recorded)
+        samples: Samples = g711_to_samples(payload, STATIC_CODECS[payload_type])
+        return peak_of(samples, _AUDIO_RATE_HZ)
+
+    def decoded(self, codec: str, payload_type: int) -> DecodedVideo:
+        """Decode the video recorded so far."""
+        return decode_video(self.packets(payload_type), codec)
+
+    def wait(self, done: Callable[[RtpEndpoint], bool], *, what: str, timeout_s: float = 5.0) -> None:
+        """Wait until `done`, looked at whenever a packet came.
+
+        Raises:
+            MediaTimeoutError: not within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not done(self):
+            with self._changed:
+                self._changed.wait(max(0.0, min(_POLL_S, deadline - time.monotonic())))
+            if time.monotonic() > deadline and not done(self):
+                counts = dict(self.packets_by_payload_type)
+                raise MediaTimeoutError(f"{what} not within {timeout_s} s; packets by payload type: {counts}")
+
+    async def until(self, done: Callable[[RtpEndpoint], bool], *, what: str, timeout_s: float = 5.0) -> None:
+        """Wait as `wait` does, without blocking the event loop."""
+        await asyncio.to_thread(self.wait, done, what=what, timeout_s=timeout_s)
+
+    async def until_tone(self, hz: float, *, payload_type: int = 8, timeout_s: float = 5.0) -> Peak:
+        """Wait until a tone of `hz` is heard and return its peak."""
+
+        def heard(endpoint: RtpEndpoint) -> bool:
+            peak = endpoint.heard(payload_type)
+            return peak is not None and peak.is_near(hz)
+
+        await self.until(heard, what=f"{hz} Hz", timeout_s=timeout_s)
+        peak = self.heard(payload_type)
+        assert peak is not None
+        return peak
+
+    # ------------------------------------------------------------------ threads
+
+    def _run(self, work: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _start(self, work: Callable[[threading.Event], None]) -> None:
+        if self.target is None:
+            raise RuntimeError("send_to() first")
+        self.stop_sending()
+        self._sending = threading.Event()
+        self._run(work, self._sending)
+
+    def _receive(self, sock: socket.socket) -> None:
+        while not self._stopped.is_set():
+            try:
+                data = sock.recv(4096)
+            except TimeoutError:
+                continue
+            except ConnectionError:  # ICMP from an earlier packet of ours
+                continue
+            with self._changed:
+                if is_rtcp(data):
+                    self._take_rtcp(data)
+                else:
+                    self._take_rtp(data)
+                self._changed.notify_all()
+
+    def _take_rtcp(self, data: bytes) -> None:
+        self.rtcp_packets += 1
+        last = middle_ntp(data)
+        if last is not None:
+            self._last_sr = (last, time.monotonic())
+        asked = key_frame_requests(data)
+        if asked:
+            self.key_frame_requests += asked
+            self._key_frame_wanted.set()
+
+    def _take_rtp(self, data: bytes) -> None:
+        try:
+            packet = rtp_from_bytes(data)
+        except ValueError:
+            return
+        if self.first_packet_at_s is None:
+            self.first_packet_at_s = time.monotonic()
+        self.packets_by_payload_type[packet.payload_type] += 1
+        self.packets_by_ssrc[packet.ssrc] += 1
+        if packet.payload_type in self._event_payload_types:
+            digit = dtmf_digit(packet.payload)
+            if digit is not None and (packet.timestamp, digit) not in self._digits:
+                self._digits.append((packet.timestamp, digit))
+            return
+        kept = self._packets.setdefault(packet.payload_type, [])
+        kept.append(packet)
+        if len(kept) > _KEPT_PACKETS:
+            del kept[: _KEPT_PACKETS // 2]
+
+    def _send_tone(self, hz: float, payload_type: int, stop: threading.Event) -> None:
+        codec = STATIC_CODECS[payload_type]
+        per_frame = int(_AUDIO_RATE_HZ * _FRAME_S)
+        offset, sequence = random.getrandbits(30), random.getrandbits(15)
+        number = 0
+        for _ in self._ticks(_FRAME_S, stop):
+            timestamp = offset + number * per_frame
+            if self._pending_digits:
+                digit, event_type = self._pending_digits.pop(0)
+                sequence = self._send_event(digit, event_type, sequence, timestamp, per_frame, stop)
+                number += _DTMF_PACKETS + _DTMF_END_PACKETS
+            else:
+                samples = sine(hz, rate_hz=_AUDIO_RATE_HZ, start=number * per_frame, count=per_frame)
+                self._send(payload_type, sequence, timestamp, samples_to_g711(samples, codec), number == 0)
+                sequence += 1
+                number += 1
+
+    def _send_event(
+        self,
+        digit: str,
+        payload_type: int,
+        sequence: int,
+        timestamp: int,
+        per_frame: int,
+        stop: threading.Event,
+    ) -> int:
+        for count, _ in enumerate(self._ticks(_FRAME_S, stop), 1):
+            end = count > _DTMF_PACKETS
+            payload = dtmf_event_to_bytes(digit, duration=min(count, _DTMF_PACKETS) * per_frame, end=end)
+            self._send(payload_type, sequence, timestamp, payload, count == 1)
+            sequence += 1
+            if count == _DTMF_PACKETS + _DTMF_END_PACKETS:
+                break
+        return sequence
+
+    def _send_video(self, codec: str, payload_type: int, stop: threading.Event) -> None:
+        encoder = VideoEncoder(codec)
+        offset, sequence = random.getrandbits(30), random.getrandbits(15)
+        for number, _ in enumerate(self._ticks(1 / FRAMES_PER_S, stop)):
+            wanted = self._key_frame_wanted.is_set() or number % _KEY_FRAME_EVERY == 0
+            self._key_frame_wanted.clear()
+            payloads = encoder.payloads(number, key_frame=wanted)
+            timestamp = offset + number * CLOCK_HZ // FRAMES_PER_S
+            for index, payload in enumerate(payloads, 1):
+                self._send(payload_type, sequence, timestamp, payload, index == len(payloads))
+                sequence += 1
+
+    def _ticks(self, every_s: float, stop: threading.Event) -> Iterator[None]:
+        start = time.monotonic()
+        next_report = start
+        number = 0
+        while not stop.is_set() and not self._stopped.is_set():
+            if time.monotonic() >= next_report:
+                self._send_report()
+                next_report += _REPORT_EVERY_S
+            yield
+            number += 1
+            time.sleep(max(0.0, start + number * every_s - time.monotonic()))
+
+    def _send(self, payload_type: int, sequence: int, timestamp: int, payload: bytes, marker: bool) -> None:
+        assert self.target is not None
+        packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker)
+        self._last_timestamp = timestamp
+        self._rtp.sendto(rtp_to_bytes(packet), self.target[:2])
+        self.packets_sent += 1
+        self._octets_sent += len(payload)
+
+    def _send_report(self) -> None:
+        assert self.target is not None
+        if not self.packets_sent:
+            return
+        about = next(reversed(self.packets_by_ssrc), None)
+        last_sr, heard_at_s = self._last_sr
+        report = Report(
+            self.ssrc,
+            time.time(),
+            self._last_timestamp,
+            self.packets_sent,
+            self._octets_sent,
+            about_ssrc=about,
+            last_sr=last_sr,
+            since_last_sr_s=time.monotonic() - heard_at_s if last_sr else 0.0,
+        )
+        self._rtcp.sendto(report_to_bytes(report), (self.target[0], self.target[2]))

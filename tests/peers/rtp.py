@@ -1,0 +1,152 @@
+"""RTP and RTCP packets as bytes and back (RFC 3550), telephone events (RFC 4733), key frame requests.
+
+Knows packet layout only. Must not know sockets, clocks or codecs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+SENDER_REPORT: Final = 200
+RECEIVER_REPORT: Final = 201
+SOURCE_DESCRIPTION: Final = 202
+PAYLOAD_FEEDBACK: Final = 206
+
+_KEY_FRAME_FORMATS: Final = {1: "PLI", 4: "FIR"}
+_NTP_OFFSET_S: Final = 2208988800
+DTMF_DIGITS: Final = "0123456789*#ABCD"
+
+
+@dataclass(frozen=True)
+class RtpPacket:
+    """One RTP packet without padding and header extension."""
+
+    payload_type: int
+    sequence_number: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+    marker: bool = False
+
+
+def rtp_from_bytes(data: bytes) -> RtpPacket:
+    """Parse an RTP packet; CSRC, extension and padding are dropped.
+
+    Raises:
+        ValueError: not RTP version 2, or too short.
+    """
+    if len(data) < 12 or data[0] >> 6 != 2:
+        raise ValueError("not an RTP packet")
+    sequence_number, timestamp, ssrc = struct.unpack("!HII", data[2:12])
+    start = 12 + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        start += 4 + 4 * int(struct.unpack("!H", data[start + 2 : start + 4])[0])
+    end = len(data) - (data[-1] if data[0] & 0x20 else 0)
+    return RtpPacket(
+        data[1] & 0x7F, sequence_number, timestamp, ssrc, data[start:end], marker=bool(data[1] & 0x80)
+    )
+
+
+def rtp_to_bytes(packet: RtpPacket) -> bytes:
+    """Print an RTP packet."""
+    second = packet.payload_type | (0x80 if packet.marker else 0)
+    head = struct.pack(
+        "!BBHII", 0x80, second, packet.sequence_number & 0xFFFF, packet.timestamp & 0xFFFFFFFF, packet.ssrc
+    )
+    return head + packet.payload
+
+
+def is_rtcp(data: bytes) -> bool:
+    """Tell RTCP from RTP on a shared port (RFC 5761 §4)."""
+    return len(data) >= 2 and 192 <= data[1] <= 223
+
+
+def rtcp_parts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (packet type, count or format, whole packet) of a compound packet."""
+    start = 0
+    while start + 4 <= len(data):
+        first, kind, words = struct.unpack("!BBH", data[start : start + 4])
+        end = start + 4 * (words + 1)
+        yield kind, first & 0x1F, data[start:end]
+        start = end
+
+
+def key_frame_requests(data: bytes) -> list[str]:
+    """Return "PLI" or "FIR" for each key frame request in a compound packet (RFC 4585, RFC 5104)."""
+    return [
+        _KEY_FRAME_FORMATS[fmt]
+        for kind, fmt, _ in rtcp_parts(data)
+        if kind == PAYLOAD_FEEDBACK and fmt in _KEY_FRAME_FORMATS
+    ]
+
+
+def middle_ntp(data: bytes) -> int | None:
+    """Return the middle 32 bits of the NTP time of the first sender report, for LSR."""
+    for kind, _, part in rtcp_parts(data):
+        if kind == SENDER_REPORT and len(part) >= 16:
+            seconds, fraction = struct.unpack("!II", part[8:16])
+            return int((seconds & 0xFFFF) << 16 | fraction >> 16)
+    return None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a sender report says; the block about the other end is optional."""
+
+    ssrc: int
+    wall_clock_s: float
+    timestamp: int
+    packets: int
+    octets: int
+    about_ssrc: int | None = None
+    highest_sequence_number: int = 0
+    last_sr: int = 0
+    since_last_sr_s: float = 0.0
+
+
+def report_to_bytes(report: Report) -> bytes:
+    """Print a compound packet: sender report and CNAME (RFC 3550 §6.1)."""
+    ntp = report.wall_clock_s + _NTP_OFFSET_S
+    blocks = b""
+    if report.about_ssrc is not None:
+        blocks = struct.pack(
+            "!IIIIII",
+            report.about_ssrc,
+            0,
+            report.highest_sequence_number,
+            0,
+            report.last_sr,
+            int(report.since_last_sr_s * 65536),
+        )
+    body = struct.pack(
+        "!IIIIII",
+        report.ssrc,
+        int(ntp),
+        int(ntp % 1 * 2**32),
+        report.timestamp & 0xFFFFFFFF,
+        report.packets,
+        report.octets,
+    )
+    count = 1 if blocks else 0
+    head = struct.pack("!BBH", 0x80 | count, SENDER_REPORT, (len(body) + len(blocks)) // 4)
+    cname = struct.pack("!BBHIBB", 0x81, SOURCE_DESCRIPTION, 3, report.ssrc, 1, 4) + b"peer\0\0"
+    return head + body + blocks + cname
+
+
+def key_frame_request_to_bytes(own_ssrc: int, media_ssrc: int) -> bytes:
+    """Print an empty receiver report and a PLI."""
+    empty = struct.pack("!BBHI", 0x80, RECEIVER_REPORT, 1, own_ssrc)
+    return empty + struct.pack("!BBHII", 0x81, PAYLOAD_FEEDBACK, 2, own_ssrc, media_ssrc)
+
+
+def dtmf_event_to_bytes(digit: str, *, duration: int, end: bool, volume: int = 10) -> bytes:
+    """Print a telephone-event payload; `duration` is in timestamp units."""
+    return struct.pack("!BBH", DTMF_DIGITS.index(digit), (0x80 if end else 0) | volume, duration)
+
+
+def dtmf_digit(payload: bytes) -> str | None:
+    """Return the digit of a telephone-event payload, None for other events."""
+    return DTMF_DIGITS[payload[0]] if len(payload) >= 4 and payload[0] < len(DTMF_DIGITS) else None

@@ -1,0 +1,113 @@
+"""The page's WebSocket (RFC 7118), with every way of losing it.
+
+Knows the handshake as HAProxy forwards it and socket-level ends. Must not know SIP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+
+class Loss(StrEnum):
+    """How a socket ends without a closing handshake."""
+
+    RESET = "TCP RST: the network or the process died"
+    FIN = "TCP FIN without a close frame: the tab was killed"
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What the gateway reads from the HTTP upgrade.
+
+    `forwarded_for` is the header HAProxy sets; leave it None when a real HAProxy is in front.
+    """
+
+    url: str
+    origin: str | None = "https://softphone.example"
+    forwarded_for: str | None = "198.51.100.7"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subprotocols: tuple[str, ...] = ("sip",)
+
+
+def unverified_tls() -> ssl.SSLContext:
+    """Return a client context that accepts the lab's self-signed certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class PageSocket:
+    """One WebSocket connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, handshake: Handshake) -> PageSocket:
+        """Connect and upgrade.
+
+        Raises:
+            websockets.exceptions.InvalidStatus: the gateway refused the upgrade.
+        """
+        headers = dict(handshake.headers)
+        if handshake.forwarded_for is not None:
+            headers["X-Forwarded-For"] = handshake.forwarded_for
+        connection = await connect(
+            handshake.url,
+            origin=handshake.origin,  # type: ignore[arg-type]  # NewType over str
+            additional_headers=headers,
+            subprotocols=[Subprotocol(name) for name in handshake.subprotocols],
+            ssl=unverified_tls() if handshake.url.startswith("wss:") else None,
+            compression=None,
+            ping_interval=None,
+            proxy=None,
+            max_size=None,
+        )
+        return cls(connection)
+
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Our end, which is what the gateway sees as the flow."""
+        host, port = self._connection.local_address[:2]
+        return host, port
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The negotiated subprotocol."""
+        return self._connection.subprotocol
+
+    async def send(self, data: str | bytes) -> None:
+        """Send one frame; on a lost socket the message vanishes, as in a page."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._connection.send(data)
+
+    async def receive(self) -> bytes | None:
+        """Return the next frame, None when the socket has ended."""
+        try:
+            data = await self._connection.recv()
+        except ConnectionClosed:
+            return None
+        return data.encode() if isinstance(data, str) else data
+
+    async def close(self) -> None:
+        """End with the closing handshake."""
+        await self._connection.close()
+
+    def lose(self, loss: Loss) -> None:
+        """End without the closing handshake."""
+        transport = self._connection.transport
+        if loss is Loss.RESET:
+            raw: socket.socket = transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
