@@ -90,6 +90,10 @@ class MediaPeer:
                 return peak
             await asyncio.sleep(0.05)
 
+    def forget(self) -> None:
+        """Forget what was heard so far."""
+        self._heard.clear()
+
     async def close(self) -> None:
         """Close both transports."""
         if self._listener is not None:

@@ -202,3 +202,45 @@ async def test_a_password_in_the_address_is_ignored_and_removed(page: Page, gate
     await expect(page.locator("#password")).to_have_value("")
     assert page.url == f"{gateway.origin}/?user=alice"
     await expect(page.get_by_role("alert")).to_contain_text("A password in the address is ignored.")
+
+
+async def test_a_media_path_that_breaks_ends_the_call_with_a_typed_error(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    await sign_in(page, gateway)
+    await page.evaluate(INJECT_TONE, PAGE_TONE_HZ)
+    peer = MediaPeer(PEER_TONE_HZ)
+    dialog = GatewayDialog(gateway, invite := await dial(page, gateway))
+    try:
+        await dialog.respond(200, sdp=await peer.answer(invite.body))
+        await gateway.receive_request("ACK")
+        await asyncio.wait_for(peer.hears(PAGE_TONE_HZ), PATIENCE_S)
+    finally:
+        await peer.close()
+    # Chromium gives a silent path about 18 s before it calls it failed.
+    await page.wait_for_function("() => window.softphone.call.state === 'ended'", timeout=60_000)
+    await dialog.acknowledge("BYE")
+    await expect(page.get_by_role("alert")).to_contain_text("No media path to the gateway.")
+    assert await page.evaluate("() => window.softphone.call.end.error.kind") == "ice"
+
+
+async def test_an_answered_call_keeps_its_media_when_the_socket_is_lost(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    await sign_in(page, gateway)
+    await page.evaluate(INJECT_TONE, PAGE_TONE_HZ)
+    peer = MediaPeer(PEER_TONE_HZ)
+    dialog = GatewayDialog(gateway, invite := await dial(page, gateway))
+    try:
+        await dialog.respond(200, sdp=await peer.answer(invite.body))
+        await gateway.receive_request("ACK")
+        await asyncio.wait_for(peer.hears(PAGE_TONE_HZ), PATIENCE_S)
+        await gateway.drop_socket()
+        await expect(page.locator("#phone-state")).to_have_text("Connection lost")
+        await expect(page.locator("#call-state")).to_have_text("Connected")
+        peer.forget()
+        await asyncio.wait_for(peer.hears(PAGE_TONE_HZ), PATIENCE_S)
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.locator("#sign-in-card")).to_be_visible()
+    finally:
+        await peer.close()

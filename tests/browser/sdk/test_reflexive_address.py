@@ -16,6 +16,8 @@ from tests.browser.sdk.stun_server import StunServer
 
 pytestmark = pytest.mark.browser
 
+LONGEST_WAIT_MS: Final = 1000
+"""What the page would wait if candidates never sufficed."""
 MAPPED: Final = ("192.0.2.77", 40404)
 
 
@@ -39,5 +41,6 @@ async def test_the_reflexive_address_comes_from_the_gateways_stun_server_and_end
     assert f" {MAPPED[0]} {MAPPED[1]} typ srflx" in invite.body
     known = await diagnostics(page)
     assert known["reflexiveAddress"] == {"address": MAPPED[0], "port": MAPPED[1]}
+    assert known["gatheringMs"] < LONGEST_WAIT_MS
     await GatewayDialog(gateway, invite).respond(486)
     await gateway.receive_request("ACK")

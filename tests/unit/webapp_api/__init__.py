@@ -1,0 +1,1 @@
+"""The web service, without a server."""

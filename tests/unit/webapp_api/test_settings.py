@@ -1,0 +1,185 @@
+"""Settings: what is taken, what is refused, and how clearly."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+from webapp_api.settings import Settings, SettingsError, settings_from_environment, settings_from_text
+
+ROLE = Path(__file__).parents[3] / "ansible" / "roles" / "webapp_api"
+MINIMAL = 'public_origin = "https://gw.example.com"\ndomain = "ims.example.com"\n'
+
+
+def test_two_settings_are_enough() -> None:
+    settings = settings_from_text(MINIMAL)
+    assert (settings.listen_address, settings.listen_port) == ("127.0.0.1", 8080)
+    assert settings.stun_servers == ()
+    assert settings.features == {"video": True}
+
+
+@pytest.mark.parametrize(
+    ("origin", "url"),
+    [
+        pytest.param("https://gw.example.com", "wss://gw.example.com/sip", id="https"),
+        pytest.param("https://gw.example.com:8443", "wss://gw.example.com:8443/sip", id="port"),
+        pytest.param("http://127.0.0.1:18080", "ws://127.0.0.1:18080/sip", id="this machine"),
+        pytest.param("http://localhost", "ws://localhost/sip", id="localhost"),
+        pytest.param("https://[2001:db8::1]:8443", "wss://[2001:db8::1]:8443/sip", id="IPv6"),
+    ],
+)
+def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
+    assert Settings(public_origin=origin, domain="ims.example.com").wss_url == url
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        pytest.param("listen_port = 0", "listen_port: must be 1 to 65535", id="port out of range"),
+        pytest.param('listen_port = "80"', "listen_port: must be a whole number", id="port as text"),
+        pytest.param("listen_port = true", "listen_port: must be a whole number", id="port as flag"),
+        pytest.param(
+            'listen_address = "gw"', "listen_address: must be an IP address", id="name to listen on"
+        ),
+        pytest.param(
+            'stun_servers = "gw:1"', "stun_servers: must be a list of texts", id="one server as text"
+        ),
+        pytest.param("stun_servers = [3478]", "stun_servers: must be a list of texts", id="server as number"),
+        pytest.param(
+            'stun_servers = ["gw"]', 'stun_servers: "gw" is not host:port', id="server without port"
+        ),
+        pytest.param(
+            'stun_servers = ["gw:99999"]', 'stun_servers: "gw:99999" is not host:port', id="bad port"
+        ),
+        pytest.param(
+            'stun_servers = ["::1:3478"]', 'stun_servers: "::1:3478" is not host:port', id="bare IPv6"
+        ),
+        pytest.param(
+            "ice_gathering_timeout_ms = 5", "ice_gathering_timeout_ms: must be 50 to 10000", id="too short"
+        ),
+        pytest.param("workers = 0", "workers: must be 1 to 64", id="no worker"),
+        pytest.param(
+            'features = {video = "yes"}', "features: must be a table of true and false", id="bad flag"
+        ),
+        pytest.param("features = 1", "features: must be a table of true and false", id="features as number"),
+        pytest.param("colour = 1", "colour: unknown setting", id="unknown"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(line: str, fault: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_text(MINIMAL + line)
+    assert caught.value.faults == (fault,)
+
+
+@pytest.mark.parametrize(
+    ("origin", "fault"),
+    [
+        pytest.param("gw.example.com", "must be scheme://host", id="no scheme"),
+        pytest.param("https://gw.example.com/", "without a path", id="path"),
+        pytest.param("https://a b", "must be scheme://host", id="space"),
+        pytest.param("https://gw'; script-src *", "must be scheme://host", id="header injection"),
+        pytest.param("http://gw.example.com", "must be https", id="http in public"),
+    ],
+)
+def test_an_origin_that_browsers_cannot_use_is_refused(origin: str, fault: str) -> None:
+    with pytest.raises(SettingsError, match=f"^public_origin: .*{fault}"):
+        Settings(public_origin=origin, domain="ims.example.com")
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_text('public_origin = "x"\ndomain = "a@b"\nlisten_port = 0\n')
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [
+        "public_origin",
+        "domain",
+        "listen_port",
+    ]
+
+
+def test_missing_settings_are_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_text("")
+    assert caught.value.faults == ("public_origin: missing", "domain: missing")
+
+
+def test_what_is_not_toml_is_refused_with_its_place() -> None:
+    with pytest.raises(SettingsError, match=r"not TOML: .*line 1"):
+        settings_from_text("public_origin = https://gw.example.com")
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = settings_from_text(MINIMAL)
+    with pytest.raises(FrozenInstanceError):
+        settings.domain = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        settings.features["video"] = False  # type: ignore[index]
+
+
+def test_the_environment_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "webapp.toml"
+    file.write_text(MINIMAL)
+    assert settings_from_environment({"WEBAPP_SETTINGS": str(file)}) == settings_from_text(MINIMAL)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        pytest.param(None, "No such file or directory", id="no file"),
+        pytest.param(b"\xff", "not UTF-8", id="no text"),
+    ],
+)
+def test_an_unreadable_file_is_told(tmp_path: Path, content: bytes | None, fault: str) -> None:
+    file = tmp_path / "webapp.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=fault):
+        settings_from_environment({"WEBAPP_SETTINGS": str(file)})
+
+
+def test_an_environment_without_the_variable_is_told() -> None:
+    with pytest.raises(SettingsError, match="WEBAPP_SETTINGS does not name a settings file"):
+        settings_from_environment({})
+
+
+class TestRole:
+    """The template of the role webapp_api writes what this module reads."""
+
+    @staticmethod
+    def rendered(**variables: object) -> str:
+        """The settings file as the role writes it."""
+        defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+        template = (ROLE / "templates" / "webapp_api.toml.j2").read_text()
+        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
+        return environment.from_string(template).render(defaults | variables)
+
+    def test_its_defaults_make_valid_settings(self) -> None:
+        settings = settings_from_text(self.rendered())
+        assert settings.stun_servers == ("gateway.example.com:5060",)
+        assert settings.features == {"video": True}
+
+    def test_every_setting_has_a_variable_with_its_name(self) -> None:
+        defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+        assert defaults.keys() == {f"webapp_api_{item.name}" for item in fields(Settings)}
+
+    def test_every_variable_is_explained(self) -> None:
+        defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+        readme = (ROLE / "README.md").read_text()
+        assert [name for name in defaults if f"`{name}`" not in readme] == []
+
+    def test_its_variables_arrive(self) -> None:
+        settings = settings_from_text(
+            self.rendered(
+                webapp_api_public_origin="https://[2001:db8::1]",
+                webapp_api_listen_address="::1",
+                webapp_api_listen_port=18081,
+                webapp_api_stun_servers=[],
+                webapp_api_features={"video": False, "a b": True},
+            )
+        )
+        assert settings.wss_url == "wss://[2001:db8::1]/sip"
+        assert (settings.listen_address, settings.listen_port) == ("::1", 18081)
+        assert (settings.stun_servers, settings.features) == ((), {"video": False, "a b": True})

@@ -1,0 +1,43 @@
+"""Errors of the HTTP interface as problem details (RFC 9457)."""
+
+import json
+import logging
+from typing import Final
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+def problem(error: HTTPException) -> Response:
+    """The problem document for an HTTP error; header fields the error demands (Allow, Retry-After) stay."""
+    status = error.code or 500
+    document = {
+        "type": "about:blank",
+        "title": error.name,
+        "status": status,
+        "detail": error.description or error.name,
+        "instance": request.path,
+    }
+    response = Response(json.dumps(document), status=status, content_type=CONTENT_TYPE)
+    for name, value in error.get_headers(request.environ):
+        if name.lower() != "content-type":
+            response.headers[name] = value
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def register(app: Flask) -> None:
+    """Answer every error of `app` with a problem document."""
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return problem(error)
+
+    @app.errorhandler(Exception)
+    def unexpected_error(error: Exception) -> Response:
+        _log.error("event=request_failed method=%s path=%s", request.method, request.path, exc_info=error)
+        return problem(InternalServerError(description="The service has a fault; it is in its log."))

@@ -1,0 +1,74 @@
+/** The page's configuration as the gateway's web service gives it at /config.json. */
+
+import { ConfigError } from "./errors.ts";
+
+export interface PhoneConfig {
+  /** ws or wss URL of the gateway */
+  readonly wssUrl: string;
+  /** home network domain, the realm of the accounts */
+  readonly domain: string;
+  /** STUN servers; the page learns its reflexive address from them */
+  readonly iceServers: readonly RTCIceServer[];
+  /** longest wait for candidates before the INVITE goes out, milliseconds */
+  readonly iceGatheringTimeoutMs: number;
+  /** version of the gateway */
+  readonly version: string;
+  readonly features: Readonly<Record<string, boolean>>;
+}
+
+export const DEFAULT_ICE_GATHERING_TIMEOUT_MS = 1000;
+
+/** What an application may give by itself: only the first two are needed. */
+export type PhoneConfigInput = Pick<PhoneConfig, "wssUrl" | "domain"> & Partial<PhoneConfig>;
+
+/** Check and complete a configuration; ConfigError names the member that is wrong. */
+export function configFromObject(value: unknown): PhoneConfig {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ConfigError("the configuration is not an object");
+  }
+  const members = value as Record<string, unknown>;
+  const { wssUrl, domain, iceServers = [], features = {}, version = "" } = members;
+  const iceGatheringTimeoutMs = members["iceGatheringTimeoutMs"] ?? DEFAULT_ICE_GATHERING_TIMEOUT_MS;
+  if (typeof wssUrl !== "string" || !/^wss?:\/\/[^\s/]+/.test(wssUrl)) throw wrong("wssUrl", "a ws or wss URL");
+  if (typeof domain !== "string" || !/^[^\s@:/]+$/.test(domain)) throw wrong("domain", "a domain name");
+  if (!Array.isArray(iceServers) || !iceServers.every(isIceServer)) throw wrong("iceServers", "a list of ICE servers");
+  if (typeof iceGatheringTimeoutMs !== "number" || !(iceGatheringTimeoutMs > 0)) {
+    throw wrong("iceGatheringTimeoutMs", "a number of milliseconds above 0");
+  }
+  if (typeof version !== "string") throw wrong("version", "a text");
+  if (!isFeatures(features)) throw wrong("features", "an object of true and false");
+  return { wssUrl, domain, iceServers, iceGatheringTimeoutMs, version, features };
+}
+
+/** Fetch and check the configuration at `url`. */
+export async function fetchConfig(url: string, fetcher: typeof fetch = fetch): Promise<PhoneConfig> {
+  let response: Response;
+  try {
+    response = await fetcher(url, { headers: { accept: "application/json" }, cache: "no-store" });
+  } catch (error) {
+    throw new ConfigError(`the configuration at ${url} cannot be fetched`, { cause: error });
+  }
+  if (!response.ok) throw new ConfigError(`the configuration at ${url} cannot be fetched: HTTP ${response.status}`);
+  let value: unknown;
+  try {
+    value = await response.json();
+  } catch (error) {
+    throw new ConfigError(`the configuration at ${url} is not JSON`, { cause: error });
+  }
+  return configFromObject(value);
+}
+
+function wrong(member: string, expected: string): ConfigError {
+  return new ConfigError(`the configuration's "${member}" is not ${expected}`);
+}
+
+function isIceServer(value: unknown): value is RTCIceServer {
+  if (typeof value !== "object" || value === null) return false;
+  const urls: unknown = (value as Record<string, unknown>)["urls"];
+  const list: unknown[] = Array.isArray(urls) ? urls : [urls];
+  return list.length > 0 && list.every((url) => typeof url === "string" && /^(stun|turn)s?:/.test(url));
+}
+
+function isFeatures(value: unknown): value is Record<string, boolean> {
+  return typeof value === "object" && value !== null && Object.values(value).every((flag) => typeof flag === "boolean");
+}

@@ -1,0 +1,24 @@
+/** The public API of the SDK. What is not exported here may change at any time. */
+
+export { Call, type CallDiagnostics, type CallEnd, type CallEvents, type MediaLine } from "./call.ts";
+export { CALL_STATES, type CallState } from "./call-state.ts";
+export type { PhoneConfig, PhoneConfigInput } from "./config.ts";
+export {
+  ConfigError,
+  IceError,
+  MediaPermissionError,
+  PhoneError,
+  SessionDescriptionError,
+  SipError,
+  SocketError,
+  UsageError,
+  type MediaFailure,
+  type PhoneErrorKind,
+} from "./errors.ts";
+export type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
+export type { MediaRequest } from "./media.ts";
+export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents } from "./phone.ts";
+export { PHONE_STATES, type PhoneState } from "./phone-state.ts";
+export type { Reason, Warning } from "./sip-headers.ts";
+export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
+export { VERSION } from "./version.ts";

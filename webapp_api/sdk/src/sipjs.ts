@@ -1,0 +1,33 @@
+/**
+ * The parts of SIP.js this SDK stands on, by file: its root module packs Core and Web into objects, which no bundler
+ * can thin out. SIP.js is pinned exactly; these are all of its names that we use.
+ */
+
+export { Inviter, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from "sip.js/lib/api/index.js";
+export type {
+  Session,
+  SessionDescriptionHandler,
+  SessionDescriptionHandlerModifier,
+  UserAgentOptions,
+} from "sip.js/lib/api/index.js";
+export {
+  Dialog,
+  getBody,
+  IncomingRequestMessage,
+  NameAddrHeader,
+  NonInviteServerTransaction,
+  Parser,
+  SessionDialog,
+  SignalingState,
+  UserAgentServer,
+} from "sip.js/lib/core/index.js";
+export type {
+  Body,
+  IncomingResponse,
+  IncomingResponseMessage,
+  Logger,
+  OutgoingInviteRequest,
+  UserAgentCore,
+} from "sip.js/lib/core/index.js";
+export { SessionDescriptionHandler as WebSessionDescriptionHandler } from "sip.js/lib/platform/web/session-description-handler/index.js";
+export type { SessionDescriptionHandlerOptions as WebSessionDescriptionHandlerOptions } from "sip.js/lib/platform/web/session-description-handler/index.js";

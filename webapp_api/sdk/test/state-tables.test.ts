@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { CALL_STATES, CALL_TRANSITIONS, type CallEvent, type CallState } from "../src/call-state.ts";
+import { PHONE_STATES, PHONE_TRANSITIONS, type PhoneEvent, type PhoneState } from "../src/phone-state.ts";
+import { IllegalTransitionError, nextState, type TransitionTable } from "../src/state-table.ts";
+
+function reachable<State extends string, Event extends string>(
+  table: TransitionTable<State, Event>,
+  from: State,
+): Set<State> {
+  const seen = new Set<State>([from]);
+  for (const state of seen) for (const next of Object.values<State | undefined>(table[state])) if (next) seen.add(next);
+  return seen;
+}
+
+test("every call state is reached from preparing", () => {
+  assert.deepEqual([...reachable(CALL_TRANSITIONS, "preparing")].sort(), Object.keys(CALL_STATES).sort());
+});
+
+test("every phone state is reached from connecting", () => {
+  assert.deepEqual([...reachable(PHONE_TRANSITIONS, "connecting")].sort(), Object.keys(PHONE_STATES).sort());
+});
+
+test("nothing leads out of an ended call or a closed phone", () => {
+  assert.deepEqual(reachable(CALL_TRANSITIONS, "ended"), new Set(["ended"]));
+  assert.deepEqual(reachable(PHONE_TRANSITIONS, "closed"), new Set(["closed"]));
+});
+
+test("every call that is not over can be hung up and can be terminated", () => {
+  for (const state of Object.keys(CALL_STATES) as CallState[]) {
+    if (state === "ended") continue;
+    assert.match(nextState(CALL_TRANSITIONS, state, "hangup_requested"), /^(ending|ended)$/);
+    assert.equal(nextState(CALL_TRANSITIONS, state, "call_terminated"), "ended");
+  }
+});
+
+test("every phone survives the loss of its socket and can be closed", () => {
+  for (const state of Object.keys(PHONE_STATES) as PhoneState[]) {
+    assert.equal(nextState(PHONE_TRANSITIONS, state, "close_requested"), "closed");
+    assert.equal(
+      nextState(PHONE_TRANSITIONS, state, "socket_lost"),
+      state === "closed" ? "closed" : "disconnected",
+    );
+  }
+});
+
+const CALL_ROWS: readonly [CallState, CallEvent, CallState][] = [
+  ["preparing", "media_ready", "dialling"],
+  ["dialling", "progress_received", "connecting"],
+  ["connecting", "ringing_received", "ringing"],
+  ["ringing", "progress_received", "ringing"],
+  ["ringing", "answer_received", "established"],
+  ["established", "ringing_received", "established"],
+  ["ending", "answer_received", "ending"],
+];
+for (const [from, event, to] of CALL_ROWS) {
+  test(`a call that is ${from} becomes ${to} by ${event}`, () => {
+    assert.equal(nextState(CALL_TRANSITIONS, from, event), to);
+  });
+}
+
+const PHONE_ROWS: readonly [PhoneState, PhoneEvent, PhoneState][] = [
+  ["connected", "register_sent", "registering"],
+  ["registering", "register_refused", "connected"],
+  ["registered", "register_accepted", "registered"],
+  ["registered", "registration_removed", "connected"],
+];
+for (const [from, event, to] of PHONE_ROWS) {
+  test(`a phone that is ${from} becomes ${to} by ${event}`, () => {
+    assert.equal(nextState(PHONE_TRANSITIONS, from, event), to);
+  });
+}
+
+test("a missing row is a fault that says which", () => {
+  assert.throws(
+    () => nextState(CALL_TRANSITIONS, "ended", "answer_received"),
+    (error) => error instanceof IllegalTransitionError && /"ended" by "answer_received"/.test(error.message),
+  );
+});

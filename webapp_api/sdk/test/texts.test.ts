@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, test } from "node:test";
+
+import { dtmfRelayToText, signalsFromText } from "../src/dtmf.ts";
+import { UsageError } from "../src/errors.ts";
+import { Emitter } from "../src/events.ts";
+import { candidateFromText, IceGathering } from "../src/ice-gathering.ts";
+import { directionsByMid, mediaLineCount, sends } from "../src/sdp.ts";
+import {
+  reasonFromText,
+  retryAfterFromText,
+  warningsFromText,
+  warningToText,
+  withSingleAllow,
+} from "../src/sip-headers.ts";
+import { addressOfRecordFromText, targetUriFromText } from "../src/target.ts";
+import { VERSION } from "../src/version.ts";
+
+describe("Allow", () => {
+  test("there is one, it names UPDATE and PRACK, and other header fields stay", () => {
+    const headers = withSingleAllow(["Contact: <sip:a@b>", "allow : INVITE", "Allow: ACK,BYE", "X-Allow: yes"]);
+    const allow = headers.filter((header) => /^allow\b/i.test(header));
+    assert.equal(allow.length, 1);
+    assert.match(allow[0] ?? "", /\bPRACK\b.*\bUPDATE\b/);
+    assert.deepEqual(headers.slice(0, 2), ["Contact: <sip:a@b>", "X-Allow: yes"]);
+  });
+});
+
+describe("Warning (RFC 3261 §20.43)", () => {
+  test("several values and quoted characters are read", () => {
+    assert.deepEqual(warningsFromText('304 gw.example "no \\"codec\\"", 399 198.51.100.1:5060 "second, with comma"'), [
+      { code: 304, agent: "gw.example", text: 'no "codec"' },
+      { code: 399, agent: "198.51.100.1:5060", text: "second, with comma" },
+    ]);
+  });
+  test("what is not a warning is left out", () => {
+    assert.deepEqual(warningsFromText("busy"), []);
+  });
+  test("a written warning is read back, without characters that would break the header", () => {
+    const warning = { code: 399, agent: "sdk", text: 'a "bad"\r\nline' };
+    const [read] = warningsFromText(warningToText(warning).replace("Warning: ", ""));
+    assert.deepEqual(read, { ...warning, text: "a 'bad'''line" });
+  });
+});
+
+describe("Reason (RFC 3326)", () => {
+  test("protocol, cause and text are read", () => {
+    assert.deepEqual(reasonFromText('Q.850 ;cause=16 ;text="Normal \\"clearing\\""'), {
+      protocol: "Q.850",
+      cause: 16,
+      text: 'Normal "clearing"',
+    });
+  });
+  test("a missing header is no reason", () => assert.equal(reasonFromText(""), undefined));
+});
+
+test("Retry-After is seconds, with a comment or parameters behind", () => {
+  assert.equal(retryAfterFromText("120 (in a meeting);duration=60"), 120);
+  assert.equal(retryAfterFromText(undefined), undefined);
+  assert.equal(retryAfterFromText("soon"), undefined);
+});
+
+describe("directions of a session description", () => {
+  const SDP = "v=0\r\ns=-\r\na=recvonly\r\nm=audio 9 X 0\r\na=mid:0\r\nm=audio 9 X 0\r\na=mid:r0\r\na=sendonly\r\n";
+  test("an m-line has its own direction, else the session's", () => {
+    assert.deepEqual([...directionsByMid(SDP)], [
+      ["0", "recvonly"],
+      ["r0", "sendonly"],
+    ]);
+  });
+  test("without any direction it is sendrecv", () => {
+    assert.deepEqual([...directionsByMid("v=0\r\nm=audio 9 X 0\r\na=mid:0\r\n")], [["0", "sendrecv"]]);
+  });
+  test("m-lines are counted", () => assert.equal(mediaLineCount(SDP), 2));
+  test("only sendrecv and sendonly send", () => {
+    const all = ["sendrecv", "sendonly", "recvonly", "inactive", undefined] as const;
+    assert.deepEqual(all.map(sends), [true, true, false, false, false]);
+  });
+});
+
+describe("DTMF", () => {
+  test("a body names signal and duration", () => {
+    assert.equal(dtmfRelayToText("#", 100), "Signal=#\r\nDuration=100\r\n");
+  });
+  test("signals are taken one by one, upper case", () => {
+    assert.deepEqual(signalsFromText("1a#*"), ["1", "A", "#", "*"]);
+  });
+  for (const tones of ["", "12E", "1 2"]) {
+    test(`"${tones}" is refused`, () => assert.throws(() => signalsFromText(tones), RangeError));
+  }
+  for (const durationMs of [39, 6001, 99.5, NaN]) {
+    test(`a duration of ${durationMs} ms is refused`, () => {
+      assert.throws(() => dtmfRelayToText("1", durationMs), RangeError);
+    });
+  }
+});
+
+describe("targets", () => {
+  const rows: readonly [typed: string, uri: string][] = [
+    ["bob", "sip:bob@ims.example.com"],
+    [" bob@other.example ", "sip:bob@other.example"],
+    ["sip:bob@other.example;transport=tcp", "sip:bob@other.example;transport=tcp"],
+    ["+1 (555) 010-0100", "sip:+15550100100@ims.example.com;user=phone"],
+    ["tel:+1-555-010-0100", "sip:+15550100100@ims.example.com;user=phone"],
+    ["100", "sip:100@ims.example.com"],
+    ["*21#", "sip:*21%23@ims.example.com"],
+  ];
+  for (const [typed, uri] of rows) {
+    test(`"${typed}" is ${uri}`, () => assert.equal(targetUriFromText(typed, "ims.example.com"), uri));
+  }
+  for (const typed of ["", "  ", "bob@", "@host", "a@b@c", "sips:bob@host", "tel:bob", "bob smith", "sip:bob"]) {
+    test(`"${typed}" is refused`, () => assert.throws(() => targetUriFromText(typed, "d.example"), UsageError));
+  }
+  test("an address of record has no user=phone", () => {
+    assert.equal(addressOfRecordFromText("+15550100100", "d.example"), "sip:+15550100100@d.example");
+  });
+});
+
+describe("ICE gathering", () => {
+  const HOST = "candidate:1 1 udp 2122260223 192.0.2.2 43158 typ host generation 0";
+  const REFLEXIVE = "candidate:2 1 udp 1686052607 203.0.113.9 5000 typ srflx raddr 192.0.2.2 rport 43158";
+  function gathered(hasServers: boolean, ...lines: readonly (readonly [string, number])[]): IceGathering {
+    const gathering = new IceGathering(hasServers);
+    for (const [line, mediaLine] of lines) {
+      const candidate = candidateFromText(line, mediaLine);
+      assert.ok(candidate);
+      gathering.add(candidate);
+    }
+    return gathering;
+  }
+  test("a candidate line is read", () => {
+    assert.deepEqual(candidateFromText(REFLEXIVE, 1), {
+      type: "srflx",
+      protocol: "udp",
+      address: "203.0.113.9",
+      port: 5000,
+      mediaLine: 1,
+    });
+    assert.equal(candidateFromText("", 0), undefined);
+  });
+  test("the reflexive address is known once a STUN server answered", () => {
+    assert.equal(gathered(true, [HOST, 0]).reflexiveAddress, undefined);
+    assert.deepEqual(gathered(true, [HOST, 0], [REFLEXIVE, 0]).reflexiveAddress, { address: "203.0.113.9", port: 5000 });
+  });
+  test("host candidates do not suffice while a STUN server may answer", () => {
+    assert.equal(gathered(true, [HOST, 0]).suffices(1), false);
+  });
+  test("a reflexive candidate for each line suffices", () => {
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0]).suffices(1), true);
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0]).suffices(2), false);
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0], [HOST, 1]).suffices(1), false);
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0], [HOST, 1], [REFLEXIVE, 1]).suffices(2), true);
+  });
+  test("without servers the browser decides", () => {
+    assert.equal(gathered(false, [HOST, 0], [REFLEXIVE, 0]).suffices(1), false);
+  });
+});
+
+describe("events", () => {
+  test("a listener hears until it is taken off", () => {
+    const emitter = new Emitter<{ state: string }>();
+    const heard: string[] = [];
+    const off = emitter.on("state", (state) => heard.push(state));
+    emitter.emit("state", "a");
+    off();
+    emitter.emit("state", "b");
+    assert.deepEqual(heard, ["a"]);
+  });
+});
+
+test("the version is the package's", async () => {
+  const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
+  assert.equal(VERSION, (JSON.parse(text) as { version: string }).version);
+});
+
+test("SIP.js is pinned exactly, in the one version the extension was proven with", async () => {
+  const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
+  assert.equal((JSON.parse(text) as { dependencies: Record<string, string> }).dependencies["sip.js"], "0.21.2");
+});

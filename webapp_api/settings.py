@@ -1,0 +1,164 @@
+"""Settings of the web service: typed, frozen, checked once at start. The only file here that reads the environment."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+ENVIRONMENT_VARIABLE: Final = "WEBAPP_SETTINGS"
+SIP_PATH: Final = "/sip"
+
+_HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)"
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_HOST_AND_PORT: Final = re.compile(rf"{_HOST}:(?P<port>[0-9]{{1,5}})")
+_ORIGIN: Final = re.compile(rf"https?://{_HOST}(?::[0-9]{{1,5}})?")
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message lists every fault, one per line."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the web service has to be told.
+
+    Raises:
+        SettingsError: a value is missing, has the wrong type, or makes no sense.
+    """
+
+    public_origin: str
+    """Scheme, host and port under which browsers reach the gateway; https unless the host is this machine."""
+    domain: str
+    """Home network domain, the realm of the accounts."""
+    stun_servers: tuple[str, ...] = ()
+    """host:port of the gateway's STUN servers; a page learns its reflexive address there."""
+    ice_gathering_timeout_ms: int = 1000
+    """Longest wait of a page for candidates before its INVITE goes out."""
+    listen_address: str = "127.0.0.1"
+    listen_port: int = 8080
+    workers: int = 2
+    """Processes of the HTTP server."""
+    threads: int = 8
+    """Threads of each process."""
+    features: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({"video": True}))
+    """Flags that pages read, by name."""
+
+    def __post_init__(self) -> None:
+        if faults := [*_type_faults(self)] or [*_value_faults(self)]:
+            raise SettingsError(faults)
+
+    @property
+    def wss_url(self) -> str:
+        """The gateway's WebSocket: same origin, so that one certificate and one Origin check suffice."""
+        origin = urlsplit(self.public_origin)
+        return f"{'wss' if origin.scheme == 'https' else 'ws'}://{origin.netloc}{SIP_PATH}"
+
+
+def settings_from_text(text: str) -> Settings:
+    """Read settings in TOML; raises SettingsError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([f"not TOML: {error}"]) from error
+    known = {item.name for item in fields(Settings)}
+    faults = [f"{name}: unknown setting" for name in sorted(table.keys() - known)]
+    faults += [f"{name}: missing" for name in ("public_origin", "domain") if name not in table]
+    if faults:
+        raise SettingsError(faults)
+    if isinstance(table.get("stun_servers"), list):
+        table["stun_servers"] = tuple(table["stun_servers"])
+    if isinstance(table.get("features"), dict):
+        table["features"] = MappingProxyType(table["features"])
+    return Settings(**table)
+
+
+def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the TOML file that WEBAPP_SETTINGS names; raises SettingsError."""
+    name = environment.get(ENVIRONMENT_VARIABLE, "")
+    if not name:
+        raise SettingsError([f"{ENVIRONMENT_VARIABLE} does not name a settings file"])
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError([f"{name}: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{name}: not UTF-8"]) from error
+    return settings_from_text(text)
+
+
+_TYPES: Final[dict[str, tuple[type, str]]] = {
+    "public_origin": (str, "a text"),
+    "domain": (str, "a text"),
+    "stun_servers": (tuple, "a list of texts"),
+    "ice_gathering_timeout_ms": (int, "a whole number"),
+    "listen_address": (str, "a text"),
+    "listen_port": (int, "a whole number"),
+    "workers": (int, "a whole number"),
+    "threads": (int, "a whole number"),
+    "features": (Mapping, "a table of true and false"),
+}
+
+
+def _type_faults(settings: Settings) -> list[str]:
+    faults = []
+    for name, (expected, words) in _TYPES.items():
+        value: Any = getattr(settings, name)
+        fits = isinstance(value, expected) and not (expected is int and isinstance(value, bool))
+        if name == "stun_servers":
+            fits = fits and all(isinstance(server, str) for server in value)
+        if name == "features":
+            fits = fits and all(isinstance(flag, bool) for flag in value.values())
+        if not fits:
+            faults.append(f"{name}: must be {words}")
+    return faults
+
+
+_RANGES: Final[dict[str, tuple[int, int]]] = {
+    "ice_gathering_timeout_ms": (50, 10_000),
+    "listen_port": (1, 65_535),
+    "workers": (1, 64),
+    "threads": (1, 256),
+}
+
+
+def _value_faults(settings: Settings) -> list[str]:
+    faults = []
+    if not _ORIGIN.fullmatch(settings.public_origin):
+        faults.append("public_origin: must be scheme://host or scheme://host:port, without a path")
+    elif settings.public_origin.startswith("http:") and not _is_this_machine(settings.public_origin):
+        faults.append("public_origin: must be https, browsers give no microphone to other pages")
+    if not _DOMAIN.fullmatch(settings.domain):
+        faults.append("domain: must be a domain name")
+    for server in settings.stun_servers:
+        match = _HOST_AND_PORT.fullmatch(server)
+        if match is None or not 1 <= int(match["port"]) <= 65_535:
+            faults.append(f'stun_servers: "{server}" is not host:port')
+    if not _is_address(settings.listen_address):
+        faults.append("listen_address: must be an IP address")
+    for name, (least, most) in _RANGES.items():
+        if not least <= getattr(settings, name) <= most:
+            faults.append(f"{name}: must be {least} to {most}")
+    return faults
+
+
+def _is_this_machine(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,158 @@
+/** The card of the running call. Uses the SDK's public API only. */
+
+import { PhoneError, type Call, type CallState } from "../sdk/src/index.ts";
+import { showBanner, showError } from "./banners.ts";
+import { button, element } from "./dom.ts";
+import { buildKeypad, flashKey } from "./keypad.ts";
+import { LevelMeter } from "./level-meter.ts";
+
+const STATE_TEXT: Readonly<Record<CallState, string>> = {
+  preparing: "Waiting for microphone…",
+  dialling: "Calling…",
+  connecting: "Connecting…",
+  ringing: "Ringing…",
+  established: "Connected",
+  ending: "Hanging up…",
+  ended: "Call ended",
+};
+
+const TIMER_INTERVAL_MS = 500;
+
+const card = element("call-card", HTMLElement);
+const title = element("call-title", HTMLElement);
+const stateText = element("call-state", HTMLElement);
+const timer = element("timer", HTMLElement);
+const stage = element("stage", HTMLElement);
+const avatar = element("avatar", HTMLElement);
+const remoteVideo = element("remote-video", HTMLVideoElement);
+const localVideo = element("local-video", HTMLVideoElement);
+const pad = element("dtmf-pad", HTMLElement);
+const muteAudio = button("mute-audio");
+const muteVideo = button("mute-video");
+const togglePad = button("toggle-pad");
+const localMeter = new LevelMeter(element("local-level", HTMLElement));
+const remoteMeter = new LevelMeter(element("remote-level", HTMLElement));
+
+let shown: Call | undefined;
+let context: AudioContext | undefined;
+
+/** Wire the controls once. */
+export function initCallView(): void {
+  buildKeypad(pad, sendTone);
+  button("hangup").addEventListener("click", () => void shown?.hangup());
+  muteAudio.addEventListener("click", () => toggleMute("audio"));
+  muteVideo.addEventListener("click", () => toggleMute("video"));
+  togglePad.addEventListener("click", () => showPad(pad.hidden === true));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target instanceof HTMLInputElement) return;
+    if (shown?.state !== "established" || !/^[0-9*#]$/.test(event.key)) return;
+    flashKey(pad, event.key);
+    sendTone(event.key);
+  });
+}
+
+/** Show `call` until it ends. */
+export function showCall(call: Call, name: string, onEnd: () => void): void {
+  shown = call;
+  context ??= new AudioContext();
+  void context.resume();
+  card.hidden = false;
+  title.textContent = name;
+  avatar.textContent = initialOf(name);
+  remoteVideo.srcObject = call.remoteStream;
+  showPad(false);
+  showMuted();
+  showState(call);
+  const clock = setInterval(() => showTimer(call), TIMER_INTERVAL_MS);
+  call.onState(() => showState(call));
+  call.on("remoteTrack", (track) => {
+    track.addEventListener("unmute", showRemoteVideo);
+    track.addEventListener("mute", showRemoteVideo);
+    showRemoteVideo();
+    if (context !== undefined) remoteMeter.start(context, call.remoteStream);
+    void playRemote();
+  });
+  call.on("end", (end) => {
+    clearInterval(clock);
+    localMeter.stop();
+    remoteMeter.stop();
+    remoteVideo.srcObject = null;
+    localVideo.srcObject = null;
+    card.hidden = true;
+    shown = undefined;
+    if (end.error !== undefined) showError(end.error);
+    else if (end.by === "remote") showBanner("info", "The other side hung up.", end.reason?.text ?? "");
+    onEnd();
+  });
+}
+
+/** Browsers may keep sound off until the person has touched the page; any other failure is the end of the call. */
+async function playRemote(): Promise<void> {
+  try {
+    await remoteVideo.play();
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+    showBanner("info", "The browser keeps the sound off.", "Click anywhere on the page to hear the other side.");
+    document.addEventListener("click", () => void playRemote(), { once: true });
+  }
+}
+
+function showState(call: Call): void {
+  stateText.textContent = STATE_TEXT[call.state];
+  card.dataset["state"] = call.state;
+  const established = call.state === "established";
+  togglePad.disabled = !established;
+  muteAudio.disabled = call.localStream === undefined;
+  if (!established) timer.hidden = true;
+  showTimer(call);
+  const local = call.localStream;
+  if (local === undefined || localVideo.srcObject === local) return;
+  localVideo.srcObject = local;
+  const video = local.getVideoTracks().length > 0;
+  localVideo.hidden = !video;
+  muteVideo.hidden = !video;
+  if (context !== undefined) localMeter.start(context, local);
+}
+
+function showTimer(call: Call): void {
+  if (call.answeredAt === undefined || call.state !== "established") return;
+  const seconds = Math.floor((Date.now() - call.answeredAt.getTime()) / 1000);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  timer.textContent = `${hours > 0 ? `${hours}:` : ""}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  timer.hidden = false;
+}
+
+function showRemoteVideo(): void {
+  const video = shown?.remoteStream.getVideoTracks().some((track) => !track.muted) ?? false;
+  stage.dataset["video"] = String(video);
+}
+
+function showPad(visible: boolean): void {
+  pad.hidden = !visible;
+  togglePad.setAttribute("aria-expanded", String(visible));
+}
+
+function toggleMute(kind: "audio" | "video"): void {
+  shown?.mute(kind, !shown.muted(kind));
+  showMuted();
+}
+
+function showMuted(): void {
+  const audio = shown?.localStream !== undefined && shown.muted("audio");
+  const video = shown?.localStream !== undefined && shown.muted("video");
+  muteAudio.setAttribute("aria-pressed", String(audio));
+  muteVideo.setAttribute("aria-pressed", String(video));
+  localVideo.classList.toggle("off", video);
+}
+
+function sendTone(key: string): void {
+  shown?.sendDtmf(key).catch((error: unknown) => {
+    if (error instanceof PhoneError) showError(error);
+  });
+}
+
+function initialOf(name: string): string {
+  const letter = /\p{L}/u.exec(name)?.[0];
+  return letter === undefined ? "#" : letter.toUpperCase();
+}

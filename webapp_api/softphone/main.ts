@@ -1,0 +1,168 @@
+/** The softphone page: sign in, dial, and hand the call to its card. Uses the SDK's public API only. */
+
+import { connect, PhoneError, type Call, type Phone, type PhoneState } from "../sdk/src/index.ts";
+import { clearBanners, showBanner, showError } from "./banners.ts";
+import { initCallView, showCall } from "./call-view.ts";
+import { button, element, input } from "./dom.ts";
+import { buildKeypad } from "./keypad.ts";
+
+/** What browser tests (and the curious) may use: public SDK objects, and the stream for the next call. */
+export interface SoftphoneHook {
+  /** The phone that is signed in. */
+  phone: Phone | undefined;
+  /** The running call, or the last one. */
+  call: Call | undefined;
+  /** Set it to call with this stream instead of microphone and camera. */
+  streams: MediaStream | undefined;
+}
+
+declare global {
+  interface Window {
+    softphone: SoftphoneHook;
+  }
+}
+
+const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
+  connecting: "Connecting…",
+  connected: "Not registered",
+  registering: "Registering…",
+  registered: "Registered",
+  disconnected: "Connection lost",
+  closed: "Signed out",
+};
+
+const hook: SoftphoneHook = { phone: undefined, call: undefined, streams: undefined };
+window.softphone = hook;
+
+const signInCard = element("sign-in-card", HTMLElement);
+const signInForm = element("sign-in", HTMLFormElement);
+const dialCard = element("dial-card", HTMLElement);
+const dialForm = element("dial", HTMLFormElement);
+const user = input("user");
+const password = input("password");
+const target = input("target");
+const signOut = button("sign-out");
+const videoCall = button("video-call");
+
+prefillFromAddress();
+initCallView();
+buildKeypad(element("dial", HTMLFormElement).querySelector<HTMLElement>("[data-pad]") ?? dialForm, (key) => {
+  target.setRangeText(key, target.selectionStart ?? target.value.length, target.selectionEnd ?? target.value.length, "end");
+});
+button("erase").addEventListener("click", () => {
+  target.value = target.value.slice(0, -1);
+  target.focus();
+});
+signInForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void signIn();
+});
+signOut.addEventListener("click", () => void leave());
+dialForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const pressed = (event as SubmitEvent).submitter;
+  dial(pressed instanceof HTMLButtonElement && pressed.value === "video");
+});
+window.addEventListener("beforeunload", (event) => {
+  if ((hook.phone?.calls.length ?? 0) > 0) event.preventDefault();
+});
+window.addEventListener("pagehide", () => void hook.phone?.close());
+
+async function signIn(): Promise<void> {
+  clearBanners();
+  const submit = signInForm.querySelector("button[type=submit]");
+  submit?.setAttribute("disabled", "");
+  showPhoneState("connecting");
+  let phone: Phone | undefined;
+  try {
+    const authorizationUser = input("authorization-user").value.trim();
+    phone = await connect({
+      configUrl: document.body.dataset["configUrl"] ?? "/config.json",
+      user: user.value,
+      password: password.value,
+      ...(authorizationUser !== "" && { authorizationUser }),
+    });
+    phone.onState(showPhoneState);
+    await phone.register();
+    hook.phone = phone;
+    password.value = "";
+    showSignedIn(phone);
+  } catch (error) {
+    showFailure(error);
+    await phone?.close();
+    showPhoneState("closed");
+  } finally {
+    submit?.removeAttribute("disabled");
+  }
+}
+
+function showSignedIn(phone: Phone): void {
+  phone.on("error", (error) => {
+    showError(error);
+    if (phone.state === "disconnected" && phone.calls.length === 0) showSignedOut();
+  });
+  signInCard.hidden = true;
+  dialCard.hidden = false;
+  signOut.hidden = false;
+  videoCall.hidden = phone.config.features["video"] === false;
+  target.focus();
+}
+
+function showSignedOut(): void {
+  hook.phone = undefined;
+  signInCard.hidden = false;
+  dialCard.hidden = true;
+  signOut.hidden = true;
+  user.focus();
+}
+
+async function leave(): Promise<void> {
+  clearBanners();
+  await hook.phone?.close();
+  showSignedOut();
+}
+
+function dial(video: boolean): void {
+  const { phone } = hook;
+  if (phone === undefined) return;
+  clearBanners();
+  const name = target.value.trim();
+  try {
+    const call = phone.call(name, hook.streams === undefined ? { audio: true, video } : { streams: hook.streams });
+    hook.call = call;
+    dialCard.hidden = true;
+    signOut.hidden = true;
+    showCall(call, name, () => {
+      if (phone.state === "disconnected") {
+        showSignedOut();
+        return;
+      }
+      dialCard.hidden = false;
+      signOut.hidden = false;
+      target.focus();
+    });
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+function showPhoneState(state: PhoneState): void {
+  element("light", HTMLElement).dataset["state"] = state;
+  element("phone-state", HTMLElement).textContent = PHONE_STATE_TEXT[state];
+}
+
+function showFailure(error: unknown): void {
+  if (!(error instanceof PhoneError)) throw error;
+  showError(error);
+}
+
+/** User and target may come with the address; a password never: addresses end up in logs and histories. */
+function prefillFromAddress(): void {
+  const address = new URL(location.href);
+  user.value = address.searchParams.get("user") ?? "";
+  target.value = address.searchParams.get("target") ?? "";
+  if (!address.searchParams.has("password")) return;
+  address.searchParams.delete("password");
+  history.replaceState(null, "", address);
+  showBanner("error", "A password in the address is ignored.", "Type it into the form, and change it: addresses are logged.");
+}
