@@ -148,11 +148,10 @@ class Executor:
     def _edit_headers(edits: act.MessageEdits) -> None:
         for name in edits.remove:
             ksr.remove_header(name)
-        routes = [line for line in edits.insert if line.startswith("Route:")]
-        for line in reversed(routes):
-            ksr.insert_header(line)
         for line in edits.insert:
-            if not line.startswith("Route:"):
+            if line.startswith("Route:"):
+                ksr.insert_header(line)
+            else:
                 ksr.append_header(line)
         if edits.body == "":
             ksr.remove_body()

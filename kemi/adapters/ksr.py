@@ -171,7 +171,7 @@ def append_header(line: str) -> None:
 
 
 def insert_header(line: str) -> None:
-    """Add a header line before the others."""
+    """Add a header line before the others; several inserted ones keep the order of the calls."""
     KSR.hdr.insert(line + "\r\n")
 
 

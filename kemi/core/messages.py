@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 HeaderReader = Callable[[str], list[str]]
 
-_ANGLE = re.compile(r"<([^<>]*)>")
+_ANGLE = re.compile(r'(?:[^"<]|"(?:[^"\\]|\\.)*")*<([^<>]*)>')
 _COMMA = re.compile(r",(?=(?:[^\"<>]|\"[^\"]*\"|<[^>]*>)*$)")
 
 
@@ -82,7 +82,7 @@ class Reply(Message):
 
 def uri_from_address(value: str) -> str:
     """Return the URI of a name-addr or addr-spec (RFC 3261 §20.10): parameters outside <> are not part of it."""
-    match = _ANGLE.search(value)
+    match = _ANGLE.match(value)
     return match.group(1).strip() if match else value.partition(";")[0].strip()
 
 

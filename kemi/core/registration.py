@@ -16,7 +16,7 @@ from kemi.core.headers import UNTRUSTED_FROM_WIC
 from kemi.core.messages import Reply, Request, addresses_from_headers, parameter, uri_from_address
 
 _TOKEN = r"[\w.!%*+`'~/-]+"
-_PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|{_TOKEN})\s*(?:,|$)', re.ASCII)
+_PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*("(?:[^"\\\r\n]|\\[^\r\n])*"|{_TOKEN})\s*(?:,|$)', re.ASCII)
 _TRUSTED_PARAMETERS = frozenset({"integrity-protected", "ck", "ik"})
 """Digest parameters that only a P-CSCF or the core may write (TS 24.229 §7.2A)."""
 _TRUSTED_ANYWHERE = re.compile(r"""integrity-protected|(?:^|[\s,;"'])(?:ck|ik)\s*=""", re.IGNORECASE)
@@ -123,9 +123,10 @@ def clean_authorization(value: str) -> str:
     A page's own ``integrity-protected="auth-done"`` would let it in without a password, so the value is taken apart
     and written anew; whatever does not parse is refused rather than passed.
     """
-    scheme, _, rest = " ".join(value.split()).partition(" ")
+    scheme, *others = value.split(maxsplit=1) or [""]
     if scheme.lower() != "digest":
-        return _without_trusted(f"{scheme} {rest}".strip())
+        return _without_trusted(" ".join(value.split()))
+    rest = "".join(others).rstrip()
     kept: list[str] = []
     position = 0
     while position < len(rest):

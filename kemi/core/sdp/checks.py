@@ -62,7 +62,7 @@ def refuse_unusable(offer: SessionDescription, usability: Sequence[Usability]) -
 
 def check_mids(description: SessionDescription) -> None:
     """Raise RemoteProtocolError when a mid names two m-lines."""
-    mids = [media.mid for media in description.media if media.mid is not None]
+    mids = [mid for media in description.media if (mid := media.mid) is not None]
     if len(set(mids)) < len(mids):
         twice = next(mid for mid in mids if mids.count(mid) > 1)
         raise RemoteProtocolError(f"Two media lines have the mid {twice!r}")
@@ -77,7 +77,7 @@ def _inspect(media: MediaDescription, video_codecs: Sequence[str]) -> Usability:
         return Usability(f"uses {media.proto}, WebRTC media comes as UDP/TLS/RTP/SAVPF", ())
     if not media.ice_ufrag or not media.ice_pwd:
         return Usability("has no ICE credentials (a=ice-ufrag, a=ice-pwd)", ())
-    if not media.fingerprints:
+    if not media.inherited("fingerprint"):
         return Usability("has no certificate fingerprint for DTLS-SRTP (a=fingerprint)", ())
     codecs = relayed_codecs(media, video_codecs)
     if codecs:

@@ -56,7 +56,7 @@ _MIRRORED: Final[Mapping[Direction, Direction]] = {
     Direction.RECVONLY: Direction.SENDONLY,
     Direction.INACTIVE: Direction.INACTIVE,
 }
-_DIRECTION_LINES: Final = tuple((f"a={direction}", direction) for direction in Direction)
+_DIRECTION_LINES: Final = {f"a={direction}": direction for direction in Direction}
 
 LEGAL_ANSWERS: Final[Mapping[Direction, frozenset[Direction]]] = {
     Direction.SENDRECV: frozenset(Direction),
@@ -166,10 +166,9 @@ class _Section:
 
     def own_direction(self) -> Direction | None:
         """Give the direction attribute of this section alone."""
-        lines = self.lines
-        for line, direction in _DIRECTION_LINES:
-            if line in lines:
-                return direction
+        for line in self.lines:
+            if line in _DIRECTION_LINES:
+                return _DIRECTION_LINES[line]
         return None
 
 
@@ -288,7 +287,12 @@ class MediaDescription(_Section):
     def connection_address(self) -> str | None:
         """The address in c=, without TTL."""
         connection = self.connection
-        return None if connection is None else connection.split()[-1].partition("/")[0]
+        if connection is None:
+            return None
+        words = connection.split()
+        if len(words) != 3:
+            raise SdpSyntaxError(f"c={connection} is not c=IN IP4|IP6 <address>")
+        return words[2].partition("/")[0]
 
     @property
     def bandwidth(self) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from kemi.core.sdp.judge import Judgement
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
+_KEPT_ATTRIBUTES: Final = ("a=rtcp:", "a=ptime:", "a=maxptime:")
 _AUXILIARY: Final = frozenset({TELEPHONE_EVENT, "cn"})
 _UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
 
@@ -109,7 +109,7 @@ def _body(
     body += [f"b={value}" for value in source.values("b")]
     for codec in codecs:
         body += codec_to_lines(codec, feedback=source.kind == "video")
-    body += [f"a={name}:{value}" for name in _KEPT_ATTRIBUTES for value in source.attributes(name)]
+    body += [line for line in source.lines if line.startswith(_KEPT_ATTRIBUTES)]
     body.append(f"a={direction}")
     return body
 

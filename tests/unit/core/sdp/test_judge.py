@@ -70,7 +70,7 @@ F, P, X = Role.FORWARD, Role.REVERSE_OF, Role.REJECTED
             id="sendrecv audio and video",
         ),
         pytest.param(
-            "chromium-156-av-simulcast", [F, F], (), ["sendrecv", "sendrecv"], "split", id="simulcast"
+            "chromium-156-av-simulcast", [F, F], ("video",), ["sendrecv", "sendrecv"], "split", id="simulcast"
         ),
         pytest.param(
             "chromium-156-audio-and-datachannel", [F, X], (), ["sendrecv"], "shared", id="data channel"

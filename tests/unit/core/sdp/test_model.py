@@ -105,6 +105,7 @@ def test_a_group_of_another_kind_is_no_bundle() -> None:
         pytest.param("a=fingerprint:sha-256", "fingerprints", id="fingerprint without value"),
         pytest.param("a=candidate:1 1 udp 5 192.0.2.1", "candidates", id="short candidate"),
         pytest.param("a=ptime:soon", "ptime_ms", id="ptime is a word"),
+        pytest.param("c=", "connection_address", id="connection without address"),
         pytest.param("b=AS:much", "bandwidth", id="bandwidth is a word"),
     ],
 )

@@ -1,0 +1,110 @@
+"""RFC 5626 §4.4: the page's connection dies, and perhaps comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.states import Dialog
+from kemi.core.messages import Side
+from tests.unit.core.call.ladder import ALICE, CORE_CONTACT, SETTINGS, Call
+
+
+class TestLoss:
+    """At every stage."""
+
+    @pytest.mark.parametrize("stage", ["answered_early", "updating"])
+    def test_a_suspended_invite_ends_with_480(self, stage: str) -> None:
+        call: Call = getattr(Call, stage)()
+        assert call.on(ev.FlowClosed()).names == ["Unschedule", "ResumeInvite"]
+        actions = call.on(ev.InviteResumed())
+        assert actions.reply == (480, "Page Gone")
+        assert actions.names == ["SendReply", "ReleaseMedia", "ForgetCall"]
+
+    @pytest.mark.parametrize("stage", ["forwarded", "ringing"])
+    def test_a_forwarded_invite_is_cancelled(self, stage: str) -> None:
+        call: Call = getattr(Call, stage)()
+        assert call.on(ev.FlowClosed()).names == ["CancelForwardedInvite"]
+        assert call.on(ev.ImsFailed(487)).names == ["ReleaseMedia", "ForgetCall"]
+
+    def test_a_running_call_waits_for_the_page(self) -> None:
+        call = Call.confirmed()
+        due = call.on(ev.FlowClosed()).only(act.Schedule)
+        assert (due.due, due.delay_s) == (ev.Due.FLOW_RECOVERY, SETTINGS.flow_recovery_s)
+        assert call.record.dialog is Dialog.CONFIRMED
+
+    def test_an_ended_call_does_not_care(self) -> None:
+        call = Call.confirmed()
+        call.on(call.wic_request("BYE"))
+        assert call.on(ev.FlowClosed()) == []
+
+    def test_the_log_says_in_which_state_it_happened(self) -> None:
+        call = Call.confirmed()
+        assert call.on(ev.FlowClosed()).only(act.Note).fields == {"state": "confirmed"}
+
+
+class TestRecovery:
+    """The page registers again over a new connection and goes on with its calls."""
+
+    def test_a_request_over_a_new_connection_of_the_same_owner_moves_the_call(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.FlowClosed())
+        actions = call.on(call.wic_request("INFO", connection_id="8", owner=ALICE))
+        assert actions.names == ["ForwardRequest"]
+        assert (call.record.connection_id, call.record.source) == ("8", "127.0.0.1:40777")
+        to_page = call.on(call.ims_request("INFO")).only(act.ForwardRequest)
+        assert to_page.edits.next_hop == "sip:127.0.0.1:40777;transport=ws"
+
+    @pytest.mark.parametrize(
+        "owner",
+        [pytest.param("sip:mallory@ims.example", id="another owner"), pytest.param("", id="not registered")],
+    )
+    @pytest.mark.parametrize("method", ["INFO", "BYE", "UPDATE"])
+    def test_anybody_else_gets_481_and_changes_nothing(self, owner: str, method: str) -> None:
+        call = Call.confirmed()
+        assert call.on(call.wic_request(method, connection_id="8", owner=owner)).reply[0] == 481
+        assert call.record.connection_id == "7"
+        assert not call.record.ended
+
+    def test_the_timer_finds_the_page_back_and_does_nothing(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.FlowClosed())
+        assert call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY, flow_alive=True)) == []
+
+    def test_a_page_that_stays_away_is_hung_up_towards_the_core_only(self) -> None:
+        call = Call.confirmed()
+        call.on(call.wic_request("INFO", cseq=17))
+        call.on(ev.FlowClosed())
+        actions = call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY, flow_alive=False))
+        assert actions.names == ["Schedule", "SendRequest", "ReleaseMedia", "ForgetCall"]
+        bye = actions.only(act.SendRequest)
+        assert (bye.to, bye.method, bye.request_uri) == (Side.IMS, "BYE", CORE_CONTACT)
+        assert "CSeq: 18 BYE" in bye.headers
+        assert "To: <sip:bob@ims.example>;tag=core1" in bye.headers
+        assert [line for line in bye.headers if line.startswith("Route: ")] == [
+            "Route: <sip:pcscf.ims.example;lr>",
+            "Route: <sip:scscf.ims.example;lr>",
+        ]
+
+
+class TestTimers:
+    """What was scheduled may have become pointless."""
+
+    @pytest.mark.parametrize("due", [due for due in ev.Due if due is not ev.Due.FORGET])
+    def test_after_the_end_no_timer_does_anything(self, due: ev.Due) -> None:
+        call = Call.confirmed()
+        call.on(call.wic_request("BYE"))
+        assert call.on(ev.TimerFired(due, flow_alive=False)) == []
+
+    @pytest.mark.parametrize(
+        ("stage", "due"),
+        [
+            pytest.param("forwarded", ev.Due.PRACK_TIMEOUT, id="PRACK timer while forwarded"),
+            pytest.param("forwarded", ev.Due.UPDATE_RETRY, id="UPDATE retry while forwarded"),
+            pytest.param("ringing", ev.Due.FLOW_RECOVERY, id="recovery while it rings"),
+        ],
+    )
+    def test_a_timer_of_an_earlier_stage_does_nothing(self, stage: str, due: ev.Due) -> None:
+        call: Call = getattr(Call, stage)()
+        assert call.on(ev.TimerFired(due, flow_alive=False)) == []

@@ -1,0 +1,159 @@
+"""What the media relay is told."""
+
+import pytest
+
+from kemi.core.errors import MediaUnavailable
+from kemi.core.sdp.interwork import placeholder_answer, relay_offer
+from kemi.core.sdp.judge import judge_offer
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
+from tests.unit.core.sdp.samples import OUR_SDK, bent, golden, judged
+
+NOT_FOR_THE_RELAY = (
+    *(
+        "a=group",
+        "a=extmap",
+        "a=msid",
+        "a=ssrc",
+        "a=candidate",
+        "a=rtcp-xr",
+        "a=rtcp-rsize",
+        "a=rid",
+        "a=simulcast",
+    ),
+    *("a=bundle-only", "a=end-of-candidates"),
+)
+
+
+def relayed(name: str, kind: str = "audio") -> str:
+    offer, judgement = judged(name)
+    medium = judgement.medium(kind)
+    assert medium is not None
+    return relay_offer(offer, medium)
+
+
+def test_the_relay_is_offered_one_plain_two_way_line() -> None:
+    fingerprint = (
+        "07:62:83:4A:12:C7:13:86:CA:9C:C0:04:95:A8:9A:B5:2D:F8:26:84:58:3F:21:66:37:82:AA:3A:02:5D:37:5A"
+    )
+    assert relayed("chromium-156-audio-sendonly").split("\r\n") == [
+        "v=0",
+        "o=- 2288463797207013375 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 110 126",
+        "c=IN IP4 0.0.0.0",
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        "a=ice-ufrag:8mon",
+        "a=ice-pwd:wA4CQ24PYRqosPb0v1SRgedx",
+        "a=ice-options:trickle",
+        f"a=fingerprint:sha-256 {fingerprint}",
+        "a=setup:actpass",
+        "a=mid:0",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;useinbandfec=1",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=rtpmap:126 telephone-event/8000",
+        "a=sendrecv",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("chromium-156-av-sendonly", "video"),
+        ("chromium-156-av-simulcast", "video"),
+        ("firefox-form-audio-sendonly", "audio"),
+        ("aiortc-1.16.0-av-sendonly", "video"),
+        ("aiortc-1.16.0-audio-sendonly-and-recvonly", "audio"),
+    ],
+)
+def test_nothing_of_webrtc_that_the_relay_does_not_end_reaches_it(name: str, kind: str) -> None:
+    text = relayed(name, kind)
+    description = sdp_from_text(text)
+    assert len(description.media) == 1
+    assert description.media[0].direction is Direction.SENDRECV
+    assert not [line for line in text.splitlines() if line.startswith(NOT_FOR_THE_RELAY)]
+    assert text.count("a=fingerprint:sha-256 ") == text.count("a=fingerprint:") == 1
+
+
+def test_no_address_of_the_client_reaches_the_relay() -> None:
+    assert "192.0.2.2" not in relayed("chromium-156-audio-sendonly")
+    assert ".local" not in relayed("chromium-156-audio-recvonly-mdns")
+
+
+def test_video_keeps_the_feedback_a_terminal_understands() -> None:
+    video = sdp_from_text(relayed("chromium-156-av-sendonly", "video")).media[0]
+    assert [codec.feedback for codec in video.codecs] == [("ccm fir", "nack", "nack pli")] * 2
+
+
+def test_a_line_without_mid_and_trickle_gets_none() -> None:
+    text = bent("chromium-156-audio-sendonly", ("a=mid:0\r\n", ""), ("a=ice-options:trickle\r\n", ""))
+    offer = sdp_from_text(text)
+    line = relay_offer(offer, judge_offer(offer, OUR_SDK).media[0])
+    assert "a=mid" not in line
+    assert "ice-options" not in line
+
+
+def test_the_placeholder_answers_like_a_terminal_with_pcma() -> None:
+    assert placeholder_answer(golden("rtpengine-10.5-audio-ims-offer")).split("\r\n")[2:] == [
+        "s=-",
+        "t=0 0",
+        "m=audio 9 RTP/AVP 8 126",
+        "c=IN IP4 127.0.0.2",
+        "a=mid:0",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:126 telephone-event/8000",
+        "a=sendrecv",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "m_line"),
+    [
+        pytest.param([(" 8 0 126", " 0 8 126")], "m=audio 9 RTP/AVP 8 126", id="PCMA wherever it is"),
+        pytest.param([(" 8 0 126", " 0 126")], "m=audio 9 RTP/AVP 0 126", id="else the first"),
+        pytest.param([(" 8 0 126", " 0")], "m=audio 9 RTP/AVP 0", id="no events offered"),
+        pytest.param(
+            [(" 8 0 126", " 97 126"), ("PCMA/8000", "PCMA/8000\r\na=rtpmap:97 AMR-WB/16000")],
+            "m=audio 9 RTP/AVP 97",
+            id="events of another clock rate do not fit",
+        ),
+    ],
+)
+def test_the_placeholder_names_one_codec_and_its_events(changes: list[tuple[str, str]], m_line: str) -> None:
+    assert m_line in placeholder_answer(bent("rtpengine-10.5-audio-ims-offer", *changes)).split("\r\n")
+
+
+def test_the_placeholder_for_video_keeps_feedback_and_every_codec() -> None:
+    video = sdp_from_text(placeholder_answer(golden("rtpengine-10.5-av-video-ims-offer"))).media[0]
+    assert video.formats == ("108", "96")
+    assert [codec.feedback for codec in video.codecs] == [("ccm fir", "nack", "nack pli")] * 2
+    assert video.codecs[0].fmtp_parameters()["profile-level-id"] == "42e01f"
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        pytest.param(
+            bent("rtpengine-10.5-audio-ims-offer", (" 8 0 126", " 126")), "no audio codec", id="no codec"
+        ),
+        pytest.param(
+            bent("rtpengine-10.5-av-video-ims-offer", ("m=video 26590", "m=video 0")),
+            "no port for video",
+            id="port 0",
+        ),
+        pytest.param(
+            golden("rtpengine-10.5-two-media-wic-answer"), "2 media lines instead of one", id="two lines"
+        ),
+        pytest.param(
+            bent("rtpengine-10.5-audio-ims-offer", ("c=IN IP4 127.0.0.2\r\n", "")), "no port", id="no address"
+        ),
+    ],
+)
+def test_a_relay_that_cannot_carry_the_medium_is_unavailable(text: str, detail: str) -> None:
+    with pytest.raises(MediaUnavailable, match=detail):
+        placeholder_answer(text)

@@ -1,0 +1,159 @@
+"""A page's credentials never say to the core what only trusted nodes may say (TS 24.229 §7.2A)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.registration import clean_authorization, empty_authorization
+
+TRUSTED = ("integrity-protected", "ck", "ik")
+
+
+def claims(value: str) -> set[str]:
+    """Return the trusted parameters that some careless parser of a core might find in this header field.
+
+    Four readers in one: by the book; commas split whatever the quotes say; any separator splits; and the plain
+    search for the name that some S-CSCFs do.
+    """
+    found: set[str] = set()
+    body = value.partition(" ")[2]
+    for part in re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+', body):
+        if "=" in part:
+            found.add(part.partition("=")[0].strip().lower())
+    for separators in (r",", r"[,;\s]", r"""[,;\s"']"""):
+        for part in re.split(separators, value):
+            if "=" in part:
+                found.add(part.partition("=")[0].strip().lower())
+    for match in re.finditer(r"""[\s,;"']([\w-]+)\s*=""", value):
+        found.add(match.group(1).lower())
+    if "integrity-protected" in value.lower():
+        found.add("integrity-protected")
+    return found & set(TRUSTED)
+
+
+GOOD = (
+    'Digest username="alice@ims.example", realm="ims.example", nonce="bWZ+/w==", uri="sip:ims.example",'
+    ' response="0123456789abcdef0123456789abcdef", algorithm=MD5, qop=auth, nc=00000001, cnonce="a\\"b"'
+)
+
+
+def test_honest_credentials_pass_unchanged() -> None:
+    assert clean_authorization(GOOD) == GOOD
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param('integrity-protected="auth-done"', id="quoted"),
+        pytest.param("integrity-protected=yes", id="unquoted"),
+        pytest.param('Integrity-Protected="ip-assoc-yes"', id="mixed case"),
+        pytest.param('integrity-protected = "yes"', id="spaces around the equals sign"),
+        pytest.param('integrity-protected\t=\t"yes"', id="tabs around the equals sign"),
+        pytest.param('integrity-protected="yes", INTEGRITY-PROTECTED="yes"', id="repeated"),
+        pytest.param('ck="00", ik="11"', id="keys"),
+        pytest.param('CK = "00"', id="key in capitals"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["Digest", "digest", "DIGEST"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_claim_is_taken_out_and_the_rest_stays(claim: str, scheme: str, place: str) -> None:
+    rest = GOOD.removeprefix("Digest ")
+    value = f"{scheme} {claim}, {rest}" if place == "first" else f"{scheme} {rest}, {claim}"
+    assert clean_authorization(value) == GOOD
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param('Digest username="a, integrity-protected="yes"', id="open quote"),
+        pytest.param('Digest username="a', id="open quote at the end"),
+        pytest.param('Digest realm=x integrity-protected="yes"', id="no comma before the claim"),
+        pytest.param("Digest realm='x, integrity-protected=\"yes\"'", id="single quotes"),
+        pytest.param('Digest opaque="a, integrity-protected=yes"', id="inside a quoted value, after a comma"),
+        pytest.param('Digest opaque="\\", integrity-protected=\\"yes"', id="after an escaped quote"),
+        pytest.param('Digest x-integrity-protected="yes"', id="end of another name"),
+        pytest.param('Digest a="b" ; ck=00', id="semicolon"),
+        pytest.param("Digest foo=integrity-protected=yes", id="inside an unquoted value"),
+        pytest.param("Digest integrity-protected", id="no value"),
+        pytest.param("Digest =", id="no name"),
+        pytest.param("Digest a=b,,c=d", id="empty parameter"),
+        pytest.param('Bearer x, integrity-protected="yes"', id="another scheme"),
+        pytest.param("Bearer ck=00", id="another scheme with a key"),
+        pytest.param('integrity-protected="yes"', id="no scheme"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(value: str) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        clean_authorization(value)
+    assert caught.value.status == 400
+    assert "yes" not in caught.value.detail  # the message goes back to the page and into the log
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "  ", "\r\n ", "\n\t"])
+def test_whatever_separates_scheme_and_parameters_it_is_a_digest(separator: str) -> None:
+    assert clean_authorization(f'Digest{separator}ck="00", realm="r"') == 'Digest realm="r"'
+
+
+def test_spaces_inside_quotes_are_the_users_own() -> None:
+    assert clean_authorization('Digest username="a  b"') == 'Digest username="a  b"'
+
+
+def test_no_line_end_gets_into_our_own_header_line() -> None:
+    assert clean_authorization("Bearer a\r\n b") == "Bearer a b"
+    with pytest.raises(RemoteProtocolError):
+        clean_authorization('Digest username="a\r\nVia: x"')
+
+
+def test_another_scheme_passes() -> None:
+    assert clean_authorization(" Bearer abc.def ") == "Bearer abc.def"
+
+
+def test_a_nonce_that_ends_like_a_key_passes() -> None:
+    assert clean_authorization('Digest nonce="abik=="') == 'Digest nonce="abik=="'
+
+
+PIECES = st.sampled_from(
+    [
+        "Digest", "digest", "Bearer", " ", "\t", "\r\n ", ",", ";", "=", '"', "\\", "'", "\\\"", "x", "é", "\x00",
+        "integrity-protected", "Integrity-Protected", "ck", "CK", "ik", "yes", '"yes"', 'realm="r"', "nc=1", "a=",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=1500)
+@given(pieces=st.lists(PIECES, max_size=14), digest=st.booleans())
+def test_no_input_yields_a_claim_that_even_a_careless_parser_would_find(
+    pieces: list[str], digest: bool
+) -> None:
+    value = ("Digest " if digest else "") + "".join(pieces)
+    try:
+        cleaned = clean_authorization(value)
+    except RemoteProtocolError:
+        return
+    assert claims(cleaned) == set()
+    assert clean_authorization(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'Digest integrity-protected="yes"',
+        'Digest opaque="x, ck=1"',
+        "Digest a=b;ik =2",
+        'Digest opaque="x" integrity-protected = yes',
+    ],
+)
+def test_the_careless_parser_of_this_test_does_find_claims(value: str) -> None:
+    assert claims(value)
+
+
+def test_a_page_that_sent_no_credentials_gets_empty_ones_that_name_its_user() -> None:
+    value = empty_authorization("sip:alice@ims.example", "ims.example")
+    assert 'username="alice@ims.example"' in value
+    assert 'response=""' in value
+    assert clean_authorization(value) == value

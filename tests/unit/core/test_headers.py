@@ -1,0 +1,77 @@
+"""The lines we write: well-formed whatever stands in them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi.core.headers import (
+    ALLOW,
+    UNTRUSTED_FROM_WIC,
+    charging_vector,
+    explanation,
+    quotable,
+    towards_ims,
+    towards_wic,
+)
+from tests.unit.core.call.ladder import CORE_CONTACT, SETTINGS, Call, record_at
+
+
+@given(detail=st.text(max_size=400))
+def test_a_warning_is_one_well_formed_line(detail: str) -> None:
+    lines = explanation(detail, "ims.example")
+    assert len(lines) == (1 if detail else 0)
+    for line in lines:
+        assert re.fullmatch(r'Warning: 399 ims\.example "[^"\\\r\n]{0,200}"', line)
+
+
+@given(text=st.text())
+def test_quotable_text_needs_no_escapes_and_keeps_its_length(text: str) -> None:
+    assert not set(quotable(text)) & set('"\\\r\n\0\t')
+    assert len(quotable(text)) == len(text)
+
+
+def test_readable_text_stays_as_it_is() -> None:
+    assert explanation("no common codec: ünïcode", "h") == ('Warning: 399 h "no common codec: ünïcode"',)
+
+
+@pytest.mark.parametrize(
+    ("method", "extra"),
+    [
+        pytest.param("UPDATE", True, id="UPDATE has Contact and description"),
+        pytest.param("INVITE", True, id="INVITE has Contact and description"),
+        pytest.param("BYE", False, id="BYE has neither"),
+    ],
+)
+def test_our_own_requests_to_the_page_are_complete(method: str, extra: bool) -> None:
+    lines = towards_wic(record_at("confirmed"), SETTINGS, 5, method)
+    names = [line.partition(":")[0] for line in lines]
+    assert names[:4] == ["From", "To", "Call-ID", "CSeq"]
+    assert ("Contact" in names and "Content-Type" in names) is extra
+    assert f"CSeq: 5 {method}" in lines
+
+
+def test_our_own_requests_to_the_core_follow_the_legs_routes() -> None:
+    lines = towards_ims(record_at("confirmed"), "core1", 3, "BYE")
+    assert lines[:2] == ("Route: <sip:pcscf.ims.example;lr>", "Route: <sip:scscf.ims.example;lr>")
+    assert lines[-1] == "CSeq: 3 BYE"
+    assert Call.confirmed().record.legs["core1"].contact == CORE_CONTACT
+
+
+def test_the_charging_vector_names_who_made_it() -> None:
+    assert charging_vector("abc", SETTINGS) == (
+        'P-Charging-Vector: icid-value="abc";icid-generated-at=192.0.2.1;orig-ioi="ims.example"'
+    )
+
+
+def test_allow_names_what_the_flow_needs() -> None:
+    methods = {method.strip() for method in ALLOW.removeprefix("Allow:").split(",")}
+    assert {"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"} <= methods
+
+
+@pytest.mark.parametrize("name", ["P-Asserted-Identity", "P-Charging-Vector", "Service-Route", "P-Served-User"])
+def test_what_only_the_network_may_say_is_on_the_list(name: str) -> None:
+    assert name in UNTRUSTED_FROM_WIC
