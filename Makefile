@@ -1,0 +1,56 @@
+# The commands of the project. `make help` lists them.
+PYTHON := .venv/bin/python
+PYTEST := .venv/bin/pytest
+PORTS ?= fixed
+MODE ?= world
+SDK := webapp_api/sdk
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test unit style types bench sdk diagrams clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install Debian packages and Python environment (again: less than a second)
+	@bash .ci/install
+
+run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; PORTS=free)
+	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once)
+
+test: sdk style types ## every check and every test
+	$(PYTEST)
+
+unit: setup ## the tests without any daemon, in seconds
+	$(PYTEST) tests/unit
+
+style: setup ## lint and formatting
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: setup ## strict type check
+	.venv/bin/mypy
+
+bench: sdk ## measure calls per second, delays and sizes
+	$(PYTHON) -m tests.bench
+
+# What npm and the SDK's build produce, remade only when their sources are newer.
+NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix $(SDK) --no-audit --no-fund
+SDK_SOURCES := $(SDK)/build.ts $(SDK)/package-lock.json $(wildcard $(SDK)/src/*.ts $(SDK)/src/*/*.ts webapp_api/softphone/*)
+SDK_INSTALLED := $(SDK)/node_modules/.package-lock.json
+SDK_BUILT := webapp_api/static/dist/manifest.json
+
+$(SDK_INSTALLED): $(SDK)/package-lock.json $(SDK)/package.json | setup
+	$(NPM) ci
+	@touch $@
+
+$(SDK_BUILT): $(SDK_SOURCES) $(SDK_INSTALLED)
+	$(NPM) run build
+	@touch $@
+
+sdk: setup $(SDK_BUILT) ## build the browser SDK and the softphone
+
+diagrams: setup ## draw the README's state diagrams from the tables
+	$(PYTHON) -m tests.diagrams
+
+clean: ## remove what the commands above made, except the Python environment
+	rm -rf build lab-run webapp_api/static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

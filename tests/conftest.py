@@ -1,0 +1,54 @@
+"""Fixtures of all tests: the lab and parts of it; the ends of its logs are shown with every failure."""
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.lab import Lab, running_labs
+from tests.lab.options import LabOptions, Part
+from tests.lab.world import RtpengineInfo
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The whole world, started once."""
+    with Lab() as whole:
+        yield whole
+
+
+@pytest.fixture(scope="session")
+def rtpengine_daemon() -> Iterator[RtpengineInfo]:
+    """A media relay of its own."""
+    with Lab(LabOptions(parts=frozenset({Part.RTPENGINE}))) as relay:
+        yield relay.info.rtpengine
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis of its own."""
+    with Lab(LabOptions(parts=frozenset({Part.REDIS}))) as redis:
+        yield redis.info.redis_url
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    """An empty folder with a path short enough for Unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the ends of all running labs' logs to a failure."""
+    report = yield
+    if report.failed:
+        for running in running_labs():
+            for name, tail in running.log_tails().items():
+                report.sections.append((f"lab log: {name}", tail))
+    return report

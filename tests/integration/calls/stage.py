@@ -1,0 +1,177 @@
+"""What every test of this folder plays on: a gateway with its relay, a scripted core, scripted pages, and the check
+that nothing stays behind.
+
+Knows how the gateway is configured here and where its log is.  Must not know single calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, Part
+from tests.lab.ports import LOOPBACK, port_is_free
+from tests.lab.proof import left_behind
+from tests.lab.subscribers import REALM
+from tests.peers.core import RegistrarScript, ScriptedCore
+from tests.peers.sip import SipResponse
+from tests.peers.websocket import Handshake
+from tests.peers.wic import ScriptedWic, WicIdentity
+
+CORE_PORT: Final = next(port for port in range(21000, 22000) if port_is_free(port))
+ALICE: Final = f"sip:alice@{REALM}"
+BOB: Final = f"sip:bob@{REALM}"
+CAROL: Final = f"sip:carol@{REALM}"
+
+CLEAN_WITHIN_S: Final = 15.0
+LOGGED_WITHIN_S: Final = 3.0
+
+PRACK_TIMEOUT_S: Final = 2
+UPDATE_TIMEOUT_S: Final = 1
+IMS_RESPONSE_TIMEOUT_S: Final = 1
+IMS_ANSWER_TIMEOUT_S: Final = 4
+FLOW_RECOVERY_S: Final = 1
+NG_DEADLINE_MS: Final = 300
+
+
+def gateway_options(**variables: Any) -> LabOptions:
+    """Return a lab of gateway and relay whose core is the scripted one; the timers are short."""
+    timers = {
+        "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
+        "gateway_prack_timeout_s": PRACK_TIMEOUT_S,
+        "gateway_update_timeout_s": UPDATE_TIMEOUT_S,
+        "gateway_ims_response_timeout_s": IMS_RESPONSE_TIMEOUT_S,
+        "gateway_ims_answer_timeout_s": IMS_ANSWER_TIMEOUT_S,
+        "gateway_flow_recovery_s": FLOW_RECOVERY_S,
+        "gateway_ng_deadline_ms": NG_DEADLINE_MS,
+    }
+    return LabOptions(
+        parts=frozenset({Part.GATEWAY, Part.RTPENGINE}),
+        phones=(),
+        role_variables={"kamailio": {**timers, **variables}},
+    )
+
+
+class Stage:
+    """One test's world."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.core = ScriptedCore(LOOPBACK, CORE_PORT)
+        self.core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
+        self.pages: list[ScriptedWic] = []
+
+    async def open(self) -> None:
+        """Let the core listen."""
+        await self.core.__aenter__()
+
+    async def close(self) -> None:
+        """Check what is left while everybody still listens, then take everything down."""
+        try:
+            await self._check_nothing_left()
+            assert not self.violations, self.violations
+        finally:
+            for page in self.pages:
+                await page.close()
+            await self.core.close()
+
+    @property
+    def violations(self) -> list[str]:
+        """What pages and core saw the gateway do against an RFC."""
+        calls = [*self.core.calls.values(), *(call for page in self.pages for call in page.calls.values())]
+        return [violation for call in calls for violation in call.violations]
+
+    # ------------------------------------------------------------------ pages
+
+    @property
+    def handshake(self) -> Handshake:
+        """The upgrade as the TLS front forwards it."""
+        info = self.lab.info
+        return Handshake(f"ws://{LOOPBACK}:{info.gateway.ws_port}/sip", origin=info.web.origin)
+
+    async def page(self, aor: str = ALICE, *, registered: bool = True) -> ScriptedWic:
+        """Open a page; it is closed with the stage."""
+        return await self.join(ScriptedWic(self.handshake, WicIdentity(aor)), registered=registered)
+
+    async def join(self, page: ScriptedWic, *, registered: bool = True) -> ScriptedWic:
+        """Connect a page and, unless told otherwise, register it."""
+        self.pages.append(page)
+        await page.connect()
+        if registered:
+            response = await page.register()
+            assert response.status == 200, response.start_line
+        return page
+
+    # ------------------------------------------------------------------ the gateway's inside
+
+    @property
+    def gateway_log(self) -> Path:
+        """What the gateway writes."""
+        return Path(self.lab.info.log_dir) / "gateway.log"
+
+    def log_lines(self, call_id: str) -> list[str]:
+        """Return the gateway's own lines about a call."""
+        lines = self.gateway_log.read_text(errors="replace").splitlines()
+        return [line for line in lines if f"call_id={call_id}" in line]
+
+    async def logged(self, call_id: str, *words: str) -> str:
+        """Wait for a line about this call that has all the words, and return it."""
+
+        def found() -> str:
+            return next(
+                (line for line in self.log_lines(call_id) if all(word in line for word in words)), ""
+            )
+
+        await until(
+            lambda: bool(found()),
+            lambda: f"no line with {words}; the call's lines:\n" + "\n".join(self.log_lines(call_id)),
+            LOGGED_WITHIN_S,
+        )
+        return found()
+
+    def record(self, call_id: str) -> str:
+        """Return the gateway's record of a call, "" when there is none."""
+        return str(self.lab.gateway_rpc.htable("call").get(call_id, ""))
+
+    async def _check_nothing_left(self) -> None:
+        """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end."""
+
+        def left() -> Mapping[str, int]:
+            return {what: count for what, count in left_behind(self.lab).items() if what != "transactions"}
+
+        await until(lambda: not any(left().values()), lambda: f"left behind: {left()}", CLEAN_WITHIN_S)
+
+    @contextmanager
+    def relay_asleep(self) -> Iterator[None]:
+        """Keep the media relay from answering; it goes on where it was afterwards."""
+        pid = self.lab.info.processes["rtpengine"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def until(
+    done: Callable[[], bool], complaint: Callable[[], str], timeout_s: float, *, every_s: float = 0.05
+) -> None:
+    """Wait until a condition holds; raise AssertionError with the complaint otherwise."""
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError(complaint())
+        await asyncio.sleep(every_s)
+
+
+def warning_of(response: SipResponse) -> str:
+    """Return the text a person reads in the Warning (RFC 3261 §20.43), "" without one."""
+    match = re.fullmatch(r'399 \S+ "([^"]*)"', response.headers.get("Warning") or "")
+    return match.group(1) if match else ""

@@ -1,0 +1,1 @@
+"""The lab: the gateway with a whole IMS world around it, on loopback, in seconds."""

@@ -1,0 +1,162 @@
+"""`python -m tests.lab`: run a lab for people to look at."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+from tests.lab.lab import Lab
+from tests.lab.options import PARTS_BY_MODE, LabOptions, Mode, Part
+from tests.lab.ports import PortMode
+from tests.lab.processes import ProcessDied, log_tail, start_ticks, stop_leftovers
+from tests.lab.roles import REPOSITORY
+from tests.lab.waiting import NotReady, wait_until
+from tests.lab.world import INFO_FILE, LabInfo, info_from_file
+
+DEFAULT_RUN_DIR: Final = REPOSITORY / "lab-run"
+STOP_TIMEOUT_S: Final = 15.0
+EXIT_FAILED: Final = 1
+
+run_dir_option = click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_RUN_DIR,
+    show_default=f"{DEFAULT_RUN_DIR.name} in the working copy",
+    help="Folder of configuration, logs and lab.json.",
+)
+
+
+class Interrupted(Exception):
+    """Somebody asked the lab to stop."""
+
+
+@click.group()
+def main() -> None:
+    """The gateway with a whole IMS world around it, on loopback."""
+
+
+@main.command()
+@run_dir_option
+@click.option("--once", is_flag=True, help="Prove one call and stop, instead of waiting for Ctrl-C.")
+@click.option(
+    "--ports",
+    type=click.Choice([mode.value for mode in PortMode]),
+    default=PortMode.FIXED.value,
+    show_default=True,
+)
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in Mode]),
+    default=Mode.WORLD.value,
+    show_default=True,
+    help="Which parts.",
+)
+def run(run_dir: Path, once: bool, ports: str, mode: str) -> None:
+    """Start the lab in the foreground, prove a call and keep it until Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    lab = Lab(LabOptions(parts=PARTS_BY_MODE[Mode(mode)], run_dir=run_dir, ports=PortMode(ports)))
+    try:
+        with lab:
+            click.echo(f"ready in {lab.started_in_s:.1f} s\n")
+            click.echo("\n".join(describe(lab.info)))
+            if lab.options.parts >= PARTS_BY_MODE[Mode.WORLD]:
+                _prove(lab)
+            if not once:
+                click.echo("\nCtrl-C stops the lab.")
+                signal.pause()
+    except Interrupted:
+        click.echo("stopped")
+    except (ProcessDied, NotReady, AssertionError) as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo(f"logs: {run_dir / 'log'}", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+def _prove(lab: Lab) -> None:
+    from tests.lab.proof import prove  # a browser's worth of imports, only when wanted
+
+    click.echo("\n" + "\n".join(prove(lab).lines()))
+
+
+@main.command()
+@run_dir_option
+def status(run_dir: Path) -> None:
+    """Say where a running lab is and which of its processes live."""
+    info = _info(run_dir)
+    alive = start_ticks(info.launcher_pid) is not None
+    click.echo("\n".join(describe(info)))
+    click.echo(f"\nlauncher {info.launcher_pid} {'runs' if alive else 'is gone'}")
+    for name, pid in info.processes.items():
+        click.echo(f"  {name:<12}{pid:>8}  {'runs' if start_ticks(pid) is not None else 'is gone'}")
+    sys.exit(0 if alive else EXIT_FAILED)
+
+
+@main.command()
+@run_dir_option
+def stop(run_dir: Path) -> None:
+    """Stop a lab that runs in another terminal, or what a killed one left."""
+    pid = _info(run_dir).launcher_pid
+    if start_ticks(pid) is not None:
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: start_ticks(pid) is None, "the launcher's end", STOP_TIMEOUT_S)
+    stop_leftovers(run_dir)
+    click.echo("stopped")
+
+
+@main.command()
+@run_dir_option
+@click.argument("names", nargs=-1)
+def logs(run_dir: Path, names: Sequence[str]) -> None:
+    """Show the ends of the logs: of these processes, or of all."""
+    for path in sorted((run_dir / "log").glob("*.log")):
+        if not names or path.stem in names:
+            click.echo(f"--- {path.stem}\n{log_tail(path)}")
+
+
+def _info(run_dir: Path) -> LabInfo:
+    try:
+        return info_from_file(run_dir / INFO_FILE)
+    except FileNotFoundError:
+        raise click.ClickException(f"no lab ran in {run_dir}") from None
+
+
+def describe(info: LabInfo) -> list[str]:
+    """Say in lines where everything is."""
+    rows = [
+        (Part.HAPROXY, "softphone", f"{info.web.origin}/  (self-signed certificate)"),
+        (Part.HAPROXY, "SIP over WSS", info.web.wss_url),
+        (Part.GATEWAY, "gateway", f"sip:{info.gateway.address}:{info.gateway.sip_port} (UDP, TCP, STUN)"),
+        (Part.RTPENGINE, "media relay", f"ng {info.rtpengine.ng_address}:{info.rtpengine.ng_port}"),
+        (Part.REDIS, "Redis", info.redis_url),
+        (Part.IMS, "IMS core", f"I-CSCF {info.ims.icscf}  S-CSCF {info.ims.scscf}  P-CSCF {info.ims.pcscf}"),
+        (Part.PSTN, "PSTN number", f"{info.pstn.uri}  (says {info.pstn.tone_hz} Hz)"),
+        (Part.CONFERENCE, "conference", f"{info.conference.uri}  (says {info.conference.tone_hz} Hz)"),
+    ]
+    lines = [f"{name:<14}{value}" for part, name, value in rows if part in info.parts]
+    if Part.PHONES in info.parts:
+        lines += [
+            f"{phone.name:<14}{phone.impu}  {phone.tel}  ({', '.join(phone.audio_codecs)}"
+            f"{'; ' + phone.video_codec if phone.video_codec else ''}; says {phone.tone_hz} Hz)"
+            for phone in info.phones.values()
+        ]
+    lines += ["", "users to sign in with (private identity, password):"]
+    lines += [
+        f"  {user.impi:<22}{user.password:<16}{user.tel}  {user.scheme}"
+        for user in info.users.values()
+        if user.password and user.name not in info.phones
+    ]
+    return [*lines, "", f"logs in {info.log_dir}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Starts and stops the whole world on loopback.
+
+    with Lab(LabOptions(parts=frozenset({Part.IMS, Part.PHONES}))) as lab:
+        lab.phone("phone").dial(lab.info.phones["videophone"].impu)
+
+Start it in the main thread: the kernel stops the processes when the launching thread ends.
+"""
+
+import shutil
+import tempfile
+import time
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.lab.options import LabOptions, Part
+from tests.lab.parts import gateway, haproxy, ims, phones, redis, rtpengine, services, web_api
+from tests.lab.plan import claim_ports, plan_ports
+from tests.lab.ports import PortBlocks
+from tests.lab.processes import Processes, log_tail, stop_leftovers
+from tests.lab.site import Site, Step
+from tests.lab.waiting import wait_until
+from tests.lab.world import INFO_FILE, World, info_to_file
+from tests.lab.worldmap import info_of
+
+# Stage by stage; within a stage everything is started first and awaited afterwards.
+STEPS: Final = (
+    Step(Part.IMS, 0, ims.start_hss, ims.hss_ready),
+    Step(Part.REDIS, 0, redis.start, redis.ready),
+    Step(Part.RTPENGINE, 0, rtpengine.start, rtpengine.ready),
+    Step(Part.IMS, 1, ims.start_cscfs, ims.cscfs_ready),
+    Step(Part.GATEWAY, 1, gateway.start, gateway.ready),
+    Step(Part.PSTN, 1, services.start_pstn, services.pstn_ready),
+    Step(Part.CONFERENCE, 1, services.start_conference, services.conference_ready),
+    Step(Part.WEB_API, 1, web_api.start, web_api.ready),
+    Step(Part.HAPROXY, 1, haproxy.start, haproxy.ready),
+    Step(Part.PHONES, 2, phones.start, phones.ready),
+)
+
+LOGS: Final = "log"
+
+
+class RunDirectoryInUse(RuntimeError):
+    """The folder holds something that no lab wrote."""
+
+
+class Lab(World):
+    """One running world; several can run side by side."""
+
+    def __init__(self, options: LabOptions | None = None) -> None:
+        self.options = options or LabOptions()
+        self.started_in_s = 0.0
+        self._own_run_dir = self.options.run_dir is None
+        self._blocks: PortBlocks | None = None
+        self._processes: Processes | None = None
+
+    def start(self) -> Self:
+        """Start the chosen parts and wait until each can be used; stop everything when one fails."""
+        began = time.monotonic()
+        try:
+            run_dir = self._prepare_run_dir()
+            self._blocks = claim_ports(self.options)
+            log_dir = run_dir / LOGS
+            log_dir.mkdir()
+            self._processes = Processes(run_dir, log_dir)
+            site = Site(self.options, plan_ports(self.options, self._blocks), run_dir, self._processes)
+            self._run_steps(site)
+            self.info = info_of(site)
+            info_to_file(self.info, run_dir / INFO_FILE)
+        except BaseException:
+            self.stop(keep_run_dir=True)
+            raise
+        self.started_in_s = time.monotonic() - began
+        _RUNNING.append(self)
+        return self
+
+    def _prepare_run_dir(self) -> Path:
+        if self.options.run_dir is None:
+            self._run_dir = Path(tempfile.mkdtemp(prefix="lab-"))
+            return self._run_dir
+        self._run_dir = self.options.run_dir.absolute()
+        self._run_dir.mkdir(parents=True, exist_ok=True)
+        stop_leftovers(self._run_dir)
+        if any(self._run_dir.iterdir()):
+            if not (self._run_dir / Processes.RECORDS).exists():
+                raise RunDirectoryInUse(f"{self._run_dir} is not empty and no lab ran there")
+            _empty(self._run_dir)
+        return self._run_dir
+
+    def _run_steps(self, site: Site) -> None:
+        processes = site.processes
+        chosen = [step for step in STEPS if step.part in self.options.parts]
+        for _, stage in groupby(chosen, lambda step: step.stage):
+            steps = list(stage)
+            processes.next_wave()
+            for step in steps:
+                step.start(site)
+            for step in steps:
+                wait_until(partial(_is_ready, site, step), f"{step.part} ready", self.options.ready_timeout_s)
+
+    def stop(self, *, keep_run_dir: bool = False) -> None:
+        """Stop every process, give the ports back and remove a run directory of our own."""
+        if self in _RUNNING:
+            _RUNNING.remove(self)
+        self.disconnect()
+        if self._processes is not None:
+            self._processes.stop()
+        if self._blocks is not None:
+            self._blocks.release()
+        if self._own_run_dir and not keep_run_dir:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+
+    def log_tails(self) -> dict[str, str]:
+        """Return the end of every log by process name."""
+        return {path.stem: log_tail(path) for path in sorted((self._run_dir / LOGS).glob("*.log"))}
+
+    def kill(self, process: str) -> None:
+        """Kill one process as a crash would."""
+        assert self._processes is not None
+        self._processes.kill(process)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+_RUNNING: list[Lab] = []
+
+
+def running_labs() -> tuple[Lab, ...]:
+    """Return the labs of this process that run now."""
+    return tuple(_RUNNING)
+
+
+def _is_ready(site: Site, step: Step) -> bool:
+    return site.processes.check() and step.ready(site)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

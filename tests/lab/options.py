@@ -1,0 +1,70 @@
+"""What one lab is made of: its parts, ports, phones and changed role variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from tests.lab.ports import PortMode
+
+
+class Part(StrEnum):
+    """What can be started; see `lab.STEPS` for the order."""
+
+    REDIS = "redis"
+    RTPENGINE = "rtpengine"
+    IMS = "ims"
+    PSTN = "pstn"
+    CONFERENCE = "conference"
+    GATEWAY = "gateway"
+    WEB_API = "web_api"
+    HAPROXY = "haproxy"
+    PHONES = "phones"
+
+
+WHOLE_WORLD: Final = frozenset(Part)
+IMS_SIDE: Final = frozenset({Part.IMS, Part.PSTN, Part.CONFERENCE, Part.PHONES})
+
+
+class Mode(StrEnum):
+    """Named sets of parts for the command line."""
+
+    WORLD = "world"
+    IMS = "ims"
+
+
+PARTS_BY_MODE: Final[Mapping[Mode, frozenset[Part]]] = {Mode.WORLD: WHOLE_WORLD, Mode.IMS: IMS_SIDE}
+
+DEFAULT_AUDIO_CODECS: Final = ("opus", "AMR-WB", "PCMA", "PCMU")
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneOptions:
+    """One baresip phone: a subscriber's name, what it can do and the tone it speaks with."""
+
+    name: str
+    audio_codecs: tuple[str, ...] = DEFAULT_AUDIO_CODECS
+    # "H264" or "VP8"; empty for a phone without video.
+    video_codec: str = ""
+    tone_hz: int = 440
+    auto_answer: bool = True
+
+
+PHONE: Final = PhoneOptions("phone", tone_hz=440)
+VIDEOPHONE: Final = PhoneOptions("videophone", video_codec="H264", tone_hz=520)
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """How to build a lab."""
+
+    parts: frozenset[Part] = WHOLE_WORLD
+    run_dir: Path | None = None
+    ports: PortMode = PortMode.FREE
+    phones: tuple[PhoneOptions, ...] = (PHONE, VIDEOPHONE)
+    # Ports of the media relay; an audio call takes four, a video call eight.
+    media_ports: int = 400
+    # Role name -> variable -> value, on top of what the lab itself sets.
+    role_variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ready_timeout_s: float = 20.0

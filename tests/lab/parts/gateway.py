@@ -1,0 +1,62 @@
+"""The eP-CSCF itself: Kamailio with the KEMI code of this working copy, configured by its Ansible role."""
+
+import secrets
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+from tests.lab.kamailio import answers_options, command_line
+from tests.lab.ports import LOOPBACK
+from tests.lab.roles import REPOSITORY, role_variables
+from tests.lab.site import Site
+from tests.lab.subscribers import REALM
+
+NAME: Final = "gateway"
+UDP_WORKERS: Final = 2
+TCP_WORKERS: Final = 2
+SHM_MB: Final = 256
+VENV: Final = REPOSITORY / ".venv"
+
+
+def start(site: Site) -> None:
+    plan = site.plan
+    variables = {
+        "kamailio_code_dir": str(REPOSITORY),
+        "kamailio_venv_dir": str(VENV),
+        "kamailio_run_dir": str(site.run_dir),
+        "kamailio_config_dir": str(site.run_dir),
+        "kamailio_sip_address": LOOPBACK,
+        "kamailio_sip_port": plan.gateway_sip,
+        "kamailio_ws_address": LOOPBACK,
+        "kamailio_ws_port": plan.gateway_ws,
+        "kamailio_udp_workers": UDP_WORKERS,
+        "kamailio_tcp_workers": TCP_WORKERS,
+        "kamailio_shm_mb": SHM_MB,
+        "gateway_realm": REALM,
+        "gateway_icscf_uri": f"sip:{LOOPBACK}:{plan.icscf}",
+        "gateway_origins": [f"https://localhost:{plan.https}"],
+        "gateway_flow_secret": secrets.token_hex(32),
+        "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": plan.ng, "version": "10.5"}],
+        "gateway_redis_url": f"redis://{LOOPBACK}:{plan.redis}/0",
+    }
+    config = site.render("kamailio", "site.cfg.j2", variables)
+    settings = site.render("kamailio", "gateway.toml.j2", variables)
+    effective = role_variables("kamailio", {**variables, **site.options.role_variables.get("kamailio", {})})
+    site.processes.spawn(
+        NAME,
+        command_line(config, site.run_dir, effective["kamailio_shm_mb"], effective["kamailio_pkg_mb"]),
+        cwd=site.run_dir,
+        env={
+            "PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}",
+            "GATEWAY_SETTINGS": str(settings),
+        },
+    )
+
+
+def ready(site: Site) -> bool:
+    return answers_options(LOOPBACK, site.plan.gateway_sip)
+
+
+def rpc_socket(run_dir: Path) -> Path:
+    """Return where the gateway listens for RPC, as the role's template says."""
+    return run_dir / "kamailio-rpc.sock"

@@ -1,0 +1,73 @@
+"""Roles are rendered as Ansible renders them, and Debian's own programs accept the result."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lab.certificate import make_certificate
+from tests.lab.roles import ROLES, UnknownRoleVariable, render_role, role_defaults, role_variables
+
+# The roles whose templates the lab renders.
+ROLES_WITH_TEMPLATES = ["haproxy", "kamailio", "redis", "rtpengine", "webapp_api"]
+
+
+@pytest.mark.parametrize("role", ROLES_WITH_TEMPLATES)
+def test_every_variable_of_a_role_begins_with_a_prefix_of_that_role(role: str) -> None:
+    prefixes = (f"{role}_", "gateway_") if role == "kamailio" else (f"{role}_",)
+    assert [name for name in role_defaults(role) if not name.startswith(prefixes)] == []
+
+
+@pytest.mark.parametrize("role", ["haproxy", "redis"])
+def test_every_variable_of_a_role_stands_in_its_readme(role: str) -> None:
+    readme = (ROLES / role / "README.md").read_text()
+    assert [name for name in role_defaults(role) if f"`{name}`" not in readme] == []
+
+
+def test_a_default_may_refer_to_another_variable() -> None:
+    variables = role_variables("kamailio", {"gateway_realm": "ims.example.com"})
+    assert variables["gateway_visited_network"] == "ims.example.com"
+
+
+def test_an_override_that_the_role_does_not_know_is_refused() -> None:
+    with pytest.raises(UnknownRoleVariable, match="redis_colour"):
+        render_role("redis", "redis.conf.j2", {"redis_colour": "blue"})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param({}, id="defaults"),
+        pytest.param({"haproxy_http_port": 0, "haproxy_metrics_port": 0}, id="https-only"),
+        pytest.param({"haproxy_log_target": "stderr", "haproxy_hsts_max_age_s": 0}, id="to-stderr"),
+    ],
+)
+def test_haproxy_accepts_its_configuration_without_a_warning(
+    tmp_path: Path, overrides: dict[str, object]
+) -> None:
+    site = {
+        "haproxy_certificate": str(make_certificate(tmp_path)),
+        "haproxy_admin_socket": str(tmp_path / "admin.sock"),
+        "haproxy_max_connections": 2000,
+    }
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(render_role("haproxy", "haproxy.cfg.j2", {**site, **overrides}))
+    check = subprocess.run(
+        ["/usr/sbin/haproxy", "-c", "-f", str(config)], capture_output=True, text=True, check=False
+    )
+    assert check.returncode == 0, check.stderr
+    assert "WARNING" not in check.stdout + check.stderr
+
+
+def test_redis_keeps_state_on_disk_and_asks_for_the_password_when_told_to() -> None:
+    text = render_role("redis", "redis.conf.j2", {"redis_password": "word"})
+    assert "requirepass word" in text
+    assert "appendonly yes" in text
+    assert "maxmemory-policy noeviction" in text
+    assert "requirepass" not in render_role("redis", "redis.conf.j2", {})
+
+
+def test_the_programs_of_the_roles_are_installed() -> None:
+    programs = ["/usr/sbin/haproxy", "/usr/bin/redis-server", "/usr/bin/rtpengine", "/usr/sbin/kamailio"]
+    assert [program for program in programs if shutil.which(program) is None] == []
