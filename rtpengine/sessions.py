@@ -142,19 +142,21 @@ def gate(session: MediaSession, open: bool) -> Sequence[None]:
     yield from _ask(UnblockMedia(session.ng_call_id) if open else BlockMedia(session.ng_call_id))
 
 
-def release(session: MediaSession) -> Sequence[DeleteReply]:
-    """End the medium and return its final statistics; one that is gone already counts as released.
+def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence[DeleteReply]:
+    """End the medium, with its final statistics if wanted; one that is gone already counts as released.
 
     A `delete` that names a participant returns statistics but may leave the others; one that names none ends
-    the whole call but returns no statistics. So they are asked for first.
+    the whole call but returns no statistics. So they are asked for first, which costs more than all the rest of
+    a call's end: the reply is long.
     """
     statistics = None
-    try:
-        statistics = yield from _ask(Query(session.ng_call_id))
-    except NgUnknownCall:
-        return DeleteReply(statistics=None)
-    except (NgErrorReply, NgBadDatagram):
-        pass  # no reason to keep the call
+    if with_statistics:
+        try:
+            statistics = yield from _ask(Query(session.ng_call_id))
+        except NgUnknownCall:
+            return DeleteReply(statistics=None)
+        except (NgErrorReply, NgBadDatagram):
+            pass  # no reason to keep the call
     with suppress(NgUnknownCall):
         yield from _ask(Delete(session.ng_call_id))
     return DeleteReply(statistics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import log_event
@@ -33,11 +34,10 @@ class Dispatcher:
         known = False
         while events:
             current = events.popleft()
-            with self._calls.changing(call_id) as record:
-                if record is None:
-                    return known
-                known = True
-                actions = self._step(record, current)
+            actions = self._calls.change(call_id, partial(self._step, current))
+            if actions is None:
+                return known
+            known = True
             events.extend(self._carry_out(call_id, actions))
         return known
 
@@ -46,7 +46,7 @@ class Dispatcher:
         for event in self._carry_out(call_id, actions):
             self.dispatch(call_id, event)
 
-    def _step(self, record: CallRecord, event: Event) -> list[Action]:
+    def _step(self, event: Event, record: CallRecord) -> list[Action]:
         before = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
         actions = handle(record, event, self._settings)
         after = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)

@@ -146,13 +146,14 @@ class Executor:
 
     @staticmethod
     def _edit_headers(edits: act.MessageEdits) -> None:
-        for name in edits.remove:
-            ksr.remove_header(name)
-        for line in edits.insert:
-            if line.startswith("Route:"):
-                ksr.insert_header(line)
-            else:
-                ksr.append_header(line)
+        if edits.remove:
+            ksr.remove_headers(edits.remove)
+        routes = [line for line in edits.insert if line.startswith("Route:")]
+        if routes:
+            ksr.insert_headers(routes)
+        others = [line for line in edits.insert if not line.startswith("Route:")]
+        if others:
+            ksr.append_headers(others)
         if edits.body == "":
             ksr.remove_body()
         elif edits.body is not None:

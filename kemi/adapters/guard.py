@@ -54,9 +54,9 @@ def guarded(step: Callable[P, None]) -> Callable[P, int]:
 
 
 def _answer(status: int, reason_phrase: str, lines: tuple[str, ...]) -> None:
-    if ksr.method() == "ACK":
-        return
     try:
+        if ksr.method() == "ACK":
+            return
         if ksr.has_transaction():
             ksr.reply_in_transaction(status, reason_phrase, lines, "")
         else:

@@ -10,8 +10,8 @@ What has to be known of app_python3 5.6 (each point cost a crash or a dead call 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import cast
 
 import KSR
@@ -20,7 +20,23 @@ from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Message, Reply, Request, Side
 
 _TOKEN = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
+_TAG_PARAMETER = re.compile(r"\s*;\s*tag\s*=\s*[^;\s]*", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"\n([^\s:]+)[ \t]*:")
+_REPLACEMENT = "\ufffd"
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
+
+COMPACT_FORMS = {
+    "call-id": "i",
+    "contact": "m",
+    "content-type": "c",
+    "event": "o",
+    "from": "f",
+    "refer-to": "r",
+    "supported": "k",
+    "to": "t",
+    "via": "v",
+}
+"""Long header names, lower case, to their compact forms (RFC 3261 §7.3.3 and its extensions)."""
 
 
 # ---------------------------------------------------------------- reading
@@ -144,35 +160,48 @@ def set_send_socket(socket: str) -> None:
 
 def set_tag(header: str, tag: str) -> None:
     """Replace the tag of From or To; "" takes it away.  Raises RemoteProtocolError for a tag that is no token."""
-    if tag and not _TOKEN.fullmatch(tag):  # it becomes part of a substitution expression
+    if tag and not _TOKEN.fullmatch(tag):
         raise RemoteProtocolError("a tag is not a token (RFC 3261 §25.1)")
-    KSR.textops.subst_hf(header, f"/;tag=[^;> ]+/{';tag=' + tag if tag else ''}/i", "a")
+    value = text(f"$hdr({header})")
+    if not value or _REPLACEMENT in value:  # bytes that are not UTF-8 must come through as they are
+        KSR.textops.subst_hf(header, f"/;tag=[^;> ]+/{';tag=' + tag if tag else ''}/i", "a")
+        return
+    address, closing, parameters = value.rpartition(">")
+    parameters = _TAG_PARAMETER.sub("", parameters)
+    # Removed and written anew: a substitution would compile an expression for every message.
+    KSR.hdr.remove(header)
+    KSR.hdr.append(f"{header}: {address}{closing}{parameters}{';tag=' + tag if tag else ''}\r\n")
 
 
 def add_to_tag(tag: str) -> bool:
     """Put a To-tag into the request itself, at once, so that every local reply carries it."""
-    KSR.textops.subst_hf("To", f"/^(.+)$/\\1;tag={tag}/", "a")
+    set_tag("To", tag)
     return KSR.textopsx.msg_apply_changes() > 0
 
 
 def set_cseq(value: int) -> None:
     """Replace the number in CSeq."""
-    KSR.textops.subst_hf("CSeq", f"/^[ ]*[0-9]+/{value}/", "a")
+    KSR.hdr.remove("CSeq")
+    KSR.hdr.append(f"CSeq: {value} {method()}\r\n")
 
 
-def remove_header(name: str) -> None:
-    """Remove all header fields of this name."""
-    KSR.hdr.remove(name)
+def remove_headers(names: Iterable[str]) -> None:
+    """Remove all header fields of these names; asks Kamailio only for those that are there."""
+    head = text("$mb").partition("\r\n\r\n")[0]
+    present = {name.lower() for name in _HEADER_NAME.findall(head)}
+    for name in names:
+        if name.lower() in present or COMPACT_FORMS.get(name.lower()) in present:
+            KSR.hdr.remove(name)
 
 
-def append_header(line: str) -> None:
-    """Add a header line after the others."""
-    KSR.hdr.append(line + "\r\n")
+def append_headers(lines: Iterable[str]) -> None:
+    """Add header lines after the others, in this order."""
+    KSR.hdr.append("".join(f"{line}\r\n" for line in lines))
 
 
-def insert_header(line: str) -> None:
-    """Add a header line before the others; several inserted ones keep the order of the calls."""
-    KSR.hdr.insert(line + "\r\n")
+def insert_headers(lines: Iterable[str]) -> None:
+    """Add header lines before the others, in this order (one by one they would come out reversed)."""
+    KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))
 
 
 def set_body(body: str) -> None:
@@ -320,6 +349,22 @@ def http_reply(status: int, reason_phrase: str, body: str = "") -> None:
 # ---------------------------------------------------------------- tables and logs
 
 
+class _SlotLock:
+    """Keeps other processes away from a key; nesting in one process is counted.  A plain class, because a
+    generator for each of some thirty locks of a call is felt."""
+
+    __slots__ = ("_key", "_name")
+
+    def __init__(self, name: str, key: str) -> None:
+        self._name, self._key = name, key
+
+    def __enter__(self) -> None:
+        KSR.htable.sht_lock(self._name, self._key)
+
+    def __exit__(self, *_: object) -> None:
+        KSR.htable.sht_unlock(self._name, self._key)
+
+
 class HtableTable:
     """One of Kamailio's shared hash tables as kemi/state sees it."""
 
@@ -344,14 +389,9 @@ class HtableTable:
         """Remove the key."""
         KSR.htable.sht_rm(self._name, key)
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
-        """Keep other processes away from this key (the slot lock counts nesting in one process)."""
-        KSR.htable.sht_lock(self._name, key)
-        try:
-            yield
-        finally:
-            KSR.htable.sht_unlock(self._name, key)
+    def locked(self, key: str) -> AbstractContextManager[None]:
+        """Keep other processes away from this key."""
+        return _SlotLock(self._name, key)
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Return a snapshot of all entries."""
@@ -366,6 +406,11 @@ class HtableTable:
             finally:
                 KSR.htable.sht_iterator_end(self._iterator)
         return iter(found)
+
+
+def log_verbosity() -> int:
+    """Return Kamailio's debug level of this moment: 2 writes info, 1 notices, 0 warnings."""
+    return KSR.get_debug()
 
 
 LOG_FUNCTIONS: dict[str, Callable[[str], None]] = {

@@ -6,18 +6,30 @@ Values never hold tokens, passwords, digits or session descriptions; whoever log
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 
 LOGGER = logging.getLogger("gateway")
 
 
+_write_by_level: Mapping[str, Callable[[str], None]] = {}
+_threshold = logging.NOTSET
+_INFO_VERBOSITY = 2
+"""From this debug level on Kamailio writes lines of level info."""
+
+
+def _verbosity() -> int:
+    return _INFO_VERBOSITY
+
+
+_PLAIN = re.compile(r"[^\s\"=\\]+")
+
+
 def _quoted(value: object) -> str:
     text = str(value)
-    if not text or any(character in text for character in ' "='):
-        return (
-            '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", " ").replace("\n", " ") + '"'
-        )
-    return text.replace("\r", " ").replace("\n", " ")
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + " ".join(text.replace("\\", "\\\\").replace('"', '\\"').splitlines()) + '"'
 
 
 def line_from_event(event: str, fields: Mapping[str, object]) -> str:
@@ -27,9 +39,22 @@ def line_from_event(event: str, fields: Mapping[str, object]) -> str:
 
 
 def log_event(level: int, event: str, **fields: object) -> None:
-    """Write one event."""
-    if LOGGER.isEnabledFor(level):
-        LOGGER.log(level, "%s", line_from_event(event, fields))
+    """Write one event: straight to Kamailio once installed, because several are written for every call."""
+    if level < _threshold or (level <= logging.INFO and _verbosity() < _INFO_VERBOSITY):
+        return
+    line = line_from_event(event, fields)
+    if _write_by_level:
+        _writer(_write_by_level, level)(line + "\n")
+    else:
+        LOGGER.log(level, "%s", line)
+
+
+def _writer(functions: Mapping[str, Callable[[str], None]], level: int) -> Callable[[str], None]:
+    if level >= logging.ERROR:
+        return functions["error"]
+    if level >= logging.WARNING:
+        return functions["warning"]
+    return functions["info"] if level >= logging.INFO else functions["debug"]
 
 
 class KamailioHandler(logging.Handler):
@@ -41,20 +66,17 @@ class KamailioHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a traceback becomes lines of its own."""
-        if record.levelno >= logging.ERROR:
-            write = self._functions["error"]
-        elif record.levelno >= logging.WARNING:
-            write = self._functions["warning"]
-        elif record.levelno >= logging.INFO:
-            write = self._functions["info"]
-        else:
-            write = self._functions["debug"]
+        write = _writer(self._functions, record.levelno)
         for line in self.format(record).splitlines():
             write(line + "\n")
 
 
-def install(functions: Mapping[str, Callable[[str], None]], level: int = logging.INFO) -> None:
-    """Send everything the package and its libraries log to Kamailio."""
+def install(
+    functions: Mapping[str, Callable[[str], None]], verbosity: Callable[[], int], level: int = logging.INFO
+) -> None:
+    """Send everything the package and its libraries log to Kamailio; lines it would not write are not made."""
+    global _write_by_level, _threshold, _verbosity
+    _write_by_level, _threshold, _verbosity = functions, level, verbosity
     root = logging.getLogger()
     root.handlers[:] = [KamailioHandler(functions)]
     root.setLevel(level)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
 
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
@@ -27,6 +29,14 @@ from rtpengine.sessions import (
     run,
 )
 from rtpengine.transport.udp import UdpClient
+
+
+_PLACEHOLDERS: Final[Mapping[WicTransport, Callable[[str], str]]] = {
+    WicTransport.SHARED: partial(placeholder_answer, preferred="opus"),
+    # A line with its own transport is offered to the page from what the placeholder sends: that must be
+    # transcoded, or the line would be bound to the far end's payload type.
+    WicTransport.SPLIT: placeholder_answer,
+}
 
 
 class MediaRelay:
@@ -63,6 +73,7 @@ class MediaRelay:
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
         """Reserve every medium, or none."""
         transport = WicTransport(action.transport)
+        placeholder = _PLACEHOLDERS[transport]
         reserved: dict[str, Reserved] = {}
         sessions: list[MediaSession] = []
         try:
@@ -71,7 +82,7 @@ class MediaRelay:
                 sessions.append(session)
                 found = self._run(
                     action.node,
-                    reserve(session, self._profiles[medium.kind], placeholder_answer, reverse=medium.reverse),
+                    reserve(session, self._profiles[medium.kind], placeholder, reverse=medium.reverse),
                 )
                 reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
         except MediaUnavailable:

@@ -47,8 +47,7 @@ class Registrar:
 
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""
-        ksr.remove_header("P-Charging-Vector")
-        ksr.remove_header("P-Charging-Function-Addresses")
+        ksr.remove_headers(("P-Charging-Vector", "P-Charging-Function-Addresses"))
         pending = self._flows.expected(reply.call_id, reply.cseq)
         if pending is None:
             return

@@ -15,8 +15,8 @@ from kemi.core.flow_token import token_from_flow
 from kemi.core.headers import UNTRUSTED_FROM_WIC
 from kemi.core.messages import Reply, Request, addresses_from_headers, parameter, uri_from_address
 
-_TOKEN = r"[\w.!%*+`'~/-]+"
-_PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*("(?:[^"\\\r\n]|\\[^\r\n])*"|{_TOKEN})\s*(?:,|$)', re.ASCII)
+_WORD = r"[\w.!%*+`'~/-]+"
+_PARAMETER = re.compile(rf'\s*({_WORD})\s*=\s*("(?:[^"\\\r\n]|\\[^\r\n])*"|{_WORD})\s*(?:,|$)', re.ASCII)
 _TRUSTED_PARAMETERS = frozenset({"integrity-protected", "ck", "ik"})
 """Digest parameters that only a P-CSCF or the core may write (TS 24.229 §7.2A)."""
 _TRUSTED_ANYWHERE = re.compile(r"""integrity-protected|(?:^|[\s,;"'])(?:ck|ik)\s*=""", re.IGNORECASE)

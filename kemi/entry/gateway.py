@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from kemi.adapters import ksr, log
 from kemi.adapters.gateway import Gateway
 from kemi.settings import load_settings
@@ -9,5 +11,10 @@ from kemi.settings import load_settings
 
 def mod_init() -> Gateway:
     """Called once by Kamailio, before it forks."""
-    log.install(ksr.LOG_FUNCTIONS)
-    return Gateway(load_settings())
+    log.install(ksr.LOG_FUNCTIONS, ksr.log_verbosity)
+    gateway = Gateway(load_settings())
+    # What is loaded now lives as long as the process: the collector need not look at it again in every worker,
+    # and its pages stay shared after the fork.
+    gc.collect()
+    gc.freeze()
+    return gateway

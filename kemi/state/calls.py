@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from kemi.core.call.record import SCHEMA, CallRecord
 from kemi.core.errors import LocalProtocolError
 from kemi.state.table import Table
 
+T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
 
@@ -50,19 +51,18 @@ class CallStore:
         text = self._table.get(call_id)
         return None if text is None else record_from_text(text)
 
-    @contextmanager
-    def changing(self, call_id: str) -> Iterator[CallRecord | None]:
-        """Lock a call, hand its record out to be changed, write it back.  None when there is no such call."""
+    def change(self, call_id: str, step: Callable[[CallRecord], T]) -> T | None:
+        """Lock a call, let ``step`` change its record, write it back; None when there is no such call."""
         with self._table.locked(call_id):
             text = self._table.get(call_id)
             if text is None:
-                yield None
-                return
+                return None
             record = record_from_text(text)
-            yield record
+            result = step(record)
             changed = record_to_text(record)
             if changed != text:
                 self._table.set(call_id, changed)
+            return result
 
     def forget(self, call_id: str) -> None:
         """Remove a call."""

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from rtpengine.ng import bencode
-from rtpengine.ng.commands import Command, command_to_ng, reply_from_ng
+from rtpengine.ng.commands import Command, command_to_bytes, reply_from_ng
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
 from rtpengine.ng.replies import Reply
 
@@ -115,7 +115,7 @@ class NgClient:
         cookie = self._new_cookie().encode("ascii")
         if b" " in cookie or not cookie or cookie in self._pending:
             raise ValueError("cookie is empty, has a space or is in use")
-        datagram = b"%b %b" % (cookie, bencode.encode(command_to_ng(command)))
+        datagram = b"%b %b" % (cookie, command_to_bytes(command))
         if len(datagram) > bencode.MAX_SIZE_BYTES:
             raise NgBadDatagram("command too large for a datagram")
         retransmit_at = now + self._schedule.interval_s(0)

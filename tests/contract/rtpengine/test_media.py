@@ -163,7 +163,7 @@ class TestBothDirections:
             call.talk(far_end)
             assert_tone(call.ims, far_end.codec, far_end.payload_type, WIC_TONE_HZ)
             assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
-        statistics = run(release(call.session), client).statistics
+        statistics = run(release(call.session, with_statistics=True), client).statistics
         assert statistics is not None
         assert statistics.rtp.packets >= 6 * 2 * (PACKETS - 3)
 

@@ -60,7 +60,8 @@ def test_without_a_detail_the_reason_phrase_speaks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line_number", "detail"), [pytest.param(None, "bad", id="no line"), pytest.param(3, "line 3: bad", id="line")]
+    ("line_number", "detail"),
+    [pytest.param(None, "bad", id="no line"), pytest.param(3, "line 3: bad", id="line")],
 )
 def test_a_syntax_error_names_its_line(line_number: int | None, detail: str) -> None:
     error = errors.SdpSyntaxError("bad", line_number)

@@ -22,7 +22,9 @@ def test_a_token_leads_back_to_its_flow_and_is_a_legal_user_part(connection_id: 
 
 
 @given(connection_id=NUMBERS, nonce=NONCES, data=st.data())
-def test_a_changed_token_never_leads_to_another_flow(connection_id: str, nonce: str, data: st.DataObject) -> None:
+def test_a_changed_token_never_leads_to_another_flow(
+    connection_id: str, nonce: str, data: st.DataObject
+) -> None:
     token = token_from_flow(SECRET, connection_id, nonce)
     position = data.draw(st.integers(0, len(token) - 1))
     changed = token[:position] + data.draw(st.text(max_size=4)) + token[position + 1 :]

@@ -72,6 +72,8 @@ def test_allow_names_what_the_flow_needs() -> None:
     assert {"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"} <= methods
 
 
-@pytest.mark.parametrize("name", ["P-Asserted-Identity", "P-Charging-Vector", "Service-Route", "P-Served-User"])
+@pytest.mark.parametrize(
+    "name", ["P-Asserted-Identity", "P-Charging-Vector", "Service-Route", "P-Served-User"]
+)
 def test_what_only_the_network_may_say_is_on_the_list(name: str) -> None:
     assert name in UNTRUSTED_FROM_WIC

@@ -66,7 +66,7 @@ class TestTowardsTheCore:
 
     def test_the_path_leads_back_to_the_very_connection(self) -> None:
         edits = register_edits(register(), FLOW, SETTINGS)
-        path, = [line for line in edits.insert if line.startswith("Path: ")]
+        (path,) = [line for line in edits.insert if line.startswith("Path: ")]
         token = path.removeprefix("Path: <sip:").partition("@")[0]
         assert flow_from_token(SETTINGS.flow_secret, token) == ("7", "n0nce")
         assert path.endswith("@192.0.2.1:5060;lr;ob>")
@@ -98,7 +98,9 @@ class TestTowardsTheCore:
 
     def test_missing_credentials_are_replaced_by_empty_ones(self) -> None:
         edits = register_edits(register(), FLOW, SETTINGS)
-        assert any(line.startswith('Authorization: Digest username="alice@ims.example"') for line in edits.insert)
+        assert any(
+            line.startswith('Authorization: Digest username="alice@ims.example"') for line in edits.insert
+        )
 
     def test_unreadable_credentials_are_refused(self) -> None:
         with pytest.raises(RemoteProtocolError):
@@ -129,7 +131,9 @@ class TestGranted:
     """RFC 3261 §10.3 step 8: the 200 lists all bindings; ours decides."""
 
     def test_our_own_bindings_lifetime_counts_among_several(self) -> None:
-        reply = ok({"Contact": [f"<sip:other@x>;expires=3600, <{OURS}>;expires=60", "<sip:third@x>;expires=9"]})
+        reply = ok(
+            {"Contact": [f"<sip:other@x>;expires=3600, <{OURS}>;expires=60", "<sip:third@x>;expires=9"]}
+        )
         found = registration_from_reply(PENDING, reply, now=1000.0)
         assert found is not None
         assert found.expires_at == 1060.0

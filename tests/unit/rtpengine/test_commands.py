@@ -21,6 +21,7 @@ from rtpengine.ng.commands import (
     SubscribeRequest,
     UnblockMedia,
     Unsubscribe,
+    command_to_bytes,
     command_to_ng,
     reply_from_ng,
 )
@@ -116,6 +117,7 @@ OPTIONS_IN_NG: dict[str, Encodable] = {
 )
 def test_a_command_is_written_with_its_ng_keys(command: Command[Any], expected: dict[str, Encodable]) -> None:
     assert command_to_ng(command) == expected
+    assert command_to_bytes(command) == encode(expected)
 
 
 def test_neither_sdp_nor_a_dtmf_digit_shows_in_a_command_s_repr() -> None:

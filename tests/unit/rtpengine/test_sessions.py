@@ -118,7 +118,7 @@ class TestReserve:
         client = ScriptedClient(**{command: NgErrorReply(command, "no")})
         with pytest.raises(NgErrorReply, match="no"):
             run(reserve(session(SPLIT), AUDIO, placeholder, reverse=True), client)
-        assert client.names[-2:] == ["query", "delete"]
+        assert client.names[-1] == "delete"
 
     def test_a_silent_daemon_is_not_asked_again(self) -> None:
         client = ScriptedClient(offer=NgTimeout("offer", 1.0))
@@ -189,23 +189,28 @@ class TestGate:
 class TestRelease:
     def test_the_last_statistics_come_back(self) -> None:
         client = ScriptedClient()
-        assert run(release(session(SHARED)), client) == DeleteReply(STATISTICS)
+        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(STATISTICS)
         assert client.names == ["query", "delete"]
+
+    def test_nobody_waits_for_statistics_that_are_not_wanted(self) -> None:
+        client = ScriptedClient()
+        assert run(release(session(SHARED)), client) == DeleteReply(None)
+        assert client.names == ["delete"]
 
     def test_a_call_that_is_gone_already_is_released(self) -> None:
         client = ScriptedClient(query=NgUnknownCall("query", "Unknown call-id"))
-        assert run(release(session(SHARED)), client) == DeleteReply(None)
+        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(None)
 
     def test_a_call_that_goes_in_between_is_released(self) -> None:
         client = ScriptedClient(delete=NgUnknownCall("delete", "Unknown call-id"))
-        assert run(release(session(SHARED)), client) == DeleteReply(STATISTICS)
+        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(STATISTICS)
 
     @pytest.mark.parametrize(
         "error", [NgErrorReply("query", "no"), NgBadDatagram("odd")], ids=["refused", "odd"]
     )
     def test_missing_statistics_do_not_keep_the_call(self, error: NgError) -> None:
         client = ScriptedClient(query=error)
-        assert run(release(session(SHARED)), client) == DeleteReply(None)
+        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(None)
         assert client.names == ["query", "delete"]
 
 

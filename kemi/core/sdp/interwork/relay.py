@@ -56,8 +56,9 @@ def client_line(
         f"a=ice-ufrag:{media.ice_ufrag}",
         f"a=ice-pwd:{media.ice_pwd}",
     ]
-    if (options := media.inherited("ice-options")) is not None:
-        body.append(f"a=ice-options:{options}")
+    options = media.inherited("ice-options") or ""
+    # Without "trickle" the relay reads an address of zeros as hold (RFC 2543) and hands the zeros on to IMS.
+    body.append(f"a=ice-options:{options}" if "trickle" in options.split() else "a=ice-options:trickle")
     fingerprint = _preferred(media.fingerprints)
     body += [f"a=fingerprint:{fingerprint.hash_function} {fingerprint.value}", f"a=setup:{setup}"]
     if (mid := media.mid) is not None:
@@ -74,8 +75,11 @@ def client_line(
     return media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)
 
 
-def placeholder_answer(relay_offer_sdp: str) -> str:
+def placeholder_answer(relay_offer_sdp: str, preferred: str = _PLACEHOLDER_CODEC) -> str:
     """Write a plausible answer to the relay's IMS-side offer, so that it names its web side now.
+
+    ``preferred`` names the audio codec to answer where it is offered, lower case; the client's own spares the
+    relay encoders and decoders that the real answer may make useless.
 
     Audio answers one codec, as an IMS terminal would.  Video, which nobody transcodes, keeps them all, so that
     whichever the far end takes later is one the client has agreed to; and it keeps its rtcp-fb, without which
@@ -87,7 +91,7 @@ def placeholder_answer(relay_offer_sdp: str) -> str:
     speech = [codec for codec in codecs if codec.name != TELEPHONE_EVENT]
     if not speech:
         raise MediaUnavailable(f"The relay offers no {media.kind} codec to IMS")
-    main = next((codec for codec in speech if codec.name == _PLACEHOLDER_CODEC), speech[0])
+    main = next((codec for codec in speech if codec.name == preferred), speech[0])
     events = [
         codec for codec in codecs if codec.name == TELEPHONE_EVENT and codec.clock_rate == main.clock_rate
     ]

@@ -7,6 +7,12 @@ from pathlib import Path
 
 _GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "sdp"
 
+_MIRRORED = {
+    "a=sendonly": "a=recvonly",
+    "a=recvonly": "a=sendonly",
+    "a=sendrecv": "a=sendrecv",
+    "a=inactive": "a=inactive",
+}
 _FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 _WEB_TRANSPORT = (
     "a=rtcp-mux",
@@ -79,11 +85,11 @@ def page_answer(offer: str, *, refuse: tuple[str, ...] = ()) -> str:
     lines = [*_session("127.0.0.1"), *session]
     for section in offer.split("\r\nm=")[1:]:
         first, *body = section.splitlines()
-        kind, _, proto, *formats = first.split()
+        kind, port, proto, *formats = first.split()
         mid = next(line for line in body if line.startswith("a=mid:"))
-        refused = mid.removeprefix("a=mid:") in refuse
-        theirs = next(line for line in body if line in ("a=sendonly", "a=recvonly", "a=sendrecv"))
-        mirrored = {"a=sendonly": "a=recvonly", "a=recvonly": "a=sendonly"}.get(theirs, theirs)
+        refused = mid.removeprefix("a=mid:") in refuse or port == "0"
+        theirs = next(line for line in body if line in _MIRRORED)
+        mirrored = _MIRRORED[theirs]
         lines += [f"m={kind} {0 if refused else 9} {proto} {' '.join(formats)}", "c=IN IP4 0.0.0.0", mid]
         lines += [line for line in body if line.startswith("a=rtpmap:")]
         lines += ["a=ice-ufrag:page", "a=ice-pwd:0123456789abcdefghijkl", f"a=fingerprint:{_FINGERPRINT}"]

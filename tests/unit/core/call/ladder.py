@@ -129,9 +129,7 @@ class Call:
     # -- stages, each from the one before
 
     @classmethod
-    def offered(
-        cls, body: str | None = None, headers: Mapping[str, Iterable[str]] = FULL_SUPPORT
-    ) -> Call:
+    def offered(cls, body: str | None = None, headers: Mapping[str, Iterable[str]] = FULL_SUPPORT) -> Call:
         """The INVITE is judged and has its transaction; the relay is asked for ports."""
         call = cls(invite(body, headers))
         call.on(ev.TransactionCreated(11, 22))

@@ -68,7 +68,7 @@ class TestProvisional:
 def _rseq(call: Call, rseq: int, tag: str = "core1") -> str:
     edits = call.on(call.ims_reply(180, tag, rseq=rseq)).only(act.ForwardReply).edits
     assert "RSeq" in edits.remove
-    line, = [line for line in edits.insert if line.startswith("RSeq: ")]
+    (line,) = [line for line in edits.insert if line.startswith("RSeq: ")]
     return line.removeprefix("RSeq: ")
 
 
@@ -211,7 +211,7 @@ def _assert_hung_up_both(call: Call, actions: list[act.Action]) -> None:
     assert names == ["ForwardRequest", "Schedule", "SendRequest", "SendRequest", "ReleaseMedia", "ForgetCall"]
     to_ims, to_wic = [action for action in actions if isinstance(action, act.SendRequest)]
     assert (to_ims.to, to_ims.method, to_wic.to, to_wic.method) == (Side.IMS, "BYE", Side.WIC, "BYE")
-    reason, = [line for line in to_wic.headers if line.startswith("Reason: ")]
+    (reason,) = [line for line in to_wic.headers if line.startswith("Reason: ")]
     assert reason.count('"') == 2
     assert call.record.ended
 

@@ -60,7 +60,7 @@ class TestRefusals:
     def test_a_one_way_offer_without_the_means_to_complete_it_gets_488(
         self, headers: Mapping[str, list[str]]
     ) -> None:
-        with pytest.raises(GatewayError, match="100rel.*PRACK.*UPDATE") as caught:
+        with pytest.raises(GatewayError, match=r"100rel.*PRACK.*UPDATE") as caught:
             Call(invite(headers=headers))
         assert caught.value.status == 488
 

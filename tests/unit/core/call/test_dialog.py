@@ -19,7 +19,10 @@ class TestDialogMatching:
 
     @pytest.mark.parametrize(
         ("to_tag", "from_tag"),
-        [pytest.param("core1", WIC_TAG, id="the core's tag"), pytest.param(GATEWAY_TAG, "x", id="another page")],
+        [
+            pytest.param("core1", WIC_TAG, id="the core's tag"),
+            pytest.param(GATEWAY_TAG, "x", id="another page"),
+        ],
     )
     def test_a_request_with_other_tags_gets_481(self, to_tag: str, from_tag: str) -> None:
         call = Call.confirmed()
@@ -144,9 +147,11 @@ class TestCoreToPage:
         call.on(call.ims_reply(180, "core2"))
         first, second = self._forwarded(call, 500, "core1"), self._forwarded(call, 1, "core2")
         for ours, tag, cseq in ((second, "core2", 1), (first, "core1", 500)):
-            edits = call.on(call.wic_reply(200, method="INFO", cseq=ours, contact="<sip:p>")).only(
-                act.ForwardReply
-            ).edits
+            edits = (
+                call.on(call.wic_reply(200, method="INFO", cseq=ours, contact="<sip:p>"))
+                .only(act.ForwardReply)
+                .edits
+            )
             assert (edits.from_tag, edits.cseq, edits.to_tag) == (tag, cseq, None)
             assert edits.insert == (f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>",)
 

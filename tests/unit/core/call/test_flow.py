@@ -37,6 +37,12 @@ def test_an_event_without_a_step_is_our_own_bug() -> None:
 
 ERROR = MediaUnavailable("relay gone")
 Move = Callable[[Call], ev.Event]
+
+
+def _answer(call: Call, port: int = 40000, refuse: tuple[str, ...] = ()) -> str:
+    return sdp.core_answer(*[medium.kind for medium in call.record.media], port=port, refuse=refuse)
+
+
 MOVES: dict[str, Move] = {
     "PRACK of ours": lambda call: call.prack(1),
     "PRACK of the core's first": lambda call: call.prack(2, cseq=4),
@@ -48,10 +54,10 @@ MOVES: dict[str, Move] = {
     "CANCEL": lambda call: ev.CancelReceived(),
     "flow closed": lambda call: ev.FlowClosed(),
     "180 core1": lambda call: call.ims_reply(180, "core1", rseq=1),
-    "183 core2": lambda call: call.ims_reply(183, "core2", body=sdp.core_answer(port=42000)),
+    "183 core2": lambda call: call.ims_reply(183, "core2", body=_answer(call, port=42000, refuse=("video",))),
     "183 rubbish": lambda call: call.ims_reply(183, "core3", body="rubbish"),
-    "200 core1": lambda call: call.ims_reply(200, "core1", body=sdp.core_answer()),
-    "200 core2": lambda call: call.ims_reply(200, "core2", body=sdp.core_answer(port=42000)),
+    "200 core1": lambda call: call.ims_reply(200, "core1", body=_answer(call)),
+    "200 core2": lambda call: call.ims_reply(200, "core2", body=_answer(call, refuse=("video",))),
     "200 empty": lambda call: call.ims_reply(200, "core1"),
     "486": lambda call: call.ims_reply(486, "core1"),
     "failed 486": lambda call: ev.ImsFailed(486),
@@ -143,14 +149,14 @@ class World:
 
 def _cseq_to_page(action: act.Action) -> int | None:
     if isinstance(action, act.SendRequest) and action.to is Side.WIC:
-        line, = [line for line in action.headers if line.startswith("CSeq: ")]
+        (line,) = [line for line in action.headers if line.startswith("CSeq: ")]
         return int(line.split()[1])
     if isinstance(action, act.ForwardRequest) and action.to is Side.WIC:
         return action.edits.cseq
     return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_order_of_events_corrupts_a_call(data: st.DataObject) -> None:
     world = World(data)

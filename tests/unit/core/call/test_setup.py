@@ -34,7 +34,7 @@ class TestReliableAnswer:
 
     def test_the_answer_mirrors_the_offer_and_uses_the_relays_port(self) -> None:
         body = Call.answered_early().actions.only(act.SendReply).body
-        line, = sdp_from_text(body).media
+        (line,) = sdp_from_text(body).media
         assert (line.port, line.direction, line.mid) == (30100, Direction.RECVONLY, "0")
         assert "IN IP4 192.0.2.9" in body
 

@@ -92,7 +92,9 @@ def test_once_terminated_always_terminated(events: list[DialogEvent]) -> None:
 
 
 ALLOWED = [
-    pytest.param(DIALOG, Dialog.EARLY, DialogEvent.BYE, Dialog.TERMINATED, id="RFC 3261 §15: BYE of the caller"),
+    pytest.param(
+        DIALOG, Dialog.EARLY, DialogEvent.BYE, Dialog.TERMINATED, id="RFC 3261 §15: BYE of the caller"
+    ),
     pytest.param(DIALOG, Dialog.EARLY, DialogEvent.ANSWERED, Dialog.CONFIRMED, id="RFC 3261 §12: 2xx"),
     pytest.param(
         OFFER_ANSWER,
@@ -120,10 +122,16 @@ def test_the_standards_rows_are_there(
 
 FORBIDDEN = [
     pytest.param(
-        OFFER_ANSWER, OfferAnswer.ANSWER_SENT, OfferAnswerEvent.OFFER_SENT, id="RFC 3311 §5.1: UPDATE before PRACK"
+        OFFER_ANSWER,
+        OfferAnswer.ANSWER_SENT,
+        OfferAnswerEvent.OFFER_SENT,
+        id="RFC 3311 §5.1: UPDATE before PRACK",
     ),
     pytest.param(
-        OFFER_ANSWER, OfferAnswer.OFFER_SENT, OfferAnswerEvent.OFFER_SENT, id="RFC 3264 §4: two offers at once"
+        OFFER_ANSWER,
+        OfferAnswer.OFFER_SENT,
+        OfferAnswerEvent.OFFER_SENT,
+        id="RFC 3264 §4: two offers at once",
     ),
     pytest.param(
         OFFER_ANSWER, OfferAnswer.OFFER_SENT, OfferAnswerEvent.OFFER_RECEIVED, id="RFC 3311 §5.2: glare"

@@ -1,0 +1,56 @@
+"""What is done to a message once by a real Kamailio and once by the strict fake; both must give the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VARIABLES = (
+    "$rm", "$ci", "$ft", "$tt", "$cs", "$fu", "$tu", "$ru", "$pr", "$ct", "$cT", "$rb", "$hdrc(X-Two)",
+    "$(hdr(X-Two)[0])", "$(hdr(X-Two)[1])", "$(hdr(X-Two)[2])", "$(hdr(X-Fold)[0])",
+    "$(hdr(X-Raw)[0]{s.encode.hexa})", "$T(id_index)",
+)  # fmt: skip
+MESSAGE = b"""MESSAGE sip:bob@ims.example;x=1 SIP/2.0
+Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKprobe;rport
+Max-Forwards: 70
+From: "Alice; <x>" <sip:alice@ims.example;p=q>;tag=page;y=z
+To: <sip:bob@ims.example>
+Call-ID: call-\xc3\xa9
+CSeq: 0042 MESSAGE
+Contact: <sip:x@page.invalid;transport=ws>;+sip.ice
+X-Two: one
+X-Two: two, three
+X-Fold: a
+  b
+X-Raw: a\xffb
+Content-Type: application/sdp
+Content-Length: 7
+
+v=0
+a
+"""
+
+
+def exercise(ksr: Any) -> dict[str, Any]:
+    """Read and change the current message with ``ksr``; return all that could be seen of it."""
+    before = {name: ksr.pv.get(name) for name in VARIABLES}
+    try:
+        ksr.pv.get("$(hdr(X-Raw)[0])")
+        strict = False
+    except UnicodeDecodeError:
+        strict = True
+    results = {
+        "body": ksr.textops.has_body(),
+        "nothing": ksr.textops.subst_hf("From", "/;nothing=x//", "a"),
+        "tag": ksr.textops.subst_hf("From", "/;tag=[^;> ]+/;tag=ours/i", "a"),
+        "cseq": ksr.textops.subst_hf("CSeq", "/^[ ]*[0-9]+/77/", "a"),
+        "to": ksr.textops.subst_hf("To", "/^(.+)$/\\1;tag=fresh/", "a"),
+    }
+    ksr.hdr.remove("X-Two")
+    ksr.hdr.append("X-End: 1\r\nX-End: 2\r\n")
+    ksr.hdr.insert("X-Start: 1\r\nX-Start: 2\r\n")
+    unseen = ksr.pv.get("$ft"), ksr.pv.get("$hdrc(X-Two)"), ksr.pv.get("$hdrc(X-End)")
+    ksr.textopsx.msg_apply_changes()
+    after = {name: ksr.pv.get(name) for name in ("$ft", "$tt", "$cs", "$fu", "$hdrc(X-Two)")}
+    for name in ("X-Start", "X-End"):
+        after[name] = [ksr.pv.get(f"$(hdr({name})[{index}])") for index in (0, 1)]
+    return {"before": before, "strict": strict, "results": results, "unseen": list(unseen), "after": after}

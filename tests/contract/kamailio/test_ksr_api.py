@@ -1,0 +1,51 @@
+"""The stub and the strict fake say what a real Kamailio does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from typing import Any
+
+import pytest
+
+from kemi.typings.make_ksr import stub_from_api
+from tests.contract.kamailio.conftest import Kamailio
+from tests.contract.kamailio.exercise import MESSAGE, exercise
+from tests.fakes.ksr import FakeKsr
+from tests.fakes.ksr_api import STUB
+from tests.fakes.sip import FakeMessage
+from tests.lab.kamailio import BINARY
+from tests.lab.ports import LOOPBACK
+
+pytestmark = pytest.mark.contract
+
+
+def test_the_stub_is_what_the_running_kamailio_exports(kamailio: Kamailio) -> None:
+    methods = kamailio.rpc("app_python.api_list")["methods"]
+    assert stub_from_api(methods) == STUB.read_text(encoding="utf-8"), "run make_ksr.py again"
+
+
+def test_the_configuration_passes_kamailios_own_check(kamailio: Kamailio) -> None:
+    checked = subprocess.run(
+        [BINARY, "-c", "-f", str(kamailio.config)],
+        env=kamailio.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_fake_reads_and_changes_a_message_as_the_real_one_does(probed_kamailio: Kamailio) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as page:
+        page.settimeout(5)
+        page.connect((LOOPBACK, probed_kamailio.sip_port))
+        page.send(MESSAGE.replace(b"\n", b"\r\n"))
+        reply = page.recv(65536)
+    assert reply.startswith(b"SIP/2.0 200 "), reply
+    real = json.loads(reply.partition(b"\r\n\r\n")[2])
+    ksr: Any = FakeKsr()
+    ksr.kamailio.receive(FakeMessage.from_bytes(MESSAGE))
+    assert exercise(ksr) == real

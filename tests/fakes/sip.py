@@ -1,0 +1,138 @@
+"""The SIP message Kamailio is working on, with its way of changing it.
+
+Changes are collected and become visible only in what is sent (or after ``apply``); reading gives the message as it
+came.  Bytes that are not UTF-8 are kept (as surrogates).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+Header = tuple[str, str]
+_SUBSTITUTION = re.compile(r"/(?P<pattern>(?:[^/\\]|\\.)*)/(?P<replacement>(?:[^/\\]|\\.)*)/(?P<flags>[ig]*)")
+
+
+@dataclass
+class FakeMessage:
+    """One request, reply or HTTP request, and the flow it came in on."""
+
+    first_line: str
+    headers: list[Header]
+    body: str
+    protocol: str = "udp"
+    source: tuple[str, int] = ("198.51.100.7", 5060)
+    connection_id: int | None = None
+
+    variables: dict[str, str] = field(default_factory=dict)
+    """What the script set: $ru, $du."""
+    removed: set[str] = field(default_factory=set)
+    inserted: list[str] = field(default_factory=list)
+    appended: list[str] = field(default_factory=list)
+    substituted: dict[str, str] = field(default_factory=dict)
+    new_body: str | None = None
+    send_socket: str = ""
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        *,
+        protocol: str = "udp",
+        source: tuple[str, int] = ("198.51.100.7", 5060),
+        connection_id: int | None = None,
+    ) -> FakeMessage:
+        """Read a message; lines may end in LF alone, so that tests can write it as text."""
+        text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+        head, _, body = text.partition("\n\n")
+        first_line, *lines = re.split(r"\n(?![ \t])", head)
+        headers = []
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers.append((name.strip(), value.strip().replace("\n", "\r\n")))
+        return cls(first_line, headers, body.replace("\n", "\r\n"), protocol, source, connection_id)
+
+    # -- reading: the message as it came
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether it is a response."""
+        return self.first_line.startswith("SIP/2.0 ")
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all header fields of this name."""
+        return [value for header, value in self.headers if header.lower() == name.lower()]
+
+    def value(self, name: str) -> str | None:
+        """Return the first value, or None."""
+        return next(iter(self.values(name)), None)
+
+    def parameter(self, name: str, parameter: str) -> str | None:
+        """Return a header parameter of From or To."""
+        match = re.search(rf";{parameter}=([^;> ]+)", self.value(name) or "", re.IGNORECASE)
+        return match.group(1) if match else None
+
+    def uri(self, name: str) -> str | None:
+        """Return the URI of From or To."""
+        value = self.value(name)
+        if value is None:
+            return None
+        match = re.match(r'(?:[^"<]|"[^"]*")*<([^>]*)>', value)
+        return match.group(1) if match else value.partition(";")[0]
+
+    @property
+    def method(self) -> str:
+        """The request's method, or that of the reply's CSeq."""
+        if self.is_reply:
+            return (self.value("CSeq") or "").partition(" ")[2].strip()
+        return self.first_line.partition(" ")[0]
+
+    @property
+    def request_uri(self) -> str:
+        """The Request-URI, with the script's change."""
+        return self.variables.get("$ru") or self.first_line.split(" ")[1]
+
+    # -- changing
+
+    def substitute(self, name: str, expression: str) -> bool:
+        """Change a header field's value by a sed expression; True when it matched."""
+        parsed = _SUBSTITUTION.fullmatch(expression)
+        if parsed is None:
+            raise ValueError(f"no substitution expression: {expression!r}")
+        flags = re.IGNORECASE if "i" in parsed["flags"] else 0
+        current = self.value(name)
+        if current is None:
+            return False
+        # the C code matches the whole field body, which has the space after the colon
+        changed, count = re.subn(
+            parsed["pattern"], parsed["replacement"], " " + current, count=1, flags=flags
+        )
+        if count:
+            self.substituted[name.lower()] = changed.strip()
+        return bool(count)
+
+    def apply(self) -> None:
+        """Make all changes visible at once (textopsx.msg_apply_changes)."""
+        sent = self.sent()
+        fresh = FakeMessage.from_bytes(sent.encode("utf-8", "surrogateescape"))
+        self.first_line, self.headers, self.body = fresh.first_line, fresh.headers, fresh.body
+        self.removed, self.inserted, self.appended = set(), [], []
+        self.substituted, self.new_body = {}, None
+
+    def sent(self) -> str:
+        """Return the message as it leaves, with all changes."""
+        lines = [self.first_line]
+        if "$ru" in self.variables:
+            method, _, version = self.first_line.split(" ")
+            lines = [f"{method} {self.variables['$ru']} {version}"]
+        lines += self.inserted
+        for name, value in self.headers:
+            if name.lower() not in self.removed:
+                lines.append(f"{name}: {self.substituted.get(name.lower(), value)}")
+        lines += self.appended
+        body = self.body if self.new_body is None else self.new_body
+        return "\n".join(lines).replace("\r\n ", "\n ") + "\n\n" + body.replace("\r\n", "\n")
+
+    def sent_values(self, name: str) -> list[str]:
+        """Return the values of a header field in the message as it leaves."""
+        return FakeMessage.from_bytes(self.sent().encode("utf-8", "surrogateescape")).values(name)

@@ -1,0 +1,49 @@
+"""A strict Kamailio for each test, and a gateway in it whose relay is played by hand."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.fakes.ksr import FakeKamailio, FakeKsr
+
+KSR = FakeKsr()
+sys.modules["KSR"] = KSR  # before anything imports kemi.adapters.ksr
+
+from kemi.adapters import gateway as gateway_module  # noqa: E402
+from kemi.adapters.gateway import Gateway  # noqa: E402
+from kemi.settings import settings_from_text  # noqa: E402
+from tests.unit.adapters.played import connected_page  # noqa: E402
+from tests.unit.adapters.relay import ScriptedRelay  # noqa: E402
+from tests.unit.site import SETTINGS_TEXT  # noqa: E402
+
+
+@pytest.fixture
+def kamailio() -> Iterator[FakeKamailio]:
+    """What the worker process sees; no lock may be left when the test ends."""
+    KSR.kamailio = FakeKamailio()
+    yield KSR.kamailio
+    assert KSR.kamailio.locked == set()
+
+
+@pytest.fixture
+def relay() -> ScriptedRelay:
+    """The media relay of the gateway."""
+    return ScriptedRelay()
+
+
+@pytest.fixture
+def gateway(kamailio: FakeKamailio, relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    """One worker process."""
+    assert kamailio.calls == []
+    make_relay: Callable[[object], ScriptedRelay] = lambda _settings: relay  # noqa: E731
+    monkeypatch.setattr(gateway_module, "MediaRelay", make_relay)
+    return Gateway(settings_from_text(SETTINGS_TEXT))
+
+
+@pytest.fixture
+def page(kamailio: FakeKamailio, gateway: Gateway) -> Gateway:
+    """The worker process of a page that is connected and registered."""
+    return connected_page(kamailio, gateway)

@@ -1,0 +1,54 @@
+"""The media relay as the gateway sees it, without ng: gives ports, or fails when told to."""
+
+from __future__ import annotations
+
+from kemi.core.call import actions as act
+from kemi.core.call.events import MediaConnected, MediaReserved, Reserved, ReverseAccepted
+from kemi.core.errors import GatewayError
+from tests.unit.core.call import descriptions as sdp
+
+
+class ScriptedRelay:
+    """Stands where kemi.adapters.media.MediaRelay stands."""
+
+    def __init__(self) -> None:
+        self.node_versions = {"192.0.2.9:2223": (10, 5)}
+        self.asked: list[act.Action] = []
+        self.fails: dict[str, Exception] = {}
+        """Method -> what it raises."""
+
+    def _ask(self, name: str, action: act.Action) -> None:
+        self.asked.append(action)
+        if name in self.fails:
+            raise self.fails[name]
+
+    def fail(self, name: str, error: GatewayError | RuntimeError) -> None:
+        """Make a method raise."""
+        getattr(self, name)  # a misspelt one is an error
+        self.fails[name] = error
+
+    def choose_node(self, _call_id: str) -> str:
+        """Return the one node."""
+        if "choose_node" in self.fails:
+            raise self.fails["choose_node"]
+        return "192.0.2.9:2223"
+
+    def reserve(self, action: act.ReserveMedia) -> MediaReserved:
+        """Give ports for every medium."""
+        self._ask("reserve", action)
+        given = {m.kind: Reserved(sdp.relay_offer(m.kind), sdp.relay_answer(m.kind)) for m in action.media}
+        return MediaReserved(given, action.context)
+
+    def accept_reverse(self, action: act.AcceptReverse) -> ReverseAccepted:
+        """Take the page's answers."""
+        self._ask("accept_reverse", action)
+        return ReverseAccepted()
+
+    def connect(self, action: act.ConnectMedia) -> MediaConnected:
+        """Take the far end's answer."""
+        self._ask("connect", action)
+        return MediaConnected(action.reply)
+
+    def release(self, action: act.ReleaseMedia) -> None:
+        """Take the ports back."""
+        self._ask("release", action)

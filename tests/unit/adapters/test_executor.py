@@ -1,0 +1,286 @@
+"""Actions become calls of Kamailio, in order."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from kemi.adapters.executor import Executor
+from kemi.adapters.ksr import HtableTable
+from kemi.adapters.media import MediaRelay
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.errors import LocalProtocolError, MediaUnavailable
+from kemi.core.messages import Reply, Side
+from kemi.settings import settings_from_text
+from kemi.state.calls import CallStore
+from kemi.state.schedule import Schedule
+from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.messages import core_reply, from_core, from_page, invite
+from tests.unit.adapters.relay import ScriptedRelay
+from tests.unit.core.call.ladder import record_at
+from tests.unit.site import SETTINGS_TEXT
+
+REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
+
+
+@pytest.fixture
+def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
+    assert kamailio.calls == []
+    return Executor(
+        settings_from_text(SETTINGS_TEXT),
+        CallStore(HtableTable("call")),
+        Schedule(HtableTable("due")),
+        cast("MediaRelay", relay),
+    )
+
+
+def test_every_action_has_its_handler(executor: Executor) -> None:
+    kinds = [kind for kind in vars(act).values() if isinstance(kind, type) and issubclass(kind, act.Action)]
+    assert set(executor._handlers) == set(kinds) - {act.Action}
+
+
+class TestInviteTransaction:
+    """Our tag first, then the transaction, then whatever waits."""
+
+    def test_the_tag_is_written_before_the_transaction_is_made(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.receive(invite())
+        event = executor.perform("call-1", act.CreateTransaction("ours"))
+        assert event == ev.TransactionCreated(11, 22)
+        names = [name for name, _ in kamailio.calls]
+        assert names.index("textopsx.msg_apply_changes") < names.index("tm.t_newtran")
+
+    @pytest.mark.parametrize(
+        ("function", "action"),
+        [
+            pytest.param("textopsx.msg_apply_changes", act.CreateTransaction("ours"), id="no tag"),
+            pytest.param("tm.t_newtran", act.CreateTransaction("ours"), id="no transaction"),
+            pytest.param("tmx.t_suspend", act.SuspendInvite(5.0), id="not suspended"),
+        ],
+    )
+    def test_what_kamailio_refuses_is_an_error(
+        self, kamailio: FakeKamailio, executor: Executor, function: str, action: act.Action
+    ) -> None:
+        kamailio.receive(invite())
+        kamailio.script(function, -1)
+        with pytest.raises(LocalProtocolError):
+            executor.perform("call-1", action)
+
+    def test_a_resume_that_comes_too_late_is_no_error(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.script("tmx.t_continue", -1)
+        assert executor.perform("call-1", act.ResumeInvite((11, 22))) is None
+        assert kamailio.called("tmx.t_continue") == [(11, 22, "ksr_continue_invite")]
+
+    def test_the_forwarded_invite_is_edited_and_leaves_by_our_socket(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        message = kamailio.receive(invite())
+        edits = act.MessageEdits(
+            request_uri="sip:bob@ims.example",
+            next_hop="sip:scscf",
+            to_tag="",
+            remove=("Contact", "P-Asserted-Identity"),
+            insert=("Route: <sip:one>", "Route: <sip:two>", "Contact: <sip:ours>"),
+            body="v=0\r\nnew",
+        )
+        assert executor.perform("call-1", act.ForwardInvite(edits, 5, 180)) is None
+        assert message.sent_values("Route") == ["<sip:one>", "<sip:two>"]
+        assert message.sent_values("Contact") == ["<sip:ours>"]
+        assert message.sent_values("P-Asserted-Identity") == []
+        assert message.sent().endswith("v=0\nnew")
+        assert message.variables["$du"] == "sip:scscf"
+        assert message.send_socket == "udp:192.0.2.1:5060"
+
+    def test_without_a_next_hop_the_request_uri_decides_and_then_the_site(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        for edits, hop in (
+            (act.MessageEdits(request_uri="sip:bob@x"), "sip:bob@x"),
+            (act.MessageEdits(), "sip:icscf.ims.example"),
+        ):
+            message = kamailio.receive(invite())
+            executor.perform("call-1", act.ForwardInvite(edits, 5, 180))
+            assert message.variables["$du"] == hop
+
+    def test_an_invite_that_cannot_be_sent_ends_like_one_nobody_answers(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.receive(invite())
+        kamailio.script("tm.t_relay", -1)
+        event = executor.perform("call-1", act.ForwardInvite(act.MessageEdits(), 5, 180))
+        assert event == ev.ImsFailed(503, local=True)
+
+
+class TestReplies:
+    """Stateful where there is a transaction or one is worth having."""
+
+    def test_inside_a_transaction(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        kamailio.receive(invite(), transaction=(1, 2))
+        executor.perform("c", act.SendReply(183, "Progress", ("RSeq: 1",), "v=0"))
+        (reply,) = kamailio.replies
+        assert reply.stateful
+        assert (reply.status, reply.headers, reply.body) == (183, ("RSeq: 1",), "v=0")
+
+    def test_to_a_page_without_one(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        kamailio.receive(from_page("BYE sip:x SIP/2.0\n"))
+        executor.perform("c", act.SendReply(481, "No"))
+        assert not kamailio.replies[0].stateful
+
+    def test_to_the_core_one_is_made_because_udp_repeats(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.receive(from_core("BYE sip:x SIP/2.0\n"))
+        executor.perform("c", act.SendReply(200, "OK"))
+        assert kamailio.replies[0].stateful
+
+    def test_a_forwarded_reply_is_mapped_and_loses_its_description(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        message = kamailio.receive(core_reply(200, body="v=0\n"))
+        edits = act.MessageEdits(to_tag="ours", remove=("Record-Route",), insert=("X: y",), body="")
+        executor.perform("c", act.ForwardReply(edits))
+        assert message.sent_values("To") == ["<sip:bob@ims.example>;tag=ours"]
+        assert message.sent_values("Record-Route") == []
+        assert message.sent_values("Content-Type") == []
+        assert message.sent().endswith("\n\n")
+
+    def test_a_pages_reply_gets_tag_and_number_of_the_core(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        message = kamailio.receive(from_page("SIP/2.0 200 OK\nFrom: <sip:b>;tag=ours\nCSeq: 9 INFO\n"))
+        executor.perform("c", act.ForwardReply(act.MessageEdits(from_tag="core1", cseq=500)))
+        assert message.sent_values("From") == ["<sip:b>;tag=core1"]
+        assert message.sent_values("CSeq") == ["500 INFO"]
+
+    def test_a_dropped_reply(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        kamailio.receive(core_reply(180))
+        executor.perform("c", act.DropReply())
+        assert kamailio.dropped
+
+
+class TestRequests:
+    """In-dialog requests and our own."""
+
+    @pytest.mark.parametrize(
+        ("to", "socket"),
+        [
+            pytest.param(Side.WIC, "tcp:127.0.0.1:8080", id="page"),
+            pytest.param(Side.IMS, "udp:192.0.2.1:5060", id="core"),
+        ],
+    )
+    def test_each_side_has_its_socket(
+        self, kamailio: FakeKamailio, executor: Executor, to: Side, socket: str
+    ) -> None:
+        message = kamailio.receive(from_core("INFO sip:x SIP/2.0\nCSeq: 1 INFO\nFrom: <sip:b>;tag=core1\n"))
+        edits = act.MessageEdits(request_uri="sip:new", next_hop="sip:hop", from_tag="ours", cseq=4)
+        executor.perform("c", act.ForwardRequest(to, edits))
+        assert message.send_socket == socket
+        assert message.sent().startswith("INFO sip:new SIP/2.0")
+        assert message.sent_values("From") == ["<sip:b>;tag=ours"]
+        assert message.sent_values("CSeq") == ["4 INFO"]
+        own = act.SendRequest(to, "BYE", "sip:a", "sip:b", ("CSeq: 2 BYE",))
+        executor.perform("c", own)
+        assert kamailio.requests[0].socket == socket
+
+    @pytest.mark.parametrize(
+        ("method", "statuses"),
+        [pytest.param("INFO", [480], id="answered for"), pytest.param("ACK", [], id="an ACK has no answer")],
+    )
+    def test_a_request_that_cannot_be_sent(
+        self, kamailio: FakeKamailio, executor: Executor, method: str, statuses: list[int]
+    ) -> None:
+        kamailio.receive(from_core(f"{method} sip:x SIP/2.0\nCSeq: 1 {method}\n"))
+        kamailio.script("tm.t_relay", -1)
+        executor.perform("c", act.ForwardRequest(Side.WIC, act.MessageEdits(request_uri="sip:y")))
+        assert [reply.status for reply in kamailio.replies] == statuses
+
+    @pytest.mark.parametrize("report", [True, False])
+    def test_replies_are_asked_for_only_while_the_request_is_built(
+        self, kamailio: FakeKamailio, executor: Executor, report: bool
+    ) -> None:
+        seen: list[bool] = []
+
+        def build(*_: str) -> int:
+            seen.append(executor.reporting)
+            return 1
+
+        kamailio.script("tm.t_uac_send", build)
+        executor.perform("c", act.SendRequest(Side.WIC, "UPDATE", "sip:a", "sip:b", (), report=report))
+        assert seen == [report]
+        assert not executor.reporting
+
+    def test_a_request_of_ours_that_is_not_sent_is_logged(
+        self, kamailio: FakeKamailio, executor: Executor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        kamailio.script("tm.t_uac_send", -1)
+        executor.perform("c", act.SendRequest(Side.WIC, "BYE", "sip:a", "sip:b", ()))
+        assert "event=request_not_sent method=BYE to=wic" in caplog.text
+
+    def test_a_cancel_names_the_invite(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        kamailio.script("tmx.t_cancel_callid", 1)
+        executor.perform("c", act.CancelForwardedInvite("call-1", 7))
+        assert kamailio.called("tmx.t_cancel_callid") == [("call-1", "7", 1)]
+
+
+class TestRelay:
+    """What the relay says becomes the next event; what it refuses too."""
+
+    ACTIONS = (
+        ("reserve", act.ReserveMedia("c", "n", "shared", ())),
+        ("accept_reverse", act.AcceptReverse("c", "n", "shared", ())),
+        ("connect", act.ConnectMedia("c", "n", "shared", (), REPLY)),
+    )
+
+    @pytest.mark.parametrize(("method", "action"), ACTIONS)
+    def test_success(self, executor: Executor, method: str, action: act.Action) -> None:
+        event = executor.perform("c", action)
+        assert (
+            type(event).__name__
+            == {
+                "reserve": "MediaReserved",
+                "accept_reverse": "ReverseAccepted",
+                "connect": "MediaConnected",
+            }[method]
+        )
+
+    @pytest.mark.parametrize(("method", "action"), ACTIONS)
+    def test_failure(self, executor: Executor, relay: ScriptedRelay, method: str, action: act.Action) -> None:
+        error = MediaUnavailable("late")
+        relay.fail(method, error)
+        reply = action.reply if isinstance(action, act.ConnectMedia) else None
+        assert executor.perform("c", action) == ev.MediaFailed(error, reply)
+
+    def test_release(self, executor: Executor, relay: ScriptedRelay) -> None:
+        action = act.ReleaseMedia("c", "n", ("audio",))
+        assert executor.perform("c", action) is None
+        assert relay.asked == [action]
+
+
+class TestTimeAndMemory:
+    """Wake-ups and records."""
+
+    def test_a_wake_up_is_put_replaced_and_dropped(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        executor.perform("c", act.Schedule("c", ev.Due.PRACK_TIMEOUT, 32.0))
+        executor.perform("c", act.Schedule("c", ev.Due.FORGET, 34.0))
+        at, _, due = kamailio.tables["due"]["c"].partition(" ")
+        assert due == "forget"
+        assert float(at) > 1_000_000_000
+        executor.perform("c", act.Unschedule("c"))
+        assert kamailio.tables["due"] == {}
+
+    def test_a_forgotten_call_leaves_nothing(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        CallStore(HtableTable("call")).create(record_at("offered"))
+        executor.perform("call-1", act.Schedule("call-1", ev.Due.FORGET, 34.0))
+        executor.perform("call-1", act.ForgetCall("call-1"))
+        assert kamailio.tables == {"call": {}, "due": {}}
+
+    def test_a_note_is_a_log_line_with_the_call_id(
+        self, executor: Executor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert executor.perform("call-1", act.Note("call_ended", 40, {"by": "wic"})) is None
+        assert "event=call_ended call_id=call-1 by=wic" in caplog.text

@@ -1,0 +1,261 @@
+"""The callbacks outside calls, and what runs beside them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from kemi.adapters.gateway import Gateway
+from kemi.core.errors import LocalProtocolError
+from kemi.state.calls import record_from_text
+from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.messages import (
+    HANDSHAKE,
+    core_reply,
+    from_core,
+    from_page,
+    handshake,
+    register,
+    registered,
+)
+from tests.unit.adapters.played import MESSAGE, called, forwarded
+from tests.unit.adapters.relay import ScriptedRelay
+from tests.unit.core.call import descriptions as sdp
+
+
+class TestHandshake:
+    """Who may open a WebSocket: only pages of our origins, only through the TLS front."""
+
+    def test_a_good_one_is_accepted_and_remembered_before_the_101_leaves(
+        self, kamailio: FakeKamailio, gateway: Gateway
+    ) -> None:
+        seen: list[dict[str, str]] = []
+
+        def accept() -> int:
+            seen.append(dict(kamailio.tables["flow"]))
+            return 1
+
+        kamailio.script("websocket.handle_handshake", accept)
+        kamailio.script("tcpops.tcp_enable_closed_event", 1)
+        kamailio.receive(handshake())
+        gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+        (flows,) = seen
+        assert '"198.51.100.9"' in flows["7"]
+        assert kamailio.http_replies == []
+
+    @pytest.mark.parametrize(
+        ("good", "bad", "status"),
+        [
+            pytest.param("/sip", "/chat", 404, id="another path"),
+            pytest.param("https://page.example", "https://evil.example", 403, id="another origin"),
+            pytest.param("https://page.example", "https://page.example.evil", 403, id="longer origin"),
+            pytest.param("Origin: https://page.example\n", "", 403, id="no origin"),
+            pytest.param("Upgrade", "Origin: https://page.example\nUpgrade", 403, id="two origins"),
+            pytest.param("X-Forwarded-For: 198.51.100.9\n", "", 400, id="no client address"),
+            pytest.param("198.51.100.9", "1.2.3.4, 198.51.100.9", 400, id="two client addresses"),
+            pytest.param("198.51.100.9", "", 400, id="empty client address"),
+            pytest.param("Upgrade", "X-Forwarded-For: 1.2.3.4\nUpgrade", 400, id="client address twice"),
+        ],
+    )
+    def test_others_are_refused(
+        self, kamailio: FakeKamailio, gateway: Gateway, good: str, bad: str, status: int
+    ) -> None:
+        kamailio.receive(handshake(HANDSHAKE.replace(good, bad, 1)))
+        gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+        assert [reply[0] for reply in kamailio.http_replies] == [status]
+        assert kamailio.tables.get("flow", {}) == {}
+
+    def test_a_connection_around_the_front_is_refused(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        kamailio.receive(handshake(source=("203.0.113.5", 1)))
+        gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+        assert kamailio.http_replies[0][0] == 403
+
+    def test_a_query_after_the_path_is_fine(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        kamailio.script("websocket.handle_handshake", 1)
+        kamailio.script("tcpops.tcp_enable_closed_event", 1)
+        kamailio.receive(handshake(HANDSHAKE.replace("/sip", "/sip?x=1")))
+        gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+        assert kamailio.http_replies == []
+
+    def test_one_that_fails_after_all_leaves_nothing(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        kamailio.script("websocket.handle_handshake", -1)
+        kamailio.receive(handshake())
+        gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+        assert kamailio.tables["flow"] == {}
+
+
+class TestRegistration:
+    """Through us to the core and back."""
+
+    def test_the_register_goes_out_with_our_path(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        message = kamailio.receive(register())
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.relayed == [message]
+        assert message.sent_values("Path")
+        assert message.variables["$du"] == "sip:icscf.ims.example"
+
+    def test_what_the_core_grants_is_kept(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        assert page is not None
+        assert "sip:orig@scscf.ims.example" in kamailio.tables["registration"]["7"]
+
+    @pytest.mark.parametrize("status", [401, 403, 500])
+    def test_a_refusal_registers_nobody(self, kamailio: FakeKamailio, gateway: Gateway, status: int) -> None:
+        kamailio.tables["flow"] = {"7": '{"connection_id":"7","nonce":"n","client_address":"a","source":"b"}'}
+        kamailio.receive(register())
+        gateway.ksr_request_route(MESSAGE)
+        kamailio.receive(registered(status))
+        gateway.ksr_reply_route(MESSAGE)
+        assert kamailio.tables.get("registration", {}) == {}
+        assert not kamailio.dropped
+
+    def test_what_is_for_the_network_only_does_not_reach_the_page(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        message = kamailio.receive(registered())
+        page.ksr_reply_route(MESSAGE)
+        assert message.sent_values("P-Charging-Vector") == []
+
+    def test_a_connection_that_is_closing_cannot_register(
+        self, kamailio: FakeKamailio, gateway: Gateway
+    ) -> None:
+        kamailio.receive(register())
+        gateway.ksr_request_route(MESSAGE)
+        assert kamailio.replies[0].status == 480
+
+    def test_a_claim_in_the_credentials_never_leaves(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        message = kamailio.receive(register('Authorization: Digest username="a",integrity-protected="yes"'))
+        page.ksr_request_route(MESSAGE)
+        assert message.sent_values("Authorization") == ['Digest username="a"']
+
+
+class TestOutsideCalls:
+    """What is answered or refused without a call."""
+
+    @pytest.mark.parametrize(
+        ("message", "status"),
+        [
+            pytest.param(from_page("OPTIONS sip:x SIP/2.0\n"), 200, id="page: OPTIONS"),
+            pytest.param(from_core("OPTIONS sip:x SIP/2.0\n"), 200, id="core: OPTIONS"),
+            pytest.param(from_page("PUBLISH sip:x SIP/2.0\n"), 405, id="page: PUBLISH"),
+            pytest.param(from_core("INVITE sip:x SIP/2.0\n"), 480, id="core: INVITE"),
+            pytest.param(from_core("NOTIFY sip:x SIP/2.0\n"), 405, id="core: NOTIFY"),
+            pytest.param(from_page("OPTIONS sip:x SIP/2.0\nMax-Forwards: 0\n"), 483, id="too many hops"),
+            pytest.param(from_page("BYE sip:x SIP/2.0\nTo: <sip:b>;tag=x\nCall-ID: n\n"), 481, id="no call"),
+            pytest.param(
+                from_core("BYE sip:x SIP/2.0\nTo: <sip:b>;tag=x\nCall-ID: n\n"), 481, id="core: no call"
+            ),
+        ],
+    )
+    def test_requests(self, kamailio: FakeKamailio, gateway: Gateway, message: Any, status: int) -> None:
+        kamailio.receive(message)
+        gateway.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [status]
+
+    def test_a_cancel_for_nothing_gets_481(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        kamailio.script("tm.t_check_trans", -1)
+        kamailio.receive(from_page("CANCEL sip:x SIP/2.0\n"))
+        gateway.ksr_request_route(MESSAGE)
+        assert kamailio.replies[0].status == 481
+
+    @pytest.mark.parametrize("found", [0, -1])
+    def test_an_ack_is_never_answered(self, kamailio: FakeKamailio, gateway: Gateway, found: int) -> None:
+        kamailio.script("tm.t_check_trans", found)
+        for text in ("ACK sip:x SIP/2.0\n", "ACK sip:x SIP/2.0\nTo: <sip:b>;tag=x\nCall-ID: n\n"):
+            for message in (from_page(text), from_core(text)):
+                kamailio.receive(message)
+                gateway.ksr_request_route(MESSAGE)
+        assert kamailio.replies == []
+        assert kamailio.relayed == []
+
+
+class TestReplyRoute:
+    """Replies that belong to no call here."""
+
+    @pytest.mark.parametrize(
+        ("status", "method", "dropped"),
+        [
+            pytest.param(183, "INVITE", True, id="a 183 would open a dialog the page knows nothing of"),
+            pytest.param(200, "INVITE", True, id="a 200 too"),
+            pytest.param(486, "INVITE", False, id="a refusal may pass"),
+            pytest.param(200, "INFO", False, id="an answer to something else may pass"),
+            pytest.param(100, "INVITE", False, id="100 is tm's"),
+            pytest.param(200, "CANCEL", False, id="CANCEL is tm's"),
+        ],
+    )
+    def test_unknown_calls(
+        self, kamailio: FakeKamailio, gateway: Gateway, status: int, method: str, dropped: bool
+    ) -> None:
+        kamailio.receive(core_reply(status, method=method, call_id="unknown"))
+        gateway.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped is dropped
+
+    def test_a_reply_whose_handling_fails_does_not_pass_untranslated(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
+    ) -> None:
+        forwarded(kamailio, page)
+        relay.fail("connect", RuntimeError("bug"))
+        kamailio.receive(core_reply(200, body=sdp.core_answer()))
+        assert page.ksr_reply_route(MESSAGE) == 1
+        assert kamailio.dropped
+
+
+class TestHousekeeping:
+    """Ten times a second: dead connections and what is due."""
+
+    @pytest.mark.parametrize("how", ["ksr_tcp_event", "ksr_websocket_event"])
+    def test_a_dead_connection_is_only_noted_and_cleared_later(
+        self, kamailio: FakeKamailio, page: Gateway, how: str
+    ) -> None:
+        called(kamailio, page)
+        kamailio.script("tmx.t_continue", 1)
+        getattr(page, how)(MESSAGE, "websocket:closed")
+        assert "7" in kamailio.tables["flow"]
+        page.ksr_rtimer_housekeeping(MESSAGE, "timer")
+        assert kamailio.tables["flow"] == {}
+        assert kamailio.tables["registration"] == {}
+        assert kamailio.tables["closed"] == {}
+        rejection = record_from_text(kamailio.tables["call"]["call-1"]).rejection
+        assert rejection is not None
+        assert rejection.status == 480
+
+    def test_another_websocket_event_means_nothing(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        page.ksr_websocket_event(MESSAGE, "websocket:something")
+        assert kamailio.tables.get("closed", {}) == {}
+
+    def test_what_is_due_is_done_once(
+        self, kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        called(kamailio, page)
+        kamailio.script("tmx.t_continue", 1)
+        page.ksr_rtimer_housekeeping(MESSAGE, "timer")
+        assert kamailio.called("tmx.t_continue") == []
+        monkeypatch.setattr(time, "time", lambda: 9_000_000_000.0)
+        page.ksr_rtimer_housekeeping(MESSAGE, "timer")
+        page.ksr_rtimer_housekeeping(MESSAGE, "timer")
+        assert len(kamailio.called("tmx.t_continue")) == 1
+
+    def test_one_calls_trouble_does_not_keep_the_others_from_their_turn(
+        self, kamailio: FakeKamailio, page: Gateway, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        called(kamailio, page)
+        text = kamailio.tables["call"]["call-1"]
+        kamailio.tables["call"] = {
+            "broken": text.replace("call-1", "broken").replace("[11,22]", "[0,0]"),
+            "call-1": text,
+        }
+
+        def resume(index: int, *_: object) -> int:
+            if index == 0:
+                raise LocalProtocolError("bug")
+            return 1
+
+        kamailio.script("tmx.t_continue", resume)
+        page.ksr_tcp_event(MESSAGE, "tcp:closed")
+        page.ksr_rtimer_housekeeping(MESSAGE, "timer")
+        assert len(kamailio.called("tmx.t_continue")) == 2
+        assert "event=housekeeping_failed call_id=broken" in caplog.text
+
+    def test_every_process_gets_its_own_randomness(self, gateway: Gateway) -> None:
+        assert gateway.child_init(1) == 0

@@ -1,0 +1,208 @@
+"""One call through all callbacks, from a message in to messages out."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from kemi.adapters.gateway import Gateway
+from kemi.core.errors import MediaUnavailable
+from kemi.state.calls import record_from_text
+from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.messages import core_reply, from_page, invite, page_reply, page_request
+from tests.unit.adapters.played import MESSAGE, called, forwarded
+from tests.unit.adapters.relay import ScriptedRelay
+from tests.unit.core.call import descriptions as sdp
+
+
+class TestCall:
+    """One call through all callbacks."""
+
+    def test_the_invite_is_answered_early(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        tag = called(kamailio, page)
+        (reply,) = kamailio.replies
+        assert reply.status == 183
+        assert "RSeq: 1" in reply.headers
+        assert reply.body.startswith("v=0")
+        assert len(tag) == 16
+
+    def test_after_prack_and_update_it_goes_to_the_core(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        forwarded(kamailio, page)
+        message = kamailio.relayed[-1]
+        assert message.method == "INVITE"
+        assert message.sent_values("Route") == ["<sip:orig@scscf.ims.example;lr>"]
+        assert message.sent_values("P-Asserted-Identity") == ["<sip:alice@ims.example>"]
+        assert "RTP/AVP" in message.sent()
+
+    def test_the_cores_answer_is_mapped_and_the_media_connected(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
+    ) -> None:
+        tag = forwarded(kamailio, page)
+        message = kamailio.receive(core_reply(200, body=sdp.core_answer()))
+        page.ksr_reply_route(MESSAGE)
+        assert type(relay.asked[-1]).__name__ == "ConnectMedia"
+        assert message.sent_values("To") == [f"<sip:bob@ims.example>;tag={tag}"]
+        assert not kamailio.dropped
+
+    def test_a_failure_at_the_core_ends_it(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
+    ) -> None:
+        forwarded(kamailio, page)
+        kamailio.receive(invite(), transaction=(11, 22))
+        kamailio.failure_status = 486
+        kamailio.script("tm.t_branch_timeout", -1)
+        page.ksr_failure_ims(MESSAGE)
+        assert kamailio.tables["call"] == {}
+        assert type(relay.asked[-1]).__name__ == "ReleaseMedia"
+
+    def test_without_registration_the_invite_gets_403(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        kamailio.receive(invite(connection_id=8))
+        page.ksr_request_route(MESSAGE)
+        assert (kamailio.replies[0].status, kamailio.tables.get("call", {})) == (403, {})
+
+    def test_the_same_call_id_again_gets_482(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        called(kamailio, page)
+        kamailio.receive(invite())
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies[-1].status == 482
+
+    @pytest.mark.parametrize(
+        ("method", "error", "status"),
+        [
+            pytest.param("choose_node", MediaUnavailable("none"), 503, id="no node"),
+            pytest.param("reserve", MediaUnavailable("late"), 503, id="relay late"),
+            pytest.param("reserve", RuntimeError("bug"), 500, id="unforeseen"),
+        ],
+    )
+    def test_a_set_up_that_fails_leaves_nothing_behind(
+        self,
+        kamailio: FakeKamailio,
+        page: Gateway,
+        relay: ScriptedRelay,
+        method: str,
+        error: RuntimeError | MediaUnavailable,
+        status: int,
+    ) -> None:
+        relay.fail(method, error)
+        kamailio.receive(invite())
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [status]
+        assert kamailio.tables.get("call", {}) == {}
+
+    def test_a_set_up_that_fails_after_the_reservation_gives_the_ports_back(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
+    ) -> None:
+        kamailio.script("tmx.t_suspend", -1)
+        kamailio.receive(invite())
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies[-1].status == 500
+        assert type(relay.asked[-1]).__name__ == "ReleaseMedia"
+        assert kamailio.tables["call"] == {}
+
+    def test_a_flow_that_closed_while_its_invite_was_worked_on_is_noticed(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        def suspend() -> int:
+            kamailio.tables["flow"].clear()
+            return 1
+
+        kamailio.script("tmx.t_suspend", suspend)
+        kamailio.script("tmx.t_continue", 1)
+        kamailio.receive(invite())
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.called("tmx.t_continue") == [(11, 22, "ksr_continue_invite")]
+
+    def test_a_cancelled_invite_is_not_continued(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        called(kamailio, page)
+        kamailio.script("tm.t_is_canceled", 1)
+        kamailio.receive(invite(), transaction=(11, 22))
+        page.ksr_continue_invite(MESSAGE)
+        page.ksr_failure_suspended(MESSAGE)
+        assert kamailio.relayed == []
+        assert [reply.status for reply in kamailio.replies] == [183]
+
+    def test_a_stuck_set_up_gets_504(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        called(kamailio, page)
+        kamailio.script("tm.t_is_canceled", -1)
+        kamailio.receive(invite(), transaction=(11, 22))
+        page.ksr_failure_suspended(MESSAGE)
+        assert kamailio.replies[-1].status == 504
+        assert kamailio.tables["call"] == {}
+
+    def test_a_cancel_before_the_core_knows_ends_it(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        called(kamailio, page)
+        kamailio.script("tm.t_check_trans", 1)
+        kamailio.receive(from_page("CANCEL sip:b SIP/2.0\nCall-ID: call-1\nCSeq: 1 CANCEL\n"))
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.relayed[-1].method == "CANCEL"
+        assert kamailio.tables["call"] == {}
+
+
+class TestOwnUpdate:
+    """The page's answer to our UPDATE comes by tm's callbacks."""
+
+    def test_replies_are_asked_for_the_update_only(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        def build(*_: str) -> int:
+            page.ksr_tm_event(MESSAGE, "tm:local-request")
+            return 1
+
+        tag = called(kamailio, page)
+        page.ksr_tm_event(MESSAGE, "tm:local-request")
+        assert kamailio.called("tm.t_on_reply") == []
+        kamailio.script("tm.t_uac_send", build)
+        kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.called("tm.t_on_reply") == [("ksr_onreply_own_request",)]
+        assert kamailio.called("tm.t_on_failure")[-1] == ("ksr_failure_own_request",)
+
+    @pytest.mark.parametrize(
+        ("value", "delay_s"),
+        [
+            pytest.param("3", 3.0, id="plain"),
+            pytest.param("3 (busy);duration=9", 3.0, id="comment and parameter"),
+        ],
+    )
+    def test_retry_after_is_read(
+        self,
+        kamailio: FakeKamailio,
+        page: Gateway,
+        monkeypatch: pytest.MonkeyPatch,
+        value: str,
+        delay_s: float,
+    ) -> None:
+        monkeypatch.setattr(time, "time", lambda: 1000.0)
+        tag = called(kamailio, page)
+        kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))
+        page.ksr_request_route(MESSAGE)
+        kamailio.receive(page_reply(500, "UPDATE", tag, f"Retry-After: {value}\n"))
+        page.ksr_onreply_own_request(MESSAGE)
+        assert kamailio.tables["due"]["call-1"] == f"{1000 + delay_s:.3f} update_retry"
+
+    def test_one_that_is_no_number_is_ignored(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        tag = called(kamailio, page)
+        kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))
+        page.ksr_request_route(MESSAGE)
+        kamailio.receive(page_reply(500, "UPDATE", tag, "Retry-After: ²\n"))
+        page.ksr_onreply_own_request(MESSAGE)
+        assert kamailio.tables["due"]["call-1"].endswith(" update_retry")
+
+    def test_a_provisional_response_means_nothing(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        tag = called(kamailio, page)
+        before = kamailio.tables["call"]["call-1"]
+        kamailio.receive(page_reply(100, "UPDATE", tag))
+        page.ksr_onreply_own_request(MESSAGE)
+        assert kamailio.tables["call"]["call-1"] == before
+
+    def test_no_answer_at_all_resumes_the_invite(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        tag = called(kamailio, page)
+        kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))
+        page.ksr_request_route(MESSAGE)
+        kamailio.script("tm.t_branch_timeout", 1)
+        kamailio.script("tmx.t_continue", 1)
+        kamailio.receive(from_page("UPDATE sip:x SIP/2.0\nCall-ID: call-1\nCSeq: 1 UPDATE\n"))
+        page.ksr_failure_own_request(MESSAGE)
+        assert kamailio.called("tmx.t_continue")
+        rejection = record_from_text(kamailio.tables["call"]["call-1"]).rejection
+        assert rejection is not None
+        assert rejection.status == 504

@@ -1,0 +1,207 @@
+"""Typed, safe access to Kamailio."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.adapters import ksr
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.messages import Reply, Side
+from tests.fakes.ksr import FakeKamailio
+from tests.fakes.sip import FakeMessage
+from tests.unit.adapters.messages import core_reply, from_core, invite
+
+
+class TestReading:
+    """Whatever bytes come from the network, text comes out."""
+
+    @pytest.mark.parametrize(
+        ("raw", "text"),
+        [
+            pytest.param(b"plain", "plain", id="ASCII"),
+            pytest.param("ünï".encode(), "ünï", id="UTF-8"),
+            pytest.param(b"a\xffb\xc3", "a�b�", id="not UTF-8"),
+        ],
+    )
+    def test_any_bytes_come_through(self, kamailio: FakeKamailio, raw: bytes, text: str) -> None:
+        kamailio.receive(
+            FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\nCall-ID: " + raw + b"\nX: " + raw + b"\n\n")
+        )
+        assert ksr.text("$ci") == text
+        assert ksr.headers("X") == [text]
+
+    def test_an_unset_variable_is_empty(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(invite())
+        assert ksr.text("$tt") == ""
+
+    @pytest.mark.parametrize(
+        ("cseq", "number"),
+        [("1", 1), ("0042", 42), ("x", 0), ("", 0), ("-1", 0), ("1.5", 0), ("²", 0)],
+    )
+    def test_a_number_is_a_number_or_zero(self, kamailio: FakeKamailio, cseq: str, number: int) -> None:
+        kamailio.receive(FakeMessage.from_bytes(f"OPTIONS sip:x SIP/2.0\nCSeq: {cseq} OPTIONS\n\n".encode()))
+        assert ksr.number("$cs") == number
+
+    def test_header_fields_are_unfolded_and_in_order(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\nX: a\n  b\n\tc\nX: d \n\n"))
+        assert ksr.headers("X") == ["a b c", "d"]
+        assert ksr.headers("Y") == []
+
+    @pytest.mark.parametrize(
+        ("protocol", "side"),
+        [("ws", Side.WIC), ("wss", Side.WIC), ("udp", Side.IMS), ("tcp", Side.IMS), ("tls", Side.IMS)],
+    )
+    def test_pages_speak_websocket_and_the_core_never_does(
+        self, kamailio: FakeKamailio, protocol: str, side: Side
+    ) -> None:
+        kamailio.receive(FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\n\n", protocol=protocol))
+        assert ksr.side() is side
+
+    def test_a_source_with_an_ipv6_address_is_bracketed(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\n\n", source=("::1", 5060)))
+        assert ksr.source() == "[::1]:5060"
+
+    def test_a_request_has_all_its_facts(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(invite())
+        request = ksr.request()
+        assert (request.side, request.method, request.call_id, request.cseq) == (
+            Side.WIC,
+            "INVITE",
+            "call-1",
+            1,
+        )
+        assert (request.from_tag, request.to_tag) == ("page", "")
+        assert (request.from_uri, request.to_uri) == ("sip:alice@ims.example", "sip:bob@ims.example")
+        assert (request.connection_id, request.source) == ("7", "127.0.0.1:40000")
+        assert request.contact == "<sip:x@page.invalid;transport=ws>"
+        assert request.has_sdp
+        assert request.tokens("Supported") == {"100rel"}
+
+    def test_the_core_has_no_connection_id(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(from_core("OPTIONS sip:x SIP/2.0\n"))
+        assert ksr.request().connection_id == ""
+
+    def test_a_reply_has_all_its_facts(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(core_reply(183, body="v=0\n"))
+        reply = ksr.reply()
+        assert isinstance(reply, Reply)
+        assert (reply.status, reply.reason_phrase, reply.method) == (183, "Whatever", "INVITE")
+        assert (reply.to_tag, reply.has_sdp) == ("core1", True)
+
+
+class TestTags:
+    """A tag becomes part of a substitution expression."""
+
+    @pytest.mark.parametrize("tag", ["abc", "a.b-c", "x%!*_+`'~"])
+    def test_a_token_replaces_the_old_tag(self, kamailio: FakeKamailio, tag: str) -> None:
+        message = kamailio.receive(core_reply(200))
+        ksr.set_tag("To", tag)
+        assert message.sent_values("To") == [f"<sip:bob@ims.example>;tag={tag}"]
+
+    def test_an_empty_tag_takes_it_away(self, kamailio: FakeKamailio) -> None:
+        message = kamailio.receive(core_reply(200))
+        ksr.set_tag("To", "")
+        assert message.sent_values("To") == ["<sip:bob@ims.example>"]
+
+    @pytest.mark.parametrize("tag", ["a/b", "a b", "a\r\nX: y", "\\1", "a;b", "ä", '"', "a>"])
+    def test_anything_but_a_token_is_refused(self, kamailio: FakeKamailio, tag: str) -> None:
+        message = kamailio.receive(core_reply(200))
+        with pytest.raises(RemoteProtocolError):
+            ksr.set_tag("To", tag)
+        assert message.sent_values("To") == ["<sip:bob@ims.example>;tag=core1"]
+
+    def test_our_tag_in_the_request_is_there_at_once(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(invite())
+        assert ksr.add_to_tag("ours")
+        assert ksr.text("$tt") == "ours"
+
+    def test_the_number_in_cseq_is_replaced_and_the_method_stays(self, kamailio: FakeKamailio) -> None:
+        message = kamailio.receive(from_core("INFO sip:x SIP/2.0\nCSeq: 77 INFO\n"))
+        ksr.set_cseq(5)
+        assert message.sent_values("CSeq") == ["5 INFO"]
+
+
+class TestTransactions:
+    """tm's answers as Python values."""
+
+    def test_a_new_transaction_has_a_name(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(invite())
+        assert not ksr.has_transaction()
+        assert ksr.new_transaction() == (11, 22)
+        assert ksr.has_transaction()
+
+    def test_one_that_cannot_be_made_is_none(self, kamailio: FakeKamailio) -> None:
+        kamailio.script("tm.t_newtran", -1)
+        assert ksr.new_transaction() is None
+
+    @pytest.mark.parametrize(("returned", "suspended"), [(1, True), (0, True), (-1, False)])
+    def test_suspending_sets_the_guard_first(
+        self, kamailio: FakeKamailio, returned: int, suspended: bool
+    ) -> None:
+        kamailio.script("tmx.t_suspend", returned)
+        assert ksr.suspend(77.5, "ksr_failure") is suspended
+        assert [name for name, _ in kamailio.calls] == ["tm.t_set_fr", "tm.t_on_failure", "tmx.t_suspend"]
+        assert kamailio.called("tm.t_set_fr") == [(0, 77500)]
+
+    def test_the_forwarded_invite_has_both_timers_and_hides_our_tag(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(invite())
+        assert ksr.relay_invite("ksr_failure", 5.0, 180.0)
+        assert kamailio.called("tm.t_set_fr") == [(180000, 5000)]
+        assert [name for name, _ in kamailio.calls][-2:] == ["tm.t_use_uac_headers", "tm.t_relay"]
+
+    def test_a_request_of_ours_carries_its_lines(self, kamailio: FakeKamailio) -> None:
+        assert ksr.send_request("UPDATE", "sip:a", "sip:b", "udp:x:1", ("A: 1", "B: 2"), "v=0")
+        (sent,) = kamailio.requests
+        assert (sent.method, sent.headers, sent.body) == ("UPDATE", ("A: 1", "B: 2"), "v=0")
+
+
+class TestHtable:
+    """Kamailio's shared tables behind the Table protocol."""
+
+    def test_entries_are_written_read_and_removed(self, kamailio: FakeKamailio) -> None:
+        table = ksr.HtableTable("call")
+        assert table.get("a") is None
+        table.set("a", "1")
+        assert table.get("a") == "1"
+        assert kamailio.tables == {"call": {"a": "1"}}
+        table.remove("a")
+        table.remove("a")
+        assert table.get("a") is None
+
+    def test_reading_is_done_under_the_lock(self, kamailio: FakeKamailio) -> None:
+        ksr.HtableTable("call").get("a")
+        assert [name for name, _ in kamailio.calls] == [
+            "htable.sht_lock",
+            "htable.sht_get",
+            "htable.sht_unlock",
+        ]
+
+    def test_the_lock_is_given_back_when_reading_fails(self, kamailio: FakeKamailio) -> None:
+        def torn(*_: str) -> str:
+            raise UnicodeDecodeError("utf-8", b"\xc0", 0, 1, "torn")
+
+        kamailio.script("htable.sht_get", torn)
+        with pytest.raises(UnicodeDecodeError):
+            ksr.HtableTable("call").get("a")
+        assert kamailio.locked == set()
+
+    def test_locks_nest(self, kamailio: FakeKamailio) -> None:
+        table = ksr.HtableTable("call")
+        with table.locked("a"):
+            table.set("a", "1")
+            assert table.get("a") == "1"
+            assert kamailio.locked == {("call", "a")}
+        assert kamailio.locked == set()
+
+    def test_items_is_a_snapshot_and_ends_its_iterator(self, kamailio: FakeKamailio) -> None:
+        table = ksr.HtableTable("call")
+        table.set("a", "1")
+        table.set("b", "2")
+        for key, _ in table.items():
+            table.remove(key)
+        assert list(table.items()) == []
+        assert kamailio.called("htable.sht_iterator_end") == [("it_call",), ("it_call",)]
+
+    def test_an_iteration_that_cannot_start_is_empty(self, kamailio: FakeKamailio) -> None:
+        kamailio.script("htable.sht_iterator_start", -1)
+        assert list(ksr.HtableTable("call").items()) == []

@@ -1,0 +1,1 @@
+"""Stores on a table in memory."""

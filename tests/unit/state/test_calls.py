@@ -1,0 +1,150 @@
+"""Call records: the JSON round trip, and changes under the lock."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kemi.core.call.record import SCHEMA, Leg, Rejection
+from kemi.core.call.states import Dialog, Media, OfferAnswer
+from kemi.core.errors import LocalProtocolError
+from kemi.state.calls import CallStore, record_from_text, record_to_text
+from tests.fakes.table import MemoryTable
+from tests.unit.core.call.ladder import record_at
+
+STAGES = ["offered", "answered_early", "updating", "forwarded", "ringing", "confirmed"]
+
+
+class TestText:
+    """What one worker writes another one reads."""
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_a_record_survives_the_round_trip_at_every_stage(self, stage: str) -> None:
+        record = record_at(stage)
+        assert record_from_text(record_to_text(record)) == record
+
+    def test_types_are_those_that_were_written(self) -> None:
+        record = record_at("confirmed")
+        record.reliable["2"] = ("core1", 70)
+        record.outstanding["5"] = ("core2", 900)
+        record.rejection = Rejection(488, "Not Acceptable Here", "why")
+        decoded = record_from_text(record_to_text(record))
+        assert decoded.reliable == {"2": ("core1", 70)}
+        assert type(decoded.reliable["2"]) is tuple
+        assert type(decoded.outstanding["5"]) is tuple
+        assert type(decoded.transaction) is tuple
+        assert type(decoded.legs["core1"]) is Leg
+        assert type(decoded.rejection) is Rejection
+        assert (type(decoded.dialog), type(decoded.media_state)) == (Dialog, Media)
+        assert type(decoded.ims_offer_answer) is OfferAnswer
+
+    def test_the_order_of_forks_is_kept_because_the_newest_counts(self) -> None:
+        record = record_at("forwarded")
+        record.legs = {"z": Leg("sip:z"), "a": Leg("sip:a"), "m": Leg("sip:m")}
+        assert record_from_text(record_to_text(record)).current_tag == "m"
+
+    def test_a_record_of_a_full_call_stays_below_the_pv_buffer(self) -> None:
+        assert max(len(record_to_text(record_at(stage))) for stage in STAGES) < 65536
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param("", id="empty"),
+            pytest.param("{", id="torn"),
+            pytest.param("[]", id="no object"),
+            pytest.param("{}", id="fields missing"),
+        ],
+    )
+    def test_unreadable_text_is_our_own_bug(self, text: str) -> None:
+        with pytest.raises(LocalProtocolError, match="unreadable"):
+            record_from_text(text)
+
+    @pytest.mark.parametrize("schema", [0, SCHEMA + 1])
+    def test_another_schema_is_refused(self, schema: int) -> None:
+        fields = json.loads(record_to_text(record_at("offered"))) | {"schema": schema}
+        with pytest.raises(LocalProtocolError, match=f"schema {schema}"):
+            record_from_text(json.dumps(fields))
+
+    def test_an_unknown_state_is_refused(self) -> None:
+        fields = json.loads(record_to_text(record_at("offered"))) | {"dialog": "limbo"}
+        with pytest.raises(LocalProtocolError):
+            record_from_text(json.dumps(fields))
+
+
+class TestStore:
+    """kemi/state/calls on a table."""
+
+    def test_a_call_id_can_be_taken_only_once(self) -> None:
+        store = CallStore(MemoryTable())
+        record = record_at("offered")
+        assert store.create(record)
+        assert not store.create(record)
+        assert store.get(record.call_id) == record
+
+    def test_an_unknown_call_is_none(self) -> None:
+        store = CallStore(MemoryTable())
+        assert store.get("x") is None
+        assert store.change("x", lambda record: record) is None
+
+    def test_a_change_is_written_under_the_lock_and_the_lock_is_given_back(self) -> None:
+        table = MemoryTable()
+        store = CallStore(table)
+        store.create(record_at("offered"))
+
+        def step(record: CallRecord) -> str:
+            assert table.locked_keys == {"call-1"}
+            record.doomed = "why"
+            return "done"
+
+        assert store.change("call-1", step) == "done"
+        assert table.locked_keys == set()
+        found = store.get("call-1")
+        assert found is not None
+        assert found.doomed == "why"
+
+    def test_nothing_is_written_when_nothing_changed(self) -> None:
+        table = MemoryTable()
+        store = CallStore(table)
+        store.create(record_at("offered"))
+        writes = table.writes
+        store.change("call-1", lambda record: record.doomed)
+        assert table.writes == writes
+
+    def test_an_error_leaves_the_record_as_it_was_and_the_lock_free(self) -> None:
+        table = MemoryTable()
+        store = CallStore(table)
+        store.create(record_at("offered"))
+
+        def step(record: CallRecord) -> None:
+            record.doomed = "half-way"
+            raise LocalProtocolError("no transition")
+
+        with pytest.raises(LocalProtocolError):
+            store.change("call-1", step)
+        found = store.get("call-1")
+        assert found is not None
+        assert found.doomed == ""
+        assert table.locked_keys == set()
+
+    def test_what_another_process_wrote_before_the_lock_is_seen(self) -> None:
+        table = MemoryTable()
+        store = CallStore(table)
+        store.create(record_at("offered"))
+        table.before("locked", lambda: store.forget("call-1"))
+        assert store.change("call-1", lambda record: record) is None
+
+    def test_forgetting_twice_is_fine(self) -> None:
+        store = CallStore(MemoryTable())
+        store.create(record_at("offered"))
+        store.forget("call-1")
+        store.forget("call-1")
+        assert store.get("call-1") is None
+
+    def test_calls_are_found_by_their_pages_connection(self) -> None:
+        store = CallStore(MemoryTable())
+        for call_id, connection_id in (("a", "7"), ("b", "8"), ("c", "7")):
+            record = record_at("offered")
+            record.call_id, record.connection_id = call_id, connection_id
+            store.create(record)
+        assert store.on_connections({"7", "9"}) == ["a", "c"]

@@ -1,0 +1,59 @@
+"""What is due when."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call.events import Due
+from kemi.state.schedule import Schedule
+from tests.fakes.table import MemoryTable
+
+
+def test_what_is_due_is_taken_once() -> None:
+    schedule = Schedule(MemoryTable())
+    schedule.put("a", Due.PRACK_TIMEOUT, at=10.0)
+    schedule.put("b", Due.FORGET, at=20.0)
+    assert schedule.take_due(now=15.0) == [("a", Due.PRACK_TIMEOUT)]
+    assert schedule.take_due(now=15.0) == []
+    assert schedule.take_due(now=20.0) == [("b", Due.FORGET)]
+
+
+def test_a_later_entry_replaces_the_earlier_one() -> None:
+    schedule = Schedule(MemoryTable())
+    schedule.put("a", Due.PRACK_TIMEOUT, at=10.0)
+    schedule.put("a", Due.FORGET, at=30.0)
+    assert schedule.take_due(now=15.0) == []
+    assert schedule.take_due(now=31.0) == [("a", Due.FORGET)]
+
+
+def test_a_dropped_entry_never_comes() -> None:
+    schedule = Schedule(MemoryTable())
+    schedule.put("a", Due.FORGET, at=1.0)
+    schedule.drop("a")
+    schedule.drop("a")
+    assert schedule.take_due(now=2.0) == []
+
+
+@pytest.mark.parametrize("due", list(Due))
+def test_every_reason_survives(due: Due) -> None:
+    schedule = Schedule(MemoryTable())
+    schedule.put("a", due, at=1.5)
+    assert schedule.take_due(now=1.5) == [("a", due)]
+
+
+def test_an_entry_that_is_rescheduled_meanwhile_stays() -> None:
+    table = MemoryTable()
+    schedule = Schedule(table)
+    schedule.put("a", Due.UPDATE_RETRY, at=1.0)
+    table.before("locked", lambda: schedule.put("a", Due.UPDATE_RETRY, at=9.0))
+    assert schedule.take_due(now=2.0) == []
+    assert schedule.take_due(now=9.0) == [("a", Due.UPDATE_RETRY)]
+
+
+def test_an_entry_that_is_dropped_meanwhile_does_not_come() -> None:
+    table = MemoryTable()
+    schedule = Schedule(table)
+    schedule.put("a", Due.PRACK_TIMEOUT, at=1.0)
+    table.before("locked", lambda: schedule.drop("a"))
+    assert schedule.take_due(now=2.0) == []
+    assert table.locked_keys == set()

@@ -1,0 +1,96 @@
+"""The settings file: a wrong value stops the start with a message that names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kemi.settings import SETTINGS_VARIABLE, Settings, SettingsError, load_settings, settings_from_text
+from tests.unit.site import SETTINGS_TEXT as GOOD
+
+
+def test_a_good_file_is_read() -> None:
+    settings = settings_from_text(GOOD)
+    assert settings.realm == "ims.example"
+    assert settings.sip.ims_socket == "udp:192.0.2.1:5060"
+    assert settings.sip.wic_socket == "tcp:127.0.0.1:8080"
+    assert settings.media.nodes[0].name == "192.0.2.9:2223"
+    assert settings.media.nodes[0].version_tuple == (10, 5)
+    assert settings.timers.update_s == 5
+
+
+def test_what_may_be_left_out_has_a_default() -> None:
+    text = GOOD.partition("[timers]")[0].replace('audio_codecs = ["opus", "PCMA"]\n', "")
+    settings = settings_from_text(text)
+    assert settings.timers.ims_answer_s == 180
+    assert settings.media.audio_codecs[0] == "opus"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key"),
+    [
+        pytest.param('"0123456789abcdef0123456789abcdef"', '"short"', "flow_secret", id="short secret"),
+        pytest.param('flow_secret = "0123456789abcdef0123456789abcdef"', "", "flow_secret", id="no secret"),
+        pytest.param('realm = "ims.example"', "realm = 5", "realm", id="realm is no text"),
+        pytest.param('realm = "ims.example"', "", "realm", id="no realm"),
+        pytest.param('icscf_uri = "sip:', 'icscf_uri = "http:', "icscf_uri", id="no SIP URI"),
+        pytest.param('origins = ["https://page.example"]', "origins = []", "origins", id="no origin"),
+        pytest.param("port = 5060", 'port = "5060"', "sip.port", id="port is text"),
+        pytest.param("ws_port = 8080", "", "ws_port", id="no port"),
+        pytest.param('[{ address = "192.0.2.9", port = 2223, version = "10.5" }]', "[]", "media.nodes", id="no relay"),
+        pytest.param('version = "10.5"', 'version = "ten"', "media.nodes", id="no version"),
+        pytest.param('version = "10.5"', "version = 10.5", "version", id="version is a number"),
+        pytest.param('audio_codecs = ["opus", "PCMA"]', "audio_codecs = []", "media.audio_codecs", id="no codec"),
+        pytest.param("prack_s = 32", "prack_s = 0", "timers.prack_s", id="no time for PRACK"),
+        pytest.param("update_s = 5", "update_s = -1", "timers.update_s", id="negative time"),
+        pytest.param("ims_response_s = 5", "ims_response_s = 0", "timers.ims_response_s", id="no time for the core"),
+        pytest.param("ims_answer_s = 180", 'ims_answer_s = "x"', "timers.ims_answer_s", id="time is text"),
+        pytest.param("[sip]", "[sipp]", "sip", id="section misspelt"),
+        pytest.param("[media]", "[media", "not TOML", id="no TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_names_its_key(good: str, bad: str, key: str) -> None:
+    assert good in GOOD
+    with pytest.raises(SettingsError) as caught:
+        settings_from_text(GOOD.replace(good, bad))
+    assert key in str(caught.value)
+
+
+def test_the_secret_is_not_shown() -> None:
+    assert "0123456789abcdef" not in repr(settings_from_text(GOOD))
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = settings_from_text(GOOD)
+    with pytest.raises(AttributeError):
+        settings.realm = "other"  # type: ignore[misc]
+
+
+class TestLoad:
+    """The file is named by the environment."""
+
+    def test_the_named_file_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "gateway.toml"
+        path.write_text(GOOD, encoding="utf-8")
+        monkeypatch.setenv(SETTINGS_VARIABLE, str(path))
+        assert isinstance(load_settings(), Settings)
+
+    def test_without_the_variable_it_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
+        with pytest.raises(SettingsError, match=SETTINGS_VARIABLE):
+            load_settings()
+
+    def test_a_missing_file_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(SETTINGS_VARIABLE, str(tmp_path / "nowhere.toml"))
+        with pytest.raises(SettingsError, match=r"nowhere\.toml"):
+            load_settings()
+
+    def test_a_wrong_file_is_named_with_its_key(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "gateway.toml"
+        path.write_text(GOOD.replace('origins = ["https://page.example"]', "origins = []"), encoding="utf-8")
+        monkeypatch.setenv(SETTINGS_VARIABLE, str(path))
+        with pytest.raises(SettingsError, match=r"gateway\.toml: origins"):
+            load_settings()
