@@ -175,9 +175,13 @@ class Executor:
 
     def _connect(self, action: act.ConnectMedia) -> Event:
         try:
-            return self._relay.connect(action)
+            connected = self._relay.connect(action)
         except GatewayError as error:
             return MediaFailed(error, action.reply)
+        if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
+            kinds = tuple(medium.kind for medium in action.media)
+            self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
+        return connected
 
     def _release(self, action: act.ReleaseMedia) -> None:
         self._relay.release(action)

@@ -30,7 +30,6 @@ from rtpengine.sessions import (
 )
 from rtpengine.transport.udp import UdpClient
 
-
 _PLACEHOLDERS: Final[Mapping[WicTransport, Callable[[str], str]]] = {
     WicTransport.SHARED: partial(placeholder_answer, preferred="opus"),
     # A line with its own transport is offered to the page from what the placeholder sends: that must be

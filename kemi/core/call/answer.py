@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import logging
 import zlib
+from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed
-from kemi.core.call.record import CallRecord, Leg
+from kemi.core.call.record import CallRecord, Leg, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, reject, release_media
 from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
+
+NOBODY_ANSWERED: Final = Rejection(480, "No Answer", "nobody answered")
+NO_CORE: Final = Rejection(504, "Server Time-out", "the IMS core does not answer")
 
 
 def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
@@ -34,6 +38,8 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
     if not is_final and (record.ended or record.confirmed_tag):
         return [act.DropReply()]  # another fork still rings: its early media must not take the call's place
     leg = _learn_leg(record, reply)
+    if is_final and record.abandoned:
+        return _refuse_unheard_answer(record, reply, settings)
     if is_final and record.confirmed_tag and record.confirmed_tag != reply.to_tag:
         return _refuse_second_answer(record, reply, leg)
     if is_final and not record.confirmed_tag:
@@ -81,6 +87,9 @@ def _connect(record: CallRecord, reply: Reply) -> act.ConnectMedia:
 
 def on_media_connected(record: CallRecord, event: MediaConnected, settings: CallSettings) -> list[act.Action]:
     """The relay works with this answer: now the page may hear of it."""
+    if record.ended:  # hung up while the relay was at it, which may have made its call anew
+        kinds = tuple(medium.kind for medium in record.media)
+        return [act.DropReply(), act.ReleaseMedia(record.call_id, record.node, kinds)]
     record.move_media(MediaEvent.CONNECTED)
     return [_forward(record, event.reply, settings), *correct(record, settings)]
 
@@ -106,6 +115,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         record.doomed = error.detail
         return [note, _forward(record, reply, settings)]
     record.cancelled = True
+    record.rejection = Rejection(error.status, error.reason_phrase, error.detail)
     return [note, act.DropReply(), act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
 
 
@@ -147,6 +157,19 @@ def _refuse_second_answer(record: CallRecord, reply: Reply, leg: Leg) -> list[ac
     return actions
 
 
+def _refuse_unheard_answer(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """The callee answered while we were cancelling for a page that is gone: acknowledge and hang up for it.
+
+    The answer goes on all the same: it ends the INVITE's transaction, wherever it gets to.
+    """
+    return [
+        own_request_to_ims(record, reply.to_tag, "ACK", record.invite_cseq),
+        own_request_to_ims(record, reply.to_tag, "BYE", record.wic_cseq + 1),
+        _forward(record, reply, settings),
+        *finish(record, DialogEvent.CANCELLED),
+    ]
+
+
 def own_request_to_ims(record: CallRecord, tag: str, method: str, cseq: int) -> act.SendRequest:
     """Build a request of our own to the core's leg ``tag``."""
     leg = record.legs[tag]
@@ -163,20 +186,13 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
     """The forwarded INVITE ended without an answer."""
     if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
         return release_media(record)
+    why = record.rejection  # we cancelled, for a reason of our own
+    if why is None and event.local and not record.cancelled:
+        why = NOBODY_ANSWERED if record.legs else NO_CORE
     actions: list[act.Action] = []
-    if event.local and not record.cancelled:
-        if record.legs:
-            actions.append(
-                act.SendReply(480, "No Answer", headers.explanation("nobody answered", settings.realm))
-            )
-        else:
-            actions.append(
-                act.SendReply(
-                    504,
-                    "Server Time-out",
-                    headers.explanation("the IMS core does not answer", settings.realm),
-                )
-            )
+    if why is not None:
+        explanation = headers.explanation(why.detail, settings.realm)
+        actions.append(act.SendReply(why.status, why.reason_phrase, explanation))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
     return [note, *actions, *finish(record, end)]

@@ -123,7 +123,7 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
         return _hang_up(record, "wic", forward)
     # RFC 3261 §15.1.2: a BYE in an early dialog ends the INVITE with 487
     ok = act.SendReply(200, "OK")
-    record.cancelled = True
+    record.cancelled = record.abandoned = True
     if record.forwarded:
         return [ok, act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
     return [ok, act.Unschedule(record.call_id), *reject(record, 487, "Request Terminated", "")]
@@ -232,10 +232,12 @@ def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings
     return act.ForwardRequest(Side.WIC, edits)
 
 
-def _hang_up(record: CallRecord, by: str, *goodbye: act.Action) -> list[act.Action]:
+def _hang_up(
+    record: CallRecord, by: str, *goodbye: act.Action, event: DialogEvent = DialogEvent.BYE
+) -> list[act.Action]:
     """End an answered call.  The goodbye is sent before the relay is asked, which may be slow; the wake-up is set
     before the goodbye, whose answer takes it away again and may come at once."""
-    record.move_dialog(DialogEvent.BYE)
+    record.move_dialog(event)
     return [
         act.Schedule(record.call_id, Due.FORGET, FORGET_AFTER_S),
         *goodbye,
@@ -312,7 +314,7 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if record.dialog is Dialog.CONFIRMED:
         return [note, act.Schedule(record.call_id, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
-    record.cancelled = True
+    record.cancelled = record.abandoned = True
     if record.forwarded:
         return [note, act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
     return [note, act.Unschedule(record.call_id), *reject(record, 480, "Page Gone", "the WebSocket closed")]
@@ -334,7 +336,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return send_update(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
         bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1)
-        return [*_hang_up(record, "flow_lost", bye), act.ForgetCall(record.call_id)]
+        ended = _hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
+        return [*ended, act.ForgetCall(record.call_id)]
     return []
 
 

@@ -96,6 +96,9 @@ class CallRecord:
 
     transaction: tuple[int, int] | None = None
     cancelled: bool = False
+    """The INVITE is being cancelled, by the page or by us."""
+    abandoned: bool = False
+    """The page is gone or hung up before the answer: nobody there will acknowledge one."""
     rejection: Rejection | None = None
     doomed: str = ""
     """Why this call is to be ended as soon as the page has acknowledged the answer."""

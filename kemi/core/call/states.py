@@ -83,15 +83,12 @@ DIALOG: Final[Mapping[Dialog, Mapping[DialogEvent, Dialog]]] = MappingProxyType(
             DialogEvent.PROVISIONAL_SENT: Dialog.EARLY,
             DialogEvent.REJECTED: Dialog.TERMINATED,
             DialogEvent.CANCELLED: Dialog.TERMINATED,
-            DialogEvent.FLOW_LOST: Dialog.TERMINATED,
         },
         Dialog.EARLY: {
             DialogEvent.PROVISIONAL_SENT: Dialog.EARLY,
             DialogEvent.ANSWERED: Dialog.CONFIRMED,
             DialogEvent.REJECTED: Dialog.TERMINATED,
             DialogEvent.CANCELLED: Dialog.TERMINATED,
-            DialogEvent.BYE: Dialog.TERMINATED,  # RFC 3261 §15: the caller may BYE an early dialog
-            DialogEvent.FLOW_LOST: Dialog.TERMINATED,
         },
         Dialog.CONFIRMED: {
             DialogEvent.BYE: Dialog.TERMINATED,
