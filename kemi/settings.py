@@ -69,7 +69,7 @@ class MediaSettings:
 
     nodes: list[MediaNode]
     ng_deadline_ms: int = 1000
-    audio_codecs: list[str] = field(default_factory=lambda: ["opus", "AMR-WB", "PCMA", "PCMU"])
+    audio_codecs: list[str] = field(default_factory=lambda: ["opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU"])
     video_codecs: list[str] = field(default_factory=lambda: ["H264", "VP8"])
 
 

@@ -16,17 +16,21 @@ from typing import Final
 
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
 
+# "-OA" is the octet-aligned payload format beside the bandwidth-efficient one: some devices know only one of them.
 # Codec towards IMS → name/rate/channels/bitrate//fmtp for rtpengine. Without a bitrate rtpengine
 # sends AMR-WB in mode 3 (14.25 kbit/s); without fmtp it offers octet-align=1 (RFC 4867 §8.1).
 IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
     "opus": "opus",
     "AMR-WB": "AMR-WB/16000/1/23850//octet-align=0;mode-change-capability=2;max-red=0",
+    "AMR-WB-OA": "AMR-WB/16000/1/23850//octet-align=1;mode-change-capability=2;max-red=0",
     "AMR": "AMR/8000/1/12200//octet-align=0;mode-change-capability=2;max-red=0",
+    "AMR-OA": "AMR/8000/1/12200//octet-align=1;mode-change-capability=2;max-red=0",
     "G722": "G722",
     "PCMA": "PCMA",
     "PCMU": "PCMU",
 }
-DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "PCMA", "PCMU")
+_ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
+DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
 # first free dynamic payload type even when IMS speaks Opus itself.
@@ -120,7 +124,7 @@ def audio_profile(
             transcode=tuple(IMS_AUDIO_CODECS[name] for name in names),
         ),
         reverse_codec=CodecRules(
-            mask=(*IMS_AUDIO_CODECS, "telephone-event"),
+            mask=(*_ENCODING_NAMES, "telephone-event"),
             transcode=(_REVERSE_OPUS,),
         ),
         # Nothing is masked here: a payload type that IMS uses itself is in the request by that.

@@ -52,7 +52,8 @@ class PhoneOptions:
 
 
 PHONE: Final = PhoneOptions("phone", tone_hz=440)
-VIDEOPHONE: Final = PhoneOptions("videophone", video_codec="H264", tone_hz=520)
+# baresip 1.0 speaks H.264 in packetization mode 0 only, which no browser's preferred offer meets; VP8 it shares.
+VIDEOPHONE: Final = PhoneOptions("videophone", video_codec="VP8", tone_hz=520)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,17 +64,19 @@ def prove(world: World) -> Proof:
     device = world.phone(CALLEE)
     device.listen()
     with SoftphoneBrowser(world.info.web.origin) as browser:
-        browser.sign_in(user.impi, user.password)
+        browser.sign_in(user.name, user.password, private_identity=user.impi)
         browser.dial(phone.impu, tone_hz=TONE_HZ)
         browser.wait_established()
         in_browser = browser.wait_tone(phone.tone_hz)
-        at_phone = _wait_heard(world, TONE_HZ)
+        at_phone = wait_until_heard(world, CALLEE, TONE_HZ)
         (inbound,) = browser.inbound("audio")
         diagnostics = browser.diagnostics()
-        ims_codec = _ims_codec(world)
+        ims_codec = device.audio_codec()
         browser.hang_up()
         ladder = browser.ladder()
         entries = browser.call_entries(diagnostics["callId"])
+    if not is_answer_then_update(ladder):
+        raise ProofFailedError(f"not answer, then UPDATE: {ladder}")
     wait_clean(world)
     invite = next(entry for entry in entries if entry.label.startswith("-> INVITE"))
     answer = next(entry for entry in entries if entry.label.startswith("<- 183 INVITE (SDP)"))
@@ -125,30 +127,32 @@ def left_behind(world: World) -> dict[str, int]:
 
 
 def wait_clean(world: World, timeout_s: float = CLEAN_WITHIN_S) -> None:
-    """Wait until nothing is left behind."""
+    """Wait until nothing is left behind; transactions go five seconds after their end (tm's wait timer)."""
     _wait(
         lambda: not any(left_behind(world).values()), lambda: f"left behind: {left_behind(world)}", timeout_s
     )
 
 
-def _wait_heard(world: World, hz: float, timeout_s: float = 8.0) -> float:
+def wait_released(world: World, timeout_s: float = 3.0) -> None:
+    """Wait until record and relay ports are gone, which happens at once."""
+
+    def left() -> dict[str, int]:
+        return {what: count for what, count in left_behind(world).items() if what != "transactions"}
+
+    _wait(lambda: not any(left().values()), lambda: f"left behind: {left()}", timeout_s)
+
+
+def wait_until_heard(world: World, phone: str, hz: float, timeout_s: float = 8.0) -> float:
+    """Wait until a phone's newest recording ends with this tone; return what it heard."""
     heard = [0.0]
 
     def right() -> bool:
-        recordings = world.phone(CALLEE).recordings()
+        recordings = world.phone(phone).recordings()
         heard[0] = heard_hz(recordings[-1]) if recordings else 0.0
         return abs(heard[0] - hz) <= TOLERANCE_HZ
 
-    _wait(right, lambda: f"the phone heard {heard[0]:.0f} Hz instead of {hz:.0f}", timeout_s)
+    _wait(right, lambda: f"{phone} heard {heard[0]:.0f} Hz instead of {hz:.0f}", timeout_s)
     return heard[0]
-
-
-def _ims_codec(world: World) -> str:
-    text = world.phone(CALLEE).command("audio_debug")
-    for line in text.splitlines():
-        if "decoder" in line.lower() or "codec" in line.lower():
-            return line.strip()
-    return "unknown"
 
 
 def _wait(done: Callable[[], bool], complaint: Callable[[], str], timeout_s: float) -> None:

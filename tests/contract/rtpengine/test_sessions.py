@@ -85,7 +85,7 @@ class TestReservation:
         )
         names = [codec for codec in offer.codecs.values() if not codec.startswith("telephone-event")]
         events = {codec for codec in offer.codecs.values() if codec.startswith("telephone-event")}
-        assert names == ["opus/48000/2", "AMR-WB/16000", "PCMA/8000", "PCMU/8000"]
+        assert names == ["opus/48000/2", "AMR-WB/16000", "AMR-WB/16000", "PCMA/8000", "PCMU/8000"]
         assert events == {f"telephone-event/{rate}" for rate in (8000, 16000, 48000)}
 
     @pytest.mark.parametrize(
