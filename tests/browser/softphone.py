@@ -122,14 +122,9 @@ class SoftphoneBrowser:
 
     # -- what a person does
 
-    def sign_in(
-        self, user: str, password: str, *, private_identity: str = "", timeout_s: float = 10.0
-    ) -> None:
+    def sign_in(self, user: str, password: str, timeout_s: float = 10.0) -> None:
         """Fill in the form and wait until the page is registered."""
         self.page.fill("#user", user)
-        if private_identity:
-            self.page.click("#sign-in summary")
-            self.page.fill("#authorization-user", private_identity)
         self.page.fill("#password", password)
         self.page.click("#sign-in button[type=submit]")
         self.wait(

@@ -44,7 +44,7 @@ def alice(world: Lab) -> UserInfo:
 
 def sign_in(browser: SoftphoneBrowser, user: UserInfo) -> None:
     """Register at the IMS core with digest, end to end."""
-    browser.sign_in(user.name, user.password, private_identity=user.impi)
+    browser.sign_in(user.name, user.password)
 
 
 class TestAudio:
@@ -228,7 +228,7 @@ class TestRefusals:
     def test_a_wrong_password_is_told(self, world: Lab, alice: UserInfo) -> None:
         with SoftphoneBrowser(world.info.web.origin) as browser:
             with pytest.raises(AssertionError, match="no registered"):
-                browser.sign_in(alice.name, "wrong", private_identity=alice.impi, timeout_s=4)
+                browser.sign_in(alice.name, "wrong", timeout_s=4)
             assert "403" in browser.page.inner_text("#banners") or "password" in browser.page.inner_text(
                 "#banners"
             )

@@ -64,7 +64,7 @@ def prove(world: World) -> Proof:
     device = world.phone(CALLEE)
     device.listen()
     with SoftphoneBrowser(world.info.web.origin) as browser:
-        browser.sign_in(user.name, user.password, private_identity=user.impi)
+        browser.sign_in(user.name, user.password)
         browser.dial(phone.impu, tone_hz=TONE_HZ)
         browser.wait_established()
         in_browser = browser.wait_tone(phone.tone_hz)

@@ -10,7 +10,7 @@ from tests.browser.sdk.gateway import ScriptedGateway
 from tests.peers.digest import Credentials
 from tests.peers.sip import SipRequest
 
-ALICE: Final = Credentials("alice", "correct horse")
+ALICE: Final = Credentials("alice@ims.example.com", "correct horse")
 INJECT_TONE: Final = """(hz) => {
   const context = new AudioContext();
   const oscillator = new OscillatorNode(context, { frequency: hz });
@@ -36,7 +36,7 @@ HEARS_TONE: Final = """(hz) => {
 
 async def sign_in(page: Page, gateway: ScriptedGateway, *, challenges: int = 1) -> None:
     """Sign in through the form."""
-    await page.fill("#user", ALICE.username)
+    await page.fill("#user", ALICE.username.partition("@")[0])
     await page.fill("#password", ALICE.password)
     await page.click("#sign-in button[type=submit]")
     await gateway.register(ALICE, challenges)

@@ -30,7 +30,7 @@ export type ConnectOptions = ConfigSource &
   Credentials & {
     /** Name, number or SIP address of the account (public identity). */
     readonly user: string;
-    /** Private identity, when it is not the user part of `user`. */
+    /** Private identity; by default the public one without its scheme, as TS 23.003 §13.3 derives it. */
     readonly authorizationUser?: string;
     readonly displayName?: string;
     /** Registration time asked for, seconds. */
@@ -77,7 +77,7 @@ export class Phone {
     if (uri === undefined) throw new UsageError(`"${options.user}" is not a user name`);
     this.#userAgent = new UserAgent({
       uri,
-      authorizationUsername: options.authorizationUser ?? uri.user ?? "",
+      authorizationUsername: options.authorizationUser ?? `${uri.user ?? ""}@${uri.host}`,
       authorizationPassword: options.password ?? "",
       displayName: options.displayName ?? "",
       userAgentString: `webrtc-ims-sdk/${VERSION}`,

@@ -22,7 +22,7 @@ function isRightAnswer(register: Message, nonce: string): boolean {
   const md5 = (text: string): string => createHash("md5").update(text).digest("hex");
   const authorization = register.header("authorization");
   const field = (name: string): string => new RegExp(`${name}="?([^",]+)`).exec(authorization)?.[1] ?? "";
-  const ha1 = md5("alice:ims.example.com:secret");
+  const ha1 = md5("alice@ims.example.com:ims.example.com:secret");
   const ha2 = md5("REGISTER:sip:ims.example.com");
   return field("response") === md5(`${ha1}:${nonce}:${field("nc")}:${field("cnonce")}:auth:${ha2}`);
 }
