@@ -9,11 +9,12 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +96,31 @@ def kamailio(config: Path) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def full_flow(callee_port: int) -> Iterator[Target]:
     """Run the gateway with rtpengine and Redis, and the callee in place of the IMS core."""
+    with _gateway(
+        "full flow", callee_port, frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY}), {}
+    ) as target:
+        yield target
+
+
+@contextmanager
+def signalling(callee_port: int) -> Iterator[Target]:
+    """Run the gateway with a stand-in for the relay's control port: the gateway's own cost, alone."""
+    command = [sys.executable, "-m", "tests.bench.relay"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as relay:
+        assert relay.stdout is not None
+        nodes = [{"address": LOOPBACK, "port": int(relay.stdout.readline()), "version": "10.5"}]
+        parts = frozenset({Part.REDIS, Part.GATEWAY})
+        try:
+            with _gateway("signalling", callee_port, parts, {"gateway_rtpengine_nodes": nodes}) as target:
+                yield replace(target, media_pids=(relay.pid,))
+        finally:
+            relay.communicate()
+
+
+@contextmanager
+def _gateway(
+    name: str, callee_port: int, parts: frozenset[Part], variables_of_target: dict[str, object]
+) -> Iterator[Target]:
     origin = "https://bench.example"
     variables = {
         "gateway_icscf_uri": f"sip:{LOOPBACK}:{callee_port}",
@@ -103,19 +129,20 @@ def full_flow(callee_port: int) -> Iterator[Target]:
         "kamailio_tcp_workers": WORKERS,
         "kamailio_shm_mb": _SHM_MB,
         "kamailio_debug": 1,
+        **variables_of_target,
     }
     options = LabOptions(
-        parts=frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY}),
+        parts=parts,
         media_ports=_MEDIA_PORTS,
         role_variables={"kamailio": variables},
     )
     with Lab(options) as lab:
         processes = lab.info.processes
         yield Target(
-            "full flow",
+            name,
             lab.info.gateway.ws_port,
             (processes["gateway"],),
-            (processes["rtpengine"],),
+            tuple(processes[part] for part in ("rtpengine",) if part in processes),
             register=True,
             headers={"Origin": origin, "X-Forwarded-For": "198.51.100.7"},
         )
@@ -128,6 +155,7 @@ TARGETS: Final[dict[str, TargetFactory]] = {
     "native": lambda callee_port: twin("native", "native.cfg", callee_port),
     "kemi": lambda callee_port: twin("kemi", "kemi.cfg", callee_port),
     "full": full_flow,
+    "signalling": signalling,
 }
 
 
