@@ -4,12 +4,13 @@ PYTEST := .venv/bin/pytest
 PORTS ?= fixed
 MODE ?= world
 SDK := webapp_api/sdk
+KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk diagrams clean
+.PHONY: help setup run test unit style types bench sdk diagrams ksr-api clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install Debian packages and Python environment (again: less than a second)
 	@bash .ci/install
@@ -20,8 +21,8 @@ run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: s
 test: sdk style types ## every check and every test
 	$(PYTEST)
 
-unit: setup ## the tests without any daemon, in seconds
-	$(PYTEST) tests/unit
+unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
+	$(PYTEST) tests/unit --hypothesis-profile=quick
 
 style: setup ## lint and formatting
 	.venv/bin/ruff check .
@@ -51,6 +52,10 @@ sdk: setup $(SDK_BUILT) ## build the browser SDK and the softphone
 
 diagrams: setup ## draw the README's state diagrams from the tables
 	$(PYTHON) -m tests.diagrams
+
+ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
+	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new
+	mv $(KSR_STUB).new $(KSR_STUB)
 
 clean: ## remove what the commands above made, except the Python environment
 	rm -rf build lab-run webapp_api/static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,10 +6,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.lab.lab import Lab, running_labs
 from tests.lab.options import LabOptions, Part
 from tests.lab.world import RtpengineInfo
+
+settings.register_profile("quick", max_examples=25)
+"""For `make unit`; everything else tries as many examples as hypothesis does by itself."""
 
 
 @pytest.fixture(scope="session")

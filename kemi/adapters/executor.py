@@ -128,7 +128,11 @@ class Executor:
             log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
 
     def _cancel_forwarded(self, action: act.CancelForwardedInvite) -> None:
-        ksr.cancel_forwarded_invite(action.call_id, action.cseq)
+        sip = self._settings.sip
+        if not ksr.send_cancel_to_ourselves(
+            f"sip:{sip.address}:{sip.port}", action.request_uri, action.headers
+        ):
+            log_event(logging.WARNING, "request_not_sent", call_id=action.call_id, method="CANCEL")
 
     def _edit_request(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.request_uri is not None:

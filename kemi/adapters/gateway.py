@@ -156,11 +156,19 @@ class Gateway:
             registration = self._flows.registration(request.connection_id, time.time())
             event: WicRequest | ImsRequest = WicRequest(request, registration.owner if registration else "")
         else:
-            record = self._calls.get(request.call_id)
-            alive = record is not None and self._flows.flow(record.connection_id) is not None
-            event = ImsRequest(request, alive)
+            event = ImsRequest(request, *self._page_of(request.call_id))
         if not self._dispatcher.dispatch(request.call_id, event) and request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
+
+    def _page_of(self, call_id: str) -> tuple[bool, Flow | None]:
+        """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""
+        record = self._calls.get(call_id)
+        if record is None:
+            return False, None
+        if self._flows.flow(record.connection_id) is not None:
+            return True, None
+        successor = self._flows.successor(record.owner, record.wic_contact, time.time())
+        return successor is not None, successor
 
     def _cancel(self) -> None:
         if ksr.transaction_state() <= 0:
@@ -188,6 +196,12 @@ class Gateway:
         """The forwarded INVITE ended without a 2xx."""
         event = ImsFailed(ksr.transaction_status(), ksr.is_local_timeout() and not ksr.is_cancelled())
         self._dispatcher.dispatch(ksr.call_id(), event)
+
+    @guarded
+    def ksr_failure_register(self, _message: object) -> None:
+        """A forwarded REGISTER got no 2xx."""
+        if ksr.is_local_timeout():
+            self._registrar.unanswered(ksr.request())
 
     # ------------------------------------------------------------ requests of our own
 
@@ -301,9 +315,7 @@ class Gateway:
             for call_id in self._calls.on_connections(closed):
                 self._safely(call_id, FlowClosed())
         for call_id, due in self._schedule.take_due(time.time()):
-            record = self._calls.get(call_id)
-            alive = record is not None and self._flows.flow(record.connection_id) is not None
-            self._safely(call_id, TimerFired(due, alive))
+            self._safely(call_id, TimerFired(due, *self._page_of(call_id)))
 
     def _safely(self, call_id: str, event: FlowClosed | TimerFired) -> None:
         """One call's trouble must not keep the others from their turn."""

@@ -20,7 +20,11 @@ from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Message, Reply, Request, Side
 
 _TOKEN = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
-_TAG_PARAMETER = re.compile(r"\s*;\s*tag\s*=\s*[^;\s]*", re.IGNORECASE)
+_TAG_PARAMETER = re.compile(
+    r'("(?:[^"\\]|\\.)*\\?"?|<[^>]*>?)|;\s*tag\s*=\s*[^;\s]*', re.IGNORECASE | re.DOTALL
+)
+"""A tag; or, as group 1, what is in quotes or angle brackets and stays as it is even if it looks like one.  Quotes and
+brackets need no end to match, so that no header field makes the search start over and over."""
 _HEADER_NAME = re.compile(r"\n([^\s:]+)[ \t]*:")
 _REPLACEMENT = "\ufffd"
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
@@ -166,11 +170,10 @@ def set_tag(header: str, tag: str) -> None:
     if not value or _REPLACEMENT in value:  # bytes that are not UTF-8 must come through as they are
         KSR.textops.subst_hf(header, f"/;tag=[^;> ]+/{';tag=' + tag if tag else ''}/i", "a")
         return
-    address, closing, parameters = value.rpartition(">")
-    parameters = _TAG_PARAMETER.sub("", parameters)
+    untagged = _TAG_PARAMETER.sub(r"\1", value)
     # Removed and written anew: a substitution would compile an expression for every message.
     KSR.hdr.remove(header)
-    KSR.hdr.append(f"{header}: {address}{closing}{parameters}{';tag=' + tag if tag else ''}\r\n")
+    KSR.hdr.append(f"{header}: {untagged}{';tag=' + tag if tag else ''}\r\n")
 
 
 def add_to_tag(tag: str) -> bool:
@@ -263,6 +266,11 @@ def resume(transaction: tuple[int, int], callback: str) -> bool:
     return KSR.tmx.t_continue(transaction[0], transaction[1], callback) >= 0
 
 
+def on_failure(callback: str) -> None:
+    """Ask to be called when the request that is forwarded next gets no 2xx."""
+    KSR.tm.t_on_failure(callback)
+
+
 def relay() -> bool:
     """Forward the current request statefully."""
     return KSR.tm.t_relay() > 0
@@ -310,9 +318,16 @@ def on_local_request(reply_callback: str, failure_callback: str) -> None:
     KSR.tm.t_on_failure(failure_callback)
 
 
-def cancel_forwarded_invite(call_id_: str, cseq: int) -> bool:
-    """Cancel all branches of an INVITE we forwarded."""
-    return KSR.tmx.t_cancel_callid(call_id_, str(cseq), 1) > 0
+def send_cancel_to_ourselves(own_uri: str, request_uri: str, lines: tuple[str, ...]) -> bool:
+    """Cancel an INVITE we forwarded: our own socket gets a CANCEL as the page would send it.
+
+    tmx.t_cancel_callid of 5.6 is no way to do it.  It compares Call-ID and CSeq number but no method, so it finds our
+    UPDATE instead of an INVITE with the same number, and it never gives back its reference to what it found.
+    """
+    head = "".join(f"{line}\r\n" for line in lines)
+    return (
+        KSR.corex.send_data(own_uri, f"CANCEL {request_uri} SIP/2.0\r\n{head}Content-Length: 0\r\n\r\n") > 0
+    )
 
 
 def is_cancelled() -> bool:

@@ -10,6 +10,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.log import log_event
 from kemi.core.call.actions import ForwardRequest
 from kemi.core.errors import SipReject
+from kemi.core.headers import explanation
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import (
     RegistrationSettings,
@@ -19,6 +20,8 @@ from kemi.core.registration import (
 )
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
+
+FAILURE_REGISTER = "ksr_failure_register"
 
 
 class Registrar:
@@ -43,7 +46,15 @@ class Registrar:
         pending = pending_from_request(request)
         edits = register_edits(request, flow, self._settings)
         self._flows.expect(request.call_id, request.cseq, pending)
+        ksr.on_failure(FAILURE_REGISTER)
         self._executor.perform(request.call_id, ForwardRequest(Side.IMS, edits))
+
+    def unanswered(self, request: Request) -> None:
+        """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
+        self._flows.expected(request.call_id, request.cseq)
+        log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
+        lines = explanation("the IMS core does not answer", self._settings.realm)
+        ksr.reply_in_transaction(504, "Server Time-out", lines, "")
 
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""

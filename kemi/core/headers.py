@@ -61,6 +61,18 @@ def towards_wic(record: CallRecord, settings: CallSettings, cseq: int, method: s
     return tuple(lines)
 
 
+def cancel_of_invite(record: CallRecord) -> tuple[str, ...]:
+    """Return the header lines of the page's own CANCEL (RFC 3261 §9.1): its topmost Via is what names the INVITE."""
+    return (
+        f"Via: {record.invite_via}",
+        "Max-Forwards: 70",
+        f"From: <{record.wic_uri}>;tag={record.wic_tag}",
+        f"To: <{record.target_uri}>",
+        f"Call-ID: {record.call_id}",
+        f"CSeq: {record.invite_cseq} CANCEL",
+    )
+
+
 def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[str, ...]:
     """Return the dialog header lines of a request of our own to the core's leg ``tag``: we are the caller."""
     return (

@@ -111,6 +111,11 @@ def pending_from_request(request: Request) -> PendingRegistration:
     return PendingRegistration(request.connection_id, contact, request.to_uri)
 
 
+def same_contact(one: str, other: str) -> bool:
+    """Whether two Contact URIs name the same page, which draws user and host anew on every load (RFC 7118 §5.2)."""
+    return one.partition(";")[0].lower() == other.partition(";")[0].lower()
+
+
 def empty_authorization(public_identity: str, realm: str) -> str:
     """Return the Authorization of a page that sent none: without it a core may guess the user (TS 24.229 §5.4.1.1)."""
     user = public_identity.partition(":")[2] or public_identity

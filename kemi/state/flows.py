@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import msgspec
 
-from kemi.core.registration import Flow, PendingRegistration, Registration
+from kemi.core.registration import Flow, PendingRegistration, Registration, same_contact
 from kemi.state.table import Table
 
 T = TypeVar("T")
@@ -39,6 +40,10 @@ class RecordTable(Generic[T]):
     def remove(self, key: str) -> None:
         """Remove the record."""
         self._table.remove(key)
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Return a snapshot of all records."""
+        return ((key, self._decoder.decode(text)) for key, text in self._table.items())
 
 
 class FlowStore:
@@ -73,6 +78,15 @@ class FlowStore:
         """Return the connection's registration unless it has run out."""
         found = self._registrations.get(connection_id)
         return found if found is not None and found.expires_at > now else None
+
+    def successor(self, owner: str, contact: str, now: float) -> Flow | None:
+        """Return the connection over which a page registered again: the same identity with the same Contact."""
+        for connection_id, found in self._registrations.items():
+            if found.owner == owner and found.expires_at > now and same_contact(found.contact, contact):
+                flow = self.flow(connection_id)
+                if flow is not None:
+                    return flow
+        return None
 
     def expect(self, call_id: str, cseq: int, pending: PendingRegistration) -> None:
         """Remember a REGISTER that went to the core."""

@@ -16,7 +16,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from tests.fakes.ksr_api import STUB, Signature, api_from_stub
-from tests.fakes.sip import FakeMessage
+from tests.fakes.sip import FakeMessage, long_name
 
 API: Final = api_from_stub(STUB.read_text(encoding="utf-8"))
 _MODULES: Final = {name.partition(".")[0] for name in API if "." in name}
@@ -136,6 +136,8 @@ class FakeKamailio:
         if match := re.fullmatch(r"\$\(hdr\(([\w-]+)\)\[(\d+)\]\)", name):
             values = self._current.values(match.group(1))
             return values[int(match.group(2))] if int(match.group(2)) < len(values) else None
+        if match := re.fullmatch(r"\$hdr\((From|To)\)", name):
+            return self._current.value(match.group(1))
         if match := re.fullmatch(r"\$shtit(key|val)\((\w+)\)", name):
             return self._iterators[match.group(2)][0][match.group(1) == "val"]
         reader = _VARIABLES.get(name)
@@ -152,7 +154,7 @@ class FakeKamailio:
     # -- the current message
 
     def _ksr_hdr_remove(self, name: str) -> int:
-        self._current.removed.add(name.lower())
+        self._current.removed.add(long_name(name))
         return 1
 
     def _ksr_hdr_append(self, lines: str) -> int:
@@ -340,6 +342,7 @@ _VARIABLES: Final[dict[str, Callable[[FakeKamailio], int | str | None]]] = {
     "$rs": _status,
     "$rr": lambda k: k._current.first_line.split(" ", 2)[2],
     "$hu": lambda k: k._current.first_line.split(" ")[1],
+    "$mb": lambda k: f"{k._current.head}\r\n{k._current.body}",
     "$ws_conid": lambda k: k._current.connection_id,
     "$T(id_index)": lambda k: k.transaction[0] if k.transaction else None,
     "$T(id_label)": lambda k: k.transaction[1] if k.transaction else None,

@@ -8,9 +8,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Final
 
 Header = tuple[str, str]
+COMPACT_FORMS: Final = {
+    "c": "content-type",
+    "f": "from",
+    "i": "call-id",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "o": "event",
+    "r": "refer-to",
+    "t": "to",
+    "v": "via",
+}
+"""Header names of one letter (RFC 3261 §7.3.3): Kamailio finds and removes these fields by either name."""
 _SUBSTITUTION = re.compile(r"/(?P<pattern>(?:[^/\\]|\\.)*)/(?P<replacement>(?:[^/\\]|\\.)*)/(?P<flags>[ig]*)")
+
+
+def long_name(name: str) -> str:
+    """Return a header name in lower case and in its long form."""
+    return COMPACT_FORMS.get(name.lower(), name.lower())
 
 
 @dataclass
@@ -45,7 +64,7 @@ class FakeMessage:
         """Read a message; lines may end in LF alone, so that tests can write it as text."""
         text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
         head, _, body = text.partition("\n\n")
-        first_line, *lines = re.split(r"\n(?![ \t])", head)
+        first_line, *lines = re.split(r"\n(?![ \t])", head.rstrip("\n"))
         headers = []
         for line in lines:
             name, _, value = line.partition(":")
@@ -61,11 +80,17 @@ class FakeMessage:
 
     def values(self, name: str) -> list[str]:
         """Return the values of all header fields of this name."""
-        return [value for header, value in self.headers if header.lower() == name.lower()]
+        return [value for header, value in self.headers if long_name(header) == long_name(name)]
 
     def value(self, name: str) -> str | None:
         """Return the first value, or None."""
         return next(iter(self.values(name)), None)
+
+    @property
+    def head(self) -> str:
+        """The first line and the header fields as they came, with CRLF."""
+        lines = [self.first_line, *(f"{name}: {value}" for name, value in self.headers)]
+        return "".join(f"{line}\r\n" for line in lines)
 
     def parameter(self, name: str, parameter: str) -> str | None:
         """Return a header parameter of From or To."""
@@ -108,7 +133,7 @@ class FakeMessage:
             parsed["pattern"], parsed["replacement"], " " + current, count=1, flags=flags
         )
         if count:
-            self.substituted[name.lower()] = changed.strip()
+            self.substituted[long_name(name)] = changed.strip()
         return bool(count)
 
     def apply(self) -> None:
@@ -127,8 +152,8 @@ class FakeMessage:
             lines = [f"{method} {self.variables['$ru']} {version}"]
         lines += self.inserted
         for name, value in self.headers:
-            if name.lower() not in self.removed:
-                lines.append(f"{name}: {self.substituted.get(name.lower(), value)}")
+            if long_name(name) not in self.removed:
+                lines.append(f"{name}: {self.substituted.get(long_name(name), value)}")
         lines += self.appended
         body = self.body if self.new_body is None else self.new_body
         return "\n".join(lines).replace("\r\n ", "\n ") + "\n\n" + body.replace("\r\n", "\n")

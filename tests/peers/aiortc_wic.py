@@ -15,7 +15,13 @@ from typing import Final, Literal, Self
 
 import av
 import numpy as np
-from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from tests.peers.call_plan import CallPlan
@@ -117,7 +123,9 @@ class AiortcMedia:
     """The peer connection of one call, as `PageMedia`."""
 
     def __init__(self) -> None:
-        self.connection = RTCPeerConnection()
+        # Where there is no BUNDLE group each line has its own transport, as in a browser; by default aiortc would put
+        # lines of one kind onto one.
+        self.connection = RTCPeerConnection(RTCConfiguration(bundlePolicy=RTCBundlePolicy.MAX_COMPAT))
         self.audio: dict[str, ReceivedAudio] = {}
         """By mid; the lines the gateway added are the ones that hear."""
         self.video: dict[str, ReceivedVideo] = {}

@@ -65,10 +65,15 @@ def even_port_pair(host: str) -> tuple[socket.socket, socket.socket]:
 
 
 class RtpEndpoint:
-    """Sends a tone or a test picture and records what comes in; use as a context manager."""
+    """Sends a tone or a test picture and records what comes in; use as a context manager.
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    `speed` is how many times faster than real time everything is sent: only for two of these with nothing between
+    them that goes by the clock.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", *, speed: float = 1.0) -> None:
         self.host = host
+        self._speed = speed
         self._rtp, self._rtcp = even_port_pair(host)
         self.port: int = self._rtp.getsockname()[1]
         self.ssrc = random.getrandbits(32)
@@ -94,7 +99,6 @@ class RtpEndpoint:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         for sock in (self._rtp, self._rtcp):
-            sock.settimeout(_POLL_S)
             self._run(self._receive, sock)
 
     def __enter__(self) -> Self:
@@ -108,6 +112,8 @@ class RtpEndpoint:
     def close(self) -> None:
         """Stop all threads and close the sockets."""
         self._stopped.set()
+        for sock in (self._rtp, self._rtcp):
+            sock.sendto(b"", sock.getsockname())  # wakes its reader
         for thread in self._threads:
             thread.join()
         self._rtp.close()
@@ -245,10 +251,10 @@ class RtpEndpoint:
         while not self._stopped.is_set():
             try:
                 data = sock.recv(4096)
-            except TimeoutError:
-                continue
             except ConnectionError:  # ICMP from an earlier packet of ours
                 continue
+            if self._stopped.is_set():
+                return
             with self._changed:
                 if is_rtcp(data):
                     self._take_rtcp(data)
@@ -337,12 +343,12 @@ class RtpEndpoint:
         next_report = start
         number = 0
         while not stop.is_set() and not self._stopped.is_set():
+            yield
             if time.monotonic() >= next_report:
                 self._send_report()
-                next_report += _REPORT_EVERY_S
-            yield
+                next_report += _REPORT_EVERY_S / self._speed
             number += 1
-            time.sleep(max(0.0, start + number * every_s - time.monotonic()))
+            time.sleep(max(0.0, start + number * every_s / self._speed - time.monotonic()))
 
     def _send(self, payload_type: int, sequence: int, timestamp: int, payload: bytes, marker: bool) -> None:
         assert self.target is not None

@@ -273,6 +273,8 @@ class OutgoingCall(WicCall):
         again.headers.add_first("Via", self.line.new_via())
         again.headers.replace("CSeq", str(CSeq(self.invite.cseq.number + 1, "INVITE")))
         again.headers.add(*self.line.authorize(again, response))
+        # A new transaction makes a new dialog, with RSeq and offer/answer from the start (RFC 3262 §3).
+        self.dialog, self._rseq, self._answered_with, self._remote_cseq = None, 0, None, -1
         self.invite = self._last_invite = again
         await self.send(again)
 

@@ -107,10 +107,12 @@ class SendRequest(Action):
 
 @dataclass(frozen=True, slots=True)
 class CancelForwardedInvite(Action):
-    """Cancel the INVITE we forwarded, although the page did not."""
+    """Cancel the INVITE we forwarded as the page would, although it did not; ``headers`` are those of its CANCEL."""
 
     call_id: str
     cseq: int
+    request_uri: str = ""
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

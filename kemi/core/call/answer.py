@@ -16,9 +16,9 @@ from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed
 from kemi.core.call.record import CallRecord, Leg, Rejection
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import finish, reject, release_media
+from kemi.core.call.setup import cancel_forwarded, finish, reject, release_media
 from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
-from kemi.core.errors import GatewayError
+from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
 
@@ -42,6 +42,9 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
         return _refuse_unheard_answer(record, reply, settings)
     if is_final and record.confirmed_tag and record.confirmed_tag != reply.to_tag:
         return _refuse_second_answer(record, reply, leg)
+    if is_final and record.acknowledged:
+        # Repeated, so the ACK was lost; tm may have forgotten the INVITE and could not pass this on to the page.
+        return [act.DropReply(), own_request_to_ims(record, reply.to_tag, "ACK", record.invite_cseq)]
     if is_final and not record.confirmed_tag:
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
@@ -51,6 +54,9 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
         return [_forward(record, reply, settings)]
     try:
         connect = _connect(record, reply)
+    except RemoteProtocolError as error:  # not the page's fault: RFC 3261 §21.5.3
+        bad_gateway = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
+        return on_media_failed(record, MediaFailed(bad_gateway, reply), settings)
     except GatewayError as error:
         return on_media_failed(record, MediaFailed(error, reply), settings)
     return [connect]
@@ -73,6 +79,8 @@ def _checksum(reply: Reply) -> str:
 
 def _connect(record: CallRecord, reply: Reply) -> act.ConnectMedia:
     answers = ims_answer_media(reply.body, tuple(medium.kind for medium in record.media))
+    if all(answer.sdp is None for answer in answers.values()):
+        raise NotAcceptableHere("the far end refused every medium")
     record.applied_answer = _checksum(reply)
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []
@@ -89,7 +97,10 @@ def on_media_connected(record: CallRecord, event: MediaConnected, settings: Call
     """The relay works with this answer: now the page may hear of it."""
     if record.ended:  # hung up while the relay was at it, which may have made its call anew
         kinds = tuple(medium.kind for medium in record.media)
-        return [act.DropReply(), act.ReleaseMedia(record.call_id, record.node, kinds)]
+        release = act.ReleaseMedia(record.call_id, record.node, kinds)
+        # An answer goes on all the same: nothing else ends the INVITE's transaction.
+        reply = _forward(record, event.reply, settings) if event.reply.status >= 200 else act.DropReply()
+        return [reply, release]
     record.move_media(MediaEvent.CONNECTED)
     return [_forward(record, event.reply, settings), *correct(record, settings)]
 
@@ -116,7 +127,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         return [note, _forward(record, reply, settings)]
     record.cancelled = True
     record.rejection = Rejection(error.status, error.reason_phrase, error.detail)
-    return [note, act.DropReply(), act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
+    return [note, act.DropReply(), cancel_forwarded(record)]
 
 
 def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
@@ -170,21 +181,25 @@ def _refuse_unheard_answer(record: CallRecord, reply: Reply, settings: CallSetti
     ]
 
 
-def own_request_to_ims(record: CallRecord, tag: str, method: str, cseq: int) -> act.SendRequest:
-    """Build a request of our own to the core's leg ``tag``."""
+def own_request_to_ims(
+    record: CallRecord, tag: str, method: str, cseq: int, *further: str
+) -> act.SendRequest:
+    """Build a request of our own to the core's leg ``tag``, with ``further`` header lines."""
     leg = record.legs[tag]
     return act.SendRequest(
         to=Side.IMS,
         method=method,
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
-        headers=headers.towards_ims(record, tag, cseq, method),
+        headers=(*headers.towards_ims(record, tag, cseq, method), *further),
     )
 
 
 def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
     """The forwarded INVITE ended without an answer."""
-    if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
+    if record.dialog is Dialog.CONFIRMED:
+        return []  # an answer was faster: the call runs
+    if record.ended:
         return release_media(record)
     why = record.rejection  # we cancelled, for a reason of our own
     if why is None and event.local and not record.cancelled:

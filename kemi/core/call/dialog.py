@@ -28,6 +28,7 @@ from kemi.core.call.events import (
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import (
+    cancel_forwarded,
     finish,
     on_answer_acknowledged,
     on_set_up_answered,
@@ -37,6 +38,7 @@ from kemi.core.call.setup import (
 )
 from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
 from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.registration import Flow
 
 FORGET_AFTER_S = 34.0
 """How long a hung-up call's record waits for the far end's answer to the BYE: a little over 64*T1."""
@@ -109,6 +111,7 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
 def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     if not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
+    record.acknowledged = True
     forward = act.ForwardRequest(Side.IMS, _edits_to_ims(record, request, record.confirmed_tag, settings))
     if record.doomed and not record.ended:
         return [forward, *hang_up_both(record, settings)]
@@ -125,7 +128,7 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
     ok = act.SendReply(200, "OK")
     record.cancelled = record.abandoned = True
     if record.forwarded:
-        return [ok, act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
+        return [ok, cancel_forwarded(record)]
     return [ok, act.Unschedule(record.call_id), *reject(record, 487, "Request Terminated", "")]
 
 
@@ -179,6 +182,7 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     request = event.request
     if request.from_tag not in record.legs or request.to_tag != record.wic_tag:
         return _unknown(request)
+    _follow(record, event.successor)
     if request.method == "ACK":
         return []
     if request.method == "BYE":
@@ -200,6 +204,12 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
             )
         ]
     return [_forward_to_wic(record, request, settings)]
+
+
+def _follow(record: CallRecord, successor: Flow | None) -> None:
+    """The page is back on a new connection and has said nothing in this call yet."""
+    if successor is not None:
+        record.connection_id, record.source = successor.connection_id, successor.source
 
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
@@ -316,12 +326,13 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
         return [note, act.Schedule(record.call_id, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
     record.cancelled = record.abandoned = True
     if record.forwarded:
-        return [note, act.CancelForwardedInvite(record.call_id, record.invite_cseq)]
+        return [note, cancel_forwarded(record)]
     return [note, act.Unschedule(record.call_id), *reject(record, 480, "Page Gone", "the WebSocket closed")]
 
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
     """Do what was scheduled, if it still makes sense."""
+    _follow(record, event.successor)
     if event.due is Due.FORGET:
         return [act.ForgetCall(record.call_id)]
     if record.ended:
@@ -344,7 +355,7 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
 def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """End an answered call ourselves, towards both sides."""
     reason = f'Reason: SIP;cause=488;text="{headers.quotable(record.doomed)[:80]}"'
-    to_ims = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1)
+    to_ims = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1, reason)
     to_wic = act.SendRequest(
         to=Side.WIC,
         method="BYE",

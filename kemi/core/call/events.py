@@ -5,10 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request
+
+if TYPE_CHECKING:
+    from kemi.core.registration import Flow
 
 
 class Due(enum.StrEnum):
@@ -111,6 +114,8 @@ class ImsRequest(Event):
 
     request: Request
     flow_alive: bool = True
+    successor: Flow | None = None
+    """The connection the page came back on, when the one the call knows is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +151,5 @@ class TimerFired(Event):
 
     due: Due
     flow_alive: bool = field(default=True)
+    successor: Flow | None = None
+    """As in ImsRequest."""

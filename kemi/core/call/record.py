@@ -95,8 +95,12 @@ class CallRecord:
     reliable_answer: bool = True
 
     transaction: tuple[int, int] | None = None
+    invite_via: str = ""
+    """Topmost Via of the page's INVITE, which names it in a CANCEL."""
     cancelled: bool = False
     """The INVITE is being cancelled, by the page or by us."""
+    acknowledged: bool = False
+    """The page has sent its ACK."""
     abandoned: bool = False
     """The page is gone or hung up before the answer: nobody there will acknowledge one."""
     rejection: Rejection | None = None

@@ -112,6 +112,7 @@ def begin_call(
         wic_uri=request.from_uri,
         target_uri=request.to_uri,
         request_uri=request.request_uri,
+        invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
         wic_cseq=request.cseq,
         connection_id=request.connection_id,
@@ -297,6 +298,7 @@ def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallS
     if record.rejection is not None:
         rejection = record.rejection
         return [
+            act.Note("call_rejected", logging.INFO, {"status": rejection.status, "detail": rejection.detail}),
             act.SendReply(
                 rejection.status,
                 rejection.reason_phrase,
@@ -341,6 +343,13 @@ def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Acti
         body=offer,
     )
     return [act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)]
+
+
+def cancel_forwarded(record: CallRecord) -> act.CancelForwardedInvite:
+    """Cancel at the core what the page did not cancel itself."""
+    return act.CancelForwardedInvite(
+        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_invite(record)
+    )
 
 
 def resume(record: CallRecord) -> list[act.Action]:

@@ -2,94 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.lab.kamailio import KamailioRpc, answers_options, command_line
-from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
-from tests.lab.roles import REPOSITORY, render_role
-from tests.lab.waiting import wait_until
-
-START_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Kamailio:
-    """Where it listens, and what it was started with."""
-
-    sip_port: int
-    config: Path
-    environment: dict[str, str]
-    rpc: KamailioRpc
-
-
-def _render(folder: Path, ports: PortBlocks, entry: Path | None) -> Kamailio:
-    sip_port = ports.port()
-    variables = {
-        "kamailio_code_dir": str(REPOSITORY),
-        "kamailio_run_dir": str(folder),
-        "kamailio_sip_address": LOOPBACK,
-        "kamailio_sip_port": sip_port,
-        "kamailio_ws_address": LOOPBACK,
-        "kamailio_ws_port": ports.port(),
-        "kamailio_udp_workers": 1,
-        "kamailio_tcp_workers": 1,
-        "gateway_flow_secret": "0123456789abcdef0123456789abcdef",
-    }
-    config, settings = folder / "site.cfg", folder / "gateway.toml"
-    text = render_role("kamailio", "site.cfg.j2", variables)
-    if entry is not None:
-        ours = f"{REPOSITORY}/kemi/entry/gateway.py"
-        assert ours in text
-        text = text.replace(ours, str(entry))
-    config.write_text(text, encoding="utf-8")
-    settings.write_text(render_role("kamailio", "gateway.toml.j2", variables), encoding="utf-8")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}",
-        "GATEWAY_SETTINGS": str(settings),
-    }
-    return Kamailio(sip_port, config, environment, KamailioRpc(folder / "kamailio-rpc.sock"))
-
-
-@contextmanager
-def _running(folder: Path, entry: Path | None) -> Iterator[Kamailio]:
-    with PortBlocks(PortMode.FREE, rtp_ports=0) as ports, (folder / "log").open("wb") as log:
-        kamailio = _render(folder, ports, entry)
-        process = subprocess.Popen(
-            command_line(kamailio.config, folder, shm_mb=64, pkg_mb=8),
-            env=kamailio.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_until(
-                lambda: process.poll() is None and answers_options(LOOPBACK, kamailio.sip_port),
-                timeout_s=START_S,
-                what="Kamailio answers OPTIONS",
-            )
-            yield kamailio
-        finally:
-            process.terminate()
-            process.wait(10)
+from tests.contract.kamailio.running import PROBE, Kamailio, running
 
 
 @pytest.fixture
 def kamailio(run_dir: Path) -> Iterator[Kamailio]:
     """The gateway."""
-    with _running(run_dir, None) as running:
-        yield running
+    with running(run_dir) as found:
+        yield found
 
 
 @pytest.fixture
 def probed_kamailio(run_dir: Path) -> Iterator[Kamailio]:
     """The same configuration with the probe in the gateway's place."""
-    with _running(run_dir, Path(__file__).with_name("probe.py")) as running:
-        yield running
+    with running(run_dir, PROBE) as found:
+        yield found

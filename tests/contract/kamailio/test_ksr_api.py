@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from kemi.typings.make_ksr import stub_from_api
-from tests.contract.kamailio.conftest import Kamailio
+from tests.contract.kamailio.api_list import API_LIST
 from tests.contract.kamailio.exercise import MESSAGE, exercise
+from tests.contract.kamailio.running import Kamailio
 from tests.fakes.ksr import FakeKsr
 from tests.fakes.ksr_api import STUB
 from tests.fakes.sip import FakeMessage
@@ -22,8 +23,8 @@ pytestmark = pytest.mark.contract
 
 
 def test_the_stub_is_what_the_running_kamailio_exports(kamailio: Kamailio) -> None:
-    methods = kamailio.rpc("app_python.api_list")["methods"]
-    assert stub_from_api(methods) == STUB.read_text(encoding="utf-8"), "run make_ksr.py again"
+    methods = kamailio.rpc(API_LIST)["methods"]
+    assert stub_from_api(methods) == STUB.read_text(encoding="utf-8"), "run: make ksr-api"
 
 
 def test_the_configuration_passes_kamailios_own_check(kamailio: Kamailio) -> None:

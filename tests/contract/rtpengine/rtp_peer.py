@@ -5,6 +5,7 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -32,6 +33,7 @@ CODECS: Final = {
     "PCMA": Codec("pcm_alaw", "pcm_alaw", 8_000, 8_000),
     "PCMU": Codec("pcm_mulaw", "pcm_mulaw", 8_000, 8_000),
     "AMR-WB": Codec("libvo_amrwbenc", "amrwb", 16_000, 16_000),
+    "AMR-WB-OA": Codec("libvo_amrwbenc", "amrwb", 16_000, 16_000),
 }
 
 
@@ -44,8 +46,8 @@ class Packet(NamedTuple):
 
 def tone_payloads(codec: str, frequency_hz: int, packets: int) -> list[bytes]:
     """Encode a sine as RTP payloads of 20 ms each."""
-    if codec == "AMR-WB":
-        return _amr_wb_payloads(frequency_hz, packets)
+    if codec in _AMR_WB_FORMATS:
+        return _amr_wb_payloads(_AMR_WB_FORMATS[codec], frequency_hz, packets)
     facts = CODECS[codec]
     samples = int(facts.sample_rate_hz * PTIME_S)
     encoder = av.CodecContext.create(facts.encoder, "w")
@@ -62,7 +64,7 @@ def tone_payloads(codec: str, frequency_hz: int, packets: int) -> list[bytes]:
     return payloads
 
 
-def _amr_wb_payloads(frequency_hz: int, packets: int) -> list[bytes]:
+def _amr_wb_payloads(write: Callable[[int, bytes], bytes], frequency_hz: int, packets: int) -> list[bytes]:
     source = f"sine=frequency={frequency_hz}:sample_rate=16000:duration={packets * PTIME_S}"
     command = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", source]
     command += ["-c:a", "libvo_amrwbenc", "-b:a", "23850", "-f", "amr", "-"]
@@ -70,7 +72,7 @@ def _amr_wb_payloads(frequency_hz: int, packets: int) -> list[bytes]:
     payloads = []
     while data:
         size = _AMR_WB_BYTES[data[0] >> 3 & 15]
-        payloads.append(_bandwidth_efficient(data[0], data[1 : 1 + size]))
+        payloads.append(write(data[0], data[1 : 1 + size]))
         data = data[1 + size :]
     return payloads
 
@@ -81,6 +83,14 @@ def _bandwidth_efficient(header: int, frame: bytes) -> bytes:
     bits = (15 << 6 | frame_type << 1 | quality) << 8 * len(frame) | int.from_bytes(frame, "big")
     length_bits = 10 + 8 * len(frame)
     return (bits << -length_bits % 8).to_bytes((length_bits + 7) // 8, "big")
+
+
+def _octet_aligned(header: int, frame: bytes) -> bytes:
+    """Put CMR 15 before a frame in storage format, which is what this payload format has (RFC 4867 §4.4)."""
+    return bytes([15 << 4, header]) + frame
+
+
+_AMR_WB_FORMATS: Final = {"AMR-WB": _bandwidth_efficient, "AMR-WB-OA": _octet_aligned}
 
 
 def _storage_format(payload: bytes) -> bytes:
@@ -102,7 +112,11 @@ def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
     pieces = []
     resampler = av.AudioResampler(format="s16", layout="mono", rate=facts.sample_rate_hz)
     for payload in payloads:
-        data = _storage_format(payload) if codec == "AMR-WB" else payload
+        data = payload
+        if codec == "AMR-WB":
+            data = _storage_format(payload)
+        elif codec == "AMR-WB-OA":
+            data = payload[1:]
         for frame in decoder.decode(av.Packet(data)):
             assert isinstance(frame, av.AudioFrame)
             pieces += [part.to_ndarray()[0] for part in resampler.resample(frame)]

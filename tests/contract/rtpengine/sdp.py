@@ -112,9 +112,14 @@ def plain_offer(host: str, port: int) -> str:
 
 
 def answer_to(offer: str, *codecs: str, host: str, port: int = 9) -> str:
-    """Answer an offer of rtpengine with the named codecs ("PCMA/8000"); none named: with all of it."""
+    """Answer an offer of rtpengine with codecs by name ("PCMA/8000": the first of it) or payload type ("97").
+
+    None named: with all of it.
+    """
     offered = section(offer)
-    formats = [number for number, codec in offered.codecs.items() if not codecs or codec in codecs]
+    first_of = {codec: number for number, codec in reversed(offered.codecs.items())}
+    wanted = {first_of.get(codec, codec) for codec in codecs}
+    formats = [number for number in offered.formats if not codecs or number in wanted]
     first, *rest = _kept(offered.lines, formats)
     words = first.split()
     body = [line for line in rest if line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=mid:"))]

@@ -221,10 +221,17 @@ class TestRequests:
         executor.perform("c", act.SendRequest(Side.WIC, "BYE", "sip:a", "sip:b", ()))
         assert "event=request_not_sent method=BYE to=wic" in caplog.text
 
-    def test_a_cancel_names_the_invite(self, kamailio: FakeKamailio, executor: Executor) -> None:
-        kamailio.script("tmx.t_cancel_callid", 1)
-        executor.perform("c", act.CancelForwardedInvite("call-1", 7))
-        assert kamailio.called("tmx.t_cancel_callid") == [("call-1", "7", 1)]
+    def test_a_cancel_goes_to_our_own_socket_as_the_page_would_send_it(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.script("corex.send_data", 1)
+        lines = ("Via: SIP/2.0/WSS page.invalid;branch=z9hG4bK1", "CSeq: 7 CANCEL")
+        executor.perform("c", act.CancelForwardedInvite("call-1", 7, "sip:bob@ims.test", lines))
+        ((_, text),) = kamailio.called("corex.send_data")
+        assert text == (
+            "CANCEL sip:bob@ims.test SIP/2.0\r\nVia: SIP/2.0/WSS page.invalid;branch=z9hG4bK1\r\n"
+            "CSeq: 7 CANCEL\r\nContent-Length: 0\r\n\r\n"
+        )
 
 
 class TestRelay:
@@ -254,6 +261,28 @@ class TestRelay:
         relay.fail(method, error)
         reply = action.reply if isinstance(action, act.ConnectMedia) else None
         assert executor.perform("c", action) == ev.MediaFailed(error, reply)
+
+    @pytest.mark.parametrize(
+        ("known", "released"),
+        [pytest.param(True, [], id="running"), pytest.param(False, ["audio"], id="ended and forgotten")],
+    )
+    def test_what_was_connected_for_a_call_that_is_gone_is_given_back(
+        self,
+        kamailio: FakeKamailio,
+        executor: Executor,
+        relay: ScriptedRelay,
+        known: bool,
+        released: list[str],
+    ) -> None:
+        assert kamailio.tables == {}
+        if known:
+            CallStore(HtableTable("call")).create(record_at("forwarded"))
+        medium = act.MediumAnswer("audio", "offer", True, "answer", None)
+        action = act.ConnectMedia("call-1", "node", "shared", (medium,), REPLY)
+        assert executor.perform("call-1", action) == ev.MediaConnected(REPLY)
+        found = [asked for asked in relay.asked if isinstance(asked, act.ReleaseMedia)]
+        assert [kind for asked in found for kind in asked.kinds] == released
+        assert all((asked.call_id, asked.node) == ("call-1", "node") for asked in found)
 
     def test_release(self, executor: Executor, relay: ScriptedRelay) -> None:
         action = act.ReleaseMedia("c", "n", ("audio",))

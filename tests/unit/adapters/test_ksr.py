@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kemi.adapters import ksr
@@ -90,13 +92,57 @@ class TestReading:
 
 
 class TestTags:
-    """A tag becomes part of a substitution expression."""
+    """A tag becomes part of a header line, or of a substitution expression."""
 
     @pytest.mark.parametrize("tag", ["abc", "a.b-c", "x%!*_+`'~"])
     def test_a_token_replaces_the_old_tag(self, kamailio: FakeKamailio, tag: str) -> None:
         message = kamailio.receive(core_reply(200))
         ksr.set_tag("To", tag)
         assert message.sent_values("To") == [f"<sip:bob@ims.example>;tag={tag}"]
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            pytest.param("<sip:b>", "<sip:b>;tag=ours", id="none before"),
+            pytest.param("<sip:b> ; TAG = x ;y=z", "<sip:b>  ;y=z;tag=ours", id="spaces and capitals"),
+            pytest.param("sip:b;tag=x", "sip:b;tag=ours", id="without brackets"),
+            pytest.param("<sip:b;tag=uri>;tag=x", "<sip:b;tag=uri>;tag=ours", id="a URI parameter stays"),
+            pytest.param('"a;tag=name" <sip:b>;tag=x', '"a;tag=name" <sip:b>;tag=ours', id="a name stays"),
+            pytest.param(
+                '"say \\";tag=no\\"" <sip:b>;tag=x',
+                '"say \\";tag=no\\"" <sip:b>;tag=ours',
+                id="escaped quotes",
+            ),
+            pytest.param(
+                '<sip:b>;tag=x;y=">;tag=z"', '<sip:b>;y=">;tag=z";tag=ours', id="a quoted parameter stays"
+            ),
+            pytest.param("<sip:b>;tag=x;tag=y", "<sip:b>;tag=ours", id="two"),
+            pytest.param("<sip:b>\n ;tag=x", "<sip:b>\r\n ;tag=ours", id="folded"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["To", "t"])
+    def test_only_the_tag_changes(self, kamailio: FakeKamailio, name: str, before: str, after: str) -> None:
+        message = kamailio.receive(from_core(f"BYE sip:x SIP/2.0\n{name}: {before}\n"))
+        ksr.set_tag("To", "ours")
+        assert message.sent_values("To") == [after]
+
+    def test_bytes_that_are_not_utf8_come_through_as_they_are(self, kamailio: FakeKamailio) -> None:
+        message = kamailio.receive(
+            FakeMessage.from_bytes(b'BYE sip:x SIP/2.0\nTo: "a\xff" <sip:b>;tag=x\n\n')
+        )
+        ksr.set_tag("To", "ours")
+        assert b'"a\xff" <sip:b>;tag=ours' in message.sent().encode("utf-8", "surrogateescape")
+
+    @pytest.mark.parametrize("piece", ['"\\', "<", ";", "; ", ' "'])
+    def test_the_time_grows_with_the_length_of_the_header_field_only(
+        self, kamailio: FakeKamailio, piece: str
+    ) -> None:
+        value = (piece * 40_000).strip()
+        message = kamailio.receive(from_core(f"BYE sip:x SIP/2.0\nTo: {value}\n"))
+        started = time.process_time()
+        ksr.set_tag("To", "ours")
+        assert time.process_time() - started < 1
+        assert message.sent_values("To") == [f"{value};tag=ours"]
 
     def test_an_empty_tag_takes_it_away(self, kamailio: FakeKamailio) -> None:
         message = kamailio.receive(core_reply(200))
@@ -119,6 +165,35 @@ class TestTags:
         message = kamailio.receive(from_core("INFO sip:x SIP/2.0\nCSeq: 77 INFO\n"))
         ksr.set_cseq(5)
         assert message.sent_values("CSeq") == ["5 INFO"]
+
+
+class TestHeaders:
+    """Several header fields in one call of Kamailio."""
+
+    def test_all_of_these_names_go_in_any_case_and_compact_too(self, kamailio: FakeKamailio) -> None:
+        message = kamailio.receive(
+            from_core("INFO sip:x SIP/2.0\nm: <sip:a>\nROUTE: <sip:r>\nX-Spaced : 1\nX: y\nRoute: <sip:s>\n")
+        )
+        ksr.remove_headers(("Contact", "Route", "X-Spaced"))
+        assert message.sent() == "INFO sip:x SIP/2.0\nX: y\n\n"
+
+    def test_kamailio_is_asked_only_for_those_that_are_there(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(from_core("INFO sip:x SIP/2.0\nX: y\n\nContact: in the body\n"))
+        ksr.remove_headers(("Contact", "Route", "x"))
+        assert kamailio.called("hdr.remove") == [("x",)]
+
+    def test_they_are_found_beside_bytes_that_are_not_utf8(self, kamailio: FakeKamailio) -> None:
+        message = kamailio.receive(
+            FakeMessage.from_bytes(b"INFO sip:x SIP/2.0\nX: \xff\nContact: <sip:a>\n\n")
+        )
+        ksr.remove_headers(("Contact",))
+        assert message.sent_values("Contact") == []
+
+    def test_lines_come_out_in_their_order_before_or_after_the_others(self, kamailio: FakeKamailio) -> None:
+        message = kamailio.receive(from_core("INFO sip:x SIP/2.0\nX: y\n"))
+        ksr.append_headers(["A: 1", "A: 2"])
+        ksr.insert_headers(["B: 1", "B: 2"])
+        assert message.sent() == "INFO sip:x SIP/2.0\nB: 1\nB: 2\nX: y\nA: 1\nA: 2\n\n"
 
 
 class TestTransactions:
@@ -183,6 +258,12 @@ class TestHtable:
         kamailio.script("htable.sht_get", torn)
         with pytest.raises(UnicodeDecodeError):
             ksr.HtableTable("call").get("a")
+        assert kamailio.locked == set()
+
+    def test_a_lock_is_given_back_when_what_it_guards_fails(self, kamailio: FakeKamailio) -> None:
+        with pytest.raises(RuntimeError), ksr.HtableTable("call").locked("a"):
+            assert kamailio.locked == {("call", "a")}
+            raise RuntimeError
         assert kamailio.locked == set()
 
     def test_locks_nest(self, kamailio: FakeKamailio) -> None:

@@ -18,9 +18,11 @@ def installed(kamailio: FakeKamailio, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Kamailio's log functions behind everything; afterwards it is as before."""
     monkeypatch.setattr(log, "_write_by_level", {})
     monkeypatch.setattr(log, "_threshold", logging.NOTSET)
+    monkeypatch.setattr(log, "_verbosity", log._verbosity)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    log.install(ksr.LOG_FUNCTIONS)
+    log.install(ksr.LOG_FUNCTIONS, ksr.log_verbosity)
+    kamailio.script("get_debug", 2)
     yield kamailio
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -69,9 +71,51 @@ def test_each_level_has_its_function(installed: FakeKamailio, level: int, functi
 def test_debug_is_not_written_unless_asked_for(installed: FakeKamailio) -> None:
     log.log_event(logging.DEBUG, "detail")
     assert installed.log == []
-    log.install(ksr.LOG_FUNCTIONS, logging.DEBUG)
+    log.install(ksr.LOG_FUNCTIONS, ksr.log_verbosity, logging.DEBUG)
     log.log_event(logging.DEBUG, "detail")
     assert installed.log == [("dbg", "event=detail\n")]
+
+
+@pytest.mark.parametrize(
+    ("level", "verbosity", "written"),
+    [
+        pytest.param(logging.INFO, 2, True, id="info at 2"),
+        pytest.param(logging.INFO, 1, False, id="info at 1"),
+        pytest.param(logging.WARNING, -3, True, id="a warning is Kamailio's own business"),
+    ],
+)
+def test_a_line_kamailio_would_not_write_is_not_made(
+    installed: FakeKamailio, level: int, verbosity: int, written: bool
+) -> None:
+    class Value:
+        def __str__(self) -> str:
+            assert written, "the line was made"
+            return "x"
+
+    installed.script("get_debug", verbosity)
+    log.log_event(level, "thing_happened", k=Value())
+    assert len(installed.log) == written
+
+
+def test_the_verbosity_is_that_of_the_moment(installed: FakeKamailio) -> None:
+    installed.script("get_debug", 1)
+    log.log_event(logging.INFO, "first")
+    installed.script("get_debug", 2)
+    log.log_event(logging.INFO, "second")
+    assert installed.log == [("info", "event=second\n")]
+
+
+def test_events_do_not_pass_pythons_logging_once_installed(
+    installed: FakeKamailio, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.log_event(logging.WARNING, "thing_happened")
+    assert caplog.records == []
+    assert len(installed.log) == 1
+
+
+def test_before_that_they_do(caplog: pytest.LogCaptureFixture) -> None:
+    log.log_event(logging.WARNING, "thing_happened", k=1)
+    assert [record.getMessage() for record in caplog.records] == ["event=thing_happened k=1"]
 
 
 def test_a_traceback_is_written_line_by_line(installed: FakeKamailio) -> None:

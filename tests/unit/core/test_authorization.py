@@ -125,7 +125,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(pieces=st.lists(PIECES, max_size=14), digest=st.booleans())
 def test_no_input_yields_a_claim_that_even_a_careless_parser_would_find(
     pieces: list[str], digest: bool

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.peers import core_call
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_script import (
     CoreScript,
@@ -134,7 +135,10 @@ class TestRegistrar:
 
 
 class TestScripts:
-    async def test_a_plain_answer_is_repeated_until_its_ack(self, edge: UdpEdge, core: ScriptedCore) -> None:
+    async def test_a_plain_answer_is_repeated_until_its_ack(
+        self, edge: UdpEdge, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(core_call, "T1_S", 0.05)
         request = invite(edge)
         edge.send(request, core.address)
         ringing = await status_of(edge, 180)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,9 +125,12 @@ class TestWriting:
     @given(
         st.lists(
             st.tuples(
-                st.from_regex(r"X-[A-Za-z]{1,8}", fullmatch=True),
-                st.from_regex(r"[!-~]([ -~]{0,20}[!-~])?", fullmatch=True),
-            )
+                st.text(ascii_letters, min_size=1, max_size=8).map("X-{}".format),
+                st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=20)
+                .map(str.strip)
+                .filter(bool),
+            ),
+            max_size=8,
         ),
         st.text(alphabet=st.characters(codec="utf-8"), max_size=40),
     )

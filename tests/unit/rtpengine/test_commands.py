@@ -27,6 +27,7 @@ from rtpengine.ng.commands import (
 )
 from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgOverloaded, NgUnknownCall
 from rtpengine.ng.replies import Counters, DeleteReply, ListReply, Pong, QualitySample, Reply, SdpReply
+from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 
 OPTIONS = MediaOptions(
     transport_protocol="RTP/AVP",
@@ -118,6 +119,15 @@ OPTIONS_IN_NG: dict[str, Encodable] = {
 def test_a_command_is_written_with_its_ng_keys(command: Command[Any], expected: dict[str, Encodable]) -> None:
     assert command_to_ng(command) == expected
     assert command_to_bytes(command) == encode(expected)
+
+
+@pytest.mark.parametrize("profile", [audio_profile(), video_profile()], ids=["audio", "video"])
+def test_what_is_kept_of_one_call_does_not_show_in_the_next(profile: MediaProfile) -> None:
+    options = (profile.offer(), profile.answer(), profile.subscribe_request(repeated=True), MediaOptions())
+    for call_id in ("a", "a longer one", "ü"):
+        for option in options:
+            command = Offer(call_id, "wic", f"v=0 of {call_id}", option)
+            assert command_to_bytes(command) == encode(command_to_ng(command))
 
 
 def test_neither_sdp_nor_a_dtmf_digit_shows_in_a_command_s_repr() -> None:

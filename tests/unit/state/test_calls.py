@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kemi.core.call.record import SCHEMA, Leg, Rejection
+from kemi.core.call.record import SCHEMA, CallRecord, Leg, Rejection
 from kemi.core.call.states import Dialog, Media, OfferAnswer
 from kemi.core.errors import LocalProtocolError
 from kemi.state.calls import CallStore, record_from_text, record_to_text

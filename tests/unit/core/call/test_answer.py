@@ -163,10 +163,17 @@ class TestForks:
         assert call.on(call.ims_reply(183, "core2", body=sdp.core_answer(port=42000))).names == ["DropReply"]
         assert call.on(call.ims_reply(180, "core1")).names == ["DropReply"]
 
-    def test_a_retransmitted_first_2xx_reaches_the_page_again(self) -> None:
-        call = Call.confirmed("core1")
+    def test_a_retransmitted_first_2xx_reaches_the_page_again_until_its_ack(self) -> None:
+        call = Call.forwarded()
+        call.answer("core1", sdp.core_answer())
         actions = call.on(call.ims_reply(200, "core1", body=sdp.core_answer()))
         assert actions.names == ["ForwardReply"]
+
+    def test_afterwards_it_is_acknowledged_here(self) -> None:
+        call = Call.confirmed("core1")
+        actions = call.on(call.ims_reply(200, "core1", body=sdp.core_answer()))
+        assert actions.names == ["DropReply", "SendRequest"]
+        assert actions.only(act.SendRequest).method == "ACK"
 
 
 class TestAnswered:
@@ -228,6 +235,44 @@ class TestRelayTrouble:
         cancel = actions.only(act.CancelForwardedInvite)
         assert (cancel.call_id, cancel.cseq) == ("call-1", 1)
 
+    def test_the_page_then_hears_why_although_the_core_says_487(self) -> None:
+        call = Call.forwarded()
+        event = call.ims_reply(183, body=sdp.core_answer())
+        call.on(event)
+        call.on(ev.MediaFailed(ERROR, event.reply))
+        call.on(call.ims_reply(487))
+        actions = call.on(ev.ImsFailed(487))
+        assert actions.reply == (503, "Media Relay Unavailable")
+        (warning,) = actions.only(act.SendReply).headers
+        assert ERROR.detail in warning
+        assert actions.names == ["SendReply", "ReleaseMedia", "ForgetCall"]
+
+    def test_the_reason_is_the_same_when_the_core_never_answers_the_cancel(self) -> None:
+        call = Call.forwarded()
+        event = call.ims_reply(183, body="rubbish")
+        assert call.on(event).names == ["DropReply", "CancelForwardedInvite"]
+        rejection = call.record.rejection
+        assert rejection is not None
+        assert call.on(ev.ImsFailed(408, local=True)).reply == (rejection.status, rejection.reason_phrase)
+
+    def test_an_answer_that_crosses_our_cancel_is_tried_as_any_other(self) -> None:
+        call = Call.forwarded()
+        event = call.ims_reply(183, body=sdp.core_answer())
+        call.on(event)
+        call.on(ev.MediaFailed(ERROR, event.reply))
+        assert call.answer(body=sdp.core_answer(port=42000)).names == ["ForwardReply"]
+        assert call.record.dialog is Dialog.CONFIRMED
+
+    def test_connected_too_late_everything_is_given_back_and_the_page_hears_nothing(self) -> None:
+        call = Call.forwarded(sdp.chromium("av-sendonly"))
+        event = call.ims_reply(200, body=sdp.core_answer("audio", "video"))
+        call.on(event)
+        call.on(call.wic_request("BYE"))
+        actions = call.on(ev.MediaConnected(event.reply))
+        assert actions.names == ["DropReply", "ReleaseMedia"]
+        assert actions.only(act.ReleaseMedia).kinds == ("audio", "video")
+        assert call.record.media_state is Media.RELEASED
+
     @pytest.mark.parametrize(
         "detail",
         [
@@ -262,6 +307,45 @@ class TestRelayTrouble:
         note = call.on(ev.MediaFailed(ERROR)).only(act.Note)
         assert note.event == "media_failed"
         assert note.fields == {"status": 503, "detail": ERROR.detail, "node": "192.0.2.9:2223"}
+
+
+class TestUnheardAnswer:
+    """The callee answers a page that is gone: somebody must acknowledge and hang up (RFC 3261 §13.2.2.4, §15)."""
+
+    @pytest.mark.parametrize("goodbye", ["BYE", "flow closed"])
+    def test_it_is_acknowledged_and_hung_up_for_the_page(self, goodbye: str) -> None:
+        call = Call.ringing("core1")
+        call.on(call.wic_request("BYE", cseq=4) if goodbye == "BYE" else ev.FlowClosed())
+        actions = call.on(call.ims_reply(200, "core1", body=sdp.core_answer()))
+        assert actions.names == ["SendRequest", "SendRequest", "ForwardReply", "ReleaseMedia", "ForgetCall"]
+        ack, bye = actions.all(act.SendRequest)
+        last = 4 if goodbye == "BYE" else 2  # the PRACK's
+        assert "CSeq: 1 ACK" in ack.headers
+        assert f"CSeq: {last + 1} BYE" in bye.headers
+        for sent in (ack, bye):
+            assert (sent.to, sent.request_uri) == (Side.IMS, CORE_CONTACT)
+            assert "To: <sip:bob@ims.example>;tag=core1" in sent.headers
+        assert call.record.ended
+        assert call.record.media_state is Media.RELEASED
+
+    def test_the_answer_of_another_fork_is_no_different(self) -> None:
+        call = Call.ringing("core1")
+        call.on(ev.FlowClosed())
+        actions = call.on(call.ims_reply(200, "core2", body=sdp.core_answer()))
+        assert [sent.method for sent in actions.all(act.SendRequest)] == ["ACK", "BYE"]
+        assert all(
+            "To: <sip:bob@ims.example>;tag=core2" in sent.headers for sent in actions.all(act.SendRequest)
+        )
+
+    def test_ringing_goes_on_until_the_cancel_is_done(self) -> None:
+        call = Call.ringing()
+        call.on(ev.FlowClosed())
+        assert call.on(call.ims_reply(180)).names == ["ForwardReply"]
+
+    def test_a_page_that_only_cancelled_acknowledges_itself(self) -> None:
+        call = Call.ringing()
+        call.on(ev.CancelReceived())
+        assert call.answer().names == ["ForwardReply"]
 
 
 class TestFinalFailure:
@@ -300,8 +384,8 @@ class TestFinalFailure:
         call.on(ev.CancelReceived())
         assert call.on(ev.ImsFailed(408, local=True)).names == ["ReleaseMedia", "ForgetCall"]
 
-    def test_a_failure_of_another_branch_after_the_answer_changes_nothing_for_the_page(self) -> None:
+    def test_a_failure_of_another_branch_after_the_answer_changes_nothing(self) -> None:
         call = Call.confirmed()
-        actions = call.on(ev.ImsFailed(486))
-        assert actions.all(act.SendReply) == []
+        assert call.on(ev.ImsFailed(486)) == []
         assert not call.record.ended
+        assert call.record.media_state is Media.CONNECTED

@@ -92,8 +92,9 @@ def test_once_terminated_always_terminated(events: list[DialogEvent]) -> None:
 
 
 ALLOWED = [
+    pytest.param(DIALOG, Dialog.CONFIRMED, DialogEvent.BYE, Dialog.TERMINATED, id="RFC 3261 §15: BYE"),
     pytest.param(
-        DIALOG, Dialog.EARLY, DialogEvent.BYE, Dialog.TERMINATED, id="RFC 3261 §15: BYE of the caller"
+        DIALOG, Dialog.CONFIRMED, DialogEvent.FLOW_LOST, Dialog.TERMINATED, id="RFC 5626 §4.4: no new flow"
     ),
     pytest.param(DIALOG, Dialog.EARLY, DialogEvent.ANSWERED, Dialog.CONFIRMED, id="RFC 3261 §12: 2xx"),
     pytest.param(
@@ -138,6 +139,15 @@ FORBIDDEN = [
     ),
     pytest.param(DIALOG, Dialog.CONFIRMED, DialogEvent.CANCELLED, id="RFC 3261 §9.1: CANCEL after the 2xx"),
     pytest.param(DIALOG, Dialog.NONE, DialogEvent.BYE, id="RFC 3261 §15: BYE without a dialog"),
+    pytest.param(
+        DIALOG,
+        Dialog.EARLY,
+        DialogEvent.BYE,
+        id="RFC 3261 §15.1.2: an early BYE is the INVITE's 487, a cancel",
+    ),
+    pytest.param(
+        DIALOG, Dialog.EARLY, DialogEvent.FLOW_LOST, id="an early call whose flow is lost is cancelled"
+    ),
     pytest.param(MEDIA, Media.NONE, MediaEvent.CONNECTED, id="no media without ports"),
 ]
 

@@ -89,12 +89,28 @@ def test_video_keeps_the_feedback_a_terminal_understands() -> None:
     assert [codec.feedback for codec in video.codecs] == [("ccm fir", "nack", "nack pli")] * 2
 
 
-def test_a_line_without_mid_and_trickle_gets_none() -> None:
-    text = bent("chromium-156-audio-sendonly", ("a=mid:0\r\n", ""), ("a=ice-options:trickle\r\n", ""))
-    offer = sdp_from_text(text)
-    line = relay_offer(offer, judge_offer(offer, OUR_SDK).media[0])
-    assert "a=mid" not in line
-    assert "ice-options" not in line
+def _bent_and_relayed(*changes: tuple[str, str]) -> str:
+    offer = sdp_from_text(bent("chromium-156-audio-sendonly", *changes))
+    return relay_offer(offer, judge_offer(offer, OUR_SDK).media[0])
+
+
+def test_a_line_without_mid_gets_none() -> None:
+    assert "a=mid" not in _bent_and_relayed(("a=mid:0\r\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        pytest.param("", "trickle", id="none"),
+        pytest.param("a=ice-options:renomination\r\n", "trickle", id="another"),
+        pytest.param(
+            "a=ice-options:renomination trickle\r\n", "renomination trickle", id="kept when it is among them"
+        ),
+    ],
+)
+def test_every_line_says_trickle_or_its_address_of_zeros_would_be_a_hold(theirs: str, ours: str) -> None:
+    lines = _bent_and_relayed(("a=ice-options:trickle\r\n", theirs)).split("\r\n")
+    assert [line for line in lines if line.startswith("a=ice-options")] == [f"a=ice-options:{ours}"]
 
 
 def test_the_placeholder_answers_like_a_terminal_with_pcma() -> None:
@@ -126,6 +142,26 @@ def test_the_placeholder_answers_like_a_terminal_with_pcma() -> None:
 )
 def test_the_placeholder_names_one_codec_and_its_events(changes: list[tuple[str, str]], m_line: str) -> None:
     assert m_line in placeholder_answer(bent("rtpengine-10.5-audio-ims-offer", *changes)).split("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("preferred", "m_line"),
+    [
+        pytest.param("opus", "m=audio 9 RTP/AVP 111 110", id="with the events of its clock rate"),
+        pytest.param("pcmu", "m=audio 9 RTP/AVP 0 126", id="another"),
+        pytest.param("evs", "m=audio 9 RTP/AVP 111 110", id="not offered: the first"),
+    ],
+)
+def test_the_placeholder_answers_the_preferred_codec_where_it_is_offered(preferred: str, m_line: str) -> None:
+    offer = bent(
+        "rtpengine-10.5-audio-ims-offer",
+        (" 8 0 126", " 111 8 0 126 110"),
+        (
+            "a=rtpmap:126 telephone-event/8000",
+            "a=rtpmap:126 telephone-event/8000\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000",
+        ),
+    )
+    assert m_line in placeholder_answer(offer, preferred).split("\r\n")
 
 
 def test_the_placeholder_for_video_keeps_feedback_and_every_codec() -> None:
