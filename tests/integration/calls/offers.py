@@ -44,3 +44,17 @@ def without_codecs_in_common(sdp: str) -> str:
         for line in shorter.splitlines(keepends=True)
         if line.startswith(kept) or not line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))
     )
+
+
+def without_codec(sdp: str, codec: str) -> str:
+    """Leave out a codec with its retransmission format."""
+    numbers = set(re.findall(rf"^a=rtpmap:(\d+) {codec}/", sdp, re.MULTILINE))
+    numbers |= {own for own, of in re.findall(r"^a=fmtp:(\d+) apt=(\d+)", sdp, re.MULTILINE) if of in numbers}
+    lines = []
+    for line in sdp.splitlines(keepends=True):
+        if line.startswith("m="):
+            head, formats = line.split()[:3], line.split()[3:]
+            lines.append(" ".join([*head, *(number for number in formats if number not in numbers)]) + "\r\n")
+        elif not re.match(rf"a=(rtpmap|fmtp|rtcp-fb):({'|'.join(numbers)})\b", line):
+            lines.append(line)
+    return "".join(lines)

@@ -13,18 +13,23 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.integration.calls.offers import AUDIO
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, port_is_free
 from tests.lab.proof import left_behind
 from tests.lab.subscribers import REALM
+from tests.peers.call_plan import CallPlan
 from tests.peers.core import RegistrarScript, ScriptedCore
+from tests.peers.core_call import CalledDevice
 from tests.peers.sip import SipResponse
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
+from tests.peers.wic_call import OutgoingCall
 
 CORE_PORT: Final = next(port for port in range(21000, 22000) if port_is_free(port))
 ALICE: Final = f"sip:alice@{REALM}"
@@ -60,6 +65,25 @@ def gateway_options(**variables: Any) -> LabOptions:
     )
 
 
+@dataclass(frozen=True)
+class Call:
+    """Both ends of one call."""
+
+    wic: OutgoingCall
+    ims: CalledDevice
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID, the same on both sides."""
+        return self.wic.call_id
+
+    async def hang_up(self) -> None:
+        """Let the page hang up and see that the core hears it."""
+        response = await self.wic.bye()
+        assert response.status == 200, response.start_line
+        await self.ims.wait_request("BYE")
+
+
 class Stage:
     """One test's world."""
 
@@ -68,6 +92,7 @@ class Stage:
         self.core = ScriptedCore(LOOPBACK, CORE_PORT)
         self.core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
         self.pages: list[ScriptedWic] = []
+        self._relay_killed = False
 
     async def open(self) -> None:
         """Let the core listen."""
@@ -86,8 +111,9 @@ class Stage:
     @property
     def violations(self) -> list[str]:
         """What pages and core saw the gateway do against an RFC."""
-        calls = [*self.core.calls.values(), *(call for page in self.pages for call in page.calls.values())]
-        return [violation for call in calls for violation in call.violations]
+        seen_by_core = [call.violations for call in self.core.calls.values()]
+        seen_by_pages = [call.violations for page in self.pages for call in page.calls.values()]
+        return [violation for violations in (*seen_by_core, *seen_by_pages) for violation in violations]
 
     # ------------------------------------------------------------------ pages
 
@@ -110,6 +136,26 @@ class Stage:
             assert response.status == 200, response.start_line
         return page
 
+    # ------------------------------------------------------------------ calls
+
+    async def ringing(self, page: ScriptedWic, offer: str = AUDIO, plan: CallPlan | None = None) -> Call:
+        """Call and wait until the page hears 180; what the core does is its script."""
+        wic = await page.invite(BOB, offer, plan=plan)
+        await wic.wait_status(180)
+        return Call(wic, await self.core.wait_call())
+
+    async def answered(self, page: ScriptedWic, offer: str = AUDIO, plan: CallPlan | None = None) -> Call:
+        """Call and wait until the ACK has reached the core."""
+        wic = await page.invite(BOB, offer, plan=plan)
+        await wic.wait_answer()
+        call = Call(wic, await self.core.wait_call())
+        await call.ims.wait_ack()
+        return call
+
+    def core_knows(self, call_id: str) -> bool:
+        """Whether the core has heard of a call."""
+        return any(entry.message.call_id == call_id for entry in self.core.trace.entries)
+
     # ------------------------------------------------------------------ the gateway's inside
 
     @property
@@ -126,9 +172,7 @@ class Stage:
         """Wait for a line about this call that has all the words, and return it."""
 
         def found() -> str:
-            return next(
-                (line for line in self.log_lines(call_id) if all(word in line for word in words)), ""
-            )
+            return next((line for line in self.log_lines(call_id) if all(word in line for word in words)), "")
 
         await until(
             lambda: bool(found()),
@@ -136,6 +180,10 @@ class Stage:
             LOGGED_WITHIN_S,
         )
         return found()
+
+    def has_transaction(self, call_id: str) -> bool:
+        """Whether Kamailio still has a transaction of a call."""
+        return any(call_id in transaction["callid"] for transaction in self.lab.gateway_rpc("tm.list"))
 
     def record(self, call_id: str) -> str:
         """Return the gateway's record of a call, "" when there is none."""
@@ -145,6 +193,8 @@ class Stage:
         """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end."""
 
         def left() -> Mapping[str, int]:
+            if self._relay_killed:
+                return {name: len(self.lab.gateway_rpc.htable(name)) for name in ("call", "due")}
             return {what: count for what, count in left_behind(self.lab).items() if what != "transactions"}
 
         await until(lambda: not any(left().values()), lambda: f"left behind: {left()}", CLEAN_WITHIN_S)
@@ -158,6 +208,11 @@ class Stage:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    def kill_relay(self) -> None:
+        """Kill the media relay of a lab that no other test needs."""
+        self.lab.kill("rtpengine")
+        self._relay_killed = True
 
 
 async def until(

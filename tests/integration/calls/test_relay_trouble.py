@@ -1,0 +1,149 @@
+"""The media relay is late or dead: no call without media, and nothing hangs (README, "Bad input").
+
+Each test has a gateway and a relay of its own: a worker leaves a relay that failed alone for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO
+from tests.integration.calls.stage import (
+    BOB,
+    CLEAN_WITHIN_S,
+    NG_DEADLINE_MS,
+    Call,
+    Stage,
+    gateway_options,
+    warning_of,
+)
+from tests.lab.lab import Lab
+from tests.lab.waiting import wait_until
+from tests.peers.call_plan import CallPlan
+from tests.peers.core_script import CoreScript, UntilCancelled
+from tests.peers.device_sdp import DeviceMedia
+from tests.peers.sip import SipResponse
+from tests.peers.wic import ScriptedWic
+
+pytestmark = pytest.mark.lab
+
+LEFT_ALONE_S = 10.0
+"""How long a worker leaves a relay that failed alone."""
+TRYING_ONLY = CoreScript((UntilCancelled(),))
+
+
+@pytest.fixture
+def gateway_lab() -> Iterator[Lab]:
+    """A lab for one test."""
+    with Lab(gateway_options()) as lab:
+        yield lab
+        wait_until(lambda: transactions(lab) == 0, "no transaction left", CLEAN_WITHIN_S)
+
+
+def transactions(lab: Lab) -> int:
+    """Return the number of transactions the gateway has."""
+    return int(lab.gateway_rpc("tm.stats")["current"])
+
+
+async def refused_call(page: ScriptedWic, offer: str = AUDIO) -> tuple[SipResponse, float]:
+    """Call and return the refusal and how long it took, in seconds."""
+    began = time.monotonic()
+    call = await page.invite(BOB, offer)
+    response = await call.wait_status(range(200, 700))
+    return response, time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "offer", [pytest.param(AUDIO, id="audio"), pytest.param(AUDIO_AND_VIDEO, id="audio and video")]
+)
+async def test_a_relay_that_sleeps_is_503_in_time_and_calls_work_again_when_it_wakes(
+    stage: Stage, offer: str
+) -> None:
+    page = await stage.page()
+    with stage.relay_asleep():
+        refused, took_s = await refused_call(page, offer)
+    assert (refused.status, refused.reason_phrase) == (503, "Media Relay Unavailable")
+    assert "does not answer" in warning_of(refused)
+    assert took_s < 3 * NG_DEADLINE_MS / 1000
+    await stage.logged(refused.call_id, "event=media_failed", "status=503")
+    assert not stage.core_knows(refused.call_id)
+    deadline = time.monotonic() + LEFT_ALONE_S + 2
+    while True:
+        wic = await page.invite(BOB, AUDIO)
+        first = await wic.wait_status(range(183, 700))
+        if first.status == 183:
+            break
+        assert (first.status, time.monotonic() < deadline) == (503, True)
+        await asyncio.sleep(0.5)
+    await wic.wait_answer()
+    call = Call(wic, await stage.core.wait_call())
+    await call.ims.wait_ack()
+    await call.hang_up()
+
+
+async def test_a_relay_that_was_killed_is_503_at_once_and_running_calls_still_end(stage: Stage) -> None:
+    page = await stage.page()
+    running = await stage.answered(page)
+    stage.kill_relay()
+    refused, took_s = await refused_call(page)
+    assert refused.status == 503
+    assert "media relay" in warning_of(refused)
+    assert took_s < NG_DEADLINE_MS / 1000 + 0.5
+    await running.hang_up()
+    await stage.logged(running.call_id, "event=media_not_released")
+
+
+async def test_a_relay_that_sleeps_when_the_core_answers_ends_the_call_on_both_sides(stage: Stage) -> None:
+    stage.core.script = TRYING_ONLY
+    page = await stage.page()
+    wic = await page.invite(BOB, AUDIO)
+    ims = await stage.core.wait_call()
+    with stage.relay_asleep():
+        ims.respond(200, media=DeviceMedia())
+        await wic.wait_answer()
+        to_page = await wic.wait_request("BYE")
+        to_core = await ims.wait_request("BYE")
+    for bye in (to_page, to_core):
+        assert "cause=" in (bye.headers.get("Reason") or ""), bye.headers
+    assert ims.ladder().index("<- ACK") < ims.ladder().index("<- BYE")
+    assert wic.ladder()[-4:] == ["<- 200 INVITE", "-> ACK", "<- BYE", "-> 200 BYE"]
+    await stage.logged(wic.call_id, "event=media_failed", "does not answer")
+
+
+async def test_a_relay_that_sleeps_at_early_media_ends_the_call_and_tells_the_page(stage: Stage) -> None:
+    stage.core.script = TRYING_ONLY
+    page = await stage.page()
+    wic = await page.invite(BOB, AUDIO)
+    ims = await stage.core.wait_call()
+    with stage.relay_asleep():
+        ims.respond(183, media=DeviceMedia())
+        refused = await wic.wait_status(range(200, 700))
+        await ims.wait_request("CANCEL")
+    assert refused.status == 503
+    assert "does not answer" in warning_of(refused)
+    await stage.logged(wic.call_id, "event=media_failed", "does not answer")
+
+
+async def test_a_relay_that_sleeps_when_the_page_takes_the_update_ends_the_call(stage: Stage) -> None:
+    page = await stage.page()
+    wic = await page.invite(BOB, AUDIO_AND_VIDEO, plan=CallPlan(prack=False))
+    early = await wic.wait_status(183)
+    with stage.relay_asleep():
+        await wic.prack(early)
+        refused = await wic.wait_status(range(200, 700))
+    assert refused.status == 503
+    assert "does not answer" in warning_of(refused)
+    assert refused.to_tag == early.to_tag
+    await stage.logged(wic.call_id, "event=media_failed", "does not answer")
+    assert not stage.core_knows(wic.call_id)
+
+
+async def test_a_relay_that_sleeps_does_not_keep_the_page_from_hanging_up(stage: Stage) -> None:
+    call = await stage.answered(await stage.page())
+    with stage.relay_asleep():
+        await call.hang_up()
+        await stage.logged(call.call_id, "event=media_not_released")
