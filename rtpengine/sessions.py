@@ -127,8 +127,9 @@ def connect(
     relay_offer = (yield from _ask(_offer(session, profile, to_tag=IMS_TAG))).sdp
     yield from _ask(_answer(session, profile, ims_answer))
     if reverse_answer is not None and session.transport is WicTransport.SPLIT:
-        if daemon_version < _UNSUBSCRIBE_REMOVES_PARTICIPANT:
-            # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice.
+        if session.medium != "video" and daemon_version < _UNSUBSCRIBE_REMOVES_PARTICIPANT:
+            # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
+            # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
             yield from _ask(Unsubscribe(session.ng_call_id, WIC_TAG))
         # The subscription still has the codecs of the former answer; ports and the WIC's payload type stay.
         yield from _ask(_subscribe_request(session, profile, repeated=True))

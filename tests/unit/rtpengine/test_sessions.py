@@ -162,6 +162,11 @@ class TestConnect:
         assert run(steps, client) == "relay offer"
         assert client.names == ["offer", "answer", *between, "unblock media"]
 
+    def test_video_keeps_the_subscription_its_key_frame_requests_come_by(self) -> None:
+        client = ScriptedClient()
+        run(connect(session(SPLIT, "video"), AUDIO, "ims answer", "ra", daemon_version=(10, 5)), client)
+        assert "unsubscribe" not in client.names
+
     def test_the_offer_names_ims_because_the_daemon_would_crash_otherwise(self) -> None:
         client = ScriptedClient()
         run(connect(session(SPLIT), AUDIO, "ims answer", "ra", daemon_version=(10, 5)), client)
