@@ -63,7 +63,8 @@ class TestAudio:
             browser.hang_up()
             ladder = browser.ladder()
         wait_released(world)
-        assert ladder == [
+        # The phone answers at once: its 180 may be overtaken by the 200 on the way (RFC 3261 §16.7 step 5).
+        assert [rung for rung in ladder if rung != "<- 180 INVITE"] == [
             "-> INVITE (SDP)",
             "<- 100 INVITE",
             "<- 183 INVITE (SDP)",
@@ -71,7 +72,6 @@ class TestAudio:
             "<- 200 PRACK",
             "<- UPDATE (SDP)",
             "-> 200 UPDATE (SDP)",
-            "<- 180 INVITE",
             "<- 200 INVITE",
             "-> ACK",
             "-> BYE",
