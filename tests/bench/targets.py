@@ -133,7 +133,7 @@ def _gateway(
     }
     options = LabOptions(
         parts=parts,
-        media_ports=_MEDIA_PORTS,
+        media_ports=_MEDIA_PORTS if Part.RTPENGINE in parts else 0,
         role_variables={"kamailio": variables},
     )
     with Lab(options) as lab:
