@@ -1,4 +1,4 @@
-"""Command line of the benchmark: `python -m tests.bench --targets native,kemi,full`."""
+"""Command line of the benchmark: `python -m tests.bench --targets native,kemi,full,signalling`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTPUT = Path(__file__).parents[2] / "build" / "bench"
 
 
 @click.command()
-@click.option("--targets", default="native,kemi,full", show_default=True, help="Comma list.")
+@click.option("--targets", default="native,kemi,full,signalling", show_default=True, help="Comma list.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--seconds", default=5.0, show_default=True, help="Length of one measured run.")
 @click.option("--rate", default=FIXED_RATE_BAR, show_default=True, help="Calls/s of the fixed rate mode.")
