@@ -56,12 +56,6 @@ class MediaNode:
         """``address:port``, as call records keep it."""
         return f"{self.address}:{self.port}"
 
-    @property
-    def version_tuple(self) -> tuple[int, int]:
-        """Major and minor number."""
-        major, _, minor = self.version.partition(".")
-        return int(major), int(minor.partition(".")[0] or 0)
-
 
 @dataclass(frozen=True, slots=True)
 class MediaSettings:

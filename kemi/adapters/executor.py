@@ -52,7 +52,6 @@ class Executor:
             act.ReleaseMedia: self._release,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
-            act.Note: self._note,
             act.ForgetCall: self._forget,
         }
 
@@ -197,9 +196,6 @@ class Executor:
 
     def _drop_due(self, action: act.Unschedule) -> None:
         self._schedule.drop(action.call_id)
-
-    def _note(self, _action: act.Note) -> None:
-        raise LocalProtocolError("notes are written by perform()")
 
     def _forget(self, action: act.ForgetCall) -> None:
         self._schedule.drop(action.call_id)

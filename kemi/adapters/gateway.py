@@ -59,7 +59,7 @@ class Gateway:
         self._schedule = Schedule(ksr.HtableTable("due"))
         self._relay = MediaRelay(settings.media)
         self._executor = Executor(settings, self._calls, self._schedule, self._relay)
-        self._call_settings = _call_settings(settings, self._relay)
+        self._call_settings = _call_settings(settings)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         self._registrar = Registrar(settings, self._flows, self._executor)
 
@@ -330,12 +330,11 @@ class Gateway:
             )
 
 
-def _call_settings(settings: Settings, relay: MediaRelay) -> CallSettings:
+def _call_settings(settings: Settings) -> CallSettings:
     return CallSettings(
         realm=settings.realm,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
         media_address=settings.sip.address,
-        node_versions=relay.node_versions,
         audio_codecs=tuple(settings.media.audio_codecs),
         video_codecs=tuple(settings.media.video_codecs),
         prack_s=settings.timers.prack_s,

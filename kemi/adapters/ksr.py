@@ -203,7 +203,7 @@ def append_headers(lines: Iterable[str]) -> None:
 
 
 def insert_headers(lines: Iterable[str]) -> None:
-    """Add header lines before the others, in this order (one by one they would come out reversed)."""
+    """Add header lines before the others, in this order."""
     KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))
 
 

@@ -57,11 +57,6 @@ class MediaRelay:
             "video": video_profile(),
         }
 
-    @property
-    def node_versions(self) -> dict[str, tuple[int, int]]:
-        """Node name -> daemon version."""
-        return self._versions
-
     def choose_node(self, call_id: str) -> str:
         """Return the node that takes a new call; raise MediaUnavailable when none can."""
         try:

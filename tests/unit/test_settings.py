@@ -16,7 +16,7 @@ def test_a_good_file_is_read() -> None:
     assert settings.sip.ims_socket == "udp:192.0.2.1:5060"
     assert settings.sip.wic_socket == "tcp:127.0.0.1:8080"
     assert settings.media.nodes[0].name == "192.0.2.9:2223"
-    assert settings.media.nodes[0].version_tuple == (10, 5)
+    assert settings.media.nodes[0].version == "10.5"
     assert settings.timers.update_s == 5
 
 

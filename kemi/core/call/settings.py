@@ -14,8 +14,6 @@ class CallSettings:
     """``address:port`` of our socket towards the core, as it stands in Contact."""
     media_address: str
     """Address in the o= lines we write."""
-    node_versions: dict[str, tuple[int, int]]
-    """Relay node name -> daemon version."""
     audio_codecs: tuple[str, ...]
     video_codecs: tuple[str, ...]
     prack_s: float = 32.0

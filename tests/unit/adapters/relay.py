@@ -12,7 +12,6 @@ class ScriptedRelay:
     """Stands where kemi.adapters.media.MediaRelay stands."""
 
     def __init__(self) -> None:
-        self.node_versions = {"192.0.2.9:2223": (10, 5)}
         self.asked: list[act.Action] = []
         self.fails: dict[str, Exception] = {}
         """Method -> what it raises."""

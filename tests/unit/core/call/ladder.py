@@ -24,7 +24,6 @@ SETTINGS = CallSettings(
     realm="ims.example",
     ims_host="192.0.2.1:5060",
     media_address="192.0.2.1",
-    node_versions={"192.0.2.9:2223": (10, 5)},
     audio_codecs=("opus", "AMR-WB", "PCMA", "PCMU"),
     video_codecs=("H264", "VP8"),
 )
