@@ -1,0 +1,31 @@
+"""A page registers at the IMS core through us (TS 24.229 §5.2.2; TS 24.371 §6): what we add, what we keep, how it ends.
+
+records.py        what is remembered: flows, registrations, the requests under way
+authorization.py  the page's credentials, cleaned of what only the network may say
+request.py        how the page's REGISTER goes to the core
+reply.py          what the core's answer grants
+"""
+
+from kemi.core.registration.authorization import clean_authorization, empty_authorization
+from kemi.core.registration.records import (
+    Flow,
+    PendingRegistration,
+    Registration,
+    RegistrationSettings,
+    same_contact,
+)
+from kemi.core.registration.reply import registration_from_reply
+from kemi.core.registration.request import pending_from_request, register_edits
+
+__all__ = [
+    "Flow",
+    "PendingRegistration",
+    "Registration",
+    "RegistrationSettings",
+    "clean_authorization",
+    "empty_authorization",
+    "pending_from_request",
+    "register_edits",
+    "registration_from_reply",
+    "same_contact",
+]
