@@ -9,6 +9,7 @@ reply.py          what the core's answer grants
 from kemi.core.registration.authorization import clean_authorization, empty_authorization
 from kemi.core.registration.records import (
     Flow,
+    Grant,
     PendingRegistration,
     Registration,
     RegistrationSettings,
@@ -19,6 +20,7 @@ from kemi.core.registration.request import pending_from_request, register_edits
 
 __all__ = [
     "Flow",
+    "Grant",
     "PendingRegistration",
     "Registration",
     "RegistrationSettings",

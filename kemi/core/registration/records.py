@@ -30,12 +30,31 @@ class Flow:
 
 
 @dataclass(slots=True)
+class Grant:
+    """What a page's credentials allow: with digest the core decides, with an access token we do (TS 24.371 §6)."""
+
+    scheme: str = "digest"
+    """"digest" or "bearer"."""
+    impi: str = ""
+    """Private identity the credentials name."""
+    impus: list[str] = field(default_factory=list)
+    """Public identities the token names, the default one first; empty with digest."""
+    expires_at: float = 0.0
+    """End of the token, seconds since the epoch; 0 with digest."""
+    session: str = ""
+    """Web session the token came from (claim sid)."""
+    token_id: str = ""
+    """Claim jti."""
+
+
+@dataclass(slots=True)
 class PendingRegistration:
     """What we need to understand the core's answer to a REGISTER."""
 
     connection_id: str
     contact: str
     address_of_record: str
+    grant: Grant = field(default_factory=Grant)
 
 
 @dataclass(slots=True)
@@ -48,6 +67,7 @@ class Registration:
     """Seconds since the epoch."""
     service_route: list[str] = field(default_factory=list)
     associated_uris: list[str] = field(default_factory=list)
+    grant: Grant = field(default_factory=Grant)
 
     @property
     def owner(self) -> str:

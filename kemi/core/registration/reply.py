@@ -17,6 +17,7 @@ def registration_from_reply(pending: PendingRegistration, reply: Reply, now: flo
         expires_at=now + expires,
         service_route=addresses_from_headers(reply.headers("Service-Route")),
         associated_uris=addresses_from_headers(reply.headers("P-Associated-URI")),
+        grant=pending.grant,
     )
 
 
