@@ -76,6 +76,9 @@ class TimerSettings:
     ims_response_s: float = 5
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
+    """How long calls and bindings wait for a page whose connection is gone."""
+    unregistered_s: float = 10
+    """How long a connection may be without a registration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,13 @@ class Settings:
     sip: SipSettings
     media: MediaSettings
     timers: TimerSettings = field(default_factory=TimerSettings)
+    node: str = ""
+    """This node's name in Redis, the same after a restart; "": its SIP address and port."""
+
+    @property
+    def node_name(self) -> str:
+        """What this node calls itself in Redis."""
+        return self.node or f"{self.sip.address}:{self.sip.port}"
 
 
 def settings_from_text(text: str) -> Settings:
@@ -120,7 +130,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"icscf_uri: {settings.icscf_uri!r} is not a sip: URI")
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
-    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s"):
+    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s"):
         if getattr(settings.timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
 

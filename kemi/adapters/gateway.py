@@ -6,7 +6,6 @@ unrelated call.
 
 from __future__ import annotations
 
-import logging
 import random
 import secrets
 import time
@@ -14,10 +13,14 @@ import time
 from kemi.adapters import ksr
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
+from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
-from kemi.adapters.log import log_event
+from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.media import MediaRelay
-from kemi.adapters.registrar import Registrar
+from kemi.adapters.registrar import Registrar, settings_for_registration
+from kemi.adapters.shared_state import SharedState
+from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
+from kemi.adapters.websocket import WebSocketFront
 from kemi.core.call.events import (
     CancelReceived,
     FlowClosed,
@@ -26,7 +29,6 @@ from kemi.core.call.events import (
     ImsRequest,
     InviteGuardExpired,
     InviteResumed,
-    TimerFired,
     UpdateAnswered,
     WicReply,
     WicRequest,
@@ -34,16 +36,21 @@ from kemi.core.call.events import (
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import SipReject
+from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW
-from kemi.core.messages import Request, Side
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
+from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
+from kemi.state.subscriptions import SubscriptionStore
 
 REPLY_OWN_REQUEST = "ksr_onreply_own_request"
 FAILURE_OWN_REQUEST = "ksr_failure_own_request"
+RESTORE_DEADLINE_S = 2.0
+"""How long the start may wait for Redis."""
 
 
 class Gateway:
@@ -51,17 +58,47 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._flows = FlowStore(
-            ksr.HtableTable("flow"), ksr.HtableTable("registration"), ksr.HtableTable("registering")
-        )
-        self._closed = ksr.HtableTable("closed")
+        self._flows = FlowStore(ksr.HtableTable)
+        self._front = WebSocketFront(settings, self._flows)
+        self._live_flows = LiveFlows(settings.flow_secret, self._flows)
         self._calls = CallStore(ksr.HtableTable("call"))
         self._schedule = Schedule(ksr.HtableTable("due"))
         self._relay = MediaRelay(settings.media)
         self._executor = Executor(settings, self._calls, self._schedule, self._relay)
         self._call_settings = _call_settings(settings)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
-        self._registrar = Registrar(settings, self._flows, self._executor)
+        registration_settings = settings_for_registration(settings)
+        self._registrar = Registrar(settings, registration_settings, self._flows, self._executor)
+        subscriptions = SubscriptionStore(ksr.HtableTable)
+        self._notifications = Notifications(self._flows, subscriptions)
+        self._shared = SharedState(
+            RedisLink(settings.redis_url, settings.node_name),
+            self._flows,
+            subscriptions,
+            issuers=(),
+            key_sets=ksr.HtableTable("jwks"),
+            revoked=ksr.HtableTable("revoked"),
+        )
+        self._housekeeping = Housekeeping(
+            settings,
+            registration_settings,
+            flows=self._flows,
+            calls=self._calls,
+            schedule=self._schedule,
+            dispatcher=self._dispatcher,
+            executor=self._executor,
+            keeper=SubscriptionKeeper(registration_settings, subscriptions, self._executor),
+            shared=self._shared,
+            page_of=self._page_of,
+            new_token=lambda: secrets.token_hex(12),
+        )
+
+    def restore(self) -> None:
+        """Take over the registrations of before a restart: before the fork, so that no message comes earlier."""
+        now = time.time()
+        link = RedisLink(self._settings.redis_url, self._settings.node_name, RESTORE_DEADLINE_S)
+        self._shared.restore(now, now + self._settings.timers.flow_recovery_s, link)
+        link.disconnect()
 
     def child_init(self, rank: int) -> int:
         """Called once in every process; sockets are opened on first use, after the fork."""
@@ -84,7 +121,9 @@ class Gateway:
         if method == "ACK" and ksr.transaction_state() == 0:
             return  # to a final response ≥ 300 of ours: tm has taken it
         request = ksr.request()
-        if request.to_tag:
+        if request.side is Side.IMS and self._notifications.is_ours(request):
+            self._notifications.notified(request)
+        elif request.to_tag:
             self._inside_dialog(request)
         elif request.side is Side.WIC:
             self._from_wic(request)
@@ -106,6 +145,9 @@ class Gateway:
             )
 
     def _from_ims(self, request: Request) -> None:
+        token = token_from_routes(request.headers("Route"))
+        if token and request.method != "ACK":
+            self._live_flows.deliverable(token)
         if request.method == "OPTIONS":
             ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
         elif request.method == "INVITE":
@@ -139,7 +181,7 @@ class Gateway:
             self._abandon(record.call_id)
             raise
         if self._flows.flow(request.connection_id) is None:
-            # The connection ended while its INVITE was worked on, and housekeeping found no call of it yet.
+            # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
             self._dispatcher.dispatch(record.call_id, FlowClosed())
 
     def _abandon(self, call_id: str) -> None:
@@ -213,10 +255,18 @@ class Gateway:
 
     @guarded
     def ksr_onreply_own_request(self, _message: object) -> None:
-        """A response to our UPDATE."""
+        """A response to our UPDATE, SUBSCRIBE or REGISTER."""
         reply = ksr.reply()
-        if reply.status < 200 or reply.method != "UPDATE":
+        if reply.status < 200:
             return
+        if reply.method == "SUBSCRIBE":
+            self._notifications.answered(reply)
+        elif reply.method == "REGISTER":
+            self._registrar.deregistered(reply.call_id, reply.status)
+        elif reply.method == "UPDATE":
+            self._update_answered(reply)
+
+    def _update_answered(self, reply: Reply) -> None:
         retry_after = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
         event = UpdateAnswered(
             status=reply.status,
@@ -228,8 +278,15 @@ class Gateway:
 
     @guarded
     def ksr_failure_own_request(self, _message: object) -> None:
-        """Our UPDATE was never answered."""
-        if ksr.is_local_timeout():
+        """Our UPDATE, SUBSCRIBE or REGISTER was never answered."""
+        if not ksr.is_local_timeout():
+            return
+        method = ksr.method()
+        if method == "SUBSCRIBE":
+            self._notifications.unanswered(ksr.call_id())
+        elif method == "REGISTER":
+            self._registrar.deregistered(ksr.call_id(), 408)
+        else:
             self._dispatcher.dispatch(ksr.call_id(), UpdateAnswered(status=408))
 
     # ------------------------------------------------------------ replies
@@ -262,72 +319,25 @@ class Gateway:
     @guarded
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
         """A WebSocket handshake, which only the TLS front may bring us."""
-        refusal = self._handshake_refusal()
-        if refusal is not None:
-            status, reason_phrase, detail = refusal
-            ksr.http_reply(status, reason_phrase, detail)
-            log_event(logging.INFO, "handshake_refused", status=status, detail=detail, source=ksr.source())
-            return
-        flow = Flow(
-            connection_id=ksr.connection_id(),
-            nonce=secrets.token_hex(8),
-            client_address=ksr.headers("X-Forwarded-For")[0],
-            source=ksr.source(),
-        )
-        self._flows.open(flow)
-        if not ksr.accept_handshake():
-            self._flows.close(flow.connection_id)
-
-    def _handshake_refusal(self) -> tuple[int, str, str] | None:
-        if ksr.text("$si") != self._settings.sip.ws_address:
-            return 403, "Forbidden", "connections come through the TLS front only"
-        if ksr.text("$hu").partition("?")[0] != "/sip":
-            return 404, "Not Found", "SIP over WebSocket is at /sip"
-        forwarded = ksr.headers("X-Forwarded-For")
-        if len(forwarded) != 1 or not forwarded[0] or "," in forwarded[0]:
-            return 400, "Bad Request", "exactly one client address is expected from the TLS front"
-        origin = ksr.headers("Origin")
-        if len(origin) != 1 or origin[0] not in self._settings.origins:
-            return 403, "Forbidden", "this web origin is not allowed"
-        return None
+        self._front.handshake()
 
     @guarded
     def ksr_websocket_event(self, _message: object, event: str) -> None:
         """The WebSocket was closed by a Close frame or for want of a pong."""
         if event == "websocket:closed":
-            self._closed.set(ksr.connection_id(), "1")
+            self._front.closed()
 
     @guarded
     def ksr_tcp_event(self, _message: object, _event: str) -> None:
         """The connection is gone.  Runs in the TCP main process: only a note for housekeeping is allowed here."""
-        self._closed.set(ksr.connection_id(), "1")
+        self._front.closed()
 
     # ------------------------------------------------------------ housekeeping
 
     @guarded
     def ksr_rtimer_housekeeping(self, _message: object, _event: str) -> None:
         """Ten times a second, in a process of its own."""
-        closed = {connection_id for connection_id, _ in self._closed.items()}
-        for connection_id in closed:
-            self._closed.remove(connection_id)
-            self._flows.close(connection_id)
-        if closed:
-            for call_id in self._calls.on_connections(closed):
-                self._safely(call_id, FlowClosed())
-        for call_id, due in self._schedule.take_due(time.time()):
-            self._safely(call_id, TimerFired(due, *self._page_of(call_id)))
-
-    def _safely(self, call_id: str, event: FlowClosed | TimerFired) -> None:
-        """One call's trouble must not keep the others from their turn."""
-        try:
-            self._dispatcher.dispatch(call_id, event)
-        except Exception as error:
-            log_event(
-                logging.ERROR,
-                "housekeeping_failed",
-                call_id=call_id,
-                detail=f"{type(error).__name__}: {error}",
-            )
+        self._housekeeping.tick(time.time())
 
 
 def _call_settings(settings: Settings) -> CallSettings:

@@ -356,6 +356,11 @@ def accept_handshake() -> bool:
     return True
 
 
+def close_connection(connection_id_: str, code: int, reason: str) -> bool:
+    """Send a Close frame to a WebSocket; False when it is gone already.  Not for the event of a closed one."""
+    return KSR.websocket.close_conid(code, reason, int(connection_id_)) > 0
+
+
 def http_reply(status: int, reason_phrase: str, body: str = "") -> None:
     """Answer an HTTP request."""
     KSR.xhttp.xhttp_reply(status, reason_phrase, "text/plain; charset=utf-8", body)

@@ -13,6 +13,7 @@ def mod_init() -> Gateway:
     """Called once by Kamailio, before it forks."""
     log.install(ksr.LOG_FUNCTIONS, ksr.log_verbosity)
     gateway = Gateway(load_settings())
+    gateway.restore()
     # What is loaded now lives as long as the process: the collector need not look at it again in every worker,
     # and its pages stay shared after the fork.
     gc.collect()

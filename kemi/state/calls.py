@@ -9,6 +9,7 @@ import msgspec
 
 from kemi.core.call.record import SCHEMA, CallRecord
 from kemi.core.errors import LocalProtocolError
+from kemi.core.registration import same_contact
 from kemi.state.table import Table
 
 T = TypeVar("T")
@@ -67,6 +68,17 @@ class CallStore:
     def forget(self, call_id: str) -> None:
         """Remove a call."""
         self._table.remove(call_id)
+
+    def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
+        """Return the Call-IDs of a page's calls: on one of its connections, or with its Contact and identity."""
+        found = []
+        for call_id, text in self._table.items():
+            record = record_from_text(text)
+            if record.connection_id in connection_ids or (
+                record.owner == owner and same_contact(record.wic_contact, contact)
+            ):
+                found.append(call_id)
+        return found
 
     def on_connections(self, connection_ids: set[str]) -> list[str]:
         """Return the Call-IDs of the calls whose page is on one of these connections."""

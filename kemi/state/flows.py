@@ -1,92 +1,233 @@
-"""WebSocket flows, the registrations made over them, and the ones under way."""
+"""WebSocket flows, the bindings registered over them, and the REGISTERs under way.
+
+A binding outlives its connection; the two know each other by key and connection id.  Workers write; what must follow
+from a change (calls to end, Redis to be told) is noted in tables that the housekeeping process empties.  Locks are
+taken in one order: flow, then registration.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-import msgspec
-
+from kemi.core.call.states import advance
 from kemi.core.registration import Flow, PendingRegistration, Registration, same_contact
+from kemi.core.registration.states import BINDING, ENDINGS, BindingEvent, BindingState, Cause
+from kemi.state.records import RecordTable, taken
 from kemi.state.table import Table
 
-T = TypeVar("T")
 
+@dataclass(slots=True)
+class Ended:
+    """A binding that is over, and why."""
 
-class RecordTable(Generic[T]):
-    """A table of records of one type."""
-
-    def __init__(self, table: Table, kind: type[T]) -> None:
-        self._table = table
-        self._decoder = msgspec.json.Decoder(kind)
-
-    def get(self, key: str) -> T | None:
-        """Return the record, or None."""
-        text = self._table.get(key)
-        return None if text is None else self._decoder.decode(text)
-
-    def set(self, key: str, record: T) -> None:
-        """Write the record."""
-        self._table.set(key, msgspec.json.encode(record).decode())
-
-    def take(self, key: str) -> T | None:
-        """Return the record and remove it."""
-        with self._table.locked(key):
-            record = self.get(key)
-            if record is not None:
-                self._table.remove(key)
-            return record
-
-    def remove(self, key: str) -> None:
-        """Remove the record."""
-        self._table.remove(key)
-
-    def items(self) -> Iterator[tuple[str, T]]:
-        """Return a snapshot of all records."""
-        return ((key, self._decoder.decode(text)) for key, text in self._table.items())
+    registration: Registration
+    cause: Cause
 
 
 class FlowStore:
     """Who is connected, and who of them is registered as whom."""
 
-    def __init__(self, flows: Table, registrations: Table, pending: Table) -> None:
-        self._flows = RecordTable(flows, Flow)
-        self._registrations = RecordTable(registrations, Registration)
-        self._pending = RecordTable(pending, PendingRegistration)
+    def __init__(self, table: Callable[[str], Table]) -> None:
+        self._flows = RecordTable(table("flow"), Flow)
+        self._registrations = RecordTable(table("registration"), Registration)
+        self._pending = RecordTable(table("registering"), PendingRegistration)
+        self._ended = RecordTable(table("ended"), Ended)
+        self._ports = table("port")
+        self._closed = table("closed")
+        self._unregistered = table("unregistered")
+        self._changed = table("changed")
 
-    def open(self, flow: Flow) -> None:
+    # ------------------------------------------------------------ connections
+
+    def open(self, flow: Flow, now: float = 0.0) -> None:
         """Remember a new connection; before its 101 leaves, because its first SIP message may be in another worker."""
         self._flows.set(flow.connection_id, flow)
+        self._ports.set(flow.source, flow.connection_id)
+        self._unregistered.set(flow.connection_id, f"{now:.3f}")
 
     def flow(self, connection_id: str) -> Flow | None:
-        """Return the connection, or None when it is gone."""
-        return self._flows.get(connection_id)
+        """Return the connection, or None when it is gone.
+
+        Gone is also one whose end nobody has worked on yet, and one whose address and port belong to another
+        connection now: behind the TLS front all share one address, and ports come back.
+        """
+        found = self._flows.get(connection_id)
+        if found is None or self._closed.get(connection_id) is not None:
+            return None
+        return found if self._ports.get(found.source) == connection_id else None
 
     def close(self, connection_id: str) -> None:
-        """Forget a connection and the registration made over it."""
-        self._flows.remove(connection_id)
-        self._registrations.remove(connection_id)
+        """Forget a connection whose handshake failed."""
+        flow = self._flows.take(connection_id)
+        self._forget_port(flow)
+        self._unregistered.remove(connection_id)
 
-    def register(self, connection_id: str, registration: Registration | None) -> None:
-        """Write what the core granted; None takes the registration away."""
-        if registration is None or self.flow(connection_id) is None:
-            self._registrations.remove(connection_id)
-        else:
-            self._registrations.set(connection_id, registration)
+    def note_closed(self, connection_id: str) -> None:
+        """Note that a connection is gone; all that may be done where Kamailio tells us."""
+        self._closed.set(connection_id, "1")
+
+    def take_closed(self) -> list[str]:
+        """Return and remove the connections noted as gone; each is to be given to ``lose``."""
+        return [connection_id for connection_id, _ in self._closed.items()]
+
+    def lose(self, connection_id: str, away_until: float) -> Registration | None:
+        """Forget a connection that is gone; its binding, which comes back, waits for the page."""
+        with self._flows.locked(connection_id):
+            flow = self._flows.take(connection_id)
+            self._forget_port(flow)
+            self._unregistered.remove(connection_id)
+            left = None
+            if flow is not None and flow.binding:
+                left = self.change(
+                    flow.binding,
+                    lambda found: _away(found, away_until) if found.connection_id == connection_id else None,
+                )
+        self._closed.remove(connection_id)
+        return left
+
+    def _forget_port(self, flow: Flow | None) -> None:
+        if flow is not None and self._ports.get(flow.source) == flow.connection_id:
+            self._ports.remove(flow.source)
+
+    def unregistered(self) -> Iterator[tuple[str, float]]:
+        """Return the connections without a registration and since when they are."""
+        return ((connection_id, float(text)) for connection_id, text in self._unregistered.items())
+
+    # ------------------------------------------------------------ bindings
+
+    def register(self, connection_id: str, registration: Registration, away_until: float) -> tuple[str, bool]:
+        """Write what the core granted; return the connection it takes the place of, or "", and whether it is new.
+
+        A page that is gone meanwhile is away until ``away_until``.
+        """
+        key = registration.key
+        with self._flows.locked(connection_id):
+            flow = self.flow(connection_id)
+            with self._registrations.locked(key):
+                before = self._registrations.get(key)
+                state = before.state if before is not None else BindingState.REGISTERED
+                registration.state = advance(BINDING, state, BindingEvent.GRANTED)
+                registration.connection_id = connection_id
+                replaced = ""
+                if before is not None:
+                    registration.former_connection_id = before.former_connection_id
+                    if before.connection_id != connection_id:
+                        replaced = before.connection_id
+                        registration.former_connection_id = replaced or before.former_connection_id
+                if flow is None:
+                    _away(registration, away_until)
+                self._registrations.set(key, registration)
+            if flow is not None:
+                abandoned, flow.binding = flow.binding, key
+                self._flows.set(connection_id, flow)
+                self._unregistered.remove(connection_id)
+                if (
+                    abandoned and abandoned != key
+                ):  # the same user as another instance over the same connection
+                    self._registrations.remove(abandoned)
+                    self._changed.set(abandoned, "1")
+        self._changed.set(key, "1")
+        return replaced, before is None
 
     def registration(self, connection_id: str, now: float) -> Registration | None:
         """Return the connection's registration unless it has run out."""
-        found = self._registrations.get(connection_id)
-        return found if found is not None and found.expires_at > now else None
+        flow = self.flow(connection_id)
+        found = self.binding(flow.binding) if flow is not None and flow.binding else None
+        if found is None or found.connection_id != connection_id or found.expires_at <= now:
+            return None
+        return found
+
+    def binding(self, key: str) -> Registration | None:
+        """Return a binding, whether its page is there or not."""
+        return self._registrations.get(key)
+
+    def binding_text(self, key: str) -> str | None:
+        """Return a binding as it is kept elsewhere."""
+        return self._registrations.raw.get(key)
+
+    def bindings(self) -> Iterator[tuple[str, Registration]]:
+        """Return a snapshot of all bindings."""
+        return self._registrations.items()
+
+    def bindings_of(self, address_of_record: str) -> list[str]:
+        """Return the keys of all bindings of an identity."""
+        fragment = f'"{address_of_record}"'
+        found = self._registrations.holding(fragment)
+        return [key for key, binding in found if binding.address_of_record == address_of_record]
+
+    def bindings_of_session(self, session: str) -> list[str]:
+        """Return the keys of all bindings whose token came from this web session."""
+        found = self._registrations.holding(f'"{session}"')
+        return [key for key, binding in found if session and binding.grant.session == session]
 
     def successor(self, owner: str, contact: str, now: float) -> Flow | None:
         """Return the connection over which a page registered again: the same identity with the same Contact."""
-        for connection_id, found in self._registrations.items():
+        for _, found in self._registrations.holding(f'"{owner}"'):
             if found.owner == owner and found.expires_at > now and same_contact(found.contact, contact):
-                flow = self.flow(connection_id)
+                flow = self.flow(found.connection_id)
                 if flow is not None:
                     return flow
         return None
+
+    def change(self, key: str, step: Callable[[Registration], Registration | None]) -> Registration | None:
+        """Let ``step`` change a binding and return it, or None to leave it; return what was written."""
+        with self._registrations.locked(key):
+            found = self._registrations.get(key)
+            changed = None if found is None else step(found)
+            if changed is not None:
+                self._registrations.set(key, changed)
+        if changed is not None:
+            self._changed.set(key, "1")
+        return changed
+
+    def end(
+        self, key: str, cause: Cause, now: float, only_if: Callable[[Registration], bool] = lambda _: True
+    ) -> Registration | None:
+        """Remove a binding and note its end for housekeeping; None when there is none, or ``only_if`` says no."""
+        known = self._registrations.get(key)
+        if known is None:
+            return None
+        with self._flows.locked(known.connection_id or key):
+            with self._registrations.locked(key):
+                found = self._registrations.get(key)
+                if found is None or found.connection_id != known.connection_id or not only_if(found):
+                    return None
+                self._registrations.remove(key)
+                connection_id = found.connection_id
+                found.state = advance(BINDING, found.state, ENDINGS[cause].event)
+            flow = self._flows.get(connection_id) if connection_id else None
+            if flow is not None and flow.binding == key:
+                self._flows.set(connection_id, replace(flow, binding=""))
+                self._unregistered.set(connection_id, f"{now:.3f}")
+        self._ended.set(f"{key} {found.sent.call_id} {found.sent.cseq} {now:.6f}", Ended(found, cause))
+        self._changed.set(key, "1")
+        return found
+
+    def restore(self, key: str, registration: Registration, away_until: float) -> bool:
+        """Take over a binding of before a restart, whose page is not here yet; False when there is a newer one."""
+        registration.connection_id = ""  # counted from 1 again: the old number is somebody else's now
+        with self._registrations.locked(key):
+            if self._registrations.get(key) is not None:
+                return False
+            restored = _away(registration, away_until)
+            restored.former_connection_id = ""
+            self._registrations.set(key, restored)
+        self._changed.set(key, "1")
+        return True
+
+    # ------------------------------------------------------------ notes for housekeeping
+
+    def take_changed(self) -> list[str]:
+        """Return and remove the keys of the bindings that were written or removed."""
+        return [key for key, _ in taken(self._changed)]
+
+    def take_ended(self) -> list[Ended]:
+        """Return and remove the bindings that are over."""
+        found = [self._ended.take(key) for key, _ in list(self._ended.raw.items())]
+        return [ended for ended in found if ended is not None]
+
+    # ------------------------------------------------------------ REGISTERs under way
 
     def expect(self, call_id: str, cseq: int, pending: PendingRegistration) -> None:
         """Remember a REGISTER that went to the core."""
@@ -95,3 +236,11 @@ class FlowStore:
     def expected(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a final response belongs to, once."""
         return self._pending.take(f"{call_id} {cseq}")
+
+
+def _away(found: Registration, away_until: float) -> Registration:
+    found.state = advance(BINDING, found.state, BindingEvent.FLOW_LOST)
+    found.former_connection_id = found.connection_id or found.former_connection_id
+    found.connection_id = ""
+    found.away_until = away_until
+    return found

@@ -6,6 +6,8 @@
 | gw:commands | stream of one field, ``json`` | web API | every gateway node, from its last id on |
 | gw:events | stream of one field, ``json`` | gateway | web API |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start |
+| gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
+| gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID.  Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ...,
@@ -31,3 +33,13 @@ def jwks(issuer: str) -> str:
 def registrations(node: str) -> str:
     """Return the key of a node's registrations."""
     return f"gw:registrations:{node}"
+
+
+def subscriptions(node: str) -> str:
+    """Return the key of a node's subscriptions to registration state."""
+    return f"gw:subscriptions:{node}"
+
+
+def position(node: str) -> str:
+    """Return the key of the last command a node has carried out."""
+    return f"gw:position:{node}"

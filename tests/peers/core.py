@@ -15,6 +15,7 @@ from typing import Self
 
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
 from tests.peers.core_call import CalledDevice, CallingDevice, CoreCall
+from tests.peers.core_reginfo import Subscriptions
 from tests.peers.core_script import CoreScript, answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.dialog import Pairs
@@ -64,6 +65,7 @@ class ScriptedCore(UdpPeer):
         self.script: CoreScript = answers()
         self.scripts: Mapping[str, CoreScript] = {}
         self.registrations: dict[str, Registration] = {}
+        self.subscriptions = Subscriptions(self)
         self.calls: dict[str, CoreCall] = {}
         self._called: asyncio.Queue[CalledDevice] = asyncio.Queue()
         self._challenges: dict[str, list[Challenge]] = {}
@@ -140,6 +142,8 @@ class ScriptedCore(UdpPeer):
         call = self.calls.get(request.call_id)
         if request.method == "REGISTER":
             self._register(request, source)
+        elif request.method == "SUBSCRIBE" and (request.headers.get("Event") or "").startswith("reg"):
+            self.subscriptions.received(request, source)
         elif request.method == "INVITE" and request.to_tag is None:
             self._invite(request, source)
         elif call is not None:

@@ -319,7 +319,7 @@ def on_cancel(record: CallRecord, _event: CancelReceived, _settings: CallSetting
 
 def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSettings) -> list[act.Action]:
     """The page's connection is gone.  A set-up ends at once; a running call waits for the page to come back."""
-    if record.ended:
+    if record.ended or record.abandoned:
         return []
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if record.dialog is Dialog.CONFIRMED:
@@ -353,14 +353,26 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
 
 
 def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
-    """End an answered call ourselves, towards both sides."""
+    """End an answered call for want of media, towards both sides."""
     reason = f'Reason: SIP;cause=488;text="{headers.quotable(record.doomed)[:80]}"'
-    to_ims = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1, reason)
-    to_wic = act.SendRequest(
-        to=Side.WIC,
-        method="BYE",
-        request_uri=record.wic_contact,
-        next_hop=record.wic_destination,
-        headers=(*headers.towards_wic(record, settings, record.next_gateway_cseq(), "BYE"), reason),
-    )
-    return [*_hang_up(record, "gateway", to_ims, to_wic), act.ForgetCall(record.call_id)]
+    return hang_up_by_gateway(record, settings, reason, reach_page=True)
+
+
+def hang_up_by_gateway(
+    record: CallRecord, settings: CallSettings, reason: str, *, reach_page: bool
+) -> list[act.Action]:
+    """End an answered call ourselves, with a Reason line; the page hears of it if its connection stands."""
+    goodbyes: list[act.Action] = []
+    if not record.acknowledged:
+        goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.invite_cseq))
+    goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1, reason))
+    if reach_page:
+        to_wic = act.SendRequest(
+            to=Side.WIC,
+            method="BYE",
+            request_uri=record.wic_contact,
+            next_hop=record.wic_destination,
+            headers=(*headers.towards_wic(record, settings, record.next_gateway_cseq(), "BYE"), reason),
+        )
+        goodbyes.append(to_wic)
+    return [*_hang_up(record, "gateway", *goodbyes), act.ForgetCall(record.call_id)]

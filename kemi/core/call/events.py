@@ -146,6 +146,14 @@ class FlowClosed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationEnded(Event):
+    """The page's registration is over; ``flow_alive``: its connection still stands."""
+
+    why: str
+    flow_alive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired(Event):
     """What was scheduled is due; ``flow_alive``: the page's connection stands (again)."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kemi.core.call import answer, dialog, events, setup
+from kemi.core.call import answer, dialog, events, release, setup
 from kemi.core.call.actions import Action
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -31,6 +31,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.WicReply: dialog.on_wic_reply,
         events.CancelReceived: dialog.on_cancel,
         events.FlowClosed: dialog.on_flow_closed,
+        events.RegistrationEnded: release.on_registration_ended,
         events.TimerFired: dialog.on_timer,
     }
 )

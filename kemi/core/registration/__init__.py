@@ -1,5 +1,9 @@
 """A page registers at the IMS core through us (TS 24.229 §5.2.2; TS 24.371 §6): what we add, what we keep, how it ends.
 
+binding.py        which binding a REGISTER is about, and whether its connection may speak for it
+states.py         the life of a binding, as a table, and what its end means
+own_requests.py   SUBSCRIBE to a registration's state, REGISTER at its end
+reginfo.py        what the core reports, and what becomes of the bindings
 records.py        what is remembered: flows, registrations, the requests under way
 authorization.py  the page's credentials, cleaned of what only the network may say
 request.py        how the page's REGISTER goes to the core

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kemi.core.messages import parameters
+from kemi.core.registration.states import BindingState
+
 
 @dataclass(frozen=True, slots=True)
 class RegistrationSettings:
@@ -27,6 +30,8 @@ class Flow:
     """Where the page really is, as the TLS front says."""
     source: str
     """``address:port`` as Kamailio sees it."""
+    binding: str = ""
+    """Key of the binding registered over it, or ""."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,21 @@ class Grant:
 
 
 @dataclass(slots=True)
+class Sent:
+    """How a page's REGISTER went to the core: what a later one on its behalf must repeat (RFC 3261 §10.2.4)."""
+
+    contact_value: str = ""
+    """Its Contact with all parameters; "*" for every contact of the identity; "" for a query."""
+    call_id: str = ""
+    cseq: int = 0
+    from_tag: str = ""
+    flow_token: str = ""
+    """User part of our Path."""
+    impi: str = ""
+    """Private identity of the credentials."""
+
+
+@dataclass(slots=True)
 class PendingRegistration:
     """What we need to understand the core's answer to a REGISTER."""
 
@@ -55,6 +75,21 @@ class PendingRegistration:
     contact: str
     address_of_record: str
     grant: Grant = field(default_factory=Grant)
+    sent: Sent = field(default_factory=Sent)
+
+    @property
+    def key(self) -> str:
+        """Key of the binding it is about."""
+        return binding_key(self.address_of_record, self.sent.contact_value, self.contact)
+
+
+@dataclass(slots=True)
+class Charging:
+    """What the core said about charging, for this registration's later requests (RFC 7315 §4.6, §4.5)."""
+
+    icid: str = ""
+    term_ioi: str = ""
+    function_addresses: str = ""
 
 
 @dataclass(slots=True)
@@ -64,10 +99,35 @@ class Registration:
     address_of_record: str
     contact: str
     expires_at: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch; never later than the token's end."""
     service_route: list[str] = field(default_factory=list)
     associated_uris: list[str] = field(default_factory=list)
     grant: Grant = field(default_factory=Grant)
+    connection_id: str = ""
+    """The connection it is reached by; "" while the page is away."""
+    former_connection_id: str = ""
+    """The connection of before, where calls may still be."""
+    state: BindingState = BindingState.REGISTERED
+    away_until: float = 0.0
+    """When an absent page is given up, seconds since the epoch."""
+    granted_at: float = 0.0
+    """When the core said yes last, seconds since the epoch."""
+    core_expires_at: float = 0.0
+    """When it runs out at the core: later than ``expires_at`` where the token ends first."""
+    renew_at: float = 0.0
+    """When the page must be made to register again because the core shortened its time; 0: never."""
+    sent: Sent = field(default_factory=Sent)
+    charging: Charging = field(default_factory=Charging)
+
+    @property
+    def key(self) -> str:
+        """Key of its binding."""
+        return binding_key(self.address_of_record, self.sent.contact_value, self.contact)
+
+    @property
+    def impi(self) -> str:
+        """Private identity."""
+        return self.grant.impi or self.sent.impi or self.address_of_record.partition(":")[2]
 
     @property
     def owner(self) -> str:
@@ -75,10 +135,37 @@ class Registration:
         return self.address_of_record
 
     @property
+    def default_identity(self) -> str:
+        """The default public identity, as a URI (TS 24.229 §5.2.2.1)."""
+        return self.associated_uris[0].strip("<>") if self.associated_uris else self.address_of_record
+
+    @property
     def asserted_identity(self) -> list[str]:
         """P-Asserted-Identity values for requests of this page: its default public identity (TS 24.229 §5.2.6.3)."""
         default = self.associated_uris[0] if self.associated_uris else f"<{self.address_of_record}>"
         return [default]
+
+    @property
+    def due_at(self) -> float:
+        """When something must be done about it although nothing happens, seconds since the epoch."""
+        if self.state is BindingState.AWAY:
+            return min(self.away_until, self.expires_at)
+        return min(self.renew_at or self.expires_at, self.expires_at)
+
+
+def binding_key(address_of_record: str, contact_value: str, contact: str) -> str:
+    """Return what tells one binding from another: identity and instance with reg-id (RFC 5626 §6), else Contact.
+
+    The only place where this key is built.  Spaces part it: no URI and no URN has one.
+    """
+    scheme, _, rest = address_of_record.partition(":")
+    user, separator, host = rest.rpartition("@")
+    identity = f"{scheme.lower()}:{user}{separator}{host.partition(';')[0].lower()}"
+    found = parameters(contact_value)
+    instance = found.get("+sip.instance", "").strip("<>").lower()
+    if instance:
+        return f"{identity} {''.join(instance.split())} {''.join(found.get('reg-id', '').split())}"
+    return f"{identity} {''.join(contact.partition(';')[0].lower().split())}"
 
 
 def same_contact(one: str, other: str) -> bool:

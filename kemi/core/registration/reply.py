@@ -2,30 +2,98 @@
 
 from __future__ import annotations
 
-from kemi.core.messages import Reply, addresses_from_headers, parameter, uri_from_address
-from kemi.core.registration.records import PendingRegistration, Registration
+import re
+from typing import Final
+
+from kemi.core.messages import Reply, addresses_from_headers, parameter, parameters, uri_from_address
+from kemi.core.registration.records import Charging, PendingRegistration, Registration
+
+NOT_FOR_THE_PAGE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Visited-Network-ID")
+"""Inside the trust domain only (TS 24.229 §4.4, §5.2.2.1); everything else of a 200 passes, Require: outbound too."""
+
+_EXPIRES = re.compile(r';\s*expires\s*=\s*(?:"[^"]*"|[^;]*)', re.IGNORECASE)
 
 
 def registration_from_reply(pending: PendingRegistration, reply: Reply, now: float) -> Registration | None:
     """Return the registration a 200 confirms, or None when it says that this page is not registered (any more)."""
-    expires = _granted_expires(pending.contact, reply)
+    expires = _granted_expires(pending, reply)
     if expires <= 0:
         return None
+    core_expires_at = now + expires
     return Registration(
         address_of_record=pending.address_of_record,
         contact=pending.contact,
-        expires_at=now + expires,
+        expires_at=min(core_expires_at, pending.grant.expires_at or core_expires_at),
         service_route=addresses_from_headers(reply.headers("Service-Route")),
         associated_uris=addresses_from_headers(reply.headers("P-Associated-URI")),
         grant=pending.grant,
+        connection_id=pending.connection_id,
+        granted_at=now,
+        core_expires_at=core_expires_at,
+        sent=pending.sent,
+        charging=_charging(reply),
     )
 
 
-def _granted_expires(contact: str, reply: Reply) -> int:
-    """Find this page's own binding among all the core lists (RFC 3261 §10.3 step 8)."""
-    common = "".join(reply.headers("Expires")).strip()
+def is_query(pending: PendingRegistration) -> bool:
+    """Whether the REGISTER only asked for the bindings (RFC 3261 §10.2.3): its answer changes nothing."""
+    return not pending.contact and not is_wildcard(pending)
+
+
+def is_wildcard(pending: PendingRegistration) -> bool:
+    """Whether the REGISTER removes every contact of the identity (RFC 3261 §10.2.2)."""
+    return pending.sent.contact_value == "*"
+
+
+def shown_contacts(
+    pending: PendingRegistration, reply: Reply, granted: Registration, now: float
+) -> list[str]:
+    """Return the Contact values the page gets where its time is shorter than the core's (RFC 8898 §2.1.1), else []."""
+    if granted.expires_at >= granted.core_expires_at:
+        return []
+    shown = []
+    ours = _own_binding(pending, reply)
     for address in addresses_from_headers(reply.headers("Contact")):
-        if uri_from_address(address) == contact:
-            text = parameter(address, "expires") or common
-            return int(text) if text.isdecimal() else 0
-    return 0
+        if address == ours:
+            shown.append(f"{_without_expires(address)};expires={max(0, int(granted.expires_at - now))}")
+        else:
+            shown.append(address)
+    return shown
+
+
+def _without_expires(address: str) -> str:
+    head, bracket, tail = address.partition(">") if "<" in address else ("", "", address)
+    return head + bracket + _EXPIRES.sub("", tail)
+
+
+def _own_binding(pending: PendingRegistration, reply: Reply) -> str | None:
+    """Find this page's own binding among all the core lists (RFC 3261 §10.3 step 8): by URI, else by instance and
+    reg-id, because a registrar may still list the Contact of an earlier load of the same page."""
+    listed = addresses_from_headers(reply.headers("Contact"))
+    for address in listed:
+        if uri_from_address(address) == pending.contact:
+            return address
+    own = parameters(pending.sent.contact_value)
+    instance = own.get("+sip.instance")
+    for address in listed:
+        found = parameters(address)
+        if instance and found.get("+sip.instance") == instance and found.get("reg-id") == own.get("reg-id"):
+            return address
+    return None
+
+
+def _granted_expires(pending: PendingRegistration, reply: Reply) -> int:
+    ours = _own_binding(pending, reply) if pending.contact else None
+    if ours is None:
+        return 0
+    text = parameter(ours, "expires") or "".join(reply.headers("Expires")).strip()
+    return int(text) if text.isdecimal() else 0
+
+
+def _charging(reply: Reply) -> Charging:
+    vector = parameters(f"<>;{';'.join(reply.headers('P-Charging-Vector'))}")
+    return Charging(
+        icid=vector.get("icid-value", ""),
+        term_ioi=vector.get("term-ioi", ""),
+        function_addresses=",".join(reply.headers("P-Charging-Function-Addresses")),
+    )

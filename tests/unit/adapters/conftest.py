@@ -15,6 +15,7 @@ sys.modules["KSR"] = KSR  # before anything imports kemi.adapters.ksr
 from kemi.adapters import gateway as gateway_module  # noqa: E402
 from kemi.adapters.gateway import Gateway  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
+from kemi.state.redis_link import RedisUnavailable  # noqa: E402
 from tests.unit.adapters.played import connected_page  # noqa: E402
 from tests.unit.adapters.relay import ScriptedRelay  # noqa: E402
 from tests.unit.site import SETTINGS_TEXT  # noqa: E402
@@ -40,6 +41,7 @@ def gateway(kamailio: FakeKamailio, relay: ScriptedRelay, monkeypatch: pytest.Mo
     assert kamailio.calls == []
     make_relay: Callable[[object], ScriptedRelay] = lambda _settings: relay  # noqa: E731
     monkeypatch.setattr(gateway_module, "MediaRelay", make_relay)
+    monkeypatch.setattr(gateway_module, "RedisLink", lambda *_: AbsentRedis())
     return Gateway(settings_from_text(SETTINGS_TEXT))
 
 
@@ -47,3 +49,13 @@ def gateway(kamailio: FakeKamailio, relay: ScriptedRelay, monkeypatch: pytest.Mo
 def page(kamailio: FakeKamailio, gateway: Gateway) -> Gateway:
     """The worker process of a page that is connected and registered."""
     return connected_page(kamailio, gateway)
+
+
+class AbsentRedis:
+    """Redis is not there: what the gateway does without it."""
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def unavailable(*_: object, **__: object) -> object:
+            raise RedisUnavailable(f"{name}: nobody listens")
+
+        return unavailable

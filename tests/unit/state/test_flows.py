@@ -2,83 +2,262 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+
+import pytest
+
 from kemi.core.registration import Flow, PendingRegistration, Registration
-from kemi.state.flows import FlowStore, RecordTable
+from kemi.core.registration.records import Sent
+from kemi.core.registration.states import BindingState, Cause
+from kemi.state.flows import FlowStore
+from kemi.state.records import RecordTable, taken
 from tests.fakes.table import MemoryTable
 
 FLOW = Flow("7", "n0nce", "198.51.100.9", "127.0.0.1:40000")
-ALICE = Registration(
-    "sip:alice@ims.example", "sip:x@page.invalid", expires_at=100.0, service_route=["<sip:s>"]
-)
+AGAIN = Flow("8", "other", "198.51.100.9", "127.0.0.1:40001")
+ALICE = "sip:alice@ims.example"
+CONTACT = '<sip:x@page.invalid;transport=ws>;reg-id=1;+sip.instance="<urn:uuid:1>"'
+KEY = f"{ALICE} urn:uuid:1 1"
 
 
-def store() -> FlowStore:
-    return FlowStore(MemoryTable(), MemoryTable(), MemoryTable())
+class Tables(defaultdict[str, MemoryTable]):
+    """The node's tables by name."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryTable)
+
+    @property
+    def held(self) -> set[str]:
+        """Locks that nobody gave back."""
+        return {key for table in self.values() for key in table.locked_keys}
 
 
-def test_an_open_flow_is_found_until_it_is_closed() -> None:
-    flows = store()
-    flows.open(FLOW)
-    assert flows.flow("7") == FLOW
-    flows.close("7")
-    assert flows.flow("7") is None
-    flows.close("7")
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
 
 
-def test_a_registration_lasts_as_long_as_the_core_said() -> None:
-    flows = store()
-    flows.open(FLOW)
-    flows.register("7", ALICE)
-    assert flows.registration("7", now=99.9) == ALICE
-    assert flows.registration("7", now=100.0) is None
+@pytest.fixture
+def flows(tables: Tables) -> FlowStore:
+    return FlowStore(tables.__getitem__)
 
 
-def test_a_registration_goes_with_its_flow() -> None:
-    flows = store()
-    flows.open(FLOW)
-    flows.register("7", ALICE)
-    flows.close("7")
-    flows.open(Flow("7", "another", "198.51.100.10", "127.0.0.1:40001"))
-    assert flows.registration("7", now=0.0) is None
+def alice(**changes: object) -> Registration:
+    found = Registration(
+        ALICE, "sip:x@page.invalid;transport=ws", expires_at=100.0, sent=Sent(CONTACT, call_id="reg", cseq=3)
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
 
 
-def test_an_answer_that_comes_after_the_flow_closed_registers_nobody() -> None:
-    flows = store()
-    flows.register("7", ALICE)
-    assert flows.registration("7", now=0.0) is None
+def registered(flows: FlowStore, flow: Flow = FLOW) -> tuple[str, bool]:
+    flows.open(flow)
+    return flows.register(flow.connection_id, alice(), away_until=30.0)
 
 
-def test_none_takes_the_registration_away() -> None:
-    flows = store()
-    flows.open(FLOW)
-    flows.register("7", ALICE)
-    flows.register("7", None)
-    assert flows.registration("7", now=0.0) is None
+class TestConnections:
+    """Known from the handshake to the end, under their own number and port."""
+
+    def test_an_open_flow_is_found_until_it_is_lost(self, flows: FlowStore) -> None:
+        flows.open(FLOW)
+        assert flows.flow("7") == FLOW
+        flows.lose("7", away_until=1.0)
+        assert flows.flow("7") is None
+        flows.lose("7", away_until=1.0)
+
+    def test_a_flow_noted_as_closed_is_gone_although_nobody_worked_on_it_yet(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.note_closed("7")
+        assert flows.flow("7") is None
+        assert flows.registration("7", now=0.0) is None
+        assert flows.take_closed() == ["7"]
+
+    @pytest.mark.conformance("R-68")
+    def test_a_flow_whose_port_another_one_has_now_is_gone(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.open(replace(AGAIN, source=FLOW.source))
+        assert flows.flow("7") is None
+        assert flows.flow("8") is not None
+
+    def test_the_end_of_the_old_owner_leaves_the_port_to_the_new_one(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.open(replace(AGAIN, source=FLOW.source))
+        flows.lose("7", away_until=30.0)
+        assert flows.flow("8") is not None
+
+    @pytest.mark.conformance("X-04")
+    def test_a_connection_counts_as_unregistered_until_it_registers_and_after_it_signed_off(
+        self, flows: FlowStore
+    ) -> None:
+        flows.open(FLOW, now=5.0)
+        assert dict(flows.unregistered()) == {"7": 5.0}
+        flows.register("7", alice(), away_until=30.0)
+        assert dict(flows.unregistered()) == {}
+        flows.end(KEY, Cause.DEREGISTERED, now=9.0)
+        assert dict(flows.unregistered()) == {"7": 9.0}
+        flows.lose("7", away_until=30.0)
+        assert dict(flows.unregistered()) == {}
 
 
-def test_a_pending_register_is_taken_once_and_by_its_own_number_only() -> None:
-    flows = store()
-    pending = PendingRegistration("7", "sip:x", "sip:alice@ims.example")
-    flows.expect("reg-1", 3, pending)
-    assert flows.expected("reg-1", 4) is None
-    assert flows.expected("reg-1", 3) == pending
-    assert flows.expected("reg-1", 3) is None
+class TestBindings:
+    """A binding outlives its connection."""
+
+    def test_a_registration_lasts_as_long_as_the_core_said(self, flows: FlowStore) -> None:
+        assert registered(flows) == ("", True)
+        found = flows.registration("7", now=99.9)
+        assert found is not None
+        assert found.owner == ALICE
+        assert flows.registration("7", now=100.0) is None
+
+    @pytest.mark.conformance("R-65")
+    def test_a_lost_connection_leaves_its_binding_away(self, flows: FlowStore) -> None:
+        registered(flows)
+        left = flows.lose("7", away_until=30.0)
+        assert left is not None
+        found = flows.binding(KEY)
+        assert found is not None
+        assert (found.state, found.connection_id, found.former_connection_id, found.away_until) == (
+            BindingState.AWAY,
+            "",
+            "7",
+            30.0,
+        )
+        assert flows.registration("7", now=0.0) is None
+
+    @pytest.mark.conformance("R-65")
+    def test_the_page_that_comes_back_has_its_binding_again(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.lose("7", away_until=30.0)
+        assert registered(flows, AGAIN) == ("", False)
+        found = flows.registration("8", now=0.0)
+        assert found is not None
+        assert (found.state, found.former_connection_id) == (BindingState.REGISTERED, "7")
+
+    @pytest.mark.conformance("B-13")
+    def test_the_same_instance_over_a_second_connection_takes_the_place_of_the_first(
+        self, flows: FlowStore
+    ) -> None:
+        registered(flows)
+        assert registered(flows, AGAIN) == ("7", False)
+        assert flows.registration("7", now=0.0) is None
+        assert flows.registration("8", now=0.0) is not None
+        assert flows.lose("7", away_until=30.0) is None  # the end of the old one changes nothing
+
+    def test_an_answer_that_comes_after_the_flow_closed_leaves_the_page_away(self, flows: FlowStore) -> None:
+        flows.register("7", alice(), away_until=30.0)
+        assert flows.registration("7", now=0.0) is None
+        found = flows.binding(KEY)
+        assert found is not None
+        assert (found.state, found.away_until) == (BindingState.AWAY, 30.0)
+
+    @pytest.mark.conformance("R-64")
+    def test_an_end_takes_it_away_and_is_noted_once(self, flows: FlowStore, tables: Tables) -> None:
+        registered(flows)
+        flows.take_changed()
+        ended = flows.end(KEY, Cause.DEREGISTERED, now=1.0)
+        assert ended is not None
+        assert flows.registration("7", now=0.0) is None
+        assert flows.binding(KEY) is None
+        (noted,) = flows.take_ended()
+        assert (noted.cause, noted.registration.state) == (Cause.DEREGISTERED, BindingState.TERMINATED)
+        assert noted.registration.connection_id == "7"
+        assert flows.take_ended() == []
+        assert flows.take_changed() == [KEY]
+        assert flows.end(KEY, Cause.DEREGISTERED, now=1.0) is None
+        assert tables.held == set()
+
+    def test_an_end_whose_condition_no_longer_holds_does_nothing(self, flows: FlowStore) -> None:
+        registered(flows)
+        assert flows.end(KEY, Cause.EXPIRED, now=1.0, only_if=lambda found: found.expires_at <= 1.0) is None
+        assert flows.registration("7", now=0.0) is not None
+
+    def test_a_page_that_came_back_between_look_and_lock_is_not_ended(
+        self, flows: FlowStore, tables: Tables
+    ) -> None:
+        registered(flows)
+        tables["flow"].before("locked", lambda: registered(flows, AGAIN) and None)
+        assert flows.end(KEY, Cause.LEFT, now=1.0) is None
+        assert flows.registration("8", now=0.0) is not None
+
+    def test_another_instance_over_the_same_connection_leaves_the_first(self, flows: FlowStore) -> None:
+        registered(flows)
+        other = alice(sent=Sent(CONTACT.replace("uuid:1", "uuid:2")))
+        flows.register("7", other, away_until=30.0)
+        assert flows.binding(KEY) is None
+        assert flows.registration("7", now=0.0) == other
+
+    def test_the_successor_is_where_the_same_page_registered_again(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.lose("7", away_until=30.0)
+        assert flows.successor(ALICE, "sip:x@page.invalid;ob", now=0.0) is None
+        registered(flows, AGAIN)
+        found = flows.successor(ALICE, "sip:x@page.invalid;ob", now=0.0)
+        assert found is not None
+        assert found.connection_id == "8"
+        assert flows.successor(ALICE, "sip:y@page.invalid", now=0.0) is None
+        assert flows.successor("sip:bob@ims.example", "sip:x@page.invalid", now=0.0) is None
+
+    def test_bindings_are_found_by_identity_and_by_web_session(self, flows: FlowStore) -> None:
+        flows.open(FLOW)
+        binding = alice()
+        binding.grant.session = "sid-1"
+        flows.register("7", binding, away_until=30.0)
+        assert flows.bindings_of(ALICE) == [KEY]
+        assert flows.bindings_of("sip:alice") == []
+        assert flows.bindings_of_session("sid-1") == [KEY]
+        assert flows.bindings_of_session("sid") == []
+        assert flows.bindings_of_session("") == []
 
 
-def test_taking_gives_the_lock_back() -> None:
-    table = MemoryTable()
-    records = RecordTable(table, Flow)
-    records.set("7", FLOW)
-    assert records.take("7") == FLOW
-    assert records.take("7") is None
-    assert table.locked_keys == set()
+class TestRestore:
+    """A restart of Kamailio: everybody is away, connection numbers begin anew."""
+
+    def test_a_restored_binding_is_away_and_forgets_its_old_connection(self, flows: FlowStore) -> None:
+        assert flows.restore(KEY, alice(connection_id="7"), away_until=30.0)
+        found = flows.binding(KEY)
+        assert found is not None
+        assert (found.state, found.connection_id, found.former_connection_id) == (BindingState.AWAY, "", "")
+
+    def test_a_page_that_was_faster_keeps_its_new_binding(self, flows: FlowStore) -> None:
+        registered(flows)
+        assert not flows.restore(KEY, alice(expires_at=1.0), away_until=30.0)
+        assert flows.registration("7", now=50.0) is not None
 
 
-def test_of_two_takers_one_gets_it() -> None:
-    table = MemoryTable()
-    records = RecordTable(table, Flow)
-    records.set("7", FLOW)
-    other: list[Flow | None] = []
-    table.before("locked", lambda: other.append(records.take("7")))
-    assert records.take("7") is None
-    assert other == [FLOW]
+class TestRegistersUnderWay:
+    """A final response is matched once."""
+
+    def test_it_is_taken_once_and_by_its_own_number_only(self, flows: FlowStore) -> None:
+        pending = PendingRegistration("7", "sip:x", ALICE)
+        flows.expect("reg-1", 3, pending)
+        assert flows.expected("reg-1", 4) is None
+        assert flows.expected("reg-1", 3) == pending
+        assert flows.expected("reg-1", 3) is None
+
+
+class TestTables:
+    """Records and notes."""
+
+    def test_taking_gives_the_lock_back(self) -> None:
+        table = MemoryTable()
+        records = RecordTable(table, Flow)
+        records.set("7", FLOW)
+        assert records.take("7") == FLOW
+        assert records.take("7") is None
+        assert table.locked_keys == set()
+
+    def test_of_two_takers_one_gets_it(self) -> None:
+        table = MemoryTable()
+        records = RecordTable(table, Flow)
+        records.set("7", FLOW)
+        other: list[Flow | None] = []
+        table.before("locked", lambda: other.append(records.take("7")))
+        assert records.take("7") is None
+        assert other == [FLOW]
+
+    def test_a_note_written_while_notes_are_taken_stays_for_the_next_time(self) -> None:
+        table = MemoryTable()
+        table.set("a", "1")
+        table.before("remove", lambda: table.set("b", "1"))
+        assert taken(table) == [("a", "1")]
+        assert taken(table) == [("b", "1")]

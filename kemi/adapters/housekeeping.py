@@ -1,0 +1,253 @@
+"""What happens without a message: connections that end, times that run out, commands of the web API, Redis.
+
+Ten times a second, in a process of its own, which is the only one that may wait for Redis, and never for long.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from kemi.adapters import ksr
+from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.executor import Executor
+from kemi.adapters.log import log_event
+from kemi.adapters.shared_state import SharedState
+from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.core.call.events import Event, FlowClosed, RegistrationEnded, TimerFired
+from kemi.core.call.states import advance
+from kemi.core.registration import Flow, Registration, RegistrationSettings
+from kemi.core.registration.own_requests import deregister
+from kemi.core.registration.states import (
+    BINDING,
+    ENDINGS,
+    IDLE,
+    RENEW,
+    BindingEvent,
+    BindingState,
+    Cause,
+)
+from kemi.settings import Settings
+from kemi.state.calls import CallStore
+from kemi.state.deadlines import Deadlines
+from kemi.state.flows import Ended, FlowStore
+from kemi.state.schedule import Schedule
+
+IDLE_CHECK_S: Final = 1.0
+
+PageOf = Callable[[str], tuple[bool, Flow | None]]
+NewToken = Callable[[], str]
+
+
+class Housekeeping:
+    """The work of the housekeeping process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registration_settings: RegistrationSettings,
+        *,
+        flows: FlowStore,
+        calls: CallStore,
+        schedule: Schedule,
+        dispatcher: Dispatcher,
+        executor: Executor,
+        keeper: SubscriptionKeeper,
+        shared: SharedState,
+        page_of: PageOf,
+        new_token: NewToken,
+    ) -> None:
+        self._settings = settings
+        self._registration_settings = registration_settings
+        self._flows = flows
+        self._calls = calls
+        self._schedule = schedule
+        self._dispatcher = dispatcher
+        self._executor = executor
+        self._keeper = keeper
+        self._shared = shared
+        self._page_of = page_of
+        self._new_token = new_token
+        self._deadlines = Deadlines()
+        self._known: dict[str, Registration] = {}
+        """Bindings the web API has been told of."""
+        self._next_idle_check = 0.0
+        self._began = False
+
+    def tick(self, now: float) -> None:
+        """Do what is to be done at this moment; one part's trouble must not keep the others from their turn."""
+        for part in (
+            self._begin,
+            self._lost_connections,
+            self._commands,
+            self._due_bindings,
+            self._idle_connections,
+            self._ended_bindings,
+            self._call_timers,
+            self._changes,
+            self._shared.ship,
+        ):
+            self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
+
+    def _away_until(self, now: float) -> float:
+        return now + self._settings.timers.flow_recovery_s
+
+    def _begin(self, now: float) -> None:
+        """Look at what a restart left, once."""
+        if self._began or not self._shared.restore(now, self._away_until(now)):
+            return
+        self._began = True
+        bindings = dict(self._flows.bindings())
+        self._known = {**bindings, **self._known}
+        self._keeper.restore(bindings)
+        for key, binding in bindings.items():
+            self._deadlines.put(key, binding.due_at)
+
+    # ------------------------------------------------------------ connections
+
+    def _lost_connections(self, now: float) -> None:
+        lost = set(self._flows.take_closed())
+        for connection_id in lost:
+            self._flows.lose(connection_id, self._away_until(now))
+        if lost:
+            for call_id in self._calls.on_connections(lost):
+                self._dispatch(call_id, FlowClosed())
+
+    def _idle_connections(self, now: float) -> None:
+        if now < self._next_idle_check:
+            return
+        self._next_idle_check = now + IDLE_CHECK_S
+        for connection_id, since in list(self._flows.unregistered()):
+            if now - since >= self._settings.timers.unregistered_s:
+                log_event(logging.INFO, "connection_idle", connection=connection_id)
+                self._close(connection_id, IDLE)
+
+    def _close(self, connection_id: str, reason: tuple[int, str]) -> None:
+        """Close a connection; from now on nothing is delivered to it, whether or not the page answers."""
+        ksr.close_connection(connection_id, *reason)
+        self._flows.note_closed(connection_id)
+
+    # ------------------------------------------------------------ bindings
+
+    def _commands(self, now: float) -> None:
+        for command in self._shared.poll(now):
+            for key in self._flows.bindings_of_session(command.session):
+                self._flows.end(key, Cause.LOGGED_OUT, now)
+
+    def _due_bindings(self, now: float) -> None:
+        for key in self._deadlines.due(now):
+            binding = self._flows.binding(key)
+            if binding is None:
+                continue
+            if binding.due_at > now:
+                self._deadlines.put(key, binding.due_at)
+            elif binding.expires_at <= now:
+                self._flows.end(key, Cause.EXPIRED, now, lambda found: found.expires_at <= now)
+            elif binding.state is BindingState.AWAY:
+                self._give_up(key, binding, now)
+            else:
+                self._make_renew(key, binding, now)
+
+    def _give_up(self, key: str, binding: Registration, now: float) -> None:
+        """The page did not come back.  With a token we de-register for it; with digest only the core's time helps."""
+
+        def still_away(found: Registration) -> bool:
+            return found.state is BindingState.AWAY and found.away_until <= now
+
+        if binding.grant.scheme == "bearer":
+            self._flows.end(key, Cause.LEFT, now, still_away)
+            return
+
+        def abandoned(found: Registration) -> Registration | None:
+            if not still_away(found):
+                return None
+            found.state = advance(BINDING, found.state, BindingEvent.GRACE_OVER)
+            return found
+
+        self._flows.change(key, abandoned)
+
+    def _make_renew(self, key: str, binding: Registration, now: float) -> None:
+        """The core cut the registration short, and a page hears of that only by having to connect again."""
+
+        def renewing(found: Registration) -> Registration | None:
+            if not found.renew_at or found.renew_at > now:
+                return None
+            found.renew_at = 0.0
+            return found
+
+        if self._flows.change(key, renewing) is not None:
+            self._close(binding.connection_id, RENEW)
+
+    def _ended_bindings(self, now: float) -> None:
+        for ended in self._flows.take_ended():
+            self._safely("ended_binding", lambda ended=ended: self._end(ended, now))  # type: ignore[misc]
+
+    def _end(self, ended: Ended, now: float) -> None:
+        binding, cause = ended.registration, ended.cause
+        ending = ENDINGS[cause]
+        log_event(logging.INFO, "registration_ended", identity=binding.address_of_record, why=cause.value)
+        flow = self._flows.flow(binding.connection_id) if binding.connection_id else None
+        connections = {one for one in (binding.connection_id, binding.former_connection_id) if one}
+        for call_id in self._calls.of_page(binding.owner, connections, binding.contact):
+            self._dispatch(call_id, RegistrationEnded(cause.value, self._page_of(call_id)[0]))
+        if ending.on_behalf and binding.grant.scheme == "bearer" and binding.core_expires_at > now:
+            request = deregister(binding, self._registration_settings, self._new_token())
+            self._executor.perform(binding.sent.call_id, request)
+        if ending.close is not None and flow is not None:
+            self._close(flow.connection_id, ending.close)
+
+    def _changes(self, now: float) -> None:
+        """Follow the bindings that were written or removed: times, subscriptions, events, Redis."""
+        keys = self._flows.take_changed()
+        events = []
+        for key in keys:
+            binding = self._flows.binding(key)
+            if binding is not None:
+                self._deadlines.put(key, binding.due_at)
+            self._keeper.binding_changed(key, binding, now)
+            events += self._events(key, binding, now)
+        self._shared.note(keys, self._keeper.work(now), events)
+
+    def _events(self, key: str, binding: Registration | None, now: float) -> list[str]:
+        before = self._known.get(key)
+        if before is not None and binding is not None and before.grant.session == binding.grant.session:
+            return []
+        found = []
+        if before is not None:
+            found.append(self._event("deregistered", self._known.pop(key), now))
+        if binding is not None:
+            self._known[key] = binding
+            found.append(self._event("registered", binding, now))
+        return found
+
+    def _event(self, kind: str, binding: Registration, now: float) -> str:
+        event = {
+            "type": kind,
+            "impu": binding.address_of_record,
+            "impi": binding.impi,
+            "sid": binding.grant.session,
+            "node": self._settings.node_name,
+            "at": round(now, 3),
+        }
+        return msgspec.json.encode(event).decode()
+
+    # ------------------------------------------------------------ calls
+
+    def _call_timers(self, now: float) -> None:
+        for call_id, due in self._schedule.take_due(now):
+            self._dispatch(call_id, TimerFired(due, *self._page_of(call_id)))
+
+    def _dispatch(self, call_id: str, event: Event) -> None:
+        self._safely(type(event).__name__, lambda: self._dispatcher.dispatch(call_id, event), call_id)
+
+    @staticmethod
+    def _safely(what: str, work: Callable[[], object], call_id: str = "") -> None:
+        """One call's trouble must not keep the others from their turn."""
+        try:
+            work()
+        except Exception as error:
+            detail = f"{type(error).__name__}: {error}"
+            log_event(logging.ERROR, "housekeeping_failed", call_id=call_id, what=what, detail=detail)

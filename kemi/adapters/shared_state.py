@@ -1,0 +1,161 @@
+"""The node's side of Redis: what is shipped there, what is heard from it, and what happens while it is away.
+
+Runs in the housekeeping process, and once before the fork to restore.  While Redis is away nothing waits for it longer
+than one deadline every few seconds; what changed is remembered by key, and all of it is shipped afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kemi.adapters.log import log_event
+from kemi.state.flows import FlowStore
+from kemi.state.redis_link import Logout, RedisLink, RedisUnavailable
+from kemi.state.subscriptions import SubscriptionStore
+from kemi.state.table import Table
+
+POLL_S: Final = 0.5
+BACK_OFF_S: Final = 1.0
+MAX_EVENTS: Final = 10_000
+"""Events kept while Redis is away; the oldest are given up."""
+
+
+class SharedState:
+    """Redis as the housekeeping process uses it."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        flows: FlowStore,
+        subscriptions: SubscriptionStore,
+        *,
+        issuers: Sequence[str],
+        key_sets: Table,
+        revoked: Table,
+    ) -> None:
+        self._link = link
+        self._flows = flows
+        self._subscriptions = subscriptions
+        self._issuers = issuers
+        self._key_sets = key_sets
+        self._revoked = revoked
+        self._bindings_to_ship: dict[str, None] = {}
+        self._subscriptions_to_ship: dict[str, None] = {}
+        self._events: deque[str] = deque(maxlen=MAX_EVENTS)
+        self._next_try = self._next_poll = 0.0
+        self._down = False
+        self._commands_done = True
+        self._restored = False
+
+    # ------------------------------------------------------------ restart
+
+    def restore(self, now: float, away_until: float, link: RedisLink | None = None) -> bool:
+        """Take over what this node kept before a restart, once; False when Redis cannot be asked now.
+
+        What has run out is dropped, and the pages of the rest are away.
+        """
+        if self._restored or now < self._next_try:
+            return self._restored
+        try:
+            stored = (link or self._link).stored()
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return False
+        self._restored = True
+        kept = 0
+        for key, registration in stored.registrations.items():
+            if registration.expires_at > now:
+                kept += self._flows.restore(key, registration, away_until)
+            else:
+                self._bindings_to_ship[key] = None
+        for call_id, subscription in stored.subscriptions.items():
+            if subscription.expires_at > now and self._subscriptions.get(call_id) is None:
+                self._subscriptions.set(subscription)
+            else:
+                self._subscriptions_to_ship[call_id] = None
+        if stored.registrations:
+            log_event(logging.WARNING, "registrations_restored", kept=kept, of=len(stored.registrations))
+        return True
+
+    # ------------------------------------------------------------ to Redis
+
+    def note(self, bindings: Iterable[str], subscriptions: Iterable[str], events: Iterable[str]) -> None:
+        """Remember what has to be shipped."""
+        self._bindings_to_ship.update(dict.fromkeys(bindings))
+        self._subscriptions_to_ship.update(dict.fromkeys(subscriptions))
+        self._events.extend(events)
+
+    def ship(self, now: float) -> None:
+        """Ship what was noted, and that the commands are done."""
+        waiting = self._bindings_to_ship or self._subscriptions_to_ship or self._events
+        if now < self._next_try or not (waiting or not self._commands_done):
+            return
+        bindings = {key: self._flows.binding_text(key) for key in self._bindings_to_ship}
+        subscriptions = {
+            call_id: self._subscriptions.text(call_id) for call_id in self._subscriptions_to_ship
+        }
+        events = list(self._events)
+        try:
+            if waiting:
+                self._link.ship(bindings, subscriptions, events)
+            if not self._commands_done:
+                self._link.done()
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return
+        self._commands_done = True
+        self._bindings_to_ship.clear()
+        self._subscriptions_to_ship.clear()
+        self._events.clear()
+        self._worked()
+
+    # ------------------------------------------------------------ from Redis
+
+    def poll(self, now: float) -> list[Logout]:
+        """Return the commands that have come; keep the issuers' keys up to date for the workers."""
+        if now < self._next_try or now < self._next_poll:
+            return []
+        self._next_poll = now + POLL_S
+        try:
+            commands, key_sets = self._link.exchange(self._issuers, now)
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return []
+        self._worked()
+        self._publish(key_sets)
+        for command in commands:
+            self._revoked.set(command.session, "1")
+        self._commands_done = self._commands_done and not commands
+        return commands
+
+    def _publish(self, key_sets: dict[str, str]) -> None:
+        changed = [issuer for issuer, text in key_sets.items() if self._key_sets.get(issuer) != text]
+        for issuer in changed:
+            self._key_sets.set(issuer, key_sets[issuer])
+        if changed:
+            version = int(self._key_sets.get("version") or 0) + 1
+            self._key_sets.set("version", str(version))
+            log_event(logging.INFO, "key_sets_changed", issuers=",".join(changed), version=version)
+
+    # ------------------------------------------------------------ outages
+
+    def _failed(self, error: RedisUnavailable, now: float) -> None:
+        self._next_try = now + BACK_OFF_S
+        if not self._down:
+            self._down = True
+            log_event(logging.ERROR, "redis_unavailable", detail=str(error))
+
+    def _worked(self) -> None:
+        if not self._down:
+            return
+        self._down = False
+        log_event(logging.WARNING, "redis_back")
+        # It may have come back empty.
+        self.note(
+            (key for key, _ in self._flows.bindings()),
+            (subscription.call_id for subscription in self._subscriptions.all()),
+            (),
+        )

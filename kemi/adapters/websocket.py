@@ -1,0 +1,56 @@
+"""The page's connection: its handshake, which only the TLS front may bring, and its end."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+
+from kemi.adapters import ksr
+from kemi.adapters.log import log_event
+from kemi.core.registration import Flow
+from kemi.settings import Settings
+from kemi.state.flows import FlowStore
+
+
+class WebSocketFront:
+    """The WebSocket part of a worker process."""
+
+    def __init__(self, settings: Settings, flows: FlowStore) -> None:
+        self._settings = settings
+        self._flows = flows
+
+    def handshake(self) -> None:
+        """Accept or refuse the current HTTP request."""
+        refusal = self._refusal()
+        if refusal is not None:
+            status, reason_phrase, detail = refusal
+            ksr.http_reply(status, reason_phrase, detail)
+            log_event(logging.INFO, "handshake_refused", status=status, detail=detail, source=ksr.source())
+            return
+        flow = Flow(
+            connection_id=ksr.connection_id(),
+            nonce=secrets.token_hex(8),
+            client_address=ksr.headers("X-Forwarded-For")[0],
+            source=ksr.source(),
+        )
+        self._flows.open(flow, time.time())
+        if not ksr.accept_handshake():
+            self._flows.close(flow.connection_id)
+
+    def _refusal(self) -> tuple[int, str, str] | None:
+        if ksr.text("$si") != self._settings.sip.ws_address:
+            return 403, "Forbidden", "connections come through the TLS front only"
+        if ksr.text("$hu").partition("?")[0] != "/sip":
+            return 404, "Not Found", "SIP over WebSocket is at /sip"
+        forwarded = ksr.headers("X-Forwarded-For")
+        if len(forwarded) != 1 or not forwarded[0] or "," in forwarded[0]:
+            return 400, "Bad Request", "exactly one client address is expected from the TLS front"
+        origin = ksr.headers("Origin")
+        if len(origin) != 1 or origin[0] not in self._settings.origins:
+            return 403, "Forbidden", "this web origin is not allowed"
+        return None
+
+    def closed(self) -> None:
+        """The current event's connection is gone.  May run in the TCP main process: only a note is allowed here."""
+        self._flows.note_closed(ksr.connection_id())

@@ -1,0 +1,160 @@
+"""Requests the gateway makes itself about a registration: SUBSCRIBE to its state, REGISTER at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from kemi.core.call.actions import SendRequest
+from kemi.core.headers import quotable
+from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.registration.records import Registration, RegistrationSettings
+
+LONGER_THAN_REGISTRATION_S: Final = 600
+"""The subscription outlives the registration (TS 24.229 §5.2.3), so that its end is reported too."""
+REFRESH_MARGIN_S: Final = 30.0
+RETRY_AFTER_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class Subscription:
+    """Our subscription to the registration state of one user (RFC 3680): a dialog in which we are the caller."""
+
+    call_id: str
+    impi: str
+    identity: str
+    """Default public identity, as a URI."""
+    local_tag: str
+    service_route: list[str] = field(default_factory=list)
+    cseq: int = 0
+    remote_tag: str = ""
+    remote_target: str = ""
+    route_set: list[str] = field(default_factory=list)
+    expires_at: float = 0.0
+    """Seconds since the epoch; 0 before the core answered."""
+    refresh_at: float = 0.0
+    """When it must be refreshed, seconds since the epoch."""
+    failed_at: float = 0.0
+    """When the core refused last; 0: it did not."""
+    version: int = -1
+    """Version of the last notification."""
+    stale: bool = False
+    """A notification was missed, or the core ended the dialog although bindings are left: ask again at once."""
+    bindings: list[str] = field(default_factory=list)
+    """Keys of the bindings of this user on this node."""
+
+
+def subscription_key(registration: Registration) -> str:
+    """Return what a subscription is for: one for each private and default public identity on this node."""
+    return f"{registration.impi} {registration.default_identity}"
+
+
+def subscribe(
+    subscription: Subscription, expires_s: int, settings: RegistrationSettings, icid: str
+) -> SendRequest:
+    """Return the next SUBSCRIBE of the dialog and count its CSeq (TS 24.229 §5.2.3); 0 seconds ends it.
+
+    The core lets us because P-Asserted-Identity is the URI of our own Path.
+    """
+    subscription.cseq += 1
+    ourselves = f"sip:{settings.ims_host}"
+    routes = subscription.route_set if subscription.remote_target else subscription.service_route
+    to_tag = f";tag={subscription.remote_tag}" if subscription.remote_tag else ""
+    target = subscription.remote_target or subscription.identity
+    return SendRequest(
+        to=Side.IMS,
+        method="SUBSCRIBE",
+        request_uri=target,
+        next_hop=uri_from_address(routes[0]) if routes else subscription.remote_target or settings.icscf_uri,
+        headers=(
+            *(f"Route: {route}" for route in routes),
+            f"From: <{ourselves}>;tag={subscription.local_tag}",
+            f"To: <{subscription.identity}>{to_tag}",
+            f"Call-ID: {subscription.call_id}",
+            f"CSeq: {subscription.cseq} SUBSCRIBE",
+            f"Contact: <{ourselves}>",
+            "Event: reg",
+            "Accept: application/reginfo+xml",
+            f"Expires: {expires_s}",
+            f"P-Asserted-Identity: <{ourselves}>",
+            _charging_vector(icid, settings),
+        ),
+        report=True,
+    )
+
+
+def subscription_answered(subscription: Subscription, reply: Reply, now: float) -> None:
+    """Learn from the final response to our SUBSCRIBE."""
+    if reply.cseq != subscription.cseq:
+        return
+    granted = "".join(reply.headers("Expires")).strip()
+    expires_s = int(granted) if granted.isdecimal() else 0
+    if not 200 <= reply.status < 300 or expires_s == 0:
+        subscription.failed_at = now
+        if reply.status == 481:  # the core has forgotten the dialog
+            forget_dialog(subscription)
+        return
+    subscription.failed_at = 0.0
+    subscription.remote_tag = reply.to_tag
+    if reply.contact:
+        subscription.remote_target = uri_from_address(reply.contact)
+        subscription.route_set = addresses_from_headers(reply.headers("Record-Route"))[::-1]
+    subscription.expires_at = now + expires_s
+    subscription.refresh_at = now + max(expires_s - REFRESH_MARGIN_S, expires_s / 2)
+
+
+def forget_dialog(subscription: Subscription) -> None:
+    """Make the next SUBSCRIBE begin a new dialog."""
+    subscription.remote_tag = subscription.remote_target = ""
+    subscription.route_set = []
+    subscription.version = -1
+    subscription.expires_at = 0.0
+
+
+def deregister(registration: Registration, settings: RegistrationSettings, icid: str) -> SendRequest:
+    """Return the REGISTER that removes a binding for a page we vouched for (TS 24.371 §6; TS 24.229 §7.2A.2).
+
+    Call-ID and the next CSeq of the page's own REGISTER: should the page be faster and register again, the registrar
+    refuses ours as out of order (RFC 3261 §10.3 step 7).
+    """
+    sent = registration.sent
+    identity = registration.address_of_record
+    contact = _without(sent.contact_value, "expires") or f"<{registration.contact}>"
+    return SendRequest(
+        to=Side.IMS,
+        method="REGISTER",
+        request_uri=f"sip:{settings.realm}",
+        next_hop=settings.icscf_uri,
+        headers=(
+            f"From: <{identity}>;tag={sent.from_tag}",
+            f"To: <{identity}>",
+            f"Call-ID: {sent.call_id}",
+            f"CSeq: {sent.cseq + 1} REGISTER",
+            f"Contact: {contact};expires=0",
+            "Expires: 0",
+            f"Path: <sip:{sent.flow_token}@{settings.ims_host};lr;ob>",
+            "Require: path",
+            "Supported: path",
+            f'Authorization: Digest username="{quotable(registration.impi)}", realm="{settings.realm}", nonce="", '
+            f'uri="sip:{settings.realm}", response="", integrity-protected="auth-done"',
+            f'P-Visited-Network-ID: "{settings.visited_network}"',
+            _charging_vector(icid, settings),
+        ),
+        report=True,
+    )
+
+
+def _without(address: str, name: str) -> str:
+    head, bracket, tail = address.rpartition(">") if "<" not in address else _split_uri(address)
+    kept = [part for part in tail.split(";") if part.partition("=")[0].strip().lower() != name]
+    return head + bracket + ";".join(kept)
+
+
+def _split_uri(address: str) -> tuple[str, str, str]:
+    end = address.index(">", address.index("<"))
+    return address[:end], ">", address[end + 1 :]
+
+
+def _charging_vector(icid: str, settings: RegistrationSettings) -> str:
+    host = settings.ims_host.rpartition(":")[0]
+    return f'P-Charging-Vector: icid-value="{icid}";icid-generated-at={host};orig-ioi="{settings.realm}"'

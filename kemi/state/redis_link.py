@@ -1,0 +1,173 @@
+"""What a gateway node keeps in Redis and hears from it.  Used by the housekeeping process and before the fork only.
+
+Every call has a short deadline and raises RedisUnavailable; nothing is tried again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from kemi.core.registration import Registration
+from kemi.core.registration.own_requests import Subscription
+from kemi.state import keys
+
+DEADLINE_S: Final = 0.25
+COMMANDS_AT_ONCE: Final = 100
+TOKEN_LIFETIME_S: Final = 660
+"""Longest life of an access token with the allowed difference of clocks: how long a logout must be remembered."""
+
+
+class RedisUnavailable(Exception):
+    """Redis did not answer in time, or refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """Command: every registration whose token came from this web session ends."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a node left behind."""
+
+    registrations: Mapping[str, Registration]
+    subscriptions: Mapping[str, Subscription]
+
+
+class _Command(msgspec.Struct):
+    type: str = ""
+    sid: str = ""
+
+
+class RedisLink:
+    """One node's connection to Redis."""
+
+    def __init__(self, url: str, node: str, deadline_s: float = DEADLINE_S) -> None:
+        self._node = node
+        self._position = ""
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=deadline_s,
+            socket_connect_timeout=deadline_s,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+            protocol=2,
+        )
+
+    def disconnect(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        self._redis.close()
+
+    def stored(self) -> Stored:
+        """Return what this node kept before it was restarted; what cannot be read is left out."""
+        try:
+            registrations = self._redis.hgetall(keys.registrations(self._node))
+            subscriptions = self._redis.hgetall(keys.subscriptions(self._node))
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+        return Stored(
+            _decoded(cast("dict[str, str]", registrations), Registration),
+            _decoded(cast("dict[str, str]", subscriptions), Subscription),
+        )
+
+    def ship(
+        self,
+        registrations: Mapping[str, str | None],
+        subscriptions: Mapping[str, str | None],
+        events: Sequence[str],
+    ) -> None:
+        """Write changed records (None: removed) and events, all in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, records in (
+            (keys.registrations(self._node), registrations),
+            (keys.subscriptions(self._node), subscriptions),
+        ):
+            written = {key: text for key, text in records.items() if text is not None}
+            removed = [key for key, text in records.items() if text is None]
+            if written:
+                pipeline.hset(name, mapping=cast("Any", written))
+            if removed:
+                pipeline.hdel(name, *removed)
+        for event in events:
+            pipeline.xadd(
+                keys.EVENTS, {keys.STREAM_FIELD: event}, maxlen=keys.STREAM_LENGTH, approximate=True
+            )
+        self._run(pipeline)
+
+    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str]]:
+        """Return the commands since the last time, and the key sets by issuer that are there, in one round trip.
+
+        After a start the stream is read from the last position, but from a token's lifetime ago at the latest, because
+        what was revoked must be known again.  ``done`` moves the position.
+        """
+        if not self._position:
+            self._position = self._first_position(now)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.xread({keys.COMMANDS: self._position}, count=COMMANDS_AT_ONCE)
+        for issuer in issuers:
+            pipeline.get(keys.jwks(issuer))
+        streams, *key_sets = self._run(pipeline)
+        commands = []
+        for identifier, fields in _entries(streams):
+            self._position = identifier
+            command = _command(fields.get(keys.STREAM_FIELD, ""))
+            if command is not None:
+                commands.append(command)
+        found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
+        return commands, found
+
+    def done(self) -> None:
+        """Keep the position: the commands returned so far have been carried out."""
+        try:
+            self._redis.set(keys.position(self._node), self._position)
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
+    def _first_position(self, now: float) -> str:
+        oldest = int((now - TOKEN_LIFETIME_S) * 1000)
+        try:
+            kept = cast("str | None", self._redis.get(keys.position(self._node)))
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+        if kept is not None and int(kept.partition("-")[0]) < oldest:
+            return kept
+        return f"{oldest}-0"
+
+    def _run(self, pipeline: Any) -> list[Any]:
+        try:
+            return cast("list[Any]", pipeline.execute())
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
+
+def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:
+    """Return the entries of XREAD's answer: one stream was asked for, and an entry removed meanwhile has no fields."""
+    return [(identifier, fields or {}) for _, entries in streams or [] for identifier, fields in entries]
+
+
+def _command(text: str) -> Logout | None:
+    """Return a command; None for what this release does not know, which another may."""
+    try:
+        command = msgspec.json.decode(text, type=_Command)
+    except msgspec.MsgspecError:
+        return None
+    return Logout(command.sid) if command.type == "logout" and command.sid else None
+
+
+def _decoded(texts: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:
+    found = {}
+    for key, text in texts.items():
+        try:
+            found[key] = msgspec.json.decode(text, type=kind)
+        except msgspec.MsgspecError:
+            continue
+    return found
