@@ -357,8 +357,13 @@ def accept_handshake() -> bool:
 
 
 def close_connection(connection_id_: str, code: int, reason: str) -> bool:
-    """Send a Close frame to a WebSocket; False when it is gone already.  Not for the event of a closed one."""
-    return KSR.websocket.close_conid(code, reason, int(connection_id_)) > 0
+    """Send a Close frame to a WebSocket and end its connection; False when it is gone already.
+
+    Kamailio itself waits for the page's Close frame and then another five seconds, in which a page sees nothing.
+    """
+    if KSR.websocket.close_conid(code, reason, int(connection_id_)) <= 0:
+        return False
+    return KSR.tcpops.tcp_close_connection_id(int(connection_id_)) > 0
 
 
 def http_reply(status: int, reason_phrase: str, body: str = "") -> None:

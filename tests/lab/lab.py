@@ -55,6 +55,7 @@ class Lab(World):
         self._own_run_dir = self.options.run_dir is None
         self._blocks: PortBlocks | None = None
         self._processes: Processes | None = None
+        self._site: Site | None = None
 
     def start(self) -> Self:
         """Start the chosen parts and wait until each can be used; stop everything when one fails."""
@@ -66,6 +67,7 @@ class Lab(World):
             log_dir.mkdir()
             self._processes = Processes(run_dir, log_dir)
             site = Site(self.options, plan_ports(self.options, self._blocks), run_dir, self._processes)
+            self._site = site
             self._run_steps(site)
             self.info = info_of(site)
             info_to_file(self.info, run_dir / INFO_FILE)
@@ -120,6 +122,14 @@ class Lab(World):
         """Kill one process as a crash would."""
         assert self._processes is not None
         self._processes.kill(process)
+
+    def start_again(self, process: str, part: Part) -> None:
+        """Start a killed process with the same configuration and wait until its part can be used."""
+        assert self._processes is not None
+        assert self._site is not None
+        self._processes.start_again(process)
+        (step,) = (step for step in STEPS if step.part is part)
+        wait_until(partial(_is_ready, self._site, step), f"{part} ready", self.options.ready_timeout_s)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -11,7 +11,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -75,6 +75,7 @@ class Processes:
         self.log_dir = log_dir
         self._records_file = run_dir / self.RECORDS
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._spawned: dict[str, Callable[[], int]] = {}
         self._waves: list[list[str]] = [[]]
 
     def next_wave(self) -> None:
@@ -101,6 +102,7 @@ class Processes:
         """Start a process under that name with `env` added to the environment; return its id."""
         if name in self._running:
             raise ValueError(f"{name} runs already")
+        self._spawned[name] = partial(self.spawn, name, argv, cwd=cwd, env=env, death_signal=death_signal)
         with self.log_file(name).open("ab") as log:
             process = subprocess.Popen(
                 list(argv),
@@ -140,6 +142,10 @@ class Processes:
         _kill_group(process.pid, signal.SIGKILL)
         process.wait()
         self._write_records()
+
+    def start_again(self, name: str) -> int:
+        """Start a process that was killed, as it was started before; return its new id."""
+        return self._spawned[name]()
 
     def stop(self) -> None:
         """Stop everything, last wave first; SIGKILL for what does not listen."""

@@ -17,6 +17,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+NO_CLOSE_FRAME = 1006
+"""RFC 6455 §7.4.1: what is reported when there was none."""
+
 
 class Loss(StrEnum):
     """How a socket ends without a closing handshake."""
@@ -37,6 +40,8 @@ class Handshake:
     forwarded_for: str | None = "198.51.100.7"
     headers: Mapping[str, str] = field(default_factory=dict)
     subprotocols: tuple[str, ...] = ("sip",)
+    source_port: int | None = None
+    """Local port to connect from, as a TLS front that uses one again; None: the system chooses."""
 
 
 def unverified_tls() -> ssl.SSLContext:
@@ -73,6 +78,7 @@ class PageSocket:
             ping_interval=None,
             proxy=None,
             max_size=None,
+            local_addr=None if handshake.source_port is None else ("127.0.0.1", handshake.source_port),
         )
         return cls(connection)
 
@@ -81,6 +87,12 @@ class PageSocket:
         """Our end, which is what the gateway sees as the flow."""
         host, port = self._connection.local_address[:2]
         return host, port
+
+    @property
+    def close_code(self) -> int | None:
+        """Close code of the other end once the socket has ended; None without a close frame."""
+        code = self._connection.close_code
+        return None if code == NO_CLOSE_FRAME else code
 
     @property
     def subprotocol(self) -> str | None:

@@ -87,9 +87,9 @@ class Call:
 class Stage:
     """One test's world."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, core_port: int = CORE_PORT) -> None:
         self.lab = lab
-        self.core = ScriptedCore(LOOPBACK, CORE_PORT)
+        self.core = ScriptedCore(LOOPBACK, core_port)
         self.core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
         self.pages: list[ScriptedWic] = []
         self._relay_killed = False

@@ -1,0 +1,157 @@
+"""What the tests of this folder play on: pages with instances of their own, and a look into bindings and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import redis
+
+from tests.integration.calls.stage import ALICE, FLOW_RECOVERY_S, Stage, gateway_options, until
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, Part
+from tests.lab.ports import LOOPBACK, port_is_free
+from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
+from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag
+from tests.peers.websocket import Handshake
+from tests.peers.wic import ScriptedWic, WicIdentity
+
+CORE_PORT: Final = next(port for port in range(22000, 23000) if port_is_free(port))
+UNREGISTERED_S: Final = 2
+GRACE_S: Final = FLOW_RECOVERY_S
+SOON_S: Final = 3.0
+NODE: Final = "gateway-under-test"
+PARTS: Final = frozenset({Part.GATEWAY, Part.RTPENGINE, Part.REDIS})
+_INSTANCES = itertools.count(1)
+
+
+def registration_options(**variables: Any) -> LabOptions:
+    """Return a lab of gateway, relay and Redis whose core is the scripted one."""
+    own = {
+        "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
+        "gateway_unregistered_timeout_s": UNREGISTERED_S,
+        "gateway_node": NODE,
+    }
+    return replace(gateway_options(**{**own, **variables}), parts=PARTS)
+
+
+class RegistrationStage(Stage):
+    """One test's world."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab, CORE_PORT)
+
+    def new_page(
+        self, aor: str = ALICE, *, instance: str = "", source_port: int | None = None
+    ) -> ScriptedWic:
+        """Make a page that is not connected yet; with an instance of its own unless told otherwise."""
+        handshake: Handshake = replace(self.handshake, source_port=source_port)
+        chosen = instance or f"urn:uuid:00000000-0000-4000-8000-{next(_INSTANCES):012x}"
+        return ScriptedWic(handshake, WicIdentity(aor, instance=chosen))
+
+    async def registered_page(self, aor: str = ALICE, **options: Any) -> ScriptedWic:
+        """Connect and register a page."""
+        return await self.join(self.new_page(aor, **options))
+
+    # ------------------------------------------------------------ the gateway's inside
+
+    def table(self, name: str) -> dict[str, Any]:
+        """Return one of the gateway's tables."""
+        return dict(self.lab.gateway_rpc.htable(name))
+
+    def binding(self, page: ScriptedWic) -> dict[str, Any] | None:
+        """Return a page's binding, or None."""
+        text = self.table("registration").get(self.key(page))
+        return None if text is None else dict(json.loads(text))
+
+    @staticmethod
+    def key(page: ScriptedWic) -> str:
+        """Return the key of a page's binding."""
+        return f"{page.identity.aor} {page.identity.instance} {page.identity.reg_id}"
+
+    async def state_of(self, page: ScriptedWic, state: str | None) -> None:
+        """Wait until a page's binding stands so; None: is gone."""
+
+        def found() -> str | None:
+            binding = self.binding(page)
+            return None if binding is None else str(binding["state"])
+
+        await until(lambda: found() == state, lambda: f"{found()} instead of {state}", SOON_S)
+
+    def vouch_for(self, page: ScriptedWic, session: str, **more: Any) -> None:
+        """Make a binding one that came from a token of this web session."""
+        binding = self.binding(page)
+        assert binding is not None
+        binding["grant"] |= {"scheme": "bearer", "session": session, **more}
+        self.lab.gateway_rpc("htable.sets", "registration", self.key(page), json.dumps(binding))
+        self.lab.gateway_rpc("htable.sets", "changed", self.key(page), "1")
+
+    async def closed_with(self, page: ScriptedWic, code: int, within_s: float = SOON_S) -> None:
+        """Wait until the gateway has closed a page's connection with this code."""
+        await asyncio.wait_for(page.lost.wait(), within_s)
+        assert page.socket.close_code == code
+
+    async def soon(self, done: Callable[[], bool], what: str, within_s: float = SOON_S) -> None:
+        """Wait until something is so."""
+        await until(done, lambda: f"not so: {what}", within_s)
+
+    # ------------------------------------------------------------ the core
+
+    async def subscribed(self) -> None:
+        """Wait until the gateway has subscribed and learnt the answer."""
+        await self.soon(lambda: bool(self.core.subscriptions.by_call_id), "subscribed")
+        tags = lambda: [json.loads(text)["remote_tag"] for text in self.table("subscription").values()]  # noqa: E731
+        known = {sub.dialog.local_tag for sub in self.core.subscriptions.by_call_id.values()}
+        await self.soon(lambda: known <= set(tags()), "the answer is known")
+
+    def path_of(self, page: ScriptedWic) -> str:
+        """Return the Path of a page's last REGISTER."""
+        registers = [
+            request
+            for request in self.core.trace.requests("REGISTER")
+            if page.contact_uri in (request.headers.get("Contact") or "")
+        ]
+        return registers[-1].headers.all("Path")[0]
+
+    async def ask_along(
+        self, path: str, page: ScriptedWic, method: str = "MESSAGE", timeout_s: float = 1.0
+    ) -> SipResponse:
+        """Send a request of the core along a Path and return the answer."""
+        fields = [
+            ("Via", self.core.new_via()),
+            ("Max-Forwards", "70"),
+            ("Route", path),
+            ("From", f"<sip:core@{LOOPBACK}>;tag={new_tag()}"),
+            ("To", f"<{page.identity.aor}>"),
+            ("Call-ID", new_tag()),
+            ("CSeq", str(CSeq(1, method))),
+            ("Contact", f"<sip:core@{self.core.host_port}>"),
+        ]
+        request = SipRequest(method, page.contact_uri, headers=Headers(fields))
+        hop = sip_uri_from_text(name_addr_from_text(path).uri)
+        return await self.core.ask(request, (hop.host, hop.port or 5060), timeout_s=timeout_s)
+
+    # ------------------------------------------------------------ Redis
+
+    @property
+    def redis(self) -> Any:
+        """A connection to the lab's Redis."""
+        return redis.Redis.from_url(self.lab.info.redis_url, decode_responses=True, protocol=2)
+
+    def stored(self, page: ScriptedWic) -> dict[str, Any] | None:
+        """Return a page's binding as Redis has it, or None."""
+        text = self.redis.hget(f"gw:registrations:{NODE}", self.key(page))
+        return None if text is None else dict(json.loads(text))
+
+    def log_out(self, session: str) -> None:
+        """Command the end of a web session."""
+        command = {"type": "logout", "sid": session, "impi": "x", "at": 0}
+        self.redis.xadd("gw:commands", {"json": json.dumps(command)})
+
+    def count_log(self, words: str) -> int:
+        """Return how many lines of the gateway's log have these words."""
+        return self.gateway_log.read_text(errors="replace").count(words)
