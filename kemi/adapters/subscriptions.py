@@ -56,12 +56,12 @@ class Notifications:
             raise SipReject("this subscription is to reg", status=489, reason_phrase="Bad Event")
         now = time.time()
         verdict = self._judge(request, subscription, now)
-        ksr.reply_statelessly(200, "OK", (), "")
         self._store.change(request.call_id, lambda found: _learn(found, request, verdict, now))
         for key, cause in verdict.endings:
             self._flows.end(key, cause, now)
         for key, left_s in verdict.shortened:
             self._flows.change(key, lambda found, left=left_s: _shortened(found, left, now))  # type: ignore[misc]
+        ksr.reply_statelessly(200, "OK", (), "")
 
     def _judge(self, request: Request, subscription: Subscription, now: float) -> Verdict:
         if not request.body:  # a subscription's last word may come without a document (RFC 6665 §4.2.2)
