@@ -9,6 +9,7 @@ Start it in the main thread: the kernel stops the processes when the launching t
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -122,6 +123,12 @@ class Lab(World):
         """Kill one process as a crash would."""
         assert self._processes is not None
         self._processes.kill(process)
+
+    @property
+    def process_ids(self) -> Mapping[str, int]:
+        """The processes of this moment; lab.json has those of the start."""
+        assert self._processes is not None
+        return self._processes.pids
 
     def start_again(self, process: str, part: Part) -> None:
         """Start a killed process with the same configuration and wait until its part can be used."""

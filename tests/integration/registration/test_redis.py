@@ -1,0 +1,152 @@
+"""Redis: what is shipped there, what is heard from it, and that nothing in SIP waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.integration.calls.stage import ALICE
+from tests.integration.registration.registering import NODE, RegistrationStage
+from tests.lab.options import Part
+
+pytestmark = pytest.mark.lab
+
+LOGOUT_BAR_S = 5.0
+
+
+def events_of(stage: RegistrationStage, session: str) -> list[dict[str, Any]]:
+    """Return the events about a web session."""
+    entries = stage.redis.xrange("gw:events")
+    return [event for _, fields in entries if (event := json.loads(fields["json"]))["sid"] == session]
+
+
+class TestShipping:
+    """Redis has what a restart needs, and the web API hears who comes and goes."""
+
+    async def test_a_binding_is_there_while_it_lives(self, stage: RegistrationStage) -> None:
+        page = await stage.registered_page()
+        await stage.soon(lambda: stage.stored(page) is not None, "stored")
+        stored = stage.stored(page)
+        assert stored is not None
+        assert (stored["service_route"], stored["state"]) == ([stage.core.service_route], "registered")
+        page.lose()
+        await stage.soon(lambda: (stage.stored(page) or {}).get("state") in ("away", "abandoned"), "away")
+        await page.connect()
+        await page.register()
+        await stage.soon(lambda: (stage.stored(page) or {}).get("state") == "registered", "registered")
+        assert (await page.unregister()).status == 200
+        await stage.soon(lambda: stage.stored(page) is None, "removed")
+
+    async def test_the_web_api_hears_of_it_once_each(self, stage: RegistrationStage) -> None:
+        page = await stage.registered_page()
+        stage.vouch_for(page, "sid-events")
+        await stage.soon(lambda: len(events_of(stage, "sid-events")) == 1, "registered")
+        await page.trace.wait_response(200, "REGISTER")
+        assert (await page.unregister()).status == 200
+        await stage.soon(lambda: len(events_of(stage, "sid-events")) == 2, "deregistered")
+        first, last = events_of(stage, "sid-events")
+        assert (first["type"], last["type"]) == ("registered", "deregistered")
+        assert (last["impu"], last["node"]) == (ALICE, NODE)
+        assert abs(last["at"] - time.time()) < 5
+
+
+class TestLogout:
+    """A command on the stream ends everything of a web session."""
+
+    @pytest.mark.conformance("R-67", "X-12")
+    async def test_calls_connection_and_registration_end_within_five_seconds(
+        self, stage: RegistrationStage
+    ) -> None:
+        page, other = await stage.registered_page(), await stage.registered_page()
+        stage.vouch_for(page, "sid-out")
+        stage.vouch_for(other, "sid-stays")
+        call = await stage.answered(page)
+        began = time.monotonic()
+        stage.log_out("sid-out")
+        await stage.closed_with(page, 4401, LOGOUT_BAR_S)
+        took = time.monotonic() - began
+        await call.ims.wait_request("BYE")
+        await call.wic.wait_request("BYE")
+        assert took < LOGOUT_BAR_S / 2
+        assert stage.binding(page) is None
+        assert "sid-out" in stage.table("revoked")
+        await stage.soon(
+            lambda: any(r.headers.get("Expires") == "0" for r in stage.core.trace.requests("REGISTER")),
+            "signed off at the core",
+        )
+        await stage.state_of(other, "registered")
+        assert not other.lost.is_set()
+
+    async def test_what_is_no_command_is_passed_over(self, stage: RegistrationStage) -> None:
+        page = await stage.registered_page()
+        stage.vouch_for(page, "sid-after")
+        for text in (
+            "",
+            "{",
+            "[]",
+            '{"type": "dance"}',
+            '{"type": "logout"}',
+            '{"type": "logout", "sid": ""}',
+        ):
+            stage.redis.xadd("gw:commands", {"json": text})
+        stage.redis.xadd("gw:commands", {"other": "field"})
+        stage.log_out("sid-after")
+        await stage.closed_with(page, 4401)
+
+
+class TestOutage:
+    """Redis away or asleep: SIP does not notice, and everything is caught up with afterwards."""
+
+    async def _register_and_measure(self, stage: RegistrationStage, pages: int = 5) -> float:
+        slowest = 0.0
+        for _ in range(pages):
+            page = await stage.join(stage.new_page(), registered=False)
+            began = time.monotonic()
+            assert (await page.register()).status == 200
+            slowest = max(slowest, time.monotonic() - began)
+        return slowest
+
+    async def test_killed_and_back(self, stage: RegistrationStage) -> None:
+        before = stage.count_log("event=redis_unavailable")
+        page = await stage.registered_page()
+        stage.lab.kill("redis")
+        try:
+            await stage.soon(lambda: stage.count_log("event=redis_unavailable") == before + 1, "noticed", 5)
+            assert await self._register_and_measure(stage) < 0.3
+            call = await stage.answered(page)
+            await asyncio.sleep(2.5)
+            await call.hang_up()
+            assert stage.count_log("event=redis_unavailable") == before + 1  # one line for each outage
+        finally:
+            stage.lab.start_again("redis", Part.REDIS)
+        expected = set(stage.table("registration"))
+        await stage.soon(
+            lambda: set(stage.redis.hkeys(f"gw:registrations:{NODE}")) == expected, "caught up", 5
+        )
+        assert stage.redis.hlen(f"gw:subscriptions:{NODE}") == len(stage.table("subscription"))
+        stage.vouch_for(page, "sid-later")
+        stage.log_out("sid-later")
+        await stage.closed_with(page, 4401, 5)
+
+    async def test_asleep(self, stage: RegistrationStage) -> None:
+        """A Redis that takes everything and answers nothing costs one short wait at a time, in one process."""
+        page = await stage.registered_page()
+        pid = stage.lab.process_ids["redis"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(1)
+            assert await self._register_and_measure(stage) < 0.3
+            lost = await stage.registered_page()
+            lost.lose()
+            await stage.state_of(lost, "abandoned")  # housekeeping goes on: the time to come back is counted
+            assert (await page.register()).status == 200
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        newest = await stage.registered_page()
+        await stage.soon(lambda: stage.stored(newest) is not None, "caught up", 5)
