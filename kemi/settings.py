@@ -15,8 +15,18 @@ from typing import Any
 
 import msgspec
 
+from kemi.core.headers import MMTEL_ICSI_TAG
+from kemi.core.registration.token import ALGORITHMS, TokenIssuer
+from kemi.core.trust import CoreNetworks
+
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
+SCHEMES = ("digest", "bearer")
+ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
+MAX_TOKEN_LIFETIME_S = 3600
+"""The table of used tokens keeps one a little longer than this (kamailio/params/state.cfg)."""
+_LINE = re.compile(r"[^\x00-\x1f\x7f]*")
+_QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
 
 
 class SettingsError(ValueError):
@@ -31,6 +41,8 @@ class SipSettings:
     port: int
     ws_address: str
     ws_port: int
+    core_networks: list[str] = field(default_factory=list)
+    """Networks whose SIP is taken on the side of the core, as 192.0.2.0/24; empty: everybody's."""
 
     @property
     def ims_socket(self) -> str:
@@ -41,6 +53,28 @@ class SipSettings:
     def wic_socket(self) -> str:
         """Kamailio's name of the WebSocket listener."""
         return f"tcp:{self.ws_address}:{self.ws_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationPolicy:
+    """How pages register in our realm, and what is said of them to the core."""
+
+    schemes: list[str] = field(default_factory=lambda: ["digest"])
+    """How a page may prove who it is: digest (the core checks), bearer (an access token, which we check)."""
+    digest_protection: str = "tls"
+    contact_tags: list[str] = field(
+        default_factory=lambda: [f'+g.3gpp.icsi-ref="{MMTEL_ICSI_TAG}"', "audio", "video"]
+    )
+    access_network_info: str = ""
+    from_counts: bool = False
+    """Whether a page's From chooses among its registered identities when it prefers none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Whose access tokens count."""
+
+    issuers: list[TokenIssuer] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +128,8 @@ class Settings:
     sip: SipSettings
     media: MediaSettings
     timers: TimerSettings = field(default_factory=TimerSettings)
+    registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
+    tokens: TokenSettings = field(default_factory=TokenSettings)
     node: str = ""
     """This node's name in Redis, the same after a restart; "": its SIP address and port."""
 
@@ -133,6 +169,36 @@ def _check(settings: Settings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s"):
         if getattr(settings.timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
+    try:
+        CoreNetworks(settings.sip.core_networks)
+    except ValueError as error:
+        raise SettingsError(f"sip.core_networks: {error}") from error
+    _check_registration(settings.registration, settings.tokens)
+
+
+def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> None:
+    if not policy.schemes or not set(policy.schemes) <= set(SCHEMES):
+        raise SettingsError(f"registration.schemes: one or more of {', '.join(SCHEMES)}")
+    if "bearer" in policy.schemes and not tokens.issuers:
+        raise SettingsError("tokens.issuers: at least one, or no page can register with a token")
+    if policy.digest_protection not in ACCESS_PROTECTIONS:
+        raise SettingsError('registration.digest_protection: "tls", "ip-assoc" or ""')
+    if not all(_LINE.fullmatch(text) for text in (*policy.contact_tags, policy.access_network_info)):
+        raise SettingsError("registration: contact_tags and access_network_info stand on one line each")
+    for issuer in tokens.issuers:
+        _check_issuer(issuer)
+
+
+def _check_issuer(issuer: TokenIssuer) -> None:
+    key = f"tokens.issuers: {issuer.issuer!r}:"
+    if not issuer.algorithms or not set(issuer.algorithms) <= set(ALGORITHMS):
+        raise SettingsError(f"{key} algorithms: one or more of {', '.join(ALGORITHMS)}")
+    if not issuer.authz_server.startswith("https://"):
+        raise SettingsError(f"{key} authz_server must be an https URL (RFC 8898 §4)")
+    if not all(_QUOTED.fullmatch(text) for text in (issuer.issuer, issuer.scope, issuer.authz_server)):
+        raise SettingsError(f"{key} issuer, scope and authz_server must not be empty nor need escaping")
+    if not 0 < issuer.max_lifetime_s <= MAX_TOKEN_LIFETIME_S:
+        raise SettingsError(f"{key} max_lifetime_s: at most {MAX_TOKEN_LIFETIME_S}")
 
 
 def load_settings() -> Settings:

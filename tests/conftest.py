@@ -8,12 +8,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.lab import log_secrets
 from tests.lab.lab import Lab, running_labs
 from tests.lab.options import LabOptions, Part
 from tests.lab.world import RtpengineInfo
 
 settings.register_profile("quick", max_examples=25)
 """For `make unit`; everything else tries as many examples as hypothesis does by itself."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_logs() -> Iterator[None]:
+    """Tokens, digest responses and passwords are in no log of any lab of this session (RFC 8898 §5)."""
+    yield  # first set up, so torn down last: all labs have ended and their logs were searched
+    assert not log_secrets.found, "\n".join(log_secrets.found[:20])
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,8 @@ class Executor:
     def _edit_request(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
+        if edits.from_value is not None:
+            ksr.replace_header("From", edits.from_value)
         if edits.from_tag is not None:
             ksr.set_tag("From", edits.from_tag)
         if edits.to_tag is not None:

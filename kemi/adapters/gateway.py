@@ -35,11 +35,13 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
-from kemi.core.errors import SipReject
+from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
+from kemi.core.screening import check_head, check_one_message, screen
+from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
@@ -66,6 +68,10 @@ class Gateway:
         self._relay = MediaRelay(settings.media)
         self._executor = Executor(settings, self._calls, self._schedule, self._relay)
         self._call_settings = _call_settings(settings)
+        own = (
+            [settings.sip.address] if settings.sip.core_networks else []
+        )  # we cancel by a message to ourselves
+        self._core_networks = CoreNetworks([*settings.sip.core_networks, *own])
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         registration_settings = settings_for_registration(settings)
         self._registrar = Registrar(settings, registration_settings, self._flows, self._executor)
@@ -75,7 +81,7 @@ class Gateway:
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,
             subscriptions,
-            issuers=(),
+            issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
             key_sets=ksr.HtableTable("jwks"),
             revoked=ksr.HtableTable("revoked"),
         )
@@ -111,16 +117,19 @@ class Gateway:
     @guarded_request
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
+        method = ksr.method()
+        self._admit(method)
         if not ksr.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
         ksr.force_rport()
-        method = ksr.method()
         if method == "CANCEL":
             self._cancel()
             return
         if method == "ACK" and ksr.transaction_state() == 0:
             return  # to a final response ≥ 300 of ours: tm has taken it
         request = ksr.request()
+        if request.side is Side.WIC:
+            screen(request)
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
         elif request.to_tag:
@@ -129,6 +138,20 @@ class Gateway:
             self._from_wic(request)
         else:
             self._from_ims(request)
+
+    def _admit(self, method: str) -> None:
+        """Let nothing in that is not one well-formed message of a page, or comes from a node of the core."""
+        if ksr.side() is Side.WIC:
+            check_head(ksr.head())
+            check_one_message(
+                ksr.body_length(),
+                ksr.headers("Content-Length"),
+                has_content_type=bool(ksr.headers("Content-Type")),
+            )
+        elif ksr.received_port() == self._settings.sip.ws_port:
+            raise SipReject("SIP comes in WebSocket messages here")
+        elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
+            raise SipReject("not a node of the core")
 
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":
@@ -165,6 +188,8 @@ class Gateway:
 
     def _begin(self, request: Request) -> None:
         registration = self._flows.registration(request.connection_id, time.time())
+        if not self._registrar.check_token(request, registration):
+            return
         record, actions = begin_call(
             request,
             registration,
@@ -244,6 +269,8 @@ class Gateway:
         """A forwarded REGISTER got no 2xx."""
         if ksr.is_local_timeout():
             self._registrar.unanswered(ksr.request())
+        else:
+            self._registrar.refused(ksr.request(), ksr.transaction_status())
 
     # ------------------------------------------------------------ requests of our own
 
@@ -294,6 +321,11 @@ class Gateway:
     @guarded
     def ksr_reply_route(self, _message: object) -> None:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
+        try:
+            self._admit("")
+        except GatewayError:
+            ksr.drop()
+            raise
         status = ksr.number("$rs")
         if status == 100:
             return
@@ -352,4 +384,7 @@ def _call_settings(settings: Settings) -> CallSettings:
         ims_response_s=settings.timers.ims_response_s,
         ims_answer_s=settings.timers.ims_answer_s,
         flow_recovery_s=settings.timers.flow_recovery_s,
+        network=settings.visited_network,
+        access_network_info=settings.registration.access_network_info,
+        from_counts=settings.registration.from_counts,
     )

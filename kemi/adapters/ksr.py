@@ -16,32 +16,12 @@ from typing import cast
 
 import KSR
 
-from kemi.core.errors import RemoteProtocolError
-from kemi.core.messages import Message, Reply, Request, Side
+from kemi.core.header_names import COMPACT_FORMS, COMPACT_FORMS_OF_EXTENSIONS
+from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
-_TOKEN = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
-_TAG_PARAMETER = re.compile(
-    r'("(?:[^"\\]|\\.)*\\?"?|<[^>]*>?)|;\s*tag\s*=\s*[^;\s]*', re.IGNORECASE | re.DOTALL
-)
-"""A tag; or, as group 1, what is in quotes or angle brackets and stays as it is even if it looks like one.  Quotes and
-brackets need no end to match, so that no header field makes the search start over and over."""
 _HEADER_NAME = re.compile(r"\n([^\s:]+)[ \t]*:")
 _REPLACEMENT = "\ufffd"
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
-
-COMPACT_FORMS = {
-    "call-id": "i",
-    "contact": "m",
-    "content-type": "c",
-    "event": "o",
-    "from": "f",
-    "refer-to": "r",
-    "supported": "k",
-    "to": "t",
-    "via": "v",
-}
-"""Long header names, lower case, to their compact forms (RFC 3261 §7.3.3 and its extensions)."""
-
 
 # ---------------------------------------------------------------- reading
 
@@ -66,11 +46,33 @@ def number(variable: str) -> int:
 def headers(name: str) -> list[str]:
     """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
     count = KSR.pv.get(f"$hdrc({name})")
-    return [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
+    values = [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
+    compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
+    return values if compact is None else values + headers(compact)
 
 
 def _unfolded(value: str) -> str:
-    return " ".join(part.strip() for part in value.split("\r\n")) if "\r\n" in value else value.strip()
+    return " ".join(part.strip() for part in value.splitlines()) if "\n" in value else value.strip()
+
+
+def head() -> str:
+    """Return start line and header fields of the current message as they came, without the empty line behind them."""
+    return text("$mb").partition("\r\n\r\n")[0]
+
+
+def body_length() -> int:
+    """Return how many bytes follow the header fields, whatever Content-Length says."""
+    return number("$bs")
+
+
+def received_port() -> int:
+    """Return the port of ours that the current message came in on."""
+    return number("$Rp")
+
+
+def source_address() -> str:
+    """Return the IP address of the current message's sender."""
+    return text("$si")
 
 
 def side() -> Side:
@@ -164,22 +166,25 @@ def set_send_socket(socket: str) -> None:
 
 def set_tag(header: str, tag: str) -> None:
     """Replace the tag of From or To; "" takes it away.  Raises RemoteProtocolError for a tag that is no token."""
-    if tag and not _TOKEN.fullmatch(tag):
-        raise RemoteProtocolError("a tag is not a token (RFC 3261 §25.1)")
     value = text(f"$hdr({header})")
+    retagged = with_tag(value, tag)
     if not value or _REPLACEMENT in value:  # bytes that are not UTF-8 must come through as they are
         KSR.textops.subst_hf(header, f"/;tag=[^;> ]+/{';tag=' + tag if tag else ''}/i", "a")
         return
-    untagged = _TAG_PARAMETER.sub(r"\1", value)
     # Removed and written anew: a substitution would compile an expression for every message.
-    KSR.hdr.remove(header)
-    KSR.hdr.append(f"{header}: {untagged}{';tag=' + tag if tag else ''}\r\n")
+    replace_header(header, retagged)
 
 
 def add_to_tag(tag: str) -> bool:
     """Put a To-tag into the request itself, at once, so that every local reply carries it."""
     set_tag("To", tag)
     return KSR.textopsx.msg_apply_changes() > 0
+
+
+def replace_header(name: str, value: str) -> None:
+    """Write a header field anew."""
+    KSR.hdr.remove(name)
+    KSR.hdr.append(f"{name}: {value}\r\n")
 
 
 def set_cseq(value: int) -> None:
@@ -190,11 +195,13 @@ def set_cseq(value: int) -> None:
 
 def remove_headers(names: Iterable[str]) -> None:
     """Remove all header fields of these names; asks Kamailio only for those that are there."""
-    head = text("$mb").partition("\r\n\r\n")[0]
-    present = {name.lower() for name in _HEADER_NAME.findall(head)}
+    present = {name.lower() for name in _HEADER_NAME.findall(head())}
     for name in names:
         if name.lower() in present or COMPACT_FORMS.get(name.lower()) in present:
             KSR.hdr.remove(name)
+        compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower(), "")
+        if compact in present:
+            KSR.hdr.remove(compact)
 
 
 def append_headers(lines: Iterable[str]) -> None:

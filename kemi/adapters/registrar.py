@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 
 from kemi.adapters import ksr
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import log_event
+from kemi.adapters.tokens import KeySets, TokenUse, TokenVerifier
 from kemi.core.call.actions import ForwardRequest
 from kemi.core.errors import SipReject
 from kemi.core.headers import explanation
-from kemi.core.messages import Reply, Request, Side
+from kemi.core.messages import Reply, Request, Side, parameter, uri_from_address
 from kemi.core.registration import (
+    BEARER,
+    DIGEST,
+    Flow,
+    Grant,
     PendingRegistration,
     Registration,
     RegistrationSettings,
-    pending_from_request,
-    register_edits,
+    check_register,
+    digest_grant,
+    register_for_core,
     registration_from_reply,
 )
-from kemi.core.registration.binding import check_owner, complete
-from kemi.core.registration.reply import NOT_FOR_THE_PAGE, is_query, is_wildcard, shown_contacts
+from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
+from kemi.core.registration.contact import contact_of
+from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
+from kemi.core.registration.token import REFUSAL, TokenRefused, challenge, grant_from_token
+from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 
 FAILURE_REGISTER = "ksr_failure_register"
+CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
 
 class Registrar:
@@ -43,18 +54,117 @@ class Registrar:
         self._executor = executor
         self._settings = registration_settings
         self._grace_s = settings.timers.flow_recovery_s
+        self._issuers = settings.tokens.issuers
+        self._tokens = TokenVerifier(self._issuers, KeySets(ksr.HtableTable("jwks")))
+        self._token_use = TokenUse(ksr.HtableTable("token"), ksr.HtableTable("revoked"))
+
+    # ------------------------------------------------------------ from the page
 
     def forward(self, request: Request) -> None:
         """Send a page's REGISTER to the core."""
         flow = self._flows.flow(request.connection_id)
         if flow is None:
             raise SipReject("this connection is closing", status=480, reason_phrase="Temporarily Unavailable")
-        pending = complete(pending_from_request(request), request, flow, self._settings)
-        check_owner(pending, self._flows.registration(request.connection_id, time.time()))
-        edits = register_edits(request, flow, self._settings)
-        self._flows.expect(request.call_id, request.cseq, pending)
+        now = time.time()
+        current = self._flows.registration(request.connection_id, now)
+        check_register(request, current, self._settings)
+        credentials = credentials_from_headers(request.headers("Authorization"))
+        if BEARER not in self._settings.schemes:
+            grant = digest_grant(request, credentials)
+        else:
+            try:
+                grant = self._granted(
+                    request, credentials.token, bool(credentials.digests), flow, current, now
+                )
+            except TokenRefused as refused:
+                self._challenge(request, 401, refused)
+                return
+            if grant.scheme == DIGEST:
+                grant = digest_grant(request, credentials)
+        register = register_for_core(
+            request,
+            flow,
+            grant,
+            credentials,
+            current,
+            self._settings,
+            icid=secrets.token_hex(16),
+            now=now,
+        )
+        self._flows.expect(request.call_id, request.cseq, register.pending)
         ksr.on_failure(FAILURE_REGISTER)
-        self._executor.perform(request.call_id, ForwardRequest(Side.IMS, edits))
+        self._executor.perform(request.call_id, ForwardRequest(Side.IMS, register.edits))
+
+    def _granted(
+        self,
+        request: Request,
+        token: str,
+        has_digest: bool,
+        flow: Flow,
+        current: Registration | None,
+        now: float,
+    ) -> Grant:
+        """Return what the token allows; without one what the connection's earlier token allowed, or digest."""
+        if token:
+            return self._grant_from_token(request, token, flow, now)
+        if current is not None and current.grant.scheme == BEARER and not has_digest:
+            # Stock libraries send no token when they sign off (RFC 8898 §2.1.4 lets the connection vouch).
+            self._token_use.check(current.grant.session)
+            return current.grant
+        if DIGEST not in self._settings.schemes:
+            raise TokenRefused("none was sent", error="")
+        return Grant(DIGEST)
+
+    def _grant_from_token(self, request: Request, token: str, flow: Flow, now: float) -> Grant:
+        verified = self._tokens.verified(token)
+        grant = grant_from_token(verified, origin=flow.origin, now=now)
+        contact = contact_of(request) or request.contact
+        page = parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
+        self._token_use.check(grant.session)
+        self._token_use.claim(verified.issuer.issuer, grant.token_id, page)
+        return grant
+
+    def check_token(self, request: Request, registration: Registration | None) -> bool:
+        """Whether a request outside any dialog may go on: a token in it must be one of this registration's user.
+
+        A request without one passes, because its connection is bound to the registration.  Otherwise the challenge is
+        sent (RFC 8898 §2.3).
+        """
+        if registration is None or registration.grant.scheme != BEARER:
+            return True
+        token = credentials_from_headers(
+            [*request.headers("Authorization"), *request.headers("Proxy-Authorization")]
+        ).token
+        flow = self._flows.flow(request.connection_id)
+        if not token or flow is None:
+            return True
+        try:
+            grant = grant_from_token(self._tokens.verified(token), origin=flow.origin, now=time.time())
+            self._token_use.check(grant.session)
+            if grant.impi != registration.grant.impi:
+                raise TokenRefused("the token of somebody else")
+        except TokenRefused as refused:
+            self._challenge(request, 407, refused)
+            return False
+        return True
+
+    def _challenge(self, request: Request, status: int, refused: TokenRefused) -> None:
+        """Ask for a (better) token; why this one is refused stands in our log only."""
+        log_event(
+            logging.INFO,
+            "token_refused",
+            call_id=request.call_id,
+            method=request.method,
+            detail=refused.detail,
+        )
+        reason_phrase = "Unauthorized" if status == 401 else "Proxy Authentication Required"
+        ksr.reply_statelessly(status, reason_phrase, self._refusal(status, refused.error), "")
+
+    def _refusal(self, status: int, error: str) -> tuple[str, ...]:
+        bearer = challenge(self._settings.realm, self._issuers[0], error)
+        return (f"{CHALLENGES[status]}: {bearer}", *explanation(REFUSAL, self._settings.realm))
+
+    # ------------------------------------------------------------ from the core
 
     def unanswered(self, request: Request) -> None:
         """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
@@ -63,9 +173,18 @@ class Registrar:
         lines = explanation("the IMS core does not answer", self._settings.realm)
         ksr.reply_in_transaction(504, "Server Time-out", lines, "")
 
+    def refused(self, request: Request, status: int) -> None:
+        """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
+        if status not in (403, 404) or BEARER not in self._settings.schemes:
+            return
+        if credentials_from_headers(request.headers("Authorization")).token:
+            refused = TokenRefused("the core does not take the user")
+            lines = self._refusal(401, refused.error)
+            ksr.reply_in_transaction(401, "Unauthorized", lines, "")
+
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""
-        ksr.remove_headers(NOT_FOR_THE_PAGE)
+        self._hide(reply)
         pending = self._flows.expected(reply.call_id, reply.cseq)
         if pending is None:
             return
@@ -79,6 +198,23 @@ class Registrar:
                 identity=pending.address_of_record,
                 status=reply.status,
             )
+
+    def _hide(self, reply: Reply) -> None:
+        """Take from the core's response what stays in the network; add our own challenge to the core's."""
+        remove = [*TOWARDS_PAGE, *TOPOLOGY, "Warning"]
+        lines = list(warnings_for_page(reply.headers("Warning"), self._settings.realm))
+        if reply.status == 401:
+            core_challenges = reply.headers("WWW-Authenticate")
+            if BEARER in self._settings.schemes:
+                # First, because browsers' SIP libraries answer the last challenge only; a field each (RFC 8898 §2.1.1).
+                ksr.insert_headers([f"WWW-Authenticate: {challenge(self._settings.realm, self._issuers[0])}"])
+            passed = [challenge_for_page(value) for value in core_challenges]
+            if passed != core_challenges:
+                remove.append("WWW-Authenticate")
+                lines += [f"WWW-Authenticate: {value}" for value in passed]
+        ksr.remove_headers(remove)
+        if lines:
+            ksr.append_headers(lines)
 
     def _confirmed(self, pending: PendingRegistration, reply: Reply) -> None:
         now = time.time()
@@ -118,10 +254,15 @@ class Registrar:
 
 def settings_for_registration(settings: Settings) -> RegistrationSettings:
     """Return what registration needs of the site."""
+    policy = settings.registration
     return RegistrationSettings(
         realm=settings.realm,
         visited_network=settings.visited_network,
         icscf_uri=settings.icscf_uri,
         flow_secret=settings.flow_secret,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
+        schemes=tuple(policy.schemes),
+        digest_protection=policy.digest_protection,
+        contact_tags=tuple(policy.contact_tags),
+        access_network_info=policy.access_network_info,
     )

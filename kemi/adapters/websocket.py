@@ -33,13 +33,15 @@ class WebSocketFront:
             nonce=secrets.token_hex(8),
             client_address=ksr.headers("X-Forwarded-For")[0],
             source=ksr.source(),
+            origin=ksr.headers("Origin")[0],
         )
         self._flows.open(flow, time.time())
         if not ksr.accept_handshake():
             self._flows.close(flow.connection_id)
 
     def _refusal(self) -> tuple[int, str, str] | None:
-        if ksr.text("$si") != self._settings.sip.ws_address:
+        sip = self._settings.sip
+        if ksr.received_port() != sip.ws_port or ksr.source_address() != sip.ws_address:
             return 403, "Forbidden", "connections come through the TLS front only"
         if ksr.text("$hu").partition("?")[0] != "/sip":
             return 404, "Not Found", "SIP over WebSocket is at /sip"

@@ -1,4 +1,4 @@
-"""Header field lines we write, and those we never let through."""
+"""Header field lines we write."""
 
 from __future__ import annotations
 
@@ -8,25 +8,11 @@ if TYPE_CHECKING:
     from kemi.core.call.record import CallRecord
     from kemi.core.call.settings import CallSettings
 
+MMTEL_ICSI: Final = "urn:urn-7:3gpp-service.ims.icsi.mmtel"
+"""The multimedia telephony service (TS 24.173 §5.1)."""
+MMTEL_ICSI_TAG: Final = MMTEL_ICSI.replace(":", "%3A")
+"""The same as the value of a feature tag (TS 24.229 §7.9.2)."""
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY"
-
-UNTRUSTED_FROM_WIC: Final = (
-    # A page is outside the trust domain (RFC 3325 §7; TS 24.229 §4.4): what only the network may say is taken away.
-    "P-Asserted-Identity",
-    "P-Preferred-Identity",
-    "P-Access-Network-Info",
-    "P-Associated-URI",
-    "P-Called-Party-ID",
-    "P-Charging-Function-Addresses",
-    "P-Charging-Vector",
-    "P-Profile-Key",
-    "P-Served-User",
-    "P-Visited-Network-ID",
-    "P-Private-Network-Indication",
-    "Resource-Priority",
-    "Feature-Caps",
-    "Service-Route",
-)
 
 
 def explanation(detail: str, host: str) -> tuple[str, ...]:
@@ -42,10 +28,21 @@ def quotable(text: str) -> str:
     return printable.replace("\\", "/").replace('"', "'")
 
 
-def charging_vector(icid: str, settings: CallSettings) -> str:
-    """Return the P-Charging-Vector of a new session (RFC 7315 §5.6): ``icid`` is globally unique."""
-    host = settings.ims_host.rpartition(":")[0]
-    return f'P-Charging-Vector: icid-value="{icid}";icid-generated-at={host};orig-ioi="{settings.realm}"'
+def charging_vector(icid: str, ims_host: str, network: str) -> str:
+    """Return the P-Charging-Vector of what begins here (RFC 7315 §5.6; "Type 1": TS 24.229 table 7.2A.5A).
+
+    Args:
+        icid: globally unique charging identifier.
+        ims_host: ``address:port`` of our socket towards the core.
+        network: name of our network.
+    """
+    host = ims_host.rpartition(":")[0]
+    return f'icid-value="{icid}";icid-generated-at={host};orig-ioi="Type 1{network}"'
+
+
+def access_network_info(configured: str) -> tuple[str, ...]:
+    """Return the P-Access-Network-Info line: what the site says, never the page (TS 24.229 §7.2A.4)."""
+    return (f"P-Access-Network-Info: {configured}",) if configured else ()
 
 
 def towards_wic(record: CallRecord, settings: CallSettings, cseq: int, method: str) -> tuple[str, ...]:
@@ -81,4 +78,5 @@ def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[s
         f"To: <{record.target_uri}>;tag={tag}",
         f"Call-ID: {record.call_id}",
         f"CSeq: {cseq} {method}",
+        *([f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector else []),
     )

@@ -11,10 +11,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kemi.core.errors import RemoteProtocolError
+
 HeaderReader = Callable[[str], list[str]]
 
 _ANGLE = re.compile(r'(?:[^"<]|"(?:[^"\\]|\\.)*")*<([^<>]*)>')
-_PARAMETER = re.compile(r';\s*([^\s;="]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^;"]*))?')
+_PARAMETER = re.compile(r';\s*([^\s=;,"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^;,\s"]*))?')
+_TOKEN = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
+_TAG_PARAMETER = re.compile(
+    r'("(?:[^"\\]|\\.)*\\?"?|<[^>]*>?)|;\s*tag\s*=\s*[^;\s]*', re.IGNORECASE | re.DOTALL
+)
+"""A tag; or, as group 1, what is in quotes or angle brackets and stays as it is even if it looks like one.  Quotes and
+brackets need no end to match, so that no header field makes the search start over and over."""
 _COMMA = re.compile(r",(?=(?:[^\"<>]|\"[^\"]*\"|<[^>]*>)*$)")
 
 
@@ -92,16 +100,44 @@ def addresses_from_headers(values: list[str]) -> list[str]:
     return [part.strip() for value in values for part in _COMMA.split(value) if part.strip()]
 
 
+def address_parts(value: str) -> tuple[str, str]:
+    """Split an address into what is before its header parameters, and those with their semicolons."""
+    match = _ANGLE.match(value)
+    end = match.end() if match else value.find(";")
+    return (value, "") if end < 0 else (value[:end], value[end:])
+
+
 def parameters(value: str) -> dict[str, str]:
     """Return the header parameters of an address: names in lower case, values without their quotes."""
-    match = _ANGLE.match(value)
-    tail = value[match.end() :] if match else value[len(value.partition(";")[0]) :]
     found: dict[str, str] = {}
-    for name, text in _PARAMETER.findall(tail):
-        found.setdefault(name.lower(), text[1:-1] if text.startswith('"') else text.strip())
+    for match in _PARAMETER.finditer(address_parts(value)[1]):
+        found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))
     return found
 
 
 def parameter(value: str, name: str) -> str | None:
-    """Return header parameter ``name`` of an address ("" when it has no value, None when absent)."""
+    """Return header parameter ``name`` (lower case) of an address, "" when it has no value, None when absent."""
     return parameters(value).get(name)
+
+
+def with_parameters(value: str, change: Callable[[str, str], str | None]) -> str:
+    """Return an address whose header parameters ``change`` has seen: from name (lower case) and value
+    as written it makes the new text with its semicolon, None for the same."""
+
+    def changed(match: re.Match[str]) -> str:
+        new = change(match.group(1).lower(), match.group(2) or "")
+        return match.group(0) if new is None else new
+
+    address, rest = address_parts(value)
+    return address + _PARAMETER.sub(changed, rest)
+
+
+def with_tag(value: str, tag: str) -> str:
+    """Return the value of From or To with this tag in the place of its own, "" for none at all.
+
+    Raises:
+        RemoteProtocolError: the tag is no token.
+    """
+    if tag and not _TOKEN.fullmatch(tag):
+        raise RemoteProtocolError("a tag is not a token (RFC 3261 §25.1)")
+    return _TAG_PARAMETER.sub(r"\1", value) + (f";tag={tag}" if tag else "")

@@ -42,6 +42,8 @@ class FakeMessage:
     protocol: str = "udp"
     source: tuple[str, int] = ("198.51.100.7", 5060)
     connection_id: int | None = None
+    received_port: int = 5060
+    """The port of ours it came in on."""
 
     variables: dict[str, str] = field(default_factory=dict)
     """What the script set: $ru, $du."""
@@ -60,6 +62,7 @@ class FakeMessage:
         protocol: str = "udp",
         source: tuple[str, int] = ("198.51.100.7", 5060),
         connection_id: int | None = None,
+        received_port: int = 5060,
     ) -> FakeMessage:
         """Read a message; lines may end in LF alone, so that tests can write it as text."""
         text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
@@ -69,7 +72,9 @@ class FakeMessage:
         for line in lines:
             name, _, value = line.partition(":")
             headers.append((name.strip(), value.strip().replace("\n", "\r\n")))
-        return cls(first_line, headers, body.replace("\n", "\r\n"), protocol, source, connection_id)
+        return cls(
+            first_line, headers, body.replace("\n", "\r\n"), protocol, source, connection_id, received_port
+        )
 
     # -- reading: the message as it came
 

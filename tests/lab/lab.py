@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.lab import log_secrets
 from tests.lab.options import LabOptions, Part
 from tests.lab.parts import gateway, haproxy, ims, phones, redis, rtpengine, services, web_api
 from tests.lab.plan import claim_ports, plan_ports
@@ -112,6 +113,8 @@ class Lab(World):
             self._processes.stop()
         if self._blocks is not None:
             self._blocks.release()
+        if (logs := self._run_dir / LOGS).is_dir():
+            log_secrets.search(logs)
         if self._own_run_dir and not keep_run_dir:
             shutil.rmtree(self._run_dir, ignore_errors=True)
 

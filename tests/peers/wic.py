@@ -141,6 +141,11 @@ class ScriptedWic:
         """Send a frame that need not be SIP; it is not recorded."""
         await self.socket.send(data)
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the page can answer a digest challenge."""
+        return self.identity.credentials is not None
+
     def authorize(self, request: SipRequest, response: SipResponse) -> tuple[str, str]:
         """Return the credentials field that answers a 401 or 407."""
         if self.identity.credentials is None:

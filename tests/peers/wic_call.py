@@ -64,6 +64,10 @@ class Line(Protocol):
     def lose(self, loss: Loss) -> None:
         """End the socket abruptly."""
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the page can answer a challenge."""
+
     def authorize(self, request: SipRequest, response: SipResponse) -> tuple[str, str]:
         """Return the credentials field that answers a 401 or 407."""
 
@@ -256,7 +260,7 @@ class OutgoingCall(WicCall):
             return
         if response.cseq.number != self.invite.cseq.number:
             await super().response_received(response)  # a re-INVITE's, or the challenged INVITE's again
-        elif response.status in (401, 407):
+        elif response.status in (401, 407) and self.line.has_credentials:
             await self._retry_with_credentials(response)
         elif response.status in SUCCESS:
             await self._answered(response)

@@ -52,6 +52,8 @@ class MessageEdits:
 
     request_uri: str | None = None
     next_hop: str | None = None
+    from_value: str | None = None
+    """A new From, whole."""
     from_tag: str | None = None
     to_tag: str | None = None
     """A new tag, or "" to take the tag away."""

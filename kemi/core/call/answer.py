@@ -12,6 +12,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
+from kemi.core.call import boundary
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed
 from kemi.core.call.record import CallRecord, Leg, Rejection
@@ -30,8 +31,11 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
     """Sort a response to the forwarded INVITE."""
     if reply.status >= 300:
         # a redirection's Contact is its content (RFC 3261 §21.3); any other would show the core's address
-        remove = () if reply.status < 400 else ("Contact",)
-        return [act.ForwardReply(act.MessageEdits(to_tag=record.gateway_tag, remove=remove, body=""))]
+        remove, insert = boundary.towards_page(reply, settings)
+        if reply.status >= 400:
+            remove += ("Contact",)
+        edits = act.MessageEdits(to_tag=record.gateway_tag, remove=remove, insert=insert, body="")
+        return [act.ForwardReply(edits)]
     if not reply.to_tag:
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the page already knows we are trying
     is_final = reply.status >= 200
@@ -132,8 +136,9 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
 
 def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
     """Put a 1xx or 2xx into the page's dialog."""
-    insert = [f"Contact: <{settings.wic_contact}>"]
-    remove = ["Contact", "Record-Route", "P-Charging-Vector"]
+    hidden, warnings = boundary.towards_page(reply, settings)
+    insert = [f"Contact: <{settings.wic_contact}>", *warnings]
+    remove = ["Contact", *hidden]
     core_rseq = "".join(reply.headers("RSeq")).strip()
     if reply.status < 200 and core_rseq.isdecimal() and "100rel" in reply.tokens("Require"):
         remove.append("RSeq")

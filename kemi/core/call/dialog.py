@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from kemi.core import headers
+from kemi.core import headers, trust
 from kemi.core.call import actions as act
+from kemi.core.call import boundary
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
 from kemi.core.call.correction import on_correction_answered
 from kemi.core.call.events import (
@@ -100,6 +101,7 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
             act.MessageEdits(
                 request_uri=edits.request_uri,
                 next_hop=edits.next_hop,
+                from_value=edits.from_value,
                 to_tag=edits.to_tag,
                 remove=(*edits.remove, "RAck"),
                 insert=(*edits.insert, f"RAck: {core_rseq} {cseq} INVITE"),
@@ -150,14 +152,19 @@ def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings)
 def _edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallSettings) -> act.MessageEdits:
     """Return how a request of the page looks inside the core's dialog ``tag``."""
     leg = record.legs[tag]
-    insert = tuple(f"Route: {route}" for route in leg.route_set)
+    insert = (
+        *(f"Route: {route}" for route in leg.route_set),
+        *boundary.credential_lines(request),
+        *boundary.every_request(record, settings),
+    )
     if request.contact:
-        insert += (f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>",)
+        insert += (boundary.contact_for_core(record, settings),)
     return act.MessageEdits(
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
+        from_value=boundary.from_for_core(request),
         to_tag=tag,
-        remove=("Route", "Contact", *headers.UNTRUSTED_FROM_WIC),
+        remove=("Route", "Contact", *trust.FROM_PAGE),
         insert=insert,
     )
 
@@ -191,8 +198,12 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         return [NO_DIALOG]
     if request.method in ("INVITE", "UPDATE"):
         if request.method == "UPDATE" and not request.body:
-            contact = f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>"
-            return [act.SendReply(200, "OK", (contact, headers.ALLOW))]
+            lines = (
+                boundary.contact_for_core(record, settings),
+                headers.ALLOW,
+                *boundary.charging_line(record),
+            )
+            return [act.SendReply(200, "OK", lines)]
         detail = "changing a running session is not supported yet"
         return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
     if request.method not in PASSED_ON:
@@ -230,13 +241,15 @@ def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings
         cseq = record.gateway_cseq + 1
     record.gateway_cseq = cseq
     record.outstanding[str(cseq)] = (request.from_tag, request.cseq)
-    insert = (f"Contact: <{settings.wic_contact}>",) if request.contact else ()
+    hidden, insert = boundary.towards_page(request, settings)
+    if request.contact:
+        insert += (f"Contact: <{settings.wic_contact}>",)
     edits = act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,
         from_tag=record.gateway_tag,
         cseq=cseq,
-        remove=("Record-Route", "Route", "Contact", "P-Charging-Vector"),
+        remove=("Route", "Contact", *hidden),
         insert=insert,
     )
     return act.ForwardRequest(Side.WIC, edits)
@@ -266,9 +279,8 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         return []
     if reply.method == "INVITE":
         return on_invite_reply(record, reply, settings)
-    edits = act.MessageEdits(
-        to_tag=record.gateway_tag, remove=("Contact", "Record-Route", "P-Charging-Vector")
-    )
+    hidden, insert = boundary.towards_page(reply, settings)
+    edits = act.MessageEdits(to_tag=record.gateway_tag, remove=("Contact", *hidden), insert=insert)
     actions: list[act.Action] = [act.ForwardReply(edits)]
     if reply.method == "BYE" and reply.status >= 200 and record.ended:  # not to our own BYE to a second fork
         actions.append(act.ForgetCall(record.call_id))
@@ -284,8 +296,15 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     if known is None:
         return []  # the answer to a request of our own: tm hands it to us by itself
     tag, cseq = known
-    insert = (f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>",) if reply.contact else ()
-    edits = act.MessageEdits(from_tag=tag, cseq=cseq, remove=("Contact", "Record-Route"), insert=insert)
+    insert = boundary.charging_line(record)
+    if reply.contact:
+        insert.append(boundary.contact_for_core(record, settings))
+    edits = act.MessageEdits(
+        from_tag=tag,
+        cseq=cseq,
+        remove=("Contact", "Record-Route", *trust.FROM_PAGE),
+        insert=tuple(insert),
+    )
     actions: list[act.Action] = [act.ForwardReply(edits)]
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]

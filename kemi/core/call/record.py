@@ -81,6 +81,13 @@ class CallRecord:
     """Public identity the flow registered: who may take this call over after a reconnect."""
     service_route: list[str] = field(default_factory=list)
     asserted_identity: list[str] = field(default_factory=list)
+    """P-Asserted-Identity values for this page."""
+    caller_lines: list[str] = field(default_factory=list)
+    """Further header lines of the INVITE we forward, decided when it came in; taken away once it is sent."""
+    caller_from: str = ""
+    """From as the core gets it, where it is not as the page wrote it."""
+    charging_vector: str = ""
+    """P-Charging-Vector value of this dialog, the same in all its messages towards the core (TS 24.229 §4.5.2)."""
 
     dialog: Dialog = Dialog.NONE
     wic_offer_answer: OfferAnswer = OfferAnswer.IDLE

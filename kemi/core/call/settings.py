@@ -21,6 +21,12 @@ class CallSettings:
     ims_response_s: float = 5.0
     ims_answer_s: float = 180.0
     flow_recovery_s: float = 30.0
+    network: str = ""
+    """Name of our network, in charging data."""
+    access_network_info: str = ""
+    """P-Access-Network-Info of all pages, "" for none."""
+    from_counts: bool = False
+    """Whether From chooses among a page's registered identities."""
 
     @property
     def wic_contact(self) -> str:

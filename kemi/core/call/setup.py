@@ -16,8 +16,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from kemi.core import headers
+from kemi.core import headers, trust
 from kemi.core.call import actions as act
+from kemi.core.call import boundary
 from kemi.core.call.events import (
     Due,
     InviteGuardExpired,
@@ -32,6 +33,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent, MediaEvent, OfferAnswerEvent
 from kemi.core.causes import invite_status_after_refused_update
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
+from kemi.core.identity import target_for_core
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.registration import Registration
 from kemi.core.sdp.interwork import (
@@ -103,15 +105,16 @@ def begin_call(
         raise NotAcceptableHere(
             "a one-way offer needs 100rel in Supported and PRACK and UPDATE in Allow; offer sendrecv otherwise"
         )
+    asserted = boundary.identity_of_caller(request, registration, settings)
     transport, why = choose_transport(offer, judgement)
     record = CallRecord(
         call_id=request.call_id,
         wic_tag=request.from_tag,
         gateway_tag=gateway_tag,
         wic_contact=uri_from_address(request.contact),
-        wic_uri=request.from_uri,
+        wic_uri=trust.without_parameters(request.from_uri, trust.UNTRUSTED_PARAMETERS),
         target_uri=request.to_uri,
-        request_uri=request.request_uri,
+        request_uri=target_for_core(request.request_uri, settings.realm),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
         wic_cseq=request.cseq,
@@ -119,7 +122,12 @@ def begin_call(
         source=request.source,
         owner=registration.owner,
         service_route=registration.service_route,
-        asserted_identity=registration.asserted_identity,
+        asserted_identity=asserted.identities,
+        caller_lines=boundary.caller_lines(request),
+        caller_from=boundary.from_for_core(request) or "",
+        charging_vector=headers.charging_vector(
+            f"{gateway_tag}{session_id:014x}", settings.ims_host, settings.network or settings.realm
+        ),
         node=node,
         transport=transport.value,
         session_id=session_id,
@@ -138,6 +146,7 @@ def begin_call(
             "media": "+".join(judgement.kinds),
             "transport": transport.value,
             "why": why,
+            "identity_remark": asserted.remark,
         },
     )
     set_up = SetUp(offer, judgement, transport)
@@ -326,19 +335,22 @@ def on_guard_expired(
 def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
     offer, record.ims_offer = record.ims_offer, ""
+    caller_lines, record.caller_lines = record.caller_lines, []
     if record.needs_update and any(medium.kind == "video" for medium in record.media):
         record.wic_description = record.update_offer  # video is what may have to be corrected
     record.update_offer = ""
     edits = act.MessageEdits(
         request_uri=record.request_uri,
         next_hop=uri_from_address(record.service_route[0]) if record.service_route else None,
+        from_value=record.caller_from or None,
         to_tag="",
-        remove=("Contact", "Route", *headers.UNTRUSTED_FROM_WIC),
+        remove=("Contact", "Route", *trust.FROM_PAGE),
         insert=(
             *(f"Route: {route}" for route in record.service_route),
-            f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>",
+            boundary.contact_for_core(record, settings),
             *(f"P-Asserted-Identity: {identity}" for identity in record.asserted_identity),
-            headers.charging_vector(record.gateway_tag, settings),
+            *caller_lines,
+            *boundary.every_request(record, settings),
         ),
         body=offer,
     )

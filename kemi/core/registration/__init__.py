@@ -1,16 +1,16 @@
 """A page registers at the IMS core through us (TS 24.229 §5.2.2; TS 24.371 §6): what we add, what we keep, how it ends.
 
-binding.py        which binding a REGISTER is about, and whether its connection may speak for it
 states.py         the life of a binding, as a table, and what its end means
 own_requests.py   SUBSCRIBE to a registration's state, REGISTER at its end
 reginfo.py        what the core reports, and what becomes of the bindings
 records.py        what is remembered: flows, registrations, the requests under way
+token.py          access tokens: what one must say, and what it allows
 authorization.py  the page's credentials, cleaned of what only the network may say
+contact.py        the page's Contact, how it passes
 request.py        how the page's REGISTER goes to the core
 reply.py          what the core's answer grants
 """
 
-from kemi.core.registration.authorization import clean_authorization, empty_authorization
 from kemi.core.registration.records import (
     Flow,
     Grant,
@@ -20,18 +20,19 @@ from kemi.core.registration.records import (
     same_contact,
 )
 from kemi.core.registration.reply import registration_from_reply
-from kemi.core.registration.request import pending_from_request, register_edits
+from kemi.core.registration.request import BEARER, DIGEST, check_register, digest_grant, register_for_core
 
 __all__ = [
+    "BEARER",
+    "DIGEST",
     "Flow",
     "Grant",
     "PendingRegistration",
     "Registration",
     "RegistrationSettings",
-    "clean_authorization",
-    "empty_authorization",
-    "pending_from_request",
-    "register_edits",
+    "check_register",
+    "digest_grant",
+    "register_for_core",
     "registration_from_reply",
     "same_contact",
 ]

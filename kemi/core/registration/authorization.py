@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from typing import Final
 
 from kemi.core.errors import RemoteProtocolError
+from kemi.core.identity import canonical
 
 _WORD = r"[\w.!%*+`'~/-]+"
 _PARAMETER = re.compile(rf'\s*({_WORD})\s*=\s*("(?:[^"\\\r\n]|\\[^\r\n])*"|{_WORD})\s*(?:,|$)', re.ASCII)
@@ -12,38 +15,106 @@ _TRUSTED_PARAMETERS = frozenset({"integrity-protected", "ck", "ik"})
 """Digest parameters that only a P-CSCF or the core may write (TS 24.229 §7.2A)."""
 _TRUSTED_ANYWHERE = re.compile(r"""integrity-protected|(?:^|[\s,;"'])(?:ck|ik)\s*=""", re.IGNORECASE)
 """The same, as a parser might find them that does not care for quotes, commas or the scheme."""
+_BEARER = re.compile(r'(?:access_token\s*=\s*)?(?:"([\w.~+/-]+=*)"|([\w.~+/-]+=*))', re.ASCII)
+"""``Bearer <b64token>`` (RFC 8898 §2.1.3) and ``Bearer access_token="<b64token>"`` (TS 24.371 table A.3.2-1)."""
+_KEY = r'(?:ck|ik)\s*=\s*(?:"[^"]*"|[^,\s]*)'
+_KEYS = re.compile(rf"\s*,\s*{_KEY}|(?<=\s){_KEY}\s*,?\s*", re.IGNORECASE)
+"""ck and ik of a challenge for AKA (RFC 3310 with TS 24.229 §7.2A.1), with the comma before or behind them."""
+AUTH_DONE: Final = "auth-done"
+"""The trusted node has authenticated this user (TS 33.203 annex U)."""
 
 
-def empty_authorization(public_identity: str, realm: str) -> str:
-    """Return the Authorization of a page that sent none: without it a core may guess the user (TS 24.229 §5.4.1.1)."""
-    user = public_identity.partition(":")[2] or public_identity
-    return f'Digest username="{user}", realm="{realm}", nonce="", uri="sip:{realm}", response=""'
+@dataclass(slots=True)
+class Credentials:
+    """What a page's Authorization (or Proxy-Authorization) header fields hold; other schemes are not passed on."""
+
+    token: str = field(default="", repr=False)
+    digests: list[str] = field(default_factory=list, repr=False)
+    """Values for the core, cleaned."""
 
 
-def clean_authorization(value: str) -> str:
-    """Return a page's credentials without what only trusted nodes may claim; raise RemoteProtocolError if unreadable.
+def credentials_from_headers(values: list[str]) -> Credentials:
+    """Sort a page's credentials; raise RemoteProtocolError for what is unreadable or could be read in two ways."""
+    found = Credentials()
+    for value in values:
+        scheme, _, rest = " ".join(value.split()).partition(" ")
+        if scheme.lower() == "digest":
+            found.digests.append(clean_digest(value))
+        elif scheme.lower() == "bearer":
+            match = _BEARER.fullmatch(rest)
+            if match is None or found.token:
+                raise RemoteProtocolError("Authorization holds no single access token")
+            found.token = match.group(1) or match.group(2)
+    return found
+
+
+def clean_digest(value: str) -> str:
+    """Return Digest credentials without what only trusted nodes may claim; raise RemoteProtocolError if unreadable.
 
     A page's own ``integrity-protected="auth-done"`` would let it in without a password, so the value is taken apart
     and written anew; whatever does not parse is refused rather than passed.
     """
-    scheme, *others = value.split(maxsplit=1) or [""]
-    if scheme.lower() != "digest":
-        return _without_trusted(" ".join(value.split()))
+    cleaned = ", ".join(
+        f"{name}={text}" for name, text in _parameters(value) if name.lower() not in _TRUSTED_PARAMETERS
+    )
+    if _TRUSTED_ANYWHERE.search(cleaned):
+        raise RemoteProtocolError("Authorization claims what only the network may say")
+    return f"Digest {cleaned}"
+
+
+def _parameters(value: str) -> list[tuple[str, str]]:
+    """Return names and values, as written, of digest credentials or a digest challenge."""
+    _, *others = value.split(maxsplit=1)
     rest = "".join(others).rstrip()
-    kept: list[str] = []
+    found: list[tuple[str, str]] = []
     position = 0
     while position < len(rest):
         match = _PARAMETER.match(rest, position)
         if match is None:
             raise RemoteProtocolError("Authorization is malformed")
         position = match.end()
-        name, text = match.groups()
-        if name.lower() not in _TRUSTED_PARAMETERS:
-            kept.append(f"{name}={text}")
-    return _without_trusted("Digest " + ", ".join(kept))
+        found.append((match.group(1), match.group(2)))
+    return found
 
 
-def _without_trusted(credentials: str) -> str:
-    if _TRUSTED_ANYWHERE.search(credentials):
-        raise RemoteProtocolError("Authorization claims what only the network may say")
-    return credentials
+def digest_parameter(value: str, name: str) -> str:
+    """Return one parameter of digest credentials without its quotation marks, "" when it is absent."""
+    return next((text.strip('"') for key, text in _parameters(value) if key.lower() == name), "")
+
+
+def protected(digest: str, protection: str) -> str:
+    """Return digest credentials with what this node vouches for (TS 24.229 §5.2.2.2, §7.2A.2)."""
+    return f'{digest}, integrity-protected="{protection}"'
+
+
+def digest_protection(digest: str, access: str, *, bound: bool) -> str:
+    """Return the value of integrity-protected for a page's digest, "" for none (TS 24.229 §5.2.2.2).
+
+    Args:
+        digest: the page's credentials.
+        access: "tls" when the page's TLS ends at this site, "ip-assoc" when it does not count, "" to say nothing.
+        bound: whether this connection holds a registration with the same private identity.
+    """
+    if not access or not digest_parameter(digest, "response"):
+        return ""
+    if digest_parameter(digest, "algorithm").upper().startswith("AKA"):
+        return ""  # "yes" would claim an IPsec association, which a page has not
+    return f"{access}-{'yes' if bound else 'pending'}"
+
+
+def empty_digest(impi: str, realm: str) -> str:
+    """Return the credentials of a page that sent none: without them a core may guess the user (TS 24.229 §5.4.1.1)."""
+    return f'Digest username="{impi}", realm="{realm}", nonce="", uri="sip:{realm}", response=""'
+
+
+def impi_from_impu(public_identity: str) -> str:
+    """Derive the private identity of a user who has none from the public one (TS 23.003 §13.4B, §13.3)."""
+    known = canonical(public_identity)
+    if known is None or not known.startswith("sip:") or any(character in '"\\<>,; ' for character in known):
+        raise RemoteProtocolError("To is not a public identity that a private one could be derived from")
+    return known.removeprefix("sip:")
+
+
+def challenge_for_page(value: str) -> str:
+    """Return a challenge of the core without the keys that are the P-CSCF's alone (TS 24.229 §5.2.2.2)."""
+    return _KEYS.sub("", value)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kemi.core.call.actions import SendRequest
-from kemi.core.headers import quotable
+from kemi.core.headers import charging_vector
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.registration.authorization import AUTH_DONE, empty_digest, protected
 from kemi.core.registration.records import Registration, RegistrationSettings
 
 LONGER_THAN_REGISTRATION_S: Final = 600
@@ -77,7 +78,7 @@ def subscribe(
             "Accept: application/reginfo+xml",
             f"Expires: {expires_s}",
             f"P-Asserted-Identity: <{ourselves}>",
-            _charging_vector(icid, settings),
+            _charging(icid, settings),
         ),
         report=True,
     )
@@ -135,10 +136,9 @@ def deregister(registration: Registration, settings: RegistrationSettings, icid:
             f"Path: <sip:{sent.flow_token}@{settings.ims_host};lr;ob>",
             "Require: path",
             "Supported: path",
-            f'Authorization: Digest username="{quotable(registration.impi)}", realm="{settings.realm}", nonce="", '
-            f'uri="sip:{settings.realm}", response="", integrity-protected="auth-done"',
+            f"Authorization: {protected(empty_digest(registration.impi, settings.realm), AUTH_DONE)}",
             f'P-Visited-Network-ID: "{settings.visited_network}"',
-            _charging_vector(icid, settings),
+            _charging(icid, settings),
         ),
         report=True,
     )
@@ -155,6 +155,5 @@ def _split_uri(address: str) -> tuple[str, str, str]:
     return address[:end], ">", address[end + 1 :]
 
 
-def _charging_vector(icid: str, settings: RegistrationSettings) -> str:
-    host = settings.ims_host.rpartition(":")[0]
-    return f'P-Charging-Vector: icid-value="{icid}";icid-generated-at={host};orig-ioi="{settings.realm}"'
+def _charging(icid: str, settings: RegistrationSettings) -> str:
+    return f"P-Charging-Vector: {charging_vector(icid, settings.ims_host, settings.visited_network)}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kemi.core.messages import parameters
+from kemi.core.identity import known_as
+from kemi.core.messages import parameters, uri_from_address
 from kemi.core.registration.states import BindingState
 
 
@@ -18,6 +19,14 @@ class RegistrationSettings:
     flow_secret: str
     ims_host: str
     """``address:port`` of our socket towards the core."""
+    schemes: tuple[str, ...] = ("digest",)
+    """How pages may prove who they are: "digest", "bearer"."""
+    digest_protection: str = "tls"
+    """What we vouch for beside a page's digest: "tls", "ip-assoc", or "" for nothing."""
+    contact_tags: tuple[str, ...] = ()
+    """Feature tags added to a Contact that lacks them."""
+    access_network_info: str = ""
+    """P-Access-Network-Info of all pages, "" for none."""
 
 
 @dataclass(slots=True)
@@ -30,6 +39,8 @@ class Flow:
     """Where the page really is, as the TLS front says."""
     source: str
     """``address:port`` as Kamailio sees it."""
+    origin: str = ""
+    """Web origin of the page, from its handshake."""
     binding: str = ""
     """Key of the binding registered over it, or ""."""
 
@@ -63,8 +74,6 @@ class Sent:
     from_tag: str = ""
     flow_token: str = ""
     """User part of our Path."""
-    impi: str = ""
-    """Private identity of the credentials."""
 
 
 @dataclass(slots=True)
@@ -127,7 +136,7 @@ class Registration:
     @property
     def impi(self) -> str:
         """Private identity."""
-        return self.grant.impi or self.sent.impi or self.address_of_record.partition(":")[2]
+        return self.grant.impi or self.address_of_record.partition(":")[2]
 
     @property
     def owner(self) -> str:
@@ -140,10 +149,17 @@ class Registration:
         return self.associated_uris[0].strip("<>") if self.associated_uris else self.address_of_record
 
     @property
-    def asserted_identity(self) -> list[str]:
-        """P-Asserted-Identity values for requests of this page: its default public identity (TS 24.229 §5.2.6.3)."""
-        default = self.associated_uris[0] if self.associated_uris else f"<{self.address_of_record}>"
-        return [default]
+    def identities(self) -> list[str]:
+        """Public identities that may be asserted for this page, as name-addrs, the default one first.
+
+        Those of the core that the access token names too, if one was used; the registered one may be barred, and
+        counts only when the core names none.
+        """
+        granted = self.grant.impus
+        named = [
+            uri for uri in self.associated_uris if not granted or known_as(uri_from_address(uri), granted)
+        ]
+        return named or [f"<{self.address_of_record}>"]
 
     @property
     def due_at(self) -> float:

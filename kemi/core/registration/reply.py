@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from kemi.core.messages import Reply, addresses_from_headers, parameter, parameters, uri_from_address
 from kemi.core.registration.records import Charging, PendingRegistration, Registration
-
-NOT_FOR_THE_PAGE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Visited-Network-ID")
-"""Inside the trust domain only (TS 24.229 §4.4, §5.2.2.1); everything else of a 200 passes, Require: outbound too."""
 
 _EXPIRES = re.compile(r';\s*expires\s*=\s*(?:"[^"]*"|[^;]*)', re.IGNORECASE)
 

@@ -104,9 +104,12 @@ class RegistrationStage(Stage):
     async def subscribed(self) -> None:
         """Wait until the gateway has subscribed and learnt the answer."""
         await self.soon(lambda: bool(self.core.subscriptions.by_call_id), "subscribed")
-        tags = lambda: [json.loads(text)["remote_tag"] for text in self.table("subscription").values()]  # noqa: E731
         known = {sub.dialog.local_tag for sub in self.core.subscriptions.by_call_id.values()}
-        await self.soon(lambda: known <= set(tags()), "the answer is known")
+        await self.soon(lambda: known <= self._learnt_tags(), "the answer is known")
+
+    def _learnt_tags(self) -> set[str]:
+        """Return the core's tags the gateway knows of its subscriptions."""
+        return {json.loads(text)["remote_tag"] for text in self.table("subscription").values()}
 
     def path_of(self, page: ScriptedWic) -> str:
         """Return the Path of a page's last REGISTER."""

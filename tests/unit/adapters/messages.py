@@ -7,6 +7,7 @@ from tests.unit.core.call import descriptions as sdp
 
 PAGE = ("127.0.0.1", 40000)
 CORE = ("198.51.100.7", 5060)
+WS_PORT = 8080
 HANDSHAKE = """GET /sip HTTP/1.1
 Host: page.example
 Origin: https://page.example
@@ -17,7 +18,9 @@ Upgrade: websocket
 
 def from_page(text: str, *, connection_id: int = 7) -> FakeMessage:
     """Return a message of the page with connection id 7."""
-    return FakeMessage.from_bytes(text.encode(), protocol="ws", source=PAGE, connection_id=connection_id)
+    return FakeMessage.from_bytes(
+        text.encode(), protocol="ws", source=PAGE, connection_id=connection_id, received_port=WS_PORT
+    )
 
 
 def from_core(text: str) -> FakeMessage:
@@ -27,7 +30,9 @@ def from_core(text: str) -> FakeMessage:
 
 def handshake(text: str = HANDSHAKE, *, source: tuple[str, int] = PAGE) -> FakeMessage:
     """Return a WebSocket handshake from the TLS front."""
-    return FakeMessage.from_bytes(text.encode(), protocol="tcp", source=source, connection_id=7)
+    return FakeMessage.from_bytes(
+        text.encode(), protocol="tcp", source=source, connection_id=7, received_port=WS_PORT
+    )
 
 
 def register(extra: str = "") -> FakeMessage:

@@ -12,6 +12,7 @@ import kemi.core
 import kemi.state
 from kemi.core import errors
 from kemi.core.errors import GatewayError, Termination
+from kemi.core.registration.token import TokenRefused
 
 CLIENT, SERVER = Termination.CLIENT_ERROR, Termination.SERVER_ERROR
 ROWS = {
@@ -19,6 +20,7 @@ ROWS = {
     errors.SipReject: (403, "Forbidden", CLIENT, logging.INFO),
     errors.NotAcceptableHere: (488, "Not Acceptable Here", CLIENT, logging.INFO),
     errors.RemoteProtocolError: (400, "Bad Request", CLIENT, logging.INFO),
+    TokenRefused: (401, "Unauthorized", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),
     errors.LocalProtocolError: (500, "Server Internal Error", SERVER, logging.ERROR),
     errors.MediaUnavailable: (503, "Media Relay Unavailable", SERVER, logging.ERROR),

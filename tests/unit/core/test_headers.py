@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kemi.core.headers import (
     ALLOW,
-    UNTRUSTED_FROM_WIC,
+    access_network_info,
     charging_vector,
     explanation,
     quotable,
@@ -57,23 +57,26 @@ def test_our_own_requests_to_the_page_are_complete(method: str, extra: bool) -> 
 def test_our_own_requests_to_the_core_follow_the_legs_routes() -> None:
     lines = towards_ims(record_at("confirmed"), "core1", 3, "BYE")
     assert lines[:2] == ("Route: <sip:pcscf.ims.example;lr>", "Route: <sip:scscf.ims.example;lr>")
-    assert lines[-1] == "CSeq: 3 BYE"
+    assert lines[-2] == "CSeq: 3 BYE"
+    assert lines[-1].startswith("P-Charging-Vector: icid-value=")
     assert Call.confirmed().record.legs["core1"].contact == CORE_CONTACT
 
 
+@pytest.mark.conformance("R-24", "S-08")
 def test_the_charging_vector_names_who_made_it() -> None:
-    assert charging_vector("abc", SETTINGS) == (
-        'P-Charging-Vector: icid-value="abc";icid-generated-at=192.0.2.1;orig-ioi="ims.example"'
+    assert charging_vector("abc", SETTINGS.ims_host, "ims.example") == (
+        'icid-value="abc";icid-generated-at=192.0.2.1;orig-ioi="Type 1ims.example"'
+    )
+
+
+@pytest.mark.conformance("R-25", "S-10")
+def test_access_network_information_is_the_sites() -> None:
+    assert access_network_info("") == ()
+    assert access_network_info("IEEE-802.11;network-provided") == (
+        "P-Access-Network-Info: IEEE-802.11;network-provided",
     )
 
 
 def test_allow_names_what_the_flow_needs() -> None:
     methods = {method.strip() for method in ALLOW.removeprefix("Allow:").split(",")}
     assert {"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"} <= methods
-
-
-@pytest.mark.parametrize(
-    "name", ["P-Asserted-Identity", "P-Charging-Vector", "Service-Route", "P-Served-User"]
-)
-def test_what_only_the_network_may_say_is_on_the_list(name: str) -> None:
-    assert name in UNTRUSTED_FROM_WIC

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.flow_token import flow_from_token
-from kemi.core.headers import UNTRUSTED_FROM_WIC
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import (
+    BEARER,
+    DIGEST,
     Flow,
+    Grant,
     PendingRegistration,
     Registration,
     RegistrationSettings,
-    pending_from_request,
-    register_edits,
+    check_register,
+    digest_grant,
+    register_for_core,
     registration_from_reply,
 )
+from kemi.core.registration.authorization import credentials_from_headers
+from kemi.core.registration.request import Register
+from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call.ladder import header_reader
 
 ALICE = "sip:alice@ims.example"
+TAGS = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "audio", "video")
 SETTINGS = RegistrationSettings(
     realm="ims.example",
     visited_network="visited.example",
     icscf_uri="sip:icscf.ims.example",
     flow_secret="0123456789abcdef0123456789abcdef",
     ims_host="192.0.2.1:5060",
+    contact_tags=TAGS,
 )
 FLOW = Flow("7", "n0nce", "198.51.100.9", "127.0.0.1:40000")
 OURS = "sip:x@page.invalid;transport=ws"
-PENDING = PendingRegistration("7", OURS, ALICE)
+TOKEN = Grant(BEARER, impi="alice@ims.example", impus=[ALICE], expires_at=1300.0, session="s", token_id="t")
+PENDING = PendingRegistration("7", OURS, ALICE, Grant(DIGEST, impi="alice@ims.example"))
+NOW = 1000.0
 
 
-def register(headers: dict[str, list[str]] | None = None, *, from_uri: str = ALICE) -> Request:
+def register(
+    headers: dict[str, list[str]] | None = None,
+    *,
+    from_uri: str = ALICE,
+    to_uri: str = ALICE,
+    request_uri: str = "sip:ims.example",
+) -> Request:
     return Request(
         side=Side.WIC,
         method="REGISTER",
@@ -41,11 +59,37 @@ def register(headers: dict[str, list[str]] | None = None, *, from_uri: str = ALI
         to_tag="",
         cseq=3,
         headers=header_reader(headers or {}),
-        request_uri="sip:ims.example",
+        request_uri=request_uri,
         from_uri=from_uri,
-        to_uri=ALICE,
+        to_uri=to_uri,
         connection_id="7",
     )
+
+
+def forwarded(
+    headers: dict[str, list[str]] | None = None,
+    *,
+    grant: Grant | None = None,
+    current: Registration | None = None,
+    to_uri: str = ALICE,
+) -> Register:
+    request = register(headers, to_uri=to_uri)
+    credentials = credentials_from_headers(request.headers("Authorization"))
+    return register_for_core(
+        request,
+        FLOW,
+        grant or digest_grant(request, credentials),
+        credentials,
+        current,
+        SETTINGS,
+        icid="1c1d",
+        now=NOW,
+    )
+
+
+def lines(register_: Register, name: str) -> list[str]:
+    """Return the values of the lines of this name that are inserted."""
+    return [line.removeprefix(f"{name}: ") for line in register_.edits.insert if line.startswith(f"{name}: ")]
 
 
 def ok(headers: dict[str, list[str]]) -> Reply:
@@ -64,19 +108,33 @@ def ok(headers: dict[str, list[str]]) -> Reply:
 class TestTowardsTheCore:
     """RFC 3327 (Path), RFC 5626 §5.1, TS 24.229 §5.2.2.1."""
 
-    def test_the_path_leads_back_to_the_very_connection(self) -> None:
-        edits = register_edits(register(), FLOW, SETTINGS)
-        (path,) = [line for line in edits.insert if line.startswith("Path: ")]
-        token = path.removeprefix("Path: <sip:").partition("@")[0]
+    @pytest.mark.conformance("R-21")
+    @pytest.mark.parametrize(
+        ("contact", "ob"),
+        [
+            pytest.param(f"<{OURS}>;reg-id=1", ";ob", id="outbound"),
+            pytest.param(f'<{OURS}>;+sip.instance="<urn:uuid:1>";reg-id=2', ";ob", id="after an instance"),
+            pytest.param(f"<{OURS}>", "", id="no reg-id"),
+            pytest.param(f'<{OURS}>;x="a;reg-id=1"', "", id="inside quotes"),
+        ],
+    )
+    def test_the_path_leads_back_to_the_very_connection(self, contact: str, ob: str) -> None:
+        (path,) = lines(forwarded({"Contact": [contact]}), "Path")
+        token = path.removeprefix("<sip:").partition("@")[0]
         assert flow_from_token(SETTINGS.flow_secret, token) == ("7", "n0nce")
-        assert path.endswith("@192.0.2.1:5060;lr;ob>")
-        assert "Require: path" in edits.insert
+        assert path.endswith(f"@192.0.2.1:5060;lr{ob}>")
 
+    @pytest.mark.conformance("R-20", "R-22", "R-23", "R-24")
     def test_it_goes_to_the_entry_point_of_the_core_and_the_pages_own_claims_are_removed(self) -> None:
-        edits = register_edits(register(), FLOW, SETTINGS)
-        assert edits.next_hop == SETTINGS.icscf_uri
-        assert {"Path", "Route", "Authorization", *UNTRUSTED_FROM_WIC} <= set(edits.remove)
-        assert 'P-Visited-Network-ID: "visited.example"' in edits.insert
+        found = forwarded()
+        assert (found.edits.next_hop, found.edits.request_uri) == (SETTINGS.icscf_uri, "sip:ims.example")
+        assert {"Route", *FROM_PAGE} <= set(found.edits.remove)
+        assert "Require" not in found.edits.remove
+        assert lines(found, "Require") == ["path"]
+        assert lines(found, "P-Visited-Network-ID") == ['"visited.example"']
+        assert lines(found, "P-Charging-Vector") == [
+            'icid-value="1c1d";icid-generated-at=192.0.2.1;orig-ioi="Type 1visited.example"'
+        ]
 
     @pytest.mark.parametrize(
         ("supported", "inserted"),
@@ -87,44 +145,179 @@ class TestTowardsTheCore:
         ],
     )
     def test_support_for_path_is_said_once(self, supported: list[str], inserted: bool) -> None:
-        edits = register_edits(register({"Supported": supported}), FLOW, SETTINGS)
-        assert ("Supported: path" in edits.insert) is inserted
+        assert bool(lines(forwarded({"Supported": supported}), "Supported")) is inserted
 
     def test_credentials_are_cleaned_in_every_header_field(self) -> None:
         claim = 'Digest username="a", integrity-protected="yes"'
-        edits = register_edits(register({"Authorization": [claim, claim.upper()]}), FLOW, SETTINGS)
-        lines = [line for line in edits.insert if line.startswith("Authorization: ")]
-        assert lines == ['Authorization: Digest username="a"', 'Authorization: Digest USERNAME="A"']
+        found = forwarded({"Authorization": [claim, claim.upper()]})
+        assert lines(found, "Authorization") == ['Digest username="a"', 'Digest USERNAME="A"']
 
+    @pytest.mark.conformance("R-02")
     def test_missing_credentials_are_replaced_by_empty_ones(self) -> None:
-        edits = register_edits(register(), FLOW, SETTINGS)
-        assert any(
-            line.startswith('Authorization: Digest username="alice@ims.example"') for line in edits.insert
-        )
+        (value,) = lines(forwarded(), "Authorization")
+        assert value.startswith('Digest username="alice@ims.example"')
 
     def test_unreadable_credentials_are_refused(self) -> None:
         with pytest.raises(RemoteProtocolError):
-            register_edits(register({"Authorization": ['Digest username="']}), FLOW, SETTINGS)
+            forwarded({"Authorization": ['Digest username="']})
+
+    @pytest.mark.conformance("R-04", "R-05")
+    @pytest.mark.parametrize(
+        ("current", "vouched"),
+        [
+            pytest.param(None, "tls-pending", id="first"),
+            pytest.param(
+                Registration(ALICE, OURS, 2000.0, grant=Grant(DIGEST, impi="alice")), "tls-yes", id="again"
+            ),
+            pytest.param(
+                Registration(ALICE, OURS, 2000.0, grant=Grant(DIGEST, impi="bob")),
+                "tls-pending",
+                id="other impi",
+            ),
+            pytest.param(
+                Registration(ALICE, OURS, 2000.0, grant=Grant(BEARER, impi="alice")),
+                "tls-pending",
+                id="by token",
+            ),
+        ],
+    )
+    def test_an_answer_to_a_challenge_is_vouched_for(
+        self, current: Registration | None, vouched: str
+    ) -> None:
+        digest = 'Digest username="alice", uri="sip:other", response="0a", algorithm=SHA-256'
+        found = forwarded({"Authorization": [digest]}, current=current)
+        assert lines(found, "Authorization") == [f'{digest}, integrity-protected="{vouched}"']
 
     def test_the_secret_is_in_no_line(self) -> None:
-        edits = register_edits(register(), FLOW, SETTINGS)
-        assert not any(SETTINGS.flow_secret in line for line in edits.insert)
+        assert not any(SETTINGS.flow_secret in line for line in forwarded().edits.insert)
 
 
-class TestWhatIsExpected:
-    """Who registers what."""
+class TestTrustedNode:
+    """TS 33.203 annex U: with a token we have authenticated the page."""
 
-    def test_the_first_contact_and_the_public_identity_are_kept(self) -> None:
-        pending = pending_from_request(register({"Contact": [f"<{OURS}>;reg-id=1;expires=600"]}))
-        assert pending == PENDING
+    @pytest.mark.conformance("R-08", "R-03")
+    def test_the_core_is_told_so_and_nothing_of_the_pages_credentials_is_left(self) -> None:
+        headers = {"Authorization": ["Bearer abc", 'Digest username="bob", response="0a"']}
+        assert lines(forwarded(headers, grant=TOKEN), "Authorization") == [
+            'Digest username="alice@ims.example", realm="ims.example", nonce="", uri="sip:ims.example", '
+            'response="", integrity-protected="auth-done"'
+        ]
 
-    def test_registering_somebody_else_gets_403(self) -> None:
+    @pytest.mark.conformance("R-14")
+    def test_an_identity_the_token_does_not_name_gets_403(self) -> None:
         with pytest.raises(SipReject) as caught:
-            pending_from_request(register(from_uri="sip:mallory@ims.example"))
+            forwarded(grant=TOKEN, to_uri="sip:bob@ims.example")
         assert caught.value.status == 403
 
-    def test_a_query_without_contact_is_no_binding_of_ours(self) -> None:
-        assert pending_from_request(register()).contact == ""
+    @pytest.mark.conformance("R-45")
+    @pytest.mark.parametrize(
+        ("contact", "expires", "expected_contact", "expected_expires"),
+        [
+            pytest.param(";expires=3600", [], ";expires=300", "300", id="in Contact"),
+            pytest.param(";expires=60", ["3600"], ";expires=60", "300", id="only the other"),
+            pytest.param("", ["3600"], "", "300", id="in Expires"),
+            pytest.param("", [], "", "300", id="nowhere"),
+            pytest.param("", ["60"], "", "60", id="shorter"),
+            pytest.param(";expires=0", ["0"], ";expires=0", "0", id="signing off"),
+            pytest.param(';EXPIRES="9999"', [], ";expires=300", "300", id="quoted"),
+            pytest.param(";expires=never", ["²"], ";expires=300", "300", id="no number"),
+            pytest.param(
+                ';expires=900;+sip.instance="<urn:x;expires=900>"',
+                [],
+                ';expires=300;+sip.instance="<urn:x;expires=900>"',
+                "300",
+                id="before an instance",
+            ),
+        ],
+    )
+    def test_the_registration_ends_with_the_token(
+        self, contact: str, expires: list[str], expected_contact: str, expected_expires: str
+    ) -> None:
+        tags = "".join(f";{tag}" for tag in TAGS)
+        found = forwarded({"Contact": [f"<{OURS}>{contact}{tags}"], "Expires": expires}, grant=TOKEN)
+        passed = lines(found, "Contact") or [f"<{OURS}>{contact}{tags}"]
+        assert passed == [f"<{OURS}>{expected_contact}{tags}"]
+        assert lines(found, "Expires") == [expected_expires]
+
+
+class TestContact:
+    """RFC 7118 §B.1: as the page wrote it, but for feature tags."""
+
+    @pytest.mark.conformance("R-28")
+    def test_a_complete_one_passes_untouched(self) -> None:
+        contact = f'<{OURS};ob>;reg-id=1;+sip.instance="<urn:uuid:1>";' + ";".join(TAGS)
+        found = forwarded({"Contact": [contact]})
+        assert lines(found, "Contact") == []
+        assert "Contact" not in found.edits.remove
+        assert found.pending.contact == f"{OURS};ob"
+
+    @pytest.mark.conformance("R-29")
+    def test_missing_feature_tags_are_added(self) -> None:
+        found = forwarded({"Contact": [f"<{OURS}>;audio;expires=60"]})
+        assert lines(found, "Contact") == [f"<{OURS}>;audio;expires=60;{TAGS[0]};video"]
+
+    @pytest.mark.conformance("S-07")
+    def test_feature_tags_of_services_we_have_not_are_taken_away(self) -> None:
+        tags = ";".join(TAGS)
+        found = forwarded({"Contact": [f"<{OURS}>;+g.3gpp.mid-call;+G.3GPP.smsip;{tags}"]})
+        assert lines(found, "Contact") == [f"<{OURS}>;{tags}"]
+
+    @pytest.mark.parametrize("contact", ["*", ""])
+    def test_all_of_them_and_a_query_pass(self, contact: str) -> None:
+        found = forwarded({"Contact": [contact]} if contact else {})
+        assert lines(found, "Contact") == []
+        assert (found.pending.contact, found.pending.sent.contact_value) == ("", contact)
+
+    @pytest.mark.conformance("X-09")
+    @pytest.mark.parametrize(
+        "contacts",
+        [
+            [f"<{OURS}>, <sip:bob@ims.example>"],
+            [f"<{OURS}>", "<sip:bob@ims.example>"],
+            ["<tel:+1>"],
+            ["<sip:>"],
+            ["<javascript:alert(1)>"],
+        ],
+    )
+    def test_others_are_refused(self, contacts: list[str]) -> None:
+        with pytest.raises(RemoteProtocolError):
+            forwarded({"Contact": contacts})
+
+
+class TestWhatIsRefused:
+    """Whatever the credentials say."""
+
+    @pytest.mark.conformance("R-14", "R-20")
+    @pytest.mark.parametrize(
+        ("changes", "current"),
+        [
+            pytest.param({"from_uri": "sip:mallory@ims.example"}, None, id="third party"),
+            pytest.param(
+                {"from_uri": "sip:a%00b@x", "to_uri": "sip:a%00b@x"}, None, id="NUL in the identity"
+            ),
+            pytest.param({"request_uri": "sip:elsewhere.test"}, None, id="another domain"),
+            pytest.param({"request_uri": "sip:alice@ims.example"}, None, id="a user"),
+            pytest.param({"request_uri": "sip:ims.example:5080"}, None, id="a port"),
+            pytest.param({"request_uri": "tel:+1"}, None, id="a number"),
+            pytest.param({}, Registration("sip:bob@ims.example", OURS, 2000.0), id="another identity here"),
+        ],
+    )
+    def test_with_403(self, changes: dict[str, Any], current: Registration | None) -> None:
+        with pytest.raises(SipReject) as caught:
+            check_register(register(**changes), current, SETTINGS)
+        assert caught.value.status == 403
+
+    @pytest.mark.parametrize(
+        ("changes", "current"),
+        [
+            pytest.param({}, None, id="plain"),
+            pytest.param({"request_uri": "sip:IMS.example;transport=ws"}, None, id="spelled otherwise"),
+            pytest.param({"from_uri": "sip:alice@IMS.EXAMPLE"}, None, id="host in capitals"),
+            pytest.param({}, Registration("sip:alice@IMS.example", OURS, 2000.0), id="a refresh"),
+        ],
+    )
+    def test_what_may_go_on(self, changes: dict[str, Any], current: Registration | None) -> None:
+        check_register(register(**changes), current, SETTINGS)
 
 
 class TestGranted:
@@ -183,8 +376,15 @@ class TestGranted:
         assert found is not None
         assert found.service_route == ["<sip:one;lr>", "<sip:two;lr>", "<sip:three;lr>"]
         assert found.associated_uris == ["<sip:a@x>", "<tel:+1>"]
-        assert found.asserted_identity == ["<sip:a@x>"]
+        assert found.identities == ["<sip:a@x>", "<tel:+1>"]
         assert found.owner == ALICE
 
     def test_without_associated_identities_the_registered_one_is_asserted(self) -> None:
-        assert Registration(ALICE, OURS, 1.0).asserted_identity == [f"<{ALICE}>"]
+        assert Registration(ALICE, OURS, 1.0).identities == [f"<{ALICE}>"]
+
+    @pytest.mark.conformance("R-42")
+    def test_of_the_cores_identities_only_those_the_token_names_count(self) -> None:
+        uris = ["<sip:other@x>", f'"A" <{ALICE}>', "<tel:+1>"]
+        assert Registration(ALICE, OURS, 1.0, associated_uris=uris, grant=TOKEN).identities == [
+            f'"A" <{ALICE}>'
+        ]

@@ -144,16 +144,16 @@ class Call:
         return call
 
     @classmethod
-    def updating(cls, body: str | None = None) -> Call:
+    def updating(cls, body: str | None = None, headers: Mapping[str, Iterable[str]] = FULL_SUPPORT) -> Call:
         """The PRACK is in, our UPDATE is out."""
-        call = cls.answered_early(body)
+        call = cls.answered_early(body, headers)
         call.on(call.prack(1))
         return call
 
     @classmethod
-    def forwarded(cls, body: str | None = None) -> Call:
+    def forwarded(cls, body: str | None = None, headers: Mapping[str, Iterable[str]] = FULL_SUPPORT) -> Call:
         """The page took the UPDATE; the INVITE is on its way to the core."""
-        call = cls.updating(body)
+        call = cls.updating(body, headers)
         taken = call.on(ev.UpdateAnswered(200, sdp.page_answer(call.record.update_offer)))
         if taken.all(act.AcceptReverse):
             call.on(ev.ReverseAccepted())

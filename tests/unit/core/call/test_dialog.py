@@ -6,10 +6,11 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.boundary import ICSI_REF
 from kemi.core.call.dialog import FORGET_AFTER_S
 from kemi.core.call.states import Dialog
-from kemi.core.headers import UNTRUSTED_FROM_WIC
 from kemi.core.messages import Side
+from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import CORE_CONTACT, GATEWAY_TAG, SETTINGS, WIC_TAG, Call
 
@@ -65,16 +66,17 @@ class TestPageToCore:
         assert edits.insert == (
             "Route: <sip:pcscf.ims.example;lr>",
             "Route: <sip:scscf.ims.example;lr>",
-            f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>",
+            f"P-Charging-Vector: {call.record.charging_vector}",
+            f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>;{ICSI_REF};audio",
         )
-        assert {"Route", "Contact", *UNTRUSTED_FROM_WIC} <= set(edits.remove)
+        assert {"Route", "Contact", *FROM_PAGE} <= set(edits.remove)
 
     def test_without_routes_they_go_to_the_cores_contact(self) -> None:
         call = Call.forwarded()
         call.on(call.ims_reply(180, routes=()))
         edits = call.on(call.wic_request("INFO")).only(act.ForwardRequest).edits
         assert edits.next_hop == CORE_CONTACT
-        assert edits.insert == ()
+        assert edits.insert == (f"P-Charging-Vector: {call.record.charging_vector}",)
 
     def test_before_any_leg_there_is_nobody_to_pass_them_to(self) -> None:
         call = Call.forwarded()
@@ -153,7 +155,11 @@ class TestCoreToPage:
                 .edits
             )
             assert (edits.from_tag, edits.cseq, edits.to_tag) == (tag, cseq, None)
-            assert edits.insert == (f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>",)
+            assert edits.insert == (
+                f"P-Charging-Vector: {call.record.charging_vector}",
+                f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>;{ICSI_REF};audio",
+            )
+            assert set(FROM_PAGE) <= set(edits.remove)
 
     def test_provisional_responses_keep_the_way_back_open(self) -> None:
         call = Call.confirmed()
@@ -190,7 +196,7 @@ class TestSessionChanges:
         core = call.on(call.ims_request("UPDATE")).only(act.SendReply)
         assert (page.status, core.status) == (200, 200)
         assert f"Contact: <{SETTINGS.wic_contact}>" in page.headers
-        assert f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>" in core.headers
+        assert f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>;{ICSI_REF};audio" in core.headers
 
     @pytest.mark.parametrize(
         ("method", "with_body"),

@@ -6,15 +6,26 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.boundary import ICSI_REF
 from kemi.core.call.setup import MAX_UPDATE_ATTEMPTS
 from kemi.core.call.states import Dialog, Media, OfferAnswer
-from kemi.core.errors import LocalProtocolError, MediaUnavailable
-from kemi.core.headers import UNTRUSTED_FROM_WIC
+from kemi.core.errors import LocalProtocolError, MediaUnavailable, SipReject
 from kemi.core.messages import Side
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
+from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.ladder import BOB, GATEWAY_TAG, NO_100REL, SETTINGS, WIC_TAG, Call
+from tests.unit.core.call.ladder import (
+    ALICE,
+    BOB,
+    FULL_SUPPORT,
+    GATEWAY_TAG,
+    NO_100REL,
+    SETTINGS,
+    WIC_TAG,
+    Call,
+    invite,
+)
 
 TWO_WAY = "audio-sendrecv"
 
@@ -282,14 +293,53 @@ class TestForwardedInvite:
         assert edits.request_uri == BOB
         assert edits.next_hop == "sip:orig@scscf.ims.example:6060;lr"
         assert "Route: <sip:orig@scscf.ims.example:6060;lr>" in edits.insert
-        assert f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>" in edits.insert
+        assert f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>;{ICSI_REF};audio" in edits.insert
         assert edits.to_tag == ""  # the tag we wrote for local replies is taken away again
-        assert {"Contact", "Route", *UNTRUSTED_FROM_WIC} <= set(edits.remove)
+        assert {"Contact", "Route", *FROM_PAGE} <= set(edits.remove)
 
     def test_it_asserts_the_registered_identity_and_starts_charging(self) -> None:
         insert = Call.forwarded().actions.only(act.ForwardInvite).edits.insert
         assert 'P-Asserted-Identity: "Alice" <sip:alice@ims.example>' in insert
         assert any(line.startswith("P-Charging-Vector: icid-value=") for line in insert)
+
+    @pytest.mark.conformance("S-05", "S-06")
+    def test_it_asks_for_multimedia_telephony(self) -> None:
+        insert = Call.forwarded().actions.only(act.ForwardInvite).edits.insert
+        assert "P-Preferred-Service: urn:urn-7:3gpp-service.ims.icsi.mmtel" in insert
+        assert f"Accept-Contact: *;{ICSI_REF}" in insert
+        assert not any(line.startswith("P-Asserted-Service") for line in insert)
+
+    @pytest.mark.conformance("S-06")
+    def test_an_accept_contact_of_the_pages_own_stays_the_only_one(self) -> None:
+        headers = {**FULL_SUPPORT, "Accept-Contact": [f"*;require;{ICSI_REF}"]}
+        call = Call.forwarded(headers=headers)
+        insert = call.actions.only(act.ForwardInvite).edits.insert
+        assert not any(line.startswith("Accept-Contact") for line in insert)
+
+    @pytest.mark.conformance("S-04")
+    def test_parameters_of_the_network_leave_its_from(self) -> None:
+        headers = {
+            **FULL_SUPPORT,
+            "From": [f'"A;cpc=x" <{ALICE};cpc=payphone>;tag=page;verstat=TN-Validation-Passed'],
+        }
+        edits = Call.forwarded(headers=headers).actions.only(act.ForwardInvite).edits
+        assert edits.from_value == f'"A;cpc=x" <{ALICE}>;tag=page'
+
+    @pytest.mark.conformance("R-03", "R-12")
+    def test_of_its_credentials_a_clean_digest_passes_and_a_token_does_not(self) -> None:
+        digest = 'Digest username="a", integrity-protected="auth-done", response="0a"'
+        headers = {**FULL_SUPPORT, "Proxy-Authorization": [digest], "Authorization": ["Bearer abc"]}
+        edits = Call.forwarded(headers=headers).actions.only(act.ForwardInvite).edits
+        assert 'Proxy-Authorization: Digest username="a", response="0a"' in edits.insert
+        assert not any("abc" in line for line in edits.insert)
+
+    @pytest.mark.conformance("S-03", "R-14")
+    def test_nobody_calls_as_somebody_else(self) -> None:
+        request = invite()
+        request.from_uri = "sip:president@ims.example"
+        with pytest.raises(SipReject) as caught:
+            Call(request)
+        assert caught.value.status == 403
 
     @pytest.mark.parametrize(
         ("case", "kinds"),

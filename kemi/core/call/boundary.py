@@ -1,0 +1,77 @@
+"""What of a page's call passes the trust boundary, and what we say to the core in its place (TS 24.229 §5.2.6.3).
+
+The tables are in kemi/core/trust.py, the identities in kemi/core/identity.py; here they become header lines of a call.
+"""
+
+from __future__ import annotations
+
+from kemi.core import headers, trust
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.core.identity import Asserted, asserted_identity, check_from
+from kemi.core.messages import Message, Request, addresses_from_headers, parameter
+from kemi.core.registration import Registration
+from kemi.core.registration.authorization import credentials_from_headers
+
+ICSI_REF = f'+g.3gpp.icsi-ref="{headers.MMTEL_ICSI_TAG}"'
+
+
+def identity_of_caller(request: Request, registration: Registration, settings: CallSettings) -> Asserted:
+    """Return what is asserted for a page's INVITE; raise SipReject (403) for an identity that is not its own."""
+    identities = registration.identities
+    check_from(request.from_uri, [*identities, registration.address_of_record])
+    return asserted_identity(
+        request.headers("P-Preferred-Identity"),
+        request.from_uri,
+        identities,
+        from_counts=settings.from_counts,
+    )
+
+
+def caller_lines(request: Request) -> list[str]:
+    """Return header lines of the forwarded INVITE that its request decides: service, and credentials for the core."""
+    wanted = addresses_from_headers(request.headers("Accept-Contact"))
+    lines = [f"P-Preferred-Service: {headers.MMTEL_ICSI}"]
+    if not any(parameter(value, "+g.3gpp.icsi-ref") for value in wanted):
+        lines.append(f"Accept-Contact: *;{ICSI_REF}")
+    return [*lines, *credential_lines(request)]
+
+
+def credential_lines(request: Request) -> list[str]:
+    """Return the page's digest credentials for the core, cleaned; an access token ends here."""
+    return [
+        f"{name}: {value}"
+        for name in ("Authorization", "Proxy-Authorization")
+        for value in credentials_from_headers(request.headers(name)).digests
+    ]
+
+
+def every_request(record: CallRecord, settings: CallSettings) -> list[str]:
+    """Return the header lines of every request of a page's call towards the core (RFC 7315 §5.4, §5.6)."""
+    return [*charging_line(record), *headers.access_network_info(settings.access_network_info)]
+
+
+def charging_line(record: CallRecord) -> list[str]:
+    """Return the charging vector of this dialog, the same in all its messages (TS 24.229 §4.5.2)."""
+    return [f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector else []
+
+
+def contact_for_core(record: CallRecord, settings: CallSettings) -> str:
+    """Return our Contact line towards the core, with the service's feature tags (TS 24.173 §5.2)."""
+    media = "".join(f";{medium.kind}" for medium in record.media)
+    return f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>;{ICSI_REF}{media}"
+
+
+def from_for_core(request: Request) -> str | None:
+    """Return From without parameters that only the network may set, None when there are none."""
+    value = "".join(request.headers("From"))
+    cleaned = trust.without_parameters(value, trust.UNTRUSTED_PARAMETERS)
+    return None if cleaned == value else cleaned
+
+
+def towards_page(message: Message, settings: CallSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names to remove from a message of the core on its way to the page, and lines to add."""
+    warnings = message.headers("Warning")
+    if not warnings:
+        return trust.withheld_from_page(message), ()
+    return (*trust.withheld_from_page(message), "Warning"), trust.warnings_for_page(warnings, settings.realm)

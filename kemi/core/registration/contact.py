@@ -1,0 +1,56 @@
+"""The page's Contact in REGISTER: passed as it is, but for feature tags and for how long (TS 24.229 §5.1.1.2)."""
+
+from __future__ import annotations
+
+import re
+
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.messages import Request, addresses_from_headers, parameter, uri_from_address, with_parameters
+from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
+
+QUOTE = '"'
+_REPLACED = "\ufffd"
+
+
+def contact_of(request: Request) -> str:
+    """Return the one Contact of a REGISTER as a name-addr, "*", or "" for a query; raise RemoteProtocolError.
+
+    A page has one Contact: further ones would be reached over its connection under the names of others.
+    """
+    contacts = addresses_from_headers(request.headers("Contact"))
+    if len(contacts) > 1:
+        raise RemoteProtocolError("one Contact in each REGISTER (RFC 5626 §4.2)")
+    if not contacts or contacts[0] == "*":
+        return "".join(contacts)
+    if not re.match(r"sips?:[^\s<>]+$", uri_from_address(contacts[0]), re.IGNORECASE):
+        raise RemoteProtocolError("Contact is not a sip: URI")
+    return contacts[0]
+
+
+def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None) -> str:
+    """Return a page's Contact for the core; the same text when there is nothing to change.
+
+    Args:
+        contact: as the page wrote it.
+        tags: feature tags to add where they are missing, as ``audio`` or ``+g.3gpp.icsi-ref="..."``.
+        longest_s: seconds its registration may last, None for any time.
+    """
+    if not contact or contact == "*" or _REPLACED in contact:
+        return contact
+    changed = without_parameters(contact, FROM_PAGE_IN_CONTACT)
+    if longest_s is not None:
+        changed = _capped(changed, longest_s)
+    missing = [tag for tag in tags if parameter(changed, tag.partition("=")[0].lower()) is None]
+    return changed + "".join(f";{tag}" for tag in missing)
+
+
+def _capped(contact: str, longest_s: int) -> str:
+    def shorter(name: str, value: str) -> str | None:
+        return f";expires={capped_expires(value.strip(QUOTE), longest_s)}" if name == "expires" else None
+
+    return with_parameters(contact, shorter)
+
+
+def capped_expires(text: str, longest_s: int) -> int:
+    """Return a lifetime in seconds that is no longer than ``longest_s``; an unreadable one is the longest."""
+    return min(int(text), longest_s) if text.isascii() and text.isdecimal() else longest_s

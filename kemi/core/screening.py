@@ -1,0 +1,68 @@
+"""What every message of a page must pass before anything else looks at it.
+
+A page can write any bytes into a WebSocket message.  Whatever one parser could read differently from another one is
+refused here, so that nothing hides from us that the core would see.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.messages import Request
+
+_HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
+"""A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
+_OPTION_TAG = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
+_REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
+NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL"})
+
+
+def check_head(head: str) -> None:
+    """Check start line and header fields, without the empty line at their end; raise RemoteProtocolError (400)."""
+    if "\0" in head or not head.count("\r\n") == head.count("\n") == head.count("\r"):
+        raise RemoteProtocolError("lines end with CR and LF, and there is no NUL in a header field")
+    for line in head.split("\r\n")[1:]:
+        if not _HEADER_LINE.match(line):
+            raise RemoteProtocolError("a line of the message is no header field")
+
+
+def check_one_message(body_length: int, content_lengths: list[str], *, has_content_type: bool) -> None:
+    """Check that a WebSocket message holds one SIP message and no more (RFC 7118 §5); raise RemoteProtocolError.
+
+    What follows Content-Length would be passed on and read as another request.  Without Content-Length the body goes
+    to the end of the WebSocket message, and then it must say what it is.
+    """
+    if len(content_lengths) > 1:
+        raise RemoteProtocolError("more than one Content-Length")
+    if content_lengths:
+        text = content_lengths[0]
+        if not (text.isascii() and text.isdecimal()) or int(text) != body_length:
+            raise RemoteProtocolError(
+                "Content-Length is not the length of the body: one message in each frame"
+            )
+    elif body_length and not has_content_type:
+        raise RemoteProtocolError("a body without Content-Type")
+
+
+def screen(request: Request) -> None:
+    """Refuse a page's request that asks for what we do not do; raise SipReject (416, 420)."""
+    if request.method in NEVER_REFUSED:
+        return
+    unsupported = sorted(request.tokens("Proxy-Require") | (request.tokens("Require") & {"sec-agree"}))
+    if not all(_OPTION_TAG.fullmatch(tag) for tag in unsupported):
+        raise RemoteProtocolError("an option tag is not a token (RFC 3261 §25.1)")
+    if unsupported:  # RFC 3261 §16.3 step 5; TS 24.229 §5.2.2.1 for sec-agree
+        raise SipReject(
+            "this gateway has no such extension: " + ", ".join(unsupported),
+            status=420,
+            reason_phrase="Bad Extension",
+            lines=("Unsupported: " + ", ".join(unsupported),),
+        )
+    if not request.request_uri.lower().startswith(_REQUEST_URI_SCHEMES):
+        raise SipReject(
+            "only sip:, tel: and urn: are called from here",
+            status=416,
+            reason_phrase="Unsupported URI Scheme",
+        )

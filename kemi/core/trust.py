@@ -1,0 +1,124 @@
+"""The trust boundary between pages and the network, as tables (TS 24.229 §4.4; RFC 3325 §7).
+
+A page is outside the trust domain.  ``FROM_PAGE`` is what it may not say, ``TOWARDS_PAGE`` what the network keeps to
+itself.  Header names are written as in their RFC; they are matched without regard to case, folding or compact form.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+from kemi.core.messages import HeaderReader, Message
+
+FROM_PAGE: Final = (
+    # who somebody is: the network asserts it (RFC 3325, RFC 8224, TS 24.229 §4.4)
+    "P-Asserted-Identity", "P-Preferred-Identity", "P-Associated-URI", "P-Called-Party-ID", "P-Served-User",
+    "P-Profile-Key", "P-User-Database", "Remote-Party-ID", "Identity", "Identity-Info", "Additional-Identity",
+    "Attestation-Info", "Origination-Id", "History-Info", "Diversion",
+    # what service and priority a request gets (RFC 6050, RFC 4412)
+    "P-Asserted-Service", "P-Preferred-Service", "Resource-Priority", "Alert-Info", "P-Early-Media",
+    "P-Media-Authorization", "Priority-Share", "Priority-Verstat", "Restoration-Info", "Service-Interact-Info",
+    # where it came from and who pays (RFC 7315)
+    "P-Access-Network-Info", "P-Visited-Network-ID", "P-Charging-Vector", "P-Charging-Function-Addresses",
+    "P-Private-Network-Indication", "Cellular-Network-Info", "Relayed-Charge", "Response-Source",
+    # how it travels (RFC 3327, RFC 3608, RFC 6809): a page's Route is never followed either, see the call's steps
+    "Path", "Service-Route", "Feature-Caps",
+    # access security by IPsec (RFC 3329): a page has TLS instead
+    "Security-Client", "Security-Server", "Security-Verify",
+    # credentials: what may pass of them is written anew (kemi/core/registration/authorization.py)
+    "Authorization", "Proxy-Authorization",
+)  # fmt: skip
+"""Taken from every request of a page."""
+
+TOWARDS_PAGE: Final = (
+    "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
+    "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Private-Network-Indication", "P-Early-Media",
+    "P-Asserted-Service", "Additional-Identity", "Restoration-Info", "Relayed-Charge", "Service-Interact-Info",
+    "Cellular-Network-Info", "Attestation-Info", "Origination-Id", "Resource-Priority", "Priority-Share",
+    "Response-Source",
+)  # fmt: skip
+"""Taken from everything that goes to a page."""
+
+TOPOLOGY: Final = ("Record-Route", "Service-Route", "Server")
+"""Addresses and names of the core.  We keep the Service-Route and apply it ourselves, so that a page has no use of it;
+Contact is replaced where a dialog is made, and Via is not a page's business anyway."""
+
+FROM_PAGE_IN_CONTACT: Final = frozenset(
+    {
+        "+g.3gpp.mid-call", "+g.3gpp.srvcc-alerting", "+g.3gpp.ps2cs-srvcc-orig-pre-alerting", "+g.3gpp.smsip",
+        "+g.3gpp.accesstype",
+    }
+)  # fmt: skip
+"""Feature tags of services that this gateway does not have (TS 24.237 §C, TS 24.229 §7.9)."""
+
+UNTRUSTED_PARAMETERS: Final = frozenset({"verstat", "cpc", "oli", "iotl"})
+"""Parameters of an address that only the network may set (TS 24.229 §7.2A.12, §7.2A.20; RFC 7549; RFC 8588)."""
+
+_PARAMETER = re.compile(r';\s*([\w.!%*+`\'~-]+)(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;>?,@"\s]*))?', re.ASCII)
+_DISPLAY_NAME = re.compile(r'\s*(?:"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
+_WARNING = re.compile(r'\s*(\d{3})\s+\S+\s+("(?:[^"\\]|\\.)*")\s*')
+
+
+def withheld_from_page(message: Message) -> tuple[str, ...]:
+    """Return the header fields of a message of the core that its page does not get (RFC 3323, RFC 3325 §9.1)."""
+    return (*TOWARDS_PAGE, *TOPOLOGY, *private_headers(message.headers))
+
+
+def private_headers(headers: HeaderReader) -> tuple[str, ...]:
+    """Return what the sender's Privacy forbids to show outside the trust domain."""
+    asked = {
+        word.strip().lower()
+        for value in headers("Privacy")
+        for word in re.split("[;,]", value)
+        if word.strip()
+    }
+    hidden: tuple[str, ...] = ()
+    if "id" in asked:
+        hidden += ("P-Asserted-Identity", "Remote-Party-ID")
+    if asked & {"history", "id", "header"}:
+        hidden += ("History-Info",)
+    return hidden
+
+
+def warnings_for_page(values: Iterable[str], host: str) -> tuple[str, ...]:
+    """Return the core's warnings with ``host`` in the place of the node that wrote them (RFC 3261 §20.43)."""
+    return tuple(
+        f"Warning: {match.group(1)} {host} {match.group(2)}"
+        for value in values
+        if (match := _WARNING.fullmatch(value))
+    )
+
+
+def without_parameters(address: str, names: frozenset[str]) -> str:
+    """Return a name-addr or addr-spec without these parameters, inside and outside the angle brackets."""
+    if not any(name in unquote(address).lower() for name in names):
+        return address
+    display_name = _DISPLAY_NAME.match(address)
+    start = display_name.end() if display_name else 0
+
+    def kept(parameter: re.Match[str]) -> str:
+        return "" if unquote(parameter.group(1)).lower() in names else parameter.group(0)
+
+    return address[:start] + _PARAMETER.sub(kept, address[start:])
+
+
+class CoreNetworks:
+    """Whose SIP we take on the side of the core (TS 33.210): the networks given, or everybody when none are."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = tuple(ipaddress.ip_network(network) for network in networks)
+        self.contains = lru_cache(maxsize=1024)(self._contains)
+
+    def _contains(self, address: str) -> bool:
+        if not self._networks:
+            return True
+        try:
+            found = ipaddress.ip_address(address.strip("[]"))
+        except ValueError:
+            return False
+        return any(found in network for network in self._networks)

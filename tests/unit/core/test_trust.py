@@ -1,0 +1,127 @@
+"""The trust boundary's tables and what is read from them (TS 24.229 §4.4; RFC 3323; RFC 3325)."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.messages import Reply, Side
+from kemi.core.trust import (
+    FROM_PAGE,
+    TOPOLOGY,
+    TOWARDS_PAGE,
+    UNTRUSTED_PARAMETERS,
+    CoreNetworks,
+    warnings_for_page,
+    withheld_from_page,
+    without_parameters,
+)
+from tests.unit.core.call.ladder import header_reader
+
+
+def message(headers: dict[str, list[str]]) -> Reply:
+    return Reply(Side.IMS, "INVITE", "c", "a", "b", 1, headers=header_reader(headers))
+
+
+@pytest.mark.conformance("R-20", "S-04")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "P-Asserted-Identity", "P-Visited-Network-ID", "P-Charging-Vector", "P-Charging-Function-Addresses",
+        "P-Access-Network-Info", "P-Served-User", "P-Profile-Key", "P-Associated-URI", "Service-Route", "Path",
+        "Feature-Caps", "Resource-Priority", "Restoration-Info", "Relayed-Charge", "Cellular-Network-Info",
+        "Attestation-Info", "Origination-Id", "P-Private-Network-Indication", "History-Info", "P-Asserted-Service",
+        "P-Early-Media", "Identity", "Alert-Info", "Diversion", "Remote-Party-ID", "Security-Client",
+    ],
+)  # fmt: skip
+def test_what_a_page_may_not_say(name: str) -> None:
+    assert name in FROM_PAGE
+
+
+@pytest.mark.conformance("S-21", "S-50")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
+        "P-Served-User", "P-Profile-Key", "Resource-Priority", "Restoration-Info", "Relayed-Charge",
+        "Service-Interact-Info", "P-Private-Network-Indication", "Attestation-Info", "Origination-Id",
+        "Record-Route", "Service-Route", "Server",
+    ],
+)  # fmt: skip
+def test_what_the_network_keeps_to_itself(name: str) -> None:
+    assert name in (*TOWARDS_PAGE, *TOPOLOGY)
+    assert name in withheld_from_page(message({}))
+
+
+def test_no_name_is_twice_in_a_table() -> None:
+    for table in (FROM_PAGE, (*TOWARDS_PAGE, *TOPOLOGY)):
+        assert len({name.lower() for name in table}) == len(table)
+
+
+@pytest.mark.conformance("S-22")
+@pytest.mark.parametrize(
+    ("privacy", "identity_hidden", "history_hidden"),
+    [
+        pytest.param([], False, False, id="nothing said"),
+        pytest.param(["none"], False, False, id="none"),
+        pytest.param(["id"], True, True, id="id"),
+        pytest.param(["user; ID ;critical"], True, True, id="id among others"),
+        pytest.param(["header,id"], True, True, id="comma"),
+        pytest.param(["user", "id"], True, True, id="two fields"),
+        pytest.param(["history"], False, True, id="history"),
+        pytest.param(["user"], False, False, id="user: done upstream"),
+    ],
+)
+def test_a_caller_who_asks_for_privacy_gets_it(
+    privacy: list[str], identity_hidden: bool, history_hidden: bool
+) -> None:
+    hidden = withheld_from_page(message({"Privacy": privacy}))
+    assert ("P-Asserted-Identity" in hidden) is identity_hidden
+    assert ("History-Info" in hidden) is history_hidden
+    assert "Privacy" not in hidden
+
+
+@pytest.mark.conformance("S-50")
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('399 10.0.0.7:5060 "busy here"', ('Warning: 399 gw "busy here"',)),
+        ('370 scscf.core.test "say \\"hi\\""', ('Warning: 370 gw "say \\"hi\\""',)),
+        ("nonsense", ()),
+        ('399 a "one", 399 b "two"', ()),
+    ],
+)
+def test_a_warning_does_not_say_which_node_wrote_it(value: str, expected: tuple[str, ...]) -> None:
+    assert warnings_for_page([value], "gw") == expected
+
+
+@pytest.mark.conformance("S-04", "N-06")
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("<sip:a@x>;tag=1", "<sip:a@x>;tag=1"),
+        ("<sip:a@x;cpc=payphone;user=phone>;tag=1", "<sip:a@x;user=phone>;tag=1"),
+        ("<sip:+1;CPC=operator@x;user=phone>;tag=1", "<sip:+1@x;user=phone>;tag=1"),
+        ("<tel:+1;oli=70>;tag=1;verstat=TN-Validation-Passed", "<tel:+1>;tag=1"),
+        ('"x;verstat=1" <sip:a@x>;tag=1', '"x;verstat=1" <sip:a@x>;tag=1'),
+        ('"x;verstat=1" <sip:a@x;verstat=1>;tag=1', '"x;verstat=1" <sip:a@x>;tag=1'),
+        ("sip:a@x;verstat=1;tag=1", "sip:a@x;tag=1"),
+        ("<sip:a@x;%76erstat=1>;tag=1", "<sip:a@x>;tag=1"),
+        ("<sip:a@x;verstat>;tag=1", "<sip:a@x>;tag=1"),
+        ('<sip:a@x>;verstat="a;b";tag=1', "<sip:a@x>;tag=1"),
+        ("<sip:a@x ; verstat = 1 >;tag=1", "<sip:a@x  >;tag=1"),
+    ],
+)
+def test_parameters_of_the_network_are_taken_out(address: str, expected: str) -> None:
+    assert without_parameters(address, UNTRUSTED_PARAMETERS) == expected
+
+
+@pytest.mark.conformance("X-16")
+def test_the_core_is_where_the_networks_are() -> None:
+    core = CoreNetworks(["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"])
+    assert core.contains("192.0.2.9")
+    assert core.contains("2001:db8::1")
+    assert core.contains("[2001:db8::1]")
+    assert core.contains("198.51.100.7")
+    assert not core.contains("192.0.3.9")
+    assert not core.contains("nonsense")
+    assert CoreNetworks([]).contains("203.0.113.5")

@@ -1,0 +1,48 @@
+"""The search for secrets finds them, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab import log_secrets
+from tests.peers.access_token import Issuer
+
+TOKEN = Issuer().token("alice")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        pytest.param(f"Authorization: Bearer {TOKEN}", "an access token", id="token"),
+        pytest.param(f"prefix{TOKEN}", "an access token", id="token after text"),
+        pytest.param('bearer access_token="abcdefghijklmnopqrstuvwxyz"', "a Bearer credential", id="opaque"),
+        pytest.param(f'response="{"0a" * 16}"', "a digest response", id="MD5"),
+        pytest.param(f"RESPONSE={'0a' * 32}", "a digest response", id="SHA-256"),
+        pytest.param("password is secret-alice.", "a password", id="password"),
+    ],
+)
+def test_a_secret_is_found(line: str, what: str) -> None:
+    found = list(log_secrets.leaks_in_text(f"harmless\n{line}\nharmless"))
+    assert any(leak.startswith(what) for leak in found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'event=token_refused call_id=abc method=REGISTER detail="expired"',
+        'WWW-Authenticate: Bearer realm="ims.test", scope="sip", authz_server="https://issuer.test/authorize"',
+        'Authorization: Digest username="alice@ims.test", nonce="", response=""',
+    ],
+)
+def test_nothing_else_is(line: str) -> None:
+    assert list(log_secrets.leaks_in_text(line)) == []
+
+
+def test_all_files_of_a_folder_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_secrets, "found", [])
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "kamailio.log").write_bytes(b"\xff " + TOKEN.encode())
+    log_secrets.search(tmp_path)
+    assert [leak.partition(":")[0] for leak in log_secrets.found][:1] == ["kamailio.log"]
