@@ -33,6 +33,7 @@ types: setup ## strict type check
 
 bench: sdk ## measure calls per second, delays and sizes
 	$(PYTHON) -m tests.bench
+	$(PYTHON) -m tests.bench.tokens
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix $(SDK) --no-audit --no-fund

@@ -40,7 +40,7 @@ from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
-from kemi.core.screening import check_head, check_one_message, screen
+from kemi.core.screening import check_head, check_one_message, may_be_logged, screen
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -113,6 +113,13 @@ class Gateway:
         return 0
 
     # ------------------------------------------------------------ requests
+
+    @guarded
+    def ksr_received(self, _message: object) -> None:
+        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all."""
+        if not may_be_logged(ksr.received()):
+            ksr.drop()
+            log_event(logging.INFO, "message_unreadable")
 
     @guarded_request
     def ksr_request_route(self, _message: object) -> None:

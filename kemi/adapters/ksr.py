@@ -60,6 +60,11 @@ def head() -> str:
     return text("$mb").partition("\r\n\r\n")[0]
 
 
+def received() -> str:
+    """Return a message as it came in, before Kamailio has parsed it."""
+    return text("$rcv(buf)")
+
+
 def body_length() -> int:
     """Return how many bytes follow the header fields, whatever Content-Length says."""
     return number("$bs")
@@ -227,7 +232,7 @@ def remove_body() -> None:
 
 
 def drop() -> None:
-    """Drop the current reply."""
+    """Drop the current reply, or a message that was just received."""
     KSR.set_drop()
 
 

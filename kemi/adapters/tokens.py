@@ -65,8 +65,8 @@ def _keys_from_text(issuer: str, text: str) -> Mapping[str, jwt.PyJWK]:
         return {}
 
 
-def _usable(issuer: str, entry: Mapping[str, Any]) -> jwt.PyJWK | None:
-    if entry.get("use", "sig") != "sig":
+def _usable(issuer: str, entry: Any) -> jwt.PyJWK | None:
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
         return None
     try:
         if entry.get("kty") not in ALGORITHMS.values():

@@ -14,6 +14,27 @@ from kemi.core.messages import Request
 
 _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
+_CREDENTIALS = ("authorization", "bearer", "eyj")
+"""What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
+_START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
+_PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"[^"\\]*"|[^\s;,"<>]+))?)*\s*"""
+_VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+[\w.:\[\]-]+{_PARAMETERS}", re.ASCII)
+_ADDRESS = re.compile(
+    rf"""(?:"[^"\\]*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
+)
+_PARSED_AT_ONCE: Final = {
+    "via": _VIA,
+    "v": _VIA,
+    "to": _ADDRESS,
+    "t": _ADDRESS,
+    "from": _ADDRESS,
+    "f": _ADDRESS,
+    "cseq": re.compile(r"\d{1,10}\s+[\w.!%*+`'~-]+", re.ASCII),
+    "content-length": re.compile(r"\d{1,9}", re.ASCII),
+    "l": re.compile(r"\d{1,9}", re.ASCII),
+}
+"""Header fields that Kamailio takes apart as soon as it sees them."""
+_FOLD = re.compile(r"\r\n[ \t]+")
 _OPTION_TAG = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
 _REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
 NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL"})
@@ -26,6 +47,30 @@ def check_head(head: str) -> None:
     for line in head.split("\r\n")[1:]:
         if not _HEADER_LINE.match(line):
             raise RemoteProtocolError("a line of the message is no header field")
+
+
+def may_be_logged(message: str) -> bool:
+    """Whether Kamailio may be given this message: it holds no credentials, or it can be read without trouble.
+
+    What Kamailio cannot parse it writes into its log, whole.
+    """
+    lower = message.lower()
+    if not any(word in lower for word in _CREDENTIALS):
+        return True
+    head = message.partition("\r\n\r\n")[0]
+    try:
+        check_head(head)
+    except RemoteProtocolError:
+        return False
+    start_line, *lines = _FOLD.sub(" ", head).split("\r\n")
+    if not _START_LINE.fullmatch(start_line):
+        return False
+    for line in lines:
+        name, _, value = line.partition(":")
+        pattern = _PARSED_AT_ONCE.get(name.strip().lower())
+        if pattern is not None and not pattern.fullmatch(value.strip()):
+            return False
+    return True
 
 
 def check_one_message(body_length: int, content_lengths: list[str], *, has_content_type: bool) -> None:

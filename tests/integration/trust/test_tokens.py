@@ -123,13 +123,11 @@ class TestRefusedTokens:
     @pytest.mark.parametrize(
         "changes",
         [
-            pytest.param({"exp": int(time.time()) - 1}, id="expired"),
+            pytest.param({"exp": -1}, id="expired"),
             pytest.param({"exp": None}, id="no end"),
-            pytest.param(
-                {"iat": int(time.time()) + 120, "exp": int(time.time()) + 300}, id="from the future"
-            ),
-            pytest.param({"nbf": int(time.time()) + 240}, id="not valid yet"),
-            pytest.param({"exp": int(time.time()) + 4000}, id="lives too long"),
+            pytest.param({"iat": 120}, id="from the future"),
+            pytest.param({"nbf": 240}, id="not valid yet"),
+            pytest.param({"exp": 4000}, id="lives too long"),
             pytest.param({"aud": "sip:elsewhere.test"}, id="another audience"),
             pytest.param({"aud": None}, id="no audience"),
             pytest.param({"iss": "https://evil.test"}, id="issuer unknown here"),
@@ -148,7 +146,11 @@ class TestRefusedTokens:
     @pytest.mark.conformance("R-10", "X-12", "X-20", "X-07")
     async def test_claims(self, stage: Stage, changes: dict[str, Any]) -> None:
         page = await stage.page(registered=False)
-        response = await register(page, token_for(**changes))
+        now = int(time.time())
+        absolute: dict[str, Any] = {
+            key: value + now if isinstance(value, int) else value for key, value in changes.items()
+        }
+        response = await register(page, token_for(**absolute))
         refused(response)
         await stage.logged(response.call_id, "event=token_refused")
         assert not stage.core.trace.entries

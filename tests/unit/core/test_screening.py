@@ -6,7 +6,7 @@ import pytest
 
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_head, check_one_message, screen
+from kemi.core.screening import check_head, check_one_message, may_be_logged, screen
 from tests.unit.core.call.ladder import header_reader
 
 START = "INVITE sip:bob@x SIP/2.0"
@@ -115,3 +115,49 @@ def test_other_kinds_of_addresses_get_416(uri: str) -> None:
 @pytest.mark.parametrize("uri", ["sip:bob@x", "SIP:bob@x", "tel:+1", "urn:service:sos"])
 def test_these_are_called(uri: str) -> None:
     screen(request(uri=uri))
+
+
+def with_token(**changed: str) -> str:
+    """Return a REGISTER with a token as browsers send it, but for the header fields changed."""
+    fields = {
+        "Via": "SIP/2.0/WSS x.invalid;branch=z9hG4bK1;rport",
+        "Max-Forwards": "70",
+        "From": '"Alice A." <sip:alice@x>;tag=1',
+        "To": "<sip:alice@x>",
+        "CSeq": "1 REGISTER",
+        "Call-ID": "1",
+        "Authorization": "Bearer abc",
+        "Content-Length": "0",
+        **{name.replace("_", "-"): value for name, value in changed.items()},
+    }
+    return "\r\n".join(["REGISTER sip:x SIP/2.0", *(f"{n}: {v}" for n, v in fields.items()), "", ""])
+
+
+@pytest.mark.conformance("X-19")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "", "\r\n\r\n", "GARBAGE\r\n\r\n", with_token(), with_token(From="sip:alice@x;tag=1"),
+        with_token(To='"a, b;c" <sip:alice@x;transport=ws>'), with_token(To="Alice <sip:alice@x>"),
+        with_token(Via="SIP/2.0/WSS [2001:db8::1]:443;branch=1;rport;x=\"y z\""),
+        with_token(Via="SIP / 2.0 / WS x;branch=1"), with_token(Subject="folded\r\n on"),
+        "SIP/2.0 200 OK Bearer\r\nVia: SIP/2.0/UDP x\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_what_kamailio_may_read(message: str) -> None:
+    assert may_be_logged(message)
+
+
+@pytest.mark.conformance("X-19")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "GARBAGE eyJhbGciOiJFUzI1NiJ9.x.y", "Bearer x", with_token().replace(" SIP/2.0\r\n", " SIP/3.0\r\n", 1),
+        with_token().replace("\r\n", "\n"), with_token(Via=""), with_token(Via="SIP/2.0/WSS"),
+        with_token(Via='SIP/2.0/WSS x;branch="'), with_token(To="<sip:alice@x"), with_token(To='"a <sip:alice@x>'),
+        with_token(CSeq="x REGISTER"), with_token(CSeq="1"), with_token(Content_Length="-1"),
+        with_token().replace("CSeq:", "CSeq"), with_token().replace("Call-ID", "Ca l"),
+    ],
+)  # fmt: skip
+def test_what_it_may_not_because_it_would_log_the_credentials(message: str) -> None:
+    assert not may_be_logged(message)

@@ -1,0 +1,169 @@
+"""Who may speak SIP on the side of the core, and what the page hears of the core (TS 33.210; TS 24.229 §4.4)."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.stage import ALICE, BOB, Stage, gateway_options
+from tests.integration.trust.raw import options_text, register_text
+from tests.lab.kamailio import answers_options
+from tests.lab.lab import Lab
+from tests.peers.core_script import CoreScript, Final, Provisional, answers, rejects
+from tests.peers.sip import message_to_text
+
+pytestmark = pytest.mark.lab
+
+STRANGER = "127.9.9.9"
+PRIVATE = (
+    ("P-Charging-Vector", "icid-value=core-internal"),
+    ("P-Charging-Function-Addresses", "ccf=core-internal"),
+    ("P-Access-Network-Info", "core-internal"),
+    ("P-Visited-Network-ID", "core-internal"),
+    ("P-Served-User", "<sip:core-internal@x>"),
+    ("Restoration-Info", "core-internal"),
+    ("Resource-Priority", "core.0internal"),
+    ("Attestation-Info", "core-internal"),
+    ("Server", "core-internal/1.0"),
+    ("Warning", '399 core-internal.node "you are too late"'),
+)
+
+
+@pytest.fixture(scope="module")
+def guarded_lab() -> Iterator[Lab]:
+    """A gateway that knows the core's addresses."""
+    with Lab(gateway_options(gateway_core_networks=["127.0.0.0/30"])) as lab:
+        yield lab
+
+
+def ask(lab: Lab, source: str, text: str) -> str:
+    """Send a datagram to the core-side port and return the answer's first line, "" for none."""
+    gateway = lab.info.gateway
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.bind((source, 0))
+        line.settimeout(0.5)
+        text = text.replace("SIP/2.0/WSS raw.invalid", f"SIP/2.0/UDP {source}:{line.getsockname()[1]};rport")
+        line.sendto(text.encode(), (gateway.address, gateway.sip_port))
+        try:
+            return line.recv(65535).decode(errors="replace").partition("\r\n")[0]
+        except TimeoutError:
+            return ""
+
+
+class TestStrangers:
+    @pytest.mark.conformance("X-16")
+    @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "BYE", "MESSAGE", "NOTIFY", "CANCEL"])
+    def test_their_requests_are_refused(self, guarded_lab: Lab, method: str) -> None:
+        text = options_text().replace("OPTIONS", method)
+        assert ask(guarded_lab, STRANGER, text).startswith("SIP/2.0 403 ")
+
+    @pytest.mark.conformance("X-16")
+    def test_the_core_is_not_refused(self, guarded_lab: Lab) -> None:
+        assert ask(guarded_lab, "127.0.0.2", options_text().replace("OPTIONS", "BYE")).startswith("SIP/2.0 4")
+        assert not ask(guarded_lab, "127.0.0.2", options_text().replace("OPTIONS", "MESSAGE")).startswith(
+            "SIP/2.0 403"
+        )
+
+    @pytest.mark.conformance("X-16")
+    def test_health_checks_and_stun_are_for_everybody(self, guarded_lab: Lab) -> None:
+        assert ask(guarded_lab, STRANGER, options_text()) == "SIP/2.0 200 OK"
+        gateway = guarded_lab.info.gateway
+        assert answers_options(gateway.address, gateway.sip_port)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+            line.bind((STRANGER, 0))
+            line.settimeout(1)
+            line.sendto(b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"t" * 12, (gateway.address, gateway.sip_port))
+            assert line.recv(2048)[:2] == b"\x01\x01"
+
+    @pytest.mark.conformance("X-16")
+    async def test_their_responses_do_not_count(self, guarded_lab: Lab) -> None:
+        """Somebody who guessed a transaction answers a REGISTER before the core does."""
+        stage = Stage(guarded_lab)
+        stage.core.registrar = replace(stage.core.registrar, status=None)
+        await stage.open()
+        try:
+            page = await stage.page(registered=False)
+            await page.send_raw(register_text(page))
+            entry = await stage.core.trace.wait(lambda e: True, what="the REGISTER")
+            forged = message_to_text(entry.message).split("\r\n")
+            kept = [line for line in forged[1:] if re.match("(Via|From|To|Call-ID|CSeq|Contact):", line)]
+            text = "\r\n".join(["SIP/2.0 200 OK", *kept, "Content-Length: 0", "", ""])
+            assert ask(guarded_lab, STRANGER, text) == ""
+            assert not guarded_lab.gateway_rpc.htable("registration")
+            assert ask(guarded_lab, "127.0.0.2", text) == ""
+            registrations = guarded_lab.gateway_rpc.htable("registration").values()
+            assert [json.loads(one)["address_of_record"] for one in registrations] == [ALICE]
+        finally:
+            await stage.close()
+
+    async def test_calls_go_on_as_ever(self, guarded_lab: Lab) -> None:
+        stage = Stage(guarded_lab)
+        await stage.open()
+        try:
+            await (await stage.answered(await stage.page())).hang_up()
+            stage.core.script = answers(ring_s=5)
+            call = await stage.ringing(await stage.page())
+            stage.pages[-1].lose()
+            await call.ims.wait_request("CANCEL")  # which we sent to ourselves first
+        finally:
+            await stage.close()
+
+
+class TestWhatThePageHears:
+    @pytest.mark.conformance("S-21", "S-50", "R-41")
+    async def test_of_a_registration(self, stage: Stage) -> None:
+        stage.core.registrar = replace(stage.core.registrar, headers=PRIVATE)
+        page = await stage.page()
+        (answer,) = page.trace.responses("REGISTER")
+        text = message_to_text(answer)
+        assert "internal" not in text
+        assert not answer.headers.fields("Service-Route")
+        assert f"127.0.0.1:{stage.core.address[1]}" not in text
+        assert answer.headers.fields("P-Associated-URI")
+        assert (answer.headers.get("Warning") or "").endswith('"you are too late"')
+
+    @pytest.mark.conformance("S-21", "S-50", "S-08")
+    async def test_of_a_call(self, stage: Stage) -> None:
+        steps = (
+            replace(step, headers=PRIVATE) if isinstance(step, Provisional | Final) else step
+            for step in answers(ring_s=0.05).steps
+        )
+        stage.core.script = CoreScript(tuple(steps))
+        page = await stage.page()
+        call = await stage.answered(page)
+        assert (await call.ims.bye(headers=PRIVATE)).status == 200
+        await call.wic.wait_request("BYE")
+        for entry in page.trace.entries:
+            entry.message.headers.remove("Via")  # by which responses find back: it stays
+            text = message_to_text(entry.message)
+            assert "internal" not in text, text
+            assert f"127.0.0.1:{stage.core.address[1]}" not in text, text
+
+    @pytest.mark.conformance("S-50")
+    async def test_of_a_refusal(self, stage: Stage) -> None:
+        stage.core.script = rejects(486, *PRIVATE)
+        page = await stage.page()
+        wic = await page.invite(BOB, AUDIO)
+        await wic.wait_status(486)
+        for entry in page.trace.entries:
+            text = message_to_text(entry.message)
+            assert "internal" not in text
+            assert f"127.0.0.1:{stage.core.address[1]}" not in text
+
+    @pytest.mark.conformance("S-51")
+    async def test_the_core_sees_no_address_of_the_pages(self, stage: Stage) -> None:
+        page = await stage.page()
+        await (await stage.answered(page)).hang_up()
+        host, port = page.socket.local_address
+        for entry in stage.core.trace.entries:
+            text = message_to_text(entry.message)
+            assert "198.51.100.7" not in text
+            assert "candidate" not in text
+            assert ".local" not in text
+            assert f"{host}:{port}" not in text
