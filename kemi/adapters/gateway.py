@@ -6,6 +6,7 @@ unrelated call.
 
 from __future__ import annotations
 
+import logging
 import random
 import secrets
 import time
@@ -16,6 +17,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.housekeeping import Housekeeping
+from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar, settings_for_registration
 from kemi.adapters.shared_state import SharedState

@@ -37,6 +37,8 @@ from kemi.state.flows import Ended, FlowStore
 from kemi.state.schedule import Schedule
 
 IDLE_CHECK_S: Final = 1.0
+ROUNDING_S: Final = 1.0
+"""A core counts in whole seconds: a difference below is none."""
 
 PageOf = Callable[[str], tuple[bool, Flow | None]]
 NewToken = Callable[[], str]
@@ -72,8 +74,8 @@ class Housekeeping:
         self._page_of = page_of
         self._new_token = new_token
         self._deadlines = Deadlines()
-        self._known: dict[str, Registration] = {}
-        """Bindings the web API has been told of."""
+        self._known: dict[str, tuple[str, str, str]] = {}
+        """Bindings the web API has been told of: public and private identity, web session."""
         self._next_idle_check = 0.0
         self._began = False
 
@@ -101,7 +103,8 @@ class Housekeeping:
             return
         self._began = True
         bindings = dict(self._flows.bindings())
-        self._known = {**bindings, **self._known}
+        for key, binding in bindings.items():
+            self._known.setdefault(key, _who(binding))
         self._keeper.restore(bindings)
         for key, binding in bindings.items():
             self._deadlines.put(key, binding.due_at)
@@ -145,7 +148,8 @@ class Housekeeping:
             if binding.due_at > now:
                 self._deadlines.put(key, binding.due_at)
             elif binding.expires_at <= now:
-                self._flows.end(key, Cause.EXPIRED, now, lambda found: found.expires_at <= now)
+                cause = Cause.GRANT_ENDED if binding.core_expires_at > now + ROUNDING_S else Cause.EXPIRED
+                self._flows.end(key, cause, now, lambda found: found.expires_at <= now)
             elif binding.state is BindingState.AWAY:
                 self._give_up(key, binding, now)
             else:
@@ -213,25 +217,21 @@ class Housekeeping:
 
     def _events(self, key: str, binding: Registration | None, now: float) -> list[str]:
         before = self._known.get(key)
-        if before is not None and binding is not None and before.grant.session == binding.grant.session:
+        told = None if binding is None else _who(binding)
+        if before == told:
             return []
-        found = []
+        events = []
         if before is not None:
-            found.append(self._event("deregistered", self._known.pop(key), now))
-        if binding is not None:
-            self._known[key] = binding
-            found.append(self._event("registered", binding, now))
-        return found
+            events.append(self._event("deregistered", self._known.pop(key), now))
+        if told is not None:
+            self._known[key] = told
+            events.append(self._event("registered", told, now))
+        return events
 
-    def _event(self, kind: str, binding: Registration, now: float) -> str:
-        event = {
-            "type": kind,
-            "impu": binding.address_of_record,
-            "impi": binding.impi,
-            "sid": binding.grant.session,
-            "node": self._settings.node_name,
-            "at": round(now, 3),
-        }
+    def _event(self, kind: str, who: tuple[str, str, str], now: float) -> str:
+        impu, impi, session = who
+        event: dict[str, object] = {"type": kind, "impu": impu, "impi": impi, "sid": session}
+        event |= {"node": self._settings.node_name, "at": round(now, 3)}
         return msgspec.json.encode(event).decode()
 
     # ------------------------------------------------------------ calls
@@ -251,3 +251,7 @@ class Housekeeping:
         except Exception as error:
             detail = f"{type(error).__name__}: {error}"
             log_event(logging.ERROR, "housekeeping_failed", call_id=call_id, what=what, detail=detail)
+
+
+def _who(binding: Registration) -> tuple[str, str, str]:
+    return binding.address_of_record, binding.impi, binding.grant.session

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from kemi.adapters.log import log_event
@@ -19,6 +20,8 @@ from kemi.state.table import Table
 
 POLL_S: Final = 0.5
 BACK_OFF_S: Final = 1.0
+AT_ONCE: Final = 1_000
+"""Records of a kind shipped in one round trip, so that a storm fits into the deadline."""
 MAX_EVENTS: Final = 10_000
 """Events kept while Redis is away; the oldest are given up."""
 
@@ -93,11 +96,12 @@ class SharedState:
         waiting = self._bindings_to_ship or self._subscriptions_to_ship or self._events
         if now < self._next_try or not (waiting or not self._commands_done):
             return
-        bindings = {key: self._flows.binding_text(key) for key in self._bindings_to_ship}
+        bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}
         subscriptions = {
-            call_id: self._subscriptions.text(call_id) for call_id in self._subscriptions_to_ship
+            call_id: self._subscriptions.text(call_id)
+            for call_id in islice(self._subscriptions_to_ship, AT_ONCE)
         }
-        events = list(self._events)
+        events = list(islice(self._events, AT_ONCE))
         try:
             if waiting:
                 self._link.ship(bindings, subscriptions, events)
@@ -107,9 +111,12 @@ class SharedState:
             self._failed(error, now)
             return
         self._commands_done = True
-        self._bindings_to_ship.clear()
-        self._subscriptions_to_ship.clear()
-        self._events.clear()
+        for key in bindings:
+            del self._bindings_to_ship[key]
+        for call_id in subscriptions:
+            del self._subscriptions_to_ship[call_id]
+        for _ in events:
+            self._events.popleft()
         self._worked()
 
     # ------------------------------------------------------------ from Redis

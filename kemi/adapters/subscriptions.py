@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from dataclasses import replace
 
 from kemi.adapters import ksr
 from kemi.adapters.executor import Executor
@@ -24,7 +23,7 @@ from kemi.core.registration.own_requests import (
     subscription_answered,
     subscription_key,
 )
-from kemi.core.registration.reginfo import Verdict, judge
+from kemi.core.registration.reginfo import SETTLED_AFTER_S, Verdict, judge
 from kemi.state.deadlines import Deadlines
 from kemi.state.flows import FlowStore
 from kemi.state.subscriptions import SubscriptionStore
@@ -100,6 +99,8 @@ def _learn(found: Subscription, request: Request, verdict: Verdict, now: float) 
         found.remote_tag or request.from_tag
     )  # a NOTIFY may overtake the 200 (RFC 6665 §4.1.2.4)
     found.stale = found.stale or verdict.resubscribe
+    if verdict.doubtful:
+        found.refresh_at = now + SETTLED_AFTER_S + 0.5
     value = "".join(request.headers("Subscription-State"))
     if value.partition(";")[0].strip().lower() != "terminated":
         return
@@ -112,7 +113,10 @@ def _learn(found: Subscription, request: Request, verdict: Verdict, now: float) 
 
 def _shortened(found: Registration, left_s: int, now: float) -> Registration:
     """The core wants the page to register again before its time (RFC 3680 §5.1): at half of what is left."""
-    return replace(found, expires_at=min(found.expires_at, now + left_s), renew_at=now + left_s / 2)
+    found.core_expires_at = min(found.core_expires_at, now + left_s)
+    found.expires_at = min(found.expires_at, found.core_expires_at)
+    found.renew_at = now + left_s / 2
+    return found
 
 
 class SubscriptionKeeper:

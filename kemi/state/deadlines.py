@@ -1,4 +1,4 @@
-"""What is due when, in the memory of one process: entries are added freely and checked when they come up."""
+"""What is due when, in the memory of one process: when it comes up, whoever takes it looks again."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import heapq
 
 
 class Deadlines:
-    """Keys by time, in seconds since the epoch.  A key may be in it several times; whoever takes it looks again."""
+    """Keys by time, in seconds since the epoch; one time for each key, the earliest it was put with."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, str]] = []
+        self._at: dict[str, float] = {}
 
     def put(self, key: str, at: float) -> None:
-        """Remember to look at ``key`` at this time."""
+        """Look at ``key`` at this time; a time that comes earlier stays, because the next look puts a new one."""
+        if self._at.get(key, at + 1) <= at:
+            return
+        self._at[key] = at
         heapq.heappush(self._heap, (at, key))
 
     def due(self, now: float) -> list[str]:
         """Return and remove what has come up by ``now``, each key once."""
-        found: dict[str, None] = {}
+        found = []
         while self._heap and self._heap[0][0] <= now:
-            found[heapq.heappop(self._heap)[1]] = None
-        return list(found)
+            at, key = heapq.heappop(self._heap)
+            if self._at.get(key) == at:
+                del self._at[key]
+                found.append(key)
+        return found
+
+    def __len__(self) -> int:
+        """How many entries are kept, outdated ones included."""
+        return len(self._heap)

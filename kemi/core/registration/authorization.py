@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kemi.core.errors import RemoteProtocolError
+from kemi.core.headers import quotable
 from kemi.core.identity import canonical
 
 _WORD = r"[\w.!%*+`'~/-]+"
@@ -104,7 +105,7 @@ def digest_protection(digest: str, access: str, *, bound: bool) -> str:
 
 def empty_digest(impi: str, realm: str) -> str:
     """Return the credentials of a page that sent none: without them a core may guess the user (TS 24.229 §5.4.1.1)."""
-    return f'Digest username="{impi}", realm="{realm}", nonce="", uri="sip:{realm}", response=""'
+    return f'Digest username="{quotable(impi)}", realm="{realm}", nonce="", uri="sip:{realm}", response=""'
 
 
 def impi_from_impu(public_identity: str) -> str:

@@ -146,7 +146,7 @@ class Registration:
     @property
     def default_identity(self) -> str:
         """The default public identity, as a URI (TS 24.229 §5.2.2.1)."""
-        return self.associated_uris[0].strip("<>") if self.associated_uris else self.address_of_record
+        return uri_from_address(self.associated_uris[0]) if self.associated_uris else self.address_of_record
 
     @property
     def identities(self) -> list[str]:
@@ -166,7 +166,9 @@ class Registration:
         """When something must be done about it although nothing happens, seconds since the epoch."""
         if self.state is BindingState.AWAY:
             return min(self.away_until, self.expires_at)
-        return min(self.renew_at or self.expires_at, self.expires_at)
+        if self.state is BindingState.REGISTERED and self.renew_at:
+            return min(self.renew_at, self.expires_at)
+        return self.expires_at
 
 
 def binding_key(address_of_record: str, contact_value: str, contact: str) -> str:

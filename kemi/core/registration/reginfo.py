@@ -1,7 +1,8 @@
 """What the core reports about a user's registrations (RFC 3680), and what becomes of the bindings here.
 
-Only what a notification says explicitly ends a binding, or its absence from a full list after a while: a notification
-written just before a page registered may arrive just after.
+A notification about a page's earlier registration, written just before it registered again, may arrive just after;
+most cores do not say which REGISTER they mean.  So what a page's own de-registration looks like ends a binding only
+once it has stood for a while: until then it is doubtful, and the whole state is asked for when the time is over.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from kemi.core.registration.records import Registration, same_contact
 from kemi.core.registration.states import Cause
 
 SETTLED_AFTER_S: Final = 5.0
-"""How old a registration must be before its absence from a full list means anything."""
+"""How old a registration must be before an end that its page may have caused itself is believed."""
+_OWN_DOING: Final = frozenset({Cause.UNREGISTERED, Cause.CORE_EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Verdict:
     """Binding and the seconds left to it."""
     resubscribe: bool = False
     """A notification was missed: ask for the whole state (RFC 3680 §5.1)."""
+    doubtful: bool = False
+    """An end was reported of a binding that is too young to believe it: look again when it has settled."""
     version: int = -1
     """Version known now."""
 
@@ -85,18 +89,21 @@ def judge(document: Reginfo, known_version: int, bindings: Mapping[str, Registra
     if known_version >= 0 and document.version <= known_version:
         return Verdict(version=known_version)
     endings: list[tuple[str, Cause]] = []
+    doubtful = False
     shortened: list[tuple[str, int]] = []
     for key, binding in bindings.items():
-        cause, left_s = _fate(document, binding, now)
-        if cause is not None:
+        cause, left_s = _fate(document, binding)
+        if cause in _OWN_DOING and now - binding.granted_at <= SETTLED_AFTER_S:
+            doubtful = True
+        elif cause is not None:
             endings.append((key, cause))
         elif left_s is not None:
             shortened.append((key, left_s))
-    missed = not document.full and document.version > known_version + 1
-    return Verdict(tuple(endings), tuple(shortened), missed, document.version)
+    missed = not document.full and 0 <= known_version < document.version - 1
+    return Verdict(tuple(endings), tuple(shortened), missed, doubtful, document.version)
 
 
-def _fate(document: Reginfo, binding: Registration, now: float) -> tuple[Cause | None, int | None]:
+def _fate(document: Reginfo, binding: Registration) -> tuple[Cause | None, int | None]:
     """Return why the core ended this binding, or how many seconds it cut it to."""
     reported = next((one for one in document.registrations if _same_identity(one.aor, binding)), None)
     if reported is None:
@@ -114,7 +121,7 @@ def _fate(document: Reginfo, binding: Registration, now: float) -> tuple[Cause |
         # An administrator's end may come without contacts; the events of others' contacts say why, if any does.
         events = {one.event for one in reported.contacts}
         return next((_CAUSES[event] for event in _CAUSES if event in events), Cause.REJECTED), None
-    if document.full and reported.state == "active" and now - binding.granted_at > SETTLED_AFTER_S:
+    if document.full and reported.state == "active":
         return Cause.UNREGISTERED, None
     return None, None
 

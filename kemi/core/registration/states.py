@@ -71,6 +71,7 @@ class Cause(enum.StrEnum):
 
     DEREGISTERED = "deregistered"
     EXPIRED = "expired"
+    GRANT_ENDED = "access token ended"  #: before the core's own time
     LEFT = "left"  #: the page lost its connection and stayed away
     LOGGED_OUT = "logged out"
     # what the core reports (RFC 3680 §5.1, event of a contact)
@@ -107,7 +108,11 @@ ENDINGS: Final[Mapping[Cause, Ending]] = MappingProxyType(
     {
         # The connection stays: a page that missed its refresh, or signs in as somebody else, needs no new handshake.
         Cause.DEREGISTERED: Ending(BindingEvent.DEREGISTERED),
-        Cause.EXPIRED: Ending(BindingEvent.EXPIRED, on_behalf=True),
+        Cause.EXPIRED: Ending(BindingEvent.EXPIRED),
+        # The core still sends this user's calls down this connection, which must not become somebody else's.
+        Cause.GRANT_ENDED: Ending(
+            BindingEvent.EXPIRED, on_behalf=True, close=(LOGGED_OUT, "the access token ended")
+        ),
         Cause.LEFT: Ending(BindingEvent.DEREGISTERED, on_behalf=True),
         Cause.LOGGED_OUT: Ending(
             BindingEvent.LOGGED_OUT, on_behalf=True, close=(LOGGED_OUT, "the web session was logged out")

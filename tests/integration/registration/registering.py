@@ -90,6 +90,13 @@ class RegistrationStage(Stage):
         self.lab.gateway_rpc("htable.sets", "registration", self.key(page), json.dumps(binding))
         self.lab.gateway_rpc("htable.sets", "changed", self.key(page), "1")
 
+    def settle(self, page: ScriptedWic) -> None:
+        """Make a binding old enough that an end its page may have caused itself is believed."""
+        binding = self.binding(page)
+        assert binding is not None
+        binding["granted_at"] -= 10
+        self.lab.gateway_rpc("htable.sets", "registration", self.key(page), json.dumps(binding))
+
     async def closed_with(self, page: ScriptedWic, code: int, within_s: float = SOON_S) -> None:
         """Wait until the gateway has closed a page's connection with this code."""
         await asyncio.wait_for(page.lost.wait(), within_s)
@@ -104,12 +111,12 @@ class RegistrationStage(Stage):
     async def subscribed(self) -> None:
         """Wait until the gateway has subscribed and learnt the answer."""
         await self.soon(lambda: bool(self.core.subscriptions.by_call_id), "subscribed")
-        known = {sub.dialog.local_tag for sub in self.core.subscriptions.by_call_id.values()}
-        await self.soon(lambda: known <= self._learnt_tags(), "the answer is known")
+        known = {one.dialog.local_tag for one in self.core.subscriptions.by_call_id.values()}
 
-    def _learnt_tags(self) -> set[str]:
-        """Return the core's tags the gateway knows of its subscriptions."""
-        return {json.loads(text)["remote_tag"] for text in self.table("subscription").values()}
+        def learnt() -> bool:
+            return known <= {json.loads(text)["remote_tag"] for text in self.table("subscription").values()}
+
+        await self.soon(learnt, "the answer is known")
 
     def path_of(self, page: ScriptedWic) -> str:
         """Return the Path of a page's last REGISTER."""
@@ -143,7 +150,8 @@ class RegistrationStage(Stage):
     @property
     def redis(self) -> Any:
         """A connection to the lab's Redis."""
-        return redis.Redis.from_url(self.lab.info.redis_url, decode_responses=True, protocol=2)
+        client: Any = redis.Redis
+        return client.from_url(self.lab.info.redis_url, decode_responses=True, protocol=2)
 
     def stored(self, page: ScriptedWic) -> dict[str, Any] | None:
         """Return a page's binding as Redis has it, or None."""

@@ -136,12 +136,27 @@ class TestTheNetworkEnds:
     async def test_a_terminated_contact(self, stage: RegistrationStage, event: str, code: int) -> None:
         page = await watched_page(stage)
         call = await stage.answered(page)
+        stage.settle(page)
         answer = await stage.core.subscriptions.only.notify(ended(page, event))
         assert answer.status == 200
         assert stage.binding(page) is None
         await call.ims.wait_request("BYE")
         await call.wic.wait_request("BYE")
         await stage.closed_with(page, code)
+
+    @pytest.mark.conformance("R-61")
+    async def test_what_a_page_may_have_caused_itself_is_looked_at_again(
+        self, stage: RegistrationStage
+    ) -> None:
+        """It signed off and registered again at once; the notification of the first is late."""
+        page = await watched_page(stage)
+        subscription = stage.core.subscriptions.only
+        assert (await subscription.notify(ended(page, "expired"))).status == 200
+        await stage.state_of(page, "registered")
+        await stage.soon(lambda: bool(subscription.refreshes), "asked again", 7)
+        stage.settle(page)
+        assert (await subscription.notify(reginfo(ALICE, (), version=6))).status == 200
+        await stage.closed_with(page, 4404)
 
     @pytest.mark.conformance("R-61")
     async def test_a_terminated_registration_without_contacts(self, stage: RegistrationStage) -> None:

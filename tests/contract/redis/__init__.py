@@ -1,0 +1,1 @@
+"""What kemi/state asks of Redis, on a real one."""

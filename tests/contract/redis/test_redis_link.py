@@ -1,0 +1,173 @@
+"""A node's records, events, commands and keys in a real Redis; and a Redis that does not answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+
+from kemi.core.registration.own_requests import Subscription
+from kemi.state import keys
+from kemi.state.redis_link import COMMANDS_AT_ONCE, DEADLINE_S, Logout, RedisLink, RedisUnavailable
+from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
+from tests.lab.waiting import wait_until
+from tests.unit.core.registration.bindings import TOKEN, binding
+
+pytestmark = pytest.mark.contract
+
+NODE = "node-1"
+ISSUER = "https://login.example"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of our own."""
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with PortBlocks(PortMode.FREE, rtp_ports=0) as ports:
+        port = ports.port()
+        command = [
+            "redis-server",
+            "--port",
+            str(port),
+            "--bind",
+            LOOPBACK,
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        address = f"redis://{LOOPBACK}:{port}/0"
+        try:
+            wait_until(lambda: _listens(port), "Redis listens", 5)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(5)
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection((LOOPBACK, port), 1):
+        return True
+
+
+@pytest.fixture
+def database(url: str) -> Any:
+    """An empty database, as the web API sees it."""
+    client: Any = redis.Redis
+    found = client.from_url(url, decode_responses=True, protocol=2)
+    found.flushall()
+    return found
+
+
+@pytest.fixture
+def link(url: str, database: Any) -> Iterator[RedisLink]:
+    assert database.dbsize() == 0
+    link = RedisLink(url, NODE)
+    yield link
+    link.disconnect()
+
+
+def logout(database: Any, session: str) -> str:
+    return str(
+        database.xadd(keys.COMMANDS, {"json": json.dumps({"type": "logout", "sid": session, "at": 1})})
+    )
+
+
+def test_records_come_back_as_they_were(link: RedisLink, database: Any) -> None:
+    one = binding(grant=TOKEN, renew_at=7.5)
+    watching = Subscription("sub-1", "i", "sip:a@b", "t", ["<sip:x;lr>"], bindings=[one.key], version=4)
+    text = msgspec.json.encode(one).decode()
+    link.ship({one.key: text, "gone": None}, {"sub-1": msgspec.json.encode(watching).decode()}, ["{}"])
+    database.hset(keys.registrations(NODE), "broken", "{")
+    stored = RedisLink(_url(database), NODE).stored()
+    assert stored.registrations == {one.key: one}
+    assert stored.subscriptions == {"sub-1": watching}
+    link.ship({one.key: None}, {"sub-1": None}, [])
+    assert link.stored().subscriptions == {}
+    assert one.key not in link.stored().registrations
+
+
+def _url(database: Any) -> str:
+    kwargs = database.connection_pool.connection_kwargs
+    return f"redis://{kwargs['host']}:{kwargs['port']}/0"
+
+
+def test_another_nodes_records_are_its_own(link: RedisLink, database: Any) -> None:
+    link.ship({"key": msgspec.json.encode(binding()).decode()}, {}, [])
+    assert RedisLink(_url(database), "node-2").stored().registrations == {}
+
+
+def test_events_are_a_stream_that_does_not_grow_for_ever(link: RedisLink, database: Any) -> None:
+    for _ in range(13):
+        link.ship({}, {}, ["{}"] * 1000)
+    assert keys.STREAM_LENGTH <= database.xlen(keys.EVENTS) < keys.STREAM_LENGTH + 500
+
+
+def test_commands_are_heard_once_and_in_order(link: RedisLink, database: Any) -> None:
+    logout(database, "a")
+    logout(database, "b")
+    assert link.exchange((), time.time())[0] == [Logout("a"), Logout("b")]
+    assert link.exchange((), time.time())[0] == []
+    logout(database, "c")
+    assert link.exchange((), time.time())[0] == [Logout("c")]
+
+
+def test_many_commands_come_in_parts(link: RedisLink, database: Any) -> None:
+    for number in range(COMMANDS_AT_ONCE + 5):
+        logout(database, str(number))
+    first, second = link.exchange((), time.time())[0], link.exchange((), time.time())[0]
+    assert (len(first), len(second)) == (COMMANDS_AT_ONCE, 5)
+
+
+def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database: Any) -> None:
+    logout(database, "done")
+    link.exchange((), time.time())
+    link.done()
+    logout(database, "missed")
+    # a token of this session may still be alive: it must be known as revoked again
+    again = RedisLink(_url(database), NODE)
+    assert again.exchange((), time.time())[0] == [Logout("done"), Logout("missed")]
+    # after a long time only what was not done, whatever its age
+    late = RedisLink(_url(database), NODE)
+    assert late.exchange((), time.time() + 100_000)[0] == [Logout("missed")]
+
+
+def test_nonsense_on_the_stream_is_passed_over(link: RedisLink, database: Any) -> None:
+    for text in ("", "{", "[1]", '{"type":"dance","sid":"a"}', '{"type":"logout","sid":7}'):
+        database.xadd(keys.COMMANDS, {"json": text})
+    database.xadd(keys.COMMANDS, {"other": "x"})
+    logout(database, "a")
+    assert link.exchange((), time.time())[0] == [Logout("a")]
+
+
+def test_the_key_sets_of_the_issuers_that_are_there(link: RedisLink, database: Any) -> None:
+    database.set(keys.jwks(ISSUER), '{"keys":[]}')
+    assert link.exchange((ISSUER, "https://other.example"), time.time())[1] == {ISSUER: '{"keys":[]}'}
+
+
+def test_a_redis_that_does_not_answer_costs_one_deadline() -> None:
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        link = RedisLink(f"redis://{LOOPBACK}:{silent.getsockname()[1]}/0", NODE)
+        for work in (link.stored, lambda: link.ship({"a": None}, {}, []), lambda: link.exchange((), 0.0)):
+            began = time.monotonic()
+            with pytest.raises(RedisUnavailable):
+                work()
+            assert time.monotonic() - began < 3 * DEADLINE_S
+
+
+def test_nobody_there_is_known_at_once() -> None:
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        port = probe.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(RedisUnavailable):
+        RedisLink(f"redis://{LOOPBACK}:{port}/0", NODE).exchange((), 0.0)
+    assert time.monotonic() - began < DEADLINE_S

@@ -1,0 +1,235 @@
+"""Redis as housekeeping uses it: shipping, commands, keys, outages, restart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, POLL_S, SharedState
+from kemi.core.registration import Flow
+from kemi.core.registration.own_requests import Subscription
+from kemi.core.registration.records import Sent
+from kemi.core.registration.states import BindingState
+from kemi.state.flows import FlowStore
+from kemi.state.redis_link import Logout, RedisUnavailable, Stored
+from kemi.state.subscriptions import SubscriptionStore
+from tests.fakes.table import MemoryTable
+from tests.unit.core.registration.bindings import ALICE, binding
+
+ISSUER = "https://login.example"
+
+
+class ScriptedRedis:
+    """A Redis that is there or not, and keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.calls: list[str] = []
+        self.registrations: dict[str, str] = {}
+        self.events: list[str] = []
+        self.commands: list[Logout] = []
+        self.key_sets: dict[str, str] = {}
+        self.content = Stored({}, {})
+        self.confirmed = 0
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.down:
+            raise RedisUnavailable("nobody listens")
+
+    def stored(self) -> Stored:
+        self._called("stored")
+        return self.content
+
+    def ship(
+        self,
+        registrations: Mapping[str, str | None],
+        subscriptions: Mapping[str, str | None],
+        events: Sequence[str],
+    ) -> None:
+        self._called("ship")
+        assert subscriptions is not None
+        for key, text in registrations.items():
+            if text is None:
+                self.registrations.pop(key, None)
+            else:
+                self.registrations[key] = text
+        self.events += events
+
+    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str]]:
+        self._called("exchange")
+        assert list(issuers) == [ISSUER]
+        assert now >= 0
+        commands, self.commands = self.commands, []
+        return commands, dict(self.key_sets)
+
+    def done(self) -> None:
+        self._called("done")
+        self.confirmed += 1
+
+
+class World:
+    """The shared state and all it touches."""
+
+    def __init__(self) -> None:
+        self.tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
+        self.flows = FlowStore(self.tables.__getitem__)
+        self.subscriptions = SubscriptionStore(self.tables.__getitem__)
+        self.redis = ScriptedRedis()
+        link: Any = self.redis
+        self.shared = SharedState(
+            link,
+            self.flows,
+            self.subscriptions,
+            issuers=(ISSUER,),
+            key_sets=self.tables["jwks"],
+            revoked=self.tables["revoked"],
+        )
+
+    def register(self, number: int = 7) -> str:
+        flow = Flow(str(number), "n", "a", f"127.0.0.1:{number}")
+        self.flows.open(flow)
+        contact = f'<sip:x@p>;+sip.instance="<urn:uuid:{number}>"'
+        found = binding(sent=Sent(contact))
+        self.flows.register(flow.connection_id, found, away_until=30.0)
+        return found.key
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class TestShipping:
+    """What changed goes out, once."""
+
+    def test_a_binding_and_its_end(self, world: World) -> None:
+        key = world.register()
+        world.shared.note([key], [], ["event"])
+        world.shared.ship(0.0)
+        assert '"sip:alice@ims.example"' in world.redis.registrations[key]
+        assert world.redis.events == ["event"]
+        world.shared.ship(0.1)
+        assert world.redis.calls == ["ship"]
+        world.tables["registration"].remove(key)
+        world.shared.note([key], [], [])
+        world.shared.ship(0.2)
+        assert world.redis.registrations == {}
+
+    def test_a_storm_goes_out_in_parts(self, world: World) -> None:
+        keys = [world.register(number) for number in range(AT_ONCE + 10)]
+        world.shared.note(keys, [], [])
+        world.shared.ship(0.0)
+        assert len(world.redis.registrations) == AT_ONCE
+        world.shared.ship(0.1)
+        assert len(world.redis.registrations) == AT_ONCE + 10
+
+
+class TestOutage:
+    """Short waits, one line, everything afterwards."""
+
+    def test_it_is_asked_rarely_and_told_of_once(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        key = world.register()
+        world.redis.down = True
+        for tick in range(30):
+            world.shared.note([key], [], [f"event {tick}"])
+            world.shared.poll(tick / 10)
+            world.shared.ship(tick / 10)
+        assert len(world.redis.calls) <= 3 / BACK_OFF_S + 1
+        assert caplog.text.count("event=redis_unavailable") == 1
+        world.redis.down = False
+        for tick in range(30, 60):
+            world.shared.poll(tick / 10)
+            world.shared.ship(tick / 10)
+        assert caplog.text.count("event=redis_back") == 1
+        assert list(world.redis.registrations) == [key]
+        assert world.redis.events == [f"event {tick}" for tick in range(30)]
+
+    def test_a_redis_that_comes_back_empty_gets_everything_again(self, world: World) -> None:
+        key = world.register()
+        world.shared.note([key], [], [])
+        world.shared.ship(0.0)
+        world.redis.down = True
+        world.shared.poll(1.0)
+        world.redis.registrations.clear()
+        world.redis.down = False
+        world.shared.poll(3.0)
+        world.shared.ship(3.0)
+        assert list(world.redis.registrations) == [key]
+
+
+class TestHearing:
+    """Commands and keys."""
+
+    def test_a_logout_is_revoked_returned_and_confirmed(self, world: World) -> None:
+        world.redis.commands = [Logout("sid-1")]
+        assert world.shared.poll(0.0) == [Logout("sid-1")]
+        assert world.tables["revoked"].entries == {"sid-1": "1"}
+        assert world.redis.confirmed == 0  # not before it was carried out
+        world.shared.ship(0.0)
+        assert world.redis.confirmed == 1
+        world.shared.ship(0.1)
+        assert world.redis.confirmed == 1
+
+    def test_it_is_asked_twice_a_second(self, world: World) -> None:
+        for tick in range(10):
+            world.shared.poll(tick / 10)
+        assert len(world.redis.calls) == round(1 / POLL_S)
+
+    @pytest.mark.conformance("X-12")
+    def test_keys_are_written_when_they_change_with_a_version(self, world: World) -> None:
+        for at, text in ((0.0, "one"), (1.0, "one"), (2.0, "two")):
+            world.redis.key_sets = {ISSUER: text}
+            world.shared.poll(at)
+        assert world.tables["jwks"].entries == {ISSUER: "two", "version": "2"}
+        assert world.tables["jwks"].writes == 4
+        world.redis.key_sets = {}  # lost there: the last ones stay good
+        world.shared.poll(3.0)
+        assert world.tables["jwks"].entries[ISSUER] == "two"
+
+
+class TestRestart:
+    """What this node kept is there again."""
+
+    def test_bindings_are_away_and_what_ran_out_is_dropped_everywhere(self, world: World) -> None:
+        fresh, old = binding(expires_at=200.0), binding(expires_at=50.0, sent=Sent())
+        world.redis.content = Stored(
+            {"fresh": fresh, "old": old},
+            {
+                "a": Subscription("a", "i", ALICE, "t", expires_at=900.0),
+                "b": Subscription("b", "i", ALICE, "t"),
+            },
+        )
+        world.redis.registrations = {"old": "x"}
+        assert world.shared.restore(100.0, 130.0)
+        found = world.flows.binding("fresh")
+        assert found is not None
+        assert (found.state, found.away_until, found.connection_id) == (BindingState.AWAY, 130.0, "")
+        assert world.flows.binding("old") is None
+        assert [one.call_id for one in world.subscriptions.all()] == ["a"]
+        world.shared.ship(100.0)
+        assert world.redis.registrations == {}
+
+    def test_it_happens_once(self, world: World) -> None:
+        assert world.shared.restore(0.0, 30.0)
+        assert world.shared.restore(1.0, 31.0)
+        assert world.redis.calls == ["stored"]
+
+    def test_without_redis_later(self, world: World) -> None:
+        key = world.register()
+        world.redis.down = True
+        assert not world.shared.restore(0.0, 30.0)
+        assert not world.shared.restore(0.1, 30.0)  # not asked again so soon
+        assert world.redis.calls == ["stored"]
+        world.redis.down = False
+        world.redis.content = Stored({key: replace(binding(), expires_at=999.0)}, {})
+        assert world.shared.restore(5.0, 35.0)
+        found = world.flows.binding(key)
+        assert found is not None
+        assert found.state is BindingState.REGISTERED  # who came meanwhile is not sent away

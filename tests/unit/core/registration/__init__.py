@@ -1,0 +1,1 @@
+"""Registration: bindings, what answers mean, what the core reports, requests of our own."""

@@ -1,0 +1,141 @@
+"""SUBSCRIBE and REGISTER of our own."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call.actions import SendRequest
+from kemi.core.messages import Reply, Side
+from kemi.core.registration.own_requests import (
+    Subscription,
+    deregister,
+    forget_dialog,
+    subscribe,
+    subscription_answered,
+    subscription_key,
+)
+from tests.unit.core.call.ladder import header_reader
+from tests.unit.core.registration.bindings import ALICE, SETTINGS, TOKEN, binding
+
+
+def subscription() -> Subscription:
+    return Subscription("sub-1", "alice@ims.example", ALICE, "ours", ["<sip:orig@scscf.ims.example;lr>"])
+
+
+def answered(found: Subscription, status: int = 200, expires: str = "600", cseq: int = 1) -> None:
+    reply = Reply(
+        Side.IMS,
+        "SUBSCRIBE",
+        "sub-1",
+        "ours",
+        "theirs",
+        cseq,
+        contact="<sip:scscf.ims.example:6060>",
+        headers=header_reader({"Expires": [expires], "Record-Route": ["<sip:a;lr>, <sip:b;lr>"]}),
+        status=status,
+    )
+    subscription_answered(found, reply, now=100.0)
+
+
+def value(request: SendRequest, name: str) -> str:
+    (line,) = (line for line in request.headers if line.startswith(f"{name}: "))
+    return line.partition(": ")[2]
+
+
+class TestSubscribe:
+    """TS 24.229 §5.2.3."""
+
+    @pytest.mark.conformance("R-60")
+    def test_the_first_one_goes_by_the_service_route_to_the_default_identity(self) -> None:
+        request = subscribe(subscription(), 1200, SETTINGS, "icid-1")
+        assert (request.request_uri, request.next_hop) == (ALICE, "sip:orig@scscf.ims.example;lr")
+        assert value(request, "Route") == "<sip:orig@scscf.ims.example;lr>"
+        assert value(request, "To") == f"<{ALICE}>"
+        assert value(request, "P-Asserted-Identity") == "<sip:192.0.2.1:5060>"
+        assert value(request, "Expires") == "1200"
+        assert value(request, "CSeq") == "1 SUBSCRIBE"
+
+    def test_the_next_one_is_inside_the_dialog(self) -> None:
+        found = subscription()
+        subscribe(found, 1200, SETTINGS, "icid-1")
+        answered(found)
+        request = subscribe(found, 0, SETTINGS, "icid-2")
+        assert (request.request_uri, request.next_hop) == ("sip:scscf.ims.example:6060", "sip:b;lr")
+        assert value(request, "To") == f"<{ALICE}>;tag=theirs"
+        assert value(request, "CSeq") == "2 SUBSCRIBE"
+        assert [line for line in request.headers if line.startswith("Route")] == [
+            "Route: <sip:b;lr>",
+            "Route: <sip:a;lr>",
+        ]
+
+    @pytest.mark.parametrize(("expires", "refresh_at"), [("600", 670.0), ("20", 110.0)])
+    def test_what_the_core_granted_decides_when_it_is_refreshed(
+        self, expires: str, refresh_at: float
+    ) -> None:
+        found = subscription()
+        subscribe(found, 1200, SETTINGS, "i")
+        answered(found, expires=expires)
+        assert (found.expires_at, found.refresh_at) == (100.0 + int(expires), refresh_at)
+
+    @pytest.mark.parametrize(("status", "expires"), [(403, "600"), (200, "0"), (200, ""), (408, "600")])
+    def test_a_refusal_is_remembered(self, status: int, expires: str) -> None:
+        found = subscription()
+        subscribe(found, 1200, SETTINGS, "i")
+        answered(found, status, expires)
+        assert (found.failed_at, found.expires_at) == (100.0, 0.0)
+
+    def test_481_makes_the_next_one_a_new_dialog(self) -> None:
+        found = subscription()
+        subscribe(found, 1200, SETTINGS, "i")
+        answered(found)
+        subscribe(found, 1200, SETTINGS, "i")
+        answered(found, 481, cseq=2)
+        request = subscribe(found, 1200, SETTINGS, "i")
+        assert (request.request_uri, value(request, "To")) == (ALICE, f"<{ALICE}>")
+
+    def test_the_answer_to_an_older_one_changes_nothing(self) -> None:
+        found = subscription()
+        subscribe(found, 1200, SETTINGS, "i")
+        subscribe(found, 1200, SETTINGS, "i")
+        answered(found, cseq=1)
+        assert found.remote_tag == ""
+
+    def test_a_forgotten_dialog_takes_any_first_version(self) -> None:
+        found = subscription()
+        found.version = 9
+        forget_dialog(found)
+        assert found.version == -1
+
+    def test_one_for_each_user(self) -> None:
+        other = binding(associated_uris=["<sip:bob@ims.example>"])
+        assert subscription_key(binding()) == "alice@ims.example sip:alice@ims.example"
+        assert subscription_key(other) != subscription_key(binding())
+        assert subscription_key(binding(grant=TOKEN)).startswith("alice-1@ims.example ")
+
+
+class TestDeregister:
+    """For a page we vouched for."""
+
+    @pytest.mark.conformance("R-65", "R-67")
+    def test_it_is_the_pages_own_register_with_no_time_and_our_word(self) -> None:
+        request = deregister(binding(grant=TOKEN), SETTINGS, "icid-1")
+        assert (request.request_uri, request.next_hop) == ("sip:ims.example", "sip:icscf.ims.example")
+        assert value(request, "Call-ID") == "reg-1"
+        assert value(request, "CSeq") == "4 REGISTER"
+        assert value(request, "From") == f"<{ALICE}>;tag=page-tag"
+        assert value(request, "Contact") == (
+            '<sip:x@page.invalid;transport=ws>;reg-id=1;+sip.instance="<urn:uuid:1>";expires=0'
+        )
+        assert value(request, "Expires") == "0"
+        assert 'username="alice-1@ims.example"' in value(request, "Authorization")
+        assert value(request, "Authorization").endswith('integrity-protected="auth-done"')
+        assert value(request, "Path") == "<sip:t0ken@192.0.2.1:5060;lr;ob>"
+        assert 'icid-value="icid-1"' in value(request, "P-Charging-Vector")
+
+    def test_a_name_cannot_break_out_of_the_credentials(self) -> None:
+        evil = 'a", integrity-protected="no\r\nX: y'
+        grant = type(TOKEN)("bearer", evil, [], 0.0, "s")
+        line = value(deregister(binding(grant=grant), SETTINGS, "i"), "Authorization")
+        assert line.count('"') == 12
+        assert "\r" not in line
+        assert "\n" not in line

@@ -1,0 +1,174 @@
+"""What the core's notifications mean (RFC 3680), and documents that mean no good."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.adapters.reginfo import MAX_BYTES, reginfo_from_text
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.registration import Registration
+from kemi.core.registration.reginfo import (
+    SETTLED_AFTER_S,
+    Reginfo,
+    ReportedContact,
+    ReportedRegistration,
+    Verdict,
+    judge,
+)
+from kemi.core.registration.states import Cause
+from tests.peers.core_reginfo import ContactReport, reginfo
+from tests.unit.core.registration.bindings import ALICE, OURS, binding
+
+LATER = SETTLED_AFTER_S + 1
+
+
+def judged(
+    *contacts: ReportedContact,
+    state: str = "active",
+    full: bool = True,
+    aor: str = ALICE,
+    version: int = 1,
+    known: int = -1,
+    now: float = LATER,
+    one: Registration | None = None,
+) -> Verdict:
+    document = Reginfo(version, full, (ReportedRegistration(aor, state, contacts),))
+    return judge(document, known, {"key": one or binding()}, now)
+
+
+def contact(state: str, event: str, uri: str = OURS, **more: object) -> ReportedContact:
+    return ReportedContact(uri, state, event, **more)  # type: ignore[arg-type]
+
+
+class TestEnds:
+    """Terminated, and why."""
+
+    @pytest.mark.conformance("R-61")
+    @pytest.mark.parametrize(
+        ("event", "cause"),
+        [
+            ("rejected", Cause.REJECTED),
+            ("deactivated", Cause.DEACTIVATED),
+            ("probation", Cause.PROBATION),
+            ("unregistered", Cause.UNREGISTERED),
+            ("expired", Cause.CORE_EXPIRED),
+            ("something-new", Cause.UNREGISTERED),
+        ],
+    )
+    def test_our_contact(self, event: str, cause: Cause) -> None:
+        assert judged(contact("terminated", event)).endings == (("key", cause),)
+
+    @pytest.mark.conformance("R-61")
+    def test_the_whole_registration_without_contacts(self) -> None:
+        assert judged(state="terminated").endings == (("key", Cause.REJECTED),)
+
+    def test_the_whole_registration_with_the_reason_at_another_contact(self) -> None:
+        other = contact("terminated", "deactivated", "sip:other@x")
+        assert judged(other, state="terminated").endings == (("key", Cause.DEACTIVATED),)
+
+    def test_absence_from_a_full_list(self) -> None:
+        assert judged(contact("active", "registered", "sip:other@x")).endings == (
+            ("key", Cause.UNREGISTERED),
+        )
+
+    @pytest.mark.parametrize(
+        "verdict",
+        [
+            pytest.param(judged(contact("active", "registered")), id="active"),
+            pytest.param(judged(contact("active", "refreshed", OURS + ";ob")), id="URI parameters"),
+            pytest.param(judged(full=False), id="absent from a partial list"),
+            pytest.param(judged(state="init"), id="not registered yet"),
+            pytest.param(judged(state="terminated", aor="sip:bob@ims.example"), id="somebody else"),
+            pytest.param(judged(contact("terminated", "rejected"), version=3, known=3), id="seen before"),
+            pytest.param(judged(contact("terminated", "rejected"), version=2, known=3), id="older"),
+            pytest.param(
+                judged(contact("terminated", "expired", call_id="reg-1", cseq=2)), id="an earlier REGISTER"
+            ),
+        ],
+    )
+    def test_nothing(self, verdict: Verdict) -> None:
+        assert verdict.endings == ()
+        assert not verdict.doubtful
+
+    @pytest.mark.parametrize("event", ["unregistered", "expired"])
+    def test_a_young_binding_is_not_ended_by_what_its_page_may_have_done(self, event: str) -> None:
+        verdict = judged(contact("terminated", event), now=1.0)
+        assert (verdict.endings, verdict.doubtful) == ((), True)
+
+    def test_nor_by_its_absence(self) -> None:
+        verdict = judged(contact("active", "registered", "sip:other@x"), now=1.0)
+        assert (verdict.endings, verdict.doubtful) == ((), True)
+
+    @pytest.mark.parametrize("event", ["rejected", "deactivated", "probation"])
+    def test_what_only_the_network_does_is_believed_at_once(self, event: str) -> None:
+        assert judged(contact("terminated", event), now=0.1).endings
+
+    @pytest.mark.conformance("R-61")
+    def test_a_shortened_contact(self) -> None:
+        verdict = judged(contact("active", "shortened", expires_s=60))
+        assert (verdict.endings, verdict.shortened) == ((), (("key", 60),))
+
+
+class TestVersions:
+    """RFC 3680 §5.1."""
+
+    @pytest.mark.parametrize(
+        ("known", "version", "full", "missed"),
+        [
+            pytest.param(-1, 17, False, False, id="the first one may have any number"),
+            pytest.param(4, 5, False, False, id="the next one"),
+            pytest.param(4, 6, False, True, id="a gap"),
+            pytest.param(4, 9, True, False, id="a full one closes every gap"),
+            pytest.param(4, 4, False, False, id="a repetition"),
+        ],
+    )
+    @pytest.mark.conformance("R-61")
+    def test_gap(self, known: int, version: int, full: bool, missed: bool) -> None:
+        verdict = judged(contact("active", "registered"), full=full, version=version, known=known)
+        assert verdict.resubscribe is missed
+        assert verdict.version == max(known, version)
+
+
+class TestDocuments:
+    """XML from the network."""
+
+    def test_what_is_read(self) -> None:
+        text = reginfo(
+            ALICE,
+            (ContactReport(OURS, "active", "shortened", 60, more=' callid="reg-1" cseq="7"'),),
+            version=3,
+            kind="partial",
+        )
+        reported = ReportedContact(OURS, "active", "shortened", 60, "reg-1", 7)
+        assert reginfo_from_text(text) == Reginfo(
+            3, False, (ReportedRegistration(ALICE, "active", (reported,)),)
+        )
+
+    @pytest.mark.conformance("R-62")
+    def test_other_namespaces_are_passed_over(self) -> None:
+        inside = '<x:contact xmlns:x="urn:3gpp:ns:extRegInfo:1.0" state="terminated"/>'
+        (found,) = reginfo_from_text(reginfo(ALICE, (), version=0, inside=inside)).registrations
+        assert found.contacts == ()
+
+    @pytest.mark.conformance("R-62")
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param("", id="nothing"),
+            pytest.param("<reginfo", id="not XML"),
+            pytest.param('<reginfo version="1" state="full"/>', id="no namespace"),
+            pytest.param('<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" state="full"/>', id="no version"),
+            pytest.param(
+                '<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="-1" state="full"/>',
+                id="bad version",
+            ),
+            pytest.param('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', id="an entity"),
+            pytest.param('<!DOCTYPE a SYSTEM "http://192.0.2.1/a.dtd"><a/>', id="an external subset"),
+            pytest.param('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', id="a file"),
+            pytest.param("<a>" * 5000, id="deep"),
+            pytest.param(reginfo(ALICE, (), version=1, inside=" " * MAX_BYTES), id="too large"),
+        ],
+    )
+    def test_what_is_refused(self, text: str) -> None:
+        with pytest.raises(RemoteProtocolError):
+            reginfo_from_text(text)
