@@ -129,6 +129,7 @@ def _gateway(
         "kamailio_tcp_workers": WORKERS,
         "kamailio_shm_mb": _SHM_MB,
         "kamailio_debug": 1,
+        "kamailio_udp_mtu": 0,  # the callee speaks UDP only
         **variables_of_target,
     }
     options = LabOptions(

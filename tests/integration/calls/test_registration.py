@@ -47,6 +47,7 @@ async def refused_call(page: ScriptedWic) -> tuple[int, str, str]:
 class TestPath:
     """RFC 3327, RFC 5626 §5.1."""
 
+    @pytest.mark.conformance("R-21")
     async def test_the_core_learns_a_way_back_through_the_gateway_and_the_page_is_told(
         self, stage: Stage
     ) -> None:
@@ -60,6 +61,7 @@ class TestPath:
         (answer,) = page.trace.responses("REGISTER")
         assert answer.headers.all("Path") == [path]
 
+    @pytest.mark.conformance("R-22")
     async def test_a_core_must_support_path(self, stage: Stage) -> None:
         await stage.page()
         request = register_at_core(stage)
@@ -76,6 +78,7 @@ class TestPath:
         assert first == again
         assert first != other
 
+    @pytest.mark.conformance("R-20")
     async def test_a_path_of_the_pages_own_is_not_passed_on(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         await page.register(headers=[("Path", "<sip:elsewhere.test;lr>")])
@@ -85,6 +88,7 @@ class TestPath:
 class TestServiceRoute:
     """RFC 3608: kept by the gateway, because pages ignore it."""
 
+    @pytest.mark.conformance("S-02")
     async def test_it_is_the_route_of_the_pages_calls(self, stage: Stage) -> None:
         further = "<sip:second.hop.test;lr>"
         stage.core.registrar = replace(stage.core.registrar, headers=(("Service-Route", further),))
@@ -92,6 +96,7 @@ class TestServiceRoute:
         await call.hang_up()
         assert call.ims.invite.headers.all("Route") == [stage.core.service_route, further]
 
+    @pytest.mark.conformance("S-02")
     async def test_a_route_of_the_pages_own_is_not_passed_on(self, stage: Stage) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO, headers=[("Route", "<sip:elsewhere.test;lr>")])
@@ -101,6 +106,7 @@ class TestServiceRoute:
         assert ims.invite.headers.all("Route") == [stage.core.service_route]
         await wic.bye()
 
+    @pytest.mark.conformance("S-03")
     async def test_the_default_identity_is_asserted(self, stage: Stage) -> None:
         uris = (f"sip:+15550100@{REALM}", ALICE)
         stage.core.registrar = replace(stage.core.registrar, associated_uris=uris)
@@ -118,6 +124,7 @@ class TestAuthentication:
         page = await stage.join(ScriptedWic(stage.handshake, identity), registered=False)
         return page, (await page.register()).status
 
+    @pytest.mark.conformance("R-05")
     async def test_the_right_password_opens(self, stage: Stage) -> None:
         page, status = await self.signing_in(stage, SECRET)
         assert status == 200
@@ -147,6 +154,7 @@ class TestAuthentication:
         assert (response.status, warning_of(response)) == (504, "the IMS core does not answer")
         assert (await refused_call(page))[0] == 403
 
+    @pytest.mark.conformance("R-03")
     async def test_a_page_cannot_vouch_for_itself(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         value = (
@@ -158,6 +166,7 @@ class TestAuthentication:
         assert f'username="{SECRET.username}"' in passed
         assert not any(word in passed for word in ("integrity-protected", "ck=", "ik="))
 
+    @pytest.mark.conformance("R-03")
     async def test_credentials_that_hide_a_claim_are_refused(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         value = f'Digest username="{SECRET.username}" integrity-protected="auth-done"'
@@ -171,6 +180,7 @@ class TestAuthentication:
 class TestTrust:
     """A page is outside the trust domain (RFC 3325 §7)."""
 
+    @pytest.mark.conformance("R-20")
     async def test_what_only_the_network_may_say_is_taken_from_its_register(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         assert (await page.register(headers=FORGED)).status == 200
@@ -180,6 +190,7 @@ class TestTrust:
         values = {value for _, value in headers}
         assert not values & {value for _, value in FORGED}
 
+    @pytest.mark.conformance("S-04")
     async def test_what_only_the_network_may_say_is_taken_from_its_invite(self, stage: Stage) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO, headers=FORGED)
@@ -199,6 +210,7 @@ class TestTrust:
         (answer,) = page.trace.responses("REGISTER")
         assert not answer.headers.fields("P-Charging-Function-Addresses")
 
+    @pytest.mark.conformance("R-14")
     async def test_nobody_registers_somebody_else(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         response = await page.request("REGISTER", f"sip:{REALM}", headers=[("Expires", "600")])
@@ -218,6 +230,7 @@ class TestNotRegistered:
         (call,) = page.calls.values()
         await stage.logged(call.call_id, "event=request_rejected", "status=403")
 
+    @pytest.mark.conformance("S-01")
     async def test_a_page_that_never_registered(self, stage: Stage) -> None:
         await self.check_refused(stage, await stage.page(registered=False))
 
@@ -239,6 +252,7 @@ class TestNotRegistered:
         )
         await self.check_refused(stage, page)
 
+    @pytest.mark.conformance("S-01")
     async def test_another_connection_of_a_registered_user(self, stage: Stage) -> None:
         await stage.page()
         await self.check_refused(stage, await stage.page(registered=False))

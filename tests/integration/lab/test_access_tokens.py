@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.integration.lab.endpoint import MAX_ROUNDS, Endpoint
 from tests.integration.trust.issuers import BEARER_VARIABLES, ISSUER, OPERATOR, publish, register, token_for
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME, REALM
-from tests.peers.digest import Credentials
+from tests.peers.digest import Credentials, challenge_from_text
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 
@@ -81,15 +82,20 @@ async def test_a_password_works_beside_it(world: Lab) -> None:
         assert (await page.unregister()).status == 200
 
 
-@pytest.mark.conformance("R-06")
-async def test_an_aka_challenge_reaches_the_page_without_its_keys(world: Lab) -> None:
+@pytest.mark.conformance("R-06", "R-01")
+async def test_aka_works_through_the_gateway_and_its_keys_stay_here(world: Lab) -> None:
+    carol = BY_NAME["carol"]
+    isim = Endpoint(carol)
     url = f"ws://{LOOPBACK}:{world.info.gateway.ws_port}/sip"
-    async with ScriptedWic(
-        Handshake(url, origin=world.info.web.origin), WicIdentity(BY_NAME["carol"].impu)
-    ) as page:
+    async with ScriptedWic(Handshake(url, origin=world.info.web.origin), WicIdentity(carol.impu)) as page:
         response = await page.register()
-        assert response.status == 401
-        _, challenge = response.headers.fields("WWW-Authenticate")
-        assert "AKAv1-MD5" in challenge
-        assert "nonce=" in challenge
-        assert not any(key in challenge for key in ("ck=", "ik="))
+        for _ in range(MAX_ROUNDS):  # a fast client may be challenged again
+            if response.status != 401:
+                break
+            _, text = response.headers.fields("WWW-Authenticate")
+            assert not any(key in text for key in ("ck=", "ik="))
+            challenge = challenge_from_text(text)
+            assert challenge.algorithm == "AKAv1-MD5"
+            credentials = isim.credentials(challenge, isim.secret(challenge))
+            response = await page.register(headers=[("Authorization", credentials)])
+        assert response.status == 200

@@ -1,5 +1,6 @@
 """What the TLS front hands on, and what it keeps away from Kamailio and the web service."""
 
+import socket
 import ssl
 import subprocess
 import threading
@@ -138,3 +139,44 @@ def test_tls_below_1_2_is_refused(front: tuple[Lab, Backend, Backend]) -> None:
     )
     assert attempt.returncode != 0
     assert "alert protocol version" in attempt.stderr
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Lab]:
+    """HAProxy that waits a second only."""
+    waits = {"haproxy_handshake_timeout_s": 1, "haproxy_request_timeout_s": 1}
+    options = LabOptions(parts=frozenset({Part.HAPROXY}), role_variables={"haproxy": waits})
+    with Lab(options) as lab:
+        yield lab
+
+
+@pytest.mark.conformance("X-04")
+@pytest.mark.parametrize(
+    "sent",
+    [pytest.param(b"", id="nothing"), pytest.param(b"\x16\x03\x01\x02\x00\x01", id="half a ClientHello")],
+)
+def test_a_tls_handshake_that_never_finishes_is_ended(impatient: Lab, sent: bytes) -> None:
+    origin = urlsplit(impatient.info.web.origin)
+    with socket.create_connection((origin.hostname or "", origin.port or 443), 5) as line:
+        line.sendall(sent)
+        assert line.recv(64) == b""
+
+
+@pytest.mark.conformance("X-04")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /sip HTTP/1.1\r\nUpgrade: webso", id="half a request"),
+    ],
+)
+def test_an_upgrade_that_never_finishes_is_ended(impatient: Lab, sent: bytes) -> None:
+    origin = urlsplit(impatient.info.web.origin)
+    context = ssl.create_default_context(cafile=impatient.info.web.certificate)
+    with (
+        socket.create_connection((origin.hostname or "", origin.port or 443), 5) as line,
+        context.wrap_socket(line, server_hostname=origin.hostname) as secure,
+    ):
+        secure.sendall(sent)
+        answer = secure.recv(4096)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408")

@@ -20,6 +20,7 @@ VENV: Final = REPOSITORY / ".venv"
 
 def start(site: Site) -> None:
     plan = site.plan
+    web_origin = f"https://localhost:{plan.https}"
     variables = {
         "kamailio_code_dir": str(REPOSITORY),
         "kamailio_venv_dir": str(VENV),
@@ -34,7 +35,9 @@ def start(site: Site) -> None:
         "kamailio_shm_mb": SHM_MB,
         "gateway_realm": REALM,
         "gateway_icscf_uri": f"sip:{LOOPBACK}:{plan.icscf}",
-        "gateway_origins": [f"https://localhost:{plan.https}"],
+        "gateway_origins": [web_origin],
+        "gateway_registration_schemes": ["digest", "bearer"],
+        "gateway_token_issuers": [{"issuer": web_origin, "authz_server": f"{web_origin}/"}],
         "gateway_flow_secret": secrets.token_hex(32),
         "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": plan.ng, "version": "10.5"}],
         "gateway_redis_url": f"redis://{LOOPBACK}:{plan.redis}/0",
