@@ -64,11 +64,18 @@ class Gateway:
         self._calls = CallStore(ksr.HtableTable("call"))
         self._schedule = Schedule(ksr.HtableTable("due"))
         self._relay = MediaRelay(settings.media)
-        self._executor = Executor(settings, self._calls, self._schedule, self._relay)
+        self._executor = Executor(
+            settings,
+            self._calls,
+            self._schedule,
+            self._relay,
+            lambda connection_id: self._flows.flow(connection_id) is not None,
+        )
         self._call_settings = _call_settings(settings)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         registration_settings = settings_for_registration(settings)
-        self._registrar = Registrar(settings, registration_settings, self._flows, self._executor)
+        revoked = ksr.HtableTable("revoked")
+        self._registrar = Registrar(settings, registration_settings, self._flows, revoked, self._executor)
         subscriptions = SubscriptionStore(ksr.HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
@@ -77,7 +84,7 @@ class Gateway:
             subscriptions,
             issuers=(),
             key_sets=ksr.HtableTable("jwks"),
-            revoked=ksr.HtableTable("revoked"),
+            revoked=revoked,
         )
         self._housekeeping = Housekeeping(
             settings,

@@ -25,6 +25,7 @@ from kemi.core.registration.reply import NOT_FOR_THE_PAGE, is_query, is_wildcard
 from kemi.core.registration.states import REPLACED, Cause
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
+from kemi.state.table import Table
 
 FAILURE_REGISTER = "ksr_failure_register"
 
@@ -37,9 +38,11 @@ class Registrar:
         settings: Settings,
         registration_settings: RegistrationSettings,
         flows: FlowStore,
+        revoked: Table,
         executor: Executor,
     ) -> None:
         self._flows = flows
+        self._revoked = revoked
         self._executor = executor
         self._settings = registration_settings
         self._grace_s = settings.timers.flow_recovery_s
@@ -104,6 +107,10 @@ class Registrar:
         ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
             ksr.close_connection(replaced, *REPLACED)
             self._flows.note_closed(replaced)
+        session = registration.grant.session
+        if session and self._revoked.get(session) is not None:
+            # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
+            self._flows.end(registration.key, Cause.LOGGED_OUT, now)
         contacts = shown_contacts(pending, reply, registration, now)
         if contacts:
             ksr.remove_headers(("Contact",))
