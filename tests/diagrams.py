@@ -1,4 +1,4 @@
-"""Draws the state tables of kemi/core/call/states.py as Mermaid diagrams into the README.
+"""Draws the state tables of kemi/core as Mermaid diagrams into the README.
 
     make diagrams
 
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kemi.core.call.states import DIALOG, MEDIA, OFFER_ANSWER
+from kemi.core.registration.states import BINDING
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
 TABLES: Final[Mapping[str, Mapping[Any, Mapping[Any, Any]]]] = {
     "dialog": DIALOG,
     "offer-answer": OFFER_ANSWER,
     "media": MEDIA,
+    "binding": BINDING,
 }
 _MARKED = re.compile(r"(<!-- diagram:(?P<name>[\w-]+) -->\n).*?(<!-- /diagram -->)", re.DOTALL)
 

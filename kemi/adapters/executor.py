@@ -28,8 +28,17 @@ _NOT_SENT = (480, "Temporarily Unavailable")
 class Executor:
     """Does what the steps ask for."""
 
-    def __init__(self, settings: Settings, calls: CallStore, schedule: Schedule, relay: MediaRelay) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        calls: CallStore,
+        schedule: Schedule,
+        relay: MediaRelay,
+        is_connected: Callable[[str], bool],
+    ) -> None:
+        """``is_connected``: whether a connection, by its id, is the one it was; its port may be another page's."""
         self._settings = settings
+        self._is_connected = is_connected
         self._calls = calls
         self._schedule = schedule
         self._relay = relay
@@ -60,7 +69,22 @@ class Executor:
         if isinstance(action, act.Note):
             log_event(action.level, action.event, call_id=call_id, **action.fields)
             return None
+        if isinstance(action, act.SendRequest) and action.to is Side.WIC and not self._has_page(call_id):
+            log_event(
+                logging.WARNING,
+                "request_not_sent",
+                call_id=call_id,
+                method=action.method,
+                to="wic",
+                why="gone",
+            )
+            return None
         return self._handlers[type(action)](action)
+
+    def _has_page(self, call_id: str) -> bool:
+        """Whether a call's page is still on the connection that a request of ours would go to."""
+        record = self._calls.get(call_id)
+        return record is None or self._is_connected(record.connection_id)
 
     # -- the INVITE's transaction
 

@@ -68,7 +68,13 @@ class Gateway:
         self._calls = CallStore(ksr.HtableTable("call"))
         self._schedule = Schedule(ksr.HtableTable("due"))
         self._relay = MediaRelay(settings.media)
-        self._executor = Executor(settings, self._calls, self._schedule, self._relay)
+        self._executor = Executor(
+            settings,
+            self._calls,
+            self._schedule,
+            self._relay,
+            lambda connection_id: self._flows.flow(connection_id) is not None,
+        )
         self._call_settings = _call_settings(settings)
         own = (
             [settings.sip.address] if settings.sip.core_networks else []
@@ -76,7 +82,8 @@ class Gateway:
         self._core_networks = CoreNetworks([*settings.sip.core_networks, *own])
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         registration_settings = settings_for_registration(settings)
-        self._registrar = Registrar(settings, registration_settings, self._flows, self._executor)
+        revoked = ksr.HtableTable("revoked")
+        self._registrar = Registrar(settings, registration_settings, self._flows, revoked, self._executor)
         subscriptions = SubscriptionStore(ksr.HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
@@ -85,7 +92,7 @@ class Gateway:
             subscriptions,
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
             key_sets=ksr.HtableTable("jwks"),
-            revoked=ksr.HtableTable("revoked"),
+            revoked=revoked,
         )
         self._housekeeping = Housekeeping(
             settings,

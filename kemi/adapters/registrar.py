@@ -35,6 +35,7 @@ from kemi.core.registration.token import REFUSAL, TokenRefused, challenge, grant
 from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
+from kemi.state.table import Table
 
 FAILURE_REGISTER = "ksr_failure_register"
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
@@ -48,9 +49,11 @@ class Registrar:
         settings: Settings,
         registration_settings: RegistrationSettings,
         flows: FlowStore,
+        revoked: Table,
         executor: Executor,
     ) -> None:
         self._flows = flows
+        self._revoked = revoked
         self._executor = executor
         self._settings = registration_settings
         self._grace_s = settings.timers.flow_recovery_s
@@ -240,6 +243,10 @@ class Registrar:
         ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
             ksr.close_connection(replaced, *REPLACED)
             self._flows.note_closed(replaced)
+        session = registration.grant.session
+        if session and self._revoked.get(session) is not None:
+            # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
+            self._flows.end(registration.key, Cause.LOGGED_OUT, now)
         contacts = shown_contacts(pending, reply, registration, now)
         if contacts:
             ksr.remove_headers(("Contact",))

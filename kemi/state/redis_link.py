@@ -20,7 +20,7 @@ from kemi.state import keys
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
-TOKEN_LIFETIME_S: Final = 660
+TOKEN_LIFETIME_S: Final = 3720
 """Longest life of an access token with the allowed difference of clocks: how long a logout must be remembered."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -45,7 +46,8 @@ class WicIdentity:
 
     aor: str = "sip:alice@ims.example"
     credentials: Credentials | None = None
-    instance: str = "urn:uuid:00000000-0000-4000-8000-000000000001"
+    instance: str = field(default_factory=lambda: uuid.uuid4().urn)
+    """Every page is an instance of its own, which it stays when it connects again (RFC 5626 §4.1)."""
     reg_id: int = 1
 
     @property

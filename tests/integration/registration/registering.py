@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +25,6 @@ GRACE_S: Final = FLOW_RECOVERY_S
 SOON_S: Final = 3.0
 NODE: Final = "gateway-under-test"
 PARTS: Final = frozenset({Part.GATEWAY, Part.RTPENGINE, Part.REDIS})
-_INSTANCES = itertools.count(1)
 
 
 def registration_options(**variables: Any) -> LabOptions:
@@ -50,8 +48,8 @@ class RegistrationStage(Stage):
     ) -> ScriptedWic:
         """Make a page that is not connected yet; with an instance of its own unless told otherwise."""
         handshake: Handshake = replace(self.handshake, source_port=source_port)
-        chosen = instance or f"urn:uuid:00000000-0000-4000-8000-{next(_INSTANCES):012x}"
-        return ScriptedWic(handshake, WicIdentity(aor, instance=chosen))
+        identity = WicIdentity(aor, instance=instance) if instance else WicIdentity(aor)
+        return ScriptedWic(handshake, identity)
 
     async def registered_page(self, aor: str = ALICE, **options: Any) -> ScriptedWic:
         """Connect and register a page."""

@@ -32,7 +32,7 @@ async def test_a_dead_flow_is_430_at_once(stage: RegistrationStage, method: str)
     page = await stage.registered_page()
     path = stage.path_of(page)
     page.lose()
-    await page.lost.wait()
+    await stage.state_of(page, "away")
     began = time.monotonic()
     answer = await stage.ask_along(path, page, method)
     assert time.monotonic() - began < AT_ONCE_S

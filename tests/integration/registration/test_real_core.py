@@ -46,13 +46,10 @@ async def pages() -> AsyncIterator[list[ScriptedWic]]:
         await page.close()
 
 
-async def registered(world: Lab, pages: list[ScriptedWic], name: str, number: int = 1) -> ScriptedWic:
+async def registered(world: Lab, pages: list[ScriptedWic], name: str) -> ScriptedWic:
     user = BY_NAME[name]
     handshake = Handshake(f"ws://{LOOPBACK}:{world.info.gateway.ws_port}/sip", origin=world.info.web.origin)
-    identity = WicIdentity(
-        user.impu, Credentials(user.impi, user.password), f"urn:uuid:00000000-0000-4000-8000-{number:012d}"
-    )
-    page = ScriptedWic(handshake, identity)
+    page = ScriptedWic(handshake, WicIdentity(user.impu, Credentials(user.impi, user.password)))
     pages.append(page)
     await page.connect()
     assert (await page.register()).status == 200
@@ -83,7 +80,7 @@ async def until(what: Any, complaint: str) -> None:
 async def test_the_hss_ends_a_registration_and_the_page_is_told(world: Lab, pages: list[ScriptedWic]) -> None:
     alice, dave = BY_NAME["alice"], BY_NAME["dave"]
     page = await registered(world, pages, "alice")
-    second = await registered(world, pages, "alice", 2)
+    second = await registered(world, pages, "alice")
     other = await registered(world, pages, "dave")
     await until(lambda: subscription(world, alice).get("version", -1) >= 0, "no NOTIFY came")
     assert subscription(world, alice)["remote_tag"]

@@ -19,7 +19,7 @@ from kemi.state.schedule import Schedule
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.messages import core_reply, from_core, from_page, invite
 from tests.unit.adapters.relay import ScriptedRelay
-from tests.unit.core.call.ladder import record_at
+from tests.unit.core.call.ladder import Call, record_at
 from tests.unit.site import SETTINGS_TEXT
 
 REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
@@ -33,6 +33,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
         CallStore(HtableTable("call")),
         Schedule(HtableTable("due")),
         cast("MediaRelay", relay),
+        lambda connection_id: connection_id != "gone",
     )
 
 
@@ -313,3 +314,20 @@ class TestTimeAndMemory:
     ) -> None:
         assert executor.perform("call-1", act.Note("call_ended", 40, {"by": "wic"})) is None
         assert "event=call_ended call_id=call-1 by=wic" in caplog.text
+
+
+@pytest.mark.conformance("R-68")
+class TestOwnRequestsToThePage:
+    """Never down a connection that may be another page's by now."""
+
+    ACTION = act.SendRequest(Side.WIC, "BYE", "sip:x@page.invalid", "sip:127.0.0.1:40000;transport=ws", ())
+
+    @pytest.mark.parametrize(("connection_id", "sent"), [("7", 1), ("gone", 0)])
+    def test_only_while_its_connection_stands(
+        self, kamailio: FakeKamailio, executor: Executor, connection_id: str, sent: int
+    ) -> None:
+        record = Call.confirmed().record
+        record.connection_id = connection_id
+        CallStore(HtableTable("call")).create(record)
+        executor.perform(record.call_id, self.ACTION)
+        assert len(kamailio.requests) == sent
