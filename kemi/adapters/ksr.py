@@ -9,38 +9,18 @@ What has to be known of app_python3 5.6 (each point cost a crash or a dead call 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import cast
 
 import KSR
 
+from kemi.adapters.header_text import TOKEN, finder, untagged
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Message, Reply, Request, Side
 
-_TOKEN = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
-_TAG_PARAMETER = re.compile(
-    r'("(?:[^"\\]|\\.)*\\?"?|<[^>]*>?)|;\s*tag\s*=\s*[^;\s]*', re.IGNORECASE | re.DOTALL
-)
-"""A tag; or, as group 1, what is in quotes or angle brackets and stays as it is even if it looks like one.  Quotes and
-brackets need no end to match, so that no header field makes the search start over and over."""
-_HEADER_NAME = re.compile(r"\n([^\s:]+)[ \t]*:")
 _REPLACEMENT = "\ufffd"
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
-
-COMPACT_FORMS = {
-    "call-id": "i",
-    "contact": "m",
-    "content-type": "c",
-    "event": "o",
-    "from": "f",
-    "refer-to": "r",
-    "supported": "k",
-    "to": "t",
-    "via": "v",
-}
-"""Long header names, lower case, to their compact forms (RFC 3261 §7.3.3 and its extensions)."""
 
 
 # ---------------------------------------------------------------- reading
@@ -164,16 +144,16 @@ def set_send_socket(socket: str) -> None:
 
 def set_tag(header: str, tag: str) -> None:
     """Replace the tag of From or To; "" takes it away.  Raises RemoteProtocolError for a tag that is no token."""
-    if tag and not _TOKEN.fullmatch(tag):
+    if tag and not TOKEN.fullmatch(tag):
         raise RemoteProtocolError("a tag is not a token (RFC 3261 §25.1)")
     value = text(f"$hdr({header})")
     if not value or _REPLACEMENT in value:  # bytes that are not UTF-8 must come through as they are
         KSR.textops.subst_hf(header, f"/;tag=[^;> ]+/{';tag=' + tag if tag else ''}/i", "a")
         return
-    untagged = _TAG_PARAMETER.sub(r"\1", value)
+    address = untagged(value)
     # Removed and written anew: a substitution would compile an expression for every message.
     KSR.hdr.remove(header)
-    KSR.hdr.append(f"{header}: {untagged}{';tag=' + tag if tag else ''}\r\n")
+    KSR.hdr.append(f"{header}: {address}{';tag=' + tag if tag else ''}\r\n")
 
 
 def add_to_tag(tag: str) -> bool:
@@ -188,12 +168,13 @@ def set_cseq(value: int) -> None:
     KSR.hdr.append(f"CSeq: {value} {method()}\r\n")
 
 
-def remove_headers(names: Iterable[str]) -> None:
+def remove_headers(names: tuple[str, ...]) -> None:
     """Remove all header fields of these names; asks Kamailio only for those that are there."""
+    pattern, long_forms = finder(names)
     head = text("$mb").partition("\r\n\r\n")[0]
-    present = {name.lower() for name in _HEADER_NAME.findall(head)}
+    present = {long_forms[name.lower()] for name in pattern.findall(head)}
     for name in names:
-        if name.lower() in present or COMPACT_FORMS.get(name.lower()) in present:
+        if name in present:
             KSR.hdr.remove(name)
 
 

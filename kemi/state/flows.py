@@ -25,6 +25,9 @@ class RecordTable(Generic[T]):
         text = self._table.get(key)
         return None if text is None else self._decoder.decode(text)
 
+    def __contains__(self, key: str) -> bool:
+        return self._table.get(key) is not None
+
     def set(self, key: str, record: T) -> None:
         """Write the record."""
         self._table.set(key, msgspec.json.encode(record).decode())
@@ -61,6 +64,10 @@ class FlowStore:
     def flow(self, connection_id: str) -> Flow | None:
         """Return the connection, or None when it is gone."""
         return self._flows.get(connection_id)
+
+    def is_open(self, connection_id: str) -> bool:
+        """Whether the connection stands."""
+        return connection_id in self._flows
 
     def close(self, connection_id: str) -> None:
         """Forget a connection and the registration made over it."""

@@ -4,6 +4,7 @@ Requests go one by one or several at once, each with an overall deadline that in
 socket is created on first use and again after a fork: a child that shared its parent's socket would take its replies.
 """
 
+import itertools
 import logging
 import os
 import secrets
@@ -41,14 +42,16 @@ class UdpClient:
         *,
         deadline_s: float = 1.0,
         schedule: RetransmissionSchedule = DEFAULT_SCHEDULE,
-        new_cookie: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_cookie: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is opened yet. `deadline_s` holds for requests that bring no own deadline."""
         self.address = address
         self._deadline_s = deadline_s
         self._clock = clock
-        self._core = NgClient(new_cookie, schedule=schedule)
+        self._core = NgClient(new_cookie or self._numbered_cookie, schedule=schedule)
+        self._cookie_prefix = ""
+        self._cookie_numbers = itertools.count()
         self._family = family_of(address)
         self._socket: socket.socket | None = None
         # Not select(): a worker with many TCP connections has descriptors beyond its limit of 1024.
@@ -123,6 +126,9 @@ class UdpClient:
                     ended[received.request.cookie] = received
         return ended
 
+    def _numbered_cookie(self) -> str:
+        return f"{self._cookie_prefix}-{next(self._cookie_numbers):x}"
+
     def _receive(self, connection: socket.socket) -> Outcome | None:
         outcome = self._core.receive(connection.recv(MAX_SIZE_BYTES), self._clock())
         return None if outcome is None else self._logged(outcome)
@@ -142,6 +148,7 @@ class UdpClient:
         self.close()
         self._socket = self._connected_socket()
         self._owner_pid = os.getpid()
+        self._cookie_prefix = secrets.token_hex(8)  # a child must not repeat its parent's cookies
         self._poll.register(self._socket, select.POLLIN)
         return self._socket
 
