@@ -10,8 +10,9 @@ The codec rules for audio rest on a WIC offer that has only Opus and telephone-e
 - telephone-event is accepted, so the WIC's answer keeps it even when IMS drops it or chooses another rate.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
@@ -29,9 +30,12 @@ IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
     "PCMA": "PCMA",
     "PCMU": "PCMU",
 }
+# Payload types that are the same whatever else is offered (RFC 3551 §6); Opus keeps the WIC's own.
+_FIXED_PAYLOAD_TYPE: Final = frozenset({"opus", "g722", "pcma", "pcmu"})
 _ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
+_INJECT_DTMF: Final = "inject-DTMF"
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
 # first free dynamic payload type even when IMS speaks Opus itself.
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
@@ -40,9 +44,12 @@ _REVERSE_OPUS: Final = "opus/48000/2/32000"
 _REVERSE_OPUS_TYPES: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MediaProfile:
-    """How one medium crosses from a WIC to IMS. Interface names are those of the daemon's configuration."""
+    """How one medium crosses from a WIC to IMS. Interface names are those of the daemon's configuration.
+
+    A site has few profiles and makes them once, so each keeps its options.
+    """
 
     codec: CodecRules = NO_CODEC_RULES
     """From the WIC's offer to the offer to IMS."""
@@ -59,8 +66,15 @@ class MediaProfile:
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
-    def offer(self) -> MediaOptions:
-        """Return the options of an `offer` of the WIC."""
+    def offer(self, answered: frozenset[str] | None = None) -> MediaOptions:
+        """Return the options of an `offer` of the WIC; `answered` names the codecs of IMS, once they are known.
+        For each other codec that IMS may send, rtpengine would make an encoder and a decoder, which costs more than
+        all the rest of an `offer`. Names are in lower case.
+        """
+        return self._offer(self.codec.transcode if answered is None else self._needed(answered))
+
+    @functools.cache  # noqa: B019 - profiles live as long as the process
+    def _offer(self, transcode: tuple[str, ...]) -> MediaOptions:
         return MediaOptions(
             transport_protocol=self.ims_transport_protocol,
             ice="remove",
@@ -72,13 +86,44 @@ class MediaProfile:
             direction=(self.wic_interface, self.ims_interface),
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
-            codec=self.codec,
+            codec=replace(self.codec, transcode=transcode),
             flags=("strip-extmap", "generate-mid", *self._dtmf_flags()),
         )
 
+    def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
+        """Return what to transcode to; all where nothing is recognised.
+
+        rtpengine numbers dynamic payload types in the order of the list, so these codecs stay together.
+        """
+        names = {codec: codec.partition("/")[0].lower() for codec in self.codec.transcode}
+        numbered = not answered.isdisjoint(set(names.values()) - _FIXED_PAYLOAD_TYPE)
+        needed = tuple(
+            codec
+            for codec, name in names.items()
+            if name in answered or (numbered and name not in _FIXED_PAYLOAD_TYPE)
+        )
+        return needed or self.codec.transcode
+
+    @functools.cache  # noqa: B019
+    def passing_offer(self) -> MediaOptions:
+        """Return the options of an `offer` that names all codecs of IMS itself, so that nothing is transcoded.
+
+        DTMF is left out, because `inject-DTMF` alone makes rtpengine transcode.
+        """
+        options = self.offer()
+        return replace(
+            options, codec=CodecRules(accept=self.codec.accept), flags=_without_dtmf(options.flags)
+        )
+
+    @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
         return MediaOptions(flags=("strip-extmap", *self._dtmf_flags()))
+
+    @functools.cache  # noqa: B019
+    def passing_answer(self) -> MediaOptions:
+        """Return the options of the placeholder's `answer` to a `passing_offer`."""
+        return replace(self.answer(), flags=_without_dtmf(self.answer().flags))
 
     def subscribe_request(self, *, repeated: bool) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
@@ -100,7 +145,11 @@ class MediaProfile:
         return MediaOptions(flags=("allow transcoding",))
 
     def _dtmf_flags(self) -> tuple[str, ...]:
-        return ("inject-DTMF",) if self.dtmf else ()
+        return (_INJECT_DTMF,) if self.dtmf else ()
+
+
+def _without_dtmf(flags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(flag for flag in flags if flag != _INJECT_DTMF)
 
 
 def audio_profile(

@@ -1,17 +1,18 @@
 """The sequences of ng commands that make, change and end one medium of a call, as generators without I/O.
 
 A sequence yields commands, is sent their replies, gets errors thrown in where it waits, and returns its
-result. `run` drives it with a blocking client, `run_async` with an asyncio client. It knows the order rtpengine
-needs and why; it does not know SDP (the caller makes and reads it), sockets or SIP.
+result. Commands whose order does not matter it yields together, as a tuple, to wait for the daemon once. `run`
+drives it with a blocking client, `run_async` with an asyncio client. It knows the order rtpengine needs and why;
+it does not know SDP (the caller makes and reads it), sockets or SIP.
 
 The life of a medium: reserve → [accept_reverse] → connect, once per different IMS answer → release.
 One rtpengine call per medium, so audio and video come and go independently. The participants' tags are
 constant whatever the SIP tags are: a new to-tag would get new WIC ports, ICE credentials and certificates.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
@@ -20,6 +21,7 @@ from rtpengine.ng.commands import (
     BlockMedia,
     Command,
     Delete,
+    MediaOptions,
     Offer,
     Query,
     R,
@@ -29,7 +31,7 @@ from rtpengine.ng.commands import (
     Unsubscribe,
 )
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgUnknownCall
-from rtpengine.ng.replies import DeleteReply
+from rtpengine.ng.replies import DeleteReply, Reply, SdpReply
 from rtpengine.profiles import MediaProfile
 
 WIC_TAG: Final = "wic"
@@ -40,7 +42,8 @@ REVERSE_TAG: Final = "wic-in"
 _UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
 
 T = TypeVar("T")
-Sequence: TypeAlias = Generator[Command[Any], Any, T]
+Step: TypeAlias = Command[Any] | tuple[Command[Any], ...]
+Sequence: TypeAlias = Generator[Step, Any, T]
 
 
 class WicTransport(StrEnum):
@@ -82,18 +85,32 @@ class Reservation:
 
 
 def reserve(
-    session: MediaSession, profile: MediaProfile, placeholder: Callable[[str], str], *, reverse: bool
+    session: MediaSession,
+    profile: MediaProfile,
+    placeholder: Callable[[str], str],
+    *,
+    reverse: bool,
+    widened_offer: str | None = None,
 ) -> Sequence[Reservation]:
     """Get ports, ICE and DTLS for the WIC before IMS was asked; no media passes yet.
 
     `placeholder` makes a complete answer out of the offer to IMS: same m-line, port 9, our own address, and
     for video the `a=rtcp-fb` lines, or the WIC would never send PLI. When the daemon refuses one of the
     commands, the call it may have made is deleted before the error goes on.
+
+    `widened_offer` is the WIC's offer with all codecs of an earlier offer to IMS, as if the WIC had them: rtpengine
+    repeats them to IMS and makes no encoder for any of them, which is two thirds of the work of a reservation. Only
+    for a placeholder that answers with a codec the WIC does have.
     """
+    first_offer = _offer(session, profile.offer(), to_tag=None)
+    answer_options = profile.answer()
+    if widened_offer is not None:
+        first_offer = replace(first_offer, sdp=widened_offer, options=profile.passing_offer())
+        answer_options = profile.passing_answer()
     try:
-        relay_offer = (yield from _ask(_offer(session, profile, to_tag=None))).sdp
-        relay_answer = (yield from _ask(_answer(session, profile, placeholder(relay_offer)))).sdp
-        yield from gate(session, open=False)
+        relay_offer = (yield from _ask(first_offer)).sdp
+        stand_in = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, placeholder(relay_offer), answer_options)
+        relay_answer = cast("SdpReply", (yield stand_in, BlockMedia(session.ng_call_id))[0]).sdp
         reverse_offer = None
         if reverse and session.transport is WicTransport.SPLIT:
             subscription = yield from _ask(_subscribe_request(session, profile, repeated=False))
@@ -116,25 +133,29 @@ def connect(
     reverse_answer: str | None,
     *,
     daemon_version: tuple[int, int],
+    answered: frozenset[str] | None = None,
 ) -> Sequence[str]:
     """Connect the WIC with the far end that sent `ims_answer`, and let media pass; returns the offer to IMS.
 
     May be repeated for every different answer (183, 200, a fork). `reverse_answer` is what `accept_reverse`
-    got, None without a reverse port.
+    got, None without a reverse port. `answered` names the codecs of `ims_answer`, in lower case: rtpengine then
+    makes ready for these only. Leave it out for a WIC without telephone-event/8000, whose number would change.
     """
     # An `answer` alone would leave the codecs of the placeholder in force towards IMS (rtpengine 10.5, 12.5).
     # Without to-tag, rtpengine 10.5 crashes on an `offer` of a participant that was unsubscribed (below).
-    relay_offer = (yield from _ask(_offer(session, profile, to_tag=IMS_TAG))).sdp
-    yield from _ask(_answer(session, profile, ims_answer))
+    relay_offer = (yield from _ask(_offer(session, profile.offer(answered), to_tag=IMS_TAG))).sdp
+    last: Command[Any] = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
     if reverse_answer is not None and session.transport is WicTransport.SPLIT:
+        yield from _ask(last)
         if session.medium != "video" and daemon_version < _UNSUBSCRIBE_REMOVES_PARTICIPANT:
             # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
             # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
             yield from _ask(Unsubscribe(session.ng_call_id, WIC_TAG))
         # The subscription still has the codecs of the former answer; ports and the WIC's payload type stay.
         yield from _ask(_subscribe_request(session, profile, repeated=True))
-        yield from _ask(_subscribe_answer(session, profile, reverse_answer))
-    yield from gate(session, open=True)
+        last = _subscribe_answer(session, profile, reverse_answer)
+    # The far end has answered: a gate that opens a moment early lets nothing through that may not pass.
+    yield last, UnblockMedia(session.ng_call_id)
     return relay_offer
 
 
@@ -163,11 +184,20 @@ def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence
     return DeleteReply(statistics)
 
 
+def release_all(sessions: Iterable[MediaSession]) -> Sequence[None]:
+    """End all media of a call at once; those that are gone already count as released."""
+    with suppress(NgUnknownCall):
+        yield tuple(Delete(session.ng_call_id) for session in sessions)
+
+
 class Requester(Protocol):
     """A blocking client, such as `rtpengine.transport.udp.UdpClient`."""
 
     def request(self, command: Command[R]) -> R:
         """Carry out a command."""
+
+    def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+        """Carry out commands in any order and wait for all of them; raises the first error."""
 
 
 class AsyncRequester(Protocol):
@@ -176,18 +206,21 @@ class AsyncRequester(Protocol):
     async def request(self, command: Command[R]) -> R:
         """Carry out a command."""
 
+    async def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+        """Carry out commands in any order and wait for all of them; raises the first error."""
+
 
 def run(sequence: Sequence[T], client: Requester) -> T:
     """Carry out a sequence; raises the NgError that ends it."""
     try:
-        command = next(sequence)
+        step = next(sequence)
         while True:
             try:
-                reply = client.request(command)
+                reply = client.request_all(step) if isinstance(step, tuple) else client.request(step)
             except NgError as error:
-                command = sequence.throw(error)
+                step = sequence.throw(error)
             else:
-                command = sequence.send(reply)
+                step = sequence.send(reply)
     except StopIteration as stop:
         return cast("T", stop.value)
 
@@ -195,14 +228,14 @@ def run(sequence: Sequence[T], client: Requester) -> T:
 async def run_async(sequence: Sequence[T], client: AsyncRequester) -> T:
     """Carry out a sequence; raises the NgError that ends it."""
     try:
-        command = next(sequence)
+        step = next(sequence)
         while True:
             try:
-                reply = await client.request(command)
+                reply = await (client.request_all(step) if isinstance(step, tuple) else client.request(step))
             except NgError as error:
-                command = sequence.throw(error)
+                step = sequence.throw(error)
             else:
-                command = sequence.send(reply)
+                step = sequence.send(reply)
     except StopIteration as stop:
         return cast("T", stop.value)
 
@@ -212,12 +245,8 @@ def _ask(command: Command[R]) -> Sequence[R]:
     return cast("R", (yield command))
 
 
-def _offer(session: MediaSession, profile: MediaProfile, *, to_tag: str | None) -> Offer:
-    return Offer(session.ng_call_id, WIC_TAG, session.wic_offer, profile.offer(), to_tag)
-
-
-def _answer(session: MediaSession, profile: MediaProfile, sdp: str) -> Answer:
-    return Answer(session.ng_call_id, WIC_TAG, IMS_TAG, sdp, profile.answer())
+def _offer(session: MediaSession, options: MediaOptions, *, to_tag: str | None) -> Offer:
+    return Offer(session.ng_call_id, WIC_TAG, session.wic_offer, options, to_tag)
 
 
 def _subscribe_request(session: MediaSession, profile: MediaProfile, *, repeated: bool) -> SubscribeRequest:

@@ -7,11 +7,10 @@ of them wait for the relay.  What an action leads to is the next event.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from functools import partial
 
 from kemi.adapters.executor import Executor
-from kemi.adapters.log import log_event
+from kemi.adapters.log import is_written, log_event
 from kemi.core.call.actions import Action
 from kemi.core.call.events import Event
 from kemi.core.call.flow import handle
@@ -30,27 +29,33 @@ class Dispatcher:
 
     def dispatch(self, call_id: str, event: Event) -> bool:
         """Give a call an event and do what follows; False when there is no such call."""
-        events = deque([event])
-        known = False
-        while events:
-            current = events.popleft()
-            actions = self._calls.change(call_id, partial(self._step, current))
-            if actions is None:
-                return known
-            known = True
-            events.extend(self._carry_out(call_id, actions))
-        return known
+        return self._dispatch(call_id, [event])
 
     def carry_out(self, call_id: str, actions: list[Action]) -> None:
         """Do the first actions of a new call, and what follows."""
-        for event in self._carry_out(call_id, actions):
-            self.dispatch(call_id, event)
+        self._dispatch(call_id, self._carry_out(call_id, actions))
+
+    def _dispatch(self, call_id: str, events: list[Event]) -> bool:
+        known = False
+        while events:
+            actions = self._calls.change(call_id, partial(self._steps, events))
+            if actions is None:
+                return known
+            known = True
+            events = self._carry_out(call_id, actions)
+        return known
+
+    def _steps(self, events: list[Event], record: CallRecord) -> list[Action]:
+        """Handle what came of one action after the other, in one go."""
+        if len(events) == 1:
+            return self._step(events[0], record)
+        return [action for event in events for action in self._step(event, record)]
 
     def _step(self, event: Event, record: CallRecord) -> list[Action]:
         before = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
         actions = handle(record, event, self._settings)
         after = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
-        if before != after:
+        if before != after and is_written(logging.INFO):
             log_event(
                 logging.INFO,
                 "call_state_changed",

@@ -207,7 +207,7 @@ class Executor:
             connected = self._relay.connect(action)
         except GatewayError as error:
             return MediaFailed(error, action.reply)
-        if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
+        if not self._calls.knows(action.call_id):  # ended and forgotten while the relay was at it
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
         return connected

@@ -10,6 +10,7 @@ import logging
 import random
 import secrets
 import time
+from functools import partial
 
 from kemi.adapters import ksr
 from kemi.adapters.dispatcher import Dispatcher
@@ -221,7 +222,7 @@ class Gateway:
         except Exception:
             self._abandon(record.call_id)
             raise
-        if self._flows.flow(request.connection_id) is None:
+        if not self._flows.is_open(request.connection_id):
             # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
             self._dispatcher.dispatch(record.call_id, FlowClosed())
 
@@ -236,19 +237,23 @@ class Gateway:
 
     def _inside_dialog(self, request: Request) -> None:
         if request.side is Side.WIC:
-            registration = self._flows.registration(request.connection_id, time.time())
-            event: WicRequest | ImsRequest = WicRequest(request, registration.owner if registration else "")
+            event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
         else:
             event = ImsRequest(request, *self._page_of(request.call_id))
         if not self._dispatcher.dispatch(request.call_id, event) and request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
+
+    def _owner(self, connection_id: str) -> str:
+        """Return who registered over a connection, or ""."""
+        registration = self._flows.registration(connection_id, time.time())
+        return registration.owner if registration else ""
 
     def _page_of(self, call_id: str) -> tuple[bool, Flow | None]:
         """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""
         record = self._calls.get(call_id)
         if record is None:
             return False, None
-        if self._flows.flow(record.connection_id) is not None:
+        if self._flows.is_open(record.connection_id):
             return True, None
         successor = self._flows.successor(record.owner, record.wic_contact, time.time())
         return successor is not None, successor
@@ -352,6 +357,8 @@ class Gateway:
             return
         if method == "CANCEL":
             return
+        if method == "UPDATE" and ksr.side() is Side.WIC:
+            return  # only our own reach a page, and tm hands us their responses by itself
         reply = ksr.reply()
         event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
         try:

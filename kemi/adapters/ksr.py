@@ -9,19 +9,18 @@ What has to be known of app_python3 5.6 (each point cost a crash or a dead call 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import cast
 
 import KSR
 
-from kemi.core.header_names import COMPACT_FORMS, COMPACT_FORMS_OF_EXTENSIONS
+from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
-_HEADER_NAME = re.compile(r"\n([^\s:]+)[ \t]*:")
 _REPLACEMENT = "\ufffd"
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
+
 
 # ---------------------------------------------------------------- reading
 
@@ -198,15 +197,16 @@ def set_cseq(value: int) -> None:
     KSR.hdr.append(f"CSeq: {value} {method()}\r\n")
 
 
-def remove_headers(names: Iterable[str]) -> None:
+def remove_headers(names: tuple[str, ...]) -> None:
     """Remove all header fields of these names; asks Kamailio only for those that are there."""
-    present = {name.lower() for name in _HEADER_NAME.findall(head())}
+    pattern, long_forms = finder(names)
+    present = {long_forms[name.lower()] for name in pattern.findall(head())}
     for name in names:
-        if name.lower() in present or COMPACT_FORMS.get(name.lower()) in present:
+        if name in present:
             KSR.hdr.remove(name)
-        compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower(), "")
-        if compact in present:
-            KSR.hdr.remove(compact)
+            compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
+            if compact is not None:
+                KSR.hdr.remove(compact)
 
 
 def append_headers(lines: Iterable[str]) -> None:

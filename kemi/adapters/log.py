@@ -38,9 +38,14 @@ def line_from_event(event: str, fields: Mapping[str, object]) -> str:
     return " ".join(parts)
 
 
+def is_written(level: int) -> bool:
+    """Whether a line of this level would reach the log."""
+    return level >= _threshold and (level > logging.INFO or _verbosity() >= _INFO_VERBOSITY)
+
+
 def log_event(level: int, event: str, **fields: object) -> None:
     """Write one event: straight to Kamailio once installed, because several are written for every call."""
-    if level < _threshold or (level <= logging.INFO and _verbosity() < _INFO_VERBOSITY):
+    if not is_written(level):
         return
     line = line_from_event(event, fields)
     if _write_by_level:

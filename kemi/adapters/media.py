@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -12,30 +12,56 @@ from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import MediaConnected, MediaReserved, Reserved, ReverseAccepted
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import placeholder_answer
+from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer
 from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
-from rtpengine.pool import Node, NodeAddress, NodePool, node_from_text, node_to_text, version_from_text
+from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 from rtpengine.sessions import (
     MediaSession,
+    Reservation,
     Sequence,
     T,
     WicTransport,
     accept_reverse,
     connect,
-    release,
+    release_all,
     reserve,
     run,
 )
 from rtpengine.transport.udp import UdpClient
 
-_PLACEHOLDERS: Final[Mapping[WicTransport, Callable[[str], str]]] = {
-    WicTransport.SHARED: partial(placeholder_answer, preferred="opus"),
-    # A line with its own transport is offered to the page from what the placeholder sends: that must be
-    # transcoded, or the line would be bound to the far end's payload type.
-    WicTransport.SPLIT: placeholder_answer,
-}
+_OPUS: Final = "opus/48000/2"
+
+
+class _Repertoires:
+    """What each node can make of a browser's codecs, learned from its first offer to IMS.
+
+    From then on the node need not work it out again (see rtpengine.sessions.reserve).
+    """
+
+    _MOST: Final = 256
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Repertoire], Repertoire] = {}
+
+    def widened(self, node: str, wic_offer: str, own: Repertoire) -> str | None:
+        """Return the page's offer with all codecs the node offers to IMS; None where the node must be asked."""
+        known = self._known.get((node, own))
+        # The page is answered with Opus, and with no event of a payload type that is not its own.
+        if known is None or _OPUS not in own.encodings & known.encodings or _renumbered_events(own, known):
+            return None
+        return widened_offer(wic_offer, known)
+
+    def learn(self, node: str, own: Repertoire, relay_offer: str) -> None:
+        """Remember what came of an offer."""
+        if len(self._known) >= self._MOST:
+            self._known.clear()
+        self._known[node, own] = repertoire(relay_offer)
+
+    def forget(self) -> None:
+        """A node failed: it may come back with other codecs."""
+        self._known.clear()
 
 
 class MediaRelay:
@@ -48,10 +74,12 @@ class MediaRelay:
         ]
         self._pool = NodePool(nodes)
         self._versions = {node_to_text(node.address): node.daemon_version for node in nodes}
+        self._addresses = {node_to_text(node.address): node.address for node in nodes}
         self._clients = {
             node_to_text(node.address): UdpClient(node.address, deadline_s=settings.ng_deadline_ms / 1000)
             for node in nodes
         }
+        self._repertoires = _Repertoires()
         self._profiles: Mapping[str, MediaProfile] = {
             "audio": audio_profile(settings.audio_codecs),
             "video": video_profile(),
@@ -67,7 +95,6 @@ class MediaRelay:
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
         """Reserve every medium, or none."""
         transport = WicTransport(action.transport)
-        placeholder = _PLACEHOLDERS[transport]
         reserved: dict[str, Reserved] = {}
         sessions: list[MediaSession] = []
         try:
@@ -75,14 +102,27 @@ class MediaRelay:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
                 sessions.append(session)
                 found = self._run(
-                    action.node,
-                    reserve(session, self._profiles[medium.kind], placeholder, reverse=medium.reverse),
+                    action.node, self._reservation(session, action.node, reverse=medium.reverse)
                 )
                 reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
         except MediaUnavailable:
             self._release_all(action.node, sessions)
             raise
         return MediaReserved(reserved, action.context)
+
+    def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
+        profile = self._profiles[session.medium]
+        if session.transport is not WicTransport.SHARED:
+            # A line with its own transport is offered to the page from what the placeholder sends: that must be
+            # transcoded, or the line would be bound to the far end's payload type.
+            return (yield from reserve(session, profile, placeholder_answer, reverse=reverse))
+        placeholder = partial(placeholder_answer, preferred="opus")
+        own = repertoire(session.wic_offer)
+        widened = self._repertoires.widened(node, session.wic_offer, own)
+        found = yield from reserve(session, profile, placeholder, reverse=reverse, widened_offer=widened)
+        if widened is None:
+            self._repertoires.learn(node, own, found.relay_offer)
+        return found
 
     def accept_reverse(self, action: act.AcceptReverse) -> ReverseAccepted:
         """Hand the page's answers for lines with a transport of their own to the relay."""
@@ -111,6 +151,7 @@ class MediaRelay:
                     medium.ims_answer,
                     medium.reverse_answer,
                     daemon_version=self._versions[action.node],
+                    answered=_answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
         return MediaConnected(action.reply)
@@ -121,30 +162,44 @@ class MediaRelay:
         self._release_all(action.node, sessions)
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
-        for session in sessions:
-            try:
-                self._run(node, release(session))
-            except MediaUnavailable as error:
-                log_event(
-                    logging.WARNING,
-                    "media_not_released",
-                    call_id=session.call_id,
-                    medium=session.medium,
-                    node=node,
-                    detail=error.detail,
-                )
-                return  # a dead node is asked once, not once for each medium
+        try:
+            self._run(node, release_all(sessions))
+        except MediaUnavailable as error:
+            log_event(
+                logging.WARNING,
+                "media_not_released",
+                call_id=sessions[0].call_id,
+                medium="+".join(session.medium for session in sessions),
+                node=node,
+                detail=error.detail,
+            )
 
     def _run(self, node: str, sequence: Sequence[T]) -> T:
         client = self._clients.get(node)
         if client is None:
             raise MediaUnavailable(f"media relay {node} is no longer configured")
+        address = self._addresses[node]
         try:
             result = run(sequence, client)
         except NgErrorReply as error:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
-            self._pool.mark_failed(node_from_text(node), time.monotonic())
+            self._pool.mark_failed(address, time.monotonic())
+            self._repertoires.forget()
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
-        self._pool.mark_alive(node_from_text(node))
+        self._pool.mark_alive(address)
         return result
+
+
+def _answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:
+    """Name the codecs of IMS; None where payload types that the relay numbered hang on the rest of its offer."""
+    own, taken = repertoire(wic_offer), repertoire(ims_answer)
+    if "telephone-event/8000" not in own.encodings or _renumbered_events(own, taken):
+        return None
+    return frozenset(encoding.partition("/")[0] for encoding in taken.encodings)
+
+
+def _renumbered_events(own: Repertoire, other: Repertoire) -> bool:
+    """Whether the relay found payload types for telephone-events; those at 16000 always go with AMR-WB."""
+    numbered = other.encodings - own.encodings - {"telephone-event/16000"}
+    return any(encoding.startswith("telephone-event/") for encoding in numbered)

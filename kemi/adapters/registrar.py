@@ -215,7 +215,7 @@ class Registrar:
             if passed != core_challenges:
                 remove.append("WWW-Authenticate")
                 lines += [f"WWW-Authenticate: {value}" for value in passed]
-        ksr.remove_headers(remove)
+        ksr.remove_headers(tuple(remove))
         if lines:
             ksr.append_headers(lines)
 

@@ -140,4 +140,8 @@ def with_tag(value: str, tag: str) -> str:
     """
     if tag and not _TOKEN.fullmatch(tag):
         raise RemoteProtocolError("a tag is not a token (RFC 3261 §25.1)")
+    address, bracket, rest = value.rpartition(">")
+    if bracket and (not rest or (rest[:5] == ";tag=" and _TOKEN.fullmatch(rest, 5))):
+        # as nearly everybody writes it: the tag is the only parameter
+        return f"{address}{bracket}{';tag=' + tag if tag else ''}"
     return _TAG_PARAMETER.sub(r"\1", value) + (f";tag={tag}" if tag else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -34,18 +34,31 @@ def record_from_text(text: str) -> CallRecord:
 
 
 class CallStore:
-    """The calls of this node."""
+    """The calls of this node.
+
+    The records a process wrote last it keeps beside their texts: most changes of a call follow another one in the same
+    process, and what nobody else has changed meanwhile need not be read again.
+    """
+
+    _MOST_KEPT: Final = 64
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._kept: dict[str, tuple[str, CallRecord]] = {}
 
     def create(self, record: CallRecord) -> bool:
         """Write a new record; False when the Call-ID is in use."""
         with self._table.locked(record.call_id):
             if self._table.get(record.call_id) is not None:
                 return False
-            self._table.set(record.call_id, record_to_text(record))
-            return True
+            text = record_to_text(record)
+            self._table.set(record.call_id, text)
+        self._keep(record.call_id, text, record)
+        return True
+
+    def knows(self, call_id: str) -> bool:
+        """Whether there is such a call."""
+        return self._table.get(call_id) is not None
 
     def get(self, call_id: str) -> CallRecord | None:
         """Return a copy of the record, or None."""
@@ -58,15 +71,17 @@ class CallStore:
             text = self._table.get(call_id)
             if text is None:
                 return None
-            record = record_from_text(text)
+            record = self._recall(call_id, text)
             result = step(record)
             changed = record_to_text(record)
             if changed != text:
                 self._table.set(call_id, changed)
-            return result
+        self._keep(call_id, changed, record)
+        return result
 
     def forget(self, call_id: str) -> None:
         """Remove a call."""
+        self._kept.pop(call_id, None)
         self._table.remove(call_id)
 
     def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
@@ -87,3 +102,13 @@ class CallStore:
             if record_from_text(text).connection_id in connection_ids:
                 found.append(call_id)
         return found
+
+    def _recall(self, call_id: str, text: str) -> CallRecord:
+        """Return the record of this text; what is kept is taken out, because a step may fail half-way."""
+        kept = self._kept.pop(call_id, None)
+        return kept[1] if kept is not None and kept[0] == text else record_from_text(text)
+
+    def _keep(self, call_id: str, text: str, record: CallRecord) -> None:
+        if len(self._kept) >= self._MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[call_id] = (text, record)

@@ -57,6 +57,10 @@ class FlowStore:
             return None
         return found if self._ports.get(found.source) == connection_id else None
 
+    def is_open(self, connection_id: str) -> bool:
+        """Whether the connection stands."""
+        return self.flow(connection_id) is not None
+
     def close(self, connection_id: str) -> None:
         """Forget a connection whose handshake failed."""
         flow = self._flows.take(connection_id)

@@ -217,22 +217,19 @@ def command_to_ng(command: Command[R]) -> dict[str, Encodable]:
 def command_to_bytes(command: Command[R]) -> bytes:
     """Write a command as the bencode of `command_to_ng`, fast: this is on the path of every call.
 
-    Keys and media options come out the same time and again, so their bytes are kept; only what differs from
-    call to call is encoded anew.
+    Keys and media options come out the same time and again, so their bytes are kept in order; only what differs
+    from call to call is encoded anew.
     """
-    items = [_COMMAND_KEY + _text_to_bytes(command.command)]
-    for name, key in _keys_of(type(command)):
-        value = getattr(command, name)
-        if value is None:
-            continue
-        if isinstance(value, str):
-            items.append(key + _text_to_bytes(value))
-        elif isinstance(value, MediaOptions):
-            items += _options_to_items(value)
-        else:
-            items.append(key + bencode.encode(value))
-    items.sort(key=_key_of_item)
-    return b"d%be" % b"".join(items)
+    parts = []
+    kind: Any = type(command)
+    for item, name in _template(kind, getattr(command, "options", None)):
+        if name is None:
+            parts.append(item)
+        elif isinstance(value := getattr(command, name), str):
+            parts.append(item + _text_to_bytes(value))
+        elif value is not None:
+            parts.append(item + bencode.encode(value))
+    return b"d%be" % b"".join(parts)
 
 
 def _text_to_bytes(text: str) -> bytes:
@@ -240,33 +237,23 @@ def _text_to_bytes(text: str) -> bytes:
     return b"%d:%b" % (len(data), data)
 
 
-_COMMAND_KEY: Final = _text_to_bytes("command")
-
-
-def _key_of_item(item: bytes) -> bytes:
-    """Return the bare key of an encoded item, by which bencode sorts."""
-    length, _, rest = item.partition(b":")
-    return rest[: int(length)]
-
-
-_KEYS: dict[type[Any], tuple[tuple[str, bytes], ...]] = {}
-"""Attribute and encoded ng key of each field, by command class."""
-
-
-def _keys_of(kind: type[Any]) -> tuple[tuple[str, bytes], ...]:
-    keys = _KEYS.get(kind)
-    if keys is None:
-        keys = tuple((item.name, _text_to_bytes(NG_KEYS.get(item.name, item.name))) for item in fields(kind))
-        _KEYS[kind] = keys
-    return keys
-
-
 @functools.lru_cache(maxsize=256)
-def _options_to_items(options: MediaOptions) -> tuple[bytes, ...]:
-    """Return the encoded items of media options; a site has few different ones."""
-    dictionary: dict[str, Encodable] = {}
-    _put_fields(dictionary, options)
-    return tuple(_text_to_bytes(key) + bencode.encode(value) for key, value in dictionary.items())
+def _template(kind: type[Any], options: MediaOptions | None) -> tuple[tuple[bytes, str | None], ...]:
+    """Return what a command consists of, in the order of its keys: whole items, or a key and its attribute.
+
+    Command classes are few, and so are the media options of a site.
+    """
+    dictionary: dict[str, Encodable] = {"command": kind.command}
+    if options is not None:
+        _put_fields(dictionary, options)
+    items: dict[str, tuple[bytes, str | None]] = {
+        key: (_text_to_bytes(key) + bencode.encode(value), None) for key, value in dictionary.items()
+    }
+    for item in fields(kind):
+        if item.name != "options":
+            key = NG_KEYS.get(item.name, item.name)
+            items[key] = (_text_to_bytes(key), item.name)
+    return tuple(items[key] for key in sorted(items))
 
 
 def reply_from_ng(command: Command[R], dictionary: "replies.Dictionary") -> R:

@@ -76,6 +76,14 @@ class AioClient(asyncio.DatagramProtocol):
         finally:
             self._forget(request)
 
+    async def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+        """Send commands at once, to be carried out in any order; raises the first error after all have ended."""
+        results = await asyncio.gather(*map(self.request, commands), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return cast("list[Reply]", results)
+
     def close(self) -> None:
         """Close the socket; requests in flight end with NgUnreachable."""
         if self._transport is not None:

@@ -1,9 +1,10 @@
 """Blocking UDP shell of the ng client, for synchronous worker processes.
 
-One request at a time, each with an overall deadline that includes its retransmissions. The socket is created
-on first use and again after a fork: a child that shared its parent's socket would take its replies.
+Requests go one by one or several at once, each with an overall deadline that includes its retransmissions. The
+socket is created on first use and again after a fork: a child that shared its parent's socket would take its replies.
 """
 
+import itertools
 import logging
 import os
 import secrets
@@ -11,12 +12,20 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from rtpengine.ng.bencode import MAX_SIZE_BYTES
 from rtpengine.ng.commands import Command, R
 from rtpengine.ng.errors import NgError, NgUnreachable
-from rtpengine.ng.protocol import DEFAULT_SCHEDULE, Counters, NgClient, Outcome, RetransmissionSchedule
+from rtpengine.ng.protocol import (
+    DEFAULT_SCHEDULE,
+    Counters,
+    NgClient,
+    Outcome,
+    Request,
+    RetransmissionSchedule,
+)
+from rtpengine.ng.replies import Reply
 from rtpengine.pool import NodeAddress
 from rtpengine.transport.address import family_of
 from rtpengine.transport.log import log_outcome
@@ -33,14 +42,16 @@ class UdpClient:
         *,
         deadline_s: float = 1.0,
         schedule: RetransmissionSchedule = DEFAULT_SCHEDULE,
-        new_cookie: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_cookie: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is opened yet. `deadline_s` holds for requests that bring no own deadline."""
         self.address = address
         self._deadline_s = deadline_s
         self._clock = clock
-        self._core = NgClient(new_cookie, schedule=schedule)
+        self._core = NgClient(new_cookie or self._numbered_cookie, schedule=schedule)
+        self._cookie_prefix = ""
+        self._cookie_numbers = itertools.count()
         self._family = family_of(address)
         self._socket: socket.socket | None = None
         # Not select(): a worker with many TCP connections has descriptors beyond its limit of 1024.
@@ -58,21 +69,35 @@ class UdpClient:
         Raises NgTimeout after `deadline_s`, NgUnreachable as soon as the network refuses the datagram,
         NgErrorReply when the daemon refuses the command, NgBadDatagram when its reply cannot be read.
         """
-        deadline_s = self._deadline_s if deadline_s is None else deadline_s
+        (reply,) = self.request_all((command,), deadline_s=deadline_s)
+        return cast("R", reply)  # the core read it as this command's reply
+
+    def request_all(
+        self, commands: tuple[Command[Any], ...], *, deadline_s: float | None = None
+    ) -> list[Reply]:
+        """Send commands at once, to be carried out in any order; return their replies when all are there.
+
+        Raises the first error, as `request` does, after all have ended.
+        """
         connection = self._ready_socket()
-        request = self._core.send(command, self._clock(), deadline_s=deadline_s)
+        requests = [self._start(command, deadline_s) for command in commands]
         try:
-            connection.send(request.datagram)
-            outcome = self._wait(connection)
+            for request in requests:
+                _send(connection, request.datagram)
+            outcomes = self._wait(connection, {request.cookie for request in requests})
         except OSError as error:
-            (outcome,) = self._core.fail(_unreachable(self.address, error), self._clock())
+            outcomes = self._fail(error)
         except BaseException:
-            self._core.abandon(request, self._clock())
+            for request in requests:
+                self._core.abandon(request, self._clock())
             raise
-        log_outcome(_LOGGER, self.address, outcome)
-        if isinstance(outcome.result, NgError):
-            raise outcome.result
-        return cast("R", outcome.result)  # the core read it as this command's reply
+        replies = []
+        for request in requests:
+            result = outcomes[request.cookie].result
+            if isinstance(result, NgError):
+                raise result
+            replies.append(result)
+        return replies
 
     def close(self) -> None:
         """Close the socket; the next request opens a new one."""
@@ -81,34 +106,49 @@ class UdpClient:
             self._socket.close()
             self._socket = None
 
-    def _wait(self, connection: socket.socket) -> Outcome:
-        while True:
+    def _start(self, command: Command[Any], deadline_s: float | None) -> Request:
+        deadline_s = self._deadline_s if deadline_s is None else deadline_s
+        return self._core.send(command, self._clock(), deadline_s=deadline_s)
+
+    def _wait(self, connection: socket.socket, cookies: set[bytes]) -> dict[bytes, Outcome]:
+        """Wait until these requests have ended."""
+        ended: dict[bytes, Outcome] = {}
+        while not cookies <= ended.keys():
             now = self._clock()
-            if expired := self._core.expire(now):
-                return expired[0]
+            for outcome in self._core.expire(now):
+                ended[outcome.request.cookie] = self._logged(outcome)
             for datagram in self._core.due(now):
                 connection.send(datagram)
             wake_at = self._core.next_deadline()
-            assert wake_at is not None
-            if self._poll.poll(max(0.0, wake_at - now) * 1000):
-                outcome = self._core.receive(connection.recv(MAX_SIZE_BYTES), self._clock())
-                if outcome is not None:
-                    return outcome
+            if wake_at is not None and self._poll.poll(max(0.0, wake_at - now) * 1000):
+                received = self._receive(connection)
+                if received is not None:
+                    ended[received.request.cookie] = received
+        return ended
+
+    def _numbered_cookie(self) -> str:
+        return f"{self._cookie_prefix}-{next(self._cookie_numbers):x}"
+
+    def _receive(self, connection: socket.socket) -> Outcome | None:
+        outcome = self._core.receive(connection.recv(MAX_SIZE_BYTES), self._clock())
+        return None if outcome is None else self._logged(outcome)
+
+    def _fail(self, error: OSError) -> dict[bytes, Outcome]:
+        outcomes = self._core.fail(_unreachable(self.address, error), self._clock())
+        return {outcome.request.cookie: self._logged(outcome) for outcome in outcomes}
+
+    def _logged(self, outcome: Outcome) -> Outcome:
+        log_outcome(_LOGGER, self.address, outcome)
+        return outcome
 
     def _ready_socket(self) -> socket.socket:
-        """Return this process's socket, emptied of replies and ICMP errors that came for earlier requests."""
+        """Return this process's socket; late replies to earlier requests may wait in it."""
         if self._socket is not None and self._owner_pid == os.getpid():
-            try:
-                while True:
-                    self._core.receive(self._socket.recv(MAX_SIZE_BYTES), self._clock())
-            except BlockingIOError:
-                return self._socket
-            except OSError:
-                # The refusal of an earlier datagram: the daemon may be back by now.
-                pass
+            return self._socket
         self.close()
         self._socket = self._connected_socket()
         self._owner_pid = os.getpid()
+        self._cookie_prefix = secrets.token_hex(8)  # a child must not repeat its parent's cookies
         self._poll.register(self._socket, select.POLLIN)
         return self._socket
 
@@ -125,3 +165,11 @@ class UdpClient:
 
 def _unreachable(address: NodeAddress, error: OSError) -> NgUnreachable:
     return NgUnreachable(f"{address}: {error.strerror or error}")
+
+
+def _send(connection: socket.socket, datagram: bytes) -> None:
+    try:
+        connection.send(datagram)
+    except ConnectionRefusedError:
+        # The network refused an earlier datagram, such as a retransmission: the daemon may be back by now.
+        connection.send(datagram)

@@ -59,7 +59,7 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
     if request.to_tag != record.gateway_tag or request.from_tag != record.wic_tag:
         return _unknown(request)
     if request.connection_id != record.connection_id:
-        if not event.owner or event.owner != record.owner:
+        if event.owner() != record.owner:
             return _unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
         record.connection_id, record.source = request.connection_id, request.source

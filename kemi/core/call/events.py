@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +104,9 @@ class WicRequest(Event):
     """A request from the page inside the dialog."""
 
     request: Request
-    owner: str = ""
-    """Public identity registered on the connection it came in on."""
+    owner: Callable[[], str] = str
+    """Looks up the public identity registered on the connection it came in on, "" when there is none: only asked
+    when that connection is new to the call."""
 
 
 @dataclass(frozen=True, slots=True)

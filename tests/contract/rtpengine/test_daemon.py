@@ -81,6 +81,15 @@ class TestCommands:
         with pytest.raises(NgUnknownCall):
             client.request(command)
 
+    def test_several_at_once_are_all_answered_before_the_first_error_is_raised(
+        self, client: UdpClient
+    ) -> None:
+        assert client.request_all((Ping(), Delete("none"))) == [Pong(), DeleteReply(statistics=None)]
+        answered = client.counters.answered
+        with pytest.raises(NgUnknownCall):
+            client.request_all((Query("none"), Ping(), Ping()))
+        assert client.counters.answered == answered + 2
+
     def test_deleting_an_unknown_call_is_a_success(self, client: UdpClient) -> None:
         assert client.request(Delete("none")) == DeleteReply(statistics=None)
 

@@ -3,7 +3,7 @@
 The WIC speaks plain RTP here, so that no browser is needed: everything but DTLS and ICE is as in production.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
 from rtpengine.profiles import MediaProfile, audio_profile
 from rtpengine.sessions import (
@@ -96,8 +97,9 @@ class Call:
         def placeholder(offer: str) -> str:
             return answer_to(offer, *assumed.rtpmaps, host=IMS_ADDRESS)
 
+        widened = self.widened(placeholder) if transport is SHARED else None
         self.reserved: Reservation = run(
-            reserve(self.session, self.profile, placeholder, reverse=True), client
+            reserve(self.session, self.profile, placeholder, reverse=True, widened_offer=widened), client
         )
         self.to_wic_side = (WIC_ADDRESS, section(self.reserved.relay_answer).port)
         self.to_ims_side = (IMS_ADDRESS, section(self.reserved.relay_offer).port)
@@ -110,13 +112,27 @@ class Call:
             self.listener_type = int(section(self.reverse_answer).formats[0])
             run(accept_reverse(self.session, self.profile, self.reverse_answer), client)
 
+    def widened(self, placeholder: Callable[[str], str]) -> str:
+        """Learn from another call what rtpengine makes of the WIC's codecs, as the gateway does."""
+        other = replace(self.session, call_id="other")
+        learned = run(reserve(other, self.profile, placeholder, reverse=True), self.client)
+        run(release(other), self.client)
+        return widened_offer(self.session.wic_offer, repertoire(learned.relay_offer))
+
     def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5)) -> None:
         """Take an answer of IMS."""
         answer = answer_to(
             self.reserved.relay_offer, *far_end.rtpmaps, host=self.ims.host, port=self.ims.port
         )
         answer = renumbered(answer, far_end.renumbering)
-        steps = connect(self.session, self.profile, answer, self.reverse_answer, daemon_version=version)
+        steps = connect(
+            self.session,
+            self.profile,
+            answer,
+            self.reverse_answer,
+            daemon_version=version,
+            answered=frozenset(encoding.partition("/")[0] for encoding in repertoire(answer).encodings),
+        )
         run(steps, self.client)
 
     def talk(self, far_end: FarEnd) -> None:

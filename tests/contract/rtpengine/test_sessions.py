@@ -1,10 +1,13 @@
 """The session sequences against a real rtpengine with a browser's offer: what the SDP of each side looks like."""
 
+from typing import Any
+
 import pytest
 
+from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import Answer, Command, List, Query, R
 from rtpengine.ng.errors import NgErrorReply
-from rtpengine.ng.replies import SdpReply
+from rtpengine.ng.replies import Reply, SdpReply
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 from rtpengine.sessions import (
     MediaSession,
@@ -66,6 +69,10 @@ class Recorder:
             self.answer_sdp = reply.sdp
         return reply
 
+    def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+        """Pass them on one after the other."""
+        return [self.request(command) for command in commands]
+
 
 @pytest.fixture(params=["audio", "video"])
 def medium(request: pytest.FixtureRequest) -> tuple[MediaProfile, str, str]:
@@ -104,6 +111,42 @@ class TestReservation:
         )
         names = [codec.split("/")[0] for codec in offer.codecs.values()]
         assert tuple(name for name in names if name != "telephone-event") == codecs
+
+    @pytest.mark.parametrize(
+        "wic_offer",
+        [
+            pytest.param(AUDIO_OFFER, id="Chromium"),
+            pytest.param(browser_offer(BROWSER, "audio", "opus"), id="no telephone-event"),
+        ],
+    )
+    def test_a_widened_offer_brings_the_same_descriptions(self, client: UdpClient, wic_offer: str) -> None:
+        def opus(relay_offer: str) -> str:
+            return answer_to(relay_offer, *ANSWERS["opus"], host=IMS_ADDRESS)
+
+        first = MediaSession("first", "audio", wic_offer, WicTransport.SHARED)
+        learned = run(reserve(first, audio_profile(), opus, reverse=True), client)
+        second = MediaSession("second", "audio", wic_offer, WicTransport.SHARED)
+        widened = widened_offer(wic_offer, repertoire(learned.relay_offer))
+        known = run(reserve(second, audio_profile(), opus, reverse=True, widened_offer=widened), client)
+        assert repertoire(known.relay_offer) == repertoire(learned.relay_offer)
+        assert repertoire(known.relay_answer) == repertoire(learned.relay_answer)
+        assert section(known.relay_answer).protocol == section(learned.relay_answer).protocol
+
+    @pytest.mark.parametrize("answered", [name for name in ANSWERS if name != "opus"])
+    def test_an_offer_for_what_ims_took_keeps_its_payload_types(
+        self, client: UdpClient, answered: str
+    ) -> None:
+        session, profile = (
+            MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SHARED),
+            audio_profile(),
+        )
+        reserved = run(reserve(session, profile, placeholder, reverse=True), client)
+        ims_answer = answer_to(reserved.relay_offer, *ANSWERS[answered], host=FAR_END, port=5004)
+        names = frozenset(codec.partition("/")[0].lower() for codec in ANSWERS[answered])
+        steps = connect(session, profile, ims_answer, None, daemon_version=VERSION, answered=names)
+        made_ready = section(run(steps, client))
+        assert section(ims_answer).codecs.items() <= made_ready.codecs.items()
+        assert len(made_ready.codecs) < len(section(reserved.relay_offer).codecs)
 
     @pytest.mark.parametrize("transport", WicTransport)
     def test_each_side_gets_the_transport_it_speaks(

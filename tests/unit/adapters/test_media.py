@@ -13,6 +13,7 @@ from kemi.core.call import actions as act
 from kemi.core.call.events import MediaConnected, Reserved, ReverseAccepted
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
+from kemi.core.sdp.interwork import repertoire
 from kemi.core.sdp.text import sdp_from_text
 from kemi.settings import settings_from_text
 from rtpengine.ng.commands import Answer, Command, Delete, Offer
@@ -25,6 +26,9 @@ from tests.unit.site import SETTINGS_TEXT
 NODE = "192.0.2.9:2223"
 REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
 AUDIO = act.MediumRequest("audio", sdp.chromium("audio-sendonly"), True)
+EVENTS_8000 = "a=rtpmap:126 telephone-event/8000"
+AS_FIREFOX = f"v=0\r\nm=audio 9 X 109 126\r\na=rtpmap:109 opus/48000/2\r\n{EVENTS_8000}\r\n"
+OF_PCMA = "v=0\r\nm=audio 9 X 8\r\na=rtpmap:8 PCMA/8000\r\n"
 VIDEO = act.MediumRequest("video", sdp.chromium("av-sendonly"), True)
 
 
@@ -61,6 +65,10 @@ class Daemon:
         if error is not None:
             raise error
         return ANSWERS.get(command.command, lambda _: Done())(command)
+
+    def request_all(self, commands: tuple[Command[Any], ...]) -> list[object]:
+        """Do them one after the other."""
+        return [self.request(command) for command in commands]
 
     @property
     def said(self) -> list[str]:
@@ -114,6 +122,50 @@ class TestReserve:
         media_relay.reserve(reservation(transport, AUDIO))
         assert sdp_from_text(daemon.only(Answer).sdp).media[0].codecs[0].name == codec
 
+    def test_what_a_node_makes_of_a_browsers_codecs_is_learned_once(
+        self, daemon: Daemon, media_relay: MediaRelay
+    ) -> None:
+        for _ in range(2):
+            media_relay.reserve(reservation("shared", AUDIO))
+        first, second = (command for command in daemon.commands if isinstance(command, Offer))
+        assert (first.sdp, bool(first.options.codec.transcode)) == (AUDIO.wic_offer, True)
+        assert (repertoire(second.sdp), second.options.codec.transcode) == (
+            repertoire(sdp.relay_offer("audio")),
+            (),
+        )
+
+    @pytest.mark.parametrize(
+        ("transport", "medium"),
+        [
+            pytest.param("split", AUDIO, id="a line of its own needs a placeholder that is transcoded"),
+            pytest.param("shared", act.MediumRequest("audio", OF_PCMA, True), id="no Opus"),
+            pytest.param(
+                "shared",
+                act.MediumRequest("audio", AS_FIREFOX, True),
+                id="events the node would have to number",
+            ),
+        ],
+    )
+    def test_elsewhere_the_node_is_asked_each_time(
+        self, daemon: Daemon, media_relay: MediaRelay, transport: str, medium: act.MediumRequest
+    ) -> None:
+        for _ in range(2):
+            media_relay.reserve(reservation(transport, medium))
+        assert {command.sdp for command in daemon.commands if isinstance(command, Offer)} == {
+            medium.wic_offer
+        }
+
+    def test_a_node_that_failed_is_asked_anew(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+        media_relay.reserve(reservation("shared", AUDIO))
+        daemon.failures["answer", "audio"] = NgTimeout("answer", 1.0)
+        with pytest.raises(MediaUnavailable):
+            media_relay.reserve(reservation("shared", AUDIO))
+        del daemon.failures["answer", "audio"]
+        media_relay.reserve(reservation("shared", AUDIO))
+        assert [command.sdp for command in daemon.commands if isinstance(command, Offer)][
+            -1
+        ] == AUDIO.wic_offer
+
     def test_each_medium_is_a_call_of_its_own_and_what_the_relay_says_comes_back(
         self, daemon: Daemon, media_relay: MediaRelay
     ) -> None:
@@ -139,6 +191,37 @@ class TestReserve:
 
 class TestConnect:
     """The far end's answer, per medium."""
+
+    @pytest.mark.parametrize(
+        ("events", "ims_events", "transcoded"),
+        [
+            pytest.param(EVENTS_8000, EVENTS_8000, ("PCMA",), id="only what the far end took"),
+            pytest.param(EVENTS_8000, "a=rtpmap:99 telephone-event/16000", ("PCMA",), id="goes with AMR-WB"),
+            pytest.param(
+                EVENTS_8000,
+                "a=rtpmap:99 telephone-event/48000",
+                ("opus", "PCMA"),
+                id="numbered by the node: all",
+            ),
+            pytest.param(
+                "a=rtpmap:110 telephone-event/48000", EVENTS_8000, ("opus", "PCMA"), id="and so is this one"
+            ),
+        ],
+    )
+    def test_the_node_makes_ready_for(
+        self,
+        daemon: Daemon,
+        media_relay: MediaRelay,
+        events: str,
+        ims_events: str,
+        transcoded: tuple[str, ...],
+    ) -> None:
+        wic_offer = f"v=0\r\nm=audio 9 X 111\r\na=rtpmap:111 opus/48000/2\r\n{events}\r\n"
+        ims_answer = f"v=0\r\nm=audio 9 X 8\r\na=rtpmap:8 PCMA/8000\r\n{ims_events}\r\n"
+        media_relay.connect(
+            connection("shared", act.MediumAnswer("audio", wic_offer, True, ims_answer, None))
+        )
+        assert daemon.only(Offer).options.codec.transcode == transcoded
 
     def test_a_medium_the_far_end_refused_is_given_back(
         self, daemon: Daemon, media_relay: MediaRelay
@@ -186,7 +269,7 @@ class TestTrouble:
             media_relay.connect(connection("shared", answered("audio", "x")))
         with pytest.raises(MediaUnavailable):
             media_relay.choose_node("call-2")
-        media_relay.release(act.ReleaseMedia("call-1", NODE, ("audio",)))
+        media_relay.accept_reverse(act.AcceptReverse("call-1", NODE, "split", (answered("audio", None),)))
         assert media_relay.choose_node("call-2") == NODE
 
     def test_a_node_that_is_no_longer_configured(self, media_relay: MediaRelay) -> None:
@@ -195,10 +278,10 @@ class TestTrouble:
                 act.AcceptReverse("call-1", "192.0.2.77:2223", "split", (answered("audio", None),))
             )
 
-    def test_a_dead_node_is_asked_once_at_the_end_of_a_call(
+    def test_a_dead_node_is_waited_for_once_at_the_end_of_a_call(
         self, daemon: Daemon, media_relay: MediaRelay, caplog: pytest.LogCaptureFixture
     ) -> None:
         daemon.failures["delete", "audio"] = NgTimeout("delete", 1.0)
         media_relay.release(act.ReleaseMedia("call-1", NODE, ("audio", "video")))
-        assert daemon.said == ["delete call-1"]
-        assert f"event=media_not_released call_id=call-1 medium=audio node={NODE}" in caplog.text
+        assert f"event=media_not_released call_id=call-1 medium=audio+video node={NODE}" in caplog.text
+        assert daemon.said.count("delete call-1") == 1

@@ -1,8 +1,16 @@
 """rtpengine.profiles: what is asked of rtpengine for audio and video."""
 
+from dataclasses import replace
+
 import pytest
 
-from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.profiles import (
+    DEFAULT_IMS_AUDIO_CODECS,
+    IMS_AUDIO_CODECS,
+    MediaProfile,
+    audio_profile,
+    video_profile,
+)
 
 
 class TestAudio:
@@ -37,6 +45,33 @@ class TestAudio:
 
     def test_a_repeated_reverse_offer_masks_nothing(self) -> None:
         assert audio_profile().subscribe_request(repeated=True).codec.mask == ()
+
+    @pytest.mark.parametrize(
+        ("answered", "expected"),
+        [
+            pytest.param({"pcma", "telephone-event"}, ["PCMA"], id="a fixed payload type stands alone"),
+            pytest.param({"opus"}, ["opus"], id="the WIC's own"),
+            pytest.param({"amr-wb"}, ["AMR-WB", "AMR-WB-OA"], id="numbered ones keep each other's place"),
+            pytest.param({"amr-wb", "pcmu"}, ["AMR-WB", "AMR-WB-OA", "PCMU"], id="both"),
+            pytest.param({"evs"}, list(DEFAULT_IMS_AUDIO_CODECS), id="not ours: all"),
+        ],
+    )
+    def test_what_ims_took_is_made_ready_and_nothing_else(
+        self, answered: set[str], expected: list[str]
+    ) -> None:
+        options = audio_profile().offer(frozenset(answered))
+        assert options.codec.transcode == tuple(IMS_AUDIO_CODECS[name] for name in expected)
+        assert options == replace(audio_profile().offer(), codec=options.codec)
+
+    def test_an_offer_with_all_codecs_of_ims_transcodes_nothing(self) -> None:
+        profile = audio_profile()
+        options = profile.passing_offer()
+        assert (options.codec.transcode, options.codec.mask, options.codec.accept) == (
+            (),
+            (),
+            profile.codec.accept,
+        )
+        assert "inject-DTMF" not in {*options.flags, *profile.passing_answer().flags}
 
 
 class TestVideo:

@@ -55,6 +55,10 @@ class ScriptedClient:
             raise self.failures[command.command]
         return cast("R", REPLIES.get(command.command, Done()))
 
+    def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+        """Do them one after the other."""
+        return [self.request(command) for command in commands]
+
     @property
     def names(self) -> list[str]:
         """The commands so far."""
@@ -228,6 +232,9 @@ async def test_an_asyncio_client_sends_the_same_commands(failing: Callable[[], S
     class AsyncClient:
         async def request(self, command: Command[R]) -> R:
             return scripted.request(command)
+
+        async def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+            return scripted.request_all(commands)
 
     steps = [reserve(session(SPLIT), video_profile(), placeholder, reverse=True) for _ in range(2)]
     outcomes: list[object] = []

@@ -125,7 +125,34 @@ class TestStore:
         found = store.get("call-1")
         assert found is not None
         assert found.doomed == ""
+        assert store.change("call-1", lambda record: record.doomed) == ""
         assert table.locked_keys == set()
+
+    def test_what_another_process_wrote_meanwhile_is_read(self) -> None:
+        table = MemoryTable()
+        store, other = CallStore(table), CallStore(table)
+        store.create(record_at("offered"))
+
+        def step(record: CallRecord) -> str:
+            seen, record.doomed = record.doomed, f"{record.doomed}!"
+            return seen
+
+        assert [store.change("call-1", step) for store in (store, store, other, other, store)] == [
+            "",
+            "!",
+            "!!",
+            "!!!",
+            "!!!!",
+        ]
+
+    def test_only_so_many_are_kept(self) -> None:
+        store = CallStore(MemoryTable())
+        for number in range(200):
+            record = record_at("offered")
+            record.call_id = f"call-{number}"
+            store.create(record)
+        for number in range(200):
+            assert store.change(f"call-{number}", lambda record: record.call_id) == f"call-{number}"
 
     def test_what_another_process_wrote_before_the_lock_is_seen(self) -> None:
         table = MemoryTable()

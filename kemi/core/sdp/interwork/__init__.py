@@ -1,19 +1,28 @@
 """What each party of a call is told: the web client, the media relay and IMS."""
 
 from kemi.core.sdp.interwork.ims import ImsMedium, ims_answer_media, ims_offer
-from kemi.core.sdp.interwork.relay import placeholder_answer, relay_offer
+from kemi.core.sdp.interwork.relay import (
+    Repertoire,
+    placeholder_answer,
+    relay_offer,
+    repertoire,
+    widened_offer,
+)
 from kemi.core.sdp.interwork.wic import ReverseAnswer, check_reverse_answer, reverse_offer, wic_answer
 from kemi.core.sdp.model import Origin
 
 __all__ = [
     "ImsMedium",
     "Origin",
+    "Repertoire",
     "ReverseAnswer",
     "check_reverse_answer",
     "ims_answer_media",
     "ims_offer",
     "placeholder_answer",
     "relay_offer",
+    "repertoire",
     "reverse_offer",
     "wic_answer",
+    "widened_offer",
 ]

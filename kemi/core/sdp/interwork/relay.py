@@ -8,7 +8,7 @@ does not leave the web side (TS 23.228 §U.1.1 has media multiplexing removed at
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description
@@ -26,6 +26,7 @@ from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 # Feedback for bandwidth estimation between two WebRTC ends; a relay that terminates SRTP must not promise it.
 _WEBRTC_ONLY_FEEDBACK: Final = frozenset({"transport-cc", "goog-remb"})
+_CODEC_LINES: Final = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
 _DISCARD_PORT: Final = 9
 _PREFERRED_HASH: Final = "sha-256"
 _PLACEHOLDER_CODEC: Final = "pcma"
@@ -73,6 +74,40 @@ def client_line(
     body.append(f"a={direction}")
     formats = [codec.payload_type for codec in codecs]
     return media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)
+
+
+class Repertoire(NamedTuple):
+    """What a one-m-line text says of codecs: the payload types of its m-line, and the lines about them."""
+
+    formats: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def encodings(self) -> frozenset[str]:
+        """The codecs as in rtpmap, lower case, for example ``pcma/8000``."""
+        return frozenset(
+            line.partition(" ")[2].lower() for line in self.lines if line.startswith("a=rtpmap:")
+        )
+
+
+def repertoire(one_line_sdp: str) -> Repertoire:
+    """Read it from a text of ours or of the relay; one browser's is the same in all calls."""
+    lines = one_line_sdp.split("\r\n")
+    m_line = next((line for line in lines if line.startswith("m=")), "")
+    codec_lines = tuple(line for line in lines if line.startswith(_CODEC_LINES))
+    return Repertoire(tuple(m_line.split(" ")[3:]), codec_lines)
+
+
+def widened_offer(wic_offer: str, codecs: Repertoire) -> str:
+    """Write a client's offer for the relay with other codecs in place of its own."""
+    head, m_line, body = wic_offer.partition("\r\nm=")
+    first, *lines = body.split("\r\n")
+    widened = [f"{head}{m_line}{' '.join((*first.split(' ')[:3], *codecs.formats))}"]
+    place = next((number for number, line in enumerate(lines) if line.startswith(_CODEC_LINES)), len(lines))
+    widened += lines[:place]
+    widened += codecs.lines
+    widened += (line for line in lines[place:] if not line.startswith(_CODEC_LINES))
+    return "\r\n".join(widened)
 
 
 def placeholder_answer(relay_offer_sdp: str, preferred: str = _PLACEHOLDER_CODEC) -> str:

@@ -238,7 +238,7 @@ class Call:
             source=source,
             content_type="application/sdp" if body else "",
         )
-        return ev.WicRequest(request, owner)
+        return ev.WicRequest(request, lambda: owner)
 
     def ims_reply(
         self,

@@ -3,7 +3,7 @@
 import pytest
 
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import placeholder_answer, relay_offer
+from kemi.core.sdp.interwork import placeholder_answer, relay_offer, repertoire, widened_offer
 from kemi.core.sdp.judge import judge_offer
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
@@ -193,3 +193,23 @@ def test_the_placeholder_for_video_keeps_feedback_and_every_codec() -> None:
 def test_a_relay_that_cannot_carry_the_medium_is_unavailable(text: str, detail: str) -> None:
     with pytest.raises(MediaUnavailable, match=detail):
         placeholder_answer(text)
+
+
+class TestWidenedOffer:
+    """The page's offer with the codecs the relay is known to make of it."""
+
+    def test_only_the_codecs_change(self) -> None:
+        own = relayed("chromium-156-audio-sendonly")
+        wide = "v=0\r\nm=audio 30000 RTP/AVP 111 8\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:8 PCMA/8000\r\n"
+        offer = widened_offer(own, repertoire(wide))
+        assert repertoire(offer) == repertoire(wide)
+        assert "m=audio 9 UDP/TLS/RTP/SAVPF 111 8" in offer.split("\r\n")
+        assert repertoire(offer).encodings == {"opus/48000/2", "pcma/8000"}
+        assert widened_offer(offer, repertoire(own)) == own
+
+    @pytest.mark.parametrize("name", ["chromium-156-audio-sendonly", "chromium-156-av-sendonly"])
+    def test_a_pages_own_codecs_change_nothing(self, name: str) -> None:
+        offer, judgement = judged(name)
+        for medium in judgement.media:
+            own = relay_offer(offer, medium)
+            assert widened_offer(own, repertoire(own)) == own
