@@ -30,7 +30,8 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
             step(*args, **kwargs)
         except GatewayError as error:
             _log(error)
-            _answer(error.status, error.reason_phrase, explanation(error.detail, "gateway"))
+            lines = (*explanation(error.detail, "gateway"), *error.lines)
+            _answer(error.status, error.reason_phrase, lines)
         except Exception as error:
             _log(error)
             _answer(*_SERVER_ERROR, ())
