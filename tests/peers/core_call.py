@@ -304,10 +304,10 @@ class CallingDevice(CoreCall):
             status, "INVITE", call_id=self.call_id, count=count, timeout_s=timeout_s
         )
 
-    def cancel(self) -> None:
+    def cancel(self, headers: Pairs = ()) -> None:
         """CANCEL the INVITE."""
         kept = [(n, v) for n, v in self.invite.headers if n in (*HOP_BY_HOP_FIELDS, "To")]
-        fields = [*kept, ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL")))]
+        fields = [*kept, ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL"))), *headers]
         request = SipRequest("CANCEL", self.invite.request_uri, headers=Headers(fields))
         self.peer.send(request, self.gateway)
 

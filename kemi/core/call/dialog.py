@@ -316,7 +316,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     actions: list[act.Action] = [act.ForwardReply(edits)]
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
-        if reply.method == "BYE":
+        if reply.method == "BYE" and record.ended:  # not to one in an early dialog: the INVITE's end follows
             actions.append(act.ForgetCall(record.key))
     return actions
 
