@@ -15,7 +15,10 @@ towards the page.  The INVITE is forwarded in its transaction: CANCEL, with its 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
@@ -54,9 +57,16 @@ from kemi.core.sdp.interwork.incoming import (
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
-_NOT_FOR_PAGES = frozenset({"timer", "precondition"})
+_NOT_FOR_PAGES: Final = frozenset({"timer", "precondition"})
 """Extensions of the core that a page is not offered: we would have to keep them for it."""
-FLOW_FAILED = (430, "Flow Failed")
+FLOW_FAILED: Final = (430, "Flow Failed")
+_AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
+    {
+        400: (502, "Bad Gateway"),  # the page's fault, not the caller's (RFC 3261 §21.5.3)
+        503: (500, "Media Relay Unavailable"),  # a 503 goes no further than one hop (RFC 3261 §16.7)
+    }
+)
+"""What a page's answer deserves -> what the caller gets."""
 
 
 def flow_named(request: Request, secret: str) -> tuple[str, str]:
@@ -328,10 +338,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     if record.abandoned:
         return [act.DropReply()]
     record.abandoned = True
-    # the page's fault, not the caller's: RFC 3261 §21.5.3
-    status, reason_phrase = (
-        (502, "Bad Gateway") if error.status == 400 else (error.status, error.reason_phrase)
-    )
+    status, reason_phrase = _AFTER_AN_ANSWER.get(error.status, (error.status, error.reason_phrase))
     reason = f'Reason: SIP;cause={status};text="{headers.quotable(error.detail)[:80]}"'
     return [
         note,
