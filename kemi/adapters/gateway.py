@@ -32,11 +32,12 @@ from kemi.core.call.events import (
     WicReply,
     WicRequest,
 )
-from kemi.core.call.incoming import begin_incoming, delivery, flow_named
+from kemi.core.call.incoming import begin_incoming, delivery
 from kemi.core.call.record import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import SipReject
+from kemi.core.flow_token import flow_from_token, token_from_routes
 from kemi.core.headers import ALLOW
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
@@ -143,7 +144,8 @@ class Gateway:
             self._dispatcher.dispatch(record.key, FlowClosed())
 
     def _begin_incoming(self, request: Request) -> None:
-        connection_id, nonce = flow_named(request, self._settings.flow_secret)
+        token = token_from_routes(request.headers("Route"))
+        connection_id, nonce = flow_from_token(self._settings.flow_secret, token)
         flow, registration = delivery(
             request,
             nonce,

@@ -6,7 +6,6 @@ guard around the KEMI callbacks, the web API's error handler and the command lin
 
     GatewayError
     ├── SipReject              we decline: 403, 404, 480 ...
-    │   ├── BadExtension       420 with Unsupported
     │   └── NotAcceptableHere  488 with a Warning that a person understands
     ├── RemoteProtocolError    the peer broke SIP or SDP: 400
     │   └── SdpSyntaxError     the body is no session description
@@ -38,13 +37,17 @@ class GatewayError(Exception):
     termination: ClassVar[Termination] = Termination.SERVER_ERROR
     log_level: ClassVar[int] = logging.ERROR
 
-    lines: tuple[str, ...] = ()
-    """Header lines the answer carries beside its Warning."""
-
     def __init__(
-        self, detail: str = "", *, status: int | None = None, reason_phrase: str | None = None
+        self,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        reason_phrase: str | None = None,
+        lines: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail or reason_phrase or self.reason_phrase)
+        self.lines = lines
+        """Header lines the answer needs, as a challenge."""
         if status is not None:
             self.status = status
         if reason_phrase is not None:
@@ -63,17 +66,6 @@ class SipReject(GatewayError):
     reason_phrase = "Forbidden"
     termination = Termination.CLIENT_ERROR
     log_level = logging.INFO
-
-
-class BadExtension(SipReject):
-    """The request requires extensions we do not have (RFC 3261 §21.4.15)."""
-
-    status = 420
-    reason_phrase = "Bad Extension"
-
-    def __init__(self, detail: str = "", *, unsupported: str = "") -> None:
-        super().__init__(detail)
-        self.lines = (f"Unsupported: {unsupported}",) if unsupported else ()
 
 
 class NotAcceptableHere(SipReject):

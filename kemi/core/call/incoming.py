@@ -38,14 +38,12 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
 from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import (
-    BadExtension,
     GatewayError,
     LocalProtocolError,
     NotAcceptableHere,
     RemoteProtocolError,
     SipReject,
 )
-from kemi.core.flow_token import flow_from_token
 from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
 from kemi.core.sdp.interwork.incoming import (
@@ -67,15 +65,6 @@ _AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
     }
 )
 """What a page's answer deserves -> what the caller gets."""
-
-
-def flow_named(request: Request, secret: str) -> tuple[str, str]:
-    """Return connection id and nonce of the flow token in the Route; raise SipReject (403) without a good one."""
-    route = next(iter(addresses_from_headers(request.headers("Route"))), "")
-    user, at, _host = uri_from_address(route).removeprefix("sip:").partition("@")
-    if not at:
-        raise SipReject("a request towards a page needs the Path of its registration as Route")
-    return flow_from_token(secret, user)
 
 
 def delivery(
@@ -114,7 +103,12 @@ def begin_incoming(
     required = request.tokens("Require")
     if refused := sorted(required & _NOT_FOR_PAGES):
         names = ", ".join(refused)
-        raise BadExtension(f"not supported: {names}", unsupported=names)
+        raise SipReject(
+            f"not supported: {names}",
+            status=420,
+            reason_phrase="Bad Extension",
+            lines=(f"Unsupported: {names}",),
+        )
     if not request.body:
         raise NotAcceptableHere("an INVITE towards a page needs a session description in this release")
     if not request.has_sdp:
@@ -399,12 +393,22 @@ def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings
     if record.ended or record.dialog is Dialog.CONFIRMED:
         return on_flow_closed_in_dialog(record, event, settings)
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
+    return [note, *refuse_for_page(record, settings, *FLOW_FAILED, "the page's connection is gone")]
+
+
+def refuse_for_page(
+    record: CallRecord, settings: CallSettings, status: int, reason_phrase: str, detail: str
+) -> list[act.Action]:
+    """Refuse a call that rings, for a page that cannot do it itself any more.
+
+    One that never responded is not known by its Via; Kamailio's own timer is short then.
+    """
     vias = _incoming(record).vias
     if record.abandoned or not vias:
-        return [note]  # it never responded: Kamailio's own timer is short then
+        return []
     record.abandoned = True
-    explanation = headers.explanation("the page's connection is gone", settings.realm)
-    return [note, _answer_for_page(record, *FLOW_FAILED, explanation, vias)]
+    explanation = headers.explanation(detail, settings.realm)
+    return [_answer_for_page(record, status, reason_phrase, explanation, vias)]
 
 
 def _incoming(record: CallRecord) -> Incoming:

@@ -17,7 +17,6 @@ CLIENT, SERVER = Termination.CLIENT_ERROR, Termination.SERVER_ERROR
 ROWS = {
     errors.GatewayError: (500, "Server Internal Error", SERVER, logging.ERROR),
     errors.SipReject: (403, "Forbidden", CLIENT, logging.INFO),
-    errors.BadExtension: (420, "Bad Extension", CLIENT, logging.INFO),
     errors.NotAcceptableHere: (488, "Not Acceptable Here", CLIENT, logging.INFO),
     errors.RemoteProtocolError: (400, "Bad Request", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),
@@ -53,11 +52,6 @@ def test_a_single_error_may_say_it_more_precisely() -> None:
     error = errors.SipReject("x", status=480, reason_phrase="Temporarily Unavailable")
     assert (error.status, error.reason_phrase) == (480, "Temporarily Unavailable")
     assert errors.SipReject("y").status == 403
-
-
-def test_a_bad_extension_names_what_is_not_supported() -> None:
-    assert errors.BadExtension("why", unsupported="timer").lines == ("Unsupported: timer",)
-    assert errors.BadExtension("why").lines == ()
 
 
 def test_without_a_detail_the_reason_phrase_speaks() -> None:
