@@ -281,6 +281,21 @@ class TestEndBeforeTheAnswer:
         await call.wic.wait_request("ACK")
         await gone(stage, call.call_id)
 
+    @pytest.mark.parametrize("trying", [pytest.param(True, id="trying"), pytest.param(False, id="silent")])
+    async def test_a_cancel_before_it_rings(self, stage: Stage, trying: bool) -> None:
+        page = await stage.page()
+        page.plan = CallPlan(trying=trying)
+        ims = stage.core.call(ALICE)
+        wic = await page.wait_incoming()
+        ims.cancel(headers=[("Reason", ELSEWHERE)])
+        await ims.trace.wait_response(200, "CANCEL", call_id=ims.call_id)
+        if not trying:
+            await wic.ring()
+        cancel = await wic.wait_request("CANCEL")
+        print(cancel.headers)
+        await ims.wait_status(487)
+        await gone(stage, ims.call_id)
+
     async def test_a_cancel_that_crosses_the_answer_changes_nothing(self, stage: Stage) -> None:
         call = await ringing(stage, await stage.page())
         await call.wic.respond(200, sdp=await call.wic.media.answer_offer(call.wic.invite.body))
