@@ -292,7 +292,7 @@ class TestEndBeforeTheAnswer:
         if not trying:
             await wic.ring()
         cancel = await wic.wait_request("CANCEL")
-        print(cancel.headers)
+        assert cancel.headers.get("Reason") == ELSEWHERE
         await ims.wait_status(487)
         await gone(stage, ims.call_id)
 

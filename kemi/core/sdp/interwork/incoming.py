@@ -1,6 +1,6 @@
 """A call towards a web client: the core's offer for the client, the client's answer for the core.
 
-One two-way m-line for each kind, which every WebRTC client understands.  The lines have a transport each and no BUNDLE
+One two-way m-line for each kind, which every WebRTC client understands.  Two lines have a transport each and no BUNDLE
 group: the relay has one session for each medium, and a browser that bundles would send its video to the audio's port.
 """
 
@@ -104,7 +104,9 @@ def client_offer(
             body = (*written.body, *feedback)
             written = media_description(written.kind, written.port, written.proto, written.formats, body)
         media.append(written)
-    return session_description(session_section(origin, "a=ice-lite"), media)
+    # A page with the bundle policy max-bundle takes no offer without a group.
+    groups = ("a=group:BUNDLE 0",) if len(media) == 1 else ()
+    return session_description(session_section(origin, "a=ice-lite", *groups), media)
 
 
 def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str, ClientLine]:

@@ -129,6 +129,10 @@ class TestTheClientsOffer:
             assert media.attribute("msid") == f"gw gw{media.mid}"
         assert [media.port for media in offer.media] == [30200, 30202]
 
+    def test_one_line_alone_is_a_group_which_max_bundle_asks_for(self) -> None:
+        _, offer = offered(AUDIO)
+        assert offer.bundle_groups == (("0",),)
+
     def test_video_of_a_core_without_feedback_can_still_ask_for_key_frames(self) -> None:
         found = chosen(VIDEO)
         bare = descriptions.relay_reverse_offer("video").replace("a=rtcp-fb:96 nack pli\r\n", "")
