@@ -33,6 +33,7 @@ IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
 # Payload types that are the same whatever else is offered (RFC 3551 §6); Opus keeps the WIC's own.
 _FIXED_PAYLOAD_TYPE: Final = frozenset({"opus", "g722", "pcma", "pcmu"})
 _ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
+_WIC_CODECS: Final = ("opus/48000/2", "telephone-event/48000")
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 _INJECT_DTMF: Final = "inject-DTMF"
@@ -57,6 +58,8 @@ class MediaProfile:
     """From what IMS answered first to the offer of the WIC's reverse port."""
     repeated_reverse_codec: CodecRules = NO_CODEC_RULES
     """The same for every further answer of IMS; what the WIC sends and gets does not change."""
+    terminating_codec: CodecRules = NO_CODEC_RULES
+    """From IMS's offer to the offer to the WIC."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
     ims_transport_protocol: str = "RTP/AVP"
@@ -125,6 +128,21 @@ class MediaProfile:
         """Return the options of the placeholder's `answer` to a `passing_offer`."""
         return replace(self.answer(), flags=_without_dtmf(self.answer().flags))
 
+    def terminating_offer(self) -> MediaOptions:
+        """Return the options of an `offer` of IMS."""
+        return MediaOptions(
+            transport_protocol="UDP/TLS/RTP/SAVPF",
+            ice="force",
+            # Towards the answerer; its offer says setup:actpass, and a browser answers active (RFC 8842 §5.3).
+            ice_lite="forward",
+            sdes=("off",),
+            rtcp_mux=("require",),
+            direction=(self.ims_interface, self.wic_interface),
+            replace=("origin", "session-connection"),
+            codec=self.terminating_codec,
+            flags=("strip-extmap", *self._dtmf_flags()),
+        )
+
     def subscribe_request(self, *, repeated: bool) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
         return MediaOptions(
@@ -178,6 +196,10 @@ def audio_profile(
         ),
         # Nothing is masked here: a payload type that IMS uses itself is in the request by that.
         repeated_reverse_codec=CodecRules(transcode=(_REVERSE_OPUS,) * _REVERSE_OPUS_TYPES),
+        # Everything but Opus is hidden from the WIC; Opus of IMS itself passes through, else it is transcoded.
+        terminating_codec=CodecRules(
+            mask=tuple(name for name in _ENCODING_NAMES if name != "opus"), transcode=_WIC_CODECS
+        ),
         dtmf=True,
         ims_transport_protocol=ims_transport_protocol,
         ims_address_family=ims_address_family,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import flow_from_token
 from kemi.core.registration import Flow
@@ -27,6 +28,7 @@ class LiveFlows:
         flow = self._flows.flow(connection_id)
         if (
             flow is None
+            or not ksr.connection_stands(connection_id)
             or flow.nonce != nonce
             or self._flows.registration(connection_id, time.time()) is None
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -74,9 +75,20 @@ def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[s
     """Return the dialog header lines of a request of our own to the core's leg ``tag``: we are the caller."""
     return (
         *(f"Route: {route}" for route in record.legs[tag].route_set),
-        f"From: <{record.wic_uri}>;tag={record.wic_tag}",
+        f"From: <{record.wic_uri}>;tag={record.ims_tag}",
         f"To: <{record.target_uri}>;tag={tag}",
         f"Call-ID: {record.call_id}",
         f"CSeq: {cseq} {method}",
         *([f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector else []),
+    )
+
+
+def response_of_wic(record: CallRecord, vias: Sequence[str]) -> tuple[str, ...]:
+    """Return the header lines of a response to our INVITE as the page would send it."""
+    return (
+        *(f"Via: {via}" for via in vias),
+        f"From: <{record.target_uri}>;tag={record.gateway_tag}",
+        f"To: <{record.wic_uri}>;tag={record.wic_tag or 'gone'}",
+        f"Call-ID: {record.call_id}",
+        f"CSeq: {record.invite_cseq} INVITE",
     )

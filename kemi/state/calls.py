@@ -34,7 +34,7 @@ def record_from_text(text: str) -> CallRecord:
 
 
 class CallStore:
-    """The calls of this node.
+    """The calls of this node, by ``CallRecord.key``.
 
     The records a process wrote last it keeps beside their texts: most changes of a call follow another one in the same
     process, and what nobody else has changed meanwhile need not be read again.
@@ -47,18 +47,19 @@ class CallStore:
         self._kept: dict[str, tuple[str, CallRecord]] = {}
 
     def create(self, record: CallRecord) -> bool:
-        """Write a new record; False when the Call-ID is in use."""
-        with self._table.locked(record.call_id):
-            if self._table.get(record.call_id) is not None:
+        """Write a new record; False when there is one of this name."""
+        key = record.key
+        with self._table.locked(key):
+            if self._table.get(key) is not None:
                 return False
             text = record_to_text(record)
-            self._table.set(record.call_id, text)
-        self._keep(record.call_id, text, record)
+            self._table.set(key, text)
+        self._keep(key, text, record)
         return True
 
-    def knows(self, call_id: str) -> bool:
+    def knows(self, key: str) -> bool:
         """Whether there is such a call."""
-        return self._table.get(call_id) is not None
+        return self._table.get(key) is not None
 
     def get(self, call_id: str) -> CallRecord | None:
         """Return a copy of the record, or None."""
@@ -96,7 +97,7 @@ class CallStore:
         return found
 
     def on_connections(self, connection_ids: set[str]) -> list[str]:
-        """Return the Call-IDs of the calls whose page is on one of these connections."""
+        """Return the names of the calls whose page is on one of these connections."""
         found = []
         for call_id, text in self._table.items():
             if record_from_text(text).connection_id in connection_ids:

@@ -13,6 +13,7 @@ from kemi.core.flow_token import token_from_flow
 from kemi.core.registration import Flow
 from kemi.core.registration.states import Cause
 from kemi.state.flows import FlowStore
+from tests.fakes.ksr import FakeKamailio
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import SETTINGS, binding
 
@@ -27,6 +28,11 @@ def flows() -> FlowStore:
     store.open(FLOW)
     store.register("7", binding(expires_at=time.time() + 60), away_until=time.time() + 30)
     return store
+
+
+@pytest.fixture(autouse=True)
+def standing(kamailio: FakeKamailio) -> None:
+    kamailio.script("tcpops.tcp_conid_alive", 1)
 
 
 def refused(flows: FlowStore, token: str) -> int:
