@@ -26,6 +26,7 @@ _TWIN: Final = Path(__file__).parent / "twin"
 _READY_S: Final = 10.0
 _SHM_MB: Final = 1024
 _PKG_MB: Final = 16
+_MEMORY_MANAGER: Final = "tlsf"  # the gateway's, or the twins would be dearer than they need be
 WORKERS: Final = 4
 """UDP and TCP workers of every target, as in twin/common.cfg."""
 
@@ -81,7 +82,8 @@ def kamailio(config: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run Kamailio in the foreground until the block ends; its log is beside the configuration."""
     binary = shutil.which("kamailio") or "/usr/sbin/kamailio"
     log = config.with_suffix(".log")
-    command = [binary, "-f", str(config), "-DD", "-E", "-m", str(_SHM_MB), "-M", str(_PKG_MB)]
+    memory = ["-m", str(_SHM_MB), "-M", str(_PKG_MB), "-x", _MEMORY_MANAGER, "-X", _MEMORY_MANAGER]
+    command = [binary, "-f", str(config), "-DD", "-E", *memory]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "-Y", str(config.parent)], stdout=output, stderr=subprocess.STDOUT, cwd=config.parent
@@ -128,6 +130,7 @@ def _gateway(
         "kamailio_udp_workers": WORKERS,
         "kamailio_tcp_workers": WORKERS,
         "kamailio_shm_mb": _SHM_MB,
+        "kamailio_memory_manager": _MEMORY_MANAGER,
         "kamailio_debug": 1,
         "kamailio_udp_mtu": 0,  # the callee speaks UDP only
         **variables_of_target,

@@ -18,10 +18,13 @@ class RpcError(Exception):
     """Kamailio answered an RPC with an error."""
 
 
-def command_line(config: Path, run_dir: Path, shm_mb: int, pkg_mb: int) -> list[str]:
+def command_line(
+    config: Path, run_dir: Path, shm_mb: int, pkg_mb: int, memory_manager: str = "qm"
+) -> list[str]:
     """Build the command that runs Kamailio in the foreground, logging to standard error."""
+    memory = ["-m", str(shm_mb), "-M", str(pkg_mb), "-x", memory_manager, "-X", memory_manager]
     folders = ["-Y", str(run_dir), "-w", str(run_dir), "-P", str(run_dir / f"{config.stem}.pid")]
-    return [BINARY, "-DD", "-E", "-m", str(shm_mb), "-M", str(pkg_mb), "-f", str(config), *folders]
+    return [BINARY, "-DD", "-E", *memory, "-f", str(config), *folders]
 
 
 def answers_options(address: str, port: int) -> bool:

@@ -47,7 +47,13 @@ def start(site: Site) -> None:
     effective = role_variables("kamailio", {**variables, **site.options.role_variables.get("kamailio", {})})
     site.processes.spawn(
         NAME,
-        command_line(config, site.run_dir, effective["kamailio_shm_mb"], effective["kamailio_pkg_mb"]),
+        command_line(
+            config,
+            site.run_dir,
+            effective["kamailio_shm_mb"],
+            effective["kamailio_pkg_mb"],
+            effective["kamailio_memory_manager"],
+        ),
         cwd=site.run_dir,
         env={
             "PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}",
