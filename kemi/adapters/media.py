@@ -91,7 +91,7 @@ class MediaRelay:
         except MediaUnavailable:
             self._release_all(action.node, sessions)
             raise
-        return MediaReserved(reserved, action.context)
+        return MediaReserved(reserved, action.context, action.reply)
 
     def accept_reverse(self, action: act.AcceptReverse) -> ReverseAccepted:
         """Hand the page's answers for lines with a transport of their own to the relay."""
