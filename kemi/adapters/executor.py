@@ -207,7 +207,7 @@ class Executor:
         try:
             return self._relay.reserve(action)
         except GatewayError as error:
-            return MediaFailed(error)
+            return MediaFailed(error, action.reply)
 
     def _accept_reverse(self, action: act.AcceptReverse) -> Event:
         try:

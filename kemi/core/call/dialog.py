@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -26,6 +27,7 @@ from kemi.core.call.events import (
     WicReply,
     WicRequest,
 )
+from kemi.core.call.late_offer import take_answer
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import (
@@ -38,6 +40,7 @@ from kemi.core.call.setup import (
     send_update,
 )
 from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
+from kemi.core.errors import GatewayError
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.registration import Flow
 
@@ -224,8 +227,18 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     """The caller's ACK goes to the page that was called; of a call of the page the ACK is the page's."""
     if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
-    record.acknowledged = True
-    return [act.ForwardRequest(Side.WIC, _edits_to_wic(record, request, request.cseq, settings))]
+    again, record.acknowledged = record.acknowledged, True
+    edits = _edits_to_wic(record, request, request.cseq, settings)
+    if not record.incoming.late_offer:
+        return [act.ForwardRequest(Side.WIC, edits)]
+    forward = act.ForwardRequest(Side.WIC, replace(edits, body=record.wic_answer))
+    if again or record.ended:
+        return [forward]
+    try:
+        return [forward, take_answer(record, request)]
+    except GatewayError as error:
+        record.doomed = error.detail
+        return [forward, *hang_up_both(record, settings)]
 
 
 def _follow(record: CallRecord, successor: Flow | None) -> None:

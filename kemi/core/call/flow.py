@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kemi.core.call import answer, dialog, events, incoming, release, setup
+from kemi.core.call import answer, dialog, events, incoming, page_answer, release, setup
 from kemi.core.call.actions import Action
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -41,14 +41,16 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
     {
         events.TransactionCreated: setup.on_transaction_created,
         events.IncomingReserved: incoming.on_reserved,
-        events.IncomingConnected: incoming.on_connected,
-        events.MediaFailed: incoming.on_media_failed,
-        events.WicFailed: incoming.on_wic_failed,
+        events.IncomingConnected: page_answer.on_connected,
+        events.MediaReserved: page_answer.on_late_reserved,
+        events.MediaConnected: page_answer.on_late_connected,
+        events.MediaFailed: page_answer.on_media_failed,
+        events.WicFailed: page_answer.on_wic_failed,
         events.WicRequest: dialog.on_wic_request,
         events.ImsRequest: dialog.on_ims_request,
-        events.ImsReply: incoming.on_reply,
-        events.WicReply: incoming.on_reply,
-        events.FlowClosed: incoming.on_flow_closed,
+        events.ImsReply: page_answer.on_reply,
+        events.WicReply: page_answer.on_reply,
+        events.FlowClosed: page_answer.on_flow_closed,
         events.TimerFired: dialog.on_timer,
     }
 )

@@ -71,12 +71,14 @@ class Incoming:
     """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
     charging_vector: str = ""
     """The core's P-Charging-Vector, which its responses carry again."""
+    late_offer: bool = False
+    """The core has sent no offer: the page makes one in its 200, the core answers in its ACK."""
     unreliable_refused: bool = False
     """The core takes no provisional response but a reliable one (Require: 100rel)."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""
-    """What the core was answered; repeated in the 2xx."""
+    """What the core was answered (or offered, where its offer is late); repeated in the 2xx."""
 
 
 INCOMING_TAG: Final = "gw-in-"

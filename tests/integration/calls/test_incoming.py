@@ -36,7 +36,6 @@ NETWORK_ONLY = (
     ("P-Served-User", "<sip:alice@ims.test>;sescase=term"),
     ("P-Profile-Key", "<sip:alice@ims.test>"),
     ("P-Private-Network-Indication", "ims.test"),
-    ("Feature-Caps", "*;+g.3gpp.srvcc"),
     ("Resource-Priority", "ets.0"),
     ("Restoration-Info", "x"),
     ("Relayed-Charge", "x"),

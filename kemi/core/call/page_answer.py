@@ -1,0 +1,303 @@
+"""The responses of a page that is called, and every way a call towards a page ends (see incoming.py).
+
+A response goes on in the core's dialog once the relay works with what it describes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from kemi.core import headers, trust
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.dialog import hang_up_both, on_ims_reply, on_wic_reply
+from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
+from kemi.core.call.events import (
+    FlowClosed,
+    ImsReply,
+    IncomingConnected,
+    MediaConnected,
+    MediaFailed,
+    MediaReserved,
+    WicFailed,
+    WicReply,
+)
+from kemi.core.call.late_offer import offer_core, take_offer
+from kemi.core.call.record import CallRecord, Incoming
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import finish, release_media
+from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
+from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError
+from kemi.core.identity import known_as
+from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.sdp.interwork.incoming import client_answer_media, core_answer, core_offer_media
+from kemi.core.sdp.model import Origin
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+FLOW_FAILED: Final = (430, "Flow Failed")
+_AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
+    {
+        400: (502, "Bad Gateway"),  # the page's fault, not the caller's (RFC 3261 §21.5.3)
+        503: (500, "Media Relay Unavailable"),  # a 503 goes no further than one hop (RFC 3261 §16.7)
+    }
+)
+"""What a page's answer deserves -> what the caller gets."""
+
+
+# ---------------------------------------------------------------- responses
+
+
+def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSettings) -> list[act.Action]:
+    """Sort a response; one to the INVITE may be our own, sent in the page's name."""
+    reply = event.reply
+    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag:
+        return _on_invite_reply(record, reply, settings)
+    if isinstance(event, WicReply):
+        return on_wic_reply(record, event, settings)
+    return on_ims_reply(record, event, settings)
+
+
+def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    incoming = _incoming(record)
+    if reply.side is Side.WIC:
+        incoming.vias = incoming.vias or reply.headers("Via")
+    if reply.status == 100:
+        return []
+    if reply.status >= 300:
+        return [_forward(record, reply, settings)]
+    if not reply.to_tag:
+        return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the core already knows we are trying
+    if not record.confirmed_tag:
+        record.wic_tag = reply.to_tag
+        if reply.contact:
+            record.wic_contact = uri_from_address(reply.contact)
+    is_final = reply.status >= 200
+    if reply.has_sdp and not incoming.ims_answer and (is_final or not incoming.late_offer):
+        return _connect(record, reply, settings)
+    if is_final and not incoming.ims_answer:
+        why = RemoteProtocolError("the page answered without a session description")
+        return on_media_failed(record, MediaFailed(why, reply), settings)
+    return _pass_on(record, reply, settings)
+
+
+def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    try:
+        if _incoming(record).late_offer:
+            return [take_offer(record, reply)]
+        answers = client_answer_media(sdp_from_text(record.wic_description), reply.body)
+    except GatewayError as error:
+        return on_media_failed(record, MediaFailed(error, reply), settings)
+    for medium in record.media:
+        answer = answers[medium.kind]
+        medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec
+    _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}
+    media = {kind: answer.sdp for kind, answer in answers.items()}
+    return [act.ConnectIncoming(record.key, record.node, media, reply)]
+
+
+def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSettings) -> list[act.Action]:
+    """The relay works with the page's answer: now the core may hear of it."""
+    if record.ended:
+        kinds = tuple(medium.kind for medium in record.media)
+        return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
+    offer = sdp_from_text(record.ims_offer)
+    answer = core_answer(
+        offer,
+        core_offer_media(offer, settings.video_codecs),
+        _incoming(record).directions,
+        event.answers,
+        Origin(record.session_id + 1, 1, settings.media_address),
+    )
+    _incoming(record).ims_answer = sdp_to_text(answer)
+    record.move_media(MediaEvent.CONNECTED)
+    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
+        record.move_ims(OfferAnswerEvent.ANSWER_SENT)
+    return _pass_on(record, event.reply, settings)
+
+
+def on_late_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
+    """The relay has ports for the page's late offer: now the core gets ours."""
+    if event.reply is None:
+        raise LocalProtocolError("a late offer comes in a response")
+    if record.ended:
+        kinds = tuple(medium.kind for medium in record.media)
+        return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
+    if _incoming(record).ims_answer:  # the 200 came twice
+        return _pass_on(record, event.reply, settings)
+    record.move_media(MediaEvent.RESERVED)
+    _incoming(record).ims_answer = offer_core(record, event.context, event.reserved, settings)
+    return _pass_on(record, event.reply, settings)
+
+
+def on_late_connected(
+    record: CallRecord, _event: MediaConnected, _settings: CallSettings
+) -> list[act.Action]:
+    """The relay works with the answer in the core's ACK."""
+    if record.ended:  # hung up while the relay was at it, which may have made its call anew
+        kinds = tuple(medium.kind for medium in record.media)
+        return [act.ReleaseMedia(record.key, record.node, kinds)]
+    record.move_media(MediaEvent.CONNECTED)
+    return []
+
+
+def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """Put a 1xx or 2xx into the core's dialog."""
+    if reply.status >= 200:
+        if not record.confirmed_tag:
+            record.confirmed_tag = record.current_tag
+            record.move_dialog(DialogEvent.ANSWERED)
+        return [_forward(record, reply, settings)]
+    if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
+        return [act.DropReply()]
+    record.move_dialog(DialogEvent.PROVISIONAL_SENT)
+    if _incoming(record).unreliable_refused and "100rel" not in reply.tokens("Require"):
+        return [act.DropReply()]  # RFC 3262 §3: reliably or not at all
+    return [_forward(record, reply, settings)]
+
+
+def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
+    incoming = _incoming(record)
+    leg = record.legs[record.current_tag]
+    remove: tuple[str, ...] = ("Record-Route", *trust.FROM_PAGE)
+    insert: tuple[str, ...] = ()
+    if (
+        reply.status < 300 or reply.status >= 400
+    ):  # the Contact of a redirection is its content (RFC 3261 §21.3)
+        remove += ("Contact",)
+    if reply.status < 300:
+        insert = (
+            *(f"Record-Route: {route}" for route in leg.route_set),
+            boundary.contact_for_core(record, settings),
+        )
+        if incoming.charging_vector:
+            insert += (f'P-Charging-Vector: {incoming.charging_vector};term-ioi="{settings.realm}"',)
+        insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
+    carries_answer = (
+        bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)
+    )
+    return act.ForwardReply(
+        act.MessageEdits(
+            from_tag=record.current_tag,
+            to_tag=record.gateway_tag,
+            remove=remove,
+            insert=insert,
+            body=incoming.ims_answer if carries_answer else "",
+        )
+    )
+
+
+def _identity_of_page(reply: Reply, identities: list[str]) -> str:
+    """Return who answers: the identity the page prefers if it is its own, else the one called (TS 24.229 §5.2.6.4)."""
+    preferred = addresses_from_headers(reply.headers("P-Preferred-Identity"))
+    own = (known_as(uri_from_address(value), identities) for value in preferred)
+    return next((uri for uri in own if uri is not None), identities[0])
+
+
+# ---------------------------------------------------------------- failures
+
+
+def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+    """No media, no call: the core gets the reason, and a page that has answered already is hung up."""
+    error, reply = event.error, event.reply
+    note = act.Note(
+        "media_failed", logging.ERROR, {"status": error.status, "detail": error.detail, "node": record.node}
+    )
+    if record.dialog is Dialog.CONFIRMED and not record.ended and record.acknowledged:
+        record.doomed = error.detail  # the answer to a late offer
+        return [note, *hang_up_both(record, settings)]
+    explanation = headers.explanation(error.detail, settings.realm)
+    if reply is None:
+        refusal = act.SendReply(error.status, error.reason_phrase, explanation)
+        return [note, refusal, *finish(record, DialogEvent.REJECTED)]
+    if reply.status < 200:
+        return [note, *_pass_on(record, reply, settings)]  # without a description; the page's 2xx decides
+    if record.abandoned:
+        return [act.DropReply()]
+    record.abandoned = True
+    status, reason_phrase = _AFTER_AN_ANSWER.get(error.status, (error.status, error.reason_phrase))
+    reason = f'Reason: SIP;cause={status};text="{headers.quotable(error.detail)[:80]}"'
+    return [
+        note,
+        act.DropReply(),
+        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
+        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+        _answer_for_page(record, status, reason_phrase, explanation, reply.headers("Via")),
+    ]
+
+
+def _own_request_to_wic(
+    record: CallRecord, settings: CallSettings, cseq: int, method: str, *further: str
+) -> act.SendRequest:
+    return act.SendRequest(
+        to=Side.WIC,
+        method=method,
+        request_uri=record.wic_contact,
+        next_hop=record.wic_destination,
+        headers=(*headers.towards_wic(record, settings, cseq, method), *further),
+    )
+
+
+def _answer_for_page(
+    record: CallRecord, status: int, reason_phrase: str, further: tuple[str, ...], vias: list[str]
+) -> act.AnswerForPage:
+    lines = (*headers.response_of_wic(record, vias), *further)
+    return act.AnswerForPage(record.key, status, reason_phrase, lines)
+
+
+def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) -> list[act.Action]:
+    """The page did not take the call."""
+    if record.dialog is Dialog.CONFIRMED:
+        return []  # an answer was faster: the call runs
+    if record.ended:
+        return release_media(record)
+    status, reason_phrase, detail = _why_failed(record, event)
+    note = act.Note("call_rejected", logging.INFO, {"status": status, "local": int(event.local)})
+    actions: list[act.Action] = [note]
+    if event.local:
+        explanation = headers.explanation(detail, settings.realm)
+        actions.append(act.SendReply(status, reason_phrase, explanation))
+    end = DialogEvent.CANCELLED if status == 487 else DialogEvent.REJECTED
+    return [*actions, *finish(record, end)]
+
+
+def _why_failed(record: CallRecord, event: WicFailed) -> tuple[int, str, str]:
+    if event.status == 487:
+        return 487, "Request Terminated", ""
+    if event.status == FLOW_FAILED[0]:
+        return *FLOW_FAILED, "the page's connection is gone"
+    if record.dialog is Dialog.EARLY:
+        return 480, "No Answer", "nobody answered"
+    return 408, "Request Timeout", "the page does not respond"
+
+
+def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings) -> list[act.Action]:
+    """The page's connection is gone.  While it rings the core hears so at once (RFC 5626 §5.3.1)."""
+    if record.ended or record.dialog is Dialog.CONFIRMED:
+        return on_flow_closed_in_dialog(record, event, settings)
+    note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
+    return [note, *refuse_for_page(record, settings, *FLOW_FAILED, "the page's connection is gone")]
+
+
+def refuse_for_page(
+    record: CallRecord, settings: CallSettings, status: int, reason_phrase: str, detail: str
+) -> list[act.Action]:
+    """Refuse a call that rings, for a page that cannot do it itself any more.
+
+    One that never responded is not known by its Via; Kamailio's own timer is short then.
+    """
+    vias = _incoming(record).vias
+    if record.abandoned or not vias:
+        return []
+    record.abandoned = True
+    explanation = headers.explanation(detail, settings.realm)
+    return [_answer_for_page(record, status, reason_phrase, explanation, vias)]
+
+
+def _incoming(record: CallRecord) -> Incoming:
+    if record.incoming is None:
+        raise LocalProtocolError("not a call towards a page")
+    return record.incoming
