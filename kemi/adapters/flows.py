@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import flow_from_token
@@ -13,7 +14,9 @@ from kemi.state.flows import FlowStore
 class LiveFlows:
     """Checks tokens against the connections of this moment."""
 
-    def __init__(self, flow_secret: str, flows: FlowStore) -> None:
+    def __init__(self, flow_secret: str, flows: FlowStore, stands: Callable[[str], bool]) -> None:
+        """``stands``: whether Kamailio still has the connection of this id."""
+        self._stands = stands
         self._secret = flow_secret
         self._flows = flows
 
@@ -24,7 +27,7 @@ class LiveFlows:
         (numbers count from 1 after a restart, ports are used again) or is registered no more.
         """
         connection_id, nonce = flow_from_token(self._secret, route_token)
-        flow = self._flows.flow(connection_id)
+        flow = self._flows.flow(connection_id) if self._stands(connection_id) else None
         if (
             flow is None
             or flow.nonce != nonce

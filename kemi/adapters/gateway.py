@@ -16,6 +16,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.housekeeping import Housekeeping
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar, settings_for_registration
 from kemi.adapters.shared_state import SharedState
@@ -58,11 +59,11 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._flows = FlowStore(ksr.HtableTable)
+        self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
-        self._live_flows = LiveFlows(settings.flow_secret, self._flows)
-        self._calls = CallStore(ksr.HtableTable("call"))
-        self._schedule = Schedule(ksr.HtableTable("due"))
+        self._live_flows = LiveFlows(settings.flow_secret, self._flows, ksr.connection_stands)
+        self._calls = CallStore(HtableTable("call"))
+        self._schedule = Schedule(HtableTable("due"))
         self._relay = MediaRelay(settings.media)
         self._executor = Executor(
             settings,
@@ -74,16 +75,16 @@ class Gateway:
         self._call_settings = _call_settings(settings)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         registration_settings = settings_for_registration(settings)
-        revoked = ksr.HtableTable("revoked")
+        revoked = HtableTable("revoked")
         self._registrar = Registrar(settings, registration_settings, self._flows, revoked, self._executor)
-        subscriptions = SubscriptionStore(ksr.HtableTable)
+        subscriptions = SubscriptionStore(HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,
             subscriptions,
             issuers=(),
-            key_sets=ksr.HtableTable("jwks"),
+            key_sets=HtableTable("jwks"),
             revoked=revoked,
         )
         self._housekeeping = Housekeeping(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 import pytest
 
@@ -29,14 +30,20 @@ def flows() -> FlowStore:
     return store
 
 
-def refused(flows: FlowStore, token: str) -> int:
+def refused(flows: FlowStore, token: str, stands: Callable[[str], bool] = lambda _: True) -> int:
     with pytest.raises(SipReject) as caught:
-        LiveFlows(SETTINGS.flow_secret, flows).deliverable(token)
+        LiveFlows(SETTINGS.flow_secret, flows, stands).deliverable(token)
     return caught.value.status
 
 
 def test_a_registered_page_on_its_connection(flows: FlowStore) -> None:
-    assert LiveFlows(SETTINGS.flow_secret, flows).deliverable(TOKEN).connection_id == "7"
+    live = LiveFlows(SETTINGS.flow_secret, flows, lambda connection_id: connection_id == "7")
+    assert live.deliverable(TOKEN).connection_id == "7"
+
+
+@pytest.mark.conformance("R-66")
+def test_a_connection_that_kamailio_has_no_more_although_nobody_told_us_yet(flows: FlowStore) -> None:
+    assert refused(flows, TOKEN, stands=lambda _: False) == 430
 
 
 @pytest.mark.conformance("R-66")
