@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import flow_from_token
 from kemi.core.registration import Flow
@@ -14,7 +14,9 @@ from kemi.state.flows import FlowStore
 class LiveFlows:
     """Checks tokens against the connections of this moment."""
 
-    def __init__(self, flow_secret: str, flows: FlowStore) -> None:
+    def __init__(self, flow_secret: str, flows: FlowStore, stands: Callable[[str], bool]) -> None:
+        """``stands``: whether Kamailio still has the connection of this id."""
+        self._stands = stands
         self._secret = flow_secret
         self._flows = flows
 
@@ -25,10 +27,9 @@ class LiveFlows:
         (numbers count from 1 after a restart, ports are used again) or is registered no more.
         """
         connection_id, nonce = flow_from_token(self._secret, route_token)
-        flow = self._flows.flow(connection_id)
+        flow = self._flows.flow(connection_id) if self._stands(connection_id) else None
         if (
             flow is None
-            or not ksr.connection_stands(connection_id)
             or flow.nonce != nonce
             or self._flows.registration(connection_id, time.time()) is None
         ):

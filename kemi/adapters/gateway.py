@@ -18,6 +18,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.housekeeping import Housekeeping
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar, settings_for_registration
@@ -66,11 +67,11 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._flows = FlowStore(ksr.HtableTable)
+        self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
-        self._live_flows = LiveFlows(settings.flow_secret, self._flows)
-        self._calls = CallStore(ksr.HtableTable("call"))
-        self._schedule = Schedule(ksr.HtableTable("due"))
+        self._live_flows = LiveFlows(settings.flow_secret, self._flows, ksr.connection_stands)
+        self._calls = CallStore(HtableTable("call"))
+        self._schedule = Schedule(HtableTable("due"))
         self._relay = MediaRelay(settings.media)
         self._executor = Executor(
             settings,
@@ -86,16 +87,16 @@ class Gateway:
         self._core_networks = CoreNetworks([*settings.sip.core_networks, *own])
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         registration_settings = settings_for_registration(settings)
-        revoked = ksr.HtableTable("revoked")
+        revoked = HtableTable("revoked")
         self._registrar = Registrar(settings, registration_settings, self._flows, revoked, self._executor)
-        subscriptions = SubscriptionStore(ksr.HtableTable)
+        subscriptions = SubscriptionStore(HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,
             subscriptions,
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
-            key_sets=ksr.HtableTable("jwks"),
+            key_sets=HtableTable("jwks"),
             revoked=revoked,
         )
         self._housekeeping = Housekeeping(

@@ -1,16 +1,14 @@
-"""The only module that imports KSR: typed, safe access to what Kamailio offers.
+"""With htable.py the only module that imports KSR: typed, safe access to what Kamailio offers.
 
 What has to be known of app_python3 5.6 (each point cost a crash or a dead call when it was not):
 
 * ``KSR.pv.get`` decodes strictly as UTF-8; text from the network is read so that any bytes come through.
-* ``KSR.htable.sht_get`` hands out shared memory after unlocking: it is only called under ``sht_lock``.
 * Functions take positional ``str`` and ``int`` only; ``None`` raises TypeError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import KSR
@@ -387,66 +385,7 @@ def http_reply(status: int, reason_phrase: str, body: str = "") -> None:
     KSR.xhttp.xhttp_reply(status, reason_phrase, "text/plain; charset=utf-8", body)
 
 
-# ---------------------------------------------------------------- tables and logs
-
-
-class _SlotLock:
-    """Keeps other processes away from a key; nesting in one process is counted.  A plain class, because a
-    generator for each of some thirty locks of a call is felt."""
-
-    __slots__ = ("_key", "_name")
-
-    def __init__(self, name: str, key: str) -> None:
-        self._name, self._key = name, key
-
-    def __enter__(self) -> None:
-        KSR.htable.sht_lock(self._name, self._key)
-
-    def __exit__(self, *_: object) -> None:
-        KSR.htable.sht_unlock(self._name, self._key)
-
-
-class HtableTable:
-    """One of Kamailio's shared hash tables as kemi/state sees it."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._iterator = f"it_{name}"
-
-    def get(self, key: str) -> str | None:
-        """Return the value, or None."""
-        KSR.htable.sht_lock(self._name, key)
-        try:
-            value = KSR.htable.sht_get(self._name, key)
-            return None if value is None else str(value)
-        finally:
-            KSR.htable.sht_unlock(self._name, key)
-
-    def set(self, key: str, value: str) -> None:
-        """Write the value."""
-        KSR.htable.sht_sets(self._name, key, value)
-
-    def remove(self, key: str) -> None:
-        """Remove the key."""
-        KSR.htable.sht_rm(self._name, key)
-
-    def locked(self, key: str) -> AbstractContextManager[None]:
-        """Keep other processes away from this key."""
-        return _SlotLock(self._name, key)
-
-    def items(self) -> Iterator[tuple[str, str]]:
-        """Return a snapshot of all entries."""
-        found: list[tuple[str, str]] = []
-        if KSR.htable.sht_iterator_start(self._iterator, self._name) > 0:
-            try:
-                while KSR.htable.sht_iterator_next(self._iterator) > 0:
-                    key = KSR.pv.get(f"$shtitkey({self._iterator})")
-                    value = KSR.pv.get(f"$shtitval({self._iterator})")
-                    if key is not None and value is not None:
-                        found.append((str(key), str(value)))
-            finally:
-                KSR.htable.sht_iterator_end(self._iterator)
-        return iter(found)
+# ---------------------------------------------------------------- logs
 
 
 def log_verbosity() -> int:

@@ -8,6 +8,7 @@ import time
 
 from kemi.adapters import ksr
 from kemi.adapters.executor import Executor
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.tokens import KeySets, TokenUse, TokenVerifier
 from kemi.core.call.actions import ForwardRequest
@@ -58,8 +59,8 @@ class Registrar:
         self._settings = registration_settings
         self._grace_s = settings.timers.flow_recovery_s
         self._issuers = settings.tokens.issuers
-        self._tokens = TokenVerifier(self._issuers, KeySets(ksr.HtableTable("jwks")))
-        self._token_use = TokenUse(ksr.HtableTable("token"), ksr.HtableTable("revoked"))
+        self._tokens = TokenVerifier(self._issuers, KeySets(HtableTable("jwks")))
+        self._token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
 
     # ------------------------------------------------------------ from the page
 

@@ -36,7 +36,9 @@ class OnlyIn:
 
 
 ONLY_IN: Final = (
-    OnlyIn("KSR", ("kemi/adapters/ksr.py",), "one place knows Kamailio's functions"),
+    OnlyIn(
+        "KSR", ("kemi/adapters/ksr.py", "kemi/adapters/htable.py"), "two modules know Kamailio's functions"
+    ),
     OnlyIn("socket", ("rtpengine/transport/*",), "one place talks to the network"),
     OnlyIn("redis", ("kemi/state/*",), "one place talks to Redis"),
     OnlyIn("flask", ("webapp_api/*",), "only the web API is a web application"),

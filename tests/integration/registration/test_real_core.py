@@ -84,7 +84,7 @@ async def test_the_hss_ends_a_registration_and_the_page_is_told(world: Lab, page
     other = await registered(world, pages, "dave")
     await until(lambda: subscription(world, alice).get("version", -1) >= 0, "no NOTIFY came")
     assert subscription(world, alice)["remote_tag"]
-    assert len(subscription(world, alice)["bindings"]) == 2
+    await until(lambda: len(subscription(world, alice)["bindings"]) == 2, "the second binding has none")
     assert world.hss.ask("terminate", impi=alice.impi, reason_code=0) == SUCCESS
     for one in (page, second):
         await asyncio.wait_for(one.lost.wait(), WITHIN_S)

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from kemi.adapters.executor import Executor
-from kemi.adapters.ksr import HtableTable
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 import pytest
 
@@ -13,7 +14,6 @@ from kemi.core.flow_token import token_from_flow
 from kemi.core.registration import Flow
 from kemi.core.registration.states import Cause
 from kemi.state.flows import FlowStore
-from tests.fakes.ksr import FakeKamailio
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import SETTINGS, binding
 
@@ -30,19 +30,20 @@ def flows() -> FlowStore:
     return store
 
 
-@pytest.fixture(autouse=True)
-def standing(kamailio: FakeKamailio) -> None:
-    kamailio.script("tcpops.tcp_conid_alive", 1)
-
-
-def refused(flows: FlowStore, token: str) -> int:
+def refused(flows: FlowStore, token: str, stands: Callable[[str], bool] = lambda _: True) -> int:
     with pytest.raises(SipReject) as caught:
-        LiveFlows(SETTINGS.flow_secret, flows).deliverable(token)
+        LiveFlows(SETTINGS.flow_secret, flows, stands).deliverable(token)
     return caught.value.status
 
 
 def test_a_registered_page_on_its_connection(flows: FlowStore) -> None:
-    assert LiveFlows(SETTINGS.flow_secret, flows).deliverable(TOKEN).connection_id == "7"
+    live = LiveFlows(SETTINGS.flow_secret, flows, lambda connection_id: connection_id == "7")
+    assert live.deliverable(TOKEN).connection_id == "7"
+
+
+@pytest.mark.conformance("R-66")
+def test_a_connection_that_kamailio_has_no_more_although_nobody_told_us_yet(flows: FlowStore) -> None:
+    assert refused(flows, TOKEN, stands=lambda _: False) == 430
 
 
 @pytest.mark.conformance("R-66")

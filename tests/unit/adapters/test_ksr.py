@@ -7,6 +7,7 @@ import time
 import pytest
 
 from kemi.adapters import ksr
+from kemi.adapters.htable import HtableTable
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Reply, Side
 from tests.fakes.ksr import FakeKamailio
@@ -234,7 +235,7 @@ class TestHtable:
     """Kamailio's shared tables behind the Table protocol."""
 
     def test_entries_are_written_read_and_removed(self, kamailio: FakeKamailio) -> None:
-        table = ksr.HtableTable("call")
+        table = HtableTable("call")
         assert table.get("a") is None
         table.set("a", "1")
         assert table.get("a") == "1"
@@ -244,7 +245,7 @@ class TestHtable:
         assert table.get("a") is None
 
     def test_reading_is_done_under_the_lock(self, kamailio: FakeKamailio) -> None:
-        ksr.HtableTable("call").get("a")
+        HtableTable("call").get("a")
         assert [name for name, _ in kamailio.calls] == [
             "htable.sht_lock",
             "htable.sht_get",
@@ -257,17 +258,17 @@ class TestHtable:
 
         kamailio.script("htable.sht_get", torn)
         with pytest.raises(UnicodeDecodeError):
-            ksr.HtableTable("call").get("a")
+            HtableTable("call").get("a")
         assert kamailio.locked == set()
 
     def test_a_lock_is_given_back_when_what_it_guards_fails(self, kamailio: FakeKamailio) -> None:
-        with pytest.raises(RuntimeError), ksr.HtableTable("call").locked("a"):
+        with pytest.raises(RuntimeError), HtableTable("call").locked("a"):
             assert kamailio.locked == {("call", "a")}
             raise RuntimeError
         assert kamailio.locked == set()
 
     def test_locks_nest(self, kamailio: FakeKamailio) -> None:
-        table = ksr.HtableTable("call")
+        table = HtableTable("call")
         with table.locked("a"):
             table.set("a", "1")
             assert table.get("a") == "1"
@@ -275,7 +276,7 @@ class TestHtable:
         assert kamailio.locked == set()
 
     def test_items_is_a_snapshot_and_ends_its_iterator(self, kamailio: FakeKamailio) -> None:
-        table = ksr.HtableTable("call")
+        table = HtableTable("call")
         table.set("a", "1")
         table.set("b", "2")
         for key, _ in table.items():
@@ -285,4 +286,4 @@ class TestHtable:
 
     def test_an_iteration_that_cannot_start_is_empty(self, kamailio: FakeKamailio) -> None:
         kamailio.script("htable.sht_iterator_start", -1)
-        assert list(ksr.HtableTable("call").items()) == []
+        assert list(HtableTable("call").items()) == []
