@@ -17,10 +17,10 @@ _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 _CREDENTIALS = ("authorization", "bearer", "eyj")
 """What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
 _START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
-_PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"[^"\\]*"|[^\s;,"<>]+))?)*\s*"""
+_PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>]+))?)*\s*"""
 _VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+[\w.:\[\]-]+{_PARAMETERS}", re.ASCII)
 _ADDRESS = re.compile(
-    rf"""(?:"[^"\\]*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
+    rf"""(?:"(?:[^"\\]|\\.)*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
 )
 _PARSED_AT_ONCE: Final = {
     "via": _VIA,
@@ -52,7 +52,7 @@ def check_head(head: str) -> None:
 def may_be_logged(message: str) -> bool:
     """Whether Kamailio may be given this message: it holds no credentials, or it can be read without trouble.
 
-    What Kamailio cannot parse it writes into its log, whole.
+    What Kamailio cannot parse it writes into its log, whole.  To drop a message ends its connection.
     """
     lower = message.lower()
     if not any(word in lower for word in _CREDENTIALS):

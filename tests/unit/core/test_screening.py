@@ -140,6 +140,7 @@ def with_token(**changed: str) -> str:
         "", "\r\n\r\n", "GARBAGE\r\n\r\n", with_token(), with_token(From="sip:alice@x;tag=1"),
         with_token(To='"a, b;c" <sip:alice@x;transport=ws>'), with_token(To="Alice <sip:alice@x>"),
         with_token(Via="SIP/2.0/WSS [2001:db8::1]:443;branch=1;rport;x=\"y z\""),
+        with_token(From='"Alice \\"A\\"" <sip:alice@x>;tag=1'), with_token(From="<sip:alice@x>;tag=1;x=\"a\\\"b\""),
         with_token(Via="SIP / 2.0 / WS x;branch=1"), with_token(Subject="folded\r\n on"),
         "SIP/2.0 200 OK Bearer\r\nVia: SIP/2.0/UDP x\r\n\r\n",
     ],
