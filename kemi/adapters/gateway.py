@@ -130,7 +130,10 @@ class Gateway:
 
     @guarded
     def ksr_received(self, _message: object) -> None:
-        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all."""
+        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
+
+        Kamailio closes the connection of a message that is dropped here.
+        """
         if not may_be_logged(ksr.received()):
             ksr.drop()
             log_event(logging.INFO, "message_unreadable")

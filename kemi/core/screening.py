@@ -17,10 +17,11 @@ _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 _CREDENTIALS = ("authorization", "bearer", "eyj")
 """What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
 _START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
-_PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"[^"\\]*"|[^\s;,"<>]+))?)*\s*"""
-_VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+[\w.:\[\]-]+{_PARAMETERS}", re.ASCII)
+_PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>=]+))?)*\s*"""
+_HOST = r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?"
+_VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+{_HOST}{_PARAMETERS}", re.ASCII)
 _ADDRESS = re.compile(
-    rf"""(?:"[^"\\]*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
+    rf"""(?:"(?:[^"\\]|\\.)*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
 )
 _PARSED_AT_ONCE: Final = {
     "via": _VIA,
@@ -34,6 +35,9 @@ _PARSED_AT_ONCE: Final = {
     "l": re.compile(r"\d{1,9}", re.ASCII),
 }
 """Header fields that Kamailio takes apart as soon as it sees them."""
+_ANY = re.compile(r".*", re.DOTALL)
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9-]*[ \t]*", re.IGNORECASE | re.ASCII)
+"""Names of header fields as Kamailio takes them; other tokens of RFC 3261 it does not."""
 _FOLD = re.compile(r"\r\n[ \t]+")
 _OPTION_TAG = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
 _REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
@@ -52,7 +56,7 @@ def check_head(head: str) -> None:
 def may_be_logged(message: str) -> bool:
     """Whether Kamailio may be given this message: it holds no credentials, or it can be read without trouble.
 
-    What Kamailio cannot parse it writes into its log, whole.
+    What Kamailio cannot parse it writes into its log, whole.  To drop a message ends its connection.
     """
     lower = message.lower()
     if not any(word in lower for word in _CREDENTIALS):
@@ -67,10 +71,16 @@ def may_be_logged(message: str) -> bool:
         return False
     for line in lines:
         name, _, value = line.partition(":")
-        pattern = _PARSED_AT_ONCE.get(name.strip().lower())
-        if pattern is not None and not pattern.fullmatch(value.strip()):
+        pattern = _PARSED_AT_ONCE.get(name.strip().lower(), _ANY)
+        if not _PLAIN_NAME.fullmatch(name) or not pattern.fullmatch(value.strip()):
+            return False
+        if name.strip().lower() == "cseq" and not _same_method(start_line, value):
             return False
     return True
+
+
+def _same_method(start_line: str, cseq: str) -> bool:
+    return start_line.startswith("SIP/2.0 ") or start_line.partition(" ")[0] == cseq.rsplit(maxsplit=1)[-1]
 
 
 def check_one_message(body_length: int, content_lengths: list[str], *, has_content_type: bool) -> None:

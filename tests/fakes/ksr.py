@@ -329,6 +329,7 @@ _VARIABLES: Final[dict[str, Callable[[FakeKamailio], int | str | None]]] = {
     "$rm": lambda k: k._current.method,
     "$ci": lambda k: k._current.value("Call-ID"),
     "$si": lambda k: k._current.source[0],
+    "$rcv(buf)": lambda k: f"{k._current.head}\r\n{k._current.body}",
     "$Rp": lambda k: k._current.received_port,
     "$bs": lambda k: len(k._current.body.encode("utf-8", "surrogateescape")),
     "$sp": lambda k: k._current.source[1],

@@ -140,6 +140,7 @@ def with_token(**changed: str) -> str:
         "", "\r\n\r\n", "GARBAGE\r\n\r\n", with_token(), with_token(From="sip:alice@x;tag=1"),
         with_token(To='"a, b;c" <sip:alice@x;transport=ws>'), with_token(To="Alice <sip:alice@x>"),
         with_token(Via="SIP/2.0/WSS [2001:db8::1]:443;branch=1;rport;x=\"y z\""),
+        with_token(From='"Alice \\"A\\"" <sip:alice@x>;tag=1'), with_token(From="<sip:alice@x>;tag=1;x=\"a\\\"b\""),
         with_token(Via="SIP / 2.0 / WS x;branch=1"), with_token(Subject="folded\r\n on"),
         "SIP/2.0 200 OK Bearer\r\nVia: SIP/2.0/UDP x\r\n\r\n",
     ],
@@ -155,7 +156,9 @@ def test_what_kamailio_may_read(message: str) -> None:
         "GARBAGE eyJhbGciOiJFUzI1NiJ9.x.y", "Bearer x", with_token().replace(" SIP/2.0\r\n", " SIP/3.0\r\n", 1),
         with_token().replace("\r\n", "\n"), with_token(Via=""), with_token(Via="SIP/2.0/WSS"),
         with_token(Via='SIP/2.0/WSS x;branch="'), with_token(To="<sip:alice@x"), with_token(To='"a <sip:alice@x>'),
-        with_token(CSeq="x REGISTER"), with_token(CSeq="1"), with_token(Content_Length="-1"),
+        with_token(CSeq="x REGISTER"), with_token(CSeq="1"), with_token(CSeq="1 INVITE"),
+        with_token(Via="SIP/2.0/WSS x:;branch=1"), with_token(Via="SIP/2.0/WSS x;branch=1=2"),
+        with_token().replace("Call-ID", "Call%ID"), with_token(Content_Length="-1"),
         with_token().replace("CSeq:", "CSeq"), with_token().replace("Call-ID", "Ca l"),
     ],
 )  # fmt: skip

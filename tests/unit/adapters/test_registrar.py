@@ -1,0 +1,200 @@
+"""Tokens, challenges and the trust boundary on the strict fake of Kamailio."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.adapters.gateway import Gateway
+from kemi.settings import settings_from_text
+from tests.fakes.ksr import FakeKamailio
+from tests.peers.access_token import Issuer, key_set
+from tests.unit.adapters.messages import from_core, from_page, handshake, invite, register, registered
+from tests.unit.adapters.played import MESSAGE
+from tests.unit.adapters.relay import ScriptedRelay
+from tests.unit.site import SETTINGS_TEXT
+
+ISSUER = Issuer(audience="sip:ims.example")
+TOKENS = f"""
+[registration]
+schemes = ["digest", "bearer"]
+
+[[tokens.issuers]]
+issuer = "{ISSUER.url}"
+audience = "sip:ims.example"
+authz_server = "https://issuer.test/authorize"
+"""
+CHALLENGE = 'Bearer realm="ims.example", scope="sip", authz_server="https://issuer.test/authorize"'
+
+
+def connected(kamailio: FakeKamailio, text: str) -> Gateway:
+    """Return a gateway of this site with one connected page."""
+    gateway = Gateway(settings_from_text(text))
+    for name in ("websocket.handle_handshake", "tcpops.tcp_enable_closed_event", "tmx.t_suspend"):
+        kamailio.script(name, 1)
+    kamailio.tables["jwks"] = {ISSUER.url: key_set(ISSUER.key)}
+    kamailio.receive(handshake())
+    gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+    return gateway
+
+
+@pytest.fixture
+def site(kamailio: FakeKamailio, gateway: Gateway) -> Gateway:
+    """A gateway that takes passwords and tokens (the fixture ``gateway`` gives it its relay)."""
+    assert gateway
+    return connected(kamailio, SETTINGS_TEXT + TOKENS)
+
+
+def token(**changes: object) -> str:
+    return ISSUER.token("alice", "ims.example", **changes)
+
+
+def test_a_good_token_registers_as_trusted_node(kamailio: FakeKamailio, site: Gateway) -> None:
+    message = kamailio.receive(register(f"Authorization: Bearer {token(origin='https://page.example')}"))
+    site.ksr_request_route(MESSAGE)
+    assert kamailio.relayed == [message]
+    (value,) = message.sent_values("Authorization")
+    assert value.endswith('integrity-protected="auth-done"')
+    assert '"scheme":"bearer"' in next(iter(kamailio.tables["registering"].values()))
+
+
+def test_a_bad_token_is_challenged_and_the_reason_is_in_the_log_only(
+    kamailio: FakeKamailio, site: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = token(origin="https://evil.example")
+    kamailio.receive(register(f"Authorization: Bearer {bad}"))
+    with caplog.at_level("INFO"):
+        site.ksr_request_route(MESSAGE)
+    (reply,) = kamailio.replies
+    assert reply.status == 401
+    assert f'WWW-Authenticate: {CHALLENGE}, error="invalid_token"' in reply.headers
+    assert "another web origin" in caplog.text
+    assert "another web origin" not in "".join(reply.headers)
+    assert bad not in caplog.text
+    assert kamailio.relayed == []
+
+
+def test_the_cores_challenge_gets_ours_before_it(kamailio: FakeKamailio, site: Gateway) -> None:
+    kamailio.receive(register())
+    site.ksr_request_route(MESSAGE)
+    message = kamailio.receive(registered(401))
+    message.headers.append(("WWW-Authenticate", 'Digest realm="r", nonce="n", ck="00", ik="11"'))
+    site.ksr_reply_route(MESSAGE)
+    assert message.sent_values("WWW-Authenticate") == [CHALLENGE, 'Digest realm="r", nonce="n"']
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_user_the_core_does_not_know_is_challenged(
+    kamailio: FakeKamailio, site: Gateway, status: int
+) -> None:
+    kamailio.script("tm.t_branch_timeout", -1)
+    kamailio.receive(register(f"Authorization: Bearer {token()}"), transaction=(1, 2))
+    kamailio.failure_status = status
+    site.ksr_failure_register(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == [401]
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"),
+    [
+        pytest.param("", 403, id="a password: as it is"),
+        pytest.param(f"Authorization: Bearer {token()}", 500, id="500"),
+    ],
+)
+def test_other_refusals_of_the_core_stay(
+    kamailio: FakeKamailio, site: Gateway, extra: str, status: int
+) -> None:
+    kamailio.script("tm.t_branch_timeout", -1)
+    kamailio.receive(register(extra), transaction=(1, 2))
+    kamailio.failure_status = status
+    site.ksr_failure_register(MESSAGE)
+    assert kamailio.replies == []
+
+
+def test_where_only_tokens_count_a_page_without_one_is_told_so(
+    kamailio: FakeKamailio, gateway: Gateway
+) -> None:
+    assert gateway
+    site = connected(kamailio, SETTINGS_TEXT + TOKENS.replace('"digest", ', ""))
+    kamailio.receive(register('Authorization: Digest username="alice", response="0a"'))
+    site.ksr_request_route(MESSAGE)
+    (reply,) = kamailio.replies
+    assert f"WWW-Authenticate: {CHALLENGE}" in reply.headers
+
+
+def test_where_tokens_do_not_count_one_is_not_passed_on(kamailio: FakeKamailio, gateway: Gateway) -> None:
+    assert gateway
+    site = connected(kamailio, SETTINGS_TEXT)
+    message = kamailio.receive(register(f"Authorization: Bearer {token()}"))
+    site.ksr_request_route(MESSAGE)
+    (value,) = message.sent_values("Authorization")
+    assert value.startswith("Digest ")
+    assert "integrity-protected" not in value
+
+
+def test_a_bad_token_in_an_invite_is_challenged(
+    kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay
+) -> None:
+    assert relay
+    kamailio.receive(register(f"Authorization: Bearer {token()}"))
+    site.ksr_request_route(MESSAGE)
+    kamailio.receive(registered())
+    site.ksr_reply_route(MESSAGE)
+    message = invite()
+    message.headers.append(("Authorization", f"Bearer {ISSUER.unsigned('alice')}"))
+    kamailio.receive(message)
+    site.ksr_request_route(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == [407]
+    assert kamailio.tables.get("call", {}) == {}
+
+
+class TestTheCoresSide:
+    """X-16: who may speak there."""
+
+    NETWORKS = SETTINGS_TEXT.replace("ws_port = 8080", 'ws_port = 8080\ncore_networks = ["203.0.113.0/24"]')
+
+    @pytest.mark.parametrize(("method", "status"), [("INVITE", 403), ("BYE", 403), ("OPTIONS", 200)])
+    def test_strangers(self, kamailio: FakeKamailio, gateway: Gateway, method: str, status: int) -> None:
+        assert gateway
+        site = Gateway(settings_from_text(self.NETWORKS))
+        kamailio.receive(from_core(f"{method} sip:x SIP/2.0\nCall-ID: 1\n"))
+        site.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [status]
+
+    def test_a_strangers_response_is_dropped(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        assert gateway
+        site = Gateway(settings_from_text(self.NETWORKS))
+        kamailio.receive(registered())
+        site.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+
+    def test_sip_without_a_websocket_is_refused_on_the_pages_port(
+        self, kamailio: FakeKamailio, gateway: Gateway
+    ) -> None:
+        message = from_core("INVITE sip:x SIP/2.0\nCall-ID: 1\n")
+        message.received_port = 8080
+        kamailio.receive(message)
+        gateway.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [403]
+
+    def test_a_handshake_on_the_cores_port_is_refused(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        message = handshake()
+        message.received_port = 5060
+        kamailio.receive(message)
+        gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
+        assert kamailio.http_replies[0][0] == 403
+
+
+class TestBeforeParsing:
+    """X-19: what Kamailio cannot parse it would log."""
+
+    def test_a_good_message_passes(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        kamailio.receive(register("Authorization: Bearer abc"))
+        assert gateway.ksr_received(MESSAGE) == 1
+        assert not kamailio.dropped
+
+    def test_one_that_does_not_parse_is_dropped_if_it_holds_credentials(
+        self, kamailio: FakeKamailio, gateway: Gateway
+    ) -> None:
+        kamailio.receive(from_page("GARBAGE\nAuthorization: Bearer abc\n"))
+        gateway.ksr_received(MESSAGE)
+        assert kamailio.dropped
