@@ -27,6 +27,7 @@ class TestConfiguration:
             "iceGatheringTimeoutMs": 1000,
             "version": VERSION,
             "features": {"video": True},
+            "login": {"password": False, "guest": False, "oidc": False},
         }
 
     def test_it_is_never_cached(self, client: FlaskClient) -> None:
