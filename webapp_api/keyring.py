@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any, Final, TypeAlias
 
 import jwt
@@ -43,10 +44,9 @@ def signing_key(keys: Sequence[SigningKey], now: float) -> SigningKey | None:
 def needed_keys(keys: Sequence[SigningKey], now: float, token_lifetime_s: float) -> list[SigningKey]:
     """The keys without those whose last token has run out everywhere, clocks that go wrong included."""
     last_tokens_s = token_lifetime_s + CLOCK_SKEW_S
-    successors = [*keys[1:], None]
     return [
         key
-        for key, successor in zip(keys, successors, strict=True)
+        for key, successor in zip_longest(keys, keys[1:])
         if successor is None or successor.signs_from + last_tokens_s > now
     ]
 

@@ -42,6 +42,7 @@ _STATUS: Final = {
     "413": "The body is too large.",
     "415": "The body is not JSON.",
     "429": "Too many attempts; Retry-After says when the next one counts.",
+    "500": "The service has a fault; it is in its log.",
     "502": "The login service of the operator does not answer as it should.",
     "503": "Not now; Retry-After says when.",
 }
@@ -149,7 +150,7 @@ def _operation(
         "parameters": parameters,
         "responses": {
             **{status: _response(status, _JSON, shape) for status, shape in results.items()},
-            **{status: _response(status, PROBLEM, Problem) for status in errors.split()},
+            **{status: _response(status, PROBLEM, Problem) for status in (*errors.split(), "500")},
         },
     }
     if body is not None:

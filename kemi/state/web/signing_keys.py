@@ -32,12 +32,12 @@ class SigningKeyStore:
         self._redis = redis
 
     def all(self) -> list[SigningKey]:
-        """Return the key pairs, oldest first."""
+        """Return the key pairs in the order in which they sign."""
         found = [
             msgspec.json.decode(text, type=SigningKey)
             for text in self._redis.hgetall(keys.WEB_SIGNING_KEYS).values()
         ]
-        return sorted(found, key=lambda key: (key.created_at, key.kid))
+        return sorted(found, key=lambda key: (key.signs_from, key.created_at, key.kid))
 
     def add(self, key: SigningKey) -> None:
         """Keep a key pair."""
