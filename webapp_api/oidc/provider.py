@@ -1,21 +1,27 @@
 """The provider as we talk to it: discovery, keys, authorization and token endpoint. All with deadlines."""
 
+import logging
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import msgspec
 import requests
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.auth import ClientAuth
 from werkzeug.exceptions import BadGateway
 
 from webapp_api.login_settings import OidcSettings
 
+_log = logging.getLogger(__name__)
+
 DEADLINE_S: Final = 5.0
 METADATA_LIFETIME_S: Final = 3600
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024
+_BASIC: Final = "client_secret_basic"
 _AWAY: Final = "The login service of the operator does not answer as it should; try again later."
 
 
@@ -115,18 +121,23 @@ class Provider:
             with self._client() as client:
                 return msgspec.convert(dict(ask(client, url)), TokenAnswer)  # type: ignore[call-overload]
         except (AuthlibBaseError, requests.RequestException, msgspec.ValidationError, ValueError) as error:
+            # An OAuth error code says what the operator has to mend; nothing of the request is in it.
+            reason = getattr(error, "error", None) or type(error).__name__
+            _log.warning("event=provider_refused reason=%.64r", reason)
             raise BadGateway("The login service of the operator refused; log in again.") from error
 
     def _client(self) -> OAuth2Session:
         settings = self.settings
-        return OAuth2Session(
+        client = OAuth2Session(
             client_id=settings.client_id,
             client_secret=settings.client_secret or None,
-            token_endpoint_auth_method="client_secret_basic" if settings.client_secret else "none",
+            token_endpoint_auth_method=_BASIC if settings.client_secret else "none",
             scope=" ".join(settings.scopes),
             redirect_uri=self._redirect_uri,
             code_challenge_method="S256",
         )
+        client.register_client_auth_method((_BASIC, _basic))
+        return client
 
     def _resource(self) -> dict[str, str]:
         return {"resource": self.settings.resource} if self.settings.resource else {}
@@ -147,6 +158,15 @@ class Provider:
                 return msgspec.json.decode(body, type=dict[str, Any])
         except (requests.RequestException, OSError, msgspec.DecodeError) as error:
             raise BadGateway(_AWAY) from error
+
+
+def _basic(
+    client: ClientAuth, _method: str, uri: str, headers: dict[str, str], body: str
+) -> tuple[str, dict[str, str], str]:
+    """Name and secret form-encoded first (RFC 6749 §2.3.1), which Authlib leaves out."""
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    return uri, headers, body
 
 
 def _same_security(issuer: str, url: str) -> bool:
