@@ -68,15 +68,16 @@ def post_session() -> Response:
 @blueprint.get("/api/session")
 def get_session() -> Response:
     """Tell who is logged in; that nobody is, is no error."""
-    secret = cookies.read(cookies.SESSION)
-    return answer(session_document(services().sessions.use(secret, time.time()) if secret else None))
+    sessions, secret = services().sessions, cookies.read(cookies.SESSION)
+    return answer(session_document(sessions.use(secret, time.time()) if secret else None))
 
 
 @blueprint.delete("/api/session")
 def delete_session() -> Response:
     """Log out; nobody to log out is no error."""
+    logins = services().logins
     if secret := cookies.read(cookies.SESSION):
-        services().logins.end(secret)
+        logins.end(secret)
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"
     cookies.take_away(response, cookies.SESSION)

@@ -179,5 +179,24 @@ class TestProxy:
         assert "Strict-Transport-Security" not in response.headers
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/session"),
+        ("POST", "/api/session"),
+        ("DELETE", "/api/session"),
+        ("POST", "/api/leases"),
+        ("POST", "/api/tokens"),
+        ("GET", "/api/oidc/login"),
+        ("GET", "/api/oidc/callback"),
+        ("GET", "/.well-known/jwks.json"),
+    ],
+)
+def test_without_web_login_nobody_can_try(client: FlaskClient, method: str, path: str) -> None:
+    headers = {"Origin": "https://gateway.example.com", "X-CSRF-Protection": "1"}
+    response = client.open(path, method=method, headers=headers, json={})
+    assert (response.status_code, response.content_type) == (404, "application/problem+json")
+
+
 def test_a_source_tree_that_is_not_installed_has_no_version() -> None:
     assert installed_version("no-such-distribution") == "unknown"
