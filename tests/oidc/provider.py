@@ -33,14 +33,20 @@ class ProviderOptions:
     access_token_ttl: int = 300
 
 
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class OidcProvider:
     """One running provider."""
 
-    def __init__(self, options: ProviderOptions) -> None:
+    def __init__(self, options: ProviderOptions, port: int = 0) -> None:
+        """`port`: one that a setting names already; 0 for any."""
         self._options = options
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = port or free_port()
         self._process: subprocess.Popen[str] | None = None
 
     @property

@@ -1,12 +1,17 @@
-"""/api/oidc: login at the operator's OpenID Connect provider. The browser goes there and comes back."""
+"""/api/oidc: login at the operator's OpenID Connect provider. The browser goes there and comes back.
+
+A browser shows what comes back to a person: a failure sends it to the page, which knows the words. Whoever does not ask
+for HTML gets the problem document.
+"""
 
 from flask import Blueprint, Response, redirect, request, url_for
-from werkzeug.exceptions import BadRequest, NotFound, TooManyRequests
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, TooManyRequests
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from kemi.state.web.oidc_logins import LIFETIME_S
 from webapp_api import cookies
 from webapp_api.blueprints.session import begun
+from webapp_api.errors import CONTENT_TYPE, problem
 from webapp_api.logins import NOT_OFFERED, party_of
 from webapp_api.oidc.sessions import AuthorizationResponse, ProviderSessions
 from webapp_api.services import OIDC_CALLBACK, services
@@ -38,6 +43,14 @@ def get_callback() -> Response:
     response = begun(_to(url_for("softphone.get_softphone")), secret)
     cookies.take_away(response, cookies.OIDC_LOGIN)
     return response
+
+
+@blueprint.errorhandler(HTTPException)
+def to_the_page(error: HTTPException) -> Response:
+    """Answer a failed login."""
+    if request.accept_mimetypes.best_match([CONTENT_TYPE, "text/html"]) != "text/html":
+        return problem(error)
+    return _to(url_for("softphone.get_softphone", login_failed=error.code))
 
 
 def _provider() -> ProviderSessions:

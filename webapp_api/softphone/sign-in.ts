@@ -7,6 +7,7 @@ import {
   currentLogin,
   fetchConfig,
   login,
+  LoginError,
   loginAsGuest,
   logout,
   PhoneError,
@@ -15,6 +16,7 @@ import {
   type Login,
   type LoginWays,
 } from "../sdk/src/index.ts";
+import { showError } from "./banners.ts";
 import { button, element, input } from "./dom.ts";
 
 /** What `connect` wants to know of a person. */
@@ -47,6 +49,7 @@ export async function initSignIn(configUrl: string, signIn: SignIn): Promise<voi
   provider.hidden = !offered.oidc;
   provider.href = providerLoginUrl();
   showFields();
+  tellFailedLogin();
   if (offered.password || offered.guest || offered.oidc) await resume(signIn);
   form.dataset["ready"] = "";
 }
@@ -62,6 +65,18 @@ export async function endLogin(): Promise<void> {
 async function resume(signIn: SignIn): Promise<void> {
   const current = await currentLogin().catch(ignorePhoneError);
   if (current !== undefined) signIn(() => Promise.resolve(credentialsOf(current)));
+}
+
+/** The provider's answer led to no login: the address has the status of our web service. */
+function tellFailedLogin(): void {
+  const address = new URL(location.href);
+  const text = address.searchParams.get("login_failed");
+  if (text === null) return;
+  address.searchParams.delete("login_failed");
+  history.replaceState(null, "", address);
+  const status = Number(text);
+  const detail = status === 403 ? "your account has no telephone identity here" : "the login at your organisation failed";
+  showError(new LoginError({ status, detail }));
 }
 
 async function offeredWays(configUrl: string): Promise<LoginWays> {

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
+import msgspec
 import pytest
 import redis
 from flask import Flask
@@ -222,6 +223,12 @@ class TestAttacks:
         assert "identity" in response.get_json()["detail"]
         assert page.session() == {"authenticated": False}
 
+    def test_a_browser_is_sent_to_the_page_that_has_the_words(self, site: Site) -> None:
+        response = WebPage(site.app).ask(
+            "GET", "/api/oidc/callback", headers={"Accept": "text/html,*/*;q=0.8"}
+        )
+        assert (response.status_code, response.headers["Location"]) == (303, "/?login_failed=400")
+
     def test_an_address_cannot_begin_logins_without_end(
         self, make_app: Callable[..., Flask], site: Site
     ) -> None:
@@ -278,8 +285,6 @@ class TestProvidersTokens:
         assert "eyJ" not in text
 
     def test_a_session_whose_tokens_ran_out_has_ended(self, foreign: Site, store: redis.Redis) -> None:
-        import msgspec
-
         page = WebPage(foreign.app)
         foreign.log_in(page)
         (key,) = store.keys("gw:web:session:*")
