@@ -103,5 +103,11 @@ class Housekeeping:
         events = self._services.events
         for entry_id, event in events.unread():
             if event is not None and event.type == "deregistered" and event.sid:
-                self._services.leases.deregistered(event.impi, event.sid)
+                self._free(event.impi, event.sid)
             events.handled(entry_id)
+
+    def _free(self, impi: str, sid: str) -> None:
+        """One page of a guest's is gone; another tab, or the same page loaded anew, may still be registered."""
+        leases = self._services.leases
+        if leases.holds(impi, sid) and not self._services.registrations.any_of(sid):
+            leases.deregistered(impi, sid)

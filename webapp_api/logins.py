@@ -101,11 +101,14 @@ class Logins:
         self._count(self._by_address, party_of(address))
         order = sorted(self._pool, key=lambda _: secrets.randbits(32))
         sid = new_sid()
-        impi = self._leases.take(order, sid)
-        if impi is None:
+        lease = self._leases.take(order, sid)
+        if lease is None:
             wait_s = min(_LONGEST_WAIT_S, max(1, round(self._leases.free_within_s(order))))
             raise ServiceUnavailable("Every guest identity is in use; try later.", retry_after=wait_s)
-        return self._begin(LoginMethod.GUEST, impi.partition("@")[0], self._pool[impi], sid=sid)
+        if lease.former_sid:
+            # Its lease may have ended before its last token: the gateway takes that token no more.
+            self._commands.logout(lease.former_sid, lease.impi, self._clock())
+        return self._begin(LoginMethod.GUEST, lease.impi.partition("@")[0], self._pool[lease.impi], sid=sid)
 
     def with_provider(
         self, name: str, identity: Identity, sid: str | None, tokens: ProviderTokens | None

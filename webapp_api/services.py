@@ -13,6 +13,7 @@ from kemi.state.web.client import connect
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.locks import Leadership, Lock, Pause
 from kemi.state.web.oidc_logins import OidcLoginStore
+from kemi.state.web.registrations import RegistrationsView
 from kemi.state.web.sessions import Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
@@ -48,6 +49,7 @@ class Services:
     oidc_attempts: AttemptStore
     tokens: Tokens
     events: EventStream
+    registrations: RegistrationsView
     leadership: Leadership
     provider_keys: ProviderKeys | None
     provider_sessions: ProviderSessions | None
@@ -111,6 +113,7 @@ class Services:
                 provider=provider_sessions,
             ),
             events=EventStream(redis),
+            registrations=RegistrationsView(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,

@@ -5,7 +5,7 @@
 | gw:jwks:ISSUER | text, a JWK set (RFC 7517) | web API | gateway: keys that sign access tokens |
 | gw:commands | stream of one field, ``json`` | web API | every gateway node, from its last id on |
 | gw:events | stream of one field, ``json`` | gateway | web API |
-| gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start |
+| gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID.  Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ...,
@@ -20,6 +20,7 @@ that who reads the names does not hold a secret or a login name:
 | gw:web:session:DIGEST | text, JSON; ends by itself | a web session, named by its cookie's digest |
 | gw:web:sessions-of:METHOD:DIGEST | sorted set, digest by end | the sessions of somebody |
 | gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |
+| gw:web:former-holder:IMPI | text, SID | who held an identity of the pool last |
 | gw:web:signing-keys | hash, kid -> JSON | keys that sign our tokens, private parts encrypted |
 | gw:web:oidc-login:DIGEST | text, JSON; ends by itself | a login under way at an OpenID Connect provider |
 | gw:web:attempts:WHAT:DIGEST | number; ends by itself | attempts in the running window |
@@ -67,6 +68,11 @@ def web_sessions_of(method: str, digest: str) -> str:
 def web_lease(impi: str) -> str:
     """Return the key of the lease of a pool's identity."""
     return f"{WEB}lease:{impi}"
+
+
+def web_former_holder(impi: str) -> str:
+    """Return the key of the last holder of a pool's identity."""
+    return f"{WEB}former-holder:{impi}"
 
 
 def web_oidc_login(digest: str) -> str:

@@ -7,19 +7,25 @@ the next holder must not get the former one's calls.  All steps are scripts, bec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kemi.state import keys
 
 if TYPE_CHECKING:
     from redis import Redis
 
-# KEYS: leases, in the order of preference.  ARGV: sid, lifetime ms.  Returns the place of the one taken, 0 for none.
+# KEYS: leases, in the order of preference; then their former holders.  ARGV: sid, lifetime ms.
+# Returns the place of the one taken, 0 for none, and its former holder.
 _TAKE: Final = """
-for place, key in ipairs(KEYS) do
-  if redis.call('SET', key, ARGV[1], 'NX', 'PX', ARGV[2]) then return place end
+local count = #KEYS / 2
+for place = 1, count do
+  if redis.call('SET', KEYS[place], ARGV[1], 'NX', 'PX', ARGV[2]) then
+    local former = redis.call('GET', KEYS[count + place])
+    redis.call('SET', KEYS[count + place], ARGV[1])
+    return {place, former or ''}
+  end
 end
-return 0
+return {0, ''}
 """
 # KEYS: lease.  ARGV: sid, lifetime ms.  Returns 1 while the lease is the caller's.
 _RENEW: Final = """
@@ -51,6 +57,14 @@ return shortest
 """
 
 
+class Lease(NamedTuple):
+    """An identity that was free."""
+
+    impi: str
+    former_sid: str
+    """Who held it last, "" for nobody: a token of that session may still be good for a while."""
+
+
 class LeaseStore:
     """Who holds which identity of the pool."""
 
@@ -73,10 +87,11 @@ class LeaseStore:
         self._deregistered = redis.register_script(_DEREGISTERED)
         self._shortest = redis.register_script(_SHORTEST)
 
-    def take(self, impis: Sequence[str], sid: str) -> str | None:
+    def take(self, impis: Sequence[str], sid: str) -> Lease | None:
         """Lease the first identity that is free; None when all are taken."""
-        place = self._take(keys=_keys(impis), args=[sid, self._lifetime_ms])
-        return impis[int(place) - 1] if place else None
+        formers = [keys.web_former_holder(impi) for impi in impis]
+        place, former = self._take(keys=[*_keys(impis), *formers], args=[sid, self._lifetime_ms])
+        return Lease(impis[int(place) - 1], str(former)) if place else None
 
     def renew(self, impi: str, sid: str) -> bool:
         """Start a lease's lifetime anew; False when the session does not hold it (any more)."""
@@ -86,8 +101,12 @@ class LeaseStore:
         """End a lease; the identity settles before it is free.  False when the session does not hold it."""
         return bool(self._give_back(keys=_keys([impi]), args=[sid, self._settling_ms]))
 
+    def holds(self, impi: str, sid: str) -> bool:
+        """Whether a session has an identity: in use, or still settling."""
+        return self._redis.get(keys.web_lease(impi)) in (sid, f"-{sid}")
+
     def deregistered(self, impi: str, sid: str) -> None:
-        """Note that the holder's registration has ended: one that settles is free, one in use gets the grace time."""
+        """Note that the holder's last registration has ended: what settles is free, else the grace time runs."""
         self._deregistered(keys=_keys([impi]), args=[sid, self._grace_ms])
 
     def free_within_s(self, impis: Sequence[str]) -> float:

@@ -19,6 +19,7 @@ from kemi.state.web.client import connect
 from kemi.state.web.leases import LeaseStore
 from tests.contract.web.client import WebPage
 from tests.contract.web.conftest import POOL
+from tests.contract.web.test_session import commands
 from tests.contract.web.test_tokens import checked
 from webapp_api.housekeeping import Housekeeping
 from webapp_api.services import EXTENSION, Services
@@ -153,6 +154,41 @@ class TestRelease:
         assert store.get(keys.web_lease(IMPIS[0])) is None
         assert page.token().status_code == 401
 
+    @pytest.mark.parametrize(
+        "record",
+        [
+            pytest.param({"grant": {"session": "SID"}, "state": "away"}, id="another tab"),
+            pytest.param({"unknown": "shape"}, id="a record of another version"),
+        ],
+    )
+    def test_it_is_kept_while_a_registration_may_be_there(
+        self, page: WebPage, store: redis.Redis, record: dict[str, object]
+    ) -> None:
+        """A page that is loaded anew registers first; the end of its former binding is told later."""
+        page.lease()
+        impi = page.session()["impi"]
+        sid = str(store.get(keys.web_lease(impi)))
+        store.hset(keys.registrations("node2"), "binding", json.dumps(record).replace("SID", sid))
+        tell(store, page)
+        assert store.pttl(keys.web_lease(impi)) > 500_000
+        store.hset(
+            keys.registrations("node2"), "binding", json.dumps({"grant": {"session": "somebody else"}})
+        )
+        tell(store, page)
+        assert store.pttl(keys.web_lease(impi)) <= 60_000
+
+    def test_tokens_of_the_former_holder_are_worth_nothing_to_the_gateway(
+        self, make_app: Callable[..., Flask], store: redis.Redis
+    ) -> None:
+        """The lease of a page that left ends before its last token does."""
+        app = make_app(identity_pool=POOL[:1])
+        first, second = WebPage(app), WebPage(app)
+        first.lease()
+        sid = store.get(keys.web_lease(IMPIS[0]))
+        store.delete(keys.web_lease(IMPIS[0]))
+        second.lease()
+        assert [(command["type"], command["sid"]) for command in commands(store)] == [("logout", sid)]
+
     def test_other_events_change_nothing(self, page: WebPage, store: redis.Redis) -> None:
         page.lease()
         tell(store, page, "registered")
@@ -201,15 +237,15 @@ class TestRace:
         def guest(number: int) -> int:
             mine, taken = leases(connect(redis_url), settling_s=0.001), 0
             while time.monotonic() < end:
-                impi = mine.take(IMPIS[:1], f"guest{number}")
-                if impi is None:
+                lease = mine.take(IMPIS[:1], f"guest{number}")
+                if lease is None:
                     continue
-                held.append(impi)
+                held.append(lease.impi)
                 if len(held) > 1:
                     faults.append(f"guest{number} is not alone")
                 taken += 1
                 held.pop()
-                assert mine.give_back(impi, f"guest{number}")
+                assert mine.give_back(lease.impi, f"guest{number}")
             return taken
 
         with ThreadPoolExecutor(4) as threads:
@@ -219,7 +255,7 @@ class TestRace:
 
     def test_only_the_holder_can_renew_or_give_back(self, store: redis.Redis) -> None:
         mine = leases(store)
-        assert mine.take(IMPIS[:1], "one") == IMPIS[0]
+        assert mine.take(IMPIS[:1], "one") == (IMPIS[0], "")
         assert (mine.renew(IMPIS[0], "two"), mine.give_back(IMPIS[0], "two")) == (False, False)
         assert mine.renew(IMPIS[0], "one") is True
         assert mine.give_back(IMPIS[0], "one") is True
