@@ -49,6 +49,8 @@ function makeProvider(jwks) {
     // The gateway checks these itself: its identities, and the session that a logout names.
     extraTokenClaims: (_context, token) => ({ ...identityOf(token.accountId), sid: token.grantId }),
     issueRefreshToken: () => true,
+    // A refresh token that is used twice ends everything that came from its login.
+    rotateRefreshToken: true,
     pkce: { required: () => true },
     features: {
       devInteractions: { enabled: true },

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import hypothesis
 import pytest
 import redis
 from flask import Flask
+from hypothesis import strategies as st
 
 from kemi.state.web.accounts import Account
 from tests.contract.web.client import NAME, PASSWORD, WebPage
@@ -59,6 +61,29 @@ def test_a_body_that_is_not_as_described(page: WebPage, body: bytes, status: int
     assert len(response.data) < 1000
     assert time.perf_counter() - began < 1.0
     assert "X-Evil" not in response.headers
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=10,
+)
+
+
+@hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture], max_examples=100
+)
+@hypothesis.given(body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_refused_as_described(page: WebPage, body: bytes) -> None:
+    assert page.ask("POST", "/api/session", data=body, content_type="application/json").status_code == 400
+
+
+@hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture], max_examples=50
+)
+@hypothesis.given(name=st.text(min_size=1, max_size=128), password=st.text(min_size=1, max_size=256))
+def test_any_credentials_are_only_wrong(page: WebPage, name: str, password: str) -> None:
+    assert page.log_in(name, password).status_code in (401, 429)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -266,15 +268,30 @@ class TestProvidersTokens:
         page.log_out()
         assert [command["sid"] for command in commands(store)] == [sid]
 
-    def test_a_token_near_its_end_is_renewed_once_for_all_tabs(
-        self, foreign: Site, store: redis.Redis
-    ) -> None:
+    def test_a_token_near_its_end_is_renewed(self, foreign: Site, store: redis.Redis) -> None:
         page = WebPage(foreign.app)
         foreign.log_in(page)
         first = page.token().get_json()["access_token"]
         second = page.token().get_json()["access_token"]
         ids = {checked(token, store, foreign.provider.issuer)["jti"] for token in (first, second)}
         assert len(ids) == 2, "each had less than two minutes left"
+
+    def test_tabs_that_renew_at_the_same_moment_do_it_one_after_another(self, foreign: Site) -> None:
+        """The provider ends everything when it sees a refresh token twice."""
+        page = WebPage(foreign.app)
+        foreign.log_in(page)
+        tabs = [WebPage(foreign.app) for _ in range(4)]
+        for tab in tabs:
+            tab.set_cookie(str(page.cookie()))
+        start = Barrier(len(tabs))
+
+        def token(tab: WebPage) -> int:
+            start.wait()
+            return tab.token().status_code
+
+        with ThreadPoolExecutor(len(tabs)) as threads:
+            assert list(threads.map(token, tabs)) == [200] * len(tabs)
+        assert page.token().status_code == 200
 
     def test_they_cannot_be_read_in_redis(self, foreign: Site, store: redis.Redis) -> None:
         page = WebPage(foreign.app)

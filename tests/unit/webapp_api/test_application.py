@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
 
 from webapp_api import create_app
@@ -172,6 +173,32 @@ class TestProxy:
         headers = {} if header is None else {"X-Forwarded-Proto": header}
         response = client.get("/healthz", headers=headers, environ_overrides={"REMOTE_ADDR": peer})
         assert ("Strict-Transport-Security" in response.headers) is secure
+
+    @pytest.mark.parametrize(
+        ("peer", "header", "client_address"),
+        [
+            pytest.param("127.0.0.1", "198.51.100.7", "198.51.100.7", id="TLS front"),
+            pytest.param("127.0.0.1", "2001:DB8::1", "2001:db8::1", id="IPv6"),
+            pytest.param(
+                "127.0.0.1", "10.0.0.1, 198.51.100.7", "198.51.100.7", id="only the front's own word"
+            ),
+            pytest.param("127.0.0.1", "nonsense", "127.0.0.1", id="nonsense"),
+            pytest.param("127.0.0.1", None, "127.0.0.1", id="no header"),
+            pytest.param("203.0.113.9", "198.51.100.7", "203.0.113.9", id="somebody else's word"),
+        ],
+    )
+    def test_the_client(
+        self, settings: Settings, static_directory: Path, peer: str, header: str | None, client_address: str
+    ) -> None:
+        app = create_app(settings, static_directory)
+
+        @app.get("/address")
+        def address() -> str:
+            return str(request.remote_addr)
+
+        headers = {} if header is None else {"X-Forwarded-For": header}
+        response = app.test_client().get("/address", headers=headers, environ_overrides={"REMOTE_ADDR": peer})
+        assert response.text == client_address
 
     def test_a_scheme_that_the_http_server_believed_is_taken_back(self, client: FlaskClient) -> None:
         overrides = {"REMOTE_ADDR": "198.51.100.7", "wsgi.url_scheme": "https"}
