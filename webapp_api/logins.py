@@ -6,7 +6,6 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
-import msgspec
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, ServiceUnavailable, TooManyRequests, Unauthorized
 
@@ -16,7 +15,7 @@ from kemi.state.web.leases import LeaseStore
 from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session, SessionStore
 from kemi.state.web.streams import CommandStream
 from webapp_api.identities import Identity
-from webapp_api.passwords import needs_rehash, password_fits, password_hash
+from webapp_api.passwords import password_fits
 from webapp_api.settings import Settings
 
 NOT_OFFERED: Final = "This way to log in is not offered here."
@@ -83,10 +82,13 @@ class Logins:
             raise Unauthorized("Name or password is not right.", www_authenticate=challenge)
         self._by_address.take_back(party)
         self._by_name.forget(name)
-        if needs_rehash(account.password_hash):
-            self._accounts.put(msgspec.structs.replace(account, password_hash=password_hash(password)))
         identity = Identity(account.impi, tuple(account.impus))
-        return self._begin(LoginMethod.PASSWORD, account.name, identity)
+        secret, session = self._begin(LoginMethod.PASSWORD, account.name, identity)
+        if self._accounts.get(name) != account:
+            # Removed, or given another password, just before there was a session to be ended with it.
+            self.end(secret)
+            raise not_logged_in(self._settings.domain)
+        return secret, session
 
     def as_guest(self, address: str | None) -> tuple[str, Session]:
         """Begin a session with a leased identity.

@@ -40,11 +40,6 @@ def password_fits(stored_hash: str | None, password: str) -> bool:
         _running.release()
 
 
-def needs_rehash(stored_hash: str) -> bool:
-    """Whether a hash was made with other parameters than today's."""
-    return _HASHER.check_needs_rehash(stored_hash)
-
-
 @cache
 def hash_of_nobody() -> str:
     """The hash that passwords of unknown accounts are checked against; made before the first login."""

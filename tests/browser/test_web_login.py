@@ -12,10 +12,12 @@ from tests.browser.web_user import WebUser, checked
 from tests.lab.lab import Lab
 from tests.lab.proof import wait_released, wait_until_heard
 from tests.lab.subscribers import GUEST_NAMES
+from tests.lab.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
 
 LOGOUT_S = 5.0
+KEYS_S = 10.0
 LOG_OUT = """async () => {
     const headers = {"X-CSRF-Protection": "1"};
     return (await fetch("/api/session", {method: "DELETE", headers})).status;
@@ -30,6 +32,12 @@ def store(lab: Lab) -> Iterator[redis.Redis]:
         client.delete(key)
     yield client
     client.close()
+
+
+@pytest.fixture
+def gateway_has_keys(lab: Lab) -> None:
+    """The gateway has read the web service's keys, which may have been made a moment ago."""
+    wait_until(lambda: lab.info.web.origin in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KEYS_S)
 
 
 @pytest.mark.conformance("R-08", "X-13")
@@ -64,6 +72,7 @@ def test_a_guest_gets_an_identity_of_the_pool(lab: Lab, store: redis.Redis) -> N
         assert claims["impi"] in {lab.info.users[name].impi for name in GUEST_NAMES}
 
 
+@pytest.mark.usefixtures("gateway_has_keys")
 class TestRegistered:
     """What needs the gateway's own check of tokens."""
 

@@ -15,10 +15,12 @@ import redis
 from flask import Flask
 
 from kemi.state import keys
+from kemi.state.web.accounts import Account
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.streams import CommandStream
 from tests.contract.web.client import NAME, ORIGIN, OWN_FIELDS, PASSWORD, WebPage
 from tests.contract.web.conftest import IDENTITY
+from webapp_api.services import Services
 
 
 def commands(store: redis.Redis) -> list[dict[str, object]]:
@@ -82,6 +84,21 @@ class TestLogin:
         assert [command["type"] for command in commands(store)] == ["logout"]
         page.set_cookie(str(former))
         assert page.session() == {"authenticated": False}
+
+    def test_an_account_that_is_removed_meanwhile_gets_no_session(
+        self, page: WebPage, services: Services, monkeypatch: pytest.MonkeyPatch, store: redis.Redis
+    ) -> None:
+        """While the password is being checked there is no session yet that the operator's command could end."""
+        find = services.accounts.get
+
+        def find_and_remove(name: str) -> Account | None:
+            account = find(name)
+            services.accounts.remove(name)
+            return account
+
+        monkeypatch.setattr(services.accounts, "get", find_and_remove)
+        assert page.log_in().status_code == 401
+        assert store.keys("gw:web:session:*") == []
 
     def test_the_operator_may_not_offer_it(self, make_app: Callable[..., Flask]) -> None:
         page = WebPage(make_app(password_login=False))
