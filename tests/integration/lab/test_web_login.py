@@ -97,6 +97,11 @@ class TestCookieAtTheWebSocket:
         async with ScriptedWic(self.handshake(lab, browser), alice) as page:
             assert (await page.register()).status == 401
 
+    async def test_its_letters_do_not_matter(self, lab: Lab, browser: Browser) -> None:
+        """A random cookie may look like the beginning of a token, or like any other word."""
+        cookie = {"Cookie": f"{COOKIE}={'eyJ' * 14}A; bearer=authorization"}
+        await (await PageSocket.open(replace(self.handshake(lab, browser), headers=cookie))).close()
+
     @pytest.mark.conformance("X-02")
     @pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
     async def test_a_page_of_another_origin_gets_no_socket_with_it(
