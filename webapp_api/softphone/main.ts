@@ -5,6 +5,7 @@ import { clearBanners, showBanner, showError } from "./banners.ts";
 import { initCallView, showCall } from "./call-view.ts";
 import { button, element, input } from "./dom.ts";
 import { buildKeypad } from "./keypad.ts";
+import { endLogin, initSignIn, type SignInCredentials } from "./sign-in.ts";
 
 /** What browser tests (and the curious) may use: public SDK objects, and the stream for the next call. */
 export interface SoftphoneHook {
@@ -31,11 +32,13 @@ const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
   closed: "Signed out",
 };
 
+const CONFIG_URL = document.body.dataset["configUrl"] ?? "/config.json";
+
 const hook: SoftphoneHook = { phone: undefined, call: undefined, streams: undefined };
 window.softphone = hook;
 
 const signInCard = element("sign-in-card", HTMLElement);
-const signInForm = element("sign-in", HTMLFormElement);
+const signInButtons = element("sign-in-buttons", HTMLFieldSetElement);
 const dialCard = element("dial-card", HTMLElement);
 const dialForm = element("dial", HTMLFormElement);
 const user = input("user");
@@ -46,16 +49,13 @@ const videoCall = button("video-call");
 
 prefillFromAddress();
 initCallView();
+void initSignIn(CONFIG_URL, (credentials) => void signIn(credentials));
 buildKeypad(element("dial", HTMLFormElement).querySelector<HTMLElement>("[data-pad]") ?? dialForm, (key) => {
   target.setRangeText(key, target.selectionStart ?? target.value.length, target.selectionEnd ?? target.value.length, "end");
 });
 button("erase").addEventListener("click", () => {
   target.value = target.value.slice(0, -1);
   target.focus();
-});
-signInForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  void signIn();
 });
 signOut.addEventListener("click", () => void leave());
 dialForm.addEventListener("submit", (event) => {
@@ -68,20 +68,13 @@ window.addEventListener("beforeunload", (event) => {
 });
 window.addEventListener("pagehide", () => void hook.phone?.close());
 
-async function signIn(): Promise<void> {
+async function signIn(credentials: () => Promise<SignInCredentials>): Promise<void> {
   clearBanners();
-  const submit = signInForm.querySelector("button[type=submit]");
-  submit?.setAttribute("disabled", "");
+  signInButtons.disabled = true;
   showPhoneState("connecting");
   let phone: Phone | undefined;
   try {
-    const authorizationUser = input("authorization-user").value.trim();
-    phone = await connect({
-      configUrl: document.body.dataset["configUrl"] ?? "/config.json",
-      user: user.value,
-      password: password.value,
-      ...(authorizationUser !== "" && { authorizationUser }),
-    });
+    phone = await connect({ configUrl: CONFIG_URL, ...(await credentials()) });
     phone.onState(showPhoneState);
     await phone.register();
     hook.phone = phone;
@@ -90,9 +83,10 @@ async function signIn(): Promise<void> {
   } catch (error) {
     showFailure(error);
     await phone?.close();
+    await endLogin();
     showPhoneState("closed");
   } finally {
-    submit?.removeAttribute("disabled");
+    signInButtons.disabled = false;
   }
 }
 
@@ -119,6 +113,7 @@ function showSignedOut(): void {
 async function leave(): Promise<void> {
   clearBanners();
   await hook.phone?.close();
+  await endLogin();
   showSignedOut();
 }
 

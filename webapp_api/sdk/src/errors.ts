@@ -3,10 +3,10 @@
  * Knows the words, not how a failure is found out.
  */
 
-import { adviceForMedia, adviceForStatus } from "./advice.ts";
+import { adviceForLogin, adviceForMedia, adviceForStatus } from "./advice.ts";
 import type { Warning } from "./sip-headers.ts";
 
-export type PhoneErrorKind = "sip" | "ice" | "media-permission" | "session-description" | "socket" | "config" | "usage";
+export type PhoneErrorKind = "sip" | "ice" | "media-permission" | "session-description" | "socket" | "config" | "usage" | "login";
 
 export abstract class PhoneError extends Error {
   abstract readonly kind: PhoneErrorKind;
@@ -84,6 +84,23 @@ export class SocketError extends PhoneError {
   override readonly name = "SocketError";
   readonly kind = "socket";
   readonly advice = "The connection to the gateway is lost. Check the network, then sign in again.";
+}
+
+/** The web service did not log the person in, or gives no token any more. */
+export class LoginError extends PhoneError {
+  override readonly name = "LoginError";
+  readonly kind = "login";
+  /** HTTP status, 0 when there was no answer that makes sense. */
+  readonly status: number;
+  readonly retryAfterS: number | undefined;
+  readonly advice: string;
+
+  constructor(failure: { status: number; detail: string; retryAfterS?: number | undefined }, options?: ErrorOptions) {
+    super(failure.detail, options);
+    this.status = failure.status;
+    this.retryAfterS = failure.retryAfterS;
+    this.advice = adviceForLogin(failure.status, failure.retryAfterS);
+  }
 }
 
 /** The configuration of the page cannot be fetched or understood. */

@@ -2,10 +2,11 @@
 
 export { Call, type CallDiagnostics, type CallEnd, type CallEvents, type MediaLine } from "./call.ts";
 export { CALL_STATES, type CallState } from "./call-state.ts";
-export type { PhoneConfig, PhoneConfigInput } from "./config.ts";
+export { fetchConfig, type LoginWays, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 export {
   ConfigError,
   IceError,
+  LoginError,
   MediaPermissionError,
   PhoneError,
   SessionDescriptionError,
@@ -16,9 +17,20 @@ export {
   type PhoneErrorKind,
 } from "./errors.ts";
 export type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
+export {
+  currentLogin,
+  login,
+  loginAsGuest,
+  logout,
+  providerLoginUrl,
+  type Login,
+  type LoginMethod,
+  type WebApiOptions,
+} from "./login.ts";
 export type { MediaRequest } from "./media.ts";
 export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents } from "./phone.ts";
 export { PHONE_STATES, type PhoneState } from "./phone-state.ts";
 export type { Reason, Warning } from "./sip-headers.ts";
 export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
+export { tokenSource, type AccessToken } from "./token-source.ts";
 export { VERSION } from "./version.ts";

@@ -5,7 +5,7 @@
  * and is tried again after a second challenge.
  */
 
-import { SipError, type PhoneError } from "./errors.ts";
+import { PhoneError, SipError } from "./errors.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
 import { Registerer, RegistererState, type IncomingResponseMessage, type UserAgent } from "./sipjs.ts";
 
@@ -65,7 +65,8 @@ export class Registration {
   async remove(): Promise<void> {
     this.abandon();
     if (this.#registerer.state !== RegistererState.Registered) return;
-    const extraHeaders = await this.#authorization();
+    // Without a token the gateway is left to end the registration by itself.
+    const extraHeaders = await this.#authorization().catch(() => []);
     await new Promise<void>((resolve) => {
       const done = (): void => resolve();
       this.#registerer
@@ -142,7 +143,7 @@ export class Registration {
       await this.register();
       this.#options.onRefresh(undefined);
     } catch (error) {
-      this.#options.onRefresh(error instanceof SipError ? error : refusal(undefined));
+      this.#options.onRefresh(error instanceof PhoneError ? error : refusal(undefined));
     }
   }
 

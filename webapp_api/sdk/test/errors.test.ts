@@ -110,6 +110,7 @@ describe("configuration", () => {
       iceGatheringTimeoutMs: 1000,
       version: "",
       features: {},
+      login: { password: false, guest: false, oidc: false },
     });
   });
   const BAD: readonly [string, unknown][] = [
@@ -119,6 +120,7 @@ describe("configuration", () => {
     ["iceGatheringTimeoutMs", { ...GOOD, iceGatheringTimeoutMs: 0 }],
     ["version", { ...GOOD, version: 1 }],
     ["features", { ...GOOD, features: { video: "yes" } }],
+    ["login", { ...GOOD, login: { guest: "yes" } }],
     ["not an object", null],
     ["not an object", []],
   ];
