@@ -5,7 +5,9 @@
 
 export { Inviter, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from "sip.js/lib/api/index.js";
 export type {
+  Invitation,
   Session,
+  SessionDelegate,
   SessionDescriptionHandler,
   SessionDescriptionHandlerModifier,
   UserAgentOptions,
@@ -30,4 +32,5 @@ export type {
   UserAgentCore,
 } from "sip.js/lib/core/index.js";
 export { SessionDescriptionHandler as WebSessionDescriptionHandler } from "sip.js/lib/platform/web/session-description-handler/index.js";
+export { Transport as WebTransport } from "sip.js/lib/platform/web/transport/transport.js";
 export type { SessionDescriptionHandlerOptions as WebSessionDescriptionHandlerOptions } from "sip.js/lib/platform/web/session-description-handler/index.js";

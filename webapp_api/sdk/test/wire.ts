@@ -1,6 +1,7 @@
 /** The network for tests in Node.js: a transport in memory, and SIP messages as text. */
 
 import { UserAgent, type UserAgentOptions } from "../src/sipjs.ts";
+import type { ClosingTransport, SocketClose } from "../src/transport.ts";
 
 type TransportConstructor = NonNullable<UserAgentOptions["transportConstructor"]>;
 type TransportInstance = InstanceType<TransportConstructor>;
@@ -42,18 +43,28 @@ export function responseTo(request: Message, status: string, lines: readonly str
   ].join("\r\n");
 }
 
+interface MemoryTransportInstance extends TransportInstance, ClosingTransport {
+  state: TransportInstance["state"];
+  lastClose: SocketClose | undefined;
+}
+
 /** The far end of one MemoryTransport. */
 export class Wire {
   readonly #sent: Message[] = [];
   readonly #waiting: ((message: Message) => void)[] = [];
-  transport: TransportInstance | undefined;
+  transport: MemoryTransportInstance | undefined;
+  /** How often the client connected. */
+  connections = 0;
+  /** While false, nobody listens at the gateway. */
+  reachable = true;
 
   /** The transport class to give to a user agent; it reports here. */
   readonly transportConstructor: TransportConstructor;
 
   constructor() {
     const wire = this;
-    this.transportConstructor = class MemoryTransport implements TransportInstance {
+    this.transportConstructor = class MemoryTransport implements MemoryTransportInstance {
+      lastClose: SocketClose | undefined;
       readonly protocol = "WS";
       state: TransportInstance["state"] = "Disconnected" as TransportInstance["state"];
       onConnect: TransportInstance["onConnect"];
@@ -73,12 +84,16 @@ export class Wire {
       }
 
       connect(): Promise<void> {
+        this.lastClose = undefined;
+        if (!wire.reachable) return Promise.reject(new Error("WebSocket closed (code: 1006)"));
+        wire.connections += 1;
         this.state = "Connected" as TransportInstance["state"];
         this.onConnect?.();
         return Promise.resolve();
       }
 
       disconnect(): Promise<void> {
+        if (!this.isConnected()) return Promise.resolve();
         this.state = "Disconnected" as TransportInstance["state"];
         this.onDisconnect?.();
         return Promise.resolve();
@@ -93,6 +108,7 @@ export class Wire {
       }
 
       send(raw: string): Promise<void> {
+        if (!this.isConnected()) return Promise.reject(new Error("Not connected."));
         wire.#take(messageFromText(raw));
         return Promise.resolve();
       }
@@ -114,9 +130,13 @@ export class Wire {
     this.transport?.onMessage?.(raw);
   }
 
-  /** The socket breaks. */
-  break(): void {
-    this.transport?.onDisconnect?.(new Error("WebSocket closed (code: 1006)"));
+  /** The socket breaks, or the gateway closes it with this code. */
+  break(code = 1006, reason = ""): void {
+    const { transport } = this;
+    if (transport === undefined) return;
+    transport.state = "Disconnected" as TransportInstance["state"];
+    transport.lastClose = { code, reason };
+    transport.onDisconnect?.(new Error(`WebSocket closed (code: ${code})`));
   }
 
   #take(message: Message): void {
