@@ -37,8 +37,8 @@ export function watchIncoming(phone: Phone, handlers: IncomingHandlers): void {
     }
     part("decline").addEventListener("click", () => void call.reject());
     list.append(card);
-    offerFocus(card);
     changed(busy());
+    offerFocus(card);
     announcement.textContent = `Incoming ${call.offersVideo ? "video call" : "call"} from ${name}.`;
 
     call.onState((state) => {

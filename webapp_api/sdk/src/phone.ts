@@ -11,9 +11,9 @@ import { PHONE_TRANSITIONS, type PhoneEvent, type PhoneState } from "./phone-sta
 import { DEFAULT_RECONNECT, Reconnector, type AttemptResult, type ReconnectSettings, type Wait } from "./reconnector.ts";
 import { mayPass, Registration } from "./registration.ts";
 import { UserAgent, type Invitation, type Session, type UserAgentOptions } from "./sipjs.ts";
+import { closeCodeFromError, isFarewell, isRestart } from "./socket-close.ts";
 import { nextState } from "./state-table.ts";
 import { addressOfRecordFromText, targetUriFromText } from "./target.ts";
-import { isFarewell, isRestart, type ClosingTransport, type SocketClose } from "./transport.ts";
 import { UpdateSupport } from "./update-support.ts";
 import { createUserAgent } from "./user-agent.ts";
 
@@ -227,9 +227,9 @@ export class Phone {
 
   #socketLost(cause: Error | undefined): void {
     if (this.#closing) return;
-    const close = this.#lastClose();
-    const error = isFarewell(close)
-      ? farewellError(close)
+    const closeCode = closeCodeFromError(cause);
+    const error = isFarewell(closeCode)
+      ? new SignedOutError("network", "the gateway ended the connection", { closeCode })
       : new SocketError("the connection to the gateway is lost", { cause });
     this.#registration.abandon(error);
     for (const call of this.calls) call.socketLost(error);
@@ -237,7 +237,7 @@ export class Phone {
     else if (!this.#reconnects || this.#state === "signed-out") this.#giveUp(error);
     else {
       this.#apply("socket_lost");
-      this.#reconnector.start({ restart: isRestart(close) });
+      this.#reconnector.start({ restart: isRestart(closeCode) });
     }
   }
 
@@ -259,14 +259,12 @@ export class Phone {
 
   #reconnectFailed(error: PhoneError): AttemptResult {
     if (this.#state !== "reconnecting") return { done: true };
-    const close = this.#lastClose();
-    if (isFarewell(close)) this.#signOut(farewellError(close));
-    else if (!mayPass(error)) this.#signOut(signedOutError(error));
-    else {
-      this.#dropDeadSocket(error);
-      return { done: false, retryAfterS: retryAfterOf(error) };
+    if (!mayPass(error)) {
+      this.#signOut(signedOutError(error));
+      return { done: true };
     }
-    return { done: true };
+    this.#dropDeadSocket(error);
+    return { done: false, retryAfterS: retryAfterOf(error) };
   }
 
   /** A socket on which a REGISTER gets no reply is dead, whatever the browser thinks of it. */
@@ -311,10 +309,6 @@ export class Phone {
     if (this.#state !== before) this.#events.emit("error", error);
   }
 
-  #lastClose(): SocketClose | undefined {
-    return (this.#userAgent.transport as Partial<ClosingTransport>).lastClose;
-  }
-
   #apply(event: PhoneEvent): void {
     const next = nextState(PHONE_TRANSITIONS, this.#state, event);
     if (next === this.#state) return;
@@ -325,11 +319,6 @@ export class Phone {
 
 function retryAfterOf(error: PhoneError): number | undefined {
   return error instanceof SipError ? error.retryAfterS : undefined;
-}
-
-function farewellError({ code, reason }: SocketClose): SignedOutError {
-  const why = reason === "" ? "" : `: ${reason}`;
-  return new SignedOutError("network", `the gateway ended the connection${why}`, { closeCode: code });
 }
 
 function signedOutError(cause: PhoneError): SignedOutError {

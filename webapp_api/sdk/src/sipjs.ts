@@ -32,5 +32,4 @@ export type {
   UserAgentCore,
 } from "sip.js/lib/core/index.js";
 export { SessionDescriptionHandler as WebSessionDescriptionHandler } from "sip.js/lib/platform/web/session-description-handler/index.js";
-export { Transport as WebTransport } from "sip.js/lib/platform/web/transport/transport.js";
 export type { SessionDescriptionHandlerOptions as WebSessionDescriptionHandlerOptions } from "sip.js/lib/platform/web/session-description-handler/index.js";

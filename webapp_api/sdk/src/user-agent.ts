@@ -2,7 +2,6 @@
 
 import { UsageError } from "./errors.ts";
 import { SIPExtension, UserAgent, type Invitation, type UserAgentOptions } from "./sipjs.ts";
-import { GatewayTransport } from "./transport.ts";
 import { VERSION } from "./version.ts";
 
 const SOCKET_TIMEOUT_S = 5;
@@ -48,7 +47,6 @@ export function createUserAgent(setup: UserAgentSetup): UserAgent {
     // SIP.js would write requests with credentials and DTMF digits to the console.
     logBuiltinEnabled: false,
     logConfiguration: false,
-    transportConstructor: GatewayTransport,
     transportOptions: { server: setup.wssUrl, connectionTimeout: SOCKET_TIMEOUT_S, traceSip: false },
     sessionDescriptionHandlerFactory: setup.sessionDescriptionHandlerFactory,
     delegate: { onDisconnect: setup.onDisconnect, onInvite: setup.onInvite },

@@ -257,12 +257,12 @@ describe("a registered phone that loses its socket", () => {
 });
 
 describe("a gateway that closes the socket for good", () => {
-  for (const [code, reason] of [[1008, "deregistered"], [4000, "logged out"], [4999, ""]] as const) {
-    test(`with ${code} "${reason}" signs the phone out, which does not come back`, async () => {
+  for (const code of [1008, 4000, 4999]) {
+    test(`with ${code} signs the phone out, which does not come back`, async () => {
       const wire = new Wire();
       const phone = await registeredPhone(wire);
       const diary = watch(phone);
-      wire.break(code, reason);
+      wire.break(code);
       mock.timers.tick(600_000);
       await settled();
       assert.equal(wire.connections, 1);
@@ -270,7 +270,6 @@ describe("a gateway that closes the socket for good", () => {
       const [error] = diary.errors;
       assert.ok(error instanceof SignedOutError);
       assert.deepEqual([error.reason, error.closeCode], ["network", code]);
-      assert.equal(error.message, `the gateway ended the connection${reason === "" ? "" : `: ${reason}`}`);
       assert.throws(() => phone.call("bob"), { kind: "socket" });
       await phone.close();
     });

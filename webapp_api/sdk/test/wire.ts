@@ -1,7 +1,6 @@
 /** The network for tests in Node.js: a transport in memory, and SIP messages as text. */
 
 import { UserAgent, type UserAgentOptions } from "../src/sipjs.ts";
-import type { ClosingTransport, SocketClose } from "../src/transport.ts";
 
 type TransportConstructor = NonNullable<UserAgentOptions["transportConstructor"]>;
 type TransportInstance = InstanceType<TransportConstructor>;
@@ -43,9 +42,8 @@ export function responseTo(request: Message, status: string, lines: readonly str
   ].join("\r\n");
 }
 
-interface MemoryTransportInstance extends TransportInstance, ClosingTransport {
+interface MemoryTransportInstance extends TransportInstance {
   state: TransportInstance["state"];
-  lastClose: SocketClose | undefined;
 }
 
 /** The far end of one MemoryTransport. */
@@ -64,7 +62,6 @@ export class Wire {
   constructor() {
     const wire = this;
     this.transportConstructor = class MemoryTransport implements MemoryTransportInstance {
-      lastClose: SocketClose | undefined;
       readonly protocol = "WS";
       state: TransportInstance["state"] = "Disconnected" as TransportInstance["state"];
       onConnect: TransportInstance["onConnect"];
@@ -84,7 +81,6 @@ export class Wire {
       }
 
       connect(): Promise<void> {
-        this.lastClose = undefined;
         if (!wire.reachable) return Promise.reject(new Error("WebSocket closed (code: 1006)"));
         wire.connections += 1;
         this.state = "Connected" as TransportInstance["state"];
@@ -131,12 +127,11 @@ export class Wire {
   }
 
   /** The socket breaks, or the gateway closes it with this code. */
-  break(code = 1006, reason = ""): void {
+  break(code = 1006): void {
     const { transport } = this;
     if (transport === undefined) return;
     transport.state = "Disconnected" as TransportInstance["state"];
-    transport.lastClose = { code, reason };
-    transport.onDisconnect?.(new Error(`WebSocket closed (code: ${code})`));
+    transport.onDisconnect?.(new Error(`WebSocket closed wss://gw.example/sip (code: ${code})`));
   }
 
   #take(message: Message): void {
