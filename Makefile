@@ -7,7 +7,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk diagrams ksr-api clean
+.PHONY: help setup run test unit style types bench sdk oidc diagrams ksr-api clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ setup: ## install Debian packages and Python environment (again: less than a sec
 run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; PORTS=free)
 	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once)
 
-test: sdk style types ## every check and every test
+test: sdk oidc style types ## every check and every test
 	$(PYTEST)
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
@@ -35,7 +35,8 @@ bench: sdk ## measure calls per second, delays and sizes
 	$(PYTHON) -m tests.bench
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
-NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix $(SDK) --no-audit --no-fund
+NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix
+NPM := $(NPM_IN) $(SDK)
 SDK_SOURCES := $(SDK)/build.ts $(SDK)/package-lock.json $(wildcard $(SDK)/src/*.ts $(SDK)/src/*/*.ts webapp_api/softphone/*)
 SDK_INSTALLED := $(SDK)/node_modules/.package-lock.json
 SDK_BUILT := webapp_api/static/dist/manifest.json
@@ -49,6 +50,15 @@ $(SDK_BUILT): $(SDK_SOURCES) $(SDK_INSTALLED)
 	@touch $@
 
 sdk: setup $(SDK_BUILT) ## build the browser SDK and the softphone
+
+OIDC := tests/oidc
+OIDC_INSTALLED := $(OIDC)/node_modules/.package-lock.json
+
+$(OIDC_INSTALLED): $(OIDC)/package-lock.json $(OIDC)/package.json | setup
+	$(NPM_IN) $(OIDC) ci
+	@touch $@
+
+oidc: $(OIDC_INSTALLED) ## install the OpenID Connect provider that tests log in at
 
 diagrams: setup ## draw the README's state diagrams from the tables
 	$(PYTHON) -m tests.diagrams

@@ -1,30 +1,40 @@
-"""The web side of the gateway: configuration for pages, the SDK's built files, the softphone page.
+"""The web side of the gateway: configuration for pages, the SDK's built files, the softphone page, and web login.
 
-Knows HTTP and its own settings. Must not know SIP, Kamailio or rtpengine: pages speak SIP to the gateway themselves.
+Knows HTTP and its own settings; with web login, Redis. Must not know SIP, Kamailio or rtpengine: pages speak SIP to the
+gateway themselves, with a token from here.
 """
 
 from pathlib import Path
 
 from flask import Flask
 
-from webapp_api import errors, proxy, security, static_files
-from webapp_api.blueprints import config, health, softphone
+from webapp_api import bodies, csrf, errors, proxy, security, static_files
+from webapp_api.blueprints import config, description, health, keys, leases, oidc, session, softphone, tokens
+from webapp_api.passwords import hash_of_nobody
+from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
 
 STATIC_DIRECTORY = Path(__file__).parent / "static"
 
 __all__ = ["STATIC_DIRECTORY", "create_app"]
 
+_BLUEPRINTS = (config, health, softphone, session, tokens, leases, keys, oidc, description)
+
 
 def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) -> Flask:
-    """Make the application; it reads nothing but its arguments and files below `static_directory`."""
+    """Make the application; it reads nothing but its arguments, files below `static_directory`, and Redis on demand."""
     app = Flask(__name__, static_folder=static_directory, static_url_path="/static")
     app.extensions["settings"] = settings
-    app.register_blueprint(config.blueprint)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(softphone.blueprint)
+    app.extensions[EXTENSION] = Services.of(settings) if settings.web_login else None
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BYTES
+    if settings.web_login:
+        # Not at the first login: an unknown name would take longer, once.
+        hash_of_nobody()
+    for module in _BLUEPRINTS:
+        app.register_blueprint(module.blueprint)
     errors.register(app)
     security.register(app, settings)
+    csrf.register(app, settings)
     static_files.register(app)
     app.wsgi_app = proxy.LoopbackProxy(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -5,7 +5,9 @@ import logging
 from typing import Final
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+
+from kemi.state.web.client import StateUnavailable
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -36,6 +38,11 @@ def register(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         return problem(error)
+
+    @app.errorhandler(StateUnavailable)
+    def state_unavailable(error: StateUnavailable) -> Response:
+        _log.error("event=state_unavailable path=%s reason=%s", request.path, type(error).__name__)
+        return problem(ServiceUnavailable("The service cannot reach its data; try again.", retry_after=5))
 
     @app.errorhandler(Exception)
     def unexpected_error(error: Exception) -> Response:

@@ -3,6 +3,10 @@
 Start: WEBAPP_SETTINGS=<file> gunicorn --config python:webapp_api.gunicorn_config webapp_api.wsgi:app
 """
 
+from typing import Any
+
+from webapp_api.housekeeping import Housekeeping
+from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import settings_from_environment
 
 _settings = settings_from_environment()
@@ -18,3 +22,17 @@ forwarded_allow_ips = "127.0.0.1,::1"
 # One slow page must not hold a thread for ever; every answer here takes milliseconds.
 timeout = 30
 graceful_timeout = 10
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start what happens without requests: after the fork, so that no thread or connection crosses it."""
+    services: Services | None = worker.wsgi.extensions[EXTENSION]
+    if services is not None:
+        worker.housekeeping = Housekeeping(services)
+        worker.housekeeping.start()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Let another process lead."""
+    if hasattr(worker, "housekeeping"):
+        worker.housekeeping.stop()

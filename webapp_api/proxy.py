@@ -1,4 +1,4 @@
-"""Takes the scheme of the browser's request from the TLS front, and from nobody else."""
+"""Takes scheme and client address of the browser's request from the TLS front, and from nobody else."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -7,28 +7,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_HEADER = "HTTP_X_FORWARDED_PROTO"
+_SCHEME = "HTTP_X_FORWARDED_PROTO"
+_CLIENT = "HTTP_X_FORWARDED_FOR"
 
 
 class LoopbackProxy:
-    """WSGI layer: X-Forwarded-Proto counts only when the peer is on loopback, where the TLS front is."""
+    """WSGI layer: X-Forwarded-Proto and -For count only when the peer is on loopback, where the TLS front is."""
 
     def __init__(self, wsgi_app: "WSGIApplication") -> None:
         self._wsgi_app = wsgi_app
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        scheme = environ.pop(_HEADER, None)
+        scheme = environ.pop(_SCHEME, None)
+        client = environ.pop(_CLIENT, "")
         if _is_loopback(environ.get("REMOTE_ADDR", "")):
             if scheme in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme
+            # The front writes one address; were there more, only the last would be its own word.
+            if (address := _address(client.rpartition(",")[2].strip())) is not None:
+                environ["REMOTE_ADDR"] = address
         else:
             # The HTTP server may have believed the header already; nothing here terminates TLS itself.
             environ["wsgi.url_scheme"] = "http"
         return self._wsgi_app(environ, start_response)
 
 
-def _is_loopback(address: str) -> bool:
+def _is_loopback(text: str) -> bool:
+    address = _address(text)
+    return address is not None and ip_address(address).is_loopback
+
+
+def _address(text: str) -> str | None:
     try:
-        return ip_address(address).is_loopback
+        return str(ip_address(text))
     except ValueError:
-        return False
+        return None

@@ -11,6 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from webapp_api.identities import Identity
+from webapp_api.login_settings import LOGIN_TYPES, RANGES, OidcSettings, login_faults, tables_from_toml
+
 ENVIRONMENT_VARIABLE: Final = "WEBAPP_SETTINGS"
 SIP_PATH: Final = "/sip"
 
@@ -53,6 +56,37 @@ class Settings:
     features: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({"video": True}))
     """Flags that pages read, by name."""
 
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    key_secret: str = field(default="", repr=False)
+    """Encrypts the signing keys in Redis; the same for all web processes. Empty: there is no web login."""
+    password_login: bool = True
+    """Whether people with an account log in here."""
+    session_lifetime_s: int = 43_200
+    session_idle_s: int = 3600
+    """A session ends when it was not used for so long; a registered page uses it for each token."""
+    login_attempts: int = 10
+    """Failed logins of one account in one window."""
+    login_attempts_per_address: int = 100
+    """Failed logins, and leases, of one client address in one window; many people may share an address."""
+    login_window_s: int = 900
+    token_issuer: str = ""
+    """Claim iss of our access tokens; empty: public_origin."""
+    token_audience: str = ""
+    """Claim aud, what the gateway expects; empty: sip:domain."""
+    token_algorithm: str = "ES256"  # noqa: S105 the name of an algorithm
+    token_lifetime_s: int = 600
+    key_rotation_days: int = 30
+    key_activation_s: int = 120
+    """How long a new key is published before it signs; longer than the gateway takes to read the set again."""
+    guest_login: bool = False
+    """Whether anybody may lease an identity of the pool."""
+    identity_pool: tuple[Identity, ...] = ()
+    lease_settling_s: int = 10
+    """How long an identity rests after it was given back; longer than the gateway takes to end a registration."""
+    lease_grace_s: int = 60
+    """How long a guest whose registration ended keeps the identity without asking for a token."""
+    oidc: OidcSettings | None = None
+
     def __post_init__(self) -> None:
         if faults := [*_type_faults(self)] or [*_value_faults(self)]:
             raise SettingsError(faults)
@@ -62,6 +96,21 @@ class Settings:
         """The gateway's WebSocket: same origin, so that one certificate and one Origin check suffice."""
         origin = urlsplit(self.public_origin)
         return f"{'wss' if origin.scheme == 'https' else 'ws'}://{origin.netloc}{SIP_PATH}"
+
+    @property
+    def issuer(self) -> str:
+        """Who issues our access tokens."""
+        return self.token_issuer or self.public_origin
+
+    @property
+    def audience(self) -> str:
+        """Who our access tokens are for."""
+        return self.token_audience or f"sip:{self.domain}"
+
+    @property
+    def web_login(self) -> bool:
+        """Whether anybody can log in here at all."""
+        return bool(self.key_secret)
 
 
 def settings_from_text(text: str) -> Settings:
@@ -73,6 +122,7 @@ def settings_from_text(text: str) -> Settings:
     known = {item.name for item in fields(Settings)}
     faults = [f"{name}: unknown setting" for name in sorted(table.keys() - known)]
     faults += [f"{name}: missing" for name in ("public_origin", "domain") if name not in table]
+    faults += tables_from_toml(table)
     if faults:
         raise SettingsError(faults)
     if isinstance(table.get("stun_servers"), list):
@@ -106,6 +156,7 @@ _TYPES: Final[dict[str, tuple[type, str]]] = {
     "workers": (int, "a whole number"),
     "threads": (int, "a whole number"),
     "features": (Mapping, "a table of true and false"),
+    **LOGIN_TYPES,
 }
 
 
@@ -123,11 +174,12 @@ def _type_faults(settings: Settings) -> list[str]:
     return faults
 
 
-_RANGES: Final[dict[str, tuple[int, int]]] = {
+_RANGES: Final[dict[str, tuple[float, float]]] = {
     "ice_gathering_timeout_ms": (50, 10_000),
     "listen_port": (1, 65_535),
     "workers": (1, 64),
     "threads": (1, 256),
+    **RANGES,
 }
 
 
@@ -148,6 +200,7 @@ def _value_faults(settings: Settings) -> list[str]:
     for name, (least, most) in _RANGES.items():
         if not least <= getattr(settings, name) <= most:
             faults.append(f"{name}: must be {least} to {most}")
+    faults += login_faults(settings)
     return faults
 
 

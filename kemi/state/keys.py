@@ -5,11 +5,27 @@
 | gw:jwks:ISSUER | text, a JWK set (RFC 7517) | web API | gateway: keys that sign access tokens |
 | gw:commands | stream of one field, ``json`` | web API | every gateway node, from its last id on |
 | gw:events | stream of one field, ``json`` | gateway | web API |
-| gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start |
+| gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID.  Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ...,
-"at": ...}``.  Keys below ``gw:web:`` belong to the web API alone (accounts, sessions, leases).
+"at": ...}``.
+
+Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
+that who reads the names does not hold a secret or a login name:
+
+| key | type | what |
+|---|---|---|
+| gw:web:accounts | hash, login name -> JSON | accounts with their password hashes |
+| gw:web:session:DIGEST | text, JSON; ends by itself | a web session, named by its cookie's digest |
+| gw:web:sessions-of:METHOD:DIGEST | sorted set, digest by end | the sessions of somebody |
+| gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |
+| gw:web:former-holder:IMPI | text, SID | who held an identity of the pool last |
+| gw:web:signing-keys | hash, kid -> JSON | keys that sign our tokens, private parts encrypted |
+| gw:web:oidc-login:DIGEST | text, JSON; ends by itself | a login under way at an OpenID Connect provider |
+| gw:web:attempts:WHAT:DIGEST | number; ends by itself | attempts in the running window |
+| gw:web:lock:NAME | text; ends by itself | who does a job that one process does at a time |
+| gw:web:events-read | text | id of the last entry of gw:events that was handled |
 """
 
 from __future__ import annotations
@@ -31,3 +47,44 @@ def jwks(issuer: str) -> str:
 def registrations(node: str) -> str:
     """Return the key of a node's registrations."""
     return f"gw:registrations:{node}"
+
+
+WEB: Final = "gw:web:"
+WEB_ACCOUNTS: Final = f"{WEB}accounts"
+WEB_SIGNING_KEYS: Final = f"{WEB}signing-keys"
+WEB_EVENTS_READ: Final = f"{WEB}events-read"
+
+
+def web_session(digest: str) -> str:
+    """Return the key of a web session."""
+    return f"{WEB}session:{digest}"
+
+
+def web_sessions_of(method: str, digest: str) -> str:
+    """Return the key of the sessions of somebody who logs in by one method."""
+    return f"{WEB}sessions-of:{method}:{digest}"
+
+
+def web_lease(impi: str) -> str:
+    """Return the key of the lease of a pool's identity."""
+    return f"{WEB}lease:{impi}"
+
+
+def web_former_holder(impi: str) -> str:
+    """Return the key of the last holder of a pool's identity."""
+    return f"{WEB}former-holder:{impi}"
+
+
+def web_oidc_login(digest: str) -> str:
+    """Return the key of a login under way at an OpenID Connect provider."""
+    return f"{WEB}oidc-login:{digest}"
+
+
+def web_attempts(what: str, digest: str) -> str:
+    """Return the key that counts attempts of one kind by one party."""
+    return f"{WEB}attempts:{what}:{digest}"
+
+
+def web_lock(name: str) -> str:
+    """Return the key of a lock."""
+    return f"{WEB}lock:{name}"

@@ -102,7 +102,7 @@ class SoftphoneBrowser:
         page.on("console", lambda message: self.console.append(message.text))
         page.on("pageerror", lambda error: self.console.append(f"page error: {error}"))
         page.goto(self.origin, wait_until="load")
-        page.wait_for_function("() => window.softphone !== undefined")
+        page.wait_for_selector("#sign-in[data-ready]", state="attached")
         self._page = page
         return self
 
@@ -123,10 +123,20 @@ class SoftphoneBrowser:
     # -- what a person does
 
     def sign_in(self, user: str, password: str, timeout_s: float = 10.0) -> None:
-        """Fill in the form and wait until the page is registered."""
+        """Sign in with a SIP password and wait until the page is registered."""
+        if self.page.is_visible("#way-sip"):
+            self.page.check("#way-sip")
+        self.fill_in(user, password)
+        self.wait_registered(timeout_s)
+
+    def fill_in(self, user: str, password: str) -> None:
+        """Fill in the form, whatever way is chosen, and press the button."""
         self.page.fill("#user", user)
         self.page.fill("#password", password)
         self.page.click("#sign-in button[type=submit]")
+
+    def wait_registered(self, timeout_s: float = 10.0) -> None:
+        """Wait until the page is registered."""
         self.wait(
             lambda: self.evaluate("() => window.softphone.phone?.state") == "registered",
             "registered",

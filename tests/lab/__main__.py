@@ -149,9 +149,9 @@ def describe(info: LabInfo) -> list[str]:
             f"{'; ' + phone.video_codec if phone.video_codec else ''}; says {phone.tone_hz} Hz)"
             for phone in info.phones.values()
         ]
-    lines += ["", "users to sign in with (private identity, password):"]
+    lines += ["", "users to sign in with (private identity, password of the web account, SIP password):"]
     lines += [
-        f"  {user.impi:<22}{user.password:<16}{user.tel}  {user.scheme}"
+        f"  {user.impi:<18}{info.web.accounts.get(user.name, '-'):<18}{user.password:<15}{user.tel}  {user.scheme}"
         for user in info.users.values()
         if user.password and user.name not in info.phones
     ]

@@ -67,6 +67,8 @@ _CAROL = Subscriber(
 
 WEB_USERS: Final = 8
 
+GUESTS: Final = 3
+
 SUBSCRIBERS: Final[tuple[Subscriber, ...]] = (
     _with_password("alice", "+19990001", Scheme.DIGEST_MD5),
     _with_password("bob", "+19990002", Scheme.SIP_DIGEST),
@@ -75,7 +77,11 @@ SUBSCRIBERS: Final[tuple[Subscriber, ...]] = (
     _with_password("phone", "+19990011", Scheme.DIGEST_MD5),
     _with_password("videophone", "+19990012", Scheme.DIGEST_MD5),
     *(_with_password(f"web{i}", f"+199900{20 + i}", Scheme.SIP_DIGEST) for i in range(1, WEB_USERS + 1)),
+    # The identity pool of the web service: nobody knows these passwords, they register with a token.
+    *(_with_password(f"guest{i}", f"+199900{40 + i}", Scheme.SIP_DIGEST) for i in range(1, GUESTS + 1)),
 )
+
+GUEST_NAMES: Final = tuple(f"guest{i}" for i in range(1, GUESTS + 1))
 
 BY_NAME: Final = {subscriber.name: subscriber for subscriber in SUBSCRIBERS}
 

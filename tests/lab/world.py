@@ -40,6 +40,8 @@ class WebInfo(msgspec.Struct, frozen=True):
     # The web service without the TLS front.
     service_url: str
     certificate: str
+    # Accounts of the web service: login name -> password, which is not the SIP password.
+    accounts: Mapping[str, str]
 
 
 class GatewayInfo(msgspec.Struct, frozen=True):

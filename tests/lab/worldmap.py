@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.lab.options import Part
-from tests.lab.parts import gateway, ims, phones, rtpengine
+from tests.lab.parts import gateway, ims, phones, rtpengine, web_api
 from tests.lab.plan import Plan
 from tests.lab.ports import LOOPBACK
 from tests.lab.services import conference, pstn
@@ -67,7 +67,14 @@ def _sip_uri(port: int) -> str:
 def _web_info(plan: Plan, run_dir: Path) -> WebInfo:
     host = f"localhost:{plan.https}"
     service_url = f"http://{LOOPBACK}:{plan.web_api}"
-    return WebInfo(f"https://{host}", f"wss://{host}/sip", service_url, str(run_dir / "tls" / "site.crt"))
+    accounts = {
+        subscriber.name: web_api.web_password(subscriber.name)
+        for subscriber in SUBSCRIBERS
+        if web_api.has_account(subscriber)
+    }
+    return WebInfo(
+        f"https://{host}", f"wss://{host}/sip", service_url, str(run_dir / "tls" / "site.crt"), accounts
+    )
 
 
 def _user_info(subscriber: Subscriber) -> UserInfo:

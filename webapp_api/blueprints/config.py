@@ -17,6 +17,11 @@ def config_document(settings: Settings) -> dict[str, object]:
         "iceGatheringTimeoutMs": settings.ice_gathering_timeout_ms,
         "version": VERSION,
         "features": dict(settings.features),
+        "login": {
+            "password": settings.web_login and settings.password_login,
+            "guest": settings.web_login and settings.guest_login,
+            "oidc": settings.web_login and settings.oidc is not None,
+        },
     }
 
 

@@ -8,6 +8,7 @@ import { watchConnection } from "./connection-notice.ts";
 import { button, element, input } from "./dom.ts";
 import { watchIncoming } from "./incoming-view.ts";
 import { buildKeypad } from "./keypad.ts";
+import { endLogin, initSignIn, type SignInCredentials } from "./sign-in.ts";
 
 /** What browser tests (and the curious) may use: public SDK objects, and the stream for the next call. */
 export interface SoftphoneHook {
@@ -36,11 +37,13 @@ const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
   closed: "Signed out",
 };
 
+const CONFIG_URL = document.body.dataset["configUrl"] ?? "/config.json";
+
 const hook: SoftphoneHook = { phone: undefined, call: undefined, streams: undefined };
 window.softphone = hook;
 
 const signInCard = element("sign-in-card", HTMLElement);
-const signInForm = element("sign-in", HTMLFormElement);
+const signInButtons = element("sign-in-buttons", HTMLFieldSetElement);
 const dialCard = element("dial-card", HTMLElement);
 const dialForm = element("dial", HTMLFormElement);
 const user = input("user");
@@ -51,16 +54,13 @@ const videoCall = button("video-call");
 
 prefillFromAddress();
 initCallView();
+void initSignIn(CONFIG_URL, (credentials) => void signIn(credentials));
 buildKeypad(element("dial", HTMLFormElement).querySelector<HTMLElement>("[data-pad]") ?? dialForm, (key) => {
   target.setRangeText(key, target.selectionStart ?? target.value.length, target.selectionEnd ?? target.value.length, "end");
 });
 button("erase").addEventListener("click", () => {
   target.value = target.value.slice(0, -1);
   target.focus();
-});
-signInForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  void signIn();
 });
 signOut.addEventListener("click", () => void leave());
 dialForm.addEventListener("submit", (event) => {
@@ -73,20 +73,13 @@ window.addEventListener("beforeunload", (event) => {
 });
 window.addEventListener("pagehide", () => void hook.phone?.close());
 
-async function signIn(): Promise<void> {
+async function signIn(credentials: () => Promise<SignInCredentials>): Promise<void> {
   clearBanners();
-  const submit = signInForm.querySelector("button[type=submit]");
-  submit?.setAttribute("disabled", "");
+  signInButtons.disabled = true;
   showPhoneState("connecting");
   let phone: Phone | undefined;
   try {
-    const authorizationUser = input("authorization-user").value.trim();
-    phone = await connect({
-      configUrl: document.body.dataset["configUrl"] ?? "/config.json",
-      user: user.value,
-      password: password.value,
-      ...(authorizationUser !== "" && { authorizationUser }),
-    });
+    phone = await connect({ configUrl: CONFIG_URL, ...(await credentials()) });
     phone.onState(showPhoneState);
     await phone.register();
     hook.phone = phone;
@@ -95,9 +88,10 @@ async function signIn(): Promise<void> {
   } catch (error) {
     showFailure(error);
     await phone?.close();
+    await endLogin();
     showPhoneState("closed");
   } finally {
-    submit?.removeAttribute("disabled");
+    signInButtons.disabled = false;
   }
 }
 
@@ -128,12 +122,14 @@ async function leaveIfOver(phone: Phone): Promise<boolean> {
   if (phone.state !== "disconnected" && phone.state !== "signed-out") return false;
   showSignedOut();
   await phone.close();
+  await endLogin();
   return true;
 }
 
 async function leave(): Promise<void> {
   clearBanners();
   await hook.phone?.close();
+  await endLogin();
   showSignedOut();
 }
 

@@ -1,13 +1,18 @@
 """The web service: gunicorn with the Flask application of this working copy, configured by its Ansible role."""
 
 import http.client
+import secrets
 import sys
 from typing import Final
 
+from kemi.state.web.accounts import Account, AccountStore
+from kemi.state.web.client import connect
+from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY
 from tests.lab.site import Site
-from tests.lab.subscribers import REALM
+from tests.lab.subscribers import BY_NAME, GUEST_NAMES, REALM, SUBSCRIBERS, Subscriber
+from webapp_api.passwords import password_hash
 
 WORKERS: Final = 1
 HEALTH_PATH: Final = "/healthz"
@@ -15,6 +20,9 @@ HEALTH_PATH: Final = "/healthz"
 
 def start(site: Site) -> None:
     plan = site.plan
+    redis_url = f"redis://{LOOPBACK}:{plan.redis}/0"
+    if Part.REDIS in site.options.parts:
+        add_accounts(redis_url)
     settings = site.render(
         "webapp_api",
         "webapp_api.toml.j2",
@@ -25,6 +33,12 @@ def start(site: Site) -> None:
             "webapp_api_domain": REALM,
             "webapp_api_stun_servers": [f"{LOOPBACK}:{plan.gateway_sip}"],
             "webapp_api_workers": WORKERS,
+            "webapp_api_redis_url": redis_url,
+            "webapp_api_key_secret": secrets.token_hex(32),
+            "webapp_api_guest_login": True,
+            "webapp_api_identity_pool": [
+                {"impi": BY_NAME[name].impi, "impus": list(BY_NAME[name].impus)} for name in GUEST_NAMES
+            ],
         },
     )
     site.processes.spawn(
@@ -36,6 +50,30 @@ def start(site: Site) -> None:
         cwd=REPOSITORY,
         env={"WEBAPP_SETTINGS": str(settings)},
     )
+
+
+def has_account(subscriber: Subscriber) -> bool:
+    """Whether somebody logs in on the web: everybody whom no other device plays, and no guest."""
+    return subscriber.name == "alice" or subscriber.name.startswith("web")
+
+
+def web_password(name: str) -> str:
+    """Return the password of an account: not the SIP password, to see that this one never reaches a page."""
+    return f"web-login-{name}"
+
+
+def add_accounts(redis_url: str) -> None:
+    """Make the accounts, as `python -m webapp_api accounts add` does one by one."""
+    store = AccountStore(connect(redis_url))
+    for subscriber in filter(has_account, SUBSCRIBERS):
+        store.put(
+            Account(
+                name=subscriber.name,
+                password_hash=password_hash(web_password(subscriber.name)),
+                impi=subscriber.impi,
+                impus=list(subscriber.impus),
+            )
+        )
 
 
 def ready(site: Site) -> bool:

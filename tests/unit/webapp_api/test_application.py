@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
 
 from webapp_api import create_app
@@ -27,6 +28,7 @@ class TestConfiguration:
             "iceGatheringTimeoutMs": 1000,
             "version": VERSION,
             "features": {"video": True},
+            "login": {"password": False, "guest": False, "oidc": False},
         }
 
     def test_it_is_never_cached(self, client: FlaskClient) -> None:
@@ -172,10 +174,55 @@ class TestProxy:
         response = client.get("/healthz", headers=headers, environ_overrides={"REMOTE_ADDR": peer})
         assert ("Strict-Transport-Security" in response.headers) is secure
 
+    @pytest.mark.parametrize(
+        ("peer", "header", "client_address"),
+        [
+            pytest.param("127.0.0.1", "198.51.100.7", "198.51.100.7", id="TLS front"),
+            pytest.param("127.0.0.1", "2001:DB8::1", "2001:db8::1", id="IPv6"),
+            pytest.param(
+                "127.0.0.1", "10.0.0.1, 198.51.100.7", "198.51.100.7", id="only the front's own word"
+            ),
+            pytest.param("127.0.0.1", "nonsense", "127.0.0.1", id="nonsense"),
+            pytest.param("127.0.0.1", None, "127.0.0.1", id="no header"),
+            pytest.param("203.0.113.9", "198.51.100.7", "203.0.113.9", id="somebody else's word"),
+        ],
+    )
+    def test_the_client(
+        self, settings: Settings, static_directory: Path, peer: str, header: str | None, client_address: str
+    ) -> None:
+        app = create_app(settings, static_directory)
+
+        @app.get("/address")
+        def address() -> str:
+            return str(request.remote_addr)
+
+        headers = {} if header is None else {"X-Forwarded-For": header}
+        response = app.test_client().get("/address", headers=headers, environ_overrides={"REMOTE_ADDR": peer})
+        assert response.text == client_address
+
     def test_a_scheme_that_the_http_server_believed_is_taken_back(self, client: FlaskClient) -> None:
         overrides = {"REMOTE_ADDR": "198.51.100.7", "wsgi.url_scheme": "https"}
         response = client.get("/healthz", environ_overrides=overrides)
         assert "Strict-Transport-Security" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/session"),
+        ("POST", "/api/session"),
+        ("DELETE", "/api/session"),
+        ("POST", "/api/leases"),
+        ("POST", "/api/tokens"),
+        ("GET", "/api/oidc/login"),
+        ("GET", "/api/oidc/callback"),
+        ("GET", "/.well-known/jwks.json"),
+    ],
+)
+def test_without_web_login_nobody_can_try(client: FlaskClient, method: str, path: str) -> None:
+    headers = {"Origin": "https://gateway.example.com", "X-CSRF-Protection": "1"}
+    response = client.open(path, method=method, headers=headers, json={})
+    assert (response.status_code, response.content_type) == (404, "application/problem+json")
 
 
 def test_a_source_tree_that_is_not_installed_has_no_version() -> None:

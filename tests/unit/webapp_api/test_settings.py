@@ -67,6 +67,52 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
         ),
         pytest.param("features = 1", "features: must be a table of true and false", id="features as number"),
         pytest.param("colour = 1", "colour: unknown setting", id="unknown"),
+        pytest.param(
+            'key_secret = "short"',
+            "key_secret: must have at least 32 characters, from a random generator",
+            id="short secret",
+        ),
+        pytest.param(
+            'redis_url = "http://x"', "redis_url: must be a redis, rediss or unix URL", id="no Redis URL"
+        ),
+        pytest.param(
+            'token_algorithm = "none"',
+            "token_algorithm: must be one of ES256, EdDSA, RS256",
+            id="no signature",
+        ),
+        pytest.param("token_lifetime_s = 601", "token_lifetime_s: must be 10 to 600", id="long tokens"),
+        pytest.param(
+            "session_idle_s = 43201",
+            "session_idle_s: must not exceed session_lifetime_s",
+            id="idle longer than a life",
+        ),
+        pytest.param("guest_login = true", "guest_login: needs an identity_pool", id="guests without pool"),
+        pytest.param('guest_login = "yes"', "guest_login: must be true or false", id="guests as text"),
+        pytest.param(
+            'identity_pool = [{impi = "g@b", impus = ["sip:g@b"]}, {impi = "g@b", impus = ["sip:h@b"]}]',
+            "identity_pool: a private identity is there twice",
+            id="pool with one IMPI twice",
+        ),
+        pytest.param(
+            'identity_pool = [{impi = "g@b", impus = ["sip:g@b"]}, {impi = "h@b", impus = ["sip:g@b"]}]',
+            "identity_pool: a public identity is there twice",
+            id="pool with one IMPU twice",
+        ),
+        pytest.param(
+            'oidc = {issuer = "http://id.example.com", client_id = "x"}',
+            "oidc.issuer: must be https",
+            id="provider without TLS",
+        ),
+        pytest.param(
+            'oidc = {issuer = "https://id.example.com", client_id = "x", scopes = ["sip"]}',
+            "oidc.scopes: must contain openid",
+            id="provider without openid",
+        ),
+        pytest.param(
+            'oidc = {issuer = "https://gw.example.com", client_id = "x"}',
+            "oidc.issuer: must not be token_issuer",
+            id="provider under our name",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(line: str, fault: str) -> None:
@@ -109,6 +155,39 @@ def test_missing_settings_are_named() -> None:
 def test_what_is_not_toml_is_refused_with_its_place() -> None:
     with pytest.raises(SettingsError, match=r"not TOML: .*line 1"):
         settings_from_text("public_origin = https://gw.example.com")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        pytest.param('identity_pool = [{impi = "g"}]', "identity_pool: ", id="half an identity"),
+        pytest.param(
+            'identity_pool = [{impi = "g@b\\n", impus = ["sip:g@b"]}]', "not user@domain", id="bad identity"
+        ),
+        pytest.param('oidc = {issuer = "https://x"}', "oidc: .*client_id", id="half a provider"),
+        pytest.param(
+            'oidc = {issuer = "https://x", client_id = "x", colour = 1}', "oidc: .*colour", id="unknown"
+        ),
+        pytest.param(
+            'oidc = {issuer = "https://x", client_id = "x", tokens_from = "us"}',
+            "oidc: .*tokens_from",
+            id="whose tokens",
+        ),
+    ],
+)
+def test_a_wrong_table_is_refused_by_name(line: str, fault: str) -> None:
+    with pytest.raises(SettingsError, match=fault):
+        settings_from_text(MINIMAL + line)
+
+
+def test_secrets_do_not_show_in_a_traceback() -> None:
+    settings = settings_from_text(
+        MINIMAL
+        + f'key_secret = "{"s" * 32}"\nredis_url = "redis://:hidden@127.0.0.1/0"\n'
+        + '[oidc]\nissuer = "https://x"\nclient_id = "x"\nclient_secret = "hidden"\n'
+    )
+    assert "hidden" not in repr(settings)
+    assert "s" * 32 not in repr(settings)
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -160,6 +239,32 @@ class TestRole:
         settings = settings_from_text(self.rendered())
         assert settings.stun_servers == ("gateway.example.com:5060",)
         assert settings.features == {"video": True}
+
+    def test_its_web_login_arrives(self) -> None:
+        settings = settings_from_text(
+            self.rendered(
+                webapp_api_key_secret="s" * 32,
+                webapp_api_guest_login=True,
+                webapp_api_identity_pool=[
+                    {"impi": "g1@b", "impus": ["sip:g1@b", "tel:+15550141"]},
+                    {"impi": "g2@b", "impus": ["sip:g2@b"]},
+                ],
+                webapp_api_oidc={
+                    "issuer": "https://id.example.com",
+                    "client_id": "gateway",
+                    "client_secret": 'a "secret" \\ <&>',
+                    "scopes": ["openid", "ims"],
+                    "tokens_from": "oidc",
+                },
+            )
+        )
+        assert [identity.impus for identity in settings.identity_pool] == [
+            ("sip:g1@b", "tel:+15550141"),
+            ("sip:g2@b",),
+        ]
+        assert settings.oidc is not None
+        assert settings.oidc.client_secret == 'a "secret" \\ <&>'
+        assert (settings.oidc.scopes, settings.oidc.tokens_from) == (("openid", "ims"), "oidc")
 
     def test_every_setting_has_a_variable_with_its_name(self) -> None:
         defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())

@@ -53,6 +53,22 @@ export function adviceForStatus(method: string, status: number, retryAfterS?: nu
   return retryAfterS === undefined ? advice : `${advice} The gateway asks to wait ${retryAfterS} s.`;
 }
 
+const BY_STATUS_OF_LOGIN: Readonly<Record<number, string>> = {
+  0: "Check the network, then try again.",
+  401: "Check name and password, then sign in.",
+  403: "Ask the operator.",
+  404: "Sign in in another way.",
+  429: "Wait, then try again.",
+  502: "Try again in a moment, or sign in in another way.",
+  503: "Try again in a moment.",
+};
+
+/** Advice for the web service's HTTP status, 0 for none. */
+export function adviceForLogin(status: number, retryAfterS?: number): string {
+  const advice = BY_STATUS_OF_LOGIN[status] ?? "Reload the page and try again. If that does not help, tell the operator.";
+  return retryAfterS === undefined ? advice : `${advice} The service asks to wait ${retryAfterS} s.`;
+}
+
 const BY_MEDIA_FAILURE: Readonly<Record<MediaFailure, string>> = {
   denied: "Allow microphone and camera for this page in the address bar, then call again.",
   "no-device": "Plug in a microphone (and a camera for video), then call again.",

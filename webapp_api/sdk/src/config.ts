@@ -14,6 +14,17 @@ export interface PhoneConfig {
   /** version of the gateway */
   readonly version: string;
   readonly features: Readonly<Record<string, boolean>>;
+  /** How a person may log in at the web service; none when all are false. */
+  readonly login: LoginWays;
+}
+
+export interface LoginWays {
+  /** With an account of the gateway's. */
+  readonly password: boolean;
+  /** With an identity of the guests' pool. */
+  readonly guest: boolean;
+  /** At the operator's OpenID Connect provider. */
+  readonly oidc: boolean;
 }
 
 export const DEFAULT_ICE_GATHERING_TIMEOUT_MS = 1000;
@@ -27,7 +38,7 @@ export function configFromObject(value: unknown): PhoneConfig {
     throw new ConfigError("the configuration is not an object");
   }
   const members = value as Record<string, unknown>;
-  const { wssUrl, domain, iceServers = [], features = {}, version = "" } = members;
+  const { wssUrl, domain, iceServers = [], features = {}, version = "", login = {} } = members;
   const iceGatheringTimeoutMs = members["iceGatheringTimeoutMs"] ?? DEFAULT_ICE_GATHERING_TIMEOUT_MS;
   if (typeof wssUrl !== "string" || !/^wss?:\/\/[^\s/]+/.test(wssUrl)) throw wrong("wssUrl", "a ws or wss URL");
   if (typeof domain !== "string" || !/^[^\s@:/]+$/.test(domain)) throw wrong("domain", "a domain name");
@@ -37,7 +48,10 @@ export function configFromObject(value: unknown): PhoneConfig {
   }
   if (typeof version !== "string") throw wrong("version", "a text");
   if (!isFeatures(features)) throw wrong("features", "an object of true and false");
-  return { wssUrl, domain, iceServers, iceGatheringTimeoutMs, version, features };
+  if (!isFeatures(login)) throw wrong("login", "an object of true and false");
+  const { password = false, guest = false, oidc = false } = login;
+  const ways = { password, guest, oidc };
+  return { wssUrl, domain, iceServers, iceGatheringTimeoutMs, version, features, login: ways };
 }
 
 /** Fetch and check the configuration at `url`. */

@@ -3,7 +3,7 @@
  * Knows the words, not how a failure is found out.
  */
 
-import { adviceForMedia, adviceForStatus } from "./advice.ts";
+import { adviceForLogin, adviceForMedia, adviceForStatus } from "./advice.ts";
 import type { Warning } from "./sip-headers.ts";
 
 export type PhoneErrorKind =
@@ -13,6 +13,7 @@ export type PhoneErrorKind =
   | "session-description"
   | "socket"
   | "signed-out"
+  | "login"
   | "config"
   | "usage";
 
@@ -114,6 +115,23 @@ export class SignedOutError extends PhoneError {
     super(message, options);
     this.reason = reason;
     this.closeCode = options.closeCode;
+  }
+}
+
+/** The web service did not log the person in, or gives no token any more. */
+export class LoginError extends PhoneError {
+  override readonly name = "LoginError";
+  readonly kind = "login";
+  /** HTTP status, 0 when there was no answer that makes sense. */
+  readonly status: number;
+  readonly retryAfterS: number | undefined;
+  readonly advice: string;
+
+  constructor(failure: { status: number; detail: string; retryAfterS?: number | undefined }, options?: ErrorOptions) {
+    super(failure.detail, options);
+    this.status = failure.status;
+    this.retryAfterS = failure.retryAfterS;
+    this.advice = adviceForLogin(failure.status, failure.retryAfterS);
   }
 }
 

@@ -4,10 +4,11 @@ export { Call, type CallDiagnostics, type CallEvents, type MediaLine } from "./c
 export { CALL_END_CAUSES, type CallEnd, type CallEndCause } from "./call-end.ts";
 export { CALL_STATES, type CallState } from "./call-state.ts";
 export type { Caller, NumberVerification } from "./caller.ts";
-export type { PhoneConfig, PhoneConfigInput } from "./config.ts";
+export { fetchConfig, type LoginWays, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 export {
   ConfigError,
   IceError,
+  LoginError,
   MediaPermissionError,
   PhoneError,
   SessionDescriptionError,
@@ -21,6 +22,16 @@ export {
 } from "./errors.ts";
 export type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
 export { IncomingCall } from "./incoming-call.ts";
+export {
+  currentLogin,
+  login,
+  loginAsGuest,
+  logout,
+  providerLoginUrl,
+  type Login,
+  type LoginMethod,
+  type WebApiOptions,
+} from "./login.ts";
 export type { MediaRequest } from "./media.ts";
 export { OutgoingCall } from "./outgoing-call.ts";
 export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents } from "./phone.ts";
@@ -28,4 +39,5 @@ export { PHONE_STATES, type PhoneState } from "./phone-state.ts";
 export { DEFAULT_RECONNECT, type ReconnectSettings, type Wait } from "./reconnector.ts";
 export type { Reason, Warning } from "./sip-headers.ts";
 export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
+export { tokenSource, type AccessToken } from "./token-source.ts";
 export { VERSION } from "./version.ts";

@@ -2,7 +2,7 @@
 
 import type { Call } from "./call.ts";
 import { configFromObject, fetchConfig, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
-import { PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
+import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { IncomingCall } from "./incoming-call.ts";
 import type { MediaRequest } from "./media.ts";
@@ -318,11 +318,12 @@ export class Phone {
 }
 
 function retryAfterOf(error: PhoneError): number | undefined {
-  return error instanceof SipError ? error.retryAfterS : undefined;
+  return error instanceof SipError || error instanceof LoginError ? error.retryAfterS : undefined;
 }
 
 function signedOutError(cause: PhoneError): SignedOutError {
   if (cause instanceof SignedOutError) return cause;
+  if (cause instanceof LoginError) return new SignedOutError("token", cause.message, { cause });
   return new SignedOutError("credentials", `the registration is refused: ${cause.message}`, { cause });
 }
 

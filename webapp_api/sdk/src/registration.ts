@@ -5,7 +5,7 @@
  * and is tried again after a second challenge.
  */
 
-import { PhoneError, SignedOutError, SipError, SocketError } from "./errors.ts";
+import { LoginError, PhoneError, SignedOutError, SipError, SocketError } from "./errors.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
 import { Registerer, RegistererState, type IncomingResponseMessage, type UserAgent } from "./sipjs.ts";
 
@@ -19,6 +19,7 @@ const REFRESH_BEFORE_END_S = 600;
 const REG_ID = 1;
 /** How long the person waits for the removal to be confirmed, milliseconds. */
 const REMOVAL_TIMEOUT_MS = 4000;
+const TOO_MANY_REQUESTS = 429;
 /** Refusals of a REGISTER that may pass: timeouts, lost flows, troubled servers. All others are about the account. */
 const PASSING_STATUSES: readonly number[] = [408, 430, 480, 491];
 
@@ -41,9 +42,10 @@ export function refreshDelayS(grantedS: number): number {
   return grantedS > 2 * REFRESH_BEFORE_END_S ? grantedS - REFRESH_BEFORE_END_S : grantedS / 2;
 }
 
-/** Whether the same REGISTER may be granted in a while. */
+/** Whether the same REGISTER, or the same request for a token, may be granted in a while. */
 export function mayPass(error: PhoneError): boolean {
   if (error instanceof SocketError) return true;
+  if (error instanceof LoginError) return error.status === 0 || error.status === TOO_MANY_REQUESTS || error.status >= 500;
   return error instanceof SipError && (PASSING_STATUSES.includes(error.status) || Math.floor(error.status / 100) === 5);
 }
 
@@ -82,6 +84,7 @@ export class Registration {
   async remove(): Promise<void> {
     this.abandon();
     if (this.#registerer.state !== RegistererState.Registered) return;
+    // Without a token the gateway is left to end the registration by itself.
     const extraHeaders = await this.#authorization().catch(() => []);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, REMOVAL_TIMEOUT_MS);
@@ -171,7 +174,7 @@ export class Registration {
     try {
       return [`Authorization: Bearer ${await this.#options.token()}`];
     } catch (cause) {
-      if (cause instanceof SignedOutError) throw cause;
+      if (cause instanceof SignedOutError || cause instanceof LoginError) throw cause;
       // fetch() says TypeError when it reaches nobody; the next attempt may.
       if (cause instanceof TypeError || cause instanceof SocketError) {
         throw new SocketError("no token for the gateway: its source cannot be reached", { cause });

@@ -112,6 +112,7 @@ describe("configuration", () => {
       iceGatheringTimeoutMs: 1000,
       version: "",
       features: {},
+      login: { password: false, guest: false, oidc: false },
     });
   });
   const BAD: readonly [string, unknown][] = [
@@ -121,6 +122,7 @@ describe("configuration", () => {
     ["iceGatheringTimeoutMs", { ...GOOD, iceGatheringTimeoutMs: 0 }],
     ["version", { ...GOOD, version: 1 }],
     ["features", { ...GOOD, features: { video: "yes" } }],
+    ["login", { ...GOOD, login: { guest: "yes" } }],
     ["not an object", null],
     ["not an object", []],
   ];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
-import { SignedOutError, SocketError, type PhoneError } from "../src/errors.ts";
+import { LoginError, SignedOutError, SocketError, type PhoneError } from "../src/errors.ts";
 import type { Phone } from "../src/phone.ts";
 import { DEFAULT_RECONNECT, delayMs, Reconnector, type AttemptResult, type Wait } from "../src/reconnector.ts";
 import { close, granted, openPhone, registeredPhone, settled } from "./phone-on-wire.ts";
@@ -254,6 +254,44 @@ describe("a registered phone that loses its socket", () => {
     assert.equal(phone.state, "registered");
     await close(phone, wire);
   });
+});
+
+describe("a token source that is a login at the web service", () => {
+  async function lose(status: number): Promise<{ wire: Wire; phone: Phone; diary: Diary }> {
+    const wire = new Wire();
+    const answers: (() => string)[] = [
+      () => "t1",
+      () => { throw new LoginError({ status, detail: "not now" }); },
+      () => "t2",
+    ];
+    const phone = await registeredPhone(wire, { token: () => (answers.shift() ?? assert.fail())() });
+    const diary = watch(phone);
+    wire.break();
+    mock.timers.tick(1000);
+    await settled();
+    return { wire, phone, diary };
+  }
+
+  for (const status of [0, 429, 500, 503]) {
+    test(`is asked again after ${status}`, async () => {
+      const { wire, phone } = await lose(status);
+      mock.timers.tick(2000);
+      wire.deliver(granted(await wire.next()));
+      await settled();
+      assert.equal(phone.state, "registered");
+      await close(phone, wire);
+    });
+  }
+
+  for (const status of [401, 403]) {
+    test(`has ended the sign-in with ${status}`, async () => {
+      const { wire, phone, diary } = await lose(status);
+      const [error] = diary.errors;
+      assert.ok(error instanceof SignedOutError && error.reason === "token");
+      assert.deepEqual([phone.state, error.message], ["signed-out", "not now"]);
+      await close(phone, wire);
+    });
+  }
 });
 
 describe("a gateway that closes the socket for good", () => {

@@ -1,0 +1,51 @@
+"""Accounts of people: a login name, a password hash, and the IMS identities that belong to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kemi.state import keys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One person.  Whoever makes an account checks its values: they become claims and SIP header fields."""
+
+    name: str
+    password_hash: str
+    """In the PHC format of argon2id."""
+    impi: str
+    """Private identity, ``user@domain``."""
+    impus: list[str]
+    """Public identities, sip or tel URIs, the default one first."""
+
+
+class AccountStore:
+    """All accounts."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def get(self, name: str) -> Account | None:
+        """Return an account by its login name."""
+        text = self._redis.hget(keys.WEB_ACCOUNTS, name)
+        return None if text is None else msgspec.json.decode(text, type=Account)
+
+    def put(self, account: Account) -> None:
+        """Add an account, or replace the one of the same name."""
+        self._redis.hset(keys.WEB_ACCOUNTS, account.name, msgspec.json.encode(account).decode())
+
+    def remove(self, name: str) -> bool:
+        """Remove an account; False when there is none."""
+        return self._redis.hdel(keys.WEB_ACCOUNTS, name) == 1
+
+    def all(self) -> list[Account]:
+        """Return every account, by name."""
+        found = self._redis.hgetall(keys.WEB_ACCOUNTS)
+        return sorted(
+            (msgspec.json.decode(text, type=Account) for text in found.values()), key=lambda item: item.name
+        )

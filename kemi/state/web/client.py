@@ -1,0 +1,34 @@
+"""The connection to Redis, with deadlines: a request of the web API never waits long for it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+DEADLINE_S: Final = 2.0
+"""For connecting, and for each reply."""
+
+StateUnavailable = redis.RedisError
+"""Redis is away, late, full or refuses us; no part of a request may be taken for done."""
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client; it connects at its first command.  Threads may share it."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=DEADLINE_S,
+        socket_connect_timeout=DEADLINE_S,
+        # A connection that an idle timeout closed is opened again, once; what is away stays away.
+        retry=Retry(ConstantBackoff(0), 1),
+        protocol=2,
+    )
+
+
+def digest(text: str) -> str:
+    """Return SHA-256 of a text in hexadecimal; for secrets of 128 bits and more, and for names in keys."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""Web sessions: who has logged in, until when.
+
+A session is found by the SHA-256 of its cookie, so that a look into Redis does not give a cookie away.  The record
+never changes its key; its end is the key's time to live, which each use moves, but never beyond the whole lifetime.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kemi.state import keys
+from kemi.state.web.client import digest
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+# KEYS: session, sessions of the account.  ARGV: json, idle ms, digest, end, now, lifetime ms
+_BEGIN: Final = """
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+return 1
+"""
+
+
+class LoginMethod(enum.StrEnum):
+    """How somebody logged in."""
+
+    PASSWORD = "password"  # noqa: S105 the name of a method
+    GUEST = "guest"
+    OIDC = "oidc"
+
+
+class ProviderTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that an OpenID Connect provider gave for a session."""
+
+    access_token: str
+    refresh_token: str
+    expires_at: float
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One login."""
+
+    sid: str
+    """Names the session in claims, commands and events; no secret."""
+    method: LoginMethod
+    name: str
+    impi: str
+    impus: list[str]
+    expires_at: float
+    """End of the whole lifetime, whatever the use."""
+    provider_tokens: ProviderTokens | None = None
+
+
+class SessionStore:
+    """All sessions that have not ended."""
+
+    def __init__(self, redis: Redis, idle_s: float) -> None:
+        """``idle_s``: a session that nobody uses for so long has ended."""
+        self._redis = redis
+        self._idle_s = idle_s
+        self._begin = redis.register_script(_BEGIN)
+
+    def begin(self, secret: str, session: Session, now: float) -> None:
+        """Keep a new session under its cookie's secret."""
+        name = digest(secret)
+        lifetime_s = session.expires_at - now
+        self._begin(
+            keys=[keys.web_session(name), _all_of(session.method, session.name)],
+            args=[
+                msgspec.json.encode(session).decode(),
+                _ms(min(self._idle_s, lifetime_s)),
+                *(name, session.expires_at, now),
+                _ms(lifetime_s),
+            ],
+        )
+
+    def use(self, secret: str, now: float) -> Session | None:
+        """Return the session of a cookie and note that it is in use; None when there is none."""
+        key = keys.web_session(digest(secret))
+        text = self._redis.get(key)
+        if text is None:
+            return None
+        session = msgspec.json.decode(text, type=Session)
+        if session.expires_at <= now:
+            return None
+        # Moves the end of a key that is there; one that was ended meanwhile stays ended.
+        self._redis.pexpire(key, _ms(min(self._idle_s, session.expires_at - now)))
+        return session
+
+    def change(self, secret: str, session: Session) -> bool:
+        """Replace what is known of a session; False when it has ended meanwhile."""
+        key = keys.web_session(digest(secret))
+        return bool(self._redis.set(key, msgspec.json.encode(session), xx=True, keepttl=True))
+
+    def end(self, secret: str) -> Session | None:
+        """End the session of a cookie; exactly one caller gets it."""
+        return self._end(digest(secret))
+
+    def end_all(self, method: LoginMethod, name: str) -> list[Session]:
+        """End every session of somebody."""
+        names = self._redis.zrange(_all_of(method, name), 0, -1)
+        return [session for name in names if (session := self._end(str(name))) is not None]
+
+    def _end(self, name: str) -> Session | None:
+        text = self._redis.getdel(keys.web_session(name))
+        if text is None:
+            return None
+        session = msgspec.json.decode(text, type=Session)
+        self._redis.zrem(_all_of(session.method, session.name), name)
+        return session
+
+
+def _all_of(method: LoginMethod, name: str) -> str:
+    return keys.web_sessions_of(method, digest(name))
+
+
+def _ms(seconds: float) -> int:
+    return max(1, int(seconds * 1000))

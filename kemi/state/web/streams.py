@@ -1,0 +1,62 @@
+"""What web API and gateway tell each other: commands there, events here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kemi.state import keys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What the gateway tells: "registered" or "deregistered"."""
+
+    type: str
+    impu: str = ""
+    impi: str = ""
+    sid: str = ""
+    node: str = ""
+    at: float = 0.0
+
+
+class CommandStream:
+    """Commands to every gateway node."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def logout(self, sid: str, impi: str, now: float) -> None:
+        """End every registration whose token came from a web session."""
+        command = {"type": "logout", "sid": sid, "impi": impi, "at": now}
+        entry = msgspec.json.encode(command)
+        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+
+
+class EventStream:
+    """Events of all gateway nodes, read once by whichever web process does so."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def unread(self, limit: int = 500) -> list[tuple[str, Event | None]]:
+        """Return the entries after the last one handled, with their ids; None for one that cannot be understood."""
+        last = self._redis.get(keys.WEB_EVENTS_READ)
+        first = f"({last!s}" if last else "-"
+        entries = self._redis.xrange(keys.EVENTS, min=first, count=limit) or []
+        return [(str(entry_id), _event(fields)) for entry_id, fields in entries]
+
+    def handled(self, entry_id: str) -> None:
+        """Note that everything up to this entry is done."""
+        self._redis.set(keys.WEB_EVENTS_READ, entry_id)
+
+
+def _event(fields: Mapping[Any, Any] | None) -> Event | None:
+    try:
+        return msgspec.json.decode((fields or {})[keys.STREAM_FIELD], type=Event)
+    except (KeyError, msgspec.DecodeError):
+        return None

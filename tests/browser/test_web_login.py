@@ -1,0 +1,128 @@
+"""Web login in a real browser: a session, a token, and (with the gateway's check of tokens) an IMS registration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.browser.web_user import WebUser, checked
+from tests.lab.lab import Lab
+from tests.lab.proof import wait_released, wait_until_heard
+from tests.lab.subscribers import GUEST_NAMES
+
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+
+LOGOUT_S = 5.0
+LOG_OUT = """async () => {
+    const headers = {"X-CSRF-Protection": "1"};
+    return (await fetch("/api/session", {method: "DELETE", headers})).status;
+}"""
+
+
+@pytest.fixture
+def store(lab: Lab) -> Iterator[redis.Redis]:
+    """The lab's Redis; counters of other tests are forgotten."""
+    client = redis.Redis.from_url(lab.info.redis_url, decode_responses=True)
+    for key in client.keys("gw:web:attempts:*"):
+        client.delete(key)
+    yield client
+    client.close()
+
+
+@pytest.mark.conformance("R-08", "X-13")
+def test_a_page_that_logs_in_registers_with_a_token_and_no_password(lab: Lab, store: redis.Redis) -> None:
+    alice = lab.info.users["alice"]
+    with WebUser(lab.info.web.origin) as browser:
+        browser.log_in("alice", lab.info.web.accounts["alice"])
+        claims = checked(browser.sent_token(), lab, store)
+        assert (claims["impi"], claims["impus"][0]) == (alice.impi, alice.impu)
+        assert claims["origin"] == lab.info.web.origin
+        assert claims["exp"] > time.time()
+        cookies = browser.page.context.cookies()
+        (cookie,) = [cookie for cookie in cookies if cookie["name"] == "__Host-session"]
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+        assert browser.page.evaluate("() => document.cookie") == ""
+
+
+@pytest.mark.conformance("X-20")
+def test_wrong_credentials_are_told(lab: Lab, store: redis.Redis) -> None:
+    with WebUser(lab.info.web.origin) as browser:
+        browser.log_in("alice", "wrong password")
+        assert "Name or password is not right" in browser.banner()
+        assert browser.session() == {"authenticated": False}
+        assert browser.page.is_visible("#sign-in-card")
+
+
+@pytest.mark.conformance("R-15")
+def test_a_guest_gets_an_identity_of_the_pool(lab: Lab, store: redis.Redis) -> None:
+    with WebUser(lab.info.web.origin) as browser:
+        browser.page.click("#guest")
+        claims = checked(browser.sent_token(), lab, store)
+        assert claims["impi"] in {lab.info.users[name].impi for name in GUEST_NAMES}
+
+
+class TestRegistered:
+    """What needs the gateway's own check of tokens."""
+
+    @pytest.mark.conformance("R-08")
+    def test_a_page_calls_a_phone_after_web_login(self, lab: Lab, store: redis.Redis) -> None:
+        lab.phone("phone").listen()
+        phone = lab.info.phones["phone"]
+        with WebUser(lab.info.web.origin) as browser:
+            browser.log_in("alice", lab.info.web.accounts["alice"])
+            browser.wait_registered()
+            browser.dial(phone.impu, tone_hz=1000.0)
+            browser.wait_established()
+            browser.wait_tone(phone.tone_hz)
+            wait_until_heard(lab, "phone", 1000.0)
+            browser.hang_up()
+        wait_released(lab)
+
+    def test_a_reload_needs_no_password(self, lab: Lab, store: redis.Redis) -> None:
+        with WebUser(lab.info.web.origin) as browser:
+            browser.log_in("alice", lab.info.web.accounts["alice"])
+            browser.wait_registered()
+            browser.page.reload()
+            browser.wait_registered()
+
+    @pytest.mark.conformance("R-67")
+    def test_signing_out_ends_session_and_registration(self, lab: Lab, store: redis.Redis) -> None:
+        with WebUser(lab.info.web.origin) as browser:
+            browser.log_in("alice", lab.info.web.accounts["alice"])
+            browser.wait_registered()
+            browser.page.click("#sign-out")
+            browser.page.wait_for_selector("#sign-in-card", state="visible")
+            assert browser.session() == {"authenticated": False}
+
+    @pytest.mark.conformance("R-67")
+    def test_a_logout_elsewhere_ends_the_registration_within_five_seconds(
+        self, lab: Lab, store: redis.Redis
+    ) -> None:
+        with WebUser(lab.info.web.origin) as browser:
+            browser.log_in("web1", lab.info.web.accounts["web1"])
+            browser.wait_registered()
+            assert browser.page.evaluate(LOG_OUT) == 204
+            browser.wait(
+                lambda: browser.evaluate("() => window.softphone.phone?.state ?? 'gone'") != "registered",
+                "end of the registration",
+                LOGOUT_S,
+            )
+
+    @pytest.mark.conformance("R-15")
+    def test_two_guests_have_two_identities(self, lab: Lab, store: redis.Redis) -> None:
+        for key in store.keys("gw:web:lease:*"):
+            store.delete(key)
+        with WebUser(lab.info.web.origin) as browser:
+            browser.page.click("#guest")
+            browser.wait_registered()
+            first = browser.session()["impi"]
+            other = browser.page.context.browser.new_context(ignore_https_errors=True).new_page()  # type: ignore[union-attr]
+            other.goto(lab.info.web.origin)
+            other.wait_for_selector("#sign-in[data-ready]", state="attached")
+            other.click("#guest")
+            other.wait_for_function("() => window.softphone.phone?.state === 'registered'")
+            second = other.evaluate("async () => (await fetch('/api/session')).json()")["impi"]
+            assert first != second

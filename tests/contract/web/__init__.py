@@ -1,0 +1,1 @@
+"""The web API with a real Redis."""

@@ -1,0 +1,207 @@
+"""`python -m webapp_api`: accounts and keys, as an operator types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner
+
+from kemi.state import keys
+from tests.contract.web.client import NAME, PASSWORD, WebPage
+from tests.contract.web.test_session import commands
+from tests.contract.web.test_tokens import kid_of, published
+from webapp_api.cli import main
+from webapp_api.settings import Settings
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@dataclass
+class Done:
+    """What a command has printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Operator:
+    """Somebody who types commands; they run in this process, which takes no second each."""
+
+    def __init__(self, settings: Path) -> None:
+        self.environment = {"WEBAPP_SETTINGS": str(settings)}
+
+    def __call__(self, *arguments: str, typed: str = "") -> Done:
+        done = CliRunner().invoke(main, arguments, input=typed, env=self.environment)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def operator(settings: Settings, tmp_path: Path, store: redis.Redis) -> Operator:
+    """The settings of the running service."""
+    file = tmp_path / "webapp.toml"
+    file.write_text(
+        f"public_origin = {json.dumps(settings.public_origin)}\ndomain = {json.dumps(settings.domain)}\n"
+        f"redis_url = {json.dumps(settings.redis_url)}\nkey_secret = {json.dumps(settings.key_secret)}\n"
+    )
+    return Operator(file)
+
+
+def test_the_module_is_a_program(operator: Operator) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "webapp_api", "accounts", "add", "bob"],
+        input="bob's password\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, **operator.environment},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "bob added: bob@ims.example.com sip:bob@ims.example.com\n"
+
+
+class TestAccounts:
+    """accounts add | list | remove | password."""
+
+    def test_an_account_that_was_added_can_log_in(self, operator: Operator, page: WebPage) -> None:
+        added = operator("accounts", "add", "Bob", typed="bob's password\n")
+        assert (added.returncode, added.stderr) == (0, "")
+        assert "bob's password" not in added.stdout
+        assert page.log_in("bob", "bob's password").status_code == 201
+        session = page.session()
+        assert (session["impi"], session["impus"]) == ("bob@ims.example.com", ["sip:bob@ims.example.com"])
+
+    def test_its_identities_can_be_given(self, operator: Operator, page: WebPage) -> None:
+        identities = (
+            "--impi",
+            "b@isim.example.com",
+            "--impu",
+            "sip:b@ims.example.com",
+            "--impu",
+            "tel:+15550199",
+        )
+        operator("accounts", "add", "bob", *identities, typed="bob's password\n")
+        page.log_in("bob", "bob's password")
+        assert page.session()["impi"] == "b@isim.example.com"
+        assert page.session()["impus"] == ["sip:b@ims.example.com", "tel:+15550199"]
+
+    def test_they_are_listed_without_their_hashes(self, operator: Operator, page: WebPage) -> None:
+        operator("accounts", "add", "bob", typed="bob's password\n")
+        listed = operator("accounts", "list").stdout.splitlines()
+        assert listed == [
+            "alice alice@ims.example.com sip:alice@ims.example.com tel:+15550100",
+            "bob bob@ims.example.com sip:bob@ims.example.com",
+        ]
+
+    @pytest.mark.conformance("R-67")
+    def test_one_that_is_removed_is_logged_out_everywhere(
+        self, operator: Operator, page: WebPage, store: redis.Redis
+    ) -> None:
+        other = WebPage(page.app)
+        page.log_in()
+        other.log_in()
+        removed = operator("accounts", "remove", NAME)
+        assert (removed.returncode, removed.stdout) == (0, "alice removed, 2 sessions ended\n")
+        assert page.token().status_code == other.token().status_code == 401
+        assert [command["type"] for command in commands(store)] == ["logout", "logout"]
+        assert page.log_in().status_code == 401
+
+    def test_another_password_ends_the_sessions_of_the_former(
+        self, operator: Operator, page: WebPage
+    ) -> None:
+        page.log_in()
+        assert operator("accounts", "password", NAME, typed="a new password\n").returncode == 0
+        assert page.session() == {"authenticated": False}
+        assert page.log_in(password=PASSWORD).status_code == 401
+        assert page.log_in(password="a new password").status_code == 201
+
+    @pytest.mark.parametrize(
+        ("arguments", "typed", "fault"),
+        [
+            pytest.param(("add", "alice"), "long enough\n", "there is an account alice already", id="twice"),
+            pytest.param(
+                ("add", "bob"), "short\n", "a password has 8 to 256 characters", id="short password"
+            ),
+            pytest.param(("add", "bob"), "", "a password has 8 to 256 characters", id="no password"),
+            pytest.param(("add", "a b"), "long enough\n", "a login name begins with", id="no login name"),
+            pytest.param(
+                ("add", "bob", "--impi", "bob\r\n@x"),
+                "long enough\n",
+                "not user@domain",
+                id="header injection",
+            ),
+            pytest.param(
+                ("add", "bob", "--impu", "bob"), "long enough\n", "neither sip:", id="no public identity"
+            ),
+            pytest.param(("remove", "bob"), "", "there is no account bob", id="remove nobody"),
+            pytest.param(
+                ("password", "bob"), "long enough\n", "there is no account bob", id="nobody's password"
+            ),
+        ],
+    )
+    @pytest.mark.usefixtures("page")
+    def test_what_cannot_be_done_is_told_in_one_line(
+        self, operator: Operator, arguments: tuple[str, ...], typed: str, fault: str
+    ) -> None:
+        done = operator("accounts", *arguments, typed=typed)
+        assert done.returncode == 1
+        assert fault in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+class TestKeys:
+    """keys list | rotate."""
+
+    def test_a_rotation_makes_the_next_key(
+        self, operator: Operator, page: WebPage, store: redis.Redis
+    ) -> None:
+        page.log_in()
+        first = kid_of(page.token().get_json()["access_token"])
+        rotated = operator("keys", "rotate")
+        assert rotated.returncode == 0, rotated.stderr
+        listed = operator("keys", "list").stdout.splitlines()
+        assert [line.split()[0] for line in listed] == [key["kid"] for key in published(store)["keys"]]
+        assert listed[0].startswith(f"{first} ES256 made ")
+        assert (listed[0].endswith(" signs"), listed[1].endswith(" waits")) == (True, True)
+        assert kid_of(page.token().get_json()["access_token"]) == first
+        assert len(store.hkeys(keys.WEB_SIGNING_KEYS)) == 2
+
+
+def test_a_redis_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "webapp.toml"
+    file.write_text(
+        'public_origin = "https://gw.example.com"\ndomain = "ims.example.com"\n'
+        'redis_url = "redis://127.0.0.1:1/0"\nkey_secret = "0123456789abcdef0123456789abcdef"\n'
+    )
+    done = Operator(file)("accounts", "list")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Redis cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        pytest.param('public_origin = "x"', "domain: missing", id="wrong settings"),
+        pytest.param(
+            'public_origin = "https://gw.example.com"\ndomain = "ims.example.com"',
+            "key_secret is not set",
+            id="no web login",
+        ),
+    ],
+)
+def test_settings_that_do_not_do_are_told(tmp_path: Path, content: str, fault: str) -> None:
+    file = tmp_path / "webapp.toml"
+    file.write_text(content)
+    done = Operator(file)("accounts", "list")
+    assert done.returncode == 1
+    assert fault in done.stderr
+    assert "Traceback" not in done.stderr

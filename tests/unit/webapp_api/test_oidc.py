@@ -1,0 +1,159 @@
+"""What the provider says is not believed before it is checked."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from typing import Any, ClassVar
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_encode
+from werkzeug.exceptions import BadGateway
+
+from webapp_api.login_settings import OidcSettings
+from webapp_api.oidc.claims import checked_id_token, name_in
+from webapp_api.oidc.keys import public_signing_keys
+
+SETTINGS = OidcSettings(issuer="https://id.example.com", client_id="gateway", client_secret="secret")
+KEY = ec.generate_private_key(ec.SECP256R1())
+OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+NONCE = "the nonce of this login"
+
+
+class Keys:
+    """The provider's keys, known already."""
+
+    KNOWN: ClassVar[dict[str, Any]] = {
+        "ec": ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True),
+        "rsa": RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True),
+    }
+
+    def find(self, kid: str) -> dict[str, Any] | None:
+        return self.KNOWN.get(kid)
+
+
+def claims(**changes: object) -> dict[str, object]:
+    """Good claims, some of them changed; None takes one away."""
+    now = int(time.time())
+    good = {
+        "iss": SETTINGS.issuer,
+        "aud": "gateway",
+        "sub": "carol",
+        "nonce": NONCE,
+        "iat": now,
+        "exp": now + 60,
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def check(token: str) -> Any:
+    """Check a token as a login does."""
+    return checked_id_token(token, NONCE, SETTINGS, Keys())  # type: ignore[arg-type]
+
+
+def signed(key: Any = KEY, algorithm: str = "ES256", kid: str = "ec", **changes: object) -> str:
+    """An ID token."""
+    return jwt.encode(claims(**changes), key, algorithm=algorithm, headers={"kid": kid})
+
+
+@pytest.mark.conformance("X-13")
+class TestIdToken:
+    """OpenID Connect Core 1.0 §3.1.3.7."""
+
+    def test_a_proper_one_is_taken(self) -> None:
+        assert check(signed())["sub"] == "carol"
+        assert check(signed(RSA_KEY, "RS256", "rsa"))["sub"] == "carol"
+        assert check(signed(aud=["gateway", "other"], azp="gateway"))["sub"] == "carol"
+        assert check(signed(exp=int(time.time()) - 30))["sub"] == "carol", "clocks may differ by a minute"
+
+    @pytest.mark.conformance("X-12")
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"iss": "https://evil.example"}, id="another issuer"),
+            pytest.param({"iss": None}, id="no issuer"),
+            pytest.param({"aud": "other"}, id="another audience"),
+            pytest.param({"aud": ["gateway", "other"]}, id="two audiences and no authorized party"),
+            pytest.param({"aud": ["gateway", "other"], "azp": "other"}, id="another authorized party"),
+            pytest.param({"nonce": "of another login"}, id="another nonce"),
+            pytest.param({"nonce": None}, id="no nonce"),
+            pytest.param({"nonce": 7}, id="a number for a nonce"),
+            pytest.param({"exp": 1}, id="run out"),
+            pytest.param({"exp": None}, id="never runs out"),
+            pytest.param({"iat": 9_999_999_999}, id="from the future"),
+            pytest.param({"sub": None}, id="nobody's"),
+            pytest.param({"key": OTHER_KEY}, id="another key"),
+            pytest.param({"kid": "unknown"}, id="unknown key"),
+        ],
+    )
+    def test_a_wrong_one_is_refused(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(BadGateway):
+            check(signed(**changes))
+
+    @pytest.mark.conformance("X-12")
+    def test_no_signature_is_no_signature(self) -> None:
+        with pytest.raises(BadGateway):
+            check(jwt.encode(claims(), "", algorithm="none", headers={"kid": "ec"}))
+
+    @pytest.mark.conformance("X-12")
+    @pytest.mark.parametrize("kid", ["ec", "rsa"])
+    def test_a_public_key_is_no_shared_secret(self, kid: str) -> None:
+        """HS256 with the public key as its secret (RFC 8725 §2.1)."""
+        public = (RSA_KEY if kid == "rsa" else KEY).public_key()
+        secret = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        # By hand: the library does not sign with such a secret.
+        parts = [{"alg": "HS256", "kid": kid}, claims()]
+        text = b".".join(base64url_encode(json.dumps(part).encode()) for part in parts)
+        signature = base64url_encode(hmac.digest(secret, text, "sha256"))
+        with pytest.raises(BadGateway):
+            check((text + b"." + signature).decode())
+
+    @pytest.mark.conformance("X-12")
+    def test_an_algorithm_that_does_not_fit_the_key_is_refused(self) -> None:
+        with pytest.raises(BadGateway):
+            check(signed(RSA_KEY, "RS256", "ec"))
+
+    @pytest.mark.parametrize("token", ["", "a.b.c", "eyJhbGciOiJFUzI1NiJ9..", "é.é.é"])
+    def test_what_is_no_token_is_refused(self, token: str) -> None:
+        with pytest.raises(BadGateway):
+            check(token)
+
+    @pytest.mark.parametrize("sub", ["", "a" * 129, "a\r\nb"])
+    def test_a_name_that_cannot_be_used_is_refused(self, sub: str) -> None:
+        with pytest.raises(BadGateway):
+            name_in({"sub": sub})
+
+
+class TestKeySet:
+    """What is shown to the gateway."""
+
+    EC: ClassVar[dict[str, Any]] = {"kty": "EC", "kid": "1", "crv": "P-256", "x": "x", "y": "y"}
+
+    @pytest.mark.conformance("X-12")
+    def test_private_parts_and_certificates_stay_away(self) -> None:
+        shown = public_signing_keys({"keys": [{**self.EC, "d": "secret", "x5u": "http://evil.example"}]})
+        assert shown == {"keys": [self.EC]}
+
+    @pytest.mark.conformance("X-12")
+    @pytest.mark.parametrize(
+        "jwk",
+        [
+            pytest.param({"kty": "oct", "k": "secret"}, id="a shared secret"),
+            pytest.param({**EC, "use": "enc"}, id="for encryption"),
+            pytest.param({"kty": "EC", "crv": "P-256"}, id="half a key"),
+            pytest.param({"kty": ["EC"]}, id="a list for a kind"),
+            pytest.param("key", id="a text"),
+        ],
+    )
+    def test_other_keys_are_left_out(self, jwk: object) -> None:
+        assert public_signing_keys({"keys": [jwk, self.EC]}) == {"keys": [self.EC]}
+
+    @pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": {"kty": "EC"}}])
+    def test_no_list_is_an_empty_set(self, document: dict[str, Any]) -> None:
+        assert public_signing_keys(document) == {"keys": []}

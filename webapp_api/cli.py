@@ -1,0 +1,160 @@
+"""The operator's commands: accounts and signing keys, with the settings of the running service.
+
+A password comes from a prompt, or from standard input when that is no terminal; never from an argument, which every
+user of the machine could read.
+"""
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+
+from kemi.state.web.accounts import Account
+from kemi.state.web.client import StateUnavailable
+from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.identities import Identity, IdentityError
+from webapp_api.keyring import signing_key
+from webapp_api.passwords import MAX_LENGTH, MIN_LENGTH, password_hash
+from webapp_api.services import Services
+from webapp_api.settings import Settings, SettingsError, settings_from_environment
+
+_PASS_PARTS: Final = click.make_pass_decorator(Services)
+
+
+class _Commands(click.Group):
+    """Turns what an operator can mend into one line."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.ClickException(f"the settings cannot be used:\n{error}") from error
+        except StateUnavailable as error:
+            raise click.ClickException(f"Redis cannot be used: {error}") from error
+
+
+@click.group(cls=_Commands)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Accounts and keys of web login. WEBAPP_SETTINGS names the settings file."""
+    settings: Settings = settings_from_environment()
+    if not settings.web_login:
+        raise click.ClickException("key_secret is not set: there is no web login")
+    context.obj = Services.of(settings)
+
+
+@main.group()
+def accounts() -> None:
+    """People who log in with name and password."""
+
+
+@accounts.command("add")
+@click.argument("name")
+@click.option("--impi", help="Private identity; by default NAME@domain.")
+@click.option(
+    "--impu", "impus", multiple=True, help="Public identity, the default one first; repeat for more."
+)
+@_PASS_PARTS
+def add_account(parts: Services, name: str, impi: str | None, impus: tuple[str, ...]) -> None:
+    """Add an account; the password is asked for, or read from standard input."""
+    name = _login_name(name)
+    if parts.accounts.get(name) is not None:
+        raise click.ClickException(f"there is an account {name} already")
+    domain = parts.settings.domain
+    try:
+        identity = Identity(impi or f"{name}@{domain}", impus or (f"sip:{name}@{domain}",))
+    except IdentityError as error:
+        raise click.ClickException(str(error)) from error
+    parts.accounts.put(
+        Account(
+            name=name,
+            password_hash=password_hash(_password()),
+            impi=identity.impi,
+            impus=list(identity.impus),
+        )
+    )
+    click.echo(f"{name} added: {identity.impi} {' '.join(identity.impus)}")
+
+
+@accounts.command("list")
+@_PASS_PARTS
+def list_accounts(parts: Services) -> None:
+    """Show the accounts, one a line: name, private identity, public identities."""
+    for account in parts.accounts.all():
+        click.echo(" ".join((account.name, account.impi, *account.impus)))
+
+
+@accounts.command("remove")
+@click.argument("name")
+@_PASS_PARTS
+def remove_account(parts: Services, name: str) -> None:
+    """Remove an account and end its sessions and registrations."""
+    name = _login_name(name)
+    if not parts.accounts.remove(name):
+        raise click.ClickException(f"there is no account {name}")
+    click.echo(f"{name} removed, {parts.logins.end_all(name)} sessions ended")
+
+
+@accounts.command("password")
+@click.argument("name")
+@_PASS_PARTS
+def change_password(parts: Services, name: str) -> None:
+    """Set another password and end the account's sessions."""
+    name = _login_name(name)
+    account = parts.accounts.get(name)
+    if account is None:
+        raise click.ClickException(f"there is no account {name}")
+    parts.accounts.put(
+        Account(name=name, password_hash=password_hash(_password()), impi=account.impi, impus=account.impus)
+    )
+    click.echo(f"password of {name} changed, {parts.logins.end_all(name)} sessions ended")
+
+
+@main.group()
+def keys() -> None:
+    """Keys that sign access tokens."""
+
+
+@keys.command("list")
+@_PASS_PARTS
+def list_keys(parts: Services) -> None:
+    """Show the keys of the published set, oldest first."""
+    now = time.time()
+    found = parts.keyring.keys()
+    signing = signing_key(found, now)
+    for key in found:
+        state = "signs" if key == signing else "waits" if key.signs_from > now else "checks old tokens"
+        click.echo(f"{key.kid} {key.algorithm} made {_when(key.created_at)} {state}")
+
+
+@keys.command("rotate")
+@_PASS_PARTS
+def rotate_keys(parts: Services) -> None:
+    """Make the next key now; the former one stays in the set until its last token has run out."""
+    key = parts.keyring.rotate()
+    if key is None:
+        raise click.ClickException("another process is making a key; try again")
+    click.echo(f"{key.kid} {key.algorithm} signs from {_when(key.signs_from)}")
+
+
+def _login_name(text: str) -> str:
+    try:
+        return login_name(text)
+    except LoginNameError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise click.ClickException(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters")
+    return password
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

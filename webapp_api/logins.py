@@ -1,0 +1,183 @@
+"""Logging in and out: who gets a session, and what ends with it. Knows no HTTP but its errors."""
+
+import secrets
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final
+
+import msgspec
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import NotFound, ServiceUnavailable, TooManyRequests, Unauthorized
+
+from kemi.state.web.accounts import AccountStore
+from kemi.state.web.attempts import AttemptStore
+from kemi.state.web.leases import LeaseStore
+from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session, SessionStore
+from kemi.state.web.streams import CommandStream
+from webapp_api.identities import Identity
+from webapp_api.passwords import needs_rehash, password_fits, password_hash
+from webapp_api.settings import Settings
+
+NOT_OFFERED: Final = "This way to log in is not offered here."
+_LONGEST_WAIT_S: Final = 60
+
+
+def new_secret() -> str:
+    """256 random bits, as cookies carry them."""
+    return secrets.token_urlsafe(32)
+
+
+def party_of(address: str | None) -> str:
+    """Who counts as one client: an IPv4 address, or the /64 that one IPv6 user has to himself."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if parsed.version == 6:
+        return f"{parsed.exploded[:19]}::/64"
+    return str(parsed)
+
+
+class Logins:
+    """Begins and ends sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        accounts: AccountStore,
+        sessions: SessionStore,
+        leases: LeaseStore,
+        by_name: AttemptStore,
+        by_address: AttemptStore,
+        commands: CommandStream,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._sessions = sessions
+        self._leases = leases
+        self._by_name = by_name
+        self._by_address = by_address
+        self._commands = commands
+        self._clock = clock
+        self._pool = {identity.impi: identity for identity in settings.identity_pool}
+
+    def with_password(self, name: str, password: str, address: str | None) -> tuple[str, Session]:
+        """Begin the session of an account; returns the cookie's secret and the session.
+
+        Raises:
+            NotFound: there is no password login here.
+            TooManyRequests: too many failed attempts for this name or from this address.
+            Unauthorized: name or password is wrong; which of them, is not told, nor shown by the time it takes.
+        """
+        if not self._settings.password_login:
+            raise NotFound(NOT_OFFERED)
+        name, party = name.strip().lower(), party_of(address)
+        self._count(self._by_address, party)
+        self._count(self._by_name, name)
+        account = self._accounts.get(name)
+        if not password_fits(account.password_hash if account else None, password) or account is None:
+            challenge = WWWAuthenticate("session", {"realm": self._settings.domain})
+            raise Unauthorized("Name or password is not right.", www_authenticate=challenge)
+        self._by_address.take_back(party)
+        self._by_name.forget(name)
+        if needs_rehash(account.password_hash):
+            self._accounts.put(msgspec.structs.replace(account, password_hash=password_hash(password)))
+        identity = Identity(account.impi, tuple(account.impus))
+        return self._begin(LoginMethod.PASSWORD, account.name, identity)
+
+    def as_guest(self, address: str | None) -> tuple[str, Session]:
+        """Begin a session with a leased identity.
+
+        Raises:
+            NotFound: guests are not let in here.
+            TooManyRequests: too many leases from this address.
+            ServiceUnavailable: every identity is taken; Retry-After says when one may be free.
+        """
+        if not self._settings.guest_login:
+            raise NotFound(NOT_OFFERED)
+        self._count(self._by_address, party_of(address))
+        order = sorted(self._pool, key=lambda _: secrets.randbits(32))
+        sid = new_sid()
+        lease = self._leases.take(order, sid)
+        if lease is None:
+            wait_s = min(_LONGEST_WAIT_S, max(1, round(self._leases.free_within_s(order))))
+            raise ServiceUnavailable("Every guest identity is in use; try later.", retry_after=wait_s)
+        if lease.former_sid:
+            # Its lease may have ended before its last token: the gateway takes that token no more.
+            self._commands.logout(lease.former_sid, lease.impi, self._clock())
+        return self._begin(LoginMethod.GUEST, lease.impi.partition("@")[0], self._pool[lease.impi], sid=sid)
+
+    def with_provider(
+        self, name: str, identity: Identity, sid: str | None, tokens: ProviderTokens | None
+    ) -> tuple[str, Session]:
+        """Begin the session of somebody whom the OpenID Connect provider has told us."""
+        return self._begin(LoginMethod.OIDC, name, identity, sid=sid, tokens=tokens)
+
+    def end(self, secret: str) -> None:
+        """End a session, the registrations that came from it, and its lease."""
+        session = self._sessions.end(secret)
+        if session is not None:
+            self._end(session)
+
+    def end_all(self, name: str) -> int:
+        """End every session of an account; returns how many there were."""
+        ended = self._sessions.end_all(LoginMethod.PASSWORD, name)
+        for session in ended:
+            self._end(session)
+        return len(ended)
+
+    def keep_lease(self, secret: str, session: Session) -> None:
+        """Renew the lease of a guest.
+
+        Raises:
+            Unauthorized: the lease had ended; the session ends, too.
+        """
+        if session.method is LoginMethod.GUEST and not self._leases.renew(session.impi, session.sid):
+            self.end(secret)
+            raise not_logged_in(self._settings.domain)
+
+    def _end(self, session: Session) -> None:
+        self._commands.logout(session.sid, session.impi, self._clock())
+        if session.method is LoginMethod.GUEST:
+            self._leases.give_back(session.impi, session.sid)
+
+    def _begin(
+        self,
+        method: LoginMethod,
+        name: str,
+        identity: Identity,
+        *,
+        sid: str | None = None,
+        tokens: ProviderTokens | None = None,
+    ) -> tuple[str, Session]:
+        now, secret = self._clock(), new_secret()
+        session = Session(
+            sid=sid or new_sid(),
+            method=method,
+            name=name,
+            impi=identity.impi,
+            impus=list(identity.impus),
+            expires_at=now + self._settings.session_lifetime_s,
+            provider_tokens=tokens,
+        )
+        self._sessions.begin(secret, session, now)
+        return secret, session
+
+    @staticmethod
+    def _count(attempts: AttemptStore, party: str) -> None:
+        if wait_s := attempts.add(party):
+            raise TooManyRequests("Too many attempts; wait before the next one.", retry_after=wait_s)
+
+
+def new_sid() -> str:
+    """The public name of a session."""
+    return secrets.token_urlsafe(18)
+
+
+def not_logged_in(realm: str) -> Unauthorized:
+    """What somebody without a session is told, whatever the reason."""
+    challenge = WWWAuthenticate("session", {"realm": realm})
+    return Unauthorized("There is no session; log in.", www_authenticate=challenge)

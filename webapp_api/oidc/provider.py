@@ -1,0 +1,174 @@
+"""The provider as we talk to it: discovery, keys, authorization and token endpoint. All with deadlines."""
+
+import logging
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import quote_plus, urlsplit
+
+import msgspec
+import requests
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.auth import ClientAuth
+from werkzeug.exceptions import BadGateway
+
+from webapp_api.login_settings import OidcSettings
+
+_log = logging.getLogger(__name__)
+
+DEADLINE_S: Final = 5.0
+METADATA_LIFETIME_S: Final = 3600
+_MAX_DOCUMENT_BYTES: Final = 256 * 1024
+_BASIC: Final = "client_secret_basic"
+_AWAY: Final = "The login service of the operator does not answer as it should; try again later."
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What we need of the provider's metadata (OpenID Connect Discovery 1.0 §3)."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    authorization_response_iss_parameter_supported: bool = False
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider's answer at its token endpoint."""
+
+    access_token: str
+    token_type: str
+    expires_in: int = 0
+    """Seconds; 0 when the provider does not say."""
+    refresh_token: str = ""
+    id_token: str = ""
+
+
+class Provider:
+    """One OpenID Connect provider. Threads may share it.
+
+    Every method that talks to it raises BadGateway when it is away or breaks the protocol.
+    """
+
+    def __init__(
+        self, settings: OidcSettings, redirect_uri: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.settings = settings
+        self._redirect_uri = redirect_uri
+        self._clock = clock
+        self._metadata: Metadata | None = None
+        self._metadata_until = 0.0
+
+    def metadata(self) -> Metadata:
+        """Return the provider's metadata, kept for an hour."""
+        if self._metadata is None or self._clock() >= self._metadata_until:
+            issuer = self.settings.issuer
+            found = self._document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+            try:
+                metadata = msgspec.convert(found, Metadata)
+            except msgspec.ValidationError as error:
+                raise BadGateway(_AWAY) from error
+            if metadata.issuer != issuer or not all(
+                _same_security(issuer, url)
+                for url in (metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri)
+            ):
+                raise BadGateway(_AWAY)
+            self._metadata, self._metadata_until = metadata, self._clock() + METADATA_LIFETIME_S
+        return self._metadata
+
+    def key_set(self) -> dict[str, Any]:
+        """Fetch the provider's JWK set."""
+        return self._document(self.metadata().jwks_uri)
+
+    def authorization_url(self, state: str, nonce: str, code_verifier: str) -> str:
+        """Where the browser goes to log in."""
+        with self._client() as client:
+            url, _ = client.create_authorization_url(
+                self.metadata().authorization_endpoint,
+                state=state,
+                nonce=nonce,
+                code_verifier=code_verifier,
+                **self._resource(),
+            )
+        return str(url)
+
+    def redeem(self, code: str, code_verifier: str) -> TokenAnswer:
+        """Exchange an authorization code for tokens."""
+        return self._tokens(
+            lambda client, url: client.fetch_token(
+                url,
+                grant_type="authorization_code",
+                code=code,
+                code_verifier=code_verifier,
+                timeout=DEADLINE_S,
+                **self._resource(),
+            )
+        )
+
+    def refresh(self, refresh_token: str) -> TokenAnswer:
+        """Exchange a refresh token for a new access token."""
+        return self._tokens(
+            lambda client, url: client.refresh_token(
+                url, refresh_token=refresh_token, timeout=DEADLINE_S, **self._resource()
+            )
+        )
+
+    def _tokens(self, ask: Callable[[OAuth2Session, str], object]) -> TokenAnswer:
+        url = self.metadata().token_endpoint
+        try:
+            with self._client() as client:
+                return msgspec.convert(dict(ask(client, url)), TokenAnswer)  # type: ignore[call-overload]
+        except (AuthlibBaseError, requests.RequestException, msgspec.ValidationError, ValueError) as error:
+            # An OAuth error code says what the operator has to mend; nothing of the request is in it.
+            reason = getattr(error, "error", None) or type(error).__name__
+            _log.warning("event=provider_refused reason=%.64r", reason)
+            raise BadGateway("The login service of the operator refused; log in again.") from error
+
+    def _client(self) -> OAuth2Session:
+        settings = self.settings
+        client = OAuth2Session(
+            client_id=settings.client_id,
+            client_secret=settings.client_secret or None,
+            token_endpoint_auth_method=_BASIC if settings.client_secret else "none",
+            scope=" ".join(settings.scopes),
+            redirect_uri=self._redirect_uri,
+            code_challenge_method="S256",
+        )
+        client.register_client_auth_method((_BASIC, _basic))
+        return client
+
+    def _resource(self) -> dict[str, str]:
+        return {"resource": self.settings.resource} if self.settings.resource else {}
+
+    @staticmethod
+    def _document(url: str) -> dict[str, Any]:
+        try:
+            with requests.get(
+                url,
+                headers={"Accept": "application/json"},
+                timeout=DEADLINE_S,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = response.raw.read(_MAX_DOCUMENT_BYTES + 1, decode_content=True)
+                if response.status_code != requests.codes.ok or len(body) > _MAX_DOCUMENT_BYTES:
+                    raise BadGateway(_AWAY)
+                return msgspec.json.decode(body, type=dict[str, Any])
+        except (requests.RequestException, OSError, msgspec.DecodeError) as error:
+            raise BadGateway(_AWAY) from error
+
+
+def _basic(
+    client: ClientAuth, _method: str, uri: str, headers: dict[str, str], body: str
+) -> tuple[str, dict[str, str], str]:
+    """Name and secret form-encoded first (RFC 6749 §2.3.1), which Authlib leaves out."""
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    return uri, headers, body
+
+
+def _same_security(issuer: str, url: str) -> bool:
+    """An https issuer has https endpoints; http is for a provider on this machine."""
+    return urlsplit(url).scheme == "https" or urlsplit(issuer).scheme == "http"

@@ -1,0 +1,175 @@
+"""The description of the HTTP interface (OpenAPI 3.1), made from the very types that read and write the bodies."""
+
+from typing import Any, Final
+
+import msgspec
+
+from webapp_api import cookies, csrf
+from webapp_api.blueprints.session import Credentials, SessionDocument
+from webapp_api.errors import CONTENT_TYPE as PROBLEM
+from webapp_api.settings import Settings
+from webapp_api.tokens import TokenResponse
+from webapp_api.version import VERSION
+
+_JSON: Final = "application/json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+_STATUS: Final = {
+    "200": "As asked.",
+    "201": "A session has begun; its cookie comes along.",
+    "204": "There is no session (any more).",
+    "303": "Go on at Location.",
+    "400": "The request is not as described.",
+    "401": "Nobody is logged in, or the credentials are not right.",
+    "403": "The request may come from another site, or the account has no identity.",
+    "404": "The operator does not offer this.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "429": "Too many attempts; Retry-After says when the next one counts.",
+    "500": "The service has a fault; it is in its log.",
+    "502": "The login service of the operator does not answer as it should.",
+    "503": "Not now; Retry-After says when.",
+}
+_WAITS: Final = ("429", "503")
+_CSRF: Final = [
+    {
+        "name": csrf.HEADER,
+        "in": "header",
+        "required": True,
+        "schema": {"const": "1"},
+        "description": "A form of another site cannot send it.",
+    },
+    {
+        "name": "Origin",
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": "The public origin; browsers set it themselves.",
+    },
+]
+
+
+def openapi_document(settings: Settings) -> dict[str, Any]:
+    """Describe every endpoint below /api/ and /.well-known/."""
+    shapes = (Credentials, SessionDocument, TokenResponse, KeySet, Problem)
+    _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Web login of the WebRTC-IMS gateway",
+            "version": VERSION,
+            "description": "Sessions by cookie, access tokens for SIP over WebSocket (RFC 8898).",
+        },
+        "servers": [{"url": settings.public_origin}],
+        "paths": _paths(),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": cookies.SESSION}},
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/api/session": {
+            "get": _operation("Tell who is logged in", {"200": SessionDocument}, "404 503"),
+            "post": _operation(
+                "Log in with name and password",
+                {"201": SessionDocument},
+                "400 401 403 404 413 415 429 503",
+                body=Credentials,
+                changes=True,
+            ),
+            "delete": _operation("Log out", {"204": None}, "403 404 503", changes=True),
+        },
+        "/api/leases": {
+            "post": _operation(
+                "Begin a guest's session with a leased identity",
+                {"201": SessionDocument},
+                "403 404 429 503",
+                changes=True,
+            )
+        },
+        "/api/tokens": {
+            "post": _operation(
+                "Get an access token for the gateway",
+                {"200": TokenResponse},
+                "401 403 404 429 502 503",
+                changes=True,
+                session=True,
+            )
+        },
+        "/api/oidc/login": {
+            "get": _operation("Log in at the operator's provider", {"303": None}, "404 429 502 503")
+        },
+        "/api/oidc/callback": {
+            "get": _operation(
+                "Come back from the operator's provider",
+                {"303": None},
+                "400 401 403 404 502 503",
+                query=("state", "code", "error", "iss"),
+            )
+        },
+        "/api/openapi.json": {"get": _operation("This description", {"200": None}, "")},
+        "/.well-known/jwks.json": {
+            "get": _operation("The keys that check access tokens", {"200": KeySet}, "404 503")
+        },
+    }
+
+
+def _operation(
+    summary: str,
+    results: dict[str, type[msgspec.Struct] | None],
+    errors: str,
+    *,
+    body: type[msgspec.Struct] | None = None,
+    query: tuple[str, ...] = (),
+    changes: bool = False,
+    session: bool = False,
+) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
+    parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in query]
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            **{status: _response(status, _JSON, shape) for status, shape in results.items()},
+            **{status: _response(status, PROBLEM, Problem) for status in (*errors.split(), "500")},
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": _reference(body)}}}
+    if session:
+        operation["security"] = [{"session": []}]
+    return operation
+
+
+def _response(status: str, content_type: str, shape: type[msgspec.Struct] | None) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": _STATUS[status]}
+    if shape is not None:
+        response["content"] = {content_type: {"schema": _reference(shape)}}
+    if status in _WAITS:
+        response["headers"] = {
+            "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}
+        }
+    return response
+
+
+def _reference(shape: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}

@@ -1,0 +1,138 @@
+"""The parts of web login, put together once for each application."""
+
+import time
+from dataclasses import dataclass
+from typing import Final, Self
+
+from flask import current_app
+from werkzeug.exceptions import NotFound
+
+from kemi.state.web.accounts import AccountStore
+from kemi.state.web.attempts import AttemptStore
+from kemi.state.web.client import connect
+from kemi.state.web.leases import LeaseStore
+from kemi.state.web.locks import Leadership, Lock, Pause
+from kemi.state.web.oidc_logins import OidcLoginStore
+from kemi.state.web.registrations import RegistrationsView
+from kemi.state.web.sessions import Session, SessionStore
+from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
+from kemi.state.web.streams import CommandStream, EventStream
+from webapp_api import cookies
+from webapp_api.keyring import Keyring
+from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
+from webapp_api.oidc.keys import EARLIEST_S, ProviderKeys
+from webapp_api.oidc.provider import Provider
+from webapp_api.oidc.sessions import ProviderSessions
+from webapp_api.sealing import Seal
+from webapp_api.settings import Settings
+from webapp_api.tokens import Tokens
+
+EXTENSION: Final = "services"
+OIDC_CALLBACK: Final = "/api/oidc/callback"
+_TOKENS_PER_MINUTE: Final = 60
+_ROTATION_S: Final = 10
+_REFRESH_S: Final = 10
+_LEADER_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that web login needs."""
+
+    settings: Settings
+    accounts: AccountStore
+    sessions: SessionStore
+    leases: LeaseStore
+    keyring: Keyring
+    key_sets: KeySetStore
+    logins: Logins
+    oidc_attempts: AttemptStore
+    tokens: Tokens
+    events: EventStream
+    registrations: RegistrationsView
+    leadership: Leadership
+    provider_keys: ProviderKeys | None
+    provider_sessions: ProviderSessions | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Put the parts together; nothing is connected yet."""
+        redis = connect(settings.redis_url)
+        accounts = AccountStore(redis)
+        sessions = SessionStore(redis, settings.session_idle_s)
+        leases = LeaseStore(
+            redis,
+            lifetime_s=settings.token_lifetime_s,
+            settling_s=settings.lease_settling_s,
+            grace_s=settings.lease_grace_s,
+        )
+        window_s = settings.login_window_s
+        key_sets = KeySetStore(redis)
+        rotation = Lock(redis, "key-rotation", _ROTATION_S)
+        keyring = Keyring(settings, SigningKeyStore(redis), key_sets, rotation)
+        logins = Logins(
+            settings,
+            accounts=accounts,
+            sessions=sessions,
+            leases=leases,
+            by_name=AttemptStore(redis, "login-name", limit=settings.login_attempts, window_s=window_s),
+            by_address=AttemptStore(
+                redis, "login-address", limit=settings.login_attempts_per_address, window_s=window_s
+            ),
+            commands=CommandStream(redis),
+        )
+        provider_keys = provider_sessions = None
+        if settings.oidc is not None:
+            provider = Provider(settings.oidc, f"{settings.public_origin}{OIDC_CALLBACK}")
+            provider_keys = ProviderKeys(provider, key_sets, Pause(redis, "oidc-keys", EARLIEST_S))
+            provider_sessions = ProviderSessions(
+                provider,
+                provider_keys,
+                under_way=OidcLoginStore(redis),
+                sessions=sessions,
+                logins=logins,
+                seal=Seal(settings.key_secret),
+                refresh_lock=lambda sid: Lock(redis, f"oidc-refresh:{sid}", _REFRESH_S),
+            )
+        return cls(
+            settings=settings,
+            accounts=accounts,
+            sessions=sessions,
+            leases=leases,
+            keyring=keyring,
+            key_sets=key_sets,
+            logins=logins,
+            oidc_attempts=AttemptStore(
+                redis, "oidc-login", limit=settings.login_attempts_per_address, window_s=window_s
+            ),
+            tokens=Tokens(
+                settings,
+                keyring=keyring,
+                logins=logins,
+                requests=AttemptStore(redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60),
+                provider=provider_sessions,
+            ),
+            events=EventStream(redis),
+            registrations=RegistrationsView(redis),
+            leadership=Leadership(redis, "housekeeper", _LEADER_S),
+            provider_keys=provider_keys,
+            provider_sessions=provider_sessions,
+        )
+
+
+def services() -> Services:
+    """The parts, within a request; raises NotFound when the operator has not set web login up."""
+    found: Services | None = current_app.extensions[EXTENSION]
+    if found is None:
+        raise NotFound(NOT_OFFERED)
+    return found
+
+
+def session_of_request() -> tuple[str, Session]:
+    """The cookie's secret and the session of this request; raises Unauthorized when there is none."""
+    secret = cookies.read(cookies.SESSION)
+    parts = services()
+    session = parts.sessions.use(secret, time.time()) if secret else None
+    if secret is None or session is None:
+        raise not_logged_in(parts.settings.domain)
+    return secret, session

@@ -1,0 +1,117 @@
+/**
+ * The ways to sign in: an account of the web service, a guest's identity, the operator's provider, or a SIP password.
+ * Knows the form; what is done with the credentials is the page's business.
+ */
+
+import {
+  currentLogin,
+  fetchConfig,
+  login,
+  LoginError,
+  loginAsGuest,
+  logout,
+  PhoneError,
+  providerLoginUrl,
+  type Credentials,
+  type Login,
+  type LoginWays,
+} from "../sdk/src/index.ts";
+import { showError } from "./banners.ts";
+import { button, element, input } from "./dom.ts";
+
+/** What `connect` wants to know of a person. */
+export type SignInCredentials = Credentials & { readonly user: string; readonly authorizationUser?: string };
+
+/** Signs in with credentials that are still to be asked for; asking may fail with a PhoneError. */
+export type SignIn = (credentials: () => Promise<SignInCredentials>) => void;
+
+const form = element("sign-in", HTMLFormElement);
+const ways = element("sign-in-ways", HTMLFieldSetElement);
+const byAccount = input("way-account");
+const sipFields = element("sip-fields", HTMLDetailsElement);
+const guest = button("guest");
+const provider = element("provider", HTMLAnchorElement);
+
+let loggedIn = false;
+
+/** Show the ways that the web service offers, and sign in whoever is logged in already. */
+export async function initSignIn(configUrl: string, signIn: SignIn): Promise<void> {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    signIn(byAccount.checked ? accountCredentials : () => Promise.resolve(sipCredentials()));
+  });
+  guest.addEventListener("click", () => signIn(async () => credentialsOf(await loginAsGuest())));
+  ways.addEventListener("change", showFields);
+  const offered = await offeredWays(configUrl);
+  ways.hidden = !offered.password;
+  byAccount.checked = offered.password;
+  guest.hidden = !offered.guest;
+  provider.hidden = !offered.oidc;
+  provider.href = providerLoginUrl();
+  showFields();
+  tellFailedLogin();
+  if (offered.password || offered.guest || offered.oidc) await resume(signIn);
+  form.dataset["ready"] = "";
+}
+
+/** End the web session that the page has signed in with; a failure leaves it to its end by itself. */
+export async function endLogin(): Promise<void> {
+  if (!loggedIn) return;
+  loggedIn = false;
+  await logout().catch(ignorePhoneError);
+}
+
+/** The person is logged in: after a reload, or back from the provider. */
+async function resume(signIn: SignIn): Promise<void> {
+  const current = await currentLogin().catch(ignorePhoneError);
+  if (current !== undefined) signIn(() => Promise.resolve(credentialsOf(current)));
+}
+
+/** The provider's answer led to no login: the address has the status of our web service. */
+function tellFailedLogin(): void {
+  const address = new URL(location.href);
+  const text = address.searchParams.get("login_failed");
+  if (text === null) return;
+  address.searchParams.delete("login_failed");
+  history.replaceState(null, "", address);
+  const status = Number(text);
+  const detail = status === 403 ? "your account has no telephone identity here" : "the login at your organisation failed";
+  showError(new LoginError({ status, detail }));
+}
+
+async function offeredWays(configUrl: string): Promise<LoginWays> {
+  try {
+    return (await fetchConfig(configUrl)).login;
+  } catch (error) {
+    // Told when the person signs in, which needs the configuration, too.
+    ignorePhoneError(error);
+    return { password: false, guest: false, oidc: false };
+  }
+}
+
+async function accountCredentials(): Promise<SignInCredentials> {
+  return credentialsOf(await login({ name: input("user").value, password: input("password").value }));
+}
+
+function credentialsOf(person: Login): SignInCredentials {
+  loggedIn = true;
+  return person.credentials;
+}
+
+function sipCredentials(): SignInCredentials {
+  const authorizationUser = input("authorization-user").value.trim();
+  return {
+    user: input("user").value,
+    password: input("password").value,
+    ...(authorizationUser !== "" && { authorizationUser }),
+  };
+}
+
+function showFields(): void {
+  sipFields.hidden = byAccount.checked;
+}
+
+function ignorePhoneError(error: unknown): undefined {
+  if (!(error instanceof PhoneError)) throw error;
+  return undefined;
+}
