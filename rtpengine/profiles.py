@@ -30,6 +30,7 @@ IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
     "PCMU": "PCMU",
 }
 _ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
+_WIC_CODECS: Final = ("opus/48000/2", "telephone-event/48000")
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
@@ -50,6 +51,8 @@ class MediaProfile:
     """From what IMS answered first to the offer of the WIC's reverse port."""
     repeated_reverse_codec: CodecRules = NO_CODEC_RULES
     """The same for every further answer of IMS; what the WIC sends and gets does not change."""
+    terminating_codec: CodecRules = NO_CODEC_RULES
+    """From IMS's offer to the offer to the WIC."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
     ims_transport_protocol: str = "RTP/AVP"
@@ -79,6 +82,21 @@ class MediaProfile:
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
         return MediaOptions(flags=("strip-extmap", *self._dtmf_flags()))
+
+    def terminating_offer(self) -> MediaOptions:
+        """Return the options of an `offer` of IMS."""
+        return MediaOptions(
+            transport_protocol="UDP/TLS/RTP/SAVPF",
+            ice="force",
+            # Towards the answerer; its offer says setup:actpass, and a browser answers active (RFC 8842 §5.3).
+            ice_lite="forward",
+            sdes=("off",),
+            rtcp_mux=("require",),
+            direction=(self.ims_interface, self.wic_interface),
+            replace=("origin", "session-connection"),
+            codec=self.terminating_codec,
+            flags=("strip-extmap", *self._dtmf_flags()),
+        )
 
     def subscribe_request(self, *, repeated: bool) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
@@ -129,6 +147,10 @@ def audio_profile(
         ),
         # Nothing is masked here: a payload type that IMS uses itself is in the request by that.
         repeated_reverse_codec=CodecRules(transcode=(_REVERSE_OPUS,) * _REVERSE_OPUS_TYPES),
+        # Everything but Opus is hidden from the WIC; Opus of IMS itself passes through, else it is transcoded.
+        terminating_codec=CodecRules(
+            mask=tuple(name for name in _ENCODING_NAMES if name != "opus"), transcode=_WIC_CODECS
+        ),
         dtmf=True,
         ims_transport_protocol=ims_transport_protocol,
         ims_address_family=ims_address_family,

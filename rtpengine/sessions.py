@@ -5,6 +5,7 @@ result. `run` drives it with a blocking client, `run_async` with an asyncio clie
 needs and why; it does not know SDP (the caller makes and reads it), sockets or SIP.
 
 The life of a medium: reserve → [accept_reverse] → connect, once per different IMS answer → release.
+Of one that IMS offers: reserve_terminating → connect_terminating → release.
 One rtpengine call per medium, so audio and video come and go independently. The participants' tags are
 constant whatever the SIP tags are: a new to-tag would get new WIC ports, ICE credentials and certificates.
 """
@@ -54,7 +55,10 @@ class WicTransport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MediaSession:
-    """One medium of a call. `wic_offer` is the WIC's SDP with one m-line, the same in every `offer`."""
+    """One medium of a call.
+
+    `wic_offer` is the WIC's SDP with one m-line, the same in every `offer`; "" where IMS offers.
+    """
 
     call_id: str
     medium: str
@@ -136,6 +140,25 @@ def connect(
         yield from _ask(_subscribe_answer(session, profile, reverse_answer))
     yield from gate(session, open=True)
     return relay_offer
+
+
+def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer: str) -> Sequence[str]:
+    """Take the offer of IMS (one m-line) and return the offer for the WIC, with ICE and DTLS.
+
+    Nothing passes before `connect_terminating`. A refused command leaves no call.
+    """
+    try:
+        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer())
+        return (yield from _ask(offer)).sdp
+    except NgErrorReply:
+        yield from release(session)
+        raise
+
+
+def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
+    """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.answer())
+    return (yield from _ask(answer)).sdp
 
 
 def gate(session: MediaSession, open: bool) -> Sequence[None]:

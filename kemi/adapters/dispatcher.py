@@ -54,7 +54,7 @@ class Dispatcher:
             log_event(
                 logging.INFO,
                 "call_state_changed",
-                call_id=record.call_id,
+                call_id=record.key,
                 by=type(event).__name__,
                 dialog=record.dialog.value,
                 wic=record.wic_offer_answer.value,

@@ -11,7 +11,7 @@ from kemi.adapters import ksr
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
-from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated
+from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated, WicFailed
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
 from kemi.settings import Settings
@@ -20,6 +20,7 @@ from kemi.state.schedule import Schedule
 
 FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
+FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
 
 _NOT_SENT = (480, "Temporarily Unavailable")
@@ -46,9 +47,12 @@ class Executor:
             act.DropReply: self._drop_reply,
             act.SendRequest: self._send_request,
             act.CancelForwardedInvite: self._cancel_forwarded,
+            act.AnswerForPage: self._answer_for_page,
             act.ReserveMedia: self._reserve,
             act.AcceptReverse: self._accept_reverse,
             act.ConnectMedia: self._connect,
+            act.ReserveIncoming: self._reserve_incoming,
+            act.ConnectIncoming: self._connect_incoming,
             act.ReleaseMedia: self._release,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
@@ -88,10 +92,14 @@ class Executor:
             ksr.reply_statelessly(action.status, action.reason_phrase, action.headers, action.body)
 
     def _forward_invite(self, action: act.ForwardInvite) -> Event | None:
-        self._edit_request(action.edits, Side.IMS)
-        if ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s):
+        self._edit_request(action.edits, action.to)
+        failure = FAILURE_IMS if action.to is Side.IMS else FAILURE_WIC
+        if ksr.relay_invite(failure, action.response_timeout_s, action.answer_timeout_s):
             return None
-        return ImsFailed(503, local=True)  # not even sent: no failure route will run
+        # not even sent: no failure route will run
+        if action.to is Side.IMS:
+            return ImsFailed(503, local=True)
+        return WicFailed(487 if ksr.is_cancelled() else 430, local=True)
 
     # -- messages inside the dialog
 
@@ -127,11 +135,16 @@ class Executor:
             log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
 
     def _cancel_forwarded(self, action: act.CancelForwardedInvite) -> None:
+        self._tell_ourselves(action.call_id, f"CANCEL {action.request_uri} SIP/2.0", action.headers)
+
+    def _answer_for_page(self, action: act.AnswerForPage) -> None:
+        start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
+        self._tell_ourselves(action.call_id, start_line, action.headers)
+
+    def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
         sip = self._settings.sip
-        if not ksr.send_cancel_to_ourselves(
-            f"sip:{sip.address}:{sip.port}", action.request_uri, action.headers
-        ):
-            log_event(logging.WARNING, "request_not_sent", call_id=action.call_id, method="CANCEL")
+        if not ksr.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
+            log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
     def _edit_request(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.request_uri is not None:
@@ -184,6 +197,22 @@ class Executor:
         if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
+        return connected
+
+    def _reserve_incoming(self, action: act.ReserveIncoming) -> Event:
+        try:
+            return self._relay.reserve_incoming(action)
+        except GatewayError as error:
+            return MediaFailed(error)
+
+    def _connect_incoming(self, action: act.ConnectIncoming) -> Event:
+        try:
+            connected = self._relay.connect_incoming(action)
+        except GatewayError as error:
+            return MediaFailed(error, action.reply)
+        if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
+            self._relay.release(act.ReleaseMedia(action.call_id, action.node, tuple(action.media)))
+            ksr.drop()
         return connected
 
     def _release(self, action: act.ReleaseMedia) -> None:

@@ -28,12 +28,16 @@ from kemi.core.call.events import (
     InviteResumed,
     TimerFired,
     UpdateAnswered,
+    WicFailed,
     WicReply,
     WicRequest,
 )
+from kemi.core.call.incoming import begin_incoming, delivery
+from kemi.core.call.record import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import SipReject
+from kemi.core.flow_token import flow_from_token, token_from_routes
 from kemi.core.headers import ALLOW
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
@@ -109,11 +113,8 @@ class Gateway:
         if request.method == "OPTIONS":
             ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
         elif request.method == "INVITE":
-            raise SipReject(
-                "calls towards pages are not supported yet",
-                status=480,
-                reason_phrase="Temporarily Unavailable",
-            )
+            if ksr.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
+                self._begin_incoming(request)
         elif request.method != "ACK":
             raise SipReject(
                 f"{request.method} towards pages is not supported yet",
@@ -134,13 +135,42 @@ class Gateway:
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
         try:
-            self._dispatcher.carry_out(record.call_id, actions)
+            self._dispatcher.carry_out(record.key, actions)
         except Exception:
-            self._abandon(record.call_id)
+            self._abandon(record.key)
             raise
         if self._flows.flow(request.connection_id) is None:
             # The connection ended while its INVITE was worked on, and housekeeping found no call of it yet.
-            self._dispatcher.dispatch(record.call_id, FlowClosed())
+            self._dispatcher.dispatch(record.key, FlowClosed())
+
+    def _begin_incoming(self, request: Request) -> None:
+        token = token_from_routes(request.headers("Route"))
+        connection_id, nonce = flow_from_token(self._settings.flow_secret, token)
+        flow, registration = delivery(
+            request,
+            nonce,
+            self._flows.flow(connection_id) if ksr.connection_stands(connection_id) else None,
+            self._flows.registration(connection_id, time.time()),
+        )
+        gateway_tag = INCOMING_TAG + secrets.token_hex(8)
+        record, actions = begin_incoming(
+            request,
+            flow,
+            registration,
+            self._call_settings,
+            gateway_tag=gateway_tag,
+            session_id=secrets.randbits(53),
+            node=self._relay.choose_node(record_key(request.call_id, gateway_tag)),
+        )
+        self._calls.create(record)
+        try:
+            self._dispatcher.carry_out(record.key, actions)
+        except Exception:
+            self._abandon(record.key)
+            raise
+        if not ksr.connection_stands(connection_id):
+            # It ended while its INVITE was worked on; housekeeping may have found no call of it yet.
+            self._dispatcher.dispatch(record.key, WicFailed(430, local=True))
 
     def _abandon(self, call_id: str) -> None:
         """A set-up failed half-way in a way nobody foresaw: leave nothing behind."""
@@ -152,17 +182,18 @@ class Gateway:
         self._calls.forget(call_id)
 
     def _inside_dialog(self, request: Request) -> None:
+        key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
             registration = self._flows.registration(request.connection_id, time.time())
             event: WicRequest | ImsRequest = WicRequest(request, registration.owner if registration else "")
         else:
-            event = ImsRequest(request, *self._page_of(request.call_id))
-        if not self._dispatcher.dispatch(request.call_id, event) and request.method != "ACK":
+            event = ImsRequest(request, *self._page_of(key))
+        if not self._dispatcher.dispatch(key, event) and request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
-    def _page_of(self, call_id: str) -> tuple[bool, Flow | None]:
+    def _page_of(self, key: str) -> tuple[bool, Flow | None]:
         """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""
-        record = self._calls.get(call_id)
+        record = self._calls.get(key)
         if record is None:
             return False, None
         if self._flows.flow(record.connection_id) is not None:
@@ -196,6 +227,13 @@ class Gateway:
         """The forwarded INVITE ended without a 2xx."""
         event = ImsFailed(ksr.transaction_status(), ksr.is_local_timeout() and not ksr.is_cancelled())
         self._dispatcher.dispatch(ksr.call_id(), event)
+
+    @guarded
+    def ksr_failure_wic(self, _message: object) -> None:
+        """The INVITE to a page ended without a 2xx."""
+        status, local = ksr.transaction_status(), ksr.is_local_timeout()
+        event = WicFailed(487 if local and ksr.is_cancelled() else status, local)
+        self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_register(self, _message: object) -> None:
@@ -238,7 +276,7 @@ class Gateway:
     def ksr_reply_route(self, _message: object) -> None:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
         status = ksr.number("$rs")
-        if status == 100:
+        if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
         if method == "REGISTER":
@@ -250,11 +288,11 @@ class Gateway:
         reply = ksr.reply()
         event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
         try:
-            known = self._dispatcher.dispatch(reply.call_id, event)
+            known = self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
         except Exception:
             ksr.drop()
             raise
-        if not known and method == "INVITE" and reply.side is Side.IMS and status < 300:
+        if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
 
     # ------------------------------------------------------------ WebSocket

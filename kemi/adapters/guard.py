@@ -30,7 +30,7 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
             step(*args, **kwargs)
         except GatewayError as error:
             _log(error)
-            _answer(error.status, error.reason_phrase, explanation(error.detail, "gateway"))
+            _answer(error.status, error.reason_phrase, (*error.lines, *explanation(error.detail, "gateway")))
         except Exception as error:
             _log(error)
             _answer(*_SERVER_ERROR, ())

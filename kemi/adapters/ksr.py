@@ -318,20 +318,19 @@ def on_local_request(reply_callback: str, failure_callback: str) -> None:
     KSR.tm.t_on_failure(failure_callback)
 
 
-def send_cancel_to_ourselves(own_uri: str, request_uri: str, lines: tuple[str, ...]) -> bool:
-    """Cancel an INVITE we forwarded: our own socket gets a CANCEL as the page would send it.
+def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...]) -> bool:
+    """Send our own socket a message about an INVITE we forwarded: the sender's CANCEL, or the next hop's response.
 
-    tmx.t_cancel_callid of 5.6 is no way to do it.  It compares Call-ID and CSeq number but no method, so it finds our
-    UPDATE instead of an INVITE with the same number, and it never gives back its reference to what it found.
+    tm finds the transaction by the topmost Via.  No function of 5.6 does it from another process: tmx.t_cancel_callid
+    compares Call-ID and CSeq number but no method, so it finds our UPDATE instead of an INVITE with the same number,
+    and it never gives back its reference to what it found; tmx.t_reply_callid takes any fork of the Call-ID.
     """
     head = "".join(f"{line}\r\n" for line in lines)
-    return (
-        KSR.corex.send_data(own_uri, f"CANCEL {request_uri} SIP/2.0\r\n{head}Content-Length: 0\r\n\r\n") > 0
-    )
+    return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}Content-Length: 0\r\n\r\n") > 0
 
 
 def is_cancelled() -> bool:
-    """Whether the current transaction was cancelled by the page."""
+    """Whether the current transaction was cancelled by its sender."""
     return KSR.tm.t_is_canceled() > 0
 
 
@@ -354,6 +353,11 @@ def accept_handshake() -> bool:
         return False
     KSR.tcpops.tcp_enable_closed_event()
     return True
+
+
+def connection_stands(connection_id_: str) -> bool:
+    """Whether this very connection still exists; until it has ended, nobody else has its port."""
+    return connection_id_.isdecimal() and KSR.tcpops.tcp_conid_alive(int(connection_id_)) > 0
 
 
 def http_reply(status: int, reason_phrase: str, body: str = "") -> None:

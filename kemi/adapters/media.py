@@ -10,7 +10,14 @@ from typing import Final
 
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
-from kemi.core.call.events import MediaConnected, MediaReserved, Reserved, ReverseAccepted
+from kemi.core.call.events import (
+    IncomingConnected,
+    IncomingReserved,
+    MediaConnected,
+    MediaReserved,
+    Reserved,
+    ReverseAccepted,
+)
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import placeholder_answer
 from kemi.settings import MediaSettings
@@ -24,8 +31,10 @@ from rtpengine.sessions import (
     WicTransport,
     accept_reverse,
     connect,
+    connect_terminating,
     release,
     reserve,
+    reserve_terminating,
     run,
 )
 from rtpengine.transport.udp import UdpClient
@@ -115,9 +124,35 @@ class MediaRelay:
             )
         return MediaConnected(action.reply)
 
+    def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
+        """Reserve every medium of the core's offer, or none."""
+        offers: dict[str, str] = {}
+        sessions: list[MediaSession] = []
+        try:
+            for kind, ims_offer in action.media.items():
+                sessions.append(_named(action.call_id, kind))
+                sequence = reserve_terminating(sessions[-1], self._profiles[kind], ims_offer)
+                offers[kind] = self._run(action.node, sequence)
+        except MediaUnavailable:
+            self._release_all(action.node, sessions)
+            raise
+        return IncomingReserved(offers, action.edits)
+
+    def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
+        """Apply the page's answer to every medium it took; give back those it refused."""
+        answers: dict[str, str] = {}
+        for kind, wic_answer in action.media.items():
+            session = _named(action.call_id, kind)
+            if wic_answer is None:
+                self._release_all(action.node, [session])
+                continue
+            sequence = connect_terminating(session, self._profiles[kind], wic_answer)
+            answers[kind] = self._run(action.node, sequence)
+        return IncomingConnected(answers, action.reply)
+
     def release(self, action: act.ReleaseMedia) -> None:
         """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""
-        sessions = [MediaSession(action.call_id, kind, "", WicTransport.SHARED) for kind in action.kinds]
+        sessions = [_named(action.call_id, kind) for kind in action.kinds]
         self._release_all(action.node, sessions)
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
@@ -148,3 +183,8 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
         self._pool.mark_alive(node_from_text(node))
         return result
+
+
+def _named(call_id: str, kind: str) -> MediaSession:
+    """Return a session whose relay call is all that matters, or that the core offered."""
+    return MediaSession(call_id, kind, "", WicTransport.SHARED)

@@ -38,9 +38,16 @@ class GatewayError(Exception):
     log_level: ClassVar[int] = logging.ERROR
 
     def __init__(
-        self, detail: str = "", *, status: int | None = None, reason_phrase: str | None = None
+        self,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        reason_phrase: str | None = None,
+        lines: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail or reason_phrase or self.reason_phrase)
+        self.lines = lines
+        """Header lines the answer needs, as a challenge."""
         if status is not None:
             self.status = status
         if reason_phrase is not None:

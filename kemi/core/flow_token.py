@@ -12,6 +12,7 @@ import hashlib
 import hmac
 
 from kemi.core.errors import SipReject
+from kemi.core.messages import addresses_from_headers, uri_from_address
 
 _SIGNATURE_BYTES = 10
 
@@ -33,6 +34,14 @@ def flow_from_token(secret: str, token: str) -> tuple[str, str]:
     if not separator or not hmac.compare_digest(signature, _signature(secret, payload)):
         raise SipReject("flow token with a wrong signature", reason_phrase="Invalid Flow Token")
     return connection_id, nonce
+
+
+def token_from_routes(values: list[str]) -> str:
+    """Return the flow token of the topmost Route, "" when there is none: user part of the Path the core gives back."""
+    routes = addresses_from_headers(values)
+    uri = uri_from_address(routes[0]) if routes else ""
+    user, separator, _ = uri.partition(":")[2].partition("@")
+    return user if separator else ""
 
 
 def _signature(secret: str, payload: bytes) -> bytes:

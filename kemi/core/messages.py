@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 HeaderReader = Callable[[str], list[str]]
 
 _ANGLE = re.compile(r'(?:[^"<]|"(?:[^"\\]|\\.)*")*<([^<>]*)>')
+_PARAMETER = re.compile(r';\s*([^\s;="]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^;"]*))?')
 _COMMA = re.compile(r",(?=(?:[^\"<>]|\"[^\"]*\"|<[^>]*>)*$)")
 
 
@@ -91,11 +92,16 @@ def addresses_from_headers(values: list[str]) -> list[str]:
     return [part.strip() for value in values for part in _COMMA.split(value) if part.strip()]
 
 
+def parameters(value: str) -> dict[str, str]:
+    """Return the header parameters of an address: names in lower case, values without their quotes."""
+    match = _ANGLE.match(value)
+    tail = value[match.end() :] if match else value[len(value.partition(";")[0]) :]
+    found: dict[str, str] = {}
+    for name, text in _PARAMETER.findall(tail):
+        found.setdefault(name.lower(), text[1:-1] if text.startswith('"') else text.strip())
+    return found
+
+
 def parameter(value: str, name: str) -> str | None:
     """Return header parameter ``name`` of an address ("" when it has no value, None when absent)."""
-    _, _, tail = value.rpartition(">")
-    for part in tail.split(";")[1:]:
-        key, _, text = part.partition("=")
-        if key.strip().lower() == name:
-            return text.strip().strip('"')
-    return None
+    return parameters(value).get(name)

@@ -33,17 +33,18 @@ def record_from_text(text: str) -> CallRecord:
 
 
 class CallStore:
-    """The calls of this node."""
+    """The calls of this node, by ``CallRecord.key``."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def create(self, record: CallRecord) -> bool:
-        """Write a new record; False when the Call-ID is in use."""
-        with self._table.locked(record.call_id):
-            if self._table.get(record.call_id) is not None:
+        """Write a new record; False when there is one of this name."""
+        key = record.key
+        with self._table.locked(key):
+            if self._table.get(key) is not None:
                 return False
-            self._table.set(record.call_id, record_to_text(record))
+            self._table.set(key, record_to_text(record))
             return True
 
     def get(self, call_id: str) -> CallRecord | None:
@@ -69,7 +70,7 @@ class CallStore:
         self._table.remove(call_id)
 
     def on_connections(self, connection_ids: set[str]) -> list[str]:
-        """Return the Call-IDs of the calls whose page is on one of these connections."""
+        """Return the names of the calls whose page is on one of these connections."""
         found = []
         for call_id, text in self._table.items():
             if record_from_text(text).connection_id in connection_ids:

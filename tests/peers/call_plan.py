@@ -106,6 +106,8 @@ def refused(status: int, *headers: tuple[str, str]) -> OfferReply:
 class CallPlan:
     """What the page does on its own; everything else is up to the test."""
 
+    trying: bool = True
+    """Whether an incoming INVITE gets its 100."""
     prack: bool = True
     ack: bool = True
     offer_replies: Sequence[OfferReply] = (ANSWERED,)

@@ -94,6 +94,7 @@ class ScriptedCore(UdpPeer):
         media: DeviceMedia | None = None,
         sdp: str | None = None,
         headers: Pairs = (),
+        fork_of: CallingDevice | None = None,
     ) -> CallingDevice:
         """Call a registered page through its Path and return the call.
 
@@ -103,6 +104,7 @@ class ScriptedCore(UdpPeer):
             media: makes the offer, and answers later ones.
             sdp: a fixed offer; "" for none.
             headers: more header fields.
+            fork_of: another core's call of the same INVITE: same Call-ID, From-tag and CSeq.
 
         Raises:
             KeyError: `aor` is not registered.
@@ -114,9 +116,9 @@ class ScriptedCore(UdpPeer):
             ("Max-Forwards", "70"),
             *(("Route", route) for route in registration.path),
             *(("Record-Route", f"<sip:{self.host_port};lr;hop={hop}>") for hop in ("scscf", "icscf")),
-            ("From", f"<{caller}>;tag={new_tag()}"),
+            ("From", f"<{caller}>;tag={fork_of.invite.from_tag if fork_of else new_tag()}"),
             ("To", f"<{aor}>"),
-            ("Call-ID", secrets.token_hex(12)),
+            ("Call-ID", fork_of.call_id if fork_of else secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             ("Contact", f"<sip:device@{self.host_port}>"),
             ("Supported", "100rel"),

@@ -304,10 +304,10 @@ class CallingDevice(CoreCall):
             status, "INVITE", call_id=self.call_id, count=count, timeout_s=timeout_s
         )
 
-    def cancel(self) -> None:
+    def cancel(self, headers: Pairs = ()) -> None:
         """CANCEL the INVITE."""
         kept = [(n, v) for n, v in self.invite.headers if n in (*HOP_BY_HOP_FIELDS, "To")]
-        fields = [*kept, ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL")))]
+        fields = [*kept, ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL"))), *headers]
         request = SipRequest("CANCEL", self.invite.request_uri, headers=Headers(fields))
         self.peer.send(request, self.gateway)
 
@@ -317,18 +317,28 @@ class CallingDevice(CoreCall):
             return
         tag = response.to_tag
         if response.status > 100 and tag is not None and response.status < 300 and "a" not in self.dialogs:
-            self.dialogs["a"] = dialog_of_caller(self.invite, response)
+            self.dialogs["a"] = self._dialog_of(response)
         if response.is_reliable and tag is not None and (tag, response.rseq or 0) not in self._pracked:
             self._pracked.add((tag, response.rseq or 0))
             rack = ("RAck", f"{response.rseq} {response.cseq}")
             self.peer.spawn(self._send_prack(rack))
         if response.status >= 200:
-            dialog = self.dialogs.get("a") or dialog_of_caller(self.invite, response)
+            dialog = self.dialogs.get("a") or self._dialog_of(response)
             destination = self.gateway
             if response.status in _SUCCESS:
                 dialog.remote_target = response.contact_uri or dialog.remote_target
                 destination = (dialog.next_hop.host, dialog.next_hop.port or 5060)
             self._acknowledge(self.invite, response, dialog, destination)
+
+    def _dialog_of(self, response: SipResponse) -> Dialog:
+        """The device's dialog, with the core's own hops passed already (RFC 3261 §12.1.2, §16.12)."""
+        own_hops = self.invite.record_route
+        dialog = dialog_of_caller(self.invite, response)
+        if response.status < 300 and response.record_route != own_hops:
+            self.violations.append(f"{response.status} with Record-Route {response.record_route}")
+        dialog.route_set = [route for route in dialog.route_set if route not in own_hops]
+        dialog.route_set_of_peer = own_hops
+        return dialog
 
     async def _run(self) -> None:
         await self.peer.ask(self.invite, self.gateway, timeout_s=64 * T1_S)

@@ -73,6 +73,8 @@ def device_offer(media: DeviceMedia) -> str:
         events = kind == "audio" and media.telephone_event
         lines.append(f"m={kind} {media.port(kind)} RTP/AVP {number}{' 101' if events else ''}")
         lines.append(f"a=rtpmap:{number} {codec}/{clock}")
+        if codec == "H264":
+            lines.append(f"a=fmtp:{number} profile-level-id=42e01f;packetization-mode=1")
         if events:
             lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"]
         lines.append(f"a={media.direction}")

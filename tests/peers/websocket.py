@@ -37,6 +37,8 @@ class Handshake:
     forwarded_for: str | None = "198.51.100.7"
     headers: Mapping[str, str] = field(default_factory=dict)
     subprotocols: tuple[str, ...] = ("sip",)
+    local_port: int | None = None
+    """Port to come from; None: any."""
 
 
 def unverified_tls() -> ssl.SSLContext:
@@ -73,6 +75,7 @@ class PageSocket:
             ping_interval=None,
             proxy=None,
             max_size=None,
+            local_addr=None if handshake.local_port is None else ("127.0.0.1", handshake.local_port),
         )
         return cls(connection)
 

@@ -285,7 +285,8 @@ class ScriptedWic:
         elif message.method == "INVITE" and message.to_tag is None:
             incoming = IncomingCall(self, message, self.plan, self.incoming_media(message))
             self.calls[message.call_id] = incoming
-            self._spawn(incoming.respond(100))
+            if self.plan.trying:
+                self._spawn(incoming.respond(100))
             self._incoming.put_nowait(incoming)
         elif message.method != "ACK":
             status = 481 if message.to_tag else 200

@@ -1,4 +1,7 @@
-"""What a step can ask for; kemi/adapters carries the actions out, in order, after the record is saved."""
+"""What a step can ask for; kemi/adapters carries the actions out, in order, after the record is saved.
+
+An action's ``call_id`` is the record's name, ``CallRecord.key``.
+"""
 
 from __future__ import annotations
 
@@ -65,11 +68,12 @@ class MessageEdits:
 
 @dataclass(frozen=True, slots=True)
 class ForwardInvite(Action):
-    """Send the resumed INVITE to the core."""
+    """Send the INVITE on.  Ends in ImsFailed or WicFailed where there is no 2xx."""
 
     edits: MessageEdits
     response_timeout_s: float
     answer_timeout_s: float
+    to: Side = Side.IMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,16 @@ class CancelForwardedInvite(Action):
     cseq: int
     request_uri: str = ""
     headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForPage(Action):
+    """Answer the INVITE that is out to a page in that page's name; it comes in again as the page's own response."""
+
+    call_id: str
+    status: int
+    reason_phrase: str
+    headers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,28 @@ class ConnectMedia(Action):
     node: str
     transport: str
     media: tuple[MediumAnswer, ...]
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveIncoming(Action):
+    """Reserve relay ports for the core's offer, per medium.  Yields IncomingReserved or MediaFailed."""
+
+    call_id: str
+    node: str
+    media: Mapping[str, str]
+    edits: MessageEdits
+    """How the INVITE will look to the page; comes back with the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectIncoming(Action):
+    """Apply the page's answer, per medium; None: refused, its ports are given back.  Yields IncomingConnected or
+    MediaFailed."""
+
+    call_id: str
+    node: str
+    media: Mapping[str, str | None]
     reply: Reply
 
 

@@ -97,7 +97,7 @@ def on_media_connected(record: CallRecord, event: MediaConnected, settings: Call
     """The relay works with this answer: now the page may hear of it."""
     if record.ended:  # hung up while the relay was at it, which may have made its call anew
         kinds = tuple(medium.kind for medium in record.media)
-        release = act.ReleaseMedia(record.call_id, record.node, kinds)
+        release = act.ReleaseMedia(record.key, record.node, kinds)
         # An answer goes on all the same: nothing else ends the INVITE's transaction.
         reply = _forward(record, event.reply, settings) if event.reply.status >= 200 else act.DropReply()
         return [reply, release]

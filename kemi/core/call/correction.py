@@ -50,6 +50,6 @@ def on_correction_answered(
     record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
     if event.status in (491, 500) and record.update_attempts < MAX_UPDATE_ATTEMPTS:
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
-        return [act.Schedule(record.call_id, Due.UPDATE_RETRY, min(delay, settings.update_s))]
+        return [act.Schedule(record.key, Due.UPDATE_RETRY, min(delay, settings.update_s))]
     record.wic_description = record.update_offer = ""
     return [act.Note("correction_refused", logging.WARNING, {"status": event.status})]

@@ -109,7 +109,7 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
 
 
 def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    if not record.confirmed_tag or request.cseq != record.invite_cseq:
+    if record.incoming is not None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
     record.acknowledged = True
     forward = act.ForwardRequest(Side.IMS, _edits_to_ims(record, request, record.confirmed_tag, settings))
@@ -124,12 +124,14 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
     if record.dialog is Dialog.CONFIRMED:
         forward = act.ForwardRequest(Side.IMS, _edits_to_ims(record, request, record.confirmed_tag, settings))
         return _hang_up(record, "wic", forward)
+    if record.incoming is not None:
+        return [NO_DIALOG]  # a callee does not end an early dialog by BYE (RFC 3261 §15)
     # RFC 3261 §15.1.2: a BYE in an early dialog ends the INVITE with 487
     ok = act.SendReply(200, "OK")
     record.cancelled = record.abandoned = True
     if record.forwarded:
         return [ok, cancel_forwarded(record)]
-    return [ok, act.Unschedule(record.call_id), *reject(record, 487, "Request Terminated", "")]
+    return [ok, act.Unschedule(record.key), *reject(record, 487, "Request Terminated", "")]
 
 
 def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
@@ -156,6 +158,7 @@ def _edits_to_ims(record: CallRecord, request: Request, tag: str, settings: Call
     return act.MessageEdits(
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
+        from_tag=None if record.incoming is None else record.gateway_tag,
         to_tag=tag,
         remove=("Route", "Contact", *headers.UNTRUSTED_FROM_WIC),
         insert=insert,
@@ -180,11 +183,11 @@ _WIC_STEPS: Final[Mapping[str, WicStep]] = MappingProxyType(
 def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     """Sort a request of the core."""
     request = event.request
-    if request.from_tag not in record.legs or request.to_tag != record.wic_tag:
+    if request.from_tag not in record.legs or request.to_tag != record.ims_tag:
         return _unknown(request)
     _follow(record, event.successor)
     if request.method == "ACK":
-        return []
+        return _ims_ack(record, request, settings)
     if request.method == "BYE":
         return _ims_bye(record, event, settings)
     if record.ended:
@@ -195,7 +198,7 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
             return [act.SendReply(200, "OK", (contact, headers.ALLOW))]
         detail = "changing a running session is not supported yet"
         return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
-    if request.method not in PASSED_ON:
+    if request.method not in PASSED_ON and not (request.method == "PRACK" and record.incoming is not None):
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:
         return [
@@ -206,6 +209,14 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     return [_forward_to_wic(record, request, settings)]
 
 
+def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """The caller's ACK goes to the page that was called; of a call of the page the ACK is the page's."""
+    if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
+        return []
+    record.acknowledged = True
+    return [act.ForwardRequest(Side.WIC, _edits_to_wic(record, request, request.cseq, settings))]
+
+
 def _follow(record: CallRecord, successor: Flow | None) -> None:
     """The page is back on a new connection and has said nothing in this call yet."""
     if successor is not None:
@@ -213,10 +224,12 @@ def _follow(record: CallRecord, successor: Flow | None) -> None:
 
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
+    if record.incoming is not None and record.dialog is Dialog.EARLY and event.flow_alive:
+        return [_forward_to_wic(record, event.request, settings)]  # the page's 487 ends the INVITE
     if record.ended or event.request.from_tag != record.confirmed_tag:
         return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
     if not event.flow_alive:
-        return [*_hang_up(record, "ims", act.SendReply(200, "OK")), act.ForgetCall(record.call_id)]
+        return [*_hang_up(record, "ims", act.SendReply(200, "OK")), act.ForgetCall(record.key)]
     return _hang_up(record, "ims", _forward_to_wic(record, event.request, settings))
 
 
@@ -230,16 +243,22 @@ def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings
         cseq = record.gateway_cseq + 1
     record.gateway_cseq = cseq
     record.outstanding[str(cseq)] = (request.from_tag, request.cseq)
-    insert = (f"Contact: <{settings.wic_contact}>",) if request.contact else ()
-    edits = act.MessageEdits(
+    return act.ForwardRequest(Side.WIC, _edits_to_wic(record, request, cseq, settings))
+
+
+def _edits_to_wic(
+    record: CallRecord, request: Request, cseq: int, settings: CallSettings
+) -> act.MessageEdits:
+    """Return how a request of the core looks inside the page's dialog."""
+    return act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,
         from_tag=record.gateway_tag,
+        to_tag=None if record.incoming is None else record.wic_tag,
         cseq=cseq,
-        remove=("Record-Route", "Route", "Contact", "P-Charging-Vector"),
-        insert=insert,
+        remove=("Record-Route", "Route", "Contact", *headers.hidden_from_wic(request)),
+        insert=(f"Contact: <{settings.wic_contact}>",) if request.contact else (),
     )
-    return act.ForwardRequest(Side.WIC, edits)
 
 
 def _hang_up(
@@ -249,7 +268,7 @@ def _hang_up(
     before the goodbye, whose answer takes it away again and may come at once."""
     record.move_dialog(event)
     return [
-        act.Schedule(record.call_id, Due.FORGET, FORGET_AFTER_S),
+        act.Schedule(record.key, Due.FORGET, FORGET_AFTER_S),
         *goodbye,
         act.Note("call_ended", logging.INFO, {"by": by}),
         *release_media(record),
@@ -262,16 +281,18 @@ def _hang_up(
 def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) -> list[act.Action]:
     """Bring the core's response to any request of the page into the page's dialog."""
     reply = event.reply
-    if reply.from_tag != record.wic_tag:
+    if reply.from_tag != record.ims_tag:
         return []
     if reply.method == "INVITE":
         return on_invite_reply(record, reply, settings)
     edits = act.MessageEdits(
-        to_tag=record.gateway_tag, remove=("Contact", "Record-Route", "P-Charging-Vector")
+        from_tag=None if record.incoming is None else record.wic_tag,
+        to_tag=record.gateway_tag,
+        remove=("Contact", "Record-Route", "P-Charging-Vector"),
     )
     actions: list[act.Action] = [act.ForwardReply(edits)]
     if reply.method == "BYE" and reply.status >= 200 and record.ended:  # not to our own BYE to a second fork
-        actions.append(act.ForgetCall(record.call_id))
+        actions.append(act.ForgetCall(record.key))
     return actions
 
 
@@ -285,12 +306,18 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         return []  # the answer to a request of our own: tm hands it to us by itself
     tag, cseq = known
     insert = (f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>",) if reply.contact else ()
-    edits = act.MessageEdits(from_tag=tag, cseq=cseq, remove=("Contact", "Record-Route"), insert=insert)
+    edits = act.MessageEdits(
+        from_tag=tag,
+        to_tag=None if record.incoming is None else record.gateway_tag,
+        cseq=cseq,
+        remove=("Contact", "Record-Route"),
+        insert=insert,
+    )
     actions: list[act.Action] = [act.ForwardReply(edits)]
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
-        if reply.method == "BYE":
-            actions.append(act.ForgetCall(record.call_id))
+        if reply.method == "BYE" and record.ended:  # not to one in an early dialog: the INVITE's end follows
+            actions.append(act.ForgetCall(record.key))
     return actions
 
 
@@ -314,7 +341,7 @@ def on_cancel(record: CallRecord, _event: CancelReceived, _settings: CallSetting
     if record.forwarded:
         return []
     note = act.Note("call_cancelled", logging.INFO)
-    return [note, act.Unschedule(record.call_id), *finish(record, DialogEvent.CANCELLED)]
+    return [note, act.Unschedule(record.key), *finish(record, DialogEvent.CANCELLED)]
 
 
 def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSettings) -> list[act.Action]:
@@ -323,18 +350,18 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
         return []
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if record.dialog is Dialog.CONFIRMED:
-        return [note, act.Schedule(record.call_id, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
+        return [note, act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
     record.cancelled = record.abandoned = True
     if record.forwarded:
         return [note, cancel_forwarded(record)]
-    return [note, act.Unschedule(record.call_id), *reject(record, 480, "Page Gone", "the WebSocket closed")]
+    return [note, act.Unschedule(record.key), *reject(record, 480, "Page Gone", "the WebSocket closed")]
 
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
     """Do what was scheduled, if it still makes sense."""
     _follow(record, event.successor)
     if event.due is Due.FORGET:
-        return [act.ForgetCall(record.call_id)]
+        return [act.ForgetCall(record.key)]
     if record.ended:
         return []
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
@@ -348,7 +375,7 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
         bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1)
         ended = _hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
-        return [*ended, act.ForgetCall(record.call_id)]
+        return [*ended, act.ForgetCall(record.key)]
     return []
 
 
@@ -363,4 +390,4 @@ def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]
         next_hop=record.wic_destination,
         headers=(*headers.towards_wic(record, settings, record.next_gateway_cseq(), "BYE"), reason),
     )
-    return [*_hang_up(record, "gateway", to_ims, to_wic), act.ForgetCall(record.call_id)]
+    return [*_hang_up(record, "gateway", to_ims, to_wic), act.ForgetCall(record.key)]

@@ -11,6 +11,7 @@ from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request
 
 if TYPE_CHECKING:
+    from kemi.core.call.actions import MessageEdits
     from kemi.core.registration import Flow
 
 
@@ -71,6 +72,23 @@ class MediaFailed(Event):
 
     error: GatewayError
     reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingReserved(Event):
+    """The relay has ports for a call towards the page; ``offers``: its offer for the page, for each medium."""
+
+    offers: Mapping[str, str]
+    edits: MessageEdits
+    """How the INVITE will look to the page, but for its description."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingConnected(Event):
+    """The relay works with the page's answer, which ``reply`` brought; ``answers``: its answer for the core."""
+
+    answers: Mapping[str, str]
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +153,14 @@ class ImsReply(Event):
 @dataclass(frozen=True, slots=True)
 class ImsFailed(Event):
     """The forwarded INVITE ended without a 2xx; ``local``: nobody answered, tm made the status up."""
+
+    status: int
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WicFailed(Event):
+    """The INVITE to the page ended without a 2xx; ``local``: not by the page, and the core has yet to be told."""
 
     status: int
     local: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kemi.core.call import answer, dialog, events, setup
+from kemi.core.call import answer, dialog, events, incoming, setup
 from kemi.core.call.actions import Action
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -36,10 +36,28 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
 )
 
 
+INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
+    {
+        events.TransactionCreated: setup.on_transaction_created,
+        events.IncomingReserved: incoming.on_reserved,
+        events.IncomingConnected: incoming.on_connected,
+        events.MediaFailed: incoming.on_media_failed,
+        events.WicFailed: incoming.on_wic_failed,
+        events.WicRequest: dialog.on_wic_request,
+        events.ImsRequest: dialog.on_ims_request,
+        events.ImsReply: incoming.on_reply,
+        events.WicReply: incoming.on_reply,
+        events.FlowClosed: incoming.on_flow_closed,
+        events.TimerFired: dialog.on_timer,
+    }
+)
+"""The same for a call towards the page."""
+
+
 def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> list[Action]:
     """Change ``record`` by ``event`` and return what is to be done, in order."""
     try:
-        step = STEPS[type(event)]
+        step = (STEPS if record.incoming is None else INCOMING_STEPS)[type(event)]
     except KeyError:
         raise LocalProtocolError(f"no step for {type(event).__name__}") from None
     return step(record, event, settings)

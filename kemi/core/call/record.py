@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from kemi.core.call.states import (
     DIALOG,
@@ -16,6 +17,7 @@ from kemi.core.call.states import (
     OfferAnswerEvent,
     advance,
 )
+from kemi.core.sdp.model import Direction
 
 SCHEMA = 1
 
@@ -47,7 +49,7 @@ class Medium:
     answered: bool = False
     """Whether the far end has said so yet."""
     codec: str = ""
-    """The far end's codec, lower case."""
+    """The far end's codec, lower case; of a call towards the page the page's."""
 
 
 @dataclass(slots=True)
@@ -60,13 +62,46 @@ class Rejection:
 
 
 @dataclass(slots=True)
+class Incoming:
+    """What only a call towards the page has to remember."""
+
+    vias: list[str] = field(default_factory=list)
+    """Via values of the page's first response: the topmost names our INVITE to it."""
+    identities: list[str] = field(default_factory=list)
+    """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
+    charging_vector: str = ""
+    """The core's P-Charging-Vector, which its responses carry again."""
+    unreliable_refused: bool = False
+    """The core takes no provisional response but a reliable one (Require: 100rel)."""
+    directions: dict[str, Direction] = field(default_factory=dict)
+    """What the page answered, per medium, as seen from the page."""
+    ims_answer: str = ""
+    """What the core was answered; repeated in the 2xx."""
+
+
+INCOMING_TAG: Final = "gw-in-"
+"""Begins our tags of calls towards pages.  A page could begin its own so, and would only lose its own call."""
+
+
+def record_key(call_id: str, own_tag: str) -> str:
+    """Return the name of the record a message belongs to.
+
+    ``own_tag`` is ours in it, where the call goes towards a page: To-tag of requests, From-tag of responses.  Forks of
+    one INVITE to several pages, and a call from page to page, have one Call-ID and a record each; such a call's own
+    tag stands in every message, so the name needs no search.  The record of a call from a page has its Call-ID.
+    """
+    return f"{call_id};{own_tag}" if own_tag.startswith(INCOMING_TAG) else call_id
+
+
+@dataclass(slots=True)
 class CallRecord:
-    """One call from a page."""
+    """One call from a page, or towards one."""
 
     call_id: str
     wic_tag: str
+    """The page's tag; "" until a page that is called has responded."""
     gateway_tag: str
-    """Our To-tag towards the page, the same whatever the core's forks say."""
+    """Our tag towards the page, the same whatever the core's forks say; of a call towards the page to both sides."""
     wic_contact: str
     wic_uri: str
     target_uri: str
@@ -127,9 +162,21 @@ class CallRecord:
     """Our CSeq towards the page -> (leg tag, the core's CSeq), for forwarded requests in flight."""
     legs: dict[str, Leg] = field(default_factory=dict)
     confirmed_tag: str = ""
+    incoming: Incoming | None = None
+    """None: the page calls."""
     applied_answer: str = ""
     """Leg tag and checksum of the answer the relay works with."""
     schema: int = SCHEMA
+
+    @property
+    def key(self) -> str:
+        """What this record is called in tables, in the schedule and at the relay."""
+        return record_key(self.call_id, self.gateway_tag)
+
+    @property
+    def ims_tag(self) -> str:
+        """The tag the core knows this side of the dialog by: the page's own, or ours for a page that was called."""
+        return self.wic_tag if self.incoming is None else self.gateway_tag
 
     # -- the three machines
 

@@ -213,7 +213,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
     return [
         # Suspended before the 183 leaves: the PRACK may be in another worker's hands a millisecond later.
         act.SuspendInvite(settings.prack_s + settings.update_s * MAX_UPDATE_ATTEMPTS + GUARD_MARGIN_S),
-        act.Schedule(record.call_id, Due.PRACK_TIMEOUT, settings.prack_s),
+        act.Schedule(record.key, Due.PRACK_TIMEOUT, settings.prack_s),
         act.SendReply(
             183,
             "Session Progress",
@@ -227,8 +227,8 @@ def on_answer_acknowledged(record: CallRecord, settings: CallSettings) -> list[a
     """The PRACK for our answer is in: offer the added lines, or go on when none are needed."""
     record.move_wic(OfferAnswerEvent.ACKNOWLEDGED)
     if not record.needs_update:
-        return [act.Unschedule(record.call_id), *resume(record)]
-    return [act.Unschedule(record.call_id), *send_update(record, settings)]
+        return [act.Unschedule(record.key), *resume(record)]
+    return [act.Unschedule(record.key), *send_update(record, settings)]
 
 
 def send_update(record: CallRecord, settings: CallSettings) -> list[act.Action]:
@@ -256,7 +256,7 @@ def on_set_up_answered(record: CallRecord, event: UpdateAnswered, settings: Call
     if event.status in (491, 500) and record.update_attempts < MAX_UPDATE_ATTEMPTS:
         # RFC 3311 §5.3 and RFC 3261 §14.1: not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
-        return [act.Schedule(record.call_id, Due.UPDATE_RETRY, min(delay, settings.update_s))]
+        return [act.Schedule(record.key, Due.UPDATE_RETRY, min(delay, settings.update_s))]
     status, reason_phrase = invite_status_after_refused_update(event.status)
     return reject(record, status, reason_phrase, f"the page answered our UPDATE with {event.status}")
 
@@ -368,7 +368,7 @@ def reject(record: CallRecord, status: int, reason_phrase: str, detail: str) -> 
 def finish(record: CallRecord, event: DialogEvent) -> list[act.Action]:
     """The call is over before it was answered: give everything back."""
     record.move_dialog(event)
-    return [*release_media(record), act.ForgetCall(record.call_id)]
+    return [*release_media(record), act.ForgetCall(record.key)]
 
 
 def release_media(record: CallRecord) -> list[act.Action]:
@@ -377,4 +377,4 @@ def release_media(record: CallRecord) -> list[act.Action]:
     record.move_media(MediaEvent.RELEASED)
     if not had_media:
         return []
-    return [act.ReleaseMedia(record.call_id, record.node, tuple(medium.kind for medium in record.media))]
+    return [act.ReleaseMedia(record.key, record.node, tuple(medium.kind for medium in record.media))]

@@ -81,6 +81,7 @@ DIALOG: Final[Mapping[Dialog, Mapping[DialogEvent, Dialog]]] = MappingProxyType(
     {
         Dialog.NONE: {
             DialogEvent.PROVISIONAL_SENT: Dialog.EARLY,
+            DialogEvent.ANSWERED: Dialog.CONFIRMED,  # a page need not ring before it answers (RFC 3261 §13.3.1)
             DialogEvent.REJECTED: Dialog.TERMINATED,
             DialogEvent.CANCELLED: Dialog.TERMINATED,
         },

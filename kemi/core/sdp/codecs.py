@@ -18,6 +18,9 @@ Exactly one is kept per call: the codec pinned on the web side never changes wit
 answer the
 client already has stays true."""
 
+IMS_AUDIO_CODECS: Final = frozenset({"opus", "amr-wb", "amr", "g722", "pcma", "pcmu"})
+"""What the relay takes from the core and turns into Opus."""
+
 DEFAULT_VIDEO_CODECS: Final = ("H264", "VP8")
 """Video is not transcoded: what IMS may take, in order (TS 26.114 §5.2.2 makes H.264 mandatory)."""
 

@@ -23,6 +23,7 @@ from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, port_is_free
 from tests.lab.proof import left_behind
 from tests.lab.subscribers import REALM
+from tests.lab.waiting import wait_until
 from tests.peers.call_plan import CallPlan
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_call import CalledDevice
@@ -204,6 +205,7 @@ class Stage:
         """Keep the media relay from answering; it goes on where it was afterwards."""
         pid = self.lab.info.processes["rtpengine"]
         os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: _is_stopped(pid), "the relay asleep", LOGGED_WITHIN_S)
         try:
             yield
         finally:
@@ -213,6 +215,14 @@ class Stage:
         """Kill the media relay of a lab that no other test needs."""
         self.lab.kill("rtpengine")
         self._relay_killed = True
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether every thread of a process has stopped: the signal takes its time on a busy machine."""
+    states = (
+        path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")
+    )
+    return all(state == "T" for state in states)
 
 
 async def until(

@@ -232,12 +232,6 @@ class TestOutsideACall:
         assert response.status == 200
         assert "INVITE" in response.option_tags("Allow")
 
-    async def test_a_call_towards_the_page_is_refused(self, stage: Stage) -> None:
-        await stage.page()
-        call = stage.core.call(ALICE)
-        response = await call.wait_status(480)
-        assert "not supported yet" in warning_of(response)
-
     @pytest.mark.parametrize(
         "method", [pytest.param(name, id=name) for name in ("BYE", "INFO", "PRACK", "UPDATE")]
     )

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.calls.incoming import ringing
 from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO
 from tests.integration.calls.stage import (
+    ALICE,
     BOB,
     CLEAN_WITHIN_S,
     NG_DEADLINE_MS,
@@ -147,3 +149,22 @@ async def test_a_relay_that_sleeps_does_not_keep_the_page_from_hanging_up(stage:
     with stage.relay_asleep():
         await call.hang_up()
         await stage.logged(call.call_id, "event=media_not_released")
+
+
+async def test_a_relay_that_sleeps_keeps_a_call_from_reaching_its_page(stage: Stage) -> None:
+    page = await stage.page()
+    with stage.relay_asleep():
+        refused = await stage.core.call(ALICE).wait_status(503)
+    assert "does not answer" in warning_of(refused)
+    assert "<- INVITE (SDP)" not in page.trace.ladder()
+
+
+async def test_a_relay_that_sleeps_when_the_page_answers_ends_the_call_on_both_sides(stage: Stage) -> None:
+    call = await ringing(stage, await stage.page())
+    answer = await call.wic.media.answer_offer(call.wic.invite.body)
+    with stage.relay_asleep():
+        await call.wic.respond(200, sdp=answer)
+        refused = await call.ims.wait_status(500)  # RFC 3261 §16.7: not 503
+        await call.wic.wait_request("BYE")
+    assert "does not answer" in warning_of(refused)
+    await stage.logged(call.call_id, "event=media_failed", "does not answer")

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from kemi.core.call import actions as act
-from kemi.core.call.events import MediaConnected, MediaReserved, Reserved, ReverseAccepted
+from kemi.core.call.events import (
+    IncomingConnected,
+    IncomingReserved,
+    MediaConnected,
+    MediaReserved,
+    Reserved,
+    ReverseAccepted,
+)
 from kemi.core.errors import GatewayError
 from tests.unit.core.call import descriptions as sdp
 
@@ -47,6 +54,16 @@ class ScriptedRelay:
         """Take the far end's answer."""
         self._ask("connect", action)
         return MediaConnected(action.reply)
+
+    def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
+        """Give ports for every medium of the core's offer."""
+        self._ask("reserve_incoming", action)
+        return IncomingReserved({kind: sdp.relay_reverse_offer(kind) for kind in action.media}, action.edits)
+
+    def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
+        """Take the page's answer."""
+        self._ask("connect_incoming", action)
+        return IncomingConnected({kind: sdp.relay_offer(kind) for kind in action.media}, action.reply)
 
     def release(self, action: act.ReleaseMedia) -> None:
         """Take the ports back."""

@@ -116,6 +116,64 @@ class TestInviteTransaction:
         assert event == ev.ImsFailed(503, local=True)
 
 
+class TestInviteToAPage:
+    """Over the page's own socket; what cannot be sent is told the core."""
+
+    @pytest.mark.parametrize(
+        ("cancelled", "status"),
+        [pytest.param(-1, 430, id="connection gone"), pytest.param(1, 487, id="cancelled meanwhile")],
+    )
+    def test_one_that_cannot_be_sent(
+        self, kamailio: FakeKamailio, executor: Executor, cancelled: int, status: int
+    ) -> None:
+        kamailio.receive(from_core("INVITE sip:x@page.invalid SIP/2.0\n"))
+        kamailio.script("tm.t_relay", -1)
+        kamailio.script("tm.t_is_canceled", cancelled)
+        action = act.ForwardInvite(act.MessageEdits(next_hop="sip:h"), 5, 180, to=Side.WIC)
+        assert executor.perform("c", action) == ev.WicFailed(status, local=True)
+        assert kamailio.called("tm.t_on_failure") == [("ksr_failure_wic",)]
+
+    def test_it_leaves_by_the_websocket_listener(self, kamailio: FakeKamailio, executor: Executor) -> None:
+        message = kamailio.receive(from_core("INVITE sip:x@page.invalid SIP/2.0\n"))
+        hop = "sip:127.0.0.1:40000;transport=ws"
+        executor.perform("c", act.ForwardInvite(act.MessageEdits(next_hop=hop), 5, 180, to=Side.WIC))
+        assert (message.variables["$du"], message.send_socket) == (hop, "tcp:127.0.0.1:8080")
+
+    def test_an_answer_in_the_page_s_name_comes_in_by_our_own_socket(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.script("corex.send_data", 1)
+        executor.perform("c", act.AnswerForPage("c", 430, "Flow Failed", ("Via: ours", "CSeq: 1 INVITE")))
+        ((uri, text),) = kamailio.called("corex.send_data")
+        assert uri == "sip:192.0.2.1:5060"
+        assert text == ("SIP/2.0 430 Flow Failed\r\nVia: ours\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n")
+
+    @pytest.mark.parametrize(
+        ("action", "method"),
+        [
+            pytest.param(
+                act.ReserveIncoming("c", "n", {}, act.MessageEdits()), "reserve_incoming", id="ports"
+            ),
+            pytest.param(act.ConnectIncoming("c", "n", {}, REPLY), "connect_incoming", id="answer"),
+        ],
+    )
+    def test_a_relay_that_fails_is_an_event(
+        self, executor: Executor, relay: ScriptedRelay, action: act.Action, method: str
+    ) -> None:
+        relay.fail(method, MediaUnavailable("no"))
+        event = executor.perform("c", action)
+        assert isinstance(event, ev.MediaFailed)
+        assert event.error.detail == "no"
+
+    def test_an_answer_for_a_call_that_is_over_is_dropped_and_its_ports_given_back(
+        self, kamailio: FakeKamailio, executor: Executor, relay: ScriptedRelay
+    ) -> None:
+        kamailio.receive(from_page("SIP/2.0 200 OK\n"))
+        executor.perform("c", act.ConnectIncoming("gone", "n", {"audio": "x"}, REPLY))
+        assert relay.asked[-1] == act.ReleaseMedia("gone", "n", ("audio",))
+        assert kamailio.dropped
+
+
 class TestReplies:
     """Stateful where there is a transaction or one is worth having."""
 

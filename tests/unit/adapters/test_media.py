@@ -10,7 +10,13 @@ import pytest
 from kemi.adapters import media
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
-from kemi.core.call.events import MediaConnected, Reserved, ReverseAccepted
+from kemi.core.call.events import (
+    IncomingConnected,
+    IncomingReserved,
+    MediaConnected,
+    Reserved,
+    ReverseAccepted,
+)
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.text import sdp_from_text
@@ -167,6 +173,35 @@ class TestConnect:
         action = act.AcceptReverse("call-1", NODE, transport, (answered("audio", None),))
         assert media_relay.accept_reverse(action) == ReverseAccepted()
         assert daemon.said == said
+
+
+class TestIncoming:
+    """A call of the core: its offer first, the page's answer then."""
+
+    RESERVE = act.ReserveIncoming("c;gw-in-1", NODE, {"audio": "a", "video": "v"}, act.MessageEdits())
+
+    def test_each_medium_is_offered_to_the_page(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+        reserved = media_relay.reserve_incoming(self.RESERVE)
+        assert reserved == IncomingReserved(
+            {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits()
+        )
+        assert daemon.said == ["offer c;gw-in-1", "offer c;gw-in-1-v"]
+
+    def test_one_that_fails_gives_the_others_back(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+        daemon.failures["offer", "video"] = NgErrorReply("offer", "no ports")
+        with pytest.raises(MediaUnavailable, match="no ports"):
+            media_relay.reserve_incoming(self.RESERVE)
+        assert {command.call_id for command in daemon.commands if isinstance(command, Delete)} == {
+            "c;gw-in-1",
+            "c;gw-in-1-v",
+        }
+
+    def test_the_page_s_answer_and_what_it_refused(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+        action = act.ConnectIncoming("c;gw-in-1", NODE, {"audio": "wic answer", "video": None}, REPLY)
+        connected = media_relay.connect_incoming(action)
+        assert connected == IncomingConnected({"audio": sdp.relay_answer("audio")}, REPLY)
+        assert daemon.said == ["answer c;gw-in-1", "delete c;gw-in-1-v"]
+        assert daemon.only(Answer).sdp == "wic answer"
 
 
 class TestTrouble:

@@ -23,9 +23,11 @@ from rtpengine.sessions import (
     WicTransport,
     accept_reverse,
     connect,
+    connect_terminating,
     gate,
     release,
     reserve,
+    reserve_terminating,
     run,
     run_async,
 )
@@ -181,6 +183,40 @@ class TestConnect:
         run(connect(session(SPLIT), AUDIO, "ims answer", "ra", daemon_version=(10, 5)), client)
         answers = [command for command in client.commands if isinstance(command, SubscribeAnswer)]
         assert [(answer.sdp, answer.to_tag) for answer in answers] == [("ra", "wic-in")] * 2
+
+
+class TestTerminating:
+    SESSION = MediaSession("call;gw-in-1", "video", "", WicTransport.SHARED)
+
+    def test_the_offer_of_ims_and_the_answer_of_the_wic(self) -> None:
+        client = ScriptedClient()
+        profile = video_profile()
+        assert run(reserve_terminating(self.SESSION, profile, "ims offer"), client) == "relay offer"
+        assert run(connect_terminating(self.SESSION, profile, "wic answer"), client) == "relay answer"
+        offer, answer = client.commands
+        assert isinstance(offer, Offer)
+        assert isinstance(answer, Answer)
+        assert (offer.call_id, offer.from_tag, offer.sdp) == ("call;gw-in-1-v", "ims", "ims offer")
+        assert (answer.from_tag, answer.to_tag, answer.sdp) == ("ims", "wic", "wic answer")
+        assert offer.options.direction == ("ims", "wic")
+        assert (offer.options.ice, offer.options.ice_lite) == ("force", "forward")
+
+    def test_audio_hides_everything_but_opus_from_the_wic(self) -> None:
+        rules = audio_profile().terminating_offer().codec
+        assert set(rules.mask) == {"AMR-WB", "AMR", "G722", "PCMA", "PCMU"}
+        assert rules.transcode == ("opus/48000/2", "telephone-event/48000")
+
+    def test_a_refused_offer_is_cleaned_up(self) -> None:
+        client = ScriptedClient(offer=NgErrorReply("offer", "no"))
+        with pytest.raises(NgErrorReply):
+            run(reserve_terminating(self.SESSION, video_profile(), "ims offer"), client)
+        assert client.names == ["offer", "delete"]
+
+    def test_a_silent_daemon_is_not_asked_again(self) -> None:
+        client = ScriptedClient(offer=NgTimeout("offer", 1.0))
+        with pytest.raises(NgTimeout):
+            run(reserve_terminating(self.SESSION, video_profile(), "ims offer"), client)
+        assert client.names == ["offer"]
 
 
 class TestGate:

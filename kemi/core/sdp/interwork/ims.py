@@ -58,9 +58,9 @@ def ims_offer(
         if not codecs:
             raise MediaUnavailable(f"The relay offers no {medium.kind} codec to IMS")
         own_connection = None if source.connection == connection else source.connection
-        body = _body(source, codecs, medium.ims_direction, own_connection)
-        formats = [codec.payload_type for codec in codecs]
-        lines.append(media_description(medium.kind, source.port, source.proto, formats, body))
+        lines.append(
+            ims_line(source, source.port, source.proto, codecs, medium.ims_direction, own_connection)
+        )
     return session_description(session, lines)
 
 
@@ -93,13 +93,24 @@ def _answered(media: MediaDescription) -> ImsMedium:
     if main is None:
         raise RemoteProtocolError(f"The {media.kind} line names no codec")
     direction = media.direction
-    body = _body(media, codecs, direction, media.connection)
-    formats = [codec.payload_type for codec in codecs]
-    line = media_description(media.kind, media.port, media.proto, formats, body)
+    line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
     if address in _UNSPECIFIED:
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
     return ImsMedium(one_line_text(media.session, line), direction, main.name)
+
+
+def ims_line(
+    source: MediaDescription,
+    port: int,
+    proto: str,
+    codecs: Sequence[Codec],
+    direction: Direction,
+    connection: str | None,
+) -> MediaDescription:
+    """Write an m-line of the core's side with the addresses and times of ``source``."""
+    formats = [codec.payload_type for codec in codecs]
+    return media_description(source.kind, port, proto, formats, _body(source, codecs, direction, connection))
 
 
 def _body(

@@ -108,7 +108,7 @@ def reverse_offer(
         if own.rejected:
             raise LocalProtocolError(f"{medium.kind}: the line to reverse is rejected")
         if judgement.shape is ReverseShape.FLIP_LINES:
-            lines[medium.line] = _rewritten(
+            lines[medium.line] = rewritten_line(
                 own, own, mid=own.mid, direction=Direction.SENDRECV, setup="actpass"
             )
             continue
@@ -118,7 +118,7 @@ def reverse_offer(
         source = own if text is None else only_line(sdp_from_text(text))
         if text is None:
             _bundle(groups, own.mid, mid)
-        lines.append(_rewritten(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass"))
+        lines.append(rewritten_line(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass"))
     attributes = ["a=ice-lite"] if current.session.flag("ice-lite") else []
     attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups]
     return session_description(session_section(origin, *attributes), lines)
@@ -140,7 +140,7 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
     lines: dict[str, str] = {}
     refused: set[str] = set()
     for number, (offered, answered) in enumerate(zip(offer2.media, answer.media, strict=True), start=1):
-        _check_line(number, offered, answered)
+        check_answer_line(number, offered, answered)
         if (
             answered.rejected
             and not offered.rejected
@@ -153,7 +153,7 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
         if answered.rejected or not answered.direction.receives:
             refused.add(offered.kind)
             continue
-        _check_credentials(number, answered)
+        check_credentials(number, answered)
         if _has_own_transport(offer2, offered, answer):
             lines[offered.kind] = _line_text(answered)
     return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
@@ -166,10 +166,10 @@ def _rejection(offered: MediaDescription) -> MediaDescription:
 
 
 def _accepted(offered: MediaDescription, relayed: MediaDescription, plan: LinePlan) -> MediaDescription:
-    return _rewritten(offered, relayed, mid=offered.mid, direction=plan.wic_direction.mirrored)
+    return rewritten_line(offered, relayed, mid=offered.mid, direction=plan.wic_direction.mirrored)
 
 
-def _rewritten(
+def rewritten_line(
     line: MediaDescription,
     source: MediaDescription,
     *,
@@ -218,7 +218,7 @@ def _bundle(groups: list[list[str]], mid: str | None, new_mid: str) -> None:
     groups.append([mid, new_mid])
 
 
-def _check_line(number: int, offered: MediaDescription, answered: MediaDescription) -> None:
+def check_answer_line(number: int, offered: MediaDescription, answered: MediaDescription) -> None:
     """Compare what must be equal between offer and answer, and the direction (RFC 3264 §6, §6.1)."""
     if answered.kind != offered.kind:
         raise RemoteProtocolError(f"Media line {number} is {answered.kind} where {offered.kind} was offered")
@@ -240,7 +240,7 @@ def _check_line(number: int, offered: MediaDescription, answered: MediaDescripti
         )
 
 
-def _check_credentials(number: int, answered: MediaDescription) -> None:
+def check_credentials(number: int, answered: MediaDescription) -> None:
     if not answered.ice_ufrag or not answered.ice_pwd or not answered.fingerprints:
         raise RemoteProtocolError(f"Media line {number} is answered without ICE credentials or fingerprint")
     if answered.setup == "actpass":

@@ -1,0 +1,417 @@
+"""A call from the core towards a page (TS 24.229 §5.2.6.4, RFC 5626 §5.3).
+
+    IMS                      we                                     WIC
+     │ INVITE, our Path ────►│ delivery, begin_incoming
+     │                       │ on_reserved ── INVITE, our offer ────►│
+     │◄── 18x, our tag ──────│◄───────────────────────────── 18x ────│ on_reply
+     │                       │◄──────────────── 200 with answer ─────│ on_reply
+     │◄── 200 with answer ───│ on_connected
+     │ ACK ─────────────────►│──────────────────────────────── ACK ─►│
+
+One page has one dialog, so ours with the core has one too; its tag is our own, and the same one stands for the caller
+towards the page.  The INVITE is forwarded in its transaction: CANCEL, with its Reason, is Kamailio's work.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
+from kemi.core.call.dialog import on_ims_reply, on_wic_reply
+from kemi.core.call.events import (
+    FlowClosed,
+    ImsReply,
+    IncomingConnected,
+    IncomingReserved,
+    MediaFailed,
+    WicFailed,
+    WicReply,
+)
+from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import finish, release_media
+from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
+from kemi.core.errors import (
+    GatewayError,
+    LocalProtocolError,
+    NotAcceptableHere,
+    RemoteProtocolError,
+    SipReject,
+)
+from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
+from kemi.core.registration import Flow, Registration, same_contact
+from kemi.core.sdp.interwork.incoming import (
+    client_answer_media,
+    client_offer,
+    core_answer,
+    core_offer_media,
+)
+from kemi.core.sdp.model import Origin
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+_NOT_FOR_PAGES: Final = frozenset({"timer", "precondition"})
+"""Extensions of the core that a page is not offered: we would have to keep them for it."""
+FLOW_FAILED: Final = (430, "Flow Failed")
+_AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
+    {
+        400: (502, "Bad Gateway"),  # the page's fault, not the caller's (RFC 3261 §21.5.3)
+        503: (500, "Media Relay Unavailable"),  # a 503 goes no further than one hop (RFC 3261 §16.7)
+    }
+)
+"""What a page's answer deserves -> what the caller gets."""
+
+
+def delivery(
+    request: Request, nonce: str, flow: Flow | None, registration: Registration | None
+) -> tuple[Flow, Registration]:
+    """Return where the request is delivered; raise SipReject when the page of its token is not there any more.
+
+    A connection id may be a page's that came later, so the nonce must be that of its handshake; and the page must be
+    registered with the very Contact that is called (RFC 5626 §5.3.1).
+    """
+    if flow is None or flow.nonce != nonce:
+        status, reason_phrase = FLOW_FAILED
+        raise SipReject("the page's connection is gone", status=status, reason_phrase=reason_phrase)
+    if registration is None:
+        raise SipReject(
+            "the page's registration has ended", status=480, reason_phrase="Temporarily Unavailable"
+        )
+    if not same_contact(registration.contact, request.request_uri):
+        raise SipReject(
+            "the page has registered another Contact", status=480, reason_phrase="Temporarily Unavailable"
+        )
+    return flow, registration
+
+
+def begin_incoming(
+    request: Request,
+    flow: Flow,
+    registration: Registration,
+    settings: CallSettings,
+    *,
+    gateway_tag: str,
+    session_id: int,
+    node: str,
+) -> tuple[CallRecord, list[act.Action]]:
+    """Judge the core's INVITE; raise what it deserves, or return the new record and the first actions."""
+    required = request.tokens("Require")
+    if refused := sorted(required & _NOT_FOR_PAGES):
+        names = ", ".join(refused)
+        raise SipReject(
+            f"not supported: {names}",
+            status=420,
+            reason_phrase="Bad Extension",
+            lines=(f"Unsupported: {names}",),
+        )
+    if not request.body:
+        raise NotAcceptableHere("an INVITE towards a page needs a session description in this release")
+    if not request.has_sdp:
+        raise SipReject(
+            "only application/sdp is understood", status=415, reason_phrase="Unsupported Media Type"
+        )
+    caller_contact = uri_from_address(request.contact)
+    if not caller_contact:
+        raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
+    lines = core_offer_media(sdp_from_text(request.body), settings.video_codecs)
+    record = CallRecord(
+        call_id=request.call_id,
+        wic_tag="",
+        gateway_tag=gateway_tag,
+        wic_contact=request.request_uri,
+        wic_uri=request.to_uri,
+        target_uri=request.from_uri,
+        request_uri=request.request_uri,
+        invite_cseq=request.cseq,
+        wic_cseq=0,
+        gateway_cseq=request.cseq,
+        connection_id=flow.connection_id,
+        source=flow.source,
+        owner=registration.owner,
+        node=node,
+        session_id=session_id,
+        media=[Medium(kind=line.kind, wic_offer="") for line in lines],
+        ims_offer=request.body,
+        legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
+        incoming=Incoming(
+            identities=_identities(request, registration),
+            charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
+            unreliable_refused="100rel" in required,
+        ),
+    )
+    record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
+    return record, [
+        act.Note("call_towards_page", logging.INFO, {"media": "+".join(line.kind for line in lines)}),
+        act.CreateTransaction(gateway_tag),
+        act.ReserveIncoming(
+            record.key,
+            node,
+            {line.kind: line.sdp for line in lines},
+            _edits_of_invite(record, request, required, settings),
+        ),
+    ]
+
+
+def _edits_of_invite(
+    record: CallRecord, request: Request, required: set[str], settings: CallSettings
+) -> act.MessageEdits:
+    supported = (request.tokens("Supported") | required) - _NOT_FOR_PAGES
+    others = required - {"100rel"}  # asked for as an option: a page without it would refuse the call
+    return act.MessageEdits(
+        next_hop=record.wic_destination,
+        from_tag=record.gateway_tag,
+        to_tag="",
+        remove=(
+            *("Contact", "Record-Route", "Route", "Supported", "Require", "Session-Expires", "Min-SE"),
+            *headers.hidden_from_wic(request),
+        ),
+        insert=(
+            f"Contact: <{settings.wic_contact}>",
+            *((f"Supported: {', '.join(sorted(supported))}",) if supported else ()),
+            *((f"Require: {', '.join(sorted(others))}",) if others else ()),
+        ),
+    )
+
+
+def _identities(request: Request, registration: Registration) -> list[str]:
+    """Return the page's public identities, the one that was called first (P-Called-Party-ID, RFC 7315 §4.2)."""
+    own = [uri_from_address(value) for value in registration.associated_uris]
+    own = own or [registration.address_of_record]
+    called = [uri_from_address(value) for value in request.headers("P-Called-Party-ID")[:1]]
+    return list(dict.fromkeys([*called, *own]))
+
+
+def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSettings) -> list[act.Action]:
+    """Call the page, over its own connection and no other."""
+    record.move_media(MediaEvent.RESERVED)
+    lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
+    offer = client_offer(lines, event.offers, Origin(record.session_id, 1, settings.media_address))
+    record.wic_description = sdp_to_text(offer)
+    record.move_wic(OfferAnswerEvent.OFFER_SENT)
+    edits = replace(event.edits, body=record.wic_description)
+    return [act.ForwardInvite(edits, settings.update_s, settings.ims_answer_s, to=Side.WIC)]
+
+
+# ---------------------------------------------------------------- responses
+
+
+def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSettings) -> list[act.Action]:
+    """Sort a response; one to the INVITE may be our own, sent in the page's name."""
+    reply = event.reply
+    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag:
+        return _on_invite_reply(record, reply, settings)
+    if isinstance(event, WicReply):
+        return on_wic_reply(record, event, settings)
+    return on_ims_reply(record, event, settings)
+
+
+def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    incoming = _incoming(record)
+    if reply.side is Side.WIC:
+        incoming.vias = incoming.vias or reply.headers("Via")
+    if reply.status == 100:
+        return []
+    if reply.status >= 300:
+        return [_forward(record, reply, settings)]
+    if not reply.to_tag:
+        return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the core already knows we are trying
+    if not record.confirmed_tag:
+        record.wic_tag = reply.to_tag
+        if reply.contact:
+            record.wic_contact = uri_from_address(reply.contact)
+    is_final = reply.status >= 200
+    if reply.has_sdp and not incoming.ims_answer:
+        return _connect(record, reply, settings)
+    if is_final and not incoming.ims_answer:
+        why = RemoteProtocolError("the page answered without a session description")
+        return on_media_failed(record, MediaFailed(why, reply), settings)
+    return _pass_on(record, reply, settings)
+
+
+def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    try:
+        answers = client_answer_media(sdp_from_text(record.wic_description), reply.body)
+    except GatewayError as error:
+        return on_media_failed(record, MediaFailed(error, reply), settings)
+    for medium in record.media:
+        answer = answers[medium.kind]
+        medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec
+    _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}
+    media = {kind: answer.sdp for kind, answer in answers.items()}
+    return [act.ConnectIncoming(record.key, record.node, media, reply)]
+
+
+def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSettings) -> list[act.Action]:
+    """The relay works with the page's answer: now the core may hear of it."""
+    if record.ended:
+        kinds = tuple(medium.kind for medium in record.media)
+        return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
+    offer = sdp_from_text(record.ims_offer)
+    answer = core_answer(
+        offer,
+        core_offer_media(offer, settings.video_codecs),
+        _incoming(record).directions,
+        event.answers,
+        Origin(record.session_id + 1, 1, settings.media_address),
+    )
+    _incoming(record).ims_answer = sdp_to_text(answer)
+    record.move_media(MediaEvent.CONNECTED)
+    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
+        record.move_ims(OfferAnswerEvent.ANSWER_SENT)
+    return _pass_on(record, event.reply, settings)
+
+
+def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """Put a 1xx or 2xx into the core's dialog."""
+    if reply.status >= 200:
+        if not record.confirmed_tag:
+            record.confirmed_tag = record.current_tag
+            record.move_dialog(DialogEvent.ANSWERED)
+        return [_forward(record, reply, settings)]
+    if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
+        return [act.DropReply()]
+    record.move_dialog(DialogEvent.PROVISIONAL_SENT)
+    if _incoming(record).unreliable_refused and "100rel" not in reply.tokens("Require"):
+        return [act.DropReply()]  # RFC 3262 §3: reliably or not at all
+    return [_forward(record, reply, settings)]
+
+
+def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
+    incoming = _incoming(record)
+    leg = record.legs[record.current_tag]
+    remove: tuple[str, ...] = ("Record-Route", *headers.UNTRUSTED_FROM_WIC)
+    insert: tuple[str, ...] = ()
+    if (
+        reply.status < 300 or reply.status >= 400
+    ):  # the Contact of a redirection is its content (RFC 3261 §21.3)
+        remove += ("Contact",)
+    if reply.status < 300:
+        insert = (
+            *(f"Record-Route: {route}" for route in leg.route_set),
+            f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>",
+        )
+        if incoming.charging_vector:
+            insert += (f'P-Charging-Vector: {incoming.charging_vector};term-ioi="{settings.realm}"',)
+        identity = headers.identity_of_wic(reply, incoming.identities)
+        insert += (f"P-Asserted-Identity: <{identity}>",) if identity else ()
+    carries_answer = (
+        bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)
+    )
+    return act.ForwardReply(
+        act.MessageEdits(
+            from_tag=record.current_tag,
+            to_tag=record.gateway_tag,
+            remove=remove,
+            insert=insert,
+            body=incoming.ims_answer if carries_answer else "",
+        )
+    )
+
+
+# ---------------------------------------------------------------- failures
+
+
+def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+    """No media, no call: the core gets the reason, and a page that has answered already is hung up."""
+    error, reply = event.error, event.reply
+    note = act.Note(
+        "media_failed", logging.ERROR, {"status": error.status, "detail": error.detail, "node": record.node}
+    )
+    explanation = headers.explanation(error.detail, settings.realm)
+    if reply is None:
+        refusal = act.SendReply(error.status, error.reason_phrase, explanation)
+        return [note, refusal, *finish(record, DialogEvent.REJECTED)]
+    if reply.status < 200:
+        return [note, *_pass_on(record, reply, settings)]  # without a description; the page's 2xx decides
+    if record.abandoned:
+        return [act.DropReply()]
+    record.abandoned = True
+    status, reason_phrase = _AFTER_AN_ANSWER.get(error.status, (error.status, error.reason_phrase))
+    reason = f'Reason: SIP;cause={status};text="{headers.quotable(error.detail)[:80]}"'
+    return [
+        note,
+        act.DropReply(),
+        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
+        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+        _answer_for_page(record, status, reason_phrase, explanation, reply.headers("Via")),
+    ]
+
+
+def _own_request_to_wic(
+    record: CallRecord, settings: CallSettings, cseq: int, method: str, *further: str
+) -> act.SendRequest:
+    return act.SendRequest(
+        to=Side.WIC,
+        method=method,
+        request_uri=record.wic_contact,
+        next_hop=record.wic_destination,
+        headers=(*headers.towards_wic(record, settings, cseq, method), *further),
+    )
+
+
+def _answer_for_page(
+    record: CallRecord, status: int, reason_phrase: str, further: tuple[str, ...], vias: list[str]
+) -> act.AnswerForPage:
+    lines = (*headers.response_of_wic(record, vias), *further)
+    return act.AnswerForPage(record.key, status, reason_phrase, lines)
+
+
+def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) -> list[act.Action]:
+    """The page did not take the call."""
+    if record.dialog is Dialog.CONFIRMED:
+        return []  # an answer was faster: the call runs
+    if record.ended:
+        return release_media(record)
+    status, reason_phrase, detail = _why_failed(record, event)
+    note = act.Note("call_rejected", logging.INFO, {"status": status, "local": int(event.local)})
+    actions: list[act.Action] = [note]
+    if event.local:
+        explanation = headers.explanation(detail, settings.realm)
+        actions.append(act.SendReply(status, reason_phrase, explanation))
+    end = DialogEvent.CANCELLED if status == 487 else DialogEvent.REJECTED
+    return [*actions, *finish(record, end)]
+
+
+def _why_failed(record: CallRecord, event: WicFailed) -> tuple[int, str, str]:
+    if event.status == 487:
+        return 487, "Request Terminated", ""
+    if event.status == FLOW_FAILED[0]:
+        return *FLOW_FAILED, "the page's connection is gone"
+    if record.dialog is Dialog.EARLY:
+        return 480, "No Answer", "nobody answered"
+    return 408, "Request Timeout", "the page does not respond"
+
+
+def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings) -> list[act.Action]:
+    """The page's connection is gone.  While it rings the core hears so at once (RFC 5626 §5.3.1)."""
+    if record.ended or record.dialog is Dialog.CONFIRMED:
+        return on_flow_closed_in_dialog(record, event, settings)
+    note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
+    return [note, *refuse_for_page(record, settings, *FLOW_FAILED, "the page's connection is gone")]
+
+
+def refuse_for_page(
+    record: CallRecord, settings: CallSettings, status: int, reason_phrase: str, detail: str
+) -> list[act.Action]:
+    """Refuse a call that rings, for a page that cannot do it itself any more.
+
+    One that never responded is not known by its Via; Kamailio's own timer is short then.
+    """
+    vias = _incoming(record).vias
+    if record.abandoned or not vias:
+        return []
+    record.abandoned = True
+    explanation = headers.explanation(detail, settings.realm)
+    return [_answer_for_page(record, status, reason_phrase, explanation, vias)]
+
+
+def _incoming(record: CallRecord) -> Incoming:
+    if record.incoming is None:
+        raise LocalProtocolError("not a call towards a page")
+    return record.incoming

@@ -1,0 +1,163 @@
+"""Calls towards pages played at random: whatever comes in whatever order, nothing is corrupted and nothing stays."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.states import Dialog, Media
+from kemi.core.errors import MediaUnavailable
+from kemi.core.messages import Side
+from kemi.state.calls import record_from_text, record_to_text
+from tests.unit.core.call.incoming_ladder import Incoming, invite, offer
+from tests.unit.core.call.test_flow import _cseq_to_page
+
+ERROR = MediaUnavailable("relay gone")
+Move = Callable[[Incoming], ev.Event]
+RELIABLE = {"Require": ["100rel"], "RSeq": ["3"]}
+
+MOVES: dict[str, Move] = {
+    "100": lambda call: call.wic_reply(100, tag=""),
+    "180": lambda call: call.wic_reply(180),
+    "180 without tag": lambda call: call.wic_reply(180, tag=""),
+    "180 reliable": lambda call: call.wic_reply(180, headers=RELIABLE),
+    "183 answer": lambda call: call.wic_reply(183, body=call.page_answer()),
+    "183 rubbish": lambda call: call.wic_reply(183, body="rubbish"),
+    "200 answer": lambda call: call.wic_reply(200, body=call.page_answer()),
+    "200 audio only": lambda call: call.wic_reply(200, body=call.page_answer(refuse=("1",))),
+    "200 empty": lambda call: call.wic_reply(200),
+    "200 rubbish": lambda call: call.wic_reply(200, body="rubbish"),
+    "486": lambda call: call.wic_reply(486),
+    "failed 486": lambda call: ev.WicFailed(486),
+    "failed 487": lambda call: ev.WicFailed(487),
+    "failed locally": lambda call: ev.WicFailed(408, local=True),
+    "flow closed": lambda call: ev.FlowClosed(),
+    "core ACK": lambda call: call.ims_request("ACK", cseq=5),
+    "core BYE": lambda call: call.ims_request("BYE", cseq=7),
+    "core BYE, page away": lambda call: call.ims_request("BYE", cseq=7, alive=False),
+    "core PRACK": lambda call: call.ims_request("PRACK", cseq=6),
+    "core INFO": lambda call: call.ims_request("INFO", cseq=8),
+    "core UPDATE": lambda call: call.ims_request("UPDATE", cseq=9, body=offer()),
+    "page answers BYE": lambda call: call.wic_reply(200, method="BYE", cseq=7),
+    "page answers INFO": lambda call: call.wic_reply(200, method="INFO", cseq=8),
+    "page BYE": lambda call: call.wic_request("BYE", cseq=4),
+    "page INFO": lambda call: call.wic_request("INFO", cseq=2),
+    "page INFO elsewhere": lambda call: call.wic_request("INFO", cseq=3, connection_id="8"),
+    "page ACK": lambda call: call.wic_request("ACK", cseq=5),
+    "core answers BYE": lambda call: call.ims_reply(200, method="BYE", cseq=4),
+}
+OF_THE_PAGE = {name for name in MOVES if name[0].isdigit()}
+"""A page says nothing before it was called."""
+MEANWHILE = ["180", "200 answer", "failed 486", "failed locally", "flow closed", "core BYE", "486"]
+"""What other processes may be told while one waits for the relay."""
+TIMER = "timer"
+
+
+class World:
+    """Plays a call as the dispatcher does, and watches what must always hold."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        required = ["100rel"] if data.draw(st.booleans(), label="100rel required") else []
+        video = data.draw(st.booleans(), label="video")
+        self.call = Incoming.offered(invite(offer(video=video), {"Require": required}))
+        self.done: list[act.Action] = []
+        self.taken: list[ev.Due] = []
+        self.gone = False
+        self.waiting = False
+        self.sent = False
+        self.connected_late = 0
+        if data.draw(st.booleans(), label="relay has ports"):
+            self._follow(self.call.reserved())
+        else:
+            self.step(ev.MediaFailed(ERROR))
+
+    def step(self, event: ev.Event) -> None:
+        """Give the call an event, as CallStore and Dispatcher do."""
+        before = copy.deepcopy(self.call.record)
+        actions = self.call.on(event)
+        record = self.call.record
+        assert record_from_text(record_to_text(record)) == record
+        assert before.dialog is not Dialog.TERMINATED or record.dialog is Dialog.TERMINATED
+        if record.ended:
+            assert record.media_state is Media.RELEASED
+        self._follow(actions)
+
+    def _follow(self, actions: list[act.Action]) -> None:
+        for action in actions:
+            self._check(action)
+            self.done.append(action)
+            following = self._outcome(action)
+            if following is not None and not self.gone:
+                self.step(following)
+
+    def _check(self, action: act.Action) -> None:
+        if isinstance(action, act.ReleaseMedia):
+            count = sum(isinstance(earlier, act.ReleaseMedia) for earlier in self.done)
+            assert count <= self.connected_late, "released twice"
+        if isinstance(action, act.ForwardInvite):
+            assert not any(isinstance(earlier, act.ForwardInvite) for earlier in self.done), "called twice"
+        if isinstance(action, act.ConnectIncoming):
+            assert not any(isinstance(earlier, act.ReleaseMedia) for earlier in self.done), "after the end"
+        key = self.call.record.key
+        assert getattr(action, "call_id", key) == key, "another record"
+        if isinstance(action, act.ForwardReply) and action.edits.to_tag is not None:
+            assert action.edits.to_tag == self.call.record.gateway_tag
+        number = _cseq_to_page(action)
+        if number is not None and not _is_ack(action):
+            earlier = [n for a in self.done if not _is_ack(a) and (n := _cseq_to_page(a)) is not None]
+            assert all(number > n for n in earlier), "CSeq does not rise"
+
+    def _outcome(self, action: act.Action) -> ev.Event | None:
+        match action:
+            case act.ForgetCall():
+                self.gone = True
+            case act.Schedule(due=due):
+                self.taken.append(due)
+            case act.ForwardInvite():
+                self.sent = self.data.draw(st.booleans(), label="the page can be reached")
+                return None if self.sent else ev.WicFailed(430, local=True)
+            case act.AnswerForPage(status=status):
+                own = self.call.wic_reply(status).reply
+                own.side = Side.IMS
+                return ev.ImsReply(own)
+            case act.ConnectIncoming(reply=reply):
+                meanwhile = self.data.draw(st.none() | st.sampled_from(MEANWHILE), label="meanwhile")
+                if meanwhile is not None and not self.waiting:
+                    self.waiting = True
+                    self.step(MOVES[meanwhile](self.call))
+                    self.waiting = False
+                works = self.data.draw(st.booleans(), label="relay takes the answer")
+                self.connected_late += works and self.call.record.ended
+                return self.call.connected(action) if works else ev.MediaFailed(ERROR, reply)
+        return None
+
+
+def _is_ack(action: act.Action) -> bool:
+    """An ACK has the number of its INVITE."""
+    if isinstance(action, act.SendRequest):
+        return action.method == "ACK"
+    return isinstance(action, act.ForwardRequest) and action.edits.cseq == 5
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_order_of_events_corrupts_a_call_towards_a_page(data: st.DataObject) -> None:
+    world = World(data)
+    for _ in range(data.draw(st.integers(0, 14), label="events")):
+        if world.gone:
+            break
+        name = data.draw(st.sampled_from([*sorted(MOVES), TIMER]), label="event")
+        if name == TIMER:
+            if world.taken:
+                world.step(ev.TimerFired(world.taken.pop(), flow_alive=data.draw(st.booleans())))
+        elif name not in OF_THE_PAGE or world.sent:
+            world.step(MOVES[name](world.call))
+    reserved = any(isinstance(action, act.ForwardInvite) for action in world.done)
+    if world.gone and reserved:
+        assert any(isinstance(action, act.ReleaseMedia) for action in world.done), "ports are lost"
