@@ -163,10 +163,10 @@ class SoftphoneBrowser:
         """Have this tone as voice, for a call that is to come."""
         self.page.evaluate(_MAKE_STREAM, {"toneHz": tone_hz, "video": video})
 
-    def answer(self, timeout_s: float = 10.0) -> None:
+    def answer(self, timeout_s: float = 10.0, *, video: bool = False) -> None:
         """Wait until it rings, and take the call."""
         self.page.wait_for_selector("#incoming .ringing", timeout=timeout_s * 1000)
-        self.page.click("#incoming [data-part=answer]")
+        self.page.click(f"#incoming [data-part={'answer-video' if video else 'answer'}]")
 
     def hang_up(self, timeout_s: float = 5.0) -> None:
         """Press the button and wait for the end."""

@@ -60,3 +60,25 @@ def test_a_page_calls_a_page_and_both_hear_each_other() -> None:
             caller.hang_up()
             callee.wait(lambda: callee.state == "ended", "call ended at the callee", 5.0)
         wait_clean(lab)
+
+
+def test_two_pages_see_each_other() -> None:
+    with Lab(LabOptions(phones=())) as lab:
+        origin = lab.info.web.origin
+        alice, bob = (lab.info.users[name] for name in ("alice", "bob"))
+        with (
+            SoftphoneBrowser(origin, camera=True) as caller,
+            SoftphoneBrowser(origin, camera=True, playwright=caller.playwright) as callee,
+        ):
+            caller.sign_in(alice.name, alice.password)
+            callee.sign_in(bob.name, bob.password)
+            callee.speak(BOB_TONE_HZ, video=True)
+            caller.dial(bob.impu, tone_hz=ALICE_TONE_HZ, video=True)
+            callee.answer(video=True)
+            caller.wait_established()
+            callee.wait_tone(ALICE_TONE_HZ)
+            caller.wait_tone(BOB_TONE_HZ)
+            caller.wait(lambda: caller.remote_video().frames_decoded > 20, "pictures of the callee", 10.0)
+            callee.wait(lambda: callee.remote_video().frames_decoded > 20, "pictures of the caller", 10.0)
+            caller.hang_up()
+        wait_clean(lab)
