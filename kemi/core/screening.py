@@ -16,7 +16,8 @@ _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
 _CREDENTIALS = ("authorization", "bearer", "eyj")
 """What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
-_START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
+_START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*|[A-Z]+ \S+ HTTP/1\.[01]", re.ASCII)
+"""Of a request or response of SIP, or of a WebSocket handshake: its random parts may look like credentials."""
 _PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>=]+))?)*\s*"""
 _HOST = r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?"
 _VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+{_HOST}{_PARAMETERS}", re.ASCII)

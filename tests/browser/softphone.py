@@ -81,18 +81,22 @@ class RemoteVideo:
 class SoftphoneBrowser:
     """One browser with one softphone page."""
 
-    def __init__(self, origin: str, *, camera: bool = False) -> None:
-        """`camera`: the person has let the page use camera and microphone (needed for video)."""
+    def __init__(self, origin: str, *, camera: bool = False, playwright: Playwright | None = None) -> None:
+        """`camera`: the person has let the page use camera and microphone (needed for video).
+
+        `playwright`: of another browser that stays open longer; there can be only one of it.
+        """
         self.origin = origin
         self._arguments = [*ARGUMENTS, *(PERMISSION if camera else ())]
         self.entries: list[Entry] = []
         self.console: list[str] = []
+        self._borrowed = playwright
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._page: Page | None = None
 
     def __enter__(self) -> Self:
-        self._playwright = sync_playwright().start()
+        self._playwright = self._borrowed or sync_playwright().start()
         self._browser = self._playwright.chromium.launch(
             executable_path=CHROMIUM, headless=True, args=self._arguments
         )
@@ -111,8 +115,14 @@ class SoftphoneBrowser:
     ) -> None:
         if self._browser is not None:
             self._browser.close()
-        if self._playwright is not None:
+        if self._playwright is not None and self._borrowed is None:
             self._playwright.stop()
+
+    @property
+    def playwright(self) -> Playwright:
+        """For a second browser beside this one."""
+        assert self._playwright is not None, "not opened"
+        return self._playwright
 
     @property
     def page(self) -> Page:
@@ -145,9 +155,18 @@ class SoftphoneBrowser:
 
     def dial(self, target: str, *, tone_hz: float = 1000.0, video: bool = False) -> None:
         """Dial with a tone as voice, and the browser's test picture as camera."""
-        self.page.evaluate(_MAKE_STREAM, {"toneHz": tone_hz, "video": video})
+        self.speak(tone_hz, video=video)
         self.page.fill("#target", target)
         self.page.click(f"#dial button[value={'video' if video else 'audio'}]")
+
+    def speak(self, tone_hz: float, *, video: bool = False) -> None:
+        """Have this tone as voice, for a call that is to come."""
+        self.page.evaluate(_MAKE_STREAM, {"toneHz": tone_hz, "video": video})
+
+    def answer(self, timeout_s: float = 10.0, *, video: bool = False) -> None:
+        """Wait until it rings, and take the call."""
+        self.page.wait_for_selector("#incoming .ringing", timeout=timeout_s * 1000)
+        self.page.click(f"#incoming [data-part={'answer-video' if video else 'answer'}]")
 
     def hang_up(self, timeout_s: float = 5.0) -> None:
         """Press the button and wait for the end."""

@@ -11,6 +11,8 @@ const STATE_TEXT: Readonly<Record<CallState, string>> = {
   dialling: "Calling…",
   connecting: "Connecting…",
   ringing: "Ringing…",
+  alerting: "Incoming call",
+  answering: "Answering…",
   established: "Connected",
   ending: "Hanging up…",
   ended: "Call ended",
@@ -65,13 +67,15 @@ export function showCall(call: Call, name: string, onEnd: () => void): void {
   showState(call);
   const clock = setInterval(() => showTimer(call), TIMER_INTERVAL_MS);
   call.onState(() => showState(call));
-  call.on("remoteTrack", (track) => {
+  const trackJoined = (track: MediaStreamTrack): void => {
     track.addEventListener("unmute", showRemoteVideo);
     track.addEventListener("mute", showRemoteVideo);
     showRemoteVideo();
     if (context !== undefined) remoteMeter.start(context, call.remoteStream);
     void playRemote();
-  });
+  };
+  call.on("remoteTrack", trackJoined);
+  call.remoteStream.getTracks().forEach(trackJoined);
   call.on("end", (end) => {
     clearInterval(clock);
     localMeter.stop();

@@ -1,9 +1,12 @@
 /** The softphone page: sign in, dial, and hand the call to its card. Uses the SDK's public API only. */
 
-import { connect, PhoneError, type Call, type Phone, type PhoneState } from "../sdk/src/index.ts";
+import { connect, PhoneError, type Call, type IncomingCall, type Phone, type PhoneState } from "../sdk/src/index.ts";
 import { clearBanners, showBanner, showError } from "./banners.ts";
 import { initCallView, showCall } from "./call-view.ts";
+import { callerName } from "./caller-text.ts";
+import { watchConnection } from "./connection-notice.ts";
 import { button, element, input } from "./dom.ts";
+import { watchIncoming } from "./incoming-view.ts";
 import { buildKeypad } from "./keypad.ts";
 import { endLogin, initSignIn, type SignInCredentials } from "./sign-in.ts";
 
@@ -28,7 +31,9 @@ const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
   connected: "Not registered",
   registering: "Registering…",
   registered: "Registered",
+  reconnecting: "Reconnecting…",
   disconnected: "Connection lost",
+  "signed-out": "Signed out",
   closed: "Signed out",
 };
 
@@ -93,8 +98,10 @@ async function signIn(credentials: () => Promise<SignInCredentials>): Promise<vo
 function showSignedIn(phone: Phone): void {
   phone.on("error", (error) => {
     showError(error);
-    if (phone.state === "disconnected" && phone.calls.length === 0) showSignedOut();
+    if (phone.calls.length === 0) void leaveIfOver(phone);
   });
+  watchConnection(phone);
+  watchIncoming(phone, { answer, established: (call) => enter(phone, call, callerName(call.caller)) });
   signInCard.hidden = true;
   dialCard.hidden = false;
   signOut.hidden = false;
@@ -108,6 +115,15 @@ function showSignedOut(): void {
   dialCard.hidden = true;
   signOut.hidden = true;
   user.focus();
+}
+
+/** After the phone gave up: back to the form, with the reason still to be read. */
+async function leaveIfOver(phone: Phone): Promise<boolean> {
+  if (phone.state !== "disconnected" && phone.state !== "signed-out") return false;
+  showSignedOut();
+  await phone.close();
+  await endLogin();
+  return true;
 }
 
 async function leave(): Promise<void> {
@@ -124,25 +140,41 @@ function dial(video: boolean): void {
   const name = target.value.trim();
   try {
     const call = phone.call(name, hook.streams === undefined ? { audio: true, video } : { streams: hook.streams });
-    hook.call = call;
-    dialCard.hidden = true;
-    signOut.hidden = true;
-    showCall(call, name, () => {
-      if (phone.state === "disconnected") {
-        showSignedOut();
-        return;
-      }
-      dialCard.hidden = false;
-      signOut.hidden = false;
-      target.focus();
-    });
+    enter(phone, call, name);
   } catch (error) {
     showFailure(error);
   }
 }
 
+/** Take an incoming call; the one that runs makes room for it. */
+async function answer(call: IncomingCall, video: boolean): Promise<void> {
+  clearBanners();
+  try {
+    await hook.call?.hangup();
+    await call.answer(hook.streams === undefined ? { audio: true, video } : { streams: hook.streams });
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+/** The call is the page's now, until it ends. */
+function enter(phone: Phone, call: Call, name: string): void {
+  hook.call = call;
+  dialCard.hidden = true;
+  signOut.hidden = true;
+  showCall(call, name, () => void leaveCall(phone));
+}
+
+async function leaveCall(phone: Phone): Promise<void> {
+  if (await leaveIfOver(phone)) return;
+  dialCard.hidden = false;
+  signOut.hidden = false;
+  target.focus();
+}
+
 function showPhoneState(state: PhoneState): void {
   element("light", HTMLElement).dataset["state"] = state;
+  for (const call of dialForm.querySelectorAll<HTMLButtonElement>("button.call")) call.disabled = state !== "registered";
   element("phone-state", HTMLElement).textContent = PHONE_STATE_TEXT[state];
 }
 

@@ -11,7 +11,7 @@ from typing import Final
 import aioice.ice
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import ConsoleMessage, Page, async_playwright
 
 from tests.browser.sdk.gateway import ScriptedGateway
 from webapp_api import STATIC_DIRECTORY, create_app
@@ -62,6 +62,12 @@ async def gateway(built_page: Path, stun_servers: tuple[str, ...]) -> AsyncItera
         yield gateway
 
 
+def _faults(message: ConsoleMessage) -> list[str]:
+    """Errors of scripts; a connection that a gateway refuses is reported by the browser itself."""
+    own = message.type == "error" and not message.text.startswith("WebSocket connection to")
+    return [message.text] if own else []
+
+
 @pytest_asyncio.fixture
 async def page(gateway: ScriptedGateway) -> AsyncIterator[Page]:
     """The softphone in a fresh Chromium; a fault in its scripts fails the test."""
@@ -71,9 +77,7 @@ async def page(gateway: ScriptedGateway) -> AsyncIterator[Page]:
         try:
             page = await browser.new_page()
             page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on(
-                "console", lambda message: faults.append(message.text) if message.type == "error" else None
-            )
+            page.on("console", lambda message: faults.extend(_faults(message)))
             await page.goto(gateway.origin)
             yield page
         finally:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from flask import Flask
@@ -57,6 +58,12 @@ class ScriptedGateway:
         self.origin = f"http://127.0.0.1:{port}"
         self.ladder: list[str] = []
         """What went over the wire, in order: "> INVITE" from the page, "< 183 INVITE" to it."""
+        self.accepts = True
+        """False: the WebSocket handshake is refused, as by a front whose gateway is down."""
+        self.connections = 0
+        """How often the page connected."""
+        self.register_contact = ""
+        """Contact of the page's last REGISTER."""
         self._port = port
         self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
 
@@ -66,7 +73,7 @@ class ScriptedGateway:
 
         def page(connection: ServerConnection, request: Request) -> Response | None:
             if request.path == SIP_PATH:
-                return None
+                return None if self.accepts else connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "")
             answer = app.test_client().get(request.path)
             fields = Headers([*answer.headers.items(), ("Connection", "close")])
             return Response(answer.status_code, answer.status, fields, answer.data)
@@ -84,11 +91,19 @@ class ScriptedGateway:
 
     async def receive(self, expected: str) -> SipRequest | SipResponse:
         """Take the page's next message, which is a request "METHOD" or a response "STATUS METHOD"."""
+        return (await self._receive(expected))[1]
+
+    async def receive_any(self, *expected: str) -> str:
+        """Take the page's next message, which is one of these; its name."""
+        return (await self._receive(*expected))[0]
+
+    async def _receive(self, *expected: str) -> tuple[str, SipRequest | SipResponse]:
         link = await asyncio.wait_for(asyncio.shield(self._link), PATIENCE_S)
         message = await asyncio.wait_for(link.received.get(), PATIENCE_S)
-        if (name := _name(message)) != expected:
-            raise UnexpectedMessageError(f"{name} came instead of {expected}:\n{message_to_text(message)}")
-        return message
+        if (name := _name(message)) not in expected:
+            wanted = " or ".join(expected)
+            raise UnexpectedMessageError(f"{name} came instead of {wanted}:\n{message_to_text(message)}")
+        return name, message
 
     async def receive_request(self, method: str) -> SipRequest:
         """Take the page's next message, a request."""
@@ -110,8 +125,11 @@ class ScriptedGateway:
 
     async def drop_socket(self) -> None:
         """Break the page's connection without a closing handshake."""
-        link = await self._link
-        link.connection.transport.abort()
+        (await self._parted()).connection.transport.abort()
+
+    async def close_socket(self, code: int) -> None:
+        """Close the page's connection with this code (RFC 6455 §7.4)."""
+        await (await self._parted()).connection.close(code)
 
     async def register(self, credentials: Credentials, challenges: int = 1) -> None:
         """Challenge a registration `challenges` times, each time anew although the credentials are right; grant it."""
@@ -123,8 +141,19 @@ class ScriptedGateway:
             if number < challenges:
                 await self._refuse(register, Challenge("ims.example.com", f"other-{number}"))
         contact = register.headers.get("Contact") or ""
+        self.register_contact = contact
         granted = contact.partition(";expires=")[0] + ";expires=600"
         await self.send(response_to(register, 200, to_tag=new_tag(), headers=[("Contact", granted)]))
+
+    async def refuse(self, request: SipRequest, status: int) -> None:
+        """Answer a request of the page that opens no dialog."""
+        await self.send(response_to(request, status, to_tag=new_tag()))
+
+    async def _parted(self) -> Link:
+        """The page's link, no longer waited on: what comes next comes over its next one."""
+        link = await self._link
+        self._link = asyncio.get_running_loop().create_future()
+        return link
 
     async def _refuse(self, register: SipRequest, challenge: Challenge) -> None:
         fields = [("WWW-Authenticate", challenge_to_text(challenge))]
@@ -132,6 +161,7 @@ class ScriptedGateway:
 
     async def _talk(self, connection: ServerConnection) -> None:
         link = Link(connection)
+        self.connections += 1
         self._link.set_result(link)
         with contextlib.suppress(ConnectionClosed):
             async for text in connection:
@@ -190,20 +220,6 @@ class GatewayDialog:
     async def respond_to(self, request: SipRequest) -> None:
         """Answer a request of the page 200."""
         await self._gateway.send(response_to(request, 200))
-
-    async def call_the_page(self) -> None:
-        """Send an INVITE that opens a new dialog, to the contact of the one before."""
-        fields = [
-            ("Via", f"SIP/2.0/WS 198.51.100.1;branch={new_branch()}"),
-            ("Max-Forwards", "70"),
-            ("From", f"<sip:carol@ims.example.com>;tag={new_tag()}"),
-            ("To", f"<{self._invite.from_.uri}>"),
-            ("Call-ID", new_tag()),
-            ("CSeq", "1 INVITE"),
-            CONTACT,
-        ]
-        uri = self._invite.contact_uri or ""
-        await self._gateway.send(SipRequest("INVITE", uri, headers=SipHeaders(fields)))
 
 
 def _name(message: SipRequest | SipResponse) -> str:

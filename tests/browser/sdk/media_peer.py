@@ -1,4 +1,5 @@
-"""The gateway's media in SPLIT form: one transport takes the page's line, a second one sends the added line.
+"""The gateway's media. For calls of the page in SPLIT form: one transport takes the page's line, a second one sends the
+added line. For calls to the page: one transport with a two-way line for each kind.
 
 Knows session descriptions and tones. Must not know SIP.
 """
@@ -11,7 +12,7 @@ import re
 from typing import Final
 
 import numpy as np
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
@@ -47,6 +48,80 @@ class ToneTrack(MediaStreamTrack):
         return frame
 
 
+class Ear:
+    """What a connection of the gateway gets from the page: the last seconds of sound, and how many pictures."""
+
+    def __init__(self, connection: RTCPeerConnection) -> None:
+        self.pictures = 0
+        self._heard: list[Samples] = []
+        self._listeners: list[asyncio.Task[None]] = []
+        connection.on("track", self._listen)
+
+    async def hears(self, hz: float) -> Peak:
+        """Wait until this tone is heard; the caller limits the time."""
+        while True:
+            peak = peak_of(np.concatenate(self._heard), RATE_HZ) if self._heard else None
+            if peak is not None and peak.is_near(hz):
+                return peak
+            await asyncio.sleep(0.05)
+
+    async def sees(self, pictures: int) -> None:
+        """Wait until that many pictures were decoded; the caller limits the time."""
+        while self.pictures < pictures:
+            await asyncio.sleep(0.05)
+
+    def forget(self) -> None:
+        """Forget what was heard and seen so far."""
+        self._heard.clear()
+        self.pictures = 0
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listener in self._listeners:
+            listener.cancel()
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        self._listeners.append(asyncio.ensure_future(self._record(track)))
+
+    async def _record(self, track: MediaStreamTrack) -> None:
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            if not isinstance(frame, AudioFrame):
+                self.pictures += 1
+                continue
+            samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
+            self._heard.append(samples[:, 0].astype(np.int16))
+            del self._heard[:-150]
+
+
+class TwoWayPeer:
+    """Offers the page one two-way line for each kind on one transport, and takes its answer."""
+
+    def __init__(self, tone_hz: float, *, video: bool = False) -> None:
+        self._connection = RTCPeerConnection()
+        self._connection.addTrack(ToneTrack(tone_hz))
+        if video:
+            self._connection.addTrack(VideoStreamTrack())
+        self.ear = Ear(self._connection)
+
+    async def offer(self) -> str:
+        """The offer of the INVITE."""
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        return self._connection.localDescription.sdp
+
+    async def take_answer(self, answer: str) -> None:
+        """Take the answer in the page's 200."""
+        await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    async def close(self) -> None:
+        """Close the transport."""
+        self.ear.close()
+        await self._connection.close()
+
+
 class MediaPeer:
     """Answers the page's one-way offer, then offers the other direction on a transport of its own."""
 
@@ -54,9 +129,7 @@ class MediaPeer:
         self._forward = RTCPeerConnection()
         self._reverse = RTCPeerConnection()
         self._reverse.addTransceiver(ToneTrack(tone_hz), direction="sendonly")
-        self._heard: list[Samples] = []
-        self._listener: asyncio.Task[None] | None = None
-        self._forward.on("track", self._listen)
+        self.ear = Ear(self._forward)
 
     async def answer(self, offer: str) -> str:
         """The answer to the page's offer: recvonly, no BUNDLE group (each line keeps its transport)."""
@@ -82,38 +155,11 @@ class MediaPeer:
         text = _without_group(session) + added.replace(f"a=mid:{REVERSE_MID}", "a=mid:0")
         await self._reverse.setRemoteDescription(RTCSessionDescription(text, "answer"))
 
-    async def hears(self, hz: float) -> Peak:
-        """Wait until the page's tone is heard; the caller limits the time."""
-        while True:
-            peak = peak_of(np.concatenate(self._heard), RATE_HZ) if self._heard else None
-            if peak is not None and peak.is_near(hz):
-                return peak
-            await asyncio.sleep(0.05)
-
-    def forget(self) -> None:
-        """Forget what was heard so far."""
-        self._heard.clear()
-
     async def close(self) -> None:
         """Close both transports."""
-        if self._listener is not None:
-            self._listener.cancel()
+        self.ear.close()
         await self._forward.close()
         await self._reverse.close()
-
-    def _listen(self, track: MediaStreamTrack) -> None:
-        self._listener = asyncio.ensure_future(self._record(track))
-
-    async def _record(self, track: MediaStreamTrack) -> None:
-        while True:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
-            assert isinstance(frame, AudioFrame)
-            samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
-            self._heard.append(samples[:, 0].astype(np.int16))
-            del self._heard[:-150]
 
 
 def _without_group(sdp: str) -> str:

@@ -42,7 +42,10 @@ async def test_a_hang_up_before_the_invite_sends_nothing(page: Page, gateway: Sc
     await expect(page.locator("#call-state")).to_have_text("Calling…")
     await page.get_by_role("button", name="Hang up").click()
     await expect(page.locator("#dial-card")).to_be_visible()
-    assert await page.evaluate("() => window.softphone.call.end") == {"by": "local"}
+    assert await page.evaluate("() => window.softphone.call.end") == {
+        "by": "local",
+        "cause": "cancelled",
+    }
     # The next call's INVITE comes first on the wire: the one hung up was never sent.
     invite = await dial(page, gateway)
     assert gateway.ladder == ["> INVITE"]

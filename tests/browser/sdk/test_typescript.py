@@ -27,6 +27,7 @@ def test_sdk_and_softphone_are_strictly_typed() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.conformance("R-46")
 def test_the_sdks_own_tests_pass() -> None:
     result = run_node("--test", "--test-reporter=spec", "test/*.test.ts")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -143,6 +143,7 @@ def with_token(**changed: str) -> str:
         with_token(From='"Alice \\"A\\"" <sip:alice@x>;tag=1'), with_token(From="<sip:alice@x>;tag=1;x=\"a\\\"b\""),
         with_token(Via="SIP / 2.0 / WS x;branch=1"), with_token(Subject="folded\r\n on"),
         "SIP/2.0 200 OK Bearer\r\nVia: SIP/2.0/UDP x\r\n\r\n",
+        "GET /sip HTTP/1.1\r\nHost: x\r\nCookie: session=aeYjBearer\r\nSec-WebSocket-Key: eyJx\r\n\r\n",
     ],
 )  # fmt: skip
 def test_what_kamailio_may_read(message: str) -> None:

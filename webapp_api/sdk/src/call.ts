@@ -1,43 +1,26 @@
 /**
- * One call, from the click to its end. Knows SIP.js's Inviter and the media session; knows nothing of registration.
- *
- * The offer is one-way (sendonly). The gateway answers it at once in a reliable 183 and adds the other direction with
- * an UPDATE in the early dialog, so that the media path stands before the callee is alerted.
+ * One call, from its begin to its end: what outgoing and incoming calls share. Knows SIP.js's Session and the media
+ * session; knows nothing of registration.
  */
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
+import type { CallEnd, CallEndCause } from "./call-end.ts";
 import type { PhoneConfig } from "./config.ts";
-import { DirectionalSessionDescriptionHandler } from "./directional-session-description-handler.ts";
 import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
-import { IceError, PhoneError, SessionDescriptionError, SipError, SocketError, UsageError } from "./errors.ts";
+import { IceError, PhoneError, SessionDescriptionError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
-import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
-import { reasonFromText, withSingleAllow, type Reason } from "./sip-headers.ts";
+import { releaseLocalMedia, type LocalMedia } from "./media.ts";
+import type { MediaSessionDescriptionHandler, MediaSessionOptions } from "./media-session-description-handler.ts";
+import { reasonsFromFields } from "./sip-headers.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
-import {
-  Inviter,
-  SessionState,
-  UserAgent,
-  type IncomingResponse,
-  type IncomingResponseMessage,
-  type Logger,
-  type OutgoingInviteRequest,
-} from "./sipjs.ts";
+import type { IncomingResponse, Logger, Session, SessionDelegate, UserAgent } from "./sipjs.ts";
 import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
 import type { UpdateSupport } from "./update-support.ts";
 
 /** How long a hang-up waits for the gateway to confirm it before the call is over all the same, milliseconds. */
 const HANGUP_TIMEOUT_MS = 4000;
-
-export interface CallEnd {
-  readonly by: "local" | "remote" | "failure";
-  /** Why it failed; absent for a hang-up of either side. */
-  readonly error?: PhoneError;
-  /** Reason of the far side's BYE (RFC 3326), when it gave one. */
-  readonly reason?: Reason;
-}
 
 export interface CallEvents {
   /** The call is in another state. */
@@ -59,7 +42,7 @@ export interface MediaLine {
 
 export interface CallDiagnostics {
   readonly callId: string | undefined;
-  /** Every state the call has been in, with milliseconds since the call was made. */
+  /** Every state the call has been in, with milliseconds since the call began. */
   readonly states: readonly { readonly state: CallState; readonly atMs: number }[];
   /** The page's address as the gateway's STUN server sees it. */
   readonly reflexiveAddress: ReflexiveAddress | undefined;
@@ -76,36 +59,40 @@ export interface CallDependencies {
   readonly userAgent: UserAgent;
   readonly updateSupport: UpdateSupport;
   readonly config: PhoneConfig;
-  readonly targetUri: string;
-  readonly media: MediaRequest;
 }
 
-export class Call {
-  /** The address that is called, a SIP URI. */
-  readonly target: string;
+export abstract class Call {
+  abstract readonly direction: "outgoing" | "incoming";
   /** All that comes from the far side. It is there from the start; tracks join it as the gateway adds them. */
   readonly remoteStream: MediaStream = new MediaStream();
+  protected readonly dependencies: CallDependencies;
+  protected media: LocalMedia | undefined;
+  protected handler: MediaSessionDescriptionHandler | undefined;
   readonly #events = new Emitter<CallEvents>();
-  readonly #dependencies: CallDependencies;
   readonly #startedMs = performance.now();
-  readonly #states: { state: CallState; atMs: number }[] = [{ state: "preparing", atMs: 0 }];
-  #state: CallState = "preparing";
-  #media: LocalMedia | undefined;
-  #inviter: Inviter | undefined;
-  #inviteRequest: OutgoingInviteRequest | undefined;
-  #handler: DirectionalSessionDescriptionHandler | undefined;
+  readonly #states: { state: CallState; atMs: number }[];
+  #state: CallState;
   #hangupTimer: ReturnType<typeof setTimeout> | undefined;
   #lastDiagnostics: CallDiagnostics | undefined;
   #answeredAt: Date | undefined;
   #updates = 0;
   #end: CallEnd | undefined;
+  #owesBye = false;
 
-  /** Made by Phone.call. */
-  constructor(dependencies: CallDependencies) {
-    this.#dependencies = dependencies;
-    this.target = dependencies.targetUri;
-    void this.#run();
+  protected constructor(dependencies: CallDependencies, state: CallState) {
+    this.dependencies = dependencies;
+    this.#state = state;
+    this.#states = [{ state, atMs: 0 }];
   }
+
+  /** SIP.js's session, as soon as there is one. */
+  protected abstract get session(): Session | undefined;
+  protected abstract get callId(): string | undefined;
+  /** What this side did when it ends the call before it is answered. */
+  protected abstract readonly withdrawal: CallEndCause;
+  /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. */
+  protected abstract withdraw(): Promise<unknown> | undefined;
+  protected abstract makeHandler(logger: Logger, options: MediaSessionOptions): MediaSessionDescriptionHandler;
 
   get state(): CallState {
     return this.#state;
@@ -116,14 +103,14 @@ export class Call {
     return this.#end;
   }
 
-  /** When the callee answered. */
+  /** When the call was answered. */
   get answeredAt(): Date | undefined {
     return this.#answeredAt;
   }
 
   /** Microphone and camera, or the application's own stream; undefined until they are there. */
   get localStream(): MediaStream | undefined {
-    return this.#media?.stream;
+    return this.media?.stream;
   }
 
   on<Name extends keyof CallEvents>(name: Name, listener: Listener<CallEvents[Name]>): () => void {
@@ -134,7 +121,7 @@ export class Call {
     return this.on("state", listener);
   }
 
-  /** Cancel, or end, the call. Resolves when it is over; does nothing more when it already is. */
+  /** Cancel, refuse or end the call. Resolves when it is over; does nothing more when it already is. */
   async hangup(): Promise<void> {
     if (this.#state === "ended") return;
     const over = new Promise<void>((resolve) => this.on("end", () => resolve()));
@@ -156,11 +143,11 @@ export class Call {
   async sendDtmf(tones: string, options: { readonly durationMs?: number } = {}): Promise<void> {
     const bodies = signalsFromText(tones).map((signal) => dtmfRelayToText(signal, options.durationMs));
     for (const content of bodies) {
-      const inviter = this.#inviter;
-      if (inviter === undefined || this.#state !== "established") throw new UsageError("DTMF needs an answered call");
+      const { session } = this;
+      if (session === undefined || this.#state !== "established") throw new UsageError("DTMF needs an answered call");
       await new Promise<void>((resolve, reject) => {
         const refused = ({ message }: IncomingResponse): void => reject(sipErrorFromResponse("INFO", message));
-        inviter
+        session
           .info({
             requestOptions: { body: { contentDisposition: "render", contentType: DTMF_CONTENT_TYPE, content } },
             requestDelegate: { onAccept: () => resolve(), onReject: refused, onRedirect: refused },
@@ -172,20 +159,20 @@ export class Call {
 
   /** The browser's statistics of this moment; empty before and after the media session. */
   async stats(): Promise<CallStats> {
-    const report = await this.#handler?.peerConnection?.getStats();
+    const report = await this.handler?.peerConnection?.getStats();
     return callStatsFromReport(report === undefined ? [] : (report as unknown as Map<string, unknown>));
   }
 
   /** What is known of this call's signalling and media path; after the end, as it last was. */
   diagnostics(): CallDiagnostics {
-    const connection = this.#handler?.peerConnection;
+    const connection = this.handler?.peerConnection;
     const last = this.#lastDiagnostics;
     return {
-      callId: this.#inviter?.request.callId,
+      callId: this.callId,
       states: [...this.#states],
-      reflexiveAddress: this.#handler?.gathering.reflexiveAddress,
-      candidates: [...(this.#handler?.gathering.candidates ?? [])],
-      gatheringMs: this.#handler?.gatheringMs,
+      reflexiveAddress: this.handler?.gathering.reflexiveAddress,
+      candidates: [...(this.handler?.gathering.candidates ?? [])],
+      gatheringMs: this.handler?.gatheringMs,
       connectionState: connection?.connectionState ?? last?.connectionState,
       iceConnectionState: connection?.iceConnectionState ?? last?.iceConnectionState,
       updates: this.#updates,
@@ -201,11 +188,32 @@ export class Call {
     };
   }
 
-  /** Phone: the socket is lost. A call that is not answered yet can no longer be; an answered one keeps its media. */
-  socketLost(error: SocketError): void {
+  /**
+   * Phone: the socket is lost. A call that is not answered yet can no longer be; an answered one keeps its media and
+   * waits for the new socket.
+   */
+  socketLost(error: PhoneError): void {
     if (this.#state === "ended" || this.#state === "established") return;
-    this.#finish(this.#state === "ending" ? { by: "local" } : { by: "failure", error });
-    void this.#inviter?.dispose().catch(() => undefined);
+    this.finish(this.#state === "ending" ? this.localEnd() : failure(error));
+    void this.session?.dispose().catch(() => undefined);
+  }
+
+  /** Phone: the socket will not come back, and with it nothing that could be said about this call. */
+  abandon(error: PhoneError): void {
+    this.finish(failure(error));
+    void this.session?.dispose().catch(() => undefined);
+  }
+
+  /** Phone: this call ended while the socket was away, and the far side does not know yet. */
+  get owesBye(): boolean {
+    return this.#owesBye;
+  }
+
+  /** Phone: the gateway knows this page again; say what could not be said. */
+  socketRestored(): void {
+    if (!this.#owesBye) return;
+    this.#owesBye = false;
+    this.session?.bye().catch(() => undefined);
   }
 
   /** Phone: the gateway's UPDATE was answered. */
@@ -216,137 +224,67 @@ export class Call {
 
   /** Phone: whether this call belongs to `session`. */
   owns(session: unknown): boolean {
-    return session === this.#inviter;
+    return session === this.session;
   }
 
   /** Phone: the media session of this call, for SIP.js. */
-  createHandler(logger: Logger): DirectionalSessionDescriptionHandler {
-    const { config } = this.#dependencies;
-    if (this.#media === undefined) throw new UsageError("the call has no local media");
-    this.#handler = new DirectionalSessionDescriptionHandler(logger, {
-      media: this.#media,
+  createHandler(logger: Logger): MediaSessionDescriptionHandler {
+    const { config } = this.dependencies;
+    if (this.media === undefined) throw new UsageError("the call has no local media");
+    this.handler = this.makeHandler(logger, {
+      media: this.media,
       iceServers: config.iceServers,
       iceGatheringTimeoutMs: config.iceGatheringTimeoutMs,
       onRemoteTrack: (track) => this.#remoteTrackAdded(track),
       onConnectionState: (state) => {
-        if (state === "failed") this.#fail(new IceError("no media path to the gateway"));
+        if (state === "failed") this.fail(new IceError("no media path to the gateway"));
       },
     });
-    return this.#handler;
+    return this.handler;
   }
 
-  async #run(): Promise<void> {
-    try {
-      const media = await acquireLocalMedia(this.#dependencies.media);
-      if (this.#end !== undefined) {
-        releaseLocalMedia(media);
-        return;
-      }
-      this.#media = media;
-      this.#inviter = this.#createInviter();
-      this.#apply("media_ready");
-      this.#inviteRequest = await this.#inviter.invite({
-        requestDelegate: {
-          onProgress: ({ message }) =>
-            this.#apply(message.statusCode === 180 ? "ringing_received" : "progress_received"),
-          onReject: ({ message }) => this.#refused(message),
-          onRedirect: ({ message }) => this.#refused(message),
-        },
-      });
-    } catch (error) {
-      this.#finish(
-        this.#state === "ending" ? { by: "local" } : { by: "failure", error: phoneErrorFromException(error) },
-      );
-    }
-  }
-
-  #createInviter(): Inviter {
-    const { userAgent, updateSupport } = this.#dependencies;
-    const uri = UserAgent.makeURI(this.target);
-    if (uri === undefined) throw new UsageError(`"${this.target}" is not an address that can be called`);
-    const inviter = new Inviter(userAgent, uri, {
-      // The answer of the 183 must be applied at once: an early UPDATE could never be answered otherwise.
-      earlyMedia: true,
-      delegate: {
-        onBye: (bye) => {
-          void bye.accept();
-          const reason = reasonFromText(bye.request.getHeader("reason") ?? "");
-          this.#finish({ by: "remote", ...(reason && { reason }) });
-        },
-        onInfo: (info) => void info.accept(),
-        onRefer: (referral) => void referral.reject({ statusCode: 603 }),
+  /** What both kinds of session tell in the same way. */
+  protected sessionDelegate(): SessionDelegate {
+    return {
+      onBye: (bye) => {
+        void bye.accept();
+        const reason = reasonsFromFields(bye.request.getHeaders("reason"))[0];
+        this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
-    });
-    inviter.request.extraHeaders = withSingleAllow(inviter.request.extraHeaders);
-    inviter.data = this;
-    inviter.stateChange.addListener((state) => {
-      if (state === SessionState.Established) this.#answered();
-      if (state === SessionState.Terminated) queueMicrotask(() => this.#terminated());
-    });
-    updateSupport.track(inviter);
-    return inviter;
+      onInfo: (info) => void info.accept(),
+      onRefer: (referral) => void referral.reject({ statusCode: 603 }),
+    };
   }
 
-  #requestHangup(): void {
-    const { state } = this;
-    this.#apply("hangup_requested");
-    if (this.#state === "ended") {
-      this.#finish({ by: "local" });
-      return;
-    }
-    this.#hangupTimer = setTimeout(() => this.#finish({ by: "local" }), HANGUP_TIMEOUT_MS);
-    const sent = state === "established" ? this.#inviter?.bye() : this.#inviter?.cancel();
-    // A session that is already over in SIP.js reports its own end.
-    sent?.catch(() => undefined);
-    if (this.#media !== undefined) releaseLocalMedia(this.#media);
-  }
-
-  #answered(): void {
+  protected answered(event: "answer_received" | "answer_sent"): void {
     this.#answeredAt ??= new Date();
-    this.#apply("answer_received");
+    this.apply(event);
   }
 
-  #refused(message: IncomingResponseMessage): void {
-    if (this.#state === "ending") this.#finish({ by: "local" });
-    else this.#finish({ by: "failure", error: sipErrorFromResponse("INVITE", message) });
+  /** The end that this side brought about. */
+  protected localEnd(): CallEnd {
+    return { by: "local", cause: this.#answeredAt === undefined ? this.withdrawal : "hangup" };
   }
 
-  /** SIP.js ended the session, and neither a response nor a BYE told us why. */
-  #terminated(): void {
-    if (this.#end !== undefined) return;
-    if (this.#state === "ending") {
-      this.#finish({ by: "local" });
-      return;
-    }
-    const cause = this.#handler?.descriptionError;
-    // SIP.js ends its session on an answer the browser refuses, but leaves the callee ringing.
-    if (this.#state !== "established") this.#inviteRequest?.cancel('SIP;cause=488;text="Not Acceptable Here"');
-    const error =
-      cause === undefined
-        ? new SipError({ method: "INVITE", status: 500, reasonPhrase: "The call ended unexpectedly" })
-        : new SessionDescriptionError(`the browser does not take the gateway's answer: ${cause.message}`, { cause });
-    this.#finish({ by: "failure", error });
-  }
-
-  #fail(error: PhoneError): void {
+  /** End the call because of `error`, and tell the far side. */
+  protected fail(error: PhoneError): void {
     if (this.#end !== undefined || this.#state === "ending") return;
-    const { state } = this;
-    this.#finish({ by: "failure", error });
-    const sent = state === "established" ? this.#inviter?.bye() : this.#inviter?.cancel();
-    sent?.catch(() => undefined);
+    const established = this.#state === "established";
+    this.finish(failure(error));
+    this.#tellFarSide(established);
   }
 
-  #finish(end: CallEnd): void {
+  protected finish(end: CallEnd): void {
     if (this.#end !== undefined) return;
     this.#lastDiagnostics = this.diagnostics();
     this.#end = end;
     clearTimeout(this.#hangupTimer);
-    if (this.#media !== undefined) releaseLocalMedia(this.#media);
-    if (this.#state !== "ended") this.#apply("call_terminated");
+    if (this.media !== undefined) releaseLocalMedia(this.media);
+    if (this.#state !== "ended") this.apply("call_terminated");
     this.#events.emit("end", end);
   }
 
-  #apply(event: CallEvent): void {
+  protected apply(event: CallEvent): void {
     // SIP.js goes on reporting responses that come after the end.
     if (this.#state === "ended") return;
     const next = nextState(CALL_TRANSITIONS, this.#state, event);
@@ -354,6 +292,30 @@ export class Call {
     this.#state = next;
     this.#states.push({ state: next, atMs: performance.now() - this.#startedMs });
     this.#events.emit("state", next);
+  }
+
+  #requestHangup(): void {
+    const established = this.#state === "established";
+    this.apply("hangup_requested");
+    if (this.media !== undefined) releaseLocalMedia(this.media);
+    if (this.#state === "ended" || !this.dependencies.userAgent.isConnected()) {
+      this.#tellFarSide(established);
+      this.finish(this.localEnd());
+      return;
+    }
+    this.#hangupTimer = setTimeout(() => this.finish(this.localEnd()), HANGUP_TIMEOUT_MS);
+    this.#tellFarSide(established);
+  }
+
+  #tellFarSide(established: boolean): void {
+    if (established && !this.dependencies.userAgent.isConnected()) {
+      this.#owesBye = true;
+      this.handler?.close();
+      return;
+    }
+    const sent = established ? this.session?.bye() : this.withdraw();
+    // A session that is already over in SIP.js reports its own end.
+    sent?.catch(() => undefined);
   }
 
   #remoteTrackAdded(track: MediaStreamTrack): void {
@@ -367,12 +329,17 @@ export class Call {
   }
 
   #localTracks(kind: "audio" | "video"): MediaStreamTrack[] {
-    return this.#media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
+    return this.media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
   }
 }
 
-function phoneErrorFromException(error: unknown): PhoneError {
+export function failure(error: PhoneError): CallEnd {
+  return { by: "failure", cause: "failed", error };
+}
+
+/** The typed error for what SIP.js or the browser threw while it made a description; `what` is "an offer" or "an answer". */
+export function phoneErrorFromException(error: unknown, what: string): PhoneError {
   if (error instanceof PhoneError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new SessionDescriptionError(`the browser cannot make an offer: ${message}`, { cause: error });
+  return new SessionDescriptionError(`the browser cannot make ${what}: ${message}`, { cause: error });
 }

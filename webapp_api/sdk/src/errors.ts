@@ -6,7 +6,16 @@
 import { adviceForLogin, adviceForMedia, adviceForStatus } from "./advice.ts";
 import type { Warning } from "./sip-headers.ts";
 
-export type PhoneErrorKind = "sip" | "ice" | "media-permission" | "session-description" | "socket" | "config" | "usage" | "login";
+export type PhoneErrorKind =
+  | "sip"
+  | "ice"
+  | "media-permission"
+  | "session-description"
+  | "socket"
+  | "signed-out"
+  | "login"
+  | "config"
+  | "usage";
 
 export abstract class PhoneError extends Error {
   abstract readonly kind: PhoneErrorKind;
@@ -84,6 +93,29 @@ export class SocketError extends PhoneError {
   override readonly name = "SocketError";
   readonly kind = "socket";
   readonly advice = "The connection to the gateway is lost. Check the network, then sign in again.";
+}
+
+/** What ended the sign-in: the credentials are refused, no token is to be had, or the gateway closed the connection. */
+export type SignedOutReason = "credentials" | "token" | "network";
+
+/** The sign-in is over: the phone does not come back by itself, the person has to sign in again. */
+export class SignedOutError extends PhoneError {
+  override readonly name = "SignedOutError";
+  readonly kind = "signed-out";
+  readonly reason: SignedOutReason;
+  /** The close code of the WebSocket (RFC 6455 §7.4), when the gateway closed it: 1008, or 4000 to 4999. */
+  readonly closeCode: number | undefined;
+  readonly advice = "Sign in again.";
+
+  constructor(
+    reason: SignedOutReason,
+    message: string,
+    options: ErrorOptions & { readonly closeCode?: number } = {},
+  ) {
+    super(message, options);
+    this.reason = reason;
+    this.closeCode = options.closeCode;
+  }
 }
 
 /** The web service did not log the person in, or gives no token any more. */

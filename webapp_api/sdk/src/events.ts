@@ -13,6 +13,11 @@ export class Emitter<Events extends object> {
     return () => listeners.delete(listener);
   }
 
+  /** Whether anybody listens for `name`. */
+  has(name: keyof Events): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
   /** Tell all listeners; one that throws is reported to the page and does not keep the others from hearing it. */
   emit<Name extends keyof Events>(name: Name, payload: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {

@@ -1,7 +1,9 @@
 /** The public API of the SDK. What is not exported here may change at any time. */
 
-export { Call, type CallDiagnostics, type CallEnd, type CallEvents, type MediaLine } from "./call.ts";
+export { Call, type CallDiagnostics, type CallEvents, type MediaLine } from "./call.ts";
+export { CALL_END_CAUSES, type CallEnd, type CallEndCause } from "./call-end.ts";
 export { CALL_STATES, type CallState } from "./call-state.ts";
+export type { Caller, NumberVerification } from "./caller.ts";
 export { fetchConfig, type LoginWays, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 export {
   ConfigError,
@@ -10,13 +12,16 @@ export {
   MediaPermissionError,
   PhoneError,
   SessionDescriptionError,
+  SignedOutError,
   SipError,
   SocketError,
   UsageError,
   type MediaFailure,
   type PhoneErrorKind,
+  type SignedOutReason,
 } from "./errors.ts";
 export type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
+export { IncomingCall } from "./incoming-call.ts";
 export {
   currentLogin,
   login,
@@ -28,8 +33,10 @@ export {
   type WebApiOptions,
 } from "./login.ts";
 export type { MediaRequest } from "./media.ts";
+export { OutgoingCall } from "./outgoing-call.ts";
 export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents } from "./phone.ts";
 export { PHONE_STATES, type PhoneState } from "./phone-state.ts";
+export { DEFAULT_RECONNECT, type ReconnectSettings, type Wait } from "./reconnector.ts";
 export type { Reason, Warning } from "./sip-headers.ts";
 export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
 export { tokenSource, type AccessToken } from "./token-source.ts";

@@ -1,20 +1,25 @@
 /** The phone: one WebSocket, one registration, any number of calls. The entry of the SDK. */
 
-import { Call } from "./call.ts";
+import type { Call } from "./call.ts";
 import { configFromObject, fetchConfig, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
-import { SocketError, UsageError, type PhoneError } from "./errors.ts";
+import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
+import { IncomingCall } from "./incoming-call.ts";
 import type { MediaRequest } from "./media.ts";
+import { OutgoingCall } from "./outgoing-call.ts";
 import { PHONE_TRANSITIONS, type PhoneEvent, type PhoneState } from "./phone-state.ts";
-import { Registration } from "./registration.ts";
-import { SIPExtension, UserAgent, type Session, type UserAgentOptions } from "./sipjs.ts";
+import { DEFAULT_RECONNECT, Reconnector, type AttemptResult, type ReconnectSettings, type Wait } from "./reconnector.ts";
+import { mayPass, Registration } from "./registration.ts";
+import { UserAgent, type Invitation, type Session, type UserAgentOptions } from "./sipjs.ts";
+import { closeCodeFromError, isFarewell, isRestart } from "./socket-close.ts";
 import { nextState } from "./state-table.ts";
 import { addressOfRecordFromText, targetUriFromText } from "./target.ts";
 import { UpdateSupport } from "./update-support.ts";
-import { VERSION } from "./version.ts";
+import { createUserAgent } from "./user-agent.ts";
 
 const DEFAULT_EXPIRES_S = 600;
-const SOCKET_TIMEOUT_S = 5;
+const TEMPORARILY_UNAVAILABLE = 480;
+const REQUEST_TIMEOUT = 408;
 
 /** Where the gateway is: the address of its configuration, or the configuration itself. */
 export type ConfigSource =
@@ -35,12 +40,18 @@ export type ConnectOptions = ConfigSource &
     readonly displayName?: string;
     /** Registration time asked for, seconds. */
     readonly expiresS?: number;
+    /** How to come back after the socket is lost. */
+    readonly reconnect?: Partial<ReconnectSettings>;
   };
 
 export interface PhoneEvents {
   /** The phone is in another state. */
   state: PhoneState;
-  /** The socket is lost, or the registration could not be refreshed. */
+  /** Somebody calls. Without a listener the network is told to try the user's other devices (480). */
+  call: IncomingCall;
+  /** The socket or the registration is lost; the next attempt to get it back comes after this wait. */
+  reconnecting: Wait;
+  /** The phone gave up: the socket does not come back, or the person is signed out. */
   error: PhoneError;
 }
 
@@ -60,40 +71,30 @@ export class Phone {
   readonly address: string;
   readonly #events = new Emitter<PhoneEvents>();
   readonly #calls = new Set<Call>();
+  /** Calls that ended while the socket was away. */
+  readonly #unsaid = new Set<Call>();
   readonly #userAgent: UserAgent;
   readonly #updateSupport: UpdateSupport;
   readonly #registration: Registration;
+  readonly #reconnector: Reconnector;
+  readonly #reconnects: boolean;
+  readonly #onlineAgain = (): void => this.#reconnector.hurry();
   #state: PhoneState = "connecting";
-  /** Fails when the socket breaks, so that nothing waits for a reply that cannot come. */
-  readonly #socketGone: Promise<never>;
-  #breakSocketPromise: (error: SocketError) => void = () => undefined;
+  /** Whether a new socket shall be registered. */
+  #registrationWanted = false;
+  #closing = false;
 
   private constructor(config: PhoneConfig, options: ConnectOptions, parts: UserAgentParts) {
     this.config = config;
-    this.#socketGone = new Promise((_, reject) => (this.#breakSocketPromise = reject));
-    this.#socketGone.catch(() => undefined);
     this.address = addressOfRecordFromText(options.user, config.domain);
-    const uri = UserAgent.makeURI(this.address);
-    if (uri === undefined) throw new UsageError(`"${options.user}" is not a user name`);
-    this.#userAgent = new UserAgent({
-      uri,
-      authorizationUsername: options.authorizationUser ?? `${uri.user ?? ""}@${uri.host}`,
-      authorizationPassword: options.password ?? "",
-      displayName: options.displayName ?? "",
-      userAgentString: `webrtc-ims-sdk/${VERSION}`,
-      sipExtension100rel: SIPExtension.Supported,
-      sendInitialProvisionalResponse: false,
-      // SIP.js would write requests with credentials and DTMF digits to the console.
-      logBuiltinEnabled: false,
-      logConfiguration: false,
-      transportOptions: { server: config.wssUrl, connectionTimeout: SOCKET_TIMEOUT_S, traceSip: false },
-      sessionDescriptionHandlerFactory: (session: Session) => handlerOf(session, this.#userAgent),
-      delegate: {
-        onDisconnect: (error) => this.#socketLost(error),
-        // Calls to this page are not taken: 480 lets the network try the user's other devices (RFC 3261 §21.4.18).
-        onInvite: (invitation) => void invitation.reject({ statusCode: 480 }).catch(() => undefined),
-      },
-      ...parts,
+    this.#userAgent = createUserAgent({
+      address: this.address,
+      wssUrl: config.wssUrl,
+      credentials: options,
+      sessionDescriptionHandlerFactory: (session) => handlerOf(session, this.#userAgent),
+      onDisconnect: (cause) => this.#socketLost(cause),
+      onInvite: (invitation) => this.#called(invitation),
+      parts,
     });
     this.#updateSupport = new UpdateSupport(this.#userAgent, {
       onUpdate: ({ session }) => [...this.#calls].find((call) => call.owns(session))?.updateAnswered(),
@@ -104,6 +105,15 @@ export class Phone {
       token: typeof token === "string" ? () => token : token,
       onRefresh: (error) => this.#refreshed(error),
     });
+    const settings = { ...DEFAULT_RECONNECT, ...options.reconnect };
+    this.#reconnects = settings.giveUpAfterS > 0;
+    this.#reconnector = new Reconnector({
+      settings,
+      attempt: () => this.#reconnect(),
+      onWait: (wait) => this.#events.emit("reconnecting", wait),
+      onGivenUp: () => this.#giveUp(new SocketError("the connection to the gateway is lost")),
+    });
+    globalThis.addEventListener?.("online", this.#onlineAgain);
   }
 
   /** Open the WebSocket. Applications call `connect`. */
@@ -112,7 +122,7 @@ export class Phone {
     try {
       await phone.#userAgent.start();
     } catch (error) {
-      phone.#apply("socket_lost");
+      phone.#giveUp(undefined);
       throw new SocketError(`no connection to ${config.wssUrl}`, { cause: error });
     }
     phone.#apply("socket_opened");
@@ -136,73 +146,167 @@ export class Phone {
     return this.on("state", listener);
   }
 
-  /** Register, and keep the registration up. Throws SipError when refused, SocketError when the socket breaks. */
+  /**
+   * Register, and keep the registration up: refreshed in time, and renewed when the socket was lost. Throws SipError
+   * when refused, SocketError when the socket breaks, SignedOutError when no token is to be had.
+   */
   async register(): Promise<void> {
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
     this.#apply("register_sent");
     try {
-      await Promise.race([this.#registration.register(), this.#socketGone]);
+      await this.#registration.register();
     } catch (error) {
       this.#apply("register_refused");
       throw error;
     }
+    this.#registrationWanted = true;
     this.#apply("register_accepted");
   }
 
   /** Remove the registration; calls go on. */
   async unregister(): Promise<void> {
+    this.#registrationWanted = false;
     await this.#registration.remove();
     this.#apply("registration_removed");
   }
 
   /** Call a name, a number, a tel or a SIP address. The call runs by itself: watch its state and end. */
-  call(target: string, media: MediaRequest = {}): Call {
+  call(target: string, media: MediaRequest = {}): OutgoingCall {
     this.#needSocket();
-    const call = new Call({
-      userAgent: this.#userAgent,
-      updateSupport: this.#updateSupport,
-      config: this.config,
-      targetUri: targetUriFromText(target, this.config.domain),
-      media,
-    });
-    this.#calls.add(call);
-    call.on("end", () => this.#calls.delete(call));
-    return call;
+    const targetUri = targetUriFromText(target, this.config.domain);
+    return this.#keep(new OutgoingCall(this.#callDependencies(), targetUri, media));
   }
 
   /** Hang up, remove the registration and close the socket. */
   async close(): Promise<void> {
-    if (this.#state === "closed") return;
-    const reachable = this.#state !== "disconnected";
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#reconnector.stop();
+    globalThis.removeEventListener?.("online", this.#onlineAgain);
     this.#registration.abandon();
     await Promise.all(this.calls.map((call) => call.hangup()));
-    if (reachable) await this.#registration.remove();
+    if (this.#userAgent.isConnected()) await this.#registration.remove();
     this.#apply("close_requested");
     await this.#userAgent.transport.disconnect();
+    this.#registration.dispose();
     // What is left in SIP.js needs no goodbye: nothing is registered and no call runs.
     this.#userAgent.userAgentCore.dispose();
   }
 
+  #callDependencies() {
+    return { userAgent: this.#userAgent, updateSupport: this.#updateSupport, config: this.config };
+  }
+
+  #keep<Kind extends Call>(call: Kind): Kind {
+    this.#calls.add(call);
+    call.on("end", () => {
+      this.#calls.delete(call);
+      if (call.owesBye) this.#unsaid.add(call);
+    });
+    return call;
+  }
+
+  #called(invitation: Invitation): void {
+    if (!this.#events.has("call")) {
+      // The network tries the user's other devices (RFC 3261 §21.4.18).
+      void invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE }).catch(() => undefined);
+      return;
+    }
+    const call = this.#keep(new IncomingCall(this.#callDependencies(), invitation));
+    this.#events.emit("call", call);
+    call.alert();
+  }
+
   #needSocket(): void {
-    if (this.#state === "disconnected") throw new SocketError("the connection to the gateway is lost");
     if (this.#state === "closed") throw new UsageError("the phone is closed");
+    if (this.#state === "connecting" || !this.#userAgent.isConnected()) {
+      throw new SocketError("there is no connection to the gateway now");
+    }
   }
 
   #socketLost(cause: Error | undefined): void {
-    if (this.#state === "closed") return;
-    this.#registration.abandon();
-    this.#apply("socket_lost");
-    const error = new SocketError("the connection to the gateway is lost", { cause });
-    this.#breakSocketPromise(error);
+    if (this.#closing) return;
+    const closeCode = closeCodeFromError(cause);
+    const error = isFarewell(closeCode)
+      ? new SignedOutError("network", "the gateway ended the connection", { closeCode })
+      : new SocketError("the connection to the gateway is lost", { cause });
+    this.#registration.abandon(error);
     for (const call of this.calls) call.socketLost(error);
-    this.#events.emit("error", error);
+    if (error instanceof SignedOutError) this.#signOut(error);
+    else if (!this.#reconnects || this.#state === "signed-out") this.#giveUp(error);
+    else {
+      this.#apply("socket_lost");
+      this.#reconnector.start({ restart: isRestart(closeCode) });
+    }
+  }
+
+  /** One attempt to have socket and registration again. */
+  async #reconnect(): Promise<AttemptResult> {
+    try {
+      if (!this.#userAgent.isConnected()) await this.#userAgent.reconnect();
+      if (this.#registrationWanted) await this.#registration.register();
+    } catch (error) {
+      return this.#reconnectFailed(error instanceof PhoneError ? error : new SocketError("no connection", { cause: error }));
+    }
+    if (this.#state === "reconnecting") {
+      this.#apply(this.#registrationWanted ? "register_accepted" : "socket_opened");
+      for (const call of this.#unsaid) call.socketRestored();
+      this.#unsaid.clear();
+    }
+    return { done: true };
+  }
+
+  #reconnectFailed(error: PhoneError): AttemptResult {
+    if (this.#state !== "reconnecting") return { done: true };
+    if (!mayPass(error)) {
+      this.#signOut(signedOutError(error));
+      return { done: true };
+    }
+    this.#dropDeadSocket(error);
+    return { done: false, retryAfterS: retryAfterOf(error) };
+  }
+
+  /** A socket on which a REGISTER gets no reply is dead, whatever the browser thinks of it. */
+  #dropDeadSocket(error: PhoneError): void {
+    if (!(error instanceof SipError) || error.status !== REQUEST_TIMEOUT) return;
+    // The reconnector opens the next one; a connection that is dead may take long to close.
+    this.#userAgent.transport.disconnect().catch(() => undefined);
   }
 
   #refreshed(error: PhoneError | undefined): void {
-    if (this.#state === "disconnected" || this.#state === "closed") return;
-    this.#apply(error === undefined ? "register_accepted" : "register_refused");
-    if (error !== undefined) this.#events.emit("error", error);
+    if (this.#state !== "registered" || error === undefined) return;
+    if (!mayPass(error)) {
+      this.#signOut(signedOutError(error));
+      return;
+    }
+    if (!this.#reconnects) {
+      this.#giveUp(error);
+      return;
+    }
+    this.#apply("registration_lost");
+    this.#reconnector.start({ retryAfterS: retryAfterOf(error) });
+    this.#dropDeadSocket(error);
+  }
+
+  /** The person has to sign in again; with the socket gone, no call can go on. */
+  #signOut(error: SignedOutError): void {
+    this.#registrationWanted = false;
+    this.#stop("signed_out", error);
+  }
+
+  #giveUp(error: PhoneError | undefined): void {
+    this.#stop("socket_given_up", error);
+  }
+
+  #stop(event: PhoneEvent, error: PhoneError | undefined): void {
+    const before = this.#state;
+    this.#reconnector.stop();
+    this.#registration.abandon(error);
+    this.#apply(event);
+    if (error === undefined) return;
+    if (!this.#userAgent.isConnected()) for (const call of this.calls) call.abandon(error);
+    if (this.#state !== before) this.#events.emit("error", error);
   }
 
   #apply(event: PhoneEvent): void {
@@ -213,9 +317,20 @@ export class Phone {
   }
 }
 
+function retryAfterOf(error: PhoneError): number | undefined {
+  return error instanceof SipError || error instanceof LoginError ? error.retryAfterS : undefined;
+}
+
+function signedOutError(cause: PhoneError): SignedOutError {
+  if (cause instanceof SignedOutError) return cause;
+  if (cause instanceof LoginError) return new SignedOutError("token", cause.message, { cause });
+  return new SignedOutError("credentials", `the registration is refused: ${cause.message}`, { cause });
+}
+
 /** SIP.js asks for the media session of a call; the call made it known in `data`. */
 function handlerOf(session: Session, userAgent: UserAgent): ReturnType<Call["createHandler"]> {
-  if (!(session.data instanceof Call)) throw new UsageError("no call for this session");
-  const logger = userAgent.getLogger("sip.SessionDescriptionHandler");
-  return session.data.createHandler(logger);
+  if (!(session.data instanceof OutgoingCall || session.data instanceof IncomingCall)) {
+    throw new UsageError("no call for this session");
+  }
+  return session.data.createHandler(userAgent.getLogger("sip.SessionDescriptionHandler"));
 }

@@ -5,15 +5,23 @@
  * and is tried again after a second challenge.
  */
 
-import { PhoneError, SipError } from "./errors.ts";
+import { LoginError, PhoneError, SignedOutError, SipError, SocketError } from "./errors.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
 import { Registerer, RegistererState, type IncomingResponseMessage, type UserAgent } from "./sipjs.ts";
 
 /** How often a REGISTER that was challenged again, with a fresh nonce, starts over. */
 const FRESH_CHALLENGE_RETRIES = 2;
-/** Our refresh comes at this part of the granted time; SIP.js's own, at 99 %, is never reached. */
-const REFRESH_AT = 0.8;
+/** Our refresh comes long before SIP.js's own, at 99 % of the granted time. */
 const SIPJS_REFRESH_PERCENT = 99;
+/** TS 24.229 §5.1.1.4.1: longer registrations are refreshed this long before they end, others at half their time. */
+const REFRESH_BEFORE_END_S = 600;
+/** One flow from page to gateway (RFC 5626 §4.2). */
+const REG_ID = 1;
+/** How long the person waits for the removal to be confirmed, milliseconds. */
+const REMOVAL_TIMEOUT_MS = 4000;
+const TOO_MANY_REQUESTS = 429;
+/** Refusals of a REGISTER that may pass: timeouts, lost flows, troubled servers. All others are about the account. */
+const PASSING_STATUSES: readonly number[] = [408, 430, 480, 491];
 
 export interface RegistrationOptions {
   /** Registration time asked for, seconds. */
@@ -29,25 +37,36 @@ interface FinalResponse {
   readonly accepted: boolean;
 }
 
+/** Seconds after which a registration granted for `grantedS` seconds is refreshed. */
+export function refreshDelayS(grantedS: number): number {
+  return grantedS > 2 * REFRESH_BEFORE_END_S ? grantedS - REFRESH_BEFORE_END_S : grantedS / 2;
+}
+
+/** Whether the same REGISTER, or the same request for a token, may be granted in a while. */
+export function mayPass(error: PhoneError): boolean {
+  if (error instanceof SocketError) return true;
+  if (error instanceof LoginError) return error.status === 0 || error.status === TOO_MANY_REQUESTS || error.status >= 500;
+  return error instanceof SipError && (PASSING_STATUSES.includes(error.status) || Math.floor(error.status / 100) === 5);
+}
+
 export class Registration {
   readonly #userAgent: UserAgent;
-  readonly #registerer: Registerer;
   readonly #options: RegistrationOptions;
+  #registerer: Registerer;
   #refreshTimer: ReturnType<typeof setTimeout> | undefined;
   #wanted = false;
+  /** Grows when what is under way is given up. */
+  #epoch = 0;
+  /** Ends the REGISTER that is under way, for us; SIP.js goes on waiting for its response. */
+  #giveUp: ((error: PhoneError) => void) | undefined;
 
   constructor(userAgent: UserAgent, options: RegistrationOptions) {
     this.#userAgent = userAgent;
     this.#options = options;
-    this.#registerer = new Registerer(userAgent, {
-      expires: options.expiresS,
-      refreshFrequency: SIPJS_REFRESH_PERCENT,
-      // The stock default writes all options, the Authorization header among them, to the console.
-      logConfiguration: false,
-    });
+    this.#registerer = this.#createRegisterer();
   }
 
-  /** Register and keep it up until `remove` or `abandon`; throws SipError. */
+  /** Register and keep it up until `remove` or `abandon`; throws SipError, SignedOutError or SocketError. */
   async register(): Promise<void> {
     this.#wanted = true;
     clearTimeout(this.#refreshTimer);
@@ -68,7 +87,11 @@ export class Registration {
     // Without a token the gateway is left to end the registration by itself.
     const extraHeaders = await this.#authorization().catch(() => []);
     await new Promise<void>((resolve) => {
-      const done = (): void => resolve();
+      const timer = setTimeout(resolve, REMOVAL_TIMEOUT_MS);
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
       this.#registerer
         .unregister({
           requestOptions: { extraHeaders },
@@ -78,26 +101,62 @@ export class Registration {
     });
   }
 
-  /** Stop refreshing; nothing is sent. */
-  abandon(): void {
+  /** Stop refreshing; nothing is sent. With `error`, a REGISTER that is under way fails with it now. */
+  abandon(error?: PhoneError): void {
     this.#wanted = false;
     clearTimeout(this.#refreshTimer);
+    if (error === undefined) return;
+    this.#epoch += 1;
+    if (this.#giveUp === undefined) return;
+    this.#giveUp(error);
+    // The old one takes no new request until its response comes or times out.
+    this.#registerer = this.#createRegisterer();
+  }
+
+  /** Stop SIP.js's own timers, after the socket is closed: what it still tries to send goes nowhere. */
+  dispose(): void {
+    this.abandon();
+    void this.#registerer.dispose();
+  }
+
+  #createRegisterer(): Registerer {
+    return new Registerer(this.#userAgent, {
+      expires: this.#options.expiresS,
+      refreshFrequency: SIPJS_REFRESH_PERCENT,
+      // The same for every connection of this page: a new one takes the place of the one before (RFC 5626 §4.2).
+      instanceId: this.#userAgent.instanceId,
+      regId: REG_ID,
+      // The stock default writes all options, the Authorization header among them, to the console.
+      logConfiguration: false,
+    });
   }
 
   async #sendRegister(): Promise<FinalResponse> {
+    const epoch = this.#epoch;
     const extraHeaders = await this.#authorization();
+    if (epoch !== this.#epoch) throw new SocketError("the connection to the gateway is lost");
+    const registerer = this.#registerer;
     return new Promise((resolve, reject) => {
       // SIP.js tells the delegate neither of a 200 it cannot use nor of what follows a 423: watch its state, too.
       // In a microtask, because the delegate, which knows more, is called right after the change.
       const stateChanged = (state: RegistererState): void => {
         queueMicrotask(() => settle({ message: undefined, accepted: state === RegistererState.Registered }));
       };
+      const over = (): void => {
+        registerer.stateChange.removeListener(stateChanged);
+        this.#giveUp = undefined;
+      };
       const settle = (response: FinalResponse): void => {
-        this.#registerer.stateChange.removeListener(stateChanged);
+        if (epoch !== this.#epoch) return;
+        over();
         resolve(response);
       };
-      this.#registerer.stateChange.addListener(stateChanged);
-      this.#registerer
+      this.#giveUp = (error) => {
+        over();
+        reject(error);
+      };
+      registerer.stateChange.addListener(stateChanged);
+      registerer
         .register({
           requestOptions: { extraHeaders },
           requestDelegate: {
@@ -111,8 +170,17 @@ export class Registration {
   }
 
   async #authorization(): Promise<string[]> {
-    const token = await this.#options.token?.();
-    return token === undefined ? [] : [`Authorization: Bearer ${token}`];
+    if (this.#options.token === undefined) return [];
+    try {
+      return [`Authorization: Bearer ${await this.#options.token()}`];
+    } catch (cause) {
+      if (cause instanceof SignedOutError || cause instanceof LoginError) throw cause;
+      // fetch() says TypeError when it reaches nobody; the next attempt may.
+      if (cause instanceof TypeError || cause instanceof SocketError) {
+        throw new SocketError("no token for the gateway: its source cannot be reached", { cause });
+      }
+      throw new SignedOutError("token", "no token for the gateway is to be had any more", { cause });
+    }
   }
 
   /**
@@ -135,7 +203,7 @@ export class Registration {
       throw new SipError({ method: "REGISTER", status: 500, reasonPhrase: "The 200 names no expires for this contact" });
     }
     if (!this.#wanted) return;
-    this.#refreshTimer = setTimeout(() => void this.#refresh(), expiresS * REFRESH_AT * 1000);
+    this.#refreshTimer = setTimeout(() => void this.#refresh(), refreshDelayS(expiresS) * 1000);
   }
 
   async #refresh(): Promise<void> {

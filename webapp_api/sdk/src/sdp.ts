@@ -21,6 +21,11 @@ export function sends(direction: Direction | undefined): boolean {
   return direction === "sendrecv" || direction === "sendonly";
 }
 
+/** Whether `kind` has an m-line in use (RFC 3264 §6: port 0 is none). */
+export function offers(sdp: string, kind: "audio" | "video"): boolean {
+  return new RegExp(`^m=${kind} [1-9]`, "m").test(sdp);
+}
+
 /** Number of m-lines. */
 export function mediaLineCount(sdp: string): number {
   return (sdp.match(/^m=/gm) ?? []).length;

@@ -53,18 +53,20 @@ export interface Reason {
   readonly text: string | undefined;
 }
 
-/** The first reason value of a Reason header field (RFC 3326), undefined when there is none. */
-export function reasonFromText(value: string): Reason | undefined {
-  const match = /^\s*([A-Za-z0-9.\-_]+)\s*(;.*)?$/.exec(value);
-  if (match?.[1] === undefined) return undefined;
-  const parameters = match[2] ?? "";
-  const cause = /;\s*cause\s*=\s*(\d+)/i.exec(parameters)?.[1];
-  const text = /;\s*text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(parameters)?.[1];
-  return {
-    protocol: match[1],
-    cause: cause === undefined ? undefined : Number(cause),
-    text: text?.replace(/\\(.)/g, "$1"),
-  };
+/** The reason values of Reason header fields (RFC 3326 §2), in order; what is not well-formed is left out. */
+export function reasonsFromFields(fields: readonly string[]): Reason[] {
+  return fields.flatMap((field) => field.match(/(?:[^",]|"(?:[^"\\]|\\.)*")+/g) ?? []).flatMap((value) => {
+    const match = /^\s*([A-Za-z0-9.\-_]+)\s*(;.*)?$/.exec(value);
+    if (match?.[1] === undefined) return [];
+    const parameters = match[2] ?? "";
+    const cause = /;\s*cause\s*=\s*(\d+)/i.exec(parameters)?.[1];
+    const text = /;\s*text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(parameters)?.[1];
+    return {
+      protocol: match[1],
+      cause: cause === undefined ? undefined : Number(cause),
+      text: text?.replace(/\\(.)/g, "$1"),
+    };
+  });
 }
 
 /** Retry-After in seconds (RFC 3261 §20.33), undefined when it is absent or not a number. */

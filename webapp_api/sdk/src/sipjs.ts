@@ -5,7 +5,9 @@
 
 export { Inviter, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from "sip.js/lib/api/index.js";
 export type {
+  Invitation,
   Session,
+  SessionDelegate,
   SessionDescriptionHandler,
   SessionDescriptionHandlerModifier,
   UserAgentOptions,

@@ -9,9 +9,9 @@ export interface AccessToken {
 
 /**
  * A token with less than this part of its life left is not handed out any more. The gateway lets a registration last
- * no longer than its token, and the SDK refreshes a registration at 80 % of its time: a refresh always gets a new token.
+ * no longer than its token, and the SDK refreshes a registration at half its time: a refresh always gets a new token.
  */
-const YOUNG_UNTIL = 0.5;
+const YOUNG_UNTIL = 0.45;
 
 /** A function for `connect({token})` that calls `fetchToken` when it has to; an error is the caller's, and not kept. */
 export function tokenSource(

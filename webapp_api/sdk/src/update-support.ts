@@ -64,7 +64,7 @@ export class UpdateSupport {
   readonly #core: UserAgentCore;
   readonly #logger: Logger;
   readonly #options: UpdateSupportOptions;
-  /** by Call-ID and local tag, as SIP.js makes the id of a session */
+  /** by SIP.js's id of a session: Call-ID and the tag of the side that sent the INVITE */
   readonly #sessions = new Map<string, Session>();
   /** dialogs with an offer that is being answered */
   readonly #busy = new Set<string>();
@@ -100,7 +100,8 @@ export class UpdateSupport {
       return true;
     }
     const dialog = this.#core.dialogs.get(message.callId + message.toTag + message.fromTag);
-    const session = this.#sessions.get(message.callId + message.toTag);
+    const session =
+      this.#sessions.get(message.callId + message.toTag) ?? this.#sessions.get(message.callId + message.fromTag);
     if (!(dialog instanceof SessionDialog) || session === undefined) {
       this.#core.replyStateless(message, { statusCode: 481 });
       return true;

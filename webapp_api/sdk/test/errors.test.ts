@@ -7,6 +7,7 @@ import {
   MediaPermissionError,
   PhoneError,
   SessionDescriptionError,
+  SignedOutError,
   SipError,
   SocketError,
   UsageError,
@@ -23,6 +24,7 @@ describe("errors", () => {
     [new MediaPermissionError("denied", "x"), "media-permission"],
     [new SessionDescriptionError("x"), "session-description"],
     [new SocketError("x"), "socket"],
+    [new SignedOutError("network", "x", { closeCode: 1008 }), "signed-out"],
     [new ConfigError("x"), "config"],
     [new UsageError("x"), "usage"],
   ];

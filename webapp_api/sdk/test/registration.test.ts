@@ -2,21 +2,13 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, mock, test } from "node:test";
 
-import { SipError, type PhoneError } from "../src/errors.ts";
+import { SipError } from "../src/errors.ts";
 import { Phone } from "../src/phone.ts";
-import { configFromObject } from "../src/config.ts";
+import { refreshDelayS } from "../src/registration.ts";
+import { close, CONFIG, granted, openPhone, settled } from "./phone-on-wire.ts";
 import { responseTo, Wire, type Message } from "./wire.ts";
 
-const CONFIG = configFromObject({ wssUrl: "wss://gw.example/sip", domain: "ims.example.com" });
 const CHALLENGE = (nonce: string): string => `WWW-Authenticate: Digest realm="ims.example.com", nonce="${nonce}", algorithm=MD5, qop="auth"`;
-
-async function openPhone(wire: Wire, credentials: { password: string } | { token: () => string } = { password: "secret" }): Promise<Phone> {
-  return Phone.open(CONFIG, { config: CONFIG, user: "alice", ...credentials }, { transportConstructor: wire.transportConstructor });
-}
-
-function granted(register: Message, expiresS = 600): string {
-  return responseTo(register, "200 OK", [`Contact: ${register.header("contact").split(";expires")[0]};expires=${expiresS}`]);
-}
 
 function isRightAnswer(register: Message, nonce: string): boolean {
   const md5 = (text: string): string => createHash("md5").update(text).digest("hex");
@@ -42,7 +34,7 @@ describe("registration", () => {
     wire.deliver(granted(second));
     await registered;
     assert.deepEqual(states, ["connected", "registering", "registered"]);
-    await closed(phone, wire);
+    await close(phone, wire);
   });
 
   test("a second challenge with a fresh nonce is answered", async () => {
@@ -56,7 +48,7 @@ describe("registration", () => {
       wire.deliver(nonce === "n2" ? granted(answer) : responseTo(answer, "401 Unauthorized", [CHALLENGE("other")]));
     }
     await registered;
-    await closed(phone, wire);
+    await close(phone, wire);
   });
 
   test("credentials that are refused again and again end in a typed error after three rounds", async () => {
@@ -127,29 +119,41 @@ describe("registration", () => {
     await phone.close();
   });
 
-  test("it is refreshed at 80 % of the granted time, and a refusal then is told", async () => {
+  const PERIODS: readonly [number, number][] = [
+    [600_000, 599_400],
+    [3600, 3000],
+    [1201, 601],
+    [1200, 600],
+    [600, 300],
+    [60, 30],
+  ];
+  for (const [grantedS, delayS] of PERIODS) {
+    test(`${grantedS} s are refreshed after ${delayS} s (TS 24.229 §5.1.1.4.1)`, () => {
+      assert.equal(refreshDelayS(grantedS), delayS);
+    });
+  }
+
+  test("it is refreshed at half the granted time, with the same instance, reg-id and Call-ID", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     try {
       const wire = new Wire();
       const phone = await openPhone(wire);
-      const errors: PhoneError[] = [];
-      phone.on("error", (error) => errors.push(error));
       const registered = phone.register();
-      wire.deliver(granted(await wire.next(), 100));
+      const first = await wire.next();
+      wire.deliver(granted(first, 100));
       await registered;
-      mock.timers.tick(79_999);
+      mock.timers.tick(49_999);
       assert.equal(wire.silent, true);
       mock.timers.tick(1);
-      wire.deliver(granted(await wire.next(), 100));
-      await new Promise((resolve) => setImmediate(resolve));
+      const refresh = await wire.next();
+      assert.match(first.header("contact"), /;reg-id=1;\+sip\.instance="<urn:uuid:[0-9a-f-]{36}>"/);
+      assert.equal(refresh.header("contact"), first.header("contact"));
+      assert.equal(refresh.header("call-id"), first.header("call-id"));
+      assert.match(refresh.header("supported"), /\boutbound\b/);
+      wire.deliver(granted(refresh, 100));
+      await settled();
       assert.equal(phone.state, "registered");
-      mock.timers.tick(80_000);
-      const told = new Promise<PhoneError>((resolve) => phone.on("error", resolve));
-      wire.deliver(responseTo(await wire.next(), "503 Service Unavailable", ["Retry-After: 5"]));
-      assert.match((await told).advice, /wait 5 s/);
-      assert.equal(phone.state, "connected");
-      assert.equal(errors.length, 1);
-      await phone.close();
+      await close(phone, wire);
     } finally {
       mock.timers.reset();
     }
@@ -157,21 +161,30 @@ describe("registration", () => {
 });
 
 describe("socket", () => {
-  test("its loss is a state, an error, and the end of a pending registration", async () => {
-    const wire = new Wire();
-    const phone = await openPhone(wire);
-    const errors: PhoneError[] = [];
-    phone.on("error", (error) => errors.push(error));
-    const registered = assert.rejects(phone.register(), { kind: "socket" });
-    await wire.next();
-    wire.break();
-    await registered;
-    assert.equal(phone.state, "disconnected");
-    assert.deepEqual(errors.map(({ kind }) => kind), ["socket"]);
-    assert.throws(() => phone.call("bob"), { kind: "socket" });
-    await assert.rejects(phone.register(), { kind: "socket" });
-    await phone.close();
-    assert.equal(phone.state, "closed");
+  test("its loss ends a pending registration; the application registers again when it is back", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const wire = new Wire();
+      const phone = await openPhone(wire);
+      const registered = assert.rejects(phone.register(), { kind: "socket" });
+      await wire.next();
+      wire.break();
+      await registered;
+      assert.equal(phone.state, "reconnecting");
+      assert.throws(() => phone.call("bob"), { kind: "socket" });
+      await assert.rejects(phone.register(), { kind: "socket" });
+      mock.timers.tick(1000);
+      await settled();
+      assert.equal(phone.state, "connected");
+      assert.equal(wire.silent, true);
+      const again = phone.register();
+      wire.deliver(granted(await wire.next()));
+      await again;
+      await close(phone, wire);
+      assert.equal(phone.state, "closed");
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   test("one that never opens is a typed error", async () => {
@@ -185,37 +198,3 @@ describe("socket", () => {
     await assert.rejects(opened, { kind: "socket" });
   });
 });
-
-test("an INVITE to this page is refused with 480 without ringing", async () => {
-  const wire = new Wire();
-  const phone = await openPhone(wire);
-  const registered = phone.register();
-  const register = await wire.next();
-  wire.deliver(granted(register));
-  await registered;
-  const contact = /<(sip:[^>;]+)/.exec(register.header("contact"))?.[1] ?? "";
-  wire.deliver(
-    [
-      `INVITE ${contact} SIP/2.0`,
-      "Via: SIP/2.0/WS gw.example;branch=z9hG4bKin",
-      "From: <sip:carol@ims.example.com>;tag=carol",
-      "To: <sip:alice@ims.example.com>",
-      "Call-ID: in-1",
-      "CSeq: 1 INVITE",
-      "Contact: <sip:gw.example;transport=ws>",
-      "Content-Length: 0",
-      "",
-      "",
-    ].join("\r\n"),
-  );
-  const lines = [(await wire.next()).startLine, (await wire.next()).startLine];
-  assert.deepEqual(lines, ["SIP/2.0 100 Trying", "SIP/2.0 480 Temporarily Unavailable"]);
-  await closed(phone, wire);
-});
-
-async function closed(phone: Phone, wire: Wire): Promise<void> {
-  const closing = phone.close();
-  wire.deliver(responseTo(await wire.next(), "200 OK"));
-  await closing;
-  assert.equal(phone.state, "closed");
-}

@@ -14,8 +14,12 @@ function reachable<State extends string, Event extends string>(
   return seen;
 }
 
-test("every call state is reached from preparing", () => {
-  assert.deepEqual([...reachable(CALL_TRANSITIONS, "preparing")].sort(), Object.keys(CALL_STATES).sort());
+test("every call state is reached by a call that goes out or comes in, and their beginnings do not mix", () => {
+  const outgoing = reachable(CALL_TRANSITIONS, "preparing");
+  const incoming = reachable(CALL_TRANSITIONS, "alerting");
+  assert.deepEqual([...new Set([...outgoing, ...incoming])].sort(), Object.keys(CALL_STATES).sort());
+  assert.equal(outgoing.has("alerting") || outgoing.has("answering"), false);
+  assert.equal(incoming.has("dialling") || incoming.has("ringing"), false);
 });
 
 test("every phone state is reached from connecting", () => {
@@ -35,13 +39,17 @@ test("every call that is not over can be hung up and can be terminated", () => {
   }
 });
 
-test("every phone survives the loss of its socket and can be closed", () => {
+test("every phone can be closed", () => {
   for (const state of Object.keys(PHONE_STATES) as PhoneState[]) {
     assert.equal(nextState(PHONE_TRANSITIONS, state, "close_requested"), "closed");
-    assert.equal(
-      nextState(PHONE_TRANSITIONS, state, "socket_lost"),
-      state === "closed" ? "closed" : "disconnected",
-    );
+  }
+});
+
+test("a phone with a socket survives its loss, and can be signed out by the network", () => {
+  for (const state of ["connected", "registering", "registered", "reconnecting"] as const) {
+    assert.equal(nextState(PHONE_TRANSITIONS, state, "socket_lost"), "reconnecting");
+    assert.equal(nextState(PHONE_TRANSITIONS, state, "socket_given_up"), "disconnected");
+    assert.equal(nextState(PHONE_TRANSITIONS, state, "signed_out"), "signed-out");
   }
 });
 
@@ -53,6 +61,11 @@ const CALL_ROWS: readonly [CallState, CallEvent, CallState][] = [
   ["ringing", "answer_received", "established"],
   ["established", "ringing_received", "established"],
   ["ending", "answer_received", "ending"],
+  ["alerting", "answer_requested", "answering"],
+  ["alerting", "hangup_requested", "ended"],
+  ["answering", "answer_withheld", "alerting"],
+  ["answering", "answer_sent", "established"],
+  ["answering", "hangup_requested", "ended"],
 ];
 for (const [from, event, to] of CALL_ROWS) {
   test(`a call that is ${from} becomes ${to} by ${event}`, () => {
@@ -65,6 +78,10 @@ const PHONE_ROWS: readonly [PhoneState, PhoneEvent, PhoneState][] = [
   ["registering", "register_refused", "connected"],
   ["registered", "register_accepted", "registered"],
   ["registered", "registration_removed", "connected"],
+  ["registered", "registration_lost", "reconnecting"],
+  ["reconnecting", "register_accepted", "registered"],
+  ["reconnecting", "socket_opened", "connected"],
+  ["signed-out", "register_sent", "registering"],
 ];
 for (const [from, event, to] of PHONE_ROWS) {
   test(`a phone that is ${from} becomes ${to} by ${event}`, () => {

@@ -6,9 +6,9 @@ import { dtmfRelayToText, signalsFromText } from "../src/dtmf.ts";
 import { UsageError } from "../src/errors.ts";
 import { Emitter } from "../src/events.ts";
 import { candidateFromText, IceGathering } from "../src/ice-gathering.ts";
-import { directionsByMid, mediaLineCount, sends } from "../src/sdp.ts";
+import { directionsByMid, mediaLineCount, offers, sends } from "../src/sdp.ts";
 import {
-  reasonFromText,
+  reasonsFromFields,
   retryAfterFromText,
   warningsFromText,
   warningToText,
@@ -46,13 +46,17 @@ describe("Warning (RFC 3261 §20.43)", () => {
 
 describe("Reason (RFC 3326)", () => {
   test("protocol, cause and text are read", () => {
-    assert.deepEqual(reasonFromText('Q.850 ;cause=16 ;text="Normal \\"clearing\\""'), {
-      protocol: "Q.850",
-      cause: 16,
-      text: 'Normal "clearing"',
-    });
+    assert.deepEqual(reasonsFromFields(['Q.850 ;cause=16 ;text="Normal \\"clearing\\""']), [
+      { protocol: "Q.850", cause: 16, text: 'Normal "clearing"' },
+    ]);
   });
-  test("a missing header is no reason", () => assert.equal(reasonFromText(""), undefined));
+  test("one line may hold several, with commas in their texts; what is broken is left out", () => {
+    const reasons = reasonsFromFields(['Q.850;cause=16;text="a, b", SIP;cause=200', "", "(broken)", "SIP;cause=603"]);
+    assert.deepEqual(
+      reasons.map(({ protocol, cause, text }) => [protocol, cause, text]),
+      [["Q.850", 16, "a, b"], ["SIP", 200, undefined], ["SIP", 603, undefined]],
+    );
+  });
 });
 
 test("Retry-After is seconds, with a comment or parameters behind", () => {
@@ -62,6 +66,10 @@ test("Retry-After is seconds, with a comment or parameters behind", () => {
 });
 
 describe("directions of a session description", () => {
+  test("a line with port 0 offers nothing", () => {
+    const sdp = "v=0\r\nm=audio 4000 X 0\r\nm=video 0 X 0\r\n";
+    assert.deepEqual([offers(sdp, "audio"), offers(sdp, "video")], [true, false]);
+  });
   const SDP = "v=0\r\ns=-\r\na=recvonly\r\nm=audio 9 X 0\r\na=mid:0\r\nm=audio 9 X 0\r\na=mid:r0\r\na=sendonly\r\n";
   test("an m-line has its own direction, else the session's", () => {
     assert.deepEqual([...directionsByMid(SDP)], [

@@ -42,18 +42,26 @@ export function responseTo(request: Message, status: string, lines: readonly str
   ].join("\r\n");
 }
 
+interface MemoryTransportInstance extends TransportInstance {
+  state: TransportInstance["state"];
+}
+
 /** The far end of one MemoryTransport. */
 export class Wire {
   readonly #sent: Message[] = [];
   readonly #waiting: ((message: Message) => void)[] = [];
-  transport: TransportInstance | undefined;
+  transport: MemoryTransportInstance | undefined;
+  /** How often the client connected. */
+  connections = 0;
+  /** While false, nobody listens at the gateway. */
+  reachable = true;
 
   /** The transport class to give to a user agent; it reports here. */
   readonly transportConstructor: TransportConstructor;
 
   constructor() {
     const wire = this;
-    this.transportConstructor = class MemoryTransport implements TransportInstance {
+    this.transportConstructor = class MemoryTransport implements MemoryTransportInstance {
       readonly protocol = "WS";
       state: TransportInstance["state"] = "Disconnected" as TransportInstance["state"];
       onConnect: TransportInstance["onConnect"];
@@ -73,12 +81,15 @@ export class Wire {
       }
 
       connect(): Promise<void> {
+        if (!wire.reachable) return Promise.reject(new Error("WebSocket closed (code: 1006)"));
+        wire.connections += 1;
         this.state = "Connected" as TransportInstance["state"];
         this.onConnect?.();
         return Promise.resolve();
       }
 
       disconnect(): Promise<void> {
+        if (!this.isConnected()) return Promise.resolve();
         this.state = "Disconnected" as TransportInstance["state"];
         this.onDisconnect?.();
         return Promise.resolve();
@@ -93,6 +104,7 @@ export class Wire {
       }
 
       send(raw: string): Promise<void> {
+        if (!this.isConnected()) return Promise.reject(new Error("Not connected."));
         wire.#take(messageFromText(raw));
         return Promise.resolve();
       }
@@ -114,9 +126,12 @@ export class Wire {
     this.transport?.onMessage?.(raw);
   }
 
-  /** The socket breaks. */
-  break(): void {
-    this.transport?.onDisconnect?.(new Error("WebSocket closed (code: 1006)"));
+  /** The socket breaks, or the gateway closes it with this code. */
+  break(code = 1006): void {
+    const { transport } = this;
+    if (transport === undefined) return;
+    transport.state = "Disconnected" as TransportInstance["state"];
+    transport.onDisconnect?.(new Error(`WebSocket closed wss://gw.example/sip (code: ${code})`));
   }
 
   #take(message: Message): void {

@@ -1,0 +1,118 @@
+"""The examples in the SDK's README, run as they are printed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, async_playwright
+
+from tests.browser.sdk.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.browser.sdk.gateway import PATIENCE_S, GatewayDialog, ScriptedGateway
+from tests.browser.sdk.gateway_call import GatewayCall
+from tests.browser.sdk.media_peer import TwoWayPeer
+from tests.browser.sdk.softphone_page import ALICE
+
+pytestmark = pytest.mark.browser
+
+README: Final = Path(__file__).parents[3] / "webapp_api" / "sdk" / "README.md"
+STAGE: Final = """() => {
+  document.body.innerHTML =
+    '<input id="password" value="correct horse"><audio id="audio" autoplay></audio>' +
+    '<button id="answer">Answer</button><button id="decline">Decline</button>';
+  const part = (id) => document.getElementById(id);
+  const shown = [];
+  Object.assign(window, {
+    form: { password: part("password") },
+    audioElement: part("audio"),
+    answerButton: part("answer"),
+    declineButton: part("decline"),
+    show: (...words) => shown.push(words.filter((word) => word !== undefined).join(" ")),
+    shown,
+  });
+}"""
+
+
+@pytest_asyncio.fixture
+async def page(gateway: ScriptedGateway) -> AsyncIterator[Page]:
+    """A page with what the examples take for granted."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGUMENTS])
+        try:
+            page = await browser.new_page(bypass_csp=True)
+            await page.goto(gateway.origin)
+            await page.evaluate(STAGE)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def run(page: Page, name: str) -> None:
+    """Run an example."""
+    found = re.search(rf"<!-- example: {name} -->\n```ts\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found is not None, f"the README has no example {name!r}"
+    await page.add_script_tag(content=found[1], type="module")
+
+
+async def shows(page: Page, words: str) -> None:
+    """Wait until the example shows these words."""
+    await page.wait_for_function(
+        "(words) => window.shown.some((shown) => shown.includes(words))", arg=words, timeout=PATIENCE_S * 1000
+    )
+
+
+async def test_a_call(page: Page, gateway: ScriptedGateway) -> None:
+    await run(page, "call")
+    await gateway.register(ALICE)
+    invite = await gateway.receive_request("INVITE")
+    assert invite.request_uri == "sip:+15550100100@ims.example.com;user=phone"
+    await GatewayDialog(gateway, invite).respond(486)
+    await gateway.receive_request("ACK")
+    await shows(page, "486 Busy Here The other side is busy. Try later.")
+
+
+async def test_an_incoming_call(page: Page, gateway: ScriptedGateway) -> None:
+    await run(page, "incoming")
+    await gateway.register(ALICE)
+    peer = TwoWayPeer(440)
+    try:
+        call = GatewayCall(gateway)
+        await call.invite(sdp=await peer.offer())
+        await shows(page, "Carol Jones calls")
+        await page.click("#answer")
+        await peer.take_answer((await call.answered()).body)
+        await page.wait_for_function("() => window.audioElement.srcObject.getAudioTracks().length === 1")
+        await call.request("BYE")
+        await shows(page, "Over")
+
+        elsewhere = GatewayCall(gateway)
+        await elsewhere.invite(sdp=await TwoWayPeer(440).offer())
+        await elsewhere.cancel("SIP;cause=200")
+        await shows(page, "Answered elsewhere")
+
+        declined = GatewayCall(gateway)
+        await declined.invite(sdp=await TwoWayPeer(440).offer())
+        await page.click("#decline")
+        await declined.refused(486)
+    finally:
+        await peer.close()
+
+
+async def test_reconnecting(page: Page, gateway: ScriptedGateway) -> None:
+    await run(page, "reconnecting")
+    await gateway.register(ALICE)
+    await shows(page, "registered")
+    await gateway.drop_socket()
+    await shows(page, "reconnecting")
+    await shows(page, "attempt 1 in ")
+    await gateway.register(ALICE)
+    async with asyncio.timeout(PATIENCE_S):
+        while await page.evaluate("() => window.shown.at(-1)") != "registered":
+            await asyncio.sleep(0.05)
+    await gateway.close_socket(1008)
+    await shows(page, "signed-out: Sign in again.")

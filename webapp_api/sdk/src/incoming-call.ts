@@ -1,0 +1,148 @@
+/**
+ * A call to the page. The gateway offers one two-way line of each kind; the page rings until somebody answers, refuses,
+ * or the caller (or another device of the user) ends it.
+ */
+
+import { Call, failure, phoneErrorFromException, type CallDependencies } from "./call.ts";
+import { endOfCancelledCall, type CallEnd } from "./call-end.ts";
+import { callerFromFields, type Caller } from "./caller.ts";
+import { SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
+import { MediaSessionDescriptionHandler, type MediaSessionOptions } from "./media-session-description-handler.ts";
+import { offers } from "./sdp.ts";
+import { ALLOW_HEADER, reasonsFromFields, warningToText } from "./sip-headers.ts";
+import { SessionState, type Invitation, type Logger } from "./sipjs.ts";
+
+const BUSY_HERE = 486;
+const TEMPORARILY_UNAVAILABLE = 480;
+
+export class IncomingCall extends Call {
+  readonly direction = "incoming";
+  readonly caller: Caller;
+  /** Whether the caller wants to show, or to see, a picture. */
+  readonly offersVideo: boolean;
+  protected readonly withdrawal = "declined";
+  readonly #invitation: Invitation;
+  readonly #offersAudio: boolean;
+
+  /** Made by Phone. */
+  constructor(dependencies: CallDependencies, invitation: Invitation) {
+    super(dependencies, "alerting");
+    const { request } = invitation;
+    this.#invitation = invitation;
+    this.caller = callerFromFields({
+      from: request.getHeader("from") ?? "",
+      assertedIdentities: request.getHeaders("p-asserted-identity"),
+      privacy: request.getHeaders("privacy"),
+    });
+    // Without a description the page is the one to offer (RFC 3261 §13.2.1), and may offer what it likes.
+    this.#offersAudio = request.body === "" || offers(request.body, "audio");
+    this.offersVideo = request.body === "" || offers(request.body, "video");
+    invitation.data = this;
+    invitation.delegate = {
+      ...this.sessionDelegate(),
+      onCancel: ({ request: cancel }) =>
+        this.finish(endOfCancelledCall(reasonsFromFields(cancel.getHeaders("reason")))),
+    };
+    invitation.stateChange.addListener((state) => {
+      if (state === SessionState.Established) this.answered("answer_sent");
+      if (state === SessionState.Terminated) queueMicrotask(() => this.finish(this.#unexplainedEnd()));
+    });
+    dependencies.updateSupport.track(invitation);
+  }
+
+  /**
+   * Take the call. Audio unless told otherwise; video only when asked for, and only when the caller offers it.
+   * When there is no microphone or camera, the call goes on ringing and may be answered another way; any other failure
+   * ends it.
+   */
+  async answer(request: MediaRequest = {}): Promise<void> {
+    if (this.state !== "alerting") throw new UsageError("only a call that rings can be answered");
+    this.apply("answer_requested");
+    const media = await this.#acquire(request);
+    if (this.end !== undefined) {
+      releaseLocalMedia(media);
+      return;
+    }
+    this.media = media;
+    await this.#accept();
+  }
+
+  /** Refuse the call: 486 by default, 603 to decline on all devices, 480 to let others go on ringing. */
+  async reject(options: { readonly status?: number } = {}): Promise<void> {
+    const status = options.status ?? BUSY_HERE;
+    if (!Number.isInteger(status) || status < 400 || status > 699) {
+      throw new UsageError("a call is refused with a status from 400 to 699");
+    }
+    if (this.state !== "alerting" && this.state !== "answering") throw new UsageError("the call does not ring any more");
+    this.finish(this.localEnd());
+    await this.#invitation.reject({ statusCode: status });
+  }
+
+  /** Phone: tell the caller that this side rings. */
+  alert(): void {
+    if (this.state !== "alerting") return;
+    // A caller that requires 100rel would need an answer in the 180 before anybody has answered: it gets none.
+    if (/\b100rel\b/i.test(this.#invitation.request.getHeader("require") ?? "")) return;
+    this.#invitation.progress({ statusCode: 180, extraHeaders: [ALLOW_HEADER] }).catch(() => undefined);
+  }
+
+  protected get session(): Invitation {
+    return this.#invitation;
+  }
+
+  protected get callId(): string {
+    return this.#invitation.request.callId;
+  }
+
+  protected withdraw(): Promise<unknown> {
+    return this.#invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE });
+  }
+
+  protected makeHandler(logger: Logger, options: MediaSessionOptions): MediaSessionDescriptionHandler {
+    return new MediaSessionDescriptionHandler(logger, {
+      ...options,
+      onDescriptionRefused: (cause) => this.#offerRefused(cause),
+    });
+  }
+
+  async #accept(): Promise<void> {
+    try {
+      // SIP.js lists its own methods in the 200; this field adds ours (RFC 3261 §7.3.1).
+      await this.#invitation.accept({ extraHeaders: ["Allow: UPDATE"] });
+    } catch (error) {
+      this.finish(failure(phoneErrorFromException(error, "an answer")));
+      // After a CANCEL that came in between, the call is over and nothing has failed.
+      if (this.end?.error !== undefined) throw this.end.error;
+    }
+  }
+
+  async #acquire(request: MediaRequest): Promise<LocalMedia> {
+    const { audio = true, video = false, ...rest } = request;
+    try {
+      return await acquireLocalMedia({
+        ...rest,
+        audio: this.#offersAudio && audio,
+        video: this.offersVideo && video,
+      });
+    } catch (error) {
+      this.apply("answer_withheld");
+      throw error;
+    }
+  }
+
+  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
+  #offerRefused(cause: Error): void {
+    if (this.state !== "answering") return;
+    const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });
+    this.finish(failure(new SessionDescriptionError(`the browser does not take the offer: ${cause.message}`, { cause })));
+    void this.#invitation.reject({ statusCode: 488, extraHeaders: [warning] }).catch(() => undefined);
+  }
+
+  /** SIP.js ended the session, and neither this side nor a CANCEL or BYE said so. */
+  #unexplainedEnd(): CallEnd {
+    if (this.state === "ending") return this.localEnd();
+    if (this.answeredAt === undefined) return { by: "remote", cause: "missed" };
+    return failure(new SipError({ method: "INVITE", status: 408, reasonPhrase: "The answer was not acknowledged" }));
+  }
+}

@@ -1,0 +1,25 @@
+/** A caller in words. */
+
+import type { Caller } from "../sdk/src/index.ts";
+
+/** What to call the caller: the name, else the number, else the name in the address. */
+export function callerName(caller: Caller): string {
+  if (caller.withheld) return "Anonymous";
+  return caller.displayName ?? callerAddress(caller) ?? "Unknown caller";
+}
+
+/** The number, or the address without its scheme; undefined when the caller withholds it. */
+export function callerAddress(caller: Caller): string | undefined {
+  return caller.number ?? caller.uri?.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
+}
+
+const VERIFICATION = {
+  passed: "The network has verified this number.",
+  failed: "Be careful: the network could not verify this number.",
+  none: "",
+} as const;
+
+/** A sentence on whether the number can be trusted; empty when nothing is known. */
+export function verificationText(caller: Caller): string {
+  return caller.verification === undefined ? "" : VERIFICATION[caller.verification];
+}
