@@ -129,7 +129,9 @@ class CoreCall:
         self, invite: SipRequest, response: SipResponse, dialog: Dialog, destination: Address
     ) -> None:
         if response.status in _SUCCESS:
-            ack = dialog.request("ACK", via=self.peer.new_via(), cseq=invite.cseq.number)
+            late = response.has_sdp and not invite.has_sdp  # our ACK has the answer (RFC 3261 §13.2.1)
+            answer = device_answer(response.body, self.media) if late else ""
+            ack = dialog.request("ACK", via=self.peer.new_via(), cseq=invite.cseq.number, sdp=answer)
         else:
             kept = [
                 (n, v) for n, v in invite.headers if n in ("Via", "Max-Forwards", "Route", "From", "Call-ID")

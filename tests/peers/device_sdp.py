@@ -39,7 +39,7 @@ class DeviceMedia:
 
     def codec(self, kind: str) -> str | None:
         """Codec for a kind of m-line; None refuses it."""
-        return {"audio": self.audio, "video": self.video}.get(kind)
+        return {"audio": self.audio or None, "video": self.video}.get(kind)
 
     def port(self, kind: str) -> int:
         """RTP port for a kind of m-line."""

@@ -78,7 +78,7 @@ class Incoming:
             request, FLOW, REGISTRATION, settings, gateway_tag=TAG, session_id=4711, node="192.0.2.9:2223"
         )
         self.actions = Actions(first)
-        self._reserve = self.actions.only(act.ReserveIncoming)
+        self._reserved = self.actions.all(act.ReserveIncoming)
 
     @classmethod
     def offered(cls, request: Request | None = None) -> Incoming:
@@ -119,8 +119,9 @@ class Incoming:
 
     def reserved(self) -> Actions:
         """The relay gives ports for everything that was asked."""
-        offers = {kind: sdp.relay_reverse_offer(kind) for kind in self._reserve.media}
-        return self.on(ev.IncomingReserved(offers, self._reserve.edits))
+        (reserve,) = self._reserved
+        offers = {kind: sdp.relay_reverse_offer(kind) for kind in reserve.media}
+        return self.on(ev.IncomingReserved(offers, reserve.edits))
 
     def answer(self, body: str | None = None) -> Actions:
         """The page answers 200 with a description; the relay takes it."""
@@ -136,6 +137,14 @@ class Incoming:
     def page_answer(self, *, refuse: tuple[str, ...] = ()) -> str:
         """Answer our offer as a browser does."""
         return sdp.page_answer(self.record.wic_description, refuse=refuse)
+
+    def reserved_late(self, action: act.ReserveMedia) -> ev.MediaReserved:
+        """The relay has ports for what the page offered."""
+        given = {
+            medium.kind: ev.Reserved(sdp.relay_offer(medium.kind), sdp.relay_answer(medium.kind))
+            for medium in action.media
+        }
+        return ev.MediaReserved(given, action.context, action.reply)
 
     # -- events
 
