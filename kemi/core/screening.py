@@ -16,14 +16,15 @@ _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
 _CREDENTIALS = ("authorization", "bearer", "eyj")
 """What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
-_START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*|[A-Z]+ \S+ HTTP/1\.[01]", re.ASCII)
-"""Of a request or response of SIP, or of a WebSocket handshake: its random parts may look like credentials."""
+_START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
+_HTTP_REQUEST = re.compile(r"[A-Z]+ \S+ HTTP/1\.[01]")
 _PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>=]+))?)*\s*"""
 _HOST = r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?"
 _VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+{_HOST}{_PARAMETERS}", re.ASCII)
 _ADDRESS = re.compile(
     rf"""(?:"(?:[^"\\]|\\.)*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
 )
+_CSEQ = re.compile(r"\d{1,10}\s+[\w.!%*+`'~-]+", re.ASCII)
 _PARSED_AT_ONCE: Final = {
     "via": _VIA,
     "v": _VIA,
@@ -31,7 +32,7 @@ _PARSED_AT_ONCE: Final = {
     "t": _ADDRESS,
     "from": _ADDRESS,
     "f": _ADDRESS,
-    "cseq": re.compile(r"\d{1,10}\s+[\w.!%*+`'~-]+", re.ASCII),
+    "cseq": _CSEQ,
     "content-length": re.compile(r"\d{1,9}", re.ASCII),
     "l": re.compile(r"\d{1,9}", re.ASCII),
 }
@@ -68,14 +69,15 @@ def may_be_logged(message: str) -> bool:
     except RemoteProtocolError:
         return False
     start_line, *lines = _FOLD.sub(" ", head).split("\r\n")
-    if not _START_LINE.fullmatch(start_line):
+    is_handshake = _HTTP_REQUEST.fullmatch(start_line)  # whose cookies may be JSON Web Tokens too
+    if not is_handshake and not _START_LINE.fullmatch(start_line):
         return False
     for line in lines:
         name, _, value = line.partition(":")
-        pattern = _PARSED_AT_ONCE.get(name.strip().lower(), _ANY)
+        pattern = _ANY if is_handshake else _PARSED_AT_ONCE.get(name.strip().lower(), _ANY)
         if not _PLAIN_NAME.fullmatch(name) or not pattern.fullmatch(value.strip()):
             return False
-        if name.strip().lower() == "cseq" and not _same_method(start_line, value):
+        if pattern is _CSEQ and not _same_method(start_line, value):
             return False
     return True
 

@@ -7,6 +7,7 @@ import base64
 import random
 import secrets
 import socket
+from dataclasses import replace
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -232,6 +233,14 @@ class TestHandshake:
         page = await stage.join(ScriptedWic(handshake), registered=False)
         call = await page.invite(f"sip:bob@{REALM}", "")
         assert (await call.wait_status(range(300, 700))).status == 403
+
+    async def test_cookies_and_credentials_of_the_web_do_no_harm(self, stage: Stage) -> None:
+        headers = {"Cookie": f"session={token_for()}", "Authorization": f"Bearer {token_for()}"}
+        handshake = Handshake(stage.handshake.url, origin=stage.handshake.origin, headers=headers)
+        page = await stage.join(ScriptedWic(handshake), registered=False)
+        page.identity = replace(page.identity, aor=ALICE)
+        assert (await send_register(page, [])).status == 200
+        assert "eyJ" not in stage.gateway_log.read_text(errors="replace")
 
     async def test_one_that_never_finishes(self, stage: Stage) -> None:
         lines = [socket.create_connection((LOOPBACK, stage.lab.info.gateway.ws_port)) for _ in range(50)]

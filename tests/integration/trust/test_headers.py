@@ -184,3 +184,17 @@ async def test_a_cancel_carries_nothing_of_the_pages_either(stage: Stage) -> Non
     (passed,) = stage.core.trace.requests("CANCEL")
     assert not holds(passed, MARK)
     await call.wic.wait_status(487)
+
+
+@pytest.mark.conformance("R-03", "X-09")
+@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization"])
+async def test_no_page_vouches_for_itself_in_a_call_either(stage: Stage, name: str) -> None:
+    page = await stage.page()
+    claim = (name, 'Digest username="alice", response="0a", Integrity-Protected = "auth-done"')
+    wic = await page.invite(BOB, AUDIO, headers=[claim])
+    await wic.wait_answer()
+    ims = await stage.core.wait_call()
+    await ims.wait_ack()
+    assert (await wic.ask(wic.request("BYE", headers=[claim]))).status == 200
+    for request in (ims.invite, *stage.core.trace.requests("BYE")):
+        assert request.headers.fields(name) == ['Digest username="alice", response="0a"']

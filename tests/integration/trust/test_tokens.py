@@ -286,7 +286,8 @@ class TestOtherRequests:
         await ims.wait_ack()
         info = await wic.ask(wic.request("INFO", headers=carried))
         assert info.status == 200
-        await wic.bye()
+        await wic.send(wic.request("ACK", cseq=wic.invite.cseq.number, headers=carried))
+        assert (await wic.ask(wic.request("BYE", headers=carried))).status == 200
         for entry in stage.core.trace.entries:
             assert token not in str(entry.message)
             assert not entry.message.headers.fields(name) or entry.message.cseq.method == "REGISTER"
