@@ -7,10 +7,10 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk diagrams ksr-api clean
+.PHONY: help setup run test unit style types bench sdk diagrams conformance ksr-api clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install Debian packages and Python environment (again: less than a second)
 	@bash .ci/install
@@ -31,8 +31,9 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure calls per second, delays and sizes
+bench: sdk ## measure calls per second, delays and sizes; registrations, held pages and reconnects
 	$(PYTHON) -m tests.bench
+	$(PYTHON) -m tests.bench.registration
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix $(SDK) --no-audit --no-fund
@@ -52,6 +53,9 @@ sdk: setup $(SDK_BUILT) ## build the browser SDK and the softphone
 
 diagrams: setup ## draw the README's state diagrams from the tables
 	$(PYTHON) -m tests.diagrams
+
+conformance: setup ## write docs/conformance.md from the tests that prove rows of the standards
+	$(PYTHON) -m tests.conformance
 
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new

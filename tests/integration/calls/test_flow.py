@@ -16,7 +16,7 @@ from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import CoreScript, Final, Provisional, answers, early_media
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sdp import sdp_from_text
-from tests.peers.sip import SipRequest
+from tests.peers.sip import SipRequest, message_to_text
 from tests.peers.trace import Direction
 
 pytestmark = pytest.mark.lab
@@ -57,6 +57,7 @@ class TestOneWayOffer:
             *ladders.CORE_HUNG_UP,
         ]
 
+    @pytest.mark.conformance("S-09")
     async def test_the_page_sees_one_tag_and_one_contact_of_ours(
         self, stage: Stage, offer: str, device: DeviceMedia
     ) -> None:
@@ -96,6 +97,7 @@ class TestOneWayOffer:
             (f"r{n}", "sendonly") for n in range(count)
         ]
 
+    @pytest.mark.conformance("S-09", "S-11")
     async def test_the_core_knows_the_page_by_what_the_network_granted(
         self, stage: Stage, offer: str, device: DeviceMedia
     ) -> None:
@@ -103,12 +105,25 @@ class TestOneWayOffer:
         invite = call.ims.invite
         gateway = stage.lab.info.gateway
         assert invite.to_tag is None
+        assert invite.headers.get("Max-Forwards") == "69"
         assert invite.contact_uri is not None
         assert invite.contact_uri.endswith(f"@{gateway.address}:{gateway.sip_port}")
         assert invite.headers.all("P-Asserted-Identity") == [f"<{ALICE}>"]
         assert invite.headers.all("Route") == [stage.core.service_route]
         assert len(invite.headers.all("P-Charging-Vector")) == 1
         assert not invite.record_route
+
+
+@pytest.mark.conformance("S-51")
+async def test_the_core_learns_no_address_of_the_page(stage: Stage) -> None:
+    hidden = ["192.0.2.2", "fd00::2", str(stage.handshake.forwarded_for)]
+    assert all(f" {address} " in AUDIO for address in hidden[:2])
+    call = await stage.answered(await stage.page(), AUDIO)
+    await call.hang_up()
+    received = [e.message for e in stage.core.trace.entries if e.direction is Direction.RECEIVED]
+    assert {m.method for m in received if isinstance(m, SipRequest)} >= {"REGISTER", "INVITE", "ACK", "BYE"}
+    told = "".join(message_to_text(message) for message in received)
+    assert [word for word in (*hidden, "candidate", "raddr") if word in told] == []
 
 
 async def test_a_transport_of_its_own_for_each_medium_of_audio_and_video(stage: Stage) -> None:

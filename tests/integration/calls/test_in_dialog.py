@@ -90,6 +90,7 @@ async def still_works_after_refusal(call: Call) -> None:
 class TestBye:
     """Either side hangs up."""
 
+    @pytest.mark.conformance("S-09")
     async def test_by_the_page(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         await call.hang_up()
@@ -97,6 +98,7 @@ class TestBye:
         assert call.ims.ladder()[-2:] == ladders.CORE_HUNG_UP
         await stage.logged(call.call_id, "event=call_ended", "by=wic")
 
+    @pytest.mark.conformance("S-09")
     async def test_by_the_core(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         assert (await call.ims.bye(headers=[("Reason", 'Q.850;cause=16;text="bye"')])).status == 200

@@ -14,6 +14,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
 from tests.peers.digest import Credentials
 from tests.peers.sip import SipRequest
+from tests.peers.trace import Direction
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
@@ -49,6 +50,7 @@ async def refused_call(page: ScriptedWic) -> tuple[int, str, str]:
 class TestPath:
     """RFC 3327, RFC 5626 §5.1."""
 
+    @pytest.mark.conformance("R-21")
     async def test_the_core_learns_a_way_back_through_the_gateway_and_the_page_is_told(
         self, stage: Stage
     ) -> None:
@@ -62,12 +64,15 @@ class TestPath:
         (answer,) = page.trace.responses("REGISTER")
         assert answer.headers.all("Path") == [path]
 
+    @pytest.mark.conformance("R-22")
     async def test_a_core_must_support_path(self, stage: Stage) -> None:
-        await stage.page()
+        page = await stage.page(registered=False)
+        await page.register(headers=[("Require", "gruu")])
         request = register_at_core(stage)
-        assert "path" in request.option_tags("Require")
-        assert "path" in request.option_tags("Supported")
+        assert request.option_tags("Require") == {"path", "gruu"}
+        assert request.option_tags("Supported") == {"path", "outbound", "gruu"}
 
+    @pytest.mark.conformance("R-21")
     async def test_each_connection_has_a_token_of_its_own_that_stays_the_same(self, stage: Stage) -> None:
         page = await stage.page()
         await page.register()
@@ -87,6 +92,7 @@ class TestPath:
 class TestServiceRoute:
     """RFC 3608: kept by the gateway, because pages ignore it."""
 
+    @pytest.mark.conformance("S-02")
     async def test_it_is_the_route_of_the_pages_calls(self, stage: Stage) -> None:
         further = "<sip:second.hop.test;lr>"
         stage.core.registrar = replace(stage.core.registrar, headers=(("Service-Route", further),))
@@ -94,6 +100,7 @@ class TestServiceRoute:
         await call.hang_up()
         assert call.ims.invite.headers.all("Route") == [stage.core.service_route, further]
 
+    @pytest.mark.conformance("S-02")
     async def test_a_route_of_the_pages_own_is_not_passed_on(self, stage: Stage) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO, headers=[("Route", "<sip:elsewhere.test;lr>")])
@@ -120,10 +127,14 @@ class TestAuthentication:
         page = await stage.join(ScriptedWic(stage.handshake, identity), registered=False)
         return page, (await page.register()).status
 
+    @pytest.mark.conformance("R-31")
     async def test_the_right_password_opens(self, stage: Stage) -> None:
         page, status = await self.signing_in(stage, SECRET)
         assert status == 200
         assert page.trace.ladder() == ["-> REGISTER", "<- 401 REGISTER", "-> REGISTER", "<- 200 REGISTER"]
+        sent = page.trace.requests("REGISTER", Direction.SENT)
+        got = stage.core.trace.requests("REGISTER")
+        assert [(r.call_id, r.cseq) for r in got] == [(r.call_id, r.cseq) for r in sent]
 
     async def test_a_wrong_password_does_not_and_the_page_cannot_call(self, stage: Stage) -> None:
         page, status = await self.signing_in(stage, Credentials(SECRET.username, "wrong"))
@@ -149,6 +160,7 @@ class TestAuthentication:
         assert (response.status, warning_of(response)) == (504, "the IMS core does not answer")
         assert (await refused_call(page))[0] == 403
 
+    @pytest.mark.conformance("R-03")
     async def test_a_page_cannot_vouch_for_itself(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         value = (
@@ -160,6 +172,7 @@ class TestAuthentication:
         assert f'username="{SECRET.username}"' in passed
         assert not any(word in passed for word in ("integrity-protected", "ck=", "ik="))
 
+    @pytest.mark.conformance("R-03")
     async def test_credentials_that_hide_a_claim_are_refused(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         value = f'Digest username="{SECRET.username}" integrity-protected="auth-done"'
@@ -173,6 +186,7 @@ class TestAuthentication:
 class TestTrust:
     """A page is outside the trust domain (RFC 3325 §7)."""
 
+    @pytest.mark.conformance("R-23", "R-25")
     async def test_what_only_the_network_may_say_is_taken_from_its_register(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
         assert (await page.register(headers=FORGED)).status == 200
@@ -182,6 +196,7 @@ class TestTrust:
         values = {value for _, value in headers}
         assert not values & {value for _, value in FORGED}
 
+    @pytest.mark.conformance("S-10")
     async def test_what_only_the_network_may_say_is_taken_from_its_invite(self, stage: Stage) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO, headers=FORGED)

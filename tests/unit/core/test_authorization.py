@@ -46,6 +46,7 @@ def test_honest_credentials_pass_unchanged() -> None:
     assert clean_authorization(GOOD) == GOOD
 
 
+@pytest.mark.conformance("R-03")
 @pytest.mark.parametrize(
     "claim",
     [
@@ -67,6 +68,7 @@ def test_a_claim_is_taken_out_and_the_rest_stays(claim: str, scheme: str, place:
     assert clean_authorization(value) == GOOD
 
 
+@pytest.mark.conformance("R-03")
 @pytest.mark.parametrize(
     "value",
     [
@@ -125,6 +127,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.conformance("R-03")
 @settings(max_examples=200)
 @given(pieces=st.lists(PIECES, max_size=14), digest=st.booleans())
 def test_no_input_yields_a_claim_that_even_a_careless_parser_would_find(

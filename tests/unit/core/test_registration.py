@@ -90,6 +90,7 @@ class TestTowardsTheCore:
         edits = register_edits(register({"Supported": supported}), FLOW, SETTINGS)
         assert ("Supported: path" in edits.insert) is inserted
 
+    @pytest.mark.conformance("R-03")
     def test_credentials_are_cleaned_in_every_header_field(self) -> None:
         claim = 'Digest username="a", integrity-protected="yes"'
         edits = register_edits(register({"Authorization": [claim, claim.upper()]}), FLOW, SETTINGS)
@@ -130,6 +131,7 @@ class TestWhatIsExpected:
 class TestGranted:
     """RFC 3261 §10.3 step 8: the 200 lists all bindings; ours decides."""
 
+    @pytest.mark.conformance("R-43")
     def test_our_own_bindings_lifetime_counts_among_several(self) -> None:
         reply = ok(
             {"Contact": [f"<sip:other@x>;expires=3600, <{OURS}>;expires=60", "<sip:third@x>;expires=9"]}
@@ -154,6 +156,7 @@ class TestGranted:
         assert found is not None
         assert found.expires_at == expires
 
+    @pytest.mark.conformance("R-43")
     @pytest.mark.parametrize(
         "headers",
         [
