@@ -167,6 +167,7 @@ class TestProvisionalResponses:
         passed = [r for r in call.wic.trace.responses("INVITE") if r.status == status][-1]
         assert passed.rseq is None
 
+    @pytest.mark.conformance("S-31")
     @pytest.mark.parametrize("status", [pytest.param(code, id=str(code)) for code in (180, 183)])
     @pytest.mark.parametrize(
         "media", [pytest.param(DeviceMedia(), id="SDP"), pytest.param(None, id="no SDP")]
@@ -185,6 +186,7 @@ class TestProvisionalResponses:
             *ladders.ANSWERED,
             *ladders.HUNG_UP,
         ]
+        assert "100rel" in call.ims.invite.option_tags("Supported")
         passed = [r for r in call.wic.trace.responses("INVITE") if r.status == status][-1]
         assert passed.rseq == 2
         prack = await call.ims.wait_request("PRACK")
@@ -224,6 +226,7 @@ class TestTwoWayOffer:
         ]
         assert {m.direction for m in sdp_from_text(call.ims.invite.body).media} == {"sendrecv"}
 
+    @pytest.mark.conformance("S-31")
     async def test_without_100rel_the_200_carries_the_answer_again(self, stage: Stage) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO_BOTH_WAYS, supported="")
@@ -242,6 +245,7 @@ class TestTwoWayOffer:
         early = await wic.wait_status(183)
         assert answer.body == early.body
         assert early.rseq is None
+        assert "100rel" not in call.ims.invite.option_tags("Supported")
 
 
 class TestAnswer:

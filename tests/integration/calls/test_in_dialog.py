@@ -187,6 +187,7 @@ class TestOtherRequests:
         assert {"INVITE", "INFO", "UPDATE"} <= response.option_tags("Allow")
         await call.hang_up()
 
+    @pytest.mark.conformance("S-40")
     @pytest.mark.parametrize(
         "tags",
         [
@@ -207,6 +208,7 @@ class TestOtherRequests:
         await call.hang_up()
         assert "<- INFO" not in call.ims.ladder()
 
+    @pytest.mark.conformance("S-40")
     async def test_a_request_of_the_core_with_a_wrong_tag_is_outside_the_dialog(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         dialog = call.ims.dialogs["a"]
@@ -240,6 +242,7 @@ class TestOutsideACall:
         response = await call.wait_status(480)
         assert "not supported yet" in warning_of(response)
 
+    @pytest.mark.conformance("S-40")
     @pytest.mark.parametrize(
         "method", [pytest.param(name, id=name) for name in ("BYE", "INFO", "PRACK", "UPDATE")]
     )
