@@ -68,6 +68,8 @@ class Held:
     """Resident memory of Kamailio after the rate measurement, before the pages."""
     most_files: int
     """File descriptors of HAProxy, the process that needs most."""
+    reasons: dict[str, int]
+    """Why pages are missing."""
 
     @property
     def total_kb(self) -> float:
@@ -84,6 +86,8 @@ class Storm:
     """From the first connect to the last 200 to REGISTER."""
     lost: int
     retries: int
+    reasons: dict[str, int]
+    """Why pages had to try again."""
 
 
 @dataclass(frozen=True)
@@ -154,18 +158,20 @@ def measure_held(site: RegistrationSite, pages: Swarm, plan: Plan) -> Held:
         front_kb=each(more_front.total),
         empty_gateway_mb=round(gateway.total / 1e6, 1),
         most_files=open_files([site.front_pid]),
+        reasons=opened.failures,
     )
 
 
 def measure_storm(pages: Swarm, plan: Plan) -> Storm:
     """Reset some of the held pages' connections and let them come back together, without any pause."""
-    dropped = pages.run(Task("drop", plan.storm))
+    pages.run(Task("drop", plan.storm))
     back = pages.run(Task("back", at_once=plan.storm, seconds=_PATIENCE_S))
     return Storm(
         pages=plan.storm,
         seconds=round(back.ended_at_s - back.began_at_s, 2),
-        lost=dropped.registered + plan.storm - back.registered,
+        lost=plan.held - back.registered,
         retries=back.retries,
+        reasons=back.failures,
     )
 
 

@@ -67,7 +67,9 @@ def swarm(order: PagesOrder, pages: int, processes: int) -> Iterator[Swarm]:
             pipe = _pipe(process.stdin)
             first = number * each
             share = dataclasses.replace(
-                order, first_page=first, authorizations=order.authorizations[first : first + each]
+                order,
+                first_page=order.first_page + first,
+                authorizations=order.authorizations[first : first + each],
             )
             pipe.write(json.dumps(dataclasses.asdict(share)) + "\n")
             pipe.flush()

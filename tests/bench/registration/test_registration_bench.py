@@ -162,8 +162,8 @@ def test_what_processes_did_side_by_side_is_added_up() -> None:
 
 ROUND = Round(
     Rate(1000, 200.0, 100.0, 0.4, 0.1, 0.1, 0.1, 0),
-    Held(5000, 0, 1.0, 60.0, 100.0, 20.0, 200.0, 10011),
-    Storm(2000, 3.0, 0, 5),
+    Held(5000, 0, 1.0, 60.0, 100.0, 20.0, 200.0, 10011, {}),
+    Storm(2000, 3.0, 0, 5, {}),
 )
 
 
@@ -184,7 +184,7 @@ class TestBars:
     @pytest.mark.parametrize(
         "changes",
         [
-            pytest.param({"storm": Storm(2000, 3.0, 1, 0)}, id="lost in the storm"),
+            pytest.param({"storm": Storm(2000, 3.0, 1, 0, {})}, id="lost in the storm"),
             pytest.param({"held": dataclasses.replace(ROUND.held, missing=1)}, id="never held"),
             pytest.param({"rate": dataclasses.replace(ROUND.rate, failed=1)}, id="failed REGISTER"),
         ],

@@ -98,23 +98,19 @@ def order_with_credentials(site: RegistrationSite, credentials: Credentials, pla
     issuer = Issuer(ISSUER, f"sip:{order.realm}")
     issuer.publish(site.redis_url)
     pages, busy = plan.held // PROCESSES, plan.rate_pages // PROCESSES
-    values = [
-        [
-            f"Bearer {issuer.token(user_of(page), order.realm, order.origin)}"
-            for _ in range(TOKENS_OF_BUSY if page % pages < busy else TOKENS_OF_HELD)
-        ]
-        for page in range(plan.held)
-    ]
-    return _once_it_is_trusted(replace(order, authorizations=values))
+
+    def values(page: int, count: int) -> list[str]:
+        return [f"Bearer {issuer.token(user_of(page), order.realm, order.origin)}" for _ in range(count)]
+
+    _wait_for_trust(replace(order, first_page=plan.held, authorizations=[values(plan.held, 1)]))
+    counts = (TOKENS_OF_BUSY if page % pages < busy else TOKENS_OF_HELD for page in range(plan.held))
+    return replace(order, authorizations=[values(page, count) for page, count in enumerate(counts)])
 
 
-def _once_it_is_trusted(order: PagesOrder) -> PagesOrder:
-    """Wait until the gateway has fetched the issuer's key: a page that may register says so."""
-    last = len(order.authorizations) - 1
-    alone = replace(order, first_page=last, authorizations=order.authorizations[last:])
-    with swarm(alone, 1, 1) as probe:
-        probe.run(Task("open", 1))
-        outcome = probe.run(Task("back", seconds=KEYS_WITHIN_S))
+def _wait_for_trust(probe: PagesOrder) -> None:
+    """Wait until the gateway has fetched the issuer's key: a page of its own that may register says so."""
+    with swarm(probe, 1, 1) as page:
+        page.run(Task("open", 1))
+        outcome = page.run(Task("back", seconds=KEYS_WITHIN_S))
     if not outcome.registered:
         raise NotTrustedError(f"no page could register with a token: {outcome.failures}")
-    return order
