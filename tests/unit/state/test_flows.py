@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kemi.core.registration import Flow, PendingRegistration, Registration
 from kemi.state.flows import FlowStore, RecordTable
 from tests.fakes.table import MemoryTable
@@ -58,7 +56,6 @@ def test_none_takes_the_registration_away() -> None:
     assert flows.registration("7", now=0.0) is None
 
 
-@pytest.mark.conformance("R-31")
 def test_a_pending_register_is_taken_once_and_by_its_own_number_only() -> None:
     flows = store()
     pending = PendingRegistration("7", "sip:x", "sip:alice@ims.example")
