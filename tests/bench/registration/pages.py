@@ -101,7 +101,8 @@ class Connection:
         self._unsent = b""
 
     def open(self) -> None:
-        """Begin to connect."""
+        """Begin to connect; an earlier connection ends."""
+        self.drop()
         order = self._pages.order
         raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         raw.setblocking(False)
@@ -251,25 +252,24 @@ class Pages:
         self._bring_up([c for c in self._connections if not c.registered], task, again=True)
 
     def _bring_up(self, connections: Iterable[Connection], task: Task, *, again: bool) -> None:
-        waiting, under_way = deque(connections), 0
-        later: list[tuple[float, Connection]] = []
+        waiting, under_way = deque(connections), set[Connection]()
+        later: deque[tuple[float, Connection]] = deque()
 
         def done(connection: Connection, failure: str) -> None:
-            nonlocal under_way
-            under_way -= 1
+            under_way.discard(connection)  # a page that was registered already may lose its connection, too
             self._note_failure(connection, failure)
             if failure and again:
                 self._retries += 1
                 later.append((time.monotonic() + _RETRY_S, connection))
 
         def finished() -> bool:
-            nonlocal under_way
             now_s = time.monotonic()
             while later and later[0][0] <= now_s:
-                waiting.append(later.pop(0)[1])
-            while waiting and under_way < task.at_once:
-                under_way += 1
-                waiting.popleft().open()
+                waiting.append(later.popleft()[1])
+            while waiting and len(under_way) < task.at_once:
+                connection = waiting.popleft()
+                under_way.add(connection)
+                connection.open()
             return not (under_way or waiting or later) or now_s > deadline_s
 
         deadline_s = time.monotonic() + task.seconds

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import socketserver
+import threading
+import time
 
 import click
 import jwt
@@ -235,6 +239,47 @@ def test_pages_that_cannot_connect_are_counted_and_tried_again(nobody: PagesOrde
         back = pages.run(Task("back", at_once=4, seconds=1.5))
         assert back.registered == 0
         assert back.retries >= 4
+
+
+class ForgetfulGateway(socketserver.ThreadingTCPServer):
+    """Registers everybody; of two pages that come back it drops one while the other still waits for its answer."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ForgetfulAnswer)
+        self.pages = itertools.count()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class ForgetfulAnswer(socketserver.BaseRequestHandler):
+    server: ForgetfulGateway
+
+    def handle(self) -> None:
+        number = next(self.server.pages)
+        self.request.recv(4096)
+        self.request.sendall(UPGRADED)
+        self.request.recv(4096)
+        time.sleep(0.6 if number == 3 else 0)
+        self.request.sendall(server_frame(b"SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\n\r\n"))
+        if number == 2:
+            time.sleep(0.2)
+        else:
+            self.request.recv(4096)
+
+
+def test_a_page_that_is_dropped_while_others_still_register_comes_back_too() -> None:
+    with ForgetfulGateway() as gateway:
+        port = gateway.server_address[1]
+        order = PagesOrder("127.0.0.1", port, "https://page.example", "ims.test", tls=False)
+        with swarm(order, 2, 1) as pages:
+            assert pages.run(Task("open", 2)).registered == 2
+            pages.run(Task("drop", 2))
+            back = pages.run(Task("back", at_once=2, seconds=10))
+        gateway.shutdown()
+    assert (back.registered, back.retries) == (2, 1)
+    assert back.failures == {"connection ended": 1}
 
 
 KINDS = [
