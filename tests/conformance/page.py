@@ -98,4 +98,4 @@ def _line(row: Row, proofs: Proofs) -> str:
 
 def _link(test: str) -> str:
     path, _, name = test.partition("::")
-    return f"[{path.removeprefix('tests/')}::{name}](../{path})"
+    return f"[{path.removeprefix('tests/')}{'::' if name else ''}{name}](../{path})"

@@ -24,7 +24,7 @@ class MarkError(ValueError):
 
 
 def proofs_in_repository() -> dict[str, list[str]]:
-    """Return the tests by row, as `path::Class::test` relative to the repository."""
+    """Return the tests by row, as `path::Class::test` relative to the repository, or `path` for a whole file."""
     paths = (path for path in TESTS.rglob("test_*.py") if "node_modules" not in path.parts)
     return proofs_in((path.relative_to(REPOSITORY).as_posix(), path.read_text("utf-8")) for path in paths)
 
@@ -43,6 +43,12 @@ def proofs_in(sources: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 def _marks(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
     seen: set[ast.Call] = set()
+    for call in (
+        call for statement in tree.body if _is_pytestmark(statement) for call in _mark_calls(statement)
+    ):
+        seen.add(call)
+        for row in _rows(call, path):
+            yield row, path
     for names, definition in _definitions(tree, ()):
         where = "::".join((path, *names))
         decorators = list(definition.decorator_list)
@@ -57,7 +63,9 @@ def _marks(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield row, where
     for call in _mark_calls(tree):
         if call not in seen:
-            raise MarkError(f"{path}:{call.lineno}: {_MARK} stands above a test or in its parameters")
+            raise MarkError(
+                f"{path}:{call.lineno}: {_MARK} stands above a test, in its parameters or in pytestmark"
+            )
 
 
 def _definitions(
@@ -68,6 +76,12 @@ def _definitions(
             yield (*names, child.name), child
         if isinstance(child, ast.ClassDef):
             yield from _definitions(child, (*names, child.name))
+
+
+def _is_pytestmark(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and [_dotted(target) for target in statement.targets] == [
+        "pytestmark"
+    ]
 
 
 def _mark_calls(node: ast.AST) -> Iterator[ast.Call]:

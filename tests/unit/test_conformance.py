@@ -59,6 +59,11 @@ class TestProofs:
                 {"R-01": ["t.py::test_a"]},
                 id="parameter",
             ),
+            pytest.param(
+                f"pytestmark = [pytest.mark.lab, {MARK}('R-01')]\ndef test_a(): ...",
+                {"R-01": ["t.py"]},
+                id="whole module",
+            ),
             pytest.param("def test_a(): 'conformance'", {}, id="the word alone"),
         ],
     )
@@ -72,7 +77,7 @@ class TestProofs:
             pytest.param(f"@{MARK}()\ndef test_a(): ...", "names rows", id="no row"),
             pytest.param(f"@{MARK}(row='R-01')\ndef test_a(): ...", "names rows", id="keyword"),
             pytest.param(f"@{MARK}(ROW)\ndef test_a(): ...", "plain text", id="variable"),
-            pytest.param(f"pytestmark = {MARK}('R-01')", "above a test", id="whole module"),
+            pytest.param(f"mark = {MARK}('R-01')", "above a test", id="kept in a name"),
             pytest.param(
                 f"@pytest.mark.skip\n@{MARK}('R-01')\ndef test_a(): ...", "proves nothing", id="skipped"
             ),

@@ -235,9 +235,11 @@ class TestNotRegistered:
         (call,) = page.calls.values()
         await stage.logged(call.call_id, "event=request_rejected", "status=403")
 
+    @pytest.mark.conformance("S-01")
     async def test_a_page_that_never_registered(self, stage: Stage) -> None:
         await self.check_refused(stage, await stage.page(registered=False))
 
+    @pytest.mark.conformance("S-01")
     async def test_a_page_that_signed_off(self, stage: Stage) -> None:
         page = await stage.page()
         response = await page.unregister()
@@ -245,6 +247,7 @@ class TestNotRegistered:
         await stage.logged(response.call_id, "event=deregistered")
         await self.check_refused(stage, page)
 
+    @pytest.mark.conformance("S-01")
     async def test_a_page_whose_registration_ran_out(self, stage: Stage) -> None:
         stage.core.registrar = replace(stage.core.registrar, expires_s=1)
         page = await stage.page()
@@ -256,6 +259,7 @@ class TestNotRegistered:
         await until(expired, lambda: "still registered", 3)
         await self.check_refused(stage, page)
 
+    @pytest.mark.conformance("S-01")
     async def test_another_connection_of_a_registered_user(self, stage: Stage) -> None:
         await stage.page()
         await self.check_refused(stage, await stage.page(registered=False))
