@@ -14,7 +14,7 @@ import click
 from tests.bench.cpu import calibrate
 from tests.bench.registration.measure import PROCESSES, Plan, Round, one_round
 from tests.bench.registration.report import bars, table
-from tests.bench.registration.site import registration_site
+from tests.bench.registration.site import check_files, registration_site
 from tests.bench.registration.swarm import swarm
 from tests.bench.registration.tokens import Credentials, order_with_credentials, variables
 
@@ -87,6 +87,10 @@ def main(
     plan = Plan(rate_pages, seconds, held, storm)
     compared = [variant_from_text(text) for text in variants] or [Variant()]
     chosen = [Credentials(kind) for kind in kinds] or [Credentials.DIGEST]
+    try:
+        check_files(held)
+    except OSError as error:
+        raise click.UsageError(str(error)) from error
     cases = [Case(variant, kind) for variant in compared for kind in chosen]
     machine = calibrate()
     found: dict[str, list[Round]] = {case.name: [] for case in cases}

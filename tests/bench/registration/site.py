@@ -6,6 +6,7 @@ Knows which limits a lab needs for thousands of pages. Must not know what is mea
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,14 +22,22 @@ from tests.lab.options import LabOptions, Part
 from tests.lab.roles import role_defaults
 from tests.lab.subscribers import REALM
 
-MAX_CONNECTIONS: Final = 9000
-"""What HAProxy can take with 20,000 file descriptors, two for each page."""
-_LIMITS: Final = {
-    "haproxy_max_connections": MAX_CONNECTIONS,
-    "haproxy_client_connections": MAX_CONNECTIONS,
-    "haproxy_client_connections_per_10s": 100 * MAX_CONNECTIONS,
-    "haproxy_client_requests_per_10s": 100 * MAX_CONNECTIONS,
-}
+FILES_FOR_A_PAGE: Final = 2
+"""HAProxy's file descriptors for one page: its socket and the one to Kamailio."""
+_OTHER_FILES: Final = 100
+
+
+def connections(pages: int) -> int:
+    """Return what HAProxy must be able to take; in a storm a lost connection may outlast its page's return."""
+    return pages * 3 // 2 + 500
+
+
+def check_files(pages: int) -> None:
+    """Raise OSError with the number when this process may not open as many files as HAProxy will need."""
+    needed = FILES_FOR_A_PAGE * connections(pages) + _OTHER_FILES
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < needed:
+        raise OSError(f"{pages} pages need {needed} file descriptors, `ulimit -n` allows {allowed}")
 
 
 class CoreProcess:
@@ -95,7 +104,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
             parts=frozenset({Part.REDIS, Part.GATEWAY, Part.HAPROXY}),
             phones=(),
             media_ports=0,
-            role_variables={"kamailio": variables, "haproxy": _LIMITS},
+            role_variables={"kamailio": variables, "haproxy": _front_limits(pages)},
         )
         with Lab(options) as lab:
             info = lab.info
@@ -108,6 +117,16 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
                 rpc=lab.gateway_rpc,
                 redis_url=info.redis_url,
             )
+
+
+def _front_limits(pages: int) -> dict[str, int]:
+    most = connections(pages)
+    return {
+        "haproxy_max_connections": most,
+        "haproxy_client_connections": most,
+        "haproxy_client_connections_per_10s": 100 * most,
+        "haproxy_client_requests_per_10s": 100 * most,
+    }
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

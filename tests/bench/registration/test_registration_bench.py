@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import resource
 import socketserver
 import threading
 import time
@@ -23,6 +24,7 @@ from tests.bench.registration.page import Happening, PageIdentity, RegisteringPa
 from tests.bench.registration.pages import Outcome, PagesOrder, Task
 from tests.bench.registration.registrar import Registrar
 from tests.bench.registration.report import bars, table
+from tests.bench.registration.site import check_files
 from tests.bench.registration.swarm import sum_of, swarm
 from tests.bench.registration.tokens import ALGORITHM, Credentials, Issuer
 from tests.bench.targets import free_port
@@ -209,6 +211,13 @@ def test_a_variant_is_read() -> None:
     }
     with pytest.raises(click.BadParameter):
         variant_from_text("kamailio_tcp_rd_buf_size")
+
+
+def test_too_few_files_are_said_with_their_number() -> None:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    check_files(10)
+    with pytest.raises(OSError, match=rf"{allowed} pages need \d+ file descriptors, .* allows {allowed}"):
+        check_files(allowed)
 
 
 @pytest.mark.contract
