@@ -32,8 +32,8 @@ types: setup ## strict type check
 	.venv/bin/mypy
 
 bench: sdk ## measure calls per second, delays and sizes; registrations, held pages and reconnects
-	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.registration
+	$(PYTHON) -m tests.bench
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix $(SDK) --no-audit --no-fund

@@ -17,6 +17,13 @@ from tests.peers.digest import Credentials, authorization, challenge_from_text
 EXPIRES_S: Final = 600
 
 
+def header_lines(message: str, name: str) -> list[str]:
+    """Return the values of all lines of a header field written in its long form."""
+    head = message.partition("\r\n\r\n")[0]
+    mark = f"{name}: "
+    return [line.removeprefix(mark) for line in head.split("\r\n") if line.startswith(mark)]
+
+
 class Happening(Enum):
     """What a page has come to."""
 
@@ -119,9 +126,14 @@ class RegisteringPage:
             self.successes += 1
             return b"", Happening.REGISTERED
         if status == 401 and not self.identity.authorizations:
-            challenge = challenge_from_text(header(message, "WWW-Authenticate"))
-            uri = f"sip:{self.identity.realm}"
-            return self._register(authorization(challenge, self.identity.credentials, "REGISTER", uri)), None
+            challenges = [
+                text for text in header_lines(message, "WWW-Authenticate") if text.startswith("Digest ")
+            ]
+            if challenges:  # like a browser's library: the last one
+                challenge, uri = challenge_from_text(challenges[-1]), f"sip:{self.identity.realm}"
+                return self._register(
+                    authorization(challenge, self.identity.credentials, "REGISTER", uri)
+                ), None
         return b"", self._refused(message.partition("\r\n")[0].removeprefix("SIP/2.0 "))
 
     def _refused(self, reason: str) -> Happening:

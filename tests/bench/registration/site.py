@@ -98,6 +98,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
             "kamailio_pages": pages,
             **{name: role_defaults("kamailio")[name] for name in sizes},
             "kamailio_debug": 1,
+            **_udp_only(),
             **changed,
         }
         options = LabOptions(
@@ -117,6 +118,11 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
                 rpc=lab.gateway_rpc,
                 redis_url=info.redis_url,
             )
+
+
+def _udp_only() -> dict[str, int]:
+    """The registrar speaks UDP only: where the gateway would change to TCP for a long request, it may not."""
+    return {name: 0 for name in ("kamailio_udp_mtu",) if name in role_defaults("kamailio")}
 
 
 def _front_limits(pages: int) -> dict[str, int]:

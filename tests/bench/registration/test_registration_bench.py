@@ -96,6 +96,23 @@ class TestPage:
         assert page.received(challenge) == (b"", Happening.REFUSED)
         assert page.refusal == "401 X"
 
+    @pytest.mark.parametrize(
+        ("challenges", "answered"),
+        [
+            pytest.param(("Bearer scope=sip", 'Digest realm="r", nonce="last"'), True, id="the last one"),
+            pytest.param(("Bearer scope=sip",), False, id="none it could answer"),
+        ],
+    )
+    def test_of_several_challenges_it_answers_a_digest(
+        self, challenges: tuple[str, ...], answered: bool
+    ) -> None:
+        page, _ = upgraded_page()
+        lines = "".join(f"WWW-Authenticate: {challenge}\r\n" for challenge in challenges)
+        response = f"SIP/2.0 401 X\r\nCSeq: 1 REGISTER\r\n{lines}\r\n".encode()
+        sent, happening = page.received(server_frame(response))
+        assert (b'nonce="last"' in sent) is answered
+        assert happening is (None if answered else Happening.REFUSED)
+
     def test_a_refused_upgrade_is_a_refusal(self) -> None:
         page = RegisteringPage(ALICE, "https://page.example", {})
         page.upgrade("127.0.0.1:443", "/sip")
