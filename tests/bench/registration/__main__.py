@@ -16,7 +16,7 @@ from tests.bench.registration.measure import PROCESSES, Plan, Round, one_round
 from tests.bench.registration.report import bars, table
 from tests.bench.registration.site import check_files, registration_site
 from tests.bench.registration.swarm import swarm
-from tests.bench.registration.tokens import Credentials, order_with_credentials, variables
+from tests.bench.registration.tokens import Credentials, available, order_with_credentials, variables
 
 OUTPUT = Path(__file__).parents[3] / "build" / "bench"
 DEFAULTS = "role defaults"
@@ -86,7 +86,7 @@ def main(
     """Measure registrations, print one table and write JSON to build/bench."""
     plan = Plan(rate_pages, seconds, held, storm)
     compared = [variant_from_text(text) for text in variants] or [Variant()]
-    chosen = [Credentials(kind) for kind in kinds] or [Credentials.DIGEST]
+    chosen = [Credentials(kind) for kind in kinds] or list(available())
     try:
         check_files(held)
     except OSError as error:

@@ -26,7 +26,7 @@ from tests.bench.registration.registrar import Registrar
 from tests.bench.registration.report import bars, table
 from tests.bench.registration.site import check_files
 from tests.bench.registration.swarm import sum_of, swarm
-from tests.bench.registration.tokens import ALGORITHM, Credentials, Issuer
+from tests.bench.registration.tokens import ALGORITHM, Credentials, Issuer, available
 from tests.bench.targets import free_port
 from tests.lab.roles import role_defaults
 
@@ -314,7 +314,7 @@ KINDS = [
         Credentials.TOKEN,
         id="token",
         marks=pytest.mark.skipif(
-            "gateway_token_issuers" not in role_defaults("kamailio"),
+            Credentials.TOKEN not in available(),
             reason="this gateway has no access tokens",
         ),
     ),

@@ -23,6 +23,7 @@ from tests.bench.registration.page import user_of
 from tests.bench.registration.pages import PagesOrder, Task
 from tests.bench.registration.site import RegistrationSite
 from tests.bench.registration.swarm import swarm
+from tests.lab.roles import role_defaults
 
 ISSUER: Final = "https://issuer.bench.example"
 LIFETIME_S: Final = 600
@@ -77,6 +78,12 @@ class Issuer:
             "origin": origin,
         }
         return jwt.encode(claims, self._key, ALGORITHM, {"kid": self._kid, "typ": "at+jwt"})
+
+
+def available() -> tuple[Credentials, ...]:
+    """Return the ways this gateway knows."""
+    knows_tokens = "gateway_token_issuers" in role_defaults("kamailio")
+    return (Credentials.DIGEST, Credentials.TOKEN) if knows_tokens else (Credentials.DIGEST,)
 
 
 def variables(credentials: Credentials) -> Mapping[str, Any]:
