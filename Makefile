@@ -7,10 +7,10 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk oidc diagrams ksr-api clean
+.PHONY: help setup run test unit style types bench sdk oidc docs ksr-api clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install Debian packages and Python environment (again: less than a second)
 	@bash .ci/install
@@ -31,7 +31,8 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure calls per second, delays and sizes
+bench: sdk ## measure calls per second, delays and sizes; registrations, held pages and reconnects
+	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
 
@@ -59,10 +60,11 @@ $(OIDC_INSTALLED): $(OIDC)/package-lock.json $(OIDC)/package.json | setup
 	$(NPM_IN) $(OIDC) ci
 	@touch $@
 
-oidc: $(OIDC_INSTALLED) ## install the OpenID Connect provider that tests log in at
+oidc: $(OIDC_INSTALLED)
 
-diagrams: setup ## draw the README's state diagrams from the tables
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md
 	$(PYTHON) -m tests.diagrams
+	$(PYTHON) -m tests.conformance
 
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new

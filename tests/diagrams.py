@@ -1,6 +1,6 @@
 """Draws the state tables of kemi/core as Mermaid diagrams into the README.
 
-    make diagrams
+    make docs
 
 A diagram stands between ``<!-- diagram:NAME -->`` and ``<!-- /diagram -->``; a test fails when it is stale.
 """

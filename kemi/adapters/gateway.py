@@ -21,8 +21,9 @@ from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
-from kemi.adapters.registrar import Registrar, settings_for_registration
+from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
+from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.websocket import WebSocketFront
 from kemi.core.call.events import (
@@ -40,7 +41,6 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record import INCOMING_TAG, record_key
-from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
@@ -80,15 +80,15 @@ class Gateway:
             self._relay,
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
-        self._call_settings = _call_settings(settings)
+        self._call_settings = call_settings(settings)
         own = (
             [settings.sip.address] if settings.sip.core_networks else []
         )  # we cancel by a message to ourselves
         self._core_networks = CoreNetworks([*settings.sip.core_networks, *own])
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
-        registration_settings = settings_for_registration(settings)
+        for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._registrar = Registrar(settings, registration_settings, self._flows, revoked, self._executor)
+        self._registrar = Registrar(settings, for_registration, self._flows, revoked, self._executor)
         subscriptions = SubscriptionStore(HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
@@ -101,13 +101,13 @@ class Gateway:
         )
         self._housekeeping = Housekeeping(
             settings,
-            registration_settings,
+            for_registration,
             flows=self._flows,
             calls=self._calls,
             schedule=self._schedule,
             dispatcher=self._dispatcher,
             executor=self._executor,
-            keeper=SubscriptionKeeper(registration_settings, subscriptions, self._executor),
+            keeper=SubscriptionKeeper(for_registration, subscriptions, self._executor),
             shared=self._shared,
             page_of=self._page_of,
             new_token=lambda: secrets.token_hex(12),
@@ -431,21 +431,3 @@ class Gateway:
     def ksr_rtimer_housekeeping(self, _message: object, _event: str) -> None:
         """Ten times a second, in a process of its own."""
         self._housekeeping.tick(time.time())
-
-
-def _call_settings(settings: Settings) -> CallSettings:
-    return CallSettings(
-        realm=settings.realm,
-        ims_host=f"{settings.sip.address}:{settings.sip.port}",
-        media_address=settings.sip.address,
-        audio_codecs=tuple(settings.media.audio_codecs),
-        video_codecs=tuple(settings.media.video_codecs),
-        prack_s=settings.timers.prack_s,
-        update_s=settings.timers.update_s,
-        ims_response_s=settings.timers.ims_response_s,
-        ims_answer_s=settings.timers.ims_answer_s,
-        flow_recovery_s=settings.timers.flow_recovery_s,
-        network=settings.visited_network,
-        access_network_info=settings.registration.access_network_info,
-        from_counts=settings.registration.from_counts,
-    )

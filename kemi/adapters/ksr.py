@@ -103,9 +103,17 @@ def source() -> str:
     return f"[{address}]:{text('$sp')}" if ":" in address else f"{address}:{text('$sp')}"
 
 
+def has_body() -> bool:
+    """Whether the current message has a body.
+
+    Kamailio's own answer is no without Content-Length, which a page may leave out (RFC 7118 §5).
+    """
+    return KSR.textops.has_body() > 0 or (not KSR.pv.get("$hdrc(Content-Length)") and text("$rb") != "")
+
+
 def _fill(message: Message) -> None:
     message.contact = text("$ct")
-    if KSR.textops.has_body() > 0:
+    if has_body():
         message.body = text("$rb")
         message.content_type = text("$cT")
 
@@ -224,7 +232,7 @@ def set_body(body: str) -> None:
 
 def remove_body() -> None:
     """Take the body away."""
-    if KSR.textops.has_body() > 0:
+    if has_body():
         KSR.textopsx.remove_body()
         KSR.hdr.remove("Content-Type")
 

@@ -258,19 +258,3 @@ class Registrar:
         """The core's answer to a REGISTER of ours for a page; 408: none came, and the core's own time will end it."""
         level = logging.INFO if status < 300 else logging.WARNING
         log_event(level, "deregistered_on_behalf", call_id=call_id, status=status)
-
-
-def settings_for_registration(settings: Settings) -> RegistrationSettings:
-    """Return what registration needs of the site."""
-    policy = settings.registration
-    return RegistrationSettings(
-        realm=settings.realm,
-        visited_network=settings.visited_network,
-        icscf_uri=settings.icscf_uri,
-        flow_secret=settings.flow_secret,
-        ims_host=f"{settings.sip.address}:{settings.sip.port}",
-        schemes=tuple(policy.schemes),
-        digest_protection=policy.digest_protection,
-        contact_tags=tuple(policy.contact_tags),
-        access_network_info=policy.access_network_info,
-    )

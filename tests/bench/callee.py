@@ -12,10 +12,12 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Final, cast
 
 _RECEIVE_BUFFER_BYTES: Final = 8 << 20
 _COPIED: Final = (b"Via", b"Record-Route", b"From", b"Call-ID", b"CSeq")
+_PHRASES: Final = {180: b"Ringing", 200: b"OK", 401: b"Unauthorized"}
 _SDP: Final = (
     b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
     b"m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
@@ -42,54 +44,58 @@ class FastCallee(asyncio.DatagramProtocol):
         came_at_s = time.monotonic()
         if data.startswith((b"SIP/2.0 ", b"ACK ")) or not data.strip():
             return
-        fields = _fields(data)
+        fields = fields_from_request(data)
         if data.startswith(b"REGISTER "):
-            self._send(200, fields, self._binding(fields), b"", addr)
+            self.send_response(200, fields, self.binding(fields), b"", addr)
         elif data.startswith(b"INVITE "):
-            self.arrivals.setdefault(_first(fields, b"Call-ID").decode(), came_at_s)
+            self.arrivals.setdefault(first_field(fields, b"Call-ID").decode(), came_at_s)
             contact = b"Contact: <sip:callee@127.0.0.1:%d>\r\n" % self.port
-            self._send(180, fields, contact, b"", addr)
-            self._send(200, fields, contact, _SDP, addr)
+            self.send_response(180, fields, contact, b"", addr)
+            self.send_response(200, fields, contact, _SDP, addr)
         else:
-            self._send(200, fields, b"", b"", addr)
+            self.send_response(200, fields, b"", b"", addr)
 
-    def _binding(self, fields: list[tuple[bytes, bytes]]) -> bytes:
+    def binding(self, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """Return what a 200 to REGISTER grants."""
         paths = b"".join(b"Path: %s\r\n" % value for name, value in fields if name == b"Path")
-        contact = _first(fields, b"Contact")
+        contact = first_field(fields, b"Contact")
         return b"Contact: %s;expires=600\r\n%sService-Route: <sip:orig@127.0.0.1:%d;lr>\r\n" % (
             contact,
             paths,
             self.port,
         )
 
-    def _send(
+    def send_response(
         self, status: int, fields: list[tuple[bytes, bytes]], extra: bytes, sdp: bytes, addr: tuple[str, int]
     ) -> None:
+        """Send a response with the copied header fields."""
         assert self._transport is not None
-        to = _first(fields, b"To")
+        to = first_field(fields, b"To")
         if b";tag=" not in to:
-            to += b";tag=c" + _first(fields, b"Call-ID")[:12]
+            to += b";tag=c" + first_field(fields, b"Call-ID")[:12]
         copied = b"".join(b"%s: %s\r\n" % pair for pair in fields if pair[0] in _COPIED)
         kind = b"Content-Type: application/sdp\r\n" if sdp else b""
-        head = b"SIP/2.0 %d %s\r\n" % (status, b"OK" if status == 200 else b"Ringing")
+        head = b"SIP/2.0 %d %s\r\n" % (status, _PHRASES[status])
         rest = b"To: %s\r\n%s%sContent-Length: %d\r\n\r\n" % (to, extra, kind, len(sdp))
         self._transport.sendto(head + copied + rest + sdp, addr)
 
 
-def _fields(data: bytes) -> list[tuple[bytes, bytes]]:
+def fields_from_request(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the header fields of a message in order."""
     lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
     pairs = (line.partition(b":") for line in lines)
     return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
-def _first(fields: list[tuple[bytes, bytes]], name: bytes) -> bytes:
+def first_field(fields: list[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """Return the first value of a field, b"" without one."""
     return next((value for key, value in fields if key == name), b"")
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, make: Callable[[], FastCallee] = FastCallee) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    _, callee = await loop.create_datagram_endpoint(FastCallee, local_addr=("127.0.0.1", port))
+    _, callee = await loop.create_datagram_endpoint(make, local_addr=("127.0.0.1", port))
     print(callee.port, flush=True)
     cpu_s = time.process_time()
     reader = asyncio.StreamReader()

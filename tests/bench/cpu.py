@@ -22,10 +22,11 @@ def tree_cpu_s(roots: Iterable[int]) -> float:
     The scheduler's nanosecond counter is used where the kernel keeps one; the 10 ms ticks of
     utime and stime are too coarse when twenty workers share a second.
     """
-    return sum(_process_cpu_s(pid) for pid in _tree(roots))
+    return sum(_process_cpu_s(pid) for pid in process_tree(roots))
 
 
-def _tree(roots: Iterable[int]) -> set[int]:
+def process_tree(roots: Iterable[int]) -> set[int]:
+    """Return these processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         fields = _stat_fields(int(entry.name)) if entry.name.isdigit() else []

@@ -6,7 +6,7 @@ Knows figures and bars. Must not run anything.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,9 +52,14 @@ def table(comparison: Comparison) -> str:
         failed = sum(sum(run.failures.values()) for run in cell.runs)
         figures = [f"{cell.median(value):.2f}" for _, value in _COLUMNS]
         rows.append([cell.target, cell.mode, str(failed), *figures])
+    return f"{comparison.machine.to_text()}\n{aligned(rows)}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines with straight columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([comparison.machine.to_text(), *lines])
+    lines = ("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(lines)
 
 
 def bars(comparison: Comparison) -> list[Bar]:

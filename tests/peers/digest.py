@@ -128,22 +128,25 @@ def authorization(
 
 def is_authorized(request: SipRequest, challenge: Challenge, credentials: Credentials) -> bool:
     """Tell whether a request carries the right answer to the challenge."""
-    for value in request.headers.fields("Authorization") + request.headers.fields("Proxy-Authorization"):
-        scheme, _, rest = value.partition(" ")
-        given = params_from_text(rest)
-        if scheme.lower() != "digest" or given.get("nonce") != challenge.nonce:
-            continue
-        expected = _response(
-            challenge,
-            credentials,
-            request.method,
-            given.get("uri", ""),
-            cnonce=given.get("cnonce", ""),
-            nc=given.get("nc", ""),
-        )
-        if given.get("username") == credentials.username and given.get("response") == expected:
-            return True
-    return False
+    values = request.headers.fields("Authorization") + request.headers.fields("Proxy-Authorization")
+    return any(credentials_fit(value, request.method, challenge, credentials) for value in values)
+
+
+def credentials_fit(value: str, method: str, challenge: Challenge, credentials: Credentials) -> bool:
+    """Tell whether one credentials field value is the right answer to the challenge."""
+    scheme, _, rest = value.partition(" ")
+    given = params_from_text(rest)
+    if scheme.lower() != "digest" or given.get("nonce") != challenge.nonce:
+        return False
+    expected = _response(
+        challenge,
+        credentials,
+        method,
+        given.get("uri", ""),
+        cnonce=given.get("cnonce", ""),
+        nc=given.get("nc", ""),
+    )
+    return given.get("username") == credentials.username and given.get("response") == expected
 
 
 def _response(

@@ -104,6 +104,10 @@ class PageSocket:
         with contextlib.suppress(ConnectionClosed):
             await self._connection.send(data)
 
+    async def send_in_fragments(self, *parts: str) -> None:
+        """Send one text message, a frame for each part."""
+        await self._connection.send(parts)
+
     async def receive(self) -> bytes | None:
         """Return the next frame, None when the socket has ended."""
         try:

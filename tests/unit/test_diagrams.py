@@ -15,7 +15,7 @@ EMPTY = "# Title\n" + "".join(f"<!-- diagram:{name} -->\n<!-- /diagram -->\ntext
 
 def test_the_readme_is_up_to_date() -> None:
     text = README.read_text(encoding="utf-8")
-    assert text_with_diagrams(text) == text, "run: make diagrams"
+    assert text_with_diagrams(text) == text, "run: make docs"
 
 
 def test_diagrams_are_drawn_between_the_markers_and_the_rest_stays() -> None:

@@ -40,6 +40,7 @@ async def check_refused(stage: Stage, offer: str, status: int, *words: str) -> N
 class TestUnusableOffers:
     """488, and a Warning that names what is missing."""
 
+    @pytest.mark.conformance("X-14")
     @pytest.mark.parametrize(
         ("offer", "words"),
         [
@@ -167,6 +168,7 @@ class TestBrokenDescriptions:
         assert refused.status == 400
         assert "Contact" in warning_of(refused)
 
+    @pytest.mark.conformance("S-11")
     async def test_a_request_that_went_too_far_is_refused(self, stage: Stage) -> None:
         page = await stage.page()
         call = await page.invite(BOB, "")
@@ -177,6 +179,7 @@ class TestBrokenDescriptions:
         refused = await page.trace.wait_response(range(200, 700), "INVITE", call_id=request.call_id)
         assert refused.status == 483
 
+    @pytest.mark.conformance("B-02")
     @pytest.mark.parametrize(
         "frame",
         [
@@ -267,6 +270,7 @@ class TestPrack:
         assert call.ladder()[: len(ladders.ANSWERED_EARLY)] == ladders.ANSWERED_EARLY
 
 
+@pytest.mark.conformance("S-11")
 async def test_a_second_invite_with_the_same_call_id_is_a_loop(stage: Stage) -> None:
     page = await stage.page()
     call = await stage.answered(page)

@@ -85,6 +85,7 @@ class TestRefusals:
         assert ack.to_tag == ims.dialogs["a"].local_tag
         await stage.logged(wic.call_id, "event=call_rejected", f"status={status}")
 
+    @pytest.mark.conformance("S-38")
     async def test_a_redirection_keeps_its_targets(self, stage: Stage) -> None:
         target = f"<sip:elsewhere@{REALM}>"
         stage.core.script = rejects(302, ("Contact", target))

@@ -16,7 +16,7 @@ from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import CoreScript, Final, Provisional, answers, early_media
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sdp import sdp_from_text
-from tests.peers.sip import SipRequest
+from tests.peers.sip import SipRequest, message_to_text
 from tests.peers.trace import Direction
 
 pytestmark = pytest.mark.lab
@@ -57,6 +57,7 @@ class TestOneWayOffer:
             *ladders.CORE_HUNG_UP,
         ]
 
+    @pytest.mark.conformance("S-09")
     async def test_the_page_sees_one_tag_and_one_contact_of_ours(
         self, stage: Stage, offer: str, device: DeviceMedia
     ) -> None:
@@ -96,6 +97,7 @@ class TestOneWayOffer:
             (f"r{n}", "sendonly") for n in range(count)
         ]
 
+    @pytest.mark.conformance("S-09", "S-11")
     async def test_the_core_knows_the_page_by_what_the_network_granted(
         self, stage: Stage, offer: str, device: DeviceMedia
     ) -> None:
@@ -103,12 +105,25 @@ class TestOneWayOffer:
         invite = call.ims.invite
         gateway = stage.lab.info.gateway
         assert invite.to_tag is None
+        assert invite.headers.get("Max-Forwards") == "69"
         assert invite.contact_uri is not None
         assert invite.contact_uri.endswith(f"@{gateway.address}:{gateway.sip_port}")
         assert invite.headers.all("P-Asserted-Identity") == [f"<{ALICE}>"]
         assert invite.headers.all("Route") == [stage.core.service_route]
         assert len(invite.headers.all("P-Charging-Vector")) == 1
         assert not invite.record_route
+
+
+@pytest.mark.conformance("S-51")
+async def test_the_core_learns_no_address_of_the_page(stage: Stage) -> None:
+    hidden = ["192.0.2.2", "fd00::2", str(stage.handshake.forwarded_for)]
+    assert all(f" {address} " in AUDIO for address in hidden[:2])
+    call = await stage.answered(await stage.page(), AUDIO)
+    await call.hang_up()
+    received = [e.message for e in stage.core.trace.entries if e.direction is Direction.RECEIVED]
+    assert {m.method for m in received if isinstance(m, SipRequest)} >= {"REGISTER", "INVITE", "ACK", "BYE"}
+    told = "".join(message_to_text(message) for message in received)
+    assert [word for word in (*hidden, "candidate", "raddr") if word in told] == []
 
 
 async def test_a_transport_of_its_own_for_each_medium_of_audio_and_video(stage: Stage) -> None:
@@ -152,6 +167,7 @@ class TestProvisionalResponses:
         passed = [r for r in call.wic.trace.responses("INVITE") if r.status == status][-1]
         assert passed.rseq is None
 
+    @pytest.mark.conformance("S-31")
     @pytest.mark.parametrize("status", [pytest.param(code, id=str(code)) for code in (180, 183)])
     @pytest.mark.parametrize(
         "media", [pytest.param(DeviceMedia(), id="SDP"), pytest.param(None, id="no SDP")]
@@ -170,6 +186,7 @@ class TestProvisionalResponses:
             *ladders.ANSWERED,
             *ladders.HUNG_UP,
         ]
+        assert "100rel" in call.ims.invite.option_tags("Supported")
         passed = [r for r in call.wic.trace.responses("INVITE") if r.status == status][-1]
         assert passed.rseq == 2
         prack = await call.ims.wait_request("PRACK")
@@ -209,6 +226,7 @@ class TestTwoWayOffer:
         ]
         assert {m.direction for m in sdp_from_text(call.ims.invite.body).media} == {"sendrecv"}
 
+    @pytest.mark.conformance("S-31")
     async def test_without_100rel_the_200_carries_the_answer_again(self, stage: Stage) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO_BOTH_WAYS, supported="")
@@ -227,6 +245,7 @@ class TestTwoWayOffer:
         early = await wic.wait_status(183)
         assert answer.body == early.body
         assert early.rseq is None
+        assert "100rel" not in call.ims.invite.option_tags("Supported")
 
 
 class TestAnswer:

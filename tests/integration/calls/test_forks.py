@@ -12,6 +12,7 @@ from tests.peers.device_sdp import DeviceMedia
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.conformance("S-36")
 @pytest.mark.parametrize("winner", [pytest.param(name, id=f"fork {name} answers") for name in ("a", "b")])
 async def test_each_fork_gets_its_own_prack_and_the_page_sees_rising_numbers(
     stage: Stage, winner: str
@@ -36,6 +37,7 @@ async def test_each_fork_gets_its_own_prack_and_the_page_sees_rising_numbers(
     assert bye.to_tag == ims.dialogs[winner].local_tag
 
 
+@pytest.mark.conformance("S-36")
 async def test_a_second_answer_is_acknowledged_and_hung_up_once_and_the_page_never_hears_of_it(
     stage: Stage,
 ) -> None:

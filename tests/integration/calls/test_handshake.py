@@ -25,12 +25,14 @@ async def refusal(stage: Stage, **changes: Any) -> tuple[int, str]:
     return response.status_code, bytes(response.body or b"").decode()
 
 
+@pytest.mark.conformance("B-01")
 async def test_a_page_of_ours_is_let_in_and_speaks_sip(stage: Stage) -> None:
     socket = await PageSocket.open(stage.handshake)
     assert socket.subprotocol == "sip"
     await socket.close()
 
 
+@pytest.mark.conformance("X-02")
 @pytest.mark.parametrize(
     ("changes", "status", "word"),
     [
@@ -69,6 +71,7 @@ async def test_a_query_does_not_matter(stage: Stage) -> None:
     await socket.close()
 
 
+@pytest.mark.conformance("B-01")
 async def test_a_page_that_does_not_speak_sip_is_refused(stage: Stage) -> None:
     assert (await refusal(stage, subprotocols=("chat",)))[0] == 400
 

@@ -90,6 +90,7 @@ async def still_works_after_refusal(call: Call) -> None:
 class TestBye:
     """Either side hangs up."""
 
+    @pytest.mark.conformance("S-09")
     async def test_by_the_page(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         await call.hang_up()
@@ -97,6 +98,7 @@ class TestBye:
         assert call.ims.ladder()[-2:] == ladders.CORE_HUNG_UP
         await stage.logged(call.call_id, "event=call_ended", "by=wic")
 
+    @pytest.mark.conformance("S-09")
     async def test_by_the_core(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         assert (await call.ims.bye(headers=[("Reason", 'Q.850;cause=16;text="bye"')])).status == 200
@@ -185,6 +187,7 @@ class TestOtherRequests:
         assert {"INVITE", "INFO", "UPDATE"} <= response.option_tags("Allow")
         await call.hang_up()
 
+    @pytest.mark.conformance("S-40")
     @pytest.mark.parametrize(
         "tags",
         [
@@ -205,6 +208,7 @@ class TestOtherRequests:
         await call.hang_up()
         assert "<- INFO" not in call.ims.ladder()
 
+    @pytest.mark.conformance("S-40")
     async def test_a_request_of_the_core_with_a_wrong_tag_is_outside_the_dialog(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         dialog = call.ims.dialogs["a"]
@@ -232,6 +236,7 @@ class TestOutsideACall:
         assert response.status == 200
         assert "INVITE" in response.option_tags("Allow")
 
+    @pytest.mark.conformance("S-40")
     @pytest.mark.parametrize(
         "method", [pytest.param(name, id=name) for name in ("BYE", "INFO", "PRACK", "UPDATE")]
     )

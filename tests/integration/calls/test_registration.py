@@ -12,6 +12,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
 from tests.peers.digest import Credentials
 from tests.peers.sip import SipRequest
+from tests.peers.trace import Direction
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
@@ -63,11 +64,13 @@ class TestPath:
 
     @pytest.mark.conformance("R-22")
     async def test_a_core_must_support_path(self, stage: Stage) -> None:
-        await stage.page()
+        page = await stage.page(registered=False)
+        await page.register(headers=[("Require", "gruu")])
         request = register_at_core(stage)
-        assert "path" in request.option_tags("Require")
-        assert "path" in request.option_tags("Supported")
+        assert request.option_tags("Require") == {"path", "gruu"}
+        assert request.option_tags("Supported") == {"path", "outbound", "gruu"}
 
+    @pytest.mark.conformance("R-21")
     async def test_each_connection_has_a_token_of_its_own_that_stays_the_same(self, stage: Stage) -> None:
         page = await stage.page()
         await page.register()
@@ -138,6 +141,14 @@ class TestAuthentication:
             "Not Registered",
             "this connection has no registration: REGISTER first",
         )
+
+    @pytest.mark.conformance("R-31")
+    async def test_call_id_and_numbers_pass_unchanged_across_a_challenge(self, stage: Stage) -> None:
+        page, _ = await self.signing_in(stage, SECRET)
+        sent = page.trace.requests("REGISTER", Direction.SENT)
+        got = stage.core.trace.requests("REGISTER")
+        assert len(got) == 2
+        assert [(r.call_id, r.cseq) for r in got] == [(r.call_id, r.cseq) for r in sent]
 
     @pytest.mark.parametrize("status", [pytest.param(code, id=str(code)) for code in (403, 404, 500)])
     async def test_a_refusal_of_the_core_is_the_pages_answer(self, stage: Stage, status: int) -> None:
@@ -234,6 +245,7 @@ class TestNotRegistered:
     async def test_a_page_that_never_registered(self, stage: Stage) -> None:
         await self.check_refused(stage, await stage.page(registered=False))
 
+    @pytest.mark.conformance("S-01")
     async def test_a_page_that_signed_off(self, stage: Stage) -> None:
         page = await stage.page()
         response = await page.unregister()
@@ -241,6 +253,7 @@ class TestNotRegistered:
         await stage.logged(response.call_id, "event=deregistered")
         await self.check_refused(stage, page)
 
+    @pytest.mark.conformance("S-01")
     async def test_a_page_whose_registration_ran_out(self, stage: Stage) -> None:
         stage.core.registrar = replace(stage.core.registrar, expires_s=1)
         page = await stage.page()

@@ -125,6 +125,7 @@ def test_a_query_string_never_reaches_the_log(front: tuple[Lab, Backend, Backend
     assert "very-secret" not in log
 
 
+@pytest.mark.conformance("X-01")
 def test_tls_below_1_2_is_refused(front: tuple[Lab, Backend, Backend]) -> None:
     port = urlsplit(front[0].info.web.origin).port
     attempt = subprocess.run(

@@ -54,12 +54,14 @@ async def test_a_wrong_password_is_refused(bob: Endpoint, pcscf: Address) -> Non
     assert (await bob.register(pcscf, password=b"wrong"))[-1].status == 403
 
 
+@pytest.mark.conformance("R-17")
 async def test_the_core_believes_a_trusted_node_without_a_challenge(bob: Endpoint, icscf: Address) -> None:
     answer = await bob.register_once(icscf, bob.trusted_credentials())
     assert answer.status == 200
     await bob.register_once(icscf, bob.trusted_credentials(), expires_s=0)
 
 
+@pytest.mark.conformance("R-17")
 async def test_the_core_does_not_believe_a_node_elsewhere(icscf: Address, ims_side: Lab) -> None:
     stranger = Endpoint(BY_NAME["dave"])
     await stranger.open(UNTRUSTED_ADDRESS)

@@ -45,6 +45,7 @@ class TestHandshake:
         assert '"198.51.100.9"' in flows["7"]
         assert kamailio.http_replies == []
 
+    @pytest.mark.conformance("X-02")
     @pytest.mark.parametrize(
         ("good", "bad", "status"),
         [
@@ -67,6 +68,7 @@ class TestHandshake:
         assert [reply[0] for reply in kamailio.http_replies] == [status]
         assert kamailio.tables.get("flow", {}) == {}
 
+    @pytest.mark.conformance("X-01")
     def test_a_connection_around_the_front_is_refused(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
         kamailio.receive(handshake(source=("203.0.113.5", 1)))
         gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")

@@ -59,6 +59,7 @@ def test_honest_credentials_pass_unchanged() -> None:
     assert clean(GOOD) == GOOD
 
 
+@pytest.mark.conformance("R-03")
 @pytest.mark.parametrize(
     "claim",
     [
@@ -80,6 +81,7 @@ def test_a_claim_is_taken_out_and_the_rest_stays(claim: str, scheme: str, place:
     assert clean(value) == GOOD
 
 
+@pytest.mark.conformance("R-03")
 @pytest.mark.parametrize(
     "value",
     [
@@ -228,6 +230,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.conformance("R-03")
 @settings(max_examples=200)
 @given(pieces=st.lists(PIECES, max_size=14), digest=st.booleans())
 def test_no_input_yields_a_claim_that_even_a_careless_parser_would_find(

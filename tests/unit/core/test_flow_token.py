@@ -14,6 +14,7 @@ NUMBERS = st.integers(0, 2**31).map(str)
 NONCES = st.text("0123456789abcdef", min_size=1, max_size=32)
 
 
+@pytest.mark.conformance("R-21")
 @given(connection_id=NUMBERS, nonce=NONCES)
 def test_a_token_leads_back_to_its_flow_and_is_a_legal_user_part(connection_id: str, nonce: str) -> None:
     token = token_from_flow(SECRET, connection_id, nonce)
@@ -21,6 +22,7 @@ def test_a_token_leads_back_to_its_flow_and_is_a_legal_user_part(connection_id: 
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+@pytest.mark.conformance("R-21")
 @given(connection_id=NUMBERS, nonce=NONCES, data=st.data())
 def test_a_changed_token_never_leads_to_another_flow(
     connection_id: str, nonce: str, data: st.DataObject

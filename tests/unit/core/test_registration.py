@@ -109,6 +109,7 @@ class TestTowardsTheCore:
     """RFC 3327 (Path), RFC 5626 §5.1, TS 24.229 §5.2.2.1."""
 
     @pytest.mark.conformance("R-21")
+    @pytest.mark.conformance("B-10")
     @pytest.mark.parametrize(
         ("contact", "ob"),
         [
@@ -147,6 +148,7 @@ class TestTowardsTheCore:
     def test_support_for_path_is_said_once(self, supported: list[str], inserted: bool) -> None:
         assert bool(lines(forwarded({"Supported": supported}), "Supported")) is inserted
 
+    @pytest.mark.conformance("R-03")
     def test_credentials_are_cleaned_in_every_header_field(self) -> None:
         claim = 'Digest username="a", integrity-protected="yes"'
         found = forwarded({"Authorization": [claim, claim.upper()]})
@@ -323,6 +325,7 @@ class TestWhatIsRefused:
 class TestGranted:
     """RFC 3261 §10.3 step 8: the 200 lists all bindings; ours decides."""
 
+    @pytest.mark.conformance("R-43")
     def test_our_own_bindings_lifetime_counts_among_several(self) -> None:
         reply = ok(
             {"Contact": [f"<sip:other@x>;expires=3600, <{OURS}>;expires=60", "<sip:third@x>;expires=9"]}
@@ -347,6 +350,7 @@ class TestGranted:
         assert found is not None
         assert found.expires_at == expires
 
+    @pytest.mark.conformance("R-43")
     @pytest.mark.parametrize(
         "headers",
         [

@@ -1,0 +1,42 @@
+"""The site's settings as the decisions want them."""
+
+from __future__ import annotations
+
+from kemi.core.call.settings import CallSettings
+from kemi.core.registration import RegistrationSettings
+from kemi.settings import Settings
+
+
+def call_settings(settings: Settings) -> CallSettings:
+    """Return what calls need of the site."""
+    return CallSettings(
+        realm=settings.realm,
+        ims_host=f"{settings.sip.address}:{settings.sip.port}",
+        media_address=settings.sip.address,
+        audio_codecs=tuple(settings.media.audio_codecs),
+        video_codecs=tuple(settings.media.video_codecs),
+        prack_s=settings.timers.prack_s,
+        update_s=settings.timers.update_s,
+        ims_response_s=settings.timers.ims_response_s,
+        ims_answer_s=settings.timers.ims_answer_s,
+        flow_recovery_s=settings.timers.flow_recovery_s,
+        network=settings.visited_network,
+        access_network_info=settings.registration.access_network_info,
+        from_counts=settings.registration.from_counts,
+    )
+
+
+def registration_settings(settings: Settings) -> RegistrationSettings:
+    """Return what registration needs of the site."""
+    policy = settings.registration
+    return RegistrationSettings(
+        realm=settings.realm,
+        visited_network=settings.visited_network,
+        icscf_uri=settings.icscf_uri,
+        flow_secret=settings.flow_secret,
+        ims_host=f"{settings.sip.address}:{settings.sip.port}",
+        schemes=tuple(policy.schemes),
+        digest_protection=policy.digest_protection,
+        contact_tags=tuple(policy.contact_tags),
+        access_network_info=policy.access_network_info,
+    )
