@@ -68,6 +68,8 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
         return []
     if reply.status >= 300:
         return [_forward(record, reply, settings)]
+    if record.ended and not record.confirmed_tag:
+        return [act.DropReply()]  # the core has had its final response, only the record is still there
     if not reply.to_tag:
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the core already knows we are trying
     if not record.confirmed_tag:

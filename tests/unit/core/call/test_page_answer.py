@@ -233,6 +233,13 @@ class TestEndBeforeTheAnswer:
     def test_one_that_never_responded_is_left_to_the_timer(self) -> None:
         assert Incoming.sent().on(ev.FlowClosed()).names == []
 
+    @pytest.mark.parametrize("status", [180, 200])
+    def test_what_the_page_says_while_the_record_goes_is_dropped(self, status: int) -> None:
+        call = Incoming.ringing()
+        answer = call.page_answer()
+        call.on(ev.WicFailed(408, local=True))
+        assert call.on(call.wic_reply(status, body=answer)).names == ["DropReply"]
+
     def test_an_answer_that_the_relay_took_too_late_is_dropped(self) -> None:
         call = Incoming.ringing()
         taken = call.on(call.wic_reply(200, body=call.page_answer())).only(act.ConnectIncoming)
