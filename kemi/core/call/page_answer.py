@@ -166,9 +166,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     leg = record.legs[record.current_tag]
     remove: tuple[str, ...] = ("Record-Route", *trust.FROM_PAGE)
     insert: tuple[str, ...] = ()
-    if (
-        reply.status < 300 or reply.status >= 400
-    ):  # the Contact of a redirection is its content (RFC 3261 §21.3)
+    if not 300 <= reply.status < 400:  # the Contact of a redirection is its content (RFC 3261 §21.3)
         remove += ("Contact",)
     if reply.status < 300:
         insert = (
@@ -256,13 +254,14 @@ def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) 
         return []  # an answer was faster: the call runs
     if record.ended:
         return release_media(record)
-    status, reason_phrase, detail = _why_failed(record, event)
-    note = act.Note("call_rejected", logging.INFO, {"status": status, "local": int(event.local)})
-    actions: list[act.Action] = [note]
+    actions: list[act.Action] = [
+        act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
+    ]
     if event.local:
+        status, reason_phrase, detail = _why_failed(record, event)
         explanation = headers.explanation(detail, settings.realm)
         actions.append(act.SendReply(status, reason_phrase, explanation))
-    end = DialogEvent.CANCELLED if status == 487 else DialogEvent.REJECTED
+    end = DialogEvent.CANCELLED if event.status == 487 else DialogEvent.REJECTED
     return [*actions, *finish(record, end)]
 
 
