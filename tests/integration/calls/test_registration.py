@@ -259,7 +259,9 @@ class TestNotRegistered:
         page = await stage.page()
 
         await until(
-            lambda: not any(key.startswith(ALICE) for key in stage.lab.gateway_rpc.htable("registration")),
+            lambda: (
+                not any(page.identity.instance in key for key in stage.lab.gateway_rpc.htable("registration"))
+            ),
             lambda: "still registered",
             3,
         )
