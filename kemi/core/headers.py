@@ -71,6 +71,18 @@ def cancel_of_invite(record: CallRecord) -> tuple[str, ...]:
     )
 
 
+def cancel_of_core(record: CallRecord) -> tuple[str, ...]:
+    """Return the header lines of the core's own CANCEL of its INVITE towards a page."""
+    return (
+        f"Via: {record.invite_via}",
+        "Max-Forwards: 70",
+        f"From: <{record.target_uri}>;tag={record.current_tag}",
+        f"To: <{record.wic_uri}>",
+        f"Call-ID: {record.call_id}",
+        f"CSeq: {record.invite_cseq} CANCEL",
+    )
+
+
 def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[str, ...]:
     """Return the dialog header lines of a request of our own to the core's leg ``tag``: we are the caller."""
     return (

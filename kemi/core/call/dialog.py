@@ -421,7 +421,7 @@ def hang_up_by_gateway(
 ) -> list[act.Action]:
     """End an answered call ourselves, with a Reason line; the page hears of it if its connection stands."""
     goodbyes: list[act.Action] = []
-    if not record.acknowledged:
+    if record.incoming is None and not record.acknowledged:
         goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.invite_cseq))
     goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "BYE", record.wic_cseq + 1, reason))
     if reach_page:

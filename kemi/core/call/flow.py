@@ -51,6 +51,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.ImsReply: page_answer.on_reply,
         events.WicReply: page_answer.on_reply,
         events.FlowClosed: page_answer.on_flow_closed,
+        events.RegistrationEnded: release.on_called_registration_ended,
         events.TimerFired: dialog.on_timer,
     }
 )

@@ -84,6 +84,8 @@ def begin_incoming(
         wic_uri=request.to_uri,
         target_uri=request.from_uri,
         request_uri=request.request_uri,
+        charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
+        invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
         wic_cseq=0,
         gateway_cseq=request.cseq,
@@ -97,7 +99,6 @@ def begin_incoming(
         legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
         incoming=Incoming(
             identities=_identities(request, registration),
-            charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
             late_offer=offer is None,
             unreliable_refused="100rel" in required,
         ),

@@ -30,7 +30,7 @@ from kemi.core.call.record import CallRecord, Incoming
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
 from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
-from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError
+from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.identity import known_as
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork.incoming import client_answer_media, core_answer, core_offer_media
@@ -77,6 +77,11 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
         if reply.contact:
             record.wic_contact = uri_from_address(reply.contact)
     is_final = reply.status >= 200
+    if is_final and record.cancelled and not record.confirmed_tag:
+        gone = SipReject(
+            "the page's registration has ended", status=480, reason_phrase="Temporarily Unavailable"
+        )
+        return on_media_failed(record, MediaFailed(gone, reply), settings)
     if reply.has_sdp and not incoming.ims_answer and (is_final or not incoming.late_offer):
         return _connect(record, reply, settings)
     if is_final and not incoming.ims_answer:
@@ -173,8 +178,8 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
             *(f"Record-Route: {route}" for route in leg.route_set),
             boundary.contact_for_core(record, settings),
         )
-        if incoming.charging_vector:
-            insert += (f'P-Charging-Vector: {incoming.charging_vector};term-ioi="{settings.realm}"',)
+        if record.charging_vector:
+            insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="{settings.realm}"',)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
     carries_answer = (
         bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)

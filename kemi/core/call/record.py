@@ -69,8 +69,6 @@ class Incoming:
     """Via values of the page's first response: the topmost names our INVITE to it."""
     identities: list[str] = field(default_factory=list)
     """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
-    charging_vector: str = ""
-    """The core's P-Charging-Vector, which its responses carry again."""
     late_offer: bool = False
     """The core has sent no offer: the page makes one in its 200, the core answers in its ACK."""
     unreliable_refused: bool = False

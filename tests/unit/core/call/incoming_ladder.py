@@ -45,6 +45,7 @@ def invite(
 ) -> Request:
     """Return the core's INVITE."""
     fields: dict[str, Iterable[str]] = {
+        "Via": [CORE_VIA],
         "Record-Route": [", ".join(ROUTES)],
         "Supported": ["100rel, timer, replaces"],
         "P-Called-Party-ID": [f"<{ALICE}>"],

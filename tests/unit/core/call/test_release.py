@@ -8,6 +8,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
+from tests.unit.core.call.incoming_ladder import CORE_VIA, Incoming
 from tests.unit.core.call.ladder import CORE_CONTACT, Call
 
 ENDED = ev.RegistrationEnded("logged out")
@@ -56,3 +57,33 @@ def test_twice_is_once() -> None:
     ringing = Call.ringing()
     ringing.on(ENDED)
     assert ringing.on(ENDED) == []
+
+
+class TestACallTowardsThePage:
+    """Who is called may not be, any more."""
+
+    def test_one_that_rings_is_cancelled_at_the_page_in_the_cores_name(self) -> None:
+        call = Incoming.ringing()
+        cancel = call.on(ENDED).only(act.CancelForwardedInvite)
+        assert cancel.request_uri == call.record.request_uri
+        assert f"Via: {CORE_VIA}" in cancel.headers
+        assert f"CSeq: {call.record.invite_cseq} CANCEL" in cancel.headers
+        assert call.on(ENDED) == []
+
+    def test_an_answer_that_crosses_the_cancel_is_not_taken(self) -> None:
+        call = Incoming.ringing()
+        call.on(ENDED)
+        actions = call.on(call.wic_reply(200, body=call.page_answer()))
+        assert [request.method for request in actions.all(act.SendRequest)] == ["ACK", "BYE"]
+        assert actions.only(act.AnswerForPage).status == 480
+
+    def test_a_page_that_is_gone_is_refused_at_the_core(self) -> None:
+        actions = Incoming.ringing().on(ev.RegistrationEnded("left", flow_alive=False))
+        assert actions.only(act.AnswerForPage).status == 480
+
+    def test_an_answered_one_is_hung_up_on_both_sides(self) -> None:
+        call = Incoming.confirmed()
+        actions = call.on(ENDED)
+        byes = actions.all(act.SendRequest)
+        assert [(bye.to, bye.method) for bye in byes] == [(Side.IMS, "BYE"), (Side.WIC, "BYE")]
+        assert actions.only(act.ForgetCall).call_id == call.record.key
