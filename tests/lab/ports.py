@@ -119,3 +119,13 @@ class PortBlocks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+_OWN: list[PortBlocks] = []
+
+
+def own_port() -> int:
+    """Return a port that stays this process's until it ends: test sessions side by side do not take each other's."""
+    if not _OWN:
+        _OWN.append(PortBlocks(PortMode.FREE, rtp_ports=0))
+    return _OWN[0].port()

@@ -20,7 +20,7 @@ from typing import Any, Final
 from tests.integration.calls.offers import AUDIO
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
-from tests.lab.ports import LOOPBACK, port_is_free
+from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import left_behind
 from tests.lab.subscribers import REALM
 from tests.lab.waiting import wait_until
@@ -32,7 +32,7 @@ from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import OutgoingCall
 
-CORE_PORT: Final = next(port for port in range(21000, 22000) if port_is_free(port))
+CORE_PORT: Final = own_port()
 ALICE: Final = f"sip:alice@{REALM}"
 BOB: Final = f"sip:bob@{REALM}"
 CAROL: Final = f"sip:carol@{REALM}"

@@ -13,13 +13,13 @@ import redis
 from tests.integration.calls.stage import ALICE, FLOW_RECOVERY_S, Stage, gateway_options, until
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
-from tests.lab.ports import LOOPBACK, port_is_free
+from tests.lab.ports import LOOPBACK, own_port
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 
-CORE_PORT: Final = next(port for port in range(22000, 23000) if port_is_free(port))
+CORE_PORT: Final = own_port()
 UNREGISTERED_S: Final = 2
 GRACE_S: Final = FLOW_RECOVERY_S
 SOON_S: Final = 3.0

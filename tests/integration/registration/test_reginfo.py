@@ -180,6 +180,31 @@ class TestTheNetworkEnds:
         await ims.wait_request("ACK")
 
     @pytest.mark.conformance("R-61")
+    async def test_a_call_that_rings_at_the_page_is_refused_at_once(self, stage: RegistrationStage) -> None:
+        page = await watched_page(stage)
+        ims = stage.core.call(ALICE)
+        wic = await page.wait_incoming()
+        await wic.respond(180)
+        await ims.wait_status(180)
+        await asyncio.sleep(0.3)
+        assert (await stage.core.subscriptions.only.notify(ended(page, "rejected"))).status == 200
+        await stage.closed_with(page, 4403)
+        assert (await ims.wait_status(range(300, 700))).status in (430, 487)
+
+    @pytest.mark.conformance("R-61")
+    async def test_a_call_the_page_answered_is_hung_up(self, stage: RegistrationStage) -> None:
+        page = await watched_page(stage)
+        ims = stage.core.call(ALICE)
+        wic = await page.wait_incoming()
+        await wic.answer()
+        await ims.wait_status(200)
+        await wic.wait_request("ACK")
+        stage.settle(page)
+        assert (await stage.core.subscriptions.only.notify(ended(page, "rejected"))).status == 200
+        await ims.wait_request("BYE")
+        await wic.wait_request("BYE")
+
+    @pytest.mark.conformance("R-61")
     async def test_another_contact_of_the_user_is_not_ours(self, stage: RegistrationStage) -> None:
         page = await watched_page(stage)
         reports = (
