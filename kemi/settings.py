@@ -6,16 +6,19 @@ message that names the key; nothing else in the package reads the environment or
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from kemi.core.headers import MMTEL_ICSI_TAG
+from kemi.core.limits import LimitSettings
+from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
 from kemi.core.trust import CoreNetworks
 
@@ -25,6 +28,8 @@ SCHEMES = ("digest", "bearer")
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
 MAX_TOKEN_LIFETIME_S = 3600
 """The table of used tokens keeps one a little longer than this (kamailio/params/state.cfg)."""
+MAX_LIFETIME_S = 86_000
+"""Calls, and what is remembered of who makes them, are kept a little longer than this (kamailio/params/state.cfg)."""
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
 
@@ -130,6 +135,8 @@ class Settings:
     timers: TimerSettings = field(default_factory=TimerSettings)
     registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    policy: CallPolicy = field(default_factory=CallPolicy)
     node: str = ""
     """This node's name in Redis, the same after a restart; "": its SIP address and port."""
 
@@ -174,6 +181,8 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise SettingsError(f"sip.core_networks: {error}") from error
     _check_registration(settings.registration, settings.tokens)
+    _check_limits(settings.limits)
+    _check_policy(settings.policy)
 
 
 def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> None:
@@ -187,6 +196,34 @@ def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> No
         raise SettingsError("registration: contact_tags and access_network_info stand on one line each")
     for issuer in tokens.issuers:
         _check_issuer(issuer)
+
+
+def _check_limits(limits: LimitSettings) -> None:
+    for name in ("connection", "identity", "address"):
+        for kind, rate in asdict(getattr(limits, name)).items():
+            if not 0 <= rate < math.inf:
+                raise SettingsError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
+    for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
+        if getattr(limits, name) < 0:
+            raise SettingsError(f"limits.{name}: a number, or 0 for no limit")
+    for name in ("burst_s", "failed_logins_window_s", "lock_s"):
+        if not 0 < getattr(limits, name) <= MAX_LIFETIME_S:
+            raise SettingsError(f"limits.{name}: more than 0 and at most {MAX_LIFETIME_S} seconds")
+
+
+def _check_policy(policy: CallPolicy) -> None:
+    if not 0 <= policy.longest_call_s <= MAX_LIFETIME_S:
+        raise SettingsError(f"policy.longest_call_s: at most {MAX_LIFETIME_S}, or 0 for no limit")
+    for name, check in (
+        ("allowed_numbers", check_prefix),
+        ("denied_numbers", check_prefix),
+        ("domains", check_domain),
+    ):
+        for text in getattr(policy, name):
+            try:
+                check(text)
+            except ValueError as error:
+                raise SettingsError(f"policy.{name}: {error}") from error
 
 
 def _check_issuer(issuer: TokenIssuer) -> None:

@@ -253,5 +253,5 @@ class Executor:
         self._schedule.drop(action.call_id)
 
     def _forget(self, action: act.ForgetCall) -> None:
-        self._schedule.drop(action.call_id)
+        self._schedule.forget(action.call_id)
         self._calls.forget(action.call_id)

@@ -13,6 +13,7 @@ import time
 from functools import partial
 
 from kemi.adapters import ksr
+from kemi.adapters.admission import Admission
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
@@ -71,7 +72,7 @@ class Gateway:
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, ksr.connection_stands)
         self._calls = CallStore(HtableTable("call"))
-        self._schedule = Schedule(HtableTable("due"))
+        self._schedule = Schedule(HtableTable("due"), HtableTable("lifetime"))
         self._relay = MediaRelay(settings.media)
         self._executor = Executor(
             settings,
@@ -88,7 +89,10 @@ class Gateway:
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._registrar = Registrar(settings, for_registration, self._flows, revoked, self._executor)
+        self._admission = Admission(settings, self._flows, self._calls)
+        self._registrar = Registrar(
+            settings, for_registration, self._flows, revoked, self._executor, self._admission
+        )
         subscriptions = SubscriptionStore(HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
@@ -98,6 +102,7 @@ class Gateway:
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
             key_sets=HtableTable("jwks"),
             revoked=revoked,
+            notices=HtableTable("notice"),
         )
         self._housekeeping = Housekeeping(
             settings,
@@ -154,6 +159,7 @@ class Gateway:
         request = ksr.request()
         if request.side is Side.WIC:
             screen(request)
+            self._admission.admit(request)
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
         elif request.to_tag:

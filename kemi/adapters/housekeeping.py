@@ -9,15 +9,15 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from kemi.adapters import ksr
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
+from kemi.adapters.notices import Notices
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
-from kemi.core.call.events import Event, FlowClosed, RegistrationEnded, TimerFired
+from kemi.core.call.events import CallForbidden, Due, Event, FlowClosed, RegistrationEnded, TimerFired
 from kemi.core.call.states import advance
 from kemi.core.registration import Flow, Registration, RegistrationSettings
 from kemi.core.registration.own_requests import deregister
@@ -34,6 +34,7 @@ from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.flows import Ended, FlowStore
+from kemi.state.redis_link import Logout
 from kemi.state.schedule import Schedule
 
 IDLE_CHECK_S: Final = 1.0
@@ -71,6 +72,7 @@ class Housekeeping:
         self._executor = executor
         self._keeper = keeper
         self._shared = shared
+        self._notices = Notices(HtableTable("notice"), settings.node_name)
         self._page_of = page_of
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -137,8 +139,14 @@ class Housekeeping:
 
     def _commands(self, now: float) -> None:
         for command in self._shared.poll(now):
-            for key in self._flows.bindings_of_session(command.session):
-                self._flows.end(key, Cause.LOGGED_OUT, now)
+            if isinstance(command, Logout):
+                for key in self._flows.bindings_of_session(command.session):
+                    self._flows.end(key, Cause.LOGGED_OUT, now)
+                continue
+            of_id = self._calls.of_call_id(command.call_id) if command.call_id else []
+            of_identity = self._calls.of_identity(command.impu) if command.impu else []
+            for call_id in {*of_id, *of_identity}:
+                self._forbid(call_id, "ended by the operator", now)
 
     def _due_bindings(self, now: float) -> None:
         for key in self._deadlines.due(now):
@@ -230,15 +238,22 @@ class Housekeeping:
 
     def _event(self, kind: str, who: tuple[str, str, str], now: float) -> str:
         impu, impi, session = who
-        event: dict[str, object] = {"type": kind, "impu": impu, "impi": impi, "sid": session}
-        event |= {"node": self._settings.node_name, "at": round(now, 3)}
-        return msgspec.json.encode(event).decode()
+        return self._notices.text(kind, now, impu=impu, impi=impi, sid=session)
 
     # ------------------------------------------------------------ calls
 
     def _call_timers(self, now: float) -> None:
         for call_id, due in self._schedule.take_due(now):
-            self._dispatch(call_id, TimerFired(due, *self._page_of(call_id)))
+            if due is Due.TOO_LONG:
+                self._forbid(call_id, "longer than a call may be", now)
+            else:
+                self._dispatch(call_id, TimerFired(due, *self._page_of(call_id)))
+
+    def _forbid(self, call_id: str, why: str, now: float) -> None:
+        record = self._calls.get(call_id)
+        if record is not None and not record.ended:
+            self._dispatch(call_id, CallForbidden(why, *self._page_of(call_id)))
+            self._notices.tell("call_forbidden", now, impu=record.owner, call_id=record.call_id, why=why)
 
     def _dispatch(self, call_id: str, event: Event) -> None:
         self._safely(type(event).__name__, lambda: self._dispatcher.dispatch(call_id, event), call_id)

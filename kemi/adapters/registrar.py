@@ -7,6 +7,7 @@ import secrets
 import time
 
 from kemi.adapters import ksr
+from kemi.adapters.admission import Admission
 from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
@@ -52,10 +53,12 @@ class Registrar:
         flows: FlowStore,
         revoked: Table,
         executor: Executor,
+        admission: Admission,
     ) -> None:
         self._flows = flows
         self._revoked = revoked
         self._executor = executor
+        self._admission = admission
         self._settings = registration_settings
         self._grace_s = settings.timers.flow_recovery_s
         self._issuers = settings.tokens.issuers
@@ -161,6 +164,8 @@ class Registrar:
             method=request.method,
             detail=refused.detail,
         )
+        if refused.error:  # or there was no token at all
+            self._admission.token_refused(request.connection_id)
         reason_phrase = "Unauthorized" if status == 401 else "Proxy Authentication Required"
         ksr.reply_statelessly(status, reason_phrase, self._refusal(status, refused.error), "")
 
@@ -192,6 +197,8 @@ class Registrar:
         pending = self._flows.expected(reply.call_id, reply.cseq)
         if pending is None:
             return
+        challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
+        self._admission.answered(pending, reply.status, challenges)
         if 200 <= reply.status < 300:
             self._confirmed(pending, reply)
         elif reply.status not in (401, 407):

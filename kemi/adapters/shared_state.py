@@ -14,7 +14,8 @@ from typing import Final
 
 from kemi.adapters.log import log_event
 from kemi.state.flows import FlowStore
-from kemi.state.redis_link import Logout, RedisLink, RedisUnavailable
+from kemi.state.records import taken
+from kemi.state.redis_link import Command, Logout, RedisLink, RedisUnavailable
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
 
@@ -38,6 +39,7 @@ class SharedState:
         issuers: Sequence[str],
         key_sets: Table,
         revoked: Table,
+        notices: Table,
     ) -> None:
         self._link = link
         self._flows = flows
@@ -45,6 +47,7 @@ class SharedState:
         self._issuers = issuers
         self._key_sets = key_sets
         self._revoked = revoked
+        self._notices = notices
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
@@ -92,7 +95,8 @@ class SharedState:
         self._events.extend(events)
 
     def ship(self, now: float) -> None:
-        """Ship what was noted, and that the commands are done."""
+        """Ship what was noted, here and by the workers, and that the commands are done."""
+        self._events.extend(text for _, text in taken(self._notices))
         waiting = self._bindings_to_ship or self._subscriptions_to_ship or self._events
         if now < self._next_try or not (waiting or not self._commands_done):
             return
@@ -121,7 +125,7 @@ class SharedState:
 
     # ------------------------------------------------------------ from Redis
 
-    def poll(self, now: float) -> list[Logout]:
+    def poll(self, now: float) -> list[Command]:
         """Return the commands that have come; keep the issuers' keys up to date for the workers."""
         if now < self._next_try or now < self._next_poll:
             return []
@@ -134,7 +138,8 @@ class SharedState:
         self._worked()
         self._publish(key_sets)
         for command in commands:
-            self._revoked.set(command.session, "1")
+            if isinstance(command, Logout):
+                self._revoked.set(command.session, "1")
         self._commands_done = self._commands_done and not commands
         return commands
 

@@ -23,6 +23,7 @@ def call_settings(settings: Settings) -> CallSettings:
         network=settings.visited_network,
         access_network_info=settings.registration.access_network_info,
         from_counts=settings.registration.from_counts,
+        longest_call_s=settings.policy.longest_call_s,
     )
 
 

@@ -9,6 +9,7 @@ guard around the KEMI callbacks, the web API's error handler and the command lin
     │   └── NotAcceptableHere  488 with a Warning that a person understands
     ├── RemoteProtocolError    the peer broke SIP or SDP: 400
     │   └── SdpSyntaxError     the body is no session description
+    ├── OverLimit              more than allowed, come back later: 503 with Retry-After
     ├── LocalProtocolError     we did: 500, logged with a traceback
     └── MediaUnavailable       rtpengine is late, full or refuses: 503
 """
@@ -92,6 +93,19 @@ class SdpSyntaxError(RemoteProtocolError):
     def __init__(self, detail: str, line_number: int | None = None) -> None:
         super().__init__(detail if line_number is None else f"line {line_number}: {detail}")
         self.line_number = line_number
+
+
+class OverLimit(GatewayError):
+    """More requests than are allowed (RFC 3261 §21.5.4): the lines say when to come back.
+
+    503, because the same request is welcome later, which a 403 would deny (§21.4.4) and a 480 would say of the callee.
+    Whoever raises it logs it: once in a while, not for each request of a flood.
+    """
+
+    status = 503
+    reason_phrase = "Too Many Requests"
+    termination = Termination.CLIENT_ERROR
+    log_level = logging.DEBUG
 
 
 class LocalProtocolError(GatewayError):

@@ -9,6 +9,7 @@ import msgspec
 
 from kemi.core.call.record import SCHEMA, CallRecord
 from kemi.core.errors import LocalProtocolError
+from kemi.core.identity import canonical
 from kemi.core.registration import same_contact
 from kemi.state.table import Table
 
@@ -103,6 +104,16 @@ class CallStore:
             if record_from_text(text).connection_id in connection_ids:
                 found.append(call_id)
         return found
+
+    def of_identity(self, impu: str) -> list[str]:
+        """Return the names of the calls of a public identity, which its pages make or answer."""
+        wanted = canonical(impu) or impu
+        found = ((key, record_from_text(text)) for key, text in self._table.items())
+        return [key for key, record in found if (canonical(record.owner) or record.owner) == wanted]
+
+    def of_call_id(self, call_id: str) -> list[str]:
+        """Return the names of the calls with this Call-ID: of page and page there are two, of forks several."""
+        return [key for key, text in self._table.items() if record_from_text(text).call_id == call_id]
 
     def _recall(self, call_id: str, text: str) -> CallRecord:
         """Return the record of this text; what is kept is taken out, because a step may fail half-way."""

@@ -57,6 +57,10 @@ class FlowStore:
             return None
         return found if self._ports.get(found.source) == connection_id else None
 
+    def opened(self, connection_id: str) -> Flow | None:
+        """Return what is known of a connection, whether or not it still stands; for whoever only counts."""
+        return self._flows.get(connection_id)
+
     def is_open(self, connection_id: str) -> bool:
         """Whether the connection stands."""
         return self.flow(connection_id) is not None

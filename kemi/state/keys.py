@@ -10,8 +10,13 @@
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
-web session SID.  Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ...,
-"at": ...}``.
+web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "at": SECONDS}`` ends one call, or all calls
+of a public identity (one of the two is "" or left out).
+
+Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
+``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
+call that the site's policy did not let begin, or go on; ``{"type": "login_locked", "impu" or "address": ..., "node":
+..., "at": ...}``.  Empty fields are left out.
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:

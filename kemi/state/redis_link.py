@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 import redis
@@ -36,6 +36,17 @@ class Logout:
 
 
 @dataclass(frozen=True, slots=True)
+class EndCalls:
+    """Command: the call of this Call-ID ends, or every call of this public identity."""
+
+    call_id: str = ""
+    impu: str = ""
+
+
+Command: TypeAlias = Logout | EndCalls
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What a node left behind."""
 
@@ -46,6 +57,8 @@ class Stored:
 class _Command(msgspec.Struct):
     type: str = ""
     sid: str = ""
+    call_id: str = ""
+    impu: str = ""
 
 
 class RedisLink:
@@ -54,6 +67,7 @@ class RedisLink:
     def __init__(self, url: str, node: str, deadline_s: float = DEADLINE_S) -> None:
         self._node = node
         self._position = ""
+        self._first_exchange_ms = 0
         self._redis = redis.Redis.from_url(
             url,
             socket_timeout=deadline_s,
@@ -103,24 +117,27 @@ class RedisLink:
             )
         self._run(pipeline)
 
-    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str]]:
+    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Command], dict[str, str]]:
         """Return the commands since the last time, and the key sets by issuer that are there, in one round trip.
 
         After a start the stream is read from the last position, but from a token's lifetime ago at the latest, because
-        what was revoked must be known again.  ``done`` moves the position.
+        what was revoked must be known again; calls of before are none, and commands to end them are left out.
+        ``done`` moves the position.
         """
         if not self._position:
             self._position = self._first_position(now)
+            self._first_exchange_ms = int(now * 1000)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.xread({keys.COMMANDS: self._position}, count=COMMANDS_AT_ONCE)
         for issuer in issuers:
             pipeline.get(keys.jwks(issuer))
         streams, *key_sets = self._run(pipeline)
-        commands = []
+        commands: list[Command] = []
         for identifier, fields in _entries(streams):
             self._position = identifier
             command = _command(fields.get(keys.STREAM_FIELD, ""))
-            if command is not None:
+            is_old = int(identifier.partition("-")[0]) < self._first_exchange_ms
+            if command is not None and not (is_old and isinstance(command, EndCalls)):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
         return commands, found
@@ -154,13 +171,17 @@ def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:
     return [(identifier, fields or {}) for _, entries in streams or [] for identifier, fields in entries]
 
 
-def _command(text: str) -> Logout | None:
+def _command(text: str) -> Command | None:
     """Return a command; None for what this release does not know, which another may."""
     try:
         command = msgspec.json.decode(text, type=_Command)
     except msgspec.MsgspecError:
         return None
-    return Logout(command.sid) if command.type == "logout" and command.sid else None
+    if command.type == "logout" and command.sid:
+        return Logout(command.sid)
+    if command.type == "end_call" and (command.call_id or command.impu):
+        return EndCalls(command.call_id, command.impu)
+    return None
 
 
 def _decoded(texts: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:

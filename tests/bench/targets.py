@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, Part
+from tests.lab.options import NO_LIMITS, LabOptions, Part
 
 LOOPBACK: Final = "127.0.0.1"
 _TWIN: Final = Path(__file__).parent / "twin"
@@ -127,6 +127,7 @@ def _gateway(
 ) -> Iterator[Target]:
     origin = "https://bench.example"
     variables = {
+        **NO_LIMITS,
         "gateway_icscf_uri": f"sip:{LOOPBACK}:{callee_port}",
         "gateway_realm": REALM,
         "gateway_origins": [origin],

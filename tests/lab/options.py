@@ -36,6 +36,17 @@ class Mode(StrEnum):
 
 PARTS_BY_MODE: Final[Mapping[Mode, frozenset[Part]]] = {Mode.WORLD: WHOLE_WORLD, Mode.IMS: IMS_SIDE}
 
+_ANY_RATE: Final = {"register": 0, "invite": 0, "in_call": 0, "other": 0}
+NO_LIMITS: Final[Mapping[str, Any]] = {
+    "gateway_limits_connection": _ANY_RATE,
+    "gateway_limits_identity": _ANY_RATE,
+    "gateway_limits_address": _ANY_RATE,
+    "gateway_calls_per_identity": 0,
+    "gateway_failed_logins_per_identity": 0,
+    "gateway_failed_logins_per_address": 0,
+}
+"""Variables of the role kamailio for whoever sends on purpose what no user would."""
+
 DEFAULT_AUDIO_CODECS: Final = ("opus", "AMR-WB", "PCMA", "PCMU")
 
 

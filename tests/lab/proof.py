@@ -116,7 +116,7 @@ def is_answer_then_update(ladder: list[str] | tuple[str, ...]) -> bool:
 def left_behind(world: World) -> dict[str, int]:
     """Count what a finished call must not leave: records, transactions and relay calls."""
     calls = world.gateway_rpc("htable.dump", "call")
-    due = world.gateway_rpc("htable.dump", "due")
+    due = world.gateway_rpc("htable.dump", "due") + world.gateway_rpc("htable.dump", "lifetime")
     transactions = world.gateway_rpc("tm.stats")
     return {
         "records": len(calls),

@@ -195,7 +195,7 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     request = event.request
     if request.from_tag not in record.legs or request.to_tag != record.ims_tag:
         return _unknown(request)
-    _follow(record, event.successor)
+    follow(record, event.successor)
     if request.method == "ACK":
         return _ims_ack(record, request, settings)
     if request.method == "BYE":
@@ -241,7 +241,7 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [forward, *hang_up_both(record, settings)]
 
 
-def _follow(record: CallRecord, successor: Flow | None) -> None:
+def follow(record: CallRecord, successor: Flow | None) -> None:
     """The page is back on a new connection and has said nothing in this call yet."""
     if successor is not None:
         record.connection_id, record.source = successor.connection_id, successor.source
@@ -390,7 +390,7 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
     """Do what was scheduled, if it still makes sense."""
-    _follow(record, event.successor)
+    follow(record, event.successor)
     if event.due is Due.FORGET:
         return [act.ForgetCall(record.key)]
     if record.ended:

@@ -22,6 +22,7 @@ class Due(enum.StrEnum):
     UPDATE_RETRY = "update_retry"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
+    TOO_LONG = "too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,15 @@ class RegistrationEnded(Event):
 
     why: str
     flow_alive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallForbidden(Event):
+    """The site ends this call: it took too long, or an operator says so.  The rest as in TimerFired."""
+
+    why: str
+    flow_alive: bool = True
+    successor: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kemi.core.call import answer, dialog, events, incoming, page_answer, release, setup
-from kemi.core.call.actions import Action
+from kemi.core.call.actions import Action, Schedule
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
 from kemi.core.errors import LocalProtocolError
 
 Step = Callable[[CallRecord, Any, CallSettings], list[Action]]
@@ -32,6 +33,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.CancelReceived: dialog.on_cancel,
         events.FlowClosed: dialog.on_flow_closed,
         events.RegistrationEnded: release.on_registration_ended,
+        events.CallForbidden: release.on_forbidden,
         events.TimerFired: dialog.on_timer,
     }
 )
@@ -52,6 +54,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.WicReply: page_answer.on_reply,
         events.FlowClosed: page_answer.on_flow_closed,
         events.RegistrationEnded: release.on_called_registration_ended,
+        events.CallForbidden: release.on_called_forbidden,
         events.TimerFired: dialog.on_timer,
     }
 )
@@ -64,4 +67,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         step = (STEPS if record.incoming is None else INCOMING_STEPS)[type(event)]
     except KeyError:
         raise LocalProtocolError(f"no step for {type(event).__name__}") from None
-    return step(record, event, settings)
+    before = record.dialog
+    actions = step(record, event, settings)
+    if settings.longest_call_s and record.dialog is Dialog.CONFIRMED is not before:
+        actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
+    return actions

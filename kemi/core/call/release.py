@@ -1,68 +1,104 @@
-"""The gateway ends a call because the page may not go on: its registration is over (TS 24.229 §5.2.8.1)."""
+"""The gateway ends a call: the page's registration is over (TS 24.229 §5.2.8.1), or the site does not want the call."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call.dialog import hang_up_by_gateway
-from kemi.core.call.events import RegistrationEnded
+from kemi.core.call.dialog import follow, hang_up_by_gateway
+from kemi.core.call.events import CallForbidden, RegistrationEnded
 from kemi.core.call.page_answer import refuse_for_page
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, reject
 from kemi.core.call.states import Dialog
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a call is ended, as the log, a refused page and both sides' BYE say it."""
+
+    note: act.Note
+    reason_phrase: str
+    detail: str
+    cause: int
+    flow_alive: bool
+
+
 def on_registration_ended(
     record: CallRecord, event: RegistrationEnded, settings: CallSettings
 ) -> list[act.Action]:
-    """An answered call gets a BYE on both sides, a set-up is refused and cancelled."""
-    if record.ended or record.abandoned:
-        return []
-    note = _note(record, event)
-    if record.dialog is Dialog.CONFIRMED:
-        return [note, *_hang_up(record, event, settings)]
-    record.cancelled = record.abandoned = True
-    if record.forwarded:
-        return [note, cancel_forwarded(record)]
-    return [
-        note,
-        act.Unschedule(record.key),
-        *reject(record, 403, "Not Registered", _why(event)),
-    ]
+    """End a call of a page that may not call any more."""
+    return _end(record, _registration_ended(record, event), settings)
 
 
 def on_called_registration_ended(
     record: CallRecord, event: RegistrationEnded, settings: CallSettings
 ) -> list[act.Action]:
+    """End a call towards a page that is not registered any more."""
+    return _end_called(record, _registration_ended(record, event), settings)
+
+
+def on_forbidden(record: CallRecord, event: CallForbidden, settings: CallSettings) -> list[act.Action]:
+    """End a page's call that the site does not want."""
+    follow(record, event.successor)
+    return _end(record, _forbidden(record, event), settings)
+
+
+def on_called_forbidden(record: CallRecord, event: CallForbidden, settings: CallSettings) -> list[act.Action]:
+    """End a call towards a page that the site does not want."""
+    follow(record, event.successor)
+    return _end_called(record, _forbidden(record, event), settings)
+
+
+def _registration_ended(record: CallRecord, event: RegistrationEnded) -> Ending:
+    note = act.Note("registration_ended", logging.INFO, {"why": event.why, "state": record.dialog.value})
+    return Ending(note, "Not Registered", f"registration {event.why}", 480, event.flow_alive)
+
+
+def _forbidden(record: CallRecord, event: CallForbidden) -> Ending:
+    note = act.Note("call_forbidden", logging.WARNING, {"why": event.why, "state": record.dialog.value})
+    return Ending(note, "Forbidden", event.why, 403, event.flow_alive)
+
+
+def _end(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act.Action]:
+    """An answered call gets a BYE on both sides, a set-up is refused and cancelled."""
+    if record.ended or record.abandoned:
+        return []
+    if record.dialog is Dialog.CONFIRMED:
+        return [ending.note, *_hang_up(record, ending, settings)]
+    record.cancelled = record.abandoned = True
+    if record.forwarded:
+        record.rejection = Rejection(403, ending.reason_phrase, ending.detail)
+        return [ending.note, cancel_forwarded(record)]
+    return [
+        ending.note,
+        act.Unschedule(record.key),
+        *reject(record, 403, ending.reason_phrase, ending.detail),
+    ]
+
+
+def _end_called(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act.Action]:
     """The same for a call towards the page: one that rings is cancelled at the page, whose 487 the core gets."""
     if record.ended or record.abandoned or record.cancelled:
         return []
-    note = _note(record, event)
     if record.dialog is Dialog.CONFIRMED:
-        return [note, *_hang_up(record, event, settings)]
+        return [ending.note, *_hang_up(record, ending, settings)]
     record.cancelled = True  # an answer that crosses the CANCEL is not taken
-    if not event.flow_alive:
-        return [note, *refuse_for_page(record, settings, 480, "Temporarily Unavailable", _why(event))]
+    if not ending.flow_alive:
+        refused = refuse_for_page(record, settings, 480, "Temporarily Unavailable", ending.detail)
+        return [ending.note, *refused]
     return [
-        note,
+        ending.note,
         act.CancelForwardedInvite(
             record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_core(record)
         ),
     ]
 
 
-def _note(record: CallRecord, event: RegistrationEnded) -> act.Note:
-    return act.Note("registration_ended", logging.INFO, {"why": event.why, "state": record.dialog.value})
-
-
-def _why(event: RegistrationEnded) -> str:
-    return f"registration {event.why}"
-
-
-def _hang_up(record: CallRecord, event: RegistrationEnded, settings: CallSettings) -> list[act.Action]:
-    reason = f'Reason: SIP;cause=480;text="{headers.quotable(_why(event))[:80]}"'
-    goodbyes = hang_up_by_gateway(record, settings, reason, reach_page=event.flow_alive)
+def _hang_up(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act.Action]:
+    reason = f'Reason: SIP;cause={ending.cause};text="{headers.quotable(ending.detail)[:80]}"'
+    goodbyes = hang_up_by_gateway(record, settings, reason, reach_page=ending.flow_alive)
     return [act.Unschedule(record.key), *goodbyes]

@@ -85,6 +85,8 @@ class PendingRegistration:
     address_of_record: str
     grant: Grant = field(default_factory=Grant)
     sent: Sent = field(default_factory=Sent)
+    guessed: bool = False
+    """It answered a challenge, so that another one means a wrong password."""
 
     @property
     def key(self) -> str:

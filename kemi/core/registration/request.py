@@ -130,6 +130,7 @@ def register_for_core(
             request.to_uri,
             grant,
             Sent(passed, request.call_id, request.cseq, request.from_tag, flow_token),
+            guessed=any(digest_parameter(digest, "response") for digest in credentials.digests),
         ),
         MessageEdits(
             request_uri=f"sip:{settings.realm}",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What the gateway tells: "registered" or "deregistered"."""
+    """What the gateway tells; of kinds not listed in kemi/state/keys.py only the type is of use."""
 
     type: str
     impu: str = ""
@@ -33,6 +33,12 @@ class CommandStream:
     def logout(self, sid: str, impi: str, now: float) -> None:
         """End every registration whose token came from a web session."""
         command = {"type": "logout", "sid": sid, "impi": impi, "at": now}
+        entry = msgspec.json.encode(command)
+        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+
+    def end_calls(self, *, call_id: str = "", impu: str = "", now: float) -> None:
+        """End the call of this Call-ID, or every call of this public identity."""
+        command = {"type": "end_call", "call_id": call_id, "impu": impu, "at": now}
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 

@@ -18,7 +18,7 @@ from tests.bench.registration.pages import PagesOrder
 from tests.bench.targets import LOOPBACK, WORKERS
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, Part
+from tests.lab.options import NO_LIMITS, LabOptions, Part
 from tests.lab.roles import role_defaults
 from tests.lab.subscribers import REALM
 
@@ -92,6 +92,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
     sizes = ("kamailio_shm_mb", "kamailio_tcp_max_connections", "kamailio_tcp_rd_buf_size")
     with core() as registrar:
         variables = {
+            **NO_LIMITS,
             "gateway_icscf_uri": f"sip:{LOOPBACK}:{registrar.port}",
             "kamailio_udp_workers": WORKERS,
             "kamailio_tcp_workers": WORKERS,

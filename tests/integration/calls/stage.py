@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from tests.integration.calls.offers import AUDIO
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, Part
+from tests.lab.options import NO_LIMITS, LabOptions, Part
 from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import left_behind
 from tests.lab.subscribers import REALM
@@ -49,8 +49,9 @@ NG_DEADLINE_MS: Final = 300
 
 
 def gateway_options(**variables: Any) -> LabOptions:
-    """Return a lab of gateway and relay whose core is the scripted one; the timers are short."""
+    """Return a lab of gateway and relay whose core is the scripted one; the timers are short, limits are off."""
     timers = {
+        **NO_LIMITS,
         "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
         "gateway_prack_timeout_s": PRACK_TIMEOUT_S,
         "gateway_update_timeout_s": UPDATE_TIMEOUT_S,
@@ -196,7 +197,7 @@ class Stage:
 
         def left() -> Mapping[str, int]:
             if self._relay_killed:
-                return {name: len(self.lab.gateway_rpc.htable(name)) for name in ("call", "due")}
+                return {name: len(self.lab.gateway_rpc.htable(name)) for name in ("call", "due", "lifetime")}
             return {what: count for what, count in left_behind(self.lab).items() if what != "transactions"}
 
         await until(lambda: not any(left().values()), lambda: f"left behind: {left()}", CLEAN_WITHIN_S)

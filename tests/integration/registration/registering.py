@@ -40,8 +40,8 @@ def registration_options(**variables: Any) -> LabOptions:
 class RegistrationStage(Stage):
     """One test's world."""
 
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(lab, CORE_PORT)
+    def __init__(self, lab: Lab, core_port: int = CORE_PORT) -> None:
+        super().__init__(lab, core_port)
 
     def new_page(
         self, aor: str = ALICE, *, instance: str = "", source_port: int | None = None

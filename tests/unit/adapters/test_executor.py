@@ -31,7 +31,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
     return Executor(
         settings_from_text(SETTINGS_TEXT),
         CallStore(HtableTable("call")),
-        Schedule(HtableTable("due")),
+        Schedule(HtableTable("due"), HtableTable("lifetime")),
         cast("MediaRelay", relay),
         lambda connection_id: connection_id != "gone",
     )
@@ -365,7 +365,7 @@ class TestTimeAndMemory:
         CallStore(HtableTable("call")).create(record_at("offered"))
         executor.perform("call-1", act.Schedule("call-1", ev.Due.FORGET, 34.0))
         executor.perform("call-1", act.ForgetCall("call-1"))
-        assert kamailio.tables == {"call": {}, "due": {}}
+        assert kamailio.tables == {"call": {}, "due": {}, "lifetime": {}}
 
     def test_a_note_is_a_log_line_with_the_call_id(
         self, executor: Executor, caplog: pytest.LogCaptureFixture

@@ -88,6 +88,7 @@ class World:
             issuers=(ISSUER,),
             key_sets=self.tables["jwks"],
             revoked=self.tables["revoked"],
+            notices=self.tables["notice"],
         )
 
     def register(self, number: int = 7) -> str:

@@ -22,6 +22,7 @@ ROWS = {
     errors.RemoteProtocolError: (400, "Bad Request", CLIENT, logging.INFO),
     TokenRefused: (401, "Unauthorized", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),
+    errors.OverLimit: (503, "Too Many Requests", CLIENT, logging.DEBUG),
     errors.LocalProtocolError: (500, "Server Internal Error", SERVER, logging.ERROR),
     errors.MediaUnavailable: (503, "Media Relay Unavailable", SERVER, logging.ERROR),
 }

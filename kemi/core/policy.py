@@ -1,0 +1,165 @@
+"""Whom a page may call: numbers by prefix, SIP addresses by domain.
+
+Every number is compared in one form, whatever way a page writes it: ``tel:+1-900-555``, ``TEL:+1(900)555``,
+``sip:%2B1900555@realm;user=phone`` and ``tel:900555;phone-context=+1`` are all +1900555.  National numbers are compared
+as they are dialled; what they mean is the core's number plan.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from kemi.core.errors import SipReject
+from kemi.core.messages import Request, addresses_from_headers, uri_from_address
+
+_SEPARATORS: Final = str.maketrans("", "", "-.() \t")
+_NUMBER = re.compile(r"\+?[0-9a-f*#]+", re.ASCII)
+_DIALLED = re.compile(r"\+?[0-9*#]+", re.ASCII)
+"""A number in a sip: URI: one with letters is a name."""
+_DIALLED_BEFORE = re.compile(r"\+[0-9*#]+|[0-9*#]+(?![0-9a-z*#])", re.ASCII)
+"""What some switch might still dial of a name, as of ``0900,1``."""
+_PREFIX = re.compile(r"\+?[0-9*#]+|\+", re.ASCII)
+_DOMAIN = re.compile(r"\*|[a-z0-9.-]+|\[[0-9a-f:.]+\]")
+_PHONE_CONTEXT: Final = "phone-context="
+ANY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """What the site lets pages call, and for how long."""
+
+    allowed_numbers: list[str] = field(default_factory=list)
+    """Prefixes; empty: every number that is not denied."""
+    denied_numbers: list[str] = field(default_factory=lambda: ["+870", "+881", "+882", "+883", "+979"])
+    """Prefixes.  Satellite telephones, international networks and premium rate (ITU-T E.164 annex)."""
+    domains: list[str] = field(default_factory=list)
+    """SIP domains beside the home domain and those below it; "*": any."""
+    longest_call_s: float = 14_400.0
+    """0: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a URI names: a number, or somebody at a domain, or a number at a domain."""
+
+    numbers: tuple[str, ...] = ()
+    """What may be dialled by it: first what it means ("": nothing, for us), then what else a switch might read."""
+    domain: str = ""
+
+
+class UnreadableTarget(ValueError):
+    """The URI could be read in several ways, or in none."""
+
+
+def target_from_uri(uri: str) -> Target:
+    """Return whom a Request-URI or a Refer-To names; raise UnreadableTarget."""
+    scheme, _, rest = uri.strip().partition(":")
+    scheme = scheme.lower()
+    if scheme == "urn":
+        return Target()  # a service, as an emergency call (RFC 5031): chosen by the network, never by number
+    if scheme == "tel":
+        numbers = _numbers(unquote(rest), _NUMBER)
+        if not numbers:
+            raise UnreadableTarget("not a telephone number")
+        return Target(numbers)
+    if scheme not in ("sip", "sips") or rest.count("@") > 1:
+        raise UnreadableTarget("not a sip: or tel: URI")
+    user, at, host = rest.rpartition("@")
+    domain = _domain(host)
+    if "%40" in user and at:
+        raise UnreadableTarget("an @ in a user name")
+    name = unquote(user.partition(":")[0])
+    beginning = _DIALLED_BEFORE.match(name.lower().translate(_SEPARATORS))
+    dialled = ("", beginning.group()) if beginning else ()
+    return Target(_numbers(name, _DIALLED) or dialled, domain)
+
+
+def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    number, *parameters = text.lower().split(";")
+    number = number.translate(_SEPARATORS)
+    if not pattern.fullmatch(number):
+        return ()
+    contexts = [one.strip()[len(_PHONE_CONTEXT) :] for one in parameters if _PHONE_CONTEXT in one[:16]]
+    context = contexts[0].translate(_SEPARATORS) if contexts else ""
+    if context.startswith("+") and not number.startswith("+"):  # RFC 3966 §5.1.5: digits to put before it
+        return (context + number, number)
+    return (number,)
+
+
+def _domain(host: str) -> str:
+    name = re.split(r"[;?]", host, maxsplit=1)[0].lower()
+    name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0].rstrip(".")
+    if not _DOMAIN.fullmatch(name) or name == ANY:
+        raise UnreadableTarget("not a domain")
+    return name
+
+
+class TargetRules:
+    """The site's policy, ready to be asked."""
+
+    def __init__(self, policy: CallPolicy, realm: str) -> None:
+        self._numbers: dict[str, bool] = {}
+        for prefix in policy.allowed_numbers:
+            self._numbers[prefix.translate(_SEPARATORS)] = True
+        for prefix in policy.denied_numbers:
+            self._numbers[prefix.translate(_SEPARATORS)] = False
+        self._longest = max(map(len, self._numbers), default=0)
+        self._by_default = not policy.allowed_numbers
+        self._realm = realm.lower()
+        self._domains = frozenset(domain.lower() for domain in policy.domains)
+
+    def check(self, request: Request) -> None:
+        """Raise SipReject (403) when a page's request would call, or have called, whom it may not.
+
+        That is an INVITE outside a dialog by its Request-URI and a REFER by its Refer-To (RFC 3515).
+        """
+        if request.method == "INVITE" and not request.to_tag:
+            self._check_uri(request.request_uri)
+        elif request.method == "REFER":
+            targets = [uri_from_address(one) for one in addresses_from_headers(request.headers("Refer-To"))]
+            if len(targets) != 1:
+                raise SipReject("a REFER has one Refer-To", status=400, reason_phrase="Bad Request")
+            self._check_uri(targets[0])
+
+    def _check_uri(self, uri: str) -> None:
+        try:
+            target = target_from_uri(uri)
+        except UnreadableTarget as error:
+            raise SipReject(f"whom this calls cannot be told: {error}") from error
+        self._check_numbers(target.numbers)
+        if target.domain and not self._is_known(target.domain):
+            raise SipReject("calls to this domain are not allowed here")
+
+    def _check_numbers(self, numbers: Sequence[str]) -> None:
+        for position, number in enumerate(numbers):
+            prefix = self._rule(number)
+            by_default = self._by_default or position > 0 or not number
+            if not (self._numbers[prefix] if prefix is not None else by_default):
+                which = f"numbers that begin with {prefix}" if prefix is not None else "this number"
+                raise SipReject(f"calls to {which} are not allowed here")
+
+    def _rule(self, number: str) -> str | None:
+        """Return the longest prefix there is a rule for."""
+        lengths = range(min(self._longest, len(number)), 0, -1)
+        return next((number[:length] for length in lengths if number[:length] in self._numbers), None)
+
+    def _is_known(self, domain: str) -> bool:
+        if domain == self._realm or domain.endswith(f".{self._realm}"):
+            return True  # also sip:mmtel@conf-factory.REALM (TS 23.003 §13.10)
+        return domain in self._domains or ANY in self._domains
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise ValueError for what can begin no number."""
+    if not _PREFIX.fullmatch(prefix.translate(_SEPARATORS)):
+        raise ValueError(f"{prefix!r} is no beginning of a number")
+
+
+def check_domain(domain: str) -> None:
+    """Raise ValueError for what is no domain."""
+    if not _DOMAIN.fullmatch(domain.lower()):
+        raise ValueError(f"{domain!r} is no domain")

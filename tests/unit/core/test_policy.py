@@ -1,0 +1,234 @@
+"""Whom a page may call: one number in every spelling, the longest prefix, domains."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi.core.errors import SipReject
+from kemi.core.messages import Request, Side
+from kemi.core.policy import CallPolicy, TargetRules, UnreadableTarget, target_from_uri
+
+REALM = "ims.example"
+PREMIUM = CallPolicy(denied_numbers=["+1900", "0900", "+1 (900) 555"])
+
+
+def request(
+    uri: str, method: str = "INVITE", *, refer_to: list[str] | None = None, to_tag: str = ""
+) -> Request:
+    return Request(
+        side=Side.WIC,
+        method=method,
+        call_id="c",
+        from_tag="f",
+        to_tag=to_tag,
+        cseq=1,
+        request_uri=uri,
+        headers=lambda name: (refer_to or []) if name == "Refer-To" else [],
+    )
+
+
+def is_allowed(uri: str, policy: CallPolicy = PREMIUM) -> bool:
+    try:
+        TargetRules(policy, REALM).check(request(uri))
+    except SipReject as refused:
+        assert (refused.status, refused.reason_phrase) == (403, "Forbidden")
+        return False
+    return True
+
+
+@pytest.mark.conformance("X-11")
+class TestSpellings:
+    """However it is written, a premium number is one."""
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "tel:+19005551234",
+            "TEL:+19005551234",
+            "Tel:+1-900-555-1234",
+            "tel:+1(900)555.1234",
+            "tel:%2B19005551234",
+            "tel:+1%39005551234",
+            "tel:+19005551234;ext=7",
+            "tel:+19005551234;phone-context=ims.example",
+            "tel:9005551234;phone-context=+1",
+            "tel:900-5551234;isub=1;Phone-Context=+1",
+            "tel:0900123;phone-context=ims.example",
+            "tel:0900123",
+            "tel:0-900-123",
+            f"sip:+19005551234@{REALM};user=phone",
+            f"sip:+19005551234@{REALM}",
+            f"SIP:+1-900-5551234@{REALM}",
+            f"sips:%2b1%39%30%305551234@{REALM};user=phone",
+            f"sip:+1900 5551234@{REALM}",
+            f"sip:+1%20900%205551234@{REALM}",
+            f"sip:+19005551234;npdi;rn=+1@{REALM};user=phone",
+            f"sip:9005551234;phone-context=+1@{REALM};user=phone",
+            f"sip:9005551234%3Bphone-context=%2B1@{REALM};user=phone",
+            f"sip:+19005551234:secret@{REALM}",
+            f"sip:+19005551234,1@{REALM}",
+            f"sip:+19005551234x@{REALM}",
+            f"sip:0900123,1@{REALM}",
+            f"sip:0900123@{REALM}?Subject=hello",
+            f"sip:+19005551234@gw.{REALM}:5070;user=phone",
+        ],
+    )
+    def test_it_is_refused(self, uri: str) -> None:
+        assert not is_allowed(uri)
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "tel:+18005551234",
+            "tel:+1-8-900-5551234",
+            "tel:9005551234;phone-context=+44",
+            f"sip:+18005551234@{REALM};user=phone",
+            f"sip:alice@{REALM}",
+            f"sip:0900bob@{REALM}",
+            f"sip:1001@{REALM}",
+            f"sip:{REALM}",
+            "urn:service:sos",
+            "urn:service:sos.police",
+        ],
+    )
+    def test_others_are_not(self, uri: str) -> None:
+        assert is_allowed(uri)
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "tel:",
+            "tel:+",
+            "tel:++1900",
+            "tel:call-me",
+            "tel:1900@ims.example",
+            "cid:list@ims.example",
+            "http://ims.example",
+            f"sip:+1900@evil.example@{REALM}",
+            f"sip:+1900%40x@{REALM}",
+            "sip:alice@",
+            "sip:alice@ims example",
+            "sip:alice@*",
+            "",
+        ],
+    )
+    def test_what_cannot_be_read_is_refused(self, uri: str) -> None:
+        with pytest.raises(UnreadableTarget):
+            target_from_uri(uri)
+        assert not is_allowed(uri, CallPolicy(denied_numbers=[], domains=["*"]))
+
+    @given(number=st.from_regex(r"[0-9]{1,12}", fullmatch=True), data=st.data())
+    def test_separators_and_escapes_do_not_matter(self, number: str, data: st.DataObject) -> None:
+        def spelt(text: str) -> str:
+            return "".join(
+                data.draw(st.sampled_from(["", "-", ".", "(", ")"]))
+                + data.draw(st.sampled_from([digit, f"%{ord(digit):02x}", f"%{ord(digit):02X}"]))
+                for digit in text
+            )
+
+        written = spelt(f"+1900{number}")
+        scheme = data.draw(st.sampled_from(["tel", "TEL", "tEl"]))
+        assert target_from_uri(f"{scheme}:{written}").numbers == (f"+1900{number}",)
+        assert target_from_uri(f"sip:{written}@{REALM};user=phone").numbers == (f"+1900{number}",)
+
+    @given(st.text(max_size=60))
+    def test_no_text_does_harm(self, text: str) -> None:
+        for uri in (text, f"tel:{text}", f"sip:{text}", f"sip:{text}@{REALM}"):
+            is_allowed(uri)
+
+
+@pytest.mark.conformance("X-11")
+class TestNumbers:
+    """The longest prefix decides."""
+
+    def test_an_exception_from_a_denied_prefix(self) -> None:
+        policy = CallPolicy(allowed_numbers=["+1900777", "+"], denied_numbers=["+1900"])
+        assert is_allowed("tel:+19007771", policy)
+        assert not is_allowed("tel:+19008881", policy)
+        assert is_allowed("tel:+44123", policy)
+
+    def test_with_allowed_ones_the_others_are_not(self) -> None:
+        policy = CallPolicy(allowed_numbers=["+44", "0"], denied_numbers=[])
+        assert is_allowed("tel:+4412345", policy)
+        assert is_allowed("tel:0123", policy)
+        assert not is_allowed("tel:+1555", policy)
+        assert not is_allowed(f"sip:1001@{REALM}", policy)
+        assert is_allowed(f"sip:alice@{REALM}", policy)
+        assert is_allowed("tel:12345;phone-context=+44", policy)
+
+    def test_the_same_prefix_in_both_lists_is_denied(self) -> None:
+        assert not is_allowed("tel:+15", CallPolicy(allowed_numbers=["+1"], denied_numbers=["+1"]))
+
+    def test_by_default_satellites_and_premium_rate_are_denied(self) -> None:
+        default = CallPolicy()
+        assert not is_allowed("tel:+881612345", default)
+        assert not is_allowed("tel:+979123", default)
+        assert is_allowed("tel:+15550100", default)
+        assert is_allowed("tel:100", default)
+
+    def test_the_page_is_told_which_prefix_and_not_the_number(self) -> None:
+        with pytest.raises(SipReject, match=r"begin with \+1900 ") as refused:
+            TargetRules(PREMIUM, REALM).check(request("tel:+19001234567"))
+        assert "1234567" not in refused.value.detail
+
+
+@pytest.mark.conformance("X-11")
+class TestDomains:
+    """A page makes the core speak with nobody the site does not name."""
+
+    @pytest.mark.parametrize(
+        ("uri", "allowed"),
+        [
+            (f"sip:bob@{REALM}", True),
+            ("sip:bob@IMS.Example.", True),
+            (f"sip:mmtel@conf-factory.{REALM}", True),
+            ("sip:bob@partner.example:5070;transport=tcp", True),
+            ("sip:bob@other.example", False),
+            ("sip:bob@notims.example", False),
+            (f"sip:bob@{REALM}.evil.example", False),
+            ("sip:bob@sub.partner.example", False),
+            ("sip:bob@192.0.2.7", False),
+            ("sip:bob@[2001:db8::1]:5060", False),
+        ],
+    )
+    def test_own_ones_and_named_ones(self, uri: str, allowed: bool) -> None:
+        assert is_allowed(uri, CallPolicy(domains=["Partner.example"])) is allowed
+
+    def test_any(self) -> None:
+        assert is_allowed("sip:bob@other.example", CallPolicy(domains=["*"]))
+
+
+@pytest.mark.conformance("X-11")
+class TestTransfers:
+    """REFER makes somebody else call."""
+
+    @pytest.mark.parametrize(
+        ("refer_to", "status"),
+        [
+            ([f"<sip:bob@{REALM}>"], 0),
+            ([f'"Bob, the <builder>" <sip:bob@{REALM};method=INVITE?Replaces=x>;q=1'], 0),
+            ([f"sip:bob@{REALM}"], 0),
+            (["<tel:+1-900-5551234>"], 403),
+            ([f'"<sip:bob@{REALM}>" <TEL:+19005551234>'], 403),
+            ([f"sip:%2B19005551234@{REALM}"], 403),
+            ([f"<sip:bob@{REALM}>", "<tel:+19005551234>"], 400),
+            ([f"<sip:bob@{REALM}>, <tel:+19005551234>"], 400),
+            ([], 400),
+            (["<cid:list@page>"], 403),
+        ],
+    )
+    def test_the_target_is_looked_at(self, refer_to: list[str], status: int) -> None:
+        rules = TargetRules(PREMIUM, REALM)
+        refer = request("sip:gateway@ims.example", "REFER", refer_to=refer_to, to_tag="t")
+        if not status:
+            rules.check(refer)
+            return
+        with pytest.raises(SipReject) as refused:
+            rules.check(refer)
+        assert refused.value.status == status
+
+    def test_requests_inside_a_call_have_no_target(self) -> None:
+        for method in ("INVITE", "INFO", "UPDATE", "BYE"):
+            TargetRules(PREMIUM, REALM).check(request("tel:+1900", method, to_tag="t"))
