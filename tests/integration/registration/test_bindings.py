@@ -265,4 +265,4 @@ class TestExpiry:
         call = await page.invite(BOB, AUDIO)
         ims = await stage.core.wait_call()
         await ims.wait_request("CANCEL", timeout_s=4)
-        assert (await call.wait_status(range(300, 700))).status == 487
+        assert (await call.wait_status(range(300, 700))).status == 403
