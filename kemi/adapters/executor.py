@@ -23,6 +23,7 @@ FAILURE_IMS = "ksr_failure_ims"
 FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
 
+_TRYING = (100, "Trying")
 _NOT_SENT = (480, "Temporarily Unavailable")
 
 
@@ -116,24 +117,43 @@ class Executor:
             ksr.reply_statelessly(action.status, action.reason_phrase, action.headers, action.body)
 
     def _forward_invite(self, action: act.ForwardInvite) -> Event | None:
+        if action.to is Side.WIC:
+            return self._forward_invite_to_page(action)
         self._edit_request(action.edits, action.to)
-        failure = FAILURE_IMS if action.to is Side.IMS else FAILURE_WIC
-        if ksr.relay_invite(failure, action.response_timeout_s, action.answer_timeout_s):
+        if ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s):
             return None
-        # not even sent: no failure route will run
-        if action.to is Side.IMS:
-            return ImsFailed(503, local=True)
+        return ImsFailed(503, local=True)  # not even sent: no failure route will run
+
+    def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
+        ksr.reply_in_transaction(*_TRYING, (), "")  # tm would make it of the message without its Vias
+        original = ksr.hide_vias()
+        self._edit_request(action.edits, action.to)
+        if ksr.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
+            return None
+        ksr.restore(original)
         return WicFailed(487 if ksr.is_cancelled() else 430, local=True)
 
     # -- messages inside the dialog
 
     def _forward_request(self, action: act.ForwardRequest) -> None:
+        original = None
+        if action.to is Side.WIC:
+            if ksr.method() != "ACK" and ksr.new_transaction() is None:
+                return
+            original = ksr.hide_vias()
         self._edit_request(action.edits, action.to)
-        if not ksr.relay() and ksr.method() != "ACK":
+        if ksr.relay() or ksr.method() == "ACK":
+            return
+        if original is None:
             ksr.reply_statelessly(*_NOT_SENT, (), "")
+        else:
+            ksr.restore(original)
+            ksr.reply_in_transaction(*_NOT_SENT, (), "")
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
         edits = action.edits
+        if edits.vias:
+            ksr.add_vias(edits.vias)
         if edits.from_tag is not None:
             ksr.set_tag("From", edits.from_tag)
         if edits.to_tag is not None:

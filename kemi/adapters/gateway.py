@@ -48,7 +48,7 @@ from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
-from kemi.core.screening import check_head, check_one_message, may_be_logged, screen
+from kemi.core.screening import check_head, check_one_message, check_response, may_be_logged, screen
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -150,7 +150,8 @@ class Gateway:
         self._admit(method)
         if not ksr.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
-        ksr.force_rport()
+        if ksr.side() is Side.WIC:
+            ksr.force_rport()
         if method == "CANCEL":
             self._cancel()
             return
@@ -272,6 +273,8 @@ class Gateway:
         self._calls.forget(call_id)
 
     def _inside_dialog(self, request: Request) -> None:
+        if request.side is Side.IMS and request.method != "ACK" and ksr.transaction_state() == 0:
+            return  # sent once more, tm has repeated what was answered
         key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
             event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
@@ -388,6 +391,8 @@ class Gateway:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
         try:
             self._admit("")
+            if ksr.side() is Side.WIC:
+                check_response(ksr.headers("Via"))
         except GatewayError:
             ksr.drop()
             raise

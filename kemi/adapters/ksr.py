@@ -237,6 +237,35 @@ def remove_body() -> None:
         KSR.hdr.remove("Content-Type")
 
 
+def hide_vias() -> str:
+    """Let the current request go on with no Via but the one tm adds; return the message as it was.
+
+    tm writes received and rport into the topmost Via, as a parameter of whatever stands there.  With a Via of the very
+    address the request came from it has no reason to (received_test in Kamailio's msg_translator.c), and this Via can
+    be removed like any other header field.  Responses to the request must have been asked for before: those made from
+    the current message would carry the wrong Via, those of its transaction carry the right ones.
+    """
+    original = text("$mb")
+    address = text("$si")
+    KSR.hdr.remove("Via")
+    KSR.hdr.insert(f"Via: SIP/2.0/UDP {f'[{address}]' if ':' in address else address}\r\n")
+    KSR.textopsx.msg_apply_changes()
+    KSR.hdr.remove("Via")
+    return original
+
+
+def restore(original: str) -> None:
+    """Make the current request again what it was before ``hide_vias``."""
+    KSR.textopsx.msg_set_buffer(original)
+
+
+def add_vias(values: Iterable[str]) -> None:
+    """Write further Via header fields behind the topmost one of a response, at once: responses that come after the
+    end of their transaction are routed by what is written there."""
+    KSR.hdr.append_after("".join(f"Via: {value}\r\n" for value in values), "Via")
+    KSR.textopsx.msg_apply_changes()
+
+
 def drop() -> None:
     """Drop the current reply, or a message that was just received."""
     KSR.set_drop()

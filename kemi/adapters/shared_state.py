@@ -61,12 +61,16 @@ class SharedState:
     def restore(self, now: float, away_until: float, link: RedisLink | None = None) -> bool:
         """Take over what this node kept before a restart, once; False when Redis cannot be asked now.
 
-        What has run out is dropped, and the pages of the rest are away.
+        What has run out is dropped, and the pages of the rest are away.  With a link of its own, which the start has,
+        keys and ended sessions are known too before the first message; ``poll`` reads the commands once more and
+        carries them out.
         """
         if self._restored or now < self._next_try:
             return self._restored
         try:
             stored = (link or self._link).stored()
+            if link is not None:
+                self._learn(*link.exchange(self._issuers, now))
         except RedisUnavailable as error:
             self._failed(error, now)
             return False
@@ -136,12 +140,15 @@ class SharedState:
             self._failed(error, now)
             return []
         self._worked()
+        self._learn(commands, key_sets)
+        self._commands_done = self._commands_done and not commands
+        return commands
+
+    def _learn(self, commands: Iterable[Command], key_sets: dict[str, str]) -> None:
         self._publish(key_sets)
         for command in commands:
             if isinstance(command, Logout):
                 self._revoked.set(command.session, "1")
-        self._commands_done = self._commands_done and not commands
-        return commands
 
     def _publish(self, key_sets: dict[str, str]) -> None:
         changed = [issuer for issuer, text in key_sets.items() if self._key_sets.get(issuer) != text]

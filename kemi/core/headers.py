@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import TYPE_CHECKING, Final
+
+from kemi.core.messages import Request, addresses_from_headers, parameter, with_parameters
 
 if TYPE_CHECKING:
     from kemi.core.call.record import CallRecord
@@ -13,6 +15,8 @@ MMTEL_ICSI: Final = "urn:urn-7:3gpp-service.ims.icsi.mmtel"
 """The multimedia telephony service (TS 24.173 §5.1)."""
 MMTEL_ICSI_TAG: Final = MMTEL_ICSI.replace(":", "%3A")
 """The same as the value of a feature tag (TS 24.229 §7.9.2)."""
+_SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*\w+\s+(\[[^\]]*\]|[^\s:;]+)", re.IGNORECASE)
+"""A Via up to its host, which is group 1."""
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY"
 
 
@@ -95,10 +99,26 @@ def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[s
     )
 
 
-def response_of_wic(record: CallRecord, vias: Sequence[str]) -> tuple[str, ...]:
-    """Return the header lines of a response to our INVITE as the page would send it."""
+def vias_of_response(request: Request) -> list[str]:
+    """Return the Via values of every response to a request (RFC 3261 §18.2.1, RFC 3581 §4)."""
+    vias = addresses_from_headers(request.headers("Via"))
+    if not vias:
+        return []
+    topmost, *others = vias
+    address, _, port = request.source.rpartition(":")
+    wanted = parameter(topmost, "rport") is not None
+    written = {"rport": f";rport={port}", "received": ""}
+    topmost = with_parameters(topmost, lambda name, _value: written.get(name))
+    sent_by = _SENT_BY.match(topmost)
+    if wanted or sent_by is None or sent_by.group(1) != address:
+        topmost += f";received={address.strip('[]')}"
+    return [topmost, *others]
+
+
+def response_of_wic(record: CallRecord, via: str) -> tuple[str, ...]:
+    """Return the header lines of a response to our INVITE as the page would send it; ``via`` names that INVITE."""
     return (
-        *(f"Via: {via}" for via in vias),
+        f"Via: {via}",
         f"From: <{record.target_uri}>;tag={record.gateway_tag}",
         f"To: <{record.wic_uri}>;tag={record.wic_tag or 'gone'}",
         f"Call-ID: {record.call_id}",

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.messages import Request
+from kemi.core.messages import Request, addresses_from_headers
 
 _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
@@ -53,6 +53,12 @@ def check_head(head: str) -> None:
     for line in head.split("\r\n")[1:]:
         if not _HEADER_LINE.match(line):
             raise RemoteProtocolError("a line of the message is no header field")
+
+
+def check_response(vias: list[str]) -> None:
+    """Take a page's response only with the one Via of ours (RFC 3261 §16.7); with another it would name its own way."""
+    if len(addresses_from_headers(vias)) != 1:
+        raise RemoteProtocolError("a page's response has one Via, which is ours")
 
 
 def may_be_logged(message: str) -> bool:

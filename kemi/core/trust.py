@@ -46,7 +46,7 @@ TOWARDS_PAGE: Final = (
 
 TOPOLOGY: Final = ("Record-Route", "Service-Route", "Server")
 """Addresses and names of the core.  We keep the Service-Route and apply it ourselves, so that a page has no use of it;
-Contact is replaced where a dialog is made.  Via stays in the core's requests: responses find back by it."""
+Contact is replaced where a dialog is made; the Via of its requests stays with us (``CallRecord.outstanding``)."""
 
 FROM_PAGE_IN_CONTACT: Final = frozenset(
     {

@@ -169,6 +169,10 @@ class FakeKamailio:
         self._current.inserted = _lines(lines)
         return 1
 
+    def _ksr_hdr_append_after(self, lines: str, name: str) -> int:
+        self._current.append_after(name, _lines(lines))
+        return 1
+
     def _ksr_hdr_append_to_reply(self, lines: str) -> int:
         self._reply_headers += lines
         return 1
@@ -196,6 +200,10 @@ class FakeKamailio:
 
     def _ksr_textopsx_msg_apply_changes(self) -> int:
         self._current.apply()
+        return 1
+
+    def _ksr_textopsx_msg_set_buffer(self, text: str) -> int:
+        self._current.rewrite(text)
         return 1
 
     def _ksr_corex_set_send_socket(self, socket: str) -> int:

@@ -50,6 +50,8 @@ class FakeMessage:
     removed: set[str] = field(default_factory=set)
     inserted: list[str] = field(default_factory=list)
     appended: list[str] = field(default_factory=list)
+    behind: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a header field -> lines to follow the last one of it."""
     substituted: dict[str, str] = field(default_factory=dict)
     new_body: str | None = None
     send_socket: str = ""
@@ -143,11 +145,18 @@ class FakeMessage:
 
     def apply(self) -> None:
         """Make all changes visible at once (textopsx.msg_apply_changes)."""
-        sent = self.sent()
-        fresh = FakeMessage.from_bytes(sent.encode("utf-8", "surrogateescape"))
+        self.rewrite(self.sent())
+
+    def rewrite(self, text: str) -> None:
+        """Make this the message (textopsx.msg_set_buffer); what the script set beside it stays."""
+        fresh = FakeMessage.from_bytes(text.encode("utf-8", "surrogateescape"))
         self.first_line, self.headers, self.body = fresh.first_line, fresh.headers, fresh.body
-        self.removed, self.inserted, self.appended = set(), [], []
+        self.removed, self.inserted, self.appended, self.behind = set(), [], [], {}
         self.substituted, self.new_body = {}, None
+
+    def append_after(self, name: str, lines: list[str]) -> None:
+        """Add header lines behind the last header field of this name."""
+        self.behind.setdefault(long_name(name), []).extend(lines)
 
     def sent(self) -> str:
         """Return the message as it leaves, with all changes."""
@@ -156,9 +165,12 @@ class FakeMessage:
             method, _, version = self.first_line.split(" ")
             lines = [f"{method} {self.variables['$ru']} {version}"]
         lines += self.inserted
-        for name, value in self.headers:
+        last = {long_name(name): index for index, (name, _) in enumerate(self.headers)}
+        for index, (name, value) in enumerate(self.headers):
             if long_name(name) not in self.removed:
                 lines.append(f"{name}: {self.substituted.get(long_name(name), value)}")
+            if last[long_name(name)] == index:
+                lines += self.behind.get(long_name(name), [])
         lines += self.appended
         body = self.body if self.new_body is None else self.new_body
         return "\n".join(lines).replace("\r\n ", "\n ") + "\n\n" + body.replace("\r\n", "\n")

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
-from tests.peers.core_call import CalledDevice, CallingDevice, CoreCall
+from tests.peers.core_call import INNER_HOPS, CalledDevice, CallingDevice, CoreCall
 from tests.peers.core_reginfo import Subscriptions
 from tests.peers.core_script import CoreScript, answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
@@ -115,6 +115,7 @@ class ScriptedCore(UdpPeer):
         chosen = media or DeviceMedia()
         fields = [
             ("Via", self.new_via()),
+            *INNER_HOPS,
             ("Max-Forwards", "70"),
             *(("Route", route) for route in registration.path),
             *(("Record-Route", f"<sip:{self.host_port};lr;hop={hop}>") for hop in ("scscf", "icscf")),
@@ -155,9 +156,9 @@ class ScriptedCore(UdpPeer):
             self.send(response_to(request, status, to_tag=new_tag()), source)
 
     def response_received(self, response: SipResponse, source: Address) -> None:
-        """Let a calling device follow its INVITE."""
+        """Let the call it belongs to follow."""
         call = self.calls.get(response.call_id)
-        if isinstance(call, CallingDevice):
+        if call is not None:
             call.response_received(response)
 
     def _invite(self, request: SipRequest, source: Address) -> None:

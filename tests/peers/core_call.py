@@ -18,6 +18,11 @@ from tests.peers.trace import DEFAULT_WAIT_S, Trace
 from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
 
 _SUCCESS: Constant = range(200, 300)
+INNER_HOPS: Constant = (
+    ("Via", "SIP/2.0/UDP as.core-internal;branch=z9hG4bK-as, SIP/2.0/TCP [2001:db8::5];branch=z9hG4bK-5"),
+    ("v", "SIP/2.0/UDP ue.core-internal:5066;received=192.0.2.66;branch=z9hG4bK-ue"),
+)
+"""Hops inside the core that a request has passed before it reaches the gateway."""
 _FIRST_RSEQ: Constant = {"a": 7000, "b": 42}
 """Forks number their reliable responses from different starts (RFC 3262 §3)."""
 
@@ -78,7 +83,9 @@ class CoreCall:
         """
         dialog = self.dialogs[fork]
         contact = [("Contact", self.contact)] if method in ("INVITE", "UPDATE") else []
-        request = dialog.request(method, via=self.peer.new_via(), headers=[*contact, *headers], sdp=sdp)
+        request = dialog.request(
+            method, via=self.peer.new_via(), headers=[*INNER_HOPS, *contact, *headers], sdp=sdp
+        )
         if body is not None:
             request.set_body(body[1], body[0])
         hop = dialog.next_hop
@@ -115,6 +122,23 @@ class CoreCall:
         contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
         self.peer.send(response_to(request, status, headers=contact, sdp=sdp), source)
 
+    def response_received(self, response: SipResponse) -> None:
+        """Check that a response comes back by all hops of its request (RFC 3261 §18.2.1, RFC 3581 §4)."""
+        sent = next(
+            entry.message
+            for entry in self.trace.entries
+            if isinstance(entry.message, SipRequest)
+            and (entry.message.via_branch, entry.message.method)
+            == (response.via_branch, response.cseq.method)
+        )
+        way, back = sent.headers.all("Via"), response.headers.all("Via")
+        host, port = self.peer.address
+        topmost = [part for part in back[0].split(";") if part not in (f"rport={port}", f"received={host}")]
+        if sorted(topmost) != sorted(part for part in way[0].split(";") if part != "rport"):
+            self.violations.append(f"{response.start_line} with {back[0]} for {way[0]}")
+        if f"rport={port}" not in back[0] or ", ".join(back[1:]) != ", ".join(way[1:]):
+            self.violations.append(f"{response.start_line} with Via {back}")
+
     def _check_in_dialog(self, request: SipRequest) -> None:
         dialog = next((d for d in self.dialogs.values() if d.local_tag == request.to_tag), None)
         if dialog is None:
@@ -131,11 +155,11 @@ class CoreCall:
         if response.status in _SUCCESS:
             late = response.has_sdp and not invite.has_sdp  # our ACK has the answer (RFC 3261 §13.2.1)
             answer = device_answer(response.body, self.media) if late else ""
-            ack = dialog.request("ACK", via=self.peer.new_via(), cseq=invite.cseq.number, sdp=answer)
+            ack = dialog.request(
+                "ACK", via=self.peer.new_via(), cseq=invite.cseq.number, headers=INNER_HOPS, sdp=answer
+            )
         else:
-            kept = [
-                (n, v) for n, v in invite.headers if n in ("Via", "Max-Forwards", "Route", "From", "Call-ID")
-            ]
+            kept = _fields_of_hop(invite)
             fields = [
                 *kept,
                 ("To", response.headers.get("To") or ""),
@@ -308,13 +332,17 @@ class CallingDevice(CoreCall):
 
     def cancel(self, headers: Pairs = ()) -> None:
         """CANCEL the INVITE."""
-        kept = [(n, v) for n, v in self.invite.headers if n in (*HOP_BY_HOP_FIELDS, "To")]
-        fields = [*kept, ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL"))), *headers]
+        fields = [
+            *_fields_of_hop(self.invite, "To"),
+            ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL"))),
+            *headers,
+        ]
         request = SipRequest("CANCEL", self.invite.request_uri, headers=Headers(fields))
         self.peer.send(request, self.gateway)
 
     def response_received(self, response: SipResponse) -> None:
         """Make the dialog, PRACK reliable responses, ACK the answer."""
+        super().response_received(response)
         if response.cseq.method != "INVITE" or response.cseq.number != self.invite.cseq.number:
             return
         tag = response.to_tag
@@ -347,3 +375,10 @@ class CallingDevice(CoreCall):
 
     async def _send_prack(self, rack: tuple[str, str]) -> None:
         await self.ask("PRACK", headers=[rack])
+
+
+def _fields_of_hop(invite: SipRequest, *further: str) -> list[tuple[str, str]]:
+    """Return what CANCEL, and the ACK to a refusal, repeat of the INVITE: of its Vias the topmost only."""
+    kept = (*HOP_BY_HOP_FIELDS, *further)
+    topmost = ("Via", invite.headers.all("Via")[0])
+    return [topmost, *((n, v) for n, v in invite.headers if n in kept and n != "Via")]

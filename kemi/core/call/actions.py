@@ -64,6 +64,8 @@ class MessageEdits:
     remove: tuple[str, ...] = ()
     insert: tuple[str, ...] = ()
     """Header lines without CRLF; Route lines come first in the message."""
+    vias: tuple[str, ...] = ()
+    """Of a response: Via values to follow the topmost one."""
     body: str | None = None
     """A new session description, or "" to take the body away."""
 

@@ -18,7 +18,7 @@ from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed
 from kemi.core.call.record import CallRecord, Leg, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, finish, reject, release_media
-from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
+from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
@@ -52,7 +52,8 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
     if is_final and not record.confirmed_tag:
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
-    if not reply.has_sdp or _checksum(reply) == record.applied_answer:
+    applied = record.media_state is Media.CONNECTED and _checksum(reply) == record.applied_answer
+    if not reply.has_sdp or applied:
         if is_final and not record.applied_answer:
             record.doomed = "the core answered without a session description"
         return [_forward(record, reply, settings)]

@@ -28,7 +28,7 @@ from kemi.core.call.events import (
     WicRequest,
 )
 from kemi.core.call.late_offer import take_answer
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import (
     cancel_forwarded,
@@ -266,7 +266,9 @@ def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings
         record.cseq_offset += record.gateway_cseq - cseq + 1
         cseq = record.gateway_cseq + 1
     record.gateway_cseq = cseq
-    record.outstanding[str(cseq)] = (request.from_tag, request.cseq)
+    record.outstanding[str(cseq)] = Outstanding(
+        request.from_tag, request.cseq, headers.vias_of_response(request)
+    )
     return act.ForwardRequest(Side.WIC, _edits_to_wic(record, request, cseq, settings))
 
 
@@ -333,16 +335,16 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     known = record.outstanding.get(str(reply.cseq))
     if known is None:
         return []  # the answer to a request of our own: tm hands it to us by itself
-    tag, cseq = known
     insert = boundary.charging_line(record)
     if reply.contact:
         insert.append(boundary.contact_for_core(record, settings))
     edits = act.MessageEdits(
-        from_tag=tag,
+        from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,
-        cseq=cseq,
+        cseq=known.cseq,
         remove=("Contact", "Record-Route", *trust.FROM_PAGE),
         insert=tuple(insert),
+        vias=tuple(known.vias),
     )
     actions: list[act.Action] = [act.ForwardReply(edits)]
     if reply.status >= 200:

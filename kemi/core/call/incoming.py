@@ -18,8 +18,9 @@ import logging
 from dataclasses import replace
 from typing import Final
 
-from kemi.core import trust
+from kemi.core import headers
 from kemi.core.call import actions as act
+from kemi.core.call import boundary
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
 from kemi.core.call.settings import CallSettings
@@ -98,6 +99,7 @@ def begin_incoming(
         ims_offer=request.body,
         legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
         incoming=Incoming(
+            vias=headers.vias_of_response(request),
             identities=_identities(request, registration),
             late_offer=offer is None,
             unreliable_refused="100rel" in required,
@@ -124,6 +126,7 @@ def _edits_of_invite(
     supported = (request.tokens("Supported") | required) - _NOT_FOR_PAGES
     if not request.body:
         supported -= {"100rel"}  # its offer would come in a 18x then, and the core's answer in a PRACK
+    hidden, warnings = boundary.towards_page(request, settings)
     others = required - {"100rel"}  # asked for as an option: a page without it would refuse the call
     return act.MessageEdits(
         next_hop=record.wic_destination,
@@ -131,9 +134,10 @@ def _edits_of_invite(
         to_tag="",
         remove=(
             *("Contact", "Record-Route", "Route", "Supported", "Require", "Session-Expires", "Min-SE"),
-            *trust.withheld_from_page(request),
+            *hidden,
         ),
         insert=(
+            *warnings,
             f"Contact: <{settings.wic_contact}>",
             *((f"Supported: {', '.join(sorted(supported))}",) if supported else ()),
             *((f"Require: {', '.join(sorted(others))}",) if others else ()),
@@ -152,7 +156,7 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
     """Call the page, over its own connection and no other."""
     record.move_media(MediaEvent.RESERVED)
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
-    offer = client_offer(lines, event.offers, Origin(record.session_id, 1, settings.media_address))
+    offer = client_offer(lines, event.offers, Origin(record.session_id, 1))
     record.wic_description = sdp_to_text(offer)
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
     return [_call_page(replace(event.edits, body=record.wic_description), settings)]

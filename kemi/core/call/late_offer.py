@@ -54,20 +54,19 @@ def offer_core(
     record: CallRecord, set_up: SetUp, reserved: Mapping[str, Reserved], settings: CallSettings
 ) -> str:
     """Return our offer for the core; the page's answer is written now as well, and waits for the ACK."""
-    address = settings.media_address
     answer = wic_answer(
         set_up.offer,
         set_up.judgement,
         {kind: given.relay_answer for kind, given in reserved.items()},
         set_up.transport,
-        Origin(record.session_id, 1, address),
+        Origin(record.session_id, 1),
     )
     record.wic_answer = sdp_to_text(answer)
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
     offer = ims_offer(
         set_up.judgement,
         {kind: given.relay_offer for kind, given in reserved.items()},
-        Origin(record.session_id + 1, 1, address),
+        Origin(record.session_id + 1, 1, settings.media_address),
         settings.audio_codecs,
     )
     return sdp_to_text(offer)

@@ -63,7 +63,7 @@ def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSetti
 def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     incoming = _incoming(record)
     if reply.side is Side.WIC:
-        incoming.vias = incoming.vias or reply.headers("Via")
+        incoming.via = incoming.via or "".join(reply.headers("Via"))
     if reply.status == 100:
         return []
     if reply.status >= 300:
@@ -190,6 +190,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
             to_tag=record.gateway_tag,
             remove=remove,
             insert=insert,
+            vias=tuple(incoming.vias),
             body=incoming.ims_answer if carries_answer else "",
         )
     )
@@ -230,7 +231,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         act.DropReply(),
         _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
         _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
-        _answer_for_page(record, status, reason_phrase, explanation, reply.headers("Via")),
+        _answer_for_page(record, status, reason_phrase, explanation),
     ]
 
 
@@ -247,9 +248,9 @@ def _own_request_to_wic(
 
 
 def _answer_for_page(
-    record: CallRecord, status: int, reason_phrase: str, further: tuple[str, ...], vias: list[str]
+    record: CallRecord, status: int, reason_phrase: str, further: tuple[str, ...]
 ) -> act.AnswerForPage:
-    lines = (*headers.response_of_wic(record, vias), *further)
+    lines = (*headers.response_of_wic(record, _incoming(record).via), *further)
     return act.AnswerForPage(record.key, status, reason_phrase, lines)
 
 
@@ -295,12 +296,11 @@ def refuse_for_page(
 
     One that never responded is not known by its Via; Kamailio's own timer is short then.
     """
-    vias = _incoming(record).vias
-    if record.abandoned or not vias:
+    if record.abandoned or not _incoming(record).via:
         return []
     record.abandoned = True
     explanation = headers.explanation(detail, settings.realm)
-    return [_answer_for_page(record, status, reason_phrase, explanation, vias)]
+    return [_answer_for_page(record, status, reason_phrase, explanation)]
 
 
 def _incoming(record: CallRecord) -> Incoming:

@@ -19,7 +19,7 @@ from kemi.core.call.states import (
 )
 from kemi.core.sdp.model import Direction
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(slots=True)
@@ -53,6 +53,18 @@ class Medium:
 
 
 @dataclass(slots=True)
+class Outstanding:
+    """A request of the core that the page has not answered yet."""
+
+    tag: str
+    """Leg it came from."""
+    cseq: int
+    """The core's CSeq."""
+    vias: list[str]
+    """The core's Via values, which the page never sees, as its response has to carry them."""
+
+
+@dataclass(slots=True)
 class Rejection:
     """The final answer a suspended INVITE will get when it is resumed."""
 
@@ -66,7 +78,9 @@ class Incoming:
     """What only a call towards the page has to remember."""
 
     vias: list[str] = field(default_factory=list)
-    """Via values of the page's first response: the topmost names our INVITE to it."""
+    """Via values of the core's INVITE, which the page never sees, as the responses to it have to carry them."""
+    via: str = ""
+    """Via of the page's first response, which names our INVITE to it."""
     identities: list[str] = field(default_factory=list)
     """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
     late_offer: bool = False
@@ -165,8 +179,8 @@ class CallRecord:
     cseq_offset: int = 0
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Our RSeq towards the page -> (leg tag, the core's RSeq)."""
-    outstanding: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Our CSeq towards the page -> (leg tag, the core's CSeq), for forwarded requests in flight."""
+    outstanding: dict[str, Outstanding] = field(default_factory=dict)
+    """Our CSeq towards the page -> the core's request."""
     legs: dict[str, Leg] = field(default_factory=dict)
     confirmed_tag: str = ""
     incoming: Incoming | None = None

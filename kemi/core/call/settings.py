@@ -13,7 +13,7 @@ class CallSettings:
     ims_host: str
     """``address:port`` of our socket towards the core, as it stands in Contact."""
     media_address: str
-    """Address in the o= lines we write."""
+    """Address in the o= lines we write for the core."""
     audio_codecs: tuple[str, ...]
     video_codecs: tuple[str, ...]
     prack_s: float = 32.0

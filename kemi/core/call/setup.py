@@ -176,7 +176,6 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
     """Answer the page at once; everything that follows is prepared now and waits in the record."""
     set_up: SetUp = event.context
     record.move_media(MediaEvent.RESERVED)
-    address = settings.media_address
     reverse_offers = {
         kind: reserved.reverse_offer
         for kind, reserved in event.reserved.items()
@@ -187,7 +186,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         set_up.judgement,
         {kind: reserved.relay_answer for kind, reserved in event.reserved.items()},
         set_up.transport,
-        Origin(record.session_id, 1, address),
+        Origin(record.session_id, 1),
     )
     answer_text = sdp_to_text(answer)
     if record.needs_update:
@@ -195,7 +194,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
             answer,
             set_up.judgement,
             reverse_offers,
-            Origin(record.session_id, 2, address),
+            Origin(record.session_id, 2),
         )
         record.update_offer = sdp_to_text(offer2)
         record.wic_version = 2
@@ -203,7 +202,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         ims_offer(
             set_up.judgement,
             {kind: reserved.relay_offer for kind, reserved in event.reserved.items()},
-            Origin(record.session_id + 1, 1, address),
+            Origin(record.session_id + 1, 1, settings.media_address),
             settings.audio_codecs,
         )
     )

@@ -128,7 +128,7 @@ class Origin(NamedTuple):
 
     session_id: int
     version: int
-    address: str
+    address: str = "0.0.0.0"  # noqa: S104 - no address of ours for a page to read (RFC 8829 §5.2.1)
 
     def next(self) -> Origin:
         """Give the origin of the description after this one (RFC 3264 §8)."""

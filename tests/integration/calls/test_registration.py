@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warning_of
+from tests.lab.kamailio import RpcError
 from tests.lab.subscribers import REALM
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
 from tests.peers.digest import Credentials
@@ -257,14 +258,17 @@ class TestNotRegistered:
     async def test_a_page_whose_registration_ran_out(self, stage: Stage) -> None:
         stage.core.registrar = replace(stage.core.registrar, expires_s=1)
         page = await stage.page()
+        binding = f"{ALICE} {page.identity.instance} {page.identity.reg_id}"
 
-        await until(
-            lambda: (
-                not any(page.identity.instance in key for key in stage.lab.gateway_rpc.htable("registration"))
-            ),
-            lambda: "still registered",
-            3,
-        )
+        def is_over() -> bool:
+            try:
+                stage.lab.gateway_rpc("htable.get", "registration", binding)
+            except RpcError:
+                return True
+            return False
+
+        assert not is_over()
+        await until(is_over, lambda: "still registered", 3)
         await self.check_refused(stage, page)
 
     @pytest.mark.conformance("S-01")

@@ -8,43 +8,14 @@ from pathlib import Path
 
 import pytest
 import redis
-import requests
 from websockets.exceptions import InvalidStatus
 
+from tests.integration.lab.web import COOKIE, Browser
 from tests.lab.lab import Lab
 from tests.peers.websocket import Handshake, PageSocket
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
-
-COOKIE = "__Host-session"
-
-
-class Browser:
-    """Somebody with cookies, over TLS."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.origin = lab.info.web.origin
-        self.http = requests.Session()
-        self.http.trust_env = False
-        self.http.verify = lab.info.web.certificate
-        self.http.headers.update({"Origin": self.origin, "X-CSRF-Protection": "1"})
-
-    def log_in(self, name: str, password: str, **headers: str) -> requests.Response:
-        """Log in with an account."""
-        body = {"name": name, "password": password}
-        return self.http.post(f"{self.origin}/api/session", json=body, headers=headers, timeout=5)
-
-    def token(self) -> str:
-        """Ask for an access token."""
-        response = self.http.post(f"{self.origin}/api/tokens", timeout=5)
-        response.raise_for_status()
-        return str(response.json()["access_token"])
-
-    @property
-    def cookie(self) -> str:
-        """The session's cookie."""
-        return str(self.http.cookies[COOKIE])
 
 
 @pytest.fixture

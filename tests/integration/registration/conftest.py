@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.integration.registration.registering import RegistrationStage, registration_options
+from tests.integration.registration.registering import RegistrationStage, registration_lab_of
 from tests.lab.lab import Lab
 
 
 @pytest.fixture(scope="package")
 def registration_lab() -> Iterator[Lab]:
     """Gateway, relay and Redis."""
-    with Lab(registration_options()) as lab:
+    with registration_lab_of() as lab:
         yield lab
 
 

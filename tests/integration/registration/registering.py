@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 import redis
 
 from tests.integration.calls.stage import ALICE, FLOW_RECOVERY_S, Stage, gateway_options, until
+from tests.integration.trust.issuers import BEARER_VARIABLES, ISSUER, publish_in_redis, register, token_for
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, own_port
+from tests.lab.subscribers import REALM
+from tests.lab.waiting import wait_until
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag
 from tests.peers.websocket import Handshake
@@ -23,6 +27,8 @@ CORE_PORT: Final = own_port()
 UNREGISTERED_S: Final = 2
 GRACE_S: Final = FLOW_RECOVERY_S
 SOON_S: Final = 4.0
+KEYS_S: Final = 2.0
+"""Until the workers know of other keys in Redis."""
 NODE: Final = "gateway-under-test"
 PARTS: Final = frozenset({Part.GATEWAY, Part.RTPENGINE, Part.REDIS})
 
@@ -33,8 +39,18 @@ def registration_options(**variables: Any) -> LabOptions:
         "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
         "gateway_unregistered_timeout_s": UNREGISTERED_S,
         "gateway_node": NODE,
+        **BEARER_VARIABLES,
     }
     return replace(gateway_options(**{**own, **variables}), parts=PARTS)
+
+
+@contextmanager
+def registration_lab_of(**variables: Any) -> Iterator[Lab]:
+    """Run such a lab; our own issuer has published its keys as the web API does, and the workers have them."""
+    with Lab(registration_options(**variables)) as lab:
+        publish_in_redis(lab, ISSUER.url, ISSUER.key)
+        wait_until(lambda: ISSUER.url in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KEYS_S)
+        yield lab
 
 
 class RegistrationStage(Stage):
@@ -54,6 +70,13 @@ class RegistrationStage(Stage):
     async def registered_page(self, aor: str = ALICE, **options: Any) -> ScriptedWic:
         """Connect and register a page."""
         return await self.join(self.new_page(aor, **options))
+
+    async def page_with_token(self, session: str, user: str = "alice", **claims: Any) -> ScriptedWic:
+        """Connect a page and register it with an access token of this web session."""
+        page = await self.join(self.new_page(f"sip:{user}@{REALM}"), registered=False)
+        response = await register(page, token_for(user, sid=session, **claims))
+        assert response.status == 200, response.start_line
+        return page
 
     # ------------------------------------------------------------ the gateway's inside
 
@@ -79,14 +102,6 @@ class RegistrationStage(Stage):
             return None if binding is None else str(binding["state"])
 
         await until(lambda: found() == state, lambda: f"{found()} instead of {state}", SOON_S)
-
-    def vouch_for(self, page: ScriptedWic, session: str, **more: Any) -> None:
-        """Make a binding one that came from a token of this web session."""
-        binding = self.binding(page)
-        assert binding is not None
-        binding["grant"] |= {"scheme": "bearer", "session": session, **more}
-        self.lab.gateway_rpc("htable.sets", "registration", self.key(page), json.dumps(binding))
-        self.lab.gateway_rpc("htable.sets", "changed", self.key(page), "1")
 
     def settle(self, page: ScriptedWic) -> None:
         """Make a binding old enough that an end its page may have caused itself is believed."""

@@ -60,8 +60,7 @@ class TestLostConnection:
 
     @pytest.mark.conformance("R-65")
     async def test_with_a_token_the_gateway_signs_the_page_off(self, stage: RegistrationStage) -> None:
-        page = await stage.registered_page()
-        stage.vouch_for(page, "sid-lost", impi="alice-private@ims.test")
+        page = await stage.page_with_token("sid-lost", impi="alice-private@ims.test")
         page.lose()
         await stage.state_of(page, None)
         await stage.soon(lambda: bool(signed_off_by_gateway(stage)), "signed off")

@@ -44,8 +44,7 @@ class TestShipping:
         await stage.soon(lambda: stage.stored(page) is None, "removed")
 
     async def test_the_web_api_hears_of_it_once_each(self, stage: RegistrationStage) -> None:
-        page = await stage.registered_page()
-        stage.vouch_for(page, "sid-events")
+        page = await stage.page_with_token("sid-events")
         await stage.soon(lambda: len(events_of(stage, "sid-events")) == 1, "registered")
         await page.trace.wait_response(200, "REGISTER")
         assert (await page.unregister()).status == 200
@@ -63,9 +62,7 @@ class TestLogout:
     async def test_calls_connection_and_registration_end_within_five_seconds(
         self, stage: RegistrationStage
     ) -> None:
-        page, other = await stage.registered_page(), await stage.registered_page()
-        stage.vouch_for(page, "sid-out")
-        stage.vouch_for(other, "sid-stays")
+        page, other = await stage.page_with_token("sid-out"), await stage.page_with_token("sid-stays")
         call = await stage.answered(page)
         began = time.monotonic()
         stage.log_out("sid-out")
@@ -84,8 +81,7 @@ class TestLogout:
         assert not other.lost.is_set()
 
     async def test_what_is_no_command_is_passed_over(self, stage: RegistrationStage) -> None:
-        page = await stage.registered_page()
-        stage.vouch_for(page, "sid-after")
+        page = await stage.page_with_token("sid-after")
         for text in (
             "",
             "{",
@@ -114,7 +110,7 @@ class TestOutage:
 
     async def test_killed_and_back(self, stage: RegistrationStage) -> None:
         before = stage.count_log("event=redis_unavailable")
-        page = await stage.registered_page()
+        page = await stage.page_with_token("sid-later")
         stage.lab.kill("redis")
         try:
             await stage.soon(lambda: stage.count_log("event=redis_unavailable") == before + 1, "noticed", 5)
@@ -130,7 +126,6 @@ class TestOutage:
             lambda: set(stage.redis.hkeys(f"gw:registrations:{NODE}")) == expected, "caught up", 5
         )
         assert stage.redis.hlen(f"gw:subscriptions:{NODE}") == len(stage.table("subscription"))
-        stage.vouch_for(page, "sid-later")
         stage.log_out("sid-later")
         await stage.closed_with(page, 4401, 5)
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.integration.calls.stage import ALICE, CAROL
+from tests.integration.calls.stage import CAROL
 from tests.integration.registration.registering import (
     GRACE_S,
     NODE,
     RegistrationStage,
-    registration_options,
+    registration_lab_of,
 )
 from tests.lab.lab import Lab
 from tests.lab.options import Part
@@ -27,7 +27,7 @@ LONG_GRACE_S = 4
 @pytest.fixture(scope="module")
 def own_lab() -> Iterator[Lab]:
     """A gateway that may be killed; its pages have a little longer to come back."""
-    with Lab(registration_options(gateway_flow_recovery_s=LONG_GRACE_S)) as lab:
+    with registration_lab_of(gateway_flow_recovery_s=LONG_GRACE_S) as lab:
         yield lab
 
 
@@ -85,11 +85,7 @@ async def test_registrations_are_back_before_the_first_message(stage: Registrati
 
 
 async def test_the_time_to_come_back_begins_with_the_restart(stage: RegistrationStage) -> None:
-    gone, back = await stage.registered_page(), await stage.registered_page(CAROL)
-    stage.vouch_for(gone, "sid-gone")
-    await stage.soon(
-        lambda: (stage.stored(gone) or {"grant": {}})["grant"].get("session") == "sid-gone", "kept"
-    )
+    gone, back = await stage.page_with_token("sid-gone"), await stage.registered_page(CAROL)
     await stored(stage, gone, back)
     restart(stage)
     restarted = time.monotonic()
@@ -123,11 +119,8 @@ async def test_what_ran_out_meanwhile_is_dropped(stage: RegistrationStage) -> No
 
 
 async def test_a_logout_during_the_restart_is_not_missed(stage: RegistrationStage) -> None:
-    page = await stage.registered_page(ALICE)
-    stage.vouch_for(page, "sid-missed")
-    await stage.soon(
-        lambda: (stage.stored(page) or {"grant": {}})["grant"].get("session") == "sid-missed", "kept"
-    )
+    page = await stage.page_with_token("sid-missed")
+    await stored(stage, page)
     stage.lab.kill("gateway")
     stage.log_out("sid-missed")
     stage.lab.start_again("gateway", Part.GATEWAY)

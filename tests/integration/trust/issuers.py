@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import redis
+
+from kemi.state.keys import jwks
 from tests.lab.lab import Lab
 from tests.lab.subscribers import REALM
 from tests.lab.world import World
@@ -39,8 +42,15 @@ BEARER_VARIABLES: Final[dict[str, Any]] = {
 }
 
 
+def publish_in_redis(lab: Lab | World, issuer: str, *keys: SigningKey) -> None:
+    """Put an issuer's keys where the web API puts them; the gateway's housekeeping brings them to the workers."""
+    client: Any = redis.Redis.from_url(lab.info.redis_url)
+    client.set(jwks(issuer), key_set(*keys))
+    client.close()
+
+
 def publish(lab: Lab | World, issuer: str, *keys: SigningKey) -> None:
-    """Put an issuer's keys where the gateway reads them."""
+    """Put an issuer's keys where the gateway's workers read them, in a lab without Redis."""
     lab.gateway_rpc("htable.sets", "jwks", issuer, key_set(*keys))
 
 

@@ -22,6 +22,10 @@ from tests.unit.adapters.relay import ScriptedRelay
 from tests.unit.core.call.ladder import Call, record_at
 from tests.unit.site import SETTINGS_TEXT
 
+INVITE_OF_CORE = (
+    "INVITE sip:x@page.invalid SIP/2.0\nVia: SIP/2.0/UDP scscf;branch=1\nVia: SIP/2.0/UDP icscf;branch=2\n"
+    "CSeq: 1 INVITE\nContact: <sip:caller>\n"
+)
 REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
 
 
@@ -127,18 +131,71 @@ class TestInviteToAPage:
     def test_one_that_cannot_be_sent(
         self, kamailio: FakeKamailio, executor: Executor, cancelled: int, status: int
     ) -> None:
-        kamailio.receive(from_core("INVITE sip:x@page.invalid SIP/2.0\n"))
+        message = kamailio.receive(from_core(INVITE_OF_CORE), transaction=(1, 2))
         kamailio.script("tm.t_relay", -1)
         kamailio.script("tm.t_is_canceled", cancelled)
-        action = act.ForwardInvite(act.MessageEdits(next_hop="sip:h"), 5, 180, to=Side.WIC)
+        edits = act.MessageEdits(next_hop="sip:h", cseq=9, remove=("Contact",))
+        action = act.ForwardInvite(edits, 5, 180, to=Side.WIC)
         assert executor.perform("c", action) == ev.WicFailed(status, local=True)
+        assert message.sent() == INVITE_OF_CORE + "\n", "its final response is made of the message as it came"
         assert kamailio.called("tm.t_on_failure") == [("ksr_failure_wic",)]
 
     def test_it_leaves_by_the_websocket_listener(self, kamailio: FakeKamailio, executor: Executor) -> None:
-        message = kamailio.receive(from_core("INVITE sip:x@page.invalid SIP/2.0\n"))
+        message = kamailio.receive(from_core(INVITE_OF_CORE), transaction=(1, 2))
         hop = "sip:127.0.0.1:40000;transport=ws"
         executor.perform("c", act.ForwardInvite(act.MessageEdits(next_hop=hop), 5, 180, to=Side.WIC))
         assert (message.variables["$du"], message.send_socket) == (hop, "tcp:127.0.0.1:8080")
+
+    @pytest.mark.conformance("S-50")
+    def test_the_core_hears_100_before_its_vias_are_taken_away(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        message = kamailio.receive(from_core(INVITE_OF_CORE), transaction=(1, 2))
+        vias_in_answer: list[str] = []
+
+        def answer(*_: object) -> int:
+            vias_in_answer.extend(message.values("Via"))
+            return 1
+
+        kamailio.script("tm.t_reply", answer)
+        executor.perform("c", act.ForwardInvite(act.MessageEdits(next_hop="sip:h"), 5, 180, to=Side.WIC))
+        assert vias_in_answer == ["SIP/2.0/UDP scscf;branch=1", "SIP/2.0/UDP icscf;branch=2"]
+        assert message.sent_values("Via") == []
+        assert message.values("Via") == ["SIP/2.0/UDP 198.51.100.7"], "tm finds nothing to add to it"
+
+    @pytest.mark.conformance("S-50")
+    @pytest.mark.parametrize("sent", [pytest.param(1, id="sent"), pytest.param(-1, id="connection gone")])
+    def test_a_request_of_the_core_goes_without_its_vias_and_is_answered_with_them(
+        self, kamailio: FakeKamailio, executor: Executor, sent: int
+    ) -> None:
+        text = INVITE_OF_CORE.replace("INVITE", "INFO")
+        message = kamailio.receive(from_core(text))
+        kamailio.script("tm.t_relay", sent)
+        executor.perform("c", act.ForwardRequest(Side.WIC, act.MessageEdits(next_hop="sip:h", cseq=7)))
+        names = [name for name, _ in kamailio.calls]
+        assert names.index("tm.t_newtran") < names.index("textopsx.msg_apply_changes")
+        if sent > 0:
+            assert (message.sent_values("Via"), kamailio.replies) == ([], [])
+        else:
+            assert message.sent() == text + "\n"
+            assert [(reply.status, reply.stateful) for reply in kamailio.replies] == [(480, True)]
+
+    def test_a_request_sent_once_more_goes_no_further(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        kamailio.receive(from_core(INVITE_OF_CORE.replace("INVITE", "INFO")))
+        kamailio.script("tm.t_newtran", 0)
+        executor.perform("c", act.ForwardRequest(Side.WIC, act.MessageEdits(next_hop="sip:h")))
+        assert not kamailio.relayed
+
+    def test_a_response_gets_the_cores_vias_behind_ours(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        message = kamailio.receive(
+            from_page("SIP/2.0 200 OK\nVia: SIP/2.0/WS ours\nFrom: <sip:b>;tag=ours\nCSeq: 9 INFO\n")
+        )
+        executor.perform("c", act.ForwardReply(act.MessageEdits(vias=("SIP/2.0/UDP a", "SIP/2.0/UDP b"))))
+        assert message.values("Via") == ["SIP/2.0/WS ours", "SIP/2.0/UDP a", "SIP/2.0/UDP b"]
 
     def test_an_answer_in_the_page_s_name_comes_in_by_our_own_socket(
         self, kamailio: FakeKamailio, executor: Executor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +15,7 @@ from kemi.core.registration.own_requests import Subscription
 from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
 from kemi.state.flows import FlowStore
-from kemi.state.redis_link import Logout, RedisUnavailable, Stored
+from kemi.state.redis_link import Logout, RedisLink, RedisUnavailable, Stored
 from kemi.state.subscriptions import SubscriptionStore
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import ALICE, binding
@@ -216,6 +216,18 @@ class TestRestart:
         assert [one.call_id for one in world.subscriptions.all()] == ["a"]
         world.shared.ship(100.0)
         assert world.redis.registrations == {}
+
+    def test_keys_and_ended_sessions_are_known_at_the_start_and_commands_still_carried_out(
+        self, world: World
+    ) -> None:
+        at_start = ScriptedRedis()
+        for link in (at_start, world.redis):  # either one reads the stream for itself
+            link.commands, link.key_sets = [Logout("ended")], {ISSUER: "keys"}
+        assert world.shared.restore(0.0, 30.0, cast(RedisLink, at_start))
+        assert world.tables["jwks"].entries[ISSUER] == "keys"
+        assert world.tables["revoked"].entries == {"ended": "1"}
+        assert at_start.confirmed == 0
+        assert world.shared.poll(0.5) == [Logout("ended")]
 
     def test_it_happens_once(self, world: World) -> None:
         assert world.shared.restore(0.0, 30.0)

@@ -16,8 +16,10 @@ from kemi.core.headers import (
     quotable,
     towards_ims,
     towards_wic,
+    vias_of_response,
 )
-from tests.unit.core.call.ladder import CORE_CONTACT, SETTINGS, Call, record_at
+from kemi.core.messages import Request, Side
+from tests.unit.core.call.ladder import CORE_CONTACT, SETTINGS, Call, header_reader, record_at
 
 
 @given(detail=st.text(max_size=400))
@@ -80,3 +82,44 @@ def test_access_network_information_is_the_sites() -> None:
 def test_allow_names_what_the_flow_needs() -> None:
     methods = {method.strip() for method in ALLOW.removeprefix("Allow:").split(",")}
     assert {"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"} <= methods
+
+
+@pytest.mark.conformance("S-50")
+@pytest.mark.parametrize(
+    ("source", "via", "expected"),
+    [
+        pytest.param("192.0.2.9:5060", "UDP 192.0.2.9;branch=b", "UDP 192.0.2.9;branch=b", id="as it says"),
+        pytest.param(
+            "192.0.2.9:6000",
+            "UDP 192.0.2.9;rport;branch=b",
+            "UDP 192.0.2.9;rport=6000;branch=b;received=192.0.2.9",
+            id="asks for its port (RFC 3581 §4)",
+        ),
+        pytest.param(
+            "192.0.2.9:6000",
+            "UDP core.example:5060;branch=b",
+            "UDP core.example:5060;branch=b;received=192.0.2.9",
+            id="a name (RFC 3261 §18.2.1)",
+        ),
+        pytest.param(
+            "192.0.2.9:6000",
+            "UDP h;received=203.0.113.1;rport=1;branch=b",
+            "UDP h;rport=6000;branch=b;received=192.0.2.9",
+            id="what it says itself does not count",
+        ),
+        pytest.param("[2001:db8::1]:5060", "TCP [2001:db8::1]:5060;branch=b", None, id="IPv6"),
+        pytest.param(
+            "[2001:db8::1]:5060",
+            "TCP host;branch=b",
+            "TCP host;branch=b;received=2001:db8::1",
+            id="IPv6 behind a name",
+        ),
+    ],
+)
+def test_responses_find_back_to_where_a_request_came_from(
+    source: str, via: str, expected: str | None
+) -> None:
+    inner = ["SIP/2.0/UDP inner;rport;branch=c", "SIP/2.0/UDP innermost;branch=d"]
+    headers = header_reader({"Via": [f"SIP/2.0/{via}, {inner[0]}", inner[1]]})
+    request = Request(Side.IMS, "INFO", "c", "f", "t", 1, headers=headers, source=source)
+    assert vias_of_response(request) == [f"SIP/2.0/{expected or via}", *inner]

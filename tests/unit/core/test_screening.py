@@ -6,7 +6,7 @@ import pytest
 
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_head, check_one_message, may_be_logged, screen
+from kemi.core.screening import check_head, check_one_message, check_response, may_be_logged, screen
 from tests.unit.core.call.ladder import header_reader
 
 START = "INVITE sip:bob@x SIP/2.0"
@@ -166,3 +166,17 @@ def test_what_kamailio_may_read(message: str) -> None:
 )  # fmt: skip
 def test_what_it_may_not_because_it_would_log_the_credentials(message: str) -> None:
     assert not may_be_logged(message)
+
+
+@pytest.mark.parametrize(
+    "vias",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["SIP/2.0/WS ours", "SIP/2.0/UDP 203.0.113.1"], id="two"),
+        pytest.param(["SIP/2.0/WS ours, SIP/2.0/UDP 203.0.113.1"], id="two in one"),
+    ],
+)
+def test_a_response_that_says_itself_where_it_goes(vias: list[str]) -> None:
+    check_response(["SIP/2.0/WS ours;branch=z9hG4bK"])
+    with pytest.raises(RemoteProtocolError, match="one Via"):
+        check_response(vias)

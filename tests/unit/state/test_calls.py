@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kemi.core.call.record import SCHEMA, CallRecord, Leg, Rejection
+from kemi.core.call.record import SCHEMA, CallRecord, Leg, Outstanding, Rejection
 from kemi.core.call.states import Dialog, Media, OfferAnswer
 from kemi.core.errors import LocalProtocolError
 from kemi.state.calls import CallStore, record_from_text, record_to_text
@@ -27,12 +27,11 @@ class TestText:
     def test_types_are_those_that_were_written(self) -> None:
         record = record_at("confirmed")
         record.reliable["2"] = ("core1", 70)
-        record.outstanding["5"] = ("core2", 900)
+        record.outstanding["5"] = Outstanding("core2", 900, ["SIP/2.0/UDP core"])
         record.rejection = Rejection(488, "Not Acceptable Here", "why")
         decoded = record_from_text(record_to_text(record))
         assert decoded.reliable == {"2": ("core1", 70)}
         assert type(decoded.reliable["2"]) is tuple
-        assert type(decoded.outstanding["5"]) is tuple
         assert type(decoded.transaction) is tuple
         assert type(decoded.legs["core1"]) is Leg
         assert type(decoded.rejection) is Rejection

@@ -172,7 +172,7 @@ class Incoming:
                 contact=contact,
                 body=body,
                 content_type="application/sdp" if body else "",
-                headers=header_reader({"Via": [OUR_VIA, CORE_VIA], **(headers or {})}),
+                headers=header_reader({"Via": [OUR_VIA], **(headers or {})}),
                 status=status,
                 reason_phrase="Whatever",
             )

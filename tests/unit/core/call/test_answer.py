@@ -50,6 +50,16 @@ class TestProvisional:
         assert call.on(ev.MediaConnected(event.reply)).names == ["ForwardReply"]
         assert call.record.media_state is Media.CONNECTED
 
+    def test_the_2xx_does_not_overtake_the_relay_with_what_a_18x_described(self) -> None:
+        """The relay still works on the 18x when another worker has the 200 with the same description."""
+        call = Call.forwarded()
+        early = call.ims_reply(183, body=sdp.core_answer())
+        assert call.on(early).names == ["ConnectMedia"]
+        answer = call.ims_reply(200, body=sdp.core_answer())
+        assert call.on(answer).names == ["ConnectMedia"]
+        assert call.on(ev.MediaConnected(early.reply)).names == ["ForwardReply"]
+        assert call.on(ev.MediaConnected(answer.reply)).names == ["ForwardReply"]
+
     def test_the_same_answer_again_is_not_given_to_the_relay_again(self) -> None:
         call = Call.forwarded()
         event = call.ims_reply(183, body=sdp.core_answer())
