@@ -376,7 +376,8 @@ def accept_handshake() -> bool:
 def close_connection(connection_id_: str, code: int, reason: str) -> bool:
     """Send a Close frame to a WebSocket and end its connection; False when it is gone already.
 
-    Kamailio itself waits for the page's Close frame and then another five seconds, in which a page sees nothing.
+    Kamailio itself waits for the page's Close frame and then another five seconds.  A page whose Close frame comes
+    between our two steps still has to end the connection itself, as browsers do two seconds later.
     """
     if KSR.websocket.close_conid(code, reason, int(connection_id_)) <= 0:
         return False

@@ -27,6 +27,8 @@ _READY_S: Final = 10.0
 _SHM_MB: Final = 1024
 _PKG_MB: Final = 16
 _MEMORY_MANAGER: Final = "tlsf"  # the gateway's, or the twins would be dearer than they need be
+REALM: Final = "ims.example"
+"""Where the load client registers."""
 WORKERS: Final = 4
 """UDP and TCP workers of every target, as in twin/common.cfg."""
 
@@ -127,6 +129,7 @@ def _gateway(
     variables = {
         **NO_LIMITS,
         "gateway_icscf_uri": f"sip:{LOOPBACK}:{callee_port}",
+        "gateway_realm": REALM,
         "gateway_origins": [origin],
         "kamailio_udp_workers": WORKERS,
         "kamailio_tcp_workers": WORKERS,

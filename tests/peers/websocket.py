@@ -76,6 +76,8 @@ class PageSocket:
             ssl=unverified_tls() if handshake.url.startswith("wss:") else None,
             compression=None,
             ping_interval=None,
+            # After the closing handshake a browser waits so long for the server to end the connection (Chromium).
+            close_timeout=2,
             proxy=None,
             max_size=None,
             local_addr=None if handshake.source_port is None else ("127.0.0.1", handshake.source_port),

@@ -97,8 +97,8 @@ class TestDelivery:
         known = stage.core.registrations[ALICE]
         assert (await page.register(expires_s=0)).status == 200
         stage.core.registrations[ALICE] = known
-        refused = await stage.core.call(ALICE).wait_status(480)
-        assert "registration" in warning_of(refused)
+        refused = await stage.core.call(ALICE).wait_status(430)
+        assert "connection" in warning_of(refused)
 
     @pytest.mark.conformance("S-20")
     async def test_another_contact_than_the_registered_one_is_not_called(self, stage: Stage) -> None:

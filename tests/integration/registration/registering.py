@@ -22,7 +22,7 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 CORE_PORT: Final = own_port()
 UNREGISTERED_S: Final = 2
 GRACE_S: Final = FLOW_RECOVERY_S
-SOON_S: Final = 3.0
+SOON_S: Final = 4.0
 NODE: Final = "gateway-under-test"
 PARTS: Final = frozenset({Part.GATEWAY, Part.RTPENGINE, Part.REDIS})
 
