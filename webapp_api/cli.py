@@ -1,4 +1,4 @@
-"""The operator's commands: accounts and signing keys, with the settings of the running service.
+"""The operator's commands: accounts, signing keys and running calls, with the settings of the running service.
 
 A password comes from a prompt, or from standard input when that is no terminal; never from an argument, which every
 user of the machine could read.
@@ -38,7 +38,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Accounts and keys of web login. WEBAPP_SETTINGS names the settings file."""
+    """Accounts and keys of web login, and calls. WEBAPP_SETTINGS names the settings file."""
     settings: Settings = settings_from_environment()
     if not settings.web_login:
         raise click.ClickException("key_secret is not set: there is no web login")
@@ -137,6 +137,23 @@ def rotate_keys(parts: Services) -> None:
     if key is None:
         raise click.ClickException("another process is making a key; try again")
     click.echo(f"{key.kid} {key.algorithm} signs from {_when(key.signs_from)}")
+
+
+@main.group()
+def calls() -> None:
+    """Calls that are running on any gateway node."""
+
+
+@calls.command("end")
+@click.option("--impu", default="", help="Every call of this public identity, made or answered.")
+@click.option("--call-id", default="", help="The call with this Call-ID.")
+@_PASS_PARTS
+def end_calls(parts: Services, impu: str, call_id: str) -> None:
+    """End calls within a second; both sides hear why. Who may go on calling does so: end the session too."""
+    if not (impu or call_id):
+        raise click.ClickException("say which: --impu or --call-id")
+    parts.commands.end_calls(impu=impu, call_id=call_id, now=time.time())
+    click.echo(f"every node ends {'the calls of ' + impu if impu else 'call ' + call_id}")
 
 
 def _login_name(text: str) -> str:

@@ -48,6 +48,7 @@ class Services:
     logins: Logins
     oidc_attempts: AttemptStore
     tokens: Tokens
+    commands: CommandStream
     events: EventStream
     registrations: RegistrationsView
     leadership: Leadership
@@ -70,6 +71,7 @@ class Services:
         key_sets = KeySetStore(redis)
         rotation = Lock(redis, "key-rotation", _ROTATION_S)
         keyring = Keyring(settings, SigningKeyStore(redis), key_sets, rotation)
+        commands = CommandStream(redis)
         logins = Logins(
             settings,
             accounts=accounts,
@@ -79,7 +81,7 @@ class Services:
             by_address=AttemptStore(
                 redis, "login-address", limit=settings.login_attempts_per_address, window_s=window_s
             ),
-            commands=CommandStream(redis),
+            commands=commands,
         )
         provider_keys = provider_sessions = None
         if settings.oidc is not None:
@@ -112,6 +114,7 @@ class Services:
                 requests=AttemptStore(redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60),
                 provider=provider_sessions,
             ),
+            commands=commands,
             events=EventStream(redis),
             registrations=RegistrationsView(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),

@@ -17,9 +17,9 @@ class Notices:
         self._node = node
 
     def text(self, kind: str, now: float, **fields: str) -> str:
-        """Return an event as it stands in the stream; empty fields are left out."""
-        event: dict[str, object] = {"type": kind, **{key: value for key, value in fields.items() if value}}
-        return msgspec.json.encode(event | {"node": self._node, "at": round(now, 3)}).decode()
+        """Return an event as it stands in the stream."""
+        event: dict[str, object] = {"type": kind, **fields, "node": self._node, "at": round(now, 3)}
+        return msgspec.json.encode(event).decode()
 
     def tell(self, kind: str, now: float, **fields: str) -> None:
         """Leave a note."""

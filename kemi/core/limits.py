@@ -20,6 +20,7 @@ TOLD_EVERY_S: Final = 10.0
 """A log line for each key and so many seconds, however many requests are refused."""
 SETTLING_S: Final = 1.0
 """So long an admitted call counts although it has no record yet."""
+_FEW_CALLS: Final = 8
 _ROUNDING_S: Final = 1e-4
 _IPV6_SITE_BITS: Final = 64
 _STALE = re.compile(r'\bstale\s*=\s*"?true\b', re.IGNORECASE)
@@ -81,6 +82,8 @@ class Tally:
     told_at: float = 0.0
     calls: dict[str, float] = field(default_factory=dict)
     """Name of a call's record -> when it was admitted."""
+    were_running: int = 0
+    """How many of them were running when this was looked at last."""
 
 
 def kind_of(method: str, *, in_dialog: bool) -> Kind | None:
@@ -113,16 +116,18 @@ def _not_before(even_at: float, now: float, furthest_s: float) -> float:
 def admit_call(tally: Tally, key: str, most: int, now: float, is_running: Callable[[str], bool]) -> bool:
     """Count a call that begins; False when as many as allowed are running.
 
-    Nobody has to report the end of a call: those that are over are found when there seem to be too many.
+    Nobody has to report the end of a call: those that are over are found when there seem to be too many, or twice as
+    many as last time, so that the list stays short and to look is rare.
     """
     if most <= 0:
         return True
-    if len(tally.calls) >= most:
+    if len(tally.calls) >= min(most, 2 * tally.were_running + _FEW_CALLS):
         tally.calls = {
             one: since
             for one, since in tally.calls.items()
             if 0 <= now - since < SETTLING_S or is_running(one)
         }
+        tally.were_running = len(tally.calls)
     if len(tally.calls) >= most and key not in tally.calls:
         return False
     tally.calls[key] = now

@@ -16,7 +16,7 @@ of a public identity (one of the two is "" or left out).
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
 call that the site's policy did not let begin, or go on; ``{"type": "login_locked", "impu" or "address": ..., "node":
-..., "at": ...}``.  Empty fields are left out.
+..., "at": ...}``.
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:

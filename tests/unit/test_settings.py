@@ -57,6 +57,35 @@ def test_a_wrong_value_names_its_key(good: str, bad: str, key: str) -> None:
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        pytest.param("[limits]\nburst_s = 0", "limits.burst_s", id="no burst"),
+        pytest.param("[limits]\nlock_s = 100000", "limits.lock_s", id="longer than is remembered"),
+        pytest.param("[limits]\ncalls_per_identity = -1", "limits.calls_per_identity", id="negative number"),
+        pytest.param("[limits.address]\ninvite = -1", "limits.address.invite", id="negative rate"),
+        pytest.param("[limits.address]\ninvite = inf", "limits.address.invite", id="endless rate"),
+        pytest.param('[policy]\ndenied_numbers = ["premium"]', "policy.denied_numbers", id="no number"),
+        pytest.param('[policy]\nallowed_numbers = [""]', "policy.allowed_numbers", id="no prefix"),
+        pytest.param('[policy]\ndomains = ["sip:x"]', "policy.domains", id="no domain"),
+        pytest.param("[policy]\nlongest_call_s = 90000", "policy.longest_call_s", id="longer than a record lives"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_kept_names_its_key(text: str, key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_text(f"{GOOD}\n{text}\n")
+    assert key in str(caught.value)
+
+
+def test_limits_are_on_by_default_and_each_can_be_turned_off() -> None:
+    on = settings_from_text(GOOD)
+    assert on.limits.connection.register > 0
+    assert on.policy.longest_call_s > 0
+    nothing = "[limits]\nconnection = {}\ncalls_per_identity = 0\n[policy]\nlongest_call_s = 0\n"
+    off = settings_from_text(f"{GOOD}\n{nothing}")
+    assert off.limits.connection.register == off.limits.calls_per_identity == off.policy.longest_call_s == 0
+
+
 def test_the_secret_is_not_shown() -> None:
     assert "0123456789abcdef" not in repr(settings_from_text(GOOD))
 

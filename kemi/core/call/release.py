@@ -69,10 +69,17 @@ def _end(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act
         return []
     if record.dialog is Dialog.CONFIRMED:
         return [ending.note, *_hang_up(record, ending, settings)]
-    record.cancelled = record.abandoned = True
+    if record.cancelled:
+        return []
+    record.cancelled = True
     if record.forwarded:
         record.rejection = Rejection(403, ending.reason_phrase, ending.detail)
+        if ending.flow_alive:
+            record.doomed = ending.detail  # should an answer cross the CANCEL
+        else:
+            record.abandoned = True
         return [ending.note, cancel_forwarded(record)]
+    record.abandoned = True
     return [
         ending.note,
         act.Unschedule(record.key),

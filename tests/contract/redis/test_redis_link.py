@@ -16,7 +16,15 @@ import redis
 
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
-from kemi.state.redis_link import COMMANDS_AT_ONCE, DEADLINE_S, Logout, RedisLink, RedisUnavailable
+from kemi.state.redis_link import (
+    COMMANDS_AT_ONCE,
+    DEADLINE_S,
+    EndCalls,
+    Logout,
+    RedisLink,
+    RedisUnavailable,
+)
+from kemi.state.web.streams import CommandStream
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
 from tests.lab.waiting import wait_until
 from tests.unit.core.registration.bindings import TOKEN, binding
@@ -141,8 +149,32 @@ def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database:
     assert late.exchange((), time.time() + 100_000)[0] == [Logout("missed")]
 
 
+@pytest.mark.conformance("X-11")
+def test_commands_to_end_calls_are_for_the_calls_of_now(link: RedisLink, database: Any) -> None:
+    stream = CommandStream(database)
+    stream.end_calls(impu="sip:alice@ims.example", now=time.time())
+    logout(database, "a")
+    # The node has started since: calls of before are gone, and those of now were not meant.
+    assert link.exchange((), time.time() + 1)[0] == [Logout("a")]
+    again = RedisLink(_url(database), NODE)
+    again.exchange((), time.time() - 1)
+    stream.end_calls(call_id="call-1", now=time.time())
+    stream.end_calls(impu="sip:alice@ims.example", now=time.time())
+    assert again.exchange((), time.time())[0] == [
+        EndCalls(call_id="call-1"),
+        EndCalls(impu="sip:alice@ims.example"),
+    ]
+
+
 def test_nonsense_on_the_stream_is_passed_over(link: RedisLink, database: Any) -> None:
-    for text in ("", "{", "[1]", '{"type":"dance","sid":"a"}', '{"type":"logout","sid":7}'):
+    for text in (
+        "",
+        "{",
+        "[1]",
+        '{"type":"dance","sid":"a"}',
+        '{"type":"logout","sid":7}',
+        '{"type":"end_call"}',
+    ):
         database.xadd(keys.COMMANDS, {"json": text})
     database.xadd(keys.COMMANDS, {"other": "x"})
     logout(database, "a")

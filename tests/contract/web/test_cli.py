@@ -176,6 +176,33 @@ class TestKeys:
         assert len(store.hkeys(keys.WEB_SIGNING_KEYS)) == 2
 
 
+@pytest.mark.conformance("X-11")
+class TestCalls:
+    """An operator ends calls."""
+
+    def test_all_of_an_identity(self, operator: Operator, store: redis.Redis) -> None:
+        done = operator("calls", "end", "--impu", "sip:bob@ims.example.com")
+        assert (done.returncode, done.stdout) == (0, "every node ends the calls of sip:bob@ims.example.com\n")
+        (command,) = commands(store)
+        assert command == {
+            "type": "end_call",
+            "call_id": "",
+            "impu": "sip:bob@ims.example.com",
+            "at": command["at"],
+        }
+
+    def test_one(self, operator: Operator, store: redis.Redis) -> None:
+        assert operator("calls", "end", "--call-id", "abc").returncode == 0
+        assert [(one["type"], one["call_id"], one["impu"]) for one in commands(store)] == [
+            ("end_call", "abc", "")
+        ]
+
+    def test_none(self, operator: Operator, store: redis.Redis) -> None:
+        done = operator("calls", "end")
+        assert (done.returncode, commands(store)) == (1, [])
+        assert "say which" in done.stderr
+
+
 def test_a_redis_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "webapp.toml"
     file.write_text(

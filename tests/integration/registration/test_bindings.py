@@ -264,4 +264,5 @@ class TestExpiry:
         call = await page.invite(BOB, AUDIO)
         ims = await stage.core.wait_call()
         await ims.wait_request("CANCEL", timeout_s=4)
-        assert (await call.wait_status(range(300, 700))).status == 403
+        refused = await call.wait_status(range(300, 700))
+        assert (refused.status, refused.reason_phrase) == (403, "Not Registered")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.registration.registering import GRACE_S, UNREGISTERED_S
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, Part
+from tests.lab.options import NO_LIMITS, LabOptions, Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME, Subscriber
 from tests.peers.digest import Credentials
@@ -29,6 +29,7 @@ SUCCESS = 2001
 def world() -> Iterator[Lab]:
     """Gateway, relay, Redis and the core."""
     variables = {
+        **NO_LIMITS,
         "gateway_unregistered_timeout_s": UNREGISTERED_S,
         "gateway_flow_recovery_s": GRACE_S,
     }

@@ -137,6 +137,25 @@ class TestCalls:
         assert not limits.admit_call(tally, "b", 1, NOW + 0.5, lambda _: False)
         assert limits.admit_call(tally, "b", 1, NOW + 1.5, lambda _: False)
 
+    def test_the_list_stays_short_although_many_are_allowed(self) -> None:
+        tally, asked = Tally(), []
+
+        def is_running(key: str) -> bool:
+            asked.append(key)
+            return False
+
+        longest = 0
+        for number in range(1000):
+            assert limits.admit_call(tally, str(number), 500, NOW + 2 * number, is_running)
+            longest = max(longest, len(tally.calls))
+        assert longest <= 20
+        assert len(asked) <= 1000
+
+    def test_of_many_that_run_none_is_lost(self) -> None:
+        tally = Tally()
+        passed = [limits.admit_call(tally, str(n), 300, NOW + 2 * n, lambda _: True) for n in range(400)]
+        assert passed == [True] * 300 + [False] * 100
+
     def test_an_invite_that_is_sent_again_is_no_other_call(self) -> None:
         tally = Tally()
         assert limits.admit_call(tally, "a", 1, NOW, lambda _: True)

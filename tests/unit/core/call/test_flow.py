@@ -54,6 +54,8 @@ MOVES: dict[str, Move] = {
     "CANCEL": lambda call: ev.CancelReceived(),
     "flow closed": lambda call: ev.FlowClosed(),
     "registration ended": lambda call: ev.RegistrationEnded("expired"),
+    "forbidden": lambda call: ev.CallForbidden("enough"),
+    "forbidden, page away": lambda call: ev.CallForbidden("enough", flow_alive=False),
     "180 core1": lambda call: call.ims_reply(180, "core1", rseq=1),
     "183 core2": lambda call: call.ims_reply(183, "core2", body=_answer(call, port=42000, refuse=("video",))),
     "183 rubbish": lambda call: call.ims_reply(183, "core3", body="rubbish"),

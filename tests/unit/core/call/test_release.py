@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
+from kemi.core.registration import Flow
+from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import CORE_VIA, Incoming
-from tests.unit.core.call.ladder import CORE_CONTACT, Call
+from tests.unit.core.call.ladder import CORE_CONTACT, Actions, Call
 
 ENDED = ev.RegistrationEnded("logged out")
 
@@ -57,6 +61,87 @@ def test_twice_is_once() -> None:
     ringing = Call.ringing()
     ringing.on(ENDED)
     assert ringing.on(ENDED) == []
+
+
+FORBIDDEN = ev.CallForbidden("longer than a call may be")
+
+
+class TestForbidden:
+    """The site does not want the call."""
+
+    def test_both_sides_of_an_answered_call_hear_why(self) -> None:
+        byes = Call.confirmed().on(FORBIDDEN).all(act.SendRequest)
+        assert [bye.to for bye in byes] == [Side.IMS, Side.WIC]
+        for bye in byes:
+            assert 'Reason: SIP;cause=403;text="longer than a call may be"' in bye.headers
+
+    def test_so_do_those_of_a_call_towards_the_page(self) -> None:
+        byes = Incoming.confirmed().on(FORBIDDEN).all(act.SendRequest)
+        assert [bye.to for bye in byes] == [Side.IMS, Side.WIC]
+
+    def test_a_page_that_came_back_is_told_over_its_new_connection(self) -> None:
+        flow = Flow("9", "n", "a", "127.0.0.1:9")
+        byes = Call.confirmed().on(ev.CallForbidden("enough", successor=flow)).all(act.SendRequest)
+        assert byes[1].next_hop == "sip:127.0.0.1:9;transport=ws"
+
+    def test_one_that_rings_is_cancelled_and_its_page_told(self) -> None:
+        call = Call.ringing()
+        assert call.on(FORBIDDEN).names == ["CancelForwardedInvite"]
+        assert call.on(FORBIDDEN) == []
+        actions = call.on(ev.ImsFailed(487))
+        assert actions.reply == (403, "Forbidden")
+        assert "longer than a call may be" in actions.only(act.SendReply).headers[0]
+
+    def test_an_answer_that_crosses_the_cancel_is_hung_up_once_the_page_has_acknowledged_it(self) -> None:
+        call = Call.ringing()
+        call.on(FORBIDDEN)
+        call.answer("core1", sdp.core_answer("audio"))
+        assert call.record.dialog is Dialog.CONFIRMED
+        actions = call.on(call.wic_request("ACK", cseq=1))
+        assert [(one.to, one.method) for one in actions.all(act.SendRequest)] == [
+            (Side.IMS, "BYE"),
+            (Side.WIC, "BYE"),
+        ]
+
+    def test_a_suspended_one_is_refused(self) -> None:
+        call = Call.updating()
+        call.on(FORBIDDEN)
+        assert call.on(ev.InviteResumed()).reply == (403, "Forbidden")
+
+    def test_one_that_the_page_cancels_already_ends_as_it_is(self) -> None:
+        call = Call.ringing()
+        call.on(ev.CancelReceived())
+        assert call.on(FORBIDDEN) == []
+
+
+class TestLongestTime:
+    """An answered call has an end."""
+
+    @pytest.mark.parametrize("kind", [Call, Incoming])
+    def test_it_is_counted_from_the_answer_on_once(self, kind: type[Call | Incoming]) -> None:
+        call = kind.ringing()
+        call.settings = replace(call.settings, longest_call_s=60.0)
+        asked: list[act.Schedule] = []
+        call_on = call.on
+
+        def on(event: ev.Event) -> Actions:
+            actions = call_on(event)
+            asked.extend(one for one in actions.all(act.Schedule) if one.due is ev.Due.TOO_LONG)
+            return actions
+
+        call.on = on  # type: ignore[method-assign]
+        if isinstance(call, Call):
+            call.answer("core1", sdp.core_answer("audio"))
+            call.on(call.wic_request("ACK", cseq=1))
+        else:
+            call.answer()
+            call.on(call.ims_request("ACK", cseq=5))
+        assert asked == [act.Schedule(call.record.key, ev.Due.TOO_LONG, 60.0)]
+
+    def test_without_a_limit_there_is_none(self) -> None:
+        call = Call.ringing()
+        call.answer("core1", sdp.core_answer("audio"))
+        assert call.actions.all(act.Schedule) == []
 
 
 class TestACallTowardsThePage:
