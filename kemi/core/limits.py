@@ -58,7 +58,7 @@ class LimitSettings:
     """What a rate allows in so many seconds may also come at once."""
     connection: Rates = Rates(register=2, invite=2, in_call=30, other=10)
     identity: Rates = Rates(register=5, invite=3, in_call=60, other=20)
-    address: Rates = Rates(register=100, invite=100, in_call=1000, other=200)
+    address: Rates = Rates(register=100, invite=100, other=200)
     calls_per_identity: int = 10
     """Calls that one identity may have made and not ended."""
     failed_logins_identity: int = 10

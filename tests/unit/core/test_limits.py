@@ -112,7 +112,7 @@ class TestKinds:
     def test_every_kind_has_a_rate(self, kind: Kind) -> None:
         rates = Rates(1, 2, 3, 4)
         assert rates.of(kind) == list(Kind).index(kind) + 1
-        for subject in (LimitSettings().connection, LimitSettings().identity, LimitSettings().address):
+        for subject in (LimitSettings().connection, LimitSettings().identity):
             assert subject.of(kind) > 0
 
 
