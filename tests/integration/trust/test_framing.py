@@ -116,7 +116,7 @@ class TestSizes:
 
     async def test_many_small_header_lines_do_no_harm(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
-        lines = [f"P-Asserted-Identity: <sip:{n}@x>" for n in range(1000)]
+        lines = [f"P-Asserted-Identity: <sip:{n}@x>" for n in range(900)]
         assert (await send_register(page, lines)).status in (200, 400, 413, 500, 513)
         assert not any(
             request.headers.fields("P-Asserted-Identity") for request in stage.core.trace.requests("REGISTER")
