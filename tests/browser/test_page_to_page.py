@@ -81,4 +81,6 @@ def test_two_pages_see_each_other() -> None:
             caller.wait(lambda: caller.remote_video().frames_decoded > 20, "pictures of the callee", 10.0)
             callee.wait(lambda: callee.remote_video().frames_decoded > 20, "pictures of the caller", 10.0)
             caller.hang_up()
+            # Closed before it has answered the BYE, its record would wait half a minute for that.
+            callee.wait(lambda: callee.state == "ended", "the end at the callee", 5.0)
         wait_clean(lab)

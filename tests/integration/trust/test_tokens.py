@@ -25,6 +25,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.access_token import SigningKey, tampered
 from tests.peers.digest import Credentials
 from tests.peers.sip import SipRequest, SipResponse
+from tests.peers.trace import Entry
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
@@ -48,6 +49,13 @@ def refused(response: SipResponse) -> None:
     assert (response.status, response.reason_phrase) == (401, "Unauthorized")
     assert response.headers.fields("WWW-Authenticate") == [INVALID]
     assert warning_of(response) == REFUSAL
+
+
+def at_core_of(stage: Stage, page: ScriptedWic) -> list[Entry]:
+    """Return what of a page has reached the core; the gateway may be signing off pages of earlier tests meanwhile."""
+    return stage.core.trace.select(
+        lambda entry: page.contact_uri in (entry.message.headers.get("Contact") or "")
+    )
 
 
 class TestGoodTokens:
@@ -153,7 +161,7 @@ class TestRefusedTokens:
         response = await register(page, token_for(**absolute))
         refused(response)
         await stage.logged(response.call_id, "event=token_refused")
-        assert not stage.core.trace.entries
+        assert not at_core_of(stage, page)
 
     @pytest.mark.parametrize(
         "token",
@@ -192,7 +200,7 @@ class TestRefusedTokens:
     async def test_forgeries(self, stage: Stage, token: Any) -> None:
         page = await stage.page(registered=False)
         refused(await register(page, token()))
-        assert not stage.core.trace.entries
+        assert not at_core_of(stage, page)
 
     @pytest.mark.conformance("R-10")
     async def test_a_token_without_the_scope(self, stage: Stage) -> None:
@@ -214,7 +222,7 @@ class TestRefusedTokens:
         page = await stage.page(CAROL, registered=False)
         response = await register(page, token_for("alice"))
         assert response.status == 403
-        assert not stage.core.trace.entries
+        assert not at_core_of(stage, page)
 
     @pytest.mark.conformance("X-12")
     async def test_a_replayed_token(self, stage: Stage) -> None:
@@ -248,7 +256,7 @@ class TestRefusedTokens:
         page = await stage.page(registered=False)
         response = await page.register(headers=[*bearer(token_for()), *bearer(token_for("bob"))])
         assert response.status == 400
-        assert not stage.core.trace.entries
+        assert not at_core_of(stage, page)
 
 
 class TestBothSchemes:
