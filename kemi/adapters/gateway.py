@@ -14,6 +14,7 @@ from functools import partial
 
 from kemi.adapters import ksr
 from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
@@ -42,6 +43,7 @@ from kemi.core.call.events import (
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record import INCOMING_TAG, record_key
 from kemi.core.call.setup import begin_call, release_media
+from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW
@@ -73,11 +75,13 @@ class Gateway:
         self._calls = CallStore(HtableTable("call"))
         self._schedule = Schedule(HtableTable("due"))
         self._relay = MediaRelay(settings.media)
+        entry_points = EntryPoints(settings, HtableTable)
         self._executor = Executor(
             settings,
             self._calls,
             self._schedule,
             self._relay,
+            entry_points,
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
         self._call_settings = call_settings(settings)
@@ -88,7 +92,9 @@ class Gateway:
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._registrar = Registrar(settings, for_registration, self._flows, revoked, self._executor)
+        self._registrar = Registrar(
+            settings, for_registration, self._flows, revoked, self._executor, entry_points
+        )
         subscriptions = SubscriptionStore(HtableTable)
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
@@ -313,6 +319,8 @@ class Gateway:
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:
         """The forwarded INVITE ended without a 2xx."""
+        if self._executor.invite_tries_next():
+            return
         event = ImsFailed(ksr.transaction_status(), ksr.is_local_timeout() and not ksr.is_cancelled())
         self._dispatcher.dispatch(ksr.call_id(), event)
 
@@ -326,10 +334,7 @@ class Gateway:
     @guarded
     def ksr_failure_register(self, _message: object) -> None:
         """A forwarded REGISTER got no 2xx."""
-        if ksr.is_local_timeout():
-            self._registrar.unanswered(ksr.request())
-        else:
-            self._registrar.refused(ksr.request(), ksr.transaction_status())
+        self._registrar.failed(ksr.request(), ksr.transaction_status(), silent=ksr.is_local_timeout())
 
     # ------------------------------------------------------------ requests of our own
 
@@ -343,7 +348,7 @@ class Gateway:
     def ksr_onreply_own_request(self, _message: object) -> None:
         """A response to our UPDATE, SUBSCRIBE or REGISTER."""
         reply = ksr.reply()
-        if reply.status < 200:
+        if reply.status < 200 or (reply.status == UNAVAILABLE and self._own_request_tries_next()):
             return
         if reply.method == "SUBSCRIBE":
             self._notifications.answered(reply)
@@ -351,6 +356,9 @@ class Gateway:
             self._registrar.deregistered(reply.call_id, reply.status)
         elif reply.method == "UPDATE":
             self._update_answered(reply)
+
+    def _own_request_tries_next(self) -> bool:
+        return self._executor.request_tries_next(ksr.method(), ksr.call_id(), ksr.number("$cs"))
 
     def _update_answered(self, reply: Reply) -> None:
         retry_after = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
@@ -365,7 +373,7 @@ class Gateway:
     @guarded
     def ksr_failure_own_request(self, _message: object) -> None:
         """Our UPDATE, SUBSCRIBE or REGISTER was never answered."""
-        if not ksr.is_local_timeout():
+        if not ksr.is_local_timeout() or self._own_request_tries_next():
             return
         method = ksr.method()
         if method == "SUBSCRIBE":

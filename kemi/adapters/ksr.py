@@ -294,6 +294,22 @@ def relay() -> bool:
     return KSR.tm.t_relay() > 0
 
 
+def relay_within(response_timeout_s: float) -> bool:
+    """Forward the current request statefully; without a response in this time the failure callback runs."""
+    KSR.tm.t_set_fr(0, int(response_timeout_s * 1000))
+    return KSR.tm.t_relay() > 0
+
+
+def forget_replies() -> None:
+    """Inside a failure callback: what was answered so far shall not become the answer of what is tried next."""
+    KSR.tm.t_drop_replies_all()
+
+
+def has_heard() -> bool:
+    """Inside a failure callback: whether the branch that failed had got any response before."""
+    return KSR.tm.t_branch_replied() > 0
+
+
 def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeout_s: float) -> bool:
     """Forward the current INVITE; CANCEL and ACK of this branch are built without our To-tag."""
     KSR.tm.t_set_fr(int(answer_timeout_s * 1000), int(response_timeout_s * 1000))

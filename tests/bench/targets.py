@@ -125,7 +125,7 @@ def _gateway(
 ) -> Iterator[Target]:
     origin = "https://bench.example"
     variables = {
-        "gateway_icscf_uri": f"sip:{LOOPBACK}:{callee_port}",
+        "gateway_icscf_uris": [f"sip:{LOOPBACK}:{callee_port}"],
         "gateway_origins": [origin],
         "kamailio_udp_workers": WORKERS,
         "kamailio_tcp_workers": WORKERS,

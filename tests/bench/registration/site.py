@@ -92,7 +92,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
     sizes = ("kamailio_shm_mb", "kamailio_tcp_max_connections", "kamailio_tcp_rd_buf_size")
     with core() as registrar:
         variables = {
-            "gateway_icscf_uri": f"sip:{LOOPBACK}:{registrar.port}",
+            "gateway_icscf_uris": [f"sip:{LOOPBACK}:{registrar.port}"],
             "kamailio_udp_workers": WORKERS,
             "kamailio_tcp_workers": WORKERS,
             "kamailio_pages": pages,
