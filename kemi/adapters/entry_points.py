@@ -41,6 +41,11 @@ class EntryPoints:
         self._attempts.set(key, Attempt(order, invite, request))
         return order[0]
 
+    def best(self) -> str:
+        """Return the URI for a request that is not tried again."""
+        avoided = {uri: float(until) for uri, until in self._avoided.items()} if len(self._uris) > 1 else {}
+        return in_order(self._uris, avoided, time.time())[0]
+
     def failed(self, key: str) -> Attempt | None:
         """Avoid the entry point a request is at; return the attempt at the next one, None when there is none left."""
         attempt = self._attempts.take(key)

@@ -160,7 +160,12 @@ class Executor:
     def _forward_request(self, action: act.ForwardRequest) -> None:
         self.prepare(action.edits, action.to)
         if not ksr.relay() and ksr.method() != "ACK":
-            ksr.reply_statelessly(*_NOT_SENT, (), "")
+            self.answer_not_sent()
+
+    @staticmethod
+    def answer_not_sent() -> None:
+        """Tell the sender of the current request that it could not be forwarded."""
+        ksr.reply_statelessly(*_NOT_SENT, (), "")
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
         edits = action.edits
@@ -190,9 +195,10 @@ class Executor:
         if not sent:
             log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
 
-    def request_tries_next(self, method: str, call_id: str, cseq: int) -> bool:
+    def request_tries_next(self) -> bool:
         """An entry point did not answer a request of our own: send it to the next one, False when none is left."""
-        attempt = self._entry_points.failed(attempt_key(method, call_id, cseq))
+        key = attempt_key(ksr.method(), ksr.call_id(), ksr.number("$cs"))
+        attempt = self._entry_points.failed(key)
         if attempt is None or attempt.request is None:
             return False
         self._send_request(replace(attempt.request, next_hop=attempt.uris[0]))

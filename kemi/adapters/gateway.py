@@ -25,8 +25,10 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
+from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.websocket import WebSocketFront
+from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     FlowClosed,
@@ -46,13 +48,13 @@ from kemi.core.call.setup import begin_call, release_media
 from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
-from kemi.core.headers import ALLOW
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
 from kemi.core.screening import check_head, check_one_message, may_be_logged, screen
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
+from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
 from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
@@ -96,6 +98,16 @@ class Gateway:
             settings, for_registration, self._flows, revoked, self._executor, entry_points
         )
         subscriptions = SubscriptionStore(HtableTable)
+        dialogs = DialogStore(HtableTable)
+        self._standalone = StandaloneRequests(
+            self._call_settings,
+            self._flows,
+            self._live_flows,
+            dialogs,
+            self._registrar,
+            self._executor,
+            entry_points,
+        )
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
@@ -110,6 +122,7 @@ class Gateway:
             for_registration,
             flows=self._flows,
             calls=self._calls,
+            dialogs=dialogs,
             schedule=self._schedule,
             dispatcher=self._dispatcher,
             executor=self._executor,
@@ -188,14 +201,8 @@ class Gateway:
             self._begin(request)
         elif request.method == "REGISTER":
             self._registrar.forward(request)
-        elif request.method == "OPTIONS":
-            ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
         elif request.method != "ACK":
-            raise SipReject(
-                f"{request.method} outside a call is not supported yet",
-                status=405,
-                reason_phrase="Method Not Allowed",
-            )
+            self._standalone.from_page(request)
 
     def _from_ims(self, request: Request) -> None:
         if request.method == "ACK":
@@ -204,17 +211,7 @@ class Gateway:
             if ksr.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
                 self._begin_incoming(request)
             return
-        token = token_from_routes(request.headers("Route"))
-        if token:
-            self._live_flows.deliverable(token)
-        if request.method == "OPTIONS":
-            ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
-        else:
-            raise SipReject(
-                f"{request.method} towards pages is not supported yet",
-                status=405,
-                reason_phrase="Method Not Allowed",
-            )
+        self._standalone.from_core(request)
 
     def _begin(self, request: Request) -> None:
         registration = self._flows.registration(request.connection_id, time.time())
@@ -272,6 +269,8 @@ class Gateway:
         self._calls.forget(call_id)
 
     def _inside_dialog(self, request: Request) -> None:
+        if self._standalone.inside(request):
+            return
         key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
             event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
@@ -348,7 +347,7 @@ class Gateway:
     def ksr_onreply_own_request(self, _message: object) -> None:
         """A response to our UPDATE, SUBSCRIBE or REGISTER."""
         reply = ksr.reply()
-        if reply.status < 200 or (reply.status == UNAVAILABLE and self._own_request_tries_next()):
+        if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
             return
         if reply.method == "SUBSCRIBE":
             self._notifications.answered(reply)
@@ -356,9 +355,6 @@ class Gateway:
             self._registrar.deregistered(reply.call_id, reply.status)
         elif reply.method == "UPDATE":
             self._update_answered(reply)
-
-    def _own_request_tries_next(self) -> bool:
-        return self._executor.request_tries_next(ksr.method(), ksr.call_id(), ksr.number("$cs"))
 
     def _update_answered(self, reply: Reply) -> None:
         retry_after = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
@@ -373,7 +369,7 @@ class Gateway:
     @guarded
     def ksr_failure_own_request(self, _message: object) -> None:
         """Our UPDATE, SUBSCRIBE or REGISTER was never answered."""
-        if not ksr.is_local_timeout() or self._own_request_tries_next():
+        if not ksr.is_local_timeout() or self._executor.request_tries_next():
             return
         method = ksr.method()
         if method == "SUBSCRIBE":
@@ -412,6 +408,8 @@ class Gateway:
         except Exception:
             ksr.drop()
             raise
+        if not known and method in standalone.FROM_PAGES and not self._notifications.is_answer(reply):
+            self._standalone.answered(reply)
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
 

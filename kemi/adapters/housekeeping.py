@@ -33,10 +33,12 @@ from kemi.core.registration.states import (
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
+from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
 from kemi.state.schedule import Schedule
 
 IDLE_CHECK_S: Final = 1.0
+DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
 """A core counts in whole seconds: a difference below is none."""
 
@@ -54,6 +56,7 @@ class Housekeeping:
         *,
         flows: FlowStore,
         calls: CallStore,
+        dialogs: DialogStore,
         schedule: Schedule,
         dispatcher: Dispatcher,
         executor: Executor,
@@ -66,6 +69,7 @@ class Housekeeping:
         self._registration_settings = registration_settings
         self._flows = flows
         self._calls = calls
+        self._dialogs = dialogs
         self._schedule = schedule
         self._dispatcher = dispatcher
         self._executor = executor
@@ -77,6 +81,7 @@ class Housekeeping:
         self._known: dict[str, tuple[str, str, str]] = {}
         """Bindings the web API has been told of: public and private identity, web session."""
         self._next_idle_check = 0.0
+        self._next_dialog_check = 0.0
         self._began = False
 
     def tick(self, now: float) -> None:
@@ -89,6 +94,7 @@ class Housekeeping:
             self._idle_connections,
             self._ended_bindings,
             self._call_timers,
+            self._old_dialogs,
             self._changes,
             self._shared.ship,
         ):
@@ -239,6 +245,11 @@ class Housekeeping:
     def _call_timers(self, now: float) -> None:
         for call_id, due in self._schedule.take_due(now):
             self._dispatch(call_id, TimerFired(due, *self._page_of(call_id)))
+
+    def _old_dialogs(self, now: float) -> None:
+        if now >= self._next_dialog_check:
+            self._next_dialog_check = now + DIALOG_CHECK_S
+            self._dialogs.forget_expired(now)
 
     def _dispatch(self, call_id: str, event: Event) -> None:
         self._safely(type(event).__name__, lambda: self._dispatcher.dispatch(call_id, event), call_id)
