@@ -50,7 +50,7 @@ from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
-from kemi.core.screening import check_head, check_one_message, may_be_logged, screen
+from kemi.core.screening import check_head, check_one_message, check_whole, may_be_logged, screen
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -195,6 +195,8 @@ class Gateway:
             raise SipReject("SIP comes in WebSocket messages here")
         elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
             raise SipReject("not a node of the core")
+        else:
+            check_whole(ksr.body_length(), ksr.headers("Content-Length"))
 
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":

@@ -128,7 +128,7 @@ def request() -> Request:
         to_tag=text("$tt"),
         cseq=number("$cs"),
         headers=headers,
-        request_uri=text("$ru"),
+        request_uri=text("$ru") or head().partition("\r\n")[0].partition(" ")[2].rpartition(" ")[0],
         from_uri=text("$fu"),
         to_uri=text("$tu"),
         source=source(),
@@ -318,16 +318,16 @@ def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeou
     return KSR.tm.t_relay() > 0
 
 
-def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> None:
+def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
     """Answer within the transaction."""
     _prepare_reply(lines, body)
-    KSR.tm.t_reply(status, reason_phrase)
+    return KSR.tm.t_reply(status, reason_phrase) > 0
 
 
-def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> None:
-    """Answer without a transaction."""
+def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
+    """Answer without a transaction; False when Kamailio cannot read what of the request the answer repeats."""
     _prepare_reply(lines, body)
-    KSR.sl.send_reply(status, reason_phrase)
+    return KSR.sl.send_reply(status, reason_phrase) > 0
 
 
 def _prepare_reply(lines: tuple[str, ...], body: str) -> None:
