@@ -14,7 +14,9 @@ from kemi.core.messages import Request
 
 _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
-_LENGTH_LINE = re.compile(r"(?:content-length|l)[ \t]*:", re.IGNORECASE)
+_LENGTH_LINE = re.compile(r"(?:content-length|l)[ \t]*:(.*)", re.IGNORECASE)
+_LENGTH = re.compile(r"\d{0,9}", re.ASCII)
+"""Nothing: the number is in the next line, folded."""
 _CREDENTIALS = ("authorization", "bearer", "eyj")
 """What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
 _START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
@@ -59,8 +61,10 @@ def check_head(head: str) -> None:
     lines = head.split("\r\n")[1:]
     if not all(map(_HEADER_LINE.match, lines)):
         raise RemoteProtocolError("a line of the message is no header field")
-    if sum(1 for line in lines if _LENGTH_LINE.match(line)) > 1:  # asked itself, Kamailio sees none then
-        raise RemoteProtocolError("more than one Content-Length")
+    lengths = [found.group(1).strip() for line in lines if (found := _LENGTH_LINE.match(line))]
+    if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+        # Asked for it, Kamailio would say that there is none.
+        raise RemoteProtocolError("Content-Length is one number")
 
 
 def may_be_logged(message: str) -> bool:
