@@ -30,6 +30,7 @@ MAX_TOKEN_LIFETIME_S = 3600
 """The table of used tokens keeps one a little longer than this (kamailio/params/state.cfg)."""
 MAX_LIFETIME_S = 86_000
 """Calls, and what is remembered of who makes them, are kept a little longer than this (kamailio/params/state.cfg)."""
+MAX_ENTRY_POINTS_S = 28
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
 
@@ -116,6 +117,10 @@ class TimerSettings:
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
     """How long calls and bindings wait for a page whose connection is gone."""
+    entry_point_s: float = 5
+    """How long an entry point of the home network may take to answer before the next one is tried."""
+    entry_point_avoid_s: float = 60
+    """How long one that failed comes after the others."""
     unregistered_s: float = 10
     """How long a connection may be without a registration."""
 
@@ -126,7 +131,8 @@ class Settings:
 
     realm: str
     visited_network: str
-    icscf_uri: str
+    icscf_uris: list[str]
+    """Entry points of the home network, best first."""
     origins: list[str]
     flow_secret: str = field(repr=False)
     redis_url: str
@@ -169,11 +175,10 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
     if not settings.media.audio_codecs:
         raise SettingsError("media.audio_codecs: at least one codec")
-    if not settings.icscf_uri.startswith("sip:"):
-        raise SettingsError(f"icscf_uri: {settings.icscf_uri!r} is not a sip: URI")
+    _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
-    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s"):
+    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(settings.timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
     try:
@@ -183,6 +188,20 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+
+
+def _check_entry_points(settings: Settings) -> None:
+    uris = settings.icscf_uris
+    if not uris or len(set(uris)) != len(uris):
+        raise SettingsError("icscf_uris: at least one entry point of the home network, each of them once")
+    for uri in uris:
+        if not uri.startswith("sip:"):
+            raise SettingsError(f"icscf_uris: {uri!r} is not a sip: URI")
+    if len(uris) * settings.timers.entry_point_s > MAX_ENTRY_POINTS_S:
+        raise SettingsError(
+            f"timers.entry_point_s: {len(uris)} entry points must fail within {MAX_ENTRY_POINTS_S} s, "
+            "before a page gives its REGISTER up (RFC 3261 timer F)"
+        )
 
 
 def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from kemi.adapters import ksr
+from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated, WicFailed
+from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
 from kemi.settings import Settings
@@ -36,6 +39,7 @@ class Executor:
         calls: CallStore,
         schedule: Schedule,
         relay: MediaRelay,
+        entry_points: EntryPoints,
         is_connected: Callable[[str], bool],
     ) -> None:
         """``is_connected``: whether a connection, by its id, is the one it was; its port may be another page's."""
@@ -44,6 +48,7 @@ class Executor:
         self._calls = calls
         self._schedule = schedule
         self._relay = relay
+        self._entry_points = entry_points
         self.reporting = False
         """Whether the request being sent right now wants its replies reported (read by tm's local-request event)."""
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
@@ -119,19 +124,44 @@ class Executor:
     def _forward_invite(self, action: act.ForwardInvite) -> Event | None:
         if action.to is Side.WIC:
             return self._forward_invite_to_page(action)
-        self._edit_request(action.edits, action.to)
-        if ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s):
+        key = ""
+        if action.edits.next_hop is None:
+            key = attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))
+            action = _to(action, self._entry_points.begin(key, invite=action))
+        if self._relay_invite(action) or (key and self._invite_next(key)):
             return None
         return ImsFailed(503, local=True)  # not even sent: no failure route will run
 
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
         ksr.reply_in_transaction(*_TRYING, (), "")  # tm would make it of the message without its Vias
         original = ksr.hide_vias()
-        self._edit_request(action.edits, action.to)
+        self.prepare(action.edits, action.to)
         if ksr.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
             return None
         ksr.restore(original)
         return WicFailed(487 if ksr.is_cancelled() else 430, local=True)
+
+    def _relay_invite(self, action: act.ForwardInvite) -> bool:
+        self.prepare(action.edits, action.to)
+        return ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
+
+    def _invite_next(self, key: str) -> bool:
+        """Send the current INVITE to the entry points that are left until one takes it."""
+        while (attempt := self._entry_points.failed(key)) is not None and attempt.invite is not None:
+            if self._relay_invite(_to(attempt.invite, attempt.uris[0])):
+                return True
+        return False
+
+    def invite_tries_next(self) -> bool:
+        """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""
+        silent = ksr.is_local_timeout() and not ksr.has_heard()
+        if ksr.is_cancelled() or not (silent or ksr.transaction_status() == UNAVAILABLE):
+            return False
+        record = self._calls.get(ksr.call_id())
+        if record is None or record.legs:  # over, or somebody rang already
+            return False
+        ksr.forget_replies()
+        return self._invite_next(attempt_key("INVITE", ksr.call_id(), ksr.number("$cs")))
 
     # -- messages inside the dialog
 
@@ -141,14 +171,19 @@ class Executor:
             if ksr.method() != "ACK" and ksr.new_transaction() is None:
                 return
             original = ksr.hide_vias()
-        self._edit_request(action.edits, action.to)
+        self.prepare(action.edits, action.to)
         if ksr.relay() or ksr.method() == "ACK":
             return
         if original is None:
-            ksr.reply_statelessly(*_NOT_SENT, (), "")
+            self.answer_not_sent()
         else:
             ksr.restore(original)
             ksr.reply_in_transaction(*_NOT_SENT, (), "")
+
+    @staticmethod
+    def answer_not_sent() -> None:
+        """Tell the sender of the current request that it could not be forwarded."""
+        ksr.reply_statelessly(*_NOT_SENT, (), "")
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
         edits = action.edits
@@ -166,6 +201,8 @@ class Executor:
         ksr.drop()
 
     def _send_request(self, action: act.SendRequest) -> None:
+        if not action.next_hop:
+            action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
         socket = sip.wic_socket if action.to is Side.WIC else sip.ims_socket
         self.reporting = action.report
@@ -177,6 +214,15 @@ class Executor:
             self.reporting = False
         if not sent:
             log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
+
+    def request_tries_next(self) -> bool:
+        """An entry point did not answer a request of our own: send it to the next one, False when none is left."""
+        key = attempt_key(ksr.method(), ksr.call_id(), ksr.number("$cs"))
+        attempt = self._entry_points.failed(key)
+        if attempt is None or attempt.request is None:
+            return False
+        self._send_request(replace(attempt.request, next_hop=attempt.uris[0]))
+        return True
 
     def _cancel_forwarded(self, action: act.CancelForwardedInvite) -> None:
         self._tell_ourselves(action.call_id, f"CANCEL {action.request_uri} SIP/2.0", action.headers)
@@ -190,7 +236,8 @@ class Executor:
         if not ksr.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
-    def _edit_request(self, edits: act.MessageEdits, to: Side) -> None:
+    def prepare(self, edits: act.MessageEdits, to: Side) -> None:
+        """Change the current request, which somebody else will send."""
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
         if edits.from_value is not None:
@@ -202,7 +249,8 @@ class Executor:
         if edits.cseq is not None:
             ksr.set_cseq(edits.cseq)
         self._edit_headers(edits)
-        ksr.set_next_hop(edits.next_hop or edits.request_uri or self._settings.icscf_uri)
+        if edits.next_hop is not None:
+            ksr.set_next_hop(edits.next_hop)
         sip = self._settings.sip
         ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.ims_socket)
 
@@ -275,3 +323,12 @@ class Executor:
     def _forget(self, action: act.ForgetCall) -> None:
         self._schedule.forget(action.call_id)
         self._calls.forget(action.call_id)
+
+
+def _to(action: act.ForwardInvite, next_hop: str) -> act.ForwardInvite:
+    return replace(action, edits=replace(action.edits, next_hop=next_hop))
+
+
+def _key_of(action: act.SendRequest) -> str:
+    fields = dict(line.split(": ", 1) for line in action.headers)
+    return attempt_key(action.method, fields["Call-ID"], int(fields["CSeq"].partition(" ")[0]))

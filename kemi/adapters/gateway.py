@@ -12,9 +12,11 @@ import secrets
 import time
 from functools import partial
 
-from kemi.adapters import ksr
+from kemi.adapters import connections, ksr
 from kemi.adapters.admission import Admission
+from kemi.adapters.border import Border
 from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
@@ -25,8 +27,10 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
+from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.websocket import WebSocketFront
+from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     FlowClosed,
@@ -43,15 +47,15 @@ from kemi.core.call.events import (
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record import INCOMING_TAG, record_key
 from kemi.core.call.setup import begin_call, release_media
+from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
-from kemi.core.headers import ALLOW
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
-from kemi.core.screening import check_head, check_one_message, check_response, may_be_logged, screen
-from kemi.core.trust import CoreNetworks
+from kemi.core.screening import check_response, may_be_logged, screen
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
+from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
 from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
@@ -70,30 +74,45 @@ class Gateway:
         self._settings = settings
         self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
-        self._live_flows = LiveFlows(settings.flow_secret, self._flows, ksr.connection_stands)
+        self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._calls = CallStore(HtableTable("call"))
         self._schedule = Schedule(HtableTable("due"), HtableTable("lifetime"))
         self._relay = MediaRelay(settings.media)
+        entry_points = EntryPoints(settings, HtableTable)
         self._executor = Executor(
             settings,
             self._calls,
             self._schedule,
             self._relay,
+            entry_points,
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
         self._call_settings = call_settings(settings)
-        own = (
-            [settings.sip.address] if settings.sip.core_networks else []
-        )  # we cancel by a message to ourselves
-        self._core_networks = CoreNetworks([*settings.sip.core_networks, *own])
+        self._border = Border(settings)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
         self._admission = Admission(settings, self._flows, self._calls)
         self._registrar = Registrar(
-            settings, for_registration, self._flows, revoked, self._executor, self._admission
+            settings,
+            for_registration,
+            self._flows,
+            revoked,
+            self._executor,
+            self._admission,
+            entry_points,
         )
         subscriptions = SubscriptionStore(HtableTable)
+        dialogs = DialogStore(HtableTable)
+        self._standalone = StandaloneRequests(
+            self._call_settings,
+            self._flows,
+            self._live_flows,
+            dialogs,
+            self._registrar,
+            self._executor,
+            entry_points,
+        )
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
@@ -109,6 +128,7 @@ class Gateway:
             for_registration,
             flows=self._flows,
             calls=self._calls,
+            dialogs=dialogs,
             schedule=self._schedule,
             dispatcher=self._dispatcher,
             executor=self._executor,
@@ -147,7 +167,7 @@ class Gateway:
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
-        self._admit(method)
+        self._border.admit(method)
         if not ksr.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
         if ksr.side() is Side.WIC:
@@ -170,33 +190,13 @@ class Gateway:
         else:
             self._from_ims(request)
 
-    def _admit(self, method: str) -> None:
-        """Let nothing in that is not one well-formed message of a page, or comes from a node of the core."""
-        if ksr.side() is Side.WIC:
-            check_head(ksr.head())
-            check_one_message(
-                ksr.body_length(),
-                ksr.headers("Content-Length"),
-                has_content_type=bool(ksr.headers("Content-Type")),
-            )
-        elif ksr.received_port() == self._settings.sip.ws_port:
-            raise SipReject("SIP comes in WebSocket messages here")
-        elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
-            raise SipReject("not a node of the core")
-
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":
             self._begin(request)
         elif request.method == "REGISTER":
             self._registrar.forward(request)
-        elif request.method == "OPTIONS":
-            ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
         elif request.method != "ACK":
-            raise SipReject(
-                f"{request.method} outside a call is not supported yet",
-                status=405,
-                reason_phrase="Method Not Allowed",
-            )
+            self._standalone.from_page(request)
 
     def _from_ims(self, request: Request) -> None:
         if request.method == "ACK":
@@ -205,17 +205,7 @@ class Gateway:
             if ksr.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
                 self._begin_incoming(request)
             return
-        token = token_from_routes(request.headers("Route"))
-        if token:
-            self._live_flows.deliverable(token)
-        if request.method == "OPTIONS":
-            ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
-        else:
-            raise SipReject(
-                f"{request.method} towards pages is not supported yet",
-                status=405,
-                reason_phrase="Method Not Allowed",
-            )
+        self._standalone.from_core(request)
 
     def _begin(self, request: Request) -> None:
         registration = self._flows.registration(request.connection_id, time.time())
@@ -259,7 +249,7 @@ class Gateway:
         except Exception:
             self._abandon(record.key)
             raise
-        if not ksr.connection_stands(flow.connection_id):
+        if not connections.connection_stands(flow.connection_id):
             # It ended while its INVITE was worked on; housekeeping may have found no call of it yet.
             self._dispatcher.dispatch(record.key, WicFailed(430, local=True))
 
@@ -275,6 +265,8 @@ class Gateway:
     def _inside_dialog(self, request: Request) -> None:
         if request.side is Side.IMS and request.method != "ACK" and ksr.transaction_state() == 0:
             return  # sent once more, tm has repeated what was answered
+        if self._standalone.inside(request):
+            return
         key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
             event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
@@ -322,6 +314,8 @@ class Gateway:
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:
         """The forwarded INVITE ended without a 2xx."""
+        if self._executor.invite_tries_next():
+            return
         event = ImsFailed(ksr.transaction_status(), ksr.is_local_timeout() and not ksr.is_cancelled())
         self._dispatcher.dispatch(ksr.call_id(), event)
 
@@ -335,10 +329,7 @@ class Gateway:
     @guarded
     def ksr_failure_register(self, _message: object) -> None:
         """A forwarded REGISTER got no 2xx."""
-        if ksr.is_local_timeout():
-            self._registrar.unanswered(ksr.request())
-        else:
-            self._registrar.refused(ksr.request(), ksr.transaction_status())
+        self._registrar.failed(ksr.request(), ksr.transaction_status(), silent=ksr.is_local_timeout())
 
     # ------------------------------------------------------------ requests of our own
 
@@ -352,7 +343,7 @@ class Gateway:
     def ksr_onreply_own_request(self, _message: object) -> None:
         """A response to our UPDATE, SUBSCRIBE or REGISTER."""
         reply = ksr.reply()
-        if reply.status < 200:
+        if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
             return
         if reply.method == "SUBSCRIBE":
             self._notifications.answered(reply)
@@ -374,7 +365,7 @@ class Gateway:
     @guarded
     def ksr_failure_own_request(self, _message: object) -> None:
         """Our UPDATE, SUBSCRIBE or REGISTER was never answered."""
-        if not ksr.is_local_timeout():
+        if not ksr.is_local_timeout() or self._executor.request_tries_next():
             return
         method = ksr.method()
         if method == "SUBSCRIBE":
@@ -390,7 +381,7 @@ class Gateway:
     def ksr_reply_route(self, _message: object) -> None:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
         try:
-            self._admit("")
+            self._border.admit("")
             if ksr.side() is Side.WIC:
                 check_response(ksr.headers("Via"))
         except GatewayError:
@@ -415,6 +406,8 @@ class Gateway:
         except Exception:
             ksr.drop()
             raise
+        if not known and method in standalone.FROM_PAGES and not self._notifications.is_answer(reply):
+            self._standalone.answered(reply)
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Final, ParamSpec
 
-from kemi.adapters import ksr
+from kemi.adapters import connections, ksr
 from kemi.adapters.log import log_event
 from kemi.core.errors import GatewayError
 from kemi.core.headers import explanation
+from kemi.core.messages import Side
 
 P = ParamSpec("P")
 
+UNANSWERABLE: Final = (1002, "a request that cannot be answered")
 _SERVER_ERROR = (500, "Server Internal Error")
 
 
@@ -59,8 +61,10 @@ def _answer(status: int, reason_phrase: str, lines: tuple[str, ...]) -> None:
             return
         if ksr.has_transaction():
             ksr.reply_in_transaction(status, reason_phrase, lines, "")
-        else:
-            ksr.reply_statelessly(status, reason_phrase, lines, "")
+        elif not ksr.reply_statelessly(status, reason_phrase, lines, "") and ksr.side() is Side.WIC:
+            # Kamailio cannot even make a response of it: the page shall not wait for one.
+            log_event(logging.INFO, "request_unanswerable", connection=ksr.connection_id())
+            connections.close_connection(ksr.connection_id(), *UNANSWERABLE)
     except Exception as error:
         _log(error)
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from kemi.adapters import ksr
+from kemi.adapters import connections
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
@@ -33,11 +33,13 @@ from kemi.core.registration.states import (
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
+from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
 from kemi.state.redis_link import Logout
 from kemi.state.schedule import Schedule
 
 IDLE_CHECK_S: Final = 1.0
+DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
 """A core counts in whole seconds: a difference below is none."""
 
@@ -55,6 +57,7 @@ class Housekeeping:
         *,
         flows: FlowStore,
         calls: CallStore,
+        dialogs: DialogStore,
         schedule: Schedule,
         dispatcher: Dispatcher,
         executor: Executor,
@@ -67,6 +70,7 @@ class Housekeeping:
         self._registration_settings = registration_settings
         self._flows = flows
         self._calls = calls
+        self._dialogs = dialogs
         self._schedule = schedule
         self._dispatcher = dispatcher
         self._executor = executor
@@ -79,6 +83,7 @@ class Housekeeping:
         self._known: dict[str, tuple[str, str, str]] = {}
         """Bindings the web API has been told of: public and private identity, web session."""
         self._next_idle_check = 0.0
+        self._next_dialog_check = 0.0
         self._began = False
 
     def tick(self, now: float) -> None:
@@ -91,6 +96,7 @@ class Housekeeping:
             self._idle_connections,
             self._ended_bindings,
             self._call_timers,
+            self._old_dialogs,
             self._changes,
             self._shared.ship,
         ):
@@ -132,7 +138,7 @@ class Housekeeping:
 
     def _close(self, connection_id: str, reason: tuple[int, str]) -> None:
         """Close a connection; from now on nothing is delivered to it, whether or not the page answers."""
-        ksr.close_connection(connection_id, *reason)
+        connections.close_connection(connection_id, *reason)
         self._flows.note_closed(connection_id)
 
     # ------------------------------------------------------------ bindings
@@ -254,6 +260,11 @@ class Housekeeping:
         if record is not None and not record.ended:
             self._dispatch(call_id, CallForbidden(why, *self._page_of(call_id)))
             self._notices.tell("call_forbidden", now, impu=record.owner, call_id=record.call_id, why=why)
+
+    def _old_dialogs(self, now: float) -> None:
+        if now >= self._next_dialog_check:
+            self._next_dialog_check = now + DIALOG_CHECK_S
+            self._dialogs.forget_expired(now)
 
     def _dispatch(self, call_id: str, event: Event) -> None:
         self._safely(type(event).__name__, lambda: self._dispatcher.dispatch(call_id, event), call_id)

@@ -128,7 +128,7 @@ def request() -> Request:
         to_tag=text("$tt"),
         cseq=number("$cs"),
         headers=headers,
-        request_uri=text("$ru"),
+        request_uri=text("$ru") or head().partition("\r\n")[0].partition(" ")[2].rpartition(" ")[0],
         from_uri=text("$fu"),
         to_uri=text("$tu"),
         source=source(),
@@ -323,6 +323,22 @@ def relay() -> bool:
     return KSR.tm.t_relay() > 0
 
 
+def relay_within(response_timeout_s: float) -> bool:
+    """Forward the current request statefully; without a response in this time the failure callback runs."""
+    KSR.tm.t_set_fr(0, int(response_timeout_s * 1000))
+    return KSR.tm.t_relay() > 0
+
+
+def forget_replies() -> None:
+    """Inside a failure callback: what was answered so far shall not become the answer of what is tried next."""
+    KSR.tm.t_drop_replies_all()
+
+
+def has_heard() -> bool:
+    """Inside a failure callback: whether the branch that failed had got any response before."""
+    return KSR.tm.t_branch_replied() > 0
+
+
 def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeout_s: float) -> bool:
     """Forward the current INVITE; CANCEL and ACK of this branch are built without our To-tag."""
     KSR.tm.t_set_fr(int(answer_timeout_s * 1000), int(response_timeout_s * 1000))
@@ -331,16 +347,16 @@ def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeou
     return KSR.tm.t_relay() > 0
 
 
-def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> None:
+def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
     """Answer within the transaction."""
     _prepare_reply(lines, body)
-    KSR.tm.t_reply(status, reason_phrase)
+    return KSR.tm.t_reply(status, reason_phrase) > 0
 
 
-def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> None:
-    """Answer without a transaction."""
+def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
+    """Answer without a transaction; False when Kamailio cannot read what of the request the answer repeats."""
     _prepare_reply(lines, body)
-    KSR.sl.send_reply(status, reason_phrase)
+    return KSR.sl.send_reply(status, reason_phrase) > 0
 
 
 def _prepare_reply(lines: tuple[str, ...], body: str) -> None:
@@ -389,38 +405,6 @@ def is_local_timeout() -> bool:
 def transaction_status() -> int:
     """Return the status the current transaction is about to end with."""
     return number("$T_reply_code")
-
-
-# ---------------------------------------------------------------- WebSocket
-
-
-def accept_handshake() -> bool:
-    """Answer the WebSocket handshake with 101 and ask to be told when the connection ends."""
-    if KSR.websocket.handle_handshake() <= 0:
-        return False
-    KSR.tcpops.tcp_enable_closed_event()
-    return True
-
-
-def close_connection(connection_id_: str, code: int, reason: str) -> bool:
-    """Send a Close frame to a WebSocket and end its connection; False when it is gone already.
-
-    Kamailio itself waits for the page's Close frame and then another five seconds.  A page whose Close frame comes
-    between our two steps still has to end the connection itself, as browsers do two seconds later.
-    """
-    if KSR.websocket.close_conid(code, reason, int(connection_id_)) <= 0:
-        return False
-    return KSR.tcpops.tcp_close_connection_id(int(connection_id_)) > 0
-
-
-def connection_stands(connection_id_: str) -> bool:
-    """Whether this very connection still exists; until it has ended, nobody else has its port."""
-    return connection_id_.isdecimal() and KSR.tcpops.tcp_conid_alive(int(connection_id_)) > 0
-
-
-def http_reply(status: int, reason_phrase: str, body: str = "") -> None:
-    """Answer an HTTP request."""
-    KSR.xhttp.xhttp_reply(status, reason_phrase, "text/plain; charset=utf-8", body)
 
 
 # ---------------------------------------------------------------- logs

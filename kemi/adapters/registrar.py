@@ -6,13 +6,14 @@ import logging
 import secrets
 import time
 
-from kemi.adapters import ksr
+from kemi.adapters import connections, ksr
 from kemi.adapters.admission import Admission
+from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.tokens import KeySets, TokenUse, TokenVerifier
-from kemi.core.call.actions import ForwardRequest
+from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import SipReject
 from kemi.core.headers import explanation
 from kemi.core.messages import Reply, Request, Side, parameter, uri_from_address
@@ -39,7 +40,6 @@ from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 from kemi.state.table import Table
 
-FAILURE_REGISTER = "ksr_failure_register"
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
 
@@ -54,11 +54,13 @@ class Registrar:
         revoked: Table,
         executor: Executor,
         admission: Admission,
+        entry_points: EntryPoints,
     ) -> None:
         self._flows = flows
         self._revoked = revoked
         self._executor = executor
         self._admission = admission
+        self._entry_points = entry_points
         self._settings = registration_settings
         self._grace_s = settings.timers.flow_recovery_s
         self._issuers = settings.tokens.issuers
@@ -99,8 +101,9 @@ class Registrar:
             now=now,
         )
         self._flows.expect(request.call_id, request.cseq, register.pending)
-        ksr.on_failure(FAILURE_REGISTER)
-        self._executor.perform(request.call_id, ForwardRequest(Side.IMS, register.edits))
+        self._executor.prepare(register.edits, Side.IMS)
+        if not self._entry_points.forward_register():
+            self._unanswered(request)
 
     def _granted(
         self,
@@ -175,14 +178,33 @@ class Registrar:
 
     # ------------------------------------------------------------ from the core
 
-    def unanswered(self, request: Request) -> None:
+    def failed(self, request: Request, status: int, *, silent: bool) -> None:
+        """An entry point of the core did not say yes: the next one is asked where it cannot speak for the core."""
+        if silent or status == UNAVAILABLE:
+            ksr.forget_replies()
+            if not self._entry_points.forward_register_on():
+                self._unanswered(request)
+            return
+        pending = self._flows.expected(request.call_id, request.cseq)
+        if status in (401, 407):
+            return
+        log_event(
+            logging.INFO,
+            "registration_refused",
+            call_id=request.call_id,
+            identity=pending.address_of_record if pending else "",
+            status=status,
+        )
+        self._refused(request, status)
+
+    def _unanswered(self, request: Request) -> None:
         """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
         self._flows.expected(request.call_id, request.cseq)
         log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
         lines = explanation("the IMS core does not answer", self._settings.realm)
         ksr.reply_in_transaction(504, "Server Time-out", lines, "")
 
-    def refused(self, request: Request, status: int) -> None:
+    def _refused(self, request: Request, status: int) -> None:
         """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
         if status not in (403, 404) or BEARER not in self._settings.schemes:
             return
@@ -194,21 +216,15 @@ class Registrar:
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""
         self._hide(reply)
-        pending = self._flows.expected(reply.call_id, reply.cseq)
-        if pending is None:
-            return
-        challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
-        self._admission.answered(pending, reply.status, challenges)
+        pending = self._flows.awaited(reply.call_id, reply.cseq)
+        if pending is not None:
+            challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
+            self._admission.answered(pending, reply.status, challenges)
+        self._entry_points.answered(attempt_key(reply.method, reply.call_id, reply.cseq), reply.status)
         if 200 <= reply.status < 300:
-            self._confirmed(pending, reply)
-        elif reply.status not in (401, 407):
-            log_event(
-                logging.INFO,
-                "registration_refused",
-                call_id=reply.call_id,
-                identity=pending.address_of_record,
-                status=reply.status,
-            )
+            pending = self._flows.expected(reply.call_id, reply.cseq)
+            if pending is not None:
+                self._confirmed(pending, reply)
 
     def _hide(self, reply: Reply) -> None:
         """Take from the core's response what stays in the network; add our own challenge to the core's."""
@@ -249,7 +265,7 @@ class Registrar:
         if (
             replaced
         ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
-            ksr.close_connection(replaced, *REPLACED)
+            connections.close_connection(replaced, *REPLACED)
             self._flows.note_closed(replaced)
         session = registration.grant.session
         if session and self._revoked.get(session) is not None:

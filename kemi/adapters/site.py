@@ -33,7 +33,6 @@ def registration_settings(settings: Settings) -> RegistrationSettings:
     return RegistrationSettings(
         realm=settings.realm,
         visited_network=settings.visited_network,
-        icscf_uri=settings.icscf_uri,
         flow_secret=settings.flow_secret,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
         schemes=tuple(policy.schemes),

@@ -44,6 +44,10 @@ class Notifications:
         """Whether a request is in the dialog of a subscription of ours."""
         return request.method == "NOTIFY" and self._store.get(request.call_id) is not None
 
+    def is_answer(self, reply: Reply) -> bool:
+        """Whether a response is to a SUBSCRIBE of ours."""
+        return reply.method == "SUBSCRIBE" and self._store.get(reply.call_id) is not None
+
     def notified(self, request: Request) -> None:
         """Take a NOTIFY: 481 for another dialog, 489 for another event, 400 for a document we cannot read."""
         subscription = self._store.get(request.call_id)

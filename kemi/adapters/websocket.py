@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 
-from kemi.adapters import ksr
+from kemi.adapters import connections, ksr
 from kemi.adapters.log import log_event
 from kemi.core.registration import Flow
 from kemi.settings import Settings
@@ -25,7 +25,7 @@ class WebSocketFront:
         refusal = self._refusal()
         if refusal is not None:
             status, reason_phrase, detail = refusal
-            ksr.http_reply(status, reason_phrase, detail)
+            connections.http_reply(status, reason_phrase, detail)
             log_event(logging.INFO, "handshake_refused", status=status, detail=detail, source=ksr.source())
             return
         flow = Flow(
@@ -36,7 +36,7 @@ class WebSocketFront:
             origin=ksr.headers("Origin")[0],
         )
         self._flows.open(flow, time.time())
-        if not ksr.accept_handshake():
+        if not connections.accept_handshake():
             self._flows.close(flow.connection_id)
 
     def _refusal(self) -> tuple[int, str, str] | None:

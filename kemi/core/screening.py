@@ -14,6 +14,9 @@ from kemi.core.messages import Request, addresses_from_headers
 
 _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
+_LENGTH_LINE = re.compile(r"(?:content-length|l)[ \t]*:(.*)", re.IGNORECASE)
+_LENGTH = re.compile(r"\d{0,9}", re.ASCII)
+"""Nothing: the number is in the next line, folded."""
 _CREDENTIALS = ("authorization", "bearer", "eyj")
 """What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
 _START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
@@ -41,6 +44,11 @@ _ANY = re.compile(r".*", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9-]*[ \t]*", re.IGNORECASE | re.ASCII)
 """Names of header fields as Kamailio takes them; other tokens of RFC 3261 it does not."""
 _FOLD = re.compile(r"\r\n[ \t]+")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
+_SIP_URI = re.compile(
+    r"sip:(?:[^@]*@)?(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:;[^?]*)?", re.IGNORECASE | re.ASCII
+)
+MAX_CSEQ: Final = (1 << 31) - 1
 _OPTION_TAG = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
 _REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
 NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL"})
@@ -50,9 +58,13 @@ def check_head(head: str) -> None:
     """Check start line and header fields, without the empty line at their end; raise RemoteProtocolError (400)."""
     if "\0" in head or not head.count("\r\n") == head.count("\n") == head.count("\r"):
         raise RemoteProtocolError("lines end with CR and LF, and there is no NUL in a header field")
-    for line in head.split("\r\n")[1:]:
-        if not _HEADER_LINE.match(line):
-            raise RemoteProtocolError("a line of the message is no header field")
+    lines = head.split("\r\n")[1:]
+    if not all(map(_HEADER_LINE.match, lines)):
+        raise RemoteProtocolError("a line of the message is no header field")
+    lengths = [found.group(1).strip() for line in lines if (found := _LENGTH_LINE.match(line))]
+    if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+        # Asked for it, Kamailio would say that there is none.
+        raise RemoteProtocolError("Content-Length is one number")
 
 
 def check_response(vias: list[str]) -> None:
@@ -110,8 +122,31 @@ def check_one_message(body_length: int, content_lengths: list[str], *, has_conte
         raise RemoteProtocolError("a body without Content-Type")
 
 
+def check_whole(body_length: int, content_lengths: list[str]) -> None:
+    """Check that nothing of a message of the core was cut off (RFC 3261 §18.3); raise RemoteProtocolError."""
+    if content_lengths and content_lengths[0].isdecimal() and int(content_lengths[0]) > body_length:
+        raise RemoteProtocolError("the message is shorter than its Content-Length says")
+
+
+def check_form(request: Request) -> None:
+    """Check what we and the core read of a page's request, as RFC 3261 writes it; raise RemoteProtocolError (400)."""
+    scheme = _SCHEME.match(request.request_uri)
+    if not scheme or (scheme.group().lower() == "sip:" and not _SIP_URI.fullmatch(request.request_uri)):
+        raise RemoteProtocolError("the Request-URI is no URI without header fields (RFC 3261 §19.1.1)")
+    if request.cseq > MAX_CSEQ:
+        raise RemoteProtocolError("the number of CSeq is too large (RFC 3261 §8.1.1.5)")
+    if not all(_same_method(request.method, value) for value in request.headers("CSeq")):
+        raise RemoteProtocolError("CSeq is of another method (RFC 3261 §8.1.1.5)")
+    for name in ("From", "To"):
+        if not all(_ADDRESS.fullmatch(value) for value in request.headers(name)):
+            raise RemoteProtocolError(f"{name} is no address (RFC 3261 §25.1)")
+    if "<" not in request.contact and "?" in request.contact:
+        raise RemoteProtocolError("a Contact with a question mark stands in angle brackets (RFC 3261 §20.10)")
+
+
 def screen(request: Request) -> None:
-    """Refuse a page's request that asks for what we do not do; raise SipReject (416, 420)."""
+    """Refuse a page's request that is malformed or asks for what we do not do; raise SipReject (400, 416, 420)."""
+    check_form(request)
     if request.method in NEVER_REFUSED:
         return
     unsupported = sorted(request.tokens("Proxy-Require") | (request.tokens("Require") & {"sec-agree"}))

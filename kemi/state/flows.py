@@ -241,6 +241,10 @@ class FlowStore:
         """Remember a REGISTER that went to the core."""
         self._pending.set(f"{call_id} {cseq}", pending)
 
+    def awaited(self, call_id: str, cseq: int) -> PendingRegistration | None:
+        """Return the REGISTER a response belongs to; another entry point of the core may still answer it."""
+        return self._pending.get(f"{call_id} {cseq}")
+
     def expected(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a final response belongs to, once."""
         return self._pending.take(f"{call_id} {cseq}")

@@ -128,7 +128,7 @@ def _gateway(
     origin = "https://bench.example"
     variables = {
         **NO_LIMITS,
-        "gateway_icscf_uri": f"sip:{LOOPBACK}:{callee_port}",
+        "gateway_icscf_uris": [f"sip:{LOOPBACK}:{callee_port}"],
         "gateway_realm": REALM,
         "gateway_origins": [origin],
         "kamailio_udp_workers": WORKERS,

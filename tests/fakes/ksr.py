@@ -260,6 +260,9 @@ class FakeKamailio:
     def _ksr_tm_t_on_reply(self, _callback: str) -> int:
         return 1
 
+    def _ksr_tm_t_drop_replies_all(self) -> int:
+        return 1
+
     def _ksr_tm_t_use_uac_headers(self) -> int:
         return 1
 

@@ -92,6 +92,8 @@ class Subscriptions:
         self.by_call_id: dict[str, CoreSubscription] = {}
         self.status = 200
         self.expires_s: int | None = None
+        self.record_route: tuple[str, ...] = ()
+        """What the core adds to its 200, top first."""
 
     @property
     def only(self) -> CoreSubscription:
@@ -111,7 +113,11 @@ class Subscriptions:
         asked = int(request.headers.get("Expires") or "3600")
         expires_s = asked if asked == 0 or self.expires_s is None else self.expires_s
         tag = known.dialog.local_tag or "" if known and request.to_tag else secrets.token_hex(6)
-        headers = [("Expires", str(expires_s)), ("Contact", f"<sip:{self._core.host_port}>")]
+        headers = [
+            ("Expires", str(expires_s)),
+            ("Contact", f"<sip:{self._core.host_port}>"),
+            *(("Record-Route", route) for route in self.record_route),
+        ]
         self._core.send(response_to(request, 200, to_tag=tag, headers=headers), source)
         if known is not None and request.to_tag:
             known.refreshes.append(request)

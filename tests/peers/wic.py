@@ -74,6 +74,8 @@ class ScriptedWic:
         self.plan = CallPlan()
         """Plan of incoming calls."""
         self.incoming_media: Callable[[SipRequest], PageMedia] = lambda invite: TextMedia(invite.body)
+        self.dialogs: set[str] = set()
+        """Call-IDs of dialogs that are no calls: what comes inside gets 200."""
         self._host = f"{secrets.token_hex(6)}.invalid"
         self._user = secrets.token_hex(4)
         self._registration = _Registration()
@@ -245,6 +247,23 @@ class ScriptedWic:
         await self.send(request)
         return request
 
+    async def request_inside(
+        self, began: SipRequest, answer: SipResponse, method: str, *, cseq: int, headers: Pairs = ()
+    ) -> SipResponse:
+        """Send a request inside the dialog that ``began`` and its answer made; return the final response."""
+        fields = [
+            ("Via", self.new_via()),
+            ("Max-Forwards", "70"),
+            ("From", began.headers.get("From") or ""),
+            ("To", answer.headers.get("To") or ""),
+            ("Call-ID", began.call_id),
+            ("CSeq", str(CSeq(cseq, method))),
+            ("Contact", self.contact),
+            *headers,
+        ]
+        await self.send(SipRequest(method, answer.contact_uri or "", headers=Headers(fields)))
+        return await self.trace.wait_response(FINAL, method, call_id=began.call_id, cseq=cseq)
+
     def _register_request(self, expires_s: int, headers: Pairs) -> SipRequest:
         own = self._registration
         own.cseq += 1
@@ -296,7 +315,7 @@ class ScriptedWic:
                 self._spawn(incoming.respond(100))
             self._incoming.put_nowait(incoming)
         elif message.method != "ACK":
-            status = 481 if message.to_tag else 200
+            status = 481 if message.to_tag and message.call_id not in self.dialogs else 200
             self._spawn(self.send(response_to(message, status, to_tag=new_tag())))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

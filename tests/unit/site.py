@@ -5,7 +5,7 @@ from __future__ import annotations
 SETTINGS_TEXT = """
 realm = "ims.example"
 visited_network = "visited.example"
-icscf_uri = "sip:icscf.ims.example"
+icscf_uris = ["sip:icscf.ims.example"]
 origins = ["https://page.example"]
 flow_secret = "0123456789abcdef0123456789abcdef"
 redis_url = "redis://127.0.0.1:6379/0"

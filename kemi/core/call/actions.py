@@ -55,6 +55,7 @@ class MessageEdits:
 
     request_uri: str | None = None
     next_hop: str | None = None
+    """URI the message is sent to; None: an entry point of the home network."""
     from_value: str | None = None
     """A new From, whole."""
     from_tag: str | None = None
@@ -102,7 +103,10 @@ class DropReply(Action):
 
 @dataclass(frozen=True, slots=True)
 class SendRequest(Action):
-    """Send a request of our own inside a dialog.  ``report``: the final response comes back as UpdateAnswered."""
+    """Send a request of our own.  ``report``: the final response comes back, for a call as UpdateAnswered.
+
+    Without ``next_hop`` it goes to an entry point of the home network.
+    """
 
     to: Side
     method: str

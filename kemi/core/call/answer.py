@@ -53,7 +53,7 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
     applied = record.media_state is Media.CONNECTED and _checksum(reply) == record.applied_answer
-    if not reply.has_sdp or applied:
+    if not reply.has_sdp or applied or record.ended or record.doomed:
         if is_final and not record.applied_answer:
             record.doomed = "the core answered without a session description"
         return [_forward(record, reply, settings)]

@@ -66,7 +66,7 @@ def subscribe(
         to=Side.IMS,
         method="SUBSCRIBE",
         request_uri=target,
-        next_hop=uri_from_address(routes[0]) if routes else subscription.remote_target or settings.icscf_uri,
+        next_hop=uri_from_address(routes[0]) if routes else subscription.remote_target,
         headers=(
             *(f"Route: {route}" for route in routes),
             f"From: <{ourselves}>;tag={subscription.local_tag}",
@@ -125,7 +125,7 @@ def deregister(registration: Registration, settings: RegistrationSettings, icid:
         to=Side.IMS,
         method="REGISTER",
         request_uri=f"sip:{settings.realm}",
-        next_hop=settings.icscf_uri,
+        next_hop="",
         headers=(
             f"From: <{identity}>;tag={sent.from_tag}",
             f"To: <{identity}>",

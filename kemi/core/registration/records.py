@@ -15,7 +15,6 @@ class RegistrationSettings:
 
     realm: str
     visited_network: str
-    icscf_uri: str
     flow_secret: str
     ims_host: str
     """``address:port`` of our socket towards the core."""

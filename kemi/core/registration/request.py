@@ -134,7 +134,6 @@ def register_for_core(
         ),
         MessageEdits(
             request_uri=f"sip:{settings.realm}",
-            next_hop=settings.icscf_uri,
             remove=remove,
             insert=tuple(insert),
         ),

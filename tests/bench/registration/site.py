@@ -93,7 +93,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
     with core() as registrar:
         variables = {
             **NO_LIMITS,
-            "gateway_icscf_uri": f"sip:{LOOPBACK}:{registrar.port}",
+            "gateway_icscf_uris": [f"sip:{LOOPBACK}:{registrar.port}"],
             "kamailio_udp_workers": WORKERS,
             "kamailio_tcp_workers": WORKERS,
             "kamailio_pages": pages,

@@ -45,6 +45,7 @@ UPDATE_TIMEOUT_S: Final = 1
 IMS_RESPONSE_TIMEOUT_S: Final = 1
 IMS_ANSWER_TIMEOUT_S: Final = 4
 FLOW_RECOVERY_S: Final = 1
+ENTRY_POINT_TIMEOUT_S: Final = 1
 NG_DEADLINE_MS: Final = 300
 
 
@@ -52,12 +53,13 @@ def gateway_options(**variables: Any) -> LabOptions:
     """Return a lab of gateway and relay whose core is the scripted one; the timers are short, limits are off."""
     timers = {
         **NO_LIMITS,
-        "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
+        "gateway_icscf_uris": [f"sip:{LOOPBACK}:{CORE_PORT}"],
         "gateway_prack_timeout_s": PRACK_TIMEOUT_S,
         "gateway_update_timeout_s": UPDATE_TIMEOUT_S,
         "gateway_ims_response_timeout_s": IMS_RESPONSE_TIMEOUT_S,
         "gateway_ims_answer_timeout_s": IMS_ANSWER_TIMEOUT_S,
         "gateway_flow_recovery_s": FLOW_RECOVERY_S,
+        "gateway_entry_point_timeout_s": ENTRY_POINT_TIMEOUT_S,
         "gateway_ng_deadline_ms": NG_DEADLINE_MS,
         "kamailio_udp_mtu": 0,  # the scripted core speaks UDP only
     }

@@ -36,7 +36,7 @@ PARTS: Final = frozenset({Part.GATEWAY, Part.RTPENGINE, Part.REDIS})
 def registration_options(**variables: Any) -> LabOptions:
     """Return a lab of gateway, relay and Redis whose core is the scripted one."""
     own = {
-        "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
+        "gateway_icscf_uris": [f"sip:{LOOPBACK}:{CORE_PORT}"],
         "gateway_unregistered_timeout_s": UNREGISTERED_S,
         "gateway_node": NODE,
         **BEARER_VARIABLES,

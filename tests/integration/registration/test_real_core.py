@@ -151,3 +151,35 @@ async def test_the_core_believes_our_sign_off(world: Lab, pages: list[ScriptedWi
         lambda: not world.hss.ask("subscriptions")[web.impi]["registered"], "still registered at the HSS"
     )
     assert bindings(world, web) == []
+
+
+@pytest.mark.conformance("R-63")
+async def test_a_page_watches_its_own_registration(world: Lab, pages: list[ScriptedWic]) -> None:
+    """The S-CSCF takes its subscription beside ours, and tells it what becomes of its registration."""
+    user = BY_NAME["web3"]
+    page = await registered(world, pages, "web3")
+    reg = [("Event", "reg"), ("Accept", "application/reginfo+xml"), ("Expires", "600")]
+    subscribe = await page.send_request("SUBSCRIBE", user.impu, headers=reg)
+    page.dialogs.add(subscribe.call_id)
+    answer = await page.trace.wait_response(range(200, 700), "SUBSCRIBE", call_id=subscribe.call_id)
+    assert answer.status == 200
+    first = await page.trace.wait_request("NOTIFY", call_id=subscribe.call_id)
+    assert page.contact_uri in first.body
+    assert 'state="active"' in first.body
+
+    again = await page.request_inside(subscribe, answer, "SUBSCRIBE", cseq=2, headers=reg)
+    assert again.status == 200  # which this core does not follow with a NOTIFY, against RFC 6665 §4.2.1.2
+
+    assert (await page.unregister()).status == 200
+    last = await page.trace.wait_request("NOTIFY", call_id=subscribe.call_id, count=2)
+    assert "terminated" in last.body
+
+
+@pytest.mark.conformance("R-63")
+async def test_the_registration_of_another_is_not_its_business(world: Lab, pages: list[ScriptedWic]) -> None:
+    page = await registered(world, pages, "web4")
+    await registered(world, pages, "web5")
+    reg = [("Event", "reg"), ("Expires", "600")]
+    assert (await page.request("SUBSCRIBE", BY_NAME["web5"].impu, headers=reg)).status == 403
+    for one in pages:
+        await one.unregister()

@@ -85,9 +85,12 @@ class TestOneMessageInEachFrame:
     ) -> None:
         page = await stage.page(registered=False)
         await page.send_raw(options_text(body, content_length))
-        assert (await send_register(page, [])).status == 200
+        await still_works(stage)
         answers = [answer.status for answer in page.trace.responses("OPTIONS")]
-        assert answers == [status] or (status == 400 and not answers)
+        if status == 400 and not answers:  # Kamailio cannot answer: the connection ends
+            await asyncio.wait_for(page.lost.wait(), 2)
+        else:
+            assert answers == [status]
 
     @pytest.mark.conformance("X-06")
     async def test_umlauts_count_as_bytes(self, stage: Stage) -> None:
@@ -116,8 +119,13 @@ class TestSizes:
 
     async def test_many_small_header_lines_do_no_harm(self, stage: Stage) -> None:
         page = await stage.page(registered=False)
-        lines = [f"P-Asserted-Identity: <sip:{n}@x>" for n in range(500)]
-        assert (await send_register(page, lines)).status in (200, 400, 413, 500, 513)
+        lines = [f"P-Asserted-Identity: <sip:{n}@x>" for n in range(1000)]
+        await page.send_raw(register_text(page, lines, call_id="many"))
+        await still_works(stage)
+        answers = [answer.status for answer in page.trace.responses("REGISTER")]
+        if not answers:
+            await asyncio.wait_for(page.lost.wait(), 2)
+        assert answers in ([], [200], [400], [413], [500], [513])
         assert not any(
             request.headers.fields("P-Asserted-Identity") for request in stage.core.trace.requests("REGISTER")
         )

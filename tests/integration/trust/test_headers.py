@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kemi.core.trust import FROM_PAGE
@@ -52,14 +54,17 @@ async def test_every_spelling_of_every_name_is_taken_away(stage: Stage, spelling
 @pytest.mark.conformance("X-08", "X-07")
 @pytest.mark.parametrize("spelling", NOT_A_HEADER)
 async def test_what_parsers_read_in_two_ways_goes_nowhere(stage: Stage, spelling: str) -> None:
-    """Kamailio cannot even answer some of these, for want of a readable Via; the connection works on."""
+    """Kamailio cannot even answer some of these; then the page's connection ends, and others work on."""
     page = await stage.page(registered=False)
     await page.send_raw(register_text(page, NOT_A_HEADER[spelling]("P-Asserted-Identity"), call_id="bad"))
-    assert (await send_register(page, [])).status == 200
+    assert (await send_register(await stage.page(registered=False), [])).status == 200
     (request,) = stage.core.trace.requests("REGISTER")
     assert request.call_id != "bad"
     assert not holds(request, MARK)
-    assert all(answer.status == 400 for answer in page.trace.responses("REGISTER") if answer.call_id == "bad")
+    answers = [answer.status for answer in page.trace.responses("REGISTER")]
+    if not answers:
+        await asyncio.wait_for(page.lost.wait(), 2)
+    assert answers in ([], [400])
 
 
 @pytest.mark.conformance("X-08")

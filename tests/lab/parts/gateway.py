@@ -34,7 +34,7 @@ def start(site: Site) -> None:
         "kamailio_tcp_workers": TCP_WORKERS,
         "kamailio_shm_mb": SHM_MB,
         "gateway_realm": REALM,
-        "gateway_icscf_uri": f"sip:{LOOPBACK}:{plan.icscf}",
+        "gateway_icscf_uris": [f"sip:{LOOPBACK}:{plan.icscf}"],
         "gateway_origins": [web_origin],
         "gateway_registration_schemes": ["digest", "bearer"],
         "gateway_token_issuers": [{"issuer": web_origin, "authz_server": f"{web_origin}/"}],

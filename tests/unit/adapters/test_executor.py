@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.media import MediaRelay
@@ -37,6 +38,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
         CallStore(HtableTable("call")),
         Schedule(HtableTable("due"), HtableTable("lifetime")),
         cast("MediaRelay", relay),
+        EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
         lambda connection_id: connection_id != "gone",
     )
 
@@ -101,16 +103,13 @@ class TestInviteTransaction:
         assert message.variables["$du"] == "sip:scscf"
         assert message.send_socket == "udp:192.0.2.1:5060"
 
-    def test_without_a_next_hop_the_request_uri_decides_and_then_the_site(
+    def test_without_a_next_hop_it_goes_to_the_entry_point_of_the_home_network(
         self, kamailio: FakeKamailio, executor: Executor
     ) -> None:
-        for edits, hop in (
-            (act.MessageEdits(request_uri="sip:bob@x"), "sip:bob@x"),
-            (act.MessageEdits(), "sip:icscf.ims.example"),
-        ):
+        for edits in (act.MessageEdits(request_uri="sip:bob@x"), act.MessageEdits()):
             message = kamailio.receive(invite())
             executor.perform("call-1", act.ForwardInvite(edits, 5, 180))
-            assert message.variables["$du"] == hop
+            assert message.variables["$du"] == "sip:icscf.ims.example"
 
     def test_an_invite_that_cannot_be_sent_ends_like_one_nobody_answers(
         self, kamailio: FakeKamailio, executor: Executor

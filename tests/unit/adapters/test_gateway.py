@@ -141,9 +141,9 @@ class TestOutsideCalls:
         [
             pytest.param(from_page("OPTIONS sip:x SIP/2.0\n"), 200, id="page: OPTIONS"),
             pytest.param(from_core("OPTIONS sip:x SIP/2.0\n"), 200, id="core: OPTIONS"),
-            pytest.param(from_page("PUBLISH sip:x SIP/2.0\n"), 405, id="page: PUBLISH"),
+            pytest.param(from_page("INFO sip:x SIP/2.0\n"), 405, id="page: INFO"),
             pytest.param(from_core("INVITE sip:x SIP/2.0\n"), 403, id="core: INVITE without a flow token"),
-            pytest.param(from_core("NOTIFY sip:x SIP/2.0\n"), 405, id="core: NOTIFY"),
+            pytest.param(from_core("NOTIFY sip:x SIP/2.0\n"), 403, id="core: NOTIFY to nobody"),
             pytest.param(from_page("OPTIONS sip:x SIP/2.0\nMax-Forwards: 0\n"), 483, id="too many hops"),
             pytest.param(from_page("BYE sip:x SIP/2.0\nTo: <sip:b>;tag=x\nCall-ID: n\n"), 481, id="no call"),
             pytest.param(

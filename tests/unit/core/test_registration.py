@@ -32,7 +32,6 @@ TAGS = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "audio",
 SETTINGS = RegistrationSettings(
     realm="ims.example",
     visited_network="visited.example",
-    icscf_uri="sip:icscf.ims.example",
     flow_secret="0123456789abcdef0123456789abcdef",
     ims_host="192.0.2.1:5060",
     contact_tags=TAGS,
@@ -128,7 +127,7 @@ class TestTowardsTheCore:
     @pytest.mark.conformance("R-20", "R-22", "R-23", "R-24")
     def test_it_goes_to_the_entry_point_of_the_core_and_the_pages_own_claims_are_removed(self) -> None:
         found = forwarded()
-        assert (found.edits.next_hop, found.edits.request_uri) == (SETTINGS.icscf_uri, "sip:ims.example")
+        assert (found.edits.next_hop, found.edits.request_uri) == (None, "sip:ims.example")
         assert {"Route", *FROM_PAGE} <= set(found.edits.remove)
         assert "Require" not in found.edits.remove
         assert lines(found, "Require") == ["path"]

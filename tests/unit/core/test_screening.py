@@ -6,7 +6,14 @@ import pytest
 
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_head, check_one_message, check_response, may_be_logged, screen
+from kemi.core.screening import (
+    check_head,
+    check_one_message,
+    check_response,
+    check_whole,
+    may_be_logged,
+    screen,
+)
 from tests.unit.core.call.ladder import header_reader
 
 START = "INVITE sip:bob@x SIP/2.0"
@@ -104,8 +111,63 @@ def test_an_option_tag_that_is_none_does_not_get_into_our_answer() -> None:
         screen(request(Proxy_Require='foo"bar'))
 
 
+@pytest.mark.conformance("X-15")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"uri": ""}, id="no Request-URI"),
+        pytest.param({"uri": "<sip:bob@x>"}, id="Request-URI in brackets"),
+        pytest.param({"uri": "sip:bob@x?Route=%3Csip:y%3E"}, id="header fields in the Request-URI"),
+        pytest.param({"uri": "sip:x?Route=y"}, id="header fields behind a domain"),
+        pytest.param({"uri": "sip:2001:db8::10"}, id="IPv6 without brackets"),
+        pytest.param({"CSeq": "1 OPTIONS"}, id="CSeq of another method"),
+        pytest.param({"From": "Bell, Alexander <sip:bob@x>;tag=1"}, id="a comma outside quotes"),
+        pytest.param({"To": '"Bob <sip:bob@x>'}, id="an open quote"),
+        pytest.param({"To": "< sip:bob@x >"}, id="blanks in brackets"),
+    ],
+)
+def test_what_is_malformed_gets_400(changed: dict[str, str]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        screen(request(**changed))
+
+
+@pytest.mark.conformance("X-15")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"uri": "sip:[2001:db8::10]:5060;transport=ws"}, id="IPv6"),
+        pytest.param({"uri": "sip:a;b=c?d/e:f@x.y;lr"}, id="an odd user"),
+        pytest.param({"CSeq": "2147483647 INVITE"}, id="the largest CSeq"),
+        pytest.param({"From": '"Bob \\"B.\\" Smith, Jr." <sip:bob@x> ; tag = 1'}, id="a quoted name"),
+        pytest.param({"From": "sip:bob@x;tag=1", "To": "Bob Ångström <tel:+1;phone-context=x>"}, id="plain"),
+    ],
+)
+def test_what_is_well_formed_passes(changed: dict[str, str]) -> None:
+    screen(request(**changed))
+
+
+@pytest.mark.parametrize(("cseq", "contact"), [(1 << 31, "<sip:a@b>"), (1, "sip:a@b?Route=c")])
+def test_numbers_and_contacts_have_bounds(cseq: int, contact: str) -> None:
+    spoilt = request()
+    spoilt.cseq, spoilt.contact = cseq, contact
+    with pytest.raises(RemoteProtocolError):
+        screen(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("length", "said", "good"),
+    [(5, ["5"], True), (9, ["5"], True), (5, [], True), (4, ["5"], False), (5, ["x"], True)],
+)
+def test_nothing_is_cut_off(length: int, said: list[str], good: bool) -> None:
+    if good:
+        check_whole(length, said)
+        return
+    with pytest.raises(RemoteProtocolError):
+        check_whole(length, said)
+
+
 @pytest.mark.conformance("S-13")
-@pytest.mark.parametrize("uri", ["sips:bob@x", "http://x", "mailto:a@b", "javascript:x", ""])
+@pytest.mark.parametrize("uri", ["sips:bob@x", "http://x", "mailto:a@b", "javascript:x", "soap.beep:x"])
 def test_other_kinds_of_addresses_get_416(uri: str) -> None:
     with pytest.raises(SipReject) as caught:
         screen(request(uri=uri))

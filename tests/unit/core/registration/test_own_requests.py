@@ -119,7 +119,7 @@ class TestDeregister:
     @pytest.mark.conformance("R-65", "R-67")
     def test_it_is_the_pages_own_register_with_no_time_and_our_word(self) -> None:
         request = deregister(binding(grant=TOKEN), SETTINGS, "icid-1")
-        assert (request.request_uri, request.next_hop) == ("sip:ims.example", "sip:icscf.ims.example")
+        assert (request.request_uri, request.next_hop) == ("sip:ims.example", "")
         assert value(request, "Call-ID") == "reg-1"
         assert value(request, "CSeq") == "4 REGISTER"
         assert value(request, "From") == f"<{ALICE}>;tag=page-tag"

@@ -1,0 +1,39 @@
+"""What comes in at all, before anything reads it."""
+
+from __future__ import annotations
+
+from kemi.adapters import ksr
+from kemi.core.errors import SipReject
+from kemi.core.messages import Side
+from kemi.core.screening import check_head, check_one_message, check_whole
+from kemi.core.trust import CoreNetworks
+from kemi.settings import Settings
+
+
+class Border:
+    """The sides of this node: pages on one socket, the core on the other."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ws_port = settings.sip.ws_port
+        networks = settings.sip.core_networks
+        own = [settings.sip.address] if networks else []  # we cancel by a message to ourselves
+        self._core_networks = CoreNetworks([*networks, *own])
+
+    def admit(self, method: str) -> None:
+        """Raise SipReject or RemoteProtocolError unless this is one well-formed message of a page, or of the core.
+
+        ``method`` is "" for responses.
+        """
+        if ksr.side() is Side.WIC:
+            check_head(ksr.head())
+            check_one_message(
+                ksr.body_length(),
+                ksr.headers("Content-Length"),
+                has_content_type=bool(ksr.headers("Content-Type")),
+            )
+        elif ksr.received_port() == self._ws_port:
+            raise SipReject("SIP comes in WebSocket messages here")
+        elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
+            raise SipReject("not a node of the core")
+        else:
+            check_whole(ksr.body_length(), ksr.headers("Content-Length"))

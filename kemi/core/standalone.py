@@ -1,0 +1,303 @@
+"""Requests outside calls, and the dialogs that SUBSCRIBE and REFER make (TS 24.229 §5.2.6.3, §5.2.6.4).
+
+They pass end to end: tags, CSeq and bodies are the two ends' own.  What is between the ends is ours, as in a call: each
+side sees our Contact and no Record-Route, so that no address of the core reaches a page, and a page that comes back on
+another connection keeps its subscriptions.  For that a dialog is remembered by its Call-ID and the tag of who began.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from kemi.core import headers, trust
+from kemi.core.call import boundary
+from kemi.core.call.actions import MessageEdits
+from kemi.core.call.settings import CallSettings
+from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.identity import asserted_identity, target_for_core
+from kemi.core.messages import (
+    Message,
+    Reply,
+    Request,
+    Side,
+    addresses_from_headers,
+    parameters,
+    uri_from_address,
+)
+from kemi.core.registration import Flow, Registration
+
+FROM_PAGES: Final = frozenset({"MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER", "NOTIFY"})
+TOWARDS_PAGES: Final = frozenset({"MESSAGE", "SUBSCRIBE", "REFER", "NOTIFY"})
+"""No page is an event state compositor (RFC 3903): PUBLISH is not for them."""
+DIALOG_FORMING: Final = frozenset({"SUBSCRIBE", "REFER"})
+IN_DIALOG: Final = DIALOG_FORMING | {"NOTIFY"}
+ALLOW: Final = "Allow: INVITE, ACK, CANCEL, OPTIONS, REGISTER, " + ", ".join(sorted(FROM_PAGES))
+FINAL_RESPONSE_S: Final = 31.0
+"""How long a final response may take: a little less than whoever asked waits (timer F, RFC 3261 §17.1.2.2)."""
+UNANSWERED_S: Final = 40.0
+"""How long a dialog is remembered that has no answer yet."""
+IMPLICIT_S: Final = 300.0
+"""Life of a subscription whose time nobody has said yet: that of REFER (RFC 3515 §2.4.4)."""
+LINGER_S: Final = 40.0
+"""The last NOTIFY may come a little after the end."""
+
+
+@dataclass(slots=True)
+class FarEnd:
+    """The other end of a dialog of a page, one for each fork."""
+
+    target: str
+    route_set: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PageDialog:
+    """A dialog outside calls between a page and somebody in the network."""
+
+    owner: str
+    """Address of record of the page."""
+    page_contact: str
+    connection_id: str
+    contact_user: str
+    """User part of our Contact towards the core."""
+    by_page: bool
+    """Whether the page began it."""
+    expires_at: float
+    """When it may be forgotten, seconds since the epoch."""
+    far_ends: dict[str, FarEnd] = field(default_factory=dict)
+    """By tag."""
+
+
+def dialog_keys(message: Message) -> tuple[str, str]:
+    """Return what a dialog of this message is remembered by: if its page began it, if the core's side did.
+
+    Both ends may be pages of this gateway, with the same Call-ID and tags: who began tells their dialogs apart.
+    """
+    to_core = (
+        message.side is Side.WIC
+    )  # from the page, as a request; the answer to the page's request comes back
+    if isinstance(message, Reply):
+        to_core = not to_core
+    page_tag, core_tag = (message.from_tag, message.to_tag) if to_core else (message.to_tag, message.from_tag)
+    return f"page {message.call_id} {page_tag}", f"core {message.call_id} {core_tag}"
+
+
+def check_method(request: Request) -> None:
+    """Raise SipReject (405) for what does not pass outside calls."""
+    passed = FROM_PAGES if request.side is Side.WIC else TOWARDS_PAGES
+    if request.method not in passed:
+        raise SipReject(
+            f"{request.method} does not pass outside a call",
+            status=405,
+            reason_phrase="Method Not Allowed",
+            lines=(ALLOW,),
+        )
+    if request.method in DIALOG_FORMING and not request.contact:
+        raise RemoteProtocolError(f"{request.method} needs a Contact")
+
+
+def begin_by_page(request: Request, registration: Registration, user: str, now: float) -> PageDialog:
+    """Return the dialog that a page's SUBSCRIBE or REFER begins."""
+    return PageDialog(
+        owner=registration.owner,
+        page_contact=uri_from_address(request.contact),
+        connection_id=request.connection_id,
+        contact_user=user,
+        by_page=True,
+        expires_at=now + UNANSWERED_S,
+    )
+
+
+def begin_by_core(request: Request, owner: str, flow: Flow, user: str, now: float) -> PageDialog:
+    """Return the dialog that a SUBSCRIBE or REFER of the core begins."""
+    far_end = FarEnd(
+        uri_from_address(request.contact), addresses_from_headers(request.headers("Record-Route"))
+    )
+    return PageDialog(
+        owner=owner,
+        page_contact=request.request_uri,
+        connection_id=flow.connection_id,
+        contact_user=user,
+        by_page=False,
+        expires_at=now + UNANSWERED_S,
+        far_ends={request.from_tag: far_end},
+    )
+
+
+# ---------------------------------------------------------------- towards the core
+
+
+def outside_for_core(
+    request: Request,
+    registration: Registration | None,
+    dialog: PageDialog | None,
+    settings: CallSettings,
+    icid: str,
+) -> MessageEdits:
+    """Return how a page's request goes to the core over its Service-Route; raise SipReject (403) for what it may not.
+
+    Args:
+        request: the page's request, outside any dialog.
+        registration: the live registration of its connection.
+        dialog: what it begins, if it does.
+        settings: the site.
+        icid: a new, globally unique charging identifier.
+    """
+    if registration is None:
+        raise SipReject(
+            "this connection has no registration: REGISTER first", status=403, reason_phrase="Not Registered"
+        )
+    routes = registration.service_route
+    return MessageEdits(
+        request_uri=target_for_core(request.request_uri, settings.realm),
+        next_hop=uri_from_address(routes[0]) if routes else None,
+        from_value=boundary.from_for_core(request),
+        remove=_FROM_PAGE,
+        insert=(
+            *(f"Route: {route}" for route in routes),
+            *_said_for_page(request, registration, settings, icid),
+            *_contact(dialog, settings),
+        ),
+    )
+
+
+def inside_for_core(
+    request: Request, registration: Registration, dialog: PageDialog, settings: CallSettings, icid: str
+) -> MessageEdits:
+    """Return how a page's request inside a dialog goes to the end it names; raise SipReject (481) for no such end."""
+    far_end = dialog.far_ends.get(request.to_tag)
+    if far_end is None:
+        raise no_dialog()
+    return MessageEdits(
+        request_uri=far_end.target,
+        next_hop=uri_from_address(far_end.route_set[0]) if far_end.route_set else far_end.target,
+        from_value=boundary.from_for_core(request),
+        remove=_FROM_PAGE,
+        insert=(
+            *(f"Route: {route}" for route in far_end.route_set),
+            *_said_for_page(request, registration, settings, icid),
+            *_contact(dialog if request.contact else None, settings),
+        ),
+    )
+
+
+_FROM_PAGE: Final = ("Route", "Record-Route", "Contact", *trust.FROM_PAGE)
+
+
+def _said_for_page(
+    request: Request, registration: Registration, settings: CallSettings, icid: str
+) -> list[str]:
+    asserted = boundary.identity_of_caller(request, registration, settings)
+    network = settings.network or settings.realm
+    return [
+        *(f"P-Asserted-Identity: {identity}" for identity in asserted.identities),
+        *boundary.credential_lines(request),
+        f"P-Charging-Vector: {headers.charging_vector(icid, settings.ims_host, network)}",
+        *headers.access_network_info(settings.access_network_info),
+    ]
+
+
+def _contact(dialog: PageDialog | None, settings: CallSettings) -> list[str]:
+    return [] if dialog is None else [f"Contact: <sip:{dialog.contact_user}@{settings.ims_host}>"]
+
+
+def reply_for_core(
+    reply: Reply, registration: Registration | None, dialog: PageDialog | None, settings: CallSettings
+) -> MessageEdits:
+    """Return how a page's response goes to the core."""
+    insert: tuple[str, ...] = ()
+    if registration is not None:
+        default = asserted_identity([], "", registration.identities).identities
+        insert += tuple(f"P-Asserted-Identity: {identity}" for identity in default)
+    insert += tuple(_contact(dialog if reply.contact and reply.status < 300 else None, settings))
+    return MessageEdits(remove=_FROM_PAGE, insert=insert)
+
+
+# ---------------------------------------------------------------- towards the page
+
+
+def for_page(request: Request, flow: Flow, target: str, settings: CallSettings) -> MessageEdits:
+    """Return how a request of the core goes to the page at ``target``: over its connection and no other."""
+    remove, insert = boundary.towards_page(request, settings)
+    if request.contact:
+        insert += (f"Contact: <{settings.wic_contact}>",)
+    return MessageEdits(
+        request_uri=target,
+        next_hop=f"sip:{flow.source};transport=ws",
+        remove=("Route", "Contact", *remove),
+        insert=insert,
+    )
+
+
+def reply_for_page(reply: Reply, settings: CallSettings) -> MessageEdits:
+    """Return how a response of the core goes to the page; the Contact of a redirection is the page's to see."""
+    remove, insert = boundary.towards_page(reply, settings)
+    if reply.contact and reply.status < 300:
+        remove += ("Contact",)
+        insert += (f"Contact: <{settings.wic_contact}>",)
+    return MessageEdits(remove=remove, insert=insert)
+
+
+# ---------------------------------------------------------------- what a dialog learns
+
+
+def learn_from_core_request(dialog: PageDialog, request: Request, now: float) -> None:
+    """A request of the core is inside the dialog; raise SipReject (481) when the page never heard of its sender.
+
+    A NOTIFY may be faster than the 2xx, and each fork has its own (RFC 6665 §4.1.2.4, §4.4.1).
+    """
+    known = dialog.far_ends.get(request.from_tag)
+    if known is None:
+        if not (dialog.by_page and request.method == "NOTIFY" and request.contact):
+            raise no_dialog()
+        routes = addresses_from_headers(request.headers("Record-Route"))
+        dialog.far_ends[request.from_tag] = FarEnd(uri_from_address(request.contact), routes)
+    elif request.contact:
+        known.target = uri_from_address(request.contact)  # a target refresh (RFC 6665 §4.1.2.2)
+    _learn_state(dialog, request, now)
+
+
+def learn_from_page_request(dialog: PageDialog, request: Request, now: float) -> None:
+    """A request of the page is inside the dialog."""
+    if request.contact:
+        dialog.page_contact = uri_from_address(request.contact)
+    dialog.connection_id = request.connection_id
+    _learn_state(dialog, request, now)
+
+
+def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
+    """Read a NOTIFY's Subscription-State (RFC 6665 §4.1.3)."""
+    if request.method != "NOTIFY":
+        return
+    state, _, rest = "".join(request.headers("Subscription-State")).partition(";")
+    if state.strip().lower() == "terminated":
+        dialog.expires_at = min(dialog.expires_at, now + LINGER_S)
+        return
+    expires = parameters(f"<>;{rest}").get("expires", "")
+    if expires.isdecimal():
+        dialog.expires_at = now + int(expires) + LINGER_S
+
+
+def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
+    """A final response to SUBSCRIBE or REFER; return whether the dialog goes on."""
+    if reply.status == 481 or (reply.status >= 300 and not dialog.far_ends):
+        return False
+    if reply.status >= 300 or reply.method not in DIALOG_FORMING:
+        return True
+    if reply.side is Side.IMS and dialog.by_page and reply.to_tag not in dialog.far_ends and reply.contact:
+        routes = addresses_from_headers(reply.headers("Record-Route"))[::-1]
+        dialog.far_ends[reply.to_tag] = FarEnd(uri_from_address(reply.contact), routes)
+    elif reply.side is Side.WIC and reply.contact:
+        dialog.page_contact = uri_from_address(reply.contact)
+    expires = "".join(reply.headers("Expires")).strip()
+    if expires.isdecimal():
+        dialog.expires_at = now + int(expires) + LINGER_S
+    elif dialog.expires_at < now + IMPLICIT_S:
+        dialog.expires_at = now + IMPLICIT_S
+    return True
+
+
+def no_dialog() -> SipReject:
+    """Return the answer to a request inside a dialog that nobody knows."""
+    return SipReject("no such dialog", status=481, reason_phrase="Call/Transaction Does Not Exist")

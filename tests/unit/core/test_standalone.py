@@ -1,0 +1,134 @@
+"""Dialogs outside calls: what they are named by, and what they learn."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call.settings import CallSettings
+from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.messages import Reply, Request, Side
+from kemi.core.registration import Registration
+from kemi.core.standalone import (
+    LINGER_S,
+    UNANSWERED_S,
+    FarEnd,
+    PageDialog,
+    begin_by_page,
+    check_method,
+    dialog_keys,
+    learn_from_core_request,
+    learn_from_reply,
+    outside_for_core,
+)
+
+NOW = 1000.0
+SETTINGS = CallSettings("ims.example", "192.0.2.1:5060", "192.0.2.1", ("opus",), ("H264",))
+HEADERS = {
+    "Contact": ["<sip:there@core>"],
+    "Record-Route": ["<sip:one;lr>, <sip:two;lr>"],
+    "Expires": ["600"],
+    "Subscription-State": ["active;expires=60"],
+}
+
+
+def request(side: Side, method: str, from_tag: str, to_tag: str = "", **headers: list[str]) -> Request:
+    found = {**HEADERS, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return Request(
+        side, method, "call-1", from_tag, to_tag, 1,
+        contact=found["Contact"][0] if found["Contact"] else "",
+        headers=lambda name: found.get(name, []),
+        request_uri="sip:bob@ims.example", from_uri="sip:alice@ims.example", connection_id="7",
+    )  # fmt: skip
+
+
+def reply(side: Side, method: str, from_tag: str, to_tag: str, status: int = 200) -> Reply:
+    contact = HEADERS["Contact"][0]
+    return Reply(
+        side, method, "call-1", from_tag, to_tag, 1, contact=contact,
+        headers=lambda name: HEADERS.get(name, []), status=status,
+    )  # fmt: skip
+
+
+def dialog(**far_ends: FarEnd) -> PageDialog:
+    return PageDialog("sip:alice@ims.example", "sip:a@x", "7", "user", True, NOW + UNANSWERED_S, far_ends)
+
+
+class TestNames:
+    """Who began tells two dialogs with the same Call-ID and tags apart: alice and bob may both be pages here."""
+
+    @pytest.mark.parametrize(
+        ("message", "by_page", "by_core"),
+        [
+            pytest.param(request(Side.WIC, "SUBSCRIBE", "a"), "page call-1 a", "core call-1 ", id="begins"),
+            pytest.param(request(Side.IMS, "NOTIFY", "b", "a"), "page call-1 a", "core call-1 b", id="told"),
+            pytest.param(
+                reply(Side.IMS, "SUBSCRIBE", "a", "b"), "page call-1 a", "core call-1 b", id="taken"
+            ),
+            pytest.param(reply(Side.WIC, "NOTIFY", "b", "a"), "page call-1 a", "core call-1 b", id="heard"),
+            pytest.param(request(Side.IMS, "SUBSCRIBE", "a"), "page call-1 ", "core call-1 a", id="watched"),
+            pytest.param(request(Side.WIC, "NOTIFY", "b", "a"), "page call-1 b", "core call-1 a", id="tells"),
+        ],
+    )
+    def test_are_the_same_in_every_message(self, message: Request, by_page: str, by_core: str) -> None:
+        assert dialog_keys(message) == (by_page, by_core)
+
+
+class TestLearning:
+    def test_a_2xx_tells_the_way_to_the_far_end(self) -> None:
+        found = dialog()
+        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
+        assert found.far_ends == {"b": FarEnd("sip:there@core", ["<sip:two;lr>", "<sip:one;lr>"])}
+        assert found.expires_at == NOW + 600 + LINGER_S
+
+    @pytest.mark.parametrize("status", [302, 403, 481, 489, 503])
+    def test_a_refusal_ends_what_has_not_begun(self, status: int) -> None:
+        assert not learn_from_reply(dialog(), reply(Side.IMS, "SUBSCRIBE", "a", "b", status), NOW)
+
+    @pytest.mark.parametrize(("status", "stays"), [(481, False), (403, True), (500, True)])
+    def test_a_refused_refresh_ends_it_only_where_the_far_end_knows_nothing(
+        self, status: int, stays: bool
+    ) -> None:
+        found = dialog(b=FarEnd("sip:b"))
+        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b", status), NOW) is stays
+
+    def test_a_notify_of_another_fork_is_another_far_end(self) -> None:
+        found = dialog(b=FarEnd("sip:b"))
+        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "c", "a"), NOW)
+        assert found.far_ends["c"] == FarEnd("sip:there@core", ["<sip:one;lr>", "<sip:two;lr>"])
+        assert found.expires_at == NOW + 60 + LINGER_S
+
+    def test_the_last_notify_leaves_a_little_time(self) -> None:
+        found = dialog(b=FarEnd("sip:b"))
+        found.expires_at = NOW + 5000
+        last = request(Side.IMS, "NOTIFY", "b", "a", Subscription_State=["Terminated ;reason=timeout"])
+        learn_from_core_request(found, last, NOW)
+        assert found.expires_at == NOW + LINGER_S
+
+    @pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER"])
+    def test_nothing_else_comes_from_a_stranger(self, method: str) -> None:
+        with pytest.raises(SipReject):
+            learn_from_core_request(dialog(), request(Side.IMS, method, "c", "a"), NOW)
+
+
+class TestTowardsTheCore:
+    def test_without_service_route_an_entry_point_takes_it(self) -> None:
+        registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
+        asked = request(Side.WIC, "SUBSCRIBE", "a")
+        begun = begin_by_page(asked, registration, "user", NOW)
+        edits = outside_for_core(asked, registration, begun, SETTINGS, "icid")
+        assert edits.next_hop is None
+        assert "Contact: <sip:user@192.0.2.1:5060>" in edits.insert
+        assert "P-Asserted-Identity: <sip:alice@ims.example>" in edits.insert
+
+    def test_a_dialog_needs_a_contact(self) -> None:
+        with pytest.raises(RemoteProtocolError):
+            check_method(request(Side.WIC, "SUBSCRIBE", "a", Contact=[]))
+
+    @pytest.mark.parametrize(
+        ("side", "method"), [(Side.WIC, "INFO"), (Side.IMS, "PUBLISH"), (Side.IMS, "INFO"), (Side.WIC, "X")]
+    )
+    def test_what_does_not_pass(self, side: Side, method: str) -> None:
+        with pytest.raises(SipReject) as caught:
+            check_method(request(side, method, "a"))
+        assert caught.value.status == 405
+        assert any(line.startswith("Allow: ") for line in caught.value.lines)
