@@ -166,17 +166,23 @@ class Executor:
     # -- messages inside the dialog
 
     def _forward_request(self, action: act.ForwardRequest) -> None:
-        original = None
-        if action.to is Side.WIC:
-            if ksr.method() != "ACK" and ksr.new_transaction() is None:
-                return
-            original = ksr.hide_vias()
-        self.prepare(action.edits, action.to)
-        if ksr.relay() or ksr.method() == "ACK":
+        is_ack = ksr.method() == "ACK"
+        if action.to is Side.WIC and not is_ack:
+            self.forward_to_page(action.edits, ksr.relay)
             return
-        if original is None:
+        if action.to is Side.WIC:
+            ksr.hide_vias()
+        self.prepare(action.edits, action.to)
+        if not ksr.relay() and not is_ack:
             self.answer_not_sent()
-        else:
+
+    def forward_to_page(self, edits: act.MessageEdits, relay: Callable[[], bool]) -> None:
+        """Send the current request on without its Vias, which its responses get back by ``MessageEdits.vias``."""
+        if ksr.new_transaction() is None:
+            return  # sent once more
+        original = ksr.hide_vias()
+        self.prepare(edits, Side.WIC)
+        if not relay():
             ksr.restore(original)
             ksr.reply_in_transaction(*_NOT_SENT, (), "")
 

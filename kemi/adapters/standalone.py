@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 
 from kemi.adapters import ksr
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.registrar import Registrar
 from kemi.core import standalone
 from kemi.core.call.actions import ForwardReply, MessageEdits
@@ -16,8 +18,8 @@ from kemi.core.call.incoming import called_registration
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import token_from_routes
-from kemi.core.headers import ALLOW
-from kemi.core.messages import Reply, Request, Side
+from kemi.core.headers import ALLOW, vias_of_response
+from kemi.core.messages import Message, Reply, Request, Side
 from kemi.core.registration import Flow
 from kemi.core.standalone import DIALOG_FORMING, IN_DIALOG, PageDialog, dialog_keys
 from kemi.state.dialogs import DialogStore
@@ -44,6 +46,7 @@ class StandaloneRequests:
         self._registrar = registrar
         self._executor = executor
         self._entry_points = entry_points
+        self._vias = HtableTable("passing")
 
     # ------------------------------------------------------------ outside any dialog
 
@@ -65,7 +68,7 @@ class StandaloneRequests:
         )
         if dialog is not None:
             self._dialogs.set(dialog_keys(request)[0], dialog)
-        self._relay(edits, Side.IMS)
+        self._relay_to_core(edits)
 
     def from_core(self, request: Request) -> None:
         """Send a request of the core to the page that its Path token names; raise SipReject for what does not pass."""
@@ -82,7 +85,7 @@ class StandaloneRequests:
         if request.method in DIALOG_FORMING:
             dialog = standalone.begin_by_core(request, registration.owner, flow, secrets.token_hex(8), now)
             self._dialogs.set(dialog_keys(request)[1], dialog)
-        self._relay(standalone.for_page(request, flow, request.request_uri, self._settings), Side.WIC)
+        self._relay_to_page(request, flow, request.request_uri)
 
     # ------------------------------------------------------------ inside a dialog
 
@@ -111,14 +114,14 @@ class StandaloneRequests:
             request, registration, dialog, self._settings, secrets.token_hex(16)
         )
         self._dialogs.change(key, lambda found: standalone.learn_from_page_request(found, request, now))
-        self._relay(edits, Side.IMS)
+        self._relay_to_core(edits)
 
     def _inside_from_core(self, key: str, dialog: PageDialog, request: Request) -> None:
         now = time.time()
         flow = self._flow_of(dialog, now)
         standalone.learn_from_core_request(dialog, request, now)
         self._dialogs.change(key, lambda found: standalone.learn_from_core_request(found, request, now))
-        self._relay(standalone.for_page(request, flow, dialog.page_contact, self._settings), Side.WIC)
+        self._relay_to_page(request, flow, dialog.page_contact)
 
     def _flow_of(self, dialog: PageDialog, now: float) -> Flow:
         """Return the connection of a dialog's page, also when it came back on another one."""
@@ -133,8 +136,13 @@ class StandaloneRequests:
             )
         return flow
 
-    def _relay(self, edits: MessageEdits, to: Side) -> None:
-        self._executor.prepare(edits, to)
+    def _relay_to_page(self, request: Request, flow: Flow, target: str) -> None:
+        self._vias.set(_passing_key(request, flow.connection_id), "\n".join(vias_of_response(request)))
+        edits = standalone.for_page(request, flow, target, self._settings)
+        self._executor.forward_to_page(edits, lambda: ksr.relay_within(standalone.FINAL_RESPONSE_S))
+
+    def _relay_to_core(self, edits: MessageEdits) -> None:
+        self._executor.prepare(edits, Side.IMS)
         if edits.next_hop is None:
             ksr.set_next_hop(self._entry_points.best())
         if not ksr.relay_within(standalone.FINAL_RESPONSE_S):
@@ -151,11 +159,22 @@ class StandaloneRequests:
         if reply.side is Side.IMS:
             edits = standalone.reply_for_page(reply, self._settings)
         else:
-            registration = self._flows.registration(ksr.connection_id(), now)
+            connection_id = ksr.connection_id()
+            vias = self._vias.get(_passing_key(reply, connection_id))
+            if vias is None:
+                ksr.drop()  # nobody waits for it (any more)
+                return
+            registration = self._flows.registration(connection_id, now)
             edits = standalone.reply_for_core(
                 reply, registration, found[1] if found else None, self._settings
             )
+            edits = replace(edits, vias=tuple(vias.split("\n")))
         self._executor.perform(reply.call_id, ForwardReply(edits))
+
+
+def _passing_key(message: Message, connection_id: str) -> str:
+    """Return the name of a request of the core on its way to the page of one connection: forks share the rest."""
+    return f"{connection_id} {message.call_id} {message.cseq} {message.from_tag}"
 
 
 def _answer_options() -> None:

@@ -249,6 +249,8 @@ class TestTowardsThePage:
         assert answer.headers.all("P-Asserted-Identity") == [f"<{ALICE}>"]
         heard = await page.trace.wait_request(method, call_id=request.call_id)
         assert (heard.request_uri, heard.body) == (page.contact_uri, "Hello")
+        assert len(heard.headers.all("Via")) == 1
+        assert len(answer.headers.all("Via")) == len(request.headers.all("Via"))
         nothing_of_the_core(stage, page)
 
     @pytest.mark.conformance("S-41")
