@@ -13,9 +13,10 @@ from kemi.adapters.flows import LiveFlows
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.registrar import Registrar
 from kemi.core import standalone
-from kemi.core.call.actions import ForwardReply, MessageEdits
+from kemi.core.call.actions import ForwardReply
 from kemi.core.call.incoming import called_registration
 from kemi.core.call.settings import CallSettings
+from kemi.core.edits import MessageEdits
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW, vias_of_response

@@ -12,8 +12,8 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import boundary
-from kemi.core.call.actions import MessageEdits
 from kemi.core.call.settings import CallSettings
+from kemi.core.edits import MessageEdits
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.identity import asserted_identity, target_for_core
 from kemi.core.messages import (

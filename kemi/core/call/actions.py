@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kemi.core import edits as message_edits
 from kemi.core.call.events import Due
 from kemi.core.messages import Reply, Side
+
+MessageEdits = message_edits.MessageEdits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +50,6 @@ class SendReply(Action):
     reason_phrase: str
     headers: tuple[str, ...] = ()
     body: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageEdits:
-    """How a message changes on its way through."""
-
-    request_uri: str | None = None
-    next_hop: str | None = None
-    """URI the message is sent to; None: an entry point of the home network."""
-    from_value: str | None = None
-    """A new From, whole."""
-    from_tag: str | None = None
-    to_tag: str | None = None
-    """A new tag, or "" to take the tag away."""
-    cseq: int | None = None
-    remove: tuple[str, ...] = ()
-    insert: tuple[str, ...] = ()
-    """Header lines without CRLF; Route lines come first in the message."""
-    vias: tuple[str, ...] = ()
-    """Of a response: Via values to follow the topmost one."""
-    body: str | None = None
-    """A new session description, or "" to take the body away."""
 
 
 @dataclass(frozen=True, slots=True)

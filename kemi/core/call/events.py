@@ -11,7 +11,7 @@ from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request
 
 if TYPE_CHECKING:
-    from kemi.core.call.actions import MessageEdits
+    from kemi.core.edits import MessageEdits
     from kemi.core.registration import Flow
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kemi.core.call.actions import MessageEdits
+from kemi.core.edits import MessageEdits
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import token_from_flow
 from kemi.core.headers import access_network_info, charging_vector
