@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
+from kemi.core.standalone import FROM_PAGES
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() \t")
 _NUMBER = re.compile(r"\+?[0-9a-f*#]+", re.ASCII)
@@ -24,6 +25,8 @@ _DIALLED_BEFORE = re.compile(r"\+[0-9*#]+|[0-9*#]+(?![0-9a-z*#])", re.ASCII)
 """What some switch might still dial of a name, as of ``0900,1``."""
 _PREFIX = re.compile(r"\+?[0-9*#]+|\+", re.ASCII)
 _DOMAIN = re.compile(r"\*|[a-z0-9.-]+|\[[0-9a-f:.]+\]")
+_PASSED_ON: Final = FROM_PAGES | {"INVITE"}
+"""What goes to its Request-URI outside a dialog; REGISTER goes to the realm, and OPTIONS ends here."""
 _PHONE_CONTEXT: Final = "phone-context="
 ANY: Final = "*"
 
@@ -115,11 +118,12 @@ class TargetRules:
     def check(self, request: Request) -> None:
         """Raise SipReject (403) when a page's request would call, or have called, whom it may not.
 
-        That is an INVITE outside a dialog by its Request-URI and a REFER by its Refer-To (RFC 3515).
+        That is a request outside a dialog by its Request-URI (a MESSAGE may cost as much as a call, and none may make
+        the core speak with strangers) and a REFER by its Refer-To too (RFC 3515).
         """
-        if request.method == "INVITE" and not request.to_tag:
+        if not request.to_tag and request.method in _PASSED_ON:
             self._check_uri(request.request_uri)
-        elif request.method == "REFER":
+        if request.method == "REFER":
             targets = [uri_from_address(one) for one in addresses_from_headers(request.headers("Refer-To"))]
             if len(targets) != 1:
                 raise SipReject("a REFER has one Refer-To", status=400, reason_phrase="Bad Request")

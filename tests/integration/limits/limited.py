@@ -33,7 +33,7 @@ LONGEST_CALL_S: Final = 4
 def limited_options(**variables: Any) -> LabOptions:
     """Return a lab of gateway, relay and Redis whose limits are soon met."""
     own = {
-        "gateway_icscf_uri": f"sip:{LOOPBACK}:{CORE_PORT}",
+        "gateway_icscf_uris": [f"sip:{LOOPBACK}:{CORE_PORT}"],
         "gateway_unregistered_timeout_s": 30,
         "gateway_ims_answer_timeout_s": 20,
         "gateway_limits_burst_s": BURST_S,

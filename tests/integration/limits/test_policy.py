@@ -75,6 +75,17 @@ class TestTargets:
         assert not stage.core_knows(call.call_id)
 
 
+@pytest.mark.parametrize("target", ["tel:+1-900-555-1234", "sip:bob@192.0.2.7"])
+@pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER"])
+async def test_messages_and_the_like_go_to_nobody_else_either(
+    stage: LimitedStage, method: str, target: str
+) -> None:
+    page = await stage.own_page()
+    response = await page.request(method, target, headers=[("Refer-To", f"<sip:bob@{REALM}>")])
+    assert (response.status, response.reason_phrase) == (403, "Forbidden")
+    assert not stage.core_knows(response.call_id)
+
+
 class TestRefer:
     """A page cannot have somebody else call whom it may not."""
 

@@ -229,6 +229,13 @@ class TestTransfers:
             rules.check(refer)
         assert refused.value.status == status
 
+    @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER", "NOTIFY"])
+    @pytest.mark.parametrize("uri", ["TEL:+1-900-555", "sip:bob@192.0.2.7"])
+    def test_other_requests_outside_a_dialog_go_to_nobody_else_either(self, method: str, uri: str) -> None:
+        with pytest.raises(SipReject) as refused:
+            TargetRules(PREMIUM, REALM).check(request(uri, method, refer_to=[f"<sip:bob@{REALM}>"]))
+        assert refused.value.status == 403
+
     def test_requests_inside_a_call_have_no_target(self) -> None:
         for method in ("INVITE", "INFO", "UPDATE", "BYE"):
             TargetRules(PREMIUM, REALM).check(request("tel:+1900", method, to_tag="t"))
