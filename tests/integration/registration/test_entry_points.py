@@ -19,7 +19,11 @@ from tests.integration.calls.stage import (
     until,
     warning_of,
 )
-from tests.integration.registration.registering import RegistrationStage, registration_options
+from tests.integration.registration.registering import (
+    RegistrationStage,
+    registration_lab_of,
+    registration_options,
+)
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK, own_port
 from tests.peers.core import RegistrarScript, ScriptedCore
@@ -40,13 +44,12 @@ SECRET = Credentials("alice@ims.test", "secret")
 @pytest.fixture(scope="module")
 def two_doors() -> Iterator[Lab]:
     """A gateway with two entry points."""
-    options = registration_options(
+    with registration_lab_of(
         gateway_icscf_uris=[f"sip:{LOOPBACK}:{port}" for port in (FIRST_PORT, SECOND_PORT)],
         gateway_entry_point_avoid_s=AVOID_S,
         gateway_unregistered_timeout_s=30,
         gateway_flow_recovery_s=1,
-    )
-    with Lab(options) as lab:
+    ) as lab:
         yield lab
 
 
