@@ -15,7 +15,7 @@ from tests.lab.proof import wait_clean
 @pytest.fixture(scope="package")
 def token_lab() -> Iterator[Lab]:
     """Gateway and relay; both issuers have published their keys."""
-    with Lab(gateway_options(**BEARER_VARIABLES)) as lab:
+    with Lab(gateway_options(**BEARER_VARIABLES, gateway_callable_domains=["*"])) as lab:
         for issuer in (ISSUER, OPERATOR):
             publish(lab, issuer.url, issuer.key)
         yield lab

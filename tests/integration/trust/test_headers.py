@@ -47,8 +47,9 @@ async def test_every_spelling_of_every_name_is_taken_away(stage: Stage, spelling
     page = await stage.page(registered=False)
     lines = [line for name in NAMES for line in SPELLINGS[spelling](name)]
     assert (await send_register(page, lines)).status == 200
-    (request,) = stage.core.trace.requests("REGISTER")
-    assert not holds(request, MARK)
+    requests = stage.core.trace.requests("REGISTER")  # a page of an earlier test may be signed off meanwhile
+    assert requests
+    assert not any(holds(request, MARK) for request in requests)
 
 
 @pytest.mark.conformance("X-08", "X-07")
@@ -58,9 +59,9 @@ async def test_what_parsers_read_in_two_ways_goes_nowhere(stage: Stage, spelling
     page = await stage.page(registered=False)
     await page.send_raw(register_text(page, NOT_A_HEADER[spelling]("P-Asserted-Identity"), call_id="bad"))
     assert (await send_register(await stage.page(registered=False), [])).status == 200
-    (request,) = stage.core.trace.requests("REGISTER")
-    assert request.call_id != "bad"
-    assert not holds(request, MARK)
+    requests = stage.core.trace.requests("REGISTER")
+    assert requests
+    assert not any(request.call_id == "bad" or holds(request, MARK) for request in requests)
     answers = [answer.status for answer in page.trace.responses("REGISTER")]
     if not answers:
         await asyncio.wait_for(page.lost.wait(), 2)
