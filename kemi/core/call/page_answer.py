@@ -179,7 +179,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
             boundary.contact_for_core(record, settings),
         )
         if record.charging_vector:
-            insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="{settings.realm}"',)
+            insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="Type 1{settings.network}"',)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
     carries_answer = (
         bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)

@@ -214,7 +214,7 @@ class TestHeaders:
         first = await ims.wait_status(180)
         assert first.headers.all("P-Asserted-Identity") == [f"<{ALICE}>"]
         (vector,) = first.headers.all("P-Charging-Vector")
-        assert vector == 'icid-value=abc;orig-ioi=home;term-ioi="ims.test"'
+        assert vector == 'icid-value=abc;orig-ioi=home;term-ioi="Type 1ims.test"'
         await wic.respond(
             200,
             sdp=await wic.media.answer_offer(wic.invite.body),

@@ -22,6 +22,7 @@ from tests.unit.core.call import descriptions as sdp
 
 SETTINGS = CallSettings(
     realm="ims.example",
+    network="visited.example",
     ims_host="192.0.2.1:5060",
     media_address="192.0.2.1",
     audio_codecs=("opus", "AMR-WB", "PCMA", "PCMU"),

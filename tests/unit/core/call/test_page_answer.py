@@ -56,7 +56,7 @@ class TestResponses:
         assert values(edits, "Contact") == [f"<sip:{TAG}@192.0.2.1:5060>;{ICSI_REF};audio"]
         assert values(edits, "Record-Route") == list(ROUTES)
         assert values(edits, "P-Asserted-Identity") == [f"<{ALICE}>"]
-        assert values(edits, "P-Charging-Vector") == ['icid-value=abc;term-ioi="ims.example"']
+        assert values(edits, "P-Charging-Vector") == ['icid-value=abc;term-ioi="Type 1visited.example"']
         assert call.record.dialog is Dialog.EARLY
 
     @pytest.mark.parametrize(
