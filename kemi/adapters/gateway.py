@@ -15,6 +15,7 @@ from functools import partial
 from kemi.adapters import connections, ksr
 from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
+from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
@@ -102,6 +103,7 @@ class Gateway:
             self._admission,
             entry_points,
         )
+        self._dialog_ids = DialogIds(self._calls)
         subscriptions = SubscriptionStore(HtableTable)
         dialogs = DialogStore(HtableTable)
         self._standalone = StandaloneRequests(
@@ -112,6 +114,7 @@ class Gateway:
             self._registrar,
             self._executor,
             entry_points,
+            self._dialog_ids,
         )
         self._notifications = Notifications(self._flows, subscriptions)
         self._shared = SharedState(
@@ -181,6 +184,7 @@ class Gateway:
         if request.side is Side.WIC:
             screen(request)
             self._admission.admit(request)
+            self._dialog_ids.translate(request, partial(self._owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
         elif request.to_tag:
@@ -234,6 +238,7 @@ class Gateway:
         flow = self._live_flows.deliverable(token_from_routes(request.headers("Route")))
         registration = called_registration(request, self._flows.registration(flow.connection_id, time.time()))
         gateway_tag = INCOMING_TAG + secrets.token_hex(8)
+        self._dialog_ids.translate(request, lambda: registration.owner)
         record, actions = begin_incoming(
             request,
             flow,
@@ -271,6 +276,7 @@ class Gateway:
         if request.side is Side.WIC:
             event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
         else:
+            self._dialog_ids.translate(request, partial(self._owner_of_call, key))
             event = ImsRequest(request, *self._page_of(key))
         if not self._dispatcher.dispatch(key, event) and request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
@@ -279,6 +285,10 @@ class Gateway:
         """Return who registered over a connection, or ""."""
         registration = self._flows.registration(connection_id, time.time())
         return registration.owner if registration else ""
+
+    def _owner_of_call(self, key: str) -> str:
+        record = self._calls.get(key)
+        return record.owner if record is not None else ""
 
     def _page_of(self, key: str) -> tuple[bool, Flow | None]:
         """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""

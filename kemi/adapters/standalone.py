@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from kemi.adapters import ksr
+from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
@@ -39,6 +40,7 @@ class StandaloneRequests:
         registrar: Registrar,
         executor: Executor,
         entry_points: EntryPoints,
+        dialog_ids: DialogIds,
     ) -> None:
         self._settings = settings
         self._flows = flows
@@ -47,6 +49,7 @@ class StandaloneRequests:
         self._registrar = registrar
         self._executor = executor
         self._entry_points = entry_points
+        self._dialog_ids = dialog_ids
         self._vias = HtableTable("passing")
 
     # ------------------------------------------------------------ outside any dialog
@@ -83,6 +86,7 @@ class StandaloneRequests:
         standalone.check_method(request)
         now = time.time()
         registration = called_registration(request, self._flows.registration(flow.connection_id, now))
+        self._dialog_ids.translate(request, lambda: registration.owner)
         if request.method in DIALOG_FORMING:
             dialog = standalone.begin_by_core(request, registration.owner, flow, secrets.token_hex(8), now)
             self._dialogs.set(dialog_keys(request)[1], dialog)
@@ -120,6 +124,7 @@ class StandaloneRequests:
     def _inside_from_core(self, key: str, dialog: PageDialog, request: Request) -> None:
         now = time.time()
         flow = self._flow_of(dialog, now)
+        self._dialog_ids.translate(request, lambda: dialog.owner)
         standalone.learn_from_core_request(dialog, request, now)
         self._dialogs.change(key, lambda found: standalone.learn_from_core_request(found, request, now))
         self._relay_to_page(request, flow, dialog.page_contact)

@@ -1,0 +1,326 @@
+"""REFER and Replaces: both sides name one call by different tags (RFC 3515, RFC 3891, RFC 4538, RFC 5589)."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import pytest
+
+from tests.integration.calls import incoming
+from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.stage import ALICE, BOB, CAROL, Call, Stage, warning_of
+from tests.integration.services.world import (
+    PREMIUM,
+    core_asks,
+    core_dialog,
+    established,
+    hang_up,
+    notified,
+    page_asks,
+    page_dialog,
+    refer_to,
+    replaces,
+    seen_by_other_end,
+    unharmed,
+)
+from tests.peers.core_script import answers
+from tests.peers.sip import CSeq, Headers, SipRequest, new_tag
+from tests.peers.wic import ScriptedWic, WicIdentity
+
+pytestmark = pytest.mark.lab
+
+WAYS = [pytest.param(True, id="call of the page"), pytest.param(False, id="call to the page")]
+
+
+def outside(stage: Stage, method: str, *headers: tuple[str, str]) -> SipRequest:
+    """Return a request of the core to alice's page outside any dialog."""
+    registration = stage.core.registrations[ALICE]
+    fields = [
+        ("Via", stage.core.new_via()),
+        ("Max-Forwards", "70"),
+        *(("Route", route) for route in registration.path),
+        ("From", f"<{BOB}>;tag={new_tag()}"),
+        ("To", f"<{ALICE}>"),
+        ("Call-ID", new_tag()),
+        ("CSeq", str(CSeq(1, method))),
+        ("Contact", f"<sip:bob@{stage.core.host_port}>"),
+        *headers,
+    ]
+    return SipRequest(method, registration.contact, headers=Headers(fields))
+
+
+class TestBlindTransfer:
+    """REFER inside the call, progress in NOTIFY."""
+
+    @pytest.mark.conformance("S-41")
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_by_the_page(self, stage: Stage, by_page: bool) -> None:
+        call = await established(stage, await stage.page(), by_page=by_page)
+        call.ims.statuses["REFER"] = 202
+        fields = [("Refer-To", f"<{CAROL}>"), ("Referred-By", f"<{ALICE}>")]
+        assert (await page_asks(call, "REFER", headers=fields)).status == 202
+        refer = await call.ims.wait_request("REFER")
+        assert (refer.headers.get("Refer-To"), refer.headers.get("Referred-By")) == (
+            f"<{CAROL}>",
+            f"<{ALICE}>",
+        )
+        assert (refer.from_tag, refer.to_tag) == (core_dialog(call).remote_tag, core_dialog(call).local_tag)
+        assert "invalid" not in (refer.contact_uri or "")
+        assert (
+            await notified(call, "SIP/2.0 100 Trying", "active;expires=60", by_page=False)
+            == "SIP/2.0 100 Trying"
+        )
+        assert (
+            await notified(call, "SIP/2.0 200 OK", "terminated;reason=noresource", by_page=False)
+            == "SIP/2.0 200 OK"
+        )
+        await hang_up(call)
+
+    @pytest.mark.conformance("S-41")
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_by_the_core(self, stage: Stage, by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        fields = [("Refer-To", f"<{CAROL}>"), ("Referred-By", f"<{BOB}>")]
+        assert (await core_asks(call, "REFER", headers=fields)).status == 200
+        refer = await call.wic.wait_request("REFER")
+        assert (refer.headers.get("Refer-To"), refer.headers.get("Referred-By")) == (f"<{CAROL}>", f"<{BOB}>")
+        assert (refer.from_tag, refer.to_tag) == (page_dialog(call).remote_tag, page_dialog(call).local_tag)
+        assert stage.core.host_port not in str(refer.headers)
+        assert (
+            await notified(call, "SIP/2.0 100 Trying", "active;expires=60", by_page=True)
+            == "SIP/2.0 100 Trying"
+        )
+        wic = await page.invite(CAROL, AUDIO, headers=[("Referred-By", f"<{BOB}>")])
+        await wic.wait_answer()
+        new = Call(wic, stage.core.calls[wic.call_id])  # type: ignore[arg-type]
+        assert new.ims.invite.headers.get("Referred-By") == f"<{BOB}>"
+        assert (
+            await notified(call, "SIP/2.0 200 OK", "terminated;reason=noresource", by_page=True)
+            == "SIP/2.0 200 OK"
+        )
+        assert (await call.ims.bye()).status == 200
+        await hang_up(new)
+
+    async def test_without_subscription(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
+        fields = [("Refer-To", f"<{CAROL}>"), ("Refer-Sub", "false"), ("Supported", "norefersub")]
+        assert (await page_asks(call, "REFER", headers=fields)).status == 200
+        refer = await call.ims.wait_request("REFER")
+        assert (refer.headers.get("Refer-Sub"), refer.headers.get("Supported")) == ("false", "norefersub")
+        await hang_up(call)
+
+    async def test_reports_after_the_call_end_with_it(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
+        call.ims.statuses["REFER"] = 202
+        assert (await page_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])).status == 202
+        await hang_up(call)
+        fields = [("Event", "refer"), ("Subscription-State", "active;expires=60")]
+        report = await core_asks(
+            call, "NOTIFY", headers=fields, body=("message/sipfrag", "SIP/2.0 100 Trying")
+        )
+        assert report.status == 481
+        assert not [r for r in call.wic.trace.requests("NOTIFY") if r.call_id == call.call_id]
+
+
+class TestAttendedTransfer:
+    """The Refer-To names another call of the page."""
+
+    @pytest.mark.conformance("S-24")
+    @pytest.mark.parametrize("other_by_page", WAYS)
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_by_the_page(self, stage: Stage, by_page: bool, other_by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        other = await established(stage, page, by_page=other_by_page)
+        target = refer_to(CAROL, Replaces=replaces(page_dialog(other), "early-only"), Require="replaces")
+        assert (await page_asks(call, "REFER", headers=[("Refer-To", target)])).status == 200
+        refer = await call.ims.wait_request("REFER")
+        wanted = refer_to(
+            CAROL, Replaces=seen_by_other_end(core_dialog(other), "early-only"), Require="replaces"
+        )
+        assert unquote(refer.headers.get("Refer-To") or "") == unquote(wanted)
+        assert await notified(call, "SIP/2.0 200 OK", "terminated;reason=noresource", by_page=False)
+        assert (await other.ims.bye()).status == 200
+        await hang_up(call)
+
+    async def test_by_the_core_to_somebody_elses_call(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
+        target = refer_to(CAROL, Replaces="between-bob-and-carol;to-tag=carol;from-tag=bob")
+        assert (await core_asks(call, "REFER", headers=[("Refer-To", target)])).status == 200
+        assert (await call.wic.wait_request("REFER")).headers.get("Refer-To") == target
+        await hang_up(call)
+
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_the_page_takes_over_what_it_was_told(self, stage: Stage, by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        foreign = "between-bob-and-carol;to-tag=carol;from-tag=bob"
+        fields = [("Replaces", foreign), ("Require", "replaces")]
+        wic = await page.invite(CAROL, AUDIO, headers=fields)
+        await wic.wait_answer()
+        new = Call(wic, stage.core.calls[wic.call_id])  # type: ignore[arg-type]
+        assert new.ims.invite.headers.all("Replaces") == [foreign]
+        assert new.ims.invite.option_tags("Require") == {"replaces"}
+        await hang_up(call, new)
+
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_an_invite_of_the_page_names_its_own_call(self, stage: Stage, by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        fields = [("Replaces", replaces(page_dialog(call))), ("Require", "replaces")]
+        wic = await page.invite(CAROL, AUDIO, headers=fields)
+        await wic.wait_answer()
+        new = Call(wic, stage.core.calls[wic.call_id])  # type: ignore[arg-type]
+        assert new.ims.invite.headers.all("Replaces") == [seen_by_other_end(core_dialog(call))]
+        await hang_up(call, new)
+
+    @pytest.mark.conformance("S-24")
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_somebody_takes_the_place_of_the_far_end(self, stage: Stage, by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        fields = [("Replaces", replaces(core_dialog(call))), ("Require", "replaces")]
+        ims = stage.core.call(ALICE, caller=CAROL, headers=fields)
+        wic = await page.wait_incoming()
+        assert wic.invite.headers.all("Replaces") == [seen_by_other_end(page_dialog(call))]
+        assert wic.invite.option_tags("Require") == {"replaces"}
+        await wic.answer()
+        await hang_up(call)
+        new = incoming.PageCall(wic, ims)
+        await unharmed(new)
+        await hang_up(new)
+
+
+class TestOtherNames:
+    """Target-Dialog and Join, inside and outside of calls."""
+
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_a_refer_of_the_page_outside_the_call(self, stage: Stage, by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        own, far = page_dialog(call), core_dialog(call)
+        named = f"{call.call_id};local-tag={own.local_tag};remote-tag={own.remote_tag}"
+        target = refer_to(CAROL, Replaces=replaces(own))
+        answer = await page.request("REFER", BOB, headers=[("Refer-To", target), ("Target-Dialog", named)])
+        assert answer.status == 200
+        (refer,) = [one for one in stage.core.trace.requests("REFER") if one.call_id == answer.call_id]
+        assert refer.headers.all("Target-Dialog") == [
+            f"{call.call_id};local-tag={far.remote_tag};remote-tag={far.local_tag}"
+        ]
+        assert unquote(refer.headers.get("Refer-To") or "") == f"<{CAROL}?Replaces={seen_by_other_end(far)}>"
+        await hang_up(call)
+
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_a_refer_of_the_core_outside_the_call(self, stage: Stage, by_page: bool) -> None:
+        page = await stage.page()
+        call = await established(stage, page, by_page=by_page)
+        own, far = page_dialog(call), core_dialog(call)
+        named = f"{call.call_id};local-tag={far.local_tag};remote-tag={far.remote_tag}"
+        request = outside(stage, "REFER", ("Refer-To", f"<{CAROL}>"), ("Target-Dialog", named))
+        assert (await stage.core.ask(request, call.ims.gateway)).status == 200
+        refer = await page.trace.wait_request("REFER", call_id=request.call_id)
+        assert refer.headers.all("Target-Dialog") == [
+            f"{call.call_id};local-tag={own.remote_tag};remote-tag={own.local_tag}"
+        ]
+        await hang_up(call)
+
+    @pytest.mark.parametrize("field", ["Join", "Replaces"])
+    async def test_inside_another_call_it_is_translated_too(self, stage: Stage, field: str) -> None:
+        page = await stage.page()
+        call = await established(stage, page)
+        other = await established(stage, page, by_page=False)
+        fields = [(field, replaces(core_dialog(other)))]
+        assert (await core_asks(call, "MESSAGE", headers=fields, body=("text/plain", "x"))).status == 200
+        message = await call.wic.wait_request("MESSAGE")
+        assert message.headers.all(field) == [seen_by_other_end(page_dialog(other))]
+        await hang_up(call, other)
+
+
+class TestForeignCalls:
+    """Nobody finds out about another's call."""
+
+    async def test_another_page_names_it(self, stage: Stage) -> None:
+        page = await stage.page()
+        call = await established(stage, page)
+        other = await stage.join(ScriptedWic(stage.handshake, WicIdentity(CAROL)), registered=False)
+        stage.core.registrar = type(stage.core.registrar)(realm="ims.test", associated_uris=(CAROL,))
+        assert (await other.register()).status == 200
+        target = refer_to(BOB, Replaces=replaces(page_dialog(call)))
+        answer = await other.request("REFER", BOB, headers=[("Refer-To", target)])
+        assert answer.status == 200
+        (refer,) = [one for one in stage.core.trace.requests("REFER") if one.call_id == answer.call_id]
+        assert refer.headers.get("Refer-To") == target
+        await hang_up(call)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(("to-tag=", "to-tag=x"), id="another tag"),
+            pytest.param(("from-tag=", "from-tag=x"), id="another tag of the page"),
+            pytest.param(("to-tag=", "to-thing="), id="no To-tag"),
+            pytest.param(("from-tag=", "to-tag="), id="two To-tags"),
+        ],
+    )
+    async def test_a_name_that_does_not_fit_passes(self, stage: Stage, change: tuple[str, str]) -> None:
+        page = await stage.page()
+        call = await established(stage, page)
+        named = replaces(page_dialog(call)).replace(*change)
+        fields = [("Refer-To", refer_to(CAROL, Replaces=named))]
+        assert (await page_asks(call, "REFER", headers=fields)).status == 200
+        refer = await call.ims.wait_request("REFER")
+        assert unquote(refer.headers.get("Refer-To") or "") == f"<{CAROL}?Replaces={named}>"
+        await unharmed(call)
+        await hang_up(call)
+
+
+class TestForbiddenTargets:
+    """A transfer is a call that the page has made (README: call policy)."""
+
+    @pytest.mark.conformance("X-11")
+    @pytest.mark.parametrize(
+        "target",
+        [
+            pytest.param(f"<{PREMIUM}>", id="number"),
+            pytest.param("<sip:+1900555@ims.test;user=phone>", id="number as sip"),
+            pytest.param(
+                "<sip:+1900555@ims.test?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>", id="with Replaces"
+            ),
+            pytest.param("<sip:+1900555@ims.test;method=INVITE>", id="with method"),
+            pytest.param("<sip:somebody@elsewhere.example>", id="foreign domain"),
+            pytest.param("<sip:+1%3900555@ims.test;method=BYE?Replaces=a>", id="escaped"),
+            pytest.param("<http://ims.test/>", id="no telephone"),
+        ],
+    )
+    async def test_inside_a_call(self, stage: Stage, target: str) -> None:
+        call = await established(stage, await stage.page())
+        refused = await page_asks(call, "REFER", headers=[("Refer-To", target)])
+        assert refused.status == 403
+        assert warning_of(refused)
+        assert not stage.core.trace.requests("REFER")
+        await unharmed(call)
+        await hang_up(call)
+
+    @pytest.mark.conformance("X-11")
+    async def test_outside_a_call(self, stage: Stage) -> None:
+        page = await stage.page()
+        target = "<sip:+1900555@ims.test?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>"
+        assert (await page.request("REFER", BOB, headers=[("Refer-To", target)])).status == 403
+        assert not stage.core.trace.requests("REFER")
+
+    @pytest.mark.parametrize("count", [0, 2])
+    async def test_there_is_one_target(self, stage: Stage, count: int) -> None:
+        call = await established(stage, await stage.page())
+        refused = await page_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")] * count)
+        assert refused.status == 400
+        await unharmed(call)
+        await hang_up(call)
+
+
+async def test_a_page_is_transferred_while_it_rings(stage: Stage) -> None:
+    stage.core.script = answers(ring_s=0.5)
+    call = await stage.ringing(await stage.page())
+    assert (await core_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])).status == 200
+    await call.wic.wait_request("REFER")
+    await call.ims.wait_ack()
+    await hang_up(call)

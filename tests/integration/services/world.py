@@ -1,0 +1,126 @@
+"""What the tests of this folder play on, and what they do again and again."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from tests.integration.calls import incoming
+from tests.integration.calls.incoming import PageCall
+from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.stage import ALICE, Call, Stage, gateway_options
+from tests.lab.options import LabOptions
+from tests.lab.ports import LOOPBACK, own_port
+from tests.peers.core_call import CoreCall
+from tests.peers.dialog import Dialog, Pairs
+from tests.peers.sip import SipResponse
+from tests.peers.wic import ScriptedWic
+from tests.peers.wic_call import WicCall
+
+CORE_PORT: Final = own_port()
+PREMIUM: Final = "tel:+1900555"
+SIPFRAG: Final = "message/sipfrag;version=2.0"
+
+AnyCall = Call | PageCall
+
+
+def services_options() -> LabOptions:
+    """Return the lab of this folder: a gateway and its relay, with a call policy."""
+    return gateway_options(
+        gateway_icscf_uris=[f"sip:{LOOPBACK}:{CORE_PORT}"], gateway_denied_numbers=["+1900", "0900"]
+    )
+
+
+async def established(stage: Stage, page: ScriptedWic, *, by_page: bool = True, aor: str = ALICE) -> AnyCall:
+    """Return an answered call, made by the page or by the core."""
+    return await (stage.answered(page, AUDIO) if by_page else incoming.answered(stage, page, aor))
+
+
+def page_dialog(call: AnyCall) -> Dialog:
+    """Return the dialog as the page knows it."""
+    assert call.wic.dialog is not None
+    return call.wic.dialog
+
+
+def core_dialog(call: AnyCall, fork: str = "a") -> Dialog:
+    """Return the dialog as the core knows it."""
+    return call.ims.dialogs[fork]
+
+
+def replaces(dialog: Dialog, *flags: str) -> str:
+    """Return the Replaces by which a party of a dialog has somebody take its place (RFC 3891 §3): the other end is
+    the one that gets it."""
+    return ";".join([dialog.call_id, f"to-tag={dialog.remote_tag}", f"from-tag={dialog.local_tag}", *flags])
+
+
+def seen_by_other_end(dialog: Dialog, *flags: str) -> str:
+    """Return what `replaces` of this dialog must be once it is with the other end."""
+    return ";".join([dialog.call_id, f"to-tag={dialog.local_tag}", f"from-tag={dialog.remote_tag}", *flags])
+
+
+def refer_to(uri: str, **fields: str) -> str:
+    """Return a Refer-To whose URI has header fields."""
+    escaped = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
+    return f"<{uri}?{escaped}>"
+
+
+async def page_asks(
+    call: AnyCall, method: str, *, headers: Pairs = (), body: tuple[str, str] | None = None
+) -> SipResponse:
+    """Send a request of the page inside a call and return the final response; `body` is (content type, text)."""
+    return await ask_as_page(call.wic, method, headers=headers, body=body)
+
+
+async def ask_as_page(
+    call: WicCall, method: str, *, headers: Pairs = (), body: tuple[str, str] | None = None
+) -> SipResponse:
+    """The same of one end alone."""
+    contact = [("Contact", call.line.contact)] if method in ("REFER", "SUBSCRIBE", "NOTIFY") else []
+    request = call.request(method, headers=[*contact, *headers])
+    if body is not None:
+        request.set_body(body[1], body[0])
+    return await call.ask(request)
+
+
+async def core_asks(
+    call: AnyCall, method: str, *, headers: Pairs = (), body: tuple[str, str] | None = None
+) -> SipResponse:
+    """Send a request of the core inside a call and return the final response."""
+    return await ask_as_core(call.ims, method, headers=headers, body=body)
+
+
+async def ask_as_core(
+    call: CoreCall, method: str, *, headers: Pairs = (), body: tuple[str, str] | None = None
+) -> SipResponse:
+    """The same of one end alone."""
+    contact = [("Contact", call.contact)] if method in ("REFER", "SUBSCRIBE", "NOTIFY") else []
+    return await call.ask(method, headers=[*contact, *headers], body=body)
+
+
+async def unharmed(call: AnyCall) -> None:
+    """An INFO passes both ways."""
+    heard = len([r for r in call.ims.trace.requests("INFO") if r.call_id == call.call_id])
+    assert (await call.wic.info_dtmf("5")).status == 200
+    assert len([r for r in call.ims.trace.requests("INFO") if r.call_id == call.call_id]) == heard + 1
+    assert (await core_asks(call, "INFO", body=("text/plain", "still here"))).status == 200
+
+
+async def hang_up(*calls: AnyCall) -> None:
+    """Let the page end calls, and see that the core hears of it."""
+    for call in calls:
+        assert (await call.wic.bye()).status == 200
+        await call.ims.wait_request("BYE")
+
+
+async def notified(call: AnyCall, fragment: str, state: str, *, by_page: bool) -> str:
+    """Report on a REFER (RFC 3515 §2.4.4) from one end and return what the other one got."""
+    fields = [("Event", "refer"), ("Subscription-State", state)]
+    if by_page:
+        assert (await page_asks(call, "NOTIFY", headers=fields, body=(SIPFRAG, fragment))).status == 200
+    else:
+        assert (await core_asks(call, "NOTIFY", headers=fields, body=(SIPFRAG, fragment))).status == 200
+    end = call.ims if by_page else call.wic
+    got = next(r for r in reversed(end.trace.requests("NOTIFY")) if r.call_id == call.call_id)
+    assert (got.headers.get("Event"), got.headers.get("Subscription-State")) == ("refer", state)
+    assert got.headers.get("Content-Type") == SIPFRAG
+    return got.body

@@ -1,0 +1,146 @@
+"""Dialogs by name: what names one, and which tags it has on the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from kemi.core.call.record import CallRecord, Incoming, Leg
+from kemi.core.call.states import Dialog
+from kemi.core.dialog_ids import (
+    DialogName,
+    dialog_name,
+    mentions_dialog,
+    record_keys,
+    tags_for,
+    translated,
+)
+from kemi.core.messages import Side
+
+CALLED_TAG = "gw-in-1"
+
+
+def record(incoming: Incoming | None = None, **changes: object) -> CallRecord:
+    found = CallRecord(
+        call_id="c1", wic_tag="page", gateway_tag="gw" if incoming is None else CALLED_TAG, wic_contact="",
+        wic_uri="", target_uri="", request_uri="", invite_cseq=1, wic_cseq=1, connection_id="7", source="",
+        owner="sip:alice@ims.test", legs={"fork": Leg("sip:f"), "core": Leg("sip:c")}, incoming=incoming,
+        confirmed_tag="core",
+    )  # fmt: skip
+    for name, value in changes.items():
+        setattr(found, name, value)
+    return found
+
+
+MADE, CALLED = record(), record(Incoming())
+
+
+class TestTags:
+    @pytest.mark.parametrize(
+        ("to", "of", "tags", "wanted"),
+        [
+            pytest.param(Side.IMS, MADE, ("gw", "page"), ("core", "page"), id="page's call, named by it"),
+            pytest.param(Side.IMS, MADE, ("page", "gw"), ("page", "core"), id="the other way round"),
+            pytest.param(
+                Side.WIC, MADE, ("page", "core"), ("page", "gw"), id="page's call, named by the core"
+            ),
+            pytest.param(Side.WIC, MADE, ("page", "fork"), ("page", "gw"), id="by a fork"),
+            pytest.param(Side.IMS, CALLED, (CALLED_TAG, "page"), ("core", CALLED_TAG), id="page was called"),
+            pytest.param(
+                Side.WIC, CALLED, (CALLED_TAG, "core"), ("page", CALLED_TAG), id="and the core names it"
+            ),
+        ],
+    )
+    def test_each_side_has_its_own(
+        self, to: Side, of: CallRecord, tags: tuple[str, str], wanted: tuple[str, str]
+    ) -> None:
+        found = tags_for(to, of, DialogName("c1", tags))
+        assert found is not None
+        assert (found[tags[0]], found[tags[1]]) == wanted
+
+    @pytest.mark.parametrize(
+        ("to", "of", "tags"),
+        [
+            pytest.param(Side.IMS, MADE, ("gw", "x"), id="a stranger"),
+            pytest.param(Side.IMS, MADE, ("page", "page"), id="one end twice"),
+            pytest.param(Side.IMS, MADE, ("core", "page"), id="the core's name from the page"),
+            pytest.param(Side.WIC, MADE, ("gw", "page"), id="the page's name from the core"),
+            pytest.param(Side.WIC, record(dialog=Dialog.TERMINATED), ("page", "core"), id="over"),
+            pytest.param(
+                Side.WIC, record(Incoming(), wic_tag=""), (CALLED_TAG, "core"), id="page has said nothing"
+            ),
+            pytest.param(
+                Side.IMS, record(legs={}, confirmed_tag=""), ("gw", "page"), id="core has said nothing"
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_not_ours(self, to: Side, of: CallRecord, tags: tuple[str, str]) -> None:
+        assert tags_for(to, of, DialogName("c1", tags)) is None
+
+    def test_a_call_from_page_to_page_has_two_records(self) -> None:
+        assert list(record_keys(DialogName("c1", (CALLED_TAG, "a")))) == [f"c1;{CALLED_TAG}", "c1"]
+        assert list(record_keys(DialogName("c1", ("a", "b")))) == ["c1"]
+
+
+def of_c1(name: DialogName) -> Mapping[str, str] | None:
+    return tags_for(Side.IMS, MADE, name) if name.call_id == "c1" else None
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("field", "value", "wanted"),
+        [
+            pytest.param("Replaces", "c1;to-tag=gw;from-tag=page", "c1;to-tag=core;from-tag=page", id="Replaces"),
+            pytest.param("replaces", "c1 ; From-Tag = page;early-only;TO-TAG=gw",
+                         "c1 ; From-Tag = page;early-only;TO-TAG=core", id="as the sender writes it"),
+            pytest.param("Join", "c1;from-tag=gw;to-tag=page", "c1;from-tag=core;to-tag=page", id="Join"),
+            pytest.param("Target-Dialog", "c1;local-tag=page;remote-tag=gw",
+                         "c1;local-tag=page;remote-tag=core", id="Target-Dialog"),
+            pytest.param("Refer-To", "<sip:b@x?Replaces=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage&Require=replaces>;x=y",
+                         "<sip:b@x?Replaces=c1%3Bto-tag%3Dcore%3Bfrom-tag%3Dpage&Require=replaces>;x=y", id="in a URI"),
+            pytest.param("Refer-To", 'sip:b@x?%52eplaces=c1;to-tag=gw;from-tag=page',
+                         'sip:b@x?%52eplaces=c1;to-tag=gw;from-tag=page', id="semicolons end a bare URI"),
+            pytest.param("Refer-To", '"B, C" <sip:b@x?a=b&%72eplaces=c1%3bto-tag%3dgw%3bfrom-tag%3dpage>',
+                         '"B, C" <sip:b@x?a=b&%72eplaces=c1%3Bto-tag%3Dcore%3Bfrom-tag%3Dpage>', id="escaped name"),
+        ],
+    )  # fmt: skip
+    def test_tags_are_exchanged(self, field: str, value: str, wanted: str) -> None:
+        assert translated(field, value, of_c1) == wanted
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            pytest.param("Replaces", "c2;to-tag=gw;from-tag=page", id="another call"),
+            pytest.param("Replaces", "c1;to-tag=gw", id="one tag"),
+            pytest.param("Replaces", "c1;to-tag=gw;to-tag=gw;from-tag=page", id="a tag twice"),
+            pytest.param("Replaces", "c1;local-tag=gw;remote-tag=page", id="tags of another field"),
+            pytest.param("Replaces", ";to-tag=gw;from-tag=page", id="no Call-ID"),
+            pytest.param("Replaces", "", id="nothing"),
+            pytest.param("Refer-To", "<sip:b@x>", id="no fields"),
+            pytest.param(
+                "Refer-To", "<sip:b@x?Subject=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage>", id="another field"
+            ),
+            pytest.param(
+                "Refer-To", "<sip:b@x?Replaces=c2%3bto-tag%3dgw%3bfrom-tag%3dpage>", id="written otherwise"
+            ),
+            pytest.param("Refer-To", "<sip:b@x?Replaces=c1>, <sip:c@x>", id="two targets"),
+        ],
+    )
+    def test_the_rest_stays_as_it_is(self, field: str, value: str) -> None:
+        assert translated(field, value, of_c1) == value
+
+    def test_names(self) -> None:
+        assert dialog_name("Replaces", "a@b;from-tag=f;to-tag=t") == DialogName("a@b", ("t", "f"))
+
+    @pytest.mark.parametrize(
+        ("head", "found"),
+        [
+            ("REFER sip:a SIP/2.0\r\nRefer-To: <sip:b>", True),
+            ("REFER sip:a SIP/2.0\r\nr : <sip:b>", True),
+            ("INVITE sip:a SIP/2.0\r\nTARGET-DIALOG:x", True),
+            ("INVITE sip:a SIP/2.0\r\nSupported: replaces", False),
+        ],
+    )
+    def test_most_messages_name_none(self, head: str, found: bool) -> None:
+        assert mentions_dialog(head) is found
