@@ -12,6 +12,7 @@ from kemi.adapters import ksr
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
+from kemi.core.bodies import SDP, exchanged
 from kemi.core.call import actions as act
 from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated, WicFailed
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
@@ -76,6 +77,7 @@ class Executor:
 
     def perform(self, call_id: str, action: act.Action) -> Event | None:
         """Carry one action out; the event it leads to comes back, if any."""
+        self._performing = call_id
         if isinstance(action, act.Note):
             log_event(action.level, action.event, call_id=call_id, **action.fields)
             return None
@@ -201,7 +203,7 @@ class Executor:
             ksr.set_tag("To", edits.to_tag)
         if edits.cseq is not None:
             ksr.set_cseq(edits.cseq)
-        self._edit_headers(edits)
+        self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
         ksr.drop()
@@ -254,14 +256,13 @@ class Executor:
             ksr.set_tag("To", edits.to_tag)
         if edits.cseq is not None:
             ksr.set_cseq(edits.cseq)
-        self._edit_headers(edits)
+        self._edit_headers(edits, to)
         if edits.next_hop is not None:
             ksr.set_next_hop(edits.next_hop)
         sip = self._settings.sip
         ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.ims_socket)
 
-    @staticmethod
-    def _edit_headers(edits: act.MessageEdits) -> None:
+    def _edit_headers(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.remove:
             ksr.remove_headers(edits.remove)
         routes = [line for line in edits.insert if line.startswith("Route:")]
@@ -270,10 +271,28 @@ class Executor:
         others = [line for line in edits.insert if not line.startswith("Route:")]
         if others:
             ksr.append_headers(others)
-        if edits.body == "":
+        if edits.body is not None:
+            self._describe(edits.body, to)
+
+    def _describe(self, sdp: str, to: Side) -> None:
+        """Put a session description in the place of the message's own; what else is in the body passes."""
+        change = None
+        if ksr.has_body() and not (body := ksr.body()).is_plain:
+            change = exchanged(body, sdp, parts=to is Side.IMS or self._takes_parts())
+        if change is None:
+            whole: tuple[str, str] | None = (SDP, sdp) if sdp else ("", "")
+        else:
+            whole = change.whole
+            for old, new in change.exchanges:
+                ksr.exchange_in_body(old, new)
+        if whole == ("", ""):
             ksr.remove_body()
-        elif edits.body is not None:
-            ksr.set_body(edits.body)
+        elif whole is not None:
+            ksr.set_body(whole[1], whole[0])
+
+    def _takes_parts(self) -> bool:
+        record = self._calls.get(self._performing)
+        return record is not None and record.wic_takes_parts
 
     # -- media
 

@@ -49,6 +49,7 @@ from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record import INCOMING_TAG, record_key
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import GatewayError, SipReject
+from kemi.core.extensions import check_proxy_require, refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
@@ -181,7 +182,9 @@ class Gateway:
         if method == "ACK" and ksr.transaction_state() == 0:
             return  # to a final response ≥ 300 of ours: tm has taken it
         request = ksr.request()
-        if request.side is Side.WIC:
+        if request.side is Side.IMS:
+            check_proxy_require(request)
+        else:
             screen(request)
             self._admission.admit(request)
             self._dialog_ids.translate(request, partial(self._owner, request.connection_id))
@@ -212,6 +215,7 @@ class Gateway:
         self._standalone.from_core(request)
 
     def _begin(self, request: Request) -> None:
+        refuse(unknown_extensions(request))
         registration = self._flows.registration(request.connection_id, time.time())
         if not self._registrar.check_token(request, registration):
             return
@@ -235,6 +239,7 @@ class Gateway:
             self._dispatcher.dispatch(record.key, FlowClosed())
 
     def _begin_incoming(self, request: Request) -> None:
+        refuse(unknown_extensions(request))
         flow = self._live_flows.deliverable(token_from_routes(request.headers("Route")))
         registration = called_registration(request, self._flows.registration(flow.connection_id, time.time()))
         gateway_tag = INCOMING_TAG + secrets.token_hex(8)

@@ -13,10 +13,12 @@ from typing import cast
 
 import KSR
 
+from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
 _REPLACEMENT = "\ufffd"
+_OF_BODY = ("Content-Disposition", "Content-Encoding")
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
 
 
@@ -111,11 +113,25 @@ def has_body() -> bool:
     return KSR.textops.has_body() > 0 or (not KSR.pv.get("$hdrc(Content-Length)") and text("$rb") != "")
 
 
+def body() -> Body:
+    """Return the body of the current message as it came; of one whose bytes are no text it is asked again."""
+    try:
+        content = str(KSR.pv.get("$rb") or "").encode()
+    except UnicodeDecodeError:
+        content = bytes.fromhex(str(KSR.pv.get("$(rb{s.encode.hexa})") or ""))
+    disposition, encoding = headers("Content-Disposition"), headers("Content-Encoding")
+    return Body(content, text("$cT"), "".join(disposition[:1]), ",".join(encoding))
+
+
 def _fill(message: Message) -> None:
     message.contact = text("$ct")
-    if has_body():
-        message.body = text("$rb")
-        message.content_type = text("$cT")
+    if not has_body():
+        return
+    if message.method in CARRIERS and not (found := body()).is_plain:
+        describe(message, found)
+        return
+    message.body = text("$rb")
+    message.content_type = text("$cT")
 
 
 def request() -> Request:
@@ -225,16 +241,22 @@ def insert_headers(lines: Iterable[str]) -> None:
     KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))
 
 
-def set_body(body: str) -> None:
-    """Replace the body by a session description."""
-    KSR.textops.set_body(body, "application/sdp")
+def set_body(content: str, content_type: str = SDP) -> None:
+    """Replace the body, by a session description unless told otherwise."""
+    KSR.textops.set_body(content, content_type)
+    remove_headers(_OF_BODY)
 
 
 def remove_body() -> None:
     """Take the body away."""
     if has_body():
         KSR.textopsx.remove_body()
-        KSR.hdr.remove("Content-Type")
+        remove_headers(("Content-Type", *_OF_BODY))
+
+
+def exchange_in_body(old: str, new: str) -> None:
+    """Replace a text that is once in the body; every other byte stays."""
+    KSR.textops.replace_body_str(old, new, "f")
 
 
 def hide_vias() -> str:

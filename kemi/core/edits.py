@@ -24,4 +24,5 @@ class MessageEdits:
     vias: tuple[str, ...] = ()
     """Of a response: Via values to follow the topmost one."""
     body: str | None = None
-    """A new session description, or "" to take the body away."""
+    """A new session description in the place of the message's own, or "" to take that away.  Other parts of the body
+    pass, where who gets it takes any (kemi/core/bodies.py)."""

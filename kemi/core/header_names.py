@@ -20,6 +20,7 @@ COMPACT_FORMS: Final = {
 """Long header names, lower case, to their compact forms (RFC 3261 §7.3.3) where Kamailio takes one for the other."""
 COMPACT_FORMS_OF_EXTENSIONS: Final = {
     "accept-contact": "a",
+    "content-encoding": "e",
     "identity": "y",
     "identity-info": "n",
     "referred-by": "b",

@@ -50,7 +50,11 @@ class Message:
     contact: str = ""
     """The Contact header field's value, or ""."""
     body: str = ""
+    """The session description, wherever in the body it is, and its type (kemi/core/bodies.py); or what else there is
+    instead of parts."""
     content_type: str = ""
+    required_parts: bool = False
+    """Parts beside the session description say that they have to be understood."""
     headers: HeaderReader = field(default=_no_headers, repr=False)
 
     @property

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
 from kemi.core.messages import Request, addresses_from_headers
 
 _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
@@ -49,9 +50,7 @@ _SIP_URI = re.compile(
     r"sip:(?:[^@]*@)?(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:;[^?]*)?", re.IGNORECASE | re.ASCII
 )
 MAX_CSEQ: Final = (1 << 31) - 1
-_OPTION_TAG = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
 _REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
-NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL"})
 
 
 def check_head(head: str) -> None:
@@ -149,16 +148,7 @@ def screen(request: Request) -> None:
     check_form(request)
     if request.method in NEVER_REFUSED:
         return
-    unsupported = sorted(request.tokens("Proxy-Require") | (request.tokens("Require") & {"sec-agree"}))
-    if not all(_OPTION_TAG.fullmatch(tag) for tag in unsupported):
-        raise RemoteProtocolError("an option tag is not a token (RFC 3261 §25.1)")
-    if unsupported:  # RFC 3261 §16.3 step 5; TS 24.229 §5.2.2.1 for sec-agree
-        raise SipReject(
-            "this gateway has no such extension: " + ", ".join(unsupported),
-            status=420,
-            reason_phrase="Bad Extension",
-            lines=("Unsupported: " + ", ".join(unsupported),),
-        )
+    check_proxy_require(request, *(request.tokens("Require") & {"sec-agree"}))  # TS 24.229 §5.2.2.1
     if not request.request_uri.lower().startswith(_REQUEST_URI_SCHEMES):
         raise SipReject(
             "only sip:, tel: and urn: are called from here",

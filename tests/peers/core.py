@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from tests.peers.core_script import CoreScript, answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.dialog import Pairs
 from tests.peers.digest import Challenge, Credentials, challenge_to_text, is_authorized
+from tests.peers.multipart import Part
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
 from tests.peers.trace import DEFAULT_WAIT_S
 from tests.peers.udp import Address, UdpPeer
@@ -95,6 +96,7 @@ class ScriptedCore(UdpPeer):
         caller: str = "sip:bob@ims.example",
         media: DeviceMedia | None = None,
         sdp: str | None = None,
+        parts: Iterable[Part] = (),
         headers: Pairs = (),
         fork_of: CallingDevice | None = None,
     ) -> CallingDevice:
@@ -105,6 +107,7 @@ class ScriptedCore(UdpPeer):
             caller: who calls.
             media: makes the offer, and answers later ones.
             sdp: a fixed offer; "" for none.
+            parts: further parts of the body.
             headers: more header fields.
             fork_of: another core's call of the same INVITE: same Call-ID, From-tag and CSeq.
 
@@ -132,6 +135,8 @@ class ScriptedCore(UdpPeer):
         ]
         invite = SipRequest("INVITE", registration.contact, headers=Headers(fields))
         invite.set_body(device_offer(chosen) if sdp is None else sdp)
+        if parts:
+            invite.add_parts(*parts)
         first = registration.path[0] if registration.path else f"<{registration.contact}>"
         hop = sip_uri_from_text(name_addr_from_text(first).uri)
         call = CallingDevice(self, invite, (hop.host, hop.port or 5060))

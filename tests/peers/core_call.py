@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Final as Constant
 
 from tests.peers.core_script import CoreScript, Final, OnCancel, Pause, Provisional, Step
 from tests.peers.device_sdp import DeviceMedia, device_answer
 from tests.peers.dialog import HOP_BY_HOP_FIELDS, Dialog, Pairs, dialog_of_callee, dialog_of_caller
+from tests.peers.multipart import Part
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
 from tests.peers.trace import DEFAULT_WAIT_S, Trace
 from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
@@ -118,7 +120,7 @@ class CoreCall:
         self._check_in_dialog(request)
         status = self.statuses.get(request.method, 200)
         offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in _SUCCESS
-        sdp = device_answer(request.body, self.media) if offered else ""
+        sdp = device_answer(request.sdp, self.media) if offered else ""
         contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
         self.peer.send(response_to(request, status, headers=contact, sdp=sdp), source)
 
@@ -154,7 +156,7 @@ class CoreCall:
     ) -> None:
         if response.status in _SUCCESS:
             late = response.has_sdp and not invite.has_sdp  # our ACK has the answer (RFC 3261 §13.2.1)
-            answer = device_answer(response.body, self.media) if late else ""
+            answer = device_answer(response.sdp, self.media) if late else ""
             ack = dialog.request(
                 "ACK", via=self.peer.new_via(), cseq=invite.cseq.number, headers=INNER_HOPS, sdp=answer
             )
@@ -207,18 +209,26 @@ class CalledDevice(CoreCall):
             super().request_received(request, source)
 
     def respond(
-        self, status: int, *, fork: str = "a", media: DeviceMedia | None = None, headers: Pairs = ()
+        self,
+        status: int,
+        *,
+        fork: str = "a",
+        media: DeviceMedia | None = None,
+        headers: Pairs = (),
+        parts: Iterable[Part] = (),
     ) -> SipResponse:
         """Send one response to the INVITE now, outside the script."""
         dialog = self._dialog(fork)
         fields = list(headers)
         if 100 < status < 300:
             fields = [*(("Record-Route", r) for r in self._record_routes), ("Contact", self.contact), *fields]
-        sdp = device_answer(self.invite.body, media) if media is not None else ""
+        sdp = device_answer(self.invite.sdp, media) if media is not None else ""
         if media is not None:
             self.media = media
         tag = dialog.local_tag if status > 100 else None
         response = response_to(self.invite, status, to_tag=tag, headers=fields, sdp=sdp)
+        if parts:
+            response.add_parts(*parts)
         self._final_sent = self._final_sent or status >= 200
         self.peer.send(response, self.gateway)
         return response
@@ -244,13 +254,17 @@ class CalledDevice(CoreCall):
 
     async def _progress(self, step: Provisional) -> None:
         if not step.reliable:
-            self.respond(step.status, fork=step.fork, media=step.media, headers=step.headers)
+            self.respond(
+                step.status, fork=step.fork, media=step.media, headers=step.headers, parts=step.parts
+            )
             return
         number = self._rseq.setdefault(step.fork, 1)
         self._rseq[step.fork] += 1
         acknowledged = self._open_rseq[(step.fork, number)] = asyncio.Event()
         reliable = (("Require", "100rel"), ("RSeq", str(number)), *step.headers)
-        response = self.respond(step.status, fork=step.fork, media=step.media, headers=reliable)
+        response = self.respond(
+            step.status, fork=step.fork, media=step.media, headers=reliable, parts=step.parts
+        )
         repeat = self._repeat_until(acknowledged, response, limit_s=float("inf"))
         if step.await_prack:
             await repeat
@@ -258,7 +272,9 @@ class CalledDevice(CoreCall):
             self.peer.spawn(repeat)
 
     async def _finish(self, step: Final) -> None:
-        response = self.respond(step.status, fork=step.fork, media=step.media, headers=step.headers)
+        response = self.respond(
+            step.status, fork=step.fork, media=step.media, headers=step.headers, parts=step.parts
+        )
         if step.status not in _SUCCESS:
             return
         acknowledged = self._acknowledged.setdefault(step.fork, asyncio.Event())

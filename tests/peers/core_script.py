@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from tests.peers.device_sdp import DeviceMedia
+from tests.peers.multipart import Part
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -23,6 +24,8 @@ class Provisional:
     fork: str = "a"
     headers: Fields = ()
     await_prack: bool = True
+    parts: tuple[Part, ...] = ()
+    """Further parts of the body."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Final:
     fork: str = "a"
     headers: Fields = ()
     await_ack: bool = True
+    parts: tuple[Part, ...] = ()
+    """Further parts of the body."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from tests.peers.addresses import NameAddr, SipSyntaxError, name_addr_from_text
+from tests.peers.multipart import Part, multipart, parts_of, sdp_of
 
 COMPACT_FORMS: Final = {
     "a": "accept-contact",
@@ -250,9 +251,18 @@ class SipMessage:
 
     @property
     def has_sdp(self) -> bool:
-        """Whether the body is a session description."""
-        kind = self.headers.get("Content-Type") or ""
-        return bool(self.body) and kind.partition(";")[0].strip().lower() == "application/sdp"
+        """Whether there is a session description, alone or among other parts."""
+        return bool(self.sdp)
+
+    @property
+    def sdp(self) -> str:
+        """The session description in the body, "" for none."""
+        return sdp_of(self.headers.get("Content-Type") or "", self.body)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts of the body."""
+        return parts_of(self.headers.get("Content-Type") or "", self.body)
 
     def set_body(self, body: str, content_type: str = "application/sdp") -> Self:
         """Replace the body and its Content-Type; return the message itself."""
@@ -261,6 +271,16 @@ class SipMessage:
             self.headers.add("Content-Type", content_type)
         self.body = body
         return self
+
+    def add_parts(self, *parts: Part) -> Self:
+        """Put parts behind what is in the body; a single one alone stays as it is. Return the message itself."""
+        every = [*self.parts, *parts]
+        if len(every) == 1:
+            for name, value in every[0].fields:
+                self.headers.replace(name, value)
+            return self.set_body(every[0].body, every[0].content_type)
+        content_type, body = multipart(every)
+        return self.set_body(body, content_type)
 
 
 @dataclass

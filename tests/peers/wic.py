@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,13 +19,14 @@ from tests.peers.addresses import sip_uri_from_text
 from tests.peers.call_plan import FINAL, CallPlan
 from tests.peers.dialog import Pairs
 from tests.peers.digest import CHALLENGES, Credentials, authorization, page_challenge
+from tests.peers.multipart import Part
 from tests.peers.sip import (
     CSeq,
     Headers,
     SipRequest,
     SipResponse,
     message_from_bytes,
-    message_to_text,
+    message_to_bytes,
     new_branch,
     new_tag,
     response_to,
@@ -73,7 +74,9 @@ class ScriptedWic:
         self.calls: dict[str, WicCall] = {}
         self.plan = CallPlan()
         """Plan of incoming calls."""
-        self.incoming_media: Callable[[SipRequest], PageMedia] = lambda invite: TextMedia(invite.body)
+        self.incoming_media: Callable[[SipRequest], PageMedia] = lambda invite: TextMedia(invite.sdp)
+        self.contact_tags = ""
+        """Further parameters of the registered Contact, with their semicolons."""
         self.dialogs: set[str] = set()
         """Call-IDs of dialogs that are no calls: what comes inside gets 200."""
         self._host = f"{secrets.token_hex(6)}.invalid"
@@ -139,7 +142,11 @@ class ScriptedWic:
     async def send(self, message: SipRequest | SipResponse) -> None:
         """Send and record."""
         self.trace.record(Direction.SENT, message)
-        await self.socket.send(message_to_text(message))
+        data = message_to_bytes(message)
+        try:
+            await self.socket.send(data.decode())
+        except UnicodeDecodeError:  # RFC 7118 §4.2
+            await self.socket.send(data)
 
     async def send_raw(self, data: str | bytes) -> None:
         """Send a frame that need not be SIP; it is not recorded."""
@@ -189,6 +196,7 @@ class ScriptedWic:
         plan: CallPlan | None = None,
         headers: Pairs = (),
         media: PageMedia | None = None,
+        parts: Iterable[Part] = (),
         supported: str = "100rel, outbound",
         allow: str = ALLOW,
     ) -> OutgoingCall:
@@ -199,6 +207,7 @@ class ScriptedWic:
             sdp: the offer; "" for none.
             plan: what the page does on its own; everything, unless given.
             media: the media side; text made from `sdp` unless given.
+            parts: further parts of the body.
             supported: option tags; "" leaves the field out.
             allow: joined Allow; "" leaves the field out.
         """
@@ -215,6 +224,8 @@ class ScriptedWic:
             *headers,
         ]
         invite = SipRequest("INVITE", target, headers=Headers(fields)).set_body(sdp)
+        if parts:
+            invite.add_parts(*parts)
         call = OutgoingCall(self, invite, plan or CallPlan(), media or TextMedia(sdp))
         self.calls[call.call_id] = call
         await call.start()
@@ -271,7 +282,7 @@ class ScriptedWic:
         contact = (
             f"<{self.contact_uri};ob>;reg-id={self.identity.reg_id}"
             f';+sip.instance="<{self.identity.instance}>";expires={expires_s}'
-            ';+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"'
+            f';+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"{self.contact_tags}'
         )
         fields = [
             ("Via", self.new_via()),

@@ -7,10 +7,12 @@ Must not know sockets or media: it talks to a `Line` and to a `PageMedia`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Protocol
 
 from tests.peers.call_plan import FINAL, SUCCESS, CallPlan, Go, Step
 from tests.peers.dialog import HOP_BY_HOP_FIELDS, Dialog, Pairs, dialog_of_callee, dialog_of_caller
+from tests.peers.multipart import Part
 from tests.peers.sdp import answer_to
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
 from tests.peers.trace import DEFAULT_WAIT_S, Trace
@@ -231,7 +233,7 @@ class WicCall:
             await asyncio.sleep(reply.delay_s)
         sdp = ""
         if reply.status in SUCCESS:
-            sdp = reply.sdp if reply.sdp is not None else await self.media.answer_offer(request.body)
+            sdp = reply.sdp if reply.sdp is not None else await self.media.answer_offer(request.sdp)
         headers = [("Contact", self.line.contact), *reply.headers]
         await self.send(response_to(request, reply.status, headers=headers, sdp=sdp))
         await self.reached(Step.UPDATE_ANSWERED)
@@ -311,9 +313,9 @@ class OutgoingCall(WicCall):
         if not response.has_sdp:
             return
         if self._answered_with is None:
-            self._answered_with = response.body
-            await self.media.answer_received(response.body)
-        elif self._answered_with != response.body:  # RFC 6337 §3.1.1: one answer, repeated unchanged
+            self._answered_with = response.sdp
+            await self.media.answer_received(response.sdp)
+        elif self._answered_with != response.sdp:  # RFC 6337 §3.1.1: one answer, repeated unchanged
             self.violations.append(f"{response.status} with another answer than the first")
 
     def _check_response(self, response: SipResponse) -> None:
@@ -348,21 +350,26 @@ class IncomingCall(WicCall):
         self.dialog = dialog_of_callee(invite, self._tag)
         self._remote_cseq = invite.cseq.number
 
-    async def respond(self, status: int, *, sdp: str = "", headers: Pairs = ()) -> None:
+    async def respond(
+        self, status: int, *, sdp: str = "", headers: Pairs = (), parts: Iterable[Part] = ()
+    ) -> None:
         """Answer the INVITE; Record-Route and Contact are filled in."""
         routes = [("Record-Route", route) for route in self.invite.record_route]
         contact = [("Contact", self.line.contact)] if status < 300 else []
         fields = [*routes, *contact, *headers]
-        await self.send(response_to(self.invite, status, to_tag=self._tag, headers=fields, sdp=sdp))
+        response = response_to(self.invite, status, to_tag=self._tag, headers=fields, sdp=sdp)
+        await self.send(response.add_parts(*parts) if parts else response)
 
     async def ring(self) -> None:
         """Send 180."""
         await self.respond(180)
 
-    async def answer(self, sdp: str | None = None, *, timeout_s: float = DEFAULT_WAIT_S) -> SipRequest:
+    async def answer(
+        self, sdp: str | None = None, *, parts: Iterable[Part] = (), timeout_s: float = DEFAULT_WAIT_S
+    ) -> SipRequest:
         """Send 200 with `sdp` or the media's own answer, and return the ACK."""
-        body = sdp if sdp is not None else await self.media.answer_offer(self.invite.body)
-        await self.respond(200, sdp=body)
+        body = sdp if sdp is not None else await self.media.answer_offer(self.invite.sdp)
+        await self.respond(200, sdp=body, parts=parts)
         return await self.wait_request("ACK", timeout_s=timeout_s)
 
     async def request_received(self, request: SipRequest) -> None:

@@ -12,6 +12,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
+from kemi.core.call.fitting import misfit
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
 from kemi.core.call.late_offer import take_answer
 from kemi.core.call.record import CallRecord, Outstanding
@@ -27,6 +28,8 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     if request.from_tag not in record.legs or request.to_tag != record.ims_tag:
         return unknown(request)
     follow(record, event.successor)
+    if refusal := misfit(record, request, settings):
+        return refusal
     if request.method == "ACK":
         return _ims_ack(record, request, settings)
     if request.method == "BYE":

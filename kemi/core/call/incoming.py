@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core import headers
+from kemi.core.bodies import takes_parts
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import IncomingReserved
@@ -32,7 +33,7 @@ from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
-_NOT_FOR_PAGES: Final = frozenset({"timer", "precondition"})
+_NOT_FOR_PAGES: Final = frozenset({"timer", "precondition", "early-session"})
 """Extensions of the core that a page is not offered: we would have to keep them for it."""
 
 
@@ -72,6 +73,13 @@ def begin_incoming(
         raise SipReject(
             "only application/sdp is understood", status=415, reason_phrase="Unsupported Media Type"
         )
+    if request.required_parts and not takes_parts((), registration.sent.contact_value):
+        raise SipReject(
+            "the page takes no bodies of several parts",
+            status=415,
+            reason_phrase="Unsupported Media Type",
+            lines=("Accept: application/sdp",),
+        )
     caller_contact = uri_from_address(request.contact)
     if not caller_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
@@ -95,6 +103,7 @@ def begin_incoming(
         connection_id=flow.connection_id,
         source=flow.source,
         owner=registration.owner,
+        wic_takes_parts=takes_parts((), registration.sent.contact_value),
         node=node,
         session_id=session_id,
         media=[
@@ -109,7 +118,13 @@ def begin_incoming(
             for place, line in enumerate(lines)
         ],
         ims_offer=request.body,
-        legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
+        legs={
+            request.from_tag: Leg(
+                caller_contact,
+                addresses_from_headers(request.headers("Record-Route")),
+                cseq=request.cseq,
+            )
+        },
         incoming=Incoming(
             vias=headers.vias_of_response(request),
             identities=_identities(request, registration),
@@ -122,7 +137,7 @@ def begin_incoming(
     note = act.Note("call_towards_page", logging.INFO, {"media": media})
     create = act.CreateTransaction(gateway_tag)
     if offer is None:
-        return record, [note, create, _call_page(edits, settings)]
+        return record, [note, create, _call_page(replace(edits, body=""), settings)]
     record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
     reserve = act.ReserveIncoming(record.key, node, {line.kind: line.sdp for line in lines}, edits)
     return record, [note, create, reserve]

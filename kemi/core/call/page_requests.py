@@ -15,6 +15,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
+from kemi.core.call.fitting import misfit
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, unknown
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -35,7 +36,8 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
         record.connection_id, record.source = request.connection_id, request.source
-    record.wic_cseq = max(record.wic_cseq, request.cseq)
+    if refusal := misfit(record, request, settings):
+        return refusal
     step = _WIC_STEPS.get(request.method)
     if step is None:
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]

@@ -39,6 +39,8 @@ class Leg:
     contact: str
     route_set: list[str] = field(default_factory=list)
     """Route values in sending order, each with its angle brackets."""
+    cseq: int = -1
+    """Highest CSeq seen from it; -1: none yet."""
     refused: bool = False
     """A second answer of a forked INVITE that we hung up."""
 
@@ -219,6 +221,8 @@ class CallRecord:
     """What we described last to the core."""
     ims_version: int = 1
     """Version in the o= line of that description."""
+    wic_takes_parts: bool = False
+    """The page says that it takes bodies of several parts (kemi/core/bodies.py)."""
     wic_takes_update: bool = False
     """The page's Allow has UPDATE (of an early dialog that is no promise, see sdp/judge.py)."""
     ims_takes_update: bool = False

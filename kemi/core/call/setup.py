@@ -17,6 +17,7 @@ import logging
 from dataclasses import dataclass
 
 from kemi.core import headers, trust
+from kemi.core.bodies import takes_parts
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import (
@@ -135,6 +136,7 @@ def begin_call(
         session_id=session_id,
         needs_update=judgement.flow is Flow.ANSWER_THEN_UPDATE,
         reliable_answer=capabilities.reliable_provisional,
+        wic_takes_parts=takes_parts(request.headers("Accept"), registration.sent.contact_value),
         media=[medium_from_plan(offer, plan, place) for place, plan in enumerate(judgement.media)],
     )
     if not record.wic_contact:

@@ -14,14 +14,24 @@ from tests.lab.ports import LOOPBACK, own_port
 from tests.peers.core_call import CoreCall
 from tests.peers.dialog import Dialog, Pairs
 from tests.peers.sip import SipResponse
-from tests.peers.wic import ScriptedWic
+from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import WicCall
 
 CORE_PORT: Final = own_port()
 PREMIUM: Final = "tel:+1900555"
 SIPFRAG: Final = "message/sipfrag;version=2.0"
 
+TAKES_PARTS: Final = ("Accept", "application/sdp, multipart/mixed")
+"""By which a caller says that it takes bodies of several parts."""
+
 AnyCall = Call | PageCall
+
+
+async def capable_page(stage: Stage, aor: str = ALICE) -> ScriptedWic:
+    """Return a registered page that takes bodies of several parts."""
+    page = ScriptedWic(stage.handshake, WicIdentity(aor))
+    page.contact_tags = ';type="application/sdp,multipart/mixed"'
+    return await stage.join(page)
 
 
 def services_options() -> LabOptions:

@@ -24,7 +24,7 @@ CALLED_TAG = "gw-in-1"
 def record(incoming: Incoming | None = None, **changes: object) -> CallRecord:
     found = CallRecord(
         call_id="c1", wic_tag="page", gateway_tag="gw" if incoming is None else CALLED_TAG, wic_contact="",
-        wic_uri="", target_uri="", request_uri="", invite_cseq=1, wic_cseq=1, connection_id="7", source="",
+        wic_uri="", target_uri="", request_uri="", invite_cseq=1, wic_cseq=1, ims_cseq=1, connection_id="7", source="",
         owner="sip:alice@ims.test", legs={"fork": Leg("sip:f"), "core": Leg("sip:c")}, incoming=incoming,
         confirmed_tag="core",
     )  # fmt: skip

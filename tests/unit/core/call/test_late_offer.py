@@ -41,7 +41,7 @@ def test_the_page_is_called_without_a_description_and_without_100rel() -> None:
     call = Incoming(invite("", content_type=""))
     assert call.actions.names == ["CreateTransaction", "ForwardInvite"]
     forward = call.actions.only(act.ForwardInvite)
-    assert (forward.to, forward.edits.body) == (Side.WIC, None)
+    assert (forward.to, forward.edits.body) == (Side.WIC, "")
     assert "Supported: replaces" in forward.edits.insert
 
 
