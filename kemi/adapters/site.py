@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kemi.core.call.settings import CallSettings
+from kemi.core.policy import TargetRules
 from kemi.core.registration import RegistrationSettings
 from kemi.settings import Settings
 
@@ -24,6 +25,7 @@ def call_settings(settings: Settings) -> CallSettings:
         access_network_info=settings.registration.access_network_info,
         from_counts=settings.registration.from_counts,
         longest_call_s=settings.policy.longest_call_s,
+        targets=TargetRules(settings.policy, settings.realm),
     )
 
 

@@ -17,7 +17,9 @@ MMTEL_ICSI_TAG: Final = MMTEL_ICSI.replace(":", "%3A")
 """The same as the value of a feature tag (TS 24.229 §7.9.2)."""
 _SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*\w+\s+(\[[^\]]*\]|[^\s:;]+)", re.IGNORECASE)
 """A Via up to its host, which is group 1."""
-ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY"
+ALLOW: Final = (
+    "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY, SUBSCRIBE"
+)
 
 
 def explanation(detail: str, host: str) -> tuple[str, ...]:

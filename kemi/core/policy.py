@@ -122,14 +122,15 @@ class TargetRules:
         the core speak with strangers) and a REFER by its Refer-To too (RFC 3515).
         """
         if not request.to_tag and request.method in _PASSED_ON:
-            self._check_uri(request.request_uri)
+            self.check_uri(request.request_uri)
         if request.method == "REFER":
             targets = [uri_from_address(one) for one in addresses_from_headers(request.headers("Refer-To"))]
             if len(targets) != 1:
                 raise SipReject("a REFER has one Refer-To", status=400, reason_phrase="Bad Request")
-            self._check_uri(targets[0])
+            self.check_uri(targets[0])
 
-    def _check_uri(self, uri: str) -> None:
+    def check_uri(self, uri: str) -> None:
+        """Raise SipReject (403) when this is whom no page may call or have called."""
         try:
             target = target_from_uri(uri)
         except UnreadableTarget as error:

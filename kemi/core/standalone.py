@@ -221,7 +221,7 @@ def for_page(request: Request, flow: Flow, target: str, settings: CallSettings) 
     """Return how a request of the core goes to the page at ``target``: over its connection and no other."""
     remove, insert = boundary.towards_page(request, settings)
     if request.contact:
-        insert += (f"Contact: <{settings.wic_contact}>",)
+        insert += (boundary.contact_for_page(request, settings),)
     return MessageEdits(
         request_uri=target,
         next_hop=f"sip:{flow.source};transport=ws",
@@ -235,7 +235,7 @@ def reply_for_page(reply: Reply, settings: CallSettings) -> MessageEdits:
     remove, insert = boundary.towards_page(reply, settings)
     if reply.contact and reply.status < 300:
         remove += ("Contact",)
-        insert += (f"Contact: <{settings.wic_contact}>",)
+        insert += (boundary.contact_for_page(reply, settings),)
     return MessageEdits(remove=remove, insert=insert)
 
 

@@ -56,6 +56,16 @@ FROM_PAGE_IN_CONTACT: Final = frozenset(
 )  # fmt: skip
 """Feature tags of services that this gateway does not have (TS 24.237 §C, TS 24.229 §7.9)."""
 
+FEATURE_TAGS: Final = frozenset(
+    {
+        "actor", "application", "audio", "automata", "class", "control", "data", "description", "duplex", "events",
+        "extensions", "isfocus", "language", "methods", "mobility", "priority", "schemes", "text", "type", "video",
+    }
+)  # fmt: skip
+"""What a Contact says of its owner without a plus sign (RFC 3840 §9)."""
+WITHHELD_FEATURES: Final = frozenset({"+sip.instance"})
+"""Which device it is, a page need not know (RFC 5627 §10.2)."""
+
 UNTRUSTED_PARAMETERS: Final = frozenset({"verstat", "cpc", "oli", "iotl"})
 """Parameters of an address that only the network may set (TS 24.229 §7.2A.12, §7.2A.20; RFC 7549; RFC 8588)."""
 

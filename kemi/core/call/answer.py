@@ -140,7 +140,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
 def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
     """Put a 1xx or 2xx into the page's dialog."""
     hidden, warnings = boundary.towards_page(reply, settings)
-    insert = [f"Contact: <{settings.wic_contact}>", *warnings]
+    insert = [boundary.contact_for_page(reply, settings), *warnings]
     remove = ["Contact", *hidden]
     core_rseq = "".join(reply.headers("RSeq")).strip()
     if reply.status < 200 and core_rseq.isdecimal() and "100rel" in reply.tokens("Require"):

@@ -9,7 +9,15 @@ from kemi.core import headers, trust
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.identity import Asserted, asserted_identity, check_from
-from kemi.core.messages import Message, Request, addresses_from_headers, parameter
+from kemi.core.messages import (
+    Message,
+    Request,
+    address_parts,
+    addresses_from_headers,
+    parameter,
+    uri_from_address,
+    with_parameters,
+)
 from kemi.core.registration import Registration
 from kemi.core.registration.authorization import credentials_from_headers
 
@@ -60,6 +68,23 @@ def contact_for_core(record: CallRecord, settings: CallSettings) -> str:
     """Return our Contact line towards the core, with the service's feature tags (TS 24.173 §5.2)."""
     media = "".join(f";{medium.kind}" for medium in record.media)
     return f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>;{ICSI_REF}{media}"
+
+
+def contact_for_page(message: Message, settings: CallSettings) -> str:
+    """Return the Contact line of a message of the core on its way to the page: our address, the sender's features.
+
+    A conference is known by its Contact (``isfocus``, RFC 4579 §5.2; TS 24.147 §5.3.1.3): it is whom the page refers
+    others to, and stays.
+    """
+    value = message.contact
+    features = address_parts(with_parameters(value, _kept_from_core))[1]
+    is_focus = parameter(value, "isfocus") is not None
+    return f"Contact: <{uri_from_address(value) if is_focus else settings.wic_contact}>{features}"
+
+
+def _kept_from_core(name: str, _value: str) -> str | None:
+    kept = name in trust.FEATURE_TAGS or (name.startswith("+") and name not in trust.WITHHELD_FEATURES)
+    return None if kept else ""
 
 
 def from_for_core(request: Request) -> str | None:

@@ -104,7 +104,7 @@ def edits_to_wic(record: CallRecord, request: Request, cseq: int, settings: Call
     """Return how a request of the core looks inside the page's dialog."""
     hidden, insert = boundary.towards_page(request, settings)
     if request.contact:
-        insert += (f"Contact: <{settings.wic_contact}>",)
+        insert += (boundary.contact_for_page(request, settings),)
     return act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,

@@ -165,7 +165,7 @@ def _edits_of_invite(
         ),
         insert=(
             *warnings,
-            f"Contact: <{settings.wic_contact}>",
+            boundary.contact_for_page(request, settings),
             *((f"Supported: {', '.join(sorted(supported))}",) if supported else ()),
             *((f"Require: {', '.join(sorted(others))}",) if others else ()),
         ),

@@ -6,6 +6,7 @@ A response goes on in the core's dialog once the relay works with what it descri
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -39,6 +40,9 @@ from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 FLOW_FAILED: Final = (430, "Flow Failed")
+NOT_DEFLECTED: Final = (480, "Temporarily Unavailable")
+_ALERT = re.compile(r"<urn:alert:[a-z0-9:.-]+>", re.IGNORECASE)
+"""RFC 7462; another URI would make the caller's device fetch something."""
 _AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
     {
         400: (502, "Bad Gateway"),  # the page's fault, not the caller's (RFC 3261 §21.5.3)
@@ -67,6 +71,11 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
         incoming.via = incoming.via or "".join(reply.headers("Via"))
     if reply.status == 100:
         return []
+    if 300 <= reply.status < 400 and (forbidden := _forbidden_redirection(reply, settings)):
+        record.wic_tag = record.wic_tag or reply.to_tag
+        note = act.Note("call_refused", logging.INFO, {"why": forbidden})
+        explanation = headers.explanation(forbidden, settings.realm)
+        return [note, act.DropReply(), _answer_for_page(record, *NOT_DEFLECTED, explanation)]
     if reply.status >= 300:
         return [_forward(record, reply, settings)]
     if record.ended and not record.confirmed_tag:
@@ -90,6 +99,17 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
         why = RemoteProtocolError("the page answered without a session description")
         return on_media_failed(record, MediaFailed(why, reply), settings)
     return _pass_on(record, reply, settings)
+
+
+def _forbidden_redirection(reply: Reply, settings: CallSettings) -> str:
+    """Return why the caller is not sent where the page wants (TS 24.604 §4.5.2.6): whom it may not call itself."""
+    try:
+        for address in addresses_from_headers(reply.headers("Contact")):
+            if settings.targets is not None:
+                settings.targets.check_uri(uri_from_address(address))
+    except SipReject as refused:
+        return refused.detail
+    return ""
 
 
 def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
@@ -185,6 +205,10 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
         if record.charging_vector:
             insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="Type 1{settings.network}"',)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
+    if reply.status == 180:  # the only thing that a page has to say about ringing (TS 24.615 §4.5.5.3)
+        insert += tuple(
+            f"Alert-Info: {value}" for value in reply.headers("Alert-Info") if _ALERT.fullmatch(value)
+        )
     carries_answer = (
         bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)
     )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kemi.core.policy import TargetRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class CallSettings:
     """Whether From chooses among a page's registered identities."""
     longest_call_s: float = 0.0
     """How long an answered call may take; 0: no limit."""
+
+    targets: TargetRules | None = None
+    """Whom pages may call, and so whom they may send their callers to; None: everybody."""
 
     @property
     def wic_contact(self) -> str:
