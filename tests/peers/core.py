@@ -116,6 +116,8 @@ class ScriptedCore(UdpPeer):
         """
         registration = self.registrations[aor]
         chosen = media or DeviceMedia()
+        device = f"<sip:device@{self.host_port}>"
+        headers = tuple(headers)
         fields = [
             ("Via", self.new_via()),
             *INNER_HOPS,
@@ -126,7 +128,7 @@ class ScriptedCore(UdpPeer):
             ("To", f"<{aor}>"),
             ("Call-ID", fork_of.call_id if fork_of else secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
-            ("Contact", f"<sip:device@{self.host_port}>"),
+            *(() if any(name == "Contact" for name, _ in headers) else [("Contact", device)]),
             ("Supported", "100rel"),
             ("Allow", "INVITE,ACK,CANCEL,BYE,PRACK,UPDATE,INFO"),
             ("P-Asserted-Identity", f"<{caller}>"),
@@ -150,7 +152,7 @@ class ScriptedCore(UdpPeer):
         call = self.calls.get(request.call_id)
         if request.method == "REGISTER":
             self._register(request, source)
-        elif request.method == "SUBSCRIBE" and (request.headers.get("Event") or "").startswith("reg"):
+        elif request.method == "SUBSCRIBE" and call is None:
             self.subscriptions.received(request, source)
         elif request.method == "INVITE" and request.to_tag is None:
             self._invite(request, source)

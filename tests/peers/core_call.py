@@ -221,7 +221,8 @@ class CalledDevice(CoreCall):
         dialog = self._dialog(fork)
         fields = list(headers)
         if 100 < status < 300:
-            fields = [*(("Record-Route", r) for r in self._record_routes), ("Contact", self.contact), *fields]
+            contact = [] if any(name == "Contact" for name, _ in fields) else [("Contact", self.contact)]
+            fields = [*(("Record-Route", r) for r in self._record_routes), *contact, *fields]
         sdp = device_answer(self.invite.sdp, media) if media is not None else ""
         if media is not None:
             self.media = media

@@ -8,12 +8,12 @@ from urllib.parse import quote
 from tests.integration.calls import incoming
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import ALICE, Call, Stage, gateway_options
+from tests.integration.calls.stage import ALICE, BOB, Call, Stage, gateway_options
 from tests.lab.options import LabOptions
 from tests.lab.ports import LOOPBACK, own_port
 from tests.peers.core_call import CoreCall
 from tests.peers.dialog import Dialog, Pairs
-from tests.peers.sip import SipResponse
+from tests.peers.sip import SipRequest, SipResponse
 from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import WicCall
 
@@ -134,3 +134,18 @@ async def notified(call: AnyCall, fragment: str, state: str, *, by_page: bool) -
     assert (got.headers.get("Event"), got.headers.get("Subscription-State")) == ("refer", state)
     assert got.headers.get("Content-Type") == SIPFRAG
     return got.body
+
+
+async def called(stage: Stage, page: ScriptedWic, target: str = BOB, **how: object) -> Call:
+    """Call and wait for the answer."""
+    wic = await page.invite(target, AUDIO, **how)  # type: ignore[arg-type]
+    await wic.wait_answer()
+    call = Call(wic, stage.core.calls[wic.call_id])  # type: ignore[arg-type]
+    await call.ims.wait_ack()
+    return call
+
+
+def last(call: AnyCall, method: str, *, at_core: bool) -> SipRequest:
+    """Return the last request of a method that arrived at one end."""
+    trace = call.ims.trace if at_core else call.wic.trace
+    return next(one for one in reversed(trace.requests(method)) if one.call_id == call.call_id)
