@@ -12,7 +12,7 @@ from kemi.adapters import ksr
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
-from kemi.core.bodies import SDP, exchanged
+from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
 from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated, WicFailed
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
@@ -279,6 +279,8 @@ class Executor:
         change = None
         if ksr.has_body() and not (body := ksr.body()).is_plain:
             change = exchanged(body, sdp, parts=to is Side.IMS or self._takes_parts())
+            if not ksr.headers("Content-Length"):  # of a page (RFC 7118 §5); only with a new body it gets one
+                change = written_out(body, change)
         if change is None:
             whole: tuple[str, str] | None = (SDP, sdp) if sdp else ("", "")
         else:

@@ -291,6 +291,20 @@ def exchanged(body: Body, sdp: str, *, parts: bool) -> Change:
     return Change(exchanges=tuple(exchanges))
 
 
+def written_out(body: Body, change: Change) -> Change:
+    """Return a change of the whole body instead of one of its parts, where it is text."""
+    if change.whole is not None or not change.exchanges:
+        return change
+    content = body.content
+    for old, new in change.exchanges:
+        content = content.replace(old.encode(), new.encode(), 1)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return change
+    return change if "\0" in text else Change((body.content_type, text))
+
+
 def _removed(container: _Part, *, keep: bool) -> Iterator[_Part]:
     """Return the largest parts that hold nothing that stays."""
     staying = (_Kind.OTHER, _Kind.SESSION) if keep else (_Kind.OTHER,)

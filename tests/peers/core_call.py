@@ -41,6 +41,8 @@ class CoreCall:
         """Answers offers in later UPDATE and re-INVITE."""
         self.statuses: dict[str, int] = {}
         """Method → status of the next in-dialog requests; 200 unless given."""
+        self.ack_parts: tuple[Part, ...] = ()
+        """Further parts of the body of an ACK that has an answer."""
         self.violations: list[str] = []
         """What the gateway did against an RFC, as seen by the core."""
         self._remote_cseq = -1
@@ -160,6 +162,8 @@ class CoreCall:
             ack = dialog.request(
                 "ACK", via=self.peer.new_via(), cseq=invite.cseq.number, headers=INNER_HOPS, sdp=answer
             )
+            if answer and self.ack_parts:
+                ack.add_parts(*self.ack_parts)
         else:
             kept = _fields_of_hop(invite)
             fields = [

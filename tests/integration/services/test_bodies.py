@@ -95,6 +95,27 @@ class TestFromThePage:
         await call.ims.wait_ack()
         await hang_up(call)
 
+    @pytest.mark.conformance("B-05")
+    async def test_without_content_length(self, stage: Stage) -> None:
+        page = await stage.page()
+        call = await page.invite(BOB, "")
+        await call.wait_status(range(200, 700))
+        content_type, body = multipart([PIDF, Part("application/sdp", AUDIO), LIST])
+        invite = SipRequest("INVITE", BOB, headers=call.invite.headers.copy()).set_body(body, content_type)
+        invite.headers.replace("Call-ID", f"{call.call_id}-without-length")
+        invite.headers.replace("Via", page.new_via())
+        again = OutgoingCall(page, invite, CallPlan(), TextMedia(AUDIO))
+        page.calls[again.call_id] = again
+        text = message_to_bytes(invite).decode()
+        await page.send_raw(text.replace(f"Content-Length: {len(body.encode())}\r\n", ""))
+        await again.wait_answer()
+        full = Call(again, await stage.core.wait_call())
+        received = full.ims.invite
+        assert beside(received) == [PIDF, LIST]
+        assert received.headers.get("Content-Length") == str(len(received.body.encode()))
+        await full.ims.wait_ack()
+        await hang_up(full)
+
     async def test_inside_another_and_with_other_forms(self, stage: Stage) -> None:
         forms = multipart(
             [Part("text/plain", "a call"), Part("application/sdp", AUDIO)],
@@ -163,6 +184,19 @@ class TestTowardsThePage:
         wic = await page.wait_incoming()
         assert wic.invite.parts == [LIST, PIDF]
         await wic.answer(AUDIO_BOTH_WAYS)
+        call = PageCall(wic, ims)
+        await unharmed(call)
+        await hang_up(call)
+
+    @pytest.mark.parametrize("capable", [True, False])
+    async def test_an_answer_in_an_ack(self, stage: Stage, capable: bool) -> None:
+        page = await (capable_page(stage) if capable else stage.page())
+        ims = stage.core.call(ALICE, sdp="")
+        ims.ack_parts = (PIDF,)
+        wic = await page.wait_incoming()
+        ack = await wic.answer(AUDIO_BOTH_WAYS)
+        assert beside(ack) == ([PIDF] if capable else [])
+        assert "UDP/TLS/RTP/SAVPF" in ack.sdp
         call = PageCall(wic, ims)
         await unharmed(call)
         await hang_up(call)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi.core.bodies import MAX_PARTS, Body, Change, describe, exchanged, takes_parts
+from kemi.core.bodies import MAX_PARTS, Body, Change, describe, exchanged, takes_parts, written_out
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, Request, Side
 
@@ -325,6 +325,19 @@ class TestExchange:
         joined = Body(content, content_type)
         assert sdp_of(joined) == NEW
         assert b"Content-Disposition: render;handling=optional\r\n\r\n<aoc/>\r\n" in content
+
+    @pytest.mark.parametrize("sdp", [NEW, ""])
+    def test_it_may_be_written_out(self, sdp: str) -> None:
+        found = body(part(*XML), part(*SDP))
+        change = exchanged(found, sdp, parts=True)
+        whole = written_out(found, change)
+        assert whole.whole is not None
+        assert applied(found, whole) == applied(found, change)
+        for other in (Change(), Change(("", ""))):
+            assert written_out(found, other) is other
+        with_bytes = body(part(*BINARY), part(*SDP))
+        change = exchanged(with_bytes, sdp, parts=True)
+        assert written_out(with_bytes, change) is change
 
     def test_a_body_of_bytes_cannot_be_joined(self) -> None:
         assert exchanged(Body(b"\xff", "a/b"), NEW, parts=True) == Change(("application/sdp", NEW))
