@@ -89,13 +89,25 @@ def begin_incoming(
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
         wic_cseq=0,
+        ims_cseq=0,
+        ims_takes_update="update" in request.tokens("Allow"),
         gateway_cseq=request.cseq,
         connection_id=flow.connection_id,
         source=flow.source,
         owner=registration.owner,
         node=node,
         session_id=session_id,
-        media=[Medium(kind=line.kind, wic_offer="") for line in lines],
+        media=[
+            Medium(
+                kind=line.kind,
+                wic_offer="",
+                line=place,
+                ims_line=line.place,
+                ims_answer=line.sdp,
+                ims_direction=line.direction,
+            )
+            for place, line in enumerate(lines)
+        ],
         ims_offer=request.body,
         legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
         incoming=Incoming(
