@@ -62,7 +62,7 @@ def wic_answer(
     for plan in judgement.lines:
         offered = offer.media[plan.index]
         if plan.role is Role.REJECTED or plan.kind not in relayed:
-            media.append(_rejection(offered))
+            media.append(rejected_line(offered))
         elif plan.role is Role.REVERSE_OF and transport != WicTransport.SHARED:
             raise LocalProtocolError(f"{plan.kind}: the client's two lines need a shared transport")
         else:
@@ -159,7 +159,7 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
     return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
 
 
-def _rejection(offered: MediaDescription) -> MediaDescription:
+def rejected_line(offered: MediaDescription) -> MediaDescription:
     """Answer with port 0; the mid stays so that the client finds the line (RFC 8829 §5.3.1)."""
     body = ["c=IN IP4 0.0.0.0", *_mid_line(offered.mid), "a=inactive"]
     return media_description(offered.kind, 0, offered.proto, offered.formats, body)
