@@ -51,7 +51,7 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
                 480, "Temporarily Unavailable", headers.explanation("the page is away", settings.realm)
             )
         ]
-    return [_forward_to_wic(record, request, settings)]
+    return [forward_to_page(record, request, settings)]
 
 
 def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
@@ -59,7 +59,7 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
     again, record.acknowledged = record.acknowledged, True
-    edits = edits_to_wic(record, request, request.cseq, settings)
+    edits = edits_to_page(record, request, request.cseq, settings)
     if not record.incoming.late_offer:
         return [act.ForwardRequest(Side.WIC, edits)]
     forward = act.ForwardRequest(Side.WIC, replace(edits, body=record.wic_answer))
@@ -74,40 +74,9 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     if record.incoming is not None and record.dialog is Dialog.EARLY and event.flow_alive:
-        return [_forward_to_wic(record, event.request, settings)]  # the page's 487 ends the INVITE
+        return [forward_to_page(record, event.request, settings)]  # the page's 487 ends the INVITE
     if record.ended or event.request.from_tag != record.confirmed_tag:
         return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
     if not event.flow_alive:
         return [*hang_up(record, "ims", act.SendReply(200, "OK")), act.ForgetCall(record.key)]
-    return hang_up(record, "ims", _forward_to_wic(record, event.request, settings))
-
-
-def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
-    """Put a request of the core into the page's dialog."""
-    cseq = request.cseq + record.cseq_offset
-    if (
-        cseq <= record.gateway_cseq
-    ):  # another fork, or numbers below those we used: stay rising (RFC 3261 §12.2.1.1)
-        record.cseq_offset += record.gateway_cseq - cseq + 1
-        cseq = record.gateway_cseq + 1
-    record.gateway_cseq = cseq
-    record.outstanding[str(cseq)] = Outstanding(
-        request.from_tag, request.cseq, headers.vias_of_response(request)
-    )
-    return act.ForwardRequest(Side.WIC, edits_to_wic(record, request, cseq, settings))
-
-
-def edits_to_wic(record: CallRecord, request: Request, cseq: int, settings: CallSettings) -> act.MessageEdits:
-    """Return how a request of the core looks inside the page's dialog."""
-    hidden, insert = boundary.towards_page(request, settings)
-    if request.contact:
-        insert += (f"Contact: <{settings.wic_contact}>",)
-    return act.MessageEdits(
-        request_uri=record.wic_contact,
-        next_hop=record.wic_destination,
-        from_tag=record.gateway_tag,
-        to_tag=None if record.incoming is None else record.wic_tag,
-        cseq=cseq,
-        remove=("Route", "Contact", *hidden),
-        insert=insert,
-    )
+    return hang_up(record, "ims", forward_to_page(record, event.request, settings))
