@@ -17,13 +17,23 @@ afterwards, by a re-INVITE of ours (own_offer.py); so does one that is away just
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.events import ImsReoffered, ImsRequest, IncomingConnected, IncomingReserved, MediaFailed
+from kemi.core.call.core_late_offer import Late, ask_for_offer
+from kemi.core.call.core_late_offer import on_media_failed as on_late_media_failed
+from kemi.core.call.events import (
+    ChangeFailed,
+    ImsReoffered,
+    ImsRequest,
+    IncomingConnected,
+    IncomingReserved,
+    MediaFailed,
+)
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.session import direction_for_core, medium_change, shown_media, take_page_answer
 from kemi.core.call.settings import CallSettings
@@ -34,7 +44,6 @@ from kemi.core.messages import Reply, Request
 from kemi.core.sdp.interwork.client_offer import Added, offered_again
 from kemi.core.sdp.interwork.core_reoffer import CoreReoffer, core_reanswer, read_core_reoffer
 from kemi.core.sdp.interwork.incoming import added_answer
-from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _OTHERS_EXTENSIONS = frozenset({"timer", "precondition"})
@@ -45,7 +54,7 @@ _OTHERS_EXTENSIONS = frozenset({"timer", "precondition"})
 class _Answered:
     """What is carried through the relay's work: the page's response, and the relay's answers for what is new."""
 
-    reply: Reply | None = None
+    forward: act.ForwardReply | None = None
     """None: the core's own request is being answered."""
     answers: dict[str, str] = field(default_factory=dict)
 
@@ -60,10 +69,12 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
     refusal = exchange.refusal(record, request)
     if refusal is not None:
         return [refusal]
-    if not request.has_sdp:
-        return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     if record.media_state is not Media.CONNECTED:
         return [act.SendReply(500, "Server Internal Error", ("Retry-After: 1",))]
+    if not request.body:
+        return ask_for_offer(record, request)
+    if not request.has_sdp:
+        return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     try:
         offer = sdp_from_text(request.body)
         reoffer = read_core_reoffer(
@@ -99,9 +110,7 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
 
 def refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:
     """Refuse an offer; the session stays as it was (RFC 3261 §14.2)."""
-    return act.SendReply(
-        error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm)
-    )
+    return act.SendReply(error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm))
 
 
 def places(media: list[Medium]) -> dict[str, int]:
@@ -134,10 +143,8 @@ def _differs(old: Medium, new: Medium) -> bool:
 
 def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSettings) -> list[act.Action]:
     """The relay has ports for what the core adds: now the page is asked."""
-    if record.ended or record.exchange is None:
-        return [act.ReleaseMedia(record.key, record.node, tuple(event.offers))]
     request, reoffer = event.bearer
-    pending = record.exchange
+    pending = _of_core(record)
     for line in reoffer.added:
         pending.media = [medium for medium in pending.media if medium.kind != line.kind]
         pending.media.append(
@@ -154,7 +161,7 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
 
 
 def _ask_page(
-    record: CallRecord, request: Request, settings: CallSettings, relay_offers: dict[str, str]
+    record: CallRecord, request: Request, settings: CallSettings, relay_offers: Mapping[str, str]
 ) -> list[act.Action]:
     pending = _of_core(record)
     one_way = any(medium.reverse_line is not None for medium in record.media)
@@ -165,9 +172,7 @@ def _ask_page(
     ]
     known = [medium for medium in pending.media if medium.kind not in relay_offers]
     origin = exchange.next_wic_origin(record)
-    offer, placed = offered_again(
-        sdp_from_text(record.wic_description), shown_media(known), origin, added
-    )
+    offer, placed = offered_again(sdp_from_text(record.wic_description), shown_media(known), origin, added)
     if offer is None:  # the page has heard of it already
         return [_tell_relay(record, [medium.kind for medium in known if medium.active], _Answered())]
     for medium in pending.media:
@@ -194,16 +199,18 @@ def _without_extensions(edits: act.MessageEdits, request: Request) -> act.Messag
     )
 
 
-def on_page_reply(record: CallRecord, reply: Reply) -> list[act.Action] | None:
-    """Take the page's final response to a forwarded offer of the core; None where it just goes on as it is."""
+def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -> list[act.Action]:
+    """Take the page's response to an offer of the core; ``forward`` sends it on as any other."""
     pending = record.exchange
     if pending is None or pending.offerer is not Offerer.IMS or reply.status < 200:
-        return None
+        # provisional; or a 2xx once more, which is answered as before
+        again = reply.has_sdp and reply.status >= 200
+        body = record.ims_description if again else ""
+        return [replace(forward, edits=replace(forward.edits, body=body)) if reply.body else forward]
     if reply.status >= 300:
-        record.move_back = exchange.rollback(record)
-        return None
+        return [forward, *exchange.rollback(record)]
     offered = sdp_from_text(pending.wic_description)
-    new = [kind for kind in pending.reserved]
+    new = list(pending.reserved)
     try:
         answer = take_page_answer(pending.media, offered, reply.body)
         lines = {
@@ -220,30 +227,25 @@ def on_page_reply(record: CallRecord, reply: Reply) -> list[act.Action] | None:
             connect[medium.kind] = text
             medium.wic_offer, medium.active = text or "", text is not None
     if connect:
-        return [act.ConnectIncoming(record.key, record.node, connect, reply)]
-    return [_tell_relay(record, _going_on(pending), _Answered(reply))]
+        return [act.ConnectIncoming(record.key, record.node, connect, reply, bearer=forward)]
+    return [_tell_relay(record, _going_on(pending), _Answered(forward))]
 
 
-def on_connected(record: CallRecord, event: IncomingConnected) -> list[act.Action]:
+def on_connected(record: CallRecord, event: IncomingConnected, _settings: CallSettings) -> list[act.Action]:
     """The relay works with the page's answer to what is new; now for what goes on."""
-    if record.ended or record.exchange is None:
-        return [act.DropReply()]
-    pending = record.exchange
-    return [_tell_relay(record, _going_on(pending), _Answered(event.reply, dict(event.answers)))]
+    pending = _of_core(record)
+    return [_tell_relay(record, _going_on(pending), _Answered(event.bearer, dict(event.answers)))]
 
 
 def _going_on(pending: Exchange) -> list[str]:
-    return [
-        medium.kind for medium in pending.media if medium.active and medium.kind not in pending.reserved
-    ]
+    return [medium.kind for medium in pending.media if medium.active and medium.kind not in pending.reserved]
 
 
 # ---------------------------------------------------------------- answering the core
 
 
-def _tell_relay(record: CallRecord, kinds: object, bearer: _Answered) -> act.ReofferFromIms:
-    pending = _of_core(record)
-    wanted = set(kinds)  # type: ignore[call-overload]
+def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> act.ReofferFromIms:
+    pending, wanted = _of_core(record), set(kinds)
     media = tuple(
         medium_change(medium) for medium in pending.media if medium.active and medium.kind in wanted
     )
@@ -253,14 +255,12 @@ def _tell_relay(record: CallRecord, kinds: object, bearer: _Answered) -> act.Reo
 def on_reoffered(record: CallRecord, event: ImsReoffered, settings: CallSettings) -> list[act.Action]:
     """The relay works with the core's offer: answer it."""
     done: _Answered = event.bearer
-    if record.exchange is None:
-        raise LocalProtocolError("nobody offered")
     answers = {**event.answers, **done.answers}
-    return _answer(record, answers, done.reply, settings)
+    return _answer(record, answers, done.forward, settings)
 
 
 def _answer(
-    record: CallRecord, answers: dict[str, str], reply: Reply | None, settings: CallSettings
+    record: CallRecord, answers: dict[str, str], forward: act.ForwardReply | None, settings: CallSettings
 ) -> list[act.Action]:
     pending = _of_core(record)
     lines = {medium.kind: medium.ims_line for medium in pending.media if medium.active}
@@ -280,8 +280,8 @@ def _answer(
     pending.ims_description = body = sdp_to_text(description)
     exchange.commit(record)
     release = [act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else []
-    if reply is not None:
-        return [answer_by_page(record, reply, settings, body), *release]
+    if forward is not None:
+        return [replace(forward, edits=replace(forward.edits, body=body)), *release]
     lines_of_answer = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
@@ -292,20 +292,21 @@ def _answer(
 
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
     """The relay did not do it: the session stays as it was, as far as that is still ours to say."""
+    if isinstance(event.bearer, Late):
+        return on_late_media_failed(record, event, settings)
     note = act.Note("media_failed", logging.ERROR, {"detail": event.error.detail, "node": record.node})
-    reply = event.bearer.reply if isinstance(event.bearer, _Answered) else event.reply
-    if reply is None:
+    bearer = event.bearer
+    forward = bearer.forward if isinstance(bearer, _Answered) else bearer
+    if not isinstance(forward, act.ForwardReply):
         return [note, *exchange.rollback(record), refuse(event.error, settings)]
     pending = _of_core(record)  # the page has agreed, so the core gets an answer: what it was told last
     for medium in pending.media:
         medium.active = medium.active and medium.kind not in pending.reserved
-    return [note, *_answer(record, {}, reply, settings)]
+    return [note, *_answer(record, {}, forward, settings)]
 
 
-def on_unanswered(record: CallRecord) -> list[act.Action]:
-    """The page did not answer a forwarded offer; the core hears so from tm."""
-    if record.exchange is None or record.exchange.offerer is not Offerer.IMS:
-        return []
+def on_unanswered(record: CallRecord, _event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
+    """The page did not answer the offer; the core hears so from tm."""
     return exchange.rollback(record)
 
 

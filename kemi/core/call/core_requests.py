@@ -10,13 +10,16 @@ from dataclasses import replace
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
+from kemi.core.call import core_late_offer as late
+from kemi.core.call.core_offer import on_core_offer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
 from kemi.core.call.late_offer import take_answer
-from kemi.core.call.record import CallRecord, Outstanding
+from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
+from kemi.core.call.to_page import edits_to_page, forward_to_page
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Request, Side
 
@@ -41,8 +44,7 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
                 *boundary.charging_line(record),
             )
             return [act.SendReply(200, "OK", lines)]
-        detail = "changing a running session is not supported yet"
-        return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
+        return on_core_offer(record, event, settings)
     if request.method not in PASSED_ON and not (request.method == "PRACK" and record.incoming is not None):
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:
@@ -56,6 +58,12 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
 
 def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """The caller's ACK goes to the page that was called; of a call of the page the ACK is the page's."""
+    if late.awaits(record, request):
+        return late.take_answer(record, request, settings)
+    if record.last_core_invite is not None and record.last_core_invite[0] == request.cseq:
+        cseq = record.last_core_invite[1]
+        record.outstanding.pop(str(cseq), None)  # the 2xx will not come again
+        return [act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))]
     if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
     again, record.acknowledged = record.acknowledged, True

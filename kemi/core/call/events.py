@@ -21,6 +21,7 @@ class Due(enum.StrEnum):
     PRACK_TIMEOUT = "prack_timeout"
     UPDATE_RETRY = "update_retry"
     TELL_PAGE = "tell_page"
+    ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"

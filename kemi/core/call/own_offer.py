@@ -22,7 +22,7 @@ from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.session import direction_for_core, shown_media, take_page_answer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.errors import GatewayError
+from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
 from kemi.core.sdp.interwork.client_offer import offered_again
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -56,9 +56,7 @@ def offer_page(
     """Send the page an offer; ``media`` is what the call has when the page takes it.  No other offer may be open."""
     method = "UPDATE" if record.wic_takes_update else "INVITE"
     cseq = record.next_gateway_cseq()
-    exchange.begin(
-        record, Exchange(Offerer.GATEWAY_TO_WIC, method, cseq, media=media, wic_description=offer)
-    )
+    exchange.begin(record, Exchange(Offerer.GATEWAY_TO_WIC, method, cseq, media=media, wic_description=offer))
     record.update_attempts += 1
     return [
         act.SendRequest(
@@ -78,10 +76,10 @@ def on_answered(
 ) -> list[act.Action]:
     """Take the page's final response to an offer of ours."""
     pending = record.exchange
-    if pending is None or pending.offerer is not Offerer.GATEWAY_TO_WIC:
-        return _acknowledge(record, event, settings)
+    if pending is None:
+        raise LocalProtocolError("no offer of ours is open")
     body = event.body if isinstance(event, UpdateAnswered) else event.reply.body if event.reply else ""
-    actions = _acknowledge(record, event, settings)
+    actions = acknowledge(record, event, settings)
     if record.ended:
         return actions
     if 200 <= event.status < 300:
@@ -99,7 +97,7 @@ def on_answered(
     return [*actions, note]
 
 
-def _acknowledge(
+def acknowledge(
     record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
     """Acknowledge a 2xx to an INVITE of ours, whatever became of the call meanwhile (RFC 3261 §13.2.2.4)."""

@@ -45,9 +45,7 @@ def shown_media(media: Sequence[Medium]) -> list[Shown]:
     ]
 
 
-def take_page_answer(
-    media: Sequence[Medium], offer: SessionDescription, answer_text: str
-) -> ReverseAnswer:
+def take_page_answer(media: Sequence[Medium], offer: SessionDescription, answer_text: str) -> ReverseAnswer:
     """Put the page's answer to an offer of ours into its media; raise what a bad answer deserves.
 
     A direction that was not offered says nothing of what the page wants: that stays as it was.

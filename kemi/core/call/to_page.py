@@ -25,7 +25,9 @@ def forward_to_page(record: CallRecord, request: Request, settings: CallSettings
     return act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))
 
 
-def edits_to_page(record: CallRecord, request: Request, cseq: int, settings: CallSettings) -> act.MessageEdits:
+def edits_to_page(
+    record: CallRecord, request: Request, cseq: int, settings: CallSettings
+) -> act.MessageEdits:
     """Return how a request of the core looks inside the page's dialog."""
     hidden, insert = boundary.towards_page(request, settings)
     if request.contact:

@@ -1,7 +1,7 @@
 """The core's offers in a running session: what they change, and our answer.
 
-The core has one two-way m-line for each kind.  Lines keep their places (RFC 3264 §8): one that is switched off stays with
-port 0 and may be used again.
+The core has one two-way m-line for each kind.  Lines keep their places (RFC 3264 §8): one that is switched off stays
+with port 0 and may be used again.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def read_core_reoffer(
         places: the line of each kind the call has.
 
     Raises:
-        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, or audio goes on
-            without a usable codec.
+        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, or audio
+            goes on without a usable codec.
         RemoteProtocolError: a line has no address.
     """
     if len(offer.media) < len(told.media):

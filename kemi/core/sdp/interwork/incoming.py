@@ -146,6 +146,27 @@ def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str
     return found
 
 
+def added_answer(answer: SessionDescription, line: int, reverse_line: int | None) -> str | None:
+    """Return the client's answer for a medium on one line or two with one transport, as one line for the relay; None
+    when it refused it.
+
+    Raises:
+        RemoteProtocolError: a line that was taken has no credentials or codec.
+    """
+    taken = [
+        answer.media[place]
+        for place in (line, reverse_line)
+        if place is not None and not answer.media[place].rejected
+    ]
+    if not taken:
+        return None
+    check_credentials(line + 1, taken[0])
+    if not any(codec.name != TELEPHONE_EVENT for codec in taken[0].codecs):
+        raise RemoteProtocolError(f"Media line {line + 1} is answered without a codec")
+    written = client_line(taken[0], taken[0].codecs, Direction.SENDRECV, taken[0].setup or "active")
+    return one_line_text(answer.session, written)
+
+
 def core_answer(
     offer: SessionDescription,
     lines: Sequence[CoreLine],
