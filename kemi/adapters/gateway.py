@@ -34,6 +34,7 @@ from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
+    ChangeFailed,
     FlowClosed,
     ImsFailed,
     ImsReply,
@@ -325,6 +326,20 @@ class Gateway:
         status, local = ksr.transaction_status(), ksr.is_local_timeout()
         event = WicFailed(487 if local and ksr.is_cancelled() else status, local)
         self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+
+    @guarded
+    def ksr_failure_change(self, _message: object) -> None:
+        """A re-INVITE or UPDATE of a page was not answered."""
+        if ksr.is_local_timeout():
+            event = ChangeFailed(Side.IMS, ksr.method())
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+
+    @guarded
+    def ksr_failure_change_to_page(self, _message: object) -> None:
+        """The same of one of the core."""
+        if ksr.is_local_timeout():
+            event = ChangeFailed(Side.WIC, ksr.method())
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_register(self, _message: object) -> None:

@@ -68,6 +68,8 @@ class ForwardRequest(Action):
 
     to: Side
     edits: MessageEdits
+    change: bool = False
+    """It carries or asks for an offer: ends in ChangeFailed where the other side does not answer at all."""
 
 
 @dataclass(frozen=True, slots=True)

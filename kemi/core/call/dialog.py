@@ -11,6 +11,8 @@ from kemi.core import trust
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
+from kemi.core.call.core_late_offer import on_answer_timeout
+from kemi.core.call.core_offer import on_page_reply
 from kemi.core.call.correction import on_correction_answered
 from kemi.core.call.ending import hang_up
 from kemi.core.call.events import (
@@ -73,7 +75,12 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         insert=tuple(insert),
         vias=tuple(known.vias),
     )
-    actions: list[act.Action] = [act.ForwardReply(edits)]
+    forward = act.ForwardReply(edits)
+    if reply.method in ("INVITE", "UPDATE"):
+        if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):
+            del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end
+        return on_page_reply(record, reply, forward)
+    actions: list[act.Action] = [forward]
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
         if reply.method == "BYE" and record.ended:  # not to one in an early dialog: the INVITE's end follows
@@ -124,6 +131,11 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return [act.ForgetCall(record.key)]
     if record.ended:
         return []
+    if event.due is Due.TELL_PAGE:
+        record.page_behind = True  # and flow.py lets the page know
+        return []
+    if event.due is Due.ANSWER_TIMEOUT:
+        return on_answer_timeout(record)
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
         return reject(record, 504, "Server Time-out", "no PRACK came for the answer")
     if (

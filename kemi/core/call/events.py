@@ -20,6 +20,8 @@ class Due(enum.StrEnum):
 
     PRACK_TIMEOUT = "prack_timeout"
     UPDATE_RETRY = "update_retry"
+    TELL_PAGE = "tell_page"
+    ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
@@ -225,6 +227,14 @@ class WicFailed(Event):
 
     status: int
     local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFailed(Event):
+    """A forwarded re-INVITE or UPDATE with an offer: the other side did not answer, or could not be reached."""
+
+    to: Side
+    method: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def begin_incoming(
         source=flow.source,
         owner=registration.owner,
         node=node,
+        transport="shared",
         session_id=session_id,
         media=[
             Medium(

@@ -225,6 +225,8 @@ class CallRecord:
     """The far end's Allow has UPDATE."""
     correctable: bool = False
     """The page takes an UPDATE that puts its video right once the far end has answered."""
+    page_behind: bool = False
+    """The far end has changed something the page has not heard of yet."""
     exchange: Exchange | None = None
     """An offer in the running session that is not settled."""
     ims_offer: str = ""
@@ -239,6 +241,8 @@ class CallRecord:
     """What is added to the page's CSeq towards the core, because we sent requests of our own there."""
     to_core: dict[str, int] = field(default_factory=dict)
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
+    last_core_invite: tuple[int, int] | None = None
+    """CSeq of the core's newest re-INVITE that went to the page: its own and ours towards the page, for the ACK."""
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)

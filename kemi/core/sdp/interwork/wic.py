@@ -181,7 +181,7 @@ def rewritten_line(
     body = [f"c={source.connection}", *_mid_line(mid), *_relayed_lines(source, setup)]
     body.append(f"a={direction}")
     if direction.sends:
-        body.append(_msid(mid))
+        body.append(stream_of(mid))
     return media_description(line.kind, source.port, line.proto, source.formats, body)
 
 
@@ -204,7 +204,8 @@ def _mid_line(mid: str | None) -> tuple[str, ...]:
     return () if mid is None else (f"a=mid:{mid}",)
 
 
-def _msid(mid: str | None) -> str:
+def stream_of(mid: str | None) -> str:
+    """Write which stream a line that sends belongs to (RFC 8830)."""
     return f"a=msid:{_STREAM_ID} {_STREAM_ID}{mid or ''}"
 
 
