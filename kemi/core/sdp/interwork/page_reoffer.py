@@ -17,7 +17,7 @@ from kemi.core.sdp.build import media_description, session_description, session_
 from kemi.core.sdp.checks import check_mids, inspect_lines
 from kemi.core.sdp.codecs import TELEPHONE_EVENT, relayed_codecs
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line, relay_offer
-from kemi.core.sdp.interwork.wic import rejected_line, rewritten_line
+from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rejected_line, rewritten_line
 from kemi.core.sdp.judge import Reverse, ReversePolicy, Role, judge_added
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -154,6 +154,35 @@ def read_page_offer(
     return PageOffer(offer, tuple(roles), tuple(media), tuple(added))
 
 
+def read_page_answer(
+    offer: SessionDescription, text: str, known: Sequence[KnownMedium], video_codecs: Sequence[str]
+) -> tuple[OfferedMedium, ...]:
+    """Read a client's answer to an offer of ours that repeats the session; each running medium as it is now.
+
+    Raises:
+        SdpSyntaxError: it is no description.
+        RemoteProtocolError: it does not fit the offer (RFC 3264 §6).
+        NotAcceptableHere: it leaves no medium on.
+    """
+    answer = sdp_from_text(text)
+    if len(answer.media) != len(offer.media):
+        raise RemoteProtocolError(
+            f"The answer has {len(answer.media)} media lines, the offer {len(offer.media)}"
+        )
+    roles = [Role.REJECTED] * len(answer.media)
+    places = {medium.line: Role.FORWARD for medium in known}
+    places |= {medium.reverse_line: Role.REVERSE_OF for medium in known if medium.reverse_line is not None}
+    for place, (offered, answered) in enumerate(zip(offer.media, answer.media, strict=True)):
+        check_answer_line(place + 1, offered, answered)
+        if place in places and not answered.rejected:
+            check_credentials(place + 1, answered)
+            roles[place] = places[place]
+    media = tuple(_changed(medium, answer, offer, roles, video_codecs) for medium in known)
+    if not any(medium.is_on for medium in media):
+        raise NotAcceptableHere("The answer leaves no medium on")
+    return media
+
+
 def page_answer(
     offer: PageOffer,
     told: SessionDescription,
@@ -260,7 +289,8 @@ def _changed(
 
 def _with_formats_of(source: MediaDescription, told: MediaDescription) -> MediaDescription:
     """Write the relay's listening line with what the client has been offered there: it lists further payload types."""
-    body = [line for line in source.body if not line.startswith(_CODEC_LINES)]
+    body = [f"c={source.connection}"]
+    body += [line for line in source.body if not line.startswith(("c=", *_CODEC_LINES))]
     body += [line for line in told.body if line.startswith(_CODEC_LINES)]
     return media_description(source.kind, source.port, source.proto, told.formats, body)
 

@@ -7,7 +7,7 @@ and a browser would deliver the reverse stream there, silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -97,24 +97,40 @@ def reverse_offer(
     Raises:
         LocalProtocolError: a kind has no line to reverse.
     """
+    wanted = judgement.reverse_now if kinds is None else kinds
+    lines = [
+        (medium.line, reverse_offers.get(medium.kind)) for medium in judgement.media if medium.kind in wanted
+    ]
+    return reversed_lines(current, lines, judgement.shape, origin)
+
+
+def offer_again(current: SessionDescription, origin: Origin) -> SessionDescription:
+    """Offer what the client has been told last once more."""
+    return reversed_lines(current, (), ReverseShape.FLIP_LINES, origin)
+
+
+def reversed_lines(
+    current: SessionDescription,
+    wanted: Sequence[tuple[int, str | None]],
+    shape: ReverseShape,
+    origin: Origin,
+) -> SessionDescription:
+    """Offer all lines again and a stream towards the client for each of ``wanted``: a line it sends on, and the relay's
+    line for the other direction, as in reverse_offer."""
     lines = [_offered_again(media) for media in current.media]
     groups = [list(group) for group in current.bundle_groups]
     taken = {media.mid for media in current.media}
-    wanted = judgement.reverse_now if kinds is None else kinds
-    for medium in judgement.media:
-        if medium.kind not in wanted:
-            continue
-        own = lines[medium.line]
+    for place, text in wanted:
+        own = lines[place]
         if own.rejected:
-            raise LocalProtocolError(f"{medium.kind}: the line to reverse is rejected")
-        if judgement.shape is ReverseShape.FLIP_LINES:
-            lines[medium.line] = rewritten_line(
+            raise LocalProtocolError(f"{own.kind}: the line to reverse is rejected")
+        if shape is ReverseShape.FLIP_LINES:
+            lines[place] = rewritten_line(
                 own, own, mid=own.mid, direction=Direction.SENDRECV, setup="actpass"
             )
             continue
         mid = next(name for name in map("r{}".format, range(len(taken) + 1)) if name not in taken)
         taken.add(mid)
-        text = reverse_offers.get(medium.kind)
         source = own if text is None else only_line(sdp_from_text(text))
         if text is None:
             _bundle(groups, own.mid, mid)
