@@ -5,8 +5,8 @@
      │◄── 200, our offer ────│ on_renewed
      │ ACK with answer ─────►│ take_answer, on_renewed
 
-Third-party call control moves a call so (RFC 3725).  The page is not asked: it is offered to the core as it is, with all
-codecs the relay makes of its own; what the core's answer changes for it, it learns afterwards.
+Third-party call control moves a call so (RFC 3725).  The page is not asked: it is offered to the core as it is, with
+all codecs the relay makes of its own; what the core's answer changes for it, it learns afterwards.
 """
 
 from __future__ import annotations

@@ -210,7 +210,6 @@ class TestSessionChanges:
         call = Call.confirmed()
         body = sdp.chromium("audio-sendrecv") if with_body else ""
         assert call.on(call.wic_request(method, body=body)).reply[0] == 488
-        assert call.on(call.ims_request(method, body=body)).reply[0] == 488
         assert call.record.dialog is Dialog.CONFIRMED
 
 
