@@ -3,7 +3,7 @@
     WIC                      we
      │◄─ UPDATE or INVITE ───│ offer_page, tell_page
      │ 200 with answer ─────►│ on_answered
-     │◄─ ACK, of an INVITE ──│
+     │◄─ ACK, of an INVITE ──│ tm sends it
 
 The page refuses what it likes, its call goes on as it was.  After glare we try again (RFC 3261 §14.1, RFC 3311 §5.3).
 """
@@ -79,12 +79,11 @@ def on_answered(
     if pending is None:
         raise LocalProtocolError("no offer of ours is open")
     body = event.body if isinstance(event, UpdateAnswered) else event.reply.body if event.reply else ""
-    actions = acknowledge(record, event, settings)
     if record.ended:
-        return actions
+        return []
     if 200 <= event.status < 300:
-        return [*actions, *_take_answer(record, pending, body)]
-    actions += exchange.rollback(record)
+        return _take_answer(record, pending, body)
+    actions = exchange.rollback(record)
     if event.status in _TRY_AGAIN and record.update_attempts < MAX_ATTEMPTS:
         # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
@@ -95,23 +94,6 @@ def on_answered(
         reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
         return [*actions, note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
     return [*actions, note]
-
-
-def acknowledge(
-    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
-) -> list[act.Action]:
-    """Acknowledge a 2xx to an INVITE of ours, whatever became of the call meanwhile (RFC 3261 §13.2.2.4)."""
-    if isinstance(event, UpdateAnswered) or event.method != "INVITE" or not 200 <= event.status < 300:
-        return []
-    return [
-        act.SendRequest(
-            to=Side.WIC,
-            method="ACK",
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=headers.towards_wic(record, settings, event.cseq, "ACK"),
-        )
-    ]
 
 
 def _take_answer(record: CallRecord, pending: Exchange, body: str) -> list[act.Action]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -167,7 +168,10 @@ class TestHold:
         assert answer.media[0].direction == "recvonly"
         told = await wic.wait_request("INVITE")
         assert sdp_from_text(told.body).media[0].direction == "sendonly"
-        await wic.wait_request("ACK")
+        ack = await wic.wait_request("ACK")
+        assert ack.cseq.number == told.cseq.number
+        assert ack.request_uri == wic.line.contact.strip("<>")
+        assert not re.search(r"could not resolve", stage.gateway_log.read_text(errors="replace"))
         await still_works(call)
 
 
@@ -258,7 +262,7 @@ class TestRefused:
 
     async def test_one_offer_at_a_time(self, stage: Stage) -> None:
         call = await one_way(stage, offer_replies=[ANSWERED, OfferReply(delay_s=0.5), ANSWERED])
-        first = call.ims.peer.spawn(call.ims.reinvite(offer_of(direction="sendonly")))
+        first = asyncio.create_task(call.ims.reinvite(offer_of(direction="sendonly")))
         await until(lambda: len(page_offers(call)) == 2, lambda: "the page was not asked", 3.0)
         assert (await call.ims.update(offer_of(audio_port=40500))).status == 500
         assert (await call.wic.update(AUDIO)).status == 491
