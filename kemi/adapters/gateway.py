@@ -35,6 +35,7 @@ from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
+    ChangeFailed,
     FlowClosed,
     ImsFailed,
     ImsReply,
@@ -342,6 +343,20 @@ class Gateway:
         self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
+    def ksr_failure_change(self, _message: object) -> None:
+        """A re-INVITE or UPDATE of a page was not answered."""
+        if ksr.is_local_timeout():
+            event = ChangeFailed(Side.IMS, ksr.method(), 487 if ksr.is_cancelled() else 408)
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+
+    @guarded
+    def ksr_failure_change_to_page(self, _message: object) -> None:
+        """The same of one of the core."""
+        if ksr.is_local_timeout():
+            event = ChangeFailed(Side.WIC, ksr.method(), 487 if ksr.is_cancelled() else 408)
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+
+    @guarded
     def ksr_failure_register(self, _message: object) -> None:
         """A forwarded REGISTER got no 2xx."""
         self._registrar.failed(ksr.request(), ksr.transaction_status(), silent=ksr.is_local_timeout())
@@ -390,8 +405,6 @@ class Gateway:
             return
         if method == "CANCEL":
             return
-        if method == "UPDATE" and ksr.side() is Side.WIC:
-            return  # only our own reach a page, and tm hands us their responses by itself
         reply = ksr.reply()
         event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -126,6 +126,8 @@ class AiortcMedia:
         # Where there is no BUNDLE group each line has its own transport, as in a browser; by default aiortc would put
         # lines of one kind onto one.
         self.connection = RTCPeerConnection(RTCConfiguration(bundlePolicy=RTCBundlePolicy.MAX_COMPAT))
+        self.turns_with_offers = False
+        """As stock SIP.js: all its lines take the direction of the offer."""
         self.audio: dict[str, ReceivedAudio] = {}
         """By mid; the lines the gateway added are the ones that hear."""
         self.video: dict[str, ReceivedVideo] = {}
@@ -153,8 +155,20 @@ class AiortcMedia:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 
+    async def reoffer(
+        self, directions: Mapping[str, str] | None = None, *, video: SendDirection | None = None
+    ) -> str:
+        """Return an offer of the running session: other directions by mid, perhaps one more picture."""
+        for transceiver in self.connection.getTransceivers():
+            mid = transceiver.mid or ""
+            transceiver.direction = (directions or {}).get(mid, transceiver.direction)
+        if video is not None:
+            self.connection.addTransceiver(PictureTrack(), direction=video)
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription.sdp
+
     async def answer_received(self, sdp: str) -> None:
-        """Apply the first answer."""
+        """Apply an answer."""
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
 
     async def answer_offer(self, sdp: str) -> str:
@@ -167,6 +181,9 @@ class AiortcMedia:
         if first:
             for transceiver in self.connection.getTransceivers():
                 self._send_on(transceiver)
+        elif self.turns_with_offers:
+            for transceiver in self.connection.getTransceivers():
+                transceiver.direction = "sendrecv"
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         return self.connection.localDescription.sdp
 

@@ -11,6 +11,9 @@ from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request, Side
 
 if TYPE_CHECKING:
+    from kemi.core.call.actions import Action
+    from kemi.core.call.record import CallRecord
+    from kemi.core.call.settings import CallSettings
     from kemi.core.edits import MessageEdits
     from kemi.core.registration import Flow
 
@@ -20,6 +23,8 @@ class Due(enum.StrEnum):
 
     PRACK_TIMEOUT = "prack_timeout"
     UPDATE_RETRY = "update_retry"
+    TELL_PAGE = "tell_page"
+    ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
@@ -28,6 +33,17 @@ class Due(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A bearer that says how a step goes on once the relay has done what it was asked, or has failed.
+
+    Each gets the record, the event and the settings, as any step does; nothing of the record may be kept in them.
+    """
+
+    done: Callable[[CallRecord, Any, CallSettings], list[Action]]
+    failed: Callable[[CallRecord, MediaFailed, CallSettings], list[Action]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +77,16 @@ class MediaReserved(Event):
 class ReverseAccepted(Event):
     """The relay knows the page's answer for the added lines."""
 
+    bearer: Any = None
+    """What the action was given to bring back, here and below."""
+
 
 @dataclass(frozen=True, slots=True)
 class MediaConnected(Event):
     """The relay works with the far end's answer; ``reply`` is the one that brought it."""
 
     reply: Reply
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,7 @@ class MediaFailed(Event):
 
     error: GatewayError
     reply: Reply | None = None
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,7 @@ class IncomingReserved(Event):
     offers: Mapping[str, str]
     edits: MessageEdits
     """How the INVITE will look to the page, but for its description."""
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,40 @@ class IncomingConnected(Event):
 
     answers: Mapping[str, str]
     reply: Reply
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What the relay says of one medium now: its offer for the core, its answer for the page, and the same for the
+    page's line that only receives, where that has its own transport."""
+
+    relay_offer: str
+    relay_answer: str
+    reverse_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRenewed(Event):
+    """The relay works with what both sides said last."""
+
+    renewed: Mapping[str, Renewed]
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImsReoffered(Event):
+    """The relay works with the core's new offer; ``answers``: its answer for the core, for each medium."""
+
+    answers: Mapping[str, str]
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaGated(Event):
+    """Media passes as it was asked."""
+
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +241,16 @@ class WicFailed(Event):
 
     status: int
     local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFailed(Event):
+    """A forwarded re-INVITE or UPDATE with an offer: the other side did not answer, or could not be reached."""
+
+    to: Side
+    method: str
+    status: int = 408
+    """What its sender gets."""
 
 
 @dataclass(frozen=True, slots=True)

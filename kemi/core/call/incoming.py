@@ -105,6 +105,7 @@ def begin_incoming(
         owner=registration.owner,
         wic_takes_parts=takes_parts((), registration.sent.contact_value),
         node=node,
+        transport="shared",
         session_id=session_id,
         media=[
             Medium(

@@ -11,6 +11,6 @@ from kemi.core.call.settings import CallSettings
 def on_own_request_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
-    """Sort a response; nothing of ours asks for one yet."""
+    """Sort a response.  One to an offer that is open goes to its own steps before (flow.py)."""
     del record, event, settings
     return []

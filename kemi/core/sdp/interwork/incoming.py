@@ -52,14 +52,11 @@ def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> 
         NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
         RemoteProtocolError: a line has no address.
     """
-    allowed = {
-        "audio": IMS_AUDIO_CODECS,
-        "video": frozenset(name.lower() for name in video_codecs),
-    }
+    allowed = relayed_names(video_codecs)
     chosen: dict[str, CoreLine] = {}
     reasons: dict[str, str] = {}
     for index, media in enumerate(offer.media):
-        reason, codecs = _usable(media, allowed.get(media.kind))
+        reason, codecs = usable_core_line(media, allowed.get(media.kind))
         if reason:
             reasons.setdefault(media.kind, reason)
         elif media.kind not in chosen:
@@ -77,7 +74,12 @@ def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> 
     return tuple(sorted(chosen.values(), key=lambda line: line.place))
 
 
-def _usable(media: MediaDescription, allowed: frozenset[str] | None) -> tuple[str, list[Codec]]:
+def relayed_names(video_codecs: Sequence[str]) -> Mapping[str, frozenset[str]]:
+    """Return the codecs of the core that the relay takes, by kind, lower case."""
+    return {"audio": IMS_AUDIO_CODECS, "video": frozenset(name.lower() for name in video_codecs)}
+
+
+def usable_core_line(media: MediaDescription, allowed: frozenset[str] | None) -> tuple[str, list[Codec]]:
     """Return why not, as the end of a sentence, or "" with the codecs."""
     if allowed is None:
         return f"carries {media.kind}, which is neither audio nor video", []
@@ -97,16 +99,20 @@ def client_offer(
     """Offer a client what the core offered: the relay's transport, one line for each kind."""
     media = []
     for mid, line in enumerate(lines):
-        source = only_line(sdp_from_text(relay_offers[line.kind]))
-        written = rewritten_line(source, source, mid=str(mid), direction=line.direction, setup="actpass")
-        if line.kind == "video" and not any(codec.feedback for codec in source.codecs):
-            feedback = [f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES]
-            body = (*written.body, *feedback)
-            written = media_description(written.kind, written.port, written.proto, written.formats, body)
-        media.append(written)
+        source = promising_key_frames(only_line(sdp_from_text(relay_offers[line.kind])))
+        media.append(rewritten_line(source, source, mid=str(mid), direction=line.direction, setup="actpass"))
     # A page with the bundle policy max-bundle takes no offer without a group.
     groups = ("a=group:BUNDLE 0",) if len(media) == 1 else ()
     return session_description(session_section(origin, "a=ice-lite", *groups), media)
+
+
+def promising_key_frames(source: MediaDescription) -> MediaDescription:
+    """Add to a video line what a browser needs to ask for key frames, where the core promised nothing."""
+    if source.kind != "video" or any(codec.feedback for codec in source.codecs):
+        return source
+    body = (*source.body, *(f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES))
+    line = media_description(source.kind, source.port, source.proto, source.formats, body)
+    return MediaDescription(line.lines, line.kind, line.port, line.proto, line.formats, source.session)
 
 
 def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str, ClientLine]:
@@ -138,6 +144,27 @@ def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str
     if all(line.sdp is None for line in found.values()):
         raise NotAcceptableHere("The page refused every medium")
     return found
+
+
+def added_answer(answer: SessionDescription, line: int, reverse_line: int | None) -> str | None:
+    """Return the client's answer for a medium on one line or two with one transport, as one line for the relay; None
+    when it refused it.
+
+    Raises:
+        RemoteProtocolError: a line that was taken has no credentials or codec.
+    """
+    taken = [
+        answer.media[place]
+        for place in (line, reverse_line)
+        if place is not None and not answer.media[place].rejected
+    ]
+    if not taken:
+        return None
+    check_credentials(line + 1, taken[0])
+    if not any(codec.name != TELEPHONE_EVENT for codec in taken[0].codecs):
+        raise RemoteProtocolError(f"Media line {line + 1} is answered without a codec")
+    written = client_line(taken[0], taken[0].codecs, Direction.SENDRECV, taken[0].setup or "active")
+    return one_line_text(answer.session, written)
 
 
 def core_answer(
