@@ -75,7 +75,8 @@ class Executor:
             act.DropReply: self._drop_reply,
             act.SendRequest: self._send_request,
             act.CancelForwardedInvite: self._cancel_forwarded,
-            act.AnswerForPage: self._answer_for_page,
+            act.AnswerForPage: self._answer_in_its_name,
+            act.AnswerForCore: self._answer_in_its_name,
             act.ReserveMedia: self._reserve,
             act.AcceptReverse: self._accept_reverse,
             act.ConnectMedia: self._connect,
@@ -191,11 +192,11 @@ class Executor:
         if self._relay_of(action, method)() or method == "ACK":
             return None
         self.answer_not_sent()
-        return ChangeFailed(action.to, method) if action.change else None
+        return ChangeFailed(action.to, method, _NOT_SENT[0]) if action.change else None
 
     def _forward_request_to_page(self, action: act.ForwardRequest, method: str) -> Event | None:
         sent = self.forward_to_page(action.edits, self._relay_of(action, method), trying=method == "INVITE")
-        return None if sent or not action.change else ChangeFailed(Side.WIC, method)
+        return None if sent or not action.change else ChangeFailed(Side.WIC, method, _NOT_SENT[0])
 
     def _relay_of(self, action: act.ForwardRequest, method: str) -> Callable[[], bool]:
         if not action.change:
@@ -275,7 +276,7 @@ class Executor:
     def _cancel_forwarded(self, action: act.CancelForwardedInvite) -> None:
         self._tell_ourselves(action.call_id, f"CANCEL {action.request_uri} SIP/2.0", action.headers)
 
-    def _answer_for_page(self, action: act.AnswerForPage) -> None:
+    def _answer_in_its_name(self, action: act.AnswerForPage | act.AnswerForCore) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
         self._tell_ourselves(action.call_id, start_line, action.headers)
 

@@ -331,14 +331,14 @@ class Gateway:
     def ksr_failure_change(self, _message: object) -> None:
         """A re-INVITE or UPDATE of a page was not answered."""
         if ksr.is_local_timeout():
-            event = ChangeFailed(Side.IMS, ksr.method())
+            event = ChangeFailed(Side.IMS, ksr.method(), 487 if ksr.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_change_to_page(self, _message: object) -> None:
         """The same of one of the core."""
         if ksr.is_local_timeout():
-            event = ChangeFailed(Side.WIC, ksr.method())
+            event = ChangeFailed(Side.WIC, ksr.method(), 487 if ksr.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded

@@ -122,6 +122,16 @@ class AnswerForPage(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerForCore(Action):
+    """Answer a request of the page in the core's name, whose own 2xx is dropped; comes in as the core's response."""
+
+    call_id: str
+    status: int
+    reason_phrase: str
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MediumRequest:
     """One medium to reserve."""
 

@@ -11,6 +11,7 @@ from kemi.core import trust
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
+from kemi.core.call.core_answer import on_core_reply
 from kemi.core.call.core_late_offer import on_answer_timeout
 from kemi.core.call.core_offer import on_page_reply
 from kemi.core.call.correction import on_correction_answered
@@ -38,8 +39,13 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     reply = event.reply
     if reply.from_tag != record.ims_tag:
         return []
+    if reply.method in ("INVITE", "UPDATE"):
+        to_offer = on_core_reply(record, reply, settings)
+        if to_offer is not None:
+            return to_offer
     if reply.method == "INVITE":
-        return on_invite_reply(record, reply, settings)
+        # one to an INVITE of our own comes from tm by itself
+        return on_invite_reply(record, reply, settings) if reply.cseq == record.invite_cseq else []
     hidden, insert = boundary.towards_page(reply, settings)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,

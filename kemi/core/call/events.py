@@ -11,6 +11,9 @@ from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request, Side
 
 if TYPE_CHECKING:
+    from kemi.core.call.actions import Action
+    from kemi.core.call.record import CallRecord
+    from kemi.core.call.settings import CallSettings
     from kemi.core.edits import MessageEdits
     from kemi.core.registration import Flow
 
@@ -30,6 +33,17 @@ class Due(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A bearer that says how a step goes on once the relay has done what it was asked, or has failed.
+
+    Each gets the record, the event and the settings, as any step does; nothing of the record may be kept in them.
+    """
+
+    done: Callable[[CallRecord, Any, CallSettings], list[Action]]
+    failed: Callable[[CallRecord, MediaFailed, CallSettings], list[Action]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,8 @@ class ChangeFailed(Event):
 
     to: Side
     method: str
+    status: int = 408
+    """What its sender gets."""
 
 
 @dataclass(frozen=True, slots=True)

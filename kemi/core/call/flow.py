@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from kemi.core.call import (
     answer,
+    core_answer,
     core_late_offer,
     core_offer,
     core_requests,
@@ -86,6 +87,9 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
             events.MediaFailed: core_offer.on_media_failed,
             events.ChangeFailed: core_offer.on_unanswered,
         },
+        Offerer.WIC: {
+            events.ChangeFailed: core_answer.on_unanswered,
+        },
         Offerer.GATEWAY_TO_WIC: {
             events.UpdateAnswered: own_offer.on_answered,
             events.OwnRequestAnswered: own_offer.on_answered,
@@ -111,6 +115,9 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
 
 def _step(record: CallRecord, event: events.Event) -> Step:
     kind = type(event)
+    bearer = event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
+    if isinstance(bearer, events.Continuation):  # what asked the relay says itself how it goes on
+        return bearer.failed if kind is events.MediaFailed else bearer.done
     if record.exchange is not None:
         step = EXCHANGE_STEPS.get(record.exchange.offerer, {}).get(kind)
         if step is not None:

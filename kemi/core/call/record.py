@@ -66,6 +66,10 @@ class Medium:
     """Whether the relay sends to the page on a line of its own."""
     reverse_answer: str | None = None
     """The page's answer for that line, where it has its own transport."""
+    reverse_wanted: bool = False
+    """The page only sends: it is to be offered a stream of the far end once it has acknowledged."""
+    reverse_offer: str = ""
+    """The relay's line for that, where it has its own transport."""
     active: bool = True
     """Whether the far end took this medium."""
     answered: bool = False
@@ -102,6 +106,8 @@ class Exchange:
     """What we will have described to the page then; "" where that stays as it is."""
     ims_description: str = ""
     """The same for the core."""
+    relayed: dict[str, str] = field(default_factory=dict)
+    """The relay's answers for the page, per kind that is new."""
     reserved: list[str] = field(default_factory=list)
     """Kinds whose relay ports are new: given back when the exchange fails."""
     answered: bool = False
@@ -243,6 +249,8 @@ class CallRecord:
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
     last_core_invite: tuple[int, int] | None = None
     """CSeq of the core's newest re-INVITE that went to the page: its own and ours towards the page, for the ACK."""
+    ack_awaited: int | None = None
+    """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)

@@ -229,6 +229,30 @@ def judge_offer(
     return Judgement(ordered, tuple(media_plans), flow, capabilities.reverse_shape, reason)
 
 
+def judge_added(
+    offer: SessionDescription,
+    indexes: Sequence[int],
+    policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
+    video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
+) -> tuple[tuple[MediumPlan, ...], tuple[LinePlan, ...]]:
+    """Decide what lines are for that an offer adds to a running session; ``indexes`` are usable lines of new kinds."""
+    found = inspect_lines(offer, video_codecs)
+    lines: dict[int, LinePlan] = {}
+    kinds = dict.fromkeys(offer.media[index].kind for index in indexes)
+    media = [
+        _judge_medium(
+            offer,
+            [index for index in indexes if offer.media[index].kind == kind],
+            found,
+            policy.wish(kind),
+            lines,
+            alone=False,
+        )
+        for kind in kinds
+    ]
+    return tuple(media), tuple(lines[index] for index in sorted(lines))
+
+
 def choose_transport(
     offer: SessionDescription, judgement: Judgement, *, video_may_follow: bool = False
 ) -> tuple[WicTransport, str]:

@@ -7,7 +7,7 @@ and a browser would deliver the reverse stream there, silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -62,7 +62,7 @@ def wic_answer(
     for plan in judgement.lines:
         offered = offer.media[plan.index]
         if plan.role is Role.REJECTED or plan.kind not in relayed:
-            media.append(_rejection(offered))
+            media.append(rejected_line(offered))
         elif plan.role is Role.REVERSE_OF and transport != WicTransport.SHARED:
             raise LocalProtocolError(f"{plan.kind}: the client's two lines need a shared transport")
         else:
@@ -97,24 +97,40 @@ def reverse_offer(
     Raises:
         LocalProtocolError: a kind has no line to reverse.
     """
+    wanted = judgement.reverse_now if kinds is None else kinds
+    lines = [
+        (medium.line, reverse_offers.get(medium.kind)) for medium in judgement.media if medium.kind in wanted
+    ]
+    return reversed_lines(current, lines, judgement.shape, origin)
+
+
+def offer_again(current: SessionDescription, origin: Origin) -> SessionDescription:
+    """Offer what the client has been told last once more."""
+    return reversed_lines(current, (), ReverseShape.FLIP_LINES, origin)
+
+
+def reversed_lines(
+    current: SessionDescription,
+    wanted: Sequence[tuple[int, str | None]],
+    shape: ReverseShape,
+    origin: Origin,
+) -> SessionDescription:
+    """Offer all lines again and a stream towards the client for each of ``wanted``: a line it sends on, and the relay's
+    line for the other direction, as in reverse_offer."""
     lines = [_offered_again(media) for media in current.media]
     groups = [list(group) for group in current.bundle_groups]
     taken = {media.mid for media in current.media}
-    wanted = judgement.reverse_now if kinds is None else kinds
-    for medium in judgement.media:
-        if medium.kind not in wanted:
-            continue
-        own = lines[medium.line]
+    for place, text in wanted:
+        own = lines[place]
         if own.rejected:
-            raise LocalProtocolError(f"{medium.kind}: the line to reverse is rejected")
-        if judgement.shape is ReverseShape.FLIP_LINES:
-            lines[medium.line] = rewritten_line(
+            raise LocalProtocolError(f"{own.kind}: the line to reverse is rejected")
+        if shape is ReverseShape.FLIP_LINES:
+            lines[place] = rewritten_line(
                 own, own, mid=own.mid, direction=Direction.SENDRECV, setup="actpass"
             )
             continue
         mid = next(name for name in map("r{}".format, range(len(taken) + 1)) if name not in taken)
         taken.add(mid)
-        text = reverse_offers.get(medium.kind)
         source = own if text is None else only_line(sdp_from_text(text))
         if text is None:
             _bundle(groups, own.mid, mid)
@@ -159,7 +175,7 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
     return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
 
 
-def _rejection(offered: MediaDescription) -> MediaDescription:
+def rejected_line(offered: MediaDescription) -> MediaDescription:
     """Answer with port 0; the mid stays so that the client finds the line (RFC 8829 §5.3.1)."""
     body = ["c=IN IP4 0.0.0.0", *_mid_line(offered.mid), "a=inactive"]
     return media_description(offered.kind, 0, offered.proto, offered.formats, body)
