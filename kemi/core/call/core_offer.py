@@ -172,7 +172,12 @@ def _ask_page(
     ]
     known = [medium for medium in pending.media if medium.kind not in relay_offers]
     origin = exchange.next_wic_origin(record)
-    offer, placed = offered_again(sdp_from_text(record.wic_description), shown_media(known), origin, added)
+    offer, placed = offered_again(
+        sdp_from_text(record.wic_description),
+        shown_media(known, flips=not record.wic_takes_update),
+        origin,
+        added,
+    )
     if offer is None:  # the page has heard of it already
         return [_tell_relay(record, [medium.kind for medium in known if medium.active], _Answered())]
     for medium in pending.media:

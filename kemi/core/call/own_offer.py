@@ -19,6 +19,7 @@ from kemi.core.call import exchange
 from kemi.core.call.ending import hang_up_by_gateway
 from kemi.core.call.events import Due, OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
+from kemi.core.call.reverse_line import take_reverse_lines, with_reverse_lines
 from kemi.core.call.session import direction_for_core, shown_media, take_page_answer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -39,12 +40,14 @@ def tell_page(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """
     if not record.page_behind or record.dialog is not Dialog.CONFIRMED or not record.acknowledged:
         return []
-    if exchange.is_open(record):
+    if exchange.is_open(record) or record.ack_awaited is not None:
         return []
     record.page_behind = False
     media = deepcopy(record.media)
     origin = exchange.next_wic_origin(record)
-    offer, _ = offered_again(sdp_from_text(record.wic_description), shown_media(media), origin)
+    told = sdp_from_text(record.wic_description)
+    offer, _ = offered_again(told, shown_media(media, flips=not record.wic_takes_update), origin)
+    offer = with_reverse_lines(record, told, offer, media, origin)
     if offer is None:
         return []
     return offer_page(record, settings, sdp_to_text(offer), media)
@@ -82,13 +85,15 @@ def on_answered(
     if record.ended:
         return []
     if 200 <= event.status < 300:
-        return _take_answer(record, pending, body)
+        return _take_answer(record, pending, body, settings)
     actions = exchange.rollback(record)
     if event.status in _TRY_AGAIN and record.update_attempts < MAX_ATTEMPTS:
         # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
         return [*actions, act.Schedule(record.key, Due.TELL_PAGE, min(delay, settings.update_s))]
     record.update_attempts = 0
+    for medium in record.media:
+        medium.reverse_wanted = False  # it does not want the stream: it keeps its one-way call
     note = act.Note("own_offer_refused", logging.WARNING, {"status": event.status, "method": pending.method})
     if event.status == 481:  # RFC 3261 §12.2.1.2: for the page there is no such call any more
         reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
@@ -96,7 +101,9 @@ def on_answered(
     return [*actions, note]
 
 
-def _take_answer(record: CallRecord, pending: Exchange, body: str) -> list[act.Action]:
+def _take_answer(
+    record: CallRecord, pending: Exchange, body: str, settings: CallSettings
+) -> list[act.Action]:
     record.update_attempts = 0
     try:
         answer = take_page_answer(pending.media, sdp_from_text(pending.wic_description), body)
@@ -107,7 +114,7 @@ def _take_answer(record: CallRecord, pending: Exchange, body: str) -> list[act.A
         if medium.kind in answer.lines and medium.reverse_line is not None:
             medium.reverse_answer = answer.lines[medium.kind]
     exchange.commit(record)
-    return [gate(record)]
+    return take_reverse_lines(record, record.media, answer.description, gate(record), settings)
 
 
 def gate(record: CallRecord) -> act.GateMedia:

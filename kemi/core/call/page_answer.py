@@ -54,13 +54,9 @@ _AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
 def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSettings) -> list[act.Action]:
     """Sort a response; one to the call's first INVITE may be our own, sent in the page's name."""
     reply = event.reply
-    of_page = isinstance(event, WicReply) or reply.to_tag not in record.legs
-    names_it = (reply.method, reply.cseq, reply.from_tag) == (
-        "INVITE",
-        record.invite_cseq,
-        record.gateway_tag,
-    )
-    if of_page and names_it:
+    first = (reply.method, reply.cseq, reply.from_tag) == ("INVITE", record.invite_cseq, record.gateway_tag)
+    # the core's answer to a re-INVITE of the page may have the same number
+    if first and (isinstance(event, WicReply) or reply.to_tag not in record.legs):
         return _on_invite_reply(record, reply, settings)
     if isinstance(event, WicReply):
         return on_wic_reply(record, event, settings)

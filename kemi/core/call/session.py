@@ -31,18 +31,27 @@ def medium_change(medium: Medium) -> act.MediumChange:
     )
 
 
-def shown_media(media: Sequence[Medium]) -> list[Shown]:
-    """Return how the page is to see its media, as the far end has them now."""
+def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
+    """Return how the page is to see its media, as the far end has them now.
+
+    ``flips``: a line it only sends on may become one for both directions, where a stream towards it is wanted.
+    """
     return [
         Shown(
             kind=medium.kind,
             line=medium.line,
             reverse_line=medium.reverse_line,
-            direction=medium.ims_direction if medium.active else None,
+            direction=_shown_direction(medium, flips=flips) if medium.active else None,
             codec=medium.codec if medium.kind == "video" and medium.codec else None,
         )
         for medium in media
     ]
+
+
+def _shown_direction(medium: Medium, *, flips: bool) -> Direction:
+    if medium.reverse_wanted and not flips:
+        return Direction.of(sends=False, receives=medium.ims_direction.receives)
+    return medium.ims_direction
 
 
 def take_page_answer(media: Sequence[Medium], offer: SessionDescription, answer_text: str) -> ReverseAnswer:

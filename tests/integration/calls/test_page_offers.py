@@ -200,13 +200,14 @@ class TestAnsweredHere:
         self, stage: Stage, offer: str
     ) -> None:
         call = await stage.answered(await stage.page(), offer)
+        assert isinstance(call.wic.media, TextMedia)
         told = call.wic.media.offers[-1] if offer == AUDIO else (await call.wic.wait_status(183)).body
         response = await call.wic.reinvite("")
         assert response.status == 200
         again = sdp_from_text(response.body)
         assert [s.lines[0] for s in again.media] == [s.lines[0] for s in sdp_from_text(told).media]
         assert {section.attribute("setup") for section in again.media} == {"actpass"}
-        await stage.logged(call.call_id, "event=call_state_changed", "by=WicRequest", "wic=stable")
+        await stage.logged(call.call_id, "event=call_state_changed", "by=MediaGated", "wic=stable")
         assert not requests_at_core(call)
         assert (await change(call, offer_again(local(call), ice=NEW_ICE))).status == 200  # it is settled
         await still_works(call)
@@ -286,6 +287,7 @@ class TestRefusedByTheCore:
         call.ims.respond_to(invite, 100)
         await call.wic.cancel()
         cancelled = await call.wic.wait_status(487)
+        assert call.wic.dialog is not None
         assert cancelled.to_tag == call.wic.dialog.remote_tag
         ack = await call.ims.wait_request("ACK", count=2)
         assert (ack.cseq.number, ack.to_tag) == (invite.cseq.number, invite.to_tag)

@@ -177,7 +177,7 @@ def read_page_answer(
         if place in places and not answered.rejected:
             check_credentials(place + 1, answered)
             roles[place] = places[place]
-    media = tuple(_changed(medium, answer, offer, roles, video_codecs) for medium in known)
+    media = tuple(_changed(medium, answer, offer, roles, video_codecs, answers=True) for medium in known)
     if not any(medium.is_on for medium in media):
         raise NotAcceptableHere("The answer leaves no medium on")
     return media
@@ -249,6 +249,8 @@ def _changed(
     told: SessionDescription,
     roles: Sequence[Role],
     video_codecs: Sequence[str],
+    *,
+    answers: bool = False,
 ) -> OfferedMedium:
     """Read the lines of a running medium; they are known to be usable."""
     sending = offer.media[medium.line] if roles[medium.line] is Role.FORWARD else None
@@ -261,7 +263,7 @@ def _changed(
     wic_offer = ""
     codecs: tuple[str, ...] = ()
     if sending is not None:
-        chosen = _stable_codecs(sending, told.media[medium.line], video_codecs)
+        chosen = _stable_codecs(sending, medium.wic_offer, video_codecs, answers=answers)
         codecs = tuple(codec.name for codec in chosen)
         line = client_line(sending, chosen, Direction.SENDRECV, sending.setup or "actpass")
         wic_offer = one_line_text(offer.session, line)
@@ -301,17 +303,21 @@ def _held_the_old_way(media: MediaDescription) -> bool:
 
 
 def _stable_codecs(
-    media: MediaDescription, told: MediaDescription, video_codecs: Sequence[str]
+    media: MediaDescription, before: str, video_codecs: Sequence[str], *, answers: bool
 ) -> tuple[Codec, ...]:
-    """Choose what is relayed: what it was, where the client still has it under the same payload type."""
-    before = [(codec.payload_type, codec.name) for codec in told.codecs]
-    again = [codec for codec in media.codecs if (codec.payload_type, codec.name) in before]
-    names = {codec.name for codec in again} - {TELEPHONE_EVENT}
-    if media.kind == "audio" and names:
-        return tuple(codec for codec in again)
-    if media.kind == "video" and {name for _, name in before} <= names:
-        order = {pair: number for number, pair in enumerate(before)}
-        return tuple(sorted(again, key=lambda codec: order[codec.payload_type, codec.name]))
+    """Choose what is relayed: what it was, where the client still has it under the same payload types.
+
+    An answer names no more than it was offered, so it takes back nothing but the main codec.
+    """
+    if not before:
+        return relayed_codecs(media, video_codecs)
+    old = sdp_from_text(before).media[0].codecs
+    here = {(codec.payload_type, codec.name) for codec in media.codecs}
+    again = tuple(codec for codec in old if (codec.payload_type, codec.name) in here)
+    if media.kind == "audio" and any(codec.name != TELEPHONE_EVENT for codec in again):
+        return old if answers else again
+    if media.kind == "video" and again and (answers or again == old):
+        return again
     return relayed_codecs(media, video_codecs)
 
 
@@ -331,8 +337,16 @@ def _differs(before: str, now: str) -> bool:
 
 def _essence(one_line_sdp: str) -> tuple[object, ...]:
     media = sdp_from_text(one_line_sdp).media[0]
-    codecs = tuple((codec.payload_type, codec.name, codec.clock_rate) for codec in media.codecs)
-    return media.ice_ufrag, media.ice_pwd, frozenset(media.fingerprints), media.attribute("tls-id"), codecs
+    codecs = [(codec.payload_type, codec.name, codec.clock_rate) for codec in media.codecs]
+    if media.kind == "audio":  # its events come and go
+        codecs = [codec for codec in codecs if codec[1] != TELEPHONE_EVENT]
+    return (
+        media.ice_ufrag,
+        media.ice_pwd,
+        frozenset(media.fingerprints),
+        media.attribute("tls-id"),
+        tuple(codecs),
+    )
 
 
 def _check_groups(offer: SessionDescription, told: SessionDescription, roles: Sequence[Role]) -> None:
