@@ -41,6 +41,8 @@ class CoreCall:
         """Method → status of the next in-dialog requests; 200 unless given."""
         self.violations: list[str] = []
         """What the gateway did against an RFC, as seen by the core."""
+        self.reply_headers: dict[str, Pairs] = {}
+        """Method → header fields of their responses."""
         self._remote_cseq = -1
 
     @property
@@ -120,7 +122,8 @@ class CoreCall:
         offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in _SUCCESS
         sdp = device_answer(request.body, self.media) if offered else ""
         contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
-        self.peer.send(response_to(request, status, headers=contact, sdp=sdp), source)
+        headers = [*contact, *self.reply_headers.get(request.method, ())]
+        self.peer.send(response_to(request, status, headers=headers, sdp=sdp), source)
 
     def response_received(self, response: SipResponse) -> None:
         """Check that a response comes back by all hops of its request (RFC 3261 §18.2.1, RFC 3581 §4)."""

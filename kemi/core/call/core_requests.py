@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, early_media, session_timer
+from kemi.core.call.answer import hear
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
@@ -18,7 +19,7 @@ from kemi.core.call.record import CallRecord, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError
-from kemi.core.messages import Request, Side
+from kemi.core.messages import Reply, Request, Side
 
 
 def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
@@ -35,12 +36,14 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         return [NO_DIALOG]
     if request.method in ("INVITE", "UPDATE"):
         if request.method == "UPDATE" and not request.body:
+            session, clock = session_timer.refreshed_by_core(record, request, settings)
             lines = (
                 boundary.contact_for_core(record, settings),
                 headers.ALLOW,
+                *session,
                 *boundary.charging_line(record),
             )
-            return [act.SendReply(200, "OK", lines)]
+            return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
         detail = "changing a running session is not supported yet"
         return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
     if request.method not in PASSED_ON and not (request.method == "PRACK" and record.incoming is not None):
@@ -52,6 +55,17 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
             )
         ]
     return [_forward_to_wic(record, request, settings)]
+
+
+def _early_media(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """An UPDATE of a fork that rings may open or close its early media (RFC 5009 §8)."""
+    if record.incoming is not None or record.confirmed_tag or not request.headers("P-Early-Media"):
+        return []
+    early_media.learn(record.legs[request.from_tag], request)
+    nothing = Reply(
+        request.side, request.method, request.call_id, request.from_tag, request.to_tag, request.cseq
+    )
+    return hear(record, nothing, settings)
 
 
 def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

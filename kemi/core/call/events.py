@@ -23,6 +23,9 @@ class Due(enum.StrEnum):
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
+    SESSION_REFRESH = "session_refresh"
+    SESSION_EXPIRED = "session_expired"
+    PAGE_SESSION_EXPIRED = "page_session_expired"
 
 
 @dataclass(frozen=True, slots=True)

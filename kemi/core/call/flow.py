@@ -16,6 +16,7 @@ from kemi.core.call import (
     page_answer,
     page_requests,
     release,
+    session_timer,
     setup,
 )
 from kemi.core.call.actions import Action, Schedule
@@ -37,6 +38,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.InviteGuardExpired: setup.on_guard_expired,
         events.MediaConnected: answer.on_media_connected,
         events.MediaFailed: answer.on_media_failed,
+        events.MediaGated: answer.on_media_gated,
         events.ImsFailed: answer.on_ims_failed,
         events.WicRequest: page_requests.on_wic_request,
         events.ImsRequest: core_requests.on_ims_request,
@@ -82,6 +84,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         raise LocalProtocolError(f"no step for {type(event).__name__}") from None
     before = record.dialog
     actions = step(record, event, settings)
-    if settings.longest_call_s and record.dialog is Dialog.CONFIRMED is not before:
-        actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
+    if record.dialog is Dialog.CONFIRMED is not before:
+        actions += session_timer.clocks(record)
+        if settings.longest_call_s:
+            actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
     return actions

@@ -20,7 +20,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
 from kemi.core.call.settings import CallSettings
@@ -34,6 +34,8 @@ from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _NOT_FOR_PAGES: Final = frozenset({"timer", "precondition"})
 """Extensions of the core that a page is not offered: we would have to keep them for it."""
+_REFUSED: Final = frozenset({"precondition"})
+"""Those that we do not keep for it either."""
 
 
 def called_registration(request: Request, registration: Registration | None) -> Registration:
@@ -60,7 +62,7 @@ def begin_incoming(
 ) -> tuple[CallRecord, list[act.Action]]:
     """Judge the core's INVITE; raise what it deserves, or return the new record and the first actions."""
     required = request.tokens("Require")
-    if refused := sorted(required & _NOT_FOR_PAGES):
+    if refused := sorted(required & _REFUSED):
         names = ", ".join(refused)
         raise SipReject(
             f"not supported: {names}",
@@ -117,6 +119,7 @@ def begin_incoming(
             unreliable_refused="100rel" in required,
         ),
     )
+    session_timer.asked_by_core(record, request, settings)
     edits = _edits_of_invite(record, request, required, settings)
     media = "+".join(line.kind for line in lines) or "late offer"
     note = act.Note("call_towards_page", logging.INFO, {"media": media})
@@ -139,7 +142,9 @@ def _edits_of_invite(
     if not request.body:
         supported -= {"100rel"}  # its offer would come in a 18x then, and the core's answer in a PRACK
     hidden, warnings = boundary.towards_page(request, settings)
-    others = required - {"100rel"}  # asked for as an option: a page without it would refuse the call
+    others = (
+        required - _NOT_FOR_PAGES - {"100rel"}
+    )  # asked for as an option: a page without it would refuse the call
     return act.MessageEdits(
         next_hop=record.wic_destination,
         from_tag=record.gateway_tag,

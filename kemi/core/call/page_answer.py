@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, session_timer
 from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
 from kemi.core.call.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.ending import hang_up_both
@@ -54,7 +54,10 @@ _AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
 def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSettings) -> list[act.Action]:
     """Sort a response; one to the INVITE may be our own, sent in the page's name."""
     reply = event.reply
-    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag:
+    ours_to_core = (
+        reply.side is Side.IMS and reply.to_tag in record.legs
+    )  # our re-INVITE, not one in its name
+    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag and not ours_to_core:
         return _on_invite_reply(record, reply, settings)
     if isinstance(event, WicReply):
         return on_wic_reply(record, event, settings)
@@ -184,6 +187,9 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
         )
         if record.charging_vector:
             insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="Type 1{settings.network}"',)
+        if reply.status >= 200:
+            remove += ("Require",)
+            insert += session_timer.answer_to_core(record)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
     carries_answer = (
         bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)

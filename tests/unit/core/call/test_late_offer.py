@@ -94,7 +94,7 @@ def test_a_200_that_comes_twice_before_the_relay_has_ports() -> None:
     call = Late()
     first = call.page_offers().only(act.ReserveMedia)
     second = call.page_offers().only(act.ReserveMedia)
-    assert call.on(call.reserved_late(first)).names == ["ForwardReply"]
+    assert call.on(call.reserved_late(first)).names == ["ForwardReply", "Schedule"]
     assert call.on(call.reserved_late(second)).names == ["ForwardReply"]
 
 
