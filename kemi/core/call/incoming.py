@@ -29,6 +29,7 @@ from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
 from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media
+from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -95,7 +96,8 @@ def begin_incoming(
         owner=registration.owner,
         node=node,
         session_id=session_id,
-        media=[Medium(kind=line.kind, wic_offer="") for line in lines],
+        transport=WicTransport.SHARED.value if registration.one_way_streams else "",
+        media=[Medium(line.kind, wic_offer="", reverse=registration.one_way_streams) for line in lines],
         ims_offer=request.body,
         legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
         incoming=Incoming(
@@ -156,7 +158,8 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
     """Call the page, over its own connection and no other."""
     record.move_media(MediaEvent.RESERVED)
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
-    offer = client_offer(lines, event.offers, Origin(record.session_id, 1))
+    one_way = record.transport == WicTransport.SHARED
+    offer = client_offer(lines, event.offers, Origin(record.session_id, 1), one_way=one_way)
     record.wic_description = sdp_to_text(offer)
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
     return [_call_page(replace(event.edits, body=record.wic_description), settings)]
