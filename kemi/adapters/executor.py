@@ -49,8 +49,8 @@ class Executor:
         self._schedule = schedule
         self._relay = relay
         self._entry_points = entry_points
-        self.reporting = False
-        """Whether the request being sent right now wants its replies reported (read by tm's local-request event)."""
+        self.reporting: Side | None = None
+        """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
             act.CreateTransaction: self._create_transaction,
             act.SuspendInvite: self._suspend,
@@ -211,13 +211,13 @@ class Executor:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
         socket = sip.wic_socket if action.to is Side.WIC else sip.ims_socket
-        self.reporting = action.report
+        self.reporting = action.to if action.report else None
         try:
             sent = ksr.send_request(
                 action.method, action.request_uri, action.next_hop, socket, action.headers, action.body
             )
         finally:
-            self.reporting = False
+            self.reporting = None
         if not sent:
             log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
 

@@ -24,6 +24,7 @@ from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
+from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
@@ -39,7 +40,6 @@ from kemi.core.call.events import (
     ImsRequest,
     InviteGuardExpired,
     InviteResumed,
-    UpdateAnswered,
     WicFailed,
     WicReply,
     WicRequest,
@@ -47,10 +47,9 @@ from kemi.core.call.events import (
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record import INCOMING_TAG, record_key
 from kemi.core.call.setup import begin_call, release_media
-from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.flow_token import token_from_routes
-from kemi.core.messages import Reply, Request, Side
+from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
 from kemi.settings import Settings
@@ -61,8 +60,6 @@ from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
 
-REPLY_OWN_REQUEST = "ksr_onreply_own_request"
-FAILURE_OWN_REQUEST = "ksr_failure_own_request"
 RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
@@ -76,7 +73,7 @@ class Gateway:
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._calls = CallStore(HtableTable("call"))
-        self._schedule = Schedule(HtableTable("due"), HtableTable("lifetime"))
+        self._schedule = Schedule(HtableTable)
         self._relay = MediaRelay(settings.media)
         entry_points = EntryPoints(settings, HtableTable)
         self._executor = Executor(
@@ -114,6 +111,9 @@ class Gateway:
             entry_points,
         )
         self._notifications = Notifications(self._flows, subscriptions)
+        self._own_requests = OwnRequests(
+            self._executor, self._dispatcher, self._notifications, self._registrar
+        )
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,
@@ -336,44 +336,22 @@ class Gateway:
     @guarded
     def ksr_tm_event(self, _message: object, _event: str) -> None:
         """tm builds a request of ours; ask for its replies when somebody wants them."""
-        if self._executor.reporting:
-            ksr.on_local_request(REPLY_OWN_REQUEST, FAILURE_OWN_REQUEST)
+        self._own_requests.being_sent()
 
     @guarded
     def ksr_onreply_own_request(self, _message: object) -> None:
-        """A response to our UPDATE, SUBSCRIBE or REGISTER."""
-        reply = ksr.reply()
-        if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
-            return
-        if reply.method == "SUBSCRIBE":
-            self._notifications.answered(reply)
-        elif reply.method == "REGISTER":
-            self._registrar.deregistered(reply.call_id, reply.status)
-        elif reply.method == "UPDATE":
-            self._update_answered(reply)
-
-    def _update_answered(self, reply: Reply) -> None:
-        retry_after = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
-        event = UpdateAnswered(
-            status=reply.status,
-            body=reply.body,
-            retry_after_s=float(retry_after) if retry_after.isdecimal() else None,
-            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-        )
-        self._dispatcher.dispatch(reply.call_id, event)
+        """A response to a request of our own."""
+        self._own_requests.answered(ksr.reply())
 
     @guarded
     def ksr_failure_own_request(self, _message: object) -> None:
-        """Our UPDATE, SUBSCRIBE or REGISTER was never answered."""
-        if not ksr.is_local_timeout() or self._executor.request_tries_next():
-            return
-        method = ksr.method()
-        if method == "SUBSCRIBE":
-            self._notifications.unanswered(ksr.call_id())
-        elif method == "REGISTER":
-            self._registrar.deregistered(ksr.call_id(), 408)
-        else:
-            self._dispatcher.dispatch(ksr.call_id(), UpdateAnswered(status=408))
+        """A request of our own to the core was never answered."""
+        self._own_requests.unanswered(Side.IMS)
+
+    @guarded
+    def ksr_failure_own_request_to_page(self, _message: object) -> None:
+        """The same of one to a page."""
+        self._own_requests.unanswered(Side.WIC)
 
     # ------------------------------------------------------------ replies
 

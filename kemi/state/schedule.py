@@ -1,7 +1,10 @@
-"""What is due when: for each call at most one thing it waits for, and beside it the end of its longest time."""
+"""What is due when.  A call waits for several things at once, one of each kind (``Wait``)."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from kemi.core.call.events import Due
@@ -11,35 +14,56 @@ LOOK_AT_LIFETIMES_S: Final = 0.5
 """Every answered call has an entry there, so that looking at them all is not for every tick."""
 
 
+class Wait(enum.StrEnum):
+    """A kind of waiting, which is a table: what is due replaces what was due of the same kind."""
+
+    STEP = "due"
+    """The next step of a set-up, an exchange or an end."""
+    LIFETIME = "lifetime"
+    """The end of the longest time of a call."""
+    SESSION = "session"
+    """A refresh or the end of an RFC 4028 session towards the core."""
+    PAGE_SESSION = "page_session"
+    """The same towards the page."""
+
+
+WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
+    {
+        Due.TOO_LONG: Wait.LIFETIME,
+    }
+)
+"""What is not named here is a step."""
+
+
 class Schedule:
     """Wake-up times, in seconds since the epoch."""
 
-    def __init__(self, table: Table, lifetimes: Table) -> None:
-        """``lifetimes`` holds the ends of the calls' longest times, which nothing else a call waits for replaces."""
-        self._table = table
-        self._lifetimes = lifetimes
+    def __init__(self, new_table: Callable[[str], Table]) -> None:
+        """``new_table`` gives a table by the name of a kind of waiting."""
+        self._tables = {wait: new_table(wait.value) for wait in Wait}
         self._next_look = 0.0
 
     def put(self, call_id: str, due: Due, at: float) -> None:
-        """Schedule; replaces what the call waited for."""
-        table = self._lifetimes if due is Due.TOO_LONG else self._table
-        table.set(call_id, f"{at:.3f} {due.value}")
+        """Schedule; replaces what the call waited for in this way."""
+        self._tables[WAITS.get(due, Wait.STEP)].set(call_id, f"{at:.3f} {due.value}")
 
     def drop(self, call_id: str) -> None:
-        """The call waits for nothing."""
-        self._table.remove(call_id)
+        """The call waits for no step."""
+        self._tables[Wait.STEP].remove(call_id)
 
     def forget(self, call_id: str) -> None:
         """The call is over."""
-        self._table.remove(call_id)
-        self._lifetimes.remove(call_id)
+        for table in self._tables.values():
+            table.remove(call_id)
 
     def take_due(self, now: float) -> list[tuple[str, Due]]:
         """Return and remove what is due by ``now``."""
-        taken = _taken(self._table, now)
+        taken = _taken(self._tables[Wait.STEP], now)
         if not 0 <= self._next_look - now <= LOOK_AT_LIFETIMES_S:
             self._next_look = now + LOOK_AT_LIFETIMES_S
-            taken += _taken(self._lifetimes, now)
+            for wait, table in self._tables.items():
+                if wait is not Wait.STEP:
+                    taken += _taken(table, now)
         return taken
 
 

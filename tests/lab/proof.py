@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from kemi.state.schedule import Wait
 from tests.browser.softphone import SoftphoneBrowser
 from tests.lab.tone import heard_hz
 from tests.lab.world import World
@@ -116,7 +117,7 @@ def is_answer_then_update(ladder: list[str] | tuple[str, ...]) -> bool:
 def left_behind(world: World) -> dict[str, int]:
     """Count what a finished call must not leave: records, transactions and relay calls."""
     calls = world.gateway_rpc("htable.dump", "call")
-    due = world.gateway_rpc("htable.dump", "due") + world.gateway_rpc("htable.dump", "lifetime")
+    due = [entry for wait in Wait for entry in world.gateway_rpc("htable.dump", wait.value)]
     transactions = world.gateway_rpc("tm.stats")
     return {
         "records": len(calls),

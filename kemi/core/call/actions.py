@@ -84,7 +84,8 @@ class DropReply(Action):
 
 @dataclass(frozen=True, slots=True)
 class SendRequest(Action):
-    """Send a request of our own.  ``report``: the final response comes back, for a call as UpdateAnswered.
+    """Send a request of our own.  ``report``: the final response comes back: for a call as UpdateAnswered where it
+    was an UPDATE to the page, else as OwnRequestAnswered.
 
     Without ``next_hop`` it goes to an entry point of the home network.
     """

@@ -70,6 +70,7 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
 def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     """Keep the remote target and route set of this early or confirmed dialog (RFC 3261 §12.1.2)."""
     leg = record.legs.setdefault(reply.to_tag, Leg(contact=""))
+    record.ims_takes_update = record.ims_takes_update or "update" in reply.tokens("Allow")
     if reply.contact:
         leg.contact = uri_from_address(reply.contact)
     routes = addresses_from_headers(reply.headers("Record-Route"))
@@ -92,6 +93,7 @@ def _connect(record: CallRecord, reply: Reply) -> act.ConnectMedia:
     for medium in record.media:
         answer = answers[medium.kind]
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec or ""
+        medium.ims_answer, medium.ims_direction = answer.sdp or "", answer.direction
         media.append(
             act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
         )
@@ -181,7 +183,7 @@ def _refuse_unheard_answer(record: CallRecord, reply: Reply, settings: CallSetti
     """
     return [
         own_request_to_ims(record, reply.to_tag, "ACK", record.invite_cseq),
-        own_request_to_ims(record, reply.to_tag, "BYE", record.wic_cseq + 1),
+        own_request_to_ims(record, reply.to_tag, "BYE", record.next_ims_cseq()),
         _forward(record, reply, settings),
         *finish(record, DialogEvent.CANCELLED),
     ]

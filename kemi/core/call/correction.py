@@ -17,7 +17,7 @@ from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """Offer the page what the far end took, if that differs and the page can be asked now."""
-    if not record.wic_description or record.ended or record.wic_offer_answer is not OfferAnswer.STABLE:
+    if not record.correctable or record.ended or record.wic_offer_answer is not OfferAnswer.STABLE:
         return []
     taken = {
         medium.kind: medium.codec if medium.active else None for medium in record.media if medium.answered
@@ -49,5 +49,5 @@ def on_correction_answered(
     if event.status in (491, 500) and record.update_attempts < MAX_UPDATE_ATTEMPTS:
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
         return [act.Schedule(record.key, Due.UPDATE_RETRY, min(delay, settings.update_s))]
-    record.wic_description = record.update_offer = ""
+    record.correctable, record.update_offer = False, ""
     return [act.Note("correction_refused", logging.WARNING, {"status": event.status})]

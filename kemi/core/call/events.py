@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kemi.core.errors import GatewayError
-from kemi.core.messages import Reply, Request
+from kemi.core.messages import Reply, Request, Side
 
 if TYPE_CHECKING:
     from kemi.core.edits import MessageEdits
@@ -103,6 +103,23 @@ class UpdateAnswered(Event):
     retry_after_s: float | None = None
     jitter: float = 0.0
     """0 ≤ jitter < 1, drawn by the caller: where in the allowed interval a retry is put."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRequestAnswered(Event):
+    """The final response to any other request of our own whose response was wanted: a re-INVITE or BYE to the page,
+    a PRACK, UPDATE or re-INVITE to the core."""
+
+    to: Side
+    method: str
+    cseq: int
+    """As we counted on that side."""
+    status: int
+    """408 when nobody answered."""
+    reply: Reply | None = None
+    retry_after_s: float | None = None
+    jitter: float = 0.0
+    """As in UpdateAnswered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kemi.core.call import answer, dialog, events, incoming, page_answer, release, setup
+from kemi.core.call import (
+    answer,
+    core_requests,
+    dialog,
+    events,
+    incoming,
+    own_requests,
+    page_answer,
+    page_requests,
+    release,
+    setup,
+)
 from kemi.core.call.actions import Action, Schedule
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -21,13 +32,14 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.MediaReserved: setup.on_media_reserved,
         events.UpdateAnswered: dialog.on_update_answered,
         events.ReverseAccepted: setup.on_reverse_accepted,
+        events.OwnRequestAnswered: own_requests.on_own_request_answered,
         events.InviteResumed: setup.on_invite_resumed,
         events.InviteGuardExpired: setup.on_guard_expired,
         events.MediaConnected: answer.on_media_connected,
         events.MediaFailed: answer.on_media_failed,
         events.ImsFailed: answer.on_ims_failed,
-        events.WicRequest: dialog.on_wic_request,
-        events.ImsRequest: dialog.on_ims_request,
+        events.WicRequest: page_requests.on_wic_request,
+        events.ImsRequest: core_requests.on_ims_request,
         events.ImsReply: dialog.on_ims_reply,
         events.WicReply: dialog.on_wic_reply,
         events.CancelReceived: dialog.on_cancel,
@@ -47,9 +59,10 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.MediaReserved: page_answer.on_late_reserved,
         events.MediaConnected: page_answer.on_late_connected,
         events.MediaFailed: page_answer.on_media_failed,
+        events.OwnRequestAnswered: own_requests.on_own_request_answered,
         events.WicFailed: page_answer.on_wic_failed,
-        events.WicRequest: dialog.on_wic_request,
-        events.ImsRequest: dialog.on_ims_request,
+        events.WicRequest: page_requests.on_wic_request,
+        events.ImsRequest: core_requests.on_ims_request,
         events.ImsReply: page_answer.on_reply,
         events.WicReply: page_answer.on_reply,
         events.FlowClosed: page_answer.on_flow_closed,

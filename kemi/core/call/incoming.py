@@ -28,7 +28,7 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media
+from kemi.core.sdp.interwork.incoming import CoreLine, client_offer, core_offer_media
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -90,6 +90,8 @@ def begin_incoming(
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
         wic_cseq=0,
+        ims_cseq=0,
+        ims_takes_update="update" in request.tokens("Allow"),
         gateway_cseq=request.cseq,
         connection_id=flow.connection_id,
         source=flow.source,
@@ -97,7 +99,9 @@ def begin_incoming(
         node=node,
         session_id=session_id,
         transport=WicTransport.SHARED.value if registration.one_way_streams else "",
-        media=[Medium(line.kind, wic_offer="", reverse=registration.one_way_streams) for line in lines],
+        media=[
+            _medium(line, place, one_way=registration.one_way_streams) for place, line in enumerate(lines)
+        ],
         ims_offer=request.body,
         legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
         incoming=Incoming(
@@ -116,6 +120,20 @@ def begin_incoming(
     record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
     reserve = act.ReserveIncoming(record.key, node, {line.kind: line.sdp for line in lines}, edits)
     return record, [note, create, reserve]
+
+
+def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
+    """Return what is remembered of a medium that the core offers; the page has a line for each direction, or one."""
+    return Medium(
+        kind=line.kind,
+        wic_offer="",
+        line=2 * place + 1 if one_way else place,
+        reverse_line=2 * place if one_way else None,
+        ims_line=line.place,
+        ims_answer=line.sdp,
+        ims_direction=line.direction,
+        reverse=one_way,
+    )
 
 
 def _call_page(edits: act.MessageEdits, settings: CallSettings) -> act.ForwardInvite:

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import Reserved
-from kemi.core.call.record import CallRecord, Medium
+from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import SetUp
+from kemi.core.call.setup import SetUp, medium_from_plan
 from kemi.core.call.states import OfferAnswerEvent
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, Request
-from kemi.core.sdp.interwork import Origin, ims_answer_media, ims_offer, relay_offer, wic_answer
+from kemi.core.sdp.interwork import Origin, ims_answer_media, ims_offer, wic_answer
 from kemi.core.sdp.judge import Flow, choose_transport, client_capabilities, judge_offer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -37,7 +37,7 @@ def take_offer(record: CallRecord, reply: Reply) -> act.ReserveMedia:
         raise NotAcceptableHere("the page offers one way only where the core asked for an offer")
     transport, _why = choose_transport(offer, judgement)
     record.transport = transport.value
-    record.media = [Medium(plan.kind, relay_offer(offer, plan)) for plan in judgement.media]
+    record.media = [medium_from_plan(offer, plan, place) for place, plan in enumerate(judgement.media)]
     if record.wic_offer_answer is record.wic_offer_answer.IDLE:
         record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
     return act.ReserveMedia(
@@ -61,7 +61,7 @@ def offer_core(
         set_up.transport,
         Origin(record.session_id, 1),
     )
-    record.wic_answer = sdp_to_text(answer)
+    record.wic_answer = record.wic_description = sdp_to_text(answer)
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
     offer = ims_offer(
         set_up.judgement,
@@ -85,6 +85,7 @@ def take_answer(record: CallRecord, request: Request) -> act.ConnectMedia:
     for medium in record.media:
         answer = answers[medium.kind]
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec or ""
+        medium.ims_answer, medium.ims_direction = answer.sdp or "", answer.direction
         media.append(act.MediumAnswer(medium.kind, medium.wic_offer, False, answer.sdp))
     # what brought the answer is a request here; on_late_connected does not look at it
     bearer = Reply(

@@ -13,8 +13,9 @@ from typing import Final
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
-from kemi.core.call.dialog import hang_up_both, on_ims_reply, on_wic_reply
 from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
+from kemi.core.call.dialog import on_ims_reply, on_wic_reply
+from kemi.core.call.ending import hang_up_both
 from kemi.core.call.events import (
     FlowClosed,
     ImsReply,
@@ -76,6 +77,7 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
         record.wic_tag = reply.to_tag
         if reply.contact:
             record.wic_contact = uri_from_address(reply.contact)
+        record.wic_takes_update = record.wic_takes_update or "update" in reply.tokens("Allow")
     is_final = reply.status >= 200
     if is_final and record.cancelled and not record.confirmed_tag:
         gone = SipReject(
@@ -100,6 +102,7 @@ def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
     for medium in record.media:
         answer = answers[medium.kind]
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec
+        medium.wic_offer, medium.wic_direction = answer.sdp or "", answer.direction
     _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}
     media = {kind: answer.sdp for kind, answer in answers.items()}
     return [act.ConnectIncoming(record.key, record.node, media, reply)]
@@ -118,7 +121,7 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
         event.answers,
         Origin(record.session_id + 1, 1, settings.media_address),
     )
-    _incoming(record).ims_answer = sdp_to_text(answer)
+    _incoming(record).ims_answer = record.ims_description = sdp_to_text(answer)
     record.move_media(MediaEvent.CONNECTED)
     record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
@@ -136,7 +139,8 @@ def on_late_reserved(record: CallRecord, event: MediaReserved, settings: CallSet
     if _incoming(record).ims_answer:  # the 200 came twice
         return _pass_on(record, event.reply, settings)
     record.move_media(MediaEvent.RESERVED)
-    _incoming(record).ims_answer = offer_core(record, event.context, event.reserved, settings)
+    offer = offer_core(record, event.context, event.reserved, settings)
+    _incoming(record).ims_answer = record.ims_description = offer
     return _pass_on(record, event.reply, settings)
 
 

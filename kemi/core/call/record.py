@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +20,16 @@ from kemi.core.call.states import (
 )
 from kemi.core.sdp.model import Direction
 
-SCHEMA = 2
+SCHEMA = 3
+
+
+class Offerer(enum.StrEnum):
+    """Who made an offer in the running session."""
+
+    WIC = "wic"
+    IMS = "ims"
+    GATEWAY_TO_WIC = "gateway_to_wic"
+    GATEWAY_TO_IMS = "gateway_to_ims"
 
 
 @dataclass(slots=True)
@@ -39,7 +49,19 @@ class Medium:
 
     kind: str
     wic_offer: str
-    """The one-m-line description given to the relay in each ng offer."""
+    """The page's side: the one-m-line description given to the relay in each ng offer."""
+    line: int = 0
+    """Which line of the page's descriptions carries it, both ways or from the page."""
+    reverse_line: int | None = None
+    """Which line brings it to the page, where that is another one."""
+    ims_line: int = 0
+    """Which line of the core's descriptions carries it."""
+    ims_answer: str = ""
+    """The far end's side: the one-m-line description the relay works with; "" before there is one."""
+    wic_direction: Direction = Direction.SENDRECV
+    """As the page said last, over all its lines and seen from it."""
+    ims_direction: Direction = Direction.SENDRECV
+    """As the far end said last, seen from it."""
     reverse: bool = False
     """Whether the relay sends to the page on a line of its own."""
     reverse_answer: str | None = None
@@ -62,6 +84,28 @@ class Outstanding:
     """The core's CSeq."""
     vias: list[str]
     """The core's Via values, which the page never sees, as its response has to carry them."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """An offer in the running session that is not settled yet; one at a time, whoever made it (RFC 3264 §4)."""
+
+    offerer: Offerer
+    method: str
+    cseq: int
+    """CSeq as the offerer counts; an ACK names it too."""
+    offer: str = ""
+    """The offerer's description; "" where the other side was asked to offer."""
+    media: list[Medium] = field(default_factory=list)
+    """What the call has when the exchange succeeds."""
+    wic_description: str = ""
+    """What we will have described to the page then; "" where that stays as it is."""
+    ims_description: str = ""
+    """The same for the core."""
+    reserved: list[str] = field(default_factory=list)
+    """Kinds whose relay ports are new: given back when the exchange fails."""
+    answered: bool = False
+    """The final response is out; only its ACK is missing."""
 
 
 @dataclass(slots=True)
@@ -123,6 +167,8 @@ class CallRecord:
     invite_cseq: int
     wic_cseq: int
     """Highest CSeq seen from the page."""
+    ims_cseq: int
+    """Last CSeq used towards the core, own and forwarded requests alike."""
     connection_id: str
     source: str
     """``address:port`` of the page's flow as Kamailio sees it."""
@@ -166,9 +212,21 @@ class CallRecord:
     update_offer: str = ""
     """Our offer that is out, or to be sent (again)."""
     wic_description: str = ""
-    """What we described last to the page; kept only where it may have to be corrected."""
+    """What we described last to the page."""
     wic_version: int = 1
     """Version in the o= line of that description."""
+    ims_description: str = ""
+    """What we described last to the core."""
+    ims_version: int = 1
+    """Version in the o= line of that description."""
+    wic_takes_update: bool = False
+    """The page's Allow has UPDATE (of an early dialog that is no promise, see sdp/judge.py)."""
+    ims_takes_update: bool = False
+    """The far end's Allow has UPDATE."""
+    correctable: bool = False
+    """The page takes an UPDATE that puts its video right once the far end has answered."""
+    exchange: Exchange | None = None
+    """An offer in the running session that is not settled."""
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""
@@ -177,6 +235,12 @@ class CallRecord:
     gateway_cseq: int = 0
     """Last CSeq we used towards the page, own and forwarded requests alike."""
     cseq_offset: int = 0
+    ims_cseq_offset: int = 0
+    """What is added to the page's CSeq towards the core, because we sent requests of our own there."""
+    to_core: dict[str, int] = field(default_factory=dict)
+    """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
+    last_invite: tuple[int, int] | None = None
+    """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Our RSeq towards the page -> (leg tag, the core's RSeq)."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
@@ -254,3 +318,24 @@ class CallRecord:
         self.gateway_cseq += 1
         self.cseq_offset += 1
         return self.gateway_cseq
+
+    def next_ims_cseq(self) -> int:
+        """Return the CSeq of a request of our own to the core and shift the page's numbers behind it."""
+        self.ims_cseq += 1
+        self.ims_cseq_offset += 1
+        return self.ims_cseq
+
+    def forwarded_ims_cseq(self, wic_cseq: int) -> int:
+        """Return the CSeq a request of the page gets towards the core: rising (RFC 3261 §12.2.1.1)."""
+        cseq = wic_cseq + self.ims_cseq_offset
+        if cseq <= self.ims_cseq:
+            self.ims_cseq_offset += self.ims_cseq - cseq + 1
+            cseq = self.ims_cseq + 1
+        self.ims_cseq = cseq
+        if cseq != wic_cseq:
+            self.to_core[str(cseq)] = wic_cseq
+        return cseq
+
+    def medium(self, kind: str) -> Medium | None:
+        """Give a medium of the call."""
+        return next((medium for medium in self.media if medium.kind == kind), None)

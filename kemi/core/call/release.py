@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call.dialog import follow, hang_up_by_gateway
+from kemi.core.call.ending import hang_up_by_gateway
 from kemi.core.call.events import CallForbidden, RegistrationEnded
+from kemi.core.call.in_dialog import follow
 from kemi.core.call.page_answer import refuse_for_page
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings

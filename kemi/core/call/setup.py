@@ -55,7 +55,7 @@ from kemi.core.sdp.judge import (
     client_capabilities,
     judge_offer,
 )
-from kemi.core.sdp.model import SessionDescription
+from kemi.core.sdp.model import Direction, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 MAX_UPDATE_ATTEMPTS = 3
@@ -118,6 +118,8 @@ def begin_call(
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
         wic_cseq=request.cseq,
+        ims_cseq=request.cseq,
+        wic_takes_update=capabilities.late_update,
         connection_id=request.connection_id,
         source=request.source,
         owner=registration.owner,
@@ -133,7 +135,7 @@ def begin_call(
         session_id=session_id,
         needs_update=judgement.flow is Flow.ANSWER_THEN_UPDATE,
         reliable_answer=capabilities.reliable_provisional,
-        media=[_medium(offer, plan) for plan in judgement.media],
+        media=[medium_from_plan(offer, plan, place) for place, plan in enumerate(judgement.media)],
     )
     if not record.wic_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
@@ -160,8 +162,17 @@ def begin_call(
     return record, [note, act.CreateTransaction(gateway_tag), reserve]
 
 
-def _medium(offer: SessionDescription, plan: MediumPlan) -> Medium:
-    return Medium(kind=plan.kind, wic_offer=relay_offer(offer, plan), reverse=plan.reverse is Reverse.NOW)
+def medium_from_plan(offer: SessionDescription, plan: MediumPlan, ims_line: int) -> Medium:
+    """Return what is remembered of a medium of a page's offer, which the core sees on its line ``ims_line``."""
+    return Medium(
+        kind=plan.kind,
+        wic_offer=relay_offer(offer, plan),
+        line=plan.line,
+        reverse_line=plan.reverse_line,
+        ims_line=ims_line,
+        wic_direction=plan.wic_direction,
+        reverse=plan.reverse is Reverse.NOW,
+    )
 
 
 def on_transaction_created(
@@ -188,7 +199,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         set_up.transport,
         Origin(record.session_id, 1),
     )
-    answer_text = sdp_to_text(answer)
+    answer_text = record.wic_description = sdp_to_text(answer)
     if record.needs_update:
         offer2 = reverse_offer(
             answer,
@@ -278,12 +289,18 @@ def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.
     except GatewayError as error:
         return reject(record, 488, "Not Acceptable Here", error.detail)
     to_accept: list[act.MediumAnswer] = []
+    added = len(
+        sdp_from_text(record.wic_description).media
+    )  # the lines of ours follow the page's own, in our order
+    record.wic_description = record.update_offer
     for medium in record.media:
         if not medium.reverse:
             continue
+        medium.reverse_line, added = added, added + 1
         if medium.kind in answer.refused:
             medium.reverse = False  # the page does not want this direction: the call goes on without it
             continue
+        medium.wic_direction = Direction.of(sends=medium.wic_direction.sends, receives=True)
         medium.reverse_answer = answer.lines.get(medium.kind)
         if medium.reverse_answer is not None:
             to_accept.append(
@@ -334,9 +351,9 @@ def on_guard_expired(
 def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
     offer, record.ims_offer = record.ims_offer, ""
+    record.ims_description = offer
     caller_lines, record.caller_lines = record.caller_lines, []
-    if record.needs_update and any(medium.kind == "video" for medium in record.media):
-        record.wic_description = record.update_offer  # video is what may have to be corrected
+    record.correctable = record.needs_update and record.medium("video") is not None
     record.update_offer = ""
     edits = act.MessageEdits(
         request_uri=record.request_uri,

@@ -108,6 +108,7 @@ OFFER_ANSWER: Final[Mapping[OfferAnswer, Mapping[OfferAnswerEvent, OfferAnswer]]
         OfferAnswer.OFFER_RECEIVED: {
             OfferAnswerEvent.ANSWER_SENT: OfferAnswer.STABLE,
             OfferAnswerEvent.ANSWER_SENT_RELIABLY: OfferAnswer.ANSWER_SENT,
+            OfferAnswerEvent.OFFER_REFUSED: OfferAnswer.STABLE,  # 4xx-6xx: the session stays as it was (RFC 3261 §14.2)
         },
         OfferAnswer.ANSWER_SENT: {
             # RFC 3311 §5.1: only after this may we put an offer into an UPDATE

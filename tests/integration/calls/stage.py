@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kemi.state.schedule import Wait
 from tests.integration.calls.offers import AUDIO
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
@@ -199,7 +200,7 @@ class Stage:
 
         def left() -> Mapping[str, int]:
             if self._relay_killed:
-                return {name: len(self.lab.gateway_rpc.htable(name)) for name in ("call", "due", "lifetime")}
+                return {name: len(self.lab.gateway_rpc.htable(name)) for name in ("call", *Wait)}
             return {what: count for what, count in left_behind(self.lab).items() if what != "transactions"}
 
         await until(lambda: not any(left().values()), lambda: f"left behind: {left()}", CLEAN_WITHIN_S)

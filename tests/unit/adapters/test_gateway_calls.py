@@ -154,7 +154,7 @@ class TestOwnUpdate:
         kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))
         page.ksr_request_route(MESSAGE)
         assert kamailio.called("tm.t_on_reply") == [("ksr_onreply_own_request",)]
-        assert kamailio.called("tm.t_on_failure")[-1] == ("ksr_failure_own_request",)
+        assert kamailio.called("tm.t_on_failure")[-1] == ("ksr_failure_own_request_to_page",)
 
     @pytest.mark.parametrize(
         ("value", "delay_s"),
@@ -201,7 +201,7 @@ class TestOwnUpdate:
         kamailio.script("tm.t_branch_timeout", 1)
         kamailio.script("tmx.t_continue", 1)
         kamailio.receive(from_page("UPDATE sip:x SIP/2.0\nCall-ID: call-1\nCSeq: 1 UPDATE\n"))
-        page.ksr_failure_own_request(MESSAGE)
+        page.ksr_failure_own_request_to_page(MESSAGE)
         assert kamailio.called("tmx.t_continue")
         rejection = record_from_text(kamailio.tables["call"]["call-1"]).rejection
         assert rejection is not None

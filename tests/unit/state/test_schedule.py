@@ -10,7 +10,7 @@ from tests.fakes.table import MemoryTable
 
 
 def test_what_is_due_is_taken_once() -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", Due.PRACK_TIMEOUT, at=10.0)
     schedule.put("b", Due.FORGET, at=20.0)
     assert schedule.take_due(now=15.0) == [("a", Due.PRACK_TIMEOUT)]
@@ -19,7 +19,7 @@ def test_what_is_due_is_taken_once() -> None:
 
 
 def test_a_later_entry_replaces_the_earlier_one() -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", Due.PRACK_TIMEOUT, at=10.0)
     schedule.put("a", Due.FORGET, at=30.0)
     assert schedule.take_due(now=15.0) == []
@@ -27,7 +27,7 @@ def test_a_later_entry_replaces_the_earlier_one() -> None:
 
 
 def test_a_dropped_entry_never_comes() -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", Due.FORGET, at=1.0)
     schedule.drop("a")
     schedule.drop("a")
@@ -36,14 +36,14 @@ def test_a_dropped_entry_never_comes() -> None:
 
 @pytest.mark.parametrize("due", list(Due))
 def test_every_reason_survives(due: Due) -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", due, at=1.5)
     assert schedule.take_due(now=1.5) == [("a", due)]
 
 
 def test_an_entry_that_is_rescheduled_meanwhile_stays() -> None:
     table = MemoryTable()
-    schedule = Schedule(table, MemoryTable())
+    schedule = Schedule(lambda name: table if name == "due" else MemoryTable())
     schedule.put("a", Due.UPDATE_RETRY, at=1.0)
     table.before("locked", lambda: schedule.put("a", Due.UPDATE_RETRY, at=9.0))
     assert schedule.take_due(now=2.0) == []
@@ -52,7 +52,7 @@ def test_an_entry_that_is_rescheduled_meanwhile_stays() -> None:
 
 def test_an_entry_that_is_dropped_meanwhile_does_not_come() -> None:
     table = MemoryTable()
-    schedule = Schedule(table, MemoryTable())
+    schedule = Schedule(lambda name: table if name == "due" else MemoryTable())
     schedule.put("a", Due.PRACK_TIMEOUT, at=1.0)
     table.before("locked", lambda: schedule.drop("a"))
     assert schedule.take_due(now=2.0) == []
@@ -60,7 +60,7 @@ def test_an_entry_that_is_dropped_meanwhile_does_not_come() -> None:
 
 
 def test_the_end_of_the_longest_time_stands_beside_what_a_call_waits_for() -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", Due.TOO_LONG, at=100.0)
     schedule.put("a", Due.FLOW_RECOVERY, at=30.0)
     schedule.put("a", Due.UPDATE_RETRY, at=20.0)
@@ -72,7 +72,7 @@ def test_the_end_of_the_longest_time_stands_beside_what_a_call_waits_for() -> No
 
 
 def test_a_forgotten_call_is_not_woken_at_all() -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", Due.TOO_LONG, at=1.0)
     schedule.put("a", Due.FORGET, at=1.0)
     schedule.forget("a")
@@ -80,7 +80,7 @@ def test_a_forgotten_call_is_not_woken_at_all() -> None:
 
 
 def test_a_clock_that_is_set_back_does_not_stop_it() -> None:
-    schedule = Schedule(MemoryTable(), MemoryTable())
+    schedule = Schedule(lambda _name: MemoryTable())
     assert schedule.take_due(now=5000.0) == []
     schedule.put("a", Due.TOO_LONG, at=1000.0)
     assert schedule.take_due(now=1000.0) == [("a", Due.TOO_LONG)]

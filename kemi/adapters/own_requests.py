@@ -1,0 +1,86 @@
+"""Requests of our own: tm tells us their responses by callbacks of their own, one pair for each side."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from kemi.adapters import ksr
+from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.executor import Executor
+from kemi.adapters.registrar import Registrar
+from kemi.adapters.subscriptions import Notifications
+from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
+from kemi.core.call.record import record_key
+from kemi.core.entry_points import UNAVAILABLE
+from kemi.core.messages import Reply, Side
+
+REPLY: Final = "ksr_onreply_own_request"
+FAILURE: Final[Mapping[Side, str]] = MappingProxyType(
+    {Side.WIC: "ksr_failure_own_request_to_page", Side.IMS: "ksr_failure_own_request"}
+)
+
+
+class OwnRequests:
+    """Gives each response to whoever sent the request."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        dispatcher: Dispatcher,
+        notifications: Notifications,
+        registrar: Registrar,
+    ) -> None:
+        self._executor = executor
+        self._dispatcher = dispatcher
+        self._notifications = notifications
+        self._registrar = registrar
+
+    def being_sent(self) -> None:
+        """Ask tm for the responses to the request it is building, when somebody wants them."""
+        to = self._executor.reporting
+        if to is not None:
+            ksr.on_local_request(REPLY, FAILURE[to])
+
+    def answered(self, reply: Reply) -> None:
+        """Take a response."""
+        if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
+            return
+        if reply.method == "SUBSCRIBE":
+            self._notifications.answered(reply)
+        elif reply.method == "REGISTER":
+            self._registrar.deregistered(reply.call_id, reply.status)
+        else:
+            self._answered_in_call(reply)
+
+    def _answered_in_call(self, reply: Reply) -> None:
+        text = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
+        retry_after_s = float(text) if text.isdecimal() else None
+        jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
+        event: UpdateAnswered | OwnRequestAnswered
+        if reply.method == "UPDATE" and reply.side is Side.WIC:
+            event = UpdateAnswered(reply.status, reply.body, retry_after_s, jitter)
+        else:
+            event = OwnRequestAnswered(
+                reply.side, reply.method, reply.cseq, reply.status, reply, retry_after_s, jitter
+            )
+        self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
+
+    def unanswered(self, to: Side) -> None:
+        """In tm's failure callback: nobody answered the current request."""
+        if not ksr.is_local_timeout() or self._executor.request_tries_next():
+            return
+        method = ksr.method()
+        if method == "SUBSCRIBE":
+            self._notifications.unanswered(ksr.call_id())
+        elif method == "REGISTER":
+            self._registrar.deregistered(ksr.call_id(), 408)
+        else:
+            event: UpdateAnswered | OwnRequestAnswered
+            if method == "UPDATE" and to is Side.WIC:
+                event = UpdateAnswered(status=408)
+            else:
+                event = OwnRequestAnswered(to, method, ksr.number("$cs"), 408)
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$ft")), event)

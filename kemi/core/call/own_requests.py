@@ -1,0 +1,16 @@
+"""Responses to requests of our own in a running session, other than an UPDATE to the page."""
+
+from __future__ import annotations
+
+from kemi.core.call import actions as act
+from kemi.core.call.events import OwnRequestAnswered
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+
+
+def on_own_request_answered(
+    record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """Sort a response; nothing of ours asks for one yet."""
+    del record, event, settings
+    return []

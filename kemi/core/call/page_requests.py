@@ -1,0 +1,164 @@
+"""Requests of the page inside the dialog, on their way to the core: tags, CSeq, Contact and route set are translated.
+
+The core sees the page's own tag, and ours as Contact; its CSeq numbers are the page's unless we put requests of our own
+between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from kemi.core import headers, trust
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.ending import hang_up, hang_up_both
+from kemi.core.call.events import WicRequest
+from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, unknown
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import cancel_forwarded, on_answer_acknowledged, reject
+from kemi.core.call.states import Dialog
+from kemi.core.messages import Request, Side, uri_from_address
+
+WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
+
+
+def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings) -> list[act.Action]:
+    """Sort a request of the page."""
+    request = event.request
+    if request.to_tag != record.gateway_tag or request.from_tag != record.wic_tag:
+        return unknown(request)
+    if request.connection_id != record.connection_id:
+        if event.owner() != record.owner:
+            return unknown(request)
+        # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
+        record.connection_id, record.source = request.connection_id, request.source
+    record.wic_cseq = max(record.wic_cseq, request.cseq)
+    step = _WIC_STEPS.get(request.method)
+    if step is None:
+        return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
+    return step(record, request, settings)
+
+
+def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """Match RAck against what is unacknowledged (RFC 3262 §3); ours is answered here, the core's goes there."""
+    rseq, _, rest = "".join(request.headers("RAck")).strip().partition(" ")
+    cseq, _, method = rest.strip().partition(" ")
+    if method.strip() != "INVITE" or cseq != str(record.invite_cseq):
+        return [act.SendReply(481, "No Such Provisional Response")]
+    if rseq == "1" and record.awaiting_prack:
+        if request.body:
+            return [
+                act.SendReply(
+                    488,
+                    "Not Acceptable Here",
+                    headers.explanation("no offer is expected in this PRACK", settings.realm),
+                )
+            ]
+        return [act.SendReply(200, "OK"), *on_answer_acknowledged(record, settings)]
+    known = record.reliable.get(rseq)
+    if known is None:
+        return [act.SendReply(481, "No Such Provisional Response")]
+    tag, core_rseq = known
+    edits = edits_to_ims(record, request, tag, settings)
+    return [
+        act.ForwardRequest(
+            Side.IMS,
+            act.MessageEdits(
+                request_uri=edits.request_uri,
+                next_hop=edits.next_hop,
+                from_value=edits.from_value,
+                to_tag=edits.to_tag,
+                cseq=edits.cseq,
+                remove=(*edits.remove, "RAck"),
+                insert=(*edits.insert, f"RAck: {core_rseq} {cseq} INVITE"),
+            ),
+        )
+    ]
+
+
+def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if record.incoming is not None or not record.confirmed_tag or request.cseq != record.invite_cseq:
+        return []
+    record.acknowledged = True
+    forward = act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))
+    if record.doomed and not record.ended:
+        return [forward, *hang_up_both(record, settings)]
+    return [forward]
+
+
+def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if record.ended:
+        return [act.SendReply(200, "OK")]
+    if record.dialog is Dialog.CONFIRMED:
+        forward = act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))
+        return hang_up(record, "wic", forward)
+    if record.incoming is not None:
+        return [NO_DIALOG]  # a callee does not end an early dialog by BYE (RFC 3261 §15)
+    # RFC 3261 §15.1.2: a BYE in an early dialog ends the INVITE with 487
+    ok = act.SendReply(200, "OK")
+    record.cancelled = record.abandoned = True
+    if record.forwarded:
+        return [ok, cancel_forwarded(record)]
+    return [ok, act.Unschedule(record.key), *reject(record, 487, "Request Terminated", "")]
+
+
+def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """UPDATE or re-INVITE: a refresh without an offer is fine, another offer is not taken in this release."""
+    if request.method == "UPDATE" and not request.body:
+        return [act.SendReply(200, "OK", (f"Contact: <{settings.wic_contact}>", headers.ALLOW))]
+    detail = "changing a running session is not supported yet"
+    return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
+
+
+def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    tag = record.current_tag
+    if not tag or record.ended:
+        return [NO_DIALOG]
+    return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, tag, settings))]
+
+
+def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallSettings) -> act.MessageEdits:
+    """Return how a request of the page looks inside the core's dialog ``tag``."""
+    leg = record.legs[tag]
+    cseq = (
+        _cseq_of_ack(record, request) if request.method == "ACK" else record.forwarded_ims_cseq(request.cseq)
+    )
+    insert = (
+        *(f"Route: {route}" for route in leg.route_set),
+        *boundary.credential_lines(request),
+        *boundary.every_request(record, settings),
+    )
+    if request.contact:
+        insert += (boundary.contact_for_core(record, settings),)
+    return act.MessageEdits(
+        request_uri=leg.contact,
+        next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
+        from_value=boundary.from_for_core(request),
+        from_tag=None if record.incoming is None else record.gateway_tag,
+        to_tag=tag,
+        cseq=cseq if cseq != request.cseq else None,
+        remove=("Route", "Contact", *trust.FROM_PAGE),
+        insert=insert,
+    )
+
+
+def _cseq_of_ack(record: CallRecord, request: Request) -> int:
+    """An ACK has the number of its INVITE (RFC 3261 §13.2.2.4)."""
+    if record.last_invite is not None and record.last_invite[0] == request.cseq:
+        return record.last_invite[1]
+    return request.cseq
+
+
+_WIC_STEPS: Final[Mapping[str, WicStep]] = MappingProxyType(
+    {
+        "PRACK": _wic_prack,
+        "ACK": _wic_ack,
+        "BYE": _wic_bye,
+        "UPDATE": _wic_session_change,
+        "INVITE": _wic_session_change,
+        **dict.fromkeys(PASSED_ON, _wic_passed_on),
+    }
+)
