@@ -185,9 +185,11 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
         if record.charging_vector:
             insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="Type 1{settings.network}"',)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
-    carries_answer = (
-        bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)
-    )
+    if reply.status >= 200:
+        carries_answer = reply.status < 300 and not incoming.answered_reliably
+    else:
+        carries_answer = bool(incoming.ims_answer) and reply.has_sdp
+        incoming.answered_reliably |= carries_answer and "100rel" in reply.tokens("Require")
     return act.ForwardReply(
         act.MessageEdits(
             from_tag=record.current_tag,
