@@ -40,7 +40,7 @@ IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
 
 # From this version on, `unsubscribe` removes the participant and would end the WIC's own media.
-_UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
+UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
 
 T = TypeVar("T")
 Step: TypeAlias = Command[Any] | tuple[Command[Any], ...]
@@ -106,18 +106,18 @@ def reserve(
     repeats them to IMS and makes no encoder for any of them, which is two thirds of the work of a reservation. Only
     for a placeholder that answers with a codec the WIC does have.
     """
-    first_offer = _offer(session, profile.offer(), to_tag=None)
+    first_offer = offer_of(session, profile.offer(), to_tag=None)
     answer_options = profile.answer()
     if widened_offer is not None:
         first_offer = replace(first_offer, sdp=widened_offer, options=profile.passing_offer())
         answer_options = profile.passing_answer()
     try:
-        relay_offer = (yield from _ask(first_offer)).sdp
+        relay_offer = (yield from ask(first_offer)).sdp
         stand_in = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, placeholder(relay_offer), answer_options)
         relay_answer = cast("SdpReply", (yield stand_in, BlockMedia(session.ng_call_id))[0]).sdp
         reverse_offer = None
         if reverse and session.transport is WicTransport.SPLIT:
-            subscription = yield from _ask(_subscribe_request(session, profile, repeated=False))
+            subscription = yield from ask(_subscribe_request(session, profile, repeated=False))
             reverse_offer = subscription.sdp
     except NgErrorReply:
         yield from release(session)
@@ -127,7 +127,7 @@ def reserve(
 
 def accept_reverse(session: MediaSession, profile: MediaProfile, reverse_answer: str) -> Sequence[None]:
     """Hand in the WIC's answer to the reverse offer (one m-line); only for the split transport."""
-    yield from _ask(_subscribe_answer(session, profile, reverse_answer))
+    yield from ask(subscribe_answer(session, profile, reverse_answer))
 
 
 def connect(
@@ -147,20 +147,29 @@ def connect(
     """
     # An `answer` alone would leave the codecs of the placeholder in force towards IMS (rtpengine 10.5, 12.5).
     # Without to-tag, rtpengine 10.5 crashes on an `offer` of a participant that was unsubscribed (below).
-    relay_offer = (yield from _ask(_offer(session, profile.offer(answered), to_tag=IMS_TAG))).sdp
+    relay_offer = (yield from ask(offer_of(session, profile.offer(answered), to_tag=IMS_TAG))).sdp
     last: Command[Any] = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
     if reverse_answer is not None and session.transport is WicTransport.SPLIT:
-        yield from _ask(last)
-        if session.medium != "video" and daemon_version < _UNSUBSCRIBE_REMOVES_PARTICIPANT:
-            # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
-            # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
-            yield from _ask(Unsubscribe(session.ng_call_id, WIC_TAG))
-        # The subscription still has the codecs of the former answer; ports and the WIC's payload type stay.
-        yield from _ask(_subscribe_request(session, profile, repeated=True))
-        last = _subscribe_answer(session, profile, reverse_answer)
+        yield from ask(last)
+        yield from subscribe_again(session, profile, daemon_version)
+        last = subscribe_answer(session, profile, reverse_answer)
     # The far end has answered: a gate that opens a moment early lets nothing through that may not pass.
     yield last, UnblockMedia(session.ng_call_id)
     return relay_offer
+
+
+def subscribe_again(
+    session: MediaSession, profile: MediaProfile, daemon_version: tuple[int, int]
+) -> Sequence[str]:
+    """Give the reverse port the codecs of an `answer` that was just made; returns that line's SDP.
+
+    It still has those of the former answer; its port and the WIC's payload type stay. `subscribe_answer` has to follow.
+    """
+    if session.medium != "video" and daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+        # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
+        # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
+        yield from ask(Unsubscribe(session.ng_call_id, WIC_TAG))
+    return (yield from ask(_subscribe_request(session, profile, repeated=True))).sdp
 
 
 def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer: str) -> Sequence[str]:
@@ -170,7 +179,7 @@ def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer:
     """
     try:
         offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer())
-        return (yield from _ask(offer)).sdp
+        return (yield from ask(offer)).sdp
     except NgErrorReply:
         yield from release(session)
         raise
@@ -179,12 +188,7 @@ def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer:
 def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
     """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
     answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.answer())
-    return (yield from _ask(answer)).sdp
-
-
-def gate(session: MediaSession, open: bool) -> Sequence[None]:
-    """Let media pass in both directions, or drop it; rtpengine 10.5 does not heed SDP directions."""
-    yield from _ask(UnblockMedia(session.ng_call_id) if open else BlockMedia(session.ng_call_id))
+    return (yield from ask(answer)).sdp
 
 
 def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence[DeleteReply]:
@@ -197,13 +201,13 @@ def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence
     statistics = None
     if with_statistics:
         try:
-            statistics = yield from _ask(Query(session.ng_call_id))
+            statistics = yield from ask(Query(session.ng_call_id))
         except NgUnknownCall:
             return DeleteReply(statistics=None)
         except (NgErrorReply, NgBadDatagram):
             pass  # no reason to keep the call
     with suppress(NgUnknownCall):
-        yield from _ask(Delete(session.ng_call_id))
+        yield from ask(Delete(session.ng_call_id))
     return DeleteReply(statistics)
 
 
@@ -263,12 +267,12 @@ async def run_async(sequence: Sequence[T], client: AsyncRequester) -> T:
         return cast("T", stop.value)
 
 
-def _ask(command: Command[R]) -> Sequence[R]:
+def ask(command: Command[R]) -> Sequence[R]:
     """Yield one command and return its reply with its type."""
     return cast("R", (yield command))
 
 
-def _offer(session: MediaSession, options: MediaOptions, *, to_tag: str | None) -> Offer:
+def offer_of(session: MediaSession, options: MediaOptions, *, to_tag: str | None) -> Offer:
     return Offer(session.ng_call_id, WIC_TAG, session.wic_offer, options, to_tag)
 
 
@@ -277,5 +281,5 @@ def _subscribe_request(session: MediaSession, profile: MediaProfile, *, repeated
     return SubscribeRequest(session.ng_call_id, IMS_TAG, REVERSE_TAG, options)
 
 
-def _subscribe_answer(session: MediaSession, profile: MediaProfile, sdp: str) -> SubscribeAnswer:
+def subscribe_answer(session: MediaSession, profile: MediaProfile, sdp: str) -> SubscribeAnswer:
     return SubscribeAnswer(session.ng_call_id, REVERSE_TAG, sdp, profile.subscribe_answer())

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from kemi.adapters import ksr
 from kemi.adapters.entry_points import EntryPoints
@@ -25,6 +25,8 @@ FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
 FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
+
+A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.GateMedia)
 
 _TRYING = (100, "Trying")
 _NOT_SENT = (480, "Temporarily Unavailable")
@@ -68,6 +70,9 @@ class Executor:
             act.ConnectMedia: self._connect,
             act.ReserveIncoming: self._reserve_incoming,
             act.ConnectIncoming: self._connect_incoming,
+            act.RenewMedia: self._renew,
+            act.ReofferFromIms: self._reoffer_from_ims,
+            act.GateMedia: self._gate,
             act.ReleaseMedia: self._release,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
@@ -281,19 +286,19 @@ class Executor:
         try:
             return self._relay.reserve(action)
         except GatewayError as error:
-            return MediaFailed(error, action.reply)
+            return MediaFailed(error, action.reply, action.context)
 
     def _accept_reverse(self, action: act.AcceptReverse) -> Event:
         try:
             return self._relay.accept_reverse(action)
         except GatewayError as error:
-            return MediaFailed(error)
+            return MediaFailed(error, bearer=action.bearer)
 
     def _connect(self, action: act.ConnectMedia) -> Event:
         try:
             connected = self._relay.connect(action)
         except GatewayError as error:
-            return MediaFailed(error, action.reply)
+            return MediaFailed(error, action.reply, action.bearer)
         if not self._calls.knows(action.call_id):  # ended and forgotten while the relay was at it
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
@@ -303,17 +308,33 @@ class Executor:
         try:
             return self._relay.reserve_incoming(action)
         except GatewayError as error:
-            return MediaFailed(error)
+            return MediaFailed(error, bearer=action.bearer)
 
     def _connect_incoming(self, action: act.ConnectIncoming) -> Event:
         try:
             connected = self._relay.connect_incoming(action)
         except GatewayError as error:
-            return MediaFailed(error, action.reply)
+            return MediaFailed(error, action.reply, action.bearer)
         if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, tuple(action.media)))
             ksr.drop()
         return connected
+
+    def _renew(self, action: act.RenewMedia) -> Event:
+        return self._changed(self._relay.renew, action)
+
+    def _reoffer_from_ims(self, action: act.ReofferFromIms) -> Event:
+        return self._changed(self._relay.reoffer_from_ims, action)
+
+    def _gate(self, action: act.GateMedia) -> Event:
+        return self._changed(self._relay.gate, action)
+
+    @staticmethod
+    def _changed(change: Callable[[A], Event], action: A) -> Event:
+        try:
+            return change(action)
+        except GatewayError as error:
+            return MediaFailed(error, bearer=action.bearer)
 
     def _release(self, action: act.ReleaseMedia) -> None:
         self._relay.release(action)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
+    ImsReoffered,
     IncomingConnected,
     IncomingReserved,
     MediaConnected,
+    MediaGated,
+    MediaRenewed,
     MediaReserved,
+    Renewed,
     Reserved,
     ReverseAccepted,
 )
@@ -24,6 +29,7 @@ from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.running import gate, renew, reoffer_from_ims
 from rtpengine.sessions import (
     MediaSession,
     Reservation,
@@ -142,7 +148,7 @@ class MediaRelay:
                 self._run(
                     action.node, accept_reverse(session, self._profiles[medium.kind], medium.reverse_answer)
                 )
-        return ReverseAccepted()
+        return ReverseAccepted(action.bearer)
 
     def connect(self, action: act.ConnectMedia) -> MediaConnected:
         """Apply the far end's answer to every medium it took; give back those it refused."""
@@ -163,7 +169,7 @@ class MediaRelay:
                     answered=_answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
-        return MediaConnected(action.reply)
+        return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
         """Reserve every medium of the core's offer, or none."""
@@ -177,7 +183,7 @@ class MediaRelay:
         except MediaUnavailable:
             self._release_all(action.node, sessions)
             raise
-        return IncomingReserved(offers, action.edits)
+        return IncomingReserved(offers, action.edits, action.bearer)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
         """Apply the page's answer to every medium it took; give back those it refused."""
@@ -189,7 +195,53 @@ class MediaRelay:
                 continue
             sequence = connect_terminating(session, self._profiles[kind], wic_answer)
             answers[kind] = self._run(action.node, sequence)
-        return IncomingConnected(answers, action.reply)
+        return IncomingConnected(answers, action.reply, action.bearer)
+
+    def renew(self, action: act.RenewMedia) -> MediaRenewed:
+        """Work with what both sides said last; the page may have moved."""
+        renewed: dict[str, Renewed] = {}
+        for medium in map(_taking, action.media):
+            session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
+            self._gate(action.node, session, medium)
+            found = self._run(
+                action.node,
+                renew(
+                    session,
+                    self._profiles[medium.kind],
+                    medium.ims_line,
+                    medium.reverse_line,
+                    daemon_version=self._versions[action.node],
+                ),
+            )
+            renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
+        return MediaRenewed(renewed, action.bearer)
+
+    def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:
+        """Work with the core's new offer; the page notices nothing."""
+        answers: dict[str, str] = {}
+        for medium in map(_taking, action.media):
+            session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
+            self._gate(action.node, session, medium)
+            answers[medium.kind] = self._run(
+                action.node,
+                reoffer_from_ims(
+                    session,
+                    self._profiles[medium.kind],
+                    medium.ims_line,
+                    medium.reverse_line,
+                    daemon_version=self._versions[action.node],
+                ),
+            )
+        return ImsReoffered(answers, action.bearer)
+
+    def gate(self, action: act.GateMedia) -> MediaGated:
+        """Let media pass as the action says."""
+        for medium in action.media:
+            self._gate(action.node, _named(action.call_id, medium.kind), medium)
+        return MediaGated(action.bearer)
+
+    def _gate(self, node: str, session: MediaSession, medium: act.MediumGate | act.MediumChange) -> None:
+        self._run(node, gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic))
 
     def release(self, action: act.ReleaseMedia) -> None:
         """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""
@@ -224,6 +276,21 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
         self._pool.mark_alive(address)
         return result
+
+
+def _running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:
+    """Return a session of a running call, which has no transport of its own choosing where the core called."""
+    return MediaSession(call_id, kind, wic_line, WicTransport(transport or WicTransport.SHARED))
+
+
+def _taking(medium: act.MediumChange) -> act.MediumChange:
+    """Write the page's lines as answers, in which it stays the DTLS client (RFC 8842 §5.5)."""
+
+    def as_answer(line: str) -> str:
+        return line.replace("a=setup:actpass", "a=setup:active")
+
+    reverse_line = None if medium.reverse_line is None else as_answer(medium.reverse_line)
+    return replace(medium, wic_line=as_answer(medium.wic_line), reverse_line=reverse_line)
 
 
 def _answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:

@@ -161,6 +161,8 @@ class AcceptReverse(Action):
     node: str
     transport: str
     media: tuple[MediumAnswer, ...]
+    bearer: Any = field(default=None, compare=False)
+    """Whatever the event is to bring back: the message that asked for it, or what a step has to know afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class ConnectMedia(Action):
     transport: str
     media: tuple[MediumAnswer, ...]
     reply: Reply
+    bearer: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class ReserveIncoming(Action):
     media: Mapping[str, str]
     edits: MessageEdits
     """How the INVITE will look to the page; comes back with the event."""
+    bearer: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,71 @@ class ConnectIncoming(Action):
     node: str
     media: Mapping[str, str | None]
     reply: Reply
+    bearer: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MediumChange:
+    """One medium of a running call as both sides describe it now, each in a text with that one line.
+
+    A side that has not said anything new is given as it spoke last.
+    """
+
+    kind: str
+    wic_line: str
+    """The page's line that sends; where it has two on one transport, either of them, written as sendrecv."""
+    ims_line: str
+    """The far end's line, of its last offer or answer."""
+    reverse_line: str | None = None
+    """The page's line that only receives, where that has its own transport."""
+    wic_to_ims: bool = True
+    """Whether media of the page may pass."""
+    ims_to_wic: bool = True
+    """Whether media of the far end may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewMedia(Action):
+    """The page has a new offer, or the far end a new answer.  Yields MediaRenewed or MediaFailed.
+
+    Also gives our full offer for the core, without changing anything, when both sides are given as they spoke last.
+    """
+
+    call_id: str
+    node: str
+    transport: str
+    media: tuple[MediumChange, ...]
+    bearer: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReofferFromIms(Action):
+    """The core has a new offer, and the page an answer, perhaps its former one.  Yields ImsReoffered or MediaFailed."""
+
+    call_id: str
+    node: str
+    transport: str
+    media: tuple[MediumChange, ...]
+    bearer: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MediumGate:
+    """Which way a medium may pass."""
+
+    kind: str
+    wic_to_ims: bool
+    ims_to_wic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GateMedia(Action):
+    """Let media pass one way, both ways or not at all.  Yields MediaGated or MediaFailed."""
+
+    call_id: str
+    node: str
+    media: tuple[MediumGate, ...]
+    bearer: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,16 @@ class MediaReserved(Event):
 class ReverseAccepted(Event):
     """The relay knows the page's answer for the added lines."""
 
+    bearer: Any = None
+    """What the action was given to bring back, here and below."""
+
 
 @dataclass(frozen=True, slots=True)
 class MediaConnected(Event):
     """The relay works with the far end's answer; ``reply`` is the one that brought it."""
 
     reply: Reply
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class MediaFailed(Event):
 
     error: GatewayError
     reply: Reply | None = None
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class IncomingReserved(Event):
     offers: Mapping[str, str]
     edits: MessageEdits
     """How the INVITE will look to the page, but for its description."""
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,40 @@ class IncomingConnected(Event):
 
     answers: Mapping[str, str]
     reply: Reply
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What the relay says of one medium now: its offer for the core, its answer for the page, and the same for the
+    page's line that only receives, where that has its own transport."""
+
+    relay_offer: str
+    relay_answer: str
+    reverse_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRenewed(Event):
+    """The relay works with what both sides said last."""
+
+    renewed: Mapping[str, Renewed]
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImsReoffered(Event):
+    """The relay works with the core's new offer; ``answers``: its answer for the core, for each medium."""
+
+    answers: Mapping[str, str]
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaGated(Event):
+    """Media passes as it was asked."""
+
+    bearer: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import pytest
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
 from rtpengine.profiles import MediaProfile, audio_profile
+from rtpengine.running import gate
 from rtpengine.sessions import (
     WIC_TAG,
     MediaSession,
@@ -22,7 +23,6 @@ from rtpengine.sessions import (
     WicTransport,
     accept_reverse,
     connect,
-    gate,
     release,
     reserve,
     run,
@@ -213,10 +213,10 @@ class TestGate:
     ) -> None:
         call = Call(client, transport, peers)
         call.connect(PCMA)
-        run(gate(call.session, open=False), client)
+        run(gate(call.session, wic_to_ims=False, ims_to_wic=False), client)
         call.talk(PCMA)
         assert (call.ims.packets, call.listener.packets, call.wic.packets) == ([], [], [])
-        run(gate(call.session, open=True), client)
+        run(gate(call.session, wic_to_ims=True, ims_to_wic=True), client)
         call.talk(PCMA)
         assert_tone(call.ims, "PCMA", 8, WIC_TONE_HZ)
         assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)

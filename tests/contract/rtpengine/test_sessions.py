@@ -9,12 +9,12 @@ from rtpengine.ng.commands import Answer, Command, List, Query, R
 from rtpengine.ng.errors import NgErrorReply
 from rtpengine.ng.replies import Reply, SdpReply
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.running import gate
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,
     accept_reverse,
     connect,
-    gate,
     release,
     reserve,
     run,
@@ -241,4 +241,4 @@ class TestConnection:
     def test_the_gate_of_an_unknown_call_says_so(self, client: UdpClient) -> None:
         session = MediaSession("none", "audio", AUDIO_OFFER, WicTransport.SHARED)
         with pytest.raises(NgErrorReply):
-            run(gate(session, open=True), client)
+            run(gate(session, wic_to_ims=True, ims_to_wic=True), client)

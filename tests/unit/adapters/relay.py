@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
+    ImsReoffered,
     IncomingConnected,
     IncomingReserved,
     MediaConnected,
+    MediaGated,
+    MediaRenewed,
     MediaReserved,
+    Renewed,
     Reserved,
     ReverseAccepted,
 )
@@ -48,22 +52,40 @@ class ScriptedRelay:
     def accept_reverse(self, action: act.AcceptReverse) -> ReverseAccepted:
         """Take the page's answers."""
         self._ask("accept_reverse", action)
-        return ReverseAccepted()
+        return ReverseAccepted(action.bearer)
 
     def connect(self, action: act.ConnectMedia) -> MediaConnected:
         """Take the far end's answer."""
         self._ask("connect", action)
-        return MediaConnected(action.reply)
+        return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
         """Give ports for every medium of the core's offer."""
         self._ask("reserve_incoming", action)
-        return IncomingReserved({kind: sdp.relay_reverse_offer(kind) for kind in action.media}, action.edits)
+        offers = {kind: sdp.relay_reverse_offer(kind) for kind in action.media}
+        return IncomingReserved(offers, action.edits, action.bearer)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
         """Take the page's answer."""
         self._ask("connect_incoming", action)
-        return IncomingConnected({kind: sdp.relay_offer(kind) for kind in action.media}, action.reply)
+        answers = {kind: sdp.relay_offer(kind) for kind in action.media}
+        return IncomingConnected(answers, action.reply, action.bearer)
+
+    def renew(self, action: act.RenewMedia) -> MediaRenewed:
+        """Take what both sides said last."""
+        self._ask("renew", action)
+        given = {m.kind: Renewed(sdp.relay_offer(m.kind), sdp.relay_answer(m.kind)) for m in action.media}
+        return MediaRenewed(given, action.bearer)
+
+    def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:
+        """Take the core's new offer."""
+        self._ask("reoffer_from_ims", action)
+        return ImsReoffered({m.kind: sdp.relay_offer(m.kind) for m in action.media}, action.bearer)
+
+    def gate(self, action: act.GateMedia) -> MediaGated:
+        """Open and close."""
+        self._ask("gate", action)
+        return MediaGated(action.bearer)
 
     def release(self, action: act.ReleaseMedia) -> None:
         """Take the ports back."""

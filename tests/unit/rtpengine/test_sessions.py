@@ -24,7 +24,6 @@ from rtpengine.sessions import (
     accept_reverse,
     connect,
     connect_terminating,
-    gate,
     release,
     reserve,
     reserve_terminating,
@@ -221,14 +220,6 @@ class TestTerminating:
         with pytest.raises(NgTimeout):
             run(reserve_terminating(self.SESSION, video_profile(), "ims offer"), client)
         assert client.names == ["offer"]
-
-
-class TestGate:
-    @pytest.mark.parametrize(("is_open", "expected"), [(True, "unblock media"), (False, "block media")])
-    def test_the_gate_blocks_and_unblocks(self, is_open: bool, expected: str) -> None:
-        client = ScriptedClient()
-        run(gate(session(SHARED, "video"), is_open), client)
-        assert client.names == [expected]
 
 
 class TestRelease:

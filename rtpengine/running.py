@@ -1,0 +1,115 @@
+"""The sequences that change one running medium of a call, whoever called; its set-up is in `rtpengine.sessions`.
+
+Every change is an `offer` with its `answer`: both sides as they speak now. Which side offers says what comes back.
+
+- `renew`: the WIC has a new offer, or the far end a new answer. Gives our present offer for IMS as well.
+- `reoffer_from_ims`: IMS has a new offer; the answer of the WIC may be the one it gave before.
+- `gate`: which way media may pass. It is apart from the gate of the set-up, which stops the whole call.
+
+Ports stay, and so do the certificate of the daemon and the WIC's payload types. rtpengine finds the participants by
+their tags, so nothing here asks who called.
+"""
+
+from dataclasses import dataclass, field
+
+from rtpengine.ng.commands import Answer, BlockMedia, Offer, UnblockMedia, Unsubscribe
+from rtpengine.profiles import MediaProfile
+from rtpengine.sessions import (
+    IMS_TAG,
+    REVERSE_TAG,
+    UNSUBSCRIBE_REMOVES_PARTICIPANT,
+    WIC_TAG,
+    MediaSession,
+    Sequence,
+    WicTransport,
+    ask,
+    offer_of,
+    subscribe_again,
+    subscribe_answer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What `renew` got from rtpengine, all of it SDP.
+
+    relay_offer: for IMS, with all codecs of the profile.
+    relay_answer: for the WIC's line; has new ICE credentials when the WIC's are new, the same port always.
+    reverse_answer: the same for the WIC's reverse line where that has a port of its own; written as an offer.
+    """
+
+    relay_offer: str = field(repr=False)
+    relay_answer: str = field(repr=False)
+    reverse_answer: str | None = field(default=None, repr=False)
+
+
+def renew(
+    session: MediaSession,
+    profile: MediaProfile,
+    ims_answer: str,
+    reverse_line: str | None,
+    *,
+    daemon_version: tuple[int, int],
+) -> Sequence[Renewal]:
+    """Take what the WIC offers now (`session.wic_offer`) and what IMS said last, offer or answer.
+
+    `reverse_line` is the WIC's reverse line as it is now, None unless that has a port of its own.
+    """
+    if session.transport is not WicTransport.SPLIT:
+        reverse_line = None
+    if reverse_line is not None and daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+        yield from _restart_reverse(session, profile, reverse_line)
+    relay_offer = (yield from ask(offer_of(session, profile.offer(), to_tag=IMS_TAG))).sdp
+    answer = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
+    relay_answer = (yield from ask(answer)).sdp
+    if reverse_line is None:
+        return Renewal(relay_offer, relay_answer)
+    reverse_answer = yield from subscribe_again(session, profile, daemon_version)
+    yield from ask(subscribe_answer(session, profile, reverse_line))
+    return Renewal(relay_offer, relay_answer, reverse_answer)
+
+
+def _restart_reverse(session: MediaSession, profile: MediaProfile, reverse_line: str) -> Sequence[None]:
+    """Let the reverse port notice new ICE credentials of the WIC.
+
+    rtpengine begins ICE anew for the participant that sends an `offer`, never for one that sends a `subscribe answer`:
+    that keeps the relay's own credentials (RFC 8445 §9 wants new ones) and the pairs of addresses that are no more.
+    So the WIC's reverse participant offers once. That ties IMS to it; undone here, and by the `offer` that follows.
+    """
+    yield from ask(Offer(session.ng_call_id, REVERSE_TAG, reverse_line, profile.offer(), IMS_TAG))
+    yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
+
+
+def reoffer_from_ims(
+    session: MediaSession,
+    profile: MediaProfile,
+    ims_offer: str,
+    reverse_line: str | None,
+    *,
+    daemon_version: tuple[int, int],
+) -> Sequence[str]:
+    """Take what IMS offers now, and the WIC's line as an answer in `session.wic_offer`; returns the answer for IMS.
+
+    The WIC need not be asked: its port and payload types stay, rtpengine transcodes to what it takes already. What
+    rtpengine would offer it (other payload types among that) is not sent to anybody.
+    """
+    offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
+    yield from ask(offer)
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.answer())
+    relay_answer = (yield from ask(answer)).sdp
+    if reverse_line is not None and session.transport is WicTransport.SPLIT:
+        yield from subscribe_again(session, profile, daemon_version)
+        yield from ask(subscribe_answer(session, profile, reverse_line))
+    return relay_answer
+
+
+def gate(session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool) -> Sequence[None]:
+    """Let media pass in each direction or drop it; rtpengine 10.5 does not heed SDP directions.
+
+    What IMS sends is stopped at its source, so the reverse port gets none either. RTCP, STUN and DTLS pass always. The
+    participants have to be known: not before the answer, or its placeholder.
+    """
+    yield tuple(
+        (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag)
+        for tag, is_open in ((WIC_TAG, wic_to_ims), (IMS_TAG, ims_to_wic))
+    )
