@@ -20,7 +20,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, late_offer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
 from kemi.core.call.settings import CallSettings
@@ -76,8 +76,8 @@ def begin_incoming(
     caller_contact = uri_from_address(request.contact)
     if not caller_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
-    offer = sdp_from_text(request.body) if request.body else None
-    lines = core_offer_media(offer, settings.video_codecs) if offer is not None else ()
+    offer = request.body or late_offer.stand_in(request, settings, session_id)
+    lines = core_offer_media(sdp_from_text(offer), settings.video_codecs)
     record = CallRecord(
         call_id=request.call_id,
         wic_tag="",
@@ -98,26 +98,25 @@ def begin_incoming(
         owner=registration.owner,
         node=node,
         session_id=session_id,
-        transport=WicTransport.SHARED.value if registration.one_way_streams else "",
+        transport=WicTransport.SHARED.value,
         media=[
             _medium(line, place, one_way=registration.one_way_streams) for place, line in enumerate(lines)
         ],
-        ims_offer=request.body,
+        ims_offer=offer,
         legs={request.from_tag: Leg(caller_contact, addresses_from_headers(request.headers("Record-Route")))},
         incoming=Incoming(
             vias=headers.vias_of_response(request),
             identities=_identities(request, registration),
-            late_offer=offer is None,
+            late_offer=not request.body,
             unreliable_refused="100rel" in required,
         ),
     )
     edits = _edits_of_invite(record, request, required, settings)
-    media = "+".join(line.kind for line in lines) or "late offer"
-    note = act.Note("call_towards_page", logging.INFO, {"media": media})
+    media = "+".join(line.kind for line in lines)
+    note = act.Note("call_towards_page", logging.INFO, {"media": media, "late_offer": int(not request.body)})
     create = act.CreateTransaction(gateway_tag)
-    if offer is None:
-        return record, [note, create, _call_page(edits, settings)]
-    record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
+    if request.body:
+        record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
     reserve = act.ReserveIncoming(record.key, node, {line.kind: line.sdp for line in lines}, edits)
     return record, [note, create, reserve]
 
@@ -145,7 +144,7 @@ def _edits_of_invite(
 ) -> act.MessageEdits:
     supported = (request.tokens("Supported") | required) - _NOT_FOR_PAGES
     if not request.body:
-        supported -= {"100rel"}  # its offer would come in a 18x then, and the core's answer in a PRACK
+        supported -= {"100rel"}  # our offer would have to go to the core in its 18x (RFC 3261 §13.2.1)
     hidden, warnings = boundary.towards_page(request, settings)
     others = required - {"100rel"}  # asked for as an option: a page without it would refuse the call
     return act.MessageEdits(
@@ -176,7 +175,7 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
     """Call the page, over its own connection and no other."""
     record.move_media(MediaEvent.RESERVED)
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
-    one_way = record.transport == WicTransport.SHARED
+    one_way = any(medium.reverse_line is not None for medium in record.media)
     offer = client_offer(lines, event.offers, Origin(record.session_id, 1), one_way=one_way)
     record.wic_description = sdp_to_text(offer)
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
