@@ -166,7 +166,7 @@ class AiortcMedia:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         if first:
             for transceiver in self.connection.getTransceivers():
-                self._send_on(transceiver)
+                self.send_on(transceiver)
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         return self.connection.localDescription.sdp
 
@@ -226,7 +226,8 @@ class AiortcMedia:
                 sink.take(frame)
             self._changed.set()
 
-    def _send_on(self, transceiver: RTCRtpTransceiver) -> None:
+    def send_on(self, transceiver: RTCRtpTransceiver) -> None:
+        """Let a line of an incoming call send the tone or the picture, as far as it was offered."""
         track: MediaStreamTrack = ToneTrack() if transceiver.kind == "audio" else PictureTrack()
         transceiver.sender.replaceTrack(track)
         transceiver.direction = "sendrecv"

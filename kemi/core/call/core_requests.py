@@ -76,11 +76,11 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     edits = edits_to_wic(record, request, request.cseq, settings)
     if not record.incoming.late_offer:
         return [act.ForwardRequest(Side.WIC, edits)]
-    forward = act.ForwardRequest(Side.WIC, replace(edits, body=record.wic_answer))
+    forward = act.ForwardRequest(Side.WIC, replace(edits, body=""))
     if again or record.ended:
         return [forward]
     try:
-        return [forward, take_answer(record, request)]
+        return [forward, *take_answer(record, request)]
     except GatewayError as error:
         record.doomed = error.detail
         return [forward, *hang_up_both(record, settings)]

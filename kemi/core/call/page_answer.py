@@ -18,15 +18,14 @@ from kemi.core.call.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.ending import hang_up_both
 from kemi.core.call.events import (
     FlowClosed,
+    ImsReoffered,
     ImsReply,
     IncomingConnected,
-    MediaConnected,
     MediaFailed,
-    MediaReserved,
     WicFailed,
     WicReply,
 )
-from kemi.core.call.late_offer import offer_core, take_offer
+from kemi.core.call.late_offer import offer_to_core
 from kemi.core.call.record import CallRecord, Incoming
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
@@ -97,8 +96,6 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
 
 def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     try:
-        if _incoming(record).late_offer:
-            return [take_offer(record, reply)]
         answers = client_answer_media(sdp_from_text(record.wic_description), reply.body)
     except GatewayError as error:
         return on_media_failed(record, MediaFailed(error, reply), settings)
@@ -116,46 +113,40 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
+    if _incoming(record).ims_answer:  # the page answered twice while the relay was at it
+        return _pass_on(record, event.reply, settings)
+    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    if _incoming(record).late_offer:
+        described = offer_to_core(record, event.answers, settings)
+    else:
+        described = _answer_core(record, event.answers, settings)
+    _incoming(record).ims_answer = record.ims_description = described
+    return _pass_on(record, event.reply, settings)
+
+
+def _answer_core(record: CallRecord, relay_answers: Mapping[str, str], settings: CallSettings) -> str:
     offer = sdp_from_text(record.ims_offer)
     answer = core_answer(
         offer,
         core_offer_media(offer, settings.video_codecs),
         _incoming(record).directions,
-        event.answers,
+        relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),
     )
-    _incoming(record).ims_answer = record.ims_description = sdp_to_text(answer)
     record.move_media(MediaEvent.CONNECTED)
-    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
         record.move_ims(OfferAnswerEvent.ANSWER_SENT)
-    return _pass_on(record, event.reply, settings)
+    return sdp_to_text(answer)
 
 
-def on_late_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
-    """The relay has ports for the page's late offer: now the core gets ours."""
-    if event.reply is None:
-        raise LocalProtocolError("a late offer comes in a response")
-    if record.ended:
-        kinds = tuple(medium.kind for medium in record.media)
-        return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
-    if _incoming(record).ims_answer:  # the 200 came twice
-        return _pass_on(record, event.reply, settings)
-    record.move_media(MediaEvent.RESERVED)
-    offer = offer_core(record, event.context, event.reserved, settings)
-    _incoming(record).ims_answer = record.ims_description = offer
-    return _pass_on(record, event.reply, settings)
-
-
-def on_late_connected(
-    record: CallRecord, _event: MediaConnected, _settings: CallSettings
+def on_late_answer_taken(
+    record: CallRecord, _event: ImsReoffered, _settings: CallSettings
 ) -> list[act.Action]:
     """The relay works with the answer in the core's ACK."""
-    if record.ended:  # hung up while the relay was at it, which may have made its call anew
-        kinds = tuple(medium.kind for medium in record.media)
-        return [act.ReleaseMedia(record.key, record.node, kinds)]
-    record.move_media(MediaEvent.CONNECTED)
-    return []
+    if not record.ended:
+        return []
+    kinds = tuple(medium.kind for medium in record.media)  # which may have made its call anew
+    return [act.ReleaseMedia(record.key, record.node, kinds)]
 
 
 def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
@@ -191,9 +182,11 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
             remove += ("Require",)
             insert += session_timer.answer_to_core(record)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
-    carries_answer = (
-        bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)
-    )
+    if reply.status >= 200:
+        carries_answer = reply.status < 300 and not incoming.answered_reliably
+    else:
+        carries_answer = bool(incoming.ims_answer) and reply.has_sdp
+        incoming.answered_reliably |= carries_answer and "100rel" in reply.tokens("Require")
     return act.ForwardReply(
         act.MessageEdits(
             from_tag=record.current_tag,

@@ -155,6 +155,8 @@ class Incoming:
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""
     """What the core was answered (or offered, where its offer is late); repeated in the 2xx."""
+    answered_reliably: bool = False
+    """The core has that answer from a reliable provisional response: the 2xx has none (RFC 6337 §3.1.1)."""
 
 
 INCOMING_TAG: Final = "gw-in-"

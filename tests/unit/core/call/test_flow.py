@@ -23,7 +23,7 @@ from tests.unit.core.call.ladder import SETTINGS, Call, record_at
 
 def test_every_event_has_its_step() -> None:
     kinds = [kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event)]
-    no_step_asks_for_them_yet = {ev.MediaRenewed, ev.ImsReoffered}
+    no_step_asks_for_them_yet = {ev.MediaRenewed}
     assert set(STEPS) | set(INCOMING_STEPS) == set(kinds) - {ev.Event} - no_step_asks_for_them_yet
 
 
