@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, session_timer
+from kemi.core.call import boundary, early_media, reliable, session_timer
 from kemi.core.call.answer import hear
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
 from kemi.core.call.late_offer import take_answer
-from kemi.core.call.record import CallRecord, Outstanding
+from kemi.core.call.record import CallRecord, Incoming, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError
@@ -46,15 +46,39 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
             return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
         detail = "changing a running session is not supported yet"
         return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
-    if request.method not in PASSED_ON and not (request.method == "PRACK" and record.incoming is not None):
+    if request.method == "PRACK" and record.incoming is not None:
+        return _ims_prack(record, record.incoming, event, settings)
+    if request.method not in PASSED_ON:
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:
-        return [
-            act.SendReply(
-                480, "Temporarily Unavailable", headers.explanation("the page is away", settings.realm)
-            )
-        ]
+        return [_page_away(settings)]
     return [_forward_to_wic(record, request, settings)]
+
+
+def _page_away(settings: CallSettings) -> act.SendReply:
+    explanation = headers.explanation("the page is away", settings.realm)
+    return act.SendReply(480, "Temporarily Unavailable", explanation)
+
+
+def _ims_prack(
+    record: CallRecord, incoming: Incoming, event: ImsRequest, settings: CallSettings
+) -> list[act.Action]:
+    """Match RAck against what is unacknowledged (RFC 3262 §3); the page's goes there, under its own number."""
+    request = event.request
+    found = reliable.acknowledged(
+        record, incoming, "".join(request.headers("RAck")), bool(request.body), settings
+    )
+    if not isinstance(found, int):
+        return found
+    if not event.flow_alive:
+        return [_page_away(settings)]
+    forward = _forward_to_wic(record, request, settings)
+    edits = replace(
+        forward.edits,
+        remove=(*forward.edits.remove, "RAck"),
+        insert=(*forward.edits.insert, f"RAck: {found} {record.invite_cseq} INVITE"),
+    )
+    return [replace(forward, edits=edits)]
 
 
 def _early_media(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

@@ -69,7 +69,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: page_answer.on_flow_closed,
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
-        events.TimerFired: dialog.on_timer,
+        events.TimerFired: page_answer.on_timer,
     }
 )
 """The same for a call towards the page."""

@@ -111,6 +111,7 @@ def begin_incoming(
             identities=_identities(request, registration),
             late_offer=not request.body,
             unreliable_refused="100rel" in required,
+            takes_reliable="100rel" in request.tokens("Supported") | required,
         ),
     )
     session_timer.asked_by_core(record, request, settings)

@@ -138,6 +138,20 @@ class Rejection:
 
 
 @dataclass(slots=True)
+class Unacknowledged:
+    """A provisional response to the core that we made reliable and that has no PRACK yet (RFC 3262 §3)."""
+
+    rseq: int
+    status: int
+    reason_phrase: str
+    described: bool
+    """Whether it has a session description."""
+    delay_s: float
+    """How long until it is repeated."""
+    waited_s: float = 0.0
+
+
+@dataclass(slots=True)
 class Incoming:
     """What only a call towards the page has to remember."""
 
@@ -151,6 +165,13 @@ class Incoming:
     """The core has sent no offer: the page makes one in its 200, the core answers in its ACK."""
     unreliable_refused: bool = False
     """The core takes no provisional response but a reliable one (Require: 100rel)."""
+    takes_reliable: bool = False
+    """The core has the extension, required or not."""
+    unacknowledged: Unacknowledged | None = None
+    progress: tuple[int, str] | None = None
+    """Status and reason phrase of the page's newest 18x that waits for a PRACK."""
+    answer_held: bool = False
+    """The page has answered, and its 2xx waits for a PRACK."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""
@@ -272,7 +293,8 @@ class CallRecord:
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Our RSeq towards the page -> (leg tag, the core's RSeq)."""
+    """Our RSeq towards the page -> (leg tag, the core's RSeq); of calls towards pages: ours towards the core -> ("",
+    the page's RSeq, or 0 where the page has no reliable responses)."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     """Our CSeq towards the page -> the core's request."""
     legs: dict[str, Leg] = field(default_factory=dict)
