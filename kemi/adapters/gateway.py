@@ -375,8 +375,6 @@ class Gateway:
             return
         if method == "CANCEL":
             return
-        if method == "UPDATE" and ksr.side() is Side.WIC:
-            return  # only our own reach a page, and tm hands us their responses by itself
         reply = ksr.reply()
         event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
         try:

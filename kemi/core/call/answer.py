@@ -240,6 +240,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     hidden, warnings = boundary.required_of_page(reply, *boundary.towards_page(reply, settings))
     insert = [f"Contact: <{settings.wic_contact}>", *warnings]
     remove = ["Contact", *hidden]
+    record.remote_identity = boundary.remote_identity(reply) or record.remote_identity
     if reply.status >= 200:
         insert += session_timer.answer_to_page(record)
     core_rseq = _rseq(reply) if reply.status < 200 else 0

@@ -11,7 +11,7 @@ from kemi.core import headers, trust
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.identity import Asserted, asserted_identity, check_from
-from kemi.core.messages import Message, Reply, Request, addresses_from_headers, parameter
+from kemi.core.messages import Message, Reply, Request, addresses_from_headers, parameter, uri_from_address
 from kemi.core.registration import Registration
 from kemi.core.registration.authorization import credentials_from_headers
 
@@ -50,6 +50,14 @@ def extensions(request: Request) -> list[str]:
         *([f"Require: {', '.join(sorted(required))}"] if required else []),
         headers.ALLOW,
     ]
+
+
+def remote_identity(message: Message) -> str:
+    """Return whom a message of the core asserts to the page, "" for nobody (RFC 3325 §9.1)."""
+    if "P-Asserted-Identity" in trust.private_headers(message.headers):
+        return ""
+    asserted = addresses_from_headers(message.headers("P-Asserted-Identity"))
+    return " ".join(uri_from_address(value) for value in asserted)
 
 
 def required_of_page(

@@ -37,6 +37,8 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     if request.method in ("INVITE", "UPDATE"):
         if request.method == "UPDATE" and not request.body:
             session, clock = session_timer.refreshed_by_core(record, request, settings)
+            if event.flow_alive and _names_another(record, request):
+                return [_forward_to_wic(record, request, settings), *clock]
             lines = (
                 boundary.contact_for_core(record, settings),
                 headers.ALLOW,
@@ -53,6 +55,20 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     if not event.flow_alive:
         return [_page_away(settings)]
     return [_forward_to_wic(record, request, settings)]
+
+
+def _names_another(record: CallRecord, request: Request) -> bool:
+    """Whether an UPDATE says that somebody else is at the far end now, and the page can be told (RFC 4916 §4.5)."""
+    asserted = boundary.remote_identity(request) or record.remote_identity
+    if (request.from_uri, asserted) == (record.target_uri, record.remote_identity):
+        return False
+    confirmed = record.dialog is Dialog.CONFIRMED
+    if not record.wic_takes_update or not (confirmed or record.needs_update):
+        return False  # of an early dialog Allow is no promise; see kemi/core/sdp/judge.py
+    record.remote_identity = asserted
+    if confirmed:
+        record.target_uri = request.from_uri
+    return True
 
 
 def _page_away(settings: CallSettings) -> act.SendReply:

@@ -88,6 +88,7 @@ def begin_incoming(
         wic_uri=request.to_uri,
         target_uri=request.from_uri,
         request_uri=request.request_uri,
+        remote_identity=boundary.remote_identity(request),
         charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,

@@ -220,6 +220,8 @@ class CallRecord:
     service_route: list[str] = field(default_factory=list)
     asserted_identity: list[str] = field(default_factory=list)
     """P-Asserted-Identity values for this page."""
+    remote_identity: str = ""
+    """P-Asserted-Identity URIs of the far end, as the page was told last."""
     caller_lines: list[str] = field(default_factory=list)
     """Further header lines of the INVITE we forward, decided when it came in; taken away once somebody rings."""
     caller_from: str = ""
