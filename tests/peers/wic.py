@@ -49,6 +49,8 @@ class WicIdentity:
     instance: str = field(default_factory=lambda: uuid.uuid4().urn)
     """Every page is an instance of its own, which it stays when it connects again (RFC 5626 §4.1)."""
     reg_id: int = 1
+    feature_tags: tuple[str, ...] = ()
+    """Further ones in the Contact of REGISTER (RFC 3840)."""
 
     @property
     def user(self) -> str:
@@ -272,6 +274,7 @@ class ScriptedWic:
             f"<{self.contact_uri};ob>;reg-id={self.identity.reg_id}"
             f';+sip.instance="<{self.identity.instance}>";expires={expires_s}'
             ';+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"'
+            + "".join(f";{tag}" for tag in self.identity.feature_tags)
         )
         fields = [
             ("Via", self.new_via()),

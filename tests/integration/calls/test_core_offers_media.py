@@ -112,7 +112,7 @@ class TestAudio:
     async def test_it_asks_for_an_offer_and_answers_elsewhere(
         self, stage: Stage, page: AiortcWic, phone: RtpEndpoint, other: RtpEndpoint, lines: str
     ) -> None:
-        call, media = await talking(stage, page, phone, audio=lines)
+        call, _ = await talking(stage, page, phone, audio=lines)
         call.ims.media = DeviceMedia(audio_port=other.port, audio="AMR-WB", version=2)
         response = await call.ims.reinvite("")
         number = sdp_from_text(response.body).section("audio").payload_type("AMR-WB")
