@@ -180,8 +180,8 @@ class Gateway:
         if method == "CANCEL":
             self._cancel()
             return
-        if method == "ACK" and ksr.transaction_state() == 0:
-            return  # to a final response ≥ 300 of ours: tm has taken it
+        if method == "ACK" and ksr.transaction_state() == 0 and not ksr.has_body():
+            return  # to a final response of our own: tm has taken it, and it answers no offer
         request = ksr.request()
         if request.side is Side.IMS:
             check_proxy_require(request)

@@ -219,7 +219,7 @@ def _kind_of(fields: dict[str, str]) -> _Kind:
         return _Kind.CONTAINER
     if disposition == _EARLY:
         if _is_required(fields):
-            raise _unsupported("an early session (RFC 3959) is not supported")
+            raise unsupported("an early session (RFC 3959) is not supported")
         return _Kind.UNWANTED
     if content_type == SDP and disposition in ("", "session"):
         _check_encoding(fields)
@@ -231,10 +231,11 @@ def _check_encoding(fields: dict[str, str]) -> None:
     encoding = fields.get("content-encoding", "").lower()
     transfer = fields.get("content-transfer-encoding", "").lower()
     if encoding not in _NOT_ENCODED or transfer not in _UNCHANGED_ENCODINGS:
-        raise _unsupported("a session description that is encoded", "Accept-Encoding: identity")
+        raise unsupported("a session description that is encoded", "Accept-Encoding: identity")
 
 
-def _unsupported(detail: str, *lines: str) -> SipReject:
+def unsupported(detail: str, *lines: str) -> SipReject:
+    """Return the refusal of a body (415)."""
     return SipReject(detail, status=415, reason_phrase="Unsupported Media Type", lines=lines)
 
 
@@ -322,16 +323,16 @@ def _head(content: bytes, part: _Part) -> str:
 
 
 def _with_first(content: bytes, root: _Part, sdp: str) -> Change | None:
-    """Put a session description before the parts that are there."""
-    first = root.parts[0]
-    if root.has(_Kind.UNWANTED):
-        return None
+    """Put a session description before the parts that stay."""
+    first = next(part for part in root.parts if part.has(_Kind.OTHER))
     try:
         old = _text(content, first.begin, first.content)
     except RemoteProtocolError:
         return None
     delimiter = old.partition("\r\n")[0]
-    return Change(exchanges=((old, f"{delimiter}\r\nContent-Type: {SDP}\r\n\r\n{sdp}\r\n{old}"),))
+    new = f"{delimiter}\r\nContent-Type: {SDP}\r\n\r\n{sdp}\r\n{old}"
+    removed = [(_text(content, part.begin, part.end), "") for part in _removed(root, keep=False)]
+    return Change(exchanges=(*removed, (old, new)))
 
 
 def _joined(body: Body, sdp: str) -> Change | None:

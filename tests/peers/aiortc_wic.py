@@ -180,7 +180,7 @@ class AiortcMedia:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         if first:
             for transceiver in self.connection.getTransceivers():
-                self._send_on(transceiver)
+                self.send_on(transceiver)
         elif self.turns_with_offers:
             for transceiver in self.connection.getTransceivers():
                 transceiver.direction = "sendrecv"
@@ -243,7 +243,8 @@ class AiortcMedia:
                 sink.take(frame)
             self._changed.set()
 
-    def _send_on(self, transceiver: RTCRtpTransceiver) -> None:
+    def send_on(self, transceiver: RTCRtpTransceiver) -> None:
+        """Let a line of an incoming call send the tone or the picture, as far as it was offered."""
         track: MediaStreamTrack = ToneTrack() if transceiver.kind == "audio" else PictureTrack()
         transceiver.sender.replaceTrack(track)
         transceiver.direction = "sendrecv"

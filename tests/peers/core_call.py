@@ -51,6 +51,8 @@ class CoreCall:
         """What the gateway did against an RFC, as seen by the core."""
         self.pending: SipRequest | None = None
         """The request that gets no response of itself."""
+        self.reply_headers: dict[str, Pairs] = {}
+        """Method → header fields of their responses."""
         self._remote_cseq = -1
 
     @property
@@ -135,7 +137,8 @@ class CoreCall:
         if offered:
             sdp = self.answers.pop(0) if self.answers else device_answer(request.sdp, self.media)
         contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
-        self.peer.send(response_to(request, status, headers=contact, sdp=sdp), source)
+        headers = [*contact, *self.reply_headers.get(request.method, ())]
+        self.peer.send(response_to(request, status, headers=headers, sdp=sdp), source)
 
     def respond_to(
         self, request: SipRequest, status: int, *, sdp: str = "", headers: Pairs = ()
@@ -361,6 +364,8 @@ class CallingDevice(CoreCall):
 
     def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address) -> None:
         super().__init__(peer, invite, gateway)
+        self.pracks = True
+        """Whether reliable responses are acknowledged at once."""
         self._pracked: set[tuple[str, int]] = set()
 
     def start(self) -> None:
@@ -393,10 +398,10 @@ class CallingDevice(CoreCall):
         tag = response.to_tag
         if response.status > 100 and tag is not None and response.status < 300 and "a" not in self.dialogs:
             self.dialogs["a"] = self._dialog_of(response)
-        if response.is_reliable and tag is not None and (tag, response.rseq or 0) not in self._pracked:
-            self._pracked.add((tag, response.rseq or 0))
-            rack = ("RAck", f"{response.rseq} {response.cseq}")
-            self.peer.spawn(self._send_prack(rack))
+        number = (tag or "", response.rseq or 0)
+        if self.pracks and response.is_reliable and tag is not None and number not in self._pracked:
+            self._pracked.add(number)
+            self.peer.spawn(self._send_prack(response))
         if response.status >= 200:
             dialog = self.dialogs.get("a") or self._dialog_of(response)
             destination = self.gateway
@@ -418,8 +423,13 @@ class CallingDevice(CoreCall):
     async def _run(self) -> None:
         await self.peer.ask(self.invite, self.gateway, timeout_s=64 * T1_S)
 
-    async def _send_prack(self, rack: tuple[str, str]) -> None:
-        await self.ask("PRACK", headers=[rack])
+    async def prack(self, response: SipResponse, *, rack: str = "", sdp: str = "") -> SipResponse:
+        """Acknowledge a reliable response, or say what `rack` says; return the final response."""
+        value = rack or f"{response.rseq} {response.cseq}"
+        return await self.ask("PRACK", headers=[("RAck", value)], sdp=sdp)
+
+    async def _send_prack(self, response: SipResponse) -> None:
+        await self.prack(response)
 
 
 def _fields_of_hop(invite: SipRequest, *further: str) -> list[tuple[str, str]]:

@@ -50,6 +50,8 @@ class WicIdentity:
     instance: str = field(default_factory=lambda: uuid.uuid4().urn)
     """Every page is an instance of its own, which it stays when it connects again (RFC 5626 §4.1)."""
     reg_id: int = 1
+    feature_tags: tuple[str, ...] = ()
+    """Further ones in the Contact of REGISTER (RFC 3840)."""
 
     @property
     def user(self) -> str:
@@ -75,8 +77,6 @@ class ScriptedWic:
         self.plan = CallPlan()
         """Plan of incoming calls."""
         self.incoming_media: Callable[[SipRequest], PageMedia] = lambda invite: TextMedia(invite.sdp)
-        self.contact_tags = ""
-        """Further parameters of the registered Contact, with their semicolons."""
         self.dialogs: set[str] = set()
         """Call-IDs of dialogs that are no calls: what comes inside gets 200."""
         self._host = f"{secrets.token_hex(6)}.invalid"
@@ -282,7 +282,8 @@ class ScriptedWic:
         contact = (
             f"<{self.contact_uri};ob>;reg-id={self.identity.reg_id}"
             f';+sip.instance="<{self.identity.instance}>";expires={expires_s}'
-            f';+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"{self.contact_tags}'
+            ';+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"'
+            + "".join(f";{tag}" for tag in self.identity.feature_tags)
         )
         fields = [
             ("Via", self.new_via()),

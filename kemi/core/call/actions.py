@@ -60,6 +60,8 @@ class ForwardInvite(Action):
     response_timeout_s: float
     answer_timeout_s: float
     to: Side = Side.IMS
+    again: bool = False
+    """Inside ImsFailed: what the core answered shall not be the page's answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, exchange
+from kemi.core.call import boundary, exchange, session_timer
 from kemi.core.call.answer import own_request_to_ims
 from kemi.core.call.ending import hang_up_by_gateway
 from kemi.core.call.errands import Errand, run_errands
@@ -49,6 +49,7 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         return [act.DropReply()]  # the page needs no more than the 100 of its own hop
     if reply.status >= 300:
         return _refused(record, reply, settings)
+    clock = session_timer.answered_by_core(record, reply)
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
     if record.ended:
@@ -57,19 +58,22 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         _take_answer(opened, reply)
     except GatewayError as error:
         return _refuse_for_core(record, reply, error)
-    return run_errands(
+    errands = run_errands(
         record,
         _errands_of_answer(record, opened, reply, settings),
         partial(_on_relay_changed, reply),
         partial(_on_relay_failed, reply),
         settings,
     )
+    return [*clock, *errands]
 
 
 def _repeated(record: CallRecord, reply: Reply) -> list[act.Action] | None:
     """A 2xx that comes again has lost its ACK (RFC 3261 §13.2.2.4); the page has had it."""
     if reply.method != "INVITE" or record.last_invite is None or reply.cseq != record.last_invite[1]:
         return None
+    if reply.cseq == record.ims_invite_cseq and record.incoming is None:
+        return None  # the call's first INVITE, sent again with another number
     if not 200 <= reply.status < 300 or record.ended:
         return None
     return [act.DropReply(), own_request_to_ims(record, record.confirmed_tag, "ACK", reply.cseq)]
@@ -199,7 +203,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings, body: str
     """Put a final response of the core to the page's offer into the page's dialog."""
     hidden, insert = boundary.towards_page(reply, settings)
     if reply.status < 300:
-        insert = (boundary.contact_for_page(reply, settings), *insert)
+        insert = (boundary.contact_for_page(reply, settings), *insert, *session_timer.answer_to_page(record))
     page_cseq = record.to_core.pop(str(reply.cseq), None)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,

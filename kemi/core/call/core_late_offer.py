@@ -17,7 +17,7 @@ from copy import deepcopy
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, exchange
+from kemi.core.call import boundary, exchange, session_timer
 from kemi.core.call.events import Due, MediaFailed, MediaRenewed
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.session import medium_change
@@ -76,6 +76,7 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
+        *session_timer.answer_to_core(record),
         *boundary.charging_line(record),
     )
     return [

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, exchange
+from kemi.core.call import boundary, exchange, session_timer
 from kemi.core.call.core_late_offer import Late, ask_for_offer
 from kemi.core.call.core_late_offer import on_media_failed as on_late_media_failed
 from kemi.core.call.events import (
@@ -219,7 +219,7 @@ def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -
     try:
         answer = take_page_answer(pending.media, offered, reply.body)
         lines = {
-            medium.kind: added_answer(answer.description, medium.line, medium.reverse_line)
+            medium.kind: added_answer(offered, answer.description, medium.line, medium.reverse_line)
             for medium in pending.media
             if medium.kind in new
         }
@@ -286,10 +286,14 @@ def _answer(
     exchange.commit(record)
     release = [act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else []
     if forward is not None:
-        return [replace(forward, edits=replace(forward.edits, body=body)), *release]
+        insert = (*forward.edits.insert, *session_timer.answer_to_core(record))
+        remove = (*forward.edits.remove, "Session-Expires", "Require")
+        edits = replace(forward.edits, remove=remove, insert=insert, body=body)
+        return [replace(forward, edits=edits), *release]
     lines_of_answer = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
+        *session_timer.answer_to_core(record),
         *boundary.charging_line(record),
     )
     return [act.SendReply(200, "OK", lines_of_answer, body), *release]

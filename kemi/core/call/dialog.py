@@ -9,7 +9,7 @@ import logging
 
 from kemi.core import trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, refresh, session_timer
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
 from kemi.core.call.core_answer import on_core_reply
 from kemi.core.call.core_late_offer import on_answer_timeout
@@ -43,10 +43,18 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         to_offer = on_core_reply(record, reply, settings)
         if to_offer is not None:
             return to_offer
+    if refresh.is_refresh(record, reply):
+        return []  # tm hands it to us by itself
+    if reply.method == "INVITE" and record.incoming is None and reply.cseq == record.ims_invite_cseq:
+        return on_invite_reply(record, reply, settings)
     if reply.method == "INVITE":
-        # one to an INVITE of our own comes from tm by itself
-        return on_invite_reply(record, reply, settings) if reply.cseq == record.invite_cseq else []
+        return []
     hidden, insert = boundary.towards_page(reply, settings)
+    actions: list[act.Action] = []
+    if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
+        hidden, insert = boundary.required_of_page(reply, hidden, insert)
+        insert += session_timer.answer_to_page(record)
+        actions += session_timer.answered_by_core(record, reply)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,
         to_tag=record.gateway_tag,
@@ -56,7 +64,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     )
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
-    actions: list[act.Action] = [act.ForwardReply(edits)]
+    actions.append(act.ForwardReply(edits))
     if reply.method == "BYE" and reply.status >= 200 and record.ended:  # not to our own BYE to a second fork
         actions.append(act.ForgetCall(record.key))
     return actions
@@ -73,6 +81,8 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     insert = boundary.charging_line(record)
     if reply.contact:
         insert.append(boundary.contact_for_core(record, settings))
+    if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
+        insert += session_timer.answer_to_core(record)
     edits = act.MessageEdits(
         from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,
@@ -142,6 +152,12 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return []
     if event.due is Due.ANSWER_TIMEOUT:
         return on_answer_timeout(record)
+    if event.due is Due.SESSION_REFRESH:
+        return refresh.on_refresh_due(record, settings)
+    if event.due is Due.SESSION_EXPIRED:
+        return refresh.on_session_expired(record, settings, reach_page=event.flow_alive)
+    if event.due is Due.PAGE_SESSION_EXPIRED:
+        return refresh.on_page_session_expired(record, settings, reach_page=event.flow_alive)
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
         return reject(record, 504, "Server Time-out", "no PRACK came for the answer")
     if (

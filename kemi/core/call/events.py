@@ -28,6 +28,10 @@ class Due(enum.StrEnum):
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
+    RELIABLE_REPEAT = "reliable_repeat"
+    SESSION_REFRESH = "session_refresh"
+    SESSION_EXPIRED = "session_expired"
+    PAGE_SESSION_EXPIRED = "page_session_expired"
 
 
 @dataclass(frozen=True, slots=True)

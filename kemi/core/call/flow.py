@@ -20,6 +20,7 @@ from kemi.core.call import (
     page_answer,
     page_requests,
     release,
+    session_timer,
     setup,
 )
 from kemi.core.call.actions import Action, Schedule
@@ -41,6 +42,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.InviteGuardExpired: setup.on_guard_expired,
         events.MediaConnected: answer.on_media_connected,
         events.MediaFailed: answer.on_media_failed,
+        events.MediaGated: answer.on_media_gated,
         events.ImsFailed: answer.on_ims_failed,
         events.WicRequest: page_requests.on_wic_request,
         events.ImsRequest: core_requests.on_ims_request,
@@ -60,8 +62,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.TransactionCreated: setup.on_transaction_created,
         events.IncomingReserved: incoming.on_reserved,
         events.IncomingConnected: page_answer.on_connected,
-        events.MediaReserved: page_answer.on_late_reserved,
-        events.MediaConnected: page_answer.on_late_connected,
+        events.ImsReoffered: page_answer.on_late_answer_taken,
         events.MediaFailed: page_answer.on_media_failed,
         events.OwnRequestAnswered: own_requests.on_own_request_answered,
         events.WicFailed: page_answer.on_wic_failed,
@@ -72,7 +73,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: page_answer.on_flow_closed,
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
-        events.TimerFired: dialog.on_timer,
+        events.TimerFired: page_answer.on_timer,
     }
 )
 """The same for a call towards the page."""
@@ -108,8 +109,10 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
     actions = _step(record, event)(record, event, settings)
     if record.page_behind:
         actions = [*actions, *own_offer.tell_page(record, settings)]
-    if settings.longest_call_s and record.dialog is Dialog.CONFIRMED is not before:
-        actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
+    if record.dialog is Dialog.CONFIRMED is not before:
+        actions += session_timer.clocks(record)
+        if settings.longest_call_s:
+            actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
     return actions
 
 
@@ -122,12 +125,12 @@ def _step(record: CallRecord, event: events.Event) -> Step:
         step = EXCHANGE_STEPS.get(record.exchange.offerer, {}).get(kind)
         if step is not None:
             return step
-    if kind in LATE:
-        return _nothing
-    try:
-        return (STEPS if record.incoming is None else INCOMING_STEPS)[kind]
-    except KeyError:
-        raise LocalProtocolError(f"no step for {kind.__name__}") from None
+    step = (STEPS if record.incoming is None else INCOMING_STEPS).get(kind)
+    if step is None and kind in LATE:
+        step = _nothing
+    if step is None:
+        raise LocalProtocolError(f"no step for {kind.__name__}")
+    return step
 
 
 def _nothing(_record: CallRecord, _event: events.Event, _settings: CallSettings) -> list[Action]:

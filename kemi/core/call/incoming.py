@@ -19,9 +19,9 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core import headers
-from kemi.core.bodies import takes_parts
+from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, late_offer, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
 from kemi.core.call.settings import CallSettings
@@ -29,12 +29,15 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media
+from kemi.core.sdp.interwork.incoming import CoreLine, client_offer, core_offer_media
+from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _NOT_FOR_PAGES: Final = frozenset({"timer", "precondition", "early-session"})
 """Extensions of the core that a page is not offered: we would have to keep them for it."""
+_REFUSED: Final = frozenset({"precondition"})
+"""Those that we do not keep for it either."""
 
 
 def called_registration(request: Request, registration: Registration | None) -> Registration:
@@ -61,7 +64,7 @@ def begin_incoming(
 ) -> tuple[CallRecord, list[act.Action]]:
     """Judge the core's INVITE; raise what it deserves, or return the new record and the first actions."""
     required = request.tokens("Require")
-    if refused := sorted(required & _NOT_FOR_PAGES):
+    if refused := sorted(required & _REFUSED):
         names = ", ".join(refused)
         raise SipReject(
             f"not supported: {names}",
@@ -70,21 +73,14 @@ def begin_incoming(
             lines=(f"Unsupported: {names}",),
         )
     if request.body and not request.has_sdp:
-        raise SipReject(
-            "only application/sdp is understood", status=415, reason_phrase="Unsupported Media Type"
-        )
+        raise unsupported("only application/sdp is understood")
     if request.required_parts and not takes_parts((), registration.sent.contact_value):
-        raise SipReject(
-            "the page takes no bodies of several parts",
-            status=415,
-            reason_phrase="Unsupported Media Type",
-            lines=("Accept: application/sdp",),
-        )
+        raise unsupported("the page takes no bodies of several parts", "Accept: application/sdp")
     caller_contact = uri_from_address(request.contact)
     if not caller_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
-    offer = sdp_from_text(request.body) if request.body else None
-    lines = core_offer_media(offer, settings.video_codecs) if offer is not None else ()
+    offer = request.body or late_offer.stand_in(request, settings, session_id)
+    lines = core_offer_media(sdp_from_text(offer), settings.video_codecs)
     record = CallRecord(
         call_id=request.call_id,
         wic_tag="",
@@ -93,6 +89,7 @@ def begin_incoming(
         wic_uri=request.to_uri,
         target_uri=request.from_uri,
         request_uri=request.request_uri,
+        remote_identity=boundary.remote_identity(request),
         charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
@@ -105,20 +102,12 @@ def begin_incoming(
         owner=registration.owner,
         wic_takes_parts=takes_parts((), registration.sent.contact_value),
         node=node,
-        transport="shared",
+        transport=WicTransport.SHARED.value,
         session_id=session_id,
         media=[
-            Medium(
-                kind=line.kind,
-                wic_offer="",
-                line=place,
-                ims_line=line.place,
-                ims_answer=line.sdp,
-                ims_direction=line.direction,
-            )
-            for place, line in enumerate(lines)
+            _medium(line, place, one_way=registration.one_way_streams) for place, line in enumerate(lines)
         ],
-        ims_offer=request.body,
+        ims_offer=offer,
         legs={
             request.from_tag: Leg(
                 caller_contact,
@@ -129,19 +118,34 @@ def begin_incoming(
         incoming=Incoming(
             vias=headers.vias_of_response(request),
             identities=_identities(request, registration),
-            late_offer=offer is None,
+            late_offer=not request.body,
             unreliable_refused="100rel" in required,
+            takes_reliable="100rel" in request.tokens("Supported") | required,
         ),
     )
+    session_timer.asked_by_core(record, request, settings)
     edits = _edits_of_invite(record, request, required, settings)
-    media = "+".join(line.kind for line in lines) or "late offer"
-    note = act.Note("call_towards_page", logging.INFO, {"media": media})
+    media = "+".join(line.kind for line in lines)
+    note = act.Note("call_towards_page", logging.INFO, {"media": media, "late_offer": int(not request.body)})
     create = act.CreateTransaction(gateway_tag)
-    if offer is None:
-        return record, [note, create, _call_page(replace(edits, body=""), settings)]
-    record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
+    if request.body:
+        record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
     reserve = act.ReserveIncoming(record.key, node, {line.kind: line.sdp for line in lines}, edits)
     return record, [note, create, reserve]
+
+
+def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
+    """Return what is remembered of a medium that the core offers; the page has a line for each direction, or one."""
+    return Medium(
+        kind=line.kind,
+        wic_offer="",
+        line=2 * place + 1 if one_way else place,
+        reverse_line=2 * place if one_way else None,
+        ims_line=line.place,
+        ims_answer=line.sdp,
+        ims_direction=line.direction,
+        reverse=one_way,
+    )
 
 
 def _call_page(edits: act.MessageEdits, settings: CallSettings) -> act.ForwardInvite:
@@ -153,9 +157,10 @@ def _edits_of_invite(
 ) -> act.MessageEdits:
     supported = (request.tokens("Supported") | required) - _NOT_FOR_PAGES
     if not request.body:
-        supported -= {"100rel"}  # its offer would come in a 18x then, and the core's answer in a PRACK
+        supported -= {"100rel"}  # our offer would have to go to the core in its 18x (RFC 3261 §13.2.1)
     hidden, warnings = boundary.towards_page(request, settings)
-    others = required - {"100rel"}  # asked for as an option: a page without it would refuse the call
+    # asked for as an option: a page without it would refuse the call
+    others = required - _NOT_FOR_PAGES - {"100rel"}
     return act.MessageEdits(
         next_hop=record.wic_destination,
         from_tag=record.gateway_tag,
@@ -184,7 +189,8 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
     """Call the page, over its own connection and no other."""
     record.move_media(MediaEvent.RESERVED)
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
-    offer = client_offer(lines, event.offers, Origin(record.session_id, 1))
+    one_way = any(medium.reverse_line is not None for medium in record.media)
+    offer = client_offer(lines, event.offers, Origin(record.session_id, 1), one_way=one_way)
     record.wic_description = sdp_to_text(offer)
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
     return [_call_page(replace(event.edits, body=record.wic_description), settings)]

@@ -13,22 +13,24 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, reliable, session_timer
 from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
 from kemi.core.call.dialog import on_ims_reply, on_wic_reply
+from kemi.core.call.dialog import on_timer as on_timer_in_dialog
 from kemi.core.call.ending import hang_up_both
 from kemi.core.call.events import (
+    Due,
     FlowClosed,
+    ImsReoffered,
     ImsReply,
     IncomingConnected,
-    MediaConnected,
     MediaFailed,
-    MediaReserved,
+    TimerFired,
     WicFailed,
     WicReply,
 )
-from kemi.core.call.late_offer import offer_core, take_offer
-from kemi.core.call.record import CallRecord, Incoming
+from kemi.core.call.late_offer import offer_to_core
+from kemi.core.call.record import CallRecord, Incoming, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
 from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
@@ -116,8 +118,6 @@ def _forbidden_redirection(reply: Reply, settings: CallSettings) -> str:
 
 def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     try:
-        if _incoming(record).late_offer:
-            return [take_offer(record, reply)]
         answers = client_answer_media(sdp_from_text(record.wic_description), reply.body)
     except GatewayError as error:
         return on_media_failed(record, MediaFailed(error, reply), settings)
@@ -135,64 +135,62 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
+    if _incoming(record).ims_answer:  # the page answered twice while the relay was at it
+        return _pass_on(record, event.reply, settings)
+    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    if _incoming(record).late_offer:
+        described = offer_to_core(record, event.answers, settings)
+    else:
+        described = _answer_core(record, event.answers, settings)
+    _incoming(record).ims_answer = record.ims_description = described
+    return _pass_on(record, event.reply, settings)
+
+
+def _answer_core(record: CallRecord, relay_answers: Mapping[str, str], settings: CallSettings) -> str:
     offer = sdp_from_text(record.ims_offer)
     answer = core_answer(
         offer,
         core_offer_media(offer, settings.video_codecs),
         _incoming(record).directions,
-        event.answers,
+        relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),
     )
-    _incoming(record).ims_answer = record.ims_description = sdp_to_text(answer)
     record.move_media(MediaEvent.CONNECTED)
-    record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
         record.move_ims(OfferAnswerEvent.ANSWER_SENT)
-    return _pass_on(record, event.reply, settings)
+    return sdp_to_text(answer)
 
 
-def on_late_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
-    """The relay has ports for the page's late offer: now the core gets ours."""
-    if event.reply is None:
-        raise LocalProtocolError("a late offer comes in a response")
-    if record.ended:
-        kinds = tuple(medium.kind for medium in record.media)
-        return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
-    if _incoming(record).ims_answer:  # the 200 came twice
-        return _pass_on(record, event.reply, settings)
-    record.move_media(MediaEvent.RESERVED)
-    offer = offer_core(record, event.context, event.reserved, settings)
-    _incoming(record).ims_answer = record.ims_description = offer
-    return _pass_on(record, event.reply, settings)
-
-
-def on_late_connected(
-    record: CallRecord, _event: MediaConnected, _settings: CallSettings
+def on_late_answer_taken(
+    record: CallRecord, _event: ImsReoffered, _settings: CallSettings
 ) -> list[act.Action]:
     """The relay works with the answer in the core's ACK."""
-    if record.ended:  # hung up while the relay was at it, which may have made its call anew
-        kinds = tuple(medium.kind for medium in record.media)
-        return [act.ReleaseMedia(record.key, record.node, kinds)]
-    record.move_media(MediaEvent.CONNECTED)
-    return []
+    if not record.ended:
+        return []
+    kinds = tuple(medium.kind for medium in record.media)  # which may have made its call anew
+    return [act.ReleaseMedia(record.key, record.node, kinds)]
 
 
 def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Put a 1xx or 2xx into the core's dialog."""
+    incoming = _incoming(record)
     if reply.status >= 200:
         if not record.confirmed_tag:
+            if reliable.holds_answer(incoming):
+                return [act.DropReply()]
             record.confirmed_tag = record.current_tag
             record.move_dialog(DialogEvent.ANSWERED)
         return [_forward(record, reply, settings)]
     if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
         return [act.DropReply()]
     record.move_dialog(DialogEvent.PROVISIONAL_SENT)
-    if _incoming(record).unreliable_refused and "100rel" not in reply.tokens("Require"):
-        return [act.DropReply()]  # RFC 3262 §3: reliably or not at all
-    return [_forward(record, reply, settings)]
+    goes_on, lines, actions = reliable.provisional(record, incoming, reply, settings)
+    return [*actions, _forward(record, reply, settings, lines)] if goes_on else [act.DropReply()]
 
 
-def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
+def _forward(
+    record: CallRecord, reply: Reply, settings: CallSettings, lines: tuple[str, ...] = ()
+) -> act.ForwardReply:
     incoming = _incoming(record)
     leg = record.legs[record.current_tag]
     remove: tuple[str, ...] = ("Record-Route", *trust.FROM_PAGE)
@@ -206,14 +204,22 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
         )
         if record.charging_vector:
             insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="Type 1{settings.network}"',)
+        remove += ("Require", "RSeq", "Allow")
+        insert += (headers.ALLOW, *lines)
+        if reply.status >= 200:
+            insert += session_timer.answer_to_core(record)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
     if reply.status == 180:  # the only thing that a page has to say about ringing (TS 24.615 §4.5.5.3)
         insert += tuple(
             f"Alert-Info: {value}" for value in reply.headers("Alert-Info") if _ALERT.fullmatch(value)
         )
-    carries_answer = (
-        bool(incoming.ims_answer) and reply.status < 300 and (reply.has_sdp or reply.status >= 200)
-    )
+    if reply.status >= 200:
+        carries_answer = reply.status < 300 and not incoming.answered_reliably
+    else:
+        carries_answer = bool(incoming.ims_answer) and (
+            reply.has_sdp or reliable.repeats_answer(incoming, reply)
+        )
+        incoming.answered_reliably |= carries_answer and "100rel" in reply.tokens("Require")
     return act.ForwardReply(
         act.MessageEdits(
             from_tag=record.current_tag,
@@ -259,8 +265,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     return [
         note,
         act.DropReply(),
-        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
-        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+        *_end_at_page(record, settings, reason),
         _answer_for_page(record, status, reason_phrase, explanation),
     ]
 
@@ -277,11 +282,49 @@ def _own_request_to_wic(
     )
 
 
+def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
+    """Do what was scheduled: a reliable response has no PRACK yet, or what any call waits for."""
+    if event.due is not Due.RELIABLE_REPEAT:
+        return on_timer_in_dialog(record, event, settings)
+    actions = reliable.repeat(record, _incoming(record), settings)
+    return _no_prack(record, settings) if actions is None else actions
+
+
+def _no_prack(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """Refuse the call (RFC 3262 §3), and end it at the page."""
+    incoming = _incoming(record)
+    incoming.unacknowledged = None
+    if record.cancelled:
+        return []
+    record.cancelled = True
+    detail = "no PRACK came"
+    note = act.Note("no_prack", logging.WARNING, {})
+    if incoming.answer_held:
+        record.abandoned = True
+        reason = f'Reason: SIP;cause=504;text="{detail}"'
+        refusal = _answer_for_page(
+            record, 504, "Server Time-out", headers.explanation(detail, settings.realm)
+        )
+        return [note, *_end_at_page(record, settings, reason), refusal]
+    record.rejection = Rejection(504, "Server Time-out", detail)
+    cancel = act.CancelForwardedInvite(
+        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_core(record)
+    )
+    return [note, cancel]
+
+
+def _end_at_page(record: CallRecord, settings: CallSettings, reason: str) -> list[act.Action]:
+    """Acknowledge the page's 2xx, which the core will not have, and hang up."""
+    return [
+        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
+        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+    ]
+
+
 def _answer_for_page(
     record: CallRecord, status: int, reason_phrase: str, further: tuple[str, ...]
 ) -> act.AnswerForPage:
-    lines = (*headers.response_of_wic(record, _incoming(record).via), *further)
-    return act.AnswerForPage(record.key, status, reason_phrase, lines)
+    return reliable.answer_for_page(record, _incoming(record), status, reason_phrase, further)
 
 
 def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) -> list[act.Action]:
@@ -293,7 +336,7 @@ def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) 
     actions: list[act.Action] = [
         act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
     ]
-    if event.local:
+    if event.local or record.rejection is not None:
         status, reason_phrase, detail = _why_failed(record, event)
         explanation = headers.explanation(detail, settings.realm)
         actions.append(act.SendReply(status, reason_phrase, explanation))
@@ -302,6 +345,8 @@ def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) 
 
 
 def _why_failed(record: CallRecord, event: WicFailed) -> tuple[int, str, str]:
+    if record.rejection is not None:
+        return record.rejection.status, record.rejection.reason_phrase, record.rejection.detail
     if event.status == 487:
         return 487, "Request Terminated", ""
     if event.status == FLOW_FAILED[0]:

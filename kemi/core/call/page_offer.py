@@ -21,7 +21,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import exchange
+from kemi.core.call import exchange, session_timer
 from kemi.core.call.errands import run_errands
 from kemi.core.call.events import Continuation, MediaFailed, MediaReserved, Renewed
 from kemi.core.call.in_dialog import NO_DIALOG
@@ -129,7 +129,7 @@ def _answer_page(
     if record.ended:
         return [NO_DIALOG]
     body = description_for_page(record, renewed, settings)
-    lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW)
+    lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session_timer.answer_to_page(record))
     settle(record)
     return [act.SendReply(200, "OK", lines, body)]
 
@@ -194,12 +194,5 @@ def _ask_core(
     edits = edits_to_ims(record, request, record.confirmed_tag, settings)
     if request.method == "INVITE":
         record.last_invite = (request.cseq, request.cseq if edits.cseq is None else edits.cseq)
-    supported = request.tokens("Supported") - {"timer", "100rel"}
-    insert = (*edits.insert, f"Supported: {', '.join(sorted(supported))}") if supported else edits.insert
-    edits = replace(
-        edits,
-        remove=(*edits.remove, "Supported", "Require", *_SESSION_TIMER),
-        insert=insert,
-        body=opened.ims_description,
-    )
+    edits = replace(edits, remove=(*edits.remove, *_SESSION_TIMER), body=opened.ims_description)
     return [act.ForwardRequest(Side.IMS, edits, change=True)]

@@ -1,25 +1,24 @@
 """From the page's INVITE to the core's: answer, then UPDATE.
 
-    WIC                      we                                     IMS
-     │ INVITE offer1 ───────►│ begin_call, then reserve
-     │◄────── 183 answer1 ───│ on_media_reserved      (INVITE suspended)
-     │ PRACK ───────────────►│ on_prack
-     │◄────── UPDATE offer2 ─│
-     │ 200 answer2 ─────────►│ on_set_up_answered, on_reverse_accepted
-     │                       │ on_invite_resumed ── INVITE offer ──►│
+WIC                      we                                     IMS
+ │ INVITE offer1 ───────►│ begin_call, then reserve
+ │◄────── 183 answer1 ───│ on_media_reserved      (INVITE suspended)
+ │ PRACK ───────────────►│ on_prack
+ │◄────── UPDATE offer2 ─│
+ │ 200 answer2 ─────────►│ on_set_up_answered, on_reverse_accepted
+ │                       │ on_invite_resumed ── INVITE offer ──►│
 
-Each function gets the record and one event and returns the actions; it changes the record and nothing else.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kemi.core import headers, trust
-from kemi.core.bodies import takes_parts
+from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, early_media, session_timer
 from kemi.core.call.events import (
     Due,
     InviteGuardExpired,
@@ -92,9 +91,7 @@ def begin_call(
     if not request.body:
         raise NotAcceptableHere("an INVITE needs a session description in this release")
     if not request.has_sdp:
-        raise SipReject(
-            "only application/sdp is understood", status=415, reason_phrase="Unsupported Media Type"
-        )
+        raise unsupported("only application/sdp is understood")
     offer = sdp_from_text(request.body)
     capabilities = client_capabilities(
         ",".join(request.headers("Allow")),
@@ -115,6 +112,7 @@ def begin_call(
         request_uri=target_for_core(request.request_uri, settings.realm),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
+        ims_invite_cseq=request.cseq,
         wic_cseq=request.cseq,
         ims_cseq=request.cseq,
         wic_takes_update=capabilities.late_update,
@@ -141,6 +139,7 @@ def begin_call(
     )
     if not record.wic_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
+    session_timer.asked_by_page(record, request, settings)
     record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
     note = act.Note(
         "call_offered",
@@ -371,27 +370,49 @@ def on_guard_expired(
 
 def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
-    offer, record.ims_offer = record.ims_offer, ""
-    record.ims_description = offer
-    caller_lines, record.caller_lines = record.caller_lines, []
+    record.ims_description, record.ims_offer = record.ims_offer, ""
     record.correctable = record.needs_update and record.medium("video") is not None
     record.update_offer = ""
+    return [_invite(record, settings)]
+
+
+def is_worth_a_longer_session(record: CallRecord, settings: CallSettings) -> bool:
+    """Whether an INVITE the core found too short in its session can be sent again, which is done once."""
+    asked_for_more = record.min_se_s > settings.session_expires_s > 0
+    return (
+        asked_for_more
+        and record.ims_invite_cseq == record.invite_cseq
+        and not (record.legs or record.cancelled)
+    )
+
+
+def try_longer_session(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """The core found our session too short: send the INVITE again with what it wants (RFC 4028 §7.3)."""
+    record.ims_invite_cseq = record.next_ims_cseq()
+    record.last_invite = (record.invite_cseq, record.ims_invite_cseq)
+    return [replace(_invite(record, settings), again=True)]
+
+
+def _invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:
     edits = act.MessageEdits(
         request_uri=record.request_uri,
         next_hop=uri_from_address(record.service_route[0]) if record.service_route else None,
         from_value=record.caller_from or None,
         to_tag="",
-        remove=("Contact", "Route", *trust.FROM_PAGE),
+        cseq=record.ims_invite_cseq if record.ims_invite_cseq != record.invite_cseq else None,
+        remove=("Contact", "Route", "Supported", "Require", "Allow", *trust.FROM_PAGE),
         insert=(
             *(f"Route: {route}" for route in record.service_route),
             boundary.contact_for_core(record, settings),
+            early_media.SUPPORTED,
+            *session_timer.offer_to_core(record, settings),
             *(f"P-Asserted-Identity: {identity}" for identity in record.asserted_identity),
-            *caller_lines,
+            *record.caller_lines,
             *boundary.every_request(record, settings),
         ),
-        body=offer,
+        body=record.ims_description,
     )
-    return [act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)]
+    return act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)
 
 
 def cancel_forwarded(record: CallRecord) -> act.CancelForwardedInvite:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kemi.core.identity import known_as
-from kemi.core.messages import parameters, uri_from_address
+from kemi.core.messages import parameter, parameters, uri_from_address
 from kemi.core.registration.states import BindingState
+
+ONE_WAY_STREAMS = "+g.one-way-streams"
+"""Feature tag in the Contact of a page that wants its calls with a line for each direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,11 @@ class Registration:
             uri for uri in self.associated_uris if not granted or known_as(uri_from_address(uri), granted)
         ]
         return named or [f"<{self.address_of_record}>"]
+
+    @property
+    def one_way_streams(self) -> bool:
+        """Whether calls towards this page have a line for each direction of a medium."""
+        return parameter(self.sent.contact_value, ONE_WAY_STREAMS) is not None
 
     @property
     def due_at(self) -> float:

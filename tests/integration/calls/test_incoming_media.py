@@ -108,27 +108,6 @@ async def test_pictures_pass_both_ways(
     assert (await call.wic.bye()).status == 200
 
 
-@pytest.mark.conformance("S-25")
-async def test_without_an_offer_of_the_core_the_page_offers_and_both_hear_each_other(
-    stage: Stage, page: AiortcWic, phone: RtpEndpoint
-) -> None:
-    ims = stage.core.call(ALICE, sdp="", media=DeviceMedia(audio_port=phone.port))
-    wic = await page.wait_incoming()
-    assert not wic.invite.has_sdp
-    await wic.ring()
-    media = page.new_media()
-    ack = await wic.answer(await media.offer(audio="sendrecv"))
-    await media.answer_received(ack.body)
-    await media.until_connected()
-    offer = (await ims.wait_status(200)).body
-    phone.send_to_sdp(offer)
-    phone.start_tone(DEVICE_HZ)
-    await phone.until_tone(TONE_HZ, timeout_s=10)
-    await media.until_heard(DEVICE_HZ, mid="0")
-    await PageCall(wic, ims).works()
-    assert (await ims.bye()).status == 200
-
-
 async def test_after_the_hang_up_the_device_hears_nothing_more(
     stage: Stage, page: AiortcWic, phone: RtpEndpoint
 ) -> None:

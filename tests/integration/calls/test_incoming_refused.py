@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from tests.integration.calls.incoming import answered, ringing
-from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warning_of
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.sip import SipRequest
@@ -157,9 +156,7 @@ class TestOffers:
         assert not any("INVITE" in rung for rung in page.trace.ladder())
 
     @pytest.mark.conformance("S-33")
-    @pytest.mark.parametrize(
-        "tag", [pytest.param(tag, id=tag) for tag in ("precondition", "timer", "made-up")]
-    )
+    @pytest.mark.parametrize("tag", [pytest.param(tag, id=tag) for tag in ("precondition", "made-up")])
     async def test_what_we_do_not_do_is_named(self, stage: Stage, tag: str) -> None:
         page = await stage.page()
         ims = stage.core.call(ALICE, headers=[("Require", f"100rel, {tag}")])
@@ -215,33 +212,6 @@ class TestAnswers:
         await call.wic.wait_request("ACK")
         bye = await call.wic.wait_request("BYE")
         assert f"cause={status}" in (bye.headers.get("Reason") or "")
-
-    @pytest.mark.conformance("S-25")
-    @pytest.mark.parametrize(
-        ("offer", "status", "words"),
-        [
-            pytest.param(AUDIO, 488, "one way only", id="one way"),
-            pytest.param("", 502, "without a session description", id="none"),
-        ],
-    )
-    async def test_a_late_offer_of_the_page_that_cannot_be_taken(
-        self, stage: Stage, offer: str, status: int, words: str
-    ) -> None:
-        page = await stage.page()
-        ims = stage.core.call(ALICE, sdp="")
-        wic = await page.wait_incoming()
-        await wic.respond(200, sdp=offer)
-        assert words in warning_of(await ims.wait_status(status))
-        await wic.wait_request("BYE")
-
-    @pytest.mark.conformance("S-25")
-    async def test_a_caller_that_refuses_the_late_offer_is_hung_up_with_the_page(self, stage: Stage) -> None:
-        page = await stage.page()
-        ims = stage.core.call(ALICE, sdp="", media=DeviceMedia(audio=""))
-        wic = await page.wait_incoming()
-        await wic.answer(AUDIO_BOTH_WAYS)
-        for bye in (await wic.wait_request("BYE"), await ims.wait_request("BYE")):
-            assert "refused every medium" in (bye.headers.get("Reason") or "")
 
     async def test_a_page_cannot_answer_a_call_that_is_over(self, stage: Stage) -> None:
         call = await ringing(stage, await stage.page())

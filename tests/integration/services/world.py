@@ -29,9 +29,8 @@ AnyCall = Call | PageCall
 
 async def capable_page(stage: Stage, aor: str = ALICE) -> ScriptedWic:
     """Return a registered page that takes bodies of several parts."""
-    page = ScriptedWic(stage.handshake, WicIdentity(aor))
-    page.contact_tags = ';type="application/sdp,multipart/mixed"'
-    return await stage.join(page)
+    identity = WicIdentity(aor, feature_tags=('type="application/sdp,multipart/mixed"',))
+    return await stage.join(ScriptedWic(stage.handshake, identity))
 
 
 def services_options() -> LabOptions:

@@ -280,6 +280,11 @@ class TestExchange:
                 id="other forms of it",
             ),
             pytest.param([part(*XML)], [part("application/sdp", NEW), part(*XML)], id="there was none"),
+            pytest.param(
+                [part("application/sdp", OLD, Content_Disposition="early-session"), part(*XML)],
+                [part("application/sdp", NEW), part(*XML)],
+                id="there was an early session",
+            ),
         ],
     )
     def test_the_rest_stays_byte_for_byte(self, before: list[bytes], after: list[bytes]) -> None:

@@ -23,6 +23,7 @@ from kemi.core.registration import (
     registration_from_reply,
 )
 from kemi.core.registration.authorization import credentials_from_headers
+from kemi.core.registration.records import Sent
 from kemi.core.registration.request import Register
 from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call.ladder import header_reader
@@ -391,3 +392,17 @@ class TestGranted:
         assert Registration(ALICE, OURS, 1.0, associated_uris=uris, grant=TOKEN).identities == [
             f'"A" <{ALICE}>'
         ]
+
+
+@pytest.mark.parametrize(
+    ("contact", "wanted"),
+    [
+        pytest.param("<sip:x@page.invalid>;+g.one-way-streams;expires=60", True, id="asked for"),
+        pytest.param("<sip:x@page.invalid>;+G.One-Way-Streams", True, id="in any case"),
+        pytest.param("<sip:x@page.invalid;+g.one-way-streams>;expires=60", False, id="in the URI"),
+        pytest.param("<sip:x@page.invalid>;expires=60", False, id="not asked for"),
+        pytest.param("*", False, id="wildcard"),
+    ],
+)
+def test_one_way_streams_are_a_feature_of_the_contact(contact: str, wanted: bool) -> None:
+    assert Registration(ALICE, OURS, 1.0, sent=Sent(contact)).one_way_streams is wanted

@@ -1,7 +1,11 @@
 """A call towards a web client: the core's offer for the client, the client's answer for the core.
 
-One two-way m-line for each kind, which every WebRTC client understands.  Two lines have a transport each and no BUNDLE
-group: the relay has one session for each medium, and a browser that bundles would send its video to the audio's port.
+One two-way m-line for each kind, which every WebRTC client understands, with a transport each and no BUNDLE group: the
+relay has one session for each medium, and a browser that bundles would send its video to the audio's port.
+
+A client that registered for one-way streams gets two lines for each kind, always both and in this order, with one
+transport and a BUNDLE group of their own: ``0`` on which we send, ``r0`` on which the client sends, then ``1`` and
+``r1``.  A line for which there is no stream is inactive and keeps its place.
 """
 
 from __future__ import annotations
@@ -94,16 +98,32 @@ def usable_core_line(media: MediaDescription, allowed: frozenset[str] | None) ->
 
 
 def client_offer(
-    lines: Sequence[CoreLine], relay_offers: Mapping[str, str], origin: Origin
+    lines: Sequence[CoreLine], relay_offers: Mapping[str, str], origin: Origin, *, one_way: bool = False
 ) -> SessionDescription:
-    """Offer a client what the core offered: the relay's transport, one line for each kind."""
+    """Offer a client what the core offered, with the relay's transport: one line for each kind, or two one-way lines.
+
+    The payload types are the relay's; a=extmap stays away, so that a browser tells the lines apart by them alone.
+    """
     media = []
-    for mid, line in enumerate(lines):
-        source = promising_key_frames(only_line(sdp_from_text(relay_offers[line.kind])))
-        media.append(rewritten_line(source, source, mid=str(mid), direction=line.direction, setup="actpass"))
-    # A page with the bundle policy max-bundle takes no offer without a group.
-    groups = ("a=group:BUNDLE 0",) if len(media) == 1 else ()
+    groups = []
+    for number, line in enumerate(lines):
+        source = only_line(sdp_from_text(relay_offers[line.kind]))
+        named = {str(number): line.direction}
+        if one_way:
+            named = {
+                str(number): Direction.of(sends=line.direction.sends, receives=False),
+                f"r{number}": Direction.of(sends=False, receives=line.direction.receives),
+            }
+        media += [_offered(source, mid, direction) for mid, direction in named.items()]
+        # A page with the bundle policy max-bundle takes no offer without a group.
+        if one_way or len(lines) == 1:
+            groups.append(f"a=group:BUNDLE {' '.join(named)}")
     return session_description(session_section(origin, "a=ice-lite", *groups), media)
+
+
+def _offered(source: MediaDescription, mid: str, direction: Direction) -> MediaDescription:
+    source = promising_key_frames(source)
+    return rewritten_line(source, source, mid=mid, direction=direction, setup="actpass")
 
 
 def promising_key_frames(source: MediaDescription) -> MediaDescription:
@@ -116,55 +136,93 @@ def promising_key_frames(source: MediaDescription) -> MediaDescription:
 
 
 def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str, ClientLine]:
-    """Take a client's answer apart, per kind.
+    """Take a client's answer apart, per kind; two one-way lines of a kind become one.
 
     Raises:
         SdpSyntaxError: it is no description.
         RemoteProtocolError: it does not fit the offer (RFC 3264 §6).
-        NotAcceptableHere: the client takes no line.
+        NotAcceptableHere: the client takes no line, or no codec, or gives two lines of a kind a transport each.
     """
     answer = sdp_from_text(answer_text)
     if len(answer.media) != len(offer.media):
         raise RemoteProtocolError(
             f"The answer has {len(answer.media)} media lines, the offer {len(offer.media)}"
         )
-    found: dict[str, ClientLine] = {}
+    accepted: dict[str, list[_Answered]] = {}
     for number, (offered, answered) in enumerate(zip(offer.media, answer.media, strict=True), start=1):
         check_answer_line(number, offered, answered)
-        if answered.rejected:
-            found[offered.kind] = ClientLine(Direction.INACTIVE, None, "")
-            continue
-        check_credentials(number, answered)
-        codecs = answered.codecs
-        main = next((codec.name for codec in codecs if codec.name != TELEPHONE_EVENT), "")
-        if not main:
-            raise RemoteProtocolError(f"Media line {number} is answered without a codec")
-        line = client_line(answered, codecs, answered.direction, answered.setup or "active")
-        found[offered.kind] = ClientLine(answered.direction, one_line_text(answer.session, line), main)
+        of_kind = accepted.setdefault(offered.kind, [])
+        if not answered.rejected:
+            of_kind.append(_Answered(number, answered, _common_codecs(number, offered, answered)))
+    found = {kind: _merged(answer, lines) for kind, lines in accepted.items()}
     if all(line.sdp is None for line in found.values()):
         raise NotAcceptableHere("The page refused every medium")
     return found
 
 
-def added_answer(answer: SessionDescription, line: int, reverse_line: int | None) -> str | None:
-    """Return the client's answer for a medium on one line or two with one transport, as one line for the relay; None
-    when it refused it.
+class _Answered(NamedTuple):
+    number: int
+    line: MediaDescription
+    codecs: list[Codec]
+
+
+def _common_codecs(number: int, offered: MediaDescription, answered: MediaDescription) -> list[Codec]:
+    """Keep what was offered; the client may number it otherwise (RFC 3264 §6.1)."""
+    known = {(codec.name, codec.clock_rate) for codec in offered.codecs}
+    codecs = [codec for codec in answered.codecs if (codec.name, codec.clock_rate) in known]
+    if all(codec.name == TELEPHONE_EVENT for codec in codecs):
+        raise NotAcceptableHere(f"Media line {number} is answered with none of the codecs offered")
+    return codecs
+
+
+def _merged(answer: SessionDescription, lines: Sequence[_Answered]) -> ClientLine:
+    """Make one two-way line for the relay of the lines of one kind: ICE and DTLS are those of their group.
+
+    Where a client describes its transport once for a group (RFC 9143 §7.1.3), that line need not be one it uses.
+    """
+    if not lines:
+        return ClientLine(Direction.INACTIVE, None, "")
+    used = [one for one in lines if one.line.direction is not Direction.INACTIVE] or [lines[0]]
+    group = answer.bundle_group_of(used[0].line.mid)
+    if any(one.line.mid not in group for one in used[1:]):
+        raise NotAcceptableHere(f"The page does not bundle its {used[0].line.kind} lines")
+    together = [one for one in lines if one is used[0] or one.line.mid in group]
+    carrier = next((one for one in together if one.line.ice_ufrag), used[0])
+    check_credentials(carrier.number, carrier.line)
+    direction = Direction.of(
+        sends=any(one.line.direction.sends for one in used),
+        receives=any(one.line.direction.receives for one in used),
+    )
+    # What the client receives on comes first: its payload types are what the relay has to send.
+    first, *others = sorted(used, key=lambda one: not one.line.direction.receives)
+    chosen = list(first.codecs)
+    for codec in (codec for one in others for codec in one.codecs):
+        if not any(
+            codec.encoding == own.encoding or codec.payload_type == own.payload_type for own in chosen
+        ):
+            chosen.append(codec)
+    main = next(codec.name for codec in chosen if codec.name != TELEPHONE_EVENT)
+    line = client_line(carrier.line, chosen, direction, carrier.line.setup or "active")
+    return ClientLine(direction, one_line_text(answer.session, line), main)
+
+
+def added_answer(
+    offer: SessionDescription, answer: SessionDescription, line: int, reverse_line: int | None
+) -> str | None:
+    """Return the client's answer for a medium on one line, or on two with one transport, as one line for the relay;
+    None when it refused it.
 
     Raises:
-        RemoteProtocolError: a line that was taken has no credentials or codec.
+        RemoteProtocolError: a line that was taken has no credentials.
+        NotAcceptableHere: it has no codec that was offered, or the lines do not share their transport.
     """
+    places = (line,) if reverse_line is None else (line, reverse_line)
     taken = [
-        answer.media[place]
-        for place in (line, reverse_line)
-        if place is not None and not answer.media[place].rejected
+        _Answered(place + 1, answered, _common_codecs(place + 1, offer.media[place], answered))
+        for place in places
+        if not (answered := answer.media[place]).rejected
     ]
-    if not taken:
-        return None
-    check_credentials(line + 1, taken[0])
-    if not any(codec.name != TELEPHONE_EVENT for codec in taken[0].codecs):
-        raise RemoteProtocolError(f"Media line {line + 1} is answered without a codec")
-    written = client_line(taken[0], taken[0].codecs, Direction.SENDRECV, taken[0].setup or "active")
-    return one_line_text(answer.session, written)
+    return _merged(answer, taken).sdp
 
 
 def core_answer(

@@ -9,115 +9,148 @@ from kemi.core.call import events as ev
 from kemi.core.call.states import Dialog, Media, OfferAnswer
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
+from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.incoming_ladder import KEY, Incoming, invite
+from tests.unit.core.call.incoming_ladder import CALLER_CONTACT, KEY, Incoming, invite
 from tests.unit.core.call.ladder import Actions
 
-BOTH_WAYS = sdp.chromium("audio-sendrecv")
 ERROR = MediaUnavailable("relay gone")
+CALLER = f"<{CALLER_CONTACT}>"
 
 
 class Late(Incoming):
-    """A call whose offer the page makes."""
+    """A call whose offer we make."""
 
-    def __init__(self) -> None:
-        super().__init__(invite("", content_type=""))
+    def __init__(self, contact: str = CALLER, wants: str = "*;audio") -> None:
+        request = invite("", {"Accept-Contact": [wants]}, content_type="", contact=contact)
+        super().__init__(request)
         self.on(ev.TransactionCreated(1, 2))
-
-    def page_offers(self, body: str = BOTH_WAYS) -> Actions:
-        """The page answers 200 with its offer."""
-        return self.on(self.wic_reply(200, body=body))
-
-    def answered(self) -> Actions:
-        """The 200 with our offer is with the core."""
-        return self.on(self.reserved_late(self.page_offers().only(act.ReserveMedia)))
+        self.reserved()
 
     def acknowledged(self, body: str | None = None) -> Actions:
         """The core's ACK with its answer."""
-        return self.on(self.ims_request("ACK", cseq=5, body=sdp.core_answer() if body is None else body))
+        answer = sdp.core_answer(*[medium.kind for medium in self.record.media]) if body is None else body
+        return self.on(self.ims_request("ACK", cseq=5, body=answer))
 
 
-def test_the_page_is_called_without_a_description_and_without_100rel() -> None:
+def kinds(text: str) -> list[str]:
+    """Return kinds of the m-lines."""
+    return [media.kind for media in sdp_from_text(text).media]
+
+
+def test_the_relay_is_given_a_stand_in_for_the_offer_that_did_not_come() -> None:
     call = Incoming(invite("", content_type=""))
-    assert call.actions.names == ["CreateTransaction", "ForwardInvite"]
-    forward = call.actions.only(act.ForwardInvite)
-    assert (forward.to, forward.edits.body) == (Side.WIC, "")
-    assert "Supported: replaces" in forward.edits.insert
+    assert call.actions.names == ["CreateTransaction", "ReserveIncoming"]
+    reserve = call.actions.only(act.ReserveIncoming)
+    assert list(reserve.media) == ["audio"]
+    (audio,) = sdp_from_text(reserve.media["audio"]).media
+    assert [codec.encoding for codec in audio.codecs] == [
+        "opus/48000/2",
+        "AMR-WB/16000/1",
+        "PCMA/8000",
+        "PCMU/8000",
+        "telephone-event/48000",
+        "telephone-event/16000",
+        "telephone-event/8000",
+    ]
+    assert "Supported: replaces" in reserve.edits.insert
 
 
-def test_its_offer_becomes_ours_its_answer_waits_for_the_ack() -> None:
+@pytest.mark.parametrize(
+    ("contact", "wants", "offered"),
+    [
+        pytest.param(CALLER, "*;audio", ["audio"], id="nobody speaks of video"),
+        pytest.param(f"{CALLER};video", "*;audio", ["audio", "video"], id="the caller has it"),
+        pytest.param(CALLER, "*;video", ["audio", "video"], id="the caller wants it"),
+        pytest.param(f'{CALLER};video="FALSE"', "*;audio", ["audio"], id="the caller has none"),
+    ],
+)
+def test_video_is_offered_where_it_is_spoken_of(contact: str, wants: str, offered: list[str]) -> None:
+    assert kinds(Late(contact, wants).record.wic_description) == offered
+
+
+def test_our_offer_goes_out_with_the_200_and_the_ack_answers() -> None:
     call = Late()
-    reserve = call.page_offers().only(act.ReserveMedia)
-    assert (reserve.call_id, [medium.kind for medium in reserve.media]) == (KEY, ["audio"])
-    edits = call.on(call.reserved_late(reserve)).only(act.ForwardReply).edits
+    edits = call.answer().only(act.ForwardReply).edits
     assert edits.body is not None
-    assert "RTP/AVP " in edits.body
+    (audio,) = sdp_from_text(edits.body).media
+    assert (audio.proto, audio.direction, len(audio.codecs)) == ("RTP/AVP", "sendrecv", 7)
     assert (call.record.dialog, call.record.media_state) == (Dialog.CONFIRMED, Media.GATED)
     call.acknowledged()
-    assert call.actions.names == ["ForwardRequest", "ConnectMedia"]
-    ack = call.actions.only(act.ForwardRequest).edits
-    assert ack.body is not None
-    assert "UDP/TLS/RTP/SAVPF" in ack.body
-    assert "a=setup:passive" in ack.body
-    connect = call.actions.only(act.ConnectMedia)
-    assert connect.call_id == KEY
-    call.on(ev.MediaConnected(connect.reply))
-    assert call.record.media_state is Media.CONNECTED
-    states = (call.record.wic_offer_answer, call.record.ims_offer_answer)
-    assert states == (OfferAnswer.STABLE, OfferAnswer.STABLE)
+    assert call.actions.names == ["ForwardRequest", "ReofferFromIms"]
+    assert call.actions.only(act.ForwardRequest).edits.body == ""
+    (change,) = call.actions.only(act.ReofferFromIms).media
+    assert "a=ice-ufrag:page" in change.wic_line
+    assert "PCMA" in change.ims_line
+    assert (change.wic_to_ims, change.ims_to_wic) == (True, True)
+    assert call.on(ev.ImsReoffered({})) == []
+    states = (call.record.wic_offer_answer, call.record.ims_offer_answer, call.record.media_state)
+    assert states == (OfferAnswer.STABLE, OfferAnswer.STABLE, Media.CONNECTED)
 
 
-def test_video_of_the_page_is_left_out() -> None:
+def test_media_pass_as_both_want_them() -> None:
     call = Late()
-    reserve = call.page_offers(sdp.chromium("av-sendrecv")).only(act.ReserveMedia)
-    assert [medium.kind for medium in reserve.media] == ["audio"]
-    call.on(call.reserved_late(reserve))
-    assert "m=video 0 " in call.record.wic_answer
+    call.answer()
+    answer = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
+    (change,) = call.acknowledged(answer).only(act.ReofferFromIms).media
+    assert (change.wic_to_ims, change.ims_to_wic) == (False, True)
 
 
-def test_a_description_before_the_200_is_no_offer() -> None:
+def test_the_core_is_offered_the_video_codec_the_page_sends() -> None:
+    call = Late(f"{CALLER};video")
+    edits = call.answer().only(act.ForwardReply).edits
+    assert edits.body is not None
+    video = sdp_from_text(edits.body).media[1]
+    assert [codec.name for codec in video.codecs] == ["vp8"]
+
+
+@pytest.mark.parametrize("by", [pytest.param("page", id="the page"), pytest.param("core", id="the core")])
+def test_refused_video_keeps_its_line_and_gives_its_ports_back(by: str) -> None:
+    call = Late(f"{CALLER};video")
+    page = by == "page"
+    taken = call.on(call.wic_reply(200, body=call.page_answer(refuse=("1",) if page else ())))
+    connect = taken.only(act.ConnectIncoming)
+    assert (connect.media["video"] is None) is page
+    body = call.on(call.connected(connect)).only(act.ForwardReply).edits.body
+    assert body is not None
+    assert kinds(body) == ["audio", "video"]
+    assert ("m=video 0 " in body) is page
+    call.acknowledged(sdp.core_answer("audio", "video", refuse=("video",)))
+    assert len(call.actions.only(act.ReofferFromIms).media) == 1
+    released = [action.kinds for action in call.actions.all(act.ReleaseMedia)]
+    assert released == ([] if page else [("video",)])
+
+
+def test_a_description_before_the_200_is_not_for_the_core() -> None:
     call = Late()
-    edits = call.on(call.wic_reply(183, body=BOTH_WAYS)).only(act.ForwardReply).edits
+    edits = call.on(call.wic_reply(183, body=call.page_answer())).only(act.ForwardReply).edits
     assert edits.body == ""
 
 
 def test_the_200_and_the_ack_may_come_twice() -> None:
     call = Late()
-    first = call.answered().only(act.ForwardReply).edits.body
-    assert call.page_offers().only(act.ForwardReply).edits.body == first
+    first = call.answer().only(act.ForwardReply).edits.body
+    again = call.on(call.wic_reply(200, body=call.page_answer()))
+    assert again.only(act.ForwardReply).edits.body == first
     call.acknowledged()
     assert call.acknowledged().names == ["ForwardRequest"]
-    assert call.actions.only(act.ForwardRequest).edits.body == call.record.wic_answer
 
 
-def test_a_200_that_comes_twice_before_the_relay_has_ports() -> None:
+def test_a_200_that_comes_twice_before_the_relay_has_answered() -> None:
     call = Late()
-    first = call.page_offers().only(act.ReserveMedia)
-    second = call.page_offers().only(act.ReserveMedia)
-    assert call.on(call.reserved_late(first)).names == ["ForwardReply"]
-    assert call.on(call.reserved_late(second)).names == ["ForwardReply"]
+    first, second = (
+        call.on(call.wic_reply(200, body=call.page_answer())).only(act.ConnectIncoming) for _ in range(2)
+    )
+    assert call.on(call.connected(first)).names == ["ForwardReply", "Schedule"]
+    assert call.on(call.connected(second)).names == ["ForwardReply"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        pytest.param("", 502, id="none"),
-        pytest.param("rubbish", 502, id="rubbish"),
-        pytest.param(sdp.chromium("audio-sendonly"), 488, id="one way"),
-    ],
-)
-def test_an_offer_we_cannot_take(body: str, status: int) -> None:
+@pytest.mark.parametrize("body", [pytest.param("", id="none"), pytest.param("rubbish", id="rubbish")])
+def test_an_answer_of_the_page_that_cannot_be_taken(body: str) -> None:
     call = Late()
-    call.page_offers(body)
-    assert call.actions.only(act.AnswerForPage).status == status
+    call.on(call.wic_reply(200, body=body))
+    assert call.actions.only(act.AnswerForPage).status == 502
     assert [request.method for request in call.actions.all(act.SendRequest)] == ["ACK", "BYE"]
-
-
-def test_a_relay_without_ports_for_it() -> None:
-    call = Late()
-    reserve = call.page_offers().only(act.ReserveMedia)
-    call.on(ev.MediaFailed(ERROR, reserve.reply))
-    assert call.actions.only(act.AnswerForPage).status == 500
 
 
 @pytest.mark.parametrize(
@@ -130,7 +163,7 @@ def test_a_relay_without_ports_for_it() -> None:
 )
 def test_an_answer_that_does_not_fit_ends_the_call_on_both_sides(body: str) -> None:
     call = Late()
-    call.answered()
+    call.answer()
     call.acknowledged(body)
     assert call.actions.names[0] == "ForwardRequest"
     byes = call.actions.all(act.SendRequest)
@@ -140,22 +173,15 @@ def test_an_answer_that_does_not_fit_ends_the_call_on_both_sides(body: str) -> N
 
 def test_a_relay_that_fails_at_the_answer_ends_it_too() -> None:
     call = Late()
-    call.answered()
-    connect = call.acknowledged().only(act.ConnectMedia)
-    call.on(ev.MediaFailed(ERROR, connect.reply))
+    call.answer()
+    call.acknowledged()
+    call.on(ev.MediaFailed(ERROR))
     assert [bye.method for bye in call.actions.all(act.SendRequest)] == ["BYE", "BYE"]
 
 
 def test_hung_up_while_the_relay_was_at_it() -> None:
     call = Late()
-    call.answered()
-    connect = call.acknowledged().only(act.ConnectMedia)
+    call.answer()
+    call.acknowledged()
     call.on(call.ims_request("BYE"))
-    assert call.on(ev.MediaConnected(connect.reply)).names == ["ReleaseMedia"]
-
-
-def test_over_before_the_relay_had_ports() -> None:
-    call = Late()
-    reserve = call.page_offers().only(act.ReserveMedia)
-    call.on(ev.WicFailed(430, local=True))
-    assert call.on(call.reserved_late(reserve)).names == ["DropReply", "ReleaseMedia"]
+    assert call.on(ev.ImsReoffered({})).names == ["ReleaseMedia"]
