@@ -243,16 +243,13 @@ class MediaRelay:
     def _gate(self, node: str, session: MediaSession, medium: act.MediumGate | act.MediumChange) -> None:
         self._run(node, gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic))
 
-    def silence(self, node: str, call_id: str, kinds: tuple[str, ...], now: float) -> dict[str, float | None]:
-        """Return how many seconds ago each medium had its last packet; None: the node does not know it.
+    def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
+        """Return how many seconds ago a medium had its last packet; None: the node does not know it.
 
         ``now`` is in seconds since the epoch, by the node's clock too.
         """
-        found: dict[str, float | None] = {}
-        for kind in kinds:
-            last_s = self._run(node, last_packet_s(_named(call_id, kind)))
-            found[kind] = None if last_s is None else now - last_s
-        return found
+        last_s = self._run(node, last_packet_s(_named(call_id, kind)))
+        return None if last_s is None else now - last_s
 
     def release(self, action: act.ReleaseMedia) -> None:
         """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""

@@ -19,11 +19,11 @@ class MediaWatch:
     """The calls of this node, one round after the other."""
 
     def __init__(self, calls: CallStore, relay: MediaRelay, timeout_s: float) -> None:
-        """``timeout_s``: how long a call may be silent; a round takes half of it, and at most half a minute."""
+        """``timeout_s``: how long a call may be silent; a round takes two thirds of it."""
         self._calls = calls
         self._relay = relay
         self._timeout_s = timeout_s
-        self._round_s = min(timeout_s / 2, 30.0)
+        self._round_s = timeout_s * 2 / 3
         self._waiting: list[str] = []
         self._portion = 0
         self._next_round = 0.0
@@ -50,8 +50,12 @@ class MediaWatch:
         kinds = watched(record)
         if not kinds:
             return ""
+        silent_s: dict[str, float | None] = {}
         try:
-            silent_s = self._relay.silence(record.node, key, kinds, now)
+            for kind in kinds:
+                silent_s[kind] = silence = self._relay.silence(record.node, key, kind, now)
+                if silence is not None and silence < self._timeout_s:
+                    return ""  # one medium that lives is enough
         except MediaUnavailable:
             self._unreachable[record.node] = now + LEAVE_ALONE_S
             return ""

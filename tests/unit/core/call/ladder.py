@@ -296,6 +296,7 @@ class Call:
             contact=contact,
             body=body,
             content_type="application/sdp" if body else "",
+            from_uri=BOB,
             source="198.51.100.7:5060",
         )
         return ev.ImsRequest(request, alive)
