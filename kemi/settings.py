@@ -125,6 +125,8 @@ class TimerSettings:
     """How long one that failed comes after the others."""
     unregistered_s: float = 10
     """How long a connection may be without a registration."""
+    media_timeout_s: float = 60
+    """How long a call may be without any packet from either side, but for held ones; 0: for ever."""
     session_expires_s: int = 1800
     """How long a session with the core lasts without a refresh (RFC 4028); 0: only if the core wants one."""
     min_se_s: int = 90
@@ -188,6 +190,8 @@ def _check(settings: Settings) -> None:
         if getattr(settings.timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
     timers = settings.timers
+    if not 0 <= timers.media_timeout_s < math.inf:
+        raise SettingsError("timers.media_timeout_s: seconds, or 0 for no limit")
     if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
         raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
     try:

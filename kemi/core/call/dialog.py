@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from kemi.core import trust
+from kemi.core import headers, trust
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, refresh, session_timer
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
@@ -136,7 +136,7 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
         return [note, act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
     record.cancelled = record.abandoned = True
     if record.forwarded:
-        return [note, cancel_forwarded(record)]
+        return [note, cancel_forwarded(record, headers.PAGE_GONE)]
     return [note, act.Unschedule(record.key), *reject(record, 480, "Page Gone", "the WebSocket closed")]
 
 
@@ -167,7 +167,9 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     ):
         return send_update(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
-        bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq())
+        bye = own_request_to_ims(
+            record, record.confirmed_tag, "BYE", record.next_ims_cseq(), headers.PAGE_GONE
+        )
         ended = hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
         return [*ended, act.ForgetCall(record.key)]
     return []

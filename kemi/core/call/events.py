@@ -271,6 +271,15 @@ class RegistrationEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MediaLost(Event):
+    """A running call has no media any more.  The rest as in TimerFired."""
+
+    why: str
+    flow_alive: bool = True
+    successor: Flow | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallForbidden(Event):
     """The site ends this call: it took too long, or an operator says so.  The rest as in TimerFired."""
 

@@ -52,6 +52,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: dialog.on_flow_closed,
         events.RegistrationEnded: release.on_registration_ended,
         events.CallForbidden: release.on_forbidden,
+        events.MediaLost: release.on_media_lost,
         events.TimerFired: dialog.on_timer,
     }
 )
@@ -73,6 +74,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: page_answer.on_flow_closed,
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
+        events.MediaLost: release.on_media_lost,
         events.TimerFired: page_answer.on_timer,
     }
 )

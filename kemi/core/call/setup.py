@@ -415,11 +415,10 @@ def _invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:
     return act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)
 
 
-def cancel_forwarded(record: CallRecord) -> act.CancelForwardedInvite:
-    """Cancel at the core what the page did not cancel itself."""
-    return act.CancelForwardedInvite(
-        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_invite(record)
-    )
+def cancel_forwarded(record: CallRecord, *further: str) -> act.CancelForwardedInvite:
+    """Cancel at the core what the page did not cancel itself, with ``further`` header lines."""
+    lines = (*headers.cancel_of_invite(record), *further)
+    return act.CancelForwardedInvite(record.call_id, record.invite_cseq, record.request_uri, lines)
 
 
 def resume(record: CallRecord) -> list[act.Action]:
