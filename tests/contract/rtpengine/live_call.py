@@ -56,6 +56,8 @@ class LiveCall:
         self.transport, self.one_way = transport, one_way
         self.page = LivePage()
         self.media: dict[str, Medium] = {}
+        self.passing = (True, True)
+        """Whether changes let media of the page and of the far end pass."""
         self._lines: dict[str, tuple[str, Direction]] = {}
         """By mid: the relay's text and our direction, as we described them last to the page."""
         self._groups: list[str] = []
@@ -200,7 +202,7 @@ class LiveCall:
 
     def _change(self, kind: str) -> act.MediumChange:
         medium = self.media[kind]
-        return act.MediumChange(kind, medium.wic_line, medium.ims_line, medium.reverse_line)
+        return act.MediumChange(kind, medium.wic_line, medium.ims_line, medium.reverse_line, *self.passing)
 
     # -- descriptions
 

@@ -27,6 +27,13 @@ class LivePage(AiortcMedia):
         self._restarted: dict[RTCIceTransport, aioice.Connection] = {}
         self._left: list[aioice.Connection] = []
 
+    @property
+    def received(self) -> int:
+        """RTP packets that arrived, of all lines."""
+        receivers = (transceiver.receiver for transceiver in self.connection.getTransceivers())
+        streams = (getattr(receiver, "_RTCRtpReceiver__remote_streams") for receiver in receivers)  # noqa: B009
+        return sum(stream.packets_received for found in streams for stream in found.values())
+
     async def reoffer(self) -> SessionDescription:
         """Offer what there is now."""
         await self.connection.setLocalDescription(await self.connection.createOffer())

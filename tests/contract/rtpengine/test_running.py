@@ -16,10 +16,10 @@ import pytest_asyncio
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon
 from tests.contract.rtpengine.live_call import LiveCall
 from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
-from tests.contract.rtpengine.sdp import section
+from tests.contract.rtpengine.sdp import answer_to, section
 from tests.peers.aiortc_wic import TONE_HZ
 
-PACKETS: Final = 75
+PACKETS: Final = 50
 tones = cache(tone_payloads)
 _frequencies = itertools.cycle((440, 560, 680, 800, 1240, 1360))
 
@@ -63,7 +63,7 @@ def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def far_ends() -> Iterator[tuple[RtpPeer, RtpPeer]]:
     """Two addresses in the core."""
-    with RtpPeer("127.0.0.9") as first, RtpPeer("127.0.0.10") as second:
+    with RtpPeer("127.0.0.9") as first, RtpPeer("127.0.0.10", sent=30_000) as second:
         yield first, second
 
 
@@ -107,13 +107,6 @@ async def send(call: LiveCall, peer: RtpPeer, codec: str, payload_type: int, hz:
     )
 
 
-SHAPES: Final = [
-    pytest.param("shared", False, id="one two-way line"),
-    pytest.param("shared", True, id="two lines, one transport"),
-    pytest.param("split", True, id="two lines, two transports"),
-]
-
-
 async def page_calls(
     daemon: Daemon, calls: AsyncExitStack, transport: str, one_way: bool, peer: RtpPeer
 ) -> LiveCall:
@@ -124,56 +117,75 @@ async def page_calls(
     return call
 
 
-@pytest.mark.parametrize(("transport", "one_way"), SHAPES)
-class TestPageCalls:
-    async def test_a_page_restarts_ice(
-        self,
-        daemon: Daemon,
-        calls: AsyncExitStack,
-        far_ends: tuple[RtpPeer, RtpPeer],
-        transport: str,
-        one_way: bool,
-    ) -> None:
-        peer = far_ends[0]
-        call = await page_calls(daemon, calls, transport, one_way, peer)
-        offered = call.renew("audio")
+async def core_calls(
+    daemon: Daemon, calls: AsyncExitStack, one_way: bool, peer: RtpPeer, spoken: Spoken = AMR_WB_AS_104
+) -> LiveCall:
+    """Set up an audio call of the core."""
+    call = await calls.enter_async_context(LiveCall(daemon, one_way=one_way))
+    answer = section(await call.core_offers("audio", line(spoken, peer)))
+    assert answer.formats[0] == str(spoken.payload_type)
+    await talk(call, peer, spoken.codec, spoken.payload_type)
+    return call
+
+
+class Running(NamedTuple):
+    """A call with media both ways, and what the first far end speaks in it."""
+
+    call: LiveCall
+    spoken: Spoken
+
+
+@pytest_asyncio.fixture(
+    params=["page: one line", "page: shared", "page: split", "core: one line", "core: two lines"]
+)
+async def running(
+    request: pytest.FixtureRequest,
+    daemon: Daemon,
+    calls: AsyncExitStack,
+    far_ends: tuple[RtpPeer, RtpPeer],
+) -> Running:
+    """Every kind of call, whoever began it, with the codec the far end speaks."""
+    caller, _, shape = request.param.partition(": ")
+    peer, one_way = far_ends[0], shape != "one line"
+    if caller == "core":
+        return Running(await core_calls(daemon, calls, one_way, peer), AMR_WB_AS_104)
+    transport = "split" if shape == "split" else "shared"
+    return Running(await page_calls(daemon, calls, transport, one_way, peer), PCMA)
+
+
+class TestPage:
+    """The page moves, the far end notices nothing."""
+
+    async def test_it_restarts_ice(self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]) -> None:
+        call, spoken = running
+        before = call.renew("audio")
         for _ in range(2):
-            renewed = (await asyncio.wait_for(call.restart_ice(), 5))["audio"]
-            assert section(renewed.relay_offer) == section(offered.relay_offer)
-            for new, old in (
-                (renewed.relay_answer, offered.relay_answer),
-                (renewed.reverse_answer, offered.reverse_answer),
-            ):
-                assert (new is None) == (old is None)
-                if new is not None and old is not None:
-                    assert section(new).port == section(old).port
-                    assert section(new).values("fingerprint") == section(old).values("fingerprint")
-                    assert section(new).values("ice-ufrag") != section(old).values("ice-ufrag")
-            await talk(call, peer, "PCMA", 8)
-            offered = renewed
+            after = (await asyncio.wait_for(call.restart_ice(), 5))["audio"]
+            assert section(after.relay_offer) == section(before.relay_offer)
+            assert section(after.relay_offer).port == call.media["audio"].ims_port
+            moved = [(after.relay_answer, before.relay_answer)]
+            assert (after.reverse_answer is None) == (before.reverse_answer is None)
+            if after.reverse_answer is not None and before.reverse_answer is not None:
+                moved.append((after.reverse_answer, before.reverse_answer))
+            for new, old in ((section(one), section(other)) for one, other in moved):
+                assert (new.port, new.codecs) == (old.port, old.codecs)
+                assert new.values("fingerprint") == old.values("fingerprint")
+                assert new.values("ice-ufrag") != old.values("ice-ufrag")
+            await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
+            before = after
 
-    async def test_a_page_comes_back_with_another_certificate(
-        self,
-        daemon: Daemon,
-        calls: AsyncExitStack,
-        far_ends: tuple[RtpPeer, RtpPeer],
-        transport: str,
-        one_way: bool,
+    async def test_it_comes_back_with_another_certificate(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
     ) -> None:
-        peer = far_ends[0]
-        call = await page_calls(daemon, calls, transport, one_way, peer)
-        await call.replace_page()
-        await talk(call, peer, "PCMA", 8)
+        await running.call.replace_page()
+        await talk(running.call, far_ends[0], running.spoken.codec, running.spoken.payload_type)
 
-    async def test_the_core_offers_anew(
-        self,
-        daemon: Daemon,
-        calls: AsyncExitStack,
-        far_ends: tuple[RtpPeer, RtpPeer],
-        transport: str,
-        one_way: bool,
-    ) -> None:
-        call = await page_calls(daemon, calls, transport, one_way, far_ends[0])
+
+class TestCore:
+    """The far end changes, the page notices nothing."""
+
+    async def test_it_offers_anew(self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]) -> None:
+        call = running.call
         for change, peer in zip(CHANGES, itertools.cycle(far_ends), strict=False):
             answer = section(call.core_reoffers("audio", line(change, peer)))
             assert (answer.port, answer.formats[0]) == (
@@ -181,3 +193,61 @@ class TestPageCalls:
                 str(change.payload_type),
             )
             await talk(call, peer, change.codec, change.payload_type)
+
+    async def test_it_is_offered_everything_without_a_change_and_may_answer_otherwise(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
+    ) -> None:
+        call, spoken = running
+        first, second = far_ends
+        offer = call.renew("audio").relay_offer
+        assert {"opus/48000/2", "AMR-WB/16000", "PCMA/8000", "PCMU/8000"} <= set(
+            section(offer).codecs.values()
+        )
+        await talk(call, first, spoken.codec, spoken.payload_type)
+        call.media["audio"].ims_line = answer_to(offer, "PCMU/8000", host=second.host, port=second.port)
+        assert section(call.renew("audio").relay_offer) == section(offer)
+        await talk(call, second, "PCMU", 0)
+
+    async def test_after_its_offer_the_page_can_move(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
+    ) -> None:
+        call, second = running.call, far_ends[1]
+        for change in (AMR_WB_AS_104, OPUS_AS_110):
+            call.core_reoffers("audio", line(change, second))
+            await asyncio.wait_for(call.restart_ice(), 5)
+            await talk(call, second, change.codec, change.payload_type)
+
+
+class TestGate:
+    """No packet in a direction that is closed."""
+
+    async def test_each_direction_alone(self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]) -> None:
+        (call, spoken), peer = running, far_ends[0]
+        for wic_to_ims, ims_to_wic in ((False, True), (True, False), (False, False)):
+            call.gate("audio", wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
+            await asyncio.sleep(0.2)  # what was under way, and what the page's jitter buffer holds
+            peer.packets.clear()
+            arrived = call.page.received
+            await send(call, peer, spoken.codec, spoken.payload_type, 440)
+            assert (len(peer.packets) > PACKETS / 2) == bool(peer.packets) == wic_to_ims
+            assert (
+                (call.page.received - arrived > PACKETS / 2) == (call.page.received > arrived) == ims_to_wic
+            )
+            call.renew("audio")  # opens both
+        await talk(call, peer, spoken.codec, spoken.payload_type)
+
+    async def test_a_change_leaves_it_closed(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
+    ) -> None:
+        (call, spoken), peer = running, far_ends[0]
+        medium = call.media["audio"]
+        call.passing = (False, False)
+        for change in (call.renew, lambda kind: call.core_reoffers(kind, medium.ims_line)):
+            change("audio")
+            await asyncio.sleep(0.2)
+            peer.packets.clear()
+            arrived = call.page.received
+            await send(call, peer, spoken.codec, spoken.payload_type, 440)
+            assert (peer.packets, call.page.received - arrived) == ([], 0)
+        call.gate("audio", wic_to_ims=True, ims_to_wic=True)
+        await talk(call, peer, spoken.codec, spoken.payload_type)
