@@ -75,14 +75,13 @@ class LiveCall:
 
     async def page_offers(self, kind: str, *codecs: str, host: str, port: int) -> None:
         """Let the page offer a new medium, and the far end answer with these codecs."""
-        self.page.connection.addTransceiver(
-            SENDS[kind](), direction="sendonly" if self.one_way else "sendrecv"
-        )
+        one_way = self._one_way()
+        self.page.connection.addTransceiver(SENDS[kind](), direction="sendonly" if one_way else "sendrecv")
         offer = await self.page.reoffer()
         own = offer.media[-1]
         wic_line = relay_text(own)
         reserve = act.ReserveMedia(
-            CALL_ID, self.node, self.transport, (act.MediumRequest(kind, wic_line, self.one_way),)
+            CALL_ID, self.node, self.transport, (act.MediumRequest(kind, wic_line, one_way),)
         )
         given = self.relay.reserve(reserve).reserved[kind]
         ims_line = answer_to(given.relay_offer, *codecs, host=host, port=port)
@@ -90,14 +89,18 @@ class LiveCall:
         medium = Medium(kind, mid, mid, wic_line, ims_line, section(given.relay_offer).port)
         self.media[kind] = medium
         self._lines[mid] = (given.relay_answer, own.direction.mirrored)
-        if self.one_way and self.transport == "shared":
+        if one_way and self.transport == "shared":
             self._groups.append(mid)
         await self.page.take(self._answer(offer))
-        if self.one_way:
+        if one_way:
             await self._offer_reverse(medium, given.reverse_offer)
-        answered = act.MediumAnswer(kind, wic_line, self.one_way, ims_line, medium.reverse_line)
+        answered = act.MediumAnswer(kind, wic_line, one_way, ims_line, medium.reverse_line)
         self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answered,), _REPLY))
         await self.page.until_connected()
+
+    def _one_way(self) -> bool:
+        """aiortc knows one group only: a second medium has one line where the first has two in a group."""
+        return self.one_way and not self._groups
 
     async def _offer_reverse(self, medium: Medium, text: str | None) -> None:
         """Offer the page its receiving line, and tell the relay the answer where that has its own transport."""
@@ -116,7 +119,8 @@ class LiveCall:
         reserve = act.ReserveIncoming(CALL_ID, self.node, {kind: ims_offer}, MessageEdits())
         text = self.relay.reserve_incoming(reserve).offers[kind]
         mid = heard = str(len(self._lines))
-        if self.one_way:
+        one_way = self._one_way()
+        if one_way:
             heard = str(len(self._lines) + 1)
             self._lines |= {mid: (text, Direction.RECVONLY), heard: (text, Direction.SENDONLY)}
             self._groups.append(f"{mid} {heard}")
@@ -126,7 +130,7 @@ class LiveCall:
         await connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(self._offer()), "offer"))
         (sending,) = (one for one in connection.getTransceivers() if one.mid == mid)
         sending.sender.replaceTrack(SENDS[kind]())
-        sending.direction = "sendonly" if self.one_way else "sendrecv"
+        sending.direction = "sendonly" if one_way else "sendrecv"
         await connection.setLocalDescription(await connection.createAnswer())
         answer = sdp_from_text(connection.localDescription.sdp)
         # The relay knows one two-way line: the page's sending line has the transport of both.
