@@ -390,12 +390,17 @@ class Executor:
     def _gate(self, action: act.GateMedia) -> Event:
         return self._changed(self._relay.gate, action)
 
-    @staticmethod
-    def _changed(change: Callable[[A], Event], action: A) -> Event:
+    def _changed(self, change: Callable[[A], Event], action: A) -> Event:
         try:
-            return change(action)
+            event = change(action)
         except GatewayError as error:
             return MediaFailed(error, bearer=action.bearer)
+        if not self._calls.knows(
+            action.call_id
+        ):  # an offer for a call that just ended began a new one at the relay
+            kinds = tuple(medium.kind for medium in action.media)
+            self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
+        return event
 
     def _release(self, action: act.ReleaseMedia) -> None:
         self._relay.release(action)

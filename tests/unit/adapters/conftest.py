@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
@@ -13,9 +14,15 @@ KSR = FakeKsr()
 sys.modules["KSR"] = KSR  # before anything imports kemi.adapters.ksr
 
 from kemi.adapters import gateway as gateway_module  # noqa: E402
+from kemi.adapters.entry_points import EntryPoints  # noqa: E402
+from kemi.adapters.executor import Executor  # noqa: E402
 from kemi.adapters.gateway import Gateway  # noqa: E402
+from kemi.adapters.htable import HtableTable  # noqa: E402
+from kemi.adapters.media import MediaRelay  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
+from kemi.state.calls import CallStore  # noqa: E402
 from kemi.state.redis_link import RedisUnavailable  # noqa: E402
+from kemi.state.schedule import Schedule  # noqa: E402
 from tests.unit.adapters.played import connected_page  # noqa: E402
 from tests.unit.adapters.relay import ScriptedRelay  # noqa: E402
 from tests.unit.site import SETTINGS_TEXT  # noqa: E402
@@ -33,6 +40,20 @@ def kamailio() -> Iterator[FakeKamailio]:
 def relay() -> ScriptedRelay:
     """The media relay of the gateway."""
     return ScriptedRelay()
+
+
+@pytest.fixture
+def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
+    """What carries actions out; the connection "gone" is another page's now."""
+    assert kamailio.calls == []
+    return Executor(
+        settings_from_text(SETTINGS_TEXT),
+        CallStore(HtableTable("call")),
+        Schedule(HtableTable),
+        cast("MediaRelay", relay),
+        EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
+        lambda connection_id: connection_id != "gone",
+    )
 
 
 @pytest.fixture

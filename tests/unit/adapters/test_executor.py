@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
-from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
-from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.errors import LocalProtocolError, MediaUnavailable
 from kemi.core.messages import Reply, Side
-from kemi.settings import settings_from_text
 from kemi.state.calls import CallStore
-from kemi.state.schedule import Schedule
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.messages import core_reply, from_core, from_page, invite
 from tests.unit.adapters.relay import ScriptedRelay
 from tests.unit.core.call.ladder import Call, record_at
-from tests.unit.site import SETTINGS_TEXT
 
 INVITE_OF_CORE = (
     "INVITE sip:x@page.invalid SIP/2.0\nVia: SIP/2.0/UDP scscf;branch=1\nVia: SIP/2.0/UDP icscf;branch=2\n"
     "CSeq: 1 INVITE\nContact: <sip:caller>\n"
 )
 REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
-
-
-@pytest.fixture
-def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
-    assert kamailio.calls == []
-    return Executor(
-        settings_from_text(SETTINGS_TEXT),
-        CallStore(HtableTable("call")),
-        Schedule(HtableTable),
-        cast("MediaRelay", relay),
-        EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
-        lambda connection_id: connection_id != "gone",
-    )
 
 
 def test_every_action_has_its_handler(executor: Executor) -> None:
@@ -347,62 +327,6 @@ class TestRequests:
             "CANCEL sip:bob@ims.test SIP/2.0\r\nVia: SIP/2.0/WSS page.invalid;branch=z9hG4bK1\r\n"
             "CSeq: 7 CANCEL\r\nContent-Length: 0\r\n\r\n"
         )
-
-
-class TestRelay:
-    """What the relay says becomes the next event; what it refuses too."""
-
-    ACTIONS = (
-        ("reserve", act.ReserveMedia("c", "n", "shared", ())),
-        ("accept_reverse", act.AcceptReverse("c", "n", "shared", ())),
-        ("connect", act.ConnectMedia("c", "n", "shared", (), REPLY)),
-    )
-
-    @pytest.mark.parametrize(("method", "action"), ACTIONS)
-    def test_success(self, executor: Executor, method: str, action: act.Action) -> None:
-        event = executor.perform("c", action)
-        assert (
-            type(event).__name__
-            == {
-                "reserve": "MediaReserved",
-                "accept_reverse": "ReverseAccepted",
-                "connect": "MediaConnected",
-            }[method]
-        )
-
-    @pytest.mark.parametrize(("method", "action"), ACTIONS)
-    def test_failure(self, executor: Executor, relay: ScriptedRelay, method: str, action: act.Action) -> None:
-        error = MediaUnavailable("late")
-        relay.fail(method, error)
-        reply = action.reply if isinstance(action, act.ConnectMedia) else None
-        assert executor.perform("c", action) == ev.MediaFailed(error, reply)
-
-    @pytest.mark.parametrize(
-        ("known", "released"),
-        [pytest.param(True, [], id="running"), pytest.param(False, ["audio"], id="ended and forgotten")],
-    )
-    def test_what_was_connected_for_a_call_that_is_gone_is_given_back(
-        self,
-        kamailio: FakeKamailio,
-        executor: Executor,
-        relay: ScriptedRelay,
-        known: bool,
-        released: list[str],
-    ) -> None:
-        assert kamailio.tables == {}
-        if known:
-            CallStore(HtableTable("call")).create(record_at("forwarded"))
-        medium = act.MediumAnswer("audio", "offer", True, "answer", None)
-        action = act.ConnectMedia("call-1", "node", "shared", (medium,), REPLY)
-        assert executor.perform("call-1", action) == ev.MediaConnected(REPLY)
-        found = [asked for asked in relay.asked if isinstance(asked, act.ReleaseMedia)]
-        assert [kind for asked in found for kind in asked.kinds] == released
-        assert all((asked.call_id, asked.node) == ("call-1", "node") for asked in found)
-
-    def test_release(self, executor: Executor, relay: ScriptedRelay) -> None:
-        action = act.ReleaseMedia("c", "n", ("audio",))
-        assert executor.perform("c", action) is None
-        assert relay.asked == [action]
 
 
 class TestTimeAndMemory:

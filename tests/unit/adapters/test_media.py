@@ -11,9 +11,13 @@ from kemi.adapters import media
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
+    ImsReoffered,
     IncomingConnected,
     IncomingReserved,
     MediaConnected,
+    MediaGated,
+    MediaRenewed,
+    Renewed,
     Reserved,
     ReverseAccepted,
 )
@@ -300,6 +304,83 @@ class TestIncoming:
         assert connected == IncomingConnected({"audio": sdp.relay_answer("audio")}, REPLY)
         assert daemon.said == ["answer c;gw-in-1", "delete c;gw-in-1-v"]
         assert daemon.only(Answer).sdp == "wic answer"
+
+
+OFFERED = "v=0\r\nm=audio 9 X 97 8\r\na=rtpmap:97 AMR-WB/16000\r\na=rtpmap:8 PCMA/8000\r\n"
+
+
+def change(kind: str, ims_line: str = OF_PCMA, **more: Any) -> act.MediumChange:
+    return act.MediumChange(kind, "a=setup:actpass of the page", ims_line, **more)
+
+
+class TestRunning:
+    """Changes of a running call."""
+
+    @pytest.mark.parametrize(
+        ("transport", "reverse_line", "last", "reverse"),
+        [
+            pytest.param("", None, "answer", None, id="a call of the core has no transport of its own"),
+            pytest.param("split", "a=setup:actpass", "subscribe answer", "subscription", id="split"),
+        ],
+    )
+    def test_both_sides_as_they_spoke_last(
+        self,
+        daemon: Daemon,
+        media_relay: MediaRelay,
+        transport: str,
+        reverse_line: str | None,
+        last: str,
+        reverse: str | None,
+    ) -> None:
+        medium = change("audio", sdp.relay_offer("audio"), reverse_line=reverse_line)
+        event = media_relay.renew(act.RenewMedia("c", NODE, transport, (medium,), "bearer"))
+        offered = None if reverse is None else sdp.relay_reverse_offer("audio")
+        assert event == MediaRenewed(
+            {"audio": Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"), offered)}, "bearer"
+        )
+        assert daemon.said[-1] == f"{last} c"
+        assert "actpass" not in "".join(getattr(command, "sdp", "") for command in daemon.commands)
+
+    @pytest.mark.parametrize(
+        ("ims_line", "offers"),
+        [
+            pytest.param(OF_PCMA, ["wic"], id="as it was offered"),
+            pytest.param(OFFERED.replace("97", "104"), ["wic", "ims"], id="numbers of its own"),
+        ],
+    )
+    def test_a_far_end_with_payload_types_of_its_own_is_heard_as_offerer(
+        self,
+        daemon: Daemon,
+        media_relay: MediaRelay,
+        monkeypatch: pytest.MonkeyPatch,
+        ims_line: str,
+        offers: list[str],
+    ) -> None:
+        monkeypatch.setitem(ANSWERS, "offer", lambda _: SdpReply(OFFERED))
+        media_relay.renew(act.RenewMedia("c", NODE, "shared", (change("audio", ims_line),)))
+        assert [command.from_tag for command in daemon.commands if isinstance(command, Offer)] == offers
+
+    def test_the_core_s_offer_and_the_page_s_answer_of_before(
+        self, daemon: Daemon, media_relay: MediaRelay
+    ) -> None:
+        action = act.ReofferFromIms("c", NODE, "shared", (change("audio"), change("video")), "bearer")
+        event = media_relay.reoffer_from_ims(action)
+        assert event == ImsReoffered({kind: sdp.relay_answer(kind) for kind in ("audio", "video")}, "bearer")
+        assert [command.from_tag for command in daemon.commands if isinstance(command, Offer)] == ["ims"] * 2
+        assert {command.sdp for command in daemon.commands if isinstance(command, Answer)} == {
+            "a=setup:active of the page"
+        }
+
+    def test_the_gate_is_set_before_the_change(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+        medium = change("audio", wic_to_ims=False)
+        media_relay.reoffer_from_ims(act.ReofferFromIms("c", NODE, "shared", (medium,)))
+        assert daemon.said[:3] == ["block media c", "unblock media c", "offer c"]
+        assert [command.from_tag for command in cast("Any", daemon.commands[:2])] == ["wic", "ims"]
+
+    def test_media_is_gated_by_direction(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+        media = (act.MediumGate("audio", True, False), act.MediumGate("video", False, False))
+        assert media_relay.gate(act.GateMedia("c", NODE, media, "bearer")) == MediaGated("bearer")
+        assert daemon.said == ["unblock media c", "block media c", "block media c-v", "block media c-v"]
 
 
 class TestTrouble:
