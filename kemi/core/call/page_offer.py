@@ -179,7 +179,7 @@ def _ask_core(
     directions = {
         medium.ims_line: Direction.of(
             sends=medium.wic_direction.sends,
-            receives=medium.wic_direction.receives or medium.reverse_wanted,
+            receives=medium.wic_direction.receives or (medium.reverse_wanted and medium.wic_direction.sends),
         )
         for medium in opened.media
         if medium.active
