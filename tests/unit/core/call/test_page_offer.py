@@ -260,6 +260,16 @@ class TestVideo:
         assert failed(call, reserve).reply[0] == 503
         assert call.record.exchange is None
 
+    def test_that_has_lost_the_far_ends_codec_is_refused(self) -> None:
+        call = running()
+        self.add(call, sdp.core_answer("audio", "video"))
+        before = state(call.record)
+        lost = offer_again(ADDED).replace(" VP8/90000", " AV2/90000")
+        sent = call.on(call.wic_request("INVITE", cseq=8, body=lost)).only(act.SendReply)
+        assert sent.status == 488
+        assert any("VP8" in line for line in sent.headers)
+        assert state(call.record) == before
+
     def test_is_switched_off(self) -> None:
         call = running()
         self.add(call, sdp.core_answer("audio", "video"))
