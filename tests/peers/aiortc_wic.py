@@ -155,7 +155,7 @@ class AiortcMedia:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 
-    async def reoffer(
+    async def offer_again(
         self, directions: Mapping[str, str] | None = None, *, video: SendDirection | None = None
     ) -> str:
         """Return an offer of the running session: other directions by mid, perhaps one more picture."""

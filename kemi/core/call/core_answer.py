@@ -17,7 +17,7 @@ from kemi.core.call.answer import own_request_to_ims
 from kemi.core.call.ending import hang_up_by_gateway
 from kemi.core.call.errands import Errand, run_errands
 from kemi.core.call.events import ChangeFailed, MediaFailed, Renewed
-from kemi.core.call.page_change import description_for_page, failed_note, read_offer, settle
+from kemi.core.call.page_change import description_for_page, failed_note, open_exchange, read_offer, settle
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.running import (
     SPLIT,
@@ -188,6 +188,8 @@ def _refused(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
 
 def on_unanswered(record: CallRecord, event: ChangeFailed, settings: CallSettings) -> list[act.Action]:
     """The core did not answer the page's offer; the page hears so from tm."""
+    asked = open_exchange(record).cseq
+    record.to_core = {ours: theirs for ours, theirs in record.to_core.items() if theirs != asked}
     back = exchange.rollback(record)
     if event.status in _ENDS_THE_DIALOG and not record.ended:
         return [*back, *_end(record, event.status, settings)]

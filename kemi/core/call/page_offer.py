@@ -36,7 +36,7 @@ from kemi.core.call.running import (
 )
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.errors import GatewayError
+from kemi.core.errors import GatewayError, NotAcceptableHere
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.interwork.page_reoffer import PageOffer
@@ -44,6 +44,8 @@ from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _SESSION_TIMER: Final = ("Session-Expires", "Min-SE")
+_KNOWN_EXTENSIONS: Final = frozenset({"timer", "100rel"})
+"""What a page may require of a request in a running session; both end here."""
 
 EditsToIms = Callable[[CallRecord, Request, str, CallSettings], act.MessageEdits]
 
@@ -66,6 +68,9 @@ def on_page_offer(
         refusal = act.SendReply(491, "Request Pending")  # the INVITE that makes the session is not answered
     if refusal is not None:
         return [*first, refusal]
+    unknown = sorted(request.tokens("Require") - _KNOWN_EXTENSIONS)
+    if unknown:
+        return [*first, act.SendReply(420, "Bad Extension", (f"Unsupported: {', '.join(unknown)}",))]
     if request.body and not request.has_sdp:
         return [*first, act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     if request.contact:
@@ -74,6 +79,7 @@ def on_page_offer(
         return [*first, *offer_page(record, request, settings)]
     try:
         offer = read_offer(record, request.body, settings)
+        _check_video_codec(record, offer)
     except GatewayError as error:
         return [*first, _refuse(error, settings)]
     media = changed_media(record, offer)
@@ -93,9 +99,9 @@ def on_page_offer(
 
 
 def _concerns_the_core(record: CallRecord, offer: PageOffer) -> bool:
-    """Whether the far end has to do anything else from now on: another direction, a medium more or less, another codec.
+    """Whether the far end has to do anything else from now on: another direction, a medium more or less.
 
-    Audio is transcoded, so its codec is the relay's business.
+    Another codec is the relay's business: it transcodes audio, and of video the far end's stays.
     """
     if offer.added:
         return True
@@ -103,9 +109,15 @@ def _concerns_the_core(record: CallRecord, offer: PageOffer) -> bool:
         medium = medium_of_offer(record, offered)
         if not offered.is_on or offered.direction is not medium.wic_direction:
             return True
-        if offered.kind == "video" and medium.codec and offered.codecs and medium.codec not in offered.codecs:
-            return True
     return False
+
+
+def _check_video_codec(record: CallRecord, offer: PageOffer) -> None:
+    """Raise NotAcceptableHere where the page's video has lost the codec of the far end, which nobody transcodes."""
+    for offered in offer.media:
+        codec = medium_of_offer(record, offered).codec
+        if offered.kind == "video" and codec and offered.codecs and codec not in offered.codecs:
+            raise NotAcceptableHere(f"The video line has lost {codec.upper()}, the codec of the far end")
 
 
 def _refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:
@@ -174,7 +186,7 @@ def _ask_core(
     directions = {
         medium.ims_line: Direction.of(
             sends=medium.wic_direction.sends,
-            receives=medium.wic_direction.receives or medium.reverse_wanted,
+            receives=medium.wic_direction.receives or (medium.reverse_wanted and medium.wic_direction.sends),
         )
         for medium in opened.media
         if medium.active

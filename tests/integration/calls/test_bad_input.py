@@ -16,7 +16,6 @@ from tests.integration.calls.offers import (
 from tests.integration.calls.stage import BOB, PRACK_TIMEOUT_S, Call, Stage, warning_of
 from tests.peers.call_plan import CallPlan
 from tests.peers.sip import Headers, SipRequest, message_to_bytes
-from tests.peers.wic import ALLOW
 from tests.peers.wic_call import OutgoingCall, TextMedia
 
 pytestmark = pytest.mark.lab
@@ -61,25 +60,6 @@ class TestUnusableOffers:
         self, stage: Stage, offer: str, words: tuple[str, ...]
     ) -> None:
         await check_refused(stage, offer, 488, *words)
-
-    @pytest.mark.parametrize(
-        ("supported", "allow"),
-        [
-            pytest.param("outbound", ALLOW, id="no 100rel"),
-            pytest.param("100rel", ALLOW.replace("UPDATE,", ""), id="no UPDATE"),
-            pytest.param("100rel", ALLOW.replace("PRACK,", ""), id="no PRACK"),
-            pytest.param("", "", id="nothing said"),
-        ],
-    )
-    async def test_a_one_way_offer_without_early_update_is_refused_with_the_reason(
-        self, stage: Stage, supported: str, allow: str
-    ) -> None:
-        page = await stage.page()
-        call = await page.invite(BOB, AUDIO, supported=supported, allow=allow)
-        refused = await call.wait_status(488)
-        assert "100rel" in warning_of(refused)
-        assert "sendrecv" in warning_of(refused)
-        assert not stage.core_knows(call.call_id)
 
     async def test_a_video_line_alone_may_be_unusable(self, stage: Stage) -> None:
         audio, mark, video = AUDIO_AND_VIDEO.partition("m=video")

@@ -120,14 +120,14 @@ async def test_hold_is_silent_in_the_right_direction_and_comes_back(
     one_line = audio == "sendrecv"
     resumed = {"0": "sendrecv"} if one_line else {"0": "sendonly", "r0": "recvonly"}
     held = {"0": "sendonly"} if one_line else {"0": "sendonly", "r0": "inactive"}
-    await change(call, media, await media.reoffer(held))
+    await change(call, media, await media.offer_again(held))
     assert await flows(phone, media, mid) == (True, False)
-    await change(call, media, await media.reoffer(resumed))
+    await change(call, media, await media.offer_again(resumed))
     await both_heard(phone, media, mid)
     silent = {"0": "inactive"} if one_line else {"0": "inactive", "r0": "inactive"}
-    await change(call, media, await media.reoffer(silent))
+    await change(call, media, await media.offer_again(silent))
     assert await flows(phone, media, mid) == (False, False)
-    await change(call, media, await media.reoffer(resumed))
+    await change(call, media, await media.offer_again(resumed))
     await both_heard(phone, media, mid)
     await call.hang_up()
 
@@ -137,7 +137,7 @@ async def test_a_hold_the_core_refuses_changes_nothing_that_is_heard(
 ) -> None:
     call, media = await talking(stage, page, phone, "sendrecv")
     call.ims.statuses["INVITE"] = 488
-    offer = sdp_from_text(await media.reoffer())
+    offer = sdp_from_text(await media.offer_again())
     for line, section in enumerate(offer.media):
         section.lines = ["a=inactive" if text == "a=sendrecv" else text for text in section.lines]
         assert section.direction == "inactive", line
@@ -223,7 +223,7 @@ async def test_added_video_is_seen_both_ways_and_gone_when_it_is_taken_back(
     await both_heard(phone, media, listening_mid(audio))
     # aiortc knows no line with port 0: it makes its lines inactive
     own = {t.mid or "": t.direction for t in media.connection.getTransceivers() if t.mid not in ("0", "r0")}
-    await change(call, media, await media.reoffer(dict.fromkeys(own, "inactive")))
+    await change(call, media, await media.offer_again(dict.fromkeys(own, "inactive")))
     shown = media.video[media.mids[-1]]
     await asyncio.sleep(SETTLED_S)
     pictures, packets = shown.frames, len(camera.packets(number))
@@ -231,7 +231,7 @@ async def test_added_video_is_seen_both_ways_and_gone_when_it_is_taken_back(
     assert len(camera.packets(number)) <= packets + FEW
     assert shown.frames <= pictures + FEW
     await both_heard(phone, media, listening_mid(audio))
-    await change(call, media, await media.reoffer(own))
+    await change(call, media, await media.offer_again(own))
     await until(lambda: shown.frames > pictures + FRAMES, "pictures of the device")
     decoded = camera.decoded("VP8", number).frames
     camera.request_key_frame()
@@ -241,7 +241,7 @@ async def test_added_video_is_seen_both_ways_and_gone_when_it_is_taken_back(
 
 async def seen_both_ways(call: Call, media: AiortcMedia, camera: RtpEndpoint, audio: SendDirection) -> int:
     """Add video and return its payload type towards the device."""
-    offer = without_codec(await media.reoffer(video=audio), "H264")
+    offer = without_codec(await media.offer_again(video=audio), "H264")
     if audio == "sendonly":  # as the SDK does: the group is what was negotiated, new lines stay outside
         offer = with_replaced(offer, r"^a=group:BUNDLE .*?(\r?)$", r"a=group:BUNDLE 0 r0\1")
     await change(call, media, offer)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.incoming import answered as answered_by_page
-from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS, with_replaced
+from tests.integration.calls.offers import (
+    AUDIO,
+    AUDIO_AND_VIDEO,
+    AUDIO_BOTH_WAYS,
+    with_replaced,
+    without_codecs_in_common,
+    without_lines,
+)
 from tests.integration.calls.stage import Call, Stage, warning_of
 from tests.peers.core_call import SILENT
+from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia, device_answer, device_offer
-from tests.peers.sdp import Sdp, offer_again, sdp_from_text
+from tests.peers.sdp import Sdp, offer_again, sdp_from_text, sdp_to_text
 from tests.peers.sip import SipRequest, SipResponse
 from tests.peers.trace import Direction
 from tests.peers.wic_call import TextMedia
@@ -173,6 +184,23 @@ class TestAnsweredHere:
         assert not requests_at_core(call)
         await still_works(call)
 
+    async def test_an_ice_restart_of_lines_with_a_transport_each(self, stage: Stage) -> None:
+        stage.core.script = answers(DeviceMedia(video="VP8"))
+        call = await stage.answered(await stage.page(), AUDIO_AND_VIDEO)
+        (update,) = [request for request in [await call.wic.wait_request("UPDATE")] if request.has_sdp]
+        renewed = await change(call, offer_again(local(call), ice=NEW_ICE))
+        assert (renewed.status, directions(renewed.body)) == (200, [*["recvonly"] * 2, *["sendonly"] * 2])
+        old, new = sdp_from_text(update.body).media, sdp_from_text(renewed.body).media
+        for before, after in zip(old, new, strict=True):
+            assert before.port == after.port
+            assert set(after.formats) <= set(before.formats)  # the far end has chosen meanwhile
+            assert before.attribute("ice-ufrag") != after.attribute("ice-ufrag")
+            assert after.attribute("setup") == "passive"
+        assert not requests_at_core(call)
+        held = await change(call, offer_again(local(call), {"r0": "inactive", "r1": "inactive"}))
+        assert (held.status, directions(held.body)) == (200, ["recvonly", "recvonly", "inactive", "inactive"])
+        await still_works(call)
+
     async def test_the_same_once_more(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page(), AUDIO_BOTH_WAYS)
         first = await change(call, offer_again(local(call)))
@@ -220,6 +248,58 @@ class TestAnsweredHere:
         await stage.logged(call.call_id, "event=page_answer_unusable")
         call.wic.plan = call.wic.plan.__class__()
         assert (await change(call, offer_again(local(call), {"0": "sendonly"}))).status == 200
+        await still_works(call)
+
+
+def _without_last_line(own: str) -> str:
+    sdp = sdp_from_text(own)
+    del sdp.media[-1]
+    return sdp_to_text(sdp)
+
+
+BAD_OFFERS = [
+    pytest.param(_without_last_line, 400, "media lines", id="fewer lines"),
+    pytest.param(
+        lambda own: own.replace("m=audio", "m=video", 1), 488, "has become video", id="another kind"
+    ),
+    pytest.param(lambda own: own.replace("UDP/TLS/RTP/SAVPF", "RTP/SAVP"), 488, "uses RTP/SAVP", id="SDES"),
+    pytest.param(lambda own: without_lines(own, "a=ice-ufrag"), 488, "no ICE credentials", id="no ICE"),
+    pytest.param(lambda own: without_lines(own, "a=fingerprint"), 488, "no certificate", id="no certificate"),
+    pytest.param(without_codecs_in_common, 488, "none of the codecs", id="no codec"),
+    pytest.param(lambda own: own.replace("m=audio 9 ", "m=audio 0 "), 488, "no medium on", id="nothing left"),
+    pytest.param(lambda own: without_lines(own, "a=group"), 488, "no BUNDLE group", id="no group any more"),
+    pytest.param(lambda own: own.replace("a=mid:r0", "a=mid:0"), 400, "the mid", id="a mid twice"),
+    pytest.param(lambda own: "v=0\r\n" + own, 400, "", id="broken"),
+]
+
+
+class TestRefusedHere:
+    """RFC 3261 §14.2: an offer that cannot be taken gets the reason, and the session goes on."""
+
+    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
+    @pytest.mark.parametrize(("spoil", "status", "reason"), BAD_OFFERS)
+    async def test_a_bad_offer(
+        self, stage: Stage, spoil: Callable[[str], str], status: int, reason: str, method: str
+    ) -> None:
+        call = await stage.answered(await stage.page())
+        offer = re.sub(r"(?m)^m=audio \d+ ", "m=audio 9 ", local(call))
+        response = await change(call, spoil(offer_again(offer)), method)
+        assert (response.status, reason in warning_of(response)) == (status, True), warning_of(response)
+        assert not requests_at_core(call, method)
+        assert (await change(call, offer_again(local(call), SENT_ONLY))).status == 200
+        await still_works(call)
+
+    async def test_another_content_type(self, stage: Stage) -> None:
+        call = await stage.answered(await stage.page())
+        request = call.wic.request("INVITE")
+        request.set_body("hold please", "text/plain")
+        assert (await call.wic.ask(request)).status == 415
+        await still_works(call)
+
+    async def test_an_extension_nobody_knows(self, stage: Stage) -> None:
+        call = await stage.answered(await stage.page())
+        response = await call.wic.reinvite(offer_again(local(call)), headers=[("Require", "time-travel")])
+        assert (response.status, response.headers.get("Unsupported")) == (420, "time-travel")
         await still_works(call)
 
 
@@ -335,8 +415,6 @@ class TestOneAtATime:
         await still_works(call)
 
     async def test_before_the_call_is_answered(self, stage: Stage) -> None:
-        from tests.peers.core_script import CoreScript, Provisional, UntilCancelled
-
         stage.core.script = CoreScript((Provisional(180), UntilCancelled()))
         call = await stage.ringing(await stage.page())
         response = await call.wic.update(offer_again(local(call), ice=NEW_ICE))

@@ -1,0 +1,131 @@
+"""One-way pages without early UPDATE: the stream of the far end is offered once they have acknowledged."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.record import CallRecord
+from kemi.core.call.states import Dialog
+from kemi.core.messages import Reply, Side
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.ladder import NO_100REL, Actions, Call
+
+SIP_JS = {"Allow": ["INVITE, ACK, CANCEL, BYE"], "Supported": ["outbound"]}
+SIP_JS_100REL = {"Allow": ["INVITE, ACK, CANCEL, BYE"], "Supported": ["100rel"]}
+JSSIP = NO_100REL
+AUDIO, AV = sdp.chromium("audio-sendonly"), sdp.chromium("av-sendonly")
+
+
+def acknowledged(
+    headers: dict[str, list[str]], body: str = AUDIO, answer: str | None = None
+) -> tuple[Call, Actions]:
+    """A call of such a page, and what its ACK leads to."""
+    call = Call.offered(body, headers)
+    call.reserved()
+    if headers is SIP_JS_100REL:
+        call.on(call.prack(1))
+        call.on(ev.InviteResumed())
+    kinds = [medium.kind for medium in call.record.media]
+    call.answer(body=answer or sdp.core_answer(*kinds))
+    return call, call.on(call.wic_request("ACK", cseq=1))
+
+
+def answered(call: Call, status: int, body: str = "") -> Actions:
+    """The page answers our offer."""
+    if call.record.exchange is not None and call.record.exchange.method == "UPDATE":
+        return call.on(ev.UpdateAnswered(status, body))
+    reply = Reply(Side.WIC, "INVITE", "call-1", "ours", "page", 2, body=body, status=status)
+    return call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, status, reply))
+
+
+def audio(record: CallRecord) -> tuple[Direction, bool, int | None]:
+    """Where the page's audio stands: direction, whether a stream is still wanted, its line."""
+    (medium,) = [medium for medium in record.media if medium.kind == "audio"]
+    return medium.wic_direction, medium.reverse_wanted, medium.reverse_line
+
+
+@pytest.mark.parametrize("headers", [SIP_JS, SIP_JS_100REL, JSSIP])
+def test_the_call_goes_to_the_core_at_once_and_both_ways(headers: dict[str, list[str]]) -> None:
+    call = Call.offered(AUDIO, headers)
+    actions = call.reserved()
+    gate = actions.only(act.GateMedia)
+    assert gate.media == (act.MediumGate("audio", wic_to_ims=True, ims_to_wic=False),)
+    assert actions.names.index("GateMedia") < actions.names.index("SendReply")
+    if headers is SIP_JS_100REL:
+        call.on(call.prack(1))
+        actions = call.on(ev.InviteResumed())
+    offer = sdp_from_text(actions.only(act.ForwardInvite).edits.body or "")
+    assert [line.direction for line in offer.media] == [Direction.SENDRECV]
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "directions"),
+    [
+        pytest.param(SIP_JS, "INVITE", ["sendrecv"], id="its own line is turned"),
+        pytest.param(SIP_JS_100REL, "INVITE", ["sendrecv"], id="with 100rel too"),
+        pytest.param(JSSIP, "UPDATE", ["recvonly", "sendonly"], id="it gets a line"),
+    ],
+)
+def test_after_its_ack(headers: dict[str, list[str]], method: str, directions: list[str]) -> None:
+    call, actions = acknowledged(headers)
+    sent = actions.only(act.SendRequest)
+    assert (sent.to, sent.method) == (Side.WIC, method)
+    assert [line.direction.value for line in sdp_from_text(sent.body).media] == directions
+    gate = answered(call, 200, sdp.page_answer(sent.body)).only(act.GateMedia)
+    assert gate.media == (act.MediumGate("audio", wic_to_ims=True, ims_to_wic=True),)
+    line = 1 if method == "UPDATE" else None
+    assert audio(call.record) == (Direction.SENDRECV, False, line)
+
+
+@pytest.mark.parametrize("headers", [SIP_JS, JSSIP])
+def test_a_page_that_refuses_keeps_its_one_way_call(headers: dict[str, list[str]]) -> None:
+    call, _ = acknowledged(headers)
+    assert answered(call, 488).names == []
+    assert call.record.dialog is Dialog.CONFIRMED
+    assert audio(call.record) == (Direction.SENDONLY, False, None)
+
+
+def test_a_page_that_switches_the_new_line_off_keeps_its_one_way_call() -> None:
+    call, actions = acknowledged(JSSIP)
+    body = sdp.page_answer(actions.only(act.SendRequest).body, refuse=("r0",))
+    gate = answered(call, 200, body).only(act.GateMedia)
+    assert gate.media == (act.MediumGate("audio", wic_to_ims=True, ims_to_wic=False),)
+    assert audio(call.record) == (Direction.SENDONLY, False, None)
+
+
+@pytest.mark.parametrize("headers", [SIP_JS, JSSIP])
+def test_after_glare_it_is_offered_again(headers: dict[str, list[str]]) -> None:
+    call, first = acknowledged(headers)
+    assert answered(call, 491).only(act.Schedule).due is ev.Due.TELL_PAGE
+    again = call.on(ev.TimerFired(ev.Due.TELL_PAGE)).only(act.SendRequest)
+    one, two = (sdp_from_text(body) for body in (first.only(act.SendRequest).body, again.body))
+    assert [line.lines for line in one.media] == [line.lines for line in two.media]
+
+
+def test_lines_with_a_transport_each_are_told_to_the_relay() -> None:
+    call, actions = acknowledged(JSSIP, AV)
+    offer = actions.only(act.SendRequest).body
+    assert [line.direction.value for line in sdp_from_text(offer).media] == [
+        "recvonly",
+        "recvonly",
+        "sendonly",
+        "sendonly",
+    ]
+    first = answered(call, 200, sdp.page_answer(offer)).only(act.AcceptReverse)
+    assert first.media[0].reverse_answer is not None
+    renew = call.on(ev.ReverseAccepted(first.bearer)).only(act.RenewMedia)
+    assert renew.media[0].reverse_line == first.media[0].reverse_answer
+
+
+def test_refused_video_is_switched_off_and_gets_no_stream() -> None:
+    _call, actions = acknowledged(JSSIP, AV, sdp.core_answer("audio", "video", refuse=("video",)))
+    offer = sdp_from_text(actions.only(act.SendRequest).body)
+    assert [(line.kind, line.rejected) for line in offer.media] == [
+        ("audio", False),
+        ("video", True),
+        ("audio", False),
+    ]
