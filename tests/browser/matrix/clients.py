@@ -145,8 +145,17 @@ class PageClient:
     def frames(self) -> int:
         return int(self._do("frames"))
 
+    def lines(self) -> list[str]:
+        """Return kind, mid and directions (wanted/negotiated) of every line."""
+        found: list[str] = self._do("lines")
+        return found
+
+    def add_video(self) -> None:
+        """Let the browser negotiate video without the gateway."""
+        self._do("addVideo")
+
     def describe(self) -> str:
-        return f"lines: {self._do('lines')}; console: {self._tab.console[-5:]}"
+        return f"lines: {self.lines()}; console: {self._tab.console[-5:]}"
 
     def close(self) -> None:
         self._do("close")

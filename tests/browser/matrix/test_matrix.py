@@ -2,71 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from itertools import cycle
 
 import pytest
 
-from tests.browser.matrix.cells import Cell, Client, Engine, Way, cells
-from tests.browser.matrix.clients import AiortcClient, MatrixClient, PageClient, wait
+from tests.browser.matrix.cells import Cell, Client, Way, cells
+from tests.browser.matrix.clients import MatrixClient, PageClient, wait
 from tests.browser.matrix.engines import TONE_HZ, Browsers
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, PhoneOptions
-from tests.lab.proof import TOLERANCE_HZ, wait_clean, wait_released, wait_until_heard
+from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(60)]
 
-PHONES = (PhoneOptions("phone", tone_hz=440), PhoneOptions("videophone", video_codec="VP8", tone_hz=520))
-# One after the other: who was just called is left alone while the core forgets his last page.
-USERS = cycle(["alice", "bob", "dave", *(f"web{i}" for i in range(1, 9))])
 FRAMES = 5
 SET_UP_S = 8.0
 MEDIA_S = 8.0
 HOPELESS_S = 3.0
-
-
-def address_of_host() -> str:
-    """Return the address of the interface with the default route; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Lab]:
-    """The whole world, once for all cells."""
-    # Firefox uses no candidate on the loopback interface: the relay listens on an address of this host.
-    relay = {"rtpengine": {"rtpengine_wic_address": address_of_host()}}
-    with Lab(LabOptions(phones=PHONES, role_variables=relay)) as lab:
-        for phone in PHONES:
-            lab.phone(phone.name).listen()
-        yield lab
-        wait_clean(lab)
-
-
-@pytest.fixture(scope="module")
-def browsers() -> Iterator[Browsers]:
-    """One browser of each kind."""
-    with Browsers() as browsers:
-        yield browsers
-
-
-@pytest.fixture
-def user(world: Lab) -> UserInfo:
-    """Whoever has not been at a page for longest."""
-    return world.info.users[next(USERS)]
-
-
-@pytest.fixture
-def client(request: pytest.FixtureRequest, browsers: Browsers, cell: Cell) -> Iterator[MatrixClient]:
-    """The cell's client, in a fresh page."""
-    scripted = cell.engine is Engine.NONE
-    client = AiortcClient(cell) if scripted else PageClient(cell, browsers.new_tab(cell.engine))
-    yield client
-    client.close()
 
 
 @pytest.fixture

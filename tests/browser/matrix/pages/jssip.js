@@ -1,6 +1,6 @@
 // A page with JsSIP as it is.
 import JsSIP from "jssip";
-import { framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
+import { addVideo, framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
 
 const DIRECTIONS = { "one-way": ["sendonly"], split: ["sendonly", "recvonly"] };
 
@@ -64,5 +64,6 @@ window.client = {
   heardHz: () => heardHz(receivingTrack(session.connection, "audio")),
   frames: () => framesDecoded(session.connection),
   lines: () => lines(session.connection),
+  addVideo: () => addVideo(session.connection),
   close: () => userAgent?.stop(),
 };

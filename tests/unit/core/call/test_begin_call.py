@@ -102,7 +102,7 @@ class TestAcceptance:
         [
             pytest.param("audio-sendonly", ["audio"], "shared", [True], id="voice: one transport"),
             pytest.param("av-sendonly", ["audio", "video"], "split", [True, True], id="video: one each"),
-            pytest.param(TWO_WAY, ["audio"], "shared", [False], id="two-way: nothing to add"),
+            pytest.param(TWO_WAY, ["audio"], "split", [False], id="two-way: nothing to add, no group"),
         ],
     )
     def test_each_medium_is_reserved_once(
