@@ -71,9 +71,10 @@ $(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | set
 
 clients: $(CLIENTS_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, docs/clients.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
+	$(PYTHON) -m tests.browser.matrix
 
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new

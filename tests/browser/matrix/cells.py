@@ -88,9 +88,11 @@ class Cell:
 BROWSERS: Final = (Engine.CHROMIUM, Engine.FIREFOX)
 STOCK: Final = (Client.SIPJS_100REL, Client.SIPJS, Client.JSSIP)
 
+LATE_LINES: Final = (
+    "of two pairs of lines the gateway answers two, the others need a re-INVITE after the answer"
+)
 LATE_FLIP: Final = "a one-way offer without early UPDATE needs a re-INVITE after the answer"
 LATE_VIDEO: Final = "the far end's video codec has to be told by a re-INVITE after the answer"
-SPLIT_PAIRS: Final = "two pairs of lines need a transport each"
 
 
 def cells() -> Iterator[Cell]:
@@ -120,7 +122,7 @@ def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
             yield Cell(client, engine, Way.INCOMING, video, beside=True)
     # Of the stock clients only JsSIP lets the page make its lines.
     split = Cell(Client.JSSIP, engine, Way.OUTGOING, video, Shape.SPLIT)
-    yield replace(split, todo=SPLIT_PAIRS if video else "")
+    yield replace(split, todo=LATE_LINES if video else "")
     # Audio and video on one transport is more than the relay does: video is refused, audio goes on.
     yield replace(split, bundle=Bundle.MAX, sees=False)
     for client in (Client.SIPJS, Client.JSSIP):

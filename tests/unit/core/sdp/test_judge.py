@@ -76,6 +76,37 @@ F, P, X = Role.FORWARD, Role.REVERSE_OF, Role.REJECTED
             "chromium-156-audio-and-datachannel", [F, X], (), ["sendrecv"], "split", id="data channel"
         ),
         pytest.param("chromium-156-av-max-bundle", [F, X], (), ["sendrecv"], "split", id="max-bundle"),
+        pytest.param("firefox-153-audio-sendrecv", [F], (), ["sendrecv"], "split", id="Firefox"),
+        pytest.param(
+            "firefox-153-audio-sendonly", [F], ("audio",), ["sendrecv"], "shared", id="sendonly, Firefox"
+        ),
+        pytest.param(
+            "firefox-153-audio-sendonly-and-recvonly",
+            [F, P],
+            (),
+            ["sendrecv"],
+            "shared",
+            id="the listening line is bundle-only, Firefox",
+        ),
+        pytest.param(
+            "firefox-153-av-sendrecv",
+            [F, F],
+            (),
+            ["sendrecv", "sendrecv"],
+            "split",
+            id="audio and video, Firefox",
+        ),
+        pytest.param(
+            "firefox-153-av-sendonly",
+            [F, F],
+            ("audio", "video"),
+            ["sendrecv", "sendrecv"],
+            "split",
+            id="sendonly audio and video, Firefox",
+        ),
+        pytest.param(
+            "firefox-153-av-max-bundle", [F, X], (), ["sendrecv"], "split", id="max-bundle, Firefox"
+        ),
         pytest.param(
             "firefox-form-av-bundle-only", [F, X], ("audio",), ["sendrecv"], "shared", id="bundle-only video"
         ),
