@@ -105,6 +105,8 @@ class MediaSettings:
     ng_deadline_ms: int = 1000
     audio_codecs: list[str] = field(default_factory=lambda: ["opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU"])
     video_codecs: list[str] = field(default_factory=lambda: ["H264", "VP8"])
+    max_bundle_pages: bool = False
+    """Whether the site's pages have the bundle policy max-bundle (RFC 8829 §4.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,9 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
     """Call the page, over its own connection and no other."""
     record.move_media(MediaEvent.RESERVED)
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
-    offer = client_offer(lines, event.offers, Origin(record.session_id, 1))
+    offer = client_offer(
+        lines, event.offers, Origin(record.session_id, 1), max_bundle=settings.max_bundle_pages
+    )
     record.wic_description = sdp_to_text(offer)
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
     return [_call_page(replace(event.edits, body=record.wic_description), settings)]

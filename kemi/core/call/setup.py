@@ -106,7 +106,7 @@ def begin_call(
             "a one-way offer needs 100rel in Supported and PRACK and UPDATE in Allow; offer sendrecv otherwise"
         )
     asserted = boundary.identity_of_caller(request, registration, settings)
-    transport, why = choose_transport(offer, judgement)
+    transport, why = choose_transport(offer, judgement, max_bundle=settings.max_bundle_pages)
     record = CallRecord(
         call_id=request.call_id,
         wic_tag=request.from_tag,

@@ -73,6 +73,11 @@ class Cell:
     """Why this does not work yet."""
 
     @property
+    def needs_setting(self) -> bool:
+        """Whether the operator has to say that pages have max-bundle: a single line does not show it."""
+        return self.bundle is Bundle.MAX and not self.video and self.shape is not Shape.SPLIT
+
+    @property
     def name(self) -> str:
         """Identify it in test names."""
         words = [self.client, self.engine, self.way, "audio+video" if self.video else "audio"]
@@ -127,3 +132,5 @@ def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
     yield replace(split, bundle=Bundle.MAX, sees=False)
     for client in (Client.SIPJS, Client.JSSIP):
         yield Cell(client, engine, Way.OUTGOING, video, bundle=Bundle.MAX, sees=False)
+        if not video:
+            yield Cell(client, engine, Way.INCOMING, video, bundle=Bundle.MAX)

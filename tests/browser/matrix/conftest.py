@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from itertools import cycle
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -32,16 +32,38 @@ def address_of_host() -> str:
         return str(probe.getsockname()[0])
 
 
-@pytest.fixture(scope="package")
-def world() -> Iterator[Lab]:
-    """The whole world, once for all cells."""
+def running(**kamailio: Any) -> Iterator[Lab]:
+    """Run the whole world, with these variables of the gateway."""
     # Firefox uses no candidate on the loopback interface: the relay listens on an address of this host.
-    relay = {"rtpengine": {"rtpengine_wic_address": address_of_host()}}
-    with Lab(LabOptions(phones=PHONES, role_variables=relay)) as lab:
+    variables: dict[str, dict[str, Any]] = {
+        "rtpengine": {"rtpengine_wic_address": address_of_host()},
+        "kamailio": kamailio,
+    }
+    with Lab(LabOptions(phones=PHONES, role_variables=variables)) as lab:
         for phone in PHONES:
             lab.phone(phone.name).listen()
         yield lab
         wait_clean(lab)
+
+
+@pytest.fixture(scope="package")
+def usual_world() -> Iterator[Lab]:
+    """The whole world, once for all cells."""
+    yield from running()
+
+
+@pytest.fixture(scope="package")
+def max_bundle_world() -> Iterator[Lab]:
+    """The same for a site whose pages have the bundle policy max-bundle."""
+    yield from running(gateway_max_bundle_pages=True)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, cell: Cell) -> Lab:
+    """The world for this cell."""
+    name = "max_bundle_world" if cell.needs_setting else "usual_world"
+    found: Lab = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture(scope="package")

@@ -27,7 +27,9 @@ _OUTGOING: Final = """## The page calls
 
 two-way: one sendrecv line of each kind. one-way: one sendonly line, the gateway brings the other direction. split: a
 sendonly and a recvonly line of each kind, made by the page. max-bundle: the page's `bundlePolicy`, with which it has
-one transport for everything; the gateway has one for each kind, so it refuses video and audio goes on.
+one transport for everything; the gateway has one for each kind, so it refuses video and audio goes on. An offer of one
+line does not show that policy, and Chromium then takes nothing without a BUNDLE group: the operator sets
+`gateway_max_bundle_pages`, as those calls do here.
 """
 
 _INCOMING: Final = """## The page is called

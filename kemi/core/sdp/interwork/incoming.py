@@ -92,9 +92,13 @@ def _usable(media: MediaDescription, allowed: frozenset[str] | None) -> tuple[st
 
 
 def client_offer(
-    lines: Sequence[CoreLine], relay_offers: Mapping[str, str], origin: Origin
+    lines: Sequence[CoreLine], relay_offers: Mapping[str, str], origin: Origin, *, max_bundle: bool = False
 ) -> SessionDescription:
-    """Offer a client what the core offered: the relay's transport, one line for each kind."""
+    """Offer a client what the core offered: the relay's transport, one line for each kind.
+
+    A single line stands in a BUNDLE group only where clients have the bundle policy max-bundle (``max_bundle``): they
+    take no offer without, the others could add no video to such a call (kemi.core.sdp.judge.choose_transport).
+    """
     media = []
     for mid, line in enumerate(lines):
         source = only_line(sdp_from_text(relay_offers[line.kind]))
@@ -104,8 +108,7 @@ def client_offer(
             body = (*written.body, *feedback)
             written = media_description(written.kind, written.port, written.proto, written.formats, body)
         media.append(written)
-    # A page with the bundle policy max-bundle takes no offer without a group.
-    groups = ("a=group:BUNDLE 0",) if len(media) == 1 else ()
+    groups = ("a=group:BUNDLE 0",) if max_bundle and len(media) == 1 else ()
     return session_description(session_section(origin, "a=ice-lite", *groups), media)
 
 
