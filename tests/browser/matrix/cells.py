@@ -18,7 +18,7 @@ class Client(StrEnum):
     SIPJS_100REL = "SIP.js 0.21.2, 100rel"
     SIPJS = "SIP.js 0.21.2"
     JSSIP = "JsSIP 3.13.8"
-    AIORTC = "aiortc 1.16"
+    AIORTC = "aiortc 1.16.0"
 
 
 class Engine(StrEnum):
@@ -107,8 +107,7 @@ def cells() -> Iterator[Cell]:
             yield from _of_browser(engine, video)
     for way in Way:
         for video in (False, True):
-            late = way is Way.OUTGOING and video
-            yield Cell(Client.AIORTC, Engine.NONE, way, video, todo=LATE_VIDEO if late else "")
+            yield Cell(Client.AIORTC, Engine.NONE, way, video)
             if way is Way.OUTGOING:
                 yield Cell(Client.AIORTC, Engine.NONE, way, video, Shape.ONE_WAY)
 

@@ -194,10 +194,7 @@ class AiortcClient:
 
     def call(self, target: str) -> None:
         direction: SendDirection = "sendonly" if self._cell.shape is Shape.ONE_WAY else "sendrecv"
-        dialed = self._registered.dial(target, audio=direction, video=direction if self._cell.video else None)
-        dialog, media = self._run(dialed)
-        self._run(dialog.wait_answer())
-        self._call = _AiortcCall(dialog, media, "established")
+        self._call = self._run(self._dial(target, direction, direction if self._cell.video else None))
 
     def answer(self) -> None:
         assert self._call is not None and isinstance(self._call.dialog, IncomingCall)
@@ -237,6 +234,14 @@ class AiortcClient:
     def _registered(self) -> AiortcWic:
         assert self._page is not None, "not registered"
         return self._page
+
+    async def _dial(self, target: str, audio: SendDirection, video: SendDirection | None) -> _AiortcCall:
+        page = self._registered
+        media = page.new_media()
+        offer = await media.offer(audio=audio, video=video, video_codec="VP8")
+        dialog = await page.invite(target, offer, media=media)
+        await dialog.wait_answer()
+        return _AiortcCall(dialog, media, "established")
 
     async def _take(self, page: AiortcWic) -> None:
         dialog = await page.wait_incoming(timeout_s=60)

@@ -21,6 +21,7 @@ PHONES: Final = (
     PhoneOptions("phone", tone_hz=440),
     PhoneOptions("videophone", video_codec="VP8", tone_hz=520),
 )
+MEDIA_PORTS: Final = 120
 # One after the other: who was just called is left alone while the core forgets his last page.
 USERS: Final = cycle(["alice", "bob", "dave", *(f"web{i}" for i in range(1, 9))])
 
@@ -39,7 +40,7 @@ def running(**kamailio: Any) -> Iterator[Lab]:
         "rtpengine": {"rtpengine_wic_address": address_of_host()},
         "kamailio": kamailio,
     }
-    with Lab(LabOptions(phones=PHONES, role_variables=variables)) as lab:
+    with Lab(LabOptions(phones=PHONES, media_ports=MEDIA_PORTS, role_variables=variables)) as lab:
         for phone in PHONES:
             lab.phone(phone.name).listen()
         yield lab
