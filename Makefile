@@ -7,7 +7,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk oidc docs ksr-api clean
+.PHONY: help setup run test unit style types bench sdk oidc clients docs ksr-api clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ setup: ## install Debian packages and Python environment (again: less than a sec
 run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; PORTS=free)
 	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once)
 
-test: sdk oidc style types ## every check and every test
+test: sdk oidc clients style types ## every check and every test
 	$(PYTEST)
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
@@ -62,9 +62,19 @@ $(OIDC_INSTALLED): $(OIDC)/package-lock.json $(OIDC)/package.json | setup
 
 oidc: $(OIDC_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md
+CLIENTS := tests/browser/matrix
+CLIENTS_INSTALLED := $(CLIENTS)/node_modules/.package-lock.json
+
+$(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | setup
+	$(NPM_IN) $(CLIENTS) ci
+	@touch $@
+
+clients: $(CLIENTS_INSTALLED)
+
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, docs/clients.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
+	$(PYTHON) -m tests.browser.matrix
 
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new

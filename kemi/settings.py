@@ -107,6 +107,8 @@ class MediaSettings:
     video_codecs: list[str] = field(default_factory=lambda: ["H264", "VP8"])
     early_media_by_default: bool = True
     """Whether a callee is heard before it answers although its network does not ask for it (RFC 5009)."""
+    max_bundle_pages: bool = False
+    """Whether the site's pages have the bundle policy max-bundle (RFC 8829 §4.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
+    RTCRtpSender,
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
@@ -147,11 +148,18 @@ class AiortcMedia:
         audio: SendDirection = "sendonly",
         video: SendDirection | None = None,
         tone_hz: float = TONE_HZ,
+        video_codec: str = "",
     ) -> str:
-        """Add the tracks and return the offer."""
+        """Add the tracks and return the offer.
+
+        `video_codec`: the only one that is offered, "VP8"; "" for all. aiortc goes on sending the codec it began with,
+        whatever is negotiated later.
+        """
         self.connection.addTransceiver(ToneTrack(tone_hz), direction=audio)
         if video is not None:
-            self.connection.addTransceiver(PictureTrack(), direction=video)
+            line = self.connection.addTransceiver(PictureTrack(), direction=video)
+            known = RTCRtpSender.getCapabilities("video").codecs
+            line.setCodecPreferences([codec for codec in known if codec.name == video_codec])
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 

@@ -190,7 +190,9 @@ def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSetti
     record.move_media(MediaEvent.RESERVED)
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
     one_way = any(medium.reverse_line is not None for medium in record.media)
-    offer = client_offer(lines, event.offers, Origin(record.session_id, 1), one_way=one_way)
+    origin = Origin(record.session_id, 1)
+    max_bundle = settings.max_bundle_pages
+    offer = client_offer(lines, event.offers, origin, one_way=one_way, max_bundle=max_bundle)
     record.wic_description = sdp_to_text(offer)
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
     return [_call_page(replace(event.edits, body=record.wic_description), settings)]

@@ -37,6 +37,8 @@ class CallSettings:
     """P-Access-Network-Info of all pages, "" for none."""
     from_counts: bool = False
     """Whether From chooses among a page's registered identities."""
+    max_bundle_pages: bool = False
+    """Whether the site's pages have the bundle policy max-bundle; they then cannot add video to a call."""
     longest_call_s: float = 0.0
     """How long an answered call may take; 0: no limit."""
 

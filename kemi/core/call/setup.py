@@ -101,7 +101,7 @@ def begin_call(
     )
     judgement = judge_offer(offer, capabilities, ReversePolicy(), settings.video_codecs)
     asserted = boundary.identity_of_caller(request, registration, settings)
-    transport, why = choose_transport(offer, judgement)
+    transport, why = choose_transport(offer, judgement, max_bundle=settings.max_bundle_pages)
     record = CallRecord(
         call_id=request.call_id,
         wic_tag=request.from_tag,

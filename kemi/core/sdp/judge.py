@@ -254,7 +254,7 @@ def judge_added(
 
 
 def choose_transport(
-    offer: SessionDescription, judgement: Judgement, *, video_may_follow: bool = False
+    offer: SessionDescription, judgement: Judgement, *, max_bundle: bool = False
 ) -> tuple[WicTransport, str]:
     """Choose how both directions lie on the web side, with the reason.
 
@@ -262,6 +262,12 @@ def choose_transport(
     take a line out of an established group; the relay has one transport per medium.  So a group is answered
     only where two lines of one medium share it: a medium with one line is answered without any, and the page may
     add video whenever it likes.
+
+    Chromium with the bundle policy max-bundle takes no answer without the group.  An offer of several lines shows
+    that policy, an offer of one does not.
+
+    Args:
+        max_bundle: the operator says that the site's pages have that policy.
     """
     if len(judgement.media) > 1:
         return (
@@ -274,13 +280,23 @@ def choose_transport(
         return WicTransport.SPLIT, "the offer has no BUNDLE group"
     if medium.reverse_line is not None:
         return WicTransport.SHARED, "the client bundles its two lines"
-    if medium.reverse is Reverse.NONE:
+    if max_bundle or _has_one_transport(offer, medium):
+        return (
+            WicTransport.SHARED,
+            "the client has one transport for all its lines (bundle policy max-bundle)",
+        )
+    if medium.reverse is Reverse.NONE or judgement.shape is ReverseShape.FLIP_LINES:
         return WicTransport.SPLIT, "one line needs no BUNDLE group, which would bar video later"
     if medium.kind != "audio":
         return WicTransport.SPLIT, "only audio shares a transport"
-    if video_may_follow:
-        return WicTransport.SPLIT, "video may be added later, which an established BUNDLE group would bar"
     return WicTransport.SHARED, "both lines of one medium in a BUNDLE group"
+
+
+def _has_one_transport(offer: SessionDescription, medium: MediumPlan) -> bool:
+    """Say whether another line rides on the transport of the medium's."""
+    carrier = offer.media[medium.line]
+    group = offer.bundle_group_of(carrier.mid)
+    return any(_rides(media, carrier) for media in offer.media if media is not carrier and media.mid in group)
 
 
 # Lines that show something beside the speaker (RFC 4796 §5): not what IMS gets when there is another.

@@ -98,11 +98,18 @@ def usable_core_line(media: MediaDescription, allowed: frozenset[str] | None) ->
 
 
 def client_offer(
-    lines: Sequence[CoreLine], relay_offers: Mapping[str, str], origin: Origin, *, one_way: bool = False
+    lines: Sequence[CoreLine],
+    relay_offers: Mapping[str, str],
+    origin: Origin,
+    *,
+    one_way: bool = False,
+    max_bundle: bool = False,
 ) -> SessionDescription:
     """Offer a client what the core offered, with the relay's transport: one line for each kind, or two one-way lines.
 
     The payload types are the relay's; a=extmap stays away, so that a browser tells the lines apart by them alone.
+    A single line stands in a BUNDLE group only where clients have the bundle policy max-bundle (``max_bundle``): they
+    take no offer without, the others could add no video to such a call (kemi.core.sdp.judge.choose_transport).
     """
     media = []
     groups = []
@@ -115,8 +122,7 @@ def client_offer(
                 f"r{number}": Direction.of(sends=False, receives=line.direction.receives),
             }
         media += [_offered(source, mid, direction) for mid, direction in named.items()]
-        # A page with the bundle policy max-bundle takes no offer without a group.
-        if one_way or len(lines) == 1:
+        if one_way or (max_bundle and len(lines) == 1):
             groups.append(f"a=group:BUNDLE {' '.join(named)}")
     return session_description(session_section(origin, "a=ice-lite", *groups), media)
 

@@ -37,14 +37,14 @@ def chosen(*lines: str) -> tuple[CoreLine, ...]:
     return core_offer_media(sdp_from_text(HEAD + "".join(lines)), VIDEO_CODECS)
 
 
-def offered(*lines: str) -> tuple[tuple[CoreLine, ...], SessionDescription]:
+def offered(*lines: str, max_bundle: bool = False) -> tuple[tuple[CoreLine, ...], SessionDescription]:
     """Offer a client what the core offers."""
     found = chosen(*lines)
     relay = {
         line.kind: descriptions.relay_reverse_offer(line.kind, 30200 + 2 * number)
         for number, line in enumerate(found)
     }
-    return found, client_offer(found, relay, ORIGIN)
+    return found, client_offer(found, relay, ORIGIN, max_bundle=max_bundle)
 
 
 class TestTheCoresOffer:
@@ -129,9 +129,17 @@ class TestTheClientsOffer:
             assert media.attribute("msid") == f"gw gw{media.mid}"
         assert [media.port for media in offer.media] == [30200, 30202]
 
-    def test_one_line_alone_is_a_group_which_max_bundle_asks_for(self) -> None:
-        _, offer = offered(AUDIO)
-        assert offer.bundle_groups == (("0",),)
+    @pytest.mark.parametrize(
+        ("lines", "groups"),
+        [pytest.param([AUDIO], (("0",),), id="audio"), pytest.param([AUDIO, VIDEO], (), id="video")],
+    )
+    def test_one_line_alone_is_a_group_where_pages_have_max_bundle(
+        self, lines: list[str], groups: tuple[tuple[str, ...], ...]
+    ) -> None:
+        assert offered(*lines, max_bundle=True)[1].bundle_groups == groups
+
+    def test_otherwise_one_line_is_alone_so_that_video_may_be_added(self) -> None:
+        assert offered(AUDIO)[1].bundle_groups == ()
 
     def test_video_of_a_core_without_feedback_can_still_ask_for_key_frames(self) -> None:
         found = chosen(VIDEO)

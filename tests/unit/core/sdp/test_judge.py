@@ -75,7 +75,38 @@ F, P, X = Role.FORWARD, Role.REVERSE_OF, Role.REJECTED
         pytest.param(
             "chromium-156-audio-and-datachannel", [F, X], (), ["sendrecv"], "split", id="data channel"
         ),
-        pytest.param("chromium-156-av-max-bundle", [F, X], (), ["sendrecv"], "split", id="max-bundle"),
+        pytest.param("chromium-156-av-max-bundle", [F, X], (), ["sendrecv"], "shared", id="max-bundle"),
+        pytest.param("firefox-153-audio-sendrecv", [F], (), ["sendrecv"], "split", id="Firefox"),
+        pytest.param(
+            "firefox-153-audio-sendonly", [F], ("audio",), ["sendrecv"], "shared", id="sendonly, Firefox"
+        ),
+        pytest.param(
+            "firefox-153-audio-sendonly-and-recvonly",
+            [F, P],
+            (),
+            ["sendrecv"],
+            "shared",
+            id="the listening line is bundle-only, Firefox",
+        ),
+        pytest.param(
+            "firefox-153-av-sendrecv",
+            [F, F],
+            (),
+            ["sendrecv", "sendrecv"],
+            "split",
+            id="audio and video, Firefox",
+        ),
+        pytest.param(
+            "firefox-153-av-sendonly",
+            [F, F],
+            ("audio", "video"),
+            ["sendrecv", "sendrecv"],
+            "split",
+            id="sendonly audio and video, Firefox",
+        ),
+        pytest.param(
+            "firefox-153-av-max-bundle", [F, X], (), ["sendrecv"], "shared", id="max-bundle, Firefox"
+        ),
         pytest.param(
             "firefox-form-av-bundle-only", [F, X], ("audio",), ["sendrecv"], "shared", id="bundle-only video"
         ),
@@ -313,20 +344,36 @@ def test_the_operator_orders_the_video_codecs() -> None:
         pytest.param("chromium-156-audio-sendonly", "both lines of one medium in a BUNDLE group", id="audio"),
         pytest.param("chromium-156-audio-sendrecv", "one line needs no BUNDLE group", id="two-way audio"),
         pytest.param(PAIR, "the client bundles its two lines", id="pair"),
+        pytest.param("chromium-156-av-max-bundle", "the client has one transport for all", id="max-bundle"),
     ],
 )
 def test_the_transport_has_a_reason(name: str, reason: str) -> None:
     assert choose_transport(*judged(name))[1].startswith(reason)
 
 
-def test_audio_is_split_without_a_group_and_where_video_may_follow() -> None:
+def test_audio_is_split_without_a_group() -> None:
     offer = sdp_from_text(without("chromium-156-audio-sendonly", "a=group"))
     assert choose_transport(offer, judge_offer(offer, OUR_SDK)) == (
         WicTransport.SPLIT,
         "the offer has no BUNDLE group",
     )
-    bundled, judgement = judged("chromium-156-audio-sendonly")
-    assert choose_transport(bundled, judgement, video_may_follow=True)[0] is WicTransport.SPLIT
+
+
+@pytest.mark.parametrize("client", [OUR_SDK, STOCK_SIP_JS], ids=["lines added", "line flipped"])
+def test_a_line_that_becomes_two_way_itself_is_alone(client: ClientCapabilities) -> None:
+    offer, judgement = judged("chromium-156-audio-sendonly", client)
+    flipped = judgement.shape is ReverseShape.FLIP_LINES
+    transport = WicTransport.SPLIT if flipped else WicTransport.SHARED
+    assert choose_transport(offer, judgement)[0] is transport
+
+
+@pytest.mark.parametrize("client", [OUR_SDK, STOCK_SIP_JS], ids=["SDK", "SIP.js"])
+@pytest.mark.parametrize("name", ["chromium-156-audio-sendrecv", "chromium-156-audio-sendonly"])
+def test_where_pages_have_one_transport_for_all_a_single_line_is_bundled(
+    name: str, client: ClientCapabilities
+) -> None:
+    offer, judgement = judged(name, client)
+    assert choose_transport(offer, judgement, max_bundle=True)[0] is WicTransport.SHARED
 
 
 def test_video_alone_is_split() -> None:

@@ -1,0 +1,135 @@
+"""Which calls the matrix has.
+
+Knows clients and what they can offer. Must not know how a browser is driven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+
+class Client(StrEnum):
+    """Who registers and calls."""
+
+    SDK = "SDK"
+    SIPJS_100REL = "SIP.js 0.21.2, 100rel"
+    SIPJS = "SIP.js 0.21.2"
+    JSSIP = "JsSIP 3.13.8"
+    AIORTC = "aiortc 1.16.0"
+
+
+class Engine(StrEnum):
+    """Where its page runs."""
+
+    CHROMIUM = "Chromium"
+    FIREFOX = "Firefox ESR"
+    NONE = "Python"
+
+
+class Way(StrEnum):
+    """Who calls."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+class Shape(StrEnum):
+    """What the page offers of each kind of media."""
+
+    TWO_WAY = "two-way"
+    """One sendrecv line."""
+    ONE_WAY = "one-way"
+    """One sendonly line; the gateway brings the other direction."""
+    SPLIT = "split"
+    """A sendonly and a recvonly line, made by the page."""
+
+
+class Bundle(StrEnum):
+    """bundlePolicy of the page's peer connection (RFC 8829 §4.1.1)."""
+
+    BALANCED = "balanced"
+    MAX = "max-bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One call."""
+
+    client: Client
+    engine: Engine
+    way: Way
+    video: bool
+    """Audio and video; otherwise audio."""
+    shape: Shape = Shape.TWO_WAY
+    bundle: Bundle = Bundle.BALANCED
+    sees: bool = True
+    """False: a video call in which only audio comes about, by design."""
+    beside: bool = False
+    """Another page has registered for the same person, and rings too."""
+    todo: str = ""
+    """Why this does not work yet."""
+
+    @property
+    def needs_setting(self) -> bool:
+        """Whether the operator has to say that pages have max-bundle: a single line does not show it."""
+        return self.bundle is Bundle.MAX and not self.video and self.shape is not Shape.SPLIT
+
+    @property
+    def name(self) -> str:
+        """Identify it in test names."""
+        words = [self.client, self.engine, self.way, "audio+video" if self.video else "audio"]
+        if self.way is Way.OUTGOING:
+            words.append(self.shape)
+        if self.bundle is Bundle.MAX:
+            words.append(self.bundle)
+        if self.beside:
+            words.append("forked")
+        return " ".join(words)
+
+
+BROWSERS: Final = (Engine.CHROMIUM, Engine.FIREFOX)
+STOCK: Final = (Client.SIPJS_100REL, Client.SIPJS, Client.JSSIP)
+
+LATE_LINES: Final = (
+    "of two pairs of lines the gateway answers two, the others need a re-INVITE after the answer"
+)
+LATE_FLIP: Final = "a one-way offer without early UPDATE needs a re-INVITE after the answer"
+LATE_VIDEO: Final = "the far end's video codec has to be told by a re-INVITE after the answer"
+
+
+def cells() -> Iterator[Cell]:
+    """Give all calls, those of one browser together."""
+    for engine in BROWSERS:
+        for video in (False, True):
+            yield from _of_browser(engine, video)
+    for way in Way:
+        for video in (False, True):
+            yield Cell(Client.AIORTC, Engine.NONE, way, video)
+            if way is Way.OUTGOING:
+                yield Cell(Client.AIORTC, Engine.NONE, way, video, Shape.ONE_WAY)
+
+
+def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
+    yield Cell(Client.SDK, engine, Way.OUTGOING, video, Shape.ONE_WAY)
+    yield Cell(Client.SDK, engine, Way.INCOMING, video)
+    for client in STOCK:
+        outgoing = Cell(client, engine, Way.OUTGOING, video)
+        # Debian's Firefox has no H.264, so page and phone both think of VP8 at once.
+        guessed_wrong = video and engine is Engine.CHROMIUM
+        yield replace(outgoing, todo=LATE_VIDEO if guessed_wrong else "")
+        yield replace(outgoing, shape=Shape.ONE_WAY, todo=LATE_FLIP)
+        yield Cell(client, engine, Way.INCOMING, video)
+        if not video:
+            yield Cell(client, engine, Way.INCOMING, video, beside=True)
+    # Of the stock clients only JsSIP lets the page make its lines.
+    split = Cell(Client.JSSIP, engine, Way.OUTGOING, video, Shape.SPLIT)
+    yield replace(split, todo=LATE_LINES if video else "")
+    # Audio and video on one transport is more than the relay does: video is refused, audio goes on.
+    yield replace(split, bundle=Bundle.MAX, sees=False)
+    for client in (Client.SIPJS, Client.JSSIP):
+        yield Cell(client, engine, Way.OUTGOING, video, bundle=Bundle.MAX, sees=False)
+        if not video:
+            yield Cell(client, engine, Way.INCOMING, video, bundle=Bundle.MAX)

@@ -1,0 +1,114 @@
+"""The cells of the matrix as one page of Markdown.
+
+Knows cells and the page. Must not know how cells are tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.browser.matrix.cells import BROWSERS, Bundle, Cell, Client, Engine, Way
+
+PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "clients.md"
+
+_HEAD: Final = """# Clients
+
+Written by `make docs` from `tests/browser/matrix/cells.py`; never edited.
+
+**✓** is a call in `tests/browser/matrix/test_matrix.py`: the unmodified client in the real browser, over HAProxy and
+the real IMS core, with an IMS phone at the other end. Page and phone recognise each other's tone; with video, both
+decode the other's pictures. **audio** instead of ✓: a video call in which only audio comes about, by design. **–** does
+not work yet, with the reason below.
+"""
+
+_OUTGOING: Final = """## The page calls
+
+two-way: one sendrecv line of each kind. one-way: one sendonly line, the gateway brings the other direction. split: a
+sendonly and a recvonly line of each kind, made by the page. max-bundle: the page's `bundlePolicy`, with which it has
+one transport for everything; the gateway has one for each kind, so it refuses video and audio goes on. An offer of one
+line does not show that policy, and Chromium then takes nothing without a BUNDLE group: the operator sets
+`gateway_max_bundle_pages`, as those calls do here.
+"""
+
+_INCOMING: Final = """## The page is called
+
+The page is offered one two-way line of each kind. Forked: another page has registered for the same person, rings too
+and is told that the call was answered elsewhere.
+"""
+
+_TAIL: Final = """## Firefox
+
+- Uses no candidate on the loopback interface, whatever `media.peerconnection.ice.loopback` says: a gateway on the
+  same machine needs a relay address of a real interface.
+- Debian's build has no H.264 until its plugin is downloaded; it offers VP8, VP9 and AV1.
+- Has no telephone-event at 48 kHz, so it is answered Opus alone; DTMF goes by SIP INFO.
+- Without a sound device an AudioContext stays suspended; calls work, meters made of it do not.
+"""
+
+_AUDIO_ONLY: Final = "audio"
+_WORKS: Final = "✓"
+_NOT_YET: Final = "–"
+
+Row = tuple[Client, str]
+Column = tuple[Engine, bool]
+
+_COLUMNS: Final[Sequence[Column]] = [(engine, video) for engine in BROWSERS for video in (False, True)]
+_ALONE: Final[Sequence[Column]] = [(Engine.NONE, video) for video in (False, True)]
+
+
+def page_from_cells(cells: Iterable[Cell]) -> str:
+    """Return the page."""
+    found = list(cells)
+    reasons = list(dict.fromkeys(cell.todo for cell in found if cell.todo))
+    parts = [_HEAD]
+    for way, text in ((Way.OUTGOING, _OUTGOING), (Way.INCOMING, _INCOMING)):
+        parts.append(text)
+        here = [cell for cell in found if cell.way is way]
+        for columns in (_COLUMNS, _ALONE):
+            parts.append("\n".join(_table(here, columns, reasons)) + "\n")
+    if reasons:
+        notes = [
+            f"{number}. {reason[0].upper()}{reason[1:]}." for number, reason in enumerate(reasons, start=1)
+        ]
+        parts.append("## Not yet\n\n" + "\n".join(notes) + "\n")
+    return "\n".join([*parts, _TAIL])
+
+
+def _table(cells: Sequence[Cell], columns: Sequence[Column], reasons: Sequence[str]) -> Iterator[str]:
+    rows: dict[Row, dict[Column, Cell]] = {}
+    for cell in cells:
+        if (column := (cell.engine, cell.video)) in columns:
+            rows.setdefault(_row(cell), {})[column] = cell
+    yield "| client | " + " | ".join(_title(column) for column in columns) + " |"
+    yield "|---|" + "---|" * len(columns)
+    order = list(Client)
+    for (client, offer), found in sorted(rows.items(), key=lambda item: order.index(item[0][0])):
+        name = f"{client}, {offer}" if offer else client
+        yield f"| {name} | " + " | ".join(_text(found, column, reasons) for column in columns) + " |"
+
+
+def _row(cell: Cell) -> Row:
+    words: list[str] = []
+    if cell.way is Way.OUTGOING:
+        words.append(cell.shape)
+    if cell.bundle is Bundle.MAX:
+        words.append(cell.bundle)
+    if cell.beside:
+        words.append("forked")
+    return cell.client, ", ".join(words)
+
+
+def _title(column: Column) -> str:
+    engine, video = column
+    return f"{engine}, {'audio + video' if video else 'audio'}"
+
+
+def _text(found: Mapping[Column, Cell], column: Column, reasons: Sequence[str]) -> str:
+    cell = found.get(column)
+    if cell is None:
+        return ""
+    if cell.todo:
+        return f"{_NOT_YET} {reasons.index(cell.todo) + 1}"
+    return _WORKS if cell.sees or not cell.video else _AUDIO_ONLY

@@ -1,0 +1,79 @@
+// A page with stock SIP.js and nothing of ours.
+import { Inviter, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from "sip.js";
+import { framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
+
+let userAgent = null;
+let session = null;
+let end = null;
+
+const connection = () => session?.sessionDescriptionHandler?.peerConnection ?? null;
+
+function take(next) {
+  session = next;
+  end = null;
+  session.delegate = {
+    onBye: (bye) => {
+      end ??= "remote bye";
+      void bye.accept();
+    },
+    onCancel: () => (end ??= "remote cancel"),
+  };
+}
+
+window.client = {
+  async register({ server, user, realm, password, toneHz, bundlePolicy, reliable }) {
+    useTone(toneHz);
+    userAgent = new UserAgent({
+      uri: UserAgent.makeURI(`sip:${user}@${realm}`),
+      transportOptions: { server },
+      authorizationUsername: `${user}@${realm}`,
+      authorizationPassword: password,
+      sipExtension100rel: reliable ? SIPExtension.Supported : SIPExtension.Unsupported,
+      sessionDescriptionHandlerFactoryOptions: {
+        iceGatheringTimeout: 1000,
+        peerConnectionConfiguration: { iceServers: [], bundlePolicy },
+      },
+      delegate: {
+        onInvite: (invitation) => {
+          take(invitation);
+          void invitation.progress();
+        },
+      },
+    });
+    await userAgent.start();
+    const registerer = new Registerer(userAgent);
+    await new Promise((registered, failed) => {
+      registerer.stateChange.addListener((state) =>
+        state === RegistererState.Registered ? registered() : failed(new Error(state)),
+      );
+      void registerer.register();
+    });
+  },
+  async call({ target, video, shape }) {
+    // What SIP.js has for a one-way first offer is a call that begins on hold.
+    const hold = shape === "one-way";
+    const inviter = new Inviter(userAgent, UserAgent.makeURI(target), {
+      earlyMedia: true,
+      sessionDescriptionHandlerOptions: { constraints: { audio: true, video }, hold },
+      sessionDescriptionHandlerOptionsReInvite: { constraints: { audio: true, video }, hold: false },
+    });
+    take(inviter);
+    const refused = ({ message }) => (end = `refused: ${message.statusCode} ${message.getHeader("warning") ?? ""}`);
+    await inviter.invite({ requestDelegate: { onReject: refused } });
+  },
+  answer: ({ video }) => session.accept({ sessionDescriptionHandlerOptions: { constraints: { audio: true, video } } }),
+  async hangup() {
+    end = "local bye";
+    await new Promise((done) => void session.bye({ requestDelegate: { onAccept: done, onReject: done } }));
+  },
+  state: () => {
+    if (session === null) return "idle";
+    if (end !== null || session.state === SessionState.Terminated) return `ended: ${end}`;
+    if (session.state === SessionState.Established) return "established";
+    return session instanceof Inviter ? "calling" : "ringing";
+  },
+  heardHz: () => heardHz(receivingTrack(connection(), "audio")),
+  frames: () => framesDecoded(connection()),
+  lines: () => lines(connection()),
+  close: () => userAgent?.stop(),
+};

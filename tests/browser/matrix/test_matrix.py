@@ -1,0 +1,79 @@
+"""Every client in every browser, called and calling, against the real core: both sides hear and see each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.matrix.cells import Cell, Client, Way, cells
+from tests.browser.matrix.clients import MatrixClient, PageClient, wait
+from tests.browser.matrix.engines import TONE_HZ, Browsers
+from tests.lab.lab import Lab
+from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
+from tests.lab.waiting import wait_until
+from tests.lab.world import UserInfo
+
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(60)]
+
+FRAMES = 5
+SET_UP_S = 8.0
+MEDIA_S = 8.0
+HOPELESS_S = 3.0
+
+
+@pytest.fixture
+def beside(browsers: Browsers, cell: Cell, world: Lab, user: UserInfo) -> Iterator[MatrixClient | None]:
+    """Another page of the same person, where the cell wants one."""
+    if not cell.beside:
+        yield None
+        return
+    other = Cell(Client.SDK, cell.engine, Way.INCOMING, video=False)
+    page = PageClient(other, browsers.new_tab(cell.engine))
+    page.register(world.info.web, user)
+    yield page
+    page.close()
+
+
+PARAMETERS = [
+    pytest.param(cell, id=cell.name, marks=[pytest.mark.xfail(reason=cell.todo)] if cell.todo else [])
+    for cell in cells()
+]
+
+
+@pytest.mark.parametrize("cell", PARAMETERS)
+def test_both_sides_hear_and_see_each_other(
+    world: Lab, cell: Cell, client: MatrixClient, user: UserInfo, beside: MatrixClient | None
+) -> None:
+    name = "videophone" if cell.video else "phone"
+    patience_s = MEDIA_S if not cell.todo else HOPELESS_S
+    device, phone = world.phone(name), world.info.phones[name]
+    device.events.clear()
+    device.forget_recordings()
+    client.register(world.info.web, user)
+    if cell.way is Way.OUTGOING:
+        client.call(phone.impu)
+    else:
+        device.dial(user.impu)
+        wait(client, lambda: client.state() == "ringing", "call", SET_UP_S)
+        if beside is not None:
+            wait(beside, lambda: beside.state() == "ringing", "call at the other page", SET_UP_S)
+        client.answer()
+    try:
+        wait(client, lambda: client.state() == "established", "answer", SET_UP_S)
+        wait_until_heard(world, name, TONE_HZ, patience_s)
+        wait(
+            client,
+            lambda: abs(client.heard_hz() - phone.tone_hz) <= TOLERANCE_HZ,
+            "tone of the phone",
+            patience_s,
+        )
+        if cell.video and cell.sees:
+            wait(client, lambda: client.frames() >= FRAMES, "pictures of the phone", patience_s)
+            wait_until(lambda: device.frames_shown() >= FRAMES, "pictures of the page", patience_s)
+        if beside is not None:
+            wait_until(lambda: "elsewhere" in beside.state(), "word of it at the other page", SET_UP_S)
+        client.hangup()
+        wait_released(world)
+    finally:
+        device.hangup_all()

@@ -1,0 +1,29 @@
+"""The page of clients is up to date and says what does not work."""
+
+from __future__ import annotations
+
+from tests.browser.matrix.cells import Cell, Client, Engine, Shape, Way, cells
+from tests.browser.matrix.page import PAGE, page_from_cells
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text("utf-8") == page_from_cells(cells()), "run: make docs"
+
+
+def test_no_two_cells_are_the_same_call() -> None:
+    names = [cell.name for cell in cells()]
+    assert len(set(names)) == len(names)
+
+
+def test_each_cell_has_its_place_and_its_reason() -> None:
+    page = page_from_cells(
+        [
+            Cell(Client.SDK, Engine.CHROMIUM, Way.OUTGOING, video=False, shape=Shape.ONE_WAY),
+            Cell(Client.SDK, Engine.CHROMIUM, Way.OUTGOING, True, shape=Shape.ONE_WAY, sees=False),
+            Cell(Client.SDK, Engine.FIREFOX, Way.OUTGOING, video=False, shape=Shape.ONE_WAY, todo="no time"),
+            Cell(Client.AIORTC, Engine.NONE, Way.INCOMING, video=False),
+        ]
+    )
+    assert "| SDK, one-way | ✓ | audio | – 1 |  |\n" in page
+    assert "| aiortc 1.16.0 | ✓ |  |\n" in page
+    assert "\n1. No time.\n" in page
