@@ -44,8 +44,6 @@ from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _SESSION_TIMER: Final = ("Session-Expires", "Min-SE")
-_KNOWN_EXTENSIONS: Final = frozenset({"timer", "100rel"})
-"""What a page may require of a request in a running session; both end here."""
 
 EditsToIms = Callable[[CallRecord, Request, str, CallSettings], act.MessageEdits]
 
@@ -68,9 +66,6 @@ def on_page_offer(
         refusal = act.SendReply(491, "Request Pending")  # the INVITE that makes the session is not answered
     if refusal is not None:
         return [*first, refusal]
-    unknown = sorted(request.tokens("Require") - _KNOWN_EXTENSIONS)
-    if unknown:
-        return [*first, act.SendReply(420, "Bad Extension", (f"Unsupported: {', '.join(unknown)}",))]
     if request.body and not request.has_sdp:
         return [*first, act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     if request.contact:
