@@ -40,14 +40,9 @@ _KEY_FRAME_EVERY: Final = 5 * FRAMES_PER_S
 _KEPT_PACKETS: Final = 5000
 _POLL_S: Final = 0.2
 _SILENCE: Final = 328
+"""A hundredth of full scale."""
 _DTMF_PACKETS: Final = 8
 _DTMF_END_PACKETS: Final = 3
-
-
-def _is_sound(packet: RtpPacket) -> bool:
-    """Whether a packet of G.711 is louder than a hundredth of full scale."""
-    codec = STATIC_CODECS.get(packet.payload_type)
-    return codec is not None and bool((abs(g711_to_samples(packet.payload, codec)) > _SILENCE).any())
 
 
 class MediaTimeoutError(AssertionError):
@@ -288,7 +283,7 @@ class RtpEndpoint:
             return
         if self.first_packet_at_s is None:
             self.first_packet_at_s = time.monotonic()
-        if self.first_sound_at_s is None and _is_sound(packet):
+        if self.first_sound_at_s is None and self._is_sound(packet):
             self.first_sound_at_s = time.monotonic()
         self.packets_by_payload_type[packet.payload_type] += 1
         self.packets_by_ssrc[packet.ssrc] += 1
@@ -301,6 +296,10 @@ class RtpEndpoint:
         kept.append(packet)
         if len(kept) > _KEPT_PACKETS:
             del kept[: _KEPT_PACKETS // 2]
+
+    def _is_sound(self, packet: RtpPacket) -> bool:
+        codec = STATIC_CODECS.get(packet.payload_type)
+        return codec is not None and bool((abs(g711_to_samples(packet.payload, codec)) > _SILENCE).any())
 
     def _send_tone(self, hz: float, payload_type: int, stop: threading.Event) -> None:
         codec = STATIC_CODECS[payload_type]

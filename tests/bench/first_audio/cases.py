@@ -32,7 +32,11 @@ _STOCK_ALLOW: Final = "ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER,P
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of call.  `judged`: whether the bar is meant for it."""
+    """One kind of call.
+
+    codec: the phone's; anything but Opus is transcoded.
+    judged: whether the bar is meant for it.
+    """
 
     name: str
     label: str
@@ -41,12 +45,22 @@ class Case:
     supported: str = "100rel, outbound"
     allow: str = _STOCK_ALLOW
     takes: TakesAnswer = TakesAnswer.EARLY
+    codec: str = "PCMA"
     judged: bool = False
 
 
 CASES: Final = (
     Case("update", "answer, then UPDATE", audio="sendonly", allow=ALLOW, judged=True),
     Case("100rel", "two-way, 100rel (SIP.js)", judged=True),
+    Case(
+        "update-opus",
+        "answer, then UPDATE; Opus phone",
+        audio="sendonly",
+        allow=ALLOW,
+        codec="opus",
+        judged=True,
+    ),
+    Case("100rel-opus", "two-way, 100rel (SIP.js); Opus phone", codec="opus", judged=True),
     Case("unreliable", "two-way, answer taken from the 183 (JsSIP)", supported="outbound"),
     Case(
         "late",

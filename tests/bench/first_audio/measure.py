@@ -6,6 +6,7 @@ Knows the phone's side and the page as a process.  Must not know how a gateway i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.bench.first_audio.cases import Case
+from tests.bench.first_audio.phone import OpusPhone
 from tests.bench.first_audio.sites import Site
 from tests.lab.subscribers import REALM
 from tests.peers.core import RegistrarScript, ScriptedCore
@@ -22,6 +24,7 @@ from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import MediaTimeoutError, RtpEndpoint
+from tests.peers.sdp import sdp_from_text
 
 _ALICE: Final = f"sip:alice@{REALM}"
 _ANSWER_WITHIN_S: Final = 20.0
@@ -124,15 +127,13 @@ async def one_call(core: ScriptedCore, page: PageProcess, case: Case) -> CallTim
     await dialling
     # The answer meets the page's packets, which come every 20 ms, at any moment.
     await asyncio.sleep(_RINGS_S + random.random() * _PACKET_S)
-    with RtpEndpoint() as phone:
-        left_s = _answer(device, phone)
+    with OpusPhone() if case.codec == "opus" else RtpEndpoint() as phone:
+        left_s = _answer(device, phone, case.codec)
         heard = await page.ask({"do": "hear"})
-        try:
+        with contextlib.suppress(MediaTimeoutError):  # reported as not heard
             await phone.until(
                 lambda p: p.first_sound_at_s is not None, what="the page", timeout_s=_HEARD_WITHIN_S
             )
-        except MediaTimeoutError:
-            pass  # reported as not heard
         await page.ask({"do": "hang_up"})
     at_page = {name: value - left_s if value else None for name, value in heard.items()}
     at_phone = phone.first_sound_at_s
@@ -145,17 +146,24 @@ async def one_call(core: ScriptedCore, page: PageProcess, case: Case) -> CallTim
     )
 
 
-def _answer(device: CalledDevice, phone: RtpEndpoint) -> float:
+def _answer(device: CalledDevice, phone: RtpEndpoint, codec: str) -> float:
     """Answer, speak from this moment on, and return the moment."""
     phone.send_to_sdp(device.invite.body)
-    device.respond(200, media=DeviceMedia(audio_port=phone.port))
-    phone.start_tone()
+    number = sdp_from_text(device.invite.body).section("audio").payload_type(codec)
+    assert number is not None
+    device.respond(200, media=DeviceMedia(audio=codec, audio_port=phone.port))
+    phone.start_tone(payload_type=number)
     sent = [e for e in device.trace.entries if e.label.startswith("-> 200 INVITE")]
     return sent[-1].at_s
 
 
 async def measure(
-    site: Site, cases: tuple[Case, ...], calls: int, client: str, core: ScriptedCore, say: Callable[[str], None]
+    site: Site,
+    cases: tuple[Case, ...],
+    calls: int,
+    client: str,
+    core: ScriptedCore,
+    say: Callable[[str], None],
 ) -> tuple[float, dict[str, list[CallTimes | None]]]:
     """Make that many calls of each case, in turns; return the network's own delay and the times; None: failed."""
     found: dict[str, list[CallTimes | None]] = {case.name: [] for case in cases}

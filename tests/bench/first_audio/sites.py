@@ -74,7 +74,6 @@ def _gateway(address: str, core_port: int, line: DelayLine | None) -> Iterator[S
 @contextmanager
 def _classic(address: str, core_port: int, line: DelayLine | None) -> Iterator[Site]:
 
-
     options = LabOptions(
         parts=frozenset({Part.RTPENGINE}),
         phones=(),

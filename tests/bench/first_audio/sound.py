@@ -16,7 +16,6 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamTrack
 
 from tests.peers.aiortc_wic import AiortcMedia, ReceivedAudio
-
 from tests.peers.tone import Samples, g711_to_samples
 
 AUDIBLE: Final = 328
