@@ -1,0 +1,183 @@
+"""Runs the drawn calls, many at once, and collects what went wrong.
+
+Knows slots, order and clean-up.  Must not know what a scenario does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tests.bench.mixed.play import Play
+from tests.bench.mixed.remains import Remains, look
+from tests.bench.mixed.scenarios import Scenario, draw
+from tests.integration.calls.stage import Stage, gateway_options
+from tests.lab.lab import Lab
+from tests.lab.subscribers import REALM
+from tests.peers.core import RegistrarScript
+from tests.peers.core_script import CoreScript
+
+CLEAN_WITHIN_S: Final = 90.0
+"""Transactions of a lost page take 32 s, and tables for one message at a time expire after a minute."""
+SCENARIO_WITHIN_S: Final = 60.0
+_REMEMBERED_CALLS: Final = 200
+"""Ended calls that both ends still know: repeated messages come late."""
+_TIMERS: Final = {
+    "gateway_prack_timeout_s": 4,
+    "gateway_update_timeout_s": 3,
+    "gateway_ims_response_timeout_s": 3,
+    "gateway_ims_answer_timeout_s": 8,
+    "gateway_flow_recovery_s": 3,
+    "gateway_ng_deadline_ms": 2000,
+}
+"""Short, but long enough for fifty calls at once on two cores."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that did not go as its scenario says."""
+
+    number: int
+    scenario: str
+    what: str
+
+
+@dataclass
+class Outcome:
+    """What ran and what was left."""
+
+    ran: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+    measured_calls: int = 0
+    """Calls between the two looks at memory."""
+    warm: Remains | None = None
+    """After the first calls."""
+    after: Remains | None = None
+    """After all calls, with the pages still connected."""
+    end: Remains | None = None
+    """After the pages have gone."""
+
+
+class MixedStage(Stage):
+    """A stage whose core treats every callee by a script of its own."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab)
+        self.scripts: dict[str, CoreScript] = {}
+        self.core.scripts = self.scripts
+        self.core.registrar = RegistrarScript(realm=REALM, associated_uris=())
+        self._ended: deque[tuple[Play, str]] = deque()
+
+    def ended(self, play: Play) -> None:
+        """Note the calls of a scenario as over, and forget the oldest."""
+        self._ended += [(play, call_id) for call_id in play.call_ids]
+        while len(self._ended) > _REMEMBERED_CALLS:
+            oldest, call_id = self._ended.popleft()
+            self.core.calls.pop(call_id, None)
+            self.core.trace.forget(call_id)
+            oldest.page.calls.pop(call_id, None)
+            oldest.page.trace.forget(call_id)
+
+    def violations_of(self, play: Play) -> list[str]:
+        """Return what both ends saw the gateway do against an RFC in the calls of a scenario."""
+        ends = [
+            calls[call_id]
+            for calls in (self.core.calls, play.page.calls)
+            for call_id in play.call_ids
+            if call_id in calls
+        ]
+        return [violation for end in ends for violation in end.violations]
+
+
+@contextmanager
+def mixed_lab(at_once: int) -> Iterator[Lab]:
+    """Run a gateway and a relay for so many calls at once."""
+    options = gateway_options(**_TIMERS, kamailio_debug=1)
+    with Lab(replace(options, media_ports=16 * at_once)) as lab:
+        yield lab
+
+
+@asynccontextmanager
+async def mixed_stage(lab: Lab) -> AsyncIterator[MixedStage]:
+    """Let the core listen until the block ends."""
+    stage = MixedStage(lab)
+    await stage.open()
+    try:
+        yield stage
+    finally:
+        for page in stage.pages:
+            await page.close()
+        await stage.core.close()
+
+
+async def run(lab: Lab, scenarios: Sequence[Scenario], calls: int, seed: int, at_once: int) -> Outcome:
+    """Play the calls, wait until all is quiet, and look at what is left."""
+    outcome = Outcome()
+    drawn = list(enumerate(draw(scenarios, calls, seed)))
+    together = [(number, scenario) for number, scenario in drawn if not scenario.alone]
+    alone = [(number, scenario) for number, scenario in drawn if scenario.alone]
+    warm_up = max(at_once, len(together) // 5)
+    began = time.monotonic()
+    async with mixed_stage(lab) as stage:
+        plays = [Play(stage, slot) for slot in range(at_once)]
+        await _play_all(stage, plays, together[:warm_up], seed, outcome)
+        await _play_all(stage, plays[:1], alone, seed, outcome)
+        outcome.warm = await quiet(lab)
+        outcome.measured_calls = len(together[warm_up:])
+        await _play_all(stage, plays, together[warm_up:], seed, outcome)
+        outcome.seconds = time.monotonic() - began
+        outcome.after = await quiet(lab)
+        for play in plays:
+            await play.leave()
+        outcome.end = await quiet(lab, with_pages=False)
+    return outcome
+
+
+async def quiet(lab: Lab, *, with_pages: bool = True) -> Remains:
+    """Wait until nothing is left that need not be, and return what there is; in vain after a while."""
+    deadline = time.monotonic() + CLEAN_WITHIN_S
+    while True:
+        remains = look(lab)
+        left = of_calls(remains) if with_pages else remains.left
+        if not left or time.monotonic() > deadline:
+            return remains
+        await asyncio.sleep(0.5)
+
+
+_OF_PAGES: Final = frozenset(f"table {name}" for name in ("flow", "registration", "port", "subscription"))
+
+
+def of_calls(remains: Remains) -> dict[str, int]:
+    """Return what is left while pages are still there."""
+    return {name: count for name, count in remains.left.items() if name not in _OF_PAGES}
+
+
+async def _play_all(
+    stage: MixedStage,
+    plays: Sequence[Play],
+    todo: Sequence[tuple[int, Scenario]],
+    seed: int,
+    outcome: Outcome,
+) -> None:
+    waiting = iter(todo)
+
+    async def slot(play: Play) -> None:
+        for number, scenario in waiting:
+            try:
+                await play.begin(f"{seed}/{number}")
+                async with asyncio.timeout(SCENARIO_WITHIN_S):
+                    await scenario.run(play)
+                violations = stage.violations_of(play)
+                assert not violations, violations
+            except (AssertionError, OSError, TimeoutError) as error:
+                outcome.failures.append(Failure(number, scenario.name, f"{type(error).__name__}: {error}"))
+            outcome.ran[scenario.name] += 1
+            stage.ended(play)
+
+    await asyncio.gather(*(slot(play) for play in plays))
