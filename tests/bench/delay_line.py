@@ -42,12 +42,21 @@ class DelayLine:
     @property
     def near(self) -> str:
         """Our end's address."""
-        return f"198.18.{self.number}.1"
+        return self.address(1)
 
     @property
     def far(self) -> str:
         """The address inside the namespace."""
-        return f"198.18.{self.number}.2"
+        return self.address(2)
+
+    @property
+    def far_device(self) -> str:
+        """The device inside the namespace."""
+        return f"slow{self.number}f"
+
+    def address(self, last: int) -> str:
+        """Return an address of the line's network by its last number; from 3 on they are free."""
+        return f"198.18.{self.number}.{last}"
 
     def program(self, command: Sequence[str]) -> list[str]:
         """Return the command that runs in a namespace of its own; `attach` gives that the far end."""
@@ -65,10 +74,10 @@ class DelayLine:
             if time.monotonic() > deadline:
                 raise NoDelayLineError("no network namespace: unshare is not allowed here")
             time.sleep(0.01)
-        device = f"slow{self.number}f"
+        device = self.far_device
         _run("ip", "link", "set", device, "netns", str(pid))
         inside = ("nsenter", f"--net=/proc/{pid}/ns/net", "ip")
-        _run(*inside, "addr", "add", f"{self.far}/30", "dev", device)
+        _run(*inside, "addr", "add", f"{self.far}/24", "dev", device)
         _run(*inside, "link", "set", device, "up")
         _run(*inside, "link", "set", "lo", "up")
 
@@ -92,7 +101,7 @@ def delay_line(one_way_s: float) -> Iterator[DelayLine]:
         if not number:
             raise NoDelayLineError("no TUN devices can be made here")
         line = DelayLine(int(number), one_way_s)
-        _run("ip", "addr", "add", f"{line.near}/30", "dev", f"slow{number}n")
+        _run("ip", "addr", "add", f"{line.near}/24", "dev", f"slow{number}n")
         _run("ip", "link", "set", f"slow{number}n", "up")
         yield line
     finally:

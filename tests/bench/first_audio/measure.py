@@ -26,7 +26,7 @@ from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import MediaTimeoutError, RtpEndpoint
 from tests.peers.sdp import sdp_from_text
 
-_ALICE: Final = f"sip:alice@{REALM}"
+ALICE: Final = f"sip:alice@{REALM}"
 _ANSWER_WITHIN_S: Final = 20.0
 _RINGS_S: Final = 0.25
 _PACKET_S: Final = 0.02
@@ -84,9 +84,9 @@ class PageProcess:
 
 
 @asynccontextmanager
-async def page_process(site: Site, client: str) -> AsyncIterator[PageProcess]:
-    """Run a page at the far side of the site's network until the block ends."""
-    command = [sys.executable, "-m", "tests.bench.first_audio.page"]
+async def process_behind(site: Site, module: str) -> AsyncIterator[PageProcess]:
+    """Run a module at the far side of the site's network until the block ends; it ends with its input."""
+    command = [sys.executable, "-m", module]
     if site.line is not None:
         command = site.line.program(command)
     process = await asyncio.create_subprocess_exec(
@@ -95,20 +95,7 @@ async def page_process(site: Site, client: str) -> AsyncIterator[PageProcess]:
     try:
         if site.line is not None:
             site.line.attach(process.pid)
-        page = PageProcess(process)
-        opened = await page.ask(
-            {
-                "host": site.host,
-                "port": site.port,
-                "client": client,
-                "url": site.url,
-                "origin": site.origin,
-                "aor": _ALICE,
-                "registered": site.registered,
-            }
-        )
-        page.one_way_s = opened["one_way_s"]
-        yield page
+        yield PageProcess(process)
     finally:
         assert process.stdin is not None
         process.stdin.close()
@@ -117,6 +104,25 @@ async def page_process(site: Site, client: str) -> AsyncIterator[PageProcess]:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def page_process(site: Site, client: str) -> AsyncIterator[PageProcess]:
+    """Run a page that is connected and knows the network's own delay."""
+    async with process_behind(site, "tests.bench.first_audio.page") as page:
+        opened = await page.ask(
+            {
+                "host": site.host,
+                "port": site.port,
+                "client": client,
+                "url": site.url,
+                "origin": site.origin,
+                "aor": ALICE,
+                "registered": site.registered,
+            }
+        )
+        page.one_way_s = opened["one_way_s"]
+        yield page
 
 
 async def one_call(core: ScriptedCore, page: PageProcess, case: Case) -> CallTimes:
@@ -182,5 +188,5 @@ async def measure(
 async def open_core() -> AsyncIterator[ScriptedCore]:
     """Run the core of all sites."""
     async with ScriptedCore() as core:
-        core.registrar = RegistrarScript(realm=REALM, associated_uris=(_ALICE,))
+        core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE,))
         yield core

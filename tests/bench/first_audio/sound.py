@@ -96,11 +96,14 @@ class ListeningMedia(AiortcMedia):
 
     def _noting(self, handle: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         async def handle_and_note(packet: Any, arrival_time_ms: int) -> None:
-            if not self.sound.decoded_s:
+            if self._is_noting():
                 self._note(packet.payload_type, packet.payload)
             await handle(packet, arrival_time_ms=arrival_time_ms)
 
         return handle_and_note
+
+    def _is_noting(self) -> bool:
+        return not self.sound.decoded_s
 
     def _note(self, payload_type: int, payload: bytes) -> None:
         came_s = time.monotonic()

@@ -19,7 +19,7 @@ from tests.peers.sip import SipResponse
 from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import IncomingCall, OutgoingCall
 
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 30.0
 """How long a scenario waits for a message: many calls share two cores."""
 
 

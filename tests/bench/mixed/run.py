@@ -21,6 +21,8 @@ from tests.lab.lab import Lab
 from tests.lab.subscribers import REALM
 from tests.peers.core import RegistrarScript
 from tests.peers.core_script import CoreScript
+from tests.peers.trace import Trace
+from tests.peers.wic import ScriptedWic
 
 CLEAN_WITHIN_S: Final = 90.0
 """Transactions of a lost page take 32 s, and tables for one message at a time expire after a minute."""
@@ -28,14 +30,16 @@ SCENARIO_WITHIN_S: Final = 60.0
 _REMEMBERED_CALLS: Final = 200
 """Ended calls that both ends still know: repeated messages come late."""
 _TIMERS: Final = {
-    "gateway_prack_timeout_s": 4,
-    "gateway_update_timeout_s": 3,
-    "gateway_ims_response_timeout_s": 3,
-    "gateway_ims_answer_timeout_s": 8,
-    "gateway_flow_recovery_s": 3,
-    "gateway_ng_deadline_ms": 2000,
+    "gateway_prack_timeout_s": 8,
+    "gateway_update_timeout_s": 8,
+    "gateway_ims_response_timeout_s": 8,
+    "gateway_ims_answer_timeout_s": 12,
+    "gateway_flow_recovery_s": 8,
+    "gateway_ng_deadline_ms": 4000,
 }
-"""Short, but long enough for fifty calls at once on two cores."""
+"""Shorter than an operator's, but long enough for fifty calls at once on two busy cores."""
+_APART_S: Final = 0.05
+"""Between the first calls of the slots."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,18 @@ class Outcome:
     """After the pages have gone."""
 
 
+class Ledger(Trace):
+    """A trace of many calls: a fault is noted, and fails nobody who waits for another call."""
+
+    def __init__(self, name: str, faults: list[str]) -> None:
+        super().__init__(name)
+        self._faults = faults
+
+    def fail(self, failure: BaseException) -> None:
+        """Note it."""
+        self._faults.append(f"{type(failure).__name__}: {failure}")
+
+
 class MixedStage(Stage):
     """A stage whose core treats every callee by a script of its own."""
 
@@ -73,6 +89,14 @@ class MixedStage(Stage):
         self.core.scripts = self.scripts
         self.core.registrar = RegistrarScript(realm=REALM, associated_uris=())
         self._ended: deque[tuple[Play, str]] = deque()
+        self.faults: list[str] = []
+        """What went wrong at an end of a call without anybody waiting for it."""
+        self.core.trace = Ledger("core", self.faults)
+
+    async def join(self, page: ScriptedWic, *, registered: bool = True) -> ScriptedWic:
+        """As ever; one call's fault is not another's."""
+        page.trace = Ledger(page.trace.name, self.faults)
+        return await super().join(page, registered=registered)
 
     def ended(self, play: Play) -> None:
         """Note the calls of a scenario as over, and forget the oldest."""
@@ -167,7 +191,8 @@ async def _play_all(
 ) -> None:
     waiting = iter(todo)
 
-    async def slot(play: Play) -> None:
+    async def slot(place: int, play: Play) -> None:
+        await asyncio.sleep(place * _APART_S)
         for number, scenario in waiting:
             try:
                 await play.begin(f"{seed}/{number}")
@@ -177,7 +202,10 @@ async def _play_all(
                 assert not violations, violations
             except (AssertionError, OSError, TimeoutError) as error:
                 outcome.failures.append(Failure(number, scenario.name, f"{type(error).__name__}: {error}"))
+                play.page.lose()  # ends whatever call is left
             outcome.ran[scenario.name] += 1
             stage.ended(play)
 
-    await asyncio.gather(*(slot(play) for play in plays))
+    await asyncio.gather(*(slot(place, play) for place, play in enumerate(plays)))
+    outcome.failures += [Failure(-1, "any", fault) for fault in stage.faults]
+    stage.faults.clear()
