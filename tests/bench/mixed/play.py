@@ -5,12 +5,14 @@ Knows how a scenario gets at both ends of its call.  Must not know scenarios.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.bench.mixed.stage import MixedStage
 from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import Call, Stage
+from tests.integration.calls.stage import Call
 from tests.lab.subscribers import REALM
 from tests.peers.call_plan import FINAL, CallPlan
 from tests.peers.core_call import CalledDevice, CallingDevice
@@ -34,7 +36,7 @@ class PageCall:
 class Play:
     """What a scenario plays with; `random` is its own, so that a run can be repeated."""
 
-    def __init__(self, stage: Stage, slot: int) -> None:
+    def __init__(self, stage: MixedStage, slot: int) -> None:
         self.stage = stage
         self.random = random.Random()
         self.aor = f"sip:mixed{slot}@{REALM}"
@@ -66,6 +68,21 @@ class Play:
         await self.page.connect()
         response = await self.page.register(timeout_s=PATIENCE_S)
         assert response.status == 200, response.start_line
+
+    def abandon(self) -> None:
+        """Lose the connection after a failure: that ends whatever call is left."""
+        if self._page is not None:
+            with contextlib.suppress(OSError):  # lost already
+                self._page.lose()
+
+    def end(self) -> None:
+        """The scenario is over."""
+        if self._page is not None:
+            self.stage.ended(self._page, self.call_ids)
+
+    def violations(self) -> list[str]:
+        """Return what both ends saw the gateway do against an RFC in the calls of the scenario."""
+        return self.stage.violations_of(self.page, self.call_ids)
 
     async def leave(self) -> None:
         """Sign off and go."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,19 +16,13 @@ from typing import Final
 from tests.bench.mixed.play import Play
 from tests.bench.mixed.remains import Remains, look
 from tests.bench.mixed.scenarios import Scenario, draw
-from tests.integration.calls.stage import Stage, gateway_options
+from tests.bench.mixed.stage import MixedStage
+from tests.integration.calls.stage import gateway_options
 from tests.lab.lab import Lab
-from tests.lab.subscribers import REALM
-from tests.peers.core import RegistrarScript
-from tests.peers.core_script import CoreScript
-from tests.peers.trace import Trace
-from tests.peers.wic import ScriptedWic
 
 CLEAN_WITHIN_S: Final = 90.0
 """Transactions of a lost page take 32 s, and tables for one message at a time expire after a minute."""
 SCENARIO_WITHIN_S: Final = 60.0
-_REMEMBERED_CALLS: Final = 200
-"""Ended calls that both ends still know: repeated messages come late."""
 _TIMERS: Final = {
     "gateway_prack_timeout_s": 8,
     "gateway_update_timeout_s": 8,
@@ -66,57 +60,6 @@ class Outcome:
     """After all calls, with the pages still connected."""
     end: Remains | None = None
     """After the pages have gone."""
-
-
-class Ledger(Trace):
-    """A trace of many calls: a fault is noted, and fails nobody who waits for another call."""
-
-    def __init__(self, name: str, faults: list[str]) -> None:
-        super().__init__(name)
-        self._faults = faults
-
-    def fail(self, failure: BaseException) -> None:
-        """Note it."""
-        self._faults.append(f"{type(failure).__name__}: {failure}")
-
-
-class MixedStage(Stage):
-    """A stage whose core treats every callee by a script of its own."""
-
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(lab)
-        self.scripts: dict[str, CoreScript] = {}
-        self.core.scripts = self.scripts
-        self.core.registrar = RegistrarScript(realm=REALM, associated_uris=())
-        self._ended: deque[tuple[Play, str]] = deque()
-        self.faults: list[str] = []
-        """What went wrong at an end of a call without anybody waiting for it."""
-        self.core.trace = Ledger("core", self.faults)
-
-    async def join(self, page: ScriptedWic, *, registered: bool = True) -> ScriptedWic:
-        """As ever; one call's fault is not another's."""
-        page.trace = Ledger(page.trace.name, self.faults)
-        return await super().join(page, registered=registered)
-
-    def ended(self, play: Play) -> None:
-        """Note the calls of a scenario as over, and forget the oldest."""
-        self._ended += [(play, call_id) for call_id in play.call_ids]
-        while len(self._ended) > _REMEMBERED_CALLS:
-            oldest, call_id = self._ended.popleft()
-            self.core.calls.pop(call_id, None)
-            self.core.trace.forget(call_id)
-            oldest.page.calls.pop(call_id, None)
-            oldest.page.trace.forget(call_id)
-
-    def violations_of(self, play: Play) -> list[str]:
-        """Return what both ends saw the gateway do against an RFC in the calls of a scenario."""
-        ends = [
-            calls[call_id]
-            for calls in (self.core.calls, play.page.calls)
-            for call_id in play.call_ids
-            if call_id in calls
-        ]
-        return [violation for end in ends for violation in end.violations]
 
 
 @contextmanager
@@ -198,13 +141,13 @@ async def _play_all(
                 await play.begin(f"{seed}/{number}")
                 async with asyncio.timeout(SCENARIO_WITHIN_S):
                     await scenario.run(play)
-                violations = stage.violations_of(play)
+                violations = play.violations()
                 assert not violations, violations
             except (AssertionError, OSError, TimeoutError) as error:
                 outcome.failures.append(Failure(number, scenario.name, f"{type(error).__name__}: {error}"))
-                play.page.lose()  # ends whatever call is left
+                play.abandon()
             outcome.ran[scenario.name] += 1
-            stage.ended(play)
+            play.end()
 
     await asyncio.gather(*(slot(place, play) for place, play in enumerate(plays)))
     outcome.failures += [Failure(-1, "any", fault) for fault in stage.faults]
