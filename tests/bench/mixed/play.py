@@ -69,11 +69,12 @@ class Play:
         response = await self.page.register(timeout_s=PATIENCE_S)
         assert response.status == 200, response.start_line
 
-    def abandon(self) -> None:
+    async def abandon(self) -> None:
         """Lose the connection after a failure: that ends whatever call is left."""
-        if self._page is not None:
-            with contextlib.suppress(OSError):  # lost already
+        if self._page is not None and not self._page.lost.is_set():
+            with contextlib.suppress(OSError):  # it is being lost
                 self._page.lose()
+            await self._page.lost.wait()
 
     def end(self) -> None:
         """The scenario is over."""

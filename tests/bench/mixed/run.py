@@ -29,6 +29,7 @@ _TIMERS: Final = {
     "gateway_ims_response_timeout_s": 8,
     "gateway_ims_answer_timeout_s": 12,
     "gateway_flow_recovery_s": 8,
+    "gateway_entry_point_timeout_s": 8,
     "gateway_ng_deadline_ms": 4000,
 }
 """Shorter than an operator's, but long enough for fifty calls at once on two busy cores."""
@@ -145,7 +146,7 @@ async def _play_all(
                 assert not violations, violations
             except (AssertionError, OSError, TimeoutError) as error:
                 outcome.failures.append(Failure(number, scenario.name, f"{type(error).__name__}: {error}"))
-                play.abandon()
+                await play.abandon()
             outcome.ran[scenario.name] += 1
             play.end()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,12 +18,14 @@ from tests.bench.delay_line import NoDelayLineError
 from tests.bench.first_audio.cases import Through
 from tests.bench.first_audio.measure import open_core
 from tests.bench.first_audio.sites import site
+from tests.bench.network_change.gone import Waited, measure_gone
 from tests.bench.network_change.measure import WAYS_BY_NAME, Times, Way, measure
 from tests.bench.report import Bar, aligned
 from tests.bench.results import percentiles
 
 OUTPUT = Path(__file__).parents[3] / "build" / "bench"
 BACK_BAR_MS: Final = 3000.0
+GONE_BAR_MS: Final = 500.0
 
 Found = Mapping[str, Sequence[Times | None]]
 
@@ -66,32 +69,55 @@ def bars(found: Found) -> list[Bar]:
     return judged
 
 
+def gone_bars(found: Mapping[str, Sequence[Waited]]) -> list[Bar]:
+    """Return the promise: every caller of a page that is gone has the final answer in time."""
+    judged = []
+    for name, waits in found.items():
+        longest = 1000 * max((w.seconds for w in waits), default=0.0)
+        late = sum(w.seconds * 1000 > GONE_BAR_MS for w in waits)
+        promise = (
+            f"a page that is gone ({name}): final answer within 500 ms, {late} of {len(waits)} later; longest"
+        )
+        judged.append(Bar(promise, longest, not late))
+    return judged
+
+
 @click.command()
+@click.option(
+    "--gone", default=50, show_default=True, help="Calls to pages that are gone, of each kind; 0: none."
+)
 @click.option("--runs", default=20, show_default=True)
 @click.option("--ways", "names", default=",".join(WAYS_BY_NAME), show_default=True, help="Comma list.")
 @click.option("--delay", default=50.0, show_default=True, help="Milliseconds each way.")
 @click.option("--strict", is_flag=True, help="Fail when the bar is broken.")
-def main(runs: int, names: str, delay: float, strict: bool) -> None:
+def main(gone: int, runs: int, names: str, delay: float, strict: bool) -> None:
     """Measure a change of network in a call, print one table and write JSON to build/bench."""
     unknown = sorted(set(names.split(",")) - WAYS_BY_NAME.keys())
     if unknown:
         raise click.BadParameter(f"{', '.join(unknown)}; known: {', '.join(WAYS_BY_NAME)}")
     machine = calibrate()
+    waited = asyncio.run(measure_gone(gone)) if gone else {}
+    found: dict[str, list[Times | None]] = {}
     try:
         found = {name: asyncio.run(changes(WAYS_BY_NAME[name], delay, runs)) for name in names.split(",")}
     except NoDelayLineError as error:
         click.echo(f"skipped: {error}")
-        return
     click.echo(machine.to_text())
     click.echo(f"milliseconds after the page lost its address, p50/p95; {delay:g} ms each way")
     click.echo(table(found))
-    judged = bars(found)
+    for name, waits in waited.items():
+        rank = percentiles([w.seconds for w in waits])
+        statuses = dict(Counter(w.status for w in waits))
+        click.echo(f"a page that is gone, {name}: {rank.p50:.0f}/{rank.p95:.0f} ms, {statuses}")
+    judged = [*bars(found), *gone_bars(waited)]
     for bar in judged:
         click.echo(bar.to_text())
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"network-change-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     runs_of = {name: [None if t is None else asdict(t) for t in times] for name, times in found.items()}
-    path.write_text(json.dumps({"machine": asdict(machine), "delay_ms": delay, "runs": runs_of}, indent=1))
+    gone_of = {name: [asdict(w) for w in waits] for name, waits in waited.items()}
+    data = {"machine": asdict(machine), "delay_ms": delay, "runs": runs_of, "gone": gone_of}
+    path.write_text(json.dumps(data, indent=1))
     click.echo(f"written: {path.relative_to(OUTPUT.parents[1])}")
     if strict and not all(bar.kept for bar in judged):
         raise click.exceptions.Exit(1)

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from tests.bench.delay_line import NoDelayLineError
-from tests.bench.network_change.__main__ import bars, changes, complete
+from tests.bench.network_change.__main__ import bars, changes, complete, gone_bars
+from tests.bench.network_change.gone import Waited, measure_gone
 from tests.bench.network_change.measure import WAYS_BY_NAME, Times
 from tests.bench.network_change.page import after_gap
 
@@ -38,6 +39,21 @@ class TestGap:
 )
 def test_the_bar(times: list[Times | None], kept: bool) -> None:
     assert [bar.kept for bar in bars({"checks": times})] == [kept]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"), [pytest.param(0.5, True, id="in time"), pytest.param(0.6, False, id="late")]
+)
+def test_the_bar_for_a_page_that_is_gone(seconds: float, kept: bool) -> None:
+    assert [bar.kept for bar in gone_bars({"x": [Waited(0.1, 430), Waited(seconds, 430)]})] == [kept]
+
+
+@pytest.mark.lab
+async def test_who_calls_a_page_that_went_while_it_rang_hears_so_at_once() -> None:
+    found = await measure_gone(4)
+    ringing = found["goes while it rings"]
+    assert {wait.status for wait in ringing} == {430}
+    assert max(wait.seconds for wait in ringing) < 0.5
 
 
 @pytest.mark.lab
