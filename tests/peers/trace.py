@@ -74,7 +74,11 @@ class Trace:
 
     def ladder(self, call_id: str | None = None) -> list[str]:
         """Return the labels in order, of one call or of all."""
-        return [e.label for e in self.entries if call_id is None or e.message.call_id == call_id]
+        return [e.label for e in (self.entries if call_id is None else self.of_call(call_id))]
+
+    def of_call(self, call_id: str) -> list[Entry]:
+        """Return the entries of one call."""
+        return self._by_call.get(call_id, [])
 
     def select(self, match: Callable[[Entry], bool]) -> list[Entry]:
         """Return the recorded entries that match."""
@@ -102,7 +106,7 @@ class Trace:
                 changed.clear()
                 if self._failure is not None:
                     raise self._failure
-                entries = self.entries if call_id is None else self._by_call.get(call_id, [])
+                entries = self.entries if call_id is None else self.of_call(call_id)
                 found = [entry for entry in entries if match(entry)]
                 if len(found) >= count:
                     # The peer's own reaction was scheduled when the message was recorded: it goes first,
