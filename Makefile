@@ -31,10 +31,13 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure calls per second, delays and sizes; registrations, held pages and reconnects
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls and their remains
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
+	$(PYTHON) -m tests.bench.first_audio
+	$(PYTHON) -m tests.bench.network_change
+	$(PYTHON) -m tests.bench.mixed
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix

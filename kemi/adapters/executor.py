@@ -78,6 +78,7 @@ class Executor:
             act.CancelForwardedInvite: self._cancel_forwarded,
             act.AnswerForPage: self._answer_in_its_name,
             act.AnswerForCore: self._answer_in_its_name,
+            act.RefuseUnheard: self._refuse_unheard,
             act.ReserveMedia: self._reserve,
             act.AcceptReverse: self._accept_reverse,
             act.ConnectMedia: self._connect,
@@ -283,6 +284,15 @@ class Executor:
     def _answer_in_its_name(self, action: act.AnswerForPage | act.AnswerForCore) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
         self._tell_ourselves(action.call_id, start_line, action.headers)
+
+    def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
+        # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
+        # there its own timer has to end it.
+        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
+            return None
+        if not ksr.reply_by_call_id(action.sip_call_id, action.cseq, action.status, action.reason_phrase):
+            return None
+        return WicFailed(action.status)
 
     def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
         sip = self._settings.sip

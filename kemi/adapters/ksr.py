@@ -375,6 +375,11 @@ def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...]
     return KSR.tm.t_reply(status, reason_phrase) > 0
 
 
+def reply_by_call_id(call_id_: str, cseq: int, status: int, reason_phrase: str) -> bool:
+    """Answer an INVITE under way from outside its transaction; its branches end without a failure callback."""
+    return KSR.tmx.t_reply_callid(call_id_, str(cseq), status, reason_phrase) > 0
+
+
 def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
     """Answer without a transaction; False when Kamailio cannot read what of the request the answer repeats."""
     _prepare_reply(lines, body)

@@ -75,7 +75,7 @@ def twin(name: str, config: str, callee_port: int) -> Iterator[Target]:
                 text = text.replace(key, value)
             (Path(folder) / source.name).write_text(text)
         with kamailio(Path(folder) / config) as process:
-            _wait_for_port(ws_port, process)
+            wait_for_port(ws_port, process)
             yield Target(name, ws_port, (process.pid,))
 
 
@@ -167,11 +167,12 @@ TARGETS: Final[dict[str, TargetFactory]] = {
 }
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], address: str = LOOPBACK) -> None:
+    """Wait until a process listens; raise RuntimeError when it does not."""
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            socket.create_connection((LOOPBACK, port), 1).close()
+            socket.create_connection((address, port), 1).close()
         except ConnectionRefusedError:
             time.sleep(0.05)
         else:

@@ -153,7 +153,7 @@ class CoreCall:
         """Check that a response comes back by all hops of its request (RFC 3261 §18.2.1, RFC 3581 §4)."""
         sent = next(
             entry.message
-            for entry in self.trace.entries
+            for entry in self.trace.of_call(self.call_id)
             if isinstance(entry.message, SipRequest)
             and (entry.message.via_branch, entry.message.method)
             == (response.via_branch, response.cseq.method)

@@ -39,6 +39,8 @@ _REPORT_EVERY_S: Final = 1.0
 _KEY_FRAME_EVERY: Final = 5 * FRAMES_PER_S
 _KEPT_PACKETS: Final = 5000
 _POLL_S: Final = 0.2
+_SILENCE: Final = 328
+"""A hundredth of full scale."""
 _DTMF_PACKETS: Final = 8
 _DTMF_END_PACKETS: Final = 3
 
@@ -84,6 +86,8 @@ class RtpEndpoint:
         self.packets_sent = 0
         self.first_packet_at_s: float | None = None
         """Monotonic time of the first packet received."""
+        self.first_sound_at_s: float | None = None
+        """Monotonic time of the first packet of G.711 that is not silence."""
         self._digits: list[tuple[int, str]] = []
         self._event_payload_types: set[int] = set()
         self._packets: dict[int, list[RtpPacket]] = {}
@@ -284,6 +288,8 @@ class RtpEndpoint:
             return
         if self.first_packet_at_s is None:
             self.first_packet_at_s = time.monotonic()
+        if self.first_sound_at_s is None and self._is_sound(packet):
+            self.first_sound_at_s = time.monotonic()
         self.packets_by_payload_type[packet.payload_type] += 1
         self.packets_by_ssrc[packet.ssrc] += 1
         if packet.payload_type in self._event_payload_types:
@@ -295,6 +301,10 @@ class RtpEndpoint:
         kept.append(packet)
         if len(kept) > _KEPT_PACKETS:
             del kept[: _KEPT_PACKETS // 2]
+
+    def _is_sound(self, packet: RtpPacket) -> bool:
+        codec = STATIC_CODECS.get(packet.payload_type)
+        return codec is not None and bool((abs(g711_to_samples(packet.payload, codec)) > _SILENCE).any())
 
     def _send_tone(self, hz: float, payload_type: int, stop: threading.Event) -> None:
         codec = STATIC_CODECS[payload_type]

@@ -50,24 +50,35 @@ class Trace:
     def __init__(self, name: str) -> None:
         self.name = name
         self.entries: list[Entry] = []
-        self._changed = asyncio.Event()
+        self._by_call: dict[str, list[Entry]] = {}
+        self._waiting: dict[str | None, set[asyncio.Event]] = {}
         self._failure: BaseException | None = None
 
     def record(self, direction: Direction, message: SipRequest | SipResponse) -> Entry:
         """Add a message and wake the waiting tests."""
         entry = Entry(time.monotonic(), direction, message)
         self.entries.append(entry)
-        self._wake()
+        self._by_call.setdefault(message.call_id, []).append(entry)
+        self._wake(message.call_id, None)
         return entry
+
+    def forget(self, call_id: str) -> None:
+        """Drop the record of a call that is over: a run of many calls would search all of them for every message."""
+        self._by_call.pop(call_id, None)
+        self.entries = [entry for entry in self.entries if entry.message.call_id != call_id]
 
     def fail(self, failure: BaseException) -> None:
         """Make every present and later wait raise: the peer itself went wrong."""
         self._failure = self._failure or failure
-        self._wake()
+        self._wake(*self._waiting)
 
     def ladder(self, call_id: str | None = None) -> list[str]:
         """Return the labels in order, of one call or of all."""
-        return [e.label for e in self.entries if call_id is None or e.message.call_id == call_id]
+        return [e.label for e in (self.entries if call_id is None else self.of_call(call_id))]
+
+    def of_call(self, call_id: str) -> list[Entry]:
+        """Return the entries of one call."""
+        return self._by_call.get(call_id, [])
 
     def select(self, match: Callable[[Entry], bool]) -> list[Entry]:
         """Return the recorded entries that match."""
@@ -77,32 +88,40 @@ class Trace:
         self,
         match: Callable[[Entry], bool],
         *,
+        call_id: str | None = None,
         count: int = 1,
         what: str = "",
         timeout_s: float = DEFAULT_WAIT_S,
     ) -> Entry:
-        """Return the `count`-th matching entry, waiting for it.
+        """Return the `count`-th matching entry, of one call or of all, waiting for it.
 
         Raises:
             NothingMatchedError: not seen within `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        while True:
-            self._changed.clear()
-            if self._failure is not None:
-                raise self._failure
-            found = self.select(match)
-            if len(found) >= count:
-                # The peer's own reaction was scheduled when the message was recorded: it goes first,
-                # so that a test sees the dialog and the violations this message made.
-                await asyncio.sleep(0)
-                return found[count - 1]
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline - time.monotonic()))
-            except TimeoutError:
-                seen = "\n  ".join(self.ladder()) or "(nothing)"
-                text = f"{self.name}: no {what or 'matching message'} within {timeout_s} s; ladder:\n  {seen}"
-                raise NothingMatchedError(text) from None
+        changed = asyncio.Event()
+        self._waiting.setdefault(call_id, set()).add(changed)
+        try:
+            while True:
+                changed.clear()
+                if self._failure is not None:
+                    raise self._failure
+                entries = self.entries if call_id is None else self.of_call(call_id)
+                found = [entry for entry in entries if match(entry)]
+                if len(found) >= count:
+                    # The peer's own reaction was scheduled when the message was recorded: it goes first,
+                    # so that a test sees the dialog and the violations this message made.
+                    await asyncio.sleep(0)
+                    return found[count - 1]
+                await asyncio.wait_for(changed.wait(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            seen = "\n  ".join(self.ladder(call_id)) or "(nothing)"
+            text = f"{self.name}: no {what or 'matching message'} within {timeout_s} s; ladder:\n  {seen}"
+            raise NothingMatchedError(text) from None
+        finally:
+            self._waiting[call_id].discard(changed)
+            if not self._waiting[call_id]:
+                del self._waiting[call_id]
 
     async def wait_request(
         self, method: str, *, call_id: str | None = None, count: int = 1, timeout_s: float = DEFAULT_WAIT_S
@@ -112,7 +131,8 @@ class Trace:
         def match(entry: Entry) -> bool:
             return _is_received(entry, call_id) and getattr(entry.message, "method", None) == method
 
-        entry = await self.wait(match, count=count, what=f"request {method}", timeout_s=timeout_s)
+        what = f"request {method}"
+        entry = await self.wait(match, call_id=call_id, count=count, what=what, timeout_s=timeout_s)
         assert isinstance(entry.message, SipRequest)
         return entry.message
 
@@ -140,7 +160,7 @@ class Trace:
             )
 
         what = f"response {status} to {method}"
-        entry = await self.wait(match, count=count, what=what, timeout_s=timeout_s)
+        entry = await self.wait(match, call_id=call_id, count=count, what=what, timeout_s=timeout_s)
         assert isinstance(entry.message, SipResponse)
         return entry.message
 
@@ -154,8 +174,10 @@ class Trace:
         found = (e.message for e in self.entries if e.direction is direction)
         return [m for m in found if isinstance(m, SipResponse) and m.cseq.method == method]
 
-    def _wake(self) -> None:
-        self._changed.set()
+    def _wake(self, *waited_for: str | None) -> None:
+        for key in waited_for:
+            for changed in self._waiting.get(key, ()):
+                changed.set()
 
 
 def _is_received(entry: Entry, call_id: str | None) -> bool:

@@ -137,7 +137,12 @@ class UdpPeer(asyncio.DatagramProtocol):
         deadline = time.monotonic() + 64 * T1_S
         while time.monotonic() < deadline:
             await asyncio.sleep(interval_s)
-            heard = any(m.via_branch == request.via_branch for m in self.trace.responses(request.method))
+            entries = self.trace.of_call(request.call_id)
+            heard = any(
+                isinstance(e.message, SipResponse)
+                and (e.message.via_branch, e.message.cseq.method) == (request.via_branch, request.method)
+                for e in entries
+            )
             if heard and request.method == "INVITE":
                 return
             self.send(request, destination)

@@ -134,6 +134,16 @@ class AnswerForCore(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseUnheard(Action):
+    """Refuse an INVITE of the core whose page has not said a word; leads to ``WicFailed`` unless Kamailio cannot."""
+
+    sip_call_id: str
+    cseq: int
+    status: int
+    reason_phrase: str
+
+
+@dataclass(frozen=True, slots=True)
 class MediumRequest:
     """One medium to reserve."""
 

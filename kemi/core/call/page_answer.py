@@ -33,7 +33,7 @@ from kemi.core.call.late_offer import offer_to_core
 from kemi.core.call.record import CallRecord, Incoming, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
-from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
+from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.identity import known_as
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
@@ -369,10 +369,14 @@ def refuse_for_page(
 ) -> list[act.Action]:
     """Refuse a call that rings, for a page that cannot do it itself any more.
 
-    One that never responded is not known by its Via; Kamailio's own timer is short then.
+    The branch to a page that never responded is not known by its Via: the caller is answered past it.
     """
-    if record.abandoned or not _incoming(record).via:
+    if record.abandoned:
         return []
+    if not _incoming(record).via:
+        if record.media_state is Media.NONE and not _incoming(record).late_offer:
+            return []  # not sent yet: whoever is about to will see
+        return [act.RefuseUnheard(record.call_id, record.invite_cseq, status, reason_phrase)]
     record.abandoned = True
     explanation = headers.explanation(detail, settings.realm)
     return [_answer_for_page(record, status, reason_phrase, explanation)]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.calls.incoming import answered, ringing
 from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warning_of
+from tests.peers.call_plan import CallPlan
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.sip import SipRequest
 from tests.peers.websocket import Loss
@@ -72,6 +73,20 @@ class TestDelivery:
         refused = await stage.core.call(ALICE).wait_status(430)
         assert time.monotonic() - started < AT_ONCE_S
         assert warning_of(refused) == "the page's connection is gone"
+
+    @pytest.mark.conformance("R-66", "S-20")
+    @pytest.mark.parametrize("loss", [pytest.param(loss, id=loss.name.lower()) for loss in Loss])
+    async def test_a_flow_that_dies_before_the_page_says_a_word_is_said_so_at_once(
+        self, stage: Stage, loss: Loss
+    ) -> None:
+        page = await stage.page()
+        page.plan = CallPlan(trying=False)
+        ims = stage.core.call(ALICE)
+        await page.wait_incoming()
+        started = time.monotonic()
+        page.lose(loss)
+        assert (await ims.wait_status(range(200, 700))).status == 430
+        assert time.monotonic() - started < AT_ONCE_S
 
     @pytest.mark.conformance("R-68")
     @pytest.mark.parametrize("user", [pytest.param(ALICE, id="same user"), pytest.param(CAROL, id="other")])

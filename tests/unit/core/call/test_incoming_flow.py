@@ -146,6 +146,9 @@ class World:
                 own = self.call.wic_reply(status).reply
                 own.side = Side.IMS
                 return ev.ImsReply(own)
+            case act.RefuseUnheard(status=status):
+                alone = self.data.draw(st.booleans(), label="the only call with this Call-ID")
+                return ev.WicFailed(status) if alone else None
             case act.ConnectIncoming() | act.ReserveMedia() | act.ConnectMedia():
                 return self._relay(action)
         return None

@@ -269,8 +269,17 @@ class TestEndBeforeTheAnswer:
         assert "CSeq: 5 INVITE" in final.headers
         assert call.on(ev.FlowClosed()).names == []
 
-    def test_one_that_never_responded_is_left_to_the_timer(self) -> None:
-        assert Incoming.sent().on(ev.FlowClosed()).names == []
+    def test_one_that_never_responded_is_answered_past_its_branch(self) -> None:
+        call = Incoming.sent()
+        refusal = call.on(ev.FlowClosed()).only(act.RefuseUnheard)
+        assert (refusal.sip_call_id, refusal.cseq) == (call.record.call_id, 5)
+        assert (refusal.status, refusal.reason_phrase) == (430, "Flow Failed")
+        assert call.on(ev.WicFailed(430)).names == ["ReleaseMedia", "ForgetCall"]
+
+    def test_one_that_was_not_called_yet_is_left_to_whoever_calls_it(self) -> None:
+        call = Incoming.sent()
+        call.record.media_state = Media.NONE
+        assert call.on(ev.FlowClosed()).names == []
 
     @pytest.mark.parametrize("status", [180, 200])
     def test_what_the_page_says_while_the_record_goes_is_dropped(self, status: int) -> None:

@@ -1,0 +1,88 @@
+"""What ran, what went wrong and what was left, as text, and whether the promises are kept.
+
+Knows figures and bars.  Must not run anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from tests.bench.mixed.remains import Remains
+from tests.bench.mixed.run import Outcome, of_calls
+from tests.bench.report import Bar, aligned
+
+SHARED_BAR_BYTES: Final = 100.0
+PRIVATE_BAR_BYTES: Final = 2000.0
+"""Growth for each call, in all workers together; allocators fill their pages before it ends."""
+FEWEST_CALLS: Final = 200
+"""Over fewer calls memory says nothing."""
+
+
+def text(outcome: Outcome) -> str:
+    """Return the whole report but the bars."""
+    rows = [["scenario", "calls", "failed"]]
+    failed = [failure.scenario for failure in outcome.failures]
+    rows += [[name, str(count), str(failed.count(name))] for name, count in sorted(outcome.ran.items())]
+    rows.append(["all", str(outcome.ran.total()), str(len(failed))])
+    lines = [
+        aligned(rows),
+        f"{outcome.ran.total() / outcome.seconds:.1f} calls/s, pauses for looking included",
+    ]
+    lines += [f"failed: {f.scenario}, call {f.number}: {f.what}" for f in outcome.failures]
+    for when, remains in (
+        ("after the first calls", outcome.warm),
+        ("after the calls", outcome.after),
+        ("without pages", outcome.end),
+    ):
+        if remains is not None:
+            lines.append(f"{when}: {_described(remains)}")
+    return "\n".join(lines)
+
+
+def bars(outcome: Outcome) -> list[Bar]:
+    """Return the promises."""
+    found = [Bar("every call went as its scenario says; failed", len(outcome.failures), not outcome.failures)]
+    for when, left in (
+        ("after the calls", of_calls(outcome.after) if outcome.after else {"look": 1}),
+        ("without pages", outcome.end.left if outcome.end else {"look": 1}),
+    ):
+        names = ", ".join(f"{name} {count}" for name, count in left.items())
+        found.append(
+            Bar(f"nothing is left {when}{': ' if names else ''}{names}", sum(left.values()), not left)
+        )
+    if outcome.warm is None or outcome.after is None:
+        return found
+    sockets = outcome.after.relay_sockets - outcome.warm.relay_sockets
+    found.append(Bar("sockets of the relay more than before", sockets, sockets <= 0))
+    if outcome.measured_calls < FEWEST_CALLS:
+        return found
+    shared = (outcome.after.shared_bytes - outcome.warm.shared_bytes) / outcome.measured_calls
+    found.append(Bar("shared memory, bytes for each call, at most 100", shared, shared <= SHARED_BAR_BYTES))
+    grown = sum(outcome.after.worker_rss_bytes.values()) - sum(outcome.warm.worker_rss_bytes.values())
+    private = grown / outcome.measured_calls
+    promise = "private memory of all workers, bytes for each call, at most 2000"
+    found.append(Bar(promise, private, private <= PRIVATE_BAR_BYTES))
+    return found
+
+
+def _described(remains: Remains) -> str:
+    kept = {name: count for name, count in remains.tables.items() if count}
+    private = sum(remains.worker_rss_bytes.values()) / 1e6
+    return (
+        f"tables {kept}, transactions {remains.transactions}, connections {remains.connections}, relay calls "
+        f"{remains.relay_calls}, relay sockets {remains.relay_sockets}, shared {remains.shared_bytes / 1e6:.3f} MB, "
+        f"private {private:.1f} MB"
+    )
+
+
+def to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return plain data."""
+    looks = {"warm": outcome.warm, "after": outcome.after, "end": outcome.end}
+    return {
+        "ran": dict(outcome.ran),
+        "failures": [asdict(failure) for failure in outcome.failures],
+        "seconds": outcome.seconds,
+        "measured_calls": outcome.measured_calls,
+        **{name: None if look is None else asdict(look) for name, look in looks.items()},
+    }

@@ -1,0 +1,59 @@
+"""A caller is refused past a page that never said a word, unless Kamailio could take another call for this one."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from kemi.adapters.entry_points import EntryPoints
+from kemi.adapters.executor import Executor
+from kemi.adapters.htable import HtableTable
+from kemi.adapters.media import MediaRelay
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.record import INCOMING_TAG
+from kemi.settings import settings_from_text
+from kemi.state.calls import CallStore
+from kemi.state.schedule import Schedule
+from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.relay import ScriptedRelay
+from tests.unit.core.call.ladder import record_at
+from tests.unit.site import SETTINGS_TEXT
+
+REFUSAL = act.RefuseUnheard("call-1", 7, 430, "Flow Failed")
+
+
+@pytest.fixture
+def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
+    return Executor(
+        settings_from_text(SETTINGS_TEXT),
+        CallStore(HtableTable("call")),
+        Schedule(HtableTable("due"), HtableTable("lifetime")),
+        cast("MediaRelay", relay),
+        EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
+        lambda connection_id: True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "event"),
+    [pytest.param(1, ev.WicFailed(430), id="refused"), pytest.param(-1, None, id="answered meanwhile")],
+)
+def test_the_only_call_with_its_call_id(
+    kamailio: FakeKamailio, executor: Executor, found: int, event: ev.Event | None
+) -> None:
+    CallStore(HtableTable("call")).create(record_at("offered"))
+    kamailio.script("tmx.t_reply_callid", found)
+    assert executor.perform("c", REFUSAL) == event
+    assert kamailio.called("tmx.t_reply_callid") == [("call-1", "7", 430, "Flow Failed")]
+
+
+def test_one_of_two_legs_is_left_to_its_timer(kamailio: FakeKamailio, executor: Executor) -> None:
+    first, second = record_at("offered"), record_at("offered")
+    second.gateway_tag = f"{INCOMING_TAG}2"
+    calls = CallStore(HtableTable("call"))
+    assert calls.create(first)
+    assert calls.create(second)
+    assert executor.perform("c", REFUSAL) is None
+    assert kamailio.called("tmx.t_reply_callid") == []
