@@ -5,61 +5,26 @@
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
 import type { CallEnd, CallEndCause } from "./call-end.ts";
-import type { PhoneConfig } from "./config.ts";
+import type { CallDependencies, CallDiagnostics, CallEvents, Held, MediaLine } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
-import { IceError, PhoneError, SessionDescriptionError, UsageError } from "./errors.ts";
+import { CallEndedError, IceError, PhoneError, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
-import type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
-import { releaseLocalMedia, type LocalMedia } from "./media.ts";
-import type { MediaSessionDescriptionHandler, MediaSessionOptions } from "./media-session-description-handler.ts";
+import { acquireLocalMedia, releaseLocalMedia, withVideoTrack, withoutVideoTracks, type LocalMedia } from "./media.ts";
+import type { MediaRequest } from "./media.ts";
+import { MediaSession } from "./media-session.ts";
+import { Recovery } from "./recovery.ts";
+import { Renegotiation, type MediaChange } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
-import type { IncomingResponse, Logger, Session, SessionDelegate, UserAgent } from "./sipjs.ts";
+import { SessionDialog, type IncomingResponse, type Referral, type Session, type SessionDelegate } from "./sipjs.ts";
 import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
-import type { UpdateSupport } from "./update-support.ts";
+import { targetUriFromText } from "./target.ts";
+import { referToWithReplaces, Transfer, transferRequestFrom } from "./transfer.ts";
 
 /** How long a hang-up waits for the gateway to confirm it before the call is over all the same, milliseconds. */
 const HANGUP_TIMEOUT_MS = 4000;
-
-export interface CallEvents {
-  /** The call is in another state. */
-  state: CallState;
-  /** A track of the far side was added to remoteStream. */
-  remoteTrack: MediaStreamTrack;
-  /** The gateway changed the media with an UPDATE, and the page agreed. */
-  update: { readonly count: number };
-  /** The call is over; comes after the last `state`. */
-  end: CallEnd;
-}
-
-export interface MediaLine {
-  readonly mid: string | null;
-  readonly kind: string;
-  readonly direction: RTCRtpTransceiverDirection;
-  readonly currentDirection: RTCRtpTransceiverDirection | null;
-}
-
-export interface CallDiagnostics {
-  readonly callId: string | undefined;
-  /** Every state the call has been in, with milliseconds since the call began. */
-  readonly states: readonly { readonly state: CallState; readonly atMs: number }[];
-  /** The page's address as the gateway's STUN server sees it. */
-  readonly reflexiveAddress: ReflexiveAddress | undefined;
-  readonly candidates: readonly GatheredCandidate[];
-  readonly gatheringMs: number | undefined;
-  readonly connectionState: RTCPeerConnectionState | undefined;
-  readonly iceConnectionState: RTCIceConnectionState | undefined;
-  /** UPDATEs with an offer that were answered. */
-  readonly updates: number;
-  readonly mediaLines: readonly MediaLine[];
-}
-
-export interface CallDependencies {
-  readonly userAgent: UserAgent;
-  readonly updateSupport: UpdateSupport;
-  readonly config: PhoneConfig;
-}
+const DECLINE = 603;
 
 export abstract class Call {
   abstract readonly direction: "outgoing" | "incoming";
@@ -67,7 +32,14 @@ export abstract class Call {
   readonly remoteStream: MediaStream = new MediaStream();
   protected readonly dependencies: CallDependencies;
   protected media: LocalMedia | undefined;
-  protected handler: MediaSessionDescriptionHandler | undefined;
+  protected handler: MediaSession | undefined;
+  /** Another call is about to take the place of this one (RFC 3891). */
+  replaced = false;
+  readonly #renegotiation: Renegotiation;
+  readonly #recovery: Recovery;
+  #transfer: Transfer | undefined;
+  #held: Held = { local: false, remote: false };
+  #videoOffered = false;
   readonly #events = new Emitter<CallEvents>();
   readonly #startedMs = performance.now();
   readonly #states: { state: CallState; atMs: number }[];
@@ -83,6 +55,26 @@ export abstract class Call {
     this.dependencies = dependencies;
     this.#state = state;
     this.#states = [{ state, atMs: 0 }];
+    const isConnected = (): boolean => dependencies.userAgent.isConnected();
+    this.#renegotiation = new Renegotiation({
+      dialog: () => this.#dialog,
+      media: () => this.handler,
+      contact: () => this.#contact,
+      ownsCallId: state === "preparing",
+      isConnected,
+      isRunning: () => this.#state === "established",
+      onBroken: (error) => this.#broken(error),
+      onNoReply: dependencies.onNoReply,
+    });
+    this.#recovery = new Recovery({
+      restart: () => this.#renegotiation.run({ iceRestart: true }),
+      isConnected,
+      isUp: () => this.handler?.peerConnection?.connectionState === "connected",
+      onRecovering: (recovering) => {
+        if (this.#end === undefined) this.#events.emit("recovering", recovering);
+      },
+      onLost: (error) => this.fail(error),
+    });
   }
 
   /** SIP.js's session, as soon as there is one. */
@@ -92,7 +84,10 @@ export abstract class Call {
   protected abstract readonly withdrawal: CallEndCause;
   /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. */
   protected abstract withdraw(): Promise<unknown> | undefined;
-  protected abstract makeHandler(logger: Logger, options: MediaSessionOptions): MediaSessionDescriptionHandler;
+  /** Whether new lines of this side go one way. */
+  protected abstract readonly oneWay: boolean;
+  /** The browser does not take the far side's description. */
+  protected descriptionRefused(_cause: Error): void {}
 
   get state(): CallState {
     return this.#state;
@@ -127,6 +122,94 @@ export abstract class Call {
     const over = new Promise<void>((resolve) => this.on("end", () => resolve()));
     if (this.#state !== "ending") this.#requestHangup();
     await over;
+  }
+
+  /** Who holds the call. */
+  get held(): Held {
+    return this.#held;
+  }
+
+  /** Whether the way for media is broken and being repaired. */
+  get recovering(): boolean {
+    return this.#end === undefined && this.#recovery.recovering;
+  }
+
+  /** The far side's video that this side may answer with its own: it sends none yet. */
+  get videoOffered(): boolean {
+    return this.#videoOffered;
+  }
+
+  /** Whether this side sends video, or has a camera that is muted. */
+  get sendsVideo(): boolean {
+    return this.handler?.lines.wish("video").send ?? false;
+  }
+
+  /**
+   * Hold the call: nothing is received, and silence is sent. Like all changes of a running call it waits for those
+   * before it, and throws SipError when the far side refuses it (the call is then as before), SocketError,
+   * CallEndedError or OfferCrossedError.
+   */
+  async hold(): Promise<void> {
+    await this.#change({ change: () => this.handler?.lines.setHeld(true) });
+  }
+
+  /** Take the call back. */
+  async resume(): Promise<void> {
+    await this.#change({ change: () => this.handler?.lines.setHeld(false) });
+  }
+
+  /** Send video from now on, from the camera or the application's own stream, and take the far side's. */
+  async addVideo(request: Pick<MediaRequest, "video" | "streams"> = {}): Promise<void> {
+    this.#needRunning();
+    if (this.sendsVideo) throw new UsageError("the call sends video already");
+    const camera = await acquireLocalMedia({ video: true, ...request, audio: false });
+    const track = camera.stream.getVideoTracks()[0];
+    try {
+      if (track === undefined) throw new UsageError("the stream given for the call has no video");
+      const media = this.media && withVideoTrack(this.media, track, !camera.borrowed);
+      await this.#change({
+        change: () => {
+          this.handler?.lines.setTrack("video", track, media?.stream);
+          this.handler?.lines.setWish("video", { send: true, receive: true });
+        },
+      });
+      this.media = media;
+    } catch (error) {
+      releaseLocalMedia(camera);
+      throw error;
+    }
+  }
+
+  /** End video in both directions; its lines stay, switched off. */
+  async removeVideo(): Promise<void> {
+    await this.#change({
+      change: () => {
+        this.handler?.lines.setTrack("video", undefined);
+        this.handler?.lines.setWish("video", { send: false, receive: false });
+      },
+    });
+    if (this.media !== undefined) this.media = withoutVideoTracks(this.media);
+  }
+
+  /**
+   * Hand the far side on: to somebody it shall call (blind), or to the far side of another answered call of this page
+   * (attended). Resolves when they talk, and hangs up; throws SipError when they do not, and the call goes on.
+   */
+  async transfer(target: string | Call): Promise<void> {
+    this.#needRunning();
+    if (this.#transfer !== undefined && !this.#transfer.over) throw new UsageError("a transfer is under way");
+    const dialog = this.#dialog;
+    if (dialog === undefined) throw new UsageError("only an answered call can be transferred");
+    const transfer = new Transfer({
+      dialog,
+      referTo: this.#referTo(target),
+      referredBy: this.dependencies.userAgent.configuration.uri.toString(),
+      contact: this.#contact,
+      onProgress: (progress) => this.#events.emit("transfer", progress),
+    });
+    this.#transfer = transfer;
+    await transfer.done;
+    await this.hangup();
   }
 
   /** Stop or resume sending `kind`; the line itself stays as it is. */
@@ -176,15 +259,7 @@ export abstract class Call {
       connectionState: connection?.connectionState ?? last?.connectionState,
       iceConnectionState: connection?.iceConnectionState ?? last?.iceConnectionState,
       updates: this.#updates,
-      mediaLines:
-        connection?.getTransceivers().map(({ mid, receiver, direction, currentDirection }) => ({
-          mid,
-          kind: receiver.track.kind,
-          direction,
-          currentDirection,
-        })) ??
-        last?.mediaLines ??
-        [],
+      mediaLines: connection === undefined ? (last?.mediaLines ?? []) : this.#mediaLines(connection),
     };
   }
 
@@ -193,7 +268,12 @@ export abstract class Call {
    * waits for the new socket.
    */
   socketLost(error: PhoneError): void {
-    if (this.#state === "ended" || this.#state === "established") return;
+    if (this.#state === "ended") return;
+    if (this.#state === "established") {
+      this.#recovery.socketLost();
+      this.#renegotiation.abandon(error);
+      return;
+    }
     this.finish(this.#state === "ending" ? this.localEnd() : failure(error));
     void this.session?.dispose().catch(() => undefined);
   }
@@ -209,8 +289,9 @@ export abstract class Call {
     return this.#owesBye;
   }
 
-  /** Phone: the gateway knows this page again; say what could not be said. */
+  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. */
   socketRestored(): void {
+    if (this.#state === "established") this.#recovery.socketRestored();
     if (!this.#owesBye) return;
     this.#owesBye = false;
     this.session?.bye().catch(() => undefined);
@@ -228,17 +309,19 @@ export abstract class Call {
   }
 
   /** Phone: the media session of this call, for SIP.js. */
-  createHandler(logger: Logger): MediaSessionDescriptionHandler {
-    const { config } = this.dependencies;
+  createHandler(): MediaSession {
+    const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
-    this.handler = this.makeHandler(logger, {
-      media: this.media,
+    this.handler = new MediaSession({
+      stream: this.media.stream,
       iceServers: config.iceServers,
       iceGatheringTimeoutMs: config.iceGatheringTimeoutMs,
+      oneWay: this.oneWay,
+      receiveVideo: farVideo === "receive",
       onRemoteTrack: (track) => this.#remoteTrackAdded(track),
-      onConnectionState: (state) => {
-        if (state === "failed") this.fail(new IceError("no media path to the gateway"));
-      },
+      onConnectionState: (state) => this.#connectionChanged(state),
+      onAgreed: () => this.#agreed(),
+      onDescriptionRefused: (cause) => this.descriptionRefused(cause),
     });
     return this.handler;
   }
@@ -252,13 +335,18 @@ export abstract class Call {
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
       onInfo: (info) => void info.accept(),
-      onRefer: (referral) => void referral.reject({ statusCode: 603 }),
+      onNotify: (notification) => {
+        void notification.accept();
+        if (/^\s*refer\b/i.test(notification.request.getHeader("event") ?? "")) this.#transfer?.notified(notification);
+      },
+      onRefer: (referral) => this.#asked(referral),
     };
   }
 
   protected answered(event: "answer_received" | "answer_sent"): void {
     this.#answeredAt ??= new Date();
     this.apply(event);
+    this.#showHeld();
   }
 
   /** The end that this side brought about. */
@@ -279,6 +367,9 @@ export abstract class Call {
     this.#lastDiagnostics = this.diagnostics();
     this.#end = end;
     clearTimeout(this.#hangupTimer);
+    this.#recovery.stop();
+    this.#renegotiation.abandon(new CallEndedError("the call is over"));
+    this.#transfer?.callEnded(end.by === "remote");
     if (this.media !== undefined) releaseLocalMedia(this.media);
     if (this.#state !== "ended") this.apply("call_terminated");
     this.#events.emit("end", end);
@@ -316,6 +407,95 @@ export abstract class Call {
     const sent = established ? this.session?.bye() : this.withdraw();
     // A session that is already over in SIP.js reports its own end.
     sent?.catch(() => undefined);
+  }
+
+  get #contact(): string {
+    const { contact } = this.dependencies.userAgent;
+    return contact.toString({ outbound: contact.pubGruu === undefined });
+  }
+
+  get #dialog(): SessionDialog | undefined {
+    const dialog = this.session?.dialog;
+    return dialog instanceof SessionDialog ? dialog : undefined;
+  }
+
+  #needRunning(): void {
+    if (this.#end !== undefined) throw new CallEndedError("the call is over");
+    if (this.#state !== "established") throw new UsageError("only an answered call can be changed");
+  }
+
+  async #change(change: MediaChange): Promise<void> {
+    this.#needRunning();
+    await this.#renegotiation.run(change);
+  }
+
+  #referTo(target: string | Call): string {
+    if (typeof target === "string") return `<${targetUriFromText(target, this.dependencies.config.domain)}>`;
+    const dialog = target.#state === "established" ? target.#dialog : undefined;
+    if (dialog === undefined || target === this) throw new UsageError("the other call is not answered");
+    return referToWithReplaces(dialog);
+  }
+
+  /** The far side asks for a call to somebody else: never without the application's consent. */
+  #asked(referral: Referral): void {
+    if (!this.#events.has("transferRequest")) {
+      void referral.reject({ statusCode: DECLINE });
+      return;
+    }
+    const request = transferRequestFrom(referral, {
+      dialog: () => this.#dialog,
+      contact: this.#contact,
+      call: (uri, headers, media) => this.dependencies.callTransferTarget(uri, headers, media),
+    });
+    if (request !== undefined) this.#events.emit("transferRequest", request);
+  }
+
+  /** The dialog or its media cannot go on. */
+  #broken(error: PhoneError): void {
+    if (this.#end !== undefined || this.#state !== "established") return;
+    if (error instanceof SipError) {
+      this.finish({ by: "failure", cause: "gone", error });
+      void this.session?.dispose().catch(() => undefined);
+    } else this.fail(error);
+  }
+
+  #connectionChanged(state: RTCPeerConnectionState): void {
+    if (this.#end !== undefined) return;
+    if (this.#state === "established" || state === "connected") this.#recovery.connectionChanged(state);
+    else if (state === "failed") this.fail(new IceError("no media path to the gateway"));
+  }
+
+  #agreed(): void {
+    const connection = this.handler?.peerConnection;
+    if (this.#end !== undefined || connection === undefined) return;
+    // A line that was switched off for good ends its track.
+    for (const track of this.remoteStream.getTracks()) {
+      if (track.readyState === "ended") this.remoteStream.removeTrack(track);
+    }
+    this.#events.emit("media", this.#mediaLines(connection));
+    this.#showHeld();
+    const welcome = this.handler?.lines.videoWelcome ?? false;
+    const offered = welcome && !this.#videoOffered;
+    this.#videoOffered = welcome;
+    if (offered && this.#state === "established") this.#events.emit("videoOffered", undefined);
+  }
+
+  #showHeld(): void {
+    const lines = this.handler?.lines;
+    if (lines === undefined || this.#state !== "established") return;
+    const held = { local: lines.held, remote: lines.heldByFarSide };
+    if (held.local === this.#held.local && held.remote === this.#held.remote) return;
+    this.#held = held;
+    this.#events.emit("hold", held);
+  }
+
+  #mediaLines(connection: RTCPeerConnection): MediaLine[] {
+    return connection.getTransceivers().map(({ mid, receiver, direction, currentDirection }) => ({
+      mid,
+      kind: receiver.track.kind,
+      direction,
+      currentDirection,
+    }));
   }
 
   #remoteTrackAdded(track: MediaStreamTrack): void {

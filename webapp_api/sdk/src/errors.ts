@@ -11,6 +11,8 @@ export type PhoneErrorKind =
   | "ice"
   | "media-permission"
   | "session-description"
+  | "offer-crossed"
+  | "call-ended"
   | "socket"
   | "signed-out"
   | "login"
@@ -86,6 +88,20 @@ export class SessionDescriptionError extends PhoneError {
   override readonly name = "SessionDescriptionError";
   readonly kind = "session-description";
   readonly advice = "Browser and gateway do not agree on the media. Try again without video, or tell the operator.";
+}
+
+/** Both sides wanted to change the call at the same moment, again and again. */
+export class OfferCrossedError extends PhoneError {
+  override readonly name = "OfferCrossedError";
+  readonly kind = "offer-crossed";
+  readonly advice = "Another change was under way. Try again.";
+}
+
+/** The call was over before what was asked of it could be done. */
+export class CallEndedError extends PhoneError {
+  override readonly name = "CallEndedError";
+  readonly kind = "call-ended";
+  readonly advice = "The call is over.";
 }
 
 /** The WebSocket to the gateway cannot be opened, or is lost. */

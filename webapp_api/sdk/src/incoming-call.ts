@@ -1,17 +1,18 @@
 /**
- * A call to the page. The gateway offers one two-way line of each kind; the page rings until somebody answers, refuses,
+ * A call to the page. The gateway offers one two-way line of each kind, or a line for each direction; the page rings until somebody answers, refuses,
  * or the caller (or another device of the user) ends it.
  */
 
-import { Call, failure, phoneErrorFromException, type CallDependencies } from "./call.ts";
+import { Call, failure, phoneErrorFromException } from "./call.ts";
+import type { CallDependencies } from "./call-types.ts";
 import { endOfCancelledCall, type CallEnd } from "./call-end.ts";
 import { callerFromFields, type Caller } from "./caller.ts";
 import { SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
-import { MediaSessionDescriptionHandler, type MediaSessionOptions } from "./media-session-description-handler.ts";
-import { offers } from "./sdp.ts";
+import { offers, splitsDirections } from "./sdp.ts";
 import { ALLOW_HEADER, reasonsFromFields, warningToText } from "./sip-headers.ts";
-import { SessionState, type Invitation, type Logger } from "./sipjs.ts";
+import { SessionState, type Invitation } from "./sipjs.ts";
+import { targetUriFromText } from "./target.ts";
 
 const BUSY_HERE = 486;
 const TEMPORARILY_UNAVAILABLE = 480;
@@ -21,7 +22,10 @@ export class IncomingCall extends Call {
   readonly caller: Caller;
   /** Whether the caller wants to show, or to see, a picture. */
   readonly offersVideo: boolean;
+  /** The call of this page that this one takes the place of when it is answered (RFC 3891). */
+  readonly replaces: Call | undefined;
   protected readonly withdrawal = "declined";
+  protected readonly oneWay: boolean;
   readonly #invitation: Invitation;
   readonly #offersAudio: boolean;
 
@@ -38,6 +42,8 @@ export class IncomingCall extends Call {
     // Without a description the page is the one to offer (RFC 3261 §13.2.1), and may offer what it likes.
     this.#offersAudio = request.body === "" || offers(request.body, "audio");
     this.offersVideo = request.body === "" || offers(request.body, "video");
+    this.oneWay = splitsDirections(request.body);
+    this.replaces = invitation.replacee?.data instanceof Call ? invitation.replacee.data : undefined;
     invitation.data = this;
     invitation.delegate = {
       ...this.sessionDelegate(),
@@ -79,6 +85,14 @@ export class IncomingCall extends Call {
     await this.#invitation.reject({ statusCode: status });
   }
 
+  /** Send the caller to somebody else (302): a name, a number, a tel or SIP address. */
+  async deflect(target: string): Promise<void> {
+    const uri = targetUriFromText(target, this.dependencies.config.domain);
+    if (this.state !== "alerting") throw new UsageError("the call does not ring any more");
+    this.finish({ by: "local", cause: "deflected" });
+    await this.#invitation.reject({ statusCode: 302, extraHeaders: [`Contact: <${uri}>`] });
+  }
+
   /** Phone: tell the caller that this side rings. */
   alert(): void {
     if (this.state !== "alerting") return;
@@ -99,15 +113,17 @@ export class IncomingCall extends Call {
     return this.#invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE });
   }
 
-  protected makeHandler(logger: Logger, options: MediaSessionOptions): MediaSessionDescriptionHandler {
-    return new MediaSessionDescriptionHandler(logger, {
-      ...options,
-      onDescriptionRefused: (cause) => this.#offerRefused(cause),
-    });
+  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
+  protected override descriptionRefused(cause: Error): void {
+    if (this.state !== "answering") return;
+    const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });
+    this.finish(failure(new SessionDescriptionError(`the browser does not take the offer: ${cause.message}`, { cause })));
+    void this.#invitation.reject({ statusCode: 488, extraHeaders: [warning] }).catch(() => undefined);
   }
 
   async #accept(): Promise<void> {
     try {
+      if (this.replaces !== undefined) this.replaces.replaced = true;
       // SIP.js lists its own methods in the 200; this field adds ours (RFC 3261 §7.3.1).
       await this.#invitation.accept({ extraHeaders: ["Allow: UPDATE"] });
     } catch (error) {
@@ -131,17 +147,10 @@ export class IncomingCall extends Call {
     }
   }
 
-  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
-  #offerRefused(cause: Error): void {
-    if (this.state !== "answering") return;
-    const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });
-    this.finish(failure(new SessionDescriptionError(`the browser does not take the offer: ${cause.message}`, { cause })));
-    void this.#invitation.reject({ statusCode: 488, extraHeaders: [warning] }).catch(() => undefined);
-  }
-
   /** SIP.js ended the session, and neither this side nor a CANCEL or BYE said so. */
   #unexplainedEnd(): CallEnd {
     if (this.state === "ending") return this.localEnd();
+    if (this.replaced) return { by: "remote", cause: "replaced" };
     if (this.answeredAt === undefined) return { by: "remote", cause: "missed" };
     return failure(new SipError({ method: "INVITE", status: 408, reasonPhrase: "The answer was not acknowledged" }));
   }
