@@ -64,6 +64,8 @@ class ScriptedGateway:
         """How often the page connected."""
         self.register_contact = ""
         """Contact of the page's last REGISTER."""
+        self.last_response: SipResponse
+        """The last response that was taken."""
         self._port = port
         self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
 
@@ -103,6 +105,8 @@ class ScriptedGateway:
         if (name := _name(message)) not in expected:
             wanted = " or ".join(expected)
             raise UnexpectedMessageError(f"{name} came instead of {wanted}:\n{message_to_text(message)}")
+        if isinstance(message, SipResponse):
+            self.last_response = message
         return name, message
 
     async def receive_request(self, method: str) -> SipRequest:
@@ -140,10 +144,17 @@ class ScriptedGateway:
             assert is_authorized(register, challenge, credentials)
             if number < challenges:
                 await self._refuse(register, Challenge("ims.example.com", f"other-{number}"))
+        await self._grant(register)
+
+    async def _grant(self, register: SipRequest) -> None:
         contact = register.headers.get("Contact") or ""
         self.register_contact = contact
         granted = contact.partition(";expires=")[0] + ";expires=600"
         await self.send(response_to(register, 200, to_tag=new_tag(), headers=[("Contact", granted)]))
+
+    async def register_again(self) -> None:
+        """Grant the registration of a page that comes back, without a challenge."""
+        await self._grant(await self.receive_request("REGISTER"))
 
     async def refuse(self, request: SipRequest, status: int) -> None:
         """Answer a request of the page that opens no dialog."""
@@ -212,6 +223,29 @@ class GatewayDialog:
         ]
         uri = self._invite.contact_uri or ""
         await self._gateway.send(SipRequest(method, uri, headers=SipHeaders(fields)).set_body(sdp))
+
+    async def send_request(self, method: str, *, sdp: str = "") -> None:
+        """Send a request in the dialog."""
+        await self.request(method, sdp=sdp)
+
+    async def reinvite(self, *, sdp: str = "") -> SipResponse:
+        """Offer in the running call, or ask for an offer; the page's 200, which is not acknowledged yet."""
+        await self.request("INVITE", sdp=sdp)
+        while await self._gateway.receive_any("100 INVITE", "200 INVITE") == "100 INVITE":
+            pass
+        return self._gateway.last_response
+
+    async def ack(self, *, sdp: str = "") -> None:
+        """Acknowledge the page's 200 to `reinvite`; with `sdp`, the answer to its offer."""
+        cseq = self._cseq
+        await self.request("ACK", cseq=cseq, sdp=sdp)
+        self._cseq = cseq
+
+    async def answer_request(
+        self, request: SipRequest, status: int, *, sdp: str = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request of the page in this dialog."""
+        await self._gateway.send(response_to(request, status, headers=[CONTACT, *headers], sdp=sdp))
 
     async def acknowledge(self, method: str) -> None:
         """Take a request of the page in this dialog and answer it 200."""

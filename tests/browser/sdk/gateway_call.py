@@ -60,6 +60,28 @@ class GatewayCall:
         names = {await self._gateway.receive_any("200 CANCEL", "487 INVITE") for _ in range(2)}
         assert names == {"200 CANCEL", "487 INVITE"}
 
+    async def send_request(self, method: str, *, sdp: str = "") -> None:
+        """Send a request in the dialog."""
+        self._cseq += 1
+        await self._gateway.send(self._request(method, self._cseq, new_branch(), [CONTACT], sdp))
+
+    async def reinvite(self, *, sdp: str = "") -> SipResponse:
+        """Offer in the running call, or ask for an offer; the page's 200, which is not acknowledged yet."""
+        await self.send_request("INVITE", sdp=sdp)
+        while await self._gateway.receive_any("100 INVITE", "200 INVITE") == "100 INVITE":
+            pass
+        return self._gateway.last_response
+
+    async def ack(self, *, sdp: str = "") -> None:
+        """Acknowledge the page's 200 to `reinvite`; with `sdp`, the answer to its offer."""
+        await self._gateway.send(self._request("ACK", self._cseq, new_branch(), [CONTACT], sdp))
+
+    async def answer_request(
+        self, request: SipRequest, status: int, *, sdp: str = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request of the page in this dialog."""
+        await self._gateway.send(response_to(request, status, headers=[CONTACT, *headers], sdp=sdp))
+
     async def request(
         self, method: str, *, sdp: str = "", headers: Iterable[tuple[str, str]] = ()
     ) -> SipResponse:
