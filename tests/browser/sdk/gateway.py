@@ -131,6 +131,10 @@ class ScriptedGateway:
         """Break the page's connection without a closing handshake."""
         (await self._parted()).connection.transport.abort()
 
+    async def next_connection(self) -> None:
+        """Wait until the page gives its connection up; what comes next comes over its next one."""
+        await asyncio.wait_for((await self._parted()).connection.wait_closed(), PATIENCE_S)
+
     async def close_socket(self, code: int) -> None:
         """Close the page's connection with this code (RFC 6455 §7.4)."""
         await (await self._parted()).connection.close(code)

@@ -256,7 +256,7 @@ export class Phone {
     else if (!this.#reconnects || this.#state === "signed-out") this.#giveUp(error);
     else {
       this.#apply("socket_lost");
-      this.#reconnector.start({ restart: isRestart(closeCode) });
+      this.#reconnector.start({ restart: isRestart(closeCode), urgent: this.calls.length > 0 });
     }
   }
 

@@ -16,7 +16,7 @@ export interface RecoverySettings {
   readonly giveUpMs: number;
 }
 
-export const DEFAULT_RECOVERY: RecoverySettings = { patienceMs: 1500, firstRetryMs: 500, giveUpMs: 30_000 };
+export const DEFAULT_RECOVERY: RecoverySettings = { patienceMs: 500, firstRetryMs: 500, giveUpMs: 30_000 };
 
 /** Refusals of a restart that another one may get around: timeouts, and servers in trouble. */
 const PASSING_STATUSES: readonly number[] = [408, 430, 480, 491, 500, 503, 504];
