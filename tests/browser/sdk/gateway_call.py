@@ -25,22 +25,31 @@ class GatewayCall:
         self._gateway = gateway
         self._caller = caller
         self._uri = contact.group(1)
-        self._from_tag = new_tag()
-        self._to_tag: str | None = None
+        self.from_tag = new_tag()
+        self.to_tag: str | None = None
         self._branch = new_branch()
         self._cseq = 1
 
     async def invite(self, *, sdp: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Call, and let the page ring."""
-        fields = [("Supported", "100rel"), CONTACT, *headers]
-        await self._gateway.send(self._request("INVITE", 1, self._branch, fields, sdp))
+        await self.start(sdp=sdp, headers=headers)
         await self._gateway.receive_response(100, "INVITE")
         await self._gateway.receive_response(180, "INVITE")
 
+    async def start(self, *, sdp: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Send the INVITE."""
+        fields = [("Supported", "100rel"), CONTACT, *headers]
+        await self._gateway.send(self._request("INVITE", 1, self._branch, fields, sdp))
+
     async def answered(self) -> SipResponse:
         """Take the page's 200 and acknowledge it."""
-        response = await self._gateway.receive_response(200, "INVITE")
-        self._to_tag = response.to_tag
+        await self._gateway.receive_response(200, "INVITE")
+        return await self.acknowledged()
+
+    async def acknowledged(self) -> SipResponse:
+        """Acknowledge the page's 200, which was taken last for an INVITE."""
+        response = self._gateway.last_response_to("INVITE")
+        self.to_tag = response.to_tag
         await self._gateway.send(self._request("ACK", 1, new_branch(), [CONTACT]))
         return response
 
@@ -70,7 +79,7 @@ class GatewayCall:
         await self.send_request("INVITE", sdp=sdp)
         while await self._gateway.receive_any("100 INVITE", "200 INVITE") == "100 INVITE":
             pass
-        return self._gateway.last_response
+        return self._gateway.last_response_to("INVITE")
 
     async def ack(self, *, sdp: str = "") -> None:
         """Acknowledge the page's 200 to `reinvite`; with `sdp`, the answer to its offer."""
@@ -91,10 +100,14 @@ class GatewayCall:
         await self._gateway.send(self._request(method, self._cseq, new_branch(), fields, sdp))
         return await self._gateway.receive_response(200, method)
 
+    async def respond_to(self, request: SipRequest) -> None:
+        """Answer a request of the page 200."""
+        await self._gateway.send(response_to(request, 200))
+
     async def acknowledge(self, method: str) -> SipRequest:
         """Take a request of the page in this dialog and answer it 200."""
         request = await self._gateway.receive_request(method)
-        assert (request.call_id, request.to_tag) == (self.call_id, self._from_tag)
+        assert (request.call_id, request.to_tag) == (self.call_id, self.from_tag)
         await self._gateway.send(response_to(request, 200))
         return request
 
@@ -109,8 +122,8 @@ class GatewayCall:
         fields = [
             ("Via", f"SIP/2.0/WS 198.51.100.1;branch={branch}"),
             ("Max-Forwards", "70"),
-            ("From", f"{self._caller};tag={self._from_tag}"),
-            ("To", ALICE if self._to_tag is None else f"{ALICE};tag={self._to_tag}"),
+            ("From", f"{self._caller};tag={self.from_tag}"),
+            ("To", ALICE if self.to_tag is None else f"{ALICE};tag={self.to_tag}"),
             ("Call-ID", self.call_id),
             ("CSeq", f"{cseq} {method}"),
             *headers,

@@ -144,6 +144,11 @@ class RunningCall:
         await expect(self.page.locator("#dial-card")).to_be_visible()
 
 
+WITH_CAMERA: Final = """async () => {
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true });
+  for (const track of camera.getTracks()) window.softphone.streams.addTrack(track);
+}"""
+
 FRAMES: Final = """() => {
   window.framesDecoded = async () => (await window.softphone.call.stats()).inbound
     .reduce((sum, line) => sum + (line.framesDecoded ?? 0), 0);
@@ -173,15 +178,23 @@ async def one_way_call(page: Page, gateway: ScriptedGateway) -> AsyncIterator[Ru
 
 @contextlib.asynccontextmanager
 async def answered_call(
-    page: Page, gateway: ScriptedGateway, peer: RunningPeer, offer: str
+    page: Page,
+    gateway: ScriptedGateway,
+    peer: RunningPeer,
+    offer: str,
+    button: str = "Answer",
+    *,
+    camera: bool = False,
 ) -> AsyncIterator[RunningCall]:
-    """A call to the page with this offer, answered in the page."""
+    """A call to the page with this offer, answered in the page; with `camera`, the page also sends pictures."""
     await sign_in(page, gateway)
     await page.evaluate(INJECT_TONE, PAGE_TONE_HZ)
+    if camera:
+        await page.evaluate(WITH_CAMERA)
     try:
         dialog = GatewayCall(gateway)
         await dialog.invite(sdp=offer)
-        await page.get_by_role("button", name="Answer", exact=True).click()
+        await page.get_by_role("button", name=button, exact=True).click()
         await peer.take_answer((await dialog.answered()).body)
         await expect(page.locator("#call-state")).to_have_text("Connected")
         call = RunningCall(page, gateway, dialog, peer)

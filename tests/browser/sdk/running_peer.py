@@ -147,7 +147,7 @@ class RunningPeer:
 
     def _name_new_lines(self, medium: _Medium) -> None:
         known = set(medium.names.values())
-        new = [line.mid for line in medium.connection.getTransceivers() if line.mid not in known]
+        new = [line.mid for line in medium.connection.getTransceivers() if line.mid and line.mid not in known]
         for mid, name in zip([mid for mid, name in medium.names.items() if not name], new, strict=True):
             medium.names[mid] = name
 

@@ -42,3 +42,8 @@ export function endOfCancelledCall(reasons: readonly Reason[]): CallEnd {
   }
   return { cause: "missed", ...rest };
 }
+
+/** The end because of `error`. */
+export function failure(error: PhoneError): CallEnd {
+  return { by: "failure", cause: "failed", error };
+}

@@ -4,19 +4,20 @@
  */
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
-import type { CallEnd, CallEndCause } from "./call-end.ts";
-import type { CallDependencies, CallDiagnostics, CallEvents, Held, MediaLine } from "./call-types.ts";
+import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
+import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
-import { CallEndedError, IceError, PhoneError, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
-import { acquireLocalMedia, releaseLocalMedia, withVideoTrack, withoutVideoTracks, type LocalMedia } from "./media.ts";
-import type { MediaRequest } from "./media.ts";
+import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
+import { mediaLinesOf } from "./media-lines.ts";
+import { MediaChanges } from "./media-changes.ts";
 import { MediaSession } from "./media-session.ts";
 import { Recovery } from "./recovery.ts";
-import { Renegotiation, type MediaChange } from "./renegotiation.ts";
+import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
-import { sipErrorFromResponse } from "./sip-response.ts";
-import { SessionDialog, type IncomingResponse, type Referral, type Session, type SessionDelegate } from "./sipjs.ts";
+import { sendInfo } from "./sip-response.ts";
+import { SessionDialog, type Referral, type Session, type SessionDelegate } from "./sipjs.ts";
 import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
 import { targetUriFromText } from "./target.ts";
@@ -37,9 +38,8 @@ export abstract class Call {
   replaced = false;
   readonly #renegotiation: Renegotiation;
   readonly #recovery: Recovery;
+  readonly #changes: MediaChanges;
   #transfer: Transfer | undefined;
-  #held: Held = { local: false, remote: false };
-  #videoOffered = false;
   readonly #events = new Emitter<CallEvents>();
   readonly #startedMs = performance.now();
   readonly #states: { state: CallState; atMs: number }[];
@@ -65,6 +65,17 @@ export abstract class Call {
       isRunning: () => this.#state === "established",
       onBroken: (error) => this.#broken(error),
       onNoReply: dependencies.onNoReply,
+    });
+    this.#changes = new MediaChanges({
+      session: () => this.handler,
+      localMedia: () => this.media,
+      onLocalMedia: (media) => (this.media = media),
+      renegotiate: async (change) => {
+        this.#needRunning();
+        await this.#renegotiation.run(change);
+      },
+      onHold: (held) => this.#events.emit("hold", held),
+      onVideoOffered: () => this.#events.emit("videoOffered", undefined),
     });
     this.#recovery = new Recovery({
       restart: () => this.#renegotiation.run({ iceRestart: true }),
@@ -126,7 +137,7 @@ export abstract class Call {
 
   /** Who holds the call. */
   get held(): Held {
-    return this.#held;
+    return this.#changes.held;
   }
 
   /** Whether the way for media is broken and being repaired. */
@@ -134,14 +145,14 @@ export abstract class Call {
     return this.#end === undefined && this.#recovery.recovering;
   }
 
-  /** The far side's video that this side may answer with its own: it sends none yet. */
+  /** Whether the far side would take this side's video, and gets none. */
   get videoOffered(): boolean {
-    return this.#videoOffered;
+    return this.#changes.videoOffered;
   }
 
   /** Whether this side sends video, or has a camera that is muted. */
   get sendsVideo(): boolean {
-    return this.handler?.lines.wish("video").send ?? false;
+    return this.#changes.sendsVideo;
   }
 
   /**
@@ -149,46 +160,24 @@ export abstract class Call {
    * before it, and throws SipError when the far side refuses it (the call is then as before), SocketError,
    * CallEndedError or OfferCrossedError.
    */
-  async hold(): Promise<void> {
-    await this.#change({ change: () => this.handler?.lines.setHeld(true) });
+  hold(): Promise<void> {
+    return this.#changes.setHeld(true);
   }
 
   /** Take the call back. */
-  async resume(): Promise<void> {
-    await this.#change({ change: () => this.handler?.lines.setHeld(false) });
+  resume(): Promise<void> {
+    return this.#changes.setHeld(false);
   }
 
   /** Send video from now on, from the camera or the application's own stream, and take the far side's. */
   async addVideo(request: Pick<MediaRequest, "video" | "streams"> = {}): Promise<void> {
     this.#needRunning();
-    if (this.sendsVideo) throw new UsageError("the call sends video already");
-    const camera = await acquireLocalMedia({ video: true, ...request, audio: false });
-    const track = camera.stream.getVideoTracks()[0];
-    try {
-      if (track === undefined) throw new UsageError("the stream given for the call has no video");
-      const media = this.media && withVideoTrack(this.media, track, !camera.borrowed);
-      await this.#change({
-        change: () => {
-          this.handler?.lines.setTrack("video", track, media?.stream);
-          this.handler?.lines.setWish("video", { send: true, receive: true });
-        },
-      });
-      this.media = media;
-    } catch (error) {
-      releaseLocalMedia(camera);
-      throw error;
-    }
+    await this.#changes.addVideo(request);
   }
 
   /** End video in both directions; its lines stay, switched off. */
-  async removeVideo(): Promise<void> {
-    await this.#change({
-      change: () => {
-        this.handler?.lines.setTrack("video", undefined);
-        this.handler?.lines.setWish("video", { send: false, receive: false });
-      },
-    });
-    if (this.media !== undefined) this.media = withoutVideoTracks(this.media);
+  removeVideo(): Promise<void> {
+    return this.#changes.removeVideo();
   }
 
   /**
@@ -228,15 +217,7 @@ export abstract class Call {
     for (const content of bodies) {
       const { session } = this;
       if (session === undefined || this.#state !== "established") throw new UsageError("DTMF needs an answered call");
-      await new Promise<void>((resolve, reject) => {
-        const refused = ({ message }: IncomingResponse): void => reject(sipErrorFromResponse("INFO", message));
-        session
-          .info({
-            requestOptions: { body: { contentDisposition: "render", contentType: DTMF_CONTENT_TYPE, content } },
-            requestDelegate: { onAccept: () => resolve(), onReject: refused, onRedirect: refused },
-          })
-          .catch(reject);
-      });
+      await sendInfo(session, DTMF_CONTENT_TYPE, content);
     }
   }
 
@@ -259,7 +240,7 @@ export abstract class Call {
       connectionState: connection?.connectionState ?? last?.connectionState,
       iceConnectionState: connection?.iceConnectionState ?? last?.iceConnectionState,
       updates: this.#updates,
-      mediaLines: connection === undefined ? (last?.mediaLines ?? []) : this.#mediaLines(connection),
+      mediaLines: connection === undefined ? (last?.mediaLines ?? []) : mediaLinesOf(connection),
     };
   }
 
@@ -346,7 +327,7 @@ export abstract class Call {
   protected answered(event: "answer_received" | "answer_sent"): void {
     this.#answeredAt ??= new Date();
     this.apply(event);
-    this.#showHeld();
+    this.#changes.agreed();
   }
 
   /** The end that this side brought about. */
@@ -424,11 +405,6 @@ export abstract class Call {
     if (this.#state !== "established") throw new UsageError("only an answered call can be changed");
   }
 
-  async #change(change: MediaChange): Promise<void> {
-    this.#needRunning();
-    await this.#renegotiation.run(change);
-  }
-
   #referTo(target: string | Call): string {
     if (typeof target === "string") return `<${targetUriFromText(target, this.dependencies.config.domain)}>`;
     const dialog = target.#state === "established" ? target.#dialog : undefined;
@@ -472,30 +448,8 @@ export abstract class Call {
     for (const track of this.remoteStream.getTracks()) {
       if (track.readyState === "ended") this.remoteStream.removeTrack(track);
     }
-    this.#events.emit("media", this.#mediaLines(connection));
-    this.#showHeld();
-    const welcome = this.handler?.lines.videoWelcome ?? false;
-    const offered = welcome && !this.#videoOffered;
-    this.#videoOffered = welcome;
-    if (offered && this.#state === "established") this.#events.emit("videoOffered", undefined);
-  }
-
-  #showHeld(): void {
-    const lines = this.handler?.lines;
-    if (lines === undefined || this.#state !== "established") return;
-    const held = { local: lines.held, remote: lines.heldByFarSide };
-    if (held.local === this.#held.local && held.remote === this.#held.remote) return;
-    this.#held = held;
-    this.#events.emit("hold", held);
-  }
-
-  #mediaLines(connection: RTCPeerConnection): MediaLine[] {
-    return connection.getTransceivers().map(({ mid, receiver, direction, currentDirection }) => ({
-      mid,
-      kind: receiver.track.kind,
-      direction,
-      currentDirection,
-    }));
+    this.#events.emit("media", mediaLinesOf(connection));
+    if (this.#state === "established") this.#changes.agreed();
   }
 
   #remoteTrackAdded(track: MediaStreamTrack): void {
@@ -511,15 +465,4 @@ export abstract class Call {
   #localTracks(kind: "audio" | "video"): MediaStreamTrack[] {
     return this.media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
   }
-}
-
-export function failure(error: PhoneError): CallEnd {
-  return { by: "failure", cause: "failed", error };
-}
-
-/** The typed error for what SIP.js or the browser threw while it made a description; `what` is "an offer" or "an answer". */
-export function phoneErrorFromException(error: unknown, what: string): PhoneError {
-  if (error instanceof PhoneError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new SessionDescriptionError(`the browser cannot make ${what}: ${message}`, { cause: error });
 }

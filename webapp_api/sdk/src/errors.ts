@@ -164,3 +164,10 @@ export class UsageError extends PhoneError {
   readonly kind = "usage";
   readonly advice = "Check the input and try again.";
 }
+
+/** The typed error for what SIP.js or the browser threw while it made a description; `what` is "an offer" or "an answer". */
+export function phoneErrorFromException(error: unknown, what: string): PhoneError {
+  if (error instanceof PhoneError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new SessionDescriptionError(`the browser cannot make ${what}: ${message}`, { cause: error });
+}

@@ -3,11 +3,11 @@
  * or the caller (or another device of the user) ends it.
  */
 
-import { Call, failure, phoneErrorFromException } from "./call.ts";
+import { Call } from "./call.ts";
 import type { CallDependencies } from "./call-types.ts";
-import { endOfCancelledCall, type CallEnd } from "./call-end.ts";
+import { endOfCancelledCall, failure, type CallEnd } from "./call-end.ts";
 import { callerFromFields, type Caller } from "./caller.ts";
-import { SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
 import { offers, splitsDirections } from "./sdp.ts";
 import { ALLOW_HEADER, reasonsFromFields, warningToText } from "./sip-headers.ts";

@@ -3,6 +3,7 @@
  * line for each direction ("one-way lines"). Knows transceivers; knows nothing of SIP.
  */
 
+import type { MediaLine } from "./call-types.ts";
 import { directionsByMid, receives, sends, type Direction } from "./sdp.ts";
 
 export type MediaKind = "audio" | "video";
@@ -209,4 +210,14 @@ export class MediaLines {
       if (line.kind === kind && direction !== "stopped" && currentDirection !== "stopped") yield entry;
     }
   }
+}
+
+/** The m-lines as the application sees them. */
+export function mediaLinesOf(connection: RTCPeerConnection): MediaLine[] {
+  return connection.getTransceivers().map(({ mid, receiver, direction, currentDirection }) => ({
+    mid,
+    kind: receiver.track.kind,
+    direction,
+    currentDirection,
+  }));
 }

@@ -4,9 +4,10 @@
  * alerted.
  */
 
-import { Call, failure, phoneErrorFromException } from "./call.ts";
+import { Call } from "./call.ts";
+import { failure } from "./call-end.ts";
 import type { CallDependencies } from "./call-types.ts";
-import { SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type MediaRequest } from "./media.ts";
 import { withSingleAllow } from "./sip-headers.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";

@@ -5,6 +5,9 @@ import { describe, test } from "node:test";
 import { dtmfRelayToText, signalsFromText } from "../src/dtmf.ts";
 import { UsageError } from "../src/errors.ts";
 import { Emitter } from "../src/events.ts";
+import { directionOf } from "../src/media-lines.ts";
+import { pendingDelayMs } from "../src/renegotiation.ts";
+import { statusFromSipfrag } from "../src/transfer.ts";
 import { candidateFromText, IceGathering } from "../src/ice-gathering.ts";
 import { bundleGroups, directionsByMid, linesWithoutCandidates, offers, receives, sends, splitsDirections, withBundleGroups } from "../src/sdp.ts";
 import {
@@ -228,4 +231,30 @@ test("the version is the package's", async () => {
 test("SIP.js is pinned exactly, in the one version the extension was proven with", async () => {
   const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
   assert.equal((JSON.parse(text) as { dependencies: Record<string, string> }).dependencies["sip.js"], "0.21.2");
+});
+
+describe("transfers", () => {
+  test("the status in a sipfrag is read, with and without a reason", () => {
+    assert.deepEqual(statusFromSipfrag("SIP/2.0 486 Busy Here\r\n"), { status: 486, reasonPhrase: "Busy Here" });
+    assert.deepEqual(statusFromSipfrag("SIP/2.0 200"), { status: 200, reasonPhrase: "" });
+    assert.equal(statusFromSipfrag("HTTP/1.1 200 OK"), undefined);
+  });
+});
+
+describe("offers that cross (RFC 3261 §14.1)", () => {
+  test("who owns the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s, in steps of 10 ms", () => {
+    assert.deepEqual([0, 0.5, 1].map((random) => pendingDelayMs(true, random)), [2100, 3050, 4000]);
+    assert.deepEqual([0, 0.5, 1].map((random) => pendingDelayMs(false, random)), [0, 1000, 2000]);
+    assert.equal(pendingDelayMs(true, 0.123) % 10, 0);
+  });
+});
+
+test("a line that sends and receives has a direction for each", () => {
+  const all = [[true, true], [true, false], [false, true], [false, false]] as const;
+  assert.deepEqual(all.map(([sending, receiving]) => directionOf(sending, receiving)), [
+    "sendrecv",
+    "sendonly",
+    "recvonly",
+    "inactive",
+  ]);
 });
