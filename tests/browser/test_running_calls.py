@@ -120,12 +120,12 @@ def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: Softp
     tone_hz = talk(world, browser)
     seconds = []
     for _ in range(RUNS):
-        before = browser.ladder().count("-> ACK")
+        before = browser.ladder().count("<- 200 INVITE (SDP)")
         cut_at_s = time.monotonic()
         browser.evaluate("() => window.sockets.at(-1).close()")
         browser.wait(
             lambda before=before: (
-                browser.ladder().count("-> ACK") > before
+                browser.ladder().count("<- 200 INVITE (SDP)") > before
                 and browser.evaluate("() => !window.softphone.call.recovering")
             ),
             "ICE restart",
@@ -154,5 +154,19 @@ def test_a_page_adds_its_camera_to_an_audio_call_and_takes_it_back(
     browser.wait(lambda: world.phone("videophone").frames_shown() > frames, "pictures at the phone", 10)
     change(browser, "removeVideo()")
     assert set(directions(browser)[2:]) <= {"inactive", "stopped"}
+    browser.wait_tone(tone_hz)
+    browser.hang_up()
+
+
+@needs_offers_of_the_page
+def test_a_phone_holds_the_page_and_comes_back(world: Lab, browser: SoftphoneBrowser) -> None:
+    tone_hz = talk(world, browser)
+    world.phone("phone").command("hold")
+    browser.wait(lambda: browser.evaluate("() => window.softphone.call.held.remote"), "hold", 5)
+    assert directions(browser)[0] == "inactive"
+    assert browser.page.inner_text("#call-state") == "The other side holds the call"
+    world.phone("phone").command("resume")
+    browser.wait(lambda: not browser.evaluate("() => window.softphone.call.held.remote"), "resume", 5)
+    assert directions(browser) == ["sendonly", "recvonly"]
     browser.wait_tone(tone_hz)
     browser.hang_up()

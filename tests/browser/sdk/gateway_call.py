@@ -46,6 +46,14 @@ class GatewayCall:
         await self._gateway.receive_response(200, "INVITE")
         return await self.acknowledged()
 
+    async def prack(self, response: SipResponse) -> None:
+        """Acknowledge a reliable provisional response of the page (RFC 3262 §7.2)."""
+        self.to_tag = response.to_tag
+        self._cseq += 1
+        fields = [CONTACT, ("RAck", f"{response.headers.get('RSeq')} {response.cseq}")]
+        await self._gateway.send(self._request("PRACK", self._cseq, new_branch(), fields))
+        await self._gateway.receive_response(200, "PRACK")
+
     async def acknowledged(self) -> SipResponse:
         """Acknowledge the page's 200, which was taken last for an INVITE."""
         response = self._gateway.last_response_to("INVITE")

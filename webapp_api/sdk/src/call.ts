@@ -10,7 +10,7 @@ import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
-import { mediaLinesOf } from "./media-lines.ts";
+import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
 import { MediaChanges } from "./media-changes.ts";
 import { MediaSession } from "./media-session.ts";
 import { Recovery } from "./recovery.ts";
@@ -97,6 +97,8 @@ export abstract class Call {
   protected abstract withdraw(): Promise<unknown> | undefined;
   /** Whether new lines of this side go one way. */
   protected abstract readonly oneWay: boolean;
+  /** What this side will send, but does not have yet. */
+  protected expectedMedia: readonly MediaKind[] = [];
   /** The browser does not take the far side's description. */
   protected descriptionRefused(_cause: Error): void {}
 
@@ -295,6 +297,7 @@ export abstract class Call {
     if (this.media === undefined) throw new UsageError("the call has no local media");
     this.handler = new MediaSession({
       stream: this.media.stream,
+      expected: this.expectedMedia,
       iceServers: config.iceServers,
       iceGatheringTimeoutMs: config.iceGatheringTimeoutMs,
       oneWay: this.oneWay,

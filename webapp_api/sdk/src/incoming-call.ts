@@ -71,7 +71,23 @@ export class IncomingCall extends Call {
       return;
     }
     this.media = media;
+    await this.#attach(media);
     await this.#accept();
+  }
+
+  /**
+   * Agree on the media before the person answers, in a reliable 183 (RFC 3262): sound flows at once when they do. Nothing
+   * is captured or sent until then; a camera is added after the answer. Throws UsageError when the caller takes none.
+   */
+  async prepare(): Promise<void> {
+    const { request } = this.#invitation;
+    const able = /\b100rel\b/i.test([...request.getHeaders("supported"), ...request.getHeaders("require")].join());
+    if (this.state !== "alerting" || this.media !== undefined || !able || request.body === "") {
+      throw new UsageError("this call cannot be prepared");
+    }
+    this.expectedMedia = this.#offersAudio ? ["audio"] : [];
+    this.media = { stream: new MediaStream(), borrowed: true };
+    await this.#invitation.progress({ statusCode: 183, rel100: true, extraHeaders: [ALLOW_HEADER] });
   }
 
   /** Refuse the call: 486 by default, 603 to decline on all devices, 480 to let others go on ringing. */
@@ -115,7 +131,7 @@ export class IncomingCall extends Call {
 
   /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
   protected override descriptionRefused(cause: Error): void {
-    if (this.state !== "answering") return;
+    if (this.state !== "answering" && this.state !== "alerting") return;
     const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });
     this.finish(failure(new SessionDescriptionError(`the browser does not take the offer: ${cause.message}`, { cause })));
     void this.#invitation.reject({ statusCode: 488, extraHeaders: [warning] }).catch(() => undefined);
@@ -131,6 +147,21 @@ export class IncomingCall extends Call {
       // After a CANCEL that came in between, the call is over and nothing has failed.
       if (this.end?.error !== undefined) throw this.end.error;
     }
+  }
+
+  /** The lines of a call that was prepared get what they waited for. */
+  async #attach(media: LocalMedia): Promise<void> {
+    const lines = this.handler?.lines;
+    const [microphone] = media.stream.getAudioTracks();
+    if (lines === undefined) return;
+    if (microphone !== undefined) lines.setTrack("audio", microphone, media.stream);
+    await lines.attach();
+    const [camera] = media.stream.getVideoTracks();
+    if (camera === undefined) return;
+    // A picture was not promised; it is offered when the call is answered.
+    this.on("state", (state) => {
+      if (state === "established") this.addVideo({ streams: new MediaStream([camera]) }).catch(() => undefined);
+    });
   }
 
   async #acquire(request: MediaRequest): Promise<LocalMedia> {

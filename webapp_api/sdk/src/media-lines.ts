@@ -23,6 +23,16 @@ interface Line {
   receives: boolean;
 }
 
+export interface MediaLinesOptions {
+  readonly stream: MediaStream;
+  /** Kinds that `setTrack` brings later; their lines are agreed on as if they were sent already. */
+  readonly expected?: readonly MediaKind[];
+  /** Whether this side's own lines go one way. */
+  readonly oneWay: boolean;
+  /** Whether a picture of the far side is taken without being asked for. */
+  readonly receiveVideo: boolean;
+}
+
 /** The wishes of one moment, to go back to. */
 export interface MediaSnapshot {
   readonly wishes: Readonly<Record<MediaKind, MediaWish>>;
@@ -42,6 +52,8 @@ export class MediaLines {
   readonly #connection: RTCPeerConnection;
   readonly #lines = new Map<RTCRtpTransceiver, Line>();
   readonly #tracks = new Map<MediaKind, MediaStreamTrack>();
+  /** What shall be sent, but is not there yet. */
+  readonly #expected: ReadonlySet<MediaKind>;
   #stream: MediaStream;
   #wishes: Record<MediaKind, MediaWish>;
   #held = false;
@@ -50,14 +62,15 @@ export class MediaLines {
   /** Whether the far side would take our picture, were there one. */
   #videoWelcome = false;
 
-  constructor(connection: RTCPeerConnection, stream: MediaStream, { oneWay, receiveVideo }: { oneWay: boolean; receiveVideo: boolean }) {
+  constructor(connection: RTCPeerConnection, options: MediaLinesOptions) {
     this.#connection = connection;
-    this.#oneWay = oneWay;
-    this.#stream = stream;
-    for (const track of stream.getTracks()) this.#tracks.set(track.kind as MediaKind, track);
+    this.#oneWay = options.oneWay;
+    this.#stream = options.stream;
+    this.#expected = new Set(options.expected);
+    for (const track of options.stream.getTracks()) this.#tracks.set(track.kind as MediaKind, track);
     this.#wishes = {
-      audio: { send: this.#tracks.has("audio"), receive: true },
-      video: { send: this.#tracks.has("video"), receive: receiveVideo },
+      audio: { send: this.#has("audio"), receive: true },
+      video: { send: this.#has("video"), receive: options.receiveVideo },
     };
   }
 
@@ -159,6 +172,11 @@ export class MediaLines {
     await this.#direct();
   }
 
+  /** Send what was expected, once it is there; the lines are as they were agreed. */
+  async attach(): Promise<void> {
+    await this.#direct();
+  }
+
   /** End what the silence of a hold is made of. */
   close(): void {
     for (const track of this.#silence.values()) track.stop();
@@ -169,7 +187,7 @@ export class MediaLines {
     for (const kind of KINDS) {
       const sender = this.#sendingLine(kind);
       for (const [transceiver, line] of this.#live(kind)) {
-        const sending = transceiver === sender && this.#wishes[kind].send && this.#tracks.has(kind);
+        const sending = transceiver === sender && this.#wishes[kind].send && this.#has(kind);
         await this.#send(transceiver, sending ? this.#toSend(kind) : null);
         const receiving = line.receives && this.#wishes[kind].receive && !this.#held;
         const direction = directionOf(sending, receiving);
@@ -177,6 +195,10 @@ export class MediaLines {
       }
     }
     if (!this.#held) this.close();
+  }
+
+  #has(kind: MediaKind): boolean {
+    return this.#tracks.has(kind) || this.#expected.has(kind);
   }
 
   #toSend(kind: MediaKind): MediaStreamTrack | null {

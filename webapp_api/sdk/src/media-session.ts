@@ -5,21 +5,16 @@
 
 import { OfferCrossedError } from "./errors.ts";
 import { candidateFromText, IceGathering } from "./ice-gathering.ts";
-import { MediaLines } from "./media-lines.ts";
+import { MediaLines, type MediaLinesOptions } from "./media-lines.ts";
 import { bundleGroups, linesWithoutCandidates, withBundleGroups, type BundleGroups } from "./sdp.ts";
 import type { SessionDescriptionHandler } from "./sipjs.ts";
 
 /** How long an exchange that is under way may keep the next one waiting, milliseconds. */
 const SETTLE_TIMEOUT_MS = 5000;
 
-export interface MediaSessionOptions {
-  readonly stream: MediaStream;
+export interface MediaSessionOptions extends MediaLinesOptions {
   readonly iceServers: readonly RTCIceServer[];
   readonly iceGatheringTimeoutMs: number;
-  /** Whether this side's own lines go one way. */
-  readonly oneWay: boolean;
-  /** Whether a picture of the far side is taken without being asked for. */
-  readonly receiveVideo: boolean;
   readonly onRemoteTrack: (track: MediaStreamTrack) => void;
   readonly onConnectionState: (state: RTCPeerConnectionState) => void;
   /** Offer and answer are agreed. */
@@ -65,7 +60,7 @@ export class MediaSession implements SessionDescriptionHandler {
       iceServers: [...options.iceServers],
     });
     this.#connection = connection;
-    this.lines = new MediaLines(connection, options.stream, options);
+    this.lines = new MediaLines(connection, options);
     connection.addEventListener("track", ({ track }) => options.onRemoteTrack(track));
     connection.addEventListener("connectionstatechange", () => options.onConnectionState(connection.connectionState));
     connection.addEventListener("icecandidate", ({ candidate }) => {
