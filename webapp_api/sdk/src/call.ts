@@ -5,6 +5,7 @@
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
 import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
+import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
@@ -17,15 +18,12 @@ import { Recovery } from "./recovery.ts";
 import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
 import { sendInfo } from "./sip-response.ts";
-import { SessionDialog, type Referral, type Session, type SessionDelegate } from "./sipjs.ts";
+import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
 import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
-import { targetUriFromText } from "./target.ts";
-import { referToWithReplaces, Transfer, transferRequestFrom } from "./transfer.ts";
 
 /** How long a hang-up waits for the gateway to confirm it before the call is over all the same, milliseconds. */
 const HANGUP_TIMEOUT_MS = 4000;
-const DECLINE = 603;
 
 export abstract class Call {
   abstract readonly direction: "outgoing" | "incoming";
@@ -39,7 +37,7 @@ export abstract class Call {
   readonly #renegotiation: Renegotiation;
   readonly #recovery: Recovery;
   readonly #changes: MediaChanges;
-  #transfer: Transfer | undefined;
+  readonly #transfers: CallTransfers;
   readonly #events = new Emitter<CallEvents>();
   readonly #startedMs = performance.now();
   readonly #states: { state: CallState; atMs: number }[];
@@ -76,6 +74,12 @@ export abstract class Call {
       },
       onHold: (held) => this.#events.emit("hold", held),
       onVideoOffered: () => this.#events.emit("videoOffered", undefined),
+    });
+    this.#transfers = new CallTransfers({
+      dependencies,
+      events: this.#events,
+      dialog: () => this.#dialog,
+      contact: () => this.#contact,
     });
     this.#recovery = new Recovery({
       restart: () => this.#renegotiation.run({ iceRestart: true }),
@@ -188,18 +192,8 @@ export abstract class Call {
    */
   async transfer(target: string | Call): Promise<void> {
     this.#needRunning();
-    if (this.#transfer !== undefined && !this.#transfer.over) throw new UsageError("a transfer is under way");
-    const dialog = this.#dialog;
-    if (dialog === undefined) throw new UsageError("only an answered call can be transferred");
-    const transfer = new Transfer({
-      dialog,
-      referTo: this.#referTo(target),
-      referredBy: this.dependencies.userAgent.configuration.uri.toString(),
-      contact: this.#contact,
-      onProgress: (progress) => this.#events.emit("transfer", progress),
-    });
-    this.#transfer = transfer;
-    await transfer.done;
+    const other = target instanceof Call && target.#state === "established" ? target.#dialog : undefined;
+    await this.#transfers.start(typeof target === "string" ? target : other);
     await this.hangup();
   }
 
@@ -319,11 +313,8 @@ export abstract class Call {
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
       onInfo: (info) => void info.accept(),
-      onNotify: (notification) => {
-        void notification.accept();
-        if (/^\s*refer\b/i.test(notification.request.getHeader("event") ?? "")) this.#transfer?.notified(notification);
-      },
-      onRefer: (referral) => this.#asked(referral),
+      onNotify: (notification) => this.#transfers.notified(notification),
+      onRefer: (referral) => this.#transfers.asked(referral),
     };
   }
 
@@ -353,7 +344,7 @@ export abstract class Call {
     clearTimeout(this.#hangupTimer);
     this.#recovery.stop();
     this.#renegotiation.abandon(new CallEndedError("the call is over"));
-    this.#transfer?.callEnded(end.by === "remote");
+    this.#transfers.ended(end.by === "remote");
     if (this.media !== undefined) releaseLocalMedia(this.media);
     if (this.#state !== "ended") this.apply("call_terminated");
     this.#events.emit("end", end);
@@ -406,27 +397,6 @@ export abstract class Call {
   #needRunning(): void {
     if (this.#end !== undefined) throw new CallEndedError("the call is over");
     if (this.#state !== "established") throw new UsageError("only an answered call can be changed");
-  }
-
-  #referTo(target: string | Call): string {
-    if (typeof target === "string") return `<${targetUriFromText(target, this.dependencies.config.domain)}>`;
-    const dialog = target.#state === "established" ? target.#dialog : undefined;
-    if (dialog === undefined || target === this) throw new UsageError("the other call is not answered");
-    return referToWithReplaces(dialog);
-  }
-
-  /** The far side asks for a call to somebody else: never without the application's consent. */
-  #asked(referral: Referral): void {
-    if (!this.#events.has("transferRequest")) {
-      void referral.reject({ statusCode: DECLINE });
-      return;
-    }
-    const request = transferRequestFrom(referral, {
-      dialog: () => this.#dialog,
-      contact: this.#contact,
-      call: (uri, headers, media) => this.dependencies.callTransferTarget(uri, headers, media),
-    });
-    if (request !== undefined) this.#events.emit("transferRequest", request);
   }
 
   /** The dialog or its media cannot go on. */
