@@ -10,7 +10,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-import { build, type Metafile } from "esbuild";
+import { build, type Metafile, type Plugin } from "esbuild";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const OUT = path.resolve(HERE, "../static/dist");
@@ -23,6 +23,19 @@ const ENTRIES = {
   style: path.resolve(HERE, "../softphone/style.css"),
 };
 const LOGICAL_NAMES = { sdk: "sdk.js", softphone: "softphone.js", style: "softphone.css" } as const;
+
+/**
+ * SIP.js's user agent names its own media session as the default of an option that this SDK always gives. A page need
+ * not load what is never made.
+ */
+const withoutStockMediaSession: Plugin = {
+  name: "without-stock-media-session",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]session-description-handler-factory-default\.js$/ }, () => ({
+      contents: "export const defaultSessionDescriptionHandlerFactory = () => undefined;",
+    }));
+  },
+};
 
 await rm(OUT, { recursive: true, force: true });
 const { metafile } = await build({
@@ -39,6 +52,7 @@ const { metafile } = await build({
   sourcemap: "linked",
   legalComments: "none",
   metafile: true,
+  plugins: [withoutStockMediaSession],
 });
 
 const manifest: Record<string, string> = {};

@@ -1,7 +1,8 @@
-/** The card of the running call. Uses the SDK's public API only. */
+/** The card of the call the person talks in. Uses the SDK's public API only. */
 
 import { PhoneError, type Call, type CallState } from "../sdk/src/index.ts";
 import { showBanner, showError } from "./banners.ts";
+import { actOn, initCallActions, showActions } from "./call-actions.ts";
 import { button, element } from "./dom.ts";
 import { buildKeypad, flashKey } from "./keypad.ts";
 import { LevelMeter } from "./level-meter.ts";
@@ -28,6 +29,7 @@ const stage = element("stage", HTMLElement);
 const avatar = element("avatar", HTMLElement);
 const remoteVideo = element("remote-video", HTMLVideoElement);
 const localVideo = element("local-video", HTMLVideoElement);
+const notice = element("call-notice", HTMLElement);
 const pad = element("dtmf-pad", HTMLElement);
 const muteAudio = button("mute-audio");
 const muteVideo = button("mute-video");
@@ -37,9 +39,12 @@ const remoteMeter = new LevelMeter(element("remote-level", HTMLElement));
 
 let shown: Call | undefined;
 let context: AudioContext | undefined;
+/** Takes off what listens to the call that is shown. */
+let leave = (): void => undefined;
 
 /** Wire the controls once. */
 export function initCallView(): void {
+  initCallActions(() => shown && showState(shown));
   buildKeypad(pad, sendTone);
   button("hangup").addEventListener("click", () => void shown?.hangup());
   muteAudio.addEventListener("click", () => toggleMute("audio"));
@@ -53,8 +58,9 @@ export function initCallView(): void {
   });
 }
 
-/** Show `call` until it ends. */
+/** Show `call` until it ends, or another one is shown. */
 export function showCall(call: Call, name: string, onEnd: () => void): void {
+  leave();
   shown = call;
   context ??= new AudioContext();
   void context.resume();
@@ -64,9 +70,10 @@ export function showCall(call: Call, name: string, onEnd: () => void): void {
   remoteVideo.srcObject = call.remoteStream;
   showPad(false);
   showMuted();
+  actOn(call);
   showState(call);
+  showRemoteVideo();
   const clock = setInterval(() => showTimer(call), TIMER_INTERVAL_MS);
-  call.onState(() => showState(call));
   const trackJoined = (track: MediaStreamTrack): void => {
     track.addEventListener("unmute", showRemoteVideo);
     track.addEventListener("mute", showRemoteVideo);
@@ -74,20 +81,35 @@ export function showCall(call: Call, name: string, onEnd: () => void): void {
     if (context !== undefined) remoteMeter.start(context, call.remoteStream);
     void playRemote();
   };
-  call.on("remoteTrack", trackJoined);
+  const offs = [
+    call.onState(() => showState(call)),
+    call.on("hold", () => showState(call)),
+    call.on("recovering", () => showState(call)),
+    call.on("media", showRemoteVideo),
+    call.on("videoOffered", () => {
+      showBanner("info", "The other side shows its video.", "Your camera stays off until you add your video.");
+    }),
+    call.on("remoteTrack", trackJoined),
+    call.on("end", (end) => {
+      leave();
+      card.hidden = true;
+      if (end.error !== undefined) showError(end.error);
+      else if (end.by === "remote") showBanner("info", "The other side hung up.", end.reason?.text ?? "");
+      onEnd();
+    }),
+  ];
   call.remoteStream.getTracks().forEach(trackJoined);
-  call.on("end", (end) => {
+  leave = (): void => {
+    leave = (): void => undefined;
+    for (const off of offs) off();
     clearInterval(clock);
     localMeter.stop();
     remoteMeter.stop();
     remoteVideo.srcObject = null;
     localVideo.srcObject = null;
-    card.hidden = true;
     shown = undefined;
-    if (end.error !== undefined) showError(end.error);
-    else if (end.by === "remote") showBanner("info", "The other side hung up.", end.reason?.text ?? "");
-    onEnd();
-  });
+    actOn(undefined);
+  };
 }
 
 /** Browsers may keep sound off until the person has touched the page; any other failure is the end of the call. */
@@ -102,20 +124,33 @@ async function playRemote(): Promise<void> {
 }
 
 function showState(call: Call): void {
-  stateText.textContent = STATE_TEXT[call.state];
+  const text = stateOf(call);
+  // Said once, not with every change behind it.
+  if (stateText.textContent !== text) stateText.textContent = text;
   card.dataset["state"] = call.state;
   const established = call.state === "established";
   togglePad.disabled = !established;
   muteAudio.disabled = call.localStream === undefined;
   if (!established) timer.hidden = true;
+  notice.hidden = !call.recovering;
+  notice.textContent = call.recovering ? "The connection for sound is being repaired." : "";
   showTimer(call);
+  showActions();
   const local = call.localStream;
   if (local === undefined || localVideo.srcObject === local) return;
   localVideo.srcObject = local;
   const video = local.getVideoTracks().length > 0;
   localVideo.hidden = !video;
   muteVideo.hidden = !video;
+  showMuted();
   if (context !== undefined) localMeter.start(context, local);
+}
+
+function stateOf(call: Call): string {
+  const { local, remote } = call.held;
+  if (call.state !== "established" || !(local || remote)) return STATE_TEXT[call.state];
+  if (local && remote) return "On hold on both sides";
+  return local ? "On hold" : "The other side holds the call";
 }
 
 function showTimer(call: Call): void {

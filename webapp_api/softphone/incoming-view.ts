@@ -6,9 +6,15 @@ import { callerAddress, callerName, verificationText } from "./caller-text.ts";
 import { element } from "./dom.ts";
 import { RingTone } from "./ring-tone.ts";
 
+export interface AnswerOptions {
+  readonly video: boolean;
+  /** Hang up the running call instead of holding it. */
+  readonly instead: boolean;
+}
+
 export interface IncomingHandlers {
-  /** Take the call, with or without the camera. */
-  readonly answer: (call: IncomingCall, video: boolean) => Promise<void>;
+  /** Take the call, with or without the camera; the one that runs is held, or ended. */
+  readonly answer: (call: IncomingCall, options: AnswerOptions) => Promise<void>;
   /** Answered: the call is the page's now. */
   readonly established: (call: IncomingCall) => void;
 }
@@ -32,8 +38,13 @@ export function watchIncoming(phone: Phone, handlers: IncomingHandlers): void {
     const busy = (): boolean => phone.calls.some((other) => other.state === "established");
     const card = createCard(call, name, busy());
     const part = (role: string): HTMLElement => partOf(card, role);
-    for (const [role, video] of [["answer", false], ["answer-video", true]] as const) {
-      part(role).addEventListener("click", () => void handlers.answer(call, video));
+    const answers: Readonly<Record<string, AnswerOptions>> = {
+      answer: { video: false, instead: false },
+      "answer-video": { video: true, instead: false },
+      "answer-instead": { video: false, instead: true },
+    };
+    for (const [role, options] of Object.entries(answers)) {
+      part(role).addEventListener("click", () => void handlers.answer(call, options));
     }
     part("decline").addEventListener("click", () => void call.reject());
     list.append(card);
@@ -49,6 +60,8 @@ export function watchIncoming(phone: Phone, handlers: IncomingHandlers): void {
       changed(true);
       handlers.established(call);
     });
+    // It takes the place of a call the person is in: they have answered already (RFC 3891 §3).
+    if (call.replaces !== undefined) void handlers.answer(call, { video: false, instead: false });
     call.on("end", (end) => {
       if (!card.isConnected) return;
       card.remove();
@@ -71,8 +84,8 @@ function createCard(call: IncomingCall, name: string, busy: boolean): HTMLElemen
     name,
     address: address === name || address === undefined ? "" : address,
     verification: verificationText(caller),
-    "answer-text": busy ? "Hang up and answer" : "Answer",
-    "video-text": busy ? "Hang up, answer with video" : "Answer with video",
+    "answer-text": busy ? "Hold and answer" : "Answer",
+    "video-text": busy ? "Hold, answer with video" : "Answer with video",
     avatar: /\p{L}/u.exec(name)?.[0]?.toUpperCase() ?? "#",
   };
   for (const [role, text] of Object.entries(texts)) partOf(card, role).textContent = text;
@@ -80,6 +93,7 @@ function createCard(call: IncomingCall, name: string, busy: boolean): HTMLElemen
   for (const role of ["address", "verification"]) partOf(card, role).hidden = texts[role] === "";
   card.dataset["verification"] = caller.verification ?? "";
   partOf(card, "answer-video").hidden = !call.offersVideo;
+  partOf(card, "answer-instead").hidden = !busy;
   return card;
 }
 

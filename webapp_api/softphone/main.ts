@@ -6,7 +6,8 @@ import { initCallView, showCall } from "./call-view.ts";
 import { callerName } from "./caller-text.ts";
 import { watchConnection } from "./connection-notice.ts";
 import { button, element, input } from "./dom.ts";
-import { watchIncoming } from "./incoming-view.ts";
+import { initHeldCalls, setAside, takeBack, type HeldCall } from "./held-calls.ts";
+import { watchIncoming, type AnswerOptions } from "./incoming-view.ts";
 import { buildKeypad } from "./keypad.ts";
 import { endLogin, initSignIn, type SignInCredentials } from "./sign-in.ts";
 
@@ -37,6 +38,9 @@ const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
   closed: "Signed out",
 };
 
+/** Whom the person talks to. */
+let shownName = "";
+
 const CONFIG_URL = document.body.dataset["configUrl"] ?? "/config.json";
 
 const hook: SoftphoneHook = { phone: undefined, call: undefined, streams: undefined };
@@ -54,6 +58,7 @@ const videoCall = button("video-call");
 
 prefillFromAddress();
 initCallView();
+initHeldCalls((held) => void switchTo(held));
 void initSignIn(CONFIG_URL, (credentials) => void signIn(credentials));
 buildKeypad(element("dial", HTMLFormElement).querySelector<HTMLElement>("[data-pad]") ?? dialForm, (key) => {
   target.setRangeText(key, target.selectionStart ?? target.value.length, target.selectionEnd ?? target.value.length, "end");
@@ -147,29 +152,66 @@ function dial(video: boolean): void {
 }
 
 /** Take an incoming call; the one that runs makes room for it. */
-async function answer(call: IncomingCall, video: boolean): Promise<void> {
+async function answer(call: IncomingCall, { video, instead }: AnswerOptions): Promise<void> {
   clearBanners();
+  const running = current();
   try {
-    await hook.call?.hangup();
+    if (running !== undefined && call.replaces === undefined) {
+      if (instead || running.call.state !== "established") await running.call.hangup();
+      else await holdCurrent(running);
+    }
     await call.answer(hook.streams === undefined ? { audio: true, video } : { streams: hook.streams });
   } catch (error) {
     showFailure(error);
   }
 }
 
-/** The call is the page's now, until it ends. */
+/** The call is the page's now, until it ends or is set aside. */
 function enter(phone: Phone, call: Call, name: string): void {
+  const running = current();
+  if (running !== undefined && running.call !== call) setAside(running);
   hook.call = call;
+  shownName = name;
   dialCard.hidden = true;
   signOut.hidden = true;
   showCall(call, name, () => void leaveCall(phone));
 }
 
 async function leaveCall(phone: Phone): Promise<void> {
+  const waiting = takeBack();
+  if (waiting !== undefined) {
+    enter(phone, waiting.call, waiting.name);
+    return;
+  }
   if (await leaveIfOver(phone)) return;
   dialCard.hidden = false;
   signOut.hidden = false;
   target.focus();
+}
+
+/** The call on the card, while it is not over. */
+function current(): HeldCall | undefined {
+  const { call } = hook;
+  return call === undefined || call.end !== undefined ? undefined : { call, name: shownName };
+}
+
+async function holdCurrent({ call }: HeldCall): Promise<void> {
+  if (!call.held.local) await call.hold();
+}
+
+/** Hold the call on the card, and take another one back. */
+async function switchTo({ call, name }: HeldCall): Promise<void> {
+  const { phone } = hook;
+  const running = current();
+  if (phone === undefined) return;
+  try {
+    if (running !== undefined) await holdCurrent(running);
+    takeBack(call);
+    enter(phone, call, name);
+    await call.resume();
+  } catch (error) {
+    showFailure(error);
+  }
 }
 
 function showPhoneState(state: PhoneState): void {

@@ -64,6 +64,8 @@ class ScriptedGateway:
         """How often the page connected."""
         self.register_contact = ""
         """Contact of the page's last REGISTER."""
+        self._last_responses: dict[str, SipResponse] = {}
+        self._last_requests: dict[str, SipRequest] = {}
         self._port = port
         self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
 
@@ -103,7 +105,19 @@ class ScriptedGateway:
         if (name := _name(message)) not in expected:
             wanted = " or ".join(expected)
             raise UnexpectedMessageError(f"{name} came instead of {wanted}:\n{message_to_text(message)}")
+        if isinstance(message, SipResponse):
+            self._last_responses[message.cseq.method] = message
+        else:
+            self._last_requests[message.method] = message
         return name, message
+
+    def last_request(self, method: str) -> SipRequest:
+        """The last request of this method that was taken."""
+        return self._last_requests[method]
+
+    def last_response_to(self, method: str) -> SipResponse:
+        """The last response to a request of this method that was taken."""
+        return self._last_responses[method]
 
     async def receive_request(self, method: str) -> SipRequest:
         """Take the page's next message, a request."""
@@ -127,6 +141,10 @@ class ScriptedGateway:
         """Break the page's connection without a closing handshake."""
         (await self._parted()).connection.transport.abort()
 
+    async def next_connection(self) -> None:
+        """Wait until the page gives its connection up; what comes next comes over its next one."""
+        await asyncio.wait_for((await self._parted()).connection.wait_closed(), PATIENCE_S)
+
     async def close_socket(self, code: int) -> None:
         """Close the page's connection with this code (RFC 6455 §7.4)."""
         await (await self._parted()).connection.close(code)
@@ -140,10 +158,17 @@ class ScriptedGateway:
             assert is_authorized(register, challenge, credentials)
             if number < challenges:
                 await self._refuse(register, Challenge("ims.example.com", f"other-{number}"))
+        await self._grant(register)
+
+    async def _grant(self, register: SipRequest) -> None:
         contact = register.headers.get("Contact") or ""
         self.register_contact = contact
         granted = contact.partition(";expires=")[0] + ";expires=600"
         await self.send(response_to(register, 200, to_tag=new_tag(), headers=[("Contact", granted)]))
+
+    async def register_again(self) -> None:
+        """Grant the registration of a page that comes back, without a challenge."""
+        await self._grant(await self.receive_request("REGISTER"))
 
     async def refuse(self, request: SipRequest, status: int) -> None:
         """Answer a request of the page that opens no dialog."""
@@ -177,7 +202,10 @@ class GatewayDialog:
     def __init__(self, gateway: ScriptedGateway, invite: SipRequest) -> None:
         self._gateway = gateway
         self._invite = invite
-        self._tag = new_tag()
+        self.tag = new_tag()
+        """The gateway's tag."""
+        self.page_tag = invite.from_tag
+        self.call_id = invite.call_id
         self._cseq = 0
 
     async def respond(
@@ -186,7 +214,7 @@ class GatewayDialog:
         """Answer the INVITE; with `rseq`, reliably (RFC 3262)."""
         reliable = [] if rseq is None else [("Require", "100rel"), ("RSeq", str(rseq))]
         fields = [CONTACT, *reliable, *headers]
-        await self._gateway.send(response_to(self._invite, status, to_tag=self._tag, headers=fields, sdp=sdp))
+        await self._gateway.send(response_to(self._invite, status, to_tag=self.tag, headers=fields, sdp=sdp))
 
     async def request(
         self,
@@ -196,6 +224,7 @@ class GatewayDialog:
         headers: Iterable[tuple[str, str]] = (),
         cseq: int | None = None,
         to_tag: str | None = None,
+        content_type: str = "application/sdp",
     ) -> None:
         """Send a request in the dialog; `cseq` and `to_tag` may be wrong on purpose."""
         self._cseq += 1
@@ -203,7 +232,7 @@ class GatewayDialog:
         fields = [
             ("Via", f"SIP/2.0/WS 198.51.100.1;branch={new_branch()}"),
             ("Max-Forwards", "70"),
-            ("From", f"{self._invite.headers.get('To')};tag={self._tag}"),
+            ("From", f"{self._invite.headers.get('To')};tag={self.tag}"),
             ("To", f"<{self._invite.from_.uri}>;tag={page_tag}"),
             ("Call-ID", self._invite.call_id),
             ("CSeq", f"{self._cseq if cseq is None else cseq} {method}"),
@@ -211,11 +240,38 @@ class GatewayDialog:
             *headers,
         ]
         uri = self._invite.contact_uri or ""
-        await self._gateway.send(SipRequest(method, uri, headers=SipHeaders(fields)).set_body(sdp))
+        await self._gateway.send(
+            SipRequest(method, uri, headers=SipHeaders(fields)).set_body(sdp, content_type)
+        )
 
-    async def acknowledge(self, method: str) -> None:
+    async def send_request(self, method: str, *, sdp: str = "") -> None:
+        """Send a request in the dialog."""
+        await self.request(method, sdp=sdp)
+
+    async def reinvite(self, *, sdp: str = "") -> SipResponse:
+        """Offer in the running call, or ask for an offer; the page's 200, which is not acknowledged yet."""
+        await self.request("INVITE", sdp=sdp)
+        while await self._gateway.receive_any("100 INVITE", "200 INVITE") == "100 INVITE":
+            pass
+        return self._gateway.last_response_to("INVITE")
+
+    async def ack(self, *, sdp: str = "") -> None:
+        """Acknowledge the page's 200 to `reinvite`; with `sdp`, the answer to its offer."""
+        cseq = self._cseq
+        await self.request("ACK", cseq=cseq, sdp=sdp)
+        self._cseq = cseq
+
+    async def answer_request(
+        self, request: SipRequest, status: int, *, sdp: str = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request of the page in this dialog."""
+        await self._gateway.send(response_to(request, status, headers=[CONTACT, *headers], sdp=sdp))
+
+    async def acknowledge(self, method: str) -> SipRequest:
         """Take a request of the page in this dialog and answer it 200."""
-        await self.respond_to(await self._gateway.receive_request(method))
+        request = await self._gateway.receive_request(method)
+        await self.respond_to(request)
+        return request
 
     async def respond_to(self, request: SipRequest) -> None:
         """Answer a request of the page 200."""

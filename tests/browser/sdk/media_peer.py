@@ -49,12 +49,17 @@ class ToneTrack(MediaStreamTrack):
 
 
 class Ear:
-    """What a connection of the gateway gets from the page: the last seconds of sound, and how many pictures."""
+    """What connections of the gateway get from the page: the last seconds of sound, and how many pictures."""
 
-    def __init__(self, connection: RTCPeerConnection) -> None:
+    def __init__(self, *connections: RTCPeerConnection) -> None:
         self.pictures = 0
         self._heard: list[Samples] = []
         self._listeners: list[asyncio.Task[None]] = []
+        for connection in connections:
+            self.listen_to(connection)
+
+    def listen_to(self, connection: RTCPeerConnection) -> None:
+        """Listen to one more connection."""
         connection.on("track", self._listen)
 
     async def hears(self, hz: float) -> Peak:

@@ -16,6 +16,7 @@ from tests.browser.sdk.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
 from tests.browser.sdk.gateway import PATIENCE_S, GatewayDialog, ScriptedGateway
 from tests.browser.sdk.gateway_call import GatewayCall
 from tests.browser.sdk.media_peer import TwoWayPeer
+from tests.browser.sdk.running_peer import RunningPeer
 from tests.browser.sdk.softphone_page import ALICE
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ README: Final = Path(__file__).parents[3] / "webapp_api" / "sdk" / "README.md"
 STAGE: Final = """() => {
   document.body.innerHTML =
     '<input id="password" value="correct horse"><audio id="audio" autoplay></audio>' +
-    '<button id="answer">Answer</button><button id="decline">Decline</button>';
+    ["answer", "decline", "hold", "camera", "transfer"].map((id) => `<button id="${id}">${id}</button>`).join("");
   const part = (id) => document.getElementById(id);
   const shown = [];
   Object.assign(window, {
@@ -32,6 +33,10 @@ STAGE: Final = """() => {
     audioElement: part("audio"),
     answerButton: part("answer"),
     declineButton: part("decline"),
+    holdButton: part("hold"),
+    cameraButton: part("camera"),
+    transferButton: part("transfer"),
+    confirm: () => false,
     show: (...words) => shown.push(words.filter((word) => word !== undefined).join(" ")),
     shown,
   });
@@ -99,6 +104,34 @@ async def test_an_incoming_call(page: Page, gateway: ScriptedGateway) -> None:
         await declined.invite(sdp=await TwoWayPeer(440).offer())
         await page.click("#decline")
         await declined.refused(486)
+    finally:
+        await peer.close()
+
+
+async def test_changes(page: Page, gateway: ScriptedGateway) -> None:
+    await run(page, "changes")
+    await gateway.register(ALICE)
+    peer = RunningPeer(440)
+    try:
+        dialog = GatewayDialog(gateway, invite := await gateway.receive_request("INVITE"))
+        await dialog.respond(200, sdp=await peer.answer(invite.body))
+        await gateway.receive_request("ACK")
+        for click, words in (("hold", "held"), ("hold", "talking"), ("camera", "")):
+            await page.click(f"#{click}")
+            reinvite = await gateway.receive_request("INVITE")
+            await dialog.answer_request(reinvite, 200, sdp=await peer.answer(reinvite.body))
+            await gateway.receive_request("ACK")
+            await shows(page, words)
+        await dialog.request("UPDATE", sdp=await peer.offer(reverse_of=("video",)))
+        await peer.take_answer((await gateway.receive_response(200, "UPDATE")).body)
+        await dialog.request("REFER", headers=[("Refer-To", "<sip:premium@ims.example.com>")])
+        await gateway.receive_response(202, "REFER")
+        for line in ("SIP/2.0 100 Trying\r\n", "SIP/2.0 603 Decline\r\n"):
+            assert (await dialog.acknowledge("NOTIFY")).body == line
+        await page.click("#transfer")
+        refer = await gateway.receive_request("REFER")
+        await dialog.answer_request(refer, 403)
+        await shows(page, "403 Forbidden")
     finally:
         await peer.close()
 

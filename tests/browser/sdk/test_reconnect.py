@@ -12,6 +12,8 @@ from playwright.async_api import Page, expect
 from tests.browser.sdk.gateway import PATIENCE_S, ScriptedGateway
 from tests.browser.sdk.gateway_call import GatewayCall
 from tests.browser.sdk.media_peer import TwoWayPeer
+from tests.browser.sdk.running_call import answered_call
+from tests.browser.sdk.running_peer import RunningPeer, directions_of
 from tests.browser.sdk.softphone_page import ALICE, HEARS_TONE, INJECT_TONE, sign_in
 
 pytestmark = pytest.mark.browser
@@ -61,26 +63,31 @@ async def test_a_page_comes_back_as_the_same_instance_without_a_new_login(
 
 
 async def test_a_call_goes_on_and_uses_the_new_connection(page: Page, gateway: ScriptedGateway) -> None:
-    await sign_in(page, gateway)
-    peer = TwoWayPeer(PEER_TONE_HZ)
-    try:
-        call = await running_call(page, gateway, peer)
+    peer = RunningPeer(PEER_TONE_HZ)
+    offer = await peer.offer(two_way=("audio",))
+    async with answered_call(page, gateway, peer, offer) as call:
+        before = gateway.register_contact
         await gateway.drop_socket()
         await expect(page.locator(NOTICE)).to_contain_text("Your call goes on.")
         await expect(page.locator("#call-state")).to_have_text("Connected")
-        peer.ear.forget()
-        await asyncio.wait_for(peer.ear.hears(PAGE_TONE_HZ), PATIENCE_S)
+        await call.page_is_heard()
         await gateway.register(ALICE)
+        assert gateway.register_contact == before
         await expect(page.locator(NOTICE)).to_be_hidden()
+        # The page's address may be another one now: new ICE credentials, the lines are the same.
+        restart = await call.page_offer()
+        assert directions_of(restart.body) == {"a-both": "sendrecv"}
+        await call.accept(restart)
+        assert peer.renewed == 1
+        await call.page_is_heard()
+        await call.page_hears()
         await page.keyboard.press("7")
-        info = await call.acknowledge("INFO")
+        info = await call.dialog.acknowledge("INFO")
         assert info.body.startswith("Signal=7")
-        await page.wait_for_function(HEARS_TONE, arg=PEER_TONE_HZ)
         # The far side's hang-up reaches the page on its new connection.
-        await call.request("BYE")
+        await call.dialog.send_request("BYE")
+        await gateway.receive_response(200, "BYE")
         await expect(page.locator("#dial-card")).to_be_visible()
-    finally:
-        await peer.close()
 
 
 async def test_a_hang_up_without_a_connection_is_said_when_there_is_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.sdk.gateway import GatewayDialog, ScriptedGateway
+from tests.browser.sdk.running_call import one_way_call
+from tests.browser.sdk.running_peer import credentials_of, directions_of
 from tests.browser.sdk.softphone_page import diagnostics, dial, sign_in
 
 pytestmark = pytest.mark.browser
@@ -51,3 +54,29 @@ async def test_a_hang_up_before_the_invite_sends_nothing(page: Page, gateway: Sc
     assert gateway.ladder == ["> INVITE"]
     await GatewayDialog(gateway, invite).respond(486)
     await gateway.receive_request("ACK")
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+async def test_an_offer_that_comes_before_ours_is_sent_goes_first(
+    page: Page, gateway: ScriptedGateway, method: str
+) -> None:
+    async with one_way_call(page, gateway) as call:
+        # The restart takes a second: its candidates are waited for.
+        await gateway.drop_socket()
+        await gateway.register_again()
+        await page.wait_for_function(
+            "() => window.softphone.call.recovering && window.softphone.phone.state === 'registered'"
+        )
+        await asyncio.sleep(0.3)
+        offer = call.update if method == "UPDATE" else call.reinvite
+        call.peer.receives = False
+        answer = await offer(await call.peer.offer())
+        assert directions_of(answer.body) == {"0": "inactive", "r0": "recvonly"}
+        assert await call.held() == (False, True)
+        call.peer.receives = True
+        restart = await call.page_offer()
+        assert credentials_of(restart.body) != credentials_of(answer.body)
+        await call.accept(restart)
+        await call.page_is_heard()
+        await call.page_hears()
+        await call.hang_up()

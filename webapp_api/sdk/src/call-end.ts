@@ -11,6 +11,9 @@ export const CALL_END_CAUSES = {
   missed: "the caller gave up, or nobody answered in time",
   "answered-elsewhere": "another device of the same user took the call",
   "declined-elsewhere": "another device of the same user refused the call for all of them",
+  deflected: "this side sent the caller to somebody else",
+  replaced: "another call took the place of this one, in a transfer",
+  gone: "the far side knows nothing of the call any more; `error` is its 481",
   failed: "`error` says why",
 } as const;
 
@@ -19,7 +22,7 @@ export type CallEndCause = keyof typeof CALL_END_CAUSES;
 export interface CallEnd {
   readonly by: "local" | "remote" | "failure";
   readonly cause: CallEndCause;
-  /** Why it failed; there exactly when the cause is `failed`. */
+  /** Why it failed; there when the cause is `failed` or `gone`. */
   readonly error?: PhoneError;
   /** Reason of the far side's BYE or CANCEL (RFC 3326), when it gave one. */
   readonly reason?: Reason;
@@ -38,4 +41,9 @@ export function endOfCancelledCall(reasons: readonly Reason[]): CallEnd {
     return { cause: "declined-elsewhere", ...rest };
   }
   return { cause: "missed", ...rest };
+}
+
+/** The end because of `error`. */
+export function failure(error: PhoneError): CallEnd {
+  return { by: "failure", cause: "failed", error };
 }

@@ -4,62 +4,26 @@
  */
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
-import type { CallEnd, CallEndCause } from "./call-end.ts";
-import type { PhoneConfig } from "./config.ts";
+import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
+import { CallTransfers } from "./call-transfers.ts";
+import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
-import { IceError, PhoneError, SessionDescriptionError, UsageError } from "./errors.ts";
+import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
-import type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
-import { releaseLocalMedia, type LocalMedia } from "./media.ts";
-import type { MediaSessionDescriptionHandler, MediaSessionOptions } from "./media-session-description-handler.ts";
+import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
+import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
+import { MediaChanges } from "./media-changes.ts";
+import { MediaSession } from "./media-session.ts";
+import { Recovery } from "./recovery.ts";
+import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
-import { sipErrorFromResponse } from "./sip-response.ts";
-import type { IncomingResponse, Logger, Session, SessionDelegate, UserAgent } from "./sipjs.ts";
+import { sendInfo } from "./sip-response.ts";
+import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
 import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
-import type { UpdateSupport } from "./update-support.ts";
 
 /** How long a hang-up waits for the gateway to confirm it before the call is over all the same, milliseconds. */
 const HANGUP_TIMEOUT_MS = 4000;
-
-export interface CallEvents {
-  /** The call is in another state. */
-  state: CallState;
-  /** A track of the far side was added to remoteStream. */
-  remoteTrack: MediaStreamTrack;
-  /** The gateway changed the media with an UPDATE, and the page agreed. */
-  update: { readonly count: number };
-  /** The call is over; comes after the last `state`. */
-  end: CallEnd;
-}
-
-export interface MediaLine {
-  readonly mid: string | null;
-  readonly kind: string;
-  readonly direction: RTCRtpTransceiverDirection;
-  readonly currentDirection: RTCRtpTransceiverDirection | null;
-}
-
-export interface CallDiagnostics {
-  readonly callId: string | undefined;
-  /** Every state the call has been in, with milliseconds since the call began. */
-  readonly states: readonly { readonly state: CallState; readonly atMs: number }[];
-  /** The page's address as the gateway's STUN server sees it. */
-  readonly reflexiveAddress: ReflexiveAddress | undefined;
-  readonly candidates: readonly GatheredCandidate[];
-  readonly gatheringMs: number | undefined;
-  readonly connectionState: RTCPeerConnectionState | undefined;
-  readonly iceConnectionState: RTCIceConnectionState | undefined;
-  /** UPDATEs with an offer that were answered. */
-  readonly updates: number;
-  readonly mediaLines: readonly MediaLine[];
-}
-
-export interface CallDependencies {
-  readonly userAgent: UserAgent;
-  readonly updateSupport: UpdateSupport;
-  readonly config: PhoneConfig;
-}
 
 export abstract class Call {
   abstract readonly direction: "outgoing" | "incoming";
@@ -67,7 +31,13 @@ export abstract class Call {
   readonly remoteStream: MediaStream = new MediaStream();
   protected readonly dependencies: CallDependencies;
   protected media: LocalMedia | undefined;
-  protected handler: MediaSessionDescriptionHandler | undefined;
+  protected handler: MediaSession | undefined;
+  /** Another call is about to take the place of this one (RFC 3891). */
+  replaced = false;
+  readonly #renegotiation: Renegotiation;
+  readonly #recovery: Recovery;
+  readonly #changes: MediaChanges;
+  readonly #transfers: CallTransfers;
   readonly #events = new Emitter<CallEvents>();
   readonly #startedMs = performance.now();
   readonly #states: { state: CallState; atMs: number }[];
@@ -83,6 +53,43 @@ export abstract class Call {
     this.dependencies = dependencies;
     this.#state = state;
     this.#states = [{ state, atMs: 0 }];
+    const isConnected = (): boolean => dependencies.userAgent.isConnected();
+    this.#renegotiation = new Renegotiation({
+      dialog: () => this.#dialog,
+      media: () => this.handler,
+      contact: () => this.#contact,
+      ownsCallId: state === "preparing",
+      isConnected,
+      isRunning: () => this.#state === "established",
+      onBroken: (error) => this.#broken(error),
+      onNoReply: dependencies.onNoReply,
+    });
+    this.#changes = new MediaChanges({
+      session: () => this.handler,
+      localMedia: () => this.media,
+      onLocalMedia: (media) => (this.media = media),
+      renegotiate: async (change) => {
+        this.#needRunning();
+        await this.#renegotiation.run(change);
+      },
+      onHold: (held) => this.#events.emit("hold", held),
+      onVideoOffered: () => this.#events.emit("videoOffered", undefined),
+    });
+    this.#transfers = new CallTransfers({
+      dependencies,
+      events: this.#events,
+      dialog: () => this.#dialog,
+      contact: () => this.#contact,
+    });
+    this.#recovery = new Recovery({
+      restart: () => this.#renegotiation.run({ iceRestart: true }),
+      isConnected,
+      isUp: () => this.handler?.peerConnection?.connectionState === "connected",
+      onRecovering: (recovering) => {
+        if (this.#end === undefined) this.#events.emit("recovering", recovering);
+      },
+      onLost: (error) => this.fail(error),
+    });
   }
 
   /** SIP.js's session, as soon as there is one. */
@@ -92,7 +99,12 @@ export abstract class Call {
   protected abstract readonly withdrawal: CallEndCause;
   /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. */
   protected abstract withdraw(): Promise<unknown> | undefined;
-  protected abstract makeHandler(logger: Logger, options: MediaSessionOptions): MediaSessionDescriptionHandler;
+  /** Whether new lines of this side go one way. */
+  protected abstract readonly oneWay: boolean;
+  /** What this side will send, but does not have yet. */
+  protected expectedMedia: readonly MediaKind[] = [];
+  /** The browser does not take the far side's description. */
+  protected descriptionRefused(_cause: Error): void {}
 
   get state(): CallState {
     return this.#state;
@@ -129,6 +141,62 @@ export abstract class Call {
     await over;
   }
 
+  /** Who holds the call. */
+  get held(): Held {
+    return this.#changes.held;
+  }
+
+  /** Whether the way for media is broken and being repaired. */
+  get recovering(): boolean {
+    return this.#end === undefined && this.#recovery.recovering;
+  }
+
+  /** Whether the far side would take this side's video, and gets none. */
+  get videoOffered(): boolean {
+    return this.#changes.videoOffered;
+  }
+
+  /** Whether this side sends video, or has a camera that is muted. */
+  get sendsVideo(): boolean {
+    return this.#changes.sendsVideo;
+  }
+
+  /**
+   * Hold the call: nothing is received, and silence is sent. Like all changes of a running call it waits for those
+   * before it, and throws SipError when the far side refuses it (the call is then as before), SocketError,
+   * CallEndedError or OfferCrossedError.
+   */
+  hold(): Promise<void> {
+    return this.#changes.setHeld(true);
+  }
+
+  /** Take the call back. */
+  resume(): Promise<void> {
+    return this.#changes.setHeld(false);
+  }
+
+  /** Send video from now on, from the camera or the application's own stream, and take the far side's. */
+  async addVideo(request: Pick<MediaRequest, "video" | "streams"> = {}): Promise<void> {
+    this.#needRunning();
+    await this.#changes.addVideo(request);
+  }
+
+  /** End video in both directions; its lines stay, switched off. */
+  removeVideo(): Promise<void> {
+    return this.#changes.removeVideo();
+  }
+
+  /**
+   * Hand the far side on: to somebody it shall call (blind), or to the far side of another answered call of this page
+   * (attended). Resolves when they talk, and hangs up; throws SipError when they do not, and the call goes on.
+   */
+  async transfer(target: string | Call): Promise<void> {
+    this.#needRunning();
+    const other = target instanceof Call && target.#state === "established" ? target.#dialog : undefined;
+    await this.#transfers.start(typeof target === "string" ? target : other);
+    await this.hangup();
+  }
+
   /** Stop or resume sending `kind`; the line itself stays as it is. */
   mute(kind: "audio" | "video", muted: boolean): void {
     for (const track of this.#localTracks(kind)) track.enabled = !muted;
@@ -145,15 +213,7 @@ export abstract class Call {
     for (const content of bodies) {
       const { session } = this;
       if (session === undefined || this.#state !== "established") throw new UsageError("DTMF needs an answered call");
-      await new Promise<void>((resolve, reject) => {
-        const refused = ({ message }: IncomingResponse): void => reject(sipErrorFromResponse("INFO", message));
-        session
-          .info({
-            requestOptions: { body: { contentDisposition: "render", contentType: DTMF_CONTENT_TYPE, content } },
-            requestDelegate: { onAccept: () => resolve(), onReject: refused, onRedirect: refused },
-          })
-          .catch(reject);
-      });
+      await sendInfo(session, DTMF_CONTENT_TYPE, content);
     }
   }
 
@@ -176,15 +236,7 @@ export abstract class Call {
       connectionState: connection?.connectionState ?? last?.connectionState,
       iceConnectionState: connection?.iceConnectionState ?? last?.iceConnectionState,
       updates: this.#updates,
-      mediaLines:
-        connection?.getTransceivers().map(({ mid, receiver, direction, currentDirection }) => ({
-          mid,
-          kind: receiver.track.kind,
-          direction,
-          currentDirection,
-        })) ??
-        last?.mediaLines ??
-        [],
+      mediaLines: connection === undefined ? (last?.mediaLines ?? []) : mediaLinesOf(connection),
     };
   }
 
@@ -193,7 +245,12 @@ export abstract class Call {
    * waits for the new socket.
    */
   socketLost(error: PhoneError): void {
-    if (this.#state === "ended" || this.#state === "established") return;
+    if (this.#state === "ended") return;
+    if (this.#state === "established") {
+      this.#recovery.socketLost();
+      this.#renegotiation.abandon(error);
+      return;
+    }
     this.finish(this.#state === "ending" ? this.localEnd() : failure(error));
     void this.session?.dispose().catch(() => undefined);
   }
@@ -209,8 +266,9 @@ export abstract class Call {
     return this.#owesBye;
   }
 
-  /** Phone: the gateway knows this page again; say what could not be said. */
+  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. */
   socketRestored(): void {
+    if (this.#state === "established") this.#recovery.socketRestored();
     if (!this.#owesBye) return;
     this.#owesBye = false;
     this.session?.bye().catch(() => undefined);
@@ -228,17 +286,20 @@ export abstract class Call {
   }
 
   /** Phone: the media session of this call, for SIP.js. */
-  createHandler(logger: Logger): MediaSessionDescriptionHandler {
-    const { config } = this.dependencies;
+  createHandler(): MediaSession {
+    const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
-    this.handler = this.makeHandler(logger, {
-      media: this.media,
+    this.handler = new MediaSession({
+      stream: this.media.stream,
+      expected: this.expectedMedia,
       iceServers: config.iceServers,
       iceGatheringTimeoutMs: config.iceGatheringTimeoutMs,
+      oneWay: this.oneWay,
+      receiveVideo: farVideo === "receive",
       onRemoteTrack: (track) => this.#remoteTrackAdded(track),
-      onConnectionState: (state) => {
-        if (state === "failed") this.fail(new IceError("no media path to the gateway"));
-      },
+      onConnectionState: (state) => this.#connectionChanged(state),
+      onAgreed: () => this.#agreed(),
+      onDescriptionRefused: (cause) => this.descriptionRefused(cause),
     });
     return this.handler;
   }
@@ -252,13 +313,15 @@ export abstract class Call {
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
       onInfo: (info) => void info.accept(),
-      onRefer: (referral) => void referral.reject({ statusCode: 603 }),
+      onNotify: (notification) => this.#transfers.notified(notification),
+      onRefer: (referral) => this.#transfers.asked(referral),
     };
   }
 
   protected answered(event: "answer_received" | "answer_sent"): void {
     this.#answeredAt ??= new Date();
     this.apply(event);
+    this.#changes.agreed();
   }
 
   /** The end that this side brought about. */
@@ -279,6 +342,9 @@ export abstract class Call {
     this.#lastDiagnostics = this.diagnostics();
     this.#end = end;
     clearTimeout(this.#hangupTimer);
+    this.#recovery.stop();
+    this.#renegotiation.abandon(new CallEndedError("the call is over"));
+    this.#transfers.ended(end.by === "remote");
     if (this.media !== undefined) releaseLocalMedia(this.media);
     if (this.#state !== "ended") this.apply("call_terminated");
     this.#events.emit("end", end);
@@ -318,6 +384,47 @@ export abstract class Call {
     sent?.catch(() => undefined);
   }
 
+  get #contact(): string {
+    const { contact } = this.dependencies.userAgent;
+    return contact.toString({ outbound: contact.pubGruu === undefined });
+  }
+
+  get #dialog(): SessionDialog | undefined {
+    const dialog = this.session?.dialog;
+    return dialog instanceof SessionDialog ? dialog : undefined;
+  }
+
+  #needRunning(): void {
+    if (this.#end !== undefined) throw new CallEndedError("the call is over");
+    if (this.#state !== "established") throw new UsageError("only an answered call can be changed");
+  }
+
+  /** The dialog or its media cannot go on. */
+  #broken(error: PhoneError): void {
+    if (this.#end !== undefined || this.#state !== "established") return;
+    if (error instanceof SipError) {
+      this.finish({ by: "failure", cause: "gone", error });
+      void this.session?.dispose().catch(() => undefined);
+    } else this.fail(error);
+  }
+
+  #connectionChanged(state: RTCPeerConnectionState): void {
+    if (this.#end !== undefined) return;
+    if (this.#state === "established" || state === "connected") this.#recovery.connectionChanged(state);
+    else if (state === "failed") this.fail(new IceError("no media path to the gateway"));
+  }
+
+  #agreed(): void {
+    const connection = this.handler?.peerConnection;
+    if (this.#end !== undefined || connection === undefined) return;
+    // A line that was switched off for good ends its track.
+    for (const track of this.remoteStream.getTracks()) {
+      if (track.readyState === "ended") this.remoteStream.removeTrack(track);
+    }
+    this.#events.emit("media", mediaLinesOf(connection));
+    if (this.#state === "established") this.#changes.agreed();
+  }
+
   #remoteTrackAdded(track: MediaStreamTrack): void {
     if (this.remoteStream.getTrackById(track.id) !== null) return;
     // The newest line of a kind is the one the gateway sends on.
@@ -331,15 +438,4 @@ export abstract class Call {
   #localTracks(kind: "audio" | "video"): MediaStreamTrack[] {
     return this.media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
   }
-}
-
-export function failure(error: PhoneError): CallEnd {
-  return { by: "failure", cause: "failed", error };
-}
-
-/** The typed error for what SIP.js or the browser threw while it made a description; `what` is "an offer" or "an answer". */
-export function phoneErrorFromException(error: unknown, what: string): PhoneError {
-  if (error instanceof PhoneError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new SessionDescriptionError(`the browser cannot make ${what}: ${message}`, { cause: error });
 }

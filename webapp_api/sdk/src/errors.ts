@@ -11,6 +11,8 @@ export type PhoneErrorKind =
   | "ice"
   | "media-permission"
   | "session-description"
+  | "offer-crossed"
+  | "call-ended"
   | "socket"
   | "signed-out"
   | "login"
@@ -88,6 +90,20 @@ export class SessionDescriptionError extends PhoneError {
   readonly advice = "Browser and gateway do not agree on the media. Try again without video, or tell the operator.";
 }
 
+/** Both sides wanted to change the call at the same moment, again and again. */
+export class OfferCrossedError extends PhoneError {
+  override readonly name = "OfferCrossedError";
+  readonly kind = "offer-crossed";
+  readonly advice = "Another change was under way. Try again.";
+}
+
+/** The call was over before what was asked of it could be done. */
+export class CallEndedError extends PhoneError {
+  override readonly name = "CallEndedError";
+  readonly kind = "call-ended";
+  readonly advice = "The call is over.";
+}
+
 /** The WebSocket to the gateway cannot be opened, or is lost. */
 export class SocketError extends PhoneError {
   override readonly name = "SocketError";
@@ -147,4 +163,11 @@ export class UsageError extends PhoneError {
   override readonly name = "UsageError";
   readonly kind = "usage";
   readonly advice = "Check the input and try again.";
+}
+
+/** The typed error for what SIP.js or the browser threw while it made a description; `what` is "an offer" or "an answer". */
+export function phoneErrorFromException(error: unknown, what: string): PhoneError {
+  if (error instanceof PhoneError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new SessionDescriptionError(`the browser cannot make ${what}: ${message}`, { cause: error });
 }

@@ -30,17 +30,32 @@ export function candidateFromText(line: string, mediaLine: number): GatheredCand
   };
 }
 
-/** The candidates of one call. */
+/** The candidates of one call. They are gathered in rounds: for the first description, for new lines, for ICE restarts. */
 export class IceGathering {
   readonly #candidates: GatheredCandidate[] = [];
   readonly #hasServers: boolean;
+  #round: GatheredCandidate[] = [];
+  #roundLines: readonly number[] = [];
 
   constructor(hasServers: boolean) {
     this.#hasServers = hasServers;
   }
 
+  /** A new round begins, for the m-lines with these indexes. */
+  begin(mediaLines: readonly number[]): void {
+    this.#roundLines = mediaLines;
+    this.#round = this.#round.filter(({ mediaLine }) => mediaLines.includes(mediaLine));
+  }
+
+  /** The round is over. */
+  finish(): void {
+    this.#round = [];
+    this.#roundLines = [];
+  }
+
   add(candidate: GatheredCandidate): void {
     this.#candidates.push(candidate);
+    this.#round.push(candidate);
   }
 
   get candidates(): readonly GatheredCandidate[] {
@@ -49,20 +64,19 @@ export class IceGathering {
 
   /** The page's address as the STUN server sees it; undefined when none answered or no NAT is in between. */
   get reflexiveAddress(): ReflexiveAddress | undefined {
-    const candidate = this.#candidates.find(({ type }) => type === "srflx");
+    const candidate = this.#candidates.filter(({ type }) => type === "srflx").at(-1);
     return candidate && { address: candidate.address, port: candidate.port };
   }
 
   /**
-   * Whether nothing more is worth waiting for: with a STUN server, a reflexive candidate for each of the
-   * `mediaLines` m-lines that gather on their own. Without servers the browser completes at once by itself.
+   * Whether nothing more is worth waiting for: with a STUN server, a reflexive candidate for each m-line of the round.
+   * Without servers the browser completes at once by itself.
    */
-  suffices(mediaLines: number): boolean {
+  get suffices(): boolean {
     if (!this.#hasServers) return false;
-    const lines = new Set(this.#candidates.map(({ mediaLine }) => mediaLine));
     const reflexive = new Set(
-      this.#candidates.filter(({ type }) => type === "srflx" || type === "relay").map(({ mediaLine }) => mediaLine),
+      this.#round.filter(({ type }) => type === "srflx" || type === "relay").map(({ mediaLine }) => mediaLine),
     );
-    return reflexive.size >= mediaLines && [...lines].every((line) => reflexive.has(line));
+    return this.#roundLines.every((line) => reflexive.has(line));
   }
 }

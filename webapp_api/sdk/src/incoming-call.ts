@@ -1,17 +1,18 @@
 /**
- * A call to the page. The gateway offers one two-way line of each kind; the page rings until somebody answers, refuses,
+ * A call to the page. The gateway offers one two-way line of each kind, or a line for each direction; the page rings until somebody answers, refuses,
  * or the caller (or another device of the user) ends it.
  */
 
-import { Call, failure, phoneErrorFromException, type CallDependencies } from "./call.ts";
-import { endOfCancelledCall, type CallEnd } from "./call-end.ts";
+import { Call } from "./call.ts";
+import type { CallDependencies } from "./call-types.ts";
+import { endOfCancelledCall, failure, type CallEnd } from "./call-end.ts";
 import { callerFromFields, type Caller } from "./caller.ts";
-import { SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
-import { MediaSessionDescriptionHandler, type MediaSessionOptions } from "./media-session-description-handler.ts";
-import { offers } from "./sdp.ts";
+import { offers, splitsDirections } from "./sdp.ts";
 import { ALLOW_HEADER, reasonsFromFields, warningToText } from "./sip-headers.ts";
-import { SessionState, type Invitation, type Logger } from "./sipjs.ts";
+import { SessionState, type Invitation } from "./sipjs.ts";
+import { targetUriFromText } from "./target.ts";
 
 const BUSY_HERE = 486;
 const TEMPORARILY_UNAVAILABLE = 480;
@@ -21,7 +22,10 @@ export class IncomingCall extends Call {
   readonly caller: Caller;
   /** Whether the caller wants to show, or to see, a picture. */
   readonly offersVideo: boolean;
+  /** The call of this page that this one takes the place of when it is answered (RFC 3891). */
+  readonly replaces: Call | undefined;
   protected readonly withdrawal = "declined";
+  protected readonly oneWay: boolean;
   readonly #invitation: Invitation;
   readonly #offersAudio: boolean;
 
@@ -38,6 +42,8 @@ export class IncomingCall extends Call {
     // Without a description the page is the one to offer (RFC 3261 §13.2.1), and may offer what it likes.
     this.#offersAudio = request.body === "" || offers(request.body, "audio");
     this.offersVideo = request.body === "" || offers(request.body, "video");
+    this.oneWay = splitsDirections(request.body);
+    this.replaces = invitation.replacee?.data instanceof Call ? invitation.replacee.data : undefined;
     invitation.data = this;
     invitation.delegate = {
       ...this.sessionDelegate(),
@@ -65,7 +71,23 @@ export class IncomingCall extends Call {
       return;
     }
     this.media = media;
+    await this.#attach(media);
     await this.#accept();
+  }
+
+  /**
+   * Agree on the media before the person answers, in a reliable 183 (RFC 3262): sound flows at once when they do. Nothing
+   * is captured or sent until then; a camera is added after the answer. Throws UsageError when the caller takes none.
+   */
+  async prepare(): Promise<void> {
+    const { request } = this.#invitation;
+    const able = /\b100rel\b/i.test([...request.getHeaders("supported"), ...request.getHeaders("require")].join());
+    if (this.state !== "alerting" || this.media !== undefined || !able || request.body === "") {
+      throw new UsageError("this call cannot be prepared");
+    }
+    this.expectedMedia = this.#offersAudio ? ["audio"] : [];
+    this.media = { stream: new MediaStream(), borrowed: true };
+    await this.#invitation.progress({ statusCode: 183, rel100: true, extraHeaders: [ALLOW_HEADER] });
   }
 
   /** Refuse the call: 486 by default, 603 to decline on all devices, 480 to let others go on ringing. */
@@ -77,6 +99,14 @@ export class IncomingCall extends Call {
     if (this.state !== "alerting" && this.state !== "answering") throw new UsageError("the call does not ring any more");
     this.finish(this.localEnd());
     await this.#invitation.reject({ statusCode: status });
+  }
+
+  /** Send the caller to somebody else (302): a name, a number, a tel or SIP address. */
+  async deflect(target: string): Promise<void> {
+    const uri = targetUriFromText(target, this.dependencies.config.domain);
+    if (this.state !== "alerting") throw new UsageError("the call does not ring any more");
+    this.finish({ by: "local", cause: "deflected" });
+    await this.#invitation.reject({ statusCode: 302, extraHeaders: [`Contact: <${uri}>`] });
   }
 
   /** Phone: tell the caller that this side rings. */
@@ -99,15 +129,17 @@ export class IncomingCall extends Call {
     return this.#invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE });
   }
 
-  protected makeHandler(logger: Logger, options: MediaSessionOptions): MediaSessionDescriptionHandler {
-    return new MediaSessionDescriptionHandler(logger, {
-      ...options,
-      onDescriptionRefused: (cause) => this.#offerRefused(cause),
-    });
+  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
+  protected override descriptionRefused(cause: Error): void {
+    if (this.state !== "answering" && this.state !== "alerting") return;
+    const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });
+    this.finish(failure(new SessionDescriptionError(`the browser does not take the offer: ${cause.message}`, { cause })));
+    void this.#invitation.reject({ statusCode: 488, extraHeaders: [warning] }).catch(() => undefined);
   }
 
   async #accept(): Promise<void> {
     try {
+      if (this.replaces !== undefined) this.replaces.replaced = true;
       // SIP.js lists its own methods in the 200; this field adds ours (RFC 3261 §7.3.1).
       await this.#invitation.accept({ extraHeaders: ["Allow: UPDATE"] });
     } catch (error) {
@@ -115,6 +147,21 @@ export class IncomingCall extends Call {
       // After a CANCEL that came in between, the call is over and nothing has failed.
       if (this.end?.error !== undefined) throw this.end.error;
     }
+  }
+
+  /** The lines of a call that was prepared get what they waited for. */
+  async #attach(media: LocalMedia): Promise<void> {
+    const lines = this.handler?.lines;
+    const [microphone] = media.stream.getAudioTracks();
+    if (lines === undefined) return;
+    if (microphone !== undefined) lines.setTrack("audio", microphone, media.stream);
+    await lines.attach();
+    const [camera] = media.stream.getVideoTracks();
+    if (camera === undefined) return;
+    // A picture was not promised; it is offered when the call is answered.
+    this.on("state", (state) => {
+      if (state === "established") this.addVideo({ streams: new MediaStream([camera]) }).catch(() => undefined);
+    });
   }
 
   async #acquire(request: MediaRequest): Promise<LocalMedia> {
@@ -131,17 +178,10 @@ export class IncomingCall extends Call {
     }
   }
 
-  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
-  #offerRefused(cause: Error): void {
-    if (this.state !== "answering") return;
-    const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });
-    this.finish(failure(new SessionDescriptionError(`the browser does not take the offer: ${cause.message}`, { cause })));
-    void this.#invitation.reject({ statusCode: 488, extraHeaders: [warning] }).catch(() => undefined);
-  }
-
   /** SIP.js ended the session, and neither this side nor a CANCEL or BYE said so. */
   #unexplainedEnd(): CallEnd {
     if (this.state === "ending") return this.localEnd();
+    if (this.replaced) return { by: "remote", cause: "replaced" };
     if (this.answeredAt === undefined) return { by: "remote", cause: "missed" };
     return failure(new SipError({ method: "INVITE", status: 408, reasonPhrase: "The answer was not acknowledged" }));
   }

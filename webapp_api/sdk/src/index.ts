@@ -1,15 +1,18 @@
 /** The public API of the SDK. What is not exported here may change at any time. */
 
-export { Call, type CallDiagnostics, type CallEvents, type MediaLine } from "./call.ts";
+export { Call } from "./call.ts";
+export type { CallDiagnostics, CallEvents, FarVideo, Held, MediaLine } from "./call-types.ts";
 export { CALL_END_CAUSES, type CallEnd, type CallEndCause } from "./call-end.ts";
 export { CALL_STATES, type CallState } from "./call-state.ts";
 export type { Caller, NumberVerification } from "./caller.ts";
 export { fetchConfig, type LoginWays, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 export {
+  CallEndedError,
   ConfigError,
   IceError,
   LoginError,
   MediaPermissionError,
+  OfferCrossedError,
   PhoneError,
   SessionDescriptionError,
   SignedOutError,
@@ -40,4 +43,5 @@ export { DEFAULT_RECONNECT, type ReconnectSettings, type Wait } from "./reconnec
 export type { Reason, Warning } from "./sip-headers.ts";
 export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
 export { tokenSource, type AccessToken } from "./token-source.ts";
+export type { TransferProgress, TransferRequest } from "./transfer.ts";
 export { VERSION } from "./version.ts";

@@ -15,6 +15,8 @@ export interface LocalMedia {
   readonly stream: MediaStream;
   /** true: the tracks belong to the application and survive the call */
   readonly borrowed: boolean;
+  /** Tracks that came later, and whether each is ours to stop. */
+  readonly added?: ReadonlyMap<MediaStreamTrack, boolean>;
 }
 
 const FAILURE_BY_EXCEPTION: Readonly<Record<string, MediaFailure>> = {
@@ -60,5 +62,25 @@ export function mediaErrorFromException(error: unknown): MediaPermissionError {
 
 /** Give the devices back, unless the tracks are the application's. */
 export function releaseLocalMedia(media: LocalMedia): void {
-  if (!media.borrowed) for (const track of media.stream.getTracks()) track.stop();
+  for (const track of media.stream.getTracks()) if (isOwn(media, track)) track.stop();
+}
+
+/** The media with one more track, ours to stop if `own`. */
+export function withVideoTrack(media: LocalMedia, track: MediaStreamTrack, own: boolean): LocalMedia {
+  return {
+    ...media,
+    stream: new MediaStream([...media.stream.getTracks(), track]),
+    added: new Map([...(media.added ?? []), [track, own]]),
+  };
+}
+
+/** The media without video; cameras that are ours are given back. */
+export function withoutVideoTracks(media: LocalMedia): LocalMedia {
+  const video = media.stream.getVideoTracks();
+  for (const track of video) if (isOwn(media, track)) track.stop();
+  return { ...media, stream: new MediaStream(media.stream.getTracks().filter((track) => !video.includes(track))) };
+}
+
+function isOwn(media: LocalMedia, track: MediaStreamTrack): boolean {
+  return media.added?.get(track) ?? !media.borrowed;
 }

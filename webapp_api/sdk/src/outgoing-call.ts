@@ -1,14 +1,14 @@
 /**
- * A call that the page makes. The offer is one-way (sendonly). The gateway answers it at once in a reliable 183 and
+ * A call that the page makes. The offer is one-way (sendonly), unless told otherwise. The gateway answers it at once in a reliable 183 and
  * adds the other direction with an UPDATE in the early dialog, so that the media path stands before the callee is
  * alerted.
  */
 
-import { Call, failure, phoneErrorFromException, type CallDependencies } from "./call.ts";
-import { DirectionalSessionDescriptionHandler } from "./directional-session-description-handler.ts";
-import { SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { Call } from "./call.ts";
+import { failure } from "./call-end.ts";
+import type { CallDependencies } from "./call-types.ts";
+import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type MediaRequest } from "./media.ts";
-import type { MediaSessionOptions } from "./media-session-description-handler.ts";
 import { withSingleAllow } from "./sip-headers.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
 import {
@@ -16,7 +16,6 @@ import {
   SessionState,
   UserAgent,
   type IncomingResponseMessage,
-  type Logger,
   type OutgoingInviteRequest,
 } from "./sipjs.ts";
 
@@ -25,13 +24,17 @@ export class OutgoingCall extends Call {
   /** The address that is called, a SIP URI. */
   readonly target: string;
   protected readonly withdrawal = "cancelled";
+  protected readonly oneWay: boolean;
+  readonly #headers: readonly string[];
   #inviter: Inviter | undefined;
   #inviteRequest: OutgoingInviteRequest | undefined;
 
-  /** Made by Phone.call. */
-  constructor(dependencies: CallDependencies, targetUri: string, media: MediaRequest) {
+  /** Made by Phone.call; `headers` are lines for the INVITE. */
+  constructor(dependencies: CallDependencies, targetUri: string, media: MediaRequest, headers: readonly string[] = []) {
     super(dependencies, "preparing");
     this.target = targetUri;
+    this.oneWay = dependencies.oneWayStreams;
+    this.#headers = headers;
     void this.#run(media);
   }
 
@@ -45,10 +48,6 @@ export class OutgoingCall extends Call {
 
   protected withdraw(): Promise<unknown> | undefined {
     return this.#inviter?.cancel();
-  }
-
-  protected makeHandler(logger: Logger, options: MediaSessionOptions): DirectionalSessionDescriptionHandler {
-    return new DirectionalSessionDescriptionHandler(logger, options);
   }
 
   async #run(request: MediaRequest): Promise<void> {
@@ -83,7 +82,7 @@ export class OutgoingCall extends Call {
       earlyMedia: true,
       delegate: this.sessionDelegate(),
     });
-    inviter.request.extraHeaders = withSingleAllow(inviter.request.extraHeaders);
+    inviter.request.extraHeaders = [...withSingleAllow(inviter.request.extraHeaders), ...this.#headers];
     inviter.data = this;
     inviter.stateChange.addListener((state) => {
       if (state === SessionState.Established) this.answered("answer_received");
@@ -100,8 +99,8 @@ export class OutgoingCall extends Call {
   /** SIP.js ended the session, and neither a response nor a BYE told us why. */
   #terminated(): void {
     if (this.end !== undefined) return;
-    if (this.state === "ending") {
-      this.finish(this.localEnd());
+    if (this.state === "ending" || this.replaced) {
+      this.finish(this.replaced ? { by: "remote", cause: "replaced" } : this.localEnd());
       return;
     }
     const cause = this.handler?.descriptionError;

@@ -1,6 +1,7 @@
 /** The phone: one WebSocket, one registration, any number of calls. The entry of the SDK. */
 
 import type { Call } from "./call.ts";
+import type { CallDependencies, FarVideo } from "./call-types.ts";
 import { configFromObject, fetchConfig, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
@@ -20,6 +21,8 @@ import { createUserAgent } from "./user-agent.ts";
 const DEFAULT_EXPIRES_S = 600;
 const TEMPORARILY_UNAVAILABLE = 480;
 const REQUEST_TIMEOUT = 408;
+/** Feature tag of the gateway: calls to this contact shall offer a line for each direction. */
+const ONE_WAY_STREAMS = "+g.one-way-streams";
 
 /** Where the gateway is: the address of its configuration, or the configuration itself. */
 export type ConfigSource =
@@ -42,6 +45,10 @@ export type ConnectOptions = ConfigSource &
     readonly expiresS?: number;
     /** How to come back after the socket is lost. */
     readonly reconnect?: Partial<ReconnectSettings>;
+    /** false: offer two-way lines, and be offered such; default true: one line for each direction. */
+    readonly oneWayStreams?: boolean;
+    /** What becomes of video that the far side adds: shown (default), or refused. Ours is never sent by itself. */
+    readonly farVideo?: FarVideo;
   };
 
 export interface PhoneEvents {
@@ -78,7 +85,11 @@ export class Phone {
   readonly #registration: Registration;
   readonly #reconnector: Reconnector;
   readonly #reconnects: boolean;
-  readonly #onlineAgain = (): void => this.#reconnector.hurry();
+  readonly #dependencies: CallDependencies;
+  /** The browser is without a network; the address may be another one afterwards. */
+  #wasOffline = false;
+  readonly #offline = (): void => void (this.#wasOffline = true);
+  readonly #onlineAgain = (): void => this.#networkBack();
   #state: PhoneState = "connecting";
   /** Whether a new socket shall be registered. */
   #registrationWanted = false;
@@ -91,7 +102,7 @@ export class Phone {
       address: this.address,
       wssUrl: config.wssUrl,
       credentials: options,
-      sessionDescriptionHandlerFactory: (session) => handlerOf(session, this.#userAgent),
+      sessionDescriptionHandlerFactory: (session) => handlerOf(session),
       onDisconnect: (cause) => this.#socketLost(cause),
       onInvite: (invitation) => this.#called(invitation),
       parts,
@@ -102,6 +113,7 @@ export class Phone {
     const { token } = options;
     this.#registration = new Registration(this.#userAgent, {
       expiresS: options.expiresS ?? DEFAULT_EXPIRES_S,
+      contactParameters: options.oneWayStreams === false ? [] : [ONE_WAY_STREAMS],
       token: typeof token === "string" ? () => token : token,
       onRefresh: (error) => this.#refreshed(error),
     });
@@ -113,7 +125,17 @@ export class Phone {
       onWait: (wait) => this.#events.emit("reconnecting", wait),
       onGivenUp: () => this.#giveUp(new SocketError("the connection to the gateway is lost")),
     });
+    this.#dependencies = {
+      userAgent: this.#userAgent,
+      updateSupport: this.#updateSupport,
+      config,
+      oneWayStreams: options.oneWayStreams ?? true,
+      farVideo: options.farVideo ?? "receive",
+      onNoReply: () => this.#dropSocket(),
+      callTransferTarget: (uri, headers, media) => this.#keep(new OutgoingCall(this.#dependencies, uri, media, headers)),
+    };
     globalThis.addEventListener?.("online", this.#onlineAgain);
+    globalThis.addEventListener?.("offline", this.#offline);
   }
 
   /** Open the WebSocket. Applications call `connect`. */
@@ -175,7 +197,7 @@ export class Phone {
   call(target: string, media: MediaRequest = {}): OutgoingCall {
     this.#needSocket();
     const targetUri = targetUriFromText(target, this.config.domain);
-    return this.#keep(new OutgoingCall(this.#callDependencies(), targetUri, media));
+    return this.#keep(new OutgoingCall(this.#dependencies, targetUri, media));
   }
 
   /** Hang up, remove the registration and close the socket. */
@@ -184,6 +206,7 @@ export class Phone {
     this.#closing = true;
     this.#reconnector.stop();
     globalThis.removeEventListener?.("online", this.#onlineAgain);
+    globalThis.removeEventListener?.("offline", this.#offline);
     this.#registration.abandon();
     await Promise.all(this.calls.map((call) => call.hangup()));
     if (this.#userAgent.isConnected()) await this.#registration.remove();
@@ -192,10 +215,6 @@ export class Phone {
     this.#registration.dispose();
     // What is left in SIP.js needs no goodbye: nothing is registered and no call runs.
     this.#userAgent.userAgentCore.dispose();
-  }
-
-  #callDependencies() {
-    return { userAgent: this.#userAgent, updateSupport: this.#updateSupport, config: this.config };
   }
 
   #keep<Kind extends Call>(call: Kind): Kind {
@@ -213,7 +232,7 @@ export class Phone {
       void invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE }).catch(() => undefined);
       return;
     }
-    const call = this.#keep(new IncomingCall(this.#callDependencies(), invitation));
+    const call = this.#keep(new IncomingCall(this.#dependencies, invitation));
     this.#events.emit("call", call);
     call.alert();
   }
@@ -237,7 +256,7 @@ export class Phone {
     else if (!this.#reconnects || this.#state === "signed-out") this.#giveUp(error);
     else {
       this.#apply("socket_lost");
-      this.#reconnector.start({ restart: isRestart(closeCode) });
+      this.#reconnector.start({ restart: isRestart(closeCode), urgent: this.calls.length > 0 });
     }
   }
 
@@ -251,7 +270,7 @@ export class Phone {
     }
     if (this.#state === "reconnecting") {
       this.#apply(this.#registrationWanted ? "register_accepted" : "socket_opened");
-      for (const call of this.#unsaid) call.socketRestored();
+      for (const call of [...this.#unsaid, ...this.#calls]) call.socketRestored();
       this.#unsaid.clear();
     }
     return { done: true };
@@ -269,9 +288,20 @@ export class Phone {
 
   /** A socket on which a REGISTER gets no reply is dead, whatever the browser thinks of it. */
   #dropDeadSocket(error: PhoneError): void {
-    if (!(error instanceof SipError) || error.status !== REQUEST_TIMEOUT) return;
-    // The reconnector opens the next one; a connection that is dead may take long to close.
+    if (error instanceof SipError && error.status === REQUEST_TIMEOUT) this.#dropSocket();
+  }
+
+  /** The reconnector opens the next one; a connection that is dead may take long to close. */
+  #dropSocket(): void {
     this.#userAgent.transport.disconnect().catch(() => undefined);
+  }
+
+  /** A socket from before may still look open, on an address that this device has no more. */
+  #networkBack(): void {
+    const stale = this.#wasOffline && this.#userAgent.isConnected();
+    this.#wasOffline = false;
+    if (stale) this.#dropSocket();
+    this.#reconnector.hurry();
   }
 
   #refreshed(error: PhoneError | undefined): void {
@@ -328,9 +358,9 @@ function signedOutError(cause: PhoneError): SignedOutError {
 }
 
 /** SIP.js asks for the media session of a call; the call made it known in `data`. */
-function handlerOf(session: Session, userAgent: UserAgent): ReturnType<Call["createHandler"]> {
+function handlerOf(session: Session): ReturnType<Call["createHandler"]> {
   if (!(session.data instanceof OutgoingCall || session.data instanceof IncomingCall)) {
     throw new UsageError("no call for this session");
   }
-  return session.data.createHandler(userAgent.getLogger("sip.SessionDescriptionHandler"));
+  return session.data.createHandler();
 }

@@ -19,6 +19,8 @@ export const DEFAULT_RECONNECT: ReconnectSettings = { giveUpAfterS: 600, firstDe
 
 /** After a restart of the gateway all its pages come back: they spread over this many times the first wait. */
 const RESTART_SPREAD = 4;
+/** With a call that runs, the first attempt comes after this part of the first wait. */
+const URGENT_PART = 0.25;
 
 export interface Wait {
   /** Number of the attempt that follows, from 1. */
@@ -58,15 +60,23 @@ export class Reconnector {
     return this.#deadline !== undefined;
   }
 
-  /** Begin; `restart` spreads the first attempts wider. Does nothing while a run is under way. */
-  start({ restart = false, retryAfterS = 0 }: { restart?: boolean; retryAfterS?: number | undefined } = {}): void {
+  /**
+   * Begin; `restart` spreads the first attempts wider, `urgent` lets the first one come soon. Does nothing while a run
+   * is under way.
+   */
+  start({
+    restart = false,
+    urgent = false,
+    retryAfterS = 0,
+  }: { restart?: boolean; urgent?: boolean; retryAfterS?: number | undefined } = {}): void {
     if (this.running) return;
     this.#run += 1;
     this.#attempts = 0;
     this.#deadline = setTimeout(() => this.#giveUp(), this.#options.settings.giveUpAfterS * 1000);
     const { settings } = this.#options;
     const random = this.#random();
-    const delay = restart ? Math.round(settings.firstDelayMs * RESTART_SPREAD * random) : delayMs(1, settings, random);
+    const spread = Math.round(settings.firstDelayMs * (restart ? RESTART_SPREAD : URGENT_PART) * random);
+    const delay = restart || urgent ? spread : delayMs(1, settings, random);
     this.#wait(Math.max(delay, retryAfterS * 1000));
   }
 

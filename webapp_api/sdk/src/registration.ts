@@ -28,6 +28,8 @@ export interface RegistrationOptions {
   readonly expiresS: number;
   /** A Bearer token (RFC 8898) for each REGISTER; absent with digest credentials. */
   readonly token?: (() => string | Promise<string>) | undefined;
+  /** Parameters of our Contact: feature tags (RFC 3840). */
+  readonly contactParameters?: readonly string[];
   /** A refresh was granted, or it failed and the registration is gone. */
   readonly onRefresh: (error: PhoneError | undefined) => void;
 }
@@ -126,6 +128,7 @@ export class Registration {
       // The same for every connection of this page: a new one takes the place of the one before (RFC 5626 §4.2).
       instanceId: this.#userAgent.instanceId,
       regId: REG_ID,
+      extraContactHeaderParams: [...(this.#options.contactParameters ?? [])],
       // The stock default writes all options, the Authorization header among them, to the console.
       logConfiguration: false,
     });

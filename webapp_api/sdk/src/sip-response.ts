@@ -1,8 +1,8 @@
-/** From a SIP.js response message to the SDK's typed error. */
+/** From a SIP.js response message to the SDK's typed error, and the one request that needs nothing else. */
 
 import { SipError } from "./errors.ts";
 import { retryAfterFromText, warningsFromText } from "./sip-headers.ts";
-import type { IncomingResponseMessage } from "./sipjs.ts";
+import type { IncomingResponse, IncomingResponseMessage, Session } from "./sipjs.ts";
 
 /** The typed error for a final response that is not a success. */
 export function sipErrorFromResponse(method: string, message: IncomingResponseMessage): SipError {
@@ -12,5 +12,18 @@ export function sipErrorFromResponse(method: string, message: IncomingResponseMe
     reasonPhrase: message.reasonPhrase ?? "",
     warnings: message.getHeaders("warning").flatMap(warningsFromText),
     retryAfterS: retryAfterFromText(message.getHeader("retry-after")),
+  });
+}
+
+/** Send an INFO in the call; resolves when it is accepted, throws SipError when it is not. */
+export function sendInfo(session: Session, contentType: string, content: string): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const refused = ({ message }: IncomingResponse): void => reject(sipErrorFromResponse("INFO", message));
+    session
+      .info({
+        requestOptions: { body: { contentDisposition: "render", contentType, content } },
+        requestDelegate: { onAccept: () => resolve(), onReject: refused, onRedirect: refused },
+      })
+      .catch(reject);
   });
 }

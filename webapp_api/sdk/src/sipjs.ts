@@ -6,10 +6,11 @@
 export { Inviter, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from "sip.js/lib/api/index.js";
 export type {
   Invitation,
+  Notification,
+  Referral,
   Session,
   SessionDelegate,
   SessionDescriptionHandler,
-  SessionDescriptionHandlerModifier,
   UserAgentOptions,
 } from "sip.js/lib/api/index.js";
 export {
@@ -24,6 +25,7 @@ export {
   UserAgentServer,
 } from "sip.js/lib/core/index.js";
 export type {
+  AckableIncomingResponseWithSession,
   Body,
   IncomingResponse,
   IncomingResponseMessage,
@@ -31,5 +33,3 @@ export type {
   OutgoingInviteRequest,
   UserAgentCore,
 } from "sip.js/lib/core/index.js";
-export { SessionDescriptionHandler as WebSessionDescriptionHandler } from "sip.js/lib/platform/web/session-description-handler/index.js";
-export type { SessionDescriptionHandlerOptions as WebSessionDescriptionHandlerOptions } from "sip.js/lib/platform/web/session-description-handler/index.js";

@@ -42,6 +42,7 @@ export function createUserAgent(setup: UserAgentSetup): UserAgent {
     instanceId: INSTANCE_ID,
     userAgentString: `webrtc-ims-sdk/${VERSION}`,
     sipExtension100rel: SIPExtension.Supported,
+    sipExtensionReplaces: SIPExtension.Supported,
     sendInitialProvisionalResponse: false,
     noAnswerTimeout: LONGEST_RING_S,
     // SIP.js would write requests with credentials and DTMF digits to the console.

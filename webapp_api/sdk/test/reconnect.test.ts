@@ -53,6 +53,15 @@ describe("waits between attempts", () => {
     }
   });
 
+  test("with a call that runs the first attempt comes soon", () => {
+    for (const random of [0, 0.5, 1]) {
+      const { waits, made } = reconnector([], random);
+      made.start({ urgent: true });
+      assert.deepEqual(waits, [250 * random]);
+      made.stop();
+    }
+  });
+
   test("Retry-After is kept when it is longer", async () => {
     const { waits, made } = reconnector([{ done: false, retryAfterS: 20 }, { done: false, retryAfterS: 1 }, { done: true }]);
     made.start();

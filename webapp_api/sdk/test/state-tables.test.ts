@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CALL_STATES, CALL_TRANSITIONS, type CallEvent, type CallState } from "../src/call-state.ts";
+import { MEDIA_PATH_STATES, MEDIA_PATH_TRANSITIONS, type MediaPathEvent, type MediaPathState } from "../src/media-path-state.ts";
 import { PHONE_STATES, PHONE_TRANSITIONS, type PhoneEvent, type PhoneState } from "../src/phone-state.ts";
 import { IllegalTransitionError, nextState, type TransitionTable } from "../src/state-table.ts";
 
@@ -25,6 +26,37 @@ test("every call state is reached by a call that goes out or comes in, and their
 test("every phone state is reached from connecting", () => {
   assert.deepEqual([...reachable(PHONE_TRANSITIONS, "connecting")].sort(), Object.keys(PHONE_STATES).sort());
 });
+
+test("every state of a way for media is reached from the first, and nothing leads out of a lost one", () => {
+  assert.deepEqual([...reachable(MEDIA_PATH_TRANSITIONS, "building")].sort(), Object.keys(MEDIA_PATH_STATES).sort());
+  assert.deepEqual(reachable(MEDIA_PATH_TRANSITIONS, "lost"), new Set(["lost"]));
+});
+
+test("what the browser, the socket and the clock say finds a row in every state of a way for media", () => {
+  for (const state of Object.keys(MEDIA_PATH_STATES) as MediaPathState[]) {
+    for (const event of ["path_up", "path_interrupted", "path_failed", "socket_lost", "given_up"] as const) {
+      nextState(MEDIA_PATH_TRANSITIONS, state, event);
+    }
+  }
+});
+
+const MEDIA_PATH_ROWS: readonly [MediaPathState, MediaPathEvent, MediaPathState][] = [
+  ["building", "path_up", "up"],
+  ["building", "path_failed", "lost"],
+  ["up", "path_interrupted", "interrupted"],
+  ["up", "socket_lost", "interrupted"],
+  ["interrupted", "path_up", "up"],
+  ["interrupted", "restart_begun", "restarting"],
+  ["restarting", "path_up", "restarting"],
+  ["restarting", "restart_agreed", "up"],
+  ["restarting", "restart_refused", "interrupted"],
+  ["restarting", "path_failed", "interrupted"],
+];
+for (const [from, event, to] of MEDIA_PATH_ROWS) {
+  test(`a way for media that is ${from} becomes ${to} by ${event}`, () => {
+    assert.equal(nextState(MEDIA_PATH_TRANSITIONS, from, event), to);
+  });
+}
 
 test("nothing leads out of an ended call or a closed phone", () => {
   assert.deepEqual(reachable(CALL_TRANSITIONS, "ended"), new Set(["ended"]));

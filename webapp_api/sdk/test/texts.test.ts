@@ -5,8 +5,11 @@ import { describe, test } from "node:test";
 import { dtmfRelayToText, signalsFromText } from "../src/dtmf.ts";
 import { UsageError } from "../src/errors.ts";
 import { Emitter } from "../src/events.ts";
+import { directionOf } from "../src/media-lines.ts";
+import { pendingDelayMs } from "../src/renegotiation.ts";
+import { statusFromSipfrag } from "../src/transfer.ts";
 import { candidateFromText, IceGathering } from "../src/ice-gathering.ts";
-import { directionsByMid, mediaLineCount, offers, sends } from "../src/sdp.ts";
+import { bundleGroups, directionsByMid, linesWithoutCandidates, offers, receives, sends, splitsDirections, withBundleGroups } from "../src/sdp.ts";
 import {
   reasonsFromFields,
   retryAfterFromText,
@@ -80,10 +83,42 @@ describe("directions of a session description", () => {
   test("without any direction it is sendrecv", () => {
     assert.deepEqual([...directionsByMid("v=0\r\nm=audio 9 X 0\r\na=mid:0\r\n")], [["0", "sendrecv"]]);
   });
-  test("m-lines are counted", () => assert.equal(mediaLineCount(SDP), 2));
+  test("only sendrecv and recvonly receive", () => {
+    const all = ["sendrecv", "sendonly", "recvonly", "inactive", undefined] as const;
+    assert.deepEqual(all.map(receives), [true, false, true, false, false]);
+  });
+  test("a line for each direction of one kind is what one-way clients have", () => {
+    const lines = (...directions: string[]): string =>
+      `v=0\r\n${directions.map((direction) => `m=audio 9 X 0\r\na=${direction}\r\n`).join("")}`;
+    assert.equal(splitsDirections(lines("sendonly", "recvonly")), true);
+    assert.equal(splitsDirections(lines("sendrecv")), false);
+    assert.equal(splitsDirections(lines("sendonly") + "m=video 9 X 0\r\na=recvonly\r\n"), false);
+  });
   test("only sendrecv and sendonly send", () => {
     const all = ["sendrecv", "sendonly", "recvonly", "inactive", undefined] as const;
     assert.deepEqual(all.map(sends), [true, true, false, false, false]);
+  });
+});
+
+describe("transports of a session description", () => {
+  const line = (mid: string, port = 9, more = ""): string => `m=audio ${port} X 0\r\na=mid:${mid}\r\n${more}`;
+  const offer = `v=0\r\nt=0 0\r\na=group:BUNDLE 0 1 2\r\na=x\r\n${line("0")}${line("1")}${line("2")}`;
+  test("an offer gets the groups that were agreed, and no other", () => {
+    const made = withBundleGroups(offer, [["0", "1"]]);
+    assert.deepEqual(bundleGroups(made), [["0", "1"]]);
+    assert.equal(made, `v=0\r\nt=0 0\r\na=x\r\na=group:BUNDLE 0 1\r\n${line("0")}${line("1")}${line("2")}`);
+    assert.deepEqual(bundleGroups(withBundleGroups(offer, [])), []);
+    assert.deepEqual(bundleGroups(withBundleGroups(offer, [["0"], ["1", "2"]])), [["0"], ["1", "2"]]);
+  });
+  test("a line that is switched off is in no group", () => {
+    const off = offer.replace(line("1"), line("1", 0));
+    assert.deepEqual(bundleGroups(withBundleGroups(off, [["0", "1"], ["1"]])), [["0"]]);
+  });
+  test("candidates are missing on each line with a transport of its own", () => {
+    const with0 = offer.replace(line("0"), line("0", 9, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n"));
+    assert.deepEqual(linesWithoutCandidates(offer, []), [0, 1, 2]);
+    assert.deepEqual(linesWithoutCandidates(with0, [["0", "1"]]), [2]);
+    assert.deepEqual(linesWithoutCandidates(with0.replace(line("2"), line("2", 0)), [["0", "1"]]), []);
   });
 });
 
@@ -130,6 +165,7 @@ describe("ICE gathering", () => {
   const REFLEXIVE = "candidate:2 1 udp 1686052607 203.0.113.9 5000 typ srflx raddr 192.0.2.2 rport 43158";
   function gathered(hasServers: boolean, ...lines: readonly (readonly [string, number])[]): IceGathering {
     const gathering = new IceGathering(hasServers);
+    gathering.begin([...new Set(lines.map(([, mediaLine]) => mediaLine))]);
     for (const [line, mediaLine] of lines) {
       const candidate = candidateFromText(line, mediaLine);
       assert.ok(candidate);
@@ -152,16 +188,26 @@ describe("ICE gathering", () => {
     assert.deepEqual(gathered(true, [HOST, 0], [REFLEXIVE, 0]).reflexiveAddress, { address: "203.0.113.9", port: 5000 });
   });
   test("host candidates do not suffice while a STUN server may answer", () => {
-    assert.equal(gathered(true, [HOST, 0]).suffices(1), false);
+    assert.equal(gathered(true, [HOST, 0]).suffices, false);
   });
   test("a reflexive candidate for each line suffices", () => {
-    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0]).suffices(1), true);
-    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0]).suffices(2), false);
-    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0], [HOST, 1]).suffices(1), false);
-    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0], [HOST, 1], [REFLEXIVE, 1]).suffices(2), true);
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0]).suffices, true);
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0], [HOST, 1]).suffices, false);
+    assert.equal(gathered(true, [HOST, 0], [REFLEXIVE, 0], [HOST, 1], [REFLEXIVE, 1]).suffices, true);
+  });
+  test("in a later round only the lines that gather anew count", () => {
+    const gathering = gathered(true, [HOST, 0], [REFLEXIVE, 0]);
+    gathering.finish();
+    gathering.begin([1]);
+    assert.equal(gathering.suffices, false);
+    const candidate = candidateFromText(REFLEXIVE, 1);
+    assert.ok(candidate);
+    gathering.add(candidate);
+    assert.equal(gathering.suffices, true);
+    assert.equal(gathering.candidates.length, 3);
   });
   test("without servers the browser decides", () => {
-    assert.equal(gathered(false, [HOST, 0], [REFLEXIVE, 0]).suffices(1), false);
+    assert.equal(gathered(false, [HOST, 0], [REFLEXIVE, 0]).suffices, false);
   });
 });
 
@@ -185,4 +231,30 @@ test("the version is the package's", async () => {
 test("SIP.js is pinned exactly, in the one version the extension was proven with", async () => {
   const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
   assert.equal((JSON.parse(text) as { dependencies: Record<string, string> }).dependencies["sip.js"], "0.21.2");
+});
+
+describe("transfers", () => {
+  test("the status in a sipfrag is read, with and without a reason", () => {
+    assert.deepEqual(statusFromSipfrag("SIP/2.0 486 Busy Here\r\n"), { status: 486, reasonPhrase: "Busy Here" });
+    assert.deepEqual(statusFromSipfrag("SIP/2.0 200"), { status: 200, reasonPhrase: "" });
+    assert.equal(statusFromSipfrag("HTTP/1.1 200 OK"), undefined);
+  });
+});
+
+describe("offers that cross (RFC 3261 §14.1)", () => {
+  test("who owns the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s, in steps of 10 ms", () => {
+    assert.deepEqual([0, 0.5, 1].map((random) => pendingDelayMs(true, random)), [2100, 3050, 4000]);
+    assert.deepEqual([0, 0.5, 1].map((random) => pendingDelayMs(false, random)), [0, 1000, 2000]);
+    assert.equal(pendingDelayMs(true, 0.123) % 10, 0);
+  });
+});
+
+test("a line that sends and receives has a direction for each", () => {
+  const all = [[true, true], [true, false], [false, true], [false, false]] as const;
+  assert.deepEqual(all.map(([sending, receiving]) => directionOf(sending, receiving)), [
+    "sendrecv",
+    "sendonly",
+    "recvonly",
+    "inactive",
+  ]);
 });

@@ -1,0 +1,172 @@
+"""Calls of the softphone page that change while they run, with the real gateway, relay and IMS core."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.browser.softphone import SoftphoneBrowser
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, PhoneOptions
+from tests.lab.proof import wait_clean, wait_released, wait_until_heard
+
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+
+TONE_HZ: Final = 1000.0
+PHONES: Final = (
+    PhoneOptions("phone", tone_hz=440),
+    PhoneOptions("videophone", video_codec="VP8", tone_hz=520),
+)
+RUNS: Final = 10
+BAR_S: Final = 3.0
+"""Network change → audio back, 95th percentile."""
+
+SILENCE_BYTES: Final = 10
+"""More is never in a packet of Opus without sound."""
+
+needs_offers_of_the_page = pytest.mark.xfail(
+    strict=False, reason="the gateway does not answer re-INVITEs of the page yet"
+)
+
+# The page's sockets, to be closed as a network that is gone would; what the browser sends for media, likewise.
+KEEP_SOCKETS: Final = """
+window.sockets = [];
+window.WebSocket = class extends window.WebSocket {
+  constructor(...given) {
+    super(...given);
+    window.sockets.push(this);
+  }
+};
+"""
+RECEIVED: Final = """async () => (await window.softphone.call.stats()).inbound
+  .reduce((sum, line) => sum + line.packets, 0)"""
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Lab]:
+    """The whole world with a phone for audio and one for video."""
+    with Lab(LabOptions(phones=PHONES)) as lab:
+        for phone in PHONES:
+            lab.phone(phone.name).listen()
+        yield lab
+        wait_clean(lab)
+
+
+@pytest.fixture
+def browser(world: Lab) -> Iterator[SoftphoneBrowser]:
+    """A page that alice has signed in on."""
+    alice = world.info.users["alice"]
+    with SoftphoneBrowser(world.info.web.origin, camera=True) as browser:
+        browser.page.add_init_script(KEEP_SOCKETS)
+        browser.page.reload()
+        browser.page.wait_for_selector("#sign-in[data-ready]", state="attached")
+        browser.sign_in(alice.name, alice.password)
+        yield browser
+    for phone in PHONES:
+        world.phone(phone.name).hangup_all()
+    wait_released(world, 10)
+
+
+def talk(world: Lab, browser: SoftphoneBrowser, name: str = "phone") -> float:
+    """Call a phone until both hear each other; the phone's tone."""
+    phone = world.info.phones[name]
+    browser.dial(phone.impu, tone_hz=TONE_HZ)
+    browser.wait_established()
+    browser.wait_tone(phone.tone_hz)
+    wait_until_heard(world, name, TONE_HZ)
+    return phone.tone_hz
+
+
+def change(browser: SoftphoneBrowser, operation: str) -> None:
+    """Change the call; fails with the SDK's error."""
+    result: dict[str, Any] | None = browser.evaluate(
+        f"() => window.softphone.call.{operation}.then(() => null, (error) => String(error))"
+    )
+    assert result is None
+
+
+def directions(browser: SoftphoneBrowser) -> list[str]:
+    """What each line does."""
+    return [line["currentDirection"] for line in browser.diagnostics()["mediaLines"]]
+
+
+@needs_offers_of_the_page
+def test_a_page_holds_a_phone_and_comes_back(world: Lab, browser: SoftphoneBrowser) -> None:
+    tone_hz = talk(world, browser)
+    change(browser, "hold()")
+    assert directions(browser) == ["sendonly", "inactive"]
+    assert browser.evaluate("() => window.softphone.call.held.local") is True
+    assert "audio dir=recvonly" in world.phone("phone").command("audio_debug")
+    # The page goes on sending, but nothing that could be heard.
+    before = browser.stats()["outbound"][0]
+    browser.page.wait_for_timeout(1000)
+    after = browser.stats()["outbound"][0]
+    assert after["packets"] > before["packets"]
+    assert (after["bytes"] - before["bytes"]) / (after["packets"] - before["packets"]) < SILENCE_BYTES
+    change(browser, "resume()")
+    assert directions(browser) == ["sendonly", "recvonly"]
+    browser.wait_tone(tone_hz)
+    # baresip 1.0 records no more after a re-INVITE: its own word has to do.
+    assert "audio dir=sendrecv" in world.phone("phone").command("audio_debug")
+    browser.hang_up()
+
+
+@needs_offers_of_the_page
+def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: SoftphoneBrowser) -> None:
+    tone_hz = talk(world, browser)
+    seconds = []
+    for _ in range(RUNS):
+        before = browser.ladder().count("<- 200 INVITE (SDP)")
+        cut_at_s = time.monotonic()
+        browser.evaluate("() => window.sockets.at(-1).close()")
+        browser.wait(
+            lambda before=before: (
+                browser.ladder().count("<- 200 INVITE (SDP)") > before
+                and browser.evaluate("() => !window.softphone.call.recovering")
+            ),
+            "ICE restart",
+            10,
+        )
+        received = browser.evaluate(RECEIVED)
+        browser.wait(lambda received=received: browser.evaluate(RECEIVED) >= received + 5, "audio", 5)
+        seconds.append(time.monotonic() - cut_at_s)
+    p95_s = statistics.quantiles(seconds, n=20, method="inclusive")[-1]
+    print(f"socket lost to audio back: p50 {statistics.median(seconds):.2f} s, p95 {p95_s:.2f} s of {RUNS}")
+    assert p95_s <= BAR_S
+    browser.wait_tone(tone_hz)
+    wait_until_heard(world, "phone", TONE_HZ)
+    browser.hang_up()
+
+
+@needs_offers_of_the_page
+def test_a_page_adds_its_camera_to_an_audio_call_and_takes_it_back(
+    world: Lab, browser: SoftphoneBrowser
+) -> None:
+    tone_hz = talk(world, browser, "videophone")
+    change(browser, "addVideo()")
+    browser.wait(lambda: browser.remote_video().frames_decoded > 5, "pictures of the phone", 10)
+    browser.wait_tone(tone_hz)
+    frames = world.phone("videophone").frames_shown()
+    browser.wait(lambda: world.phone("videophone").frames_shown() > frames, "pictures at the phone", 10)
+    change(browser, "removeVideo()")
+    assert set(directions(browser)[2:]) <= {"inactive", "stopped"}
+    browser.wait_tone(tone_hz)
+    browser.hang_up()
+
+
+@needs_offers_of_the_page
+def test_a_phone_holds_the_page_and_comes_back(world: Lab, browser: SoftphoneBrowser) -> None:
+    tone_hz = talk(world, browser)
+    world.phone("phone").command("hold")
+    browser.wait(lambda: browser.evaluate("() => window.softphone.call.held.remote"), "hold", 5)
+    assert directions(browser)[0] == "inactive"
+    assert browser.page.inner_text("#call-state") == "The other side holds the call"
+    world.phone("phone").command("resume")
+    browser.wait(lambda: not browser.evaluate("() => window.softphone.call.held.remote"), "resume", 5)
+    assert directions(browser) == ["sendonly", "recvonly"]
+    browser.wait_tone(tone_hz)
+    browser.hang_up()

@@ -1,0 +1,93 @@
+/**
+ * What a person changes in a running call: hold, and video. Turns it into wishes for the m-lines and has them offered.
+ * Knows local media and lines; knows nothing of SIP.
+ */
+
+import type { Held } from "./call-types.ts";
+import { UsageError } from "./errors.ts";
+import { acquireLocalMedia, releaseLocalMedia, withVideoTrack, withoutVideoTracks, type LocalMedia, type MediaRequest } from "./media.ts";
+import type { MediaSession } from "./media-session.ts";
+import type { MediaChange } from "./renegotiation.ts";
+
+export interface MediaChangesOptions {
+  readonly session: () => MediaSession | undefined;
+  readonly localMedia: () => LocalMedia | undefined;
+  readonly onLocalMedia: (media: LocalMedia) => void;
+  /** Have a change agreed on by the far side; throws when the call cannot be changed, or they refuse. */
+  readonly renegotiate: (change: MediaChange) => Promise<void>;
+  readonly onHold: (held: Held) => void;
+  readonly onVideoOffered: () => void;
+}
+
+export class MediaChanges {
+  readonly #options: MediaChangesOptions;
+  #held: Held = { local: false, remote: false };
+  #videoOffered = false;
+
+  constructor(options: MediaChangesOptions) {
+    this.#options = options;
+  }
+
+  get held(): Held {
+    return this.#held;
+  }
+
+  get videoOffered(): boolean {
+    return this.#videoOffered;
+  }
+
+  get sendsVideo(): boolean {
+    return this.#options.session()?.lines.wish("video").send ?? false;
+  }
+
+  async setHeld(held: boolean): Promise<void> {
+    await this.#options.renegotiate({ change: () => this.#options.session()?.lines.setHeld(held) });
+  }
+
+  async addVideo(request: Pick<MediaRequest, "video" | "streams">): Promise<void> {
+    if (this.sendsVideo) throw new UsageError("the call sends video already");
+    const camera = await acquireLocalMedia({ video: true, ...request, audio: false });
+    const track = camera.stream.getVideoTracks()[0];
+    const local = this.#options.localMedia();
+    try {
+      if (track === undefined) throw new UsageError("the stream given for the call has no video");
+      const media = withVideoTrack(local ?? camera, track, !camera.borrowed);
+      await this.#options.renegotiate({
+        change: () => {
+          this.#options.session()?.lines.setTrack("video", track, media.stream);
+          this.#options.session()?.lines.setWish("video", { send: true, receive: true });
+        },
+      });
+      this.#options.onLocalMedia(media);
+    } catch (error) {
+      releaseLocalMedia(camera);
+      throw error;
+    }
+  }
+
+  async removeVideo(): Promise<void> {
+    await this.#options.renegotiate({
+      change: () => {
+        this.#options.session()?.lines.setTrack("video", undefined);
+        this.#options.session()?.lines.setWish("video", { send: false, receive: false });
+      },
+    });
+    const local = this.#options.localMedia();
+    if (local !== undefined) this.#options.onLocalMedia(withoutVideoTracks(local));
+  }
+
+  /** The call is answered, or something was agreed in it: who holds now, and is there video to be answered? */
+  agreed(): void {
+    const lines = this.#options.session()?.lines;
+    if (lines === undefined) return;
+    const held = { local: lines.held, remote: lines.heldByFarSide };
+    if (held.local !== this.#held.local || held.remote !== this.#held.remote) {
+      this.#held = held;
+      this.#options.onHold(held);
+    }
+    const welcome = lines.videoWelcome;
+    const offered = welcome && !this.#videoOffered;
+    this.#videoOffered = welcome;
+    if (offered) this.#options.onVideoOffered();
+  }
+}

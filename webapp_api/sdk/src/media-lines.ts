@@ -1,0 +1,245 @@
+/**
+ * The m-lines of one call: which of them send and receive what, and why. A call has one two-way line of a kind, or a
+ * line for each direction ("one-way lines"). Knows transceivers; knows nothing of SIP.
+ */
+
+import type { MediaLine } from "./call-types.ts";
+import { directionsByMid, receives, sends, type Direction } from "./sdp.ts";
+
+export type MediaKind = "audio" | "video";
+
+const KINDS = ["audio", "video"] as const;
+
+/** What this side wants of one kind of media. */
+export interface MediaWish {
+  readonly send: boolean;
+  readonly receive: boolean;
+}
+
+/** What a line may be used for: as it was offered, by whoever offered it. */
+interface Line {
+  readonly kind: MediaKind;
+  sends: boolean;
+  receives: boolean;
+}
+
+export interface MediaLinesOptions {
+  readonly stream: MediaStream;
+  /** Kinds that `setTrack` brings later; their lines are agreed on as if they were sent already. */
+  readonly expected?: readonly MediaKind[];
+  /** Whether this side's own lines go one way. */
+  readonly oneWay: boolean;
+  /** Whether a picture of the far side is taken without being asked for. */
+  readonly receiveVideo: boolean;
+}
+
+/** The wishes of one moment, to go back to. */
+export interface MediaSnapshot {
+  readonly wishes: Readonly<Record<MediaKind, MediaWish>>;
+  readonly held: boolean;
+  readonly tracks: ReadonlyMap<MediaKind, MediaStreamTrack>;
+}
+
+/** The direction of a line that sends, and receives. */
+export function directionOf(sending: boolean, receiving: boolean): Direction {
+  if (sending) return receiving ? "sendrecv" : "sendonly";
+  return receiving ? "recvonly" : "inactive";
+}
+
+export class MediaLines {
+  /** Whether new lines of this side go one way. */
+  readonly #oneWay: boolean;
+  readonly #connection: RTCPeerConnection;
+  readonly #lines = new Map<RTCRtpTransceiver, Line>();
+  readonly #tracks = new Map<MediaKind, MediaStreamTrack>();
+  /** What shall be sent, but is not there yet. */
+  readonly #expected: ReadonlySet<MediaKind>;
+  #stream: MediaStream;
+  #wishes: Record<MediaKind, MediaWish>;
+  #held = false;
+  /** What is sent while this side holds: silence and black pictures. */
+  readonly #silence = new Map<MediaKind, MediaStreamTrack>();
+  /** Whether the far side would take our picture, were there one. */
+  #videoWelcome = false;
+
+  constructor(connection: RTCPeerConnection, options: MediaLinesOptions) {
+    this.#connection = connection;
+    this.#oneWay = options.oneWay;
+    this.#stream = options.stream;
+    this.#expected = new Set(options.expected);
+    for (const track of options.stream.getTracks()) this.#tracks.set(track.kind as MediaKind, track);
+    this.#wishes = {
+      audio: { send: this.#has("audio"), receive: true },
+      video: { send: this.#has("video"), receive: options.receiveVideo },
+    };
+  }
+
+  /** Whether this side holds the call. */
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /** Whether the far side holds the call: it takes nothing of what this side would send. Sound counts, if there is any. */
+  get heldByFarSide(): boolean {
+    for (const kind of KINDS) {
+      const transceiver = this.#sendingLine(kind);
+      if (!this.#wishes[kind].send || transceiver === undefined || transceiver.currentDirection === null) continue;
+      return !sends(transceiver.currentDirection as Direction);
+    }
+    return false;
+  }
+
+  /** Whether the far side offers video that this side does not send. */
+  get videoWelcome(): boolean {
+    return this.#videoWelcome && !this.#wishes.video.send;
+  }
+
+  wish(kind: MediaKind): MediaWish {
+    return this.#wishes[kind];
+  }
+
+  setWish(kind: MediaKind, wish: MediaWish): void {
+    this.#wishes = { ...this.#wishes, [kind]: wish };
+  }
+
+  /** What of `kind` this side has to send; undefined takes it away. */
+  setTrack(kind: MediaKind, track: MediaStreamTrack | undefined, stream: MediaStream = this.#stream): void {
+    this.#stream = stream;
+    if (track === undefined) this.#tracks.delete(kind);
+    else this.#tracks.set(kind, track);
+  }
+
+  setHeld(held: boolean): void {
+    this.#held = held;
+  }
+
+  snapshot(): MediaSnapshot {
+    return { wishes: this.#wishes, held: this.#held, tracks: new Map(this.#tracks) };
+  }
+
+  /** Back to an earlier moment, after an offer came to nothing. */
+  async restore(snapshot: MediaSnapshot): Promise<void> {
+    this.#wishes = { ...snapshot.wishes };
+    this.#held = snapshot.held;
+    this.#tracks.clear();
+    for (const [kind, track] of snapshot.tracks) this.#tracks.set(kind, track);
+    this.forgetVanished();
+    await this.#direct();
+  }
+
+  /** Lines that a rollback took away: those of the far side are gone, those of ours must not be offered again. */
+  forgetVanished(): void {
+    const there = new Set(this.#connection.getTransceivers());
+    for (const transceiver of [...this.#lines.keys()]) {
+      if (there.has(transceiver) && transceiver.mid !== null) continue;
+      if (there.has(transceiver)) transceiver.stop();
+      this.#lines.delete(transceiver);
+    }
+  }
+
+  /** Before an offer of this side: a line for all that shall be sent, and the direction of each. */
+  async prepareOffer(): Promise<void> {
+    for (const kind of KINDS) {
+      const track = this.#tracks.get(kind);
+      if (track === undefined || !this.#wishes[kind].send || this.#sendingLine(kind) !== undefined) continue;
+      const twoWay = this.#oneWay ? undefined : this.#receivingLine(kind);
+      if (twoWay !== undefined) {
+        twoWay[1].sends = true;
+        continue;
+      }
+      const transceiver = this.#connection.addTransceiver(track, {
+        direction: this.#oneWay ? "sendonly" : "sendrecv",
+        streams: [this.#stream],
+      });
+      this.#lines.set(transceiver, { kind, sends: true, receives: !this.#oneWay });
+    }
+    await this.#direct();
+  }
+
+  /** Before an answer of this side: what the offered lines may be used for, and the direction of each. */
+  async prepareAnswer(offer: string): Promise<void> {
+    const offered = directionsByMid(offer);
+    for (const transceiver of this.#connection.getTransceivers()) {
+      const direction = transceiver.mid === null ? undefined : offered.get(transceiver.mid);
+      if (direction === undefined) continue;
+      const kind = transceiver.receiver.track.kind as MediaKind;
+      const line = this.#lines.get(transceiver) ?? { kind, sends: false, receives: false };
+      line.sends ||= receives(direction);
+      line.receives ||= sends(direction);
+      this.#lines.set(transceiver, line);
+    }
+    this.#videoWelcome = [...this.#live("video")].some(([{ mid }]) => receives(offered.get(mid ?? "")));
+    await this.#direct();
+  }
+
+  /** Send what was expected, once it is there; the lines are as they were agreed. */
+  async attach(): Promise<void> {
+    await this.#direct();
+  }
+
+  /** End what the silence of a hold is made of. */
+  close(): void {
+    for (const track of this.#silence.values()) track.stop();
+    this.#silence.clear();
+  }
+
+  async #direct(): Promise<void> {
+    for (const kind of KINDS) {
+      const sender = this.#sendingLine(kind);
+      for (const [transceiver, line] of this.#live(kind)) {
+        const sending = transceiver === sender && this.#wishes[kind].send && this.#has(kind);
+        await this.#send(transceiver, sending ? this.#toSend(kind) : null);
+        const receiving = line.receives && this.#wishes[kind].receive && !this.#held;
+        const direction = directionOf(sending, receiving);
+        if (transceiver.direction !== direction) transceiver.direction = direction;
+      }
+    }
+    if (!this.#held) this.close();
+  }
+
+  #has(kind: MediaKind): boolean {
+    return this.#tracks.has(kind) || this.#expected.has(kind);
+  }
+
+  #toSend(kind: MediaKind): MediaStreamTrack | null {
+    const track = this.#tracks.get(kind) ?? null;
+    if (!this.#held || track === null) return track;
+    const silence = this.#silence.get(kind) ?? track.clone();
+    silence.enabled = false;
+    this.#silence.set(kind, silence);
+    return silence;
+  }
+
+  async #send(transceiver: RTCRtpTransceiver, track: MediaStreamTrack | null): Promise<void> {
+    if (transceiver.sender.track === track) return;
+    if (track !== null) transceiver.sender.setStreams?.(this.#stream);
+    await transceiver.sender.replaceTrack(track);
+  }
+
+  /** The line of `kind` that sends, or would: the one that did before, else the first that may. */
+  #sendingLine(kind: MediaKind): RTCRtpTransceiver | undefined {
+    const able = [...this.#live(kind)].filter(([, line]) => line.sends).map(([transceiver]) => transceiver);
+    return able.find(({ sender }) => sender.track !== null) ?? able[0];
+  }
+
+  #receivingLine(kind: MediaKind): [RTCRtpTransceiver, Line] | undefined {
+    return [...this.#live(kind)].find(([, line]) => line.receives);
+  }
+
+  *#live(kind: MediaKind): Generator<[RTCRtpTransceiver, Line]> {
+    for (const entry of this.#lines) {
+      const [{ direction, currentDirection }, line] = entry;
+      if (line.kind === kind && direction !== "stopped" && currentDirection !== "stopped") yield entry;
+    }
+  }
+}
+
+/** The m-lines as the application sees them. */
+export function mediaLinesOf(connection: RTCPeerConnection): MediaLine[] {
+  return connection.getTransceivers().map(({ mid, receiver, direction, currentDirection }) => ({
+    mid,
+    kind: receiver.track.kind,
+    direction,
+    currentDirection,
+  }));
+}
