@@ -1,9 +1,7 @@
 """With htable.py the only module that imports KSR: typed, safe access to what Kamailio offers.
 
-What has to be known of app_python3 5.6 (each point cost a crash or a dead call when it was not):
-
-* ``KSR.pv.get`` decodes strictly as UTF-8; text from the network is read so that any bytes come through.
-* Functions take positional ``str`` and ``int`` only; ``None`` raises TypeError.
+``KSR.pv.get`` of app_python3 5.6 decodes strictly as UTF-8: text from the network is read so that any bytes come
+through.  Functions take positional ``str`` and ``int`` only.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
     return Executor(
         settings_from_text(SETTINGS_TEXT),
         CallStore(HtableTable("call")),
-        Schedule(HtableTable("due"), HtableTable("lifetime")),
+        Schedule(HtableTable),
         cast("MediaRelay", relay),
         EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
         lambda connection_id: True,
