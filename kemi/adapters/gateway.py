@@ -303,13 +303,19 @@ class Gateway:
     def ksr_continue_invite(self, _message: object, *_: object) -> None:
         """The suspended INVITE goes on."""
         if not ksr.is_cancelled():
-            self._dispatcher.dispatch(ksr.call_id(), InviteResumed())
+            request = ksr.request()
+            self._dispatcher.dispatch(record_key(request.call_id, request.to_tag), InviteResumed(request))
 
     @guarded_request
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
+        key = record_key(ksr.call_id(), ksr.text("$tt"))
         if not ksr.is_cancelled():
-            self._dispatcher.dispatch(ksr.call_id(), InviteGuardExpired())
+            self._dispatcher.dispatch(key, InviteGuardExpired())
+        elif (
+            key != ksr.call_id()
+        ):  # a page's CANCEL is seen as it comes, the core's does not say whose INVITE it means
+            self._dispatcher.dispatch(key, CancelReceived())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:

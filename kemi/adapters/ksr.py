@@ -254,6 +254,15 @@ def hide_vias() -> str:
     return original
 
 
+def leave_vias_out() -> None:
+    """The same for a request that was suspended, in whose place tm has a copy that cannot be changed at once.
+
+    What tm writes into the topmost Via falls away with it (process_lumps in Kamailio's msg_translator.c passes over
+    changes inside of what was removed); the Via of our own stays.  Responses are made of the transaction's own message.
+    """
+    KSR.hdr.remove("Via")
+
+
 def restore(original: str) -> None:
     """Make the current request again what it was before ``hide_vias``."""
     KSR.textopsx.msg_set_buffer(original)

@@ -316,6 +316,8 @@ class CallingDevice(CoreCall):
 
     def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address) -> None:
         super().__init__(peer, invite, gateway)
+        self.pracks = True
+        """Whether reliable responses are acknowledged."""
         self._pracked: set[tuple[str, int]] = set()
 
     def start(self) -> None:
@@ -348,7 +350,12 @@ class CallingDevice(CoreCall):
         tag = response.to_tag
         if response.status > 100 and tag is not None and response.status < 300 and "a" not in self.dialogs:
             self.dialogs["a"] = self._dialog_of(response)
-        if response.is_reliable and tag is not None and (tag, response.rseq or 0) not in self._pracked:
+        if (
+            self.pracks
+            and response.is_reliable
+            and tag is not None
+            and (tag, response.rseq or 0) not in self._pracked
+        ):
             self._pracked.add((tag, response.rseq or 0))
             rack = ("RAck", f"{response.rseq} {response.cseq}")
             self.peer.spawn(self._send_prack(rack))

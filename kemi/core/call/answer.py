@@ -145,7 +145,7 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     core_rseq = "".join(reply.headers("RSeq")).strip()
     if reply.status < 200 and core_rseq.isdecimal() and "100rel" in reply.tokens("Require"):
         remove.append("RSeq")
-        insert.append(f"RSeq: {_our_rseq(record, reply.to_tag, int(core_rseq))}")
+        insert.append(f"RSeq: {our_rseq(record, reply.to_tag, int(core_rseq))}")
     body = ""
     if reply.status >= 200 and record.wic_answer:
         body = record.wic_answer
@@ -154,8 +154,8 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     )
 
 
-def _our_rseq(record: CallRecord, tag: str, core_rseq: int) -> int:
-    """Return the RSeq the page sees for this one of the core's; a retransmission gets the same (RFC 3262 §3)."""
+def our_rseq(record: CallRecord, tag: str, core_rseq: int) -> int:
+    """Return our RSeq for one of the other side's; a retransmission gets the same (RFC 3262 §3)."""
     for ours, known in record.reliable.items():
         if tuple(known) == (tag, core_rseq):
             return int(ours)

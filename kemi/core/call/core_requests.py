@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, preconditions
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
@@ -29,6 +29,10 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     follow(record, event.successor)
     if request.method == "ACK":
         return _ims_ack(record, request, settings)
+    if record.incoming is not None and not record.ended:
+        own = preconditions.on_core_request(record, event, settings)
+        if own is not None:
+            return own
     if request.method == "BYE":
         return _ims_bye(record, event, settings)
     if record.ended:
@@ -102,6 +106,8 @@ def edits_to_wic(record: CallRecord, request: Request, cseq: int, settings: Call
     hidden, insert = boundary.towards_page(request, settings)
     if request.contact:
         insert += (f"Contact: <{settings.wic_contact}>",)
+    if rack := preconditions.rack_of_page(record, request):
+        hidden, insert = (*hidden, "RAck"), (*insert, rack)
     return act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,

@@ -19,6 +19,8 @@ class Due(enum.StrEnum):
     """Why a call asked to be woken up."""
 
     PRACK_TIMEOUT = "prack_timeout"
+    RELIABLE_REPEAT = "reliable_repeat"
+    PRECONDITIONS = "preconditions"
     UPDATE_RETRY = "update_retry"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
@@ -89,6 +91,17 @@ class IncomingReserved(Event):
     offers: Mapping[str, str]
     edits: MessageEdits
     """How the INVITE will look to the page, but for its description."""
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredAhead(Event):
+    """The relay works with the core's offer although the page has not been asked."""
+
+    answers: Mapping[str, str]
+    """Its answer for the core, for each medium."""
+    offers: Mapping[str, str]
+    """Its offer for the page."""
     bearer: Any = None
 
 
@@ -165,6 +178,9 @@ class OwnRequestAnswered(Event):
 @dataclass(frozen=True, slots=True)
 class InviteResumed(Event):
     """We are in the suspended INVITE's transaction again and may forward it or answer it."""
+
+    request: Request | None = None
+    """The INVITE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from kemi.core.call import (
     own_requests,
     page_answer,
     page_requests,
+    preconditions,
     release,
     setup,
 )
@@ -55,6 +56,10 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
     {
         events.TransactionCreated: setup.on_transaction_created,
         events.IncomingReserved: incoming.on_reserved,
+        events.AnsweredAhead: preconditions.on_answered_ahead,
+        events.InviteResumed: preconditions.on_invite_resumed,
+        events.InviteGuardExpired: preconditions.on_guard_expired,
+        events.CancelReceived: preconditions.on_cancel,
         events.IncomingConnected: page_answer.on_connected,
         events.ImsReoffered: page_answer.on_late_answer_taken,
         events.MediaFailed: page_answer.on_media_failed,
@@ -67,7 +72,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: page_answer.on_flow_closed,
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
-        events.TimerFired: dialog.on_timer,
+        events.TimerFired: page_answer.on_timer,
     }
 )
 """The same for a call towards the page."""
