@@ -191,16 +191,16 @@ def answer_ahead(
     """Answer IMS before the WIC is asked: returns the answer for IMS and the offer for the WIC.
 
     May be repeated for a further offer of IMS; `connect_terminating` follows with the WIC's own answer. `placeholder`
-    makes an answer out of the offer to the WIC, without ICE: the credentials of another peer would make the WIC's own
-    look like an ICE restart. So ICE is offered anew afterwards.
+    makes an answer out of the offer to the WIC. That one is plain RTP: ICE and DTLS of the placeholder would be taken
+    up, and the WIC's own would look like an ICE restart and find the DTLS roles given.
     """
     try:
-        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer())
-        stand_in = placeholder((yield from ask(offer)).sdp)
+        plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer())
+        stand_in = placeholder((yield from ask(plain)).sdp)
         answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.answer())
         ims_answer = (yield from ask(answer)).sdp
-        again = replace(offer, to_tag=WIC_TAG)
-        return ims_answer, (yield from ask(again)).sdp
+        offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
+        return ims_answer, (yield from ask(offer)).sdp
     except NgErrorReply:
         yield from release(session)
         raise

@@ -293,9 +293,9 @@ class Gateway:
     def _cancel(self) -> None:
         if ksr.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
-        ksr.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the core has answered
-        if ksr.side() is Side.WIC:
-            self._dispatcher.dispatch(ksr.call_id(), CancelReceived())
+        key = record_key(ksr.call_id(), ksr.tag_of_cancelled())
+        ksr.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
+        self._dispatcher.dispatch(key, CancelReceived())
 
     # ------------------------------------------------------------ inside the INVITE's transaction
 
@@ -309,13 +309,9 @@ class Gateway:
     @guarded_request
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
-        key = record_key(ksr.call_id(), ksr.text("$tt"))
         if not ksr.is_cancelled():
+            key = record_key(ksr.call_id(), ksr.text("$tt"))
             self._dispatcher.dispatch(key, InviteGuardExpired())
-        elif (
-            key != ksr.call_id()
-        ):  # a page's CANCEL is seen as it comes, the core's does not say whose INVITE it means
-            self._dispatcher.dispatch(key, CancelReceived())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:

@@ -406,6 +406,11 @@ def is_cancelled() -> bool:
     return KSR.tm.t_is_canceled() > 0
 
 
+def tag_of_cancelled() -> str:
+    """Return our tag in the INVITE that the current CANCEL is for, which itself has none."""
+    return text("$T_inv($tt)")
+
+
 def is_local_timeout() -> bool:
     """Whether nobody answered the current transaction's branch."""
     return KSR.tm.t_branch_timeout() > 0

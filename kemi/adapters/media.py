@@ -25,7 +25,12 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer
+from kemi.core.sdp.interwork import (
+    Repertoire,
+    placeholder_answer,
+    repertoire,
+    widened_offer,
+)
 from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text

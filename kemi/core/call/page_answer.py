@@ -220,6 +220,8 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     note = act.Note(
         "media_failed", logging.ERROR, {"status": error.status, "detail": error.detail, "node": record.node}
     )
+    if reply is None and record.ended:  # over meanwhile; the relay may have made its call anew
+        return [note, act.ReleaseMedia(record.key, record.node, tuple(m.kind for m in record.media))]
     if preconditions.pending(record):
         return [note, *preconditions.on_media_failed(record, event, settings)]
     if record.dialog is Dialog.CONFIRMED and not record.ended and record.acknowledged:

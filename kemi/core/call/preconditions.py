@@ -54,7 +54,9 @@ DUE: Final = frozenset({Due.RELIABLE_REPEAT, Due.PRECONDITIONS})
 OUR_RSEQ: Final = 1
 _T1_S: Final = 0.5
 _FAILED: Final = (580, "Precondition Failure")
-_AWAITED: Final = frozenset({Precondition.UNACKNOWLEDGED, Precondition.WAITING})
+_BEFORE_THE_PAGE: Final = frozenset(
+    {Precondition.UNACKNOWLEDGED, Precondition.WAITING, Precondition.RESUMING}
+)
 
 
 def required(request: Request) -> bool:
@@ -83,7 +85,7 @@ def begin(record: CallRecord, request: Request, lines: Sequence[CoreLine]) -> bo
 
 def pending(record: CallRecord) -> bool:
     """Whether the page has not been called because the caller lacks something."""
-    return record.incoming is not None and record.incoming.precondition in _AWAITED
+    return record.incoming is not None and record.incoming.precondition in _BEFORE_THE_PAGE
 
 
 def described(record: CallRecord, answer: SessionDescription) -> SessionDescription:
@@ -107,7 +109,7 @@ def on_answered_ahead(record: CallRecord, event: AnsweredAhead, settings: CallSe
     ok = act.SendReply(200, "OK", lines, record.ims_description)
     if missing(sdp_from_text(record.ims_offer), [medium.ims_line for medium in record.media]):
         return [ok]
-    incoming.move_precondition(PreconditionEvent.MET)
+    incoming.move_precondition(PreconditionEvent.READY)
     describe_to_page(record, event.offers, settings)
     return [act.Unschedule(record.key), ok, *resume(record)]
 
@@ -252,10 +254,12 @@ def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSe
             act.SendReply(why.status, why.reason_phrase, headers.explanation(why.detail, settings.realm)),
             *finish(record, DialogEvent.REJECTED),
         ]
-    if pending(record):
+    incoming = _incoming(record)
+    if incoming.precondition is not Precondition.RESUMING:
         return _send_183(record, settings)
     if event.request is None:
         raise LocalProtocolError("the INVITE has to be at hand")
+    incoming.move_precondition(PreconditionEvent.MET)
     return [call_page(record, edits_of_invite(record, event.request, settings), settings, resumed=True)]
 
 
@@ -282,8 +286,8 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
 
 
 def on_cancel(record: CallRecord, _event: CancelReceived, _settings: CallSettings) -> list[act.Action]:
-    """The caller gave up before the page was called; tm has answered it."""
-    if record.ended:
+    """The caller gave up, and tm has answered it.  A page that has been called ends it by its 487."""
+    if record.ended or not pending(record):
         return []
     return [act.Note("call_cancelled", logging.INFO), *finish(record, DialogEvent.CANCELLED)]
 

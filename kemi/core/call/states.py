@@ -144,7 +144,8 @@ class Precondition(enum.StrEnum):
     NONE = "none"  #: nothing required
     UNACKNOWLEDGED = "unacknowledged"  #: our answer is out in a reliable 183, the caller lacks resources
     WAITING = "waiting"  #: the caller has our answer and will tell us by UPDATE
-    MET = "met"  #: the page may be called
+    RESUMING = "resuming"  #: it has: the page is being called
+    MET = "met"  #: nothing is missing (any more)
 
 
 class PreconditionEvent(enum.StrEnum):
@@ -152,6 +153,7 @@ class PreconditionEvent(enum.StrEnum):
 
     ANSWERED = "answered"
     ACKNOWLEDGED = "acknowledged"
+    READY = "ready"
     MET = "met"
 
 
@@ -162,7 +164,8 @@ PRECONDITION: Final[Mapping[Precondition, Mapping[PreconditionEvent, Preconditio
             PreconditionEvent.ANSWERED: Precondition.UNACKNOWLEDGED,
         },
         Precondition.UNACKNOWLEDGED: {PreconditionEvent.ACKNOWLEDGED: Precondition.WAITING},
-        Precondition.WAITING: {PreconditionEvent.MET: Precondition.MET},
+        Precondition.WAITING: {PreconditionEvent.READY: Precondition.RESUMING},
+        Precondition.RESUMING: {PreconditionEvent.MET: Precondition.MET},
         Precondition.MET: {},
     }
 )

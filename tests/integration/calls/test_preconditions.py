@@ -176,6 +176,26 @@ class TestMissing:
         assert (await call.wic.bye()).status == 200
         await ims.wait_request("BYE")
 
+    async def test_a_hop_that_is_known_by_its_address_only_stays_hidden_too(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = await stage.page()
+        numbered = stage.core.new_via
+
+        def named() -> str:
+            return numbered().replace(stage.core.host_port, "scscf.core-internal:5999")
+
+        monkeypatch.setattr(stage.core, "new_via", named)
+        ims = await waiting(stage, page)
+        call = await rings(ims, page)
+        assert len(call.wic.invite.headers.all("Via")) == 1
+        assert "core-internal" not in str(list(call.wic.invite.headers))
+        await call.wic.ring()
+        await ims.wait_status(180)
+        await call.wic.answer()
+        await call.works()
+        await ims.bye()
+
     async def test_reliable_responses_of_the_page_count_on(self, stage: Stage) -> None:
         page = await stage.page()
         ims = await waiting(stage, page)
