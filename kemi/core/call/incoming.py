@@ -21,7 +21,7 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import late_offer, preconditions
 from kemi.core.call.events import IncomingReserved
-from kemi.core.call.page_offer import call_page, describe_to_page, edits_of_invite
+from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
