@@ -33,6 +33,7 @@ IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
 # Payload types that are the same whatever else is offered (RFC 3551 §6); Opus keeps the WIC's own.
 _FIXED_PAYLOAD_TYPE: Final = frozenset({"opus", "g722", "pcma", "pcmu"})
 _ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
+_EVENTS: Final = tuple(f"telephone-event/{rate}" for rate in (8000, 16000, 48000))
 _WIC_CODECS: Final = ("opus/48000/2", "telephone-event/48000")
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
@@ -40,9 +41,6 @@ _INJECT_DTMF: Final = "inject-DTMF"
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
 # first free dynamic payload type even when IMS speaks Opus itself.
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
-# A subscription's answer is accepted only with payload types of its request. The WIC answered one of the first
-# dynamic types, 96 in practice; so many further ones make sure that each of the first types is in every request.
-_REVERSE_OPUS_TYPES: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,11 +53,12 @@ class MediaProfile:
     codec: CodecRules = NO_CODEC_RULES
     """From the WIC's offer to the offer to IMS."""
     reverse_codec: CodecRules = NO_CODEC_RULES
-    """From what IMS answered first to the offer of the WIC's reverse port."""
-    repeated_reverse_codec: CodecRules = NO_CODEC_RULES
-    """The same for every further answer of IMS; what the WIC sends and gets does not change."""
+    """From what IMS answered to the offer of the WIC's reverse port."""
     terminating_codec: CodecRules = NO_CODEC_RULES
     """From IMS's offer to the offer to the WIC."""
+    answered_codecs: tuple[str, ...] = ()
+    """Codecs that may be answered under other payload types than were offered (RFC 3264 §6.1): by IMS, which may number
+    them as it likes; by the WIC, which need not hear of an offer of IMS in a running call."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
     ims_transport_protocol: str = "RTP/AVP"
@@ -121,7 +120,9 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
-        return MediaOptions(flags=("strip-extmap", *self._dtmf_flags()))
+        return MediaOptions(
+            codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
+        )
 
     @functools.cache  # noqa: B019
     def passing_answer(self) -> MediaOptions:
@@ -154,7 +155,7 @@ class MediaProfile:
             rtcp_mux=(),
         )
 
-    def subscribe_request(self, *, repeated: bool) -> MediaOptions:
+    def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
         return MediaOptions(
             transport_protocol="UDP/TLS/RTP/SAVPF",
@@ -164,14 +165,14 @@ class MediaProfile:
             sdes=("off",),
             rtcp_mux=("require",),
             interface=self.wic_interface,
-            codec=self.repeated_reverse_codec if repeated else self.reverse_codec,
+            codec=self.reverse_codec,
             # RTCP-mirror carries the WIC's PLI and receiver reports back to IMS.
             flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
         )
 
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
-        return MediaOptions(flags=("allow transcoding",))
+        return MediaOptions(codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding",))
 
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
@@ -205,12 +206,11 @@ def audio_profile(
             mask=(*_ENCODING_NAMES, "telephone-event"),
             transcode=(_REVERSE_OPUS,),
         ),
-        # Nothing is masked here: a payload type that IMS uses itself is in the request by that.
-        repeated_reverse_codec=CodecRules(transcode=(_REVERSE_OPUS,) * _REVERSE_OPUS_TYPES),
         # Everything but Opus is hidden from the WIC; Opus of IMS itself passes through, else it is transcoded.
         terminating_codec=CodecRules(
             mask=tuple(name for name in _ENCODING_NAMES if name != "opus"), transcode=_WIC_CODECS
         ),
+        answered_codecs=(*_ENCODING_NAMES, *_EVENTS),
         dtmf=True,
         ims_transport_protocol=ims_transport_protocol,
         ims_address_family=ims_address_family,

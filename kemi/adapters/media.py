@@ -35,7 +35,7 @@ from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
-from rtpengine.running import gate, renew, reoffer_from_ims
+from rtpengine.running import Renewal, gate, renew, reoffer_from_ims
 from rtpengine.sessions import (
     MediaSession,
     Reservation,
@@ -226,16 +226,7 @@ class MediaRelay:
         for medium in map(_taking, action.media):
             session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
             self._gate(action.node, session, medium)
-            found = self._run(
-                action.node,
-                renew(
-                    session,
-                    self._profiles[medium.kind],
-                    medium.ims_line,
-                    medium.reverse_line,
-                    daemon_version=self._versions[action.node],
-                ),
-            )
+            found = self._run(action.node, self._renewal(action.node, session, medium))
             renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
         return MediaRenewed(renewed, action.bearer)
 
@@ -245,17 +236,34 @@ class MediaRelay:
         for medium in map(_taking, action.media):
             session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
             self._gate(action.node, session, medium)
-            answers[medium.kind] = self._run(
-                action.node,
-                reoffer_from_ims(
-                    session,
-                    self._profiles[medium.kind],
-                    medium.ims_line,
-                    medium.reverse_line,
-                    daemon_version=self._versions[action.node],
-                ),
-            )
+            answers[medium.kind] = self._run(action.node, self._reoffer(action.node, session, medium))
         return ImsReoffered(answers, action.bearer)
+
+    def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
+        renewal = yield from renew(
+            session,
+            self._profiles[medium.kind],
+            medium.ims_line,
+            medium.reverse_line,
+            daemon_version=self._versions[node],
+        )
+        if (
+            not repertoire(medium.ims_line).encodings_by_type
+            <= repertoire(renewal.relay_offer).encodings_by_type
+        ):
+            # Payload types of the far end's own: as an answer the relay takes them for audio only, and of several
+            # codecs it may take another one than before.  As an offer it understands them.
+            yield from self._reoffer(node, session, medium)
+        return renewal
+
+    def _reoffer(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[str]:
+        return reoffer_from_ims(
+            session,
+            self._profiles[medium.kind],
+            medium.ims_line,
+            medium.reverse_line,
+            daemon_version=self._versions[node],
+        )
 
     def gate(self, action: act.GateMedia) -> MediaGated:
         """Let media pass as the action says."""

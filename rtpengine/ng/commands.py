@@ -40,11 +40,13 @@ class CodecRules:
     """The `codec` dictionary: which codecs the produced SDP shows and which are transcoded.
 
     accept: what the offerer is answered with even when the far end did not choose it.
+    offer: in an answer: what counts even under a payload type that was not offered.
     mask: taken out of the produced SDP, yet still answered to the offerer.
     transcode: added to the produced SDP in this order; a masked codec named here is put back in this place.
     """
 
     accept: tuple[str, ...] = ()
+    offer: tuple[str, ...] = ()
     mask: tuple[str, ...] = ()
     transcode: tuple[str, ...] = ()
 

@@ -130,14 +130,15 @@ def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
 class RtpPeer:
     """One RTP port on `host`; everything received is kept, telephone-event packets included."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, sent: int = 0) -> None:
+        """`sent`: how many packets it counts as sent already; aiortc takes small steps back for late packets."""
         self.host = host
         self.packets: list[Packet] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self.port: int = self._socket.getsockname()[1]
         # Goes on from one `send` to the next, as a stream does.
-        self._sent = 0
+        self._sent = sent
         self._closing = False
         self._arrived = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)

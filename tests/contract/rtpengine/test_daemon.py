@@ -55,7 +55,7 @@ class TestCommands:
             client.request(BlockMedia("call", "wic")) == client.request(UnblockMedia("call", "wic")) == Done()
         )
 
-        request = SubscribeRequest("call", "ims", "wic-in", PROFILE.subscribe_request(repeated=False))
+        request = SubscribeRequest("call", "ims", "wic-in", PROFILE.subscribe_request())
         reverse = client.request(request)
         assert (reverse.to_tag, set(reverse.from_tags)) == ("wic-in", {"ims"})
         reverse_sdp = reverse.sdp.replace("a=sendonly", "a=recvonly").replace("actpass", "active")

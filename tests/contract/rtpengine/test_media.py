@@ -63,9 +63,9 @@ CHANGES = (PCMA, OPUS, AMR_WB, PCMU, OPUS_AS_96, AMR_WB_OA, AMR_WB_AS_100)
 class PlainProfile(MediaProfile):
     """The profile of audio for a WIC without DTLS and ICE."""
 
-    def subscribe_request(self, *, repeated: bool) -> MediaOptions:
+    def subscribe_request(self) -> MediaOptions:
         """Ask for plain RTP instead."""
-        options = MediaProfile.subscribe_request(self, repeated=repeated)
+        options = MediaProfile.subscribe_request(self)
         return replace(
             options, transport_protocol="RTP/AVP", ice="remove", ice_lite=None, dtls=None, rtcp_mux=()
         )
@@ -77,7 +77,7 @@ def plain_profile() -> PlainProfile:
     return PlainProfile(
         codec=audio.codec,
         reverse_codec=audio.reverse_codec,
-        repeated_reverse_codec=audio.repeated_reverse_codec,
+        answered_codecs=audio.answered_codecs,
         dtmf=audio.dtmf,
     )
 

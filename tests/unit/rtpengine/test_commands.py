@@ -123,7 +123,7 @@ def test_a_command_is_written_with_its_ng_keys(command: Command[Any], expected: 
 
 @pytest.mark.parametrize("profile", [audio_profile(), video_profile()], ids=["audio", "video"])
 def test_what_is_kept_of_one_call_does_not_show_in_the_next(profile: MediaProfile) -> None:
-    options = (profile.offer(), profile.answer(), profile.subscribe_request(repeated=True), MediaOptions())
+    options = (profile.offer(), profile.answer(), profile.subscribe_request(), MediaOptions())
     for call_id in ("a", "a longer one", "ü"):
         for option in options:
             command = Offer(call_id, "wic", f"v=0 of {call_id}", option)

@@ -35,16 +35,18 @@ class TestAudio:
 
     def test_every_command_lets_dtmf_in(self) -> None:
         profile = audio_profile()
-        for options in (profile.offer(), profile.answer(), profile.subscribe_request(repeated=False)):
+        for options in (profile.offer(), profile.answer(), profile.subscribe_request()):
             assert "inject-DTMF" in options.flags
 
-    def test_the_first_reverse_offer_has_opus_alone(self) -> None:
-        rules = audio_profile().subscribe_request(repeated=False).codec
+    def test_the_reverse_offer_has_opus_alone(self) -> None:
+        rules = audio_profile().subscribe_request().codec
         assert set(rules.mask) == {"opus", "AMR-WB", "AMR", "G722", "PCMA", "PCMU", "telephone-event"}
         assert {codec.split("/")[0] for codec in rules.transcode} == {"opus"}
 
-    def test_a_repeated_reverse_offer_masks_nothing(self) -> None:
-        assert audio_profile().subscribe_request(repeated=True).codec.mask == ()
+    def test_payload_types_that_were_not_offered_are_taken_from_ims_and_from_the_wic(self) -> None:
+        profile = audio_profile()
+        for options in (profile.answer(), profile.subscribe_answer()):
+            assert {"opus", "AMR-WB", "PCMA", "telephone-event/8000"} <= set(options.codec.offer)
 
     @pytest.mark.parametrize(
         ("answered", "expected"),
@@ -77,7 +79,7 @@ class TestAudio:
 class TestVideo:
     def test_video_is_never_transcoded_and_carries_no_dtmf(self) -> None:
         profile = video_profile()
-        assert profile.codec == profile.reverse_codec == profile.repeated_reverse_codec == audio_free()
+        assert profile.codec == profile.reverse_codec == audio_free()
         assert "inject-DTMF" not in profile.offer().flags
 
 
@@ -92,10 +94,10 @@ class TestBoth:
         assert profile.offer().transport_protocol == "RTP/AVP"
 
     def test_the_wic_is_ice_controlling_and_dtls_client(self, profile: MediaProfile) -> None:
-        offer, reverse = profile.offer(), profile.subscribe_request(repeated=False)
+        offer, reverse = profile.offer(), profile.subscribe_request()
         assert (offer.ice_lite, offer.dtls_reverse) == ("backward", "passive")
         assert (reverse.ice, reverse.ice_lite, reverse.dtls) == ("force", "forward", "passive")
 
     def test_the_sides_are_the_daemon_s_interfaces(self, profile: MediaProfile) -> None:
         assert profile.offer().direction == ("wic", "ims")
-        assert profile.subscribe_request(repeated=True).interface == "wic"
+        assert profile.subscribe_request().interface == "wic"

@@ -89,6 +89,12 @@ class Repertoire(NamedTuple):
             line.partition(" ")[2].lower() for line in self.lines if line.startswith("a=rtpmap:")
         )
 
+    @property
+    def encodings_by_type(self) -> frozenset[tuple[str, str]]:
+        """Pairs of payload type and codec as in rtpmap, lower case."""
+        pairs = (line[9:].partition(" ") for line in self.lines if line.startswith("a=rtpmap:"))
+        return frozenset((number, encoding.lower()) for number, _, encoding in pairs)
+
 
 def repertoire(one_line_sdp: str) -> Repertoire:
     """Read it from a text of ours or of the relay; one browser's is the same in all calls."""

@@ -1,0 +1,227 @@
+"""A running call: a live page, the real relay driven by the gateway's actions, and far ends that speak plain RTP.
+
+Stands where the SIP side stands: keeps what each side described last and asks the relay for changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from aiortc import RTCSessionDescription
+
+from kemi.adapters.media import MediaRelay
+from kemi.core.call import actions as act
+from kemi.core.call.events import Renewed
+from kemi.core.edits import MessageEdits
+from kemi.core.messages import Reply, Side
+from kemi.core.sdp.model import Direction, MediaDescription, SessionDescription
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.settings import MediaNode, MediaSettings
+from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.live_page import LivePage, described, relay_text
+from tests.contract.rtpengine.sdp import answer_to, section
+from tests.peers.aiortc_wic import PictureTrack, ToneTrack
+
+SENDS: Final = {"audio": ToneTrack, "video": PictureTrack}
+CALL_ID: Final = "call"
+_REPLY: Final = Reply(Side.IMS, "INVITE", CALL_ID, "page", "core", 1)
+
+
+@dataclass
+class Medium:
+    """What is known of one medium of the call."""
+
+    kind: str
+    mid: str
+    """Of the line the page sends on."""
+    heard: str
+    """Mid of the line it receives on."""
+    wic_line: str
+    ims_line: str
+    ims_port: int
+    """The relay's port for the far end."""
+    reverse_line: str | None = None
+
+
+class LiveCall:
+    """One call; use as an async context manager."""
+
+    def __init__(self, daemon: Daemon, transport: str = "shared", *, one_way: bool = False) -> None:
+        """`one_way`: the page has a line to send and one to receive, in place of one for both."""
+        address = daemon.address
+        self.relay = MediaRelay(MediaSettings([MediaNode(address.host, address.port)]))
+        self.node = f"{address.host}:{address.port}"
+        self.transport, self.one_way = transport, one_way
+        self.page = LivePage()
+        self.media: dict[str, Medium] = {}
+        self.passing = (True, True)
+        """Whether changes let media of the page and of the far end pass."""
+        self._lines: dict[str, tuple[str, Direction]] = {}
+        """By mid: the relay's text and our direction, as we described them last to the page."""
+        self._groups: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.page.close()
+        self.relay.release(act.ReleaseMedia(CALL_ID, self.node, tuple(self.media) or ("audio",)))
+
+    # -- set-up
+
+    async def page_offers(self, kind: str, *codecs: str, host: str, port: int) -> None:
+        """Let the page offer a new medium, and the far end answer with these codecs."""
+        self.page.connection.addTransceiver(
+            SENDS[kind](), direction="sendonly" if self.one_way else "sendrecv"
+        )
+        offer = await self.page.reoffer()
+        own = offer.media[-1]
+        wic_line = relay_text(own)
+        reserve = act.ReserveMedia(
+            CALL_ID, self.node, self.transport, (act.MediumRequest(kind, wic_line, self.one_way),)
+        )
+        given = self.relay.reserve(reserve).reserved[kind]
+        ims_line = answer_to(given.relay_offer, *codecs, host=host, port=port)
+        mid = own.mid or ""
+        medium = Medium(kind, mid, mid, wic_line, ims_line, section(given.relay_offer).port)
+        self.media[kind] = medium
+        self._lines[mid] = (given.relay_answer, own.direction.mirrored)
+        if self.one_way and self.transport == "shared":
+            self._groups.append(mid)
+        await self.page.take(self._answer(offer))
+        if self.one_way:
+            await self._offer_reverse(medium, given.reverse_offer)
+        answered = act.MediumAnswer(kind, wic_line, self.one_way, ims_line, medium.reverse_line)
+        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answered,), _REPLY))
+        await self.page.until_connected()
+
+    async def _offer_reverse(self, medium: Medium, text: str | None) -> None:
+        """Offer the page its receiving line, and tell the relay the answer where that has its own transport."""
+        medium.heard = added = str(len(self._lines))
+        self._lines[added] = (text or self._lines[medium.mid][0], Direction.SENDONLY)
+        if text is None:
+            self._groups[-1] = f"{medium.mid} {added}"
+        answer = sdp_from_text(await self.page.answer_offer(sdp_to_text(self._offer())))
+        if text is not None:
+            medium.reverse_line = relay_text(line_of(answer, added), "active")
+            answered = act.MediumAnswer(medium.kind, medium.wic_line, True, None, medium.reverse_line)
+            self.relay.accept_reverse(act.AcceptReverse(CALL_ID, self.node, self.transport, (answered,)))
+
+    async def core_offers(self, kind: str, ims_offer: str) -> str:
+        """Let the core offer a new medium, and the page take it; returns the answer for the core."""
+        reserve = act.ReserveIncoming(CALL_ID, self.node, {kind: ims_offer}, MessageEdits())
+        text = self.relay.reserve_incoming(reserve).offers[kind]
+        mid = heard = str(len(self._lines))
+        if self.one_way:
+            heard = str(len(self._lines) + 1)
+            self._lines |= {mid: (text, Direction.RECVONLY), heard: (text, Direction.SENDONLY)}
+            self._groups.append(f"{mid} {heard}")
+        else:
+            self._lines[mid] = (text, Direction.SENDRECV)
+        connection = self.page.connection
+        await connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(self._offer()), "offer"))
+        (sending,) = (one for one in connection.getTransceivers() if one.mid == mid)
+        sending.sender.replaceTrack(SENDS[kind]())
+        sending.direction = "sendonly" if self.one_way else "sendrecv"
+        await connection.setLocalDescription(await connection.createAnswer())
+        answer = sdp_from_text(connection.localDescription.sdp)
+        # The relay knows one two-way line: the page's sending line has the transport of both.
+        wic_line = relay_text(line_of(answer, mid), "active")
+        connect = act.ConnectIncoming(CALL_ID, self.node, {kind: wic_line}, _REPLY)
+        ims_answer = self.relay.connect_incoming(connect).answers[kind]
+        self.media[kind] = Medium(kind, mid, heard, wic_line, ims_offer, section(ims_answer).port)
+        await self.page.until_connected()
+        return ims_answer
+
+    # -- changes
+
+    def renew(self, kind: str) -> Renewed:
+        """Tell the relay what both sides said last."""
+        action = act.RenewMedia(CALL_ID, self.node, self.transport, (self._change(kind),), "bearer")
+        event = self.relay.renew(action)
+        assert event.bearer == "bearer"
+        return event.renewed[kind]
+
+    async def restart_ice(self) -> dict[str, Renewed]:
+        """Let the page move to other sockets, with the same certificate."""
+        offer = await self.page.restart_ice()
+        renewed = self._page_moved(offer)
+        await self.page.restarted(self._answer(offer))
+        return renewed
+
+    async def replace_page(self) -> dict[str, Renewed]:
+        """Let the page offer from a new connection: other sockets, another certificate, the same lines."""
+        lines = [(one.kind, one.direction) for one in self.page.connection.getTransceivers()]
+        await self.page.close()
+        self.page = LivePage()
+        for kind, direction in lines:
+            source = SENDS[kind]() if "send" in direction else kind
+            self.page.connection.addTransceiver(source, direction=direction)
+        offer = await self.page.reoffer()
+        renewed = self._page_moved(offer)
+        await self.page.take(self._answer(offer))
+        await self.page.until_connected()
+        return renewed
+
+    def _page_moved(self, offer: SessionDescription) -> dict[str, Renewed]:
+        renewed = {}
+        for kind, medium in self.media.items():
+            medium.wic_line = relay_text(line_of(offer, medium.mid))
+            if medium.reverse_line is not None:
+                medium.reverse_line = relay_text(line_of(offer, medium.heard))
+            renewed[kind] = given = self.renew(kind)
+            for mid, text in (
+                (medium.heard, given.reverse_answer or given.relay_answer),
+                (medium.mid, given.relay_answer),
+            ):
+                self._lines[mid] = (text, self._lines[mid][1])
+        return renewed
+
+    def core_reoffers(self, kind: str, ims_offer: str) -> str:
+        """Take a new offer of the core, which the page hears nothing of; returns the answer for the core."""
+        self.media[kind].ims_line = ims_offer
+        action = act.ReofferFromIms(CALL_ID, self.node, self.transport, (self._change(kind),), "bearer")
+        event = self.relay.reoffer_from_ims(action)
+        assert event.bearer == "bearer"
+        return event.answers[kind]
+
+    def gate(self, kind: str, *, wic_to_ims: bool, ims_to_wic: bool) -> None:
+        """Open and close both directions."""
+        medium = act.MediumGate(kind, wic_to_ims, ims_to_wic)
+        event = self.relay.gate(act.GateMedia(CALL_ID, self.node, (medium,), "bearer"))
+        assert event.bearer == "bearer"
+
+    def release(self, kind: str) -> None:
+        """End one medium at the relay."""
+        self.relay.release(act.ReleaseMedia(CALL_ID, self.node, (kind,)))
+        del self.media[kind]
+
+    def _change(self, kind: str) -> act.MediumChange:
+        medium = self.media[kind]
+        return act.MediumChange(kind, medium.wic_line, medium.ims_line, medium.reverse_line, *self.passing)
+
+    # -- descriptions
+
+    def _answer(self, offer: SessionDescription) -> SessionDescription:
+        lines = [(line, *_placed(self._lines, line.mid)) for line in offer.media]
+        return described(lines, "passive", *self._groups)
+
+    def _offer(self) -> SessionDescription:
+        return described(
+            [(None, *_placed(self._lines, mid)) for mid in self._lines], "actpass", *self._groups
+        )
+
+
+def _placed(lines: dict[str, tuple[str, Direction]], mid: str | None) -> tuple[str, str, Direction]:
+    text, direction = lines[mid or ""]
+    return text, mid or "", direction
+
+
+def line_of(description: SessionDescription, mid: str) -> MediaDescription:
+    """Return the line with this mid."""
+    (line,) = (line for line in description.media if line.mid == mid)
+    return line

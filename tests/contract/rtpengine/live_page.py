@@ -1,0 +1,111 @@
+"""A page with real ICE, DTLS-SRTP, Opus and VP8 (aiortc), whose lines are handed to rtpengine as the gateway does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+import aioice
+from aiortc import RTCIceTransport, RTCSessionDescription
+
+from kemi.core.sdp.build import session_description, session_section
+from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
+from kemi.core.sdp.interwork.wic import rewritten_line
+from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from tests.peers.aiortc_wic import AiortcMedia
+
+_CODECS: Final = frozenset({"opus", "telephone-event", "vp8"})
+
+
+class LivePage(AiortcMedia):
+    """A page that can restart ICE, which aiortc by itself cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._restarted: dict[RTCIceTransport, aioice.Connection] = {}
+        self._left: list[aioice.Connection] = []
+
+    @property
+    def received(self) -> int:
+        """RTP packets that arrived, of all lines."""
+        receivers = (transceiver.receiver for transceiver in self.connection.getTransceivers())
+        streams = (getattr(receiver, "_RTCRtpReceiver__remote_streams") for receiver in receivers)  # noqa: B009
+        return sum(stream.packets_received for found in streams for stream in found.values())
+
+    async def reoffer(self) -> SessionDescription:
+        """Offer what there is now."""
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return sdp_from_text(self.connection.localDescription.sdp)
+
+    async def restart_ice(self) -> SessionDescription:
+        """Offer again with new sockets and credentials on every transport; DTLS goes on."""
+        self._restarted = {}
+        for transceiver in self.connection.getTransceivers():
+            transport = transceiver.receiver.transport.transport
+            if transport in self._restarted:
+                continue
+            fresh = aioice.Connection(ice_controlling=True)
+            await fresh.gather_candidates()
+            self._restarted[transport] = fresh
+            transport.iceGatherer._connection = fresh
+        return await self.reoffer()
+
+    async def restarted(self, answer: SessionDescription) -> None:
+        """Take the answer and move to the new sockets once their checks have succeeded."""
+        await self.take(answer)
+        by_mid = {line.mid: line for line in answer.media}
+        for transceiver in self.connection.getTransceivers():
+            transport = transceiver.receiver.transport.transport
+            fresh = self._restarted.pop(transport, None)
+            if fresh is None:
+                continue
+            line = by_mid[transceiver.mid]
+            fresh.remote_is_lite = True
+            fresh.remote_username, fresh.remote_password = line.ice_ufrag, line.ice_pwd
+            for value in line.attributes("candidate"):
+                await fresh.add_remote_candidate(aioice.Candidate.from_sdp(value))
+            await fresh.add_remote_candidate(None)
+            fresh._queue = transport._connection._queue
+            await fresh.connect()
+            self._left.append(transport._connection)
+            transport._connection, transport._send, transport._recv = fresh, fresh.send, fresh.recv
+            await self._drop(self._left[-1])
+
+    async def close(self) -> None:
+        """Stop media."""
+        for connection in self._left:
+            await connection.close()
+        await super().close()
+
+    @staticmethod
+    async def _drop(connection: aioice.Connection) -> None:
+        """Close the sockets, as a page's network does when it goes, and tell nobody."""
+        connection._queue = asyncio.Queue()  # whoever waits for data waits at the new sockets
+        if connection._query_consent_task is not None:
+            connection._query_consent_task.cancel()
+        for protocol in connection._protocols:
+            await protocol.close()
+
+    async def take(self, answer: SessionDescription) -> None:
+        """Apply an answer."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(answer), "answer"))
+
+
+def relay_text(line: MediaDescription, setup: str = "actpass") -> str:
+    """Write a page's line for the relay, with the codecs the relay is told of."""
+    codecs = [codec for codec in line.codecs if codec.name in _CODECS]
+    return one_line_text(line.session, client_line(line, codecs, Direction.SENDRECV, setup))
+
+
+def described(
+    lines: Iterable[tuple[MediaDescription | None, str, str, Direction]], setup: str, *groups: str
+) -> SessionDescription:
+    """Describe the relay's texts to a page: its own line (None in an offer), text, mid and direction of each."""
+    media = []
+    for own, text, mid, direction in lines:
+        source = only_line(sdp_from_text(text))
+        media.append(rewritten_line(own or source, source, mid=mid, direction=direction, setup=setup))
+    attributes = ["a=ice-lite", *(f"a=group:BUNDLE {group}" for group in groups)]
+    return session_description(session_section(Origin(4711, 1), *attributes), media)
