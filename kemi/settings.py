@@ -105,6 +105,8 @@ class MediaSettings:
     ng_deadline_ms: int = 1000
     audio_codecs: list[str] = field(default_factory=lambda: ["opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU"])
     video_codecs: list[str] = field(default_factory=lambda: ["H264", "VP8"])
+    early_media_by_default: bool = True
+    """Whether a callee is heard before it answers although its network does not ask for it (RFC 5009)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,12 @@ class TimerSettings:
     """How long one that failed comes after the others."""
     unregistered_s: float = 10
     """How long a connection may be without a registration."""
+    media_timeout_s: float = 60
+    """How long a call may be without any packet from either side, but for held ones; 0: for ever."""
+    session_expires_s: int = 1800
+    """How long a session with the core lasts without a refresh (RFC 4028); 0: only if the core wants one."""
+    min_se_s: int = 90
+    """The shortest such time that is accepted; RFC 4028 §5 knows none below 90."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +189,11 @@ def _check(settings: Settings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(settings.timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
+    timers = settings.timers
+    if not 0 <= timers.media_timeout_s < math.inf:
+        raise SettingsError("timers.media_timeout_s: seconds, or 0 for no limit")
+    if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
+        raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
     try:
         CoreNetworks(settings.sip.core_networks)
     except ValueError as error:

@@ -12,7 +12,8 @@ their tags, so nothing here asks who called.
 
 from dataclasses import dataclass, field
 
-from rtpengine.ng.commands import Answer, BlockMedia, Offer, UnblockMedia, Unsubscribe
+from rtpengine.ng.commands import Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
+from rtpengine.ng.errors import NgUnknownCall
 from rtpengine.profiles import MediaProfile
 from rtpengine.sessions import (
     IMS_TAG,
@@ -112,4 +113,19 @@ def gate(session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool) -> Sequen
     yield tuple(
         (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag)
         for tag, is_open in ((WIC_TAG, wic_to_ims), (IMS_TAG, ims_to_wic))
+    )
+
+
+def last_packet_s(session: MediaSession) -> Sequence[int | None]:
+    """Return when the last packet of either side came, in seconds since 1970; None: there is no such call any more.
+
+    A medium that never had one counts from its beginning.
+    """
+    try:
+        statistics = yield from ask(Query(session.ng_call_id))
+    except NgUnknownCall:
+        return None
+    return max(
+        (stream.last_packet_s for tag in statistics.tags.values() for stream in tag.streams()),
+        default=statistics.created_s,
     )

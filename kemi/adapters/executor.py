@@ -130,6 +130,8 @@ class Executor:
     def _forward_invite(self, action: act.ForwardInvite) -> Event | None:
         if action.to is Side.WIC:
             return self._forward_invite_to_page(action)
+        if action.again:
+            ksr.forget_replies()
         key = ""
         if action.edits.next_hop is None:
             key = attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))

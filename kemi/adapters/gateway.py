@@ -24,6 +24,7 @@ from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
+from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
@@ -134,6 +135,7 @@ class Gateway:
             executor=self._executor,
             keeper=SubscriptionKeeper(for_registration, subscriptions, self._executor),
             shared=self._shared,
+            watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
             page_of=self._page_of,
             new_token=lambda: secrets.token_hex(12),
         )
@@ -377,8 +379,6 @@ class Gateway:
             return
         if method == "CANCEL":
             return
-        if method == "UPDATE" and ksr.side() is Side.WIC:
-            return  # only our own reach a page, and tm hands us their responses by itself
         reply = ksr.reply()
         event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
         try:

@@ -14,10 +14,19 @@ from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
+from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.notices import Notices
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
-from kemi.core.call.events import CallForbidden, Due, Event, FlowClosed, RegistrationEnded, TimerFired
+from kemi.core.call.events import (
+    CallForbidden,
+    Due,
+    Event,
+    FlowClosed,
+    MediaLost,
+    RegistrationEnded,
+    TimerFired,
+)
 from kemi.core.call.states import advance
 from kemi.core.registration import Flow, Registration, RegistrationSettings
 from kemi.core.registration.own_requests import deregister
@@ -63,6 +72,7 @@ class Housekeeping:
         executor: Executor,
         keeper: SubscriptionKeeper,
         shared: SharedState,
+        watch: MediaWatch,
         page_of: PageOf,
         new_token: NewToken,
     ) -> None:
@@ -76,6 +86,7 @@ class Housekeeping:
         self._executor = executor
         self._keeper = keeper
         self._shared = shared
+        self._watch = watch
         self._notices = Notices(HtableTable("notice"), settings.node_name)
         self._page_of = page_of
         self._new_token = new_token
@@ -96,6 +107,7 @@ class Housekeeping:
             self._idle_connections,
             self._ended_bindings,
             self._call_timers,
+            self._lost_media,
             self._old_dialogs,
             self._changes,
             self._shared.ship,
@@ -254,6 +266,10 @@ class Housekeeping:
                 self._forbid(call_id, "longer than a call may be", now)
             else:
                 self._dispatch(call_id, TimerFired(due, *self._page_of(call_id)))
+
+    def _lost_media(self, now: float) -> None:
+        for call_id, why in self._watch.look(now):
+            self._dispatch(call_id, MediaLost(why, *self._page_of(call_id)))
 
     def _forbid(self, call_id: str, why: str, now: float) -> None:
         record = self._calls.get(call_id)

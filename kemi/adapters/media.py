@@ -35,7 +35,7 @@ from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
-from rtpengine.running import Renewal, gate, renew, reoffer_from_ims
+from rtpengine.running import Renewal, gate, last_packet_s, renew, reoffer_from_ims
 from rtpengine.sessions import (
     MediaSession,
     Reservation,
@@ -273,6 +273,14 @@ class MediaRelay:
 
     def _gate(self, node: str, session: MediaSession, medium: act.MediumGate | act.MediumChange) -> None:
         self._run(node, gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic))
+
+    def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
+        """Return how many seconds ago a medium had its last packet; None: the node does not know it.
+
+        ``now`` is in seconds since the epoch, by the node's clock too.
+        """
+        last_s = self._run(node, last_packet_s(_named(call_id, kind)))
+        return None if last_s is None else now - last_s
 
     def release(self, action: act.ReleaseMedia) -> None:
         """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""

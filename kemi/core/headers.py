@@ -15,6 +15,8 @@ MMTEL_ICSI: Final = "urn:urn-7:3gpp-service.ims.icsi.mmtel"
 """The multimedia telephony service (TS 24.173 §5.1)."""
 MMTEL_ICSI_TAG: Final = MMTEL_ICSI.replace(":", "%3A")
 """The same as the value of a feature tag (TS 24.229 §7.9.2)."""
+PAGE_GONE: Final = 'Reason: SIP;cause=503;text="the page is gone"'
+"""Of the BYE or CANCEL we send for a page whose connection is gone (TS 24.229 §5.2.8.1)."""
 _SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*\w+\s+(\[[^\]]*\]|[^\s:;]+)", re.IGNORECASE)
 """A Via up to its host, which is group 1."""
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY"

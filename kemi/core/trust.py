@@ -32,6 +32,8 @@ FROM_PAGE: Final = (
     "Security-Client", "Security-Server", "Security-Verify",
     # credentials: what may pass of them is written anew (kemi/core/registration/authorization.py)
     "Authorization", "Proxy-Authorization",
+    # session timers end at the gateway on each side (RFC 4028, kemi/core/call/session_timer.py)
+    "Session-Expires", "Min-SE",
 )  # fmt: skip
 """Taken from every request of a page."""
 
@@ -40,7 +42,7 @@ TOWARDS_PAGE: Final = (
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Private-Network-Indication", "P-Early-Media",
     "P-Asserted-Service", "Additional-Identity", "Restoration-Info", "Relayed-Charge", "Service-Interact-Info",
     "Cellular-Network-Info", "Attestation-Info", "Origination-Id", "Resource-Priority", "Priority-Share",
-    "Response-Source",
+    "Response-Source", "Session-Expires", "Min-SE",
 )  # fmt: skip
 """Taken from everything that goes to a page."""
 

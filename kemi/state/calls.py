@@ -86,6 +86,10 @@ class CallStore:
         self._kept.pop(call_id, None)
         self._table.remove(call_id)
 
+    def keys(self) -> list[str]:
+        """Return the names of all calls."""
+        return [key for key, _ in self._table.items()]
+
     def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
         """Return the Call-IDs of a page's calls: on one of its connections, or with its Contact and identity."""
         found = []

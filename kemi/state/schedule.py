@@ -30,6 +30,9 @@ class Wait(enum.StrEnum):
 WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
     {
         Due.TOO_LONG: Wait.LIFETIME,
+        Due.SESSION_REFRESH: Wait.SESSION,
+        Due.SESSION_EXPIRED: Wait.SESSION,
+        Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
     }
 )
 """What is not named here is a step."""

@@ -41,6 +41,8 @@ class CoreCall:
         """Method → status of the next in-dialog requests; 200 unless given."""
         self.violations: list[str] = []
         """What the gateway did against an RFC, as seen by the core."""
+        self.reply_headers: dict[str, Pairs] = {}
+        """Method → header fields of their responses."""
         self._remote_cseq = -1
 
     @property
@@ -120,7 +122,8 @@ class CoreCall:
         offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in _SUCCESS
         sdp = device_answer(request.body, self.media) if offered else ""
         contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
-        self.peer.send(response_to(request, status, headers=contact, sdp=sdp), source)
+        headers = [*contact, *self.reply_headers.get(request.method, ())]
+        self.peer.send(response_to(request, status, headers=headers, sdp=sdp), source)
 
     def response_received(self, response: SipResponse) -> None:
         """Check that a response comes back by all hops of its request (RFC 3261 §18.2.1, RFC 3581 §4)."""
@@ -317,7 +320,7 @@ class CallingDevice(CoreCall):
     def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address) -> None:
         super().__init__(peer, invite, gateway)
         self.pracks = True
-        """Whether reliable responses are acknowledged."""
+        """Whether reliable responses are acknowledged at once."""
         self._pracked: set[tuple[str, int]] = set()
 
     def start(self) -> None:
@@ -350,15 +353,10 @@ class CallingDevice(CoreCall):
         tag = response.to_tag
         if response.status > 100 and tag is not None and response.status < 300 and "a" not in self.dialogs:
             self.dialogs["a"] = self._dialog_of(response)
-        if (
-            self.pracks
-            and response.is_reliable
-            and tag is not None
-            and (tag, response.rseq or 0) not in self._pracked
-        ):
-            self._pracked.add((tag, response.rseq or 0))
-            rack = ("RAck", f"{response.rseq} {response.cseq}")
-            self.peer.spawn(self._send_prack(rack))
+        number = (tag or "", response.rseq or 0)
+        if self.pracks and response.is_reliable and tag is not None and number not in self._pracked:
+            self._pracked.add(number)
+            self.peer.spawn(self._send_prack(response))
         if response.status >= 200:
             dialog = self.dialogs.get("a") or self._dialog_of(response)
             destination = self.gateway
@@ -380,8 +378,13 @@ class CallingDevice(CoreCall):
     async def _run(self) -> None:
         await self.peer.ask(self.invite, self.gateway, timeout_s=64 * T1_S)
 
-    async def _send_prack(self, rack: tuple[str, str]) -> None:
-        await self.ask("PRACK", headers=[rack])
+    async def prack(self, response: SipResponse, *, rack: str = "", sdp: str = "") -> SipResponse:
+        """Acknowledge a reliable response, or say what `rack` says; return the final response."""
+        value = rack or f"{response.rseq} {response.cseq}"
+        return await self.ask("PRACK", headers=[("RAck", value)], sdp=sdp)
+
+    async def _send_prack(self, response: SipResponse) -> None:
+        await self.prack(response)
 
 
 def _fields_of_hop(invite: SipRequest, *further: str) -> list[tuple[str, str]]:

@@ -62,6 +62,8 @@ class ForwardInvite(Action):
     to: Side = Side.IMS
     resumed: bool = False
     """It was suspended before, which matters on the way to a page."""
+    again: bool = False
+    """Inside ImsFailed: what the core answered shall not be the page's answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,18 @@ The tables are in kemi/core/trust.py, the identities in kemi/core/identity.py; h
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemi.core import headers, trust
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.identity import Asserted, asserted_identity, check_from
-from kemi.core.messages import Message, Request, addresses_from_headers, parameter
+from kemi.core.messages import Message, Reply, Request, addresses_from_headers, parameter, uri_from_address
 from kemi.core.registration import Registration
 from kemi.core.registration.authorization import credentials_from_headers
 
+NOT_OF_PAGES: Final = frozenset({"timer", "precondition"})
+"""Extensions that end at the gateway, on each side for itself."""
 ICSI_REF = f'+g.3gpp.icsi-ref="{headers.MMTEL_ICSI_TAG}"'
 
 
@@ -34,7 +38,37 @@ def caller_lines(request: Request) -> list[str]:
     lines = [f"P-Preferred-Service: {headers.MMTEL_ICSI}"]
     if not any(parameter(value, "+g.3gpp.icsi-ref") for value in wanted):
         lines.append(f"Accept-Contact: *;{ICSI_REF}")
-    return [*lines, *credential_lines(request)]
+    return [*lines, *extensions(request), *credential_lines(request)]
+
+
+def extensions(request: Request) -> list[str]:
+    """Return what we support and require towards the core for a page: its extensions, and those we keep for it."""
+    supported = request.tokens("Supported") - NOT_OF_PAGES | {"100rel", "timer"}
+    required = request.tokens("Require") - NOT_OF_PAGES
+    return [
+        f"Supported: {', '.join(sorted(supported))}",
+        *([f"Require: {', '.join(sorted(required))}"] if required else []),
+        headers.ALLOW,
+    ]
+
+
+def remote_identity(message: Message) -> str:
+    """Return whom a message of the core asserts to the page, "" for nobody (RFC 3325 §9.1)."""
+    if "P-Asserted-Identity" in trust.private_headers(message.headers):
+        return ""
+    asserted = addresses_from_headers(message.headers("P-Asserted-Identity"))
+    return " ".join(uri_from_address(value) for value in asserted)
+
+
+def required_of_page(
+    reply: Reply, remove: tuple[str, ...], insert: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Take out of a response what only we are required to support; gives names to remove and lines to add."""
+    required = reply.tokens("Require")
+    if not required & NOT_OF_PAGES:
+        return remove, insert
+    left = ", ".join(sorted(required - NOT_OF_PAGES))
+    return (*remove, "Require"), (*insert, *([f"Require: {left}"] if left else []))
 
 
 def credential_lines(request: Request) -> list[str]:

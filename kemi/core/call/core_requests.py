@@ -9,16 +9,17 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, preconditions
+from kemi.core.call import boundary, early_media, preconditions, reliable, session_timer
+from kemi.core.call.answer import hear
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
 from kemi.core.call.late_offer import take_answer
-from kemi.core.call.record import CallRecord, Outstanding
+from kemi.core.call.record import CallRecord, Incoming, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError
-from kemi.core.messages import Request, Side
+from kemi.core.messages import Reply, Request, Side
 
 
 def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
@@ -39,23 +40,76 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         return [NO_DIALOG]
     if request.method in ("INVITE", "UPDATE"):
         if request.method == "UPDATE" and not request.body:
+            session, clock = session_timer.refreshed_by_core(record, request, settings)
+            if event.flow_alive and _names_another(record, request):
+                return [_forward_to_wic(record, request, settings), *clock]
             lines = (
                 boundary.contact_for_core(record, settings),
                 headers.ALLOW,
+                *session,
                 *boundary.charging_line(record),
             )
-            return [act.SendReply(200, "OK", lines)]
+            return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
         detail = "changing a running session is not supported yet"
         return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
-    if request.method not in PASSED_ON and not (request.method == "PRACK" and record.incoming is not None):
+    if request.method == "PRACK" and record.incoming is not None:
+        return _ims_prack(record, record.incoming, event, settings)
+    if request.method not in PASSED_ON:
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:
-        return [
-            act.SendReply(
-                480, "Temporarily Unavailable", headers.explanation("the page is away", settings.realm)
-            )
-        ]
+        return [_page_away(settings)]
     return [_forward_to_wic(record, request, settings)]
+
+
+def _names_another(record: CallRecord, request: Request) -> bool:
+    """Whether an UPDATE says that somebody else is at the far end now, and the page can be told (RFC 4916 §4.5)."""
+    asserted = boundary.remote_identity(request) or record.remote_identity
+    if (request.from_uri, asserted) == (record.target_uri, record.remote_identity):
+        return False
+    confirmed = record.dialog is Dialog.CONFIRMED
+    if not record.wic_takes_update or not (confirmed or record.needs_update):
+        return False  # of an early dialog Allow is no promise; see kemi/core/sdp/judge.py
+    record.remote_identity = asserted
+    if confirmed:
+        record.target_uri = request.from_uri
+    return True
+
+
+def _page_away(settings: CallSettings) -> act.SendReply:
+    explanation = headers.explanation("the page is away", settings.realm)
+    return act.SendReply(480, "Temporarily Unavailable", explanation)
+
+
+def _ims_prack(
+    record: CallRecord, incoming: Incoming, event: ImsRequest, settings: CallSettings
+) -> list[act.Action]:
+    """Match RAck against what is unacknowledged (RFC 3262 §3); the page's goes there, under its own number."""
+    request = event.request
+    found = reliable.acknowledged(
+        record, incoming, "".join(request.headers("RAck")), bool(request.body), settings
+    )
+    if not isinstance(found, int):
+        return found
+    if not event.flow_alive:
+        return [_page_away(settings)]
+    forward = _forward_to_wic(record, request, settings)
+    edits = replace(
+        forward.edits,
+        remove=(*forward.edits.remove, "RAck"),
+        insert=(*forward.edits.insert, f"RAck: {found} {record.invite_cseq} INVITE"),
+    )
+    return [replace(forward, edits=edits)]
+
+
+def _early_media(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """An UPDATE of a fork that rings may open or close its early media (RFC 5009 §8)."""
+    if record.incoming is not None or record.confirmed_tag or not request.headers("P-Early-Media"):
+        return []
+    early_media.learn(record.legs[request.from_tag], request)
+    nothing = Reply(
+        request.side, request.method, request.call_id, request.from_tag, request.to_tag, request.cseq
+    )
+    return hear(record, nothing, settings)
 
 
 def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
@@ -106,8 +160,6 @@ def edits_to_wic(record: CallRecord, request: Request, cseq: int, settings: Call
     hidden, insert = boundary.towards_page(request, settings)
     if request.contact:
         insert += (f"Contact: <{settings.wic_contact}>",)
-    if rack := preconditions.rack_of_page(record, request):
-        hidden, insert = (*hidden, "RAck"), (*insert, rack)
     return act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 
-from kemi.core import trust
+from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, refresh, session_timer
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
 from kemi.core.call.correction import on_correction_answered
 from kemi.core.call.ending import hang_up
@@ -36,9 +36,16 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     reply = event.reply
     if reply.from_tag != record.ims_tag:
         return []
-    if reply.method == "INVITE":
+    if reply.method == "INVITE" and reply.cseq == record.ims_invite_cseq and record.incoming is None:
         return on_invite_reply(record, reply, settings)
+    if refresh.is_refresh(record, reply):
+        return []  # tm hands it to us by itself
     hidden, insert = boundary.towards_page(reply, settings)
+    actions: list[act.Action] = []
+    if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
+        hidden, insert = boundary.required_of_page(reply, hidden, insert)
+        insert += session_timer.answer_to_page(record)
+        actions += session_timer.answered_by_core(record, reply)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,
         to_tag=record.gateway_tag,
@@ -48,7 +55,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     )
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
-    actions: list[act.Action] = [act.ForwardReply(edits)]
+    actions.append(act.ForwardReply(edits))
     if reply.method == "BYE" and reply.status >= 200 and record.ended:  # not to our own BYE to a second fork
         actions.append(act.ForgetCall(record.key))
     return actions
@@ -65,6 +72,8 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     insert = boundary.charging_line(record)
     if reply.contact:
         insert.append(boundary.contact_for_core(record, settings))
+    if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
+        insert += session_timer.answer_to_core(record)
     edits = act.MessageEdits(
         from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,
@@ -113,7 +122,7 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
         return [note, act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
     record.cancelled = record.abandoned = True
     if record.forwarded:
-        return [note, cancel_forwarded(record)]
+        return [note, cancel_forwarded(record, headers.PAGE_GONE)]
     return [note, act.Unschedule(record.key), *reject(record, 480, "Page Gone", "the WebSocket closed")]
 
 
@@ -124,6 +133,12 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return [act.ForgetCall(record.key)]
     if record.ended:
         return []
+    if event.due is Due.SESSION_REFRESH:
+        return refresh.on_refresh_due(record, settings)
+    if event.due is Due.SESSION_EXPIRED:
+        return refresh.on_session_expired(record, settings, reach_page=event.flow_alive)
+    if event.due is Due.PAGE_SESSION_EXPIRED:
+        return refresh.on_page_session_expired(record, settings, reach_page=event.flow_alive)
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
         return reject(record, 504, "Server Time-out", "no PRACK came for the answer")
     if (
@@ -133,7 +148,9 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     ):
         return send_update(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
-        bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq())
+        bye = own_request_to_ims(
+            record, record.confirmed_tag, "BYE", record.next_ims_cseq(), headers.PAGE_GONE
+        )
         ended = hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
         return [*ended, act.ForgetCall(record.key)]
     return []

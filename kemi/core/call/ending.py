@@ -44,7 +44,7 @@ def hang_up_by_gateway(
     """End an answered call ourselves, with a Reason line; the page hears of it if its connection stands."""
     goodbyes: list[act.Action] = []
     if record.incoming is None and not record.acknowledged:
-        goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.invite_cseq))
+        goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.ims_invite_cseq))
     goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq(), reason))
     if reach_page:
         to_wic = act.SendRequest(

@@ -25,6 +25,9 @@ class Due(enum.StrEnum):
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
+    SESSION_REFRESH = "session_refresh"
+    SESSION_EXPIRED = "session_expired"
+    PAGE_SESSION_EXPIRED = "page_session_expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,15 @@ class RegistrationEnded(Event):
 
     why: str
     flow_alive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLost(Event):
+    """A running call has no media any more.  The rest as in TimerFired."""
+
+    why: str
+    flow_alive: bool = True
+    successor: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from kemi.core.call import (
     page_requests,
     preconditions,
     release,
+    session_timer,
     setup,
 )
 from kemi.core.call.actions import Action, Schedule
@@ -38,6 +39,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.InviteGuardExpired: setup.on_guard_expired,
         events.MediaConnected: answer.on_media_connected,
         events.MediaFailed: answer.on_media_failed,
+        events.MediaGated: answer.on_media_gated,
         events.ImsFailed: answer.on_ims_failed,
         events.WicRequest: page_requests.on_wic_request,
         events.ImsRequest: core_requests.on_ims_request,
@@ -47,6 +49,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: dialog.on_flow_closed,
         events.RegistrationEnded: release.on_registration_ended,
         events.CallForbidden: release.on_forbidden,
+        events.MediaLost: release.on_media_lost,
         events.TimerFired: dialog.on_timer,
     }
 )
@@ -72,6 +75,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.FlowClosed: page_answer.on_flow_closed,
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
+        events.MediaLost: release.on_media_lost,
         events.TimerFired: page_answer.on_timer,
     }
 )
@@ -86,6 +90,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         raise LocalProtocolError(f"no step for {type(event).__name__}") from None
     before = record.dialog
     actions = step(record, event, settings)
-    if settings.longest_call_s and record.dialog is Dialog.CONFIRMED is not before:
-        actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
+    if record.dialog is Dialog.CONFIRMED is not before:
+        actions += session_timer.clocks(record)
+        if settings.longest_call_s:
+            actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
     return actions

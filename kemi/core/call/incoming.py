@@ -15,11 +15,10 @@ towards the page.  The INVITE is forwarded in its transaction: CANCEL, with its 
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import late_offer, preconditions
+from kemi.core.call import boundary, late_offer, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
@@ -31,9 +30,6 @@ from kemi.core.registration import Flow, Registration, same_contact
 from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
-
-_NOT_SUPPORTED: Final = frozenset({"timer"})
-"""Extensions of the core that we do not have."""
 
 
 def called_registration(request: Request, registration: Registration | None) -> Registration:
@@ -60,14 +56,6 @@ def begin_incoming(
 ) -> tuple[CallRecord, list[act.Action]]:
     """Judge the core's INVITE; raise what it deserves, or return the new record and the first actions."""
     required = request.tokens("Require")
-    if refused := sorted(required & _NOT_SUPPORTED):
-        names = ", ".join(refused)
-        raise SipReject(
-            f"not supported: {names}",
-            status=420,
-            reason_phrase="Bad Extension",
-            lines=(f"Unsupported: {names}",),
-        )
     if request.body and not request.has_sdp:
         raise SipReject(
             "only application/sdp is understood", status=415, reason_phrase="Unsupported Media Type"
@@ -85,6 +73,7 @@ def begin_incoming(
         wic_uri=request.to_uri,
         target_uri=request.from_uri,
         request_uri=request.request_uri,
+        remote_identity=boundary.remote_identity(request),
         charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
@@ -108,8 +97,10 @@ def begin_incoming(
             identities=_identities(request, registration),
             late_offer=not request.body,
             unreliable_refused="100rel" in required,
+            takes_reliable="100rel" in request.tokens("Supported") | required,
         ),
     )
+    session_timer.asked_by_core(record, request, settings)
     edits = edits_of_invite(record, request, settings)
     media = "+".join(line.kind for line in lines)
     note = act.Note("call_towards_page", logging.INFO, {"media": media, "late_offer": int(not request.body)})

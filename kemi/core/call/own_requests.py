@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from kemi.core.call import actions as act
+from kemi.core.call import refresh
 from kemi.core.call.events import OwnRequestAnswered
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.messages import Side
 
 
 def on_own_request_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
-    """Sort a response; nothing of ours asks for one yet."""
-    del record, event, settings
+    """Sort a response."""
+    if event.to is Side.IMS and refresh.is_refresh(record, event):
+        return refresh.on_refresh_answered(record, event, settings)
     return []

@@ -12,13 +12,13 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, preconditions
-from kemi.core.call.answer import our_rseq
+from kemi.core.call import boundary, preconditions, reliable, session_timer
 from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
 from kemi.core.call.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.dialog import on_timer as on_timer_in_dialog
 from kemi.core.call.ending import hang_up_both
 from kemi.core.call.events import (
+    Due,
     FlowClosed,
     ImsReoffered,
     ImsReply,
@@ -29,7 +29,7 @@ from kemi.core.call.events import (
     WicReply,
 )
 from kemi.core.call.late_offer import offer_to_core
-from kemi.core.call.record import CallRecord, Incoming
+from kemi.core.call.record import CallRecord, Incoming, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, reject, release_media
 from kemi.core.call.states import Dialog, DialogEvent, MediaEvent, OfferAnswer, OfferAnswerEvent
@@ -56,7 +56,10 @@ _AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
 def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSettings) -> list[act.Action]:
     """Sort a response; one to the INVITE may be our own, sent in the page's name."""
     reply = event.reply
-    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag:
+    ours_to_core = (
+        reply.side is Side.IMS and reply.to_tag in record.legs
+    )  # our re-INVITE, not one in its name
+    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag and not ours_to_core:
         return _on_invite_reply(record, reply, settings)
     if isinstance(event, WicReply):
         return on_wic_reply(record, event, settings)
@@ -155,20 +158,24 @@ def on_late_answer_taken(
 
 def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Put a 1xx or 2xx into the core's dialog."""
+    incoming = _incoming(record)
     if reply.status >= 200:
         if not record.confirmed_tag:
+            if reliable.holds_answer(incoming):
+                return [act.DropReply()]
             record.confirmed_tag = record.current_tag
             record.move_dialog(DialogEvent.ANSWERED)
         return [_forward(record, reply, settings)]
     if record.dialog in (Dialog.CONFIRMED, Dialog.TERMINATED):
         return [act.DropReply()]
     record.move_dialog(DialogEvent.PROVISIONAL_SENT)
-    if _incoming(record).unreliable_refused and "100rel" not in reply.tokens("Require"):
-        return [act.DropReply()]  # RFC 3262 §3: reliably or not at all
-    return [_forward(record, reply, settings)]
+    goes_on, lines, actions = reliable.provisional(record, incoming, reply, settings)
+    return [*actions, _forward(record, reply, settings, lines)] if goes_on else [act.DropReply()]
 
 
-def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
+def _forward(
+    record: CallRecord, reply: Reply, settings: CallSettings, lines: tuple[str, ...] = ()
+) -> act.ForwardReply:
     incoming = _incoming(record)
     leg = record.legs[record.current_tag]
     remove: tuple[str, ...] = ("Record-Route", *trust.FROM_PAGE)
@@ -182,15 +189,17 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
         )
         if record.charging_vector:
             insert += (f'P-Charging-Vector: {record.charging_vector};term-ioi="Type 1{settings.network}"',)
+        remove += ("Require", "RSeq", "Allow")
+        insert += (headers.ALLOW, *lines)
+        if reply.status >= 200:
+            insert += session_timer.answer_to_core(record)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
-    page_rseq = "".join(reply.headers("RSeq")).strip()
-    if record.rseq and reply.status < 200 and page_rseq.isdecimal() and "100rel" in reply.tokens("Require"):
-        remove += ("RSeq",)  # after one of ours they have to count on
-        insert += (f"RSeq: {our_rseq(record, '', int(page_rseq))}",)
     if reply.status >= 200:
         carries_answer = reply.status < 300 and not incoming.answered_reliably
     else:
-        carries_answer = bool(incoming.ims_answer) and reply.has_sdp
+        carries_answer = bool(incoming.ims_answer) and (
+            reply.has_sdp or reliable.repeats_answer(incoming, reply)
+        )
         incoming.answered_reliably |= carries_answer and "100rel" in reply.tokens("Require")
     return act.ForwardReply(
         act.MessageEdits(
@@ -241,8 +250,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     return [
         note,
         act.DropReply(),
-        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
-        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+        *_end_at_page(record, settings, reason),
         _answer_for_page(record, status, reason_phrase, explanation),
     ]
 
@@ -259,11 +267,51 @@ def _own_request_to_wic(
     )
 
 
+def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
+    """Do what was scheduled: a reliable response has no PRACK yet, or what any call waits for."""
+    if preconditions.pending(record) and event.due in preconditions.DUE:
+        return preconditions.on_timer(record, event, settings)
+    if event.due is not Due.RELIABLE_REPEAT:
+        return on_timer_in_dialog(record, event, settings)
+    actions = reliable.repeat(record, _incoming(record), settings)
+    return _no_prack(record, settings) if actions is None else actions
+
+
+def _no_prack(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """Refuse the call (RFC 3262 §3), and end it at the page."""
+    incoming = _incoming(record)
+    incoming.unacknowledged = None
+    if record.cancelled:
+        return []
+    record.cancelled = True
+    detail = "no PRACK came"
+    note = act.Note("no_prack", logging.WARNING, {})
+    if incoming.answer_held:
+        record.abandoned = True
+        reason = f'Reason: SIP;cause=504;text="{detail}"'
+        refusal = _answer_for_page(
+            record, 504, "Server Time-out", headers.explanation(detail, settings.realm)
+        )
+        return [note, *_end_at_page(record, settings, reason), refusal]
+    record.rejection = Rejection(504, "Server Time-out", detail)
+    cancel = act.CancelForwardedInvite(
+        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_core(record)
+    )
+    return [note, cancel]
+
+
+def _end_at_page(record: CallRecord, settings: CallSettings, reason: str) -> list[act.Action]:
+    """Acknowledge the page's 2xx, which the core will not have, and hang up."""
+    return [
+        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
+        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+    ]
+
+
 def _answer_for_page(
     record: CallRecord, status: int, reason_phrase: str, further: tuple[str, ...]
 ) -> act.AnswerForPage:
-    lines = (*headers.response_of_wic(record, _incoming(record).via), *further)
-    return act.AnswerForPage(record.key, status, reason_phrase, lines)
+    return reliable.answer_for_page(record, _incoming(record), status, reason_phrase, further)
 
 
 def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) -> list[act.Action]:
@@ -275,7 +323,7 @@ def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) 
     actions: list[act.Action] = [
         act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
     ]
-    if event.local:
+    if event.local or record.rejection is not None:
         status, reason_phrase, detail = _why_failed(record, event)
         explanation = headers.explanation(detail, settings.realm)
         actions.append(act.SendReply(status, reason_phrase, explanation))
@@ -284,6 +332,8 @@ def on_wic_failed(record: CallRecord, event: WicFailed, settings: CallSettings) 
 
 
 def _why_failed(record: CallRecord, event: WicFailed) -> tuple[int, str, str]:
+    if record.rejection is not None:
+        return record.rejection.status, record.rejection.reason_phrase, record.rejection.detail
     if event.status == 487:
         return 487, "Request Terminated", ""
     if event.status == FLOW_FAILED[0]:
@@ -301,13 +351,6 @@ def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings
     if preconditions.pending(record):
         return [note, *reject(record, *FLOW_FAILED, "the page's connection is gone")]
     return [note, *refuse_for_page(record, settings, *FLOW_FAILED, "the page's connection is gone")]
-
-
-def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
-    """Do what was scheduled, if it still makes sense."""
-    if event.due in preconditions.DUE:
-        return preconditions.on_timer(record, event, settings)
-    return on_timer_in_dialog(record, event, settings)
 
 
 def refuse_for_page(

@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, session_timer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, unknown
@@ -73,7 +73,7 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
                 to_tag=edits.to_tag,
                 cseq=edits.cseq,
                 remove=(*edits.remove, "RAck"),
-                insert=(*edits.insert, f"RAck: {core_rseq} {cseq} INVITE"),
+                insert=(*edits.insert, f"RAck: {core_rseq} {record.ims_invite_cseq} INVITE"),
             ),
         )
     ]
@@ -108,7 +108,9 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
 def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """UPDATE or re-INVITE: a refresh without an offer is fine, another offer is not taken in this release."""
     if request.method == "UPDATE" and not request.body:
-        return [act.SendReply(200, "OK", (f"Contact: <{settings.wic_contact}>", headers.ALLOW))]
+        session, clock = session_timer.refreshed_by_page(record, request, settings)
+        lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
+        return [act.SendReply(200, "OK", lines), *clock]
     detail = "changing a running session is not supported yet"
     return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
 
@@ -131,8 +133,12 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         *boundary.credential_lines(request),
         *boundary.every_request(record, settings),
     )
+    remove: tuple[str, ...] = ("Route", "Contact", *trust.FROM_PAGE)
     if request.contact:
         insert += (boundary.contact_for_core(record, settings),)
+    if request.method in session_timer.REFRESHES:
+        remove += ("Supported", "Require", "Allow")
+        insert += (*boundary.extensions(request), *session_timer.request_to_core(record, settings))
     return act.MessageEdits(
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
@@ -140,7 +146,7 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         from_tag=None if record.incoming is None else record.gateway_tag,
         to_tag=tag,
         cseq=cseq if cseq != request.cseq else None,
-        remove=("Route", "Contact", *trust.FROM_PAGE),
+        remove=remove,
         insert=insert,
     )
 

@@ -162,10 +162,10 @@ def _send_183(record: CallRecord, settings: CallSettings) -> list[act.Action]:
 def on_core_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action] | None:
     """Take what belongs to the preconditions; None for what belongs to the page."""
     request = event.request
-    if request.method == "PRACK" and record.rseq:
-        return _on_prack(record, request, settings)
     if not pending(record):
         return None
+    if request.method == "PRACK":
+        return _on_prack(record, request, settings)
     if request.method == "UPDATE" and request.body:
         return _on_update(record, request, settings)
     if request.method == "BYE":
@@ -181,26 +181,17 @@ def on_core_request(record: CallRecord, event: ImsRequest, settings: CallSetting
     ]
 
 
-def _on_prack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action] | None:
-    rseq = "".join(request.headers("RAck")).split(" ")[0]
+def _on_prack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     incoming = _incoming(record)
-    if rseq != str(OUR_RSEQ):
-        return None
-    if incoming.precondition is not Precondition.UNACKNOWLEDGED:
+    rseq = "".join(request.headers("RAck")).split(" ")[0]
+    if rseq != str(OUR_RSEQ) or incoming.precondition is not Precondition.UNACKNOWLEDGED:
         return [act.SendReply(481, "No Such Provisional Response")]
     if request.body:
-        return [act.SendReply(488, "Not Acceptable Here")]
+        why = headers.explanation("no offer is expected in this PRACK", settings.realm)
+        return [act.SendReply(488, "Not Acceptable Here", why)]
     incoming.move_precondition(PreconditionEvent.ACKNOWLEDGED)
     record.move_ims(OfferAnswerEvent.ACKNOWLEDGED)
     return [act.SendReply(200, "OK"), act.Schedule(record.key, Due.PRECONDITIONS, settings.prack_s)]
-
-
-def rack_of_page(record: CallRecord, request: Request) -> str:
-    """Return the RAck line of a PRACK as the page counts, "" where that is as the core does."""
-    rseq, _, rest = "".join(request.headers("RAck")).strip().partition(" ")
-    if request.method != "PRACK" or record.incoming is None or rseq not in record.reliable:
-        return ""
-    return f"RAck: {record.reliable[rseq][1]} {rest}"
 
 
 def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

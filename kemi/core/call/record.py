@@ -44,6 +44,26 @@ class Leg:
     """Route values in sending order, each with its angle brackets."""
     refused: bool = False
     """A second answer of a forked INVITE that we hung up."""
+    rseq: int = 0
+    """The last reliable response that we acknowledged for the page (RFC 3262 §4)."""
+    answer: str = ""
+    """What this fork described, as long as no fork has answered the call."""
+    early_media: list[str] = field(default_factory=list)
+    """The last P-Early-Media of this fork: a direction for each line (RFC 5009 §8)."""
+
+
+@dataclass(slots=True)
+class SessionTimer:
+    """A session with one side that ends unless it is refreshed (RFC 4028)."""
+
+    interval_s: int
+    we_refresh: bool
+    failures: int = 0
+    """How often our refresh was refused since the last one that was not."""
+    refresh_cseq: int = 0
+    """CSeq of our refresh that is out."""
+    require: bool = True
+    """Whether the other side has the extension: it may have been asked for by a proxy only."""
 
 
 @dataclass(slots=True)
@@ -121,6 +141,20 @@ class Rejection:
 
 
 @dataclass(slots=True)
+class Unacknowledged:
+    """A provisional response to the core that we made reliable and that has no PRACK yet (RFC 3262 §3)."""
+
+    rseq: int
+    status: int
+    reason_phrase: str
+    described: bool
+    """Whether it has a session description."""
+    delay_s: float
+    """How long until it is repeated."""
+    waited_s: float = 0.0
+
+
+@dataclass(slots=True)
 class Incoming:
     """What only a call towards the page has to remember."""
 
@@ -134,6 +168,13 @@ class Incoming:
     """The core has sent no offer: the page makes one in its 200, the core answers in its ACK."""
     unreliable_refused: bool = False
     """The core takes no provisional response but a reliable one (Require: 100rel)."""
+    takes_reliable: bool = False
+    """The core has the extension, required or not."""
+    unacknowledged: Unacknowledged | None = None
+    progress: tuple[int, str] | None = None
+    """Status and reason phrase of the page's newest 18x that waits for a PRACK."""
+    answer_held: bool = False
+    """The page has answered, and its 2xx waits for a PRACK."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""
@@ -190,8 +231,10 @@ class CallRecord:
     service_route: list[str] = field(default_factory=list)
     asserted_identity: list[str] = field(default_factory=list)
     """P-Asserted-Identity values for this page."""
+    remote_identity: str = ""
+    """P-Asserted-Identity URIs of the far end, as the page was told last."""
     caller_lines: list[str] = field(default_factory=list)
-    """Further header lines of the INVITE we forward, decided when it came in; taken away once it is sent."""
+    """Further header lines of the INVITE we forward, decided when it came in; taken away once somebody rings."""
     caller_from: str = ""
     """From as the core gets it, where it is not as the page wrote it."""
     charging_vector: str = ""
@@ -252,13 +295,24 @@ class CallRecord:
     """What is added to the page's CSeq towards the core, because we sent requests of our own there."""
     to_core: dict[str, int] = field(default_factory=dict)
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
+    ims_invite_cseq: int = 0
+    """CSeq of the INVITE the core has: another one than the page's once we sent it again."""
+    min_se_s: int = 0
+    """The longest Min-SE a 422 of the core asked for."""
+    ims_session: SessionTimer | None = None
+    """RFC 4028 with the core."""
+    wic_session: SessionTimer | None = None
+    """The same with the page, which always refreshes itself."""
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Our RSeq towards the page -> (leg tag, the core's RSeq)."""
+    """Our RSeq towards the page -> (leg tag, the core's RSeq); of calls towards pages: ours towards the core -> ("",
+    the page's RSeq, or 0 where the page has no reliable responses)."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     """Our CSeq towards the page -> the core's request."""
     legs: dict[str, Leg] = field(default_factory=dict)
+    early_gates: list[str] = field(default_factory=list)
+    """Which way each medium may pass before the answer, as seen from the far end; empty: both ways."""
     confirmed_tag: str = ""
     incoming: Incoming | None = None
     """None: the page calls."""

@@ -1,4 +1,5 @@
-"""The gateway ends a call: the page's registration is over (TS 24.229 §5.2.8.1), or the site does not want the call."""
+"""The gateway ends a call: the page's registration is over (TS 24.229 §5.2.8.1), its media are lost, or the site does
+not want the call."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import preconditions
 from kemi.core.call.ending import hang_up_by_gateway
-from kemi.core.call.events import CallForbidden, RegistrationEnded
+from kemi.core.call.events import CallForbidden, MediaLost, RegistrationEnded
 from kemi.core.call.in_dialog import follow
 from kemi.core.call.page_answer import refuse_for_page
 from kemi.core.call.record import CallRecord, Rejection
@@ -47,6 +48,16 @@ def on_forbidden(record: CallRecord, event: CallForbidden, settings: CallSetting
     """End a page's call that the site does not want."""
     follow(record, event.successor)
     return _end(record, _forbidden(record, event), settings)
+
+
+def on_media_lost(record: CallRecord, event: MediaLost, settings: CallSettings) -> list[act.Action]:
+    """End a running call that has no media any more (TS 24.229 §5.2.8)."""
+    follow(record, event.successor)
+    if record.dialog is not Dialog.CONFIRMED:
+        return []
+    note = act.Note("media_lost", logging.WARNING, {"why": event.why, "node": record.node})
+    ending = Ending(note, "Media Lost", event.why, 503, event.flow_alive)
+    return [note, *_hang_up(record, ending, settings)]
 
 
 def on_called_forbidden(record: CallRecord, event: CallForbidden, settings: CallSettings) -> list[act.Action]:

@@ -21,6 +21,12 @@ class CallSettings:
     ims_response_s: float = 5.0
     ims_answer_s: float = 180.0
     flow_recovery_s: float = 30.0
+    session_expires_s: int = 1800
+    """How long a session with the core lasts without a refresh (RFC 4028); 0: no session timer of ours."""
+    min_se_s: int = 90
+    """The shortest such time we take."""
+    early_media_by_default: bool = True
+    """Whether a fork that says nothing of early media (RFC 5009) is heard before it answers."""
     network: str = ""
     """Name of our network, in charging data."""
     access_network_info: str = ""

@@ -14,11 +14,11 @@ Each function gets the record and one event and returns the actions; it changes 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, early_media, session_timer
 from kemi.core.call.events import (
     Due,
     InviteGuardExpired,
@@ -117,6 +117,7 @@ def begin_call(
         request_uri=target_for_core(request.request_uri, settings.realm),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
+        ims_invite_cseq=request.cseq,
         wic_cseq=request.cseq,
         ims_cseq=request.cseq,
         wic_takes_update=capabilities.late_update,
@@ -139,6 +140,7 @@ def begin_call(
     )
     if not record.wic_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
+    session_timer.asked_by_page(record, request, settings)
     record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
     note = act.Note(
         "call_offered",
@@ -350,34 +352,55 @@ def on_guard_expired(
 
 def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     record.move_ims(OfferAnswerEvent.OFFER_SENT)
-    offer, record.ims_offer = record.ims_offer, ""
-    record.ims_description = offer
-    caller_lines, record.caller_lines = record.caller_lines, []
+    record.ims_description, record.ims_offer = record.ims_offer, ""
     record.correctable = record.needs_update and record.medium("video") is not None
     record.update_offer = ""
+    return [_invite(record, settings)]
+
+
+def is_worth_a_longer_session(record: CallRecord, settings: CallSettings) -> bool:
+    """Whether an INVITE the core found too short in its session can be sent again, which is done once."""
+    asked_for_more = record.min_se_s > settings.session_expires_s > 0
+    return (
+        asked_for_more
+        and record.ims_invite_cseq == record.invite_cseq
+        and not (record.legs or record.cancelled)
+    )
+
+
+def try_longer_session(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """The core found our session too short: send the INVITE again with what it wants (RFC 4028 §7.3)."""
+    record.ims_invite_cseq = record.next_ims_cseq()
+    record.last_invite = (record.invite_cseq, record.ims_invite_cseq)
+    return [replace(_invite(record, settings), again=True)]
+
+
+def _invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:
     edits = act.MessageEdits(
         request_uri=record.request_uri,
         next_hop=uri_from_address(record.service_route[0]) if record.service_route else None,
         from_value=record.caller_from or None,
         to_tag="",
-        remove=("Contact", "Route", *trust.FROM_PAGE),
+        cseq=record.ims_invite_cseq if record.ims_invite_cseq != record.invite_cseq else None,
+        remove=("Contact", "Route", "Supported", "Require", "Allow", *trust.FROM_PAGE),
         insert=(
             *(f"Route: {route}" for route in record.service_route),
             boundary.contact_for_core(record, settings),
+            early_media.SUPPORTED,
+            *session_timer.offer_to_core(record, settings),
             *(f"P-Asserted-Identity: {identity}" for identity in record.asserted_identity),
-            *caller_lines,
+            *record.caller_lines,
             *boundary.every_request(record, settings),
         ),
-        body=offer,
+        body=record.ims_description,
     )
-    return [act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)]
+    return act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)
 
 
-def cancel_forwarded(record: CallRecord) -> act.CancelForwardedInvite:
-    """Cancel at the core what the page did not cancel itself."""
-    return act.CancelForwardedInvite(
-        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_invite(record)
-    )
+def cancel_forwarded(record: CallRecord, *further: str) -> act.CancelForwardedInvite:
+    """Cancel at the core what the page did not cancel itself, with ``further`` header lines."""
+    lines = (*headers.cancel_of_invite(record), *further)
+    return act.CancelForwardedInvite(record.call_id, record.invite_cseq, record.request_uri, lines)
 
 
 def resume(record: CallRecord) -> list[act.Action]:

@@ -236,7 +236,7 @@ class TestHeaders:
 
 
 class TestReliableResponses:
-    """100rel (RFC 3262): what the page does reliably stays so; where the core insists, there is nothing else."""
+    """100rel (RFC 3262): what the page does reliably stays so; see test_incoming_reliable.py for pages without."""
 
     async def test_a_reliable_180_is_acknowledged_by_the_core(self, stage: Stage) -> None:
         page = await stage.page()
@@ -247,20 +247,6 @@ class TestReliableResponses:
         prack = await wic.wait_request("PRACK")
         assert prack.headers.get("RAck") == f"17 {wic.invite.cseq}"
         await wic.answer()
-        await PageCall(wic, ims).works()
-        await ims.bye()
-
-    @pytest.mark.conformance("S-31")
-    async def test_a_core_that_insists_hears_a_reliable_180_or_none(self, stage: Stage) -> None:
-        page = await stage.page()
-        ims = stage.core.call(ALICE, headers=[("Require", "100rel")])
-        wic = await page.wait_incoming()
-        assert wic.invite.headers.get("Require") is None
-        assert "100rel" in wic.invite.option_tags("Supported")
-        await wic.ring()
-        await wic.answer()
-        await ims.wait_status(200)
-        assert "<- 180 INVITE" not in ims.ladder()
         await PageCall(wic, ims).works()
         await ims.bye()
 

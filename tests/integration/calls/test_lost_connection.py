@@ -17,6 +17,7 @@ from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
 
+PAGE_GONE = 'SIP;cause=503;text="the page is gone"'
 AT_ONCE_S = 2.0
 """Well before the core's own time to answer is over."""
 
@@ -73,7 +74,8 @@ class TestDuringTheSetUp:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO, plan=CallPlan(hooks={Step.RINGING_RECEIVED: lose}))
         ims = await stage.core.wait_call()
-        await ims.wait_request("CANCEL", timeout_s=AT_ONCE_S)
+        cancel = await ims.wait_request("CANCEL", timeout_s=AT_ONCE_S)
+        assert cancel.headers.get("Reason") == PAGE_GONE
         await ims.wait_request("ACK")
         assert ims.ladder()[-4:] == ladders.CORE_CANCELLED
         await stage.logged(wic.call_id, "event=flow_lost", "state=early")
@@ -94,6 +96,7 @@ class TestDuringTheCall:
     """The page has a while to come back, on another connection, as the same user."""
 
     @pytest.mark.parametrize("loss", [pytest.param(loss, id=loss.name.lower()) for loss in Loss])
+    @pytest.mark.conformance("S-39")
     async def test_a_page_that_stays_away_ends_its_call(self, stage: Stage, loss: Loss) -> None:
         page = await stage.page()
         call = await stage.answered(page)
@@ -102,6 +105,7 @@ class TestDuringTheCall:
         bye = await call.ims.wait_request("BYE", timeout_s=FLOW_RECOVERY_S + 2)
         assert time.monotonic() - lost_at >= FLOW_RECOVERY_S
         assert bye.to_tag == call.ims.dialogs["a"].local_tag
+        assert bye.headers.get("Reason") == PAGE_GONE
         assert call.ims.ladder()[-2:] == ladders.CORE_HUNG_UP
         await stage.logged(call.call_id, "event=call_ended", "by=flow_lost")
 

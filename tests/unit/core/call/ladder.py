@@ -251,12 +251,15 @@ class Call:
         body: str = "",
         contact: str = f"<{CORE_CONTACT}>",
         rseq: int | None = None,
+        early_media: str = "",
         routes: tuple[str, ...] = CORE_ROUTES,
     ) -> ev.ImsReply:
         """The core responds to a request that came from the page."""
         fields: dict[str, list[str]] = {"Record-Route": [", ".join(routes)] if routes else []}
         if rseq is not None:
             fields |= {"Require": ["100rel"], "RSeq": [str(rseq)]}
+        if early_media:
+            fields["P-Early-Media"] = [early_media]
         return ev.ImsReply(
             Reply(
                 side=Side.IMS,
@@ -296,6 +299,7 @@ class Call:
             contact=contact,
             body=body,
             content_type="application/sdp" if body else "",
+            from_uri=BOB,
             source="198.51.100.7:5060",
         )
         return ev.ImsRequest(request, alive)

@@ -23,7 +23,7 @@ from tests.unit.core.call.ladder import SETTINGS, Call, record_at
 
 def test_every_event_has_its_step() -> None:
     kinds = [kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event)]
-    no_step_asks_for_them_yet = {ev.MediaRenewed, ev.MediaGated}
+    no_step_asks_for_them_yet = {ev.MediaRenewed}
     assert set(STEPS) | set(INCOMING_STEPS) == set(kinds) - {ev.Event} - no_step_asks_for_them_yet
 
 
@@ -59,6 +59,9 @@ MOVES: dict[str, Move] = {
     "forbidden, page away": lambda call: ev.CallForbidden("enough", flow_alive=False),
     "180 core1": lambda call: call.ims_reply(180, "core1", rseq=1),
     "183 core2": lambda call: call.ims_reply(183, "core2", body=_answer(call, port=42000, refuse=("video",))),
+    "183 core2 revoked": lambda call: call.ims_reply(183, "core2", early_media="inactive"),
+    "199 core1": lambda call: call.ims_reply(199, "core1"),
+    "media lost": lambda call: ev.MediaLost("silence"),
     "183 rubbish": lambda call: call.ims_reply(183, "core3", body="rubbish"),
     "200 core1": lambda call: call.ims_reply(200, "core1", body=_answer(call)),
     "200 core2": lambda call: call.ims_reply(200, "core2", body=_answer(call, refuse=("video",))),
@@ -89,7 +92,17 @@ MEANWHILE = [
 ]
 """What other processes may be told while one waits for the relay."""
 TIMER = "timer"
-BEFORE_FORWARDING = {"180 core1", "183 core2", "183 rubbish", "200 core1", "200 core2", "200 empty", "486"}
+BEFORE_FORWARDING = {
+    "180 core1",
+    "183 core2",
+    "183 core2 revoked",
+    "199 core1",
+    "183 rubbish",
+    "200 core1",
+    "200 core2",
+    "200 empty",
+    "486",
+}
 """The core says nothing before it was asked."""
 
 

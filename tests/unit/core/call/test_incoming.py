@@ -84,18 +84,13 @@ class TestTheInvite:
             pytest.param(invite("rubbish"), RemoteProtocolError, 400, id="no description"),
             pytest.param(invite(contact=""), RemoteProtocolError, 400, id="no Contact"),
             pytest.param(invite(offer().replace("PCMA", "EVS")), NotAcceptableHere, 488, id="codec"),
-            pytest.param(invite(headers={"Require": ["100rel, timer"]}), SipReject, 420, id="timer"),
+            pytest.param(invite(headers={"Session-Expires": ["60"]}), SipReject, 422, id="session"),
         ],
     )
     def test_refused(self, request_: object, error: type[SipReject], status: int) -> None:
         with pytest.raises(error) as refusal:
             Incoming(request_)  # type: ignore[arg-type]
         assert refusal.value.status == status
-
-    def test_what_is_not_supported_is_named(self) -> None:
-        with pytest.raises(SipReject) as refusal:
-            Incoming(invite(headers={"Require": ["Timer", "100rel"]}))
-        assert refusal.value.lines == ("Unsupported: timer",)
 
     def test_the_transaction_has_our_tag_before_the_relay_is_asked(self) -> None:
         call = Incoming(invite())

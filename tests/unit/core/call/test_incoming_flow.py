@@ -63,6 +63,8 @@ MOVES: dict[str, Move] = {
     "core CANCEL": lambda call: ev.CancelReceived(),
     "guard": lambda call: ev.InviteGuardExpired(),
     "core PRACK": lambda call: call.ims_request("PRACK", cseq=6),
+    "182": lambda call: call.wic_reply(182),
+    "media lost": lambda call: ev.MediaLost("silence"),
     "core INFO": lambda call: call.ims_request("INFO", cseq=8),
     "core UPDATE": lambda call: call.ims_request("UPDATE", cseq=9, body=offer()),
     "page answers BYE": lambda call: call.wic_reply(200, method="BYE", cseq=7),

@@ -141,7 +141,7 @@ def test_a_200_that_comes_twice_before_the_relay_has_answered() -> None:
     first, second = (
         call.on(call.wic_reply(200, body=call.page_answer())).only(act.ConnectIncoming) for _ in range(2)
     )
-    assert call.on(call.connected(first)).names == ["ForwardReply"]
+    assert call.on(call.connected(first)).names == ["ForwardReply", "Schedule"]
     assert call.on(call.connected(second)).names == ["ForwardReply"]
 
 

@@ -97,7 +97,7 @@ class TestResponses:
         assert call.actions.only(act.ForwardReply).edits.body == first
 
     def test_early_media_is_described_and_the_200_repeats_it(self) -> None:
-        call = Incoming.sent()
+        call = Incoming.sent(invite(headers={"Supported": ["replaces"]}))
         taken = call.on(call.wic_reply(183, body=call.page_answer())).only(act.ConnectIncoming)
         early = call.on(call.connected(taken)).only(act.ForwardReply).edits
         assert early.body
@@ -105,6 +105,21 @@ class TestResponses:
         assert ringing.body == ""
         final = call.on(call.wic_reply(200)).only(act.ForwardReply).edits
         assert final.body == early.body
+        assert call.record.dialog is Dialog.CONFIRMED
+
+    def test_early_media_is_described_reliably_where_the_core_takes_it_so(self) -> None:
+        call = Incoming.sent()
+        taken = call.on(call.wic_reply(183, body=call.page_answer())).only(act.ConnectIncoming)
+        assert call.on(call.connected(taken)).names == ["Schedule", "ForwardReply"]
+        early = call.actions.only(act.ForwardReply).edits
+        assert early.body
+        assert {"Require: 100rel", "RSeq: 1"} <= set(early.insert)
+        assert call.on(call.wic_reply(200)).names == ["DropReply"]  # it waits for the PRACK
+        done = call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))
+        assert done.names == ["SendReply", "Unschedule", "AnswerForPage"]
+        ours = call.wic_reply(200)
+        final = call.on(ev.ImsReply(replace(ours.reply, side=Side.IMS))).only(act.ForwardReply).edits
+        assert final.body == ""
         assert call.record.dialog is Dialog.CONFIRMED
 
     def test_a_medium_the_page_refuses_gets_port_0(self) -> None:
@@ -136,10 +151,35 @@ class TestResponses:
 
     def test_a_core_that_insists_on_100rel_hears_nothing_unreliable(self) -> None:
         call = Incoming.sent(invite(headers={"Require": ["100rel"]}))
-        assert call.on(call.wic_reply(180)).names == ["DropReply"]
+        assert call.on(call.wic_reply(180)).names == ["Schedule", "ForwardReply"]
+        assert {"Require: 100rel", "RSeq: 1"} <= set(call.actions.only(act.ForwardReply).edits.insert)
+        assert call.on(call.wic_reply(182)).names == ["DropReply"]  # one at a time
+        done = call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))
+        assert done.only(act.AnswerForPage).status == 182
         reliable = call.wic_reply(183, headers={"Require": ["100rel"], "RSeq": ["1"]})
         assert call.on(reliable).names == ["ForwardReply"]
-        assert "Require" not in call.actions.only(act.ForwardReply).edits.remove
+        assert "RSeq: 2" in call.actions.only(act.ForwardReply).edits.insert
+
+    def test_a_repetition_after_the_prack_stays_here(self) -> None:
+        call = Incoming.sent(invite(headers={"Require": ["100rel"]}))
+        call.on(call.wic_reply(180))
+        again = call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).only(act.AnswerForPage)
+        assert "RSeq: 1" in again.headers
+        ours = ev.ImsReply(replace(call.wic_reply(180, headers={"RSeq": ["1"]}).reply, side=Side.IMS))
+        assert call.on(ours).names == ["ForwardReply"]
+        call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))
+        assert call.on(ours).names == ["DropReply"]
+        assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).names == []
+
+    def test_repeated_at_doubling_times_until_64_t1(self) -> None:
+        call = Incoming.sent(invite(headers={"Require": ["100rel"]}))
+        call.on(call.wic_reply(180))
+        waits = [call.actions.only(act.Schedule).delay_s]
+        while call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).all(act.Schedule):
+            waits.append(call.actions.only(act.Schedule).delay_s)
+        assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 0.5]
+        assert call.actions.names == ["CancelForwardedInvite"]
+        assert call.on(ev.WicFailed(487)).reply[0] == 504
 
 
 class TestBrokenAnswers:
@@ -300,9 +340,10 @@ class TestInsideTheDialog:
     def test_a_prack_reaches_the_page(self) -> None:
         call = Incoming.sent()
         call.on(call.wic_reply(180, headers={"Require": ["100rel"], "RSeq": ["9"]}))
-        forward = call.on(call.ims_request("PRACK", cseq=6)).only(act.ForwardRequest)
+        rack = {"RAck": ["1 5 INVITE"]}
+        forward = call.on(call.ims_request("PRACK", cseq=6, headers=rack)).only(act.ForwardRequest)
         assert forward.to is Side.WIC
-        assert "RAck" not in forward.edits.remove
+        assert "RAck: 9 5 INVITE" in forward.edits.insert
 
     def test_a_prack_of_the_page_answers_nothing(self) -> None:
         call = Incoming.confirmed()

@@ -1,0 +1,108 @@
+"""A running call without media is ended on both sides (TS 24.229 §5.2.8), one on hold is not.
+
+The lab's calls may be silent for two seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from rtpengine.ng.commands import Delete
+from rtpengine.pool import NodeAddress
+from rtpengine.transport.udp import UdpClient
+from tests.integration.calls.incoming import answered
+from tests.integration.calls.offers import AUDIO_AND_VIDEO
+from tests.integration.calls.stage import Call, Stage, gateway_options
+from tests.lab.lab import Lab
+from tests.peers.core_script import answers
+from tests.peers.device_sdp import DeviceMedia
+from tests.peers.media import RtpEndpoint
+
+pytestmark = [pytest.mark.lab, pytest.mark.conformance("S-39")]
+
+SILENCE_S = 2
+SOON_S = 2.5 * SILENCE_S
+
+
+@pytest.fixture(scope="module")
+def gateway_lab() -> Iterator[Lab]:
+    """A gateway that does not wait long for media."""
+    with Lab(gateway_options(gateway_media_timeout_s=SILENCE_S)) as lab:
+        yield lab
+
+
+@pytest.fixture
+def phone() -> Iterator[RtpEndpoint]:
+    """The device's audio."""
+    with RtpEndpoint() as endpoint:
+        yield endpoint
+
+
+async def ended(call: Call, words: str) -> None:
+    """Both sides get a BYE that says why."""
+    for side in (call.ims, call.wic):
+        bye = await side.wait_request("BYE", timeout_s=SOON_S)
+        assert bye.headers.get("Reason") == f'SIP;cause=503;text="{words}"'
+
+
+async def test_a_silent_call_is_ended(stage: Stage) -> None:
+    call = await stage.answered(await stage.page())
+    await ended(call, f"no media for {SILENCE_S} s")
+    await stage.logged(call.call_id, "event=media_lost")
+
+
+async def test_so_is_one_the_page_answered(stage: Stage) -> None:
+    call = await answered(stage, await stage.page())
+    await ended(call, f"no media for {SILENCE_S} s")  # type: ignore[arg-type]
+
+
+async def test_media_of_one_side_is_enough_until_it_ends(stage: Stage, phone: RtpEndpoint) -> None:
+    stage.core.script = answers(DeviceMedia(audio_port=phone.port))
+    call = await stage.answered(await stage.page())
+    phone.send_to_sdp(call.ims.invite.body)
+    phone.start_tone()
+    await asyncio.sleep(2 * SILENCE_S)
+    assert (await call.wic.info_dtmf("1")).status == 200
+    phone.stop_sending()
+    await ended(call, f"no media for {SILENCE_S} s")
+
+
+async def test_a_far_end_that_does_not_listen_may_be_silent(stage: Stage) -> None:
+    stage.core.script = answers(DeviceMedia(direction="sendonly"))
+    call = await stage.answered(await stage.page())
+    await asyncio.sleep(SOON_S)
+    await call.hang_up()
+
+
+async def test_a_call_the_relay_does_not_know_any_more_is_ended(stage: Stage) -> None:
+    stage.core.script = answers(DeviceMedia(direction="sendonly"))
+    call = await stage.answered(await stage.page())
+    forget(stage, call.call_id)
+    await ended(call, "the media relay has lost the call")
+
+
+async def test_one_medium_less_is_not_the_end(stage: Stage) -> None:
+    stage.core.script = answers(DeviceMedia(direction="sendonly", video="H264"))
+    call = await stage.answered(await stage.page(), AUDIO_AND_VIDEO)
+    forget(stage, f"{call.call_id}-v")
+    await asyncio.sleep(SOON_S)
+    await call.hang_up()
+
+
+async def test_a_relay_that_does_not_answer_ends_nothing(stage: Stage) -> None:
+    call = await stage.answered(await stage.page())
+    with stage.relay_asleep():
+        await asyncio.sleep(SOON_S)
+        assert (await call.wic.info_dtmf("1")).status == 200
+    await call.hang_up()
+
+
+def forget(stage: Stage, ng_call_id: str) -> None:
+    """Let the relay lose one of its calls."""
+    node = stage.lab.info.rtpengine
+    client = UdpClient(NodeAddress(node.ng_address, node.ng_port))
+    client.request(Delete(ng_call_id))
+    client.close()

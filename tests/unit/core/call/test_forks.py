@@ -1,0 +1,164 @@
+"""Which fork is heard, what is acknowledged for the page, what the gates do (RFC 3262 §4, RFC 5009 §8, RFC 6228)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.errors import MediaUnavailable
+from kemi.core.messages import Side
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.ladder import NO_100REL, SETTINGS, Call
+
+SETTINGS_CLOSED = replace(SETTINGS, early_media_by_default=False)
+OTHER = sdp.core_answer(port=42000)
+
+
+def plain() -> Call:
+    """A page without 100rel calls; its INVITE is with the core."""
+    call = Call.offered(sdp.chromium("audio-sendrecv"), NO_100REL)
+    call.reserved()
+    return call
+
+
+def progress(call: Call, tag: str, body: str = "", early_media: str = "", status: int = 183) -> list[str]:
+    """A fork tells of its progress, the relay takes what it describes; the names of all actions."""
+    event = call.ims_reply(status, tag, body=body, early_media=early_media)
+    names = call.on(event).names
+    if call.actions.all(act.ConnectMedia):
+        names += call.on(ev.MediaConnected(event.reply)).names
+    return names
+
+
+class TestAcknowledgedForThePage:
+    """100rel of the core where the page has none."""
+
+    def test_the_first_and_the_next_in_order(self) -> None:
+        call = plain()
+        for rseq, cseq in ((500, 2), (501, 3)):
+            call.on(call.ims_reply(180, rseq=rseq))
+            prack = call.actions.only(act.SendRequest)
+            assert (prack.to, prack.method) == (Side.IMS, "PRACK")
+            assert {f"RAck: {rseq} 1 INVITE", f"CSeq: {cseq} PRACK"} <= set(prack.headers)
+            edits = call.actions.only(act.ForwardReply).edits
+            assert {"Require", "RSeq"} <= set(edits.remove)
+            assert not any(line.startswith(("Require", "RSeq")) for line in edits.insert)
+
+    @pytest.mark.parametrize("rseq", [pytest.param(500, id="again"), pytest.param(502, id="a gap")])
+    def test_others_are_dropped(self, rseq: int) -> None:
+        call = plain()
+        call.on(call.ims_reply(180, rseq=500))
+        assert call.on(call.ims_reply(180, rseq=rseq)).names == ["DropReply"]
+
+    def test_forks_count_for_themselves(self) -> None:
+        call = plain()
+        for tag, rseq in (("core1", 7), ("core2", 900), ("core1", 8)):
+            assert call.on(call.ims_reply(180, tag, rseq=rseq)).only(act.SendRequest).method == "PRACK"
+
+    def test_the_pages_numbers_are_put_behind_ours(self) -> None:
+        call = plain()
+        call.on(call.ims_reply(180, rseq=500))
+        assert call.on(call.wic_request("INFO", cseq=2)).only(act.ForwardRequest).edits.cseq == 3
+
+
+class TestWhoIsHeard:
+    """The newest that may be heard."""
+
+    def test_the_newest_description(self) -> None:
+        call = Call.forwarded()
+        assert progress(call, "core1", sdp.core_answer()) == ["ConnectMedia", "ForwardReply"]
+        assert progress(call, "core2", OTHER) == ["ConnectMedia", "ForwardReply"]
+        assert progress(call, "core1", status=180) == ["ForwardReply"]
+
+    def test_the_answer_of_a_fork_that_was_not_heard_last_brings_it_back(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer())
+        progress(call, "core2", OTHER)
+        connect = call.on(call.ims_reply(200, "core1")).only(act.ConnectMedia)
+        assert connect.media[0].ims_answer is not None
+        assert "m=audio 40000" in connect.media[0].ims_answer
+        assert all(leg.answer == "" for leg in call.record.legs.values())
+
+    def test_a_fork_that_gives_up_leaves_it_to_the_one_before(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer())
+        progress(call, "core2", OTHER)
+        assert progress(call, "core2", status=199) == ["ConnectMedia", "DropReply"]
+        assert list(call.record.legs) == ["core1"]
+
+    def test_when_none_is_left_nothing_passes_until_somebody_answers(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer())
+        assert progress(call, "core1", status=199) == ["GateMedia", "DropReply"]
+        event = call.ims_reply(200, "core2", body=OTHER)
+        assert call.on(event).names == ["GateMedia", "ConnectMedia"]
+        (gate,) = call.actions.only(act.GateMedia).media
+        assert (gate.wic_to_ims, gate.ims_to_wic) == (True, True)
+
+    def test_an_authorized_one_before_a_newer_one_that_is_not(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer(), "sendrecv")
+        assert progress(call, "core2", OTHER, "inactive") == ["ForwardReply"]
+        assert progress(call, "core2", early_media="sendonly", status=180) == [
+            "GateMedia",
+            "ConnectMedia",
+            "ForwardReply",
+        ]
+
+
+class TestGates:
+    """P-Early-Media as seen from the far end."""
+
+    @pytest.mark.parametrize(
+        ("word", "to_ims", "to_page"),
+        [
+            pytest.param("inactive", False, False, id="inactive"),
+            pytest.param("sendonly", False, True, id="sendonly"),
+            pytest.param("recvonly", True, False, id="recvonly"),
+            pytest.param("RecvOnly , gated", True, False, id="other spelling, gated"),
+        ],
+    )
+    def test_close_before_the_relay_is_connected(self, word: str, to_ims: bool, to_page: bool) -> None:
+        call = Call.forwarded()
+        call.on(call.ims_reply(183, body=sdp.core_answer(), early_media=word))
+        assert call.actions.names == ["GateMedia", "ConnectMedia"]
+        assert call.actions.only(act.GateMedia).media == (act.MediumGate("audio", to_ims, to_page),)
+        assert call.on(ev.MediaGated()).names == []
+
+    @pytest.mark.parametrize("word", ["", "supported", "gated", "sendrecv", "sendrecv, sendrecv"])
+    def test_stay_open(self, word: str) -> None:
+        call = Call.forwarded()
+        assert progress(call, "core1", sdp.core_answer(), word) == ["ConnectMedia", "ForwardReply"]
+
+    def test_the_site_may_want_a_request_before_anybody_is_heard(self) -> None:
+        call = Call.forwarded()
+        call.settings = SETTINGS_CLOSED
+        assert progress(call, "core1", sdp.core_answer())[0] == "GateMedia"
+
+    def test_one_word_for_each_line_and_the_last_for_all_that_follow(self) -> None:
+        call = Call.forwarded(sdp.chromium("av-sendonly"))
+        both = sdp.core_answer("audio", "video")
+        call.on(call.ims_reply(183, body=both, early_media="sendrecv, inactive"))
+        assert call.actions.only(act.GateMedia).media == (
+            act.MediumGate("audio", True, True),
+            act.MediumGate("video", False, False),
+        )
+
+    def test_a_relay_that_does_not_gate_does_not_end_the_call(self) -> None:
+        call = Call.forwarded()
+        gate = call.on(call.ims_reply(183, body=sdp.core_answer(), early_media="inactive")).only(
+            act.GateMedia
+        )
+        failed = ev.MediaFailed(MediaUnavailable("gone"), bearer=gate.bearer)
+        assert call.on(failed).names == []
+        assert not call.record.ended
+
+    def test_an_update_of_a_fork_that_rings_opens_them(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer(), "inactive")
+        update = call.ims_request("UPDATE")
+        update.request.headers = lambda name: ["sendrecv"] if name == "P-Early-Media" else []
+        assert call.on(update).names == ["SendReply", "GateMedia"]

@@ -1,0 +1,291 @@
+"""RFC 4028 on each side, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.errors import SipReject
+from kemi.core.messages import Reply, Side
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import CALLER_TAG, Incoming
+from tests.unit.core.call.incoming_ladder import invite as core_invite
+from tests.unit.core.call.ladder import CALL_ID, WIC_TAG, Call, header_reader, invite
+
+PAGE = {"Allow": ["INVITE, ACK, CANCEL, BYE, UPDATE"], "Supported": ["timer, outbound"]}
+Fields = Mapping[str, Iterable[str]]
+
+
+def waits(actions: Iterable[act.Action]) -> dict[str, float]:
+    """Return what is waited for, and how long."""
+    return {action.due.value: action.delay_s for action in actions if isinstance(action, act.Schedule)}
+
+
+def lines(edits: act.MessageEdits, name: str) -> list[str]:
+    """Return the values of the lines of that name that are added."""
+    return [line.partition(": ")[2] for line in edits.insert if line.startswith(f"{name}: ")]
+
+
+def answered(fields: Fields, *, page: Fields = PAGE) -> Call:
+    """The core answers with these header fields."""
+    call = Call(invite(sdp.chromium("audio-sendrecv"), page))
+    call.on(ev.TransactionCreated(1, 2))
+    call.reserved()
+    reply = call.ims_reply(200, body=sdp.core_answer()).reply
+    shown = header_reader({"Record-Route": [], **fields})
+    reply = replace(reply, headers=shown)
+    call.on(ev.ImsReply(reply))
+    clocks = list(call.actions)
+    call.on(ev.MediaConnected(reply))
+    call.actions.extend(clocks)
+    return call
+
+
+def own_answer(call: Call, status: int, fields: Fields | None = None) -> ev.OwnRequestAnswered:
+    """The core's response to our newest refresh."""
+    request = call.actions.only(act.SendRequest)
+    cseq = call.record.ims_session.refresh_cseq if call.record.ims_session else 0
+    reply = Reply(Side.IMS, request.method, CALL_ID, WIC_TAG, "core1", cseq, status=status)
+    reply.headers = header_reader(fields or {})
+    return ev.OwnRequestAnswered(Side.IMS, request.method, cseq, status, reply, None, 0.5)
+
+
+class TestWithTheCore:
+    """Calls of pages."""
+
+    @pytest.mark.parametrize(
+        ("session", "expected"),
+        [
+            pytest.param([], {}, id="none"),
+            pytest.param(["1800;refresher=uac"], {"session_refresh": 900.0}, id="ours"),
+            pytest.param(["1800;refresher=uas"], {"session_expired": 1768.0}, id="theirs"),
+            pytest.param(["90;refresher=uas"], {"session_expired": 60.0}, id="theirs, short"),
+            pytest.param(["soon"], {}, id="unreadable"),
+        ],
+    )
+    def test_the_answer_decides_who_refreshes_and_when(
+        self, session: list[str], expected: dict[str, float]
+    ) -> None:
+        call = answered({"Session-Expires": session})
+        assert {due: wait for due, wait in waits(call.actions).items() if due != "too_long"} == expected
+
+    def test_the_page_s_own_session_stays_with_us(self) -> None:
+        page = {**PAGE, "Session-Expires": ["90"], "Min-SE": ["90"]}
+        call = Call(invite(sdp.chromium("audio-sendrecv"), page))
+        call.on(ev.TransactionCreated(1, 2))
+        edits = call.reserved().only(act.ForwardInvite).edits
+        assert {"Session-Expires", "Min-SE", "Supported", "Require"} <= set(edits.remove)
+        assert lines(edits, "Session-Expires") == ["1800"]
+        assert lines(edits, "Min-SE") == ["90"]
+        assert lines(edits, "Supported") == ["100rel, outbound, timer"]
+
+    def test_no_session_where_the_site_wants_none(self) -> None:
+        call = Call(invite(sdp.chromium("audio-sendrecv"), PAGE))
+        call.settings = replace(call.settings, session_expires_s=0)
+        call.on(ev.TransactionCreated(1, 2))
+        assert lines(call.reserved().only(act.ForwardInvite).edits, "Session-Expires") == []
+
+    @pytest.mark.parametrize(
+        ("allow", "method"),
+        [
+            pytest.param(["INVITE, UPDATE"], "UPDATE", id="UPDATE"),
+            pytest.param(["INVITE"], "INVITE", id="re-INVITE"),
+        ],
+    )
+    def test_a_refresh_changes_nothing(self, allow: list[str], method: str) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"], "Allow": allow})
+        request = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert (request.method, request.report) == (method, True)
+        assert request.body == (call.record.ims_description if method == "INVITE" else "")
+        assert "Session-Expires: 1800;refresher=uac" in request.headers
+        ours = {"Session-Expires": ["1800;refresher=uac"]}
+        assert waits(call.on(own_answer(call, 200, ours))) == {"session_refresh": 900.0}
+
+    def test_a_refresh_without_session_expires_in_its_answer_was_the_last(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        assert call.on(own_answer(call, 200)).names == []
+        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).names == []
+
+    def test_the_far_end_may_take_the_refreshes_over(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        theirs = own_answer(call, 200, {"Session-Expires": ["1800;refresher=uas"]})
+        assert waits(call.on(theirs)) == {"session_expired": 1768.0}
+
+    @pytest.mark.parametrize("status", [408, 481])
+    def test_a_call_the_far_end_does_not_know_is_over(self, status: int) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        ended = call.on(own_answer(call, status))
+        assert [request.method for request in ended.all(act.SendRequest)][-2:] == ["BYE", "BYE"]
+
+    def test_refused_refreshes_are_repeated_until_time_is_up(self) -> None:
+        call = answered({"Session-Expires": ["90;refresher=uac"], "Allow": ["UPDATE"]})
+        for _ in range(4):
+            call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+            assert waits(call.on(own_answer(call, 500))) == {"session_refresh": 3.0}
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        assert "BYE" in [request.method for request in call.on(own_answer(call, 500)).all(act.SendRequest)]
+
+    def test_after_glare_a_moment_is_waited(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        assert waits(call.on(own_answer(call, 491))) == {"session_refresh": 3.05}
+
+    def test_too_short_a_session_is_prolonged(self) -> None:
+        call = answered({"Session-Expires": ["90;refresher=uac"], "Allow": ["UPDATE"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        again = call.on(own_answer(call, 422, {"Min-SE": ["600"]})).only(act.SendRequest)
+        assert {"Session-Expires: 600;refresher=uac", "Min-SE: 600"} <= set(again.headers)
+
+    def test_an_update_that_is_not_taken_becomes_a_reinvite(self) -> None:
+        call = answered({"Session-Expires": ["90;refresher=uac"], "Allow": ["UPDATE"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        assert call.on(own_answer(call, 501)).only(act.SendRequest).method == "INVITE"
+
+    def test_a_call_that_has_ended_is_not_refreshed(self) -> None:
+        call = answered({"Session-Expires": ["90;refresher=uac"]})
+        call.on(call.wic_request("BYE"))
+        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).names == []
+        assert call.on(ev.TimerFired(ev.Due.SESSION_EXPIRED)).names == []
+
+
+class TestFromTheCore:
+    """Calls towards pages."""
+
+    @pytest.mark.parametrize(
+        ("fields", "expected", "due"),
+        [
+            pytest.param({"Supported": ["timer"]}, "1800;refresher=uac", "session_expired", id="supported"),
+            pytest.param(
+                {"Supported": ["timer"], "Session-Expires": ["600"]},
+                "600;refresher=uac",
+                "session_expired",
+                id="asked for",
+            ),
+            pytest.param(
+                {"Require": ["timer"], "Session-Expires": ["600;refresher=uas"]},
+                "600;refresher=uas",
+                "session_refresh",
+                id="left to us",
+            ),
+            pytest.param(
+                {"Supported": [], "Session-Expires": ["60"]},
+                "90;refresher=uas",
+                "session_refresh",
+                id="asked for by a proxy",
+            ),
+        ],
+    )
+    def test_what_is_agreed(self, fields: Fields, expected: str, due: str) -> None:
+        call = Incoming.ringing(core_invite(headers=fields))
+        call.answer()
+        edits = call.actions.only(act.ForwardReply).edits
+        assert lines(edits, "Session-Expires") == [expected]
+        assert lines(edits, "Require") == (["timer"] if "uac" in expected else [])
+        assert due in waits(call.actions)
+
+    def test_a_caller_without_it_gets_none(self) -> None:
+        call = Incoming.ringing(core_invite(headers={"Supported": ["100rel"]}))
+        call.answer()
+        assert lines(call.actions.only(act.ForwardReply).edits, "Session-Expires") == []
+
+    def test_too_short_is_refused_with_what_we_want(self) -> None:
+        with pytest.raises(SipReject) as refusal:
+            Incoming(core_invite(headers={"Session-Expires": ["89"]}))
+        assert (refusal.value.status, refusal.value.lines) == (422, ("Min-SE: 90",))
+
+    def test_a_refresh_starts_the_clock_anew_and_keeps_the_parts(self) -> None:
+        call = Incoming.confirmed(core_invite(headers={"Session-Expires": ["600;refresher=uas"]}))
+        timer = {"Supported": ["timer"], "Session-Expires": ["900"]}
+        done = call.on(call.ims_request("UPDATE", headers=timer))
+        assert "Session-Expires: 900;refresher=uas" in done.only(act.SendReply).headers
+        assert waits(done) == {"session_refresh": 450.0}
+        assert not done.all(act.RenewMedia)
+
+    def test_the_page_answers_with_a_session_of_its_own_which_stays_here(self) -> None:
+        call = Incoming.ringing(core_invite(headers={"Supported": []}))
+        event = call.wic_reply(
+            200, body=call.page_answer(), headers={"Session-Expires": ["90;refresher=uas"]}
+        )
+        call.on(call.connected(call.on(event).only(act.ConnectIncoming)))
+        assert "Session-Expires" in call.actions.only(act.ForwardReply).edits.remove
+
+    def test_our_reinvite_is_not_taken_for_the_page_s_answer(self) -> None:
+        call = Incoming.confirmed(core_invite(headers={"Session-Expires": ["600;refresher=uas"]}))
+        request = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert (request.method, request.to) == ("INVITE", Side.IMS)
+        reply = Reply(Side.IMS, "INVITE", call.record.call_id, "gw-in-1", CALLER_TAG, 1, status=200)
+        assert call.on(ev.ImsReply(reply)).names == []
+
+
+class TestWithThePage:
+    """A page that asks for a session refreshes it."""
+
+    def test_it_is_told_to_refresh_and_missed_when_it_does_not(self) -> None:
+        call = answered({}, page={**PAGE, "Session-Expires": ["90"]})
+        edits = call.actions.only(act.ForwardReply).edits
+        assert lines(edits, "Session-Expires") == ["90;refresher=uac"]
+        assert lines(edits, "Require") == ["timer"]
+        assert waits(call.actions)["page_session_expired"] == 60.0
+        fields = {"Session-Expires": ["90;refresher=uac"], "Supported": ["timer"]}
+        done = call.on(call.wic_request("UPDATE", headers=fields))
+        assert "Session-Expires: 90;refresher=uac" in done.only(act.SendReply).headers
+        assert waits(done) == {"page_session_expired": 60.0}
+        ended = call.on(ev.TimerFired(ev.Due.PAGE_SESSION_EXPIRED))
+        assert {request.to for request in ended.all(act.SendRequest)} == {Side.IMS, Side.WIC}
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            pytest.param({"Supported": ["outbound"], "Session-Expires": ["90"]}, id="not its extension"),
+            pytest.param({"Session-Expires": ["90;refresher=uas"]}, id="we were to refresh"),
+            pytest.param({}, id="nothing asked"),
+        ],
+    )
+    def test_others_get_none(self, fields: Fields) -> None:
+        call = answered({}, page={**PAGE, **fields})
+        assert lines(call.actions.only(act.ForwardReply).edits, "Session-Expires") == []
+        assert "page_session_expired" not in waits(call.actions)
+
+
+class TestTooShortForTheCore:
+    """RFC 4028 §7.3: 422 to the INVITE."""
+
+    @staticmethod
+    def refused(min_se: str, *, ringing: bool = False) -> Call:
+        """The core refuses our INVITE."""
+        call = Call.ringing() if ringing else Call.forwarded()
+        reply = call.ims_reply(422).reply
+        reply.headers = header_reader({"Min-SE": [min_se]})
+        call.on(ev.ImsReply(reply))
+        call.on(ev.ImsFailed(422))
+        return call
+
+    def test_tried_again_with_what_it_wants(self) -> None:
+        call = self.refused("3600")
+        again = call.actions.only(act.ForwardInvite)
+        assert (again.again, again.edits.cseq, again.edits.body) == (True, 2, call.record.ims_description)
+        assert lines(again.edits, "Session-Expires") == lines(again.edits, "Min-SE") == ["3600"]
+        ringing = call.on(call.ims_reply(180, cseq=2)).only(act.ForwardReply)
+        assert ringing.edits.cseq == 1
+        event = call.ims_reply(200, body=sdp.core_answer(), cseq=2)
+        call.on(event)
+        call.on(ev.MediaConnected(event.reply))
+        assert call.on(call.wic_request("ACK", cseq=1)).only(act.ForwardRequest).edits.cseq == 2
+
+    @pytest.mark.parametrize("min_se", ["600", "soon", ""])
+    def test_not_for_less_than_we_offered(self, min_se: str) -> None:
+        assert self.refused(min_se).actions.names == ["ReleaseMedia", "ForgetCall"]
+
+    def test_once_only(self) -> None:
+        call = self.refused("3600")
+        assert call.on(ev.ImsFailed(422)).names == ["ReleaseMedia", "ForgetCall"]
+
+    def test_not_once_somebody_rang(self) -> None:
+        assert self.refused("3600", ringing=True).actions.names == ["ReleaseMedia", "ForgetCall"]
