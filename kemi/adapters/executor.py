@@ -6,14 +6,24 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from kemi.adapters import ksr
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
-from kemi.core.call.events import Event, ImsFailed, MediaFailed, TransactionCreated, WicFailed
+from kemi.core.call.events import (
+    ChangeFailed,
+    Event,
+    ImsFailed,
+    MediaFailed,
+    OwnRequestAnswered,
+    TransactionCreated,
+    UpdateAnswered,
+    WicFailed,
+)
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
@@ -25,6 +35,7 @@ FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
 FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
+FAILURE_CHANGE: Final = {Side.WIC: "ksr_failure_change_to_page", Side.IMS: "ksr_failure_change"}
 
 A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.GateMedia)
 
@@ -64,7 +75,8 @@ class Executor:
             act.DropReply: self._drop_reply,
             act.SendRequest: self._send_request,
             act.CancelForwardedInvite: self._cancel_forwarded,
-            act.AnswerForPage: self._answer_for_page,
+            act.AnswerForPage: self._answer_in_its_name,
+            act.AnswerForCore: self._answer_in_its_name,
             act.ReserveMedia: self._reserve,
             act.AcceptReverse: self._accept_reverse,
             act.ConnectMedia: self._connect,
@@ -94,7 +106,7 @@ class Executor:
                 to="wic",
                 why="gone",
             )
-            return None
+            return _unanswered(action) if action.report else None
         return self._handlers[type(action)](action)
 
     def _has_page(self, call_id: str) -> bool:
@@ -178,26 +190,50 @@ class Executor:
 
     # -- messages inside the dialog
 
-    def _forward_request(self, action: act.ForwardRequest) -> None:
-        is_ack = ksr.method() == "ACK"
-        if action.to is Side.WIC and not is_ack:
-            self.forward_to_page(action.edits, ksr.relay)
-            return
+    def _forward_request(self, action: act.ForwardRequest) -> Event | None:
+        method = ksr.method()
+        if action.to is Side.WIC and method != "ACK":
+            return self._forward_request_to_page(action, method)
         if action.to is Side.WIC:
             ksr.hide_vias()
         self.prepare(action.edits, action.to)
-        if not ksr.relay() and not is_ack:
-            self.answer_not_sent()
+        if self._relay_of(action, method)() or method == "ACK":
+            return None
+        self.answer_not_sent()
+        return ChangeFailed(action.to, method, _NOT_SENT[0]) if action.change else None
 
-    def forward_to_page(self, edits: act.MessageEdits, relay: Callable[[], bool]) -> None:
-        """Send the current request on without its Vias, which its responses get back by ``MessageEdits.vias``."""
+    def _forward_request_to_page(self, action: act.ForwardRequest, method: str) -> Event | None:
+        sent = self.forward_to_page(action.edits, self._relay_of(action, method), trying=method == "INVITE")
+        return None if sent or not action.change else ChangeFailed(Side.WIC, method, _NOT_SENT[0])
+
+    def _relay_of(self, action: act.ForwardRequest, method: str) -> Callable[[], bool]:
+        if not action.change:
+            return ksr.relay
+        callback = FAILURE_CHANGE[action.to]
+        timers = self._settings.timers
+        if method == "INVITE":
+            return partial(ksr.relay_invite, callback, timers.update_s, timers.ims_answer_s)
+        ksr.on_failure(callback)
+        return ksr.relay
+
+    def forward_to_page(
+        self, edits: act.MessageEdits, relay: Callable[[], bool], *, trying: bool = False
+    ) -> bool:
+        """Send the current request on without its Vias, which its responses get back by ``MessageEdits.vias``.
+
+        ``trying``: answer 100 first, which tm would make of the message without its Vias.
+        """
         if ksr.new_transaction() is None:
-            return  # sent once more
+            return True  # sent once more
+        if trying:
+            ksr.reply_in_transaction(*_TRYING, (), "")
         original = ksr.hide_vias()
         self.prepare(edits, Side.WIC)
-        if not relay():
-            ksr.restore(original)
-            ksr.reply_in_transaction(*_NOT_SENT, (), "")
+        if relay():
+            return True
+        ksr.restore(original)
+        ksr.reply_in_transaction(*_NOT_SENT, (), "")
+        return False
 
     @staticmethod
     def answer_not_sent() -> None:
@@ -219,7 +255,7 @@ class Executor:
     def _drop_reply(self, _action: act.DropReply) -> None:
         ksr.drop()
 
-    def _send_request(self, action: act.SendRequest) -> None:
+    def _send_request(self, action: act.SendRequest) -> Event | None:
         if not action.next_hop:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
@@ -231,8 +267,10 @@ class Executor:
             )
         finally:
             self.reporting = None
-        if not sent:
-            log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
+        if sent:
+            return None
+        log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
+        return _unanswered(action) if action.report else None
 
     def request_tries_next(self) -> bool:
         """An entry point did not answer a request of our own: send it to the next one, False when none is left."""
@@ -246,7 +284,7 @@ class Executor:
     def _cancel_forwarded(self, action: act.CancelForwardedInvite) -> None:
         self._tell_ourselves(action.call_id, f"CANCEL {action.request_uri} SIP/2.0", action.headers)
 
-    def _answer_for_page(self, action: act.AnswerForPage) -> None:
+    def _answer_in_its_name(self, action: act.AnswerForPage | act.AnswerForCore) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
         self._tell_ourselves(action.call_id, start_line, action.headers)
 
@@ -372,4 +410,16 @@ def _to(action: act.ForwardInvite, next_hop: str) -> act.ForwardInvite:
 
 def _key_of(action: act.SendRequest) -> str:
     fields = dict(line.split(": ", 1) for line in action.headers)
-    return attempt_key(action.method, fields["Call-ID"], int(fields["CSeq"].partition(" ")[0]))
+    return attempt_key(action.method, fields["Call-ID"], _cseq_of(action))
+
+
+def _cseq_of(action: act.SendRequest) -> int:
+    line = next(line for line in action.headers if line.startswith("CSeq: "))
+    return int(line.split()[1])
+
+
+def _unanswered(action: act.SendRequest) -> Event:
+    """What a request of a call leads to that could not even be sent."""
+    if action.method == "UPDATE" and action.to is Side.WIC:
+        return UpdateAnswered(408)
+    return OwnRequestAnswered(action.to, action.method, _cseq_of(action), 408)

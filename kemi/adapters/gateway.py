@@ -35,6 +35,7 @@ from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
+    ChangeFailed,
     FlowClosed,
     ImsFailed,
     ImsReply,
@@ -177,8 +178,8 @@ class Gateway:
         if method == "CANCEL":
             self._cancel()
             return
-        if method == "ACK" and ksr.transaction_state() == 0:
-            return  # to a final response ≥ 300 of ours: tm has taken it
+        if method == "ACK" and ksr.transaction_state() == 0 and not ksr.has_body():
+            return  # to a final response of our own: tm has taken it, and it answers no offer
         request = ksr.request()
         if request.side is Side.WIC:
             screen(request)
@@ -329,6 +330,20 @@ class Gateway:
         status, local = ksr.transaction_status(), ksr.is_local_timeout()
         event = WicFailed(487 if local and ksr.is_cancelled() else status, local)
         self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+
+    @guarded
+    def ksr_failure_change(self, _message: object) -> None:
+        """A re-INVITE or UPDATE of a page was not answered."""
+        if ksr.is_local_timeout():
+            event = ChangeFailed(Side.IMS, ksr.method(), 487 if ksr.is_cancelled() else 408)
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+
+    @guarded
+    def ksr_failure_change_to_page(self, _message: object) -> None:
+        """The same of one of the core."""
+        if ksr.is_local_timeout():
+            event = ChangeFailed(Side.WIC, ksr.method(), 487 if ksr.is_cancelled() else 408)
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_register(self, _message: object) -> None:

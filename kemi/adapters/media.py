@@ -134,7 +134,8 @@ class MediaRelay:
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
         profile = self._profiles[session.medium]
-        if session.transport is not WicTransport.SHARED:
+        split = session.transport is not WicTransport.SHARED
+        if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
             # transcoded, or the line would be bound to the far end's payload type.
             return (yield from reserve(session, profile, placeholder_answer, reverse=reverse))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from kemi.core.messages import Request, addresses_from_headers, parameter, with_parameters
+from kemi.core.messages import Reply, Request, addresses_from_headers, parameter, with_parameters
 
 if TYPE_CHECKING:
     from kemi.core.call.record import CallRecord
@@ -99,6 +99,13 @@ def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[s
         f"CSeq: {cseq} {method}",
         *([f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector else []),
     )
+
+
+def response_of_ims(reply: Reply, detail: str) -> tuple[str, ...]:
+    """Return the header lines of a refusal that takes the place of the core's ``reply``, with its reason."""
+    kept = ("Via", "From", "To", "Call-ID", "CSeq")
+    warning = explanation(detail, "gateway") if detail else ()
+    return (*(f"{name}: {value}" for name in kept for value in reply.headers(name)), *warning)
 
 
 def vias_of_response(request: Request) -> list[str]:

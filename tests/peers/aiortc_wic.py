@@ -126,6 +126,8 @@ class AiortcMedia:
         # Where there is no BUNDLE group each line has its own transport, as in a browser; by default aiortc would put
         # lines of one kind onto one.
         self.connection = RTCPeerConnection(RTCConfiguration(bundlePolicy=RTCBundlePolicy.MAX_COMPAT))
+        self.turns_with_offers = False
+        """As stock SIP.js: all its lines take the direction of the offer."""
         self.audio: dict[str, ReceivedAudio] = {}
         """By mid; the lines the gateway added are the ones that hear."""
         self.video: dict[str, ReceivedVideo] = {}
@@ -167,6 +169,9 @@ class AiortcMedia:
         if first:
             for transceiver in self.connection.getTransceivers():
                 self.send_on(transceiver)
+        elif self.turns_with_offers:
+            for transceiver in self.connection.getTransceivers():
+                transceiver.direction = "sendrecv"
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         return self.connection.localDescription.sdp
 

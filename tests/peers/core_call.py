@@ -17,6 +17,8 @@ from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, res
 from tests.peers.trace import DEFAULT_WAIT_S, Trace
 from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
 
+SILENT: Constant = 0
+"""Instead of a status: no response at all."""
 _SUCCESS: Constant = range(200, 300)
 INNER_HOPS: Constant = (
     ("Via", "SIP/2.0/UDP as.core-internal;branch=z9hG4bK-as, SIP/2.0/TCP [2001:db8::5];branch=z9hG4bK-5"),
@@ -38,9 +40,13 @@ class CoreCall:
         self.media = DeviceMedia()
         """Answers offers in later UPDATE and re-INVITE."""
         self.statuses: dict[str, int] = {}
-        """Method → status of the next in-dialog requests; 200 unless given."""
+        """Method → status of the next in-dialog requests; 200 unless given, SILENT for none."""
+        self.answers: list[str] = []
+        """Descriptions that answer the next offers as they are, instead of what the device would say."""
         self.violations: list[str] = []
         """What the gateway did against an RFC, as seen by the core."""
+        self.pending: SipRequest | None = None
+        """The request that gets no response of itself."""
         self.reply_headers: dict[str, Pairs] = {}
         """Method → header fields of their responses."""
         self._remote_cseq = -1
@@ -119,11 +125,25 @@ class CoreCall:
             return
         self._check_in_dialog(request)
         status = self.statuses.get(request.method, 200)
+        if status == SILENT:
+            self.pending = request
+            return
         offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in _SUCCESS
-        sdp = device_answer(request.body, self.media) if offered else ""
+        sdp = ""
+        if offered:
+            sdp = self.answers.pop(0) if self.answers else device_answer(request.body, self.media)
         contact = [("Contact", self.contact)] if request.method in ("UPDATE", "INVITE") else []
         headers = [*contact, *self.reply_headers.get(request.method, ())]
         self.peer.send(response_to(request, status, headers=headers, sdp=sdp), source)
+
+    def respond_to(
+        self, request: SipRequest, status: int, *, sdp: str = "", headers: Pairs = ()
+    ) -> SipResponse:
+        """Answer an in-dialog request now."""
+        fields = [("Contact", self.contact), *headers]
+        response = response_to(request, status, headers=fields, sdp=sdp)
+        self.peer.send(response, self.gateway)
+        return response
 
     def response_received(self, response: SipResponse) -> None:
         """Check that a response comes back by all hops of its request (RFC 3261 §18.2.1, RFC 3581 §4)."""
@@ -198,7 +218,11 @@ class CalledDevice(CoreCall):
 
     def request_received(self, request: SipRequest, source: Address) -> None:
         """Follow CANCEL, PRACK and ACK; the rest is for any call."""
-        if request.method == "CANCEL":
+        if request.method == "CANCEL" and request.cseq.number != self.invite.cseq.number:
+            self.peer.send(response_to(request, 200), source)
+            if self.pending is not None and self.pending.cseq.number == request.cseq.number:
+                self.respond_to(self.pending, 487)
+        elif request.method == "CANCEL":
             self._cancel(request, source)
         elif request.method == "ACK":
             fork = self._fork_of(request)

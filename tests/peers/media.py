@@ -174,6 +174,11 @@ class RtpEndpoint:
         """Name the payload type of telephone events, so that digits are read."""
         self._event_payload_types.add(payload_type)
 
+    def forget_received(self) -> None:
+        """Listen anew, as after a pause."""
+        with self._changed:
+            self._packets.clear()
+
     @property
     def packets_received(self) -> int:
         """All RTP packets."""

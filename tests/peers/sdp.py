@@ -8,6 +8,7 @@ copied, never used.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -163,6 +164,51 @@ def answer_to(
     if mids:
         answer.session.append(f"a=group:BUNDLE {' '.join(mids)}")
     return sdp_to_text(answer)
+
+
+def offer_again(
+    own: str,
+    directions: Mapping[str, str] | None = None,
+    *,
+    off: Collection[str] = (),
+    ice: str = "",
+    added: Sequence[str] = (),
+) -> str:
+    """Offer anew as a page would: its description of before with the next version, and what it changes.
+
+    Args:
+        own: the page's last description.
+        directions: mid → direction.
+        off: mids of lines that are stopped, which get port 0.
+        ice: a user fragment of an ICE restart; "" keeps the credentials.
+        added: whole m-sections that follow.
+    """
+    offer = sdp_from_text(own)
+    version = int(next(line for line in offer.session if line.startswith("o=")).split()[2])
+    offer.session = [_with_version(line, version + 1) for line in offer.session]
+    for section in offer.media:
+        mid = section.attribute("mid") or ""
+        direction = (directions or {}).get(mid, section.direction)
+        section.lines = [line for line in section.lines if line[2:] not in MIRRORED] + [f"a={direction}"]
+        section.lines = [re.sub("^a=setup:.*", "a=setup:actpass", line) for line in section.lines]
+        if ice:
+            section.lines = [re.sub("^a=ice-ufrag:.*", f"a=ice-ufrag:{ice}", line) for line in section.lines]
+            pwd = f"a=ice-pwd:{ice:p<24}"
+            section.lines = [re.sub("^a=ice-pwd:.*", pwd, line) for line in section.lines]
+        if mid in off:
+            section.lines[0] = re.sub(r" \d+ ", " 0 ", section.lines[0], count=1)
+    gone = set(off)
+    offer.session = [_group_without(line, gone) for line in offer.session]
+    offer.media += [MediaSection(text.splitlines()) for text in added]
+    return sdp_to_text(offer)
+
+
+def _group_without(line: str, gone: Collection[str]) -> str:
+    return (
+        " ".join(word for word in line.split(" ") if word not in gone)
+        if line.startswith("a=group:")
+        else line
+    )
 
 
 def _own_dtls_role(first_answer: str) -> str:

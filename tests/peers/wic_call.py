@@ -32,6 +32,8 @@ class TextMedia:
 
     def __init__(self, own_offer: str) -> None:
         self.own_offer = own_offer
+        self.local = own_offer
+        """Its last description, offer or answer."""
         self.first_answer = ""
         self.offers: list[str] = []
 
@@ -43,7 +45,8 @@ class TextMedia:
         """Mirror the offer."""
         self.offers.append(sdp)
         version = 2 + len(self.offers)
-        return answer_to(sdp, self.own_offer, first_answer=self.first_answer, version=version)
+        self.local = answer_to(sdp, self.own_offer, first_answer=self.first_answer, version=version)
+        return self.local
 
 
 class Line(Protocol):
@@ -149,10 +152,14 @@ class WicCall:
         """Send UPDATE, with an offer or as a refresh, and return the final response."""
         return await self.ask(self.request("UPDATE", sdp=sdp))
 
-    async def reinvite(self, sdp: str) -> SipResponse:
+    async def reinvite(self, sdp: str, *, headers: Pairs = ()) -> SipResponse:
         """Send re-INVITE and return the final response; 2xx and others are acknowledged."""
-        self._last_invite = self.request("INVITE", sdp=sdp)
-        return await self.ask(self._last_invite)
+        return await self.ask(self.next_invite(sdp, headers=headers))
+
+    def next_invite(self, sdp: str, *, headers: Pairs = ()) -> SipRequest:
+        """Make, but do not send, a re-INVITE; `cancel` is about it from now on."""
+        self._last_invite = self.request("INVITE", headers=headers, sdp=sdp)
+        return self._last_invite
 
     async def info_dtmf(self, digit: str, duration_ms: int = 160) -> SipResponse:
         """Send a digit as SIP.js does (application/dtmf-relay) and return the final response."""
@@ -167,7 +174,9 @@ class WicCall:
     async def ack(self, response: SipResponse) -> None:
         """Acknowledge a final response: in the dialog for 2xx, hop by hop for others (RFC 3261 §17.1.1.3)."""
         if response.status in SUCCESS:
-            await self.send(self.request("ACK", cseq=response.cseq.number))
+            late = response.has_sdp and not self._last_invite.has_sdp
+            sdp = await self.media.answer_offer(response.body) if late else ""
+            await self.send(self.request("ACK", cseq=response.cseq.number, sdp=sdp))
             return
         invite = self._last_invite
         kept = [(n, v) for n, v in invite.headers if n in HOP_BY_HOP_FIELDS]
@@ -176,8 +185,8 @@ class WicCall:
         await self.send(SipRequest("ACK", invite.request_uri, headers=Headers(fields)))
 
     async def cancel(self) -> None:
-        """CANCEL the INVITE; the 200 and the 487 are in the trace."""
-        invite = self.invite
+        """CANCEL the newest INVITE; the 200 and the 487 are in the trace."""
+        invite = self._last_invite
         kept = [
             (n, v)
             for n, v in invite.headers

@@ -72,6 +72,8 @@ class ForwardRequest(Action):
 
     to: Side
     edits: MessageEdits
+    change: bool = False
+    """It carries or asks for an offer: ends in ChangeFailed where the other side does not answer at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,16 @@ class CancelForwardedInvite(Action):
 @dataclass(frozen=True, slots=True)
 class AnswerForPage(Action):
     """Answer the INVITE that is out to a page in that page's name; it comes in again as the page's own response."""
+
+    call_id: str
+    status: int
+    reason_phrase: str
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForCore(Action):
+    """Answer a request of the page in the core's name, whose own 2xx is dropped; comes in as the core's response."""
 
     call_id: str
     status: int

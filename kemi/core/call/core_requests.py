@@ -10,14 +10,17 @@ from dataclasses import replace
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, early_media, preconditions, reliable, session_timer
+from kemi.core.call import core_late_offer as late
 from kemi.core.call.answer import hear
+from kemi.core.call.core_offer import on_core_offer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
 from kemi.core.call.late_offer import take_answer
-from kemi.core.call.record import CallRecord, Incoming, Outstanding
+from kemi.core.call.record import CallRecord, Incoming
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
+from kemi.core.call.to_page import edits_to_page, forward_to_page
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request, Side
 
@@ -42,7 +45,7 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         if request.method == "UPDATE" and not request.body:
             session, clock = session_timer.refreshed_by_core(record, request, settings)
             if event.flow_alive and _names_another(record, request):
-                return [_forward_to_wic(record, request, settings), *clock]
+                return [forward_to_page(record, request, settings), *clock]
             lines = (
                 boundary.contact_for_core(record, settings),
                 headers.ALLOW,
@@ -50,15 +53,15 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
                 *boundary.charging_line(record),
             )
             return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
-        detail = "changing a running session is not supported yet"
-        return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
+        _, clock = session_timer.refreshed_by_core(record, request, settings)
+        return [*on_core_offer(record, event, settings), *clock]
     if request.method == "PRACK" and record.incoming is not None:
         return _ims_prack(record, record.incoming, event, settings)
     if request.method not in PASSED_ON:
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:
         return [_page_away(settings)]
-    return [_forward_to_wic(record, request, settings)]
+    return [forward_to_page(record, request, settings)]
 
 
 def _names_another(record: CallRecord, request: Request) -> bool:
@@ -92,7 +95,7 @@ def _ims_prack(
         return found
     if not event.flow_alive:
         return [_page_away(settings)]
-    forward = _forward_to_wic(record, request, settings)
+    forward = forward_to_page(record, request, settings)
     edits = replace(
         forward.edits,
         remove=(*forward.edits.remove, "RAck"),
@@ -114,10 +117,16 @@ def _early_media(record: CallRecord, request: Request, settings: CallSettings) -
 
 def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """The caller's ACK goes to the page that was called; of a call of the page the ACK is the page's."""
+    if late.awaits(record, request):
+        return late.take_answer(record, request, settings)
+    if record.last_core_invite is not None and record.last_core_invite[0] == request.cseq:
+        cseq = record.last_core_invite[1]
+        record.outstanding.pop(str(cseq), None)  # the 2xx will not come again
+        return [act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))]
     if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
     again, record.acknowledged = record.acknowledged, True
-    edits = edits_to_wic(record, request, request.cseq, settings)
+    edits = edits_to_page(record, request, request.cseq, settings)
     if not record.incoming.late_offer:
         return [act.ForwardRequest(Side.WIC, edits)]
     forward = act.ForwardRequest(Side.WIC, replace(edits, body=""))
@@ -132,40 +141,9 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     if record.incoming is not None and record.dialog is Dialog.EARLY and event.flow_alive:
-        return [_forward_to_wic(record, event.request, settings)]  # the page's 487 ends the INVITE
+        return [forward_to_page(record, event.request, settings)]  # the page's 487 ends the INVITE
     if record.ended or event.request.from_tag != record.confirmed_tag:
         return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
     if not event.flow_alive:
         return [*hang_up(record, "ims", act.SendReply(200, "OK")), act.ForgetCall(record.key)]
-    return hang_up(record, "ims", _forward_to_wic(record, event.request, settings))
-
-
-def _forward_to_wic(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
-    """Put a request of the core into the page's dialog."""
-    cseq = request.cseq + record.cseq_offset
-    if (
-        cseq <= record.gateway_cseq
-    ):  # another fork, or numbers below those we used: stay rising (RFC 3261 §12.2.1.1)
-        record.cseq_offset += record.gateway_cseq - cseq + 1
-        cseq = record.gateway_cseq + 1
-    record.gateway_cseq = cseq
-    record.outstanding[str(cseq)] = Outstanding(
-        request.from_tag, request.cseq, headers.vias_of_response(request)
-    )
-    return act.ForwardRequest(Side.WIC, edits_to_wic(record, request, cseq, settings))
-
-
-def edits_to_wic(record: CallRecord, request: Request, cseq: int, settings: CallSettings) -> act.MessageEdits:
-    """Return how a request of the core looks inside the page's dialog."""
-    hidden, insert = boundary.towards_page(request, settings)
-    if request.contact:
-        insert += (f"Contact: <{settings.wic_contact}>",)
-    return act.MessageEdits(
-        request_uri=record.wic_contact,
-        next_hop=record.wic_destination,
-        from_tag=record.gateway_tag,
-        to_tag=None if record.incoming is None else record.wic_tag,
-        cseq=cseq,
-        remove=("Route", "Contact", *hidden),
-        insert=insert,
-    )
+    return hang_up(record, "ims", forward_to_page(record, event.request, settings))

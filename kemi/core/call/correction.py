@@ -10,7 +10,7 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import MAX_UPDATE_ATTEMPTS, send_update
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
-from kemi.core.sdp.interwork.correction import corrected_offer
+from kemi.core.sdp.interwork.client_offer import corrected_offer
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 

@@ -11,6 +11,9 @@ from kemi.core import headers, trust
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, refresh, session_timer
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
+from kemi.core.call.core_answer import on_core_reply
+from kemi.core.call.core_late_offer import on_answer_timeout
+from kemi.core.call.core_offer import on_page_reply
 from kemi.core.call.correction import on_correction_answered
 from kemi.core.call.ending import hang_up
 from kemi.core.call.events import (
@@ -36,10 +39,16 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     reply = event.reply
     if reply.from_tag != record.ims_tag:
         return []
-    if reply.method == "INVITE" and reply.cseq == record.ims_invite_cseq and record.incoming is None:
-        return on_invite_reply(record, reply, settings)
+    if reply.method in ("INVITE", "UPDATE"):
+        to_offer = on_core_reply(record, reply, settings)
+        if to_offer is not None:
+            return to_offer
     if refresh.is_refresh(record, reply):
         return []  # tm hands it to us by itself
+    if reply.method == "INVITE" and record.incoming is None and reply.cseq == record.ims_invite_cseq:
+        return on_invite_reply(record, reply, settings)
+    if reply.method == "INVITE":
+        return []
     hidden, insert = boundary.towards_page(reply, settings)
     actions: list[act.Action] = []
     if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
@@ -82,7 +91,12 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         insert=tuple(insert),
         vias=tuple(known.vias),
     )
-    actions: list[act.Action] = [act.ForwardReply(edits)]
+    forward = act.ForwardReply(edits)
+    if reply.method in ("INVITE", "UPDATE"):
+        if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):
+            del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end
+        return on_page_reply(record, reply, forward)
+    actions: list[act.Action] = [forward]
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
         if reply.method == "BYE" and record.ended:  # not to one in an early dialog: the INVITE's end follows
@@ -133,6 +147,11 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return [act.ForgetCall(record.key)]
     if record.ended:
         return []
+    if event.due is Due.TELL_PAGE:
+        record.page_behind = True  # and flow.py lets the page know
+        return []
+    if event.due is Due.ANSWER_TIMEOUT:
+        return on_answer_timeout(record)
     if event.due is Due.SESSION_REFRESH:
         return refresh.on_refresh_due(record, settings)
     if event.due is Due.SESSION_EXPIRED:

@@ -11,6 +11,9 @@ from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request, Side
 
 if TYPE_CHECKING:
+    from kemi.core.call.actions import Action
+    from kemi.core.call.record import CallRecord
+    from kemi.core.call.settings import CallSettings
     from kemi.core.edits import MessageEdits
     from kemi.core.registration import Flow
 
@@ -22,6 +25,8 @@ class Due(enum.StrEnum):
     RELIABLE_REPEAT = "reliable_repeat"
     PRECONDITIONS = "preconditions"
     UPDATE_RETRY = "update_retry"
+    TELL_PAGE = "tell_page"
+    ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
@@ -33,6 +38,17 @@ class Due(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A bearer that says how a step goes on once the relay has done what it was asked, or has failed.
+
+    Each gets the record, the event and the settings, as any step does; nothing of the record may be kept in them.
+    """
+
+    done: Callable[[CallRecord, Any, CallSettings], list[Action]]
+    failed: Callable[[CallRecord, MediaFailed, CallSettings], list[Action]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +260,16 @@ class WicFailed(Event):
 
     status: int
     local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFailed(Event):
+    """A forwarded re-INVITE or UPDATE with an offer: the other side did not answer, or could not be reached."""
+
+    to: Side
+    method: str
+    status: int = 408
+    """What its sender gets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from typing import Any, Final
 
 from kemi.core.call import (
     answer,
+    core_answer,
+    core_late_offer,
+    core_offer,
     core_requests,
     dialog,
     events,
     incoming,
+    own_offer,
     own_requests,
     page_answer,
     page_requests,
@@ -21,7 +25,7 @@ from kemi.core.call import (
     setup,
 )
 from kemi.core.call.actions import Action, Schedule
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import LocalProtocolError
@@ -81,17 +85,60 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
 )
 """The same for a call towards the page."""
 
+EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = MappingProxyType(
+    {
+        Offerer.IMS: {
+            events.IncomingReserved: core_offer.on_reserved,
+            events.IncomingConnected: core_offer.on_connected,
+            events.ImsReoffered: core_offer.on_reoffered,
+            events.MediaRenewed: core_late_offer.on_renewed,
+            events.MediaFailed: core_offer.on_media_failed,
+            events.ChangeFailed: core_offer.on_unanswered,
+        },
+        Offerer.WIC: {
+            events.ChangeFailed: core_answer.on_unanswered,
+        },
+        Offerer.GATEWAY_TO_WIC: {
+            events.UpdateAnswered: own_offer.on_answered,
+            events.OwnRequestAnswered: own_offer.on_answered,
+        },
+    }
+)
+"""What comes first while an offer of the running session is open, by who made it."""
+
+LATE: Final = frozenset({events.MediaRenewed, events.ImsReoffered, events.MediaGated, events.ChangeFailed})
+"""Events that mean nothing once the exchange they belong to is over."""
+
 
 def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> list[Action]:
     """Change ``record`` by ``event`` and return what is to be done, in order."""
-    try:
-        step = (STEPS if record.incoming is None else INCOMING_STEPS)[type(event)]
-    except KeyError:
-        raise LocalProtocolError(f"no step for {type(event).__name__}") from None
     before = record.dialog
-    actions = step(record, event, settings)
+    actions = _step(record, event)(record, event, settings)
+    if record.page_behind:
+        actions = [*actions, *own_offer.tell_page(record, settings)]
     if record.dialog is Dialog.CONFIRMED is not before:
         actions += session_timer.clocks(record)
         if settings.longest_call_s:
             actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
     return actions
+
+
+def _step(record: CallRecord, event: events.Event) -> Step:
+    kind = type(event)
+    bearer = event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
+    if isinstance(bearer, events.Continuation):  # what asked the relay says itself how it goes on
+        return bearer.failed if kind is events.MediaFailed else bearer.done
+    if record.exchange is not None:
+        step = EXCHANGE_STEPS.get(record.exchange.offerer, {}).get(kind)
+        if step is not None:
+            return step
+    step = (STEPS if record.incoming is None else INCOMING_STEPS).get(kind)
+    if step is None and kind in LATE:
+        step = _nothing
+    if step is None:
+        raise LocalProtocolError(f"no step for {kind.__name__}")
+    return step
+
+
+def _nothing(_record: CallRecord, _event: events.Event, _settings: CallSettings) -> list[Action]:
+    return []

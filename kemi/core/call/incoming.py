@@ -85,8 +85,8 @@ def begin_incoming(
         source=flow.source,
         owner=registration.owner,
         node=node,
-        session_id=session_id,
         transport=WicTransport.SHARED.value,
+        session_id=session_id,
         media=[
             _medium(line, place, one_way=registration.one_way_streams) for place, line in enumerate(lines)
         ],

@@ -13,7 +13,7 @@ from kemi.core.messages import Side
 def on_own_request_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
-    """Sort a response."""
+    """Sort a response.  One to an offer that is open goes to its own steps before (flow.py)."""
     if event.to is Side.IMS and refresh.is_refresh(record, event):
         return refresh.on_refresh_answered(record, event, settings)
     return []

@@ -54,12 +54,11 @@ _AFTER_AN_ANSWER: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
 
 
 def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSettings) -> list[act.Action]:
-    """Sort a response; one to the INVITE may be our own, sent in the page's name."""
+    """Sort a response; one to the call's first INVITE may be our own, sent in the page's name."""
     reply = event.reply
-    ours_to_core = (
-        reply.side is Side.IMS and reply.to_tag in record.legs
-    )  # our re-INVITE, not one in its name
-    if reply.method == "INVITE" and reply.from_tag == record.gateway_tag and not ours_to_core:
+    first = (reply.method, reply.cseq, reply.from_tag) == ("INVITE", record.invite_cseq, record.gateway_tag)
+    # the core's answer to a re-INVITE of the page may have the same number
+    if first and (isinstance(event, WicReply) or reply.to_tag not in record.legs):
         return _on_invite_reply(record, reply, settings)
     if isinstance(event, WicReply):
         return on_wic_reply(record, event, settings)

@@ -12,10 +12,11 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, session_timer
+from kemi.core.call import boundary, page_late_offer, session_timer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, unknown
+from kemi.core.call.page_offer import on_page_offer
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, on_answer_acknowledged, reject
@@ -80,9 +81,16 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
 
 
 def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if record.ack_awaited == request.cseq:
+        record.ack_awaited = None
+    if record.last_invite is not None and request.cseq == record.last_invite[0]:
+        return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))]
+    if page_late_offer.awaits(record, request):
+        return page_late_offer.on_answer_in_ack(record, request, settings)
     if record.incoming is not None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
     record.acknowledged = True
+    record.page_behind = record.page_behind or any(medium.reverse_wanted for medium in record.media)
     forward = act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))
     if record.doomed and not record.ended:
         return [forward, *hang_up_both(record, settings)]
@@ -106,13 +114,13 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
 
 
 def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    """UPDATE or re-INVITE: a refresh without an offer is fine, another offer is not taken in this release."""
+    """UPDATE or re-INVITE: an UPDATE without an offer is a refresh."""
     if request.method == "UPDATE" and not request.body:
         session, clock = session_timer.refreshed_by_page(record, request, settings)
         lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
         return [act.SendReply(200, "OK", lines), *clock]
-    detail = "changing a running session is not supported yet"
-    return [act.SendReply(488, "Not Acceptable Here", headers.explanation(detail, settings.realm))]
+    _, clock = session_timer.refreshed_by_page(record, request, settings)
+    return [*on_page_offer(record, request, settings, edits_to_ims), *clock]
 
 
 def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

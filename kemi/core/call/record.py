@@ -89,6 +89,10 @@ class Medium:
     """Whether the relay sends to the page on a line of its own."""
     reverse_answer: str | None = None
     """The page's answer for that line, where it has its own transport."""
+    reverse_wanted: bool = False
+    """The page only sends: it is to be offered a stream of the far end once it has acknowledged."""
+    reverse_offer: str = ""
+    """The relay's line for that, where it has its own transport."""
     active: bool = True
     """Whether the far end took this medium."""
     answered: bool = False
@@ -125,6 +129,8 @@ class Exchange:
     """What we will have described to the page then; "" where that stays as it is."""
     ims_description: str = ""
     """The same for the core."""
+    relayed: dict[str, str] = field(default_factory=dict)
+    """The relay's answers for the page, per kind that is new."""
     reserved: list[str] = field(default_factory=list)
     """Kinds whose relay ports are new: given back when the exchange fails."""
     answered: bool = False
@@ -281,6 +287,8 @@ class CallRecord:
     """The far end's Allow has UPDATE."""
     correctable: bool = False
     """The page takes an UPDATE that puts its video right once the far end has answered."""
+    page_behind: bool = False
+    """The far end has changed something the page has not heard of yet."""
     exchange: Exchange | None = None
     """An offer in the running session that is not settled."""
     ims_offer: str = ""
@@ -295,6 +303,10 @@ class CallRecord:
     """What is added to the page's CSeq towards the core, because we sent requests of our own there."""
     to_core: dict[str, int] = field(default_factory=dict)
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
+    last_core_invite: tuple[int, int] | None = None
+    """CSeq of the core's newest re-INVITE that went to the page: its own and ours towards the page, for the ACK."""
+    ack_awaited: int | None = None
+    """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     ims_invite_cseq: int = 0
     """CSeq of the INVITE the core has: another one than the page's once we sent it again."""
     min_se_s: int = 0

@@ -1,14 +1,13 @@
 """From the page's INVITE to the core's: answer, then UPDATE.
 
-    WIC                      we                                     IMS
-     │ INVITE offer1 ───────►│ begin_call, then reserve
-     │◄────── 183 answer1 ───│ on_media_reserved      (INVITE suspended)
-     │ PRACK ───────────────►│ on_prack
-     │◄────── UPDATE offer2 ─│
-     │ 200 answer2 ─────────►│ on_set_up_answered, on_reverse_accepted
-     │                       │ on_invite_resumed ── INVITE offer ──►│
+WIC                      we                                     IMS
+ │ INVITE offer1 ───────►│ begin_call, then reserve
+ │◄────── 183 answer1 ───│ on_media_reserved      (INVITE suspended)
+ │ PRACK ───────────────►│ on_prack
+ │◄────── UPDATE offer2 ─│
+ │ 200 answer2 ─────────►│ on_set_up_answered, on_reverse_accepted
+ │                       │ on_invite_resumed ── INVITE offer ──►│
 
-Each function gets the record and one event and returns the actions; it changes the record and nothing else.
 """
 
 from __future__ import annotations
@@ -50,6 +49,7 @@ from kemi.core.sdp.judge import (
     MediumPlan,
     Reverse,
     ReversePolicy,
+    ReverseShape,
     WicTransport,
     choose_transport,
     client_capabilities,
@@ -101,10 +101,6 @@ def begin_call(
         "".join(request.headers("User-Agent")),
     )
     judgement = judge_offer(offer, capabilities, ReversePolicy(), settings.video_codecs)
-    if judgement.flow is Flow.REINVITE_AFTER_ANSWER:
-        raise NotAcceptableHere(
-            "a one-way offer needs 100rel in Supported and PRACK and UPDATE in Allow; offer sendrecv otherwise"
-        )
     asserted = boundary.identity_of_caller(request, registration, settings)
     transport, why = choose_transport(offer, judgement)
     record = CallRecord(
@@ -136,7 +132,10 @@ def begin_call(
         session_id=session_id,
         needs_update=judgement.flow is Flow.ANSWER_THEN_UPDATE,
         reliable_answer=capabilities.reliable_provisional,
-        media=[medium_from_plan(offer, plan, place) for place, plan in enumerate(judgement.media)],
+        media=[
+            medium_from_plan(offer, plan, place, reverse_later=judgement.flow is Flow.REINVITE_AFTER_ANSWER)
+            for place, plan in enumerate(judgement.media)
+        ],
     )
     if not record.wic_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
@@ -158,14 +157,24 @@ def begin_call(
         call_id=record.call_id,
         node=node,
         transport=transport.value,
-        media=tuple(act.MediumRequest(m.kind, m.wic_offer, m.reverse) for m in record.media),
+        media=tuple(
+            act.MediumRequest(
+                m.kind,
+                m.wic_offer,
+                m.reverse or (m.reverse_wanted and judgement.shape is ReverseShape.ADD_LINES),
+            )
+            for m in record.media
+        ),
         context=set_up,
     )
     return record, [note, act.CreateTransaction(gateway_tag), reserve]
 
 
-def medium_from_plan(offer: SessionDescription, plan: MediumPlan, ims_line: int) -> Medium:
+def medium_from_plan(
+    offer: SessionDescription, plan: MediumPlan, ims_line: int, *, reverse_later: bool = False
+) -> Medium:
     """Return what is remembered of a medium of a page's offer, which the core sees on its line ``ims_line``."""
+    wanted = plan.reverse is Reverse.NOW
     return Medium(
         kind=plan.kind,
         wic_offer=relay_offer(offer, plan),
@@ -173,7 +182,8 @@ def medium_from_plan(offer: SessionDescription, plan: MediumPlan, ims_line: int)
         reverse_line=plan.reverse_line,
         ims_line=ims_line,
         wic_direction=plan.wic_direction,
-        reverse=plan.reverse is Reverse.NOW,
+        reverse=wanted and not reverse_later,
+        reverse_wanted=wanted and reverse_later,
     )
 
 
@@ -220,18 +230,26 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         )
     )
     record.move_dialog(DialogEvent.PROVISIONAL_SENT)
+    later = [medium for medium in record.media if medium.reverse_wanted]
+    for medium in later:
+        medium.reverse_offer = reverse_offers.get(medium.kind, "")
+    # such a page gets nothing before it has taken the offer that follows its ACK
+    gates = tuple(act.MediumGate(medium.kind, wic_to_ims=True, ims_to_wic=False) for medium in later)
+    gate = [act.GateMedia(record.key, record.node, gates)] if gates else []
     contact = f"Contact: <{settings.wic_contact}>"
     if not record.reliable_answer:
         # No PRACK will come: the answer is repeated in the 2xx and the call goes on at once.
         record.wic_answer = answer_text
         record.move_wic(OfferAnswerEvent.ANSWER_SENT)
         return [
+            *gate,
             act.SendReply(183, "Session Progress", (contact, headers.ALLOW), answer_text),
             *_forward_invite(record, settings),
         ]
     record.rseq = 1
     record.move_wic(OfferAnswerEvent.ANSWER_SENT_RELIABLY)
     return [
+        *gate,
         # Suspended before the 183 leaves: the PRACK may be in another worker's hands a millisecond later.
         act.SuspendInvite(settings.prack_s + settings.update_s * MAX_UPDATE_ATTEMPTS + GUARD_MARGIN_S),
         act.Schedule(record.key, Due.PRACK_TIMEOUT, settings.prack_s),

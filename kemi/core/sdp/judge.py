@@ -229,6 +229,30 @@ def judge_offer(
     return Judgement(ordered, tuple(media_plans), flow, capabilities.reverse_shape, reason)
 
 
+def judge_added(
+    offer: SessionDescription,
+    indexes: Sequence[int],
+    policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
+    video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
+) -> tuple[tuple[MediumPlan, ...], tuple[LinePlan, ...]]:
+    """Decide what lines are for that an offer adds to a running session; ``indexes`` are usable lines of new kinds."""
+    found = inspect_lines(offer, video_codecs)
+    lines: dict[int, LinePlan] = {}
+    kinds = dict.fromkeys(offer.media[index].kind for index in indexes)
+    media = [
+        _judge_medium(
+            offer,
+            [index for index in indexes if offer.media[index].kind == kind],
+            found,
+            policy.wish(kind),
+            lines,
+            alone=False,
+        )
+        for kind in kinds
+    ]
+    return tuple(media), tuple(lines[index] for index in sorted(lines))
+
+
 def choose_transport(
     offer: SessionDescription, judgement: Judgement, *, video_may_follow: bool = False
 ) -> tuple[WicTransport, str]:
@@ -236,7 +260,8 @@ def choose_transport(
 
     Chromium puts all m-lines of its later offers into the one BUNDLE group it knows and refuses answers that
     take a line out of an established group; the relay has one transport per medium.  So a group is answered
-    only where one medium will ever use it.
+    only where two lines of one medium share it: a medium with one line is answered without any, and the page may
+    add video whenever it likes.
     """
     if len(judgement.media) > 1:
         return (
@@ -249,11 +274,13 @@ def choose_transport(
         return WicTransport.SPLIT, "the offer has no BUNDLE group"
     if medium.reverse_line is not None:
         return WicTransport.SHARED, "the client bundles its two lines"
+    if medium.reverse is Reverse.NONE:
+        return WicTransport.SPLIT, "one line needs no BUNDLE group, which would bar video later"
     if medium.kind != "audio":
         return WicTransport.SPLIT, "only audio shares a transport"
     if video_may_follow:
         return WicTransport.SPLIT, "video may be added later, which an established BUNDLE group would bar"
-    return WicTransport.SHARED, "one medium in a BUNDLE group"
+    return WicTransport.SHARED, "both lines of one medium in a BUNDLE group"
 
 
 # Lines that show something beside the speaker (RFC 4796 §5): not what IMS gets when there is another.

@@ -360,6 +360,11 @@ class SessionDescription:
         words = (value.split() for value in self.session.attributes("group"))
         return tuple(tuple(group[1:]) for group in words if group and group[0].upper() == "BUNDLE")
 
+    @property
+    def session_connection(self) -> str | None:
+        """What follows ``c=`` before the first m-line."""
+        return next(iter(self.session.values("c")), None)
+
     def bundle_group_of(self, mid: str | None) -> tuple[str, ...]:
         """Give the mids bundled with this one, itself included; nothing when it stands alone."""
         return next((group for group in self.bundle_groups if mid in group), ())

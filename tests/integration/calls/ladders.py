@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.peers.sip import SipRequest
 from tests.peers.trace import Direction
-from tests.peers.wic_call import OutgoingCall
+from tests.peers.wic_call import WicCall
 
 ANSWERED_EARLY: Final = ["-> INVITE (SDP)", "<- 100 INVITE", "<- 183 INVITE (SDP)"]
 """The page's offer and the gateway's answer."""
@@ -23,7 +23,7 @@ CORE_HUNG_UP: Final = ["<- BYE", "-> 200 BYE"]
 CORE_CANCELLED: Final = ["<- CANCEL", "-> 200 CANCEL", "-> 487 INVITE", "<- ACK"]
 
 
-def requests_received(call: OutgoingCall) -> list[SipRequest]:
+def requests_received(call: WicCall) -> list[SipRequest]:
     """Return the gateway's requests of a call, in order."""
     messages = (e.message for e in call.trace.entries if e.direction is Direction.RECEIVED)
     return [m for m in messages if isinstance(m, SipRequest) and m.call_id == call.call_id]

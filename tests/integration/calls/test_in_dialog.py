@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.calls import ladders
-from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO
+from tests.integration.calls.offers import AUDIO_AND_VIDEO
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, warning_of
 from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import answers
-from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sip import SipRequest, SipResponse
 from tests.peers.trace import Direction
 from tests.peers.wic import ScriptedWic
@@ -134,24 +134,7 @@ class TestBye:
 
 
 class TestSessionChange:
-    """Another offer is not taken in this release; the call survives it."""
-
-    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("UPDATE", "INVITE")])
-    async def test_the_page_hears_488_and_why(self, stage: Stage, method: str) -> None:
-        call = await stage.answered(await stage.page())
-        ask = call.wic.update if method == "UPDATE" else call.wic.reinvite
-        response = await ask(AUDIO)
-        assert (response.status, warning_of(response)) == (488, NOT_YET)
-        await still_works(call)
-
-    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("UPDATE", "INVITE")])
-    async def test_the_core_hears_488_and_why(self, stage: Stage, method: str) -> None:
-        call = await stage.answered(await stage.page())
-        ask = call.ims.update if method == "UPDATE" else call.ims.reinvite
-        response = await ask(device_offer(DeviceMedia(version=2, direction="sendonly")))
-        assert (response.status, warning_of(response)) == (488, NOT_YET)
-        assert not [r for r in ladders.requests_received(call.wic) if r.method == "INVITE"]
-        await still_works(call)
+    """A refresh changes nothing."""
 
     async def test_a_refresh_of_the_page_is_answered(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())

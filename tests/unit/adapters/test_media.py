@@ -32,6 +32,7 @@ from tests.unit.site import SETTINGS_TEXT
 NODE = "192.0.2.9:2223"
 REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
 AUDIO = act.MediumRequest("audio", sdp.chromium("audio-sendonly"), True)
+TWO_WAY = act.MediumRequest("audio", sdp.chromium("audio-sendonly"), False)
 EVENTS_8000 = "a=rtpmap:126 telephone-event/8000"
 AS_FIREFOX = f"v=0\r\nm=audio 9 X 109 126\r\na=rtpmap:109 opus/48000/2\r\n{EVENTS_8000}\r\n"
 OF_PCMA = "v=0\r\nm=audio 9 X 8\r\na=rtpmap:8 PCMA/8000\r\n"
@@ -116,23 +117,37 @@ class TestReserve:
     """Ports for every medium, or for none."""
 
     @pytest.mark.parametrize(
-        ("transport", "codec"),
+        ("transport", "medium", "codec"),
         [
-            pytest.param("shared", "opus", id="shared: the page's own codec, nothing to transcode yet"),
-            pytest.param("split", "pcma", id="split: another one, or the far end's type would be the page's"),
+            pytest.param(
+                "shared", AUDIO, "opus", id="shared: the page's own codec, nothing to transcode yet"
+            ),
+            pytest.param(
+                "split", AUDIO, "pcma", id="split: another one, or the far end's type would be the page's"
+            ),
+            pytest.param("split", TWO_WAY, "opus", id="no line to add: the page's own codec"),
         ],
     )
     def test_the_stand_in_for_the_answer_suits_the_transport(
-        self, daemon: Daemon, media_relay: MediaRelay, transport: str, codec: str
+        self,
+        daemon: Daemon,
+        media_relay: MediaRelay,
+        transport: str,
+        medium: act.MediumRequest,
+        codec: str,
     ) -> None:
-        media_relay.reserve(reservation(transport, AUDIO))
+        media_relay.reserve(reservation(transport, medium))
         assert sdp_from_text(daemon.only(Answer).sdp).media[0].codecs[0].name == codec
 
+    @pytest.mark.parametrize(
+        ("transport", "medium"),
+        [pytest.param("shared", AUDIO, id="shared"), pytest.param("split", TWO_WAY, id="two-way")],
+    )
     def test_what_a_node_makes_of_a_browsers_codecs_is_learned_once(
-        self, daemon: Daemon, media_relay: MediaRelay
+        self, daemon: Daemon, media_relay: MediaRelay, transport: str, medium: act.MediumRequest
     ) -> None:
         for _ in range(2):
-            media_relay.reserve(reservation("shared", AUDIO))
+            media_relay.reserve(reservation(transport, medium))
         first, second = (command for command in daemon.commands if isinstance(command, Offer))
         assert (first.sdp, bool(first.options.codec.transcode)) == (AUDIO.wic_offer, True)
         assert (repertoire(second.sdp), second.options.codec.transcode) == (

@@ -42,7 +42,6 @@ def ims_offer(
         relay_offers: the relay's reply to ``offer`` per kind; a kind that is missing is not offered.
         audio_codecs: encoding names, best first; what is not named follows in the relay's order.
     """
-    rank = {name.lower(): place for place, name in enumerate(audio_codecs)}
     sources = [
         (medium, only_line(sdp_from_text(relay_offers[medium.kind])))
         for medium in judgement.media
@@ -54,9 +53,7 @@ def ims_offer(
     session = session_section(origin, connection=connection)
     lines = []
     for medium, source in sources:
-        codecs = _ordered(source.codecs, rank) if medium.kind == "audio" else source.codecs
-        if not codecs:
-            raise MediaUnavailable(f"The relay offers no {medium.kind} codec to IMS")
+        codecs = ordered_codecs(source, audio_codecs)
         own_connection = None if source.connection == connection else source.connection
         lines.append(
             ims_line(source, source.port, source.proto, codecs, medium.ims_direction, own_connection)
@@ -79,10 +76,11 @@ def ims_answer_media(answer_text: str, kinds_offered: Sequence[str]) -> dict[str
         raise RemoteProtocolError(
             f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(kinds_offered)}"
         )
-    return {media.kind: _answered(media) for media in answer.media}
+    return {media.kind: ims_medium(media) for media in answer.media}
 
 
-def _answered(media: MediaDescription) -> ImsMedium:
+def ims_medium(media: MediaDescription) -> ImsMedium:
+    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec."""
     if media.port == 0:
         return ImsMedium(None, Direction.INACTIVE, None)
     address = media.connection_address
@@ -125,11 +123,16 @@ def _body(
     return body
 
 
-def _ordered(codecs: Sequence[Codec], rank: Mapping[str, int]) -> list[Codec]:
-    """Put codecs in the operator's order, then the telephone-events that fit one of them (RFC 4733 §2.1)."""
-    speech = [codec for codec in codecs if codec.name not in _AUXILIARY]
-    if not speech:
-        return []
-    speech.sort(key=lambda codec: rank.get(codec.name, len(rank)))
-    rates = {codec.clock_rate for codec in speech}
-    return speech + [codec for codec in codecs if codec.name in _AUXILIARY and codec.clock_rate in rates]
+def ordered_codecs(source: MediaDescription, audio_codecs: Sequence[str]) -> Sequence[Codec]:
+    """Put the relay's audio codecs in the operator's order, then the telephone-events that fit one (RFC 4733 §2.1)."""
+    codecs = source.codecs
+    if source.kind == "audio":
+        rank = {name.lower(): place for place, name in enumerate(audio_codecs)}
+        speech = [codec for codec in codecs if codec.name not in _AUXILIARY]
+        speech.sort(key=lambda codec: rank.get(codec.name, len(rank)))
+        rates = {codec.clock_rate for codec in speech}
+        events = (codec for codec in codecs if codec.name in _AUXILIARY and codec.clock_rate in rates)
+        codecs = (*speech, *events) if speech else ()
+    if not codecs:
+        raise MediaUnavailable(f"The relay offers no {source.kind} codec to IMS")
+    return codecs

@@ -56,14 +56,11 @@ def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> 
         NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
         RemoteProtocolError: a line has no address.
     """
-    allowed = {
-        "audio": IMS_AUDIO_CODECS,
-        "video": frozenset(name.lower() for name in video_codecs),
-    }
+    allowed = relayed_names(video_codecs)
     chosen: dict[str, CoreLine] = {}
     reasons: dict[str, str] = {}
     for index, media in enumerate(offer.media):
-        reason, codecs = _usable(media, allowed.get(media.kind))
+        reason, codecs = usable_core_line(media, allowed.get(media.kind))
         if reason:
             reasons.setdefault(media.kind, reason)
         elif media.kind not in chosen:
@@ -81,7 +78,12 @@ def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> 
     return tuple(sorted(chosen.values(), key=lambda line: line.place))
 
 
-def _usable(media: MediaDescription, allowed: frozenset[str] | None) -> tuple[str, list[Codec]]:
+def relayed_names(video_codecs: Sequence[str]) -> Mapping[str, frozenset[str]]:
+    """Return the codecs of the core that the relay takes, by kind, lower case."""
+    return {"audio": IMS_AUDIO_CODECS, "video": frozenset(name.lower() for name in video_codecs)}
+
+
+def usable_core_line(media: MediaDescription, allowed: frozenset[str] | None) -> tuple[str, list[Codec]]:
     """Return why not, as the end of a sentence, or "" with the codecs."""
     if allowed is None:
         return f"carries {media.kind}, which is neither audio nor video", []
@@ -120,11 +122,17 @@ def client_offer(
 
 
 def _offered(source: MediaDescription, mid: str, direction: Direction) -> MediaDescription:
-    line = rewritten_line(source, source, mid=mid, direction=direction, setup="actpass")
-    if line.kind != "video" or any(codec.feedback for codec in source.codecs):
-        return line
-    body = (*line.body, *(f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES))
-    return media_description(line.kind, line.port, line.proto, line.formats, body)
+    source = promising_key_frames(source)
+    return rewritten_line(source, source, mid=mid, direction=direction, setup="actpass")
+
+
+def promising_key_frames(source: MediaDescription) -> MediaDescription:
+    """Add to a video line what a browser needs to ask for key frames, where the core promised nothing."""
+    if source.kind != "video" or any(codec.feedback for codec in source.codecs):
+        return source
+    body = (*source.body, *(f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES))
+    line = media_description(source.kind, source.port, source.proto, source.formats, body)
+    return MediaDescription(line.lines, line.kind, line.port, line.proto, line.formats, source.session)
 
 
 def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str, ClientLine]:
@@ -196,6 +204,25 @@ def _merged(answer: SessionDescription, lines: Sequence[_Answered]) -> ClientLin
     main = next(codec.name for codec in chosen if codec.name != TELEPHONE_EVENT)
     line = client_line(carrier.line, chosen, direction, carrier.line.setup or "active")
     return ClientLine(direction, one_line_text(answer.session, line), main)
+
+
+def added_answer(
+    offer: SessionDescription, answer: SessionDescription, line: int, reverse_line: int | None
+) -> str | None:
+    """Return the client's answer for a medium on one line, or on two with one transport, as one line for the relay;
+    None when it refused it.
+
+    Raises:
+        RemoteProtocolError: a line that was taken has no credentials.
+        NotAcceptableHere: it has no codec that was offered, or the lines do not share their transport.
+    """
+    places = (line,) if reverse_line is None else (line, reverse_line)
+    taken = [
+        _Answered(place + 1, answered, _common_codecs(place + 1, offer.media[place], answered))
+        for place in places
+        if not (answered := answer.media[place]).rejected
+    ]
+    return _merged(answer, taken).sdp
 
 
 def core_answer(

@@ -7,7 +7,7 @@ and a browser would deliver the reverse stream there, silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
-from kemi.core.sdp.judge import Judgement, LinePlan, ReverseShape, Role, WicTransport
+from kemi.core.sdp.judge import Judgement, LinePlan, Reverse, ReverseShape, Role, WicTransport
 from kemi.core.sdp.model import LEGAL_ANSWERS, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -62,14 +62,14 @@ def wic_answer(
     for plan in judgement.lines:
         offered = offer.media[plan.index]
         if plan.role is Role.REJECTED or plan.kind not in relayed:
-            media.append(_rejection(offered))
+            media.append(rejected_line(offered))
         elif plan.role is Role.REVERSE_OF and transport != WicTransport.SHARED:
             raise LocalProtocolError(f"{plan.kind}: the client's two lines need a shared transport")
         else:
             media.append(_accepted(offered, relayed[plan.kind], plan))
             bundled.append(offered)
     attributes = ["a=ice-lite"] if any(line.session.flag("ice-lite") for line in relayed.values()) else []
-    if transport == WicTransport.SHARED:
+    if transport == WicTransport.SHARED and _two_lines_share(judgement):
         # One group even for two media: Chromium refuses an answer that breaks its group in two.
         mids = [line.mid for line in bundled if line.kind == bundled[0].kind and line.mid is not None]
         attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
@@ -97,24 +97,40 @@ def reverse_offer(
     Raises:
         LocalProtocolError: a kind has no line to reverse.
     """
+    wanted = judgement.reverse_now if kinds is None else kinds
+    lines = [
+        (medium.line, reverse_offers.get(medium.kind)) for medium in judgement.media if medium.kind in wanted
+    ]
+    return reversed_lines(current, lines, judgement.shape, origin)
+
+
+def offer_again(current: SessionDescription, origin: Origin) -> SessionDescription:
+    """Offer what the client has been told last once more."""
+    return reversed_lines(current, (), ReverseShape.FLIP_LINES, origin)
+
+
+def reversed_lines(
+    current: SessionDescription,
+    wanted: Sequence[tuple[int, str | None]],
+    shape: ReverseShape,
+    origin: Origin,
+) -> SessionDescription:
+    """Offer all lines again and a stream towards the client for each of ``wanted``: a line it sends on, and the relay's
+    line for the other direction, as in reverse_offer."""
     lines = [_offered_again(media) for media in current.media]
     groups = [list(group) for group in current.bundle_groups]
     taken = {media.mid for media in current.media}
-    wanted = judgement.reverse_now if kinds is None else kinds
-    for medium in judgement.media:
-        if medium.kind not in wanted:
-            continue
-        own = lines[medium.line]
+    for place, text in wanted:
+        own = lines[place]
         if own.rejected:
-            raise LocalProtocolError(f"{medium.kind}: the line to reverse is rejected")
-        if judgement.shape is ReverseShape.FLIP_LINES:
-            lines[medium.line] = rewritten_line(
+            raise LocalProtocolError(f"{own.kind}: the line to reverse is rejected")
+        if shape is ReverseShape.FLIP_LINES:
+            lines[place] = rewritten_line(
                 own, own, mid=own.mid, direction=Direction.SENDRECV, setup="actpass"
             )
             continue
         mid = next(name for name in map("r{}".format, range(len(taken) + 1)) if name not in taken)
         taken.add(mid)
-        text = reverse_offers.get(medium.kind)
         source = own if text is None else only_line(sdp_from_text(text))
         if text is None:
             _bundle(groups, own.mid, mid)
@@ -159,7 +175,16 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
     return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
 
 
-def _rejection(offered: MediaDescription) -> MediaDescription:
+def _two_lines_share(judgement: Judgement) -> bool:
+    """Whether a line shares its transport with another one, offered or still to be added."""
+    added = judgement.shape is ReverseShape.ADD_LINES
+    return any(
+        medium.reverse_line is not None or (added and medium.reverse is not Reverse.NONE)
+        for medium in judgement.media
+    )
+
+
+def rejected_line(offered: MediaDescription) -> MediaDescription:
     """Answer with port 0; the mid stays so that the client finds the line (RFC 8829 §5.3.1)."""
     body = ["c=IN IP4 0.0.0.0", *_mid_line(offered.mid), "a=inactive"]
     return media_description(offered.kind, 0, offered.proto, offered.formats, body)
@@ -181,7 +206,7 @@ def rewritten_line(
     body = [f"c={source.connection}", *_mid_line(mid), *_relayed_lines(source, setup)]
     body.append(f"a={direction}")
     if direction.sends:
-        body.append(_msid(mid))
+        body.append(stream_of(mid))
     return media_description(line.kind, source.port, line.proto, source.formats, body)
 
 
@@ -204,7 +229,8 @@ def _mid_line(mid: str | None) -> tuple[str, ...]:
     return () if mid is None else (f"a=mid:{mid}",)
 
 
-def _msid(mid: str | None) -> str:
+def stream_of(mid: str | None) -> str:
+    """Write which stream a line that sends belongs to (RFC 8830)."""
     return f"a=msid:{_STREAM_ID} {_STREAM_ID}{mid or ''}"
 
 

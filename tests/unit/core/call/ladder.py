@@ -300,6 +300,7 @@ class Call:
             body=body,
             content_type="application/sdp" if body else "",
             from_uri=BOB,
+            to_uri=ALICE,
             source="198.51.100.7:5060",
         )
         return ev.ImsRequest(request, alive)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from kemi.core.call import actions as act
@@ -16,7 +14,6 @@ from tests.unit.core.call.ladder import (
     ALICE,
     FULL_SUPPORT,
     GATEWAY_TAG,
-    NO_100REL,
     REGISTRATION,
     Call,
     invite,
@@ -47,22 +44,6 @@ class TestRefusals:
             Call(invite(body, content_type=content_type))
         assert caught.value.status == status
         assert caught.value.detail
-
-    @pytest.mark.parametrize(
-        "headers",
-        [
-            pytest.param(NO_100REL, id="no 100rel"),
-            pytest.param({"Allow": ["INVITE, ACK, PRACK"], "Supported": ["100rel"]}, id="no UPDATE"),
-            pytest.param({"Allow": ["INVITE, ACK, UPDATE"], "Supported": ["100rel"]}, id="no PRACK"),
-            pytest.param({}, id="says nothing"),
-        ],
-    )
-    def test_a_one_way_offer_without_the_means_to_complete_it_gets_488(
-        self, headers: Mapping[str, list[str]]
-    ) -> None:
-        with pytest.raises(GatewayError, match=r"100rel.*PRACK.*UPDATE") as caught:
-            Call(invite(headers=headers))
-        assert caught.value.status == 488
 
     def test_an_invite_without_contact_is_malformed(self) -> None:
         with pytest.raises(GatewayError, match="Contact") as caught:
@@ -102,7 +83,7 @@ class TestAcceptance:
         [
             pytest.param("audio-sendonly", ["audio"], "shared", [True], id="voice: one transport"),
             pytest.param("av-sendonly", ["audio", "video"], "split", [True, True], id="video: one each"),
-            pytest.param(TWO_WAY, ["audio"], "shared", [False], id="two-way: nothing to add"),
+            pytest.param(TWO_WAY, ["audio"], "split", [False], id="two-way: nothing to add, no group"),
         ],
     )
     def test_each_medium_is_reserved_once(

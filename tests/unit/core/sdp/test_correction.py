@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi.core.sdp.interwork.correction import corrected_offer
+from kemi.core.sdp.interwork.client_offer import corrected_offer
 from kemi.core.sdp.interwork.wic import reverse_offer, wic_answer
 from kemi.core.sdp.judge import WicTransport, choose_transport
 from kemi.core.sdp.model import SessionDescription

@@ -28,14 +28,14 @@ F, P, X = Role.FORWARD, Role.REVERSE_OF, Role.REJECTED
     ("name", "roles", "reverse_now", "ims_directions", "transport"),
     [
         pytest.param(
-            "chromium-156-audio-sendrecv", [F], (), ["sendrecv"], "shared", id="sendrecv: an ordinary call"
+            "chromium-156-audio-sendrecv", [F], (), ["sendrecv"], "split", id="sendrecv: an ordinary call"
         ),
         pytest.param(
             "chromium-156-audio-sendrecv-streamless",
             [F],
             (),
             ["sendrecv"],
-            "shared",
+            "split",
             id="track without stream",
         ),
         pytest.param(
@@ -45,9 +45,9 @@ F, P, X = Role.FORWARD, Role.REVERSE_OF, Role.REJECTED
             "firefox-form-audio-sendonly", [F], ("audio",), ["sendrecv"], "shared", id="Firefox form"
         ),
         pytest.param("aiortc-1.16.0-audio-sendonly", [F], ("audio",), ["sendrecv"], "shared", id="aiortc"),
-        pytest.param("chromium-156-audio-recvonly", [F], (), ["recvonly"], "shared", id="a listener"),
+        pytest.param("chromium-156-audio-recvonly", [F], (), ["recvonly"], "split", id="a listener"),
         pytest.param(
-            "chromium-156-audio-recvonly-mdns", [F], (), ["recvonly"], "shared", id="a listener, mDNS"
+            "chromium-156-audio-recvonly-mdns", [F], (), ["recvonly"], "split", id="a listener, mDNS"
         ),
         pytest.param(PAIR, [F, P], (), ["sendrecv"], "shared", id="a line for each direction"),
         pytest.param(
@@ -73,9 +73,9 @@ F, P, X = Role.FORWARD, Role.REVERSE_OF, Role.REJECTED
             "chromium-156-av-simulcast", [F, F], ("video",), ["sendrecv", "sendrecv"], "split", id="simulcast"
         ),
         pytest.param(
-            "chromium-156-audio-and-datachannel", [F, X], (), ["sendrecv"], "shared", id="data channel"
+            "chromium-156-audio-and-datachannel", [F, X], (), ["sendrecv"], "split", id="data channel"
         ),
-        pytest.param("chromium-156-av-max-bundle", [F, X], (), ["sendrecv"], "shared", id="max-bundle"),
+        pytest.param("chromium-156-av-max-bundle", [F, X], (), ["sendrecv"], "split", id="max-bundle"),
         pytest.param(
             "firefox-form-av-bundle-only", [F, X], ("audio",), ["sendrecv"], "shared", id="bundle-only video"
         ),
@@ -310,7 +310,8 @@ def test_the_operator_orders_the_video_codecs() -> None:
         pytest.param(
             "chromium-156-av-sendonly", "audio and video have a transport each", id="audio and video"
         ),
-        pytest.param("chromium-156-audio-sendonly", "one medium in a BUNDLE group", id="audio"),
+        pytest.param("chromium-156-audio-sendonly", "both lines of one medium in a BUNDLE group", id="audio"),
+        pytest.param("chromium-156-audio-sendrecv", "one line needs no BUNDLE group", id="two-way audio"),
         pytest.param(PAIR, "the client bundles its two lines", id="pair"),
     ],
 )

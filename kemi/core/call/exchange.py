@@ -1,0 +1,136 @@
+"""One offer at a time in a running session, whoever made it (RFC 3264 §4, RFC 3261 §14, RFC 3311 §5.2).
+
+The relay joins both sides of a call, so an offer of one side is an offer to the whole call: while it is open, the other
+side's offers are refused.  What an exchange changes stands in it until the answer, so that a refusal costs nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from kemi.core.call import actions as act
+from kemi.core.call.record import CallRecord, Exchange, Offerer
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
+from kemi.core.errors import LocalProtocolError
+from kemi.core.messages import Request, Side
+from kemi.core.sdp.model import Origin
+
+_SETTLED: Final = frozenset({OfferAnswer.STABLE, OfferAnswer.IDLE})
+_ENDING: Final[Mapping[OfferAnswer, OfferAnswerEvent]] = MappingProxyType(
+    {
+        OfferAnswer.OFFER_RECEIVED: OfferAnswerEvent.ANSWER_SENT,
+        OfferAnswer.OFFER_SENT: OfferAnswerEvent.ANSWER_RECEIVED,
+    }
+)
+_LONGEST_RETRY_AFTER_S: Final = 10
+
+
+def is_open(record: CallRecord) -> bool:
+    """Say whether somebody's offer, of the set-up or of the running session, waits for its answer."""
+    return record.exchange is not None or not {record.wic_offer_answer, record.ims_offer_answer} <= _SETTLED
+
+
+def refusal(record: CallRecord, request: Request) -> act.SendReply | None:
+    """Return what an INVITE, or an UPDATE with an offer, of either side gets while another offer is open; else None.
+
+    The sender's own earlier offer: 500 with Retry-After (RFC 3261 §14.2, RFC 3311 §5.2).  Anybody else's: 491, after
+    which the sender tries again by itself (RFC 3261 §14.1).
+    """
+    if not is_open(record):
+        return None
+    own = Offerer.WIC if request.side is Side.WIC else Offerer.IMS
+    side = record.wic_offer_answer if request.side is Side.WIC else record.ims_offer_answer
+    of_sender = (
+        side is OfferAnswer.OFFER_RECEIVED if record.exchange is None else record.exchange.offerer is own
+    )
+    if not of_sender:
+        return act.SendReply(491, "Request Pending")
+    # RFC 3261 §14.2 wants it drawn anew each time; a checksum of what names the request does that without I/O.
+    drawn = zlib.crc32("".join(request.headers("Via")).encode()) % (_LONGEST_RETRY_AFTER_S + 1)
+    return act.SendReply(500, "Server Internal Error", (f"Retry-After: {drawn}",))
+
+
+def begin(record: CallRecord, exchange: Exchange) -> None:
+    """Open an exchange.
+
+    A description in it is an offer of ours to that side.  Where the offerer was asked to offer (``offer`` is empty and
+    so is the description for it), call ``offer_received`` when it did.
+
+    Raises:
+        LocalProtocolError: another one is open.
+    """
+    if is_open(record):
+        raise LocalProtocolError("an offer is open already")
+    record.exchange = exchange
+    if exchange.offer and exchange.offerer is Offerer.WIC:
+        record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
+    if exchange.offer and exchange.offerer is Offerer.IMS:
+        record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
+    offered(record)
+
+
+def offered(record: CallRecord) -> None:
+    """Note that a description put into the open exchange now goes out as our offer to that side."""
+    exchange = _open(record)
+    if exchange.wic_description and record.wic_offer_answer is OfferAnswer.STABLE:
+        record.move_wic(OfferAnswerEvent.OFFER_SENT)
+    if exchange.ims_description and record.ims_offer_answer is OfferAnswer.STABLE:
+        record.move_ims(OfferAnswerEvent.OFFER_SENT)
+
+
+def offer_received(record: CallRecord, side: Side, offer: str) -> None:
+    """Note the offer in the response of a side that was asked for one."""
+    _open(record).offer = offer
+    if side is Side.WIC:
+        record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
+    else:
+        record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
+
+
+def commit(record: CallRecord) -> None:
+    """Settle the open exchange: what it prepared is what the call has from now on."""
+    exchange = _open(record)
+    record.exchange = None
+    if exchange.media:
+        record.media = exchange.media
+    record.wic_description = exchange.wic_description or record.wic_description
+    record.ims_description = exchange.ims_description or record.ims_description
+    if record.wic_offer_answer not in _SETTLED:
+        record.move_wic(_ENDING[record.wic_offer_answer])
+    if record.ims_offer_answer not in _SETTLED:
+        record.move_ims(_ENDING[record.ims_offer_answer])
+
+
+def rollback(record: CallRecord) -> list[act.Action]:
+    """Forget the open exchange, the call is as before (RFC 3261 §14.1); gives back relay ports that were for it."""
+    exchange = _open(record)
+    record.exchange = None
+    if record.wic_offer_answer not in _SETTLED:
+        record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
+    if record.ims_offer_answer not in _SETTLED:
+        record.move_ims(OfferAnswerEvent.OFFER_REFUSED)
+    if not exchange.reserved:
+        return []
+    return [act.ReleaseMedia(record.key, record.node, tuple(exchange.reserved))]
+
+
+def next_wic_origin(record: CallRecord) -> Origin:
+    """Return the origin of the next description for the page; no version is used twice, even after a refusal."""
+    record.wic_version += 1
+    return Origin(record.session_id, record.wic_version)
+
+
+def next_ims_origin(record: CallRecord, settings: CallSettings) -> Origin:
+    """Return the origin of the next description for the core."""
+    record.ims_version += 1
+    return Origin(record.session_id + 1, record.ims_version, settings.media_address)
+
+
+def _open(record: CallRecord) -> Exchange:
+    if record.exchange is None:
+        raise LocalProtocolError("no offer is open")
+    return record.exchange

@@ -1,0 +1,76 @@
+"""The media of a running session: who sends what to whom, as the relay has to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kemi.core.call import actions as act
+from kemi.core.call.record import Medium
+from kemi.core.sdp.interwork import check_reverse_answer
+from kemi.core.sdp.interwork.client_offer import Shown
+from kemi.core.sdp.interwork.wic import ReverseAnswer
+from kemi.core.sdp.model import Direction, SessionDescription
+
+
+def direction_for_core(medium: Medium) -> Direction:
+    """Return the direction of our line towards the core: what the page wants, as far as the far end takes it."""
+    wic, ims = medium.wic_direction, medium.ims_direction
+    return Direction.of(sends=wic.sends and ims.receives, receives=wic.receives and ims.sends)
+
+
+def medium_change(medium: Medium) -> act.MediumChange:
+    """Return a medium as both sides have it, for the relay."""
+    passing = direction_for_core(medium)
+    return act.MediumChange(
+        kind=medium.kind,
+        wic_line=medium.wic_offer,
+        ims_line=medium.ims_answer,
+        reverse_line=medium.reverse_answer,
+        wic_to_ims=passing.sends,
+        ims_to_wic=passing.receives,
+    )
+
+
+def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
+    """Return how the page is to see its media, as the far end has them now.
+
+    ``flips``: a line it only sends on may become one for both directions, where a stream towards it is wanted.
+    """
+    return [
+        Shown(
+            kind=medium.kind,
+            line=medium.line,
+            reverse_line=medium.reverse_line,
+            direction=_shown_direction(medium, flips=flips) if medium.active else None,
+            codec=medium.codec if medium.kind == "video" and medium.codec else None,
+        )
+        for medium in media
+    ]
+
+
+def _shown_direction(medium: Medium, *, flips: bool) -> Direction:
+    if medium.reverse_wanted and not flips:
+        return Direction.of(sends=False, receives=medium.ims_direction.receives)
+    return medium.ims_direction
+
+
+def take_page_answer(media: Sequence[Medium], offer: SessionDescription, answer_text: str) -> ReverseAnswer:
+    """Put the page's answer to an offer of ours into its media; raise what a bad answer deserves.
+
+    A direction that was not offered says nothing of what the page wants: that stays as it was.
+    """
+    answered = check_reverse_answer(offer, answer_text)
+    lines = answered.description.media
+    for medium in media:
+        if not medium.active:
+            continue
+        out, back = medium.line, medium.line if medium.reverse_line is None else medium.reverse_line
+        sends, receives = medium.wic_direction.sends, medium.wic_direction.receives
+        if offer.media[out].direction.receives:
+            sends = not lines[out].rejected and lines[out].direction.sends
+        if offer.media[back].direction.sends:
+            receives = not lines[back].rejected and lines[back].direction.receives
+        medium.wic_direction = Direction.of(sends=sends, receives=receives)
+        if lines[out].rejected and lines[back].rejected:
+            medium.active = False
+    return answered

@@ -1,0 +1,43 @@
+"""How a request of the core goes into the page's dialog."""
+
+from __future__ import annotations
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.record import CallRecord, Outstanding
+from kemi.core.call.settings import CallSettings
+from kemi.core.messages import Request, Side
+
+
+def forward_to_page(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
+    """Put a request of the core into the page's dialog."""
+    cseq = request.cseq + record.cseq_offset
+    if (
+        cseq <= record.gateway_cseq
+    ):  # another fork, or numbers below those we used: stay rising (RFC 3261 §12.2.1.1)
+        record.cseq_offset += record.gateway_cseq - cseq + 1
+        cseq = record.gateway_cseq + 1
+    record.gateway_cseq = cseq
+    record.outstanding[str(cseq)] = Outstanding(
+        request.from_tag, request.cseq, headers.vias_of_response(request)
+    )
+    return act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))
+
+
+def edits_to_page(
+    record: CallRecord, request: Request, cseq: int, settings: CallSettings
+) -> act.MessageEdits:
+    """Return how a request of the core looks inside the page's dialog."""
+    hidden, insert = boundary.towards_page(request, settings)
+    if request.contact:
+        insert += (f"Contact: <{settings.wic_contact}>",)
+    return act.MessageEdits(
+        request_uri=record.wic_contact,
+        next_hop=record.wic_destination,
+        from_tag=record.gateway_tag,
+        to_tag=None if record.incoming is None else record.wic_tag,
+        cseq=cseq,
+        remove=("Route", "Contact", *hidden),
+        insert=insert,
+    )

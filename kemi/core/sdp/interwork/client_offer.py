@@ -1,0 +1,199 @@
+"""What the web client is offered in a running session: its own lines again, as the far end has them now.
+
+The first answer to the client is written before anyone asked the far end.  Audio is pinned to one codec and the relay
+transcodes; video cannot be transcoded, so the client must send what the far end took, and nothing where it took none.
+Later the far end holds, resumes, adds and removes: the lines keep their places (RFC 3264 §8), new ones follow them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.interwork.incoming import promising_key_frames
+from kemi.core.sdp.interwork.relay import only_line
+from kemi.core.sdp.interwork.wic import rewritten_line, stream_of
+from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.text import sdp_from_text
+
+_FORMAT_ATTRIBUTES = ("rtpmap", "fmtp", "rtcp-fb")
+_DIRECTIONS = frozenset(direction.value for direction in Direction)
+
+
+class Shown(NamedTuple):
+    """How the client is to see a medium it has."""
+
+    kind: str
+    line: int
+    """Which line carries it, both ways or from the client."""
+    reverse_line: int | None
+    """Which line brings it to the client, where that is another one."""
+    direction: Direction | None
+    """Seen from the far end; None: it has switched the medium off."""
+    codec: str | None = None
+    """The far end's video codec, lower case, where only that one may be sent."""
+
+
+class Added(NamedTuple):
+    """A medium the client does not have yet."""
+
+    kind: str
+    direction: Direction
+    """Seen from the far end."""
+    relay_offer: str
+    """The relay's one-m-line offer for the client."""
+    one_way: bool
+    """Two lines on one transport, one for each direction, instead of one."""
+
+
+class Placed(NamedTuple):
+    """Where an added medium stands in an offer."""
+
+    line: int
+    reverse_line: int | None
+
+
+def offered_again(
+    current: SessionDescription, media: Sequence[Shown], origin: Origin, added: Sequence[Added] = ()
+) -> tuple[SessionDescription | None, dict[str, Placed]]:
+    """Offer the client what the far end has changed; None when that is nothing.
+
+    Args:
+        current: what the gateway described last to this client.
+    """
+    lines = list(current.media)
+    for medium in media:
+        lines[medium.line] = _shown(lines[medium.line], medium)
+        if medium.reverse_line is not None:
+            lines[medium.reverse_line] = _shown_reverse(lines[medium.reverse_line], medium)
+    if not added and all(new is old for new, old in zip(lines, current.media, strict=True)):
+        return None, {}
+    lines = [_offered(line) for line in lines]
+    groups: list[list[str]] = [list(group) for group in current.bundle_groups]
+    places = {medium.kind: _add(lines, groups, medium) for medium in added}
+    return _description(current, lines, groups, origin), places
+
+
+def _shown(media: MediaDescription, medium: Shown) -> MediaDescription:
+    if media.rejected:
+        return media
+    if medium.direction is None:
+        return _switched_off(media)
+    if medium.codec is not None:
+        media = _pinned(media, medium.codec)
+    wanted = medium.direction
+    if medium.reverse_line is not None:
+        wanted = Direction.of(sends=False, receives=wanted.receives)
+    return _directed(media, wanted)
+
+
+def _shown_reverse(media: MediaDescription, medium: Shown) -> MediaDescription:
+    if media.rejected:
+        return media
+    if medium.direction is None:
+        return _switched_off(media)
+    if medium.codec is not None:
+        media = _pinned(media, medium.codec)
+    return _directed(media, Direction.of(sends=medium.direction.sends, receives=False))
+
+
+def _directed(media: MediaDescription, direction: Direction) -> MediaDescription:
+    if media.direction is direction:
+        return media
+    body = [line for line in media.body if line[2:] not in _DIRECTIONS or not line.startswith("a=")]
+    body.append(f"a={direction}")
+    if direction.sends and media.attribute("msid") is None:
+        body.append(stream_of(media.mid))
+    return media_description(media.kind, media.port, media.proto, media.formats, body)
+
+
+def _add(lines: list[MediaDescription], groups: list[list[str]], medium: Added) -> Placed:
+    """Append the lines of a medium, with names nobody has."""
+    source = promising_key_frames(only_line(sdp_from_text(medium.relay_offer)))
+    taken = {line.mid for line in lines}
+    names = (name for number in range(2 * len(lines) + 2) if (name := f"g{number}") not in taken)
+    place = len(lines)
+    if not medium.one_way:
+        lines.append(
+            rewritten_line(source, source, mid=next(names), direction=medium.direction, setup="actpass")
+        )
+        return Placed(place, None)
+    towards, away = next(names), next(names)
+    directions = (
+        Direction.of(sends=medium.direction.sends, receives=False),
+        Direction.of(sends=False, receives=medium.direction.receives),
+    )
+    for mid, direction in zip((towards, away), directions, strict=True):
+        lines.append(rewritten_line(source, source, mid=mid, direction=direction, setup="actpass"))
+    groups.append([towards, away])
+    return Placed(line=place + 1, reverse_line=place)
+
+
+def corrected_offer(
+    current: SessionDescription, taken: Mapping[str, str | None], origin: Origin
+) -> SessionDescription | None:
+    """Offer the client's lines again as the far end answered, or return None when they are right already.
+
+    Args:
+        current: what the gateway described last to this client.
+        taken: the far end's codec per kind, lower case; None when it refused the medium.
+    """
+    lines = [
+        _corrected(media, taken[media.kind]) if media.kind in taken else media for media in current.media
+    ]
+    if all(new is old for new, old in zip(lines, current.media, strict=True)):
+        return None
+    groups = [list(group) for group in current.bundle_groups]
+    return _description(current, [_offered(line) for line in lines], groups, origin)
+
+
+def _description(
+    current: SessionDescription, lines: Sequence[MediaDescription], groups: list[list[str]], origin: Origin
+) -> SessionDescription:
+    gone = {line.mid for line in lines if line.rejected}
+    kept = [[mid for mid in group if mid not in gone] for group in groups]
+    attributes = ["a=ice-lite"] if current.session.flag("ice-lite") else []
+    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in kept if group]
+    return session_description(session_section(origin, *attributes), lines)
+
+
+def _corrected(media: MediaDescription, codec: str | None) -> MediaDescription:
+    if media.rejected:
+        return media
+    return _switched_off(media) if codec is None else _pinned(media, codec)
+
+
+def _switched_off(media: MediaDescription) -> MediaDescription:
+    mid = () if media.mid is None else (f"a=mid:{media.mid}",)
+    body = ["c=IN IP4 0.0.0.0", *mid, "a=inactive"]
+    return media_description(media.kind, 0, media.proto, media.formats, body)
+
+
+def _pinned(media: MediaDescription, codec: str) -> MediaDescription:
+    """Leave this codec alone on the line, if it is video, has it and does not have it first."""
+    speech = [known for known in media.codecs if known.name != TELEPHONE_EVENT]
+    right = [known for known in speech if known.name == codec]
+    if media.kind != "video" or not right or speech[0].name == codec:
+        return media
+    return _with_codecs(media, right)
+
+
+def _with_codecs(media: MediaDescription, codecs: list[Codec]) -> MediaDescription:
+    formats = [codec.payload_type for codec in codecs]
+    body = [line for line in media.body if not _is_of_other_format(line, formats)]
+    return media_description(media.kind, media.port, media.proto, formats, body)
+
+
+def _is_of_other_format(line: str, formats: list[str]) -> bool:
+    name, _, value = line[2:].partition(":")
+    return (
+        line.startswith("a=") and name in _FORMAT_ATTRIBUTES and value.split(" ", 1)[0] not in (*formats, "*")
+    )
+
+
+def _offered(media: MediaDescription) -> MediaDescription:
+    """The DTLS role is open again in an offer (RFC 8842 §5.3)."""
+    body = ["a=setup:actpass" if line.startswith("a=setup:") else line for line in media.body]
+    return media_description(media.kind, media.port, media.proto, media.formats, body)

@@ -1,0 +1,159 @@
+"""The core's offers in a running session: what they change, and our answer.
+
+The core has one two-way m-line for each kind.  Lines keep their places (RFC 3264 §8): one that is switched off stays
+with port 0 and may be used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
+from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.interwork.ims import ims_line
+from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
+from kemi.core.sdp.interwork.relay import one_line_text, only_line
+from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.text import sdp_from_text
+
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What the core now says of a medium of the call."""
+
+    kind: str
+    place: int
+    direction: Direction
+    """Seen from the far end."""
+    sdp: str
+    """The line alone, for the relay; "" where its address is zeros and the relay keeps what it has."""
+    codec: str
+    """Name of the codec it prefers, lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreReoffer:
+    """A later offer of the core, taken apart."""
+
+    going_on: Mapping[str, Changed]
+    switched_off: frozenset[str]
+    """Kinds of the call that end; also video that has no usable codec any more."""
+    added: tuple[CoreLine, ...]
+    """Kinds that the call does not have."""
+
+
+def read_core_reoffer(
+    offer: SessionDescription,
+    told: SessionDescription,
+    places: Mapping[str, int],
+    video_codecs: Sequence[str],
+) -> CoreReoffer:
+    """Compare an offer with what both sides had.
+
+    Args:
+        told: our last description to the core.
+        places: the line of each kind the call has.
+
+    Raises:
+        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, or audio
+            goes on without a usable codec.
+        RemoteProtocolError: a line has no address.
+    """
+    if len(offer.media) < len(told.media):
+        raise NotAcceptableHere(
+            f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
+        )
+    kinds = {place: kind for kind, place in places.items()}
+    allowed = relayed_names(video_codecs)
+    going_on: dict[str, Changed] = {}
+    switched_off: set[str] = set()
+    added: dict[str, CoreLine] = {}
+    for place, media in enumerate(offer.media):
+        kind = kinds.get(place)
+        if kind is not None and media.kind != kind:
+            raise NotAcceptableHere(f"Media line {place + 1} is {media.kind} where the session has {kind}")
+        if media.port == 0:
+            switched_off.update({kind} if kind is not None else ())
+            continue
+        reason, codecs = usable_core_line(media, allowed.get(media.kind))
+        if reason and kind == "audio":
+            raise NotAcceptableHere(f"The audio line {reason}")
+        if reason:
+            switched_off.update({kind} if kind is not None else ())
+            continue
+        address = media.connection_address
+        if address is None:
+            raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+        held = address in _UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
+        direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
+        line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
+        text = one_line_text(media.session, line)
+        if kind is not None:
+            main = next(codec.name for codec in codecs if codec.name != TELEPHONE_EVENT)
+            going_on[kind] = Changed(kind, place, direction, "" if held else text, main)
+        elif media.kind not in places and media.kind not in added and not held:
+            added[media.kind] = CoreLine(media.kind, place, direction, text)
+    if not going_on and not added:
+        raise NotAcceptableHere("The offer leaves no medium")
+    return CoreReoffer(going_on, frozenset(switched_off), tuple(added.values()))
+
+
+def core_reanswer(
+    offer: SessionDescription,
+    told: SessionDescription,
+    directions: Mapping[int, Direction],
+    relay_answers: Mapping[int, str],
+    origin: Origin,
+) -> SessionDescription:
+    """Answer a later offer of the core.
+
+    Args:
+        told: our last description to the core.
+        directions: seen from us, for each place that is used.
+        relay_answers: the relay's answer for a place; one without keeps what we told last.
+    """
+    lines = []
+    for place, offered in enumerate(offer.media):
+        direction = directions.get(place)
+        if direction is None:
+            lines.append(media_description(offered.kind, 0, offered.proto, offered.formats, ()))
+            continue
+        text = relay_answers.get(place)
+        source = told.media[place] if text is None else only_line(sdp_from_text(text))
+        lines.append(
+            ims_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
+        )
+    return session_description(session_section(origin), lines)
+
+
+def offered_to_core_again(
+    told: SessionDescription,
+    directions: Mapping[int, Direction],
+    relay_offers: Mapping[int, str],
+    origin: Origin,
+) -> SessionDescription:
+    """Offer the core its lines again, for one that asked for an offer (RFC 3261 §14.2).
+
+    Args:
+        directions: seen from us, for each place that is used; the others stay switched off.
+        relay_offers: the relay's offer for a place, with all its codecs; one without keeps what we told last.
+    """
+    lines = []
+    for place, media in enumerate(told.media):
+        direction = directions.get(place)
+        if direction is None:
+            lines.append(_off(media))
+            continue
+        text = relay_offers.get(place)
+        source = media if text is None else only_line(sdp_from_text(text))
+        lines.append(ims_line(source, source.port, media.proto, source.codecs, direction, source.connection))
+    return session_description(session_section(origin), lines)
+
+
+def _off(media: MediaDescription) -> MediaDescription:
+    return media_description(media.kind, 0, media.proto, media.formats, ())

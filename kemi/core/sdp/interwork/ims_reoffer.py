@@ -1,0 +1,76 @@
+"""What IMS is offered when a running session changes, and its answer.
+
+Knows RFC 3264 §8: the lines of before in their order, with their ports and payload types; only directions change, a
+line is switched off by port 0, and further lines follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.interwork.ims import ImsMedium, ims_line, ims_medium, ordered_codecs
+from kemi.core.sdp.interwork.relay import only_line
+from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.text import sdp_from_text
+
+_DIRECTIONS: Final = frozenset(f"a={direction}" for direction in Direction)
+
+
+def ims_offer_again(
+    current: SessionDescription,
+    directions: Mapping[int, Direction],
+    origin: Origin,
+    added: Mapping[int, str] | None = None,
+    audio_codecs: Sequence[str] = (),
+) -> SessionDescription:
+    """Offer IMS the session as it is to be.
+
+    Args:
+        current: what the gateway described last to the core.
+        directions: per line that is on; every other line gets port 0.
+        added: the relay's offer per line that is new, or switched on again.
+        audio_codecs: encoding names for an added audio line, best first.
+    """
+    added = added or {}
+    lines = []
+    for place in range(max([len(current.media), *(line + 1 for line in added)])):
+        if place in added:
+            source = only_line(sdp_from_text(added[place]))
+            codecs = ordered_codecs(source, audio_codecs)
+            connection = None if source.connection == current.session_connection else source.connection
+            lines.append(ims_line(source, source.port, source.proto, codecs, directions[place], connection))
+        elif place in directions:
+            lines.append(_turned(current.media[place], directions[place]))
+        else:
+            lines.append(_off(current.media[place]))
+    session = session_section(origin, connection=current.session_connection)
+    return session_description(session, lines)
+
+
+def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]) -> dict[str, ImsMedium]:
+    """Take an answer of IMS apart, per kind that is carried by one of our ``lines``.
+
+    Raises:
+        SdpSyntaxError: it is no description.
+        RemoteProtocolError: it does not fit the offer (RFC 3264 §6), or a line lacks address or codec.
+    """
+    offer, answer = sdp_from_text(offer_text), sdp_from_text(answer_text)
+    offered = [media.kind for media in offer.media]
+    answered = [media.kind for media in answer.media]
+    if offered != answered:
+        raise RemoteProtocolError(
+            f"The answer describes {' and '.join(answered) or 'nothing'}, not {' and '.join(offered)}"
+        )
+    return {kind: ims_medium(answer.media[place]) for kind, place in lines.items()}
+
+
+def _turned(media: MediaDescription, direction: Direction) -> MediaDescription:
+    body = [line for line in media.body if line not in _DIRECTIONS]
+    return media_description(media.kind, media.port, media.proto, media.formats, [*body, f"a={direction}"])
+
+
+def _off(media: MediaDescription) -> MediaDescription:
+    return media_description(media.kind, 0, media.proto, media.formats, ())

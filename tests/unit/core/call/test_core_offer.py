@@ -1,0 +1,237 @@
+"""Offers of the core in a running session: answered here where the page has nothing to do, else asked of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.record import Offerer
+from kemi.core.errors import MediaUnavailable
+from kemi.core.messages import Side
+from kemi.core.sdp.text import sdp_from_text
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.ladder import Actions, Call
+
+HOLD = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
+MOVED = sdp.core_answer(port=41000)
+WITH_VIDEO = sdp.core_answer("audio", "video", port=41000)
+
+
+def relay_knows(call: Call, asked: Actions, port: int = 30000) -> Actions:
+    """The relay takes the core's offer."""
+    action = asked.only(act.ReofferFromIms)
+    answers = {medium.kind: sdp.relay_offer(medium.kind, port) for medium in action.media}
+    return call.on(ev.ImsReoffered(answers, action.bearer))
+
+
+def page_answers(call: Call, asked: Actions, cseq: int, *, refuse: tuple[str, ...] = ()) -> Actions:
+    """The page takes what it was offered."""
+    body = asked.only(act.ForwardRequest).edits.body
+    assert body
+    return call.on(
+        with_body(call.wic_reply(200, method="INVITE", cseq=cseq), sdp.page_answer(body, refuse=refuse))
+    )
+
+
+def with_body(event: ev.WicReply, body: str) -> ev.WicReply:
+    event.reply.body, event.reply.content_type = body, "application/sdp"
+    return event
+
+
+def cseq_of(asked: Actions) -> int:
+    cseq = asked.only(act.ForwardRequest).edits.cseq
+    assert cseq
+    return cseq
+
+
+class TestAnsweredHere:
+    def test_the_page_never_hears_of_another_address(self) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", body=MOVED))
+        assert asked.names == ["ReofferFromIms"]
+        change = asked.only(act.ReofferFromIms).media[0]
+        assert "m=audio 41000 " in change.ims_line
+        assert (change.wic_to_ims, change.ims_to_wic) == (True, True)
+        answered = relay_knows(call, asked)
+        reply = answered.only(act.SendReply)
+        assert (reply.status, answered.names) == (200, ["SendReply"])
+        assert "m=audio 30000 " in reply.body
+        assert call.record.exchange is None
+        assert call.record.medium("audio").ims_answer == change.ims_line  # type: ignore[union-attr]
+
+    def test_the_version_rises_and_the_id_stays(self) -> None:
+        call = Call.confirmed()
+        before = sdp_from_text(call.record.ims_description).session.values("o")[0].split()
+        relay_knows(call, call.on(call.ims_request("INVITE", body=MOVED)))
+        after = sdp_from_text(call.record.ims_description).session.values("o")[0].split()
+        assert (after[1], int(after[2])) == (before[1], int(before[2]) + 1)
+
+    def test_a_relay_that_fails_leaves_the_session_as_it_was(self) -> None:
+        call = Call.confirmed()
+        told = call.record.ims_description
+        asked = call.on(call.ims_request("INVITE", body=MOVED))
+        failed = call.on(ev.MediaFailed(MediaUnavailable("no"), None, asked.only(act.ReofferFromIms).bearer))
+        assert failed.reply[0] == 503
+        assert (call.record.exchange, call.record.ims_description) == (None, told)
+        assert "40000" in call.record.medium("audio").ims_answer  # type: ignore[union-attr]
+
+
+class TestAskedOfThePage:
+    def test_a_hold_stops_the_pages_line_and_leaves_the_other(self) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", body=HOLD))
+        forward = asked.only(act.ForwardRequest)
+        assert (forward.to, forward.change) == (Side.WIC, True)
+        offer = sdp_from_text(forward.edits.body or "")
+        assert [line.direction for line in offer.media] == ["inactive", "sendonly"]
+        told = page_answers(call, asked, cseq_of(asked))
+        change = told.only(act.ReofferFromIms).media[0]
+        assert (change.wic_to_ims, change.ims_to_wic) == (False, True)
+        back = relay_knows(call, told).only(act.ForwardReply)
+        assert "a=recvonly" in (back.edits.body or "")
+        assert call.record.exchange is None
+
+    def test_the_ack_goes_to_the_page_with_the_number_of_its_invite(self) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", cseq=7, body=HOLD))
+        relay_knows(call, page_answers(call, asked, cseq_of(asked)))
+        ack = call.on(call.ims_request("ACK", cseq=7)).only(act.ForwardRequest)
+        assert ack.edits.cseq == cseq_of(asked)
+        assert not call.record.outstanding
+
+    @pytest.mark.parametrize("status", [488, 491, 603])
+    def test_a_refusal_is_passed_on_and_changes_nothing(self, status: int) -> None:
+        call = Call.confirmed()
+        told = call.record.wic_description
+        asked = call.on(call.ims_request("INVITE", body=HOLD))
+        refused = call.on(call.wic_reply(status, method="INVITE", cseq=cseq_of(asked)))
+        assert refused.names == ["ForwardReply"]
+        assert (call.record.exchange, call.record.wic_description) == (None, told)
+        assert call.record.medium("audio").ims_direction == "sendrecv"  # type: ignore[union-attr]
+
+    def test_video_is_reserved_first_and_stands_in_new_lines(self) -> None:
+        call = Call.confirmed()
+        reserve = call.on(call.ims_request("INVITE", body=WITH_VIDEO)).only(act.ReserveIncoming)
+        assert list(reserve.media) == ["video"]
+        offers = {"video": sdp.relay_answer("video", 30300)}
+        asked = call.on(ev.IncomingReserved(offers, reserve.edits, reserve.bearer))
+        offer = sdp_from_text(asked.only(act.ForwardRequest).edits.body or "")
+        assert [line.kind for line in offer.media] == ["audio", "audio", "video", "video"]
+        assert [line.direction for line in offer.media][2:] == ["sendonly", "recvonly"]
+        assert offer.bundle_groups[-1] == tuple(line.mid for line in offer.media[2:])
+        connect = page_answers(call, asked, cseq_of(asked)).only(act.ConnectIncoming)
+        told = call.on(
+            ev.IncomingConnected({"video": sdp.relay_offer("video", 30400)}, connect.reply, connect.bearer)
+        )
+        body = relay_knows(call, told).only(act.ForwardReply).edits.body or ""
+        assert [line.port for line in sdp_from_text(body).media] == [30000, 30400]
+
+    def test_refused_video_gives_its_ports_back(self) -> None:
+        call = Call.confirmed()
+        reserve = call.on(call.ims_request("INVITE", body=WITH_VIDEO)).only(act.ReserveIncoming)
+        offers = {"video": sdp.relay_answer("video", 30300)}
+        asked = call.on(ev.IncomingReserved(offers, reserve.edits, reserve.bearer))
+        refused = call.on(call.wic_reply(488, method="INVITE", cseq=cseq_of(asked)))
+        assert refused.names == ["ForwardReply", "ReleaseMedia"]
+        assert refused.only(act.ReleaseMedia).kinds == ("video",)
+
+    def test_a_page_that_never_answers_leaves_nothing_open(self) -> None:
+        call = Call.confirmed()
+        call.on(call.ims_request("INVITE", body=HOLD))
+        call.on(ev.ChangeFailed(Side.WIC, "INVITE"))
+        assert call.record.exchange is None
+
+
+class TestToldAfterwards:
+    """A page that takes no UPDATE is told by a re-INVITE of ours."""
+
+    def held(self) -> tuple[Call, Actions]:
+        call = Call.confirmed()
+        call.record.wic_takes_update = False
+        return call, relay_knows(call, call.on(call.ims_request("UPDATE", body=HOLD)))
+
+    def test_the_core_is_answered_and_the_page_invited(self) -> None:
+        call, actions = self.held()
+        assert actions.names == ["SendReply", "SendRequest"]
+        invite = actions.only(act.SendRequest)
+        assert (invite.to, invite.method, invite.report) == (Side.WIC, "INVITE", True)
+        assert call.record.exchange is not None
+        assert call.record.exchange.offerer is Offerer.GATEWAY_TO_WIC
+
+    def test_the_pages_answer_gates_the_relay(self) -> None:
+        call, actions = self.held()
+        answer = sdp.page_answer(actions.only(act.SendRequest).body)
+        reply = with_body(call.wic_reply(200, method="INVITE", cseq=3), answer).reply
+        taken = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 200, reply))
+        gate = taken.only(act.GateMedia).media[0]
+        assert (gate.wic_to_ims, gate.ims_to_wic) == (False, True)
+        assert call.record.exchange is None
+
+    def test_after_glare_it_is_tried_again(self) -> None:
+        call, _ = self.held()
+        again = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 491, jitter=0.5))
+        due = again.only(act.Schedule)
+        assert (due.due, due.delay_s) == (ev.Due.TELL_PAGE, 1.0)
+        assert call.on(ev.TimerFired(due.due)).only(act.SendRequest).method == "INVITE"
+
+    def test_a_refusal_is_left_at_that(self) -> None:
+        call, _ = self.held()
+        assert call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 488)).names == []
+        assert call.on(call.ims_request("INFO")).names == ["ForwardRequest"]
+
+    def test_a_page_that_knows_no_such_call_ends_it(self) -> None:
+        call, _ = self.held()
+        ended = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 481))
+        assert ended.only(act.SendRequest).method == "BYE"
+        assert call.record.ended
+
+
+class TestLateOffer:
+    def test_the_relays_whole_offer_and_the_answer_in_the_ack(self) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
+        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+        offered = call.on(ev.MediaRenewed(renewed, asked.bearer))
+        assert "opus" in offered.only(act.SendReply).body
+        answered = call.on(call.ims_request("ACK", cseq=5, body=HOLD))
+        change = answered.only(act.RenewMedia)
+        assert (change.media[0].wic_to_ims, change.media[0].ims_to_wic) == (False, True)
+        told = call.on(ev.MediaRenewed(renewed, change.bearer))
+        assert told.only(act.SendRequest).method == "UPDATE"  # the page hears of the hold
+
+    @pytest.mark.parametrize("body", ["", "v=0\r\n"])
+    def test_a_bad_answer_leaves_the_session_as_it_was(self, body: str) -> None:
+        call = Call.confirmed()
+        told = call.record.ims_description
+        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
+        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+        call.on(ev.MediaRenewed(renewed, asked.bearer))
+        call.on(call.ims_request("ACK", cseq=5, body=body))
+        assert (call.record.exchange, call.record.ims_description) == (None, told)
+
+    def test_an_ack_that_never_comes(self) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
+        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+        due = call.on(ev.MediaRenewed(renewed, asked.bearer)).only(act.Schedule)
+        call.on(ev.TimerFired(due.due))
+        assert call.record.exchange is None
+
+
+class TestOneAtATime:
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_the_cores_own_offer_is_open(self, method: str) -> None:
+        call = Call.confirmed()
+        call.on(call.ims_request("INVITE", body=HOLD))
+        refused = call.on(call.ims_request(method, cseq=2, body=MOVED)).only(act.SendReply)
+        assert refused.status == 500
+        assert refused.headers[0].startswith("Retry-After: ")
+
+    def test_ours_is_open(self) -> None:
+        call, _ = TestToldAfterwards().held()
+        assert call.on(call.ims_request("INVITE", cseq=2, body=MOVED)).reply[0] == 491
+
+    def test_before_the_answer_there_is_no_second_invite(self) -> None:
+        call = Call.ringing()
+        assert call.on(call.ims_request("INVITE", body=MOVED)).reply[0] == 491
