@@ -144,6 +144,17 @@ class MediaProfile:
             flags=("strip-extmap", *self._dtmf_flags()),
         )
 
+    def plain_terminating_offer(self) -> MediaOptions:
+        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE and DTLS."""
+        return replace(
+            self.terminating_offer(),
+            transport_protocol=self.ims_transport_protocol,
+            ice="remove",
+            ice_lite=None,
+            sdes=(),
+            rtcp_mux=(),
+        )
+
     def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
         return MediaOptions(

@@ -185,6 +185,27 @@ def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer:
         raise
 
 
+def answer_ahead(
+    session: MediaSession, profile: MediaProfile, ims_offer: str, placeholder: Callable[[str], str]
+) -> Sequence[tuple[str, str]]:
+    """Answer IMS before the WIC is asked: returns the answer for IMS and the offer for the WIC.
+
+    May be repeated for a further offer of IMS; `connect_terminating` follows with the WIC's own answer. `placeholder`
+    makes an answer out of the offer to the WIC. That one is plain RTP: ICE and DTLS of the placeholder would be taken
+    up, and the WIC's own would look like an ICE restart and find the DTLS roles given.
+    """
+    try:
+        plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer())
+        stand_in = placeholder((yield from ask(plain)).sdp)
+        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.answer())
+        ims_answer = (yield from ask(answer)).sdp
+        offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
+        return ims_answer, (yield from ask(offer)).sdp
+    except NgErrorReply:
+        yield from release(session)
+        raise
+
+
 def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
     """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
     answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.answer())

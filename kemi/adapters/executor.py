@@ -83,6 +83,7 @@ class Executor:
             act.AcceptReverse: self._accept_reverse,
             act.ConnectMedia: self._connect,
             act.ReserveIncoming: self._reserve_incoming,
+            act.AnswerAhead: self._answer_ahead,
             act.ConnectIncoming: self._connect_incoming,
             act.RenewMedia: self._renew,
             act.ReofferFromIms: self._reoffer_from_ims,
@@ -155,12 +156,17 @@ class Executor:
         return ImsFailed(503, local=True)  # not even sent: no failure route will run
 
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
-        ksr.reply_in_transaction(*_TRYING, (), "")  # tm would make it of the message without its Vias
-        original = ksr.hide_vias()
+        if action.resumed:
+            original = None
+            ksr.leave_vias_out()
+        else:
+            ksr.reply_in_transaction(*_TRYING, (), "")  # tm would make it of the message without its Vias
+            original = ksr.hide_vias()
         self.prepare(action.edits, action.to)
         if ksr.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
             return None
-        ksr.restore(original)
+        if original is not None:
+            ksr.restore(original)
         return WicFailed(487 if ksr.is_cancelled() else 430, local=True)
 
     def _relay_invite(self, action: act.ForwardInvite) -> bool:
@@ -378,6 +384,12 @@ class Executor:
     def _reserve_incoming(self, action: act.ReserveIncoming) -> Event:
         try:
             return self._relay.reserve_incoming(action)
+        except GatewayError as error:
+            return MediaFailed(error, bearer=action.bearer)
+
+    def _answer_ahead(self, action: act.AnswerAhead) -> Event:
+        try:
+            return self._relay.answer_ahead(action)
         except GatewayError as error:
             return MediaFailed(error, bearer=action.bearer)
 

@@ -311,9 +311,9 @@ class Gateway:
     def _cancel(self) -> None:
         if ksr.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
-        ksr.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the core has answered
-        if ksr.side() is Side.WIC:
-            self._dispatcher.dispatch(ksr.call_id(), CancelReceived())
+        key = record_key(ksr.call_id(), ksr.tag_of_cancelled())
+        ksr.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
+        self._dispatcher.dispatch(key, CancelReceived())
 
     # ------------------------------------------------------------ inside the INVITE's transaction
 
@@ -321,13 +321,15 @@ class Gateway:
     def ksr_continue_invite(self, _message: object, *_: object) -> None:
         """The suspended INVITE goes on."""
         if not ksr.is_cancelled():
-            self._dispatcher.dispatch(ksr.call_id(), InviteResumed())
+            request = ksr.request()
+            self._dispatcher.dispatch(record_key(request.call_id, request.to_tag), InviteResumed(request))
 
     @guarded_request
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
         if not ksr.is_cancelled():
-            self._dispatcher.dispatch(ksr.call_id(), InviteGuardExpired())
+            key = record_key(ksr.call_id(), ksr.text("$tt"))
+            self._dispatcher.dispatch(key, InviteGuardExpired())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:

@@ -274,6 +274,15 @@ def hide_vias() -> str:
     return original
 
 
+def leave_vias_out() -> None:
+    """The same for a request that was suspended, in whose place tm has a copy that cannot be changed at once.
+
+    What tm writes into the topmost Via falls away with it (process_lumps in Kamailio's msg_translator.c passes over
+    changes inside of what was removed); the Via of our own stays.  Responses are made of the transaction's own message.
+    """
+    KSR.hdr.remove("Via")
+
+
 def restore(original: str) -> None:
     """Make the current request again what it was before ``hide_vias``."""
     KSR.textopsx.msg_set_buffer(original)
@@ -420,6 +429,11 @@ def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...]) -> 
 def is_cancelled() -> bool:
     """Whether the current transaction was cancelled by its sender."""
     return KSR.tm.t_is_canceled() > 0
+
+
+def tag_of_cancelled() -> str:
+    """Return our tag in the INVITE that the current CANCEL is for, which itself has none."""
+    return text("$T_inv($tt)")
 
 
 def is_local_timeout() -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
+    AnsweredAhead,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -24,7 +25,12 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer
+from kemi.core.sdp.interwork import (
+    Repertoire,
+    placeholder_answer,
+    repertoire,
+    widened_offer,
+)
 from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
@@ -37,6 +43,7 @@ from rtpengine.sessions import (
     T,
     WicTransport,
     accept_reverse,
+    answer_ahead,
     connect,
     connect_terminating,
     release_all,
@@ -185,6 +192,22 @@ class MediaRelay:
             self._release_all(action.node, sessions)
             raise
         return IncomingReserved(offers, action.edits, action.bearer)
+
+    def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
+        """Answer every medium of the core's offer, or none, in the place of a page that is asked later."""
+        placeholder = partial(placeholder_answer, preferred="opus")
+        answers: dict[str, str] = {}
+        offers: dict[str, str] = {}
+        sessions: list[MediaSession] = []
+        try:
+            for kind, ims_offer in action.media.items():
+                sessions.append(_named(action.call_id, kind))
+                sequence = answer_ahead(sessions[-1], self._profiles[kind], ims_offer, placeholder)
+                answers[kind], offers[kind] = self._run(action.node, sequence)
+        except MediaUnavailable:
+            self._release_all(action.node, sessions)
+            raise
+        return AnsweredAhead(answers, offers, action.bearer)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
         """Apply the page's answer to every medium it took; give back those it refused."""

@@ -55,6 +55,8 @@ class FakeKamailio:
     """What one worker process sees, and what it did."""
 
     message: FakeMessage | None = None
+    cancelled_tag: str | None = None
+    """To-tag of the INVITE that the current CANCEL is for."""
     transaction: tuple[int, int] | None = None
     """Index and label of the current message's transaction."""
     failure_status: int | None = None
@@ -358,6 +360,7 @@ _VARIABLES: Final[dict[str, Callable[[FakeKamailio], int | str | None]]] = {
     "$hu": lambda k: k._current.first_line.split(" ")[1],
     "$mb": lambda k: f"{k._current.head}\r\n{k._current.body}",
     "$ws_conid": lambda k: k._current.connection_id,
+    "$T_inv($tt)": lambda k: k.cancelled_tag,
     "$T(id_index)": lambda k: k.transaction[0] if k.transaction else None,
     "$T(id_label)": lambda k: k.transaction[1] if k.transaction else None,
     "$T_reply_code": lambda k: k.failure_status,

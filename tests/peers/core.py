@@ -66,6 +66,8 @@ class ScriptedCore(UdpPeer):
         self.script: CoreScript = answers()
         self.scripts: Mapping[str, CoreScript] = {}
         self.registrations: dict[str, Registration] = {}
+        self.acknowledges_reliable = True
+        """Whether its callers send PRACK."""
         self.subscriptions = Subscriptions(self)
         self.calls: dict[str, CoreCall] = {}
         self._called: asyncio.Queue[CalledDevice] = asyncio.Queue()
@@ -98,6 +100,7 @@ class ScriptedCore(UdpPeer):
         sdp: str | None = None,
         parts: Iterable[Part] = (),
         headers: Pairs = (),
+        supported: str = "100rel",
         fork_of: CallingDevice | None = None,
     ) -> CallingDevice:
         """Call a registered page through its Path and return the call.
@@ -109,6 +112,7 @@ class ScriptedCore(UdpPeer):
             sdp: a fixed offer; "" for none.
             parts: further parts of the body.
             headers: more header fields.
+            supported: option tags; "" leaves the field out.
             fork_of: another core's call of the same INVITE: same Call-ID, From-tag and CSeq.
 
         Raises:
@@ -129,7 +133,7 @@ class ScriptedCore(UdpPeer):
             ("Call-ID", fork_of.call_id if fork_of else secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             *(() if any(name == "Contact" for name, _ in headers) else [("Contact", device)]),
-            ("Supported", "100rel"),
+            *([("Supported", supported)] if supported else []),
             ("Allow", "INVITE,ACK,CANCEL,BYE,PRACK,UPDATE,INFO"),
             ("P-Asserted-Identity", f"<{caller}>"),
             ("P-Called-Party-ID", f"<{aor}>"),
@@ -143,6 +147,7 @@ class ScriptedCore(UdpPeer):
         hop = sip_uri_from_text(name_addr_from_text(first).uri)
         call = CallingDevice(self, invite, (hop.host, hop.port or 5060))
         call.media = chosen
+        call.pracks = self.acknowledges_reliable
         self.calls[call.call_id] = call
         call.start()
         return call

@@ -60,6 +60,8 @@ class ForwardInvite(Action):
     response_timeout_s: float
     answer_timeout_s: float
     to: Side = Side.IMS
+    resumed: bool = False
+    """It was suspended before, which matters on the way to a page."""
     again: bool = False
     """Inside ImsFailed: what the core answered shall not be the page's answer."""
 
@@ -210,6 +212,17 @@ class ReserveIncoming(Action):
     media: Mapping[str, str]
     edits: MessageEdits
     """How the INVITE will look to the page; comes back with the event."""
+    bearer: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAhead(Action):
+    """Answer the core's offer before the page is asked, per medium; may be repeated.  Yields AnsweredAhead or
+    MediaFailed."""
+
+    call_id: str
+    node: str
+    media: Mapping[str, str]
     bearer: Any = field(default=None, compare=False)
 
 

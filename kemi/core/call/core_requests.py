@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, reliable, session_timer
+from kemi.core.call import boundary, early_media, preconditions, reliable, session_timer
 from kemi.core.call import core_late_offer as late
 from kemi.core.call.answer import hear
 from kemi.core.call.core_offer import on_core_offer
@@ -36,24 +36,16 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         return refusal
     if request.method == "ACK":
         return _ims_ack(record, request, settings)
+    if record.incoming is not None and not record.ended:
+        own = preconditions.on_core_request(record, event, settings)
+        if own is not None:
+            return own
     if request.method == "BYE":
         return _ims_bye(record, event, settings)
     if record.ended:
         return [NO_DIALOG]
     if request.method in ("INVITE", "UPDATE"):
-        if request.method == "UPDATE" and not request.body:
-            session, clock = session_timer.refreshed_by_core(record, request, settings)
-            if event.flow_alive and _names_another(record, request):
-                return [forward_to_page(record, request, settings), *clock]
-            lines = (
-                boundary.contact_for_core(record, settings),
-                headers.ALLOW,
-                *session,
-                *boundary.charging_line(record),
-            )
-            return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
-        _, clock = session_timer.refreshed_by_core(record, request, settings)
-        return [*on_core_offer(record, event, settings), *clock]
+        return _session_change(record, event, settings)
     if request.method == "PRACK" and record.incoming is not None:
         return _ims_prack(record, record.incoming, event, settings)
     if request.method not in PASSED_ON:
@@ -61,6 +53,23 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
     if not event.flow_alive:
         return [_page_away(settings)]
     return [forward_to_page(record, request, settings)]
+
+
+def _session_change(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
+    """A re-INVITE or UPDATE: each refreshes the session, an UPDATE without a description does no more."""
+    request = event.request
+    session, clock = session_timer.refreshed_by_core(record, request, settings)
+    if request.method == "INVITE" or request.body:
+        return [*on_core_offer(record, event, settings), *clock]
+    if event.flow_alive and _names_another(record, request):
+        return [forward_to_page(record, request, settings), *clock]
+    lines = (
+        boundary.contact_for_core(record, settings),
+        headers.ALLOW,
+        *session,
+        *boundary.charging_line(record),
+    )
+    return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
 
 
 def _names_another(record: CallRecord, request: Request) -> bool:

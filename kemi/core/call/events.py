@@ -22,13 +22,14 @@ class Due(enum.StrEnum):
     """Why a call asked to be woken up."""
 
     PRACK_TIMEOUT = "prack_timeout"
+    RELIABLE_REPEAT = "reliable_repeat"
+    PRECONDITIONS = "preconditions"
     UPDATE_RETRY = "update_retry"
     TELL_PAGE = "tell_page"
     ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
     TOO_LONG = "too_long"
-    RELIABLE_REPEAT = "reliable_repeat"
     SESSION_REFRESH = "session_refresh"
     SESSION_EXPIRED = "session_expired"
     PAGE_SESSION_EXPIRED = "page_session_expired"
@@ -113,6 +114,17 @@ class IncomingReserved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredAhead(Event):
+    """The relay works with the core's offer although the page has not been asked."""
+
+    answers: Mapping[str, str]
+    """Its answer for the core, for each medium."""
+    offers: Mapping[str, str]
+    """Its offer for the page."""
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingConnected(Event):
     """The relay works with the page's answer, which ``reply`` brought; ``answers``: its answer for the core."""
 
@@ -185,6 +197,9 @@ class OwnRequestAnswered(Event):
 @dataclass(frozen=True, slots=True)
 class InviteResumed(Event):
     """We are in the suspended INVITE's transaction again and may forward it or answer it."""
+
+    request: Request | None = None
+    """The INVITE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from kemi.core.call import (
     own_requests,
     page_answer,
     page_requests,
+    preconditions,
     release,
     session_timer,
     setup,
@@ -62,6 +63,10 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
     {
         events.TransactionCreated: setup.on_transaction_created,
         events.IncomingReserved: incoming.on_reserved,
+        events.AnsweredAhead: preconditions.on_answered_ahead,
+        events.InviteResumed: preconditions.on_invite_resumed,
+        events.InviteGuardExpired: preconditions.on_guard_expired,
+        events.CancelReceived: preconditions.on_cancel,
         events.IncomingConnected: page_answer.on_connected,
         events.ImsReoffered: page_answer.on_late_answer_taken,
         events.MediaFailed: page_answer.on_media_failed,

@@ -15,29 +15,22 @@ towards the page.  The INVITE is forwarded in its transaction: CANCEL, with its 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import Final
 
 from kemi.core import headers
 from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, late_offer, session_timer
+from kemi.core.call import boundary, late_offer, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
+from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.messages import Request, Side, addresses_from_headers, uri_from_address
+from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import CoreLine, client_offer, core_offer_media
+from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media
 from kemi.core.sdp.judge import WicTransport
-from kemi.core.sdp.model import Origin
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
-
-_NOT_FOR_PAGES: Final = frozenset({"timer", "precondition", "early-session"})
-"""Extensions of the core that a page is not offered: we would have to keep them for it."""
-_REFUSED: Final = frozenset({"precondition"})
-"""Those that we do not keep for it either."""
+from kemi.core.sdp.text import sdp_from_text
 
 
 def called_registration(request: Request, registration: Registration | None) -> Registration:
@@ -64,14 +57,6 @@ def begin_incoming(
 ) -> tuple[CallRecord, list[act.Action]]:
     """Judge the core's INVITE; raise what it deserves, or return the new record and the first actions."""
     required = request.tokens("Require")
-    if refused := sorted(required & _REFUSED):
-        names = ", ".join(refused)
-        raise SipReject(
-            f"not supported: {names}",
-            status=420,
-            reason_phrase="Bad Extension",
-            lines=(f"Unsupported: {names}",),
-        )
     if request.body and not request.has_sdp:
         raise unsupported("only application/sdp is understood")
     if request.required_parts and not takes_parts((), registration.sent.contact_value):
@@ -124,14 +109,16 @@ def begin_incoming(
         ),
     )
     session_timer.asked_by_core(record, request, settings)
-    edits = _edits_of_invite(record, request, required, settings)
+    edits = edits_of_invite(record, request, settings)
     media = "+".join(line.kind for line in lines)
     note = act.Note("call_towards_page", logging.INFO, {"media": media, "late_offer": int(not request.body)})
     create = act.CreateTransaction(gateway_tag)
+    media_of_core = {line.kind: line.sdp for line in lines}
     if request.body:
         record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
-    reserve = act.ReserveIncoming(record.key, node, {line.kind: line.sdp for line in lines}, edits)
-    return record, [note, create, reserve]
+        if preconditions.required(request) and preconditions.begin(record, request, lines):
+            return record, [note, create, act.AnswerAhead(record.key, node, media_of_core)]
+    return record, [note, create, act.ReserveIncoming(record.key, node, media_of_core, edits)]
 
 
 def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
@@ -148,36 +135,6 @@ def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
     )
 
 
-def _call_page(edits: act.MessageEdits, settings: CallSettings) -> act.ForwardInvite:
-    return act.ForwardInvite(edits, settings.update_s, settings.ims_answer_s, to=Side.WIC)
-
-
-def _edits_of_invite(
-    record: CallRecord, request: Request, required: set[str], settings: CallSettings
-) -> act.MessageEdits:
-    supported = (request.tokens("Supported") | required) - _NOT_FOR_PAGES
-    if not request.body:
-        supported -= {"100rel"}  # our offer would have to go to the core in its 18x (RFC 3261 §13.2.1)
-    hidden, warnings = boundary.towards_page(request, settings)
-    # asked for as an option: a page without it would refuse the call
-    others = required - _NOT_FOR_PAGES - {"100rel"}
-    return act.MessageEdits(
-        next_hop=record.wic_destination,
-        from_tag=record.gateway_tag,
-        to_tag="",
-        remove=(
-            *("Contact", "Record-Route", "Route", "Supported", "Require", "Session-Expires", "Min-SE"),
-            *hidden,
-        ),
-        insert=(
-            *warnings,
-            boundary.contact_for_page(request, settings),
-            *((f"Supported: {', '.join(sorted(supported))}",) if supported else ()),
-            *((f"Require: {', '.join(sorted(others))}",) if others else ()),
-        ),
-    )
-
-
 def _identities(request: Request, registration: Registration) -> list[str]:
     """Return the page's public identities, the one that was called first (P-Called-Party-ID, RFC 7315 §4.2)."""
     own = [uri_from_address(value) for value in registration.identities]
@@ -188,11 +145,5 @@ def _identities(request: Request, registration: Registration) -> list[str]:
 def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSettings) -> list[act.Action]:
     """Call the page, over its own connection and no other."""
     record.move_media(MediaEvent.RESERVED)
-    lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
-    one_way = any(medium.reverse_line is not None for medium in record.media)
-    origin = Origin(record.session_id, 1)
-    max_bundle = settings.max_bundle_pages
-    offer = client_offer(lines, event.offers, origin, one_way=one_way, max_bundle=max_bundle)
-    record.wic_description = sdp_to_text(offer)
-    record.move_wic(OfferAnswerEvent.OFFER_SENT)
-    return [_call_page(replace(event.edits, body=record.wic_description), settings)]
+    describe_to_page(record, event.offers, settings)
+    return [call_page(record, event.edits, settings)]

@@ -13,7 +13,7 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, reliable, session_timer
+from kemi.core.call import boundary, preconditions, reliable, session_timer
 from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
 from kemi.core.call.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.dialog import on_timer as on_timer_in_dialog
@@ -32,7 +32,7 @@ from kemi.core.call.events import (
 from kemi.core.call.late_offer import offer_to_core
 from kemi.core.call.record import CallRecord, Incoming, Rejection
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import finish, release_media
+from kemi.core.call.setup import finish, reject, release_media
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.identity import known_as
@@ -97,9 +97,10 @@ def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -
             "the page's registration has ended", status=480, reason_phrase="Temporarily Unavailable"
         )
         return on_media_failed(record, MediaFailed(gone, reply), settings)
-    if reply.has_sdp and not incoming.ims_answer and (is_final or not incoming.late_offer):
+    unanswered = record.wic_offer_answer is OfferAnswer.OFFER_SENT
+    if reply.has_sdp and unanswered and (is_final or not incoming.late_offer):
         return _connect(record, reply, settings)
-    if is_final and not incoming.ims_answer:
+    if is_final and unanswered:
         why = RemoteProtocolError("the page answered without a session description")
         return on_media_failed(record, MediaFailed(why, reply), settings)
     return _pass_on(record, reply, settings)
@@ -135,9 +136,12 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
-    if _incoming(record).ims_answer:  # the page answered twice while the relay was at it
+    if record.wic_offer_answer is OfferAnswer.STABLE:  # the page answered twice while the relay was at it
         return _pass_on(record, event.reply, settings)
     record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    if _incoming(record).answered_reliably:  # we did that, before the page was called
+        record.move_media(MediaEvent.CONNECTED)
+        return _pass_on(record, event.reply, settings)
     if _incoming(record).late_offer:
         described = offer_to_core(record, event.answers, settings)
     else:
@@ -158,7 +162,7 @@ def _answer_core(record: CallRecord, relay_answers: Mapping[str, str], settings:
     record.move_media(MediaEvent.CONNECTED)
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
         record.move_ims(OfferAnswerEvent.ANSWER_SENT)
-    return sdp_to_text(answer)
+    return sdp_to_text(preconditions.described(record, answer))
 
 
 def on_late_answer_taken(
@@ -248,6 +252,10 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     note = act.Note(
         "media_failed", logging.ERROR, {"status": error.status, "detail": error.detail, "node": record.node}
     )
+    if reply is None and record.ended:  # over meanwhile; the relay may have made its call anew
+        return [note, act.ReleaseMedia(record.key, record.node, tuple(m.kind for m in record.media))]
+    if preconditions.pending(record):
+        return [note, *preconditions.on_media_failed(record, event, settings)]
     if record.dialog is Dialog.CONFIRMED and not record.ended and record.acknowledged:
         record.doomed = error.detail  # the answer to a late offer
         return [note, *hang_up_both(record, settings)]
@@ -284,6 +292,8 @@ def _own_request_to_wic(
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
     """Do what was scheduled: a reliable response has no PRACK yet, or what any call waits for."""
+    if preconditions.pending(record) and event.due in preconditions.DUE:
+        return preconditions.on_timer(record, event, settings)
     if event.due is not Due.RELIABLE_REPEAT:
         return on_timer_in_dialog(record, event, settings)
     actions = reliable.repeat(record, _incoming(record), settings)
@@ -361,6 +371,8 @@ def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings
     if record.ended or record.dialog is Dialog.CONFIRMED:
         return on_flow_closed_in_dialog(record, event, settings)
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
+    if preconditions.pending(record):
+        return [note, *reject(record, *FLOW_FAILED, "the page's connection is gone")]
     return [note, *refuse_for_page(record, settings, *FLOW_FAILED, "the page's connection is gone")]
 
 

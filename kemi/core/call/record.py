@@ -10,12 +10,15 @@ from kemi.core.call.states import (
     DIALOG,
     MEDIA,
     OFFER_ANSWER,
+    PRECONDITION,
     Dialog,
     DialogEvent,
     Media,
     MediaEvent,
     OfferAnswer,
     OfferAnswerEvent,
+    Precondition,
+    PreconditionEvent,
     advance,
 )
 from kemi.core.sdp.model import Direction
@@ -184,8 +187,16 @@ class Incoming:
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""
     """What the core was answered (or offered, where its offer is late); repeated in the 2xx."""
+    precondition: Precondition = Precondition.NONE
+    """What the caller requires before the page rings."""
+    repeated: int = 0
+    """How often our own reliable response was sent again."""
     answered_reliably: bool = False
     """The core has that answer from a reliable provisional response: the 2xx has none (RFC 6337 §3.1.1)."""
+
+    def move_precondition(self, event: PreconditionEvent) -> None:
+        """Advance the preconditions."""
+        self.precondition = advance(PRECONDITION, self.precondition, event)
 
 
 INCOMING_TAG: Final = "gw-in-"

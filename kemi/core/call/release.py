@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kemi.core import headers
 from kemi.core.call import actions as act
+from kemi.core.call import preconditions
 from kemi.core.call.ending import hang_up_by_gateway
 from kemi.core.call.events import CallForbidden, MediaLost, RegistrationEnded
 from kemi.core.call.in_dialog import follow
@@ -105,6 +106,8 @@ def _end_called(record: CallRecord, ending: Ending, settings: CallSettings) -> l
         return []
     if record.dialog is Dialog.CONFIRMED:
         return [ending.note, *_hang_up(record, ending, settings)]
+    if preconditions.pending(record):
+        return [ending.note, *reject(record, 480, "Temporarily Unavailable", ending.detail)]
     record.cancelled = True  # an answer that crosses the CANCEL is not taken
     if not ending.flow_alive:
         refused = refuse_for_page(record, settings, 480, "Temporarily Unavailable", ending.detail)

@@ -1,4 +1,4 @@
-"""The three machines of a call, as tables.
+"""The machines of a call, as tables.
 
 A missing pair is a bug of ours and says so: ``advance`` raises LocalProtocolError.  The README's diagrams are drawn
 from these tables (``make docs``).
@@ -6,6 +6,7 @@ from these tables (``make docs``).
 * ``DIALOG``: the dialog the page sees (RFC 3261 §12), whatever the core forks behind it.
 * ``OFFER_ANSWER``: one instance for each side (RFC 3264, RFC 6337 table 1: patterns 1, 2, 3 and 6).
 * ``MEDIA``: the relay's streams of the call.
+* ``PRECONDITION``: what a caller of a page has to have before the page rings (RFC 3312).
 """
 
 from __future__ import annotations
@@ -133,6 +134,39 @@ MEDIA: Final[Mapping[Media, Mapping[MediaEvent, Media]]] = MappingProxyType(
         Media.GATED: {MediaEvent.CONNECTED: Media.CONNECTED, MediaEvent.RELEASED: Media.RELEASED},
         Media.CONNECTED: {MediaEvent.CONNECTED: Media.CONNECTED, MediaEvent.RELEASED: Media.RELEASED},
         Media.RELEASED: {MediaEvent.RELEASED: Media.RELEASED},
+    }
+)
+
+
+class Precondition(enum.StrEnum):
+    """A call towards a page whose caller requires preconditions (RFC 3312)."""
+
+    NONE = "none"  #: nothing required
+    UNACKNOWLEDGED = "unacknowledged"  #: our answer is out in a reliable 183, the caller lacks resources
+    WAITING = "waiting"  #: the caller has our answer and will tell us by UPDATE
+    RESUMING = "resuming"  #: it has: the page is being called
+    MET = "met"  #: nothing is missing (any more)
+
+
+class PreconditionEvent(enum.StrEnum):
+    """What moves them."""
+
+    ANSWERED = "answered"
+    ACKNOWLEDGED = "acknowledged"
+    READY = "ready"
+    MET = "met"
+
+
+PRECONDITION: Final[Mapping[Precondition, Mapping[PreconditionEvent, Precondition]]] = MappingProxyType(
+    {
+        Precondition.NONE: {
+            PreconditionEvent.MET: Precondition.MET,
+            PreconditionEvent.ANSWERED: Precondition.UNACKNOWLEDGED,
+        },
+        Precondition.UNACKNOWLEDGED: {PreconditionEvent.ACKNOWLEDGED: Precondition.WAITING},
+        Precondition.WAITING: {PreconditionEvent.READY: Precondition.RESUMING},
+        Precondition.RESUMING: {PreconditionEvent.MET: Precondition.MET},
+        Precondition.MET: {},
     }
 )
 

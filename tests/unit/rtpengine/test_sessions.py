@@ -22,6 +22,7 @@ from rtpengine.sessions import (
     Reservation,
     WicTransport,
     accept_reverse,
+    answer_ahead,
     connect,
     connect_terminating,
     release,
@@ -203,6 +204,25 @@ class TestTerminating:
         assert (answer.from_tag, answer.to_tag, answer.sdp) == ("ims", "wic", "wic answer")
         assert offer.options.direction == ("ims", "wic")
         assert (offer.options.ice, offer.options.ice_lite) == ("force", "forward")
+
+    def test_a_placeholder_answers_before_the_wic_without_ice(self) -> None:
+        client = ScriptedClient()
+        made = run(answer_ahead(self.SESSION, video_profile(), "ims offer", lambda sdp: f"for {sdp}"), client)
+        assert made == ("relay answer", "relay offer")
+        plain, stand_in, offer = client.commands
+        assert isinstance(plain, Offer)
+        assert isinstance(stand_in, Answer)
+        assert isinstance(offer, Offer)
+        assert (plain.options.ice, plain.options.transport_protocol) == ("remove", "RTP/AVP")
+        assert (stand_in.sdp, stand_in.to_tag) == ("for relay offer", "wic")
+        assert (offer.sdp, offer.to_tag) == ("ims offer", "wic")
+        assert (offer.options.ice, offer.options.transport_protocol) == ("force", "UDP/TLS/RTP/SAVPF")
+
+    def test_a_refused_placeholder_is_cleaned_up(self) -> None:
+        client = ScriptedClient(answer=NgErrorReply("answer", "no"))
+        with pytest.raises(NgErrorReply):
+            run(answer_ahead(self.SESSION, video_profile(), "ims offer", str), client)
+        assert client.names == ["offer", "answer", "delete"]
 
     def test_audio_hides_everything_but_opus_from_the_wic(self) -> None:
         rules = audio_profile().terminating_offer().codec

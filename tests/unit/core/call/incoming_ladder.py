@@ -135,17 +135,14 @@ class Incoming:
         taken = [kind for kind, answer in action.media.items() if answer is not None]
         return ev.IncomingConnected({kind: sdp.relay_offer(kind) for kind in taken}, action.reply)
 
+    def answered_ahead(self, action: act.AnswerAhead) -> ev.AnsweredAhead:
+        """The relay's answer for the core, and its offer for the page."""
+        answers = {kind: sdp.relay_offer(kind) for kind in action.media}
+        return ev.AnsweredAhead(answers, {kind: sdp.relay_reverse_offer(kind) for kind in action.media})
+
     def page_answer(self, *, refuse: tuple[str, ...] = ()) -> str:
         """Answer our offer as a browser does."""
         return sdp.page_answer(self.record.wic_description, refuse=refuse)
-
-    def reserved_late(self, action: act.ReserveMedia) -> ev.MediaReserved:
-        """The relay has ports for what the page offered."""
-        given = {
-            medium.kind: ev.Reserved(sdp.relay_offer(medium.kind), sdp.relay_answer(medium.kind))
-            for medium in action.media
-        }
-        return ev.MediaReserved(given, action.context, action.reply)
 
     # -- events
 

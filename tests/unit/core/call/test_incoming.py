@@ -84,7 +84,6 @@ class TestTheInvite:
             pytest.param(invite("rubbish"), RemoteProtocolError, 400, id="no description"),
             pytest.param(invite(contact=""), RemoteProtocolError, 400, id="no Contact"),
             pytest.param(invite(offer().replace("PCMA", "EVS")), NotAcceptableHere, 488, id="codec"),
-            pytest.param(invite(headers={"Require": ["precondition"]}), SipReject, 420, id="precondition"),
             pytest.param(invite(headers={"Session-Expires": ["60"]}), SipReject, 422, id="session"),
         ],
     )
@@ -92,11 +91,6 @@ class TestTheInvite:
         with pytest.raises(error) as refusal:
             Incoming(request_)  # type: ignore[arg-type]
         assert refusal.value.status == status
-
-    def test_what_is_not_supported_is_named(self) -> None:
-        with pytest.raises(SipReject) as refusal:
-            Incoming(invite(headers={"Require": ["Timer", "precondition"]}))
-        assert refusal.value.lines == ("Unsupported: precondition",)
 
     def test_the_transaction_has_our_tag_before_the_relay_is_asked(self) -> None:
         call = Incoming(invite())

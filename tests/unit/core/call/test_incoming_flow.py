@@ -20,13 +20,20 @@ from tests.unit.core.call.test_flow import _cseq_to_page
 
 ERROR = MediaUnavailable("relay gone")
 Move = Callable[[Incoming], ev.Event]
-OFFER = sdp.chromium("audio-sendrecv")
 RELIABLE = {"Require": ["100rel"], "RSeq": ["3"]}
+OURS = {"RAck": ["1 5 INVITE"]}
+MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
+THERE = MISSING.replace("none", "sendrecv")
 
 
-def _description(call: Incoming, refuse: tuple[str, ...] = ()) -> str:
-    """What the page says in a 18x or 2xx: an answer, or its own offer where it was sent none."""
-    return call.page_answer(refuse=refuse) if call.record.wic_description else OFFER
+def _of_core(offered: str, preconditions: str = "") -> str:
+    """The core's offer, with preconditions on its last line; "" for none."""
+    return offer(video="video" in offered) + preconditions if offered else ""
+
+
+def _resources(call: Incoming, preconditions: str) -> ev.Event:
+    offered = "+".join(medium.kind for medium in call.record.media)
+    return call.ims_request("UPDATE", cseq=9, body=_of_core(offered, preconditions))
 
 
 MOVES: dict[str, Move] = {
@@ -34,10 +41,10 @@ MOVES: dict[str, Move] = {
     "180": lambda call: call.wic_reply(180),
     "180 without tag": lambda call: call.wic_reply(180, tag=""),
     "180 reliable": lambda call: call.wic_reply(180, headers=RELIABLE),
-    "183 answer": lambda call: call.wic_reply(183, body=_description(call)),
+    "183 answer": lambda call: call.wic_reply(183, body=call.page_answer()),
     "183 rubbish": lambda call: call.wic_reply(183, body="rubbish"),
-    "200 answer": lambda call: call.wic_reply(200, body=_description(call)),
-    "200 audio only": lambda call: call.wic_reply(200, body=_description(call, ("1",))),
+    "200 answer": lambda call: call.wic_reply(200, body=call.page_answer()),
+    "200 audio only": lambda call: call.wic_reply(200, body=call.page_answer(refuse=("1",))),
     "200 empty": lambda call: call.wic_reply(200),
     "200 rubbish": lambda call: call.wic_reply(200, body="rubbish"),
     "486": lambda call: call.wic_reply(486),
@@ -49,8 +56,13 @@ MOVES: dict[str, Move] = {
     "core ACK with answer": lambda call: call.ims_request("ACK", cseq=5, body=sdp.core_answer()),
     "core BYE": lambda call: call.ims_request("BYE", cseq=7),
     "core BYE, page away": lambda call: call.ims_request("BYE", cseq=7, alive=False),
+    "core PRACK of ours": lambda call: call.ims_request("PRACK", cseq=6, headers=OURS),
+    "core has resources": lambda call: _resources(call, THERE),
+    "core has none yet": lambda call: _resources(call, MISSING),
+    "core UPDATE rubbish": lambda call: call.ims_request("UPDATE", cseq=9, body="rubbish"),
+    "core CANCEL": lambda call: ev.CancelReceived(),
+    "guard": lambda call: ev.InviteGuardExpired(),
     "core PRACK": lambda call: call.ims_request("PRACK", cseq=6),
-    "core PRACK of ours": lambda call: call.ims_request("PRACK", cseq=10, headers={"RAck": ["1 5 INVITE"]}),
     "182": lambda call: call.wic_reply(182),
     "media lost": lambda call: ev.MediaLost("silence"),
     "core INFO": lambda call: call.ims_request("INFO", cseq=8),
@@ -67,6 +79,8 @@ OF_THE_PAGE = {name for name in MOVES if name[0].isdigit()}
 """A page says nothing before it was called."""
 MEANWHILE = ["180", "200 answer", "failed 486", "failed locally", "flow closed", "core BYE", "486"]
 """What other processes may be told while one waits for the relay."""
+BEFORE_THE_PAGE = ["flow closed", "core BYE", "core CANCEL", "core INFO"]
+"""The same before the page was called."""
 TIMER = "timer"
 
 
@@ -75,10 +89,14 @@ class World:
 
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
-        required = ["100rel"] if data.draw(st.booleans(), label="100rel required") else []
+        required = data.draw(
+            st.sampled_from(["", "100rel", "precondition", "100rel, precondition"]), label="required"
+        )
         described = data.draw(st.sampled_from(["audio", "audio and video", ""]), label="the core offers")
-        body = offer(video="video" in described) if described else ""
-        self.call = Incoming(invite(body, {"Require": required}))
+        states = data.draw(st.sampled_from(["", MISSING, THERE]), label="preconditions")
+        request = invite(_of_core(described, states), {"Require": [required] if required else []})
+        self.call = Incoming(request)
+        self.request = request
         first = list(self.call.actions)
         self.call.on(ev.TransactionCreated(1, 2))
         self.done: list[act.Action] = []
@@ -89,8 +107,9 @@ class World:
         self.connected_late = 0
         self.ports = False
         """Whether the relay ever had ports for it."""
-        if not described:
-            self._follow([action for action in first if isinstance(action, act.ForwardInvite)])
+        ahead: list[act.Action] = [action for action in first if isinstance(action, act.AnswerAhead)]
+        if ahead:
+            self._follow(ahead)
         elif data.draw(st.booleans(), label="relay has ports"):
             self.ports = True
             self._follow(self.call.reserved())
@@ -122,7 +141,7 @@ class World:
             assert count <= self.connected_late, "released twice"
         if isinstance(action, act.ForwardInvite):
             assert not any(isinstance(earlier, act.ForwardInvite) for earlier in self.done), "called twice"
-        if isinstance(action, act.ConnectIncoming | act.ConnectMedia):
+        if isinstance(action, act.ConnectIncoming | act.AnswerAhead):
             assert not any(isinstance(earlier, act.ReleaseMedia) for earlier in self.done), "after the end"
         key = self.call.record.key
         assert getattr(action, "call_id", key) == key, "another record"
@@ -149,27 +168,30 @@ class World:
             case act.RefuseUnheard(status=status):
                 alone = self.data.draw(st.booleans(), label="the only call with this Call-ID")
                 return ev.WicFailed(status) if alone else None
-            case act.ConnectIncoming() | act.ReserveMedia() | act.ConnectMedia():
+            case act.ResumeInvite():
+                return ev.InviteResumed(self.request)
+            case act.ConnectIncoming() | act.ReofferFromIms() | act.AnswerAhead():
                 return self._relay(action)
         return None
 
-    def _relay(self, action: act.ConnectIncoming | act.ReserveMedia | act.ConnectMedia) -> ev.Event:
-        meanwhile = self.data.draw(st.none() | st.sampled_from(MEANWHILE), label="meanwhile")
+    def _relay(self, action: act.ConnectIncoming | act.ReofferFromIms | act.AnswerAhead) -> ev.Event:
+        possible = BEFORE_THE_PAGE if isinstance(action, act.AnswerAhead) else MEANWHILE
+        meanwhile = self.data.draw(st.none() | st.sampled_from(possible), label="meanwhile")
         if meanwhile is not None and not self.waiting:
             self.waiting = True
             self.step(MOVES[meanwhile](self.call))
             self.waiting = False
         works = self.data.draw(st.booleans(), label="relay takes it")
-        self.connected_late += works and self.call.record.ended
+        late = works or not isinstance(action, act.ConnectIncoming)
+        self.connected_late += late and self.call.record.ended
+        if isinstance(action, act.ConnectIncoming):
+            return self.call.connected(action) if works else ev.MediaFailed(ERROR, action.reply)
         if not works:
-            return ev.MediaFailed(ERROR, action.reply)
-        if isinstance(action, act.ReserveMedia):
-            return self.call.reserved_late(action)
-        return (
-            self.call.connected(action)
-            if isinstance(action, act.ConnectIncoming)
-            else ev.MediaConnected(action.reply)
-        )
+            return ev.MediaFailed(ERROR)
+        if isinstance(action, act.ReofferFromIms):
+            return ev.ImsReoffered({})
+        self.ports = True
+        return self.call.answered_ahead(action)
 
 
 def _is_ack(action: act.Action) -> bool:

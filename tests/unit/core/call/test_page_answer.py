@@ -402,8 +402,8 @@ class TestInsideTheDialog:
 
 def test_events_of_calls_from_pages_have_no_step() -> None:
     call = Incoming.ringing()
-    with pytest.raises(LocalProtocolError, match="CancelReceived"):
-        call.on(ev.CancelReceived())
+    with pytest.raises(LocalProtocolError, match="ReverseAccepted"):
+        call.on(ev.ReverseAccepted())
 
 
 def test_the_relay_s_lines_are_described_to_both_sides_as_ours() -> None:

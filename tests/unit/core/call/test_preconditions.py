@@ -1,0 +1,191 @@
+"""A caller of a page that requires preconditions, step by step."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.incoming import called_registration
+from kemi.core.call.states import Dialog, OfferAnswer, Precondition
+from kemi.core.errors import MediaUnavailable, SipReject
+from tests.unit.core.call.incoming_ladder import CORE_VIA, KEY, Incoming, invite, offer
+from tests.unit.core.call.ladder import REGISTRATION, Actions
+
+MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
+THERE = MISSING.replace("none", "sendrecv")
+REQUIRED = {"Require": ["precondition"]}
+OURS = {"RAck": ["1 5 INVITE"]}
+ERROR = MediaUnavailable("relay gone")
+
+
+class Waiting(Incoming):
+    """A call whose caller lacks resources; our 183 is out."""
+
+    def __init__(self) -> None:
+        self.invite = invite(offer() + MISSING, REQUIRED)
+        super().__init__(self.invite)
+        self.on(ev.TransactionCreated(1, 2))
+        self.first = self.actions
+        reserve = act.AnswerAhead(KEY, "", {medium.kind: "" for medium in self.record.media})
+        self.on(self.answered_ahead(reserve))
+
+    def acknowledged(self) -> Actions:
+        """The PRACK for our 183."""
+        return self.on(self.ims_request("PRACK", cseq=6, headers=OURS))
+
+    def updated(self, body: str) -> Actions:
+        """UPDATE, and the relay's work."""
+        ahead = self.on(self.ims_request("UPDATE", cseq=7, body=body)).only(act.AnswerAhead)
+        return self.on(self.answered_ahead(ahead))
+
+    def resumed(self) -> Actions:
+        """We are in the INVITE's transaction again."""
+        return self.on(ev.InviteResumed(self.invite))
+
+    def is_at(self, state: Precondition) -> bool:
+        """Whether it stands there."""
+        return self.record.incoming is not None and self.record.incoming.precondition is state
+
+
+def test_the_page_is_not_called_and_the_core_has_a_reliable_answer() -> None:
+    call = Waiting()
+    assert call.actions.names == ["SuspendInvite", "SendReply", "Schedule"]
+    reply = call.actions.only(act.SendReply)
+    assert reply.status == 183
+    assert {"Require: 100rel, precondition", "RSeq: 1"} <= set(reply.headers)
+    assert "a=curr:qos local sendrecv" in reply.body
+    assert "a=conf:qos remote sendrecv" in reply.body
+    assert call.actions.only(act.Schedule).delay_s == 0.5
+    assert (call.record.dialog, call.record.ims_offer_answer) == (Dialog.EARLY, OfferAnswer.ANSWER_SENT)
+
+
+def test_the_prack_and_the_update_let_the_page_ring() -> None:
+    call = Waiting()
+    assert call.acknowledged().names == ["SendReply", "Schedule"]
+    assert call.is_at(Precondition.WAITING)
+    call.updated(offer() + THERE)
+    assert call.actions.names == ["Unschedule", "SendReply", "ResumeInvite"]
+    answer = call.actions.only(act.SendReply)
+    assert answer.status == 200
+    assert "a=curr:qos remote sendrecv" in answer.body
+    assert "o=- 4712 2 " in answer.body
+    forward = call.resumed().only(act.ForwardInvite)
+    assert forward.resumed
+    assert forward.edits.body is not None
+    assert "a=curr" not in forward.edits.body
+    assert not [line for line in forward.edits.insert if "precondition" in line]
+    assert call.is_at(Precondition.MET)
+
+
+def test_what_the_page_answers_changes_nothing_for_the_core() -> None:
+    call = Waiting()
+    call.acknowledged()
+    call.updated(offer() + THERE)
+    call.resumed()
+    edits = call.answer().only(act.ForwardReply).edits
+    assert (edits.body, edits.vias) == ("", (CORE_VIA,))
+    assert call.record.dialog is Dialog.CONFIRMED
+
+
+def test_an_update_without_resources_is_answered_and_no_more() -> None:
+    call = Waiting()
+    call.acknowledged()
+    assert call.updated(offer() + MISSING).names == ["SendReply"]
+    assert call.is_at(Precondition.WAITING)
+
+
+def test_our_183_is_repeated_until_the_prack() -> None:
+    call = Waiting()
+    delays = []
+    for _ in range(6):
+        again = call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT))
+        assert again.names == ["Schedule", "ResumeInvite"]
+        delays.append(again.only(act.Schedule).delay_s)
+        assert call.resumed().names == ["SuspendInvite", "SendReply"]
+    assert delays == [1, 2, 4, 8, 16, 0.5]
+    assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).names == ["ResumeInvite"]
+    assert call.resumed().only(act.SendReply).status == 504
+    assert call.record.dialog is Dialog.TERMINATED
+
+
+def test_after_the_prack_it_is_not() -> None:
+    call = Waiting()
+    call.acknowledged()
+    assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)) == []
+    assert call.acknowledged().only(act.SendReply).status == 481
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        pytest.param(ev.TimerFired(ev.Due.PRECONDITIONS), 580, id="no resources"),
+        pytest.param(ev.FlowClosed(), 430, id="page lost"),
+        pytest.param(ev.RegistrationEnded("logged out"), 480, id="page signed off"),
+        pytest.param(ev.CallForbidden("by the operator"), 480, id="forbidden"),
+    ],
+)
+def test_what_ends_it_while_the_caller_waits(event: ev.Event, status: int) -> None:
+    call = Waiting()
+    call.acknowledged()
+    assert "ResumeInvite" in call.on(event).names
+    assert call.resumed().only(act.SendReply).status == status
+    assert call.actions.names[-2:] == ["ReleaseMedia", "ForgetCall"]
+
+
+def test_the_caller_hangs_up() -> None:
+    call = Waiting()
+    call.acknowledged()
+    assert call.on(call.ims_request("BYE", cseq=7)).only(act.SendReply).status == 200
+    assert call.resumed().only(act.SendReply).status == 487
+
+
+def test_the_caller_cancels() -> None:
+    assert Waiting().on(ev.CancelReceived()).names == ["ReleaseMedia", "ForgetCall"]
+    assert Incoming.ringing().on(ev.CancelReceived()) == []
+
+
+def test_an_update_before_the_prack_is_too_early() -> None:
+    refused = Waiting().on((call := Waiting()).ims_request("UPDATE", cseq=7, body=offer() + THERE))
+    assert refused.only(act.SendReply).status == 500
+    assert call.is_at(Precondition.UNACKNOWLEDGED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [pytest.param("rubbish", id="rubbish"), pytest.param(offer(video=True) + THERE, id="other media")],
+)
+def test_an_update_that_cannot_be_taken_ends_the_call(body: str) -> None:
+    call = Waiting()
+    call.acknowledged()
+    refused = call.on(call.ims_request("UPDATE", cseq=7, body=body))
+    assert refused.only(act.SendReply).status == 400
+    assert call.resumed().only(act.SendReply).status == 580
+
+
+def test_a_relay_that_cannot_follow_the_update_ends_it_too() -> None:
+    call = Waiting()
+    call.acknowledged()
+    call.on(call.ims_request("UPDATE", cseq=7, body=offer() + THERE))
+    assert call.on(ev.MediaFailed(ERROR)).only(act.SendReply).status == 503
+    assert call.resumed().only(act.SendReply).status == 580
+
+
+def test_tm_gives_up_first() -> None:
+    assert Waiting().on(ev.InviteGuardExpired()).only(act.SendReply).status == 580
+
+
+def test_who_cannot_hear_reliably_is_told_so() -> None:
+    request = invite(offer() + MISSING, {**REQUIRED, "Supported": ["replaces"]})
+    assert called_registration(request, REGISTRATION) is REGISTRATION
+    with pytest.raises(SipReject) as refusal:
+        Incoming(request)
+    assert (refusal.value.status, refusal.value.lines) == (421, ("Require: 100rel",))
+
+
+def test_resources_that_are_there_make_no_difference_but_in_our_answer() -> None:
+    call = Incoming.ringing(invite(offer() + THERE, REQUIRED))
+    body = call.answer().only(act.ForwardReply).edits.body
+    assert body is not None
+    assert "a=curr:qos remote sendrecv" in body
+    assert "a=conf" not in body
