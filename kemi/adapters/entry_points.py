@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from kemi.adapters import ksr
+from kemi.adapters import ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.core.call.actions import ForwardInvite, SendRequest
 from kemi.core.entry_points import UNAVAILABLE, Attempt, attempt_key, in_order, on_trial
@@ -85,8 +85,8 @@ class EntryPoints:
 
     def _relay_register(self, uri: str) -> bool:
         ksr.set_next_hop(uri)
-        ksr.on_failure(FAILURE_REGISTER)
-        return ksr.relay_within(self._response_s)
+        transactions.on_failure(FAILURE_REGISTER)
+        return transactions.relay_within(self._response_s)
 
 
 def _current_key() -> str:

@@ -9,24 +9,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from kemi.adapters import ksr
+from kemi.adapters import ksr, transactions
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
+from kemi.adapters.media_actions import MediaActions
 from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     ChangeFailed,
     Event,
     ImsFailed,
-    MediaFailed,
     OwnRequestAnswered,
     TransactionCreated,
     UpdateAnswered,
     WicFailed,
 )
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
-from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.errors import LocalProtocolError
 from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -79,16 +79,7 @@ class Executor:
             act.AnswerForPage: self._answer_in_its_name,
             act.AnswerForCore: self._answer_in_its_name,
             act.RefuseUnheard: self._refuse_unheard,
-            act.ReserveMedia: self._reserve,
-            act.AcceptReverse: self._accept_reverse,
-            act.ConnectMedia: self._connect,
-            act.ReserveIncoming: self._reserve_incoming,
-            act.AnswerAhead: self._answer_ahead,
-            act.ConnectIncoming: self._connect_incoming,
-            act.RenewMedia: self._renew,
-            act.ReofferFromIms: self._reoffer_from_ims,
-            act.GateMedia: self._gate,
-            act.ReleaseMedia: self._release,
+            **MediaActions(relay, calls).handlers,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
             act.ForgetCall: self._forget,
@@ -122,31 +113,35 @@ class Executor:
     def _create_transaction(self, action: act.CreateTransaction) -> Event:
         if not ksr.add_to_tag(action.to_tag):
             raise LocalProtocolError("the To-tag could not be written into the INVITE")
-        transaction = ksr.new_transaction()
+        transaction = transactions.new_transaction()
         if transaction is None:
             raise LocalProtocolError("no transaction for the INVITE")
         return TransactionCreated(*transaction)
 
     def _suspend(self, action: act.SuspendInvite) -> None:
-        if not ksr.suspend(action.guard_s, FAILURE_SUSPENDED):
+        if not transactions.suspend(action.guard_s, FAILURE_SUSPENDED):
             raise LocalProtocolError("the INVITE could not be suspended")
 
     def _resume(self, action: act.ResumeInvite) -> None:
-        ksr.resume(
+        transactions.resume(
             action.transaction, CONTINUE_INVITE
         )  # fails only when a CANCEL was faster, which ends the call too
 
     def _send_reply(self, action: act.SendReply) -> None:
-        if ksr.has_transaction() or (ksr.side() is Side.IMS and ksr.new_transaction() is not None):
-            ksr.reply_in_transaction(action.status, action.reason_phrase, action.headers, action.body)
+        if transactions.has_transaction() or (
+            ksr.side() is Side.IMS and transactions.new_transaction() is not None
+        ):
+            transactions.reply_in_transaction(
+                action.status, action.reason_phrase, action.headers, action.body
+            )
         else:
-            ksr.reply_statelessly(action.status, action.reason_phrase, action.headers, action.body)
+            transactions.reply_statelessly(action.status, action.reason_phrase, action.headers, action.body)
 
     def _forward_invite(self, action: act.ForwardInvite) -> Event | None:
         if action.to is Side.WIC:
             return self._forward_invite_to_page(action)
         if action.again:
-            ksr.forget_replies()
+            transactions.forget_replies()
         key = ""
         if action.edits.next_hop is None:
             key = attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))
@@ -160,18 +155,20 @@ class Executor:
             original = None
             ksr.leave_vias_out()
         else:
-            ksr.reply_in_transaction(*_TRYING, (), "")  # tm would make it of the message without its Vias
+            transactions.reply_in_transaction(
+                *_TRYING, (), ""
+            )  # tm would make it of the message without its Vias
             original = ksr.hide_vias()
         self.prepare(action.edits, action.to)
-        if ksr.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
+        if transactions.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
             return None
         if original is not None:
             ksr.restore(original)
-        return WicFailed(487 if ksr.is_cancelled() else 430, local=True)
+        return WicFailed(487 if transactions.is_cancelled() else 430, local=True)
 
     def _relay_invite(self, action: act.ForwardInvite) -> bool:
         self.prepare(action.edits, action.to)
-        return ksr.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
+        return transactions.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
 
     def _invite_next(self, key: str) -> bool:
         """Send the current INVITE to the entry points that are left until one takes it."""
@@ -182,13 +179,13 @@ class Executor:
 
     def invite_tries_next(self) -> bool:
         """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""
-        silent = ksr.is_local_timeout() and not ksr.has_heard()
-        if ksr.is_cancelled() or not (silent or ksr.transaction_status() == UNAVAILABLE):
+        silent = transactions.is_local_timeout() and not transactions.has_heard()
+        if transactions.is_cancelled() or not (silent or transactions.transaction_status() == UNAVAILABLE):
             return False
         record = self._calls.get(ksr.call_id())
         if record is None or record.legs:  # over, or somebody rang already
             return False
-        ksr.forget_replies()
+        transactions.forget_replies()
         return self._invite_next(attempt_key("INVITE", ksr.call_id(), ksr.number("$cs")))
 
     # -- messages inside the dialog
@@ -211,13 +208,13 @@ class Executor:
 
     def _relay_of(self, action: act.ForwardRequest, method: str) -> Callable[[], bool]:
         if not action.change:
-            return ksr.relay
+            return transactions.relay
         callback = FAILURE_CHANGE[action.to]
         timers = self._settings.timers
         if method == "INVITE":
-            return partial(ksr.relay_invite, callback, timers.update_s, timers.ims_answer_s)
-        ksr.on_failure(callback)
-        return ksr.relay
+            return partial(transactions.relay_invite, callback, timers.update_s, timers.ims_answer_s)
+        transactions.on_failure(callback)
+        return transactions.relay
 
     def forward_to_page(
         self, edits: act.MessageEdits, relay: Callable[[], bool], *, trying: bool = False
@@ -226,22 +223,22 @@ class Executor:
 
         ``trying``: answer 100 first, which tm would make of the message without its Vias.
         """
-        if ksr.new_transaction() is None:
+        if transactions.new_transaction() is None:
             return True  # sent once more
         if trying:
-            ksr.reply_in_transaction(*_TRYING, (), "")
+            transactions.reply_in_transaction(*_TRYING, (), "")
         original = ksr.hide_vias()
         self.prepare(edits, Side.WIC)
         if relay():
             return True
         ksr.restore(original)
-        ksr.reply_in_transaction(*_NOT_SENT, (), "")
+        transactions.reply_in_transaction(*_NOT_SENT, (), "")
         return False
 
     @staticmethod
     def answer_not_sent() -> None:
         """Tell the sender of the current request that it could not be forwarded."""
-        ksr.reply_statelessly(*_NOT_SENT, (), "")
+        transactions.reply_statelessly(*_NOT_SENT, (), "")
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
         edits = action.edits
@@ -265,7 +262,7 @@ class Executor:
         socket = sip.wic_socket if action.to is Side.WIC else sip.ims_socket
         self.reporting = action.to if action.report else None
         try:
-            sent = ksr.send_request(
+            sent = transactions.send_request(
                 action.method, action.request_uri, action.next_hop, socket, action.headers, action.body
             )
         finally:
@@ -296,13 +293,15 @@ class Executor:
         # there its own timer has to end it.
         if len(self._calls.of_call_id(action.sip_call_id)) != 1:
             return None
-        if not ksr.reply_by_call_id(action.sip_call_id, action.cseq, action.status, action.reason_phrase):
+        if not transactions.reply_by_call_id(
+            action.sip_call_id, action.cseq, action.status, action.reason_phrase
+        ):
             return None
         return WicFailed(action.status)
 
     def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
         sip = self._settings.sip
-        if not ksr.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
+        if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
     def prepare(self, edits: act.MessageEdits, to: Side) -> None:
@@ -356,76 +355,6 @@ class Executor:
     def _takes_parts(self) -> bool:
         record = self._calls.get(self._performing)
         return record is not None and record.wic_takes_parts
-
-    # -- media
-
-    def _reserve(self, action: act.ReserveMedia) -> Event:
-        try:
-            return self._relay.reserve(action)
-        except GatewayError as error:
-            return MediaFailed(error, action.reply, action.context)
-
-    def _accept_reverse(self, action: act.AcceptReverse) -> Event:
-        try:
-            return self._relay.accept_reverse(action)
-        except GatewayError as error:
-            return MediaFailed(error, bearer=action.bearer)
-
-    def _connect(self, action: act.ConnectMedia) -> Event:
-        try:
-            connected = self._relay.connect(action)
-        except GatewayError as error:
-            return MediaFailed(error, action.reply, action.bearer)
-        if not self._calls.knows(action.call_id):  # ended and forgotten while the relay was at it
-            kinds = tuple(medium.kind for medium in action.media)
-            self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
-        return connected
-
-    def _reserve_incoming(self, action: act.ReserveIncoming) -> Event:
-        try:
-            return self._relay.reserve_incoming(action)
-        except GatewayError as error:
-            return MediaFailed(error, bearer=action.bearer)
-
-    def _answer_ahead(self, action: act.AnswerAhead) -> Event:
-        try:
-            return self._relay.answer_ahead(action)
-        except GatewayError as error:
-            return MediaFailed(error, bearer=action.bearer)
-
-    def _connect_incoming(self, action: act.ConnectIncoming) -> Event:
-        try:
-            connected = self._relay.connect_incoming(action)
-        except GatewayError as error:
-            return MediaFailed(error, action.reply, action.bearer)
-        if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
-            self._relay.release(act.ReleaseMedia(action.call_id, action.node, tuple(action.media)))
-            ksr.drop()
-        return connected
-
-    def _renew(self, action: act.RenewMedia) -> Event:
-        return self._changed(self._relay.renew, action)
-
-    def _reoffer_from_ims(self, action: act.ReofferFromIms) -> Event:
-        return self._changed(self._relay.reoffer_from_ims, action)
-
-    def _gate(self, action: act.GateMedia) -> Event:
-        return self._changed(self._relay.gate, action)
-
-    def _changed(self, change: Callable[[A], Event], action: A) -> Event:
-        try:
-            event = change(action)
-        except GatewayError as error:
-            return MediaFailed(error, bearer=action.bearer)
-        if not self._calls.knows(
-            action.call_id
-        ):  # an offer for a call that just ended began a new one at the relay
-            kinds = tuple(medium.kind for medium in action.media)
-            self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
-        return event
-
-    def _release(self, action: act.ReleaseMedia) -> None:
-        self._relay.release(action)
 
     # -- time and memory
 

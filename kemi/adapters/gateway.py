@@ -12,7 +12,7 @@ import secrets
 import time
 from functools import partial
 
-from kemi.adapters import connections, ksr
+from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
 from kemi.adapters.dialog_ids import DialogIds
@@ -152,9 +152,8 @@ class Gateway:
         self._shared.restore(now, now + self._settings.timers.flow_recovery_s, link)
         link.disconnect()
 
-    def child_init(self, rank: int) -> int:
+    def child_init(self, _rank: int) -> int:
         """Called once in every process; sockets are opened on first use, after the fork."""
-        del rank
         random.seed()  # or all workers would draw the same numbers after the fork
         return 0
 
@@ -175,14 +174,14 @@ class Gateway:
         """Every SIP request."""
         method = ksr.method()
         self._border.admit(method)
-        if not ksr.max_forwards_ok():
+        if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
         if ksr.side() is Side.WIC:
             ksr.force_rport()
         if method == "CANCEL":
             self._cancel()
             return
-        if method == "ACK" and ksr.transaction_state() == 0 and not ksr.has_body():
+        if method == "ACK" and transactions.transaction_state() == 0 and not ksr.has_body():
             return  # to a final response of our own: tm has taken it, and it answers no offer
         request = ksr.request()
         if request.side is Side.IMS:
@@ -212,7 +211,7 @@ class Gateway:
         if request.method == "ACK":
             return
         if request.method == "INVITE":
-            if ksr.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
+            if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
                 self._begin_incoming(request)
             return
         self._standalone.from_core(request)
@@ -276,7 +275,7 @@ class Gateway:
         self._calls.forget(call_id)
 
     def _inside_dialog(self, request: Request) -> None:
-        if request.side is Side.IMS and request.method != "ACK" and ksr.transaction_state() == 0:
+        if request.side is Side.IMS and request.method != "ACK" and transactions.transaction_state() == 0:
             return  # sent once more, tm has repeated what was answered
         if self._standalone.inside(request):
             return
@@ -309,10 +308,10 @@ class Gateway:
         return successor is not None, successor
 
     def _cancel(self) -> None:
-        if ksr.transaction_state() <= 0:
+        if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
-        key = record_key(ksr.call_id(), ksr.tag_of_cancelled())
-        ksr.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
+        key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
+        transactions.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
         self._dispatcher.dispatch(key, CancelReceived())
 
     # ------------------------------------------------------------ inside the INVITE's transaction
@@ -320,14 +319,14 @@ class Gateway:
     @guarded_request
     def ksr_continue_invite(self, _message: object, *_: object) -> None:
         """The suspended INVITE goes on."""
-        if not ksr.is_cancelled():
+        if not transactions.is_cancelled():
             request = ksr.request()
             self._dispatcher.dispatch(record_key(request.call_id, request.to_tag), InviteResumed(request))
 
     @guarded_request
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
-        if not ksr.is_cancelled():
+        if not transactions.is_cancelled():
             key = record_key(ksr.call_id(), ksr.text("$tt"))
             self._dispatcher.dispatch(key, InviteGuardExpired())
 
@@ -336,34 +335,40 @@ class Gateway:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
-        event = ImsFailed(ksr.transaction_status(), ksr.is_local_timeout() and not ksr.is_cancelled())
+        event = ImsFailed(
+            transactions.transaction_status(),
+            transactions.is_local_timeout() and not transactions.is_cancelled(),
+        )
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
     def ksr_failure_wic(self, _message: object) -> None:
         """The INVITE to a page ended without a 2xx."""
-        status, local = ksr.transaction_status(), ksr.is_local_timeout()
-        event = WicFailed(487 if local and ksr.is_cancelled() else status, local)
+        status, local = transactions.transaction_status(), transactions.is_local_timeout()
+        event = WicFailed(487 if local and transactions.is_cancelled() else status, local)
         self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_change(self, _message: object) -> None:
         """A re-INVITE or UPDATE of a page was not answered."""
-        if ksr.is_local_timeout():
-            event = ChangeFailed(Side.IMS, ksr.method(), 487 if ksr.is_cancelled() else 408)
-            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
+        self._change_unanswered(Side.IMS)
 
     @guarded
     def ksr_failure_change_to_page(self, _message: object) -> None:
         """The same of one of the core."""
-        if ksr.is_local_timeout():
-            event = ChangeFailed(Side.WIC, ksr.method(), 487 if ksr.is_cancelled() else 408)
+        self._change_unanswered(Side.WIC)
+
+    def _change_unanswered(self, to: Side) -> None:
+        if transactions.is_local_timeout():
+            event = ChangeFailed(to, ksr.method(), 487 if transactions.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_register(self, _message: object) -> None:
         """A forwarded REGISTER got no 2xx."""
-        self._registrar.failed(ksr.request(), ksr.transaction_status(), silent=ksr.is_local_timeout())
+        self._registrar.failed(
+            ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
+        )
 
     # ------------------------------------------------------------ requests of our own
 
@@ -403,11 +408,9 @@ class Gateway:
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
-        if method == "REGISTER":
-            if status >= 200:
+        if method in ("REGISTER", "CANCEL"):
+            if method == "REGISTER" and status >= 200:
                 self._registrar.answered(ksr.reply())
-            return
-        if method == "CANCEL":
             return
         reply = ksr.reply()
         event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)

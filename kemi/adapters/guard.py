@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, ParamSpec
 
-from kemi.adapters import connections, ksr
+from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.core.errors import GatewayError
 from kemi.core.headers import explanation
@@ -59,9 +59,9 @@ def _answer(status: int, reason_phrase: str, lines: tuple[str, ...]) -> None:
     try:
         if ksr.method() == "ACK":
             return
-        if ksr.has_transaction():
-            ksr.reply_in_transaction(status, reason_phrase, lines, "")
-        elif not ksr.reply_statelessly(status, reason_phrase, lines, "") and ksr.side() is Side.WIC:
+        if transactions.has_transaction():
+            transactions.reply_in_transaction(status, reason_phrase, lines, "")
+        elif not transactions.reply_statelessly(status, reason_phrase, lines, "") and ksr.side() is Side.WIC:
             # Kamailio cannot even make a response of it: the page shall not wait for one.
             log_event(logging.INFO, "request_unanswerable", connection=ksr.connection_id())
             connections.close_connection(ksr.connection_id(), *UNANSWERABLE)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from kemi.adapters import ksr
+from kemi.adapters import ksr, transactions
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.registrar import Registrar
@@ -42,7 +42,7 @@ class OwnRequests:
         """Ask tm for the responses to the request it is building, when somebody wants them."""
         to = self._executor.reporting
         if to is not None:
-            ksr.on_local_request(REPLY, FAILURE[to])
+            transactions.on_local_request(REPLY, FAILURE[to])
 
     def answered(self, reply: Reply) -> None:
         """Take a response."""
@@ -70,7 +70,7 @@ class OwnRequests:
 
     def unanswered(self, to: Side) -> None:
         """In tm's failure callback: nobody answered the current request."""
-        if not ksr.is_local_timeout() or self._executor.request_tries_next():
+        if not transactions.is_local_timeout() or self._executor.request_tries_next():
             return
         method = ksr.method()
         if method == "SUBSCRIBE":

@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 
-from kemi.adapters import connections, ksr
+from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.admission import Admission
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
@@ -170,7 +170,7 @@ class Registrar:
         if refused.error:  # or there was no token at all
             self._admission.token_refused(request.connection_id)
         reason_phrase = "Unauthorized" if status == 401 else "Proxy Authentication Required"
-        ksr.reply_statelessly(status, reason_phrase, self._refusal(status, refused.error), "")
+        transactions.reply_statelessly(status, reason_phrase, self._refusal(status, refused.error), "")
 
     def _refusal(self, status: int, error: str) -> tuple[str, ...]:
         bearer = challenge(self._settings.realm, self._issuers[0], error)
@@ -181,7 +181,7 @@ class Registrar:
     def failed(self, request: Request, status: int, *, silent: bool) -> None:
         """An entry point of the core did not say yes: the next one is asked where it cannot speak for the core."""
         if silent or status == UNAVAILABLE:
-            ksr.forget_replies()
+            transactions.forget_replies()
             if not self._entry_points.forward_register_on():
                 self._unanswered(request)
             return
@@ -202,7 +202,7 @@ class Registrar:
         self._flows.expected(request.call_id, request.cseq)
         log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
         lines = explanation("the IMS core does not answer", self._settings.realm)
-        ksr.reply_in_transaction(504, "Server Time-out", lines, "")
+        transactions.reply_in_transaction(504, "Server Time-out", lines, "")
 
     def _refused(self, request: Request, status: int) -> None:
         """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
@@ -211,7 +211,7 @@ class Registrar:
         if credentials_from_headers(request.headers("Authorization")).token:
             refused = TokenRefused("the core does not take the user")
             lines = self._refusal(401, refused.error)
-            ksr.reply_in_transaction(401, "Unauthorized", lines, "")
+            transactions.reply_in_transaction(401, "Unauthorized", lines, "")
 
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""

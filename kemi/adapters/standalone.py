@@ -6,7 +6,7 @@ import secrets
 import time
 from dataclasses import replace
 
-from kemi.adapters import ksr
+from kemi.adapters import ksr, transactions
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
@@ -145,13 +145,13 @@ class StandaloneRequests:
     def _relay_to_page(self, request: Request, flow: Flow, target: str) -> None:
         self._vias.set(_passing_key(request, flow.connection_id), "\n".join(vias_of_response(request)))
         edits = standalone.for_page(request, flow, target, self._settings)
-        self._executor.forward_to_page(edits, lambda: ksr.relay_within(standalone.FINAL_RESPONSE_S))
+        self._executor.forward_to_page(edits, lambda: transactions.relay_within(standalone.FINAL_RESPONSE_S))
 
     def _relay_to_core(self, edits: MessageEdits) -> None:
         self._executor.prepare(edits, Side.IMS)
         if edits.next_hop is None:
             ksr.set_next_hop(self._entry_points.best())
-        if not ksr.relay_within(standalone.FINAL_RESPONSE_S):
+        if not transactions.relay_within(standalone.FINAL_RESPONSE_S):
             self._executor.answer_not_sent()
 
     # ------------------------------------------------------------ responses
@@ -184,4 +184,4 @@ def _passing_key(message: Message, connection_id: str) -> str:
 
 
 def _answer_options() -> None:
-    ksr.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")
+    transactions.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")

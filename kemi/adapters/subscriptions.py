@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 
-from kemi.adapters import ksr
+from kemi.adapters import transactions
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import log_event
 from kemi.adapters.reginfo import reginfo_from_text
@@ -64,7 +64,7 @@ class Notifications:
             self._flows.end(key, cause, now)
         for key, left_s in verdict.shortened:
             self._flows.change(key, lambda found, left=left_s: _shortened(found, left, now))  # type: ignore[misc]
-        ksr.reply_statelessly(200, "OK", (), "")
+        transactions.reply_statelessly(200, "OK", (), "")
 
     def _judge(self, request: Request, subscription: Subscription, now: float) -> Verdict:
         if not request.body:  # a subscription's last word may come without a document (RFC 6665 §4.2.2)

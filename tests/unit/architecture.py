@@ -38,8 +38,13 @@ class OnlyIn:
 ONLY_IN: Final = (
     OnlyIn(
         "KSR",
-        ("kemi/adapters/ksr.py", "kemi/adapters/htable.py", "kemi/adapters/connections.py"),
-        "three modules know Kamailio's functions",
+        (
+            "kemi/adapters/ksr.py",
+            "kemi/adapters/transactions.py",
+            "kemi/adapters/htable.py",
+            "kemi/adapters/connections.py",
+        ),
+        "four modules know Kamailio's functions",
     ),
     OnlyIn("socket", ("rtpengine/transport/*",), "one place talks to the network"),
     OnlyIn("redis", ("kemi/state/*",), "one place talks to Redis"),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from kemi.adapters import ksr
+from kemi.adapters import ksr, transactions
 from kemi.adapters.htable import HtableTable
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Reply, Side
@@ -202,31 +202,31 @@ class TestTransactions:
 
     def test_a_new_transaction_has_a_name(self, kamailio: FakeKamailio) -> None:
         kamailio.receive(invite())
-        assert not ksr.has_transaction()
-        assert ksr.new_transaction() == (11, 22)
-        assert ksr.has_transaction()
+        assert not transactions.has_transaction()
+        assert transactions.new_transaction() == (11, 22)
+        assert transactions.has_transaction()
 
     def test_one_that_cannot_be_made_is_none(self, kamailio: FakeKamailio) -> None:
         kamailio.script("tm.t_newtran", -1)
-        assert ksr.new_transaction() is None
+        assert transactions.new_transaction() is None
 
     @pytest.mark.parametrize(("returned", "suspended"), [(1, True), (0, True), (-1, False)])
     def test_suspending_sets_the_guard_first(
         self, kamailio: FakeKamailio, returned: int, suspended: bool
     ) -> None:
         kamailio.script("tmx.t_suspend", returned)
-        assert ksr.suspend(77.5, "ksr_failure") is suspended
+        assert transactions.suspend(77.5, "ksr_failure") is suspended
         assert [name for name, _ in kamailio.calls] == ["tm.t_set_fr", "tm.t_on_failure", "tmx.t_suspend"]
         assert kamailio.called("tm.t_set_fr") == [(0, 77500)]
 
     def test_the_forwarded_invite_has_both_timers_and_hides_our_tag(self, kamailio: FakeKamailio) -> None:
         kamailio.receive(invite())
-        assert ksr.relay_invite("ksr_failure", 5.0, 180.0)
+        assert transactions.relay_invite("ksr_failure", 5.0, 180.0)
         assert kamailio.called("tm.t_set_fr") == [(180000, 5000)]
         assert [name for name, _ in kamailio.calls][-2:] == ["tm.t_use_uac_headers", "tm.t_relay"]
 
     def test_a_request_of_ours_carries_its_lines(self, kamailio: FakeKamailio) -> None:
-        assert ksr.send_request("UPDATE", "sip:a", "sip:b", "udp:x:1", ("A: 1", "B: 2"), "v=0")
+        assert transactions.send_request("UPDATE", "sip:a", "sip:b", "udp:x:1", ("A: 1", "B: 2"), "v=0")
         (sent,) = kamailio.requests
         assert (sent.method, sent.headers, sent.body) == ("UPDATE", ("A: 1", "B: 2"), "v=0")
 

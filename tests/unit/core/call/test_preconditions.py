@@ -30,9 +30,9 @@ class Waiting(Incoming):
         reserve = act.AnswerAhead(KEY, "", {medium.kind: "" for medium in self.record.media})
         self.on(self.answered_ahead(reserve))
 
-    def acknowledged(self) -> Actions:
+    def acknowledged(self, cseq: int = 6) -> Actions:
         """The PRACK for our 183."""
-        return self.on(self.ims_request("PRACK", cseq=6, headers=OURS))
+        return self.on(self.ims_request("PRACK", cseq=cseq, headers=OURS))
 
     def updated(self, body: str) -> Actions:
         """UPDATE, and the relay's work."""
@@ -113,7 +113,7 @@ def test_after_the_prack_it_is_not() -> None:
     call = Waiting()
     call.acknowledged()
     assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)) == []
-    assert call.acknowledged().only(act.SendReply).status == 481
+    assert call.acknowledged(cseq=7).only(act.SendReply).status == 481
 
 
 @pytest.mark.parametrize(
