@@ -24,7 +24,7 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer
+from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
@@ -299,7 +299,7 @@ def _taking(medium: act.MediumChange) -> act.MediumChange:
     def as_answer(line: str) -> str:
         return line.replace("a=setup:actpass", "a=setup:active")
 
-    reverse_line = None if medium.reverse_line is None else as_answer(medium.reverse_line)
+    reverse_line = None if medium.reverse_line is None else without_events(as_answer(medium.reverse_line))
     return replace(medium, wic_line=as_answer(medium.wic_line), reverse_line=reverse_line)
 
 

@@ -305,7 +305,9 @@ class TestRunning:
         ("transport", "reverse_line", "last", "reverse"),
         [
             pytest.param("", None, "answer", None, id="a call of the core has no transport of its own"),
-            pytest.param("split", "a=setup:actpass", "subscribe answer", "subscription", id="split"),
+            pytest.param(
+                "split", sdp.relay_reverse_offer("audio"), "subscribe answer", "subscription", id="split"
+            ),
         ],
     )
     def test_both_sides_as_they_spoke_last(
