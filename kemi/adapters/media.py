@@ -25,17 +25,12 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import (
-    Repertoire,
-    placeholder_answer,
-    repertoire,
-    widened_offer,
-)
+from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
-from rtpengine.running import Renewal, gate, last_packet_s, renew, reoffer_from_ims
+from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
 from rtpengine.sessions import (
     MediaSession,
     Reservation,
@@ -226,8 +221,7 @@ class MediaRelay:
         renewed: dict[str, Renewed] = {}
         for medium in map(_taking, action.media):
             session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            self._gate(action.node, session, medium)
-            found = self._run(action.node, self._renewal(action.node, session, medium))
+            found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
             renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
         return MediaRenewed(renewed, action.bearer)
 
@@ -236,8 +230,8 @@ class MediaRelay:
         answers: dict[str, str] = {}
         for medium in map(_taking, action.media):
             session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            self._gate(action.node, session, medium)
-            answers[medium.kind] = self._run(action.node, self._reoffer(action.node, session, medium))
+            change = self._reoffer(action.node, session, medium)
+            answers[medium.kind] = self._change(action.node, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
     def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
@@ -269,11 +263,14 @@ class MediaRelay:
     def gate(self, action: act.GateMedia) -> MediaGated:
         """Let media pass as the action says."""
         for medium in action.media:
-            self._gate(action.node, _named(action.call_id, medium.kind), medium)
+            session = _named(action.call_id, medium.kind)
+            sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
+            self._run(action.node, sequence)
         return MediaGated(action.bearer)
 
-    def _gate(self, node: str, session: MediaSession, medium: act.MediumGate | act.MediumChange) -> None:
-        self._run(node, gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic))
+    def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
+        sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
+        return self._run(node, sequence)
 
     def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
         """Return how many seconds ago a medium had its last packet; None: the node does not know it.
@@ -329,7 +326,7 @@ def _taking(medium: act.MediumChange) -> act.MediumChange:
     def as_answer(line: str) -> str:
         return line.replace("a=setup:actpass", "a=setup:active")
 
-    reverse_line = None if medium.reverse_line is None else as_answer(medium.reverse_line)
+    reverse_line = None if medium.reverse_line is None else without_events(as_answer(medium.reverse_line))
     return replace(medium, wic_line=as_answer(medium.wic_line), reverse_line=reverse_line)
 
 

@@ -57,6 +57,7 @@ PCMU = FarEnd("PCMU", 0, ("PCMU/8000", "telephone-event/8000"))
 # Far ends may number dynamic payload types as they like (RFC 3264 §6.1).
 OPUS_AS_96 = FarEnd("opus", 96, OPUS.rtpmaps, {"111": "96", "110": "97"})
 AMR_WB_AS_100 = FarEnd("AMR-WB", 100, AMR_WB.rtpmaps, {"96": "100", "98": "101"})
+PCMA_EVENTS_AS_101 = FarEnd("PCMA", 8, PCMA.rtpmaps, {"126": "101"})
 CHANGES = (PCMA, OPUS, AMR_WB, PCMU, OPUS_AS_96, AMR_WB_OA, AMR_WB_AS_100)
 
 
@@ -229,6 +230,9 @@ class TestGate:
         pytest.param(OPUS, 110, id="opus"),
         pytest.param(AMR_WB, 98, id="AMR-WB"),
         pytest.param(PCMA, 126, id="PCMA"),
+        pytest.param(OPUS_AS_96, 97, id="opus, renumbered"),
+        pytest.param(AMR_WB_AS_100, 101, id="AMR-WB, renumbered"),
+        pytest.param(PCMA_EVENTS_AS_101, 101, id="events alone renumbered"),
     ],
 )
 class TestDtmf:

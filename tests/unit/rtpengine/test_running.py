@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rtpengine.ng.commands import Answer, BlockMedia, Offer, SubscribeAnswer, UnblockMedia
-from rtpengine.ng.errors import NgErrorReply
+from rtpengine.ng.errors import NgErrorReply, NgTimeout
 from rtpengine.profiles import audio_profile
-from rtpengine.running import Renewal, gate, renew, reoffer_from_ims
+from rtpengine.running import Renewal, closed_during, gate, renew, reoffer_from_ims
 from rtpengine.sessions import MediaSession, WicTransport, run
 from tests.unit.rtpengine.test_sessions import ScriptedClient
 
@@ -119,3 +119,28 @@ def test_the_gate_of_each_direction_is_at_its_source(wic_to_ims: bool, ims_to_wi
         (UnblockMedia if wic_to_ims else BlockMedia)("call-v", "wic"),
         (UnblockMedia if ims_to_wic else BlockMedia)("call-v", "ims"),
     ]
+
+
+class TestClosedDuring:
+    GATES: tuple[str, ...] = ("block media", "block media")
+
+    def test_both_directions_are_closed_and_then_as_wanted(self) -> None:
+        client = ScriptedClient()
+        change = renew(session(SHARED), AUDIO, "ims line", None, daemon_version=(10, 5))
+        steps = closed_during(session(SHARED), change, wic_to_ims=True, ims_to_wic=False)
+        assert run(steps, client) == Renewal("relay offer", "relay answer")
+        assert client.names == [*self.GATES, "offer", "answer", "unblock media", "block media"]
+
+    def test_a_refused_change_leaves_nothing_closed_that_was_not(self) -> None:
+        client = ScriptedClient(answer=NgErrorReply("answer", "no"))
+        change = renew(session(SHARED), AUDIO, "ims line", None, daemon_version=(10, 5))
+        with pytest.raises(NgErrorReply):
+            run(closed_during(session(SHARED), change, wic_to_ims=True, ims_to_wic=True), client)
+        assert client.names[-2:] == ["unblock media", "unblock media"]
+
+    def test_a_silent_daemon_is_not_asked_again(self) -> None:
+        client = ScriptedClient(offer=NgTimeout("offer", 1.0))
+        change = renew(session(SHARED), AUDIO, "ims line", None, daemon_version=(10, 5))
+        with pytest.raises(NgTimeout):
+            run(closed_during(session(SHARED), change, wic_to_ims=True, ims_to_wic=True), client)
+        assert client.names == [*self.GATES, "offer"]

@@ -7,6 +7,7 @@ from kemi.core.sdp.interwork.relay import (
     relay_offer,
     repertoire,
     widened_offer,
+    without_events,
 )
 from kemi.core.sdp.interwork.wic import ReverseAnswer, check_reverse_answer, reverse_offer, wic_answer
 from kemi.core.sdp.model import Origin
@@ -25,4 +26,5 @@ __all__ = [
     "reverse_offer",
     "wic_answer",
     "widened_offer",
+    "without_events",
 ]

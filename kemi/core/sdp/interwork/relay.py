@@ -104,6 +104,26 @@ def repertoire(one_line_sdp: str) -> Repertoire:
     return Repertoire(tuple(m_line.split(" ")[3:]), codec_lines)
 
 
+def without_events(line: str) -> str:
+    """Leave telephone-events out of a line: the relay sends a client none on a line that only receives.
+
+    A browser's later offers name them there, its first answer did not; taken for a change they would make the relay
+    begin its timestamps anew, and the browser would discard what seems old.
+    """
+    description = sdp_from_text(line)
+    media = description.media[0]
+    events = {codec.payload_type for codec in media.codecs if codec.name == TELEPHONE_EVENT}
+    body = [
+        text
+        for text in media.body
+        if not text.startswith(_CODEC_LINES) or text.partition(":")[2].partition(" ")[0] not in events
+    ]
+    formats = [number for number in media.formats if number not in events]
+    return one_line_text(
+        description.session, media_description(media.kind, media.port, media.proto, formats, body)
+    )
+
+
 def widened_offer(wic_offer: str, codecs: Repertoire) -> str:
     """Write a client's offer for the relay with other codecs in place of its own."""
     head, m_line, body = wic_offer.partition("\r\nm=")

@@ -3,7 +3,13 @@
 import pytest
 
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import placeholder_answer, relay_offer, repertoire, widened_offer
+from kemi.core.sdp.interwork import (
+    placeholder_answer,
+    relay_offer,
+    repertoire,
+    widened_offer,
+    without_events,
+)
 from kemi.core.sdp.judge import judge_offer
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
@@ -213,3 +219,23 @@ class TestWidenedOffer:
         for medium in judgement.media:
             own = relay_offer(offer, medium)
             assert widened_offer(own, repertoire(own)) == own
+
+
+def test_a_line_that_only_receives_is_told_without_events() -> None:
+    lines = (
+        "m=audio 9 RTP/AVP 96 110 126",
+        "c=IN IP4 0.0.0.0",
+        "a=rtpmap:96 opus/48000/2",
+        "a=fmtp:96 useinbandfec=1",
+    )
+    events = ("a=rtpmap:110 telephone-event/48000", "a=rtpmap:126 telephone-event/8000", "a=fmtp:126 0-15")
+    head = ("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0")
+    told = without_events("\r\n".join([*head, *lines, *events, "a=recvonly", ""]))
+    assert told.split("\r\n") == [
+        *head,
+        "m=audio 9 RTP/AVP 96",
+        *lines[1:],
+        "a=recvonly",
+        "",
+    ]
+    assert without_events(told) == told
