@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from kemi.adapters import ksr
-from kemi.core.call.record import CallRecord
 from kemi.core.dialog_ids import (
     NAMING_FIELDS,
     DialogName,
+    check_named,
     mentions_dialog,
     record_keys,
     tags_for,
@@ -33,16 +33,13 @@ class DialogIds:
         if not mentions_dialog(ksr.head()):
             return
         to = Side.IMS if request.side is Side.WIC else Side.WIC
-        whose: list[str] = []
+        named: dict[DialogName, Mapping[str, str] | None] = {}
 
         def tags_of(name: DialogName) -> Mapping[str, str] | None:
-            whose[:] = whose or [owner()]
-            found = (self._calls.get(key) for key in record_keys(name))
-            own: list[CallRecord] = [
-                record for record in found if record is not None and record.owner == whose[0]
-            ]
-            own.sort(key=lambda record: record.ims_tag != name.tags[0])  # who gets a Replaces is named first
-            return next((tags for record in own if (tags := tags_for(to, record, name)) is not None), None)
+            if name not in named:
+                check_named(len(named))
+                named[name] = self._tags(to, name, owner())
+            return named[name]
 
         for field in NAMING_FIELDS:
             values = request.headers(field)
@@ -50,3 +47,9 @@ class DialogIds:
             if changed != values:
                 ksr.remove_headers((field,))
                 ksr.append_headers(f"{field}: {value}" for value in changed)
+
+    def _tags(self, to: Side, name: DialogName, owner: str) -> Mapping[str, str] | None:
+        found = (self._calls.get(key) for key in record_keys(name))
+        own = [record for record in found if record is not None and record.owner == owner]
+        own.sort(key=lambda record: record.ims_tag != name.tags[0])  # who gets a Replaces is named first
+        return next((tags for record in own if (tags := tags_for(to, record, name)) is not None), None)

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from kemi.core.call.record import INCOMING_TAG, CallRecord, record_key
+from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Side, addresses_from_headers, uri_from_address
 
 _TAG_NAMES: Final = {
@@ -38,6 +39,9 @@ class DialogName:
     tags: tuple[str, str]
     """Of Replaces and Join first the tag of who gets the request."""
 
+
+MAX_NAMED: Final = 8
+"""Dialogs that one request names; each is a look into the calls."""
 
 TagsOf = Callable[[DialogName], Mapping[str, str] | None]
 """The tags of a dialog on the other side, by those it is named by; None: no dialog that is to be translated."""
@@ -95,6 +99,12 @@ def _translated_field(text: str, tags_of: TagsOf) -> str:
     value = unquote(escaped)
     changed = translated(unquote(name), value, tags_of)
     return text if changed == value else f"{name}{equals}{quote(changed, safe=_UNESCAPED)}"
+
+
+def check_named(known: int) -> None:
+    """Raise RemoteProtocolError (400) when one more is too many."""
+    if known >= MAX_NAMED:
+        raise RemoteProtocolError(f"more than {MAX_NAMED} dialogs are named")
 
 
 def record_keys(name: DialogName) -> Iterable[str]:

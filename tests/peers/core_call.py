@@ -87,6 +87,7 @@ class CoreCall:
         fork: str = "a",
         headers: Pairs = (),
         sdp: str = "",
+        parts: Iterable[Part] = (),
         body: tuple[str, str] | None = None,
     ) -> SipResponse:
         """Send an in-dialog request and return the final response; re-INVITE is acknowledged.
@@ -100,6 +101,8 @@ class CoreCall:
         )
         if body is not None:
             request.set_body(body[1], body[0])
+        if parts:
+            request.add_parts(*parts)
         hop = dialog.next_hop
         destination = (hop.host, hop.port or 5060)
         response = await self.peer.ask(request, destination)

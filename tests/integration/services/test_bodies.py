@@ -8,11 +8,12 @@ from tests.integration.calls import incoming
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, warning_of
-from tests.integration.services.world import TAKES_PARTS, capable_page, hang_up, unharmed
+from tests.integration.services.world import TAKES_PARTS, called, capable_page, hang_up, last, unharmed
 from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import CoreScript, Final, Provisional
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.multipart import Part, multipart
+from tests.peers.sdp import offer_again
 from tests.peers.sip import Headers, SipMessage, SipRequest, message_to_bytes
 from tests.peers.wic import ScriptedWic
 from tests.peers.wic_call import OutgoingCall, TextMedia
@@ -286,6 +287,37 @@ class TestTowardsThePage:
         assert not beside(await wic.wait_status(180))
         assert not beside(answer)
         await hang_up(Call(wic, await stage.core.wait_call()))
+
+
+class TestInARunningCall:
+    """Offers that the other side has to hear of take their parts with them."""
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    async def test_the_page_holds(self, stage: Stage, method: str) -> None:
+        call = await stage.answered(await stage.page(), AUDIO_BOTH_WAYS)
+        offer = call.wic.request(method, sdp=offer_again(AUDIO_BOTH_WAYS, {"0": "sendonly"}))
+        offer.add_parts(PIDF, BINARY)
+        answer = await call.wic.ask(offer)
+        assert answer.status == 200
+        got = last(call, method, at_core=True)
+        assert beside(got) == [PIDF, BINARY]
+        assert ("a=sendonly" in got.sdp, "RTP/AVP" in got.sdp) == (True, True)
+        await unharmed(call)
+        await hang_up(call)
+
+    @pytest.mark.parametrize("capable", [True, False])
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    async def test_the_core_holds(self, stage: Stage, method: str, capable: bool) -> None:
+        call = await called(stage, await stage.page(), headers=[TAKES_PARTS] if capable else [])
+        held = device_offer(DeviceMedia(version=2, direction="sendonly"))
+        answer = await call.ims.ask(method, sdp=held, parts=[PIDF, BINARY, EARLY])
+        assert answer.status == 200
+        got = last(call, method, at_core=False)
+        assert beside(got) == ([PIDF, BINARY] if capable else [])
+        assert "UDP/TLS/RTP/SAVPF" in got.sdp
+        assert "recvonly" in answer.sdp
+        await unharmed(call)
+        await hang_up(call)
 
 
 class TestOtherMessages:

@@ -273,6 +273,15 @@ class TestForeignCalls:
         await unharmed(call)
         await hang_up(call)
 
+    async def test_nobody_asks_for_many_at_once(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
+        names = "&".join(f"Replaces={number}%3Bto-tag%3Da%3Bfrom-tag%3Db" for number in range(9))
+        refused = await page_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}?{names}>")])
+        assert (refused.status, warning_of(refused)) == (400, "more than 8 dialogs are named")
+        assert not stage.core.trace.requests("REFER")
+        await unharmed(call)
+        await hang_up(call)
+
 
 class TestForbiddenTargets:
     """A transfer is a call that the page has made (README: call policy)."""

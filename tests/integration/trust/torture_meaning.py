@@ -60,8 +60,7 @@ APPLICATION: Final = (
         "bext01", "RFC 4475 §3.3.5",
         options(rest="Proxy-Require: noProxiesSupportThis, norDoAnyProxiesSupportThis\n"
                       "Require: nothingSupportsThis, nothingSupportsThisEither\n" + EMPTY),
-        420, 420, 200,
-        why=ANSWERED,
+        420, 420, 420,
     ),
     Torture(
         "invut", "RFC 4475 §3.3.6",
