@@ -332,7 +332,7 @@ class Executor:
         try:
             return self._relay.reserve(action)
         except GatewayError as error:
-            return MediaFailed(error, action.reply, action.context)
+            return MediaFailed(error, bearer=action.context)
 
     def _accept_reverse(self, action: act.AcceptReverse) -> Event:
         try:
