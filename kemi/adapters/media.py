@@ -125,7 +125,7 @@ class MediaRelay:
         except MediaUnavailable:
             self._release_all(action.node, sessions)
             raise
-        return MediaReserved(reserved, action.context, action.reply)
+        return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
         profile = self._profiles[session.medium]

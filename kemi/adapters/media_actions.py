@@ -38,7 +38,7 @@ class MediaActions:
         try:
             return self._relay.reserve(action)
         except GatewayError as error:
-            return MediaFailed(error, action.reply, action.context)
+            return MediaFailed(error, bearer=action.context)
 
     def _accept_reverse(self, action: act.AcceptReverse) -> Event:
         try:

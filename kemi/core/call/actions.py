@@ -163,8 +163,6 @@ class ReserveMedia(Action):
     transport: str
     media: tuple[MediumRequest, ...]
     context: Any = field(default=None, compare=False)
-    reply: Reply | None = None
-    """The response that brought the offer, if one did; comes back with either event."""
 
 
 @dataclass(frozen=True, slots=True)

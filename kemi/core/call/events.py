@@ -74,8 +74,6 @@ class MediaReserved(Event):
 
     reserved: Mapping[str, Reserved]
     context: Any = None
-    reply: Reply | None = None
-    """The response that brought the offer, if one did."""
 
 
 @dataclass(frozen=True, slots=True)

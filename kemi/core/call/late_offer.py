@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 from kemi.core.call import actions as act
 from kemi.core.call.record import CallRecord
+from kemi.core.call.session import medium_change
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
@@ -50,7 +51,7 @@ def offer_to_core(record: CallRecord, relay_answers: Mapping[str, str], settings
         placeholder,
         core_offer_media(placeholder, settings.video_codecs),
         {medium.kind: medium.wic_direction for medium in record.media},
-        next((medium.codec for medium in record.media if medium.kind == "video"), ""),
+        {medium.kind: medium.wic_offer for medium in record.media if medium.active},
         relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),
     )
@@ -66,6 +67,7 @@ def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
         raise NotAcceptableHere("the caller refused every medium")
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     record.move_media(MediaEvent.CONNECTED)
+    record.page_behind = True  # of a direction or codec that the core chose otherwise, or of video it has not
     changes = []
     refused = []
     for medium in record.media:
@@ -77,15 +79,9 @@ def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
             medium.active = False
             refused.append(medium.kind)
             continue
-        changes.append(
-            act.MediumChange(
-                medium.kind,
-                medium.wic_offer,
-                answer.sdp,
-                wic_to_ims=medium.wic_direction.sends and answer.direction.receives,
-                ims_to_wic=medium.wic_direction.receives and answer.direction.sends,
-            )
-        )
+        if medium.kind == "video":
+            medium.codec = answer.codec or ""
+        changes.append(medium_change(medium))
     actions: list[act.Action] = [
         act.ReofferFromIms(record.key, record.node, record.transport, tuple(changes))
     ]

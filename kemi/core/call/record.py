@@ -173,7 +173,7 @@ class Incoming:
     identities: list[str] = field(default_factory=list)
     """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
     late_offer: bool = False
-    """The core has sent no offer: the page makes one in its 200, the core answers in its ACK."""
+    """The core has sent no offer: it gets ours in the 2xx and answers in its ACK."""
     unreliable_refused: bool = False
     """The core takes no provisional response but a reliable one (Require: 100rel)."""
     takes_reliable: bool = False

@@ -13,6 +13,7 @@ from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.core_call import CallingDevice
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.media import RtpEndpoint
+from tests.peers.one_way import ONE_WAY_STREAMS, OneWayMedia
 from tests.peers.sdp import sdp_from_text
 from tests.peers.websocket import Loss
 from tests.peers.wic import ScriptedWic, WicIdentity
@@ -25,11 +26,19 @@ RESOURCES = ("curr:qos local sendrecv", "curr:qos remote none")
 DESIRED = ("des:qos mandatory local sendrecv", "des:qos none remote sendrecv")
 REQUIRED = (("Require", "precondition"),)
 QUIET_S = 0.3
+FRAMES = 15
 
 
 @pytest.fixture
 def phone() -> Iterator[RtpEndpoint]:
     """The device's audio."""
+    with RtpEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def camera() -> Iterator[RtpEndpoint]:
+    """The device's video."""
     with RtpEndpoint() as endpoint:
         yield endpoint
 
@@ -158,6 +167,40 @@ class TestMissing:
         await media.until_heard(DEVICE_HZ, mid="0")
         await call.works()
         assert (await ims.bye()).status == 200
+
+    async def test_a_page_with_one_way_streams_sees_and_hears_after_it(
+        self, stage: Stage, phone: RtpEndpoint, camera: RtpEndpoint
+    ) -> None:
+        page = AiortcWic(stage.handshake, WicIdentity(ALICE, feature_tags=(ONE_WAY_STREAMS,)))
+        page.incoming_media = lambda invite: OneWayMedia(page.new_media)
+        await stage.join(page)
+        both = {"audio_port": phone.port, "video": "VP8", "video_port": camera.port}
+        ims = await waiting(stage, page, **both)
+        call = await rings(ims, page, **both)
+        assert [m.attribute("mid") for m in sdp_from_text(call.wic.invite.body).media] == [
+            "0",
+            "r0",
+            "1",
+            "r1",
+        ]
+        await call.wic.answer()
+        answer = ims.trace.responses("UPDATE")[-1].body
+        number = sdp_from_text(answer).section("video").payload_type("VP8")
+        assert number is not None
+        media = call.wic.media
+        assert isinstance(media, OneWayMedia)
+        phone.send_to_sdp(answer)
+        phone.start_tone(DEVICE_HZ)
+        camera.send_to_sdp(answer, "video")
+        camera.start_video("VP8", number)
+        await phone.until_tone(TONE_HZ, timeout_s=10)
+        await media.audio.until_heard(DEVICE_HZ, mid="0")
+        camera.request_key_frame()
+        await camera.until(
+            lambda c: c.decoded("VP8", number).frames >= FRAMES, what=f"{FRAMES} pictures", timeout_s=15
+        )
+        await media.video.until_seen(FRAMES, mid="1")
+        await ims.bye()
 
     async def test_ports_and_hops_are_those_of_one_dialog(self, stage: Stage) -> None:
         page = await stage.page()

@@ -76,7 +76,7 @@ def core_offer(
     stand_in: SessionDescription,
     lines: Sequence[CoreLine],
     directions: Mapping[str, Direction],
-    video_codec: str,
+    client_lines: Mapping[str, str],
     relay_answers: Mapping[str, str],
     origin: Origin,
 ) -> SessionDescription:
@@ -85,7 +85,8 @@ def core_offer(
     Args:
         stand_in: what the client's offer was made of.
         directions: the client's, per kind.
-        video_codec: what the client sends, lower case: nobody transcodes video, so the core is offered no other.
+        client_lines: the client's line for the relay, per kind it took: nobody transcodes video, so the core is offered
+            no codec but the client's.
         relay_answers: the relay's answer to the stand-in, per kind the client took: where it listens for the core.
     """
     sources = {kind: only_line(sdp_from_text(text)) for kind, text in relay_answers.items()}
@@ -99,7 +100,8 @@ def core_offer(
             continue
         codecs = list(offered.codecs)
         if line.kind == "video":
-            codecs = [codec for codec in codecs if codec.name == video_codec]
+            taken = {codec.name for codec in sdp_from_text(client_lines[line.kind]).media[0].codecs}
+            codecs = [codec for codec in codecs if codec.name in taken]
         own = None if source.connection == connection else source.connection
         direction = directions[line.kind]
         media.append(ims_line(source, source.port, offered.proto, codecs, direction, own))

@@ -187,9 +187,10 @@ class World:
         if isinstance(action, act.ConnectIncoming):
             return self.call.connected(action) if works else ev.MediaFailed(ERROR, action.reply)
         if not works:
-            return ev.MediaFailed(ERROR)
+            return ev.MediaFailed(ERROR, bearer=action.bearer)
         if isinstance(action, act.ReofferFromIms):
-            return ev.ImsReoffered({})
+            answers = {medium.kind: sdp.relay_offer(medium.kind) for medium in action.media}
+            return ev.ImsReoffered(answers, action.bearer)
         self.ports = True
         return self.call.answered_ahead(action)
 

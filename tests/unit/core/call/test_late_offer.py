@@ -96,12 +96,21 @@ def test_media_pass_as_both_want_them() -> None:
     assert (change.wic_to_ims, change.ims_to_wic) == (False, True)
 
 
-def test_the_core_is_offered_the_video_codec_the_page_sends() -> None:
+def test_the_core_is_offered_the_video_codecs_the_page_has() -> None:
     call = Late(f"{CALLER};video")
     edits = call.answer().only(act.ForwardReply).edits
     assert edits.body is not None
     video = sdp_from_text(edits.body).media[1]
     assert [codec.name for codec in video.codecs] == ["vp8"]
+
+
+def test_the_page_is_told_what_the_core_refused() -> None:
+    call = Late(f"{CALLER};video")
+    call.answer()
+    call.acknowledged(sdp.core_answer("audio", "video", refuse=("video",)))
+    told = call.actions.only(act.SendRequest)
+    assert (told.to, told.method) == (Side.WIC, "INVITE")
+    assert "m=video 0 " in told.body
 
 
 @pytest.mark.parametrize("by", [pytest.param("page", id="the page"), pytest.param("core", id="the core")])
