@@ -45,6 +45,7 @@ class Executor:
         """``is_connected``: whether a connection, by its id, is the one it was; its port may be another page's."""
         self._settings = settings
         self._is_connected = is_connected
+        self._with_vias = ""
         self._calls = calls
         self._schedule = schedule
         self._relay = relay
@@ -135,12 +136,16 @@ class Executor:
 
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
         ksr.reply_in_transaction(*_TRYING, (), "")  # tm would make it of the message without its Vias
-        original = ksr.hide_vias()
+        self._with_vias = ksr.hide_vias()
         self.prepare(action.edits, action.to)
         if ksr.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
             return None
-        ksr.restore(original)
+        self.show_vias()
         return WicFailed(487 if ksr.is_cancelled() else 430, local=True)
+
+    def show_vias(self) -> None:
+        """Give the INVITE that was just sent to a page its Vias back: what answers it from now on needs them."""
+        ksr.restore(self._with_vias)
 
     def _relay_invite(self, action: act.ForwardInvite) -> bool:
         self.prepare(action.edits, action.to)

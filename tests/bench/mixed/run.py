@@ -66,7 +66,7 @@ class Outcome:
 @contextmanager
 def mixed_lab(at_once: int) -> Iterator[Lab]:
     """Run a gateway and a relay for so many calls at once."""
-    options = gateway_options(**_TIMERS, kamailio_debug=1)
+    options = gateway_options(**_TIMERS)
     with Lab(replace(options, media_ports=16 * at_once)) as lab:
         yield lab
 
