@@ -55,6 +55,7 @@ class Executor:
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
             act.CreateTransaction: self._create_transaction,
             act.SuspendInvite: self._suspend,
+            act.RefuseUnheard: self._refuse_unheard,
             act.ResumeInvite: self._resume,
             act.SendReply: self._send_reply,
             act.ForwardInvite: self._forward_invite,
@@ -64,7 +65,6 @@ class Executor:
             act.SendRequest: self._send_request,
             act.CancelForwardedInvite: self._cancel_forwarded,
             act.AnswerForPage: self._answer_for_page,
-            act.RefuseUnheard: self._refuse_unheard,
             act.ReserveMedia: self._reserve,
             act.AcceptReverse: self._accept_reverse,
             act.ConnectMedia: self._connect,
@@ -111,6 +111,15 @@ class Executor:
     def _suspend(self, action: act.SuspendInvite) -> None:
         if not ksr.suspend(action.guard_s, FAILURE_SUSPENDED):
             raise LocalProtocolError("the INVITE could not be suspended")
+
+    def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
+        # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
+        # there its own timer has to end it.
+        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
+            return None
+        if not ksr.reply_by_call_id(action.sip_call_id, action.cseq, action.status, action.reason_phrase):
+            return None
+        return WicFailed(action.status)
 
     def _resume(self, action: act.ResumeInvite) -> None:
         ksr.resume(
@@ -242,15 +251,6 @@ class Executor:
     def _answer_for_page(self, action: act.AnswerForPage) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
         self._tell_ourselves(action.call_id, start_line, action.headers)
-
-    def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
-        # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
-        # there its own timer has to end it.
-        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
-            return None
-        if not ksr.reply_by_call_id(action.sip_call_id, action.cseq, action.status, action.reason_phrase):
-            return None
-        return WicFailed(action.status)
 
     def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
         sip = self._settings.sip
