@@ -67,7 +67,7 @@ class Outcome:
 def mixed_lab(at_once: int) -> Iterator[Lab]:
     """Run a gateway and a relay for so many calls at once."""
     options = gateway_options(**_TIMERS)
-    with Lab(replace(options, media_ports=16 * at_once)) as lab:
+    with Lab(replace(options, media_ports=10 * at_once)) as lab:
         yield lab
 
 
