@@ -59,6 +59,7 @@ class Executor:
         """``is_connected``: whether a connection, by its id, is the one it was; its port may be another page's."""
         self._settings = settings
         self._is_connected = is_connected
+        self._with_vias = ""
         self._calls = calls
         self._schedule = schedule
         self._relay = relay
@@ -68,6 +69,7 @@ class Executor:
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
             act.CreateTransaction: self._create_transaction,
             act.SuspendInvite: self._suspend,
+            act.RefuseUnheard: self._refuse_unheard,
             act.ResumeInvite: self._resume,
             act.SendReply: self._send_reply,
             act.ForwardInvite: self._forward_invite,
@@ -122,6 +124,17 @@ class Executor:
         if not transactions.suspend(action.guard_s, FAILURE_SUSPENDED):
             raise LocalProtocolError("the INVITE could not be suspended")
 
+    def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
+        # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
+        # there its own timer has to end it.
+        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
+            return None
+        if not transactions.reply_by_call_id(
+            action.sip_call_id, action.cseq, action.status, action.reason_phrase
+        ):
+            return None
+        return WicFailed(action.status)
+
     def _resume(self, action: act.ResumeInvite) -> None:
         transactions.resume(
             action.transaction, CONTINUE_INVITE
@@ -152,19 +165,22 @@ class Executor:
 
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
         if action.resumed:
-            original = None
+            self._with_vias = ""
             ksr.leave_vias_out()
         else:
-            transactions.reply_in_transaction(
-                *_TRYING, (), ""
-            )  # tm would make it of the message without its Vias
-            original = ksr.hide_vias()
+            # tm would make it of the message without its Vias
+            transactions.reply_in_transaction(*_TRYING, (), "")
+            self._with_vias = ksr.hide_vias()
         self.prepare(action.edits, action.to)
         if transactions.relay_invite(FAILURE_WIC, action.response_timeout_s, action.answer_timeout_s):
             return None
-        if original is not None:
-            ksr.restore(original)
+        self.show_vias()
         return WicFailed(487 if transactions.is_cancelled() else 430, local=True)
+
+    def show_vias(self) -> None:
+        """Give the INVITE that was just sent to a page its Vias back: what answers it from now on needs them."""
+        if self._with_vias:
+            ksr.restore(self._with_vias)
 
     def _relay_invite(self, action: act.ForwardInvite) -> bool:
         self.prepare(action.edits, action.to)
@@ -287,17 +303,6 @@ class Executor:
     def _answer_in_its_name(self, action: act.AnswerForPage | act.AnswerForCore) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
         self._tell_ourselves(action.call_id, start_line, action.headers)
-
-    def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
-        # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
-        # there its own timer has to end it.
-        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
-            return None
-        if not transactions.reply_by_call_id(
-            action.sip_call_id, action.cseq, action.status, action.reason_phrase
-        ):
-            return None
-        return WicFailed(action.status)
 
     def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
         sip = self._settings.sip

@@ -263,6 +263,8 @@ class Gateway:
             raise
         if not connections.connection_stands(flow.connection_id):
             # It ended while its INVITE was worked on; housekeeping may have found no call of it yet.
+            if self._calls.knows(record.key):
+                self._executor.show_vias()
             self._dispatcher.dispatch(record.key, WicFailed(430, local=True))
 
     def _abandon(self, call_id: str) -> None:

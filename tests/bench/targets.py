@@ -107,6 +107,23 @@ def full_flow(callee_port: int) -> Iterator[Target]:
 
 
 @contextmanager
+def limited(callee_port: int) -> Iterator[Target]:
+    """Run the same with every limit on, and none that is reached: what counting costs."""
+    rates = {"register": _NEVER, "invite": _NEVER, "in_call": _NEVER, "other": _NEVER}
+    limits = {
+        "gateway_limits_connection": rates,
+        "gateway_limits_identity": rates,
+        "gateway_limits_address": {**rates, "in_call": 0},  # as the role has it
+        "gateway_calls_per_identity": _NEVER,
+        "gateway_failed_logins_per_identity": _NEVER,
+        "gateway_failed_logins_per_address": _NEVER,
+    }
+    parts = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY})
+    with _gateway("full flow, limited", callee_port, parts, limits) as target:
+        yield target
+
+
+@contextmanager
 def signalling(callee_port: int) -> Iterator[Target]:
     """Run the gateway with a stand-in for the relay's control port: the gateway's own cost, alone."""
     command = [sys.executable, "-m", "tests.bench.relay"]
@@ -156,6 +173,7 @@ def _gateway(
         )
 
 
+_NEVER: Final = 1_000_000
 _MEDIA_PORTS: Final = 4000
 """A closed loop holds few calls at once, but rtpengine keeps ports of ended calls for a while."""
 
@@ -163,6 +181,7 @@ TARGETS: Final[dict[str, TargetFactory]] = {
     "native": lambda callee_port: twin("native", "native.cfg", callee_port),
     "kemi": lambda callee_port: twin("kemi", "kemi.cfg", callee_port),
     "full": full_flow,
+    "limited": limited,
     "signalling": signalling,
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Coroutine
 from typing import Any, Final, cast
@@ -72,8 +73,10 @@ class UdpPeer(asyncio.DatagramProtocol):
         return f"SIP/2.0/UDP {self.host_port};branch={new_branch()};rport"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, with room for bursts: a page over WebSocket sends a 2xx only once."""
         self._transport = cast(asyncio.DatagramTransport, transport)  # asyncio's own class is no subclass
+        raw: socket.socket = self._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """Record and hand on; a retransmitted request gets the same response again."""

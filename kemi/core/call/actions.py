@@ -36,6 +36,16 @@ class SuspendInvite(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseUnheard(Action):
+    """Refuse an INVITE of the core whose page has not said a word; leads to ``WicFailed`` unless Kamailio cannot."""
+
+    sip_call_id: str
+    cseq: int
+    status: int
+    reason_phrase: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeInvite(Action):
     """Go back into the suspended INVITE's transaction.  Yields InviteResumed there."""
 
@@ -133,16 +143,6 @@ class AnswerForCore(Action):
     status: int
     reason_phrase: str
     headers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RefuseUnheard(Action):
-    """Refuse an INVITE of the core whose page has not said a word; leads to ``WicFailed`` unless Kamailio cannot."""
-
-    sip_call_id: str
-    cseq: int
-    status: int
-    reason_phrase: str
 
 
 @dataclass(frozen=True, slots=True)

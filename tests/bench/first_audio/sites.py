@@ -20,6 +20,8 @@ from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
 from tests.lab.ports import LOOPBACK
 
+_MEDIA_PORTS: Final = 100
+"""There is one call at a time."""
 _CLASSIC: Final = Path(__file__).parent / "classic.cfg"
 
 
@@ -54,6 +56,7 @@ def _gateway(address: str, core_port: int, line: DelayLine | None) -> Iterator[S
     options = LabOptions(
         parts=frozenset({Part.GATEWAY, Part.RTPENGINE, Part.HAPROXY}),
         phones=(),
+        media_ports=_MEDIA_PORTS,
         role_variables={
             "kamailio": {
                 **NO_LIMITS,
@@ -77,6 +80,7 @@ def _classic(address: str, core_port: int, line: DelayLine | None) -> Iterator[S
     options = LabOptions(
         parts=frozenset({Part.RTPENGINE}),
         phones=(),
+        media_ports=_MEDIA_PORTS,
         role_variables={"rtpengine": {"rtpengine_wic_address": address, "rtpengine_log_level": 4}},
     )
     with Lab(options) as lab, tempfile.TemporaryDirectory(prefix="classic-") as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,9 @@ def main(calls: int, seed: int, at_once: int, only: str, strict: bool) -> None:
     with mixed_lab(at_once) as lab:
         chosen = [s for s in SCENARIOS if s.name in names]
         outcome = asyncio.run(run(lab, chosen, calls, seed, at_once))
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        if outcome.failures:
+            shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / "mixed-gateway.log")
         totals = [line for line in relay_totals(lab).splitlines() if "sessions" in line]
     click.echo(machine.to_text())
     click.echo(text(outcome))
@@ -44,7 +48,6 @@ def main(calls: int, seed: int, at_once: int, only: str, strict: bool) -> None:
     judged = bars(outcome)
     for bar in judged:
         click.echo(bar.to_text())
-    OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"mixed-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(
         json.dumps({"machine": asdict(machine), "seed": seed, "outcome": to_json(outcome)}, indent=1)

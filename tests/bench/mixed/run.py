@@ -66,8 +66,8 @@ class Outcome:
 @contextmanager
 def mixed_lab(at_once: int) -> Iterator[Lab]:
     """Run a gateway and a relay for so many calls at once."""
-    options = gateway_options(**_TIMERS, kamailio_debug=1)
-    with Lab(replace(options, media_ports=16 * at_once)) as lab:
+    options = gateway_options(**_TIMERS)
+    with Lab(replace(options, media_ports=10 * at_once)) as lab:
         yield lab
 
 
