@@ -12,7 +12,6 @@ from tests.integration.calls.incoming import answered, ringing
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warning_of
 from tests.peers.device_sdp import DeviceMedia, device_offer
-from tests.peers.sip import SipRequest
 from tests.peers.websocket import Loss
 from tests.peers.wic import ScriptedWic, WicIdentity
 
@@ -263,19 +262,6 @@ class TestInsideTheDialog:
         value = request.headers.get(which) or ""
         request.headers.replace(which, value.partition(";tag=")[0] + ";tag=gw-in-wrong")
         assert (await stage.core.ask(request, call.ims.gateway)).status == 481
-        await call.works()
-        await call.ims.bye()
-
-    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("UPDATE", "INVITE")])
-    async def test_a_changed_session_is_refused_from_both_sides(self, stage: Stage, method: str) -> None:
-        call = await answered(stage, await stage.page())
-        refused = await call.ims.ask(method, sdp=device_offer(DeviceMedia(version=2)))
-        assert "not supported yet" in warning_of(refused)
-        request: SipRequest = call.wic.request(method, sdp=call.wic.invite.body)
-        response = await call.wic.ask(request)
-        assert response.status == 488
-        if method == "INVITE":
-            await call.wic.ack(response)
         await call.works()
         await call.ims.bye()
 
