@@ -56,6 +56,7 @@ def description_for_page(record: CallRecord, renewed: Mapping[str, Renewed], set
         reverse,
         exchange.next_wic_origin(record),
         role="active" if "a=setup:passive" in audio.wic_offer else "passive",
+        video_codec=next((medium.codec for medium in opened.media if medium.kind == "video"), ""),
     )
     opened.wic_description = sdp_to_text(answer)
     return opened.wic_description

@@ -82,7 +82,7 @@ def _shown(media: MediaDescription, medium: Shown) -> MediaDescription:
     if medium.direction is None:
         return _switched_off(media)
     if medium.codec is not None:
-        media = _pinned(media, medium.codec)
+        media = pinned_line(media, medium.codec)
     wanted = medium.direction
     if medium.reverse_line is not None:
         wanted = Direction.of(sends=False, receives=wanted.receives)
@@ -95,7 +95,7 @@ def _shown_reverse(media: MediaDescription, medium: Shown) -> MediaDescription:
     if medium.direction is None:
         return _switched_off(media)
     if medium.codec is not None:
-        media = _pinned(media, medium.codec)
+        media = pinned_line(media, medium.codec)
     return _directed(media, Direction.of(sends=medium.direction.sends, receives=False))
 
 
@@ -162,7 +162,7 @@ def _description(
 def _corrected(media: MediaDescription, codec: str | None) -> MediaDescription:
     if media.rejected:
         return media
-    return _switched_off(media) if codec is None else _pinned(media, codec)
+    return _switched_off(media) if codec is None else pinned_line(media, codec)
 
 
 def _switched_off(media: MediaDescription) -> MediaDescription:
@@ -171,7 +171,7 @@ def _switched_off(media: MediaDescription) -> MediaDescription:
     return media_description(media.kind, 0, media.proto, media.formats, body)
 
 
-def _pinned(media: MediaDescription, codec: str) -> MediaDescription:
+def pinned_line(media: MediaDescription, codec: str) -> MediaDescription:
     """Leave this codec alone on the line, if it is video, has it and does not have it first."""
     speech = [known for known in media.codecs if known.name != TELEPHONE_EVENT]
     right = [known for known in speech if known.name == codec]

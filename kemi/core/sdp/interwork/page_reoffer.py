@@ -16,6 +16,7 @@ from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.checks import check_mids, inspect_lines
 from kemi.core.sdp.codecs import TELEPHONE_EVENT, relayed_codecs
+from kemi.core.sdp.interwork.client_offer import pinned_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line, relay_offer
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rejected_line, rewritten_line
 from kemi.core.sdp.judge import Reverse, ReversePolicy, Role, judge_added
@@ -192,6 +193,7 @@ def page_answer(
     origin: Origin,
     *,
     role: str = "passive",
+    video_codec: str = "",
 ) -> SessionDescription:
     """Answer a client's offer in a running session: its lines in its order (RFC 3264 §6).
 
@@ -200,6 +202,7 @@ def page_answer(
         relayed: the relay's new answer for the sending line of a kind, where there is one.
         reverse_relayed: the same for a listening line with its own transport.
         role: ours in DTLS, where the relay says nothing new (RFC 8842 §5.3: a role stays).
+        video_codec: the far end's, lower case, which the client has to send; "" where there is none.
     """
     lines: list[MediaDescription] = []
     kept: set[str] = set()
@@ -230,8 +233,10 @@ def page_answer(
             sends=running.receives and listens and offered.direction.receives,
             receives=running.sends and forward and offered.direction.sends,
         )
+        source = _saying_all(source)
         if not forward and before is not None:
             source = _with_formats_of(source, before)
+        source = pinned_line(source, video_codec) if video_codec else source
         setup = None if text is not None and source.setup != "actpass" else role
         lines.append(rewritten_line(offered, source, mid=offered.mid, direction=direction, setup=setup))
         if offered.mid is not None:
@@ -289,17 +294,25 @@ def _changed(
     )
 
 
+def _saying_all(media: MediaDescription) -> MediaDescription:
+    """Write the address of its session on a line that will stand without it."""
+    body = [f"c={media.connection}", *(line for line in media.body if not line.startswith("c="))]
+    return media_description(media.kind, media.port, media.proto, media.formats, body)
+
+
 def _with_formats_of(source: MediaDescription, told: MediaDescription) -> MediaDescription:
     """Write the relay's listening line with what the client has been offered there: it lists further payload types."""
-    body = [f"c={source.connection}"]
-    body += [line for line in source.body if not line.startswith(("c=", *_CODEC_LINES))]
+    body = [line for line in source.body if not line.startswith(_CODEC_LINES)]
     body += [line for line in told.body if line.startswith(_CODEC_LINES)]
     return media_description(source.kind, source.port, source.proto, told.formats, body)
 
 
 def _held_the_old_way(media: MediaDescription) -> bool:
-    """Hold as RFC 2543 had it (RFC 3264 §8.4); with port 9 the zeros say that no candidate is known (RFC 8840)."""
-    return media.port != _DISCARD_PORT and media.connection_address in _UNSPECIFIED
+    """Hold as RFC 2543 had it (RFC 3264 §8.4).
+
+    With port 9 the zeros say that no candidate is known (RFC 8840); a bundled line of Firefox has port 0 and zeros.
+    """
+    return media.port not in (0, _DISCARD_PORT) and media.connection_address in _UNSPECIFIED
 
 
 def _stable_codecs(

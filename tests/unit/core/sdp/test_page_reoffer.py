@@ -106,6 +106,15 @@ class TestDirection:
         assert medium.direction is direction
 
 
+def test_a_bundled_line_of_firefox_has_port_0_and_zeros_and_is_not_held() -> None:
+    session, own = one_way()
+    sending, mark, listening = own.rpartition("m=audio ")
+    port, rest = listening.split(" ", 1)
+    listening = re.sub(r"(?m)^c=IN IP4 \S+", "c=IN IP4 0.0.0.0", f"{0 * int(port)} {rest}a=bundle-only\r\n")
+    (medium,) = session.read(sending + mark + listening).media
+    assert medium.direction is Direction.SENDRECV
+
+
 class TestRelay:
     """What only the relay has to learn."""
 
@@ -262,6 +271,14 @@ class TestAnswer:
         session, own = one_way()
         answer = session.answer(offer_again(own), {"audio": running})
         assert [line.direction for line in answer.media] == directions
+
+    def test_has_the_far_ends_video_codec_only(self) -> None:
+        session, own = two_way()
+        offer = session.read(offer_again(own, added=[TestNewLines.VIDEO]))
+        both = sdp.relay_answer("video").replace("SAVPF 96", "SAVPF 97 96") + "a=rtpmap:97 H264/90000\r\n"
+        running = {"audio": Direction.SENDRECV, "video": Direction.SENDRECV}
+        answer = page_answer(offer, session.told, running, {"video": both}, {}, ORIGIN, video_codec="vp8")
+        assert [codec.name for codec in answer.media[1].codecs] == ["vp8"]
 
     def test_switches_off_what_the_far_end_refused(self) -> None:
         session, own = two_way()
