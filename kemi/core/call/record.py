@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -186,6 +187,11 @@ class Incoming:
     """The core has that answer from a reliable provisional response: the 2xx has none (RFC 6337 §3.1.1)."""
 
 
+def checksum(description: str) -> str:
+    """Return what is kept of a description to know it again."""
+    return f"{zlib.crc32(description.encode()):08x}"
+
+
 INCOMING_TAG: Final = "gw-in-"
 """Begins our tags of calls towards pages.  A page could begin its own so, and would only lose its own call."""
 
@@ -268,6 +274,8 @@ class CallRecord:
     """Version in the o= line of that description."""
     ims_description: str = ""
     """What we described last to the core."""
+    far_checksum: str = ""
+    """Of what the far end described last, whole, where it may come again to refresh the session; "" if unknown."""
     ims_version: int = 1
     """Version in the o= line of that description."""
     wic_takes_update: bool = False

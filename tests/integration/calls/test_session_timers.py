@@ -206,6 +206,31 @@ class TestFromTheCore:
         assert not any("INVITE" in rung for rung in page.trace.ladder())
 
 
+class TestARefreshWithADescription:
+    """It says what was said before: neither relay nor page hear of it."""
+
+    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
+    async def test_by_a_far_end_that_called(self, stage: Stage, method: str) -> None:
+        call = await answered(stage, await stage.page(), headers=[("Session-Expires", str(EXPIRES_S))])
+        with stage.relay_asleep():
+            again = await call.ims.ask(method, sdp=call.ims.invite.body)
+        assert (again.status, again.body) == (200, (await call.ims.wait_status(200)).body)
+        await call.works()
+        await call.ims.bye()
+        assert call.wic.ladder().count("<- INVITE (SDP)") == 1
+
+    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
+    async def test_by_a_far_end_that_was_called(self, stage: Stage, method: str) -> None:
+        stage.core.script = answer(("Session-Expires", THEY_REFRESH), ("Require", "timer"))
+        call = await stage.answered(await stage.page())
+        timer = [("Session-Expires", WE_REFRESH), ("Supported", "timer")]  # the sender is uac
+        with stage.relay_asleep():
+            again = await call.ims.ask(method, headers=timer, sdp=call.ims.said)
+        assert (again.status, again.body) == (200, call.ims.invite.body)
+        assert timer_of(again)[0] == WE_REFRESH
+        await call.hang_up()
+
+
 class TestWithThePage:
     """JsSIP asks for a session in its INVITE and refreshes it by UPDATE without a description."""
 
