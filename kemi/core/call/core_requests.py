@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, reliable, session_timer
+from kemi.core.call import boundary, early_media, refresh, reliable, session_timer
 from kemi.core.call import core_late_offer as late
 from kemi.core.call.answer import hear
 from kemi.core.call.core_offer import on_core_offer
@@ -49,6 +49,8 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
                 *boundary.charging_line(record),
             )
             return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
+        if request.method == "INVITE" and refresh.is_out(record):
+            return [act.SendReply(491, "Request Pending")]
         _, clock = session_timer.refreshed_by_core(record, request, settings)
         return [*on_core_offer(record, event, settings), *clock]
     if request.method == "PRACK" and record.incoming is not None:

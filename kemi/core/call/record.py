@@ -60,8 +60,6 @@ class SessionTimer:
     """How often our refresh was refused since the last one that was not."""
     refresh_cseq: int = 0
     """CSeq of our refresh that is out."""
-    require: bool = True
-    """Whether the other side has the extension: it may have been asked for by a proxy only."""
 
 
 @dataclass(slots=True)

@@ -62,6 +62,12 @@ def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool
     )
 
 
+def is_out(record: CallRecord) -> bool:
+    """Whether a re-INVITE of ours to the core has no answer yet: one at a time (RFC 3261 §14.2)."""
+    session = record.ims_session
+    return session is not None and session.refresh_cseq > 0 and not record.ims_takes_update
+
+
 def on_refresh_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:

@@ -57,16 +57,18 @@ async def ended(call: Call) -> None:
 class TestTowardsTheCore:
     """Calls of pages: our own session, whatever the page wants."""
 
-    async def test_the_core_sees_our_session_and_not_the_page_s(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in ("Session-Expires", "x")])
+    async def test_the_core_sees_our_session_and_not_the_page_s(self, stage: Stage, name: str) -> None:
         page = await stage.page()
         wic = await page.invite(
             BOB,
             AUDIO_BOTH_WAYS,
-            headers=[("Session-Expires", "90"), ("Min-SE", "77")],
+            headers=[(name, "90"), ("Min-SE", "77")],
             supported="timer, outbound",
         )
         await wic.wait_answer()
         call = Call(wic, await stage.core.wait_call())
+        assert len(call.ims.invite.headers.all("Session-Expires")) == 1
         assert timer_of(call.ims.invite) == (str(EXPIRES_S), str(MIN_SE_S))
         assert "timer" in call.ims.invite.headers.all("Supported")
         assert timer_of(await wic.wait_status(200)) == ("90;refresher=uac", None)

@@ -266,6 +266,17 @@ class TestWhileAnOfferIsOpen:
         waiting = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
         assert waiting.names == ["Schedule"]
 
+    def test_a_reinvite_of_the_core_does_not_cross_ours(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        refresh = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert refresh.method == "INVITE"
+        done = own_answer(call, 200, {"Session-Expires": ["1800;refresher=uac"]})
+        other = sdp.core_answer(port=41000)
+        assert call.on(call.ims_request("INVITE", body=other)).reply[0] == 491
+        call.on(done)
+        assert not call.on(call.ims_request("INVITE", body=other)).all(act.SendReply)
+
 
 class TestWithThePage:
     """A page that asks for a session refreshes it."""
