@@ -96,6 +96,7 @@ class ScriptedCore(UdpPeer):
         media: DeviceMedia | None = None,
         sdp: str | None = None,
         headers: Pairs = (),
+        supported: str = "100rel",
         fork_of: CallingDevice | None = None,
     ) -> CallingDevice:
         """Call a registered page through its Path and return the call.
@@ -106,6 +107,7 @@ class ScriptedCore(UdpPeer):
             media: makes the offer, and answers later ones.
             sdp: a fixed offer; "" for none.
             headers: more header fields.
+            supported: option tags; "" leaves the field out.
             fork_of: another core's call of the same INVITE: same Call-ID, From-tag and CSeq.
 
         Raises:
@@ -124,7 +126,7 @@ class ScriptedCore(UdpPeer):
             ("Call-ID", fork_of.call_id if fork_of else secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             ("Contact", f"<sip:device@{self.host_port}>"),
-            ("Supported", "100rel"),
+            *((("Supported", supported),) if supported else ()),
             ("Allow", "INVITE,ACK,CANCEL,BYE,PRACK,UPDATE,INFO"),
             ("P-Asserted-Identity", f"<{caller}>"),
             ("P-Called-Party-ID", f"<{aor}>"),

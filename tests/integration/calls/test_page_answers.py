@@ -102,7 +102,7 @@ class TestEarly:
     async def test_after_an_unreliable_answer_a_200_without_one_is_completed(
         self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
     ) -> None:
-        ims = stage.core.call(ALICE, media=DeviceMedia(audio_port=phone.port))
+        ims = stage.core.call(ALICE, media=DeviceMedia(audio_port=phone.port), supported="")
         wic = await page.wait_incoming()
         await wic.respond(183, sdp=await wic.media.answer_offer(wic.invite.body))
         early = await ims.wait_status(183)
