@@ -13,6 +13,7 @@ COMPACT_FORMS: Final = {
     "event": "o",
     "from": "f",
     "refer-to": "r",
+    "session-expires": "x",
     "supported": "k",
     "to": "t",
     "via": "v",

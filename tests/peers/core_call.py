@@ -16,7 +16,7 @@ from tests.peers.device_sdp import DeviceMedia, device_answer
 from tests.peers.dialog import HOP_BY_HOP_FIELDS, Dialog, Pairs, dialog_of_callee, dialog_of_caller
 from tests.peers.multipart import Part
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
-from tests.peers.trace import DEFAULT_WAIT_S, Trace
+from tests.peers.trace import DEFAULT_WAIT_S, Direction, Trace
 from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
 
 SILENT: Constant = 0
@@ -216,6 +216,19 @@ class CalledDevice(CoreCall):
         self._final_sent = False
         self._own_hops = [f"<sip:{peer.host_port};lr;hop={hop}>" for hop in ("terminating", "originating")]
         self._record_routes = [*self._own_hops, *invite.record_route]
+
+    @property
+    def said(self) -> str:
+        """The description in the last response to the INVITE that had one."""
+        sent = (
+            entry.message.body
+            for entry in reversed(self.trace.entries)
+            if entry.direction is Direction.SENT
+            and isinstance(entry.message, SipResponse)
+            and entry.message.call_id == self.call_id
+            and entry.message.has_sdp
+        )
+        return next(sent, "")
 
     def start(self) -> None:
         """Run the script."""

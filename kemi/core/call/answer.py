@@ -7,7 +7,6 @@ answer is given to the relay before the response goes on, so that media runs whe
 from __future__ import annotations
 
 import logging
-import zlib
 from typing import Final
 
 from kemi.core import headers
@@ -15,7 +14,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, early_media, session_timer
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
-from kemi.core.call.record import CallRecord, Leg, Rejection
+from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import (
     cancel_forwarded,
@@ -157,14 +156,14 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
 
 
 def _checksum(tag: str, answer: str) -> str:
-    return f"{tag}/{zlib.crc32(answer.encode()):08x}"
+    return f"{tag}/{checksum(answer)}"
 
 
 def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> act.ConnectMedia:
     answers = ims_answer_media(answer_text, tuple(medium.kind for medium in record.media))
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    record.applied_answer = _checksum(tag, answer_text)
+    record.applied_answer, record.far_checksum = _checksum(tag, answer_text), checksum(answer_text)
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []
     for medium in record.media:

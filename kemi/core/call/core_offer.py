@@ -34,7 +34,7 @@ from kemi.core.call.events import (
     IncomingReserved,
     MediaFailed,
 )
-from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
+from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer, checksum
 from kemi.core.call.session import direction_for_core, medium_change, shown_media, take_page_answer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Media
@@ -75,6 +75,8 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
         return ask_for_offer(record, request)
     if not request.has_sdp:
         return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
+    if checksum(request.body) == record.far_checksum:
+        return [_reply(record, record.ims_description, settings)]  # nothing but a refresh (RFC 4028 §7.4)
     try:
         offer = sdp_from_text(request.body)
         reoffer = read_core_reoffer(
@@ -290,13 +292,17 @@ def _answer(
         remove = (*forward.edits.remove, "Session-Expires", "Require")
         edits = replace(forward.edits, remove=remove, insert=insert, body=body)
         return [replace(forward, edits=edits), *release]
-    lines_of_answer = (
+    return [_reply(record, body, settings), *release]
+
+
+def _reply(record: CallRecord, body: str, settings: CallSettings) -> act.SendReply:
+    lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
         *session_timer.answer_to_core(record),
         *boundary.charging_line(record),
     )
-    return [act.SendReply(200, "OK", lines_of_answer, body), *release]
+    return act.SendReply(200, "OK", lines, body)
 
 
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, preconditions, reliable, session_timer
+from kemi.core.call import boundary, early_media, preconditions, refresh, reliable, session_timer
 from kemi.core.call import core_late_offer as late
 from kemi.core.call.answer import hear
 from kemi.core.call.core_offer import on_core_offer
@@ -58,6 +58,8 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
 def _session_change(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     """A re-INVITE or UPDATE: each refreshes the session, an UPDATE without a description does no more."""
     request = event.request
+    if request.method == "INVITE" and refresh.is_out(record):
+        return [act.SendReply(491, "Request Pending")]
     session, clock = session_timer.refreshed_by_core(record, request, settings)
     if request.method == "INVITE" or request.body:
         return [*on_core_offer(record, event, settings), *clock]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.record import CallRecord, Exchange, Offerer
+from kemi.core.call.record import CallRecord, Exchange, Offerer, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import LocalProtocolError
@@ -97,6 +97,10 @@ def commit(record: CallRecord) -> None:
     record.exchange = None
     if exchange.media:
         record.media = exchange.media
+    if exchange.offerer is Offerer.IMS:
+        record.far_checksum = checksum(exchange.offer) if exchange.offer else ""
+    elif exchange.ims_description:
+        record.far_checksum = ""  # it has answered
     record.wic_description = exchange.wic_description or record.wic_description
     record.ims_description = exchange.ims_description or record.ims_description
     if record.wic_offer_answer not in _SETTLED:

@@ -20,6 +20,7 @@ from kemi.core.call import (
     page_answer,
     page_requests,
     preconditions,
+    refresh,
     release,
     session_timer,
     setup,
@@ -128,6 +129,8 @@ def _step(record: CallRecord, event: events.Event) -> Step:
     bearer = event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
     if isinstance(bearer, events.Continuation):  # what asked the relay says itself how it goes on
         return bearer.failed if kind is events.MediaFailed else bearer.done
+    if isinstance(event, events.OwnRequestAnswered) and refresh.is_refresh(record, event):
+        return own_requests.on_own_request_answered
     if record.exchange is not None:
         step = EXCHANGE_STEPS.get(record.exchange.offerer, {}).get(kind)
         if step is not None:

@@ -22,7 +22,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, late_offer, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
-from kemi.core.call.record import CallRecord, Incoming, Leg, Medium
+from kemi.core.call.record import CallRecord, Incoming, Leg, Medium, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
@@ -93,6 +93,7 @@ def begin_incoming(
             _medium(line, place, one_way=registration.one_way_streams) for place, line in enumerate(lines)
         ],
         ims_offer=offer,
+        far_checksum=checksum(request.body) if request.body else "",
         legs={
             request.from_tag: Leg(
                 caller_contact,

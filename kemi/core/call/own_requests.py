@@ -7,13 +7,12 @@ from kemi.core.call import refresh
 from kemi.core.call.events import OwnRequestAnswered
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
-from kemi.core.messages import Side
 
 
 def on_own_request_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
     """Sort a response.  One to an offer that is open goes to its own steps before (flow.py)."""
-    if event.to is Side.IMS and refresh.is_refresh(record, event):
+    if refresh.is_refresh(record, event):
         return refresh.on_refresh_answered(record, event, settings)
     return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,8 +65,6 @@ class SessionTimer:
     """How often our refresh was refused since the last one that was not."""
     refresh_cseq: int = 0
     """CSeq of our refresh that is out."""
-    require: bool = True
-    """Whether the other side has the extension: it may have been asked for by a proxy only."""
 
 
 @dataclass(slots=True)
@@ -199,6 +198,11 @@ class Incoming:
         self.precondition = advance(PRECONDITION, self.precondition, event)
 
 
+def checksum(description: str) -> str:
+    """Return what is kept of a description to know it again."""
+    return f"{zlib.crc32(description.encode()):08x}"
+
+
 INCOMING_TAG: Final = "gw-in-"
 """Begins our tags of calls towards pages.  A page could begin its own so, and would only lose its own call."""
 
@@ -281,6 +285,8 @@ class CallRecord:
     """Version in the o= line of that description."""
     ims_description: str = ""
     """What we described last to the core."""
+    far_checksum: str = ""
+    """Of what the far end described last, whole, where it may come again to refresh the session; "" if unknown."""
     ims_version: int = 1
     """Version in the o= line of that description."""
     wic_takes_parts: bool = False

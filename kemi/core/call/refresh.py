@@ -19,7 +19,7 @@ from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.record import CallRecord, SessionTimer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.messages import Reply
+from kemi.core.messages import Reply, Side
 
 MAX_FAILURES: Final = 4
 """How often a refused refresh is repeated in the time that is left."""
@@ -51,13 +51,21 @@ def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Actio
 
 
 def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool:
-    """Whether a response of the core is to our refresh."""
+    """Whether a response is the core's to our refresh."""
     session = record.ims_session
+    side = answered.side if isinstance(answered, Reply) else answered.to
     return (
         session is not None
+        and side is Side.IMS
         and answered.cseq == session.refresh_cseq
         and answered.method in session_timer.REFRESHES
     )
+
+
+def is_out(record: CallRecord) -> bool:
+    """Whether a re-INVITE of ours to the core has no answer yet: one at a time (RFC 3261 §14.2)."""
+    session = record.ims_session
+    return session is not None and session.refresh_cseq > 0 and not record.ims_takes_update
 
 
 def on_refresh_answered(

@@ -85,7 +85,8 @@ def asked_by_core(record: CallRecord, request: Request, settings: CallSettings) 
     if not refresher and supported and record.ims_session is not None:
         refresher = "uas" if record.ims_session.we_refresh else "uac"
     we_refresh = not supported or refresher == "uas"
-    record.ims_session = SessionTimer(interval_s, we_refresh, require=supported)
+    under_way = record.ims_session.refresh_cseq if record.ims_session is not None else 0
+    record.ims_session = SessionTimer(interval_s, we_refresh, refresh_cseq=under_way)
 
 
 def answer_to_core(record: CallRecord) -> tuple[str, ...]:

@@ -57,16 +57,18 @@ async def ended(call: Call) -> None:
 class TestTowardsTheCore:
     """Calls of pages: our own session, whatever the page wants."""
 
-    async def test_the_core_sees_our_session_and_not_the_page_s(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in ("Session-Expires", "x")])
+    async def test_the_core_sees_our_session_and_not_the_page_s(self, stage: Stage, name: str) -> None:
         page = await stage.page()
         wic = await page.invite(
             BOB,
             AUDIO_BOTH_WAYS,
-            headers=[("Session-Expires", "90"), ("Min-SE", "77")],
+            headers=[(name, "90"), ("Min-SE", "77")],
             supported="timer, outbound",
         )
         await wic.wait_answer()
         call = Call(wic, await stage.core.wait_call())
+        assert len(call.ims.invite.headers.all("Session-Expires")) == 1
         assert timer_of(call.ims.invite) == (str(EXPIRES_S), str(MIN_SE_S))
         assert "timer" in call.ims.invite.headers.all("Supported")
         assert timer_of(await wic.wait_status(200)) == ("90;refresher=uac", None)
@@ -204,6 +206,31 @@ class TestFromTheCore:
         refused = await stage.core.call(page.identity.aor, headers=headers).wait_status(422)
         assert refused.headers.get("Min-SE") == str(MIN_SE_S)
         assert not any("INVITE" in rung for rung in page.trace.ladder())
+
+
+class TestARefreshWithADescription:
+    """It says what was said before: neither relay nor page hear of it."""
+
+    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
+    async def test_by_a_far_end_that_called(self, stage: Stage, method: str) -> None:
+        call = await answered(stage, await stage.page(), headers=[("Session-Expires", str(EXPIRES_S))])
+        with stage.relay_asleep():
+            again = await call.ims.ask(method, sdp=call.ims.invite.body)
+        assert (again.status, again.body) == (200, (await call.ims.wait_status(200)).body)
+        await call.works()
+        await call.ims.bye()
+        assert call.wic.ladder().count("<- INVITE (SDP)") == 1
+
+    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
+    async def test_by_a_far_end_that_was_called(self, stage: Stage, method: str) -> None:
+        stage.core.script = answer(("Session-Expires", THEY_REFRESH), ("Require", "timer"))
+        call = await stage.answered(await stage.page())
+        timer = [("Session-Expires", WE_REFRESH), ("Supported", "timer")]  # the sender is uac
+        with stage.relay_asleep():
+            again = await call.ims.ask(method, headers=timer, sdp=call.ims.said)
+        assert (again.status, again.body) == (200, call.ims.invite.body)
+        assert timer_of(again)[0] == WE_REFRESH
+        await call.hang_up()
 
 
 class TestWithThePage:

@@ -9,6 +9,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.record import Exchange, Offerer
 from kemi.core.errors import SipReject
 from kemi.core.messages import Reply, Side
 from tests.unit.core.call import descriptions as sdp
@@ -222,6 +223,59 @@ class TestFromTheCore:
         assert (request.method, request.to) == ("INVITE", Side.IMS)
         reply = Reply(Side.IMS, "INVITE", call.record.call_id, "gw-in-1", CALLER_TAG, 1, status=200)
         assert call.on(ev.ImsReply(reply)).names == []
+
+
+class TestWithADescription:
+    """A re-INVITE that says what was said before is a refresh: the relay and the page never hear of it."""
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_in_a_call_the_page_made(self, method: str) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uas"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        done = call.on(call.ims_request(method, body=sdp.core_answer()))
+        assert "ReofferFromIms" not in done.names
+        assert done.only(act.SendReply).body == call.record.ims_description
+
+    def test_in_a_call_the_page_answered(self) -> None:
+        call = Incoming.confirmed()
+        same = call.on(call.ims_request("INVITE", body=core_invite().body))
+        assert same.only(act.SendReply).body == call.record.ims_description
+        assert not same.all(act.ReofferFromIms)
+
+    def test_another_description_is_an_offer(self) -> None:
+        call = Incoming.confirmed()
+        held = core_invite().body.replace("a=sendrecv", "a=sendonly")
+        assert not call.on(call.ims_request("INVITE", body=held)).all(act.SendReply)
+
+
+class TestWhileAnOfferIsOpen:
+    """Our refresh and our own offers do not take each other's answers."""
+
+    def test_the_core_s_answer_to_our_refresh_is_not_the_page_s_to_our_offer(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"], "Allow": ["UPDATE"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        done = own_answer(call, 200, {"Session-Expires": ["1800;refresher=uac"]})
+        call.record.exchange = Exchange(Offerer.GATEWAY_TO_WIC, "UPDATE", done.cseq)
+        assert call.on(done).names == ["Schedule"]
+        assert call.record.exchange is not None
+
+    def test_a_refresh_by_reinvite_waits_for_the_end_of_an_exchange(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.record.exchange = Exchange(Offerer.WIC, "INVITE", 9)
+        waiting = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        assert waiting.names == ["Schedule"]
+
+    def test_a_reinvite_of_the_core_does_not_cross_ours(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        refresh = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert refresh.method == "INVITE"
+        done = own_answer(call, 200, {"Session-Expires": ["1800;refresher=uac"]})
+        other = sdp.core_answer(port=41000)
+        assert call.on(call.ims_request("INVITE", body=other)).reply[0] == 491
+        call.on(done)
+        assert not call.on(call.ims_request("INVITE", body=other)).all(act.SendReply)
 
 
 class TestWithThePage:
