@@ -89,6 +89,20 @@ def change(browser: SoftphoneBrowser, operation: str) -> None:
     assert result is None
 
 
+def lose_socket(browser: SoftphoneBrowser) -> None:
+    """Close the page's socket; wait until ICE is restarted over the next one, and audio arrives."""
+    answered = browser.ladder().count("<- 200 INVITE (SDP)")
+
+    def restarted() -> bool:
+        recovering = browser.evaluate("() => window.softphone.call.recovering")
+        return not recovering and browser.ladder().count("<- 200 INVITE (SDP)") > answered
+
+    browser.evaluate("() => window.sockets.at(-1).close()")
+    browser.wait(restarted, "ICE restart", 10)
+    received = browser.evaluate(RECEIVED)
+    browser.wait(lambda: browser.evaluate(RECEIVED) >= received + 5, "audio", 5)
+
+
 def directions(browser: SoftphoneBrowser) -> list[str]:
     """What each line does."""
     return [line["currentDirection"] for line in browser.diagnostics()["mediaLines"]]
@@ -115,34 +129,13 @@ def test_a_page_holds_a_phone_and_comes_back(world: Lab, browser: SoftphoneBrows
     browser.hang_up()
 
 
-def lose_socket_and_restart(browser: SoftphoneBrowser) -> None:
-    """Cut the WebSocket and wait until the page has restarted ICE on the next one."""
-    before = browser.ladder().count("<- 200 INVITE (SDP)")
-    browser.evaluate("() => window.sockets.at(-1).close()")
-    browser.wait(
-        lambda: (
-            browser.ladder().count("<- 200 INVITE (SDP)") > before
-            and browser.evaluate("() => !window.softphone.call.recovering")
-        ),
-        "ICE restart",
-        10,
-    )
-
-
-def hear_more(browser: SoftphoneBrowser) -> None:
-    """Wait for audio that comes from now on."""
-    received = browser.evaluate(RECEIVED)
-    browser.wait(lambda: browser.evaluate(RECEIVED) >= received + 5, "audio", 5)
-
-
 @needs_offers_of_the_page
 def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: SoftphoneBrowser) -> None:
     tone_hz = talk(world, browser)
     seconds = []
     for _ in range(RUNS):
         cut_at_s = time.monotonic()
-        lose_socket_and_restart(browser)
-        hear_more(browser)
+        lose_socket(browser)
         seconds.append(time.monotonic() - cut_at_s)
     p95_s = statistics.quantiles(seconds, n=20, method="inclusive")[-1]
     print(f"socket lost to audio back: p50 {statistics.median(seconds):.2f} s, p95 {p95_s:.2f} s of {RUNS}")
