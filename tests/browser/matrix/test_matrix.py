@@ -41,6 +41,7 @@ PARAMETERS = [
 ]
 
 
+@pytest.mark.conformance("S-20", "S-26")
 @pytest.mark.parametrize("cell", PARAMETERS)
 def test_both_sides_hear_and_see_each_other(
     world: Lab, cell: Cell, client: MatrixClient, user: UserInfo, beside: MatrixClient | None
