@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from tests.peers.addresses import name_addr_from_text, sip_uri_from_text
-from tests.peers.core_call import INNER_HOPS, CalledDevice, CallingDevice, CoreCall
+from tests.peers.calling_device import CallingDevice
+from tests.peers.core_call import INNER_HOPS, CalledDevice, CoreCall
 from tests.peers.core_reginfo import Subscriptions
 from tests.peers.core_script import CoreScript, answers
 from tests.peers.device_sdp import DeviceMedia, device_offer

@@ -13,7 +13,7 @@ from typing import Final as Constant
 
 from tests.peers.core_script import CoreScript, Final, OnCancel, Pause, Provisional, Step
 from tests.peers.device_sdp import DeviceMedia, device_answer
-from tests.peers.dialog import HOP_BY_HOP_FIELDS, Dialog, Pairs, dialog_of_callee, dialog_of_caller
+from tests.peers.dialog import HOP_BY_HOP_FIELDS, Dialog, Pairs, dialog_of_callee
 from tests.peers.multipart import Part
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
 from tests.peers.trace import DEFAULT_WAIT_S, Direction, Trace
@@ -21,7 +21,7 @@ from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
 
 SILENT: Constant = 0
 """Instead of a status: no response at all."""
-_SUCCESS: Constant = range(200, 300)
+SUCCESS: Constant = range(200, 300)
 INNER_HOPS: Constant = (
     ("Via", "SIP/2.0/UDP as.core-internal;branch=z9hG4bK-as, SIP/2.0/TCP [2001:db8::5];branch=z9hG4bK-5"),
     ("v", "SIP/2.0/UDP ue.core-internal:5066;received=192.0.2.66;branch=z9hG4bK-ue"),
@@ -135,7 +135,7 @@ class CoreCall:
         if status == SILENT:
             self.pending = request
             return
-        offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in _SUCCESS
+        offered = request.method in ("UPDATE", "INVITE") and request.has_sdp and status in SUCCESS
         sdp = ""
         if offered:
             sdp = self.answers.pop(0) if self.answers else device_answer(request.sdp, self.media)
@@ -182,7 +182,7 @@ class CoreCall:
     def _acknowledge(
         self, invite: SipRequest, response: SipResponse, dialog: Dialog, destination: Address
     ) -> None:
-        if response.status in _SUCCESS:
+        if response.status in SUCCESS:
             late = response.has_sdp and not invite.has_sdp  # our ACK has the answer (RFC 3261 §13.2.1)
             answer = device_answer(response.sdp, self.media) if late else ""
             ack = dialog.request(
@@ -191,7 +191,7 @@ class CoreCall:
             if answer and self.ack_parts:
                 ack.add_parts(*self.ack_parts)
         else:
-            kept = _fields_of_hop(invite)
+            kept = fields_of_hop(invite)
             fields = [
                 *kept,
                 ("To", response.headers.get("To") or ""),
@@ -323,7 +323,7 @@ class CalledDevice(CoreCall):
         response = self.respond(
             step.status, fork=step.fork, media=step.media, headers=step.headers, parts=step.parts
         )
-        if step.status not in _SUCCESS:
+        if step.status not in SUCCESS:
             return
         acknowledged = self._acknowledged.setdefault(step.fork, asyncio.Event())
         repeat = self._repeat_until(acknowledged, response, limit_s=T2_S)
@@ -375,80 +375,7 @@ class CalledDevice(CoreCall):
         return next((fork for fork, d in self.dialogs.items() if d.local_tag == request.to_tag), None)
 
 
-class CallingDevice(CoreCall):
-    """A call from the core to a page behind the gateway."""
-
-    def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address) -> None:
-        super().__init__(peer, invite, gateway)
-        self.pracks = True
-        """Whether reliable responses are acknowledged at once."""
-        self._pracked: set[tuple[str, int]] = set()
-
-    def start(self) -> None:
-        """Send the INVITE and follow it."""
-        self.peer.spawn(self._run())
-
-    async def wait_status(
-        self, status: int | range, *, count: int = 1, timeout_s: float = DEFAULT_WAIT_S
-    ) -> SipResponse:
-        """Return the `count`-th response of that status to the INVITE."""
-        return await self.trace.wait_response(
-            status, "INVITE", call_id=self.call_id, count=count, timeout_s=timeout_s
-        )
-
-    def cancel(self, headers: Pairs = ()) -> None:
-        """CANCEL the INVITE."""
-        fields = [
-            *_fields_of_hop(self.invite, "To"),
-            ("CSeq", str(CSeq(self.invite.cseq.number, "CANCEL"))),
-            *headers,
-        ]
-        request = SipRequest("CANCEL", self.invite.request_uri, headers=Headers(fields))
-        self.peer.send(request, self.gateway)
-
-    def response_received(self, response: SipResponse) -> None:
-        """Make the dialog, PRACK reliable responses, ACK the answer."""
-        super().response_received(response)
-        if response.cseq.method != "INVITE" or response.cseq.number != self.invite.cseq.number:
-            return
-        tag = response.to_tag
-        if response.status > 100 and tag is not None and response.status < 300 and "a" not in self.dialogs:
-            self.dialogs["a"] = self._dialog_of(response)
-        number = (tag or "", response.rseq or 0)
-        if self.pracks and response.is_reliable and tag is not None and number not in self._pracked:
-            self._pracked.add(number)
-            self.peer.spawn(self._send_prack(response))
-        if response.status >= 200:
-            dialog = self.dialogs.get("a") or self._dialog_of(response)
-            destination = self.gateway
-            if response.status in _SUCCESS:
-                dialog.remote_target = response.contact_uri or dialog.remote_target
-                destination = (dialog.next_hop.host, dialog.next_hop.port or 5060)
-            self._acknowledge(self.invite, response, dialog, destination)
-
-    def _dialog_of(self, response: SipResponse) -> Dialog:
-        """The device's dialog, with the core's own hops passed already (RFC 3261 §12.1.2, §16.12)."""
-        own_hops = self.invite.record_route
-        dialog = dialog_of_caller(self.invite, response)
-        if response.status < 300 and response.record_route != own_hops:
-            self.violations.append(f"{response.status} with Record-Route {response.record_route}")
-        dialog.route_set = [route for route in dialog.route_set if route not in own_hops]
-        dialog.route_set_of_peer = own_hops
-        return dialog
-
-    async def _run(self) -> None:
-        await self.peer.ask(self.invite, self.gateway, timeout_s=64 * T1_S)
-
-    async def prack(self, response: SipResponse, *, rack: str = "", sdp: str = "") -> SipResponse:
-        """Acknowledge a reliable response, or say what `rack` says; return the final response."""
-        value = rack or f"{response.rseq} {response.cseq}"
-        return await self.ask("PRACK", headers=[("RAck", value)], sdp=sdp)
-
-    async def _send_prack(self, response: SipResponse) -> None:
-        await self.prack(response)
-
-
-def _fields_of_hop(invite: SipRequest, *further: str) -> list[tuple[str, str]]:
+def fields_of_hop(invite: SipRequest, *further: str) -> list[tuple[str, str]]:
     """Return what CANCEL, and the ACK to a refusal, repeat of the INVITE: of its Vias the topmost only."""
     kept = (*HOP_BY_HOP_FIELDS, *further)
     topmost = ("Via", invite.headers.all("Via")[0])

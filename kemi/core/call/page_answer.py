@@ -32,7 +32,7 @@ from kemi.core.call.events import (
 from kemi.core.call.late_offer import offer_to_core
 from kemi.core.call.record import CallRecord, Incoming, Rejection
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import finish, reject, release_media
+from kemi.core.call.setup import finish, release_media
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.identity import known_as
@@ -372,7 +372,7 @@ def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings
         return on_flow_closed_in_dialog(record, event, settings)
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if preconditions.pending(record):
-        return [note, *reject(record, *FLOW_FAILED, "the page's connection is gone")]
+        return [note, *preconditions.refuse(record, *FLOW_FAILED, "the page's connection is gone")]
     return [note, *refuse_for_page(record, settings, *FLOW_FAILED, "the page's connection is gone")]
 
 

@@ -32,9 +32,9 @@ from kemi.core.call.events import (
     TimerFired,
 )
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
-from kemi.core.call.record import CallRecord, Incoming
+from kemi.core.call.record import CallRecord, Incoming, Rejection
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import GUARD_MARGIN_S, finish, reject, resume
+from kemi.core.call.setup import GUARD_MARGIN_S, finish, resume
 from kemi.core.call.states import (
     DialogEvent,
     MediaEvent,
@@ -53,6 +53,7 @@ from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 DUE: Final = frozenset({Due.RELIABLE_REPEAT, Due.PRECONDITIONS})
 OUR_RSEQ: Final = 1
 _T1_S: Final = 0.5
+_AGAIN_S: Final = 0.3
 _FAILED: Final = (580, "Precondition Failure")
 _BEFORE_THE_PAGE: Final = frozenset(
     {Precondition.UNACKNOWLEDGED, Precondition.WAITING, Precondition.RESUMING}
@@ -111,7 +112,7 @@ def on_answered_ahead(record: CallRecord, event: AnsweredAhead, settings: CallSe
         return [ok]
     incoming.move_precondition(PreconditionEvent.READY)
     describe_to_page(record, event.offers, settings)
-    return [act.Unschedule(record.key), ok, *resume(record)]
+    return [ok, *_go_back(record)]
 
 
 def _answer(record: CallRecord, relay_answers: Mapping[str, str], settings: CallSettings) -> str:
@@ -169,7 +170,7 @@ def on_core_request(record: CallRecord, event: ImsRequest, settings: CallSetting
     if request.method == "UPDATE" and request.body:
         return _on_update(record, request, settings)
     if request.method == "BYE":
-        return [act.SendReply(200, "OK"), *reject(record, 487, "Request Terminated", "")]
+        return [act.SendReply(200, "OK"), *refuse(record, 487, "Request Terminated", "")]
     if request.method == "UPDATE":
         return None
     return [
@@ -208,7 +209,7 @@ def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> 
             act.SendReply(
                 error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm)
             ),
-            *reject(record, *_FAILED, error.detail),
+            *refuse(record, *_FAILED, error.detail),
         ]
     record.ims_offer = request.body
     record.ims_version += 1
@@ -223,15 +224,28 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     if record.ended:
         return []
     incoming = _incoming(record)
-    if event.due is Due.PRECONDITIONS and incoming.precondition is Precondition.WAITING:
-        return reject(record, *_FAILED, "the caller's resources did not come")
-    if event.due is not Due.RELIABLE_REPEAT or incoming.precondition is not Precondition.UNACKNOWLEDGED:
-        return []
+    if record.rejection is not None or incoming.precondition is Precondition.RESUMING:
+        return _go_back(record)
+    if incoming.precondition is Precondition.WAITING:
+        if event.due is Due.PRECONDITIONS:
+            return refuse(record, *_FAILED, "the caller's resources did not come")
+        return [act.Schedule(record.key, Due.PRECONDITIONS, settings.prack_s)]  # the PRACK came in between
     if _T1_S * 2**incoming.repeated >= settings.prack_s:
-        return reject(record, 504, "Server Time-out", "no PRACK came for the answer")
+        return refuse(record, 504, "Server Time-out", "no PRACK came for the answer")
     incoming.repeated += 1
     rest = min(_T1_S * 2**incoming.repeated, settings.prack_s - _T1_S * (2**incoming.repeated - 1))
     return [act.Schedule(record.key, Due.RELIABLE_REPEAT, max(rest, 0.05)), *resume(record)]
+
+
+def refuse(record: CallRecord, status: int, reason_phrase: str, detail: str) -> list[act.Action]:
+    """End a call whose page has not been called."""
+    record.rejection = Rejection(status, reason_phrase, detail)
+    return _go_back(record)
+
+
+def _go_back(record: CallRecord) -> list[act.Action]:
+    """Resume the INVITE, and again if that fails: for a moment it may be another process that has it in hand."""
+    return [act.Schedule(record.key, Due.PRECONDITIONS, _AGAIN_S), *resume(record)]
 
 
 def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSettings) -> list[act.Action]:
@@ -251,7 +265,8 @@ def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSe
     if event.request is None:
         raise LocalProtocolError("the INVITE has to be at hand")
     incoming.move_precondition(PreconditionEvent.MET)
-    return [call_page(record, edits_of_invite(record, event.request, settings), settings, resumed=True)]
+    edits = edits_of_invite(record, event.request, settings)
+    return [act.Unschedule(record.key), call_page(record, edits, settings, resumed=True)]
 
 
 def on_guard_expired(
@@ -272,7 +287,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     why = headers.explanation(error.detail, settings.realm)
     return [
         act.SendReply(error.status, error.reason_phrase, why),
-        *reject(record, *_FAILED, error.detail),
+        *refuse(record, *_FAILED, error.detail),
     ]
 
 

@@ -107,7 +107,8 @@ def _end_called(record: CallRecord, ending: Ending, settings: CallSettings) -> l
     if record.dialog is Dialog.CONFIRMED:
         return [ending.note, *_hang_up(record, ending, settings)]
     if preconditions.pending(record):
-        return [ending.note, *reject(record, 480, "Temporarily Unavailable", ending.detail)]
+        refused = preconditions.refuse(record, 480, "Temporarily Unavailable", ending.detail)
+        return [ending.note, *refused]
     record.cancelled = True  # an answer that crosses the CANCEL is not taken
     if not ending.flow_alive:
         refused = refuse_for_page(record, settings, 480, "Temporarily Unavailable", ending.detail)

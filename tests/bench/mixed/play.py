@@ -15,7 +15,8 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import Call
 from tests.lab.subscribers import REALM
 from tests.peers.call_plan import FINAL, CallPlan
-from tests.peers.core_call import CalledDevice, CallingDevice
+from tests.peers.calling_device import CallingDevice
+from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, answers
 from tests.peers.sip import SipResponse
 from tests.peers.wic import ScriptedWic, WicIdentity

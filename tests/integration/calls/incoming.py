@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.calls.stage import ALICE, Stage
-from tests.peers.core_call import CallingDevice
+from tests.peers.calling_device import CallingDevice
 from tests.peers.wic import ScriptedWic
 from tests.peers.wic_call import IncomingCall
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import ALICE, PRACK_TIMEOUT_S, Stage, until
-from tests.peers.core_call import CallingDevice
+from tests.peers.calling_device import CallingDevice
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.sip import SipResponse
 from tests.peers.trace import Direction

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import ALICE, PRACK_TIMEOUT_S, Stage, warning_of
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
-from tests.peers.core_call import CallingDevice
+from tests.peers.calling_device import CallingDevice
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.media import RtpEndpoint
 from tests.peers.one_way import ONE_WAY_STREAMS, OneWayMedia

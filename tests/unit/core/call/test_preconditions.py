@@ -65,7 +65,7 @@ def test_the_prack_and_the_update_let_the_page_ring() -> None:
     assert call.acknowledged().names == ["SendReply", "Schedule"]
     assert call.is_at(Precondition.WAITING)
     call.updated(offer() + THERE)
-    assert call.actions.names == ["Unschedule", "SendReply", "ResumeInvite"]
+    assert call.actions.names == ["SendReply", "Schedule", "ResumeInvite"]
     answer = call.actions.only(act.SendReply)
     assert answer.status == 200
     assert "a=curr:qos remote sendrecv" in answer.body
@@ -104,7 +104,7 @@ def test_our_183_is_repeated_until_the_prack() -> None:
         delays.append(again.only(act.Schedule).delay_s)
         assert call.resumed().names == ["SuspendInvite", "SendReply"]
     assert delays == [1, 2, 4, 8, 16, 0.5]
-    assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).names == ["ResumeInvite"]
+    assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).names == ["Schedule", "ResumeInvite"]
     assert call.resumed().only(act.SendReply).status == 504
     assert call.record.dialog is Dialog.TERMINATED
 
@@ -112,8 +112,17 @@ def test_our_183_is_repeated_until_the_prack() -> None:
 def test_after_the_prack_it_is_not() -> None:
     call = Waiting()
     call.acknowledged()
-    assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)) == []
+    assert call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).only(act.Schedule).due is ev.Due.PRECONDITIONS
     assert call.acknowledged(cseq=7).only(act.SendReply).status == 481
+
+
+def test_an_invite_that_another_process_has_in_hand_is_resumed_again() -> None:
+    call = Waiting()
+    call.acknowledged()
+    call.updated(offer() + THERE)
+    assert call.on(ev.TimerFired(ev.Due.PRECONDITIONS)).names == ["Schedule", "ResumeInvite"]
+    assert call.resumed().names == ["Unschedule", "ForwardInvite"]
+    assert call.on(ev.TimerFired(ev.Due.PRECONDITIONS)) == []
 
 
 @pytest.mark.parametrize(

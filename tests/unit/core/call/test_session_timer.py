@@ -275,7 +275,7 @@ class TestWhileAnOfferIsOpen:
         other = sdp.core_answer(port=41000)
         assert call.on(call.ims_request("INVITE", body=other)).reply[0] == 491
         call.on(done)
-        assert not call.on(call.ims_request("INVITE", body=other)).all(act.SendReply)
+        assert not call.on(call.ims_request("INVITE", cseq=2, body=other)).all(act.SendReply)
 
 
 class TestWithThePage:
