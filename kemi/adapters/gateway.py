@@ -26,6 +26,7 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
+from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
@@ -37,7 +38,6 @@ from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     ChangeFailed,
-    FlowClosed,
     ImsFailed,
     ImsReply,
     ImsRequest,
@@ -47,12 +47,9 @@ from kemi.core.call.events import (
     WicReply,
     WicRequest,
 )
-from kemi.core.call.incoming import begin_incoming, called_registration
-from kemi.core.call.record import INCOMING_TAG, record_key
-from kemi.core.call.setup import begin_call, release_media
+from kemi.core.call.record import record_key
 from kemi.core.errors import GatewayError, SipReject
-from kemi.core.extensions import check_proxy_require, refuse, unknown_extensions
-from kemi.core.flow_token import token_from_routes
+from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
@@ -119,6 +116,17 @@ class Gateway:
         self._notifications = Notifications(self._flows, subscriptions)
         self._own_requests = OwnRequests(
             self._executor, self._dispatcher, self._notifications, self._registrar
+        )
+        self._new_calls = NewCalls(
+            self._call_settings,
+            self._flows,
+            self._live_flows,
+            self._registrar,
+            self._dialog_ids,
+            self._calls,
+            self._relay,
+            self._dispatcher,
+            self._executor,
         )
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
@@ -201,7 +209,7 @@ class Gateway:
 
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":
-            self._begin(request)
+            self._new_calls.from_page(request)
         elif request.method == "REGISTER":
             self._registrar.forward(request)
         elif request.method != "ACK":
@@ -212,69 +220,9 @@ class Gateway:
             return
         if request.method == "INVITE":
             if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
-                self._begin_incoming(request)
+                self._new_calls.from_core(request)
             return
         self._standalone.from_core(request)
-
-    def _begin(self, request: Request) -> None:
-        refuse(unknown_extensions(request))
-        registration = self._flows.registration(request.connection_id, time.time())
-        if not self._registrar.check_token(request, registration):
-            return
-        record, actions = begin_call(
-            request,
-            registration,
-            self._call_settings,
-            gateway_tag=secrets.token_hex(8),
-            session_id=secrets.randbits(53),
-            node=self._relay.choose_node(request.call_id),
-        )
-        if not self._calls.create(record):
-            raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
-        try:
-            self._dispatcher.carry_out(record.key, actions)
-        except Exception:
-            self._abandon(record.key)
-            raise
-        if not self._flows.is_open(request.connection_id):
-            # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
-            self._dispatcher.dispatch(record.key, FlowClosed())
-
-    def _begin_incoming(self, request: Request) -> None:
-        refuse(unknown_extensions(request))
-        flow = self._live_flows.deliverable(token_from_routes(request.headers("Route")))
-        registration = called_registration(request, self._flows.registration(flow.connection_id, time.time()))
-        gateway_tag = INCOMING_TAG + secrets.token_hex(8)
-        self._dialog_ids.translate(request, lambda: registration.owner)
-        record, actions = begin_incoming(
-            request,
-            flow,
-            registration,
-            self._call_settings,
-            gateway_tag=gateway_tag,
-            session_id=secrets.randbits(53),
-            node=self._relay.choose_node(record_key(request.call_id, gateway_tag)),
-        )
-        self._calls.create(record)
-        try:
-            self._dispatcher.carry_out(record.key, actions)
-        except Exception:
-            self._abandon(record.key)
-            raise
-        if not connections.connection_stands(flow.connection_id):
-            # It ended while its INVITE was worked on; housekeeping may have found no call of it yet.
-            if self._calls.knows(record.key):
-                self._executor.show_vias()
-            self._dispatcher.dispatch(record.key, WicFailed(430, local=True))
-
-    def _abandon(self, call_id: str) -> None:
-        """A set-up failed half-way in a way nobody foresaw: leave nothing behind."""
-        record = self._calls.get(call_id)
-        if record is not None:
-            for action in release_media(record):
-                self._executor.perform(call_id, action)
-        self._schedule.drop(call_id)
-        self._calls.forget(call_id)
 
     def _inside_dialog(self, request: Request) -> None:
         if request.side is Side.IMS and request.method != "ACK" and transactions.transaction_state() == 0:

@@ -1,0 +1,113 @@
+"""Calls that begin: judged, written down, carried out; one that fails half-way leaves nothing behind."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from kemi.adapters import connections
+from kemi.adapters.dialog_ids import DialogIds
+from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.executor import Executor
+from kemi.adapters.flows import LiveFlows
+from kemi.adapters.media import MediaRelay
+from kemi.adapters.registrar import Registrar
+from kemi.core.call.actions import ForgetCall
+from kemi.core.call.events import FlowClosed, WicFailed
+from kemi.core.call.incoming import begin_incoming, called_registration
+from kemi.core.call.record import INCOMING_TAG, record_key
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import begin_call, release_media
+from kemi.core.errors import SipReject
+from kemi.core.extensions import refuse, unknown_extensions
+from kemi.core.flow_token import token_from_routes
+from kemi.core.messages import Request
+from kemi.state.calls import CallStore
+from kemi.state.flows import FlowStore
+
+
+class NewCalls:
+    """Begins calls, from pages and towards them."""
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        flows: FlowStore,
+        live_flows: LiveFlows,
+        registrar: Registrar,
+        dialog_ids: DialogIds,
+        calls: CallStore,
+        relay: MediaRelay,
+        dispatcher: Dispatcher,
+        executor: Executor,
+    ) -> None:
+        self._settings = settings
+        self._flows = flows
+        self._live_flows = live_flows
+        self._registrar = registrar
+        self._dialog_ids = dialog_ids
+        self._calls = calls
+        self._relay = relay
+        self._dispatcher = dispatcher
+        self._executor = executor
+
+    def from_page(self, request: Request) -> None:
+        """Begin the call of a page's INVITE; raise what it deserves."""
+        refuse(unknown_extensions(request))
+        registration = self._flows.registration(request.connection_id, time.time())
+        if not self._registrar.check_token(request, registration):
+            return
+        record, actions = begin_call(
+            request,
+            registration,
+            self._settings,
+            gateway_tag=secrets.token_hex(8),
+            session_id=secrets.randbits(53),
+            node=self._relay.choose_node(request.call_id),
+        )
+        if not self._calls.create(record):
+            raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
+        try:
+            self._dispatcher.carry_out(record.key, actions)
+        except Exception:
+            self._abandon(record.key)
+            raise
+        if not self._flows.is_open(request.connection_id):
+            # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
+            self._dispatcher.dispatch(record.key, FlowClosed())
+
+    def from_core(self, request: Request) -> None:
+        """Begin the call of the core's INVITE to a page; raise what it deserves."""
+        refuse(unknown_extensions(request))
+        flow = self._live_flows.deliverable(token_from_routes(request.headers("Route")))
+        registration = called_registration(request, self._flows.registration(flow.connection_id, time.time()))
+        gateway_tag = INCOMING_TAG + secrets.token_hex(8)
+        self._dialog_ids.translate(request, lambda: registration.owner)
+        record, actions = begin_incoming(
+            request,
+            flow,
+            registration,
+            self._settings,
+            gateway_tag=gateway_tag,
+            session_id=secrets.randbits(53),
+            node=self._relay.choose_node(record_key(request.call_id, gateway_tag)),
+        )
+        self._calls.create(record)
+        try:
+            self._dispatcher.carry_out(record.key, actions)
+        except Exception:
+            self._abandon(record.key)
+            raise
+        if not connections.connection_stands(flow.connection_id):
+            # It ended while its INVITE was worked on; housekeeping may have found no call of it yet.
+            if self._calls.knows(record.key):
+                self._executor.show_vias()
+            self._dispatcher.dispatch(record.key, WicFailed(430, local=True))
+
+    def _abandon(self, call_id: str) -> None:
+        """A set-up failed half-way in a way nobody foresaw: leave nothing behind."""
+        record = self._calls.get(call_id)
+        if record is not None:
+            for action in release_media(record):
+                self._executor.perform(call_id, action)
+        self._executor.perform(call_id, ForgetCall(call_id))
