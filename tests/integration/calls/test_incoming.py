@@ -141,7 +141,7 @@ class TestTheCall:
 
     async def test_early_media_of_the_page_is_described_to_the_core(self, stage: Stage) -> None:
         page = await stage.page()
-        ims = stage.core.call(ALICE)
+        ims = stage.core.call(ALICE, supported="")
         wic = await page.wait_incoming()
         answer = await wic.media.answer_offer(wic.invite.body)
         await wic.respond(183, sdp=answer)
