@@ -98,9 +98,10 @@ def _ims_prack(
 ) -> list[act.Action]:
     """Match RAck against what is unacknowledged (RFC 3262 §3); the page's goes there, under its own number."""
     request = event.request
-    found = reliable.acknowledged(
-        record, incoming, "".join(request.headers("RAck")), bool(request.body), settings
-    )
+    offers = bool(request.body)
+    found = reliable.acknowledged(record, incoming, "".join(request.headers("RAck")), with_offer=offers)
+    if not isinstance(found, int) and offers and not any(isinstance(one, act.SendReply) for one in found):
+        return [*on_core_offer(record, event, settings), *found]
     if not isinstance(found, int):
         return found
     if not event.flow_alive:

@@ -71,9 +71,12 @@ def holds_answer(incoming: Incoming) -> bool:
 
 
 def acknowledged(
-    record: CallRecord, incoming: Incoming, rack: str, with_offer: bool, settings: CallSettings
+    record: CallRecord, incoming: Incoming, rack: str, *, with_offer: bool
 ) -> list[act.Action] | int:
-    """Take a PRACK of the core: what is done about it, or the RSeq of the page that it acknowledges."""
+    """Take a PRACK of the core: what is done about it, or the RSeq of the page that it acknowledges.
+
+    One ``with_offer`` is acknowledged here and answered by whoever answers offers.
+    """
     rseq, _, invite = rack.strip().partition(" ")
     cseq, _, method = invite.strip().partition(" ")
     known = record.reliable.get(rseq)
@@ -83,16 +86,13 @@ def acknowledged(
     if of_page:
         return of_page
     del record.reliable[rseq]
-    ok = act.SendReply(200, "OK", tuple(boundary.charging_line(record)))
-    if with_offer:
-        why = headers.explanation("no offer is expected in this PRACK", settings.realm)
-        ok = act.SendReply(488, "Not Acceptable Here", why)
+    ok = [] if with_offer else [act.SendReply(200, "OK", tuple(boundary.charging_line(record)))]
     out = incoming.unacknowledged
     if out is None or str(out.rseq) != rseq:
-        return [ok]
+        return [*ok]
     incoming.unacknowledged = None
     incoming.answered_reliably |= out.described
-    return [ok, act.Unschedule(record.key), *_next(record, incoming)]
+    return [*ok, act.Unschedule(record.key), *_next(record, incoming)]
 
 
 def repeat(record: CallRecord, incoming: Incoming, settings: CallSettings) -> list[act.Action] | None:

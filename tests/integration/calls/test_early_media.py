@@ -26,6 +26,8 @@ pytestmark = pytest.mark.lab
 
 HZ = {"a": 440.0, "b": 880.0}
 CODECS = {"a": ("PCMA", 8), "b": ("PCMU", 0)}
+GAP_S = 0.1
+"""Responses sent back to back may overtake each other in the gateway's workers."""
 SETTLED_S = 0.3
 MOMENT_S = 0.6
 """Thirty packets."""
@@ -49,12 +51,15 @@ class EarlyCall:
     ims: CalledDevice
     phones: dict[str, RtpEndpoint]
 
-    def progress(self, fork: str, early_media: str = "", status: int = 183, *, sdp: bool = True) -> None:
+    async def progress(
+        self, fork: str, early_media: str = "", status: int = 183, *, sdp: bool = True
+    ) -> None:
         """A fork tells of its progress."""
         headers: Pairs = [("P-Early-Media", early_media)] if early_media else []
         codec, _ = CODECS[fork]
         media = DeviceMedia(audio=codec, audio_port=self.phones[fork].port) if sdp else None
         self.ims.respond(status, fork=fork, media=media, headers=headers)
+        await asyncio.sleep(GAP_S)
 
     def only_sends(self, fork: str) -> None:
         """One device sends, the other is silent."""
@@ -127,10 +132,10 @@ class TestForks:
     """The newest fork that may be heard is, and after the answer the one that answered."""
 
     async def test_the_newest_fork_is_heard_then_the_one_that_answers(self, call: EarlyCall) -> None:
-        call.progress("a")
+        await call.progress("a")
         call.only_sends("a")
         await call.page_hears("a")
-        call.progress("b")
+        await call.progress("b")
         call.only_sends("b")
         await call.page_hears("b")
         await call.device_hears("b")
@@ -142,21 +147,21 @@ class TestForks:
         await ended.hang_up()
 
     async def test_a_fork_that_gives_up_leaves_the_ear_to_the_other(self, call: EarlyCall) -> None:
-        call.progress("a")
-        call.progress("b")
+        await call.progress("a")
+        await call.progress("b")
         call.only_sends("b")
         await call.page_hears("b")
-        call.progress("b", status=199, sdp=False)
+        await call.progress("b", status=199, sdp=False)
         call.only_sends("a")
         await call.page_hears("a")
         await call.device_hears("a")
         await (await call.answered("a")).hang_up()
 
     async def test_when_the_only_one_gives_up_nothing_passes(self, call: EarlyCall) -> None:
-        call.progress("a")
+        await call.progress("a")
         call.only_sends("a")
         await call.page_hears("a")
-        call.progress("a", status=199, sdp=False)
+        await call.progress("a", status=199, sdp=False)
         await call.page_hears_nothing()
         await call.device_hears_nothing("a")
         await (await call.answered("b", sdp=True)).hang_up()
@@ -168,7 +173,7 @@ class TestPEarlyMedia:
 
     async def test_it_is_between_us_and_the_core_only(self, call: EarlyCall) -> None:
         assert call.ims.invite.headers.all("P-Early-Media") == ["supported"]
-        call.progress("a", "sendrecv")
+        await call.progress("a", "sendrecv")
         heard = await call.wic.wait_status(183, count=2)
         assert heard.headers.all("P-Early-Media") == []
         await (await call.answered("a")).hang_up()
@@ -187,7 +192,7 @@ class TestPEarlyMedia:
     async def test_opens_and_closes_each_direction_until_the_answer(
         self, call: EarlyCall, word: str, page_hears: bool, device_hears: bool
     ) -> None:
-        call.progress("a", word)
+        await call.progress("a", word)
         call.only_sends("a")
         await (call.page_hears("a") if page_hears else call.page_hears_nothing())
         await (call.device_hears("a") if device_hears else call.device_hears_nothing("a"))
@@ -197,12 +202,12 @@ class TestPEarlyMedia:
         await answered.hang_up()
 
     async def test_may_be_revoked_and_given_again(self, call: EarlyCall) -> None:
-        call.progress("a", "sendrecv")
+        await call.progress("a", "sendrecv")
         call.only_sends("a")
         await call.page_hears("a")
-        call.progress("a", "inactive", 180, sdp=False)
+        await call.progress("a", "inactive", 180, sdp=False)
         await call.page_hears_nothing()
-        call.progress("a", "", 180, sdp=False)  # says nothing: it stays as it is
+        await call.progress("a", "", 180, sdp=False)  # says nothing: it stays as it is
         await call.page_hears_nothing()
         updated = await call.ims.ask("UPDATE", headers=[("P-Early-Media", "sendonly")])
         assert updated.status == 200
@@ -213,13 +218,13 @@ class TestPEarlyMedia:
         await (await call.answered("a")).hang_up()
 
     async def test_an_authorized_fork_is_heard_before_a_newer_one_that_is_not(self, call: EarlyCall) -> None:
-        call.progress("a", "sendrecv")
-        call.progress("b", "inactive")
+        await call.progress("a", "sendrecv")
+        await call.progress("b", "inactive")
         call.only_sends("a")
         await call.page_hears("a")
         await call.device_hears("a")
         await call.device_hears_nothing("b")
-        call.progress("b", "sendrecv", 180, sdp=False)
+        await call.progress("b", "sendrecv", 180, sdp=False)
         call.only_sends("b")
         await call.page_hears("b")
         await call.device_hears("b")

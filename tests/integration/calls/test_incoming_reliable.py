@@ -10,6 +10,7 @@ from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import ALICE, PRACK_TIMEOUT_S, Stage, until
 from tests.peers.calling_device import CallingDevice
 from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.sdp import sdp_from_text
 from tests.peers.sip import SipResponse
 from tests.peers.trace import Direction
 
@@ -162,14 +163,17 @@ async def test_the_answer_does_not_wait_for_ringing(stage: Stage) -> None:
     await call.ims.bye()
 
 
-async def test_a_prack_for_nothing_is_481_and_one_with_an_offer_488(stage: Stage) -> None:
+async def test_a_prack_for_nothing_is_481_and_one_with_an_offer_is_answered(stage: Stage) -> None:
     call = await called(stage, pracks=False)
     await describe(call)
     early = await call.ims.wait_status(183)
     for rack in ("9 1 INVITE", "1 9 INVITE", "1 1 UPDATE", "rubbish"):
         assert (await call.ims.prack(early, rack=rack)).status == 481
-    assert (await call.ims.prack(early, sdp=device_offer(DeviceMedia(version=2)))).status == 488
-    assert (await call.ims.prack(early)).status == 481  # acknowledged all the same
+    answered = await call.ims.prack(early, sdp=device_offer(DeviceMedia(audio="PCMU", version=2)))
+    assert (answered.status, answered.has_sdp) == (200, True)  # RFC 3262 §5
+    (audio,) = sdp_from_text(answered.body).media
+    assert audio.formats[0] == "0"
+    assert (await call.ims.prack(early)).status == 481
     await call.wic.answer()
     await call.works()
     await call.ims.bye()
