@@ -71,11 +71,12 @@ class Play:
         assert response.status == 200, response.start_line
 
     async def abandon(self) -> None:
-        """Lose the connection after a failure: that ends whatever call is left."""
-        if self._page is not None and not self._page.lost.is_set():
+        """Lose the connection after a failure and never come back: that ends whatever call is left."""
+        page, self._page = self._page, None
+        if page is not None and not page.lost.is_set():
             with contextlib.suppress(OSError):  # it is being lost
-                self._page.lose()
-            await self._page.lost.wait()
+                page.lose()
+            await page.lost.wait()
 
     def end(self) -> None:
         """The scenario is over."""

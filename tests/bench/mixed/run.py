@@ -54,9 +54,13 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
     measured_calls: int = 0
-    """Calls between the two looks at memory."""
+    """Calls between the last two looks with pages connected."""
+    start: Remains | None = None
+    """Before the first page came."""
     warm: Remains | None = None
     """After the first calls."""
+    middle: Remains | None = None
+    """After about half of them."""
     after: Remains | None = None
     """After all calls, with the pages still connected."""
     end: Remains | None = None
@@ -91,14 +95,19 @@ async def run(lab: Lab, scenarios: Sequence[Scenario], calls: int, seed: int, at
     together = [(number, scenario) for number, scenario in drawn if not scenario.alone]
     alone = [(number, scenario) for number, scenario in drawn if scenario.alone]
     warm_up = max(at_once, len(together) // 5)
+    outcome.start = look(lab)
     began = time.monotonic()
     async with mixed_stage(lab) as stage:
         plays = [Play(stage, slot) for slot in range(at_once)]
         await _play_all(stage, plays, together[:warm_up], seed, outcome)
         await _play_all(stage, plays[:1], alone, seed, outcome)
         outcome.warm = await quiet(lab)
-        outcome.measured_calls = len(together[warm_up:])
-        await _play_all(stage, plays, together[warm_up:], seed, outcome)
+        rest = together[warm_up:]
+        half = len(rest) // 2
+        await _play_all(stage, plays, rest[:half], seed, outcome)
+        outcome.middle = await quiet(lab)
+        outcome.measured_calls = len(rest[half:])
+        await _play_all(stage, plays, rest[half:], seed, outcome)
         outcome.seconds = time.monotonic() - began
         outcome.after = await quiet(lab)
         for play in plays:

@@ -12,7 +12,7 @@ from tests.bench.mixed.run import mixed_lab, run
 from tests.bench.mixed.scenarios import SCENARIOS, draw
 
 CALLS = 100
-AT_ONCE = 25
+AT_ONCE = 12
 
 
 class TestDraw:
