@@ -25,6 +25,7 @@ from kemi.core.call.events import (
     UpdateAnswered,
     WicFailed,
 )
+from kemi.core.call.record import CallRecord
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import LocalProtocolError
 from kemi.core.messages import Side
@@ -93,22 +94,19 @@ class Executor:
         if isinstance(action, act.Note):
             log_event(action.level, action.event, call_id=call_id, **action.fields)
             return None
-        if isinstance(action, act.SendRequest) and action.to is Side.WIC and not self._has_page(call_id):
-            log_event(
-                logging.WARNING,
-                "request_not_sent",
-                call_id=call_id,
-                method=action.method,
-                to="wic",
-                why="gone",
-            )
-            return _unanswered(action) if action.report else None
+        if isinstance(action, act.SendRequest) and action.to is Side.WIC:
+            record = self._calls.get(call_id)
+            if record is not None and not self._is_connected(record.connection_id):
+                return self._page_is_gone(action, record)
         return self._handlers[type(action)](action)
 
-    def _has_page(self, call_id: str) -> bool:
-        """Whether a call's page is still on the connection that a request of ours would go to."""
-        record = self._calls.get(call_id)
-        return record is None or self._is_connected(record.connection_id)
+    @staticmethod
+    def _page_is_gone(action: act.SendRequest, record: CallRecord) -> Event | None:
+        """A request of ours has no connection to go to any more."""
+        fields = {"method": action.method, "to": "wic", "why": "gone"}
+        log_event(logging.WARNING, "request_not_sent", call_id=record.key, **fields)
+        # A set-up ends by what is done about the lost connection; an offer in a running session has to be settled.
+        return _unanswered(action) if action.report and record.exchange is not None else None
 
     # -- the INVITE's transaction
 

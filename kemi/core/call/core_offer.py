@@ -288,9 +288,7 @@ def _answer(
     exchange.commit(record)
     release = [act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else []
     if forward is not None:
-        insert = (*forward.edits.insert, *session_timer.answer_to_core(record))
-        remove = (*forward.edits.remove, "Session-Expires", "Require")
-        edits = replace(forward.edits, remove=remove, insert=insert, body=body)
+        edits = replace(forward.edits, remove=(*forward.edits.remove, "Require"), body=body)
         return [replace(forward, edits=edits), *release]
     return [_reply(record, body, settings), *release]
 

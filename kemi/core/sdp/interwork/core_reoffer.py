@@ -15,6 +15,7 @@ from kemi.core.sdp.build import media_description, session_description, session_
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.ims import ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
+from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -150,6 +151,8 @@ def offered_to_core_again(
             lines.append(_off(media))
             continue
         text = relay_offers.get(place)
+        if text is not None:
+            text = with_known_payload_types(text, one_line_text(told.session, media))
         source = media if text is None else only_line(sdp_from_text(text))
         lines.append(ims_line(source, source.port, media.proto, source.codecs, direction, source.connection))
     return session_description(session_section(origin), lines)
