@@ -93,12 +93,6 @@ class Cell:
 BROWSERS: Final = (Engine.CHROMIUM, Engine.FIREFOX)
 STOCK: Final = (Client.SIPJS_100REL, Client.SIPJS, Client.JSSIP)
 
-LATE_LINES: Final = (
-    "of two pairs of lines the gateway answers two, the others need a re-INVITE after the answer"
-)
-LATE_FLIP: Final = "a one-way offer without early UPDATE needs a re-INVITE after the answer"
-LATE_VIDEO: Final = "the far end's video codec has to be told by a re-INVITE after the answer"
-
 
 def cells() -> Iterator[Cell]:
     """Give all calls, those of one browser together."""
@@ -116,17 +110,14 @@ def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
     yield Cell(Client.SDK, engine, Way.OUTGOING, video, Shape.ONE_WAY)
     yield Cell(Client.SDK, engine, Way.INCOMING, video)
     for client in STOCK:
-        outgoing = Cell(client, engine, Way.OUTGOING, video)
-        # Debian's Firefox has no H.264, so page and phone both think of VP8 at once.
-        guessed_wrong = video and engine is Engine.CHROMIUM
-        yield replace(outgoing, todo=LATE_VIDEO if guessed_wrong else "")
-        yield replace(outgoing, shape=Shape.ONE_WAY, todo=LATE_FLIP)
+        yield Cell(client, engine, Way.OUTGOING, video)
+        yield Cell(client, engine, Way.OUTGOING, video, Shape.ONE_WAY)
         yield Cell(client, engine, Way.INCOMING, video)
         if not video:
             yield Cell(client, engine, Way.INCOMING, video, beside=True)
     # Of the stock clients only JsSIP lets the page make its lines.
     split = Cell(Client.JSSIP, engine, Way.OUTGOING, video, Shape.SPLIT)
-    yield replace(split, todo=LATE_LINES if video else "")
+    yield split
     # Audio and video on one transport is more than the relay does: video is refused, audio goes on.
     yield replace(split, bundle=Bundle.MAX, sees=False)
     for client in (Client.SIPJS, Client.JSSIP):
