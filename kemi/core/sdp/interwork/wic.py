@@ -15,7 +15,7 @@ from typing import Final
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
-from kemi.core.sdp.judge import Judgement, LinePlan, Reverse, ReverseShape, Role, WicTransport
+from kemi.core.sdp.judge import Judgement, LinePlan, ReverseShape, Role, WicTransport
 from kemi.core.sdp.model import LEGAL_ANSWERS, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -69,7 +69,7 @@ def wic_answer(
             media.append(_accepted(offered, relayed[plan.kind], plan))
             bundled.append(offered)
     attributes = ["a=ice-lite"] if any(line.session.flag("ice-lite") for line in relayed.values()) else []
-    if transport == WicTransport.SHARED and _two_lines_share(judgement):
+    if transport == WicTransport.SHARED:
         # One group even for two media: Chromium refuses an answer that breaks its group in two.
         mids = [line.mid for line in bundled if line.kind == bundled[0].kind and line.mid is not None]
         attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
@@ -173,15 +173,6 @@ def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> Rever
         if _has_own_transport(offer2, offered, answer):
             lines[offered.kind] = _line_text(answered)
     return ReverseAnswer(answer, MappingProxyType(lines), frozenset(refused))
-
-
-def _two_lines_share(judgement: Judgement) -> bool:
-    """Whether a line shares its transport with another one, offered or still to be added."""
-    added = judgement.shape is ReverseShape.ADD_LINES
-    return any(
-        medium.reverse_line is not None or (added and medium.reverse is not Reverse.NONE)
-        for medium in judgement.media
-    )
 
 
 def rejected_line(offered: MediaDescription) -> MediaDescription:
