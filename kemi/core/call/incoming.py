@@ -127,8 +127,8 @@ def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
     return Medium(
         kind=line.kind,
         wic_offer="",
-        line=2 * place + 1 if one_way else place,
-        reverse_line=2 * place if one_way else None,
+        line=2 * place if one_way else place,
+        reverse_line=2 * place + 1 if one_way else None,
         ims_line=line.place,
         ims_answer=line.sdp,
         ims_direction=line.direction,

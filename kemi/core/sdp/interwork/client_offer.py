@@ -120,15 +120,15 @@ def _add(lines: list[MediaDescription], groups: list[list[str]], medium: Added) 
             rewritten_line(source, source, mid=next(names), direction=medium.direction, setup="actpass")
         )
         return Placed(place, None)
-    towards, away = next(names), next(names)
+    away, towards = next(names), next(names)  # in this order, see incoming.client_offer
     directions = (
-        Direction.of(sends=medium.direction.sends, receives=False),
         Direction.of(sends=False, receives=medium.direction.receives),
+        Direction.of(sends=medium.direction.sends, receives=False),
     )
-    for mid, direction in zip((towards, away), directions, strict=True):
+    for mid, direction in zip((away, towards), directions, strict=True):
         lines.append(rewritten_line(source, source, mid=mid, direction=direction, setup="actpass"))
-    groups.append([towards, away])
-    return Placed(line=place + 1, reverse_line=place)
+    groups.append([away, towards])
+    return Placed(line=place, reverse_line=place + 1)
 
 
 def corrected_offer(

@@ -107,7 +107,8 @@ def client_offer(
 ) -> SessionDescription:
     """Offer a client what the core offered, with the relay's transport: one line for each kind, or two one-way lines.
 
-    The payload types are the relay's; a=extmap stays away, so that a browser tells the lines apart by them alone.
+    The payload types are the relay's; a=extmap stays away, so that a browser tells the lines apart by them alone.  The
+    line it listens on comes second: Chromium 156 finds no way to the first line of a new group by payload type alone.
     A single line stands in a BUNDLE group only where clients have the bundle policy max-bundle (``max_bundle``): they
     take no offer without, the others could add no video to such a call (kemi.core.sdp.judge.choose_transport).
     """
@@ -118,8 +119,8 @@ def client_offer(
         named = {str(number): line.direction}
         if one_way:
             named = {
-                str(number): Direction.of(sends=line.direction.sends, receives=False),
-                f"r{number}": Direction.of(sends=False, receives=line.direction.receives),
+                str(number): Direction.of(sends=False, receives=line.direction.receives),
+                f"r{number}": Direction.of(sends=line.direction.sends, receives=False),
             }
         media += [_offered(source, mid, direction) for mid, direction in named.items()]
         if one_way or (max_bundle and len(lines) == 1):

@@ -118,7 +118,7 @@ class TestAskedOfThePage:
         asked = call.on(ev.IncomingReserved(offers, reserve.edits, reserve.bearer))
         offer = sdp_from_text(asked.only(act.ForwardRequest).edits.body or "")
         assert [line.kind for line in offer.media] == ["audio", "audio", "video", "video"]
-        assert [line.direction for line in offer.media][2:] == ["sendonly", "recvonly"]
+        assert [line.direction for line in offer.media][2:] == ["recvonly", "sendonly"]
         assert offer.bundle_groups[-1] == tuple(line.mid for line in offer.media[2:])
         connect = page_answers(call, asked, cseq_of(asked)).only(act.ConnectIncoming)
         told = call.on(
