@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import OwnRequestAnswered
+from kemi.core.call.own_offer import acknowledge
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.messages import Side
 
 
 def on_own_request_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
     """Sort a response.  One to an offer that is open goes to its own steps before (flow.py)."""
-    del record, event, settings
+    if event.to is Side.WIC and event.method == "INVITE":
+        return acknowledge(record, event, settings)  # the call, or the offer, is over meanwhile
     return []
