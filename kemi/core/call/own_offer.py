@@ -82,10 +82,11 @@ def on_answered(
     if pending is None:
         raise LocalProtocolError("no offer of ours is open")
     body = event.body if isinstance(event, UpdateAnswered) else event.reply.body if event.reply else ""
+    acknowledgement = acknowledge(record, event, settings)
     if record.ended:
-        return []
+        return acknowledgement
     if 200 <= event.status < 300:
-        return _take_answer(record, pending, body, settings)
+        return [*acknowledgement, *_take_answer(record, pending, body, settings)]
     actions = exchange.rollback(record)
     if event.status in _TRY_AGAIN and record.update_attempts < MAX_ATTEMPTS:
         # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
@@ -99,6 +100,27 @@ def on_answered(
         reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
         return [*actions, note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
     return [*actions, note]
+
+
+def acknowledge(
+    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """Acknowledge a 2xx to a re-INVITE of ours, whatever became of the call meanwhile (RFC 3261 §13.2.2.4).
+
+    tm has sent an ACK by itself, with the branch of the INVITE, which such an ACK must not have (§17.1.1.3): SIP.js
+    discards it, takes no offer of its own any more and hangs up after 32 s.
+    """
+    if isinstance(event, UpdateAnswered) or event.method != "INVITE" or not 200 <= event.status < 300:
+        return []
+    return [
+        act.SendRequest(
+            to=Side.WIC,
+            method="ACK",
+            request_uri=record.wic_contact,
+            next_hop=record.wic_destination,
+            headers=headers.towards_wic(record, settings, event.cseq, "ACK"),
+        )
+    ]
 
 
 def _take_answer(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from kemi.core.call import actions as act
 from kemi.core.call import refresh
 from kemi.core.call.events import OwnRequestAnswered
+from kemi.core.call.own_offer import acknowledge
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.messages import Side
 
 
 def on_own_request_answered(
@@ -15,4 +17,6 @@ def on_own_request_answered(
     """Sort a response.  One to an offer that is open goes to its own steps before (flow.py)."""
     if refresh.is_refresh(record, event):
         return refresh.on_refresh_answered(record, event, settings)
+    if event.to is Side.WIC and event.method == "INVITE":
+        return acknowledge(record, event, settings)  # the call, or the offer, is over meanwhile
     return []
