@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kemi.core.call.states import DIALOG, MEDIA, OFFER_ANSWER
+from kemi.core.call.states import DIALOG, MEDIA, OFFER_ANSWER, PRECONDITION
 from kemi.core.registration.states import BINDING
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
@@ -23,6 +23,7 @@ TABLES: Final[Mapping[str, Mapping[Any, Mapping[Any, Any]]]] = {
     "dialog": DIALOG,
     "offer-answer": OFFER_ANSWER,
     "media": MEDIA,
+    "precondition": PRECONDITION,
     "binding": BINDING,
 }
 _MARKED = re.compile(r"(<!-- diagram:(?P<name>[\w-]+) -->\n).*?(<!-- /diagram -->)", re.DOTALL)
