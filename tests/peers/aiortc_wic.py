@@ -136,6 +136,7 @@ class AiortcMedia:
         self._changed = asyncio.Event()
         self.connection.on("track", self._track_received)
         self.connection.on("connectionstatechange", self._changed.set)
+        self.connection.on("signalingstatechange", self._changed.set)
 
     @property
     def mids(self) -> list[str]:
@@ -184,6 +185,8 @@ class AiortcMedia:
 
         A call that came in sends the tone and, when asked for, the picture.
         """
+        # The gateway may offer right behind its answer, which comes first for a page, too.
+        await self._until(lambda: self.connection.signalingState != "have-local-offer", "an answer", 5.0)
         first = self.connection.remoteDescription is None
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         if first:

@@ -115,7 +115,7 @@ class TwoWayPeer:
     async def offer(self) -> str:
         """The offer of the INVITE."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        return self._connection.localDescription.sdp
+        return without_ssrc(self._connection.localDescription.sdp)
 
     async def take_answer(self, answer: str) -> None:
         """Take the answer in the page's 200."""
@@ -148,7 +148,7 @@ class MediaPeer:
         first = _without_group(self._forward.localDescription.sdp).replace(
             "a=setup:active", "a=setup:actpass"
         )
-        _, added = _sections(self._reverse.localDescription.sdp)
+        _, added = _sections(without_ssrc(self._reverse.localDescription.sdp))
         # The transport knows its line as "0" and would stamp that into the packets (RFC 9143 §15).
         added = re.sub(r"^a=extmap:\S+ urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "", added, flags=re.M)
         return _next_version(first) + re.sub(r"^a=mid:\S+", f"a=mid:{REVERSE_MID}", added, flags=re.M)
@@ -165,6 +165,11 @@ class MediaPeer:
         self.ear.close()
         await self._forward.close()
         await self._reverse.close()
+
+
+def without_ssrc(sdp: str) -> str:
+    """As rtpengine describes what it sends: it names no sources."""
+    return re.sub(r"^a=ssrc(-group)?:[^\r\n]*\r\n", "", sdp, flags=re.M)
 
 
 def _without_group(sdp: str) -> str:

@@ -142,7 +142,7 @@ async def test_video_of_the_far_end_is_shown_and_the_camera_stays_off_until_the_
             "v-out": "recvonly",
             "v-in": "inactive",
         }
-        assert groups_of(answer.body) == [*SHARED, ["v-out", "v-in"]]
+        assert groups_of(answer.body) == [*SHARED, ["v-in", "v-out"]]
         await call.page_sees()
         assert (await call.seen())["videoOffered"] == 1
 
@@ -155,7 +155,7 @@ async def test_video_of_the_far_end_is_shown_and_the_camera_stays_off_until_the_
         await call.page_is_seen()
 
         # The far end switches its video off for good: port 0, the lines stay.
-        off = (await call.peer.offer()).replace("a=group:BUNDLE v-out v-in\r\n", "")
+        off = (await call.peer.offer()).replace("a=group:BUNDLE v-in v-out\r\n", "")
         for mid in ("v-out", "v-in"):
             section = section_of(off, mid)
             off = off.replace(section, "m=video 0 " + section.split(" ", 2)[2])

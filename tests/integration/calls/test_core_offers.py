@@ -187,6 +187,21 @@ class TestVideo:
         assert [bool(line.port) for line in answer.media] == [True, False]
         await still_works(call)
 
+    async def test_added_to_one_way_lines(self, stage: Stage) -> None:
+        call = await one_way(stage)
+        answer = described(await call.ims.reinvite(offer_of(video="VP8")))
+        assert [line.direction for line in answer.media] == ["sendrecv", "sendrecv"]
+        offered = page_offers(call)[-1]
+        # Chromium 156: the first line of a new group is never one the page listens on.
+        assert [(line.kind, line.direction) for line in offered.media] == [
+            ("audio", "recvonly"),
+            ("audio", "sendonly"),
+            ("video", "recvonly"),
+            ("video", "sendonly"),
+        ]
+        assert offered.bundle_groups[-1] == tuple(line.mid for line in offered.media[2:])
+        await still_works(call)
+
     async def test_a_page_that_refuses_it_keeps_its_audio(self, stage: Stage) -> None:
         call = await one_way(stage, AUDIO_BOTH_WAYS, offer_replies=[refused(488), ANSWERED])
         response = await call.ims.reinvite(offer_of(video="VP8"))

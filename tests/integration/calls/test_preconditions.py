@@ -194,12 +194,12 @@ class TestMissing:
         camera.send_to_sdp(answer, "video")
         camera.start_video("VP8", number)
         await phone.until_tone(TONE_HZ, timeout_s=10)
-        await media.audio.until_heard(DEVICE_HZ, mid="0")
+        await media.audio.until_heard(DEVICE_HZ, mid="r0")
         camera.request_key_frame()
         await camera.until(
             lambda c: c.decoded("VP8", number).frames >= FRAMES, what=f"{FRAMES} pictures", timeout_s=15
         )
-        await media.video.until_seen(FRAMES, mid="1")
+        await media.video.until_seen(FRAMES, mid="r1")
         await ims.bye()
 
     async def test_ports_and_hops_are_those_of_one_dialog(self, stage: Stage) -> None:

@@ -4,7 +4,7 @@ One two-way m-line for each kind, which every WebRTC client understands, with a 
 relay has one session for each medium, and a browser that bundles would send its video to the audio's port.
 
 A client that registered for one-way streams gets two lines for each kind, always both and in this order, with one
-transport and a BUNDLE group of their own: ``0`` on which we send, ``r0`` on which the client sends, then ``1`` and
+transport and a BUNDLE group of their own: ``0`` on which the client sends, ``r0`` on which we send, then ``1`` and
 ``r1``.  A line for which there is no stream is inactive and keeps its place.
 """
 

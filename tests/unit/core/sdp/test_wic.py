@@ -76,7 +76,7 @@ class TestAnswer:
             pytest.param(
                 "chromium-156-audio-and-datachannel", ["0 sendrecv", "1 off"], [], id="data channel"
             ),
-            pytest.param("chromium-156-av-max-bundle", ["0 sendrecv", "1 off"], [], id="max-bundle"),
+            pytest.param("chromium-156-av-max-bundle", ["0 sendrecv", "1 off"], [("0",)], id="max-bundle"),
         ],
     )
     def test_it_has_the_lines_of_the_offer_with_directions_mirrored(
