@@ -28,14 +28,6 @@ BAR_S: Final = 3.0
 SILENCE_BYTES: Final = 10
 """More is never in a packet of Opus without sound."""
 
-needs_offers_of_the_page = pytest.mark.xfail(
-    strict=False, reason="the gateway does not answer re-INVITEs of the page yet"
-)
-
-needs_one_way_offers = pytest.mark.xfail(
-    strict=False, reason="the gateway does not call pages with a line for each direction yet"
-)
-
 # The page's sockets, to be closed as a network that is gone would; what the browser sends for media, likewise.
 KEEP_SOCKETS: Final = """
 window.sockets = [];
@@ -112,7 +104,6 @@ def directions(browser: SoftphoneBrowser) -> list[str]:
     return [line["currentDirection"] for line in browser.diagnostics()["mediaLines"]]
 
 
-@needs_offers_of_the_page
 def test_a_page_holds_a_phone_and_comes_back(world: Lab, browser: SoftphoneBrowser) -> None:
     tone_hz = talk(world, browser)
     change(browser, "hold()")
@@ -133,7 +124,6 @@ def test_a_page_holds_a_phone_and_comes_back(world: Lab, browser: SoftphoneBrows
     browser.hang_up()
 
 
-@needs_offers_of_the_page
 def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: SoftphoneBrowser) -> None:
     tone_hz = talk(world, browser)
     seconds = []
@@ -149,7 +139,6 @@ def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: Softp
     browser.hang_up()
 
 
-@needs_offers_of_the_page
 def test_a_page_adds_its_camera_to_an_audio_call_and_takes_it_back(
     world: Lab, browser: SoftphoneBrowser
 ) -> None:
@@ -165,7 +154,6 @@ def test_a_page_adds_its_camera_to_an_audio_call_and_takes_it_back(
     browser.hang_up()
 
 
-@needs_offers_of_the_page
 def test_a_phone_holds_the_page_and_comes_back(world: Lab, browser: SoftphoneBrowser) -> None:
     tone_hz = talk(world, browser)
     world.phone("phone").command("hold")
@@ -179,7 +167,6 @@ def test_a_phone_holds_the_page_and_comes_back(world: Lab, browser: SoftphoneBro
     browser.hang_up()
 
 
-@needs_one_way_offers
 def test_a_phone_calls_a_page_that_has_a_line_for_each_direction_and_is_held(
     world: Lab, browser: SoftphoneBrowser
 ) -> None:

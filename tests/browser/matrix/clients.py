@@ -161,6 +161,10 @@ class PageClient:
         self._do("close")
         self._tab.close()
 
+    def change(self, operation: str) -> None:
+        """Change the running call and wait until that is answered."""
+        self._do(operation)
+
     def _do(self, name: str, argument: object = None) -> Any:
         return self._tab.evaluate(f"(argument) => window.client.{name}(argument)", argument)
 
