@@ -169,6 +169,11 @@ class PageClient:
         return self._tab.evaluate(f"(argument) => window.client.{name}(argument)", argument)
 
 
+def directions(client: PageClient) -> list[str]:
+    """Return what was negotiated for each line."""
+    return [line.rpartition("/")[2] for line in client.lines()]
+
+
 @dataclass
 class _AiortcCall:
     dialog: OutgoingCall | IncomingCall

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from tests.browser.matrix.cells import BROWSERS, STOCK, Cell, Client, Shape, Way
-from tests.browser.matrix.clients import PageClient, wait
+from tests.browser.matrix.clients import PageClient, directions, wait
 from tests.browser.matrix.engines import TONE_HZ
 from tests.lab.lab import Lab
 from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
@@ -64,11 +64,6 @@ def hears(world: Lab, client: PageClient) -> None:
     """Wait for the tone of the phone at the page."""
     tone_hz = world.info.phones[PHONE].tone_hz
     wait(client, lambda: abs(client.heard_hz() - tone_hz) <= TOLERANCE_HZ, "tone of the phone", PATIENCE_S)
-
-
-def directions(client: PageClient) -> list[str]:
-    """Return what was negotiated for each line."""
-    return [line.rpartition("/")[2] for line in client.lines()]
 
 
 @pytest.mark.parametrize("cell", AUDIO_CALLS)
