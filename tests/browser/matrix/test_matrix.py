@@ -64,8 +64,6 @@ def test_both_sides_hear_and_see_each_other(
         client.answer()
     try:
         wait(client, lambda: client.state() == "established", "answer", SET_UP_S)
-        if isinstance(client, PageClient) and cell.way is Way.INCOMING:
-            assert directions(client) == OFFERED[cell.shape] * (2 if cell.video else 1)
         if cell.video and cell.sees:
             wait(client, lambda: client.frames() >= FRAMES, "pictures of the phone", patience_s)
             wait_until(lambda: device.frames_shown() >= FRAMES, "pictures of the page", patience_s)
@@ -77,6 +75,8 @@ def test_both_sides_hear_and_see_each_other(
         )
         # Last: the phone's ear needs a second of sound, which has begun long ago.
         wait_until_heard(world, name, TONE_HZ, patience_s)
+        if isinstance(client, PageClient) and cell.way is Way.INCOMING:
+            assert directions(client) == OFFERED[cell.shape] * (2 if cell.video else 1)
         if beside is not None:
             wait_until(lambda: "elsewhere" in beside.state(), "word of it at the other page", SET_UP_S)
         client.hangup()
