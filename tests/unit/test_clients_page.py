@@ -25,5 +25,5 @@ def test_each_cell_has_its_place_and_its_reason() -> None:
         ]
     )
     assert "| SDK, one-way | ✓ | audio | – 1 |  |\n" in page
-    assert "| aiortc 1.16.0 | ✓ |  |\n" in page
+    assert "| aiortc 1.16.0, two-way | ✓ |  |\n" in page
     assert "\n1. No time.\n" in page

@@ -28,7 +28,7 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media
+from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, told_apart
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
 
@@ -66,6 +66,7 @@ def begin_incoming(
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
     offer = request.body or late_offer.stand_in(request, settings, session_id)
     lines = core_offer_media(sdp_from_text(offer), settings.video_codecs)
+    one_way = registration.one_way_streams and told_apart(lines)
     record = CallRecord(
         call_id=request.call_id,
         wic_tag="",
@@ -89,9 +90,7 @@ def begin_incoming(
         node=node,
         transport=WicTransport.SHARED.value,
         session_id=session_id,
-        media=[
-            _medium(line, place, one_way=registration.one_way_streams) for place, line in enumerate(lines)
-        ],
+        media=[_medium(line, place, one_way=one_way) for place, line in enumerate(lines)],
         ims_offer=offer,
         far_checksum=checksum(request.body) if request.body else "",
         legs={

@@ -37,12 +37,12 @@ class Way(StrEnum):
 
 
 class Shape(StrEnum):
-    """What the page offers of each kind of media."""
+    """What the page offers of each kind of media, or is offered."""
 
     TWO_WAY = "two-way"
     """One sendrecv line."""
     ONE_WAY = "one-way"
-    """One sendonly line; the gateway brings the other direction."""
+    """One sendonly line, the gateway brings the other direction; of a page that is called: both."""
     SPLIT = "split"
     """A sendonly and a recvonly line, made by the page."""
 
@@ -80,9 +80,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Identify it in test names."""
-        words = [self.client, self.engine, self.way, "audio+video" if self.video else "audio"]
-        if self.way is Way.OUTGOING:
-            words.append(self.shape)
+        words = [self.client, self.engine, self.way, "audio+video" if self.video else "audio", self.shape]
         if self.bundle is Bundle.MAX:
             words.append(self.bundle)
         if self.beside:
@@ -108,7 +106,8 @@ def cells() -> Iterator[Cell]:
 
 def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
     yield Cell(Client.SDK, engine, Way.OUTGOING, video, Shape.ONE_WAY)
-    yield Cell(Client.SDK, engine, Way.INCOMING, video)
+    # The lab's phones give audio and video the same payload type: then the page has two-way lines.
+    yield Cell(Client.SDK, engine, Way.INCOMING, video, Shape.TWO_WAY if video else Shape.ONE_WAY)
     for client in STOCK:
         yield Cell(client, engine, Way.OUTGOING, video)
         yield Cell(client, engine, Way.OUTGOING, video, Shape.ONE_WAY)

@@ -161,8 +161,17 @@ class PageClient:
         self._do("close")
         self._tab.close()
 
+    def change(self, operation: str) -> None:
+        """Change the running call and wait until that is answered."""
+        self._do(operation)
+
     def _do(self, name: str, argument: object = None) -> Any:
         return self._tab.evaluate(f"(argument) => window.client.{name}(argument)", argument)
+
+
+def directions(client: PageClient) -> list[str]:
+    """Return what was negotiated for each line."""
+    return [line.rpartition("/")[2] for line in client.lines()]
 
 
 @dataclass

@@ -34,8 +34,11 @@ line does not show that policy, and Chromium then takes nothing without a BUNDLE
 
 _INCOMING: Final = """## The page is called
 
-The page is offered one two-way line of each kind. Forked: another page has registered for the same person, rings too
-and is told that the call was answered elsewhere.
+two-way: the page is offered one sendrecv line of each kind. one-way: a line for each direction, in a BUNDLE group for
+each kind, because its Contact has the feature tag `+g.one-way-streams`, as the SDK's has unless it is told otherwise.
+Where the caller gives audio and video the same payload type, as the phones of these calls do, such a page has two-way
+lines all the same: Firefox could not tell the lines of a group apart. Forked: another page has registered for the same
+person, rings too and is told that the call was answered elsewhere.
 """
 
 _TAIL: Final = """## Firefox
@@ -84,15 +87,14 @@ def _table(cells: Sequence[Cell], columns: Sequence[Column], reasons: Sequence[s
     yield "| client | " + " | ".join(_title(column) for column in columns) + " |"
     yield "|---|" + "---|" * len(columns)
     order = list(Client)
-    for (client, offer), found in sorted(rows.items(), key=lambda item: order.index(item[0][0])):
-        name = f"{client}, {offer}" if offer else client
-        yield f"| {name} | " + " | ".join(_text(found, column, reasons) for column in columns) + " |"
+    for (client, words), found in sorted(rows.items(), key=lambda item: order.index(item[0][0])):
+        yield (
+            f"| {client}, {words} | " + " | ".join(_text(found, column, reasons) for column in columns) + " |"
+        )
 
 
 def _row(cell: Cell) -> Row:
-    words: list[str] = []
-    if cell.way is Way.OUTGOING:
-        words.append(cell.shape)
+    words: list[str] = [cell.shape]
     if cell.bundle is Bundle.MAX:
         words.append(cell.bundle)
     if cell.beside:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.matrix.cells import Cell, Client, Way, cells
-from tests.browser.matrix.clients import MatrixClient, PageClient, wait
+from tests.browser.matrix.cells import Cell, Client, Shape, Way, cells
+from tests.browser.matrix.clients import MatrixClient, PageClient, directions, wait
 from tests.browser.matrix.engines import TONE_HZ, Browsers
 from tests.lab.lab import Lab
 from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
@@ -20,6 +20,8 @@ FRAMES = 5
 SET_UP_S = 8.0
 MEDIA_S = 8.0
 HOPELESS_S = 3.0
+OFFERED = {Shape.TWO_WAY: ["sendrecv"], Shape.ONE_WAY: ["sendonly", "recvonly"]}
+"""What the lines of one kind do at a page that is called."""
 
 
 @pytest.fixture
@@ -73,6 +75,8 @@ def test_both_sides_hear_and_see_each_other(
         )
         # Last: the phone's ear needs a second of sound, which has begun long ago.
         wait_until_heard(world, name, TONE_HZ, patience_s)
+        if isinstance(client, PageClient) and cell.way is Way.INCOMING:
+            assert directions(client) == OFFERED[cell.shape] * (2 if cell.video else 1)
         if beside is not None:
             wait_until(lambda: "elsewhere" in beside.state(), "word of it at the other page", SET_UP_S)
         client.hangup()

@@ -31,6 +31,10 @@ async function ownLines(shape, video) {
   };
 }
 
+/** Wait until what JsSIP begins is answered. */
+const changed = (begin) =>
+  new Promise((done, failed) => begin(done) === false && failed(new Error("JsSIP is not ready for it")));
+
 window.client = {
   async register({ server, user, realm, password, toneHz, bundlePolicy }) {
     useTone(toneHz);
@@ -64,6 +68,19 @@ window.client = {
   heardHz: () => heardHz(receivingTrack(session.connection, "audio")),
   frames: () => framesDecoded(session.connection),
   lines: () => lines(session.connection),
+  hold: () => changed((done) => session.hold({}, done)),
+  resume: () => changed((done) => session.unhold({}, done)),
+  restartIce: () => changed((done) => session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, done)),
+  async showCamera() {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+    session.connection.addTrack(stream.getVideoTracks()[0], stream);
+    await changed((done) => session.renegotiate({}, done));
+  },
+  async stopCamera() {
+    const lines = session.connection.getTransceivers();
+    for (const line of lines) if (line.receiver.track.kind === "video") line.stop();
+    await changed((done) => session.renegotiate({}, done));
+  },
   addVideo: () => addVideo(session.connection),
   close: () => userAgent?.stop(),
 };

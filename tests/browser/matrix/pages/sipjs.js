@@ -20,6 +20,14 @@ function take(next) {
   };
 }
 
+/** Send a re-INVITE and wait for its answer. */
+const changed = (options) =>
+  new Promise((done, failed) => {
+    const requestDelegate = { onAccept: () => done(), onReject: ({ message }) => failed(new Error(message.statusCode)) };
+    setTimeout(() => failed(new Error(`no answer, ${session.state}`)), 8000);
+    session.invite({ requestDelegate, sessionDescriptionHandlerOptions: options }).catch(failed);
+  });
+
 window.client = {
   async register({ server, user, realm, password, toneHz, bundlePolicy, reliable }) {
     useTone(toneHz);
@@ -75,5 +83,8 @@ window.client = {
   heardHz: () => heardHz(receivingTrack(connection(), "audio")),
   frames: () => framesDecoded(connection()),
   lines: () => lines(connection()),
+  hold: () => changed({ hold: true }),
+  resume: () => changed({ hold: false }),
+  restartIce: () => changed({ offerOptions: { iceRestart: true } }),
   close: () => userAgent?.stop(),
 };

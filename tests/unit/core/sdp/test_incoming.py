@@ -13,6 +13,7 @@ from kemi.core.sdp.interwork.incoming import (
     client_offer,
     core_answer,
     core_offer_media,
+    told_apart,
 )
 from kemi.core.sdp.model import Direction, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -233,3 +234,11 @@ class TestTheCoresAnswer:
     def test_what_the_page_refused_gets_port_0(self) -> None:
         lines = self.answer(AUDIO, VIDEO, taken=("audio",))
         assert "m=video 0 RTP/AVPF 99 102 34" in lines
+
+
+@pytest.mark.parametrize(
+    ("video", "apart"),
+    [pytest.param(VIDEO, True, id="own"), pytest.param(VIDEO.replace("99", "104"), False, id="shared")],
+)
+def test_lines_are_told_apart_by_payload_types_of_their_own(video: str, apart: bool) -> None:
+    assert told_apart(chosen(AUDIO, video)) is apart
