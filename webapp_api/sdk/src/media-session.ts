@@ -171,6 +171,27 @@ export class MediaSession implements SessionDescriptionHandler {
     }
   }
 
+  /**
+   * Agree with ourselves on what stands, after an offer of ours came to nothing and the lines are restored. A rollback
+   * does not undo what Chromium 156 has done to its receivers: a line that was offered `inactive` hears no new source.
+   */
+  async reaffirm(): Promise<void> {
+    const connection = this.#connection;
+    const { currentLocalDescription: local, currentRemoteDescription: remote } = connection;
+    // An open offer puts the receivers right by itself.
+    if (this.#closed || this.#exchange !== "none" || local === null || remote === null) return;
+    this.#exchange = "making";
+    try {
+      const { sdp = "" } = await connection.createOffer();
+      await connection.setLocalDescription({ type: "offer", sdp: withBundleGroups(sdp, bundleGroups(remote.sdp)) });
+      await connection.setRemoteDescription({ type: "answer", sdp: asAnswer(remote.sdp, local.sdp) });
+    } catch {
+      await this.rollbackDescription().catch(() => undefined);
+    } finally {
+      this.#over();
+    }
+  }
+
   /** SIP.js: DTMF goes by INFO. */
   sendDtmf(): boolean {
     return false;
@@ -254,4 +275,10 @@ export class MediaSession implements SessionDescriptionHandler {
     this.#wake = (): void => undefined;
     this.gathering.finish();
   }
+}
+
+/** The far side's description as an answer, which names the DTLS role that it has by now. */
+function asAnswer(remote: string, local: string): string {
+  const role = /^a=setup:active/m.test(local) ? "passive" : "active";
+  return remote.replace(/^a=setup:actpass/gm, `a=setup:${role}`);
 }

@@ -88,7 +88,10 @@ export class Renegotiation {
       } catch (error) {
         // An offer that was not sent has been taken back already.
         if (sent && !media.idle) await media.rollbackDescription().catch(() => undefined);
-        if (media.peerConnection !== undefined) await media.lines.restore(before);
+        if (media.peerConnection !== undefined) {
+          await media.lines.restore(before);
+          await media.reaffirm();
+        }
         const wait = attempt < ATTEMPTS ? this.#retryDelayMs(error) : undefined;
         if (wait === undefined) throw this.#typed(error);
         await new Promise((resolve) => setTimeout(resolve, wait));
