@@ -100,8 +100,8 @@ def usable_core_line(media: MediaDescription, allowed: frozenset[str] | None) ->
 def told_apart(lines: Sequence[CoreLine]) -> bool:
     """Whether no payload type stands in two lines, so that a client can have a line for each direction of each.
 
-    Without a=ssrc and MID, Firefox gives a packet to a line of a BUNDLE group only when no other line of the whole
-    session has its payload type, and each m-line of an offer has numbers of its own (RFC 3264 §5.1).
+    Payload types belong to their m-line (RFC 8866 §5.14), so audio and video of a phone may share one. Firefox ESR 153
+    then got no sound on one-way lines, which have neither a=ssrc nor MID; with two-way lines it did.
     """
     numbers = [number for line in lines for number in only_line(sdp_from_text(line.sdp)).formats]
     return len(set(numbers)) == len(numbers)
