@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 
 from tests.bench.mixed.play import PATIENCE_S, Play
-from tests.integration.calls.offers import AUDIO_BOTH_WAYS
 from tests.peers.call_plan import CallPlan
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.websocket import Loss
@@ -49,10 +48,10 @@ async def rings_reliably(play: Play) -> None:
 
 
 async def late_offer(play: Play) -> None:
-    """The page's 200 offers, the core's ACK answers."""
+    """We offer both sides, the core's ACK answers."""
     call = await play.called(sdp="")
     await call.wic.ring()
-    await call.wic.answer(AUDIO_BOTH_WAYS, timeout_s=PATIENCE_S)
+    await call.wic.answer(timeout_s=PATIENCE_S)
     await play.works(call)
     await play.hang_up(call)
 
