@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.mixed import from_page, to_page
+from tests.bench.mixed import from_page, running, to_page
 from tests.bench.mixed.play import Play
 
 
@@ -73,6 +73,18 @@ SCENARIOS: Final = (
     Scenario(to_page.lost_for_good),
     Scenario(to_page.lost_and_back),
     Scenario(to_page.page_gone),
+    Scenario(running.held_by_the_page, 4),
+    Scenario(running.held_by_the_far_end, 4),
+    Scenario(running.moved_by_the_far_end),
+    Scenario(running.video_comes_and_goes),
+    Scenario(running.page_restarts_ice),
+    Scenario(running.offers_without_description),
+    Scenario(running.change_refused_by_the_core),
+    Scenario(running.change_refused_by_the_page),
+    Scenario(running.changes_cross),
+    Scenario(running.bad_change),
+    Scenario(running.transferred),
+    Scenario(running.waits_for_resources),
 )
 
 
