@@ -92,9 +92,11 @@ def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     if record.incoming is not None or not record.confirmed_tag or request.cseq != record.invite_cseq:
         return []
     record.acknowledged = True
-    # A line that was to come, or video that the far end has in another codec, or not at all.
+    # A line that was to come, or video that the far end has in another codec, or not at all.  Who takes UPDATE before
+    # the answer has been told of its video (correction.py).
     record.page_behind = record.page_behind or any(
-        medium.reverse_wanted or medium.kind == "video" for medium in record.media
+        medium.reverse_wanted or (medium.kind == "video" and not record.needs_update)
+        for medium in record.media
     )
     forward = act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))
     if record.doomed and not record.ended:
