@@ -1,4 +1,4 @@
-"""A small lab for the whole folder, a stage for each test."""
+"""A small lab for the whole folder; for each test a stage, and where it asks for them real media at both ends."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.integration.calls.stage import CLEAN_WITHIN_S, Stage, gateway_options
+from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, Stage, gateway_options
 from tests.lab.lab import Lab
 from tests.lab.proof import wait_clean
+from tests.peers.aiortc_wic import AiortcWic
+from tests.peers.media import RtpEndpoint
+from tests.peers.wic import WicIdentity
 
 
 @pytest.fixture(scope="package")
@@ -28,3 +31,25 @@ async def stage(gateway_lab: Lab) -> AsyncIterator[Stage]:
         yield stage
     finally:
         await stage.close()
+
+
+@pytest.fixture
+def phone() -> Iterator[RtpEndpoint]:
+    """The device's audio."""
+    with RtpEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def camera() -> Iterator[RtpEndpoint]:
+    """The device's video."""
+    with RtpEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+async def page(stage: Stage) -> AsyncIterator[AiortcWic]:
+    """A page with real media, registered."""
+    real = AiortcWic(stage.handshake, WicIdentity(ALICE))
+    await stage.join(real)
+    yield real

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from tests.integration.calls import incoming
 from tests.integration.calls.audio import wideband_peak
-from tests.integration.calls.stage import ALICE, BOB, Call, Stage
+from tests.integration.calls.stage import BOB, Call, Stage
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import sdp_from_text
-from tests.peers.wic import WicIdentity
 
 pytestmark = pytest.mark.lab
 
@@ -26,25 +25,10 @@ HALF_A_SECOND_PACKETS = 25
 
 
 @pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
 def other() -> Iterator[RtpEndpoint]:
     """Where the far end goes; or its camera."""
     with RtpEndpoint() as endpoint:
         yield endpoint
-
-
-@pytest.fixture
-async def page(stage: Stage) -> AsyncIterator[AiortcWic]:
-    """A page with real media, registered."""
-    real = AiortcWic(stage.handshake, WicIdentity(ALICE))
-    await stage.join(real)
-    yield real
 
 
 async def talking(

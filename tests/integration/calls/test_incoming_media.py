@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
 from tests.integration.calls.audio import opus_peak, wideband_peak
 from tests.integration.calls.incoming import PageCall, answered
-from tests.integration.calls.stage import ALICE, Stage
+from tests.integration.calls.stage import Stage
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import sdp_from_text
-from tests.peers.wic import WicIdentity
 
 pytestmark = pytest.mark.lab
 
 DEVICE_HZ = 440.0
 FRAMES = 15
 HALF_A_SECOND_PACKETS = 25
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-async def page(stage: Stage) -> AsyncIterator[AiortcWic]:
-    """A page with real media, registered."""
-    real = AiortcWic(stage.handshake, WicIdentity(ALICE))
-    await stage.join(real)
-    yield real
 
 
 async def talking(stage: Stage, page: AiortcWic, media: DeviceMedia) -> tuple[PageCall, AiortcMedia, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,20 +22,6 @@ DEVICE_HZ = 440.0
 FRAMES = 15
 WITH_VIDEO = (("Accept-Contact", "*;audio;video"),)
 """What a caller sends that has video (RFC 3840)."""
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
 
 
 @pytest.fixture(params=[pytest.param(False, id="two-way"), pytest.param(True, id="one-way")])

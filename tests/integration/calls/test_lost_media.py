@@ -34,13 +34,6 @@ def gateway_lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
 async def ended(call: Call, words: str) -> None:
     """Both sides get a BYE that says why."""
     for side in (call.ims, call.wic):

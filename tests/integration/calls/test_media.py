@@ -5,20 +5,17 @@ The page sends 1 kHz on its own line, the device 440 Hz, which the page must hea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
 from tests.integration.calls.audio import opus_peak, wideband_peak
 from tests.integration.calls.offers import without_codec
-from tests.integration.calls.stage import ALICE, BOB, Call, Stage
+from tests.integration.calls.stage import BOB, Call, Stage
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import sdp_from_text
-from tests.peers.wic import WicIdentity
 from tests.peers.wic_call import OutgoingCall
 
 pytestmark = pytest.mark.lab
@@ -26,28 +23,6 @@ pytestmark = pytest.mark.lab
 DEVICE_HZ = 440.0
 FRAMES = 15
 HALF_A_SECOND_PACKETS = 25
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-async def page(stage: Stage) -> AsyncIterator[AiortcWic]:
-    """A page with real media, registered."""
-    real = AiortcWic(stage.handshake, WicIdentity(ALICE))
-    await stage.join(real)
-    yield real
 
 
 def payload_type(ims: CalledDevice, codec: str, kind: str = "audio") -> int:

@@ -6,7 +6,7 @@ line of its own.  Real sound: aiortc plays the page.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -37,20 +37,6 @@ CLIENTS = [
     pytest.param({**SIP_JS, "supported": "100rel, outbound"}, "INVITE", id="SIP.js with 100rel"),
     pytest.param(JSSIP, "UPDATE", id="JsSIP"),
 ]
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import pytest
 
@@ -19,20 +19,6 @@ pytestmark = pytest.mark.lab
 
 DEVICE_HZ = 440.0
 FRAMES = 15
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
 
 
 async def one_way_page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,28 +13,12 @@ from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import Sdp, sdp_from_text, sdp_to_text
-from tests.peers.wic import WicIdentity
 
 pytestmark = pytest.mark.lab
 
 DEVICE_HZ = 440.0
 OWN_NUMBER = "121"
 RELIABLE = (("Require", "100rel"), ("RSeq", "17"))
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-async def page(stage: Stage) -> AsyncIterator[AiortcWic]:
-    """A page with real media, registered."""
-    real = AiortcWic(stage.handshake, WicIdentity(ALICE))
-    await stage.join(real)
-    yield real
 
 
 async def until_both_hear(call: PageCall, media: AiortcMedia, phone: RtpEndpoint, answer: str) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.incoming import answered as answered_by_page
 from tests.integration.calls.offers import with_replaced, without_codec
-from tests.integration.calls.stage import ALICE, BOB, Call, Stage
+from tests.integration.calls.stage import BOB, Call, Stage
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic, SendDirection
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import sdp_from_text
 from tests.peers.sip import SipResponse
-from tests.peers.wic import WicIdentity
 
 pytestmark = pytest.mark.lab
 
@@ -28,28 +27,6 @@ SETTLED_S = 0.3
 """What was under way when a direction was closed has arrived by then."""
 WATCHED_S = 0.8
 FEW = 3
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-async def page(stage: Stage) -> AsyncIterator[AiortcWic]:
-    """A page with real media, registered."""
-    real = AiortcWic(stage.handshake, WicIdentity(ALICE))
-    await stage.join(real)
-    yield real
 
 
 async def change(call: Call | PageCall, media: AiortcMedia, offer: str) -> SipResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -27,20 +26,6 @@ DESIRED = ("des:qos mandatory local sendrecv", "des:qos none remote sendrecv")
 REQUIRED = (("Require", "precondition"),)
 QUIET_S = 0.3
 FRAMES = 15
-
-
-@pytest.fixture
-def phone() -> Iterator[RtpEndpoint]:
-    """The device's audio."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def camera() -> Iterator[RtpEndpoint]:
-    """The device's video."""
-    with RtpEndpoint() as endpoint:
-        yield endpoint
 
 
 def offer(*attributes: str, **media: object) -> str:
