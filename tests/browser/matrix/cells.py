@@ -69,8 +69,6 @@ class Cell:
     """False: a video call in which only audio comes about, by design."""
     beside: bool = False
     """Another page has registered for the same person, and rings too."""
-    todo: str = ""
-    """Why this does not work yet."""
 
     @property
     def needs_setting(self) -> bool:

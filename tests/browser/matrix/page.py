@@ -52,7 +52,6 @@ _TAIL: Final = """## Firefox
 
 _AUDIO_ONLY: Final = "audio"
 _WORKS: Final = "✓"
-_NOT_YET: Final = "–"
 
 Row = tuple[Client, str]
 Column = tuple[Engine, bool]
@@ -64,22 +63,16 @@ _ALONE: Final[Sequence[Column]] = [(Engine.NONE, video) for video in (False, Tru
 def page_from_cells(cells: Iterable[Cell]) -> str:
     """Return the page."""
     found = list(cells)
-    reasons = list(dict.fromkeys(cell.todo for cell in found if cell.todo))
     parts = [_HEAD]
     for way, text in ((Way.OUTGOING, _OUTGOING), (Way.INCOMING, _INCOMING)):
         parts.append(text)
         here = [cell for cell in found if cell.way is way]
         for columns in (_COLUMNS, _ALONE):
-            parts.append("\n".join(_table(here, columns, reasons)) + "\n")
-    if reasons:
-        notes = [
-            f"{number}. {reason[0].upper()}{reason[1:]}." for number, reason in enumerate(reasons, start=1)
-        ]
-        parts.append("## Not yet\n\n" + "\n".join(notes) + "\n")
+            parts.append("\n".join(_table(here, columns)) + "\n")
     return "\n".join([*parts, _TAIL])
 
 
-def _table(cells: Sequence[Cell], columns: Sequence[Column], reasons: Sequence[str]) -> Iterator[str]:
+def _table(cells: Sequence[Cell], columns: Sequence[Column]) -> Iterator[str]:
     rows: dict[Row, dict[Column, Cell]] = {}
     for cell in cells:
         if (column := (cell.engine, cell.video)) in columns:
@@ -88,9 +81,7 @@ def _table(cells: Sequence[Cell], columns: Sequence[Column], reasons: Sequence[s
     yield "|---|" + "---|" * len(columns)
     order = list(Client)
     for (client, words), found in sorted(rows.items(), key=lambda item: order.index(item[0][0])):
-        yield (
-            f"| {client}, {words} | " + " | ".join(_text(found, column, reasons) for column in columns) + " |"
-        )
+        yield (f"| {client}, {words} | " + " | ".join(_text(found, column) for column in columns) + " |")
 
 
 def _row(cell: Cell) -> Row:
@@ -107,10 +98,8 @@ def _title(column: Column) -> str:
     return f"{engine}, {'audio + video' if video else 'audio'}"
 
 
-def _text(found: Mapping[Column, Cell], column: Column, reasons: Sequence[str]) -> str:
+def _text(found: Mapping[Column, Cell], column: Column) -> str:
     cell = found.get(column)
     if cell is None:
         return ""
-    if cell.todo:
-        return f"{_NOT_YET} {reasons.index(cell.todo) + 1}"
     return _WORKS if cell.sees or not cell.video else _AUDIO_ONLY
