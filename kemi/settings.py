@@ -6,6 +6,7 @@ message that names the key; nothing else in the package reads the environment or
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
@@ -24,6 +25,7 @@ from kemi.core.trust import CoreNetworks
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
+MAX_PORT = 65_535
 SCHEMES = ("digest", "bearer")
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
 MAX_TOKEN_LIFETIME_S = 3600
@@ -136,6 +138,15 @@ class TimerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Where this node's own programs, as the media agent, ask and tell the gateway."""
+
+    address: str
+    port: int
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the KEMI code knows of its site."""
 
@@ -147,6 +158,7 @@ class Settings:
     flow_secret: str = field(repr=False)
     redis_url: str
     sip: SipSettings
+    control: ControlSettings
     media: MediaSettings
     timers: TimerSettings = field(default_factory=TimerSettings)
     registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
@@ -178,6 +190,7 @@ def settings_from_text(text: str) -> Settings:
 def _check(settings: Settings) -> None:
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
+    _check_control(settings.control, settings.sip)
     if not settings.media.nodes:
         raise SettingsError("media.nodes: at least one rtpengine node")
     for node in settings.media.nodes:
@@ -203,6 +216,21 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+
+
+def _check_control(control: ControlSettings, sip: SipSettings) -> None:
+    try:
+        loopback = ipaddress.ip_address(control.address).is_loopback
+    except ValueError as error:
+        raise SettingsError(f"control.address: {error}") from error
+    if not loopback:
+        raise SettingsError(
+            "control.address: only a loopback address, who knows the secret may do everything"
+        )
+    if not 1 <= control.port <= MAX_PORT or control.port in (sip.port, sip.ws_port):
+        raise SettingsError(f"control.port: 1 to {MAX_PORT}, and no port that pages or the core can reach")
+    if not re.fullmatch(rf"[\x21-\x7e]{{{_MIN_SECRET_LENGTH},}}", control.secret):
+        raise SettingsError(f"control.secret: at least {_MIN_SECRET_LENGTH} characters, none of them a space")
 
 
 def _check_entry_points(settings: Settings) -> None:

@@ -14,7 +14,7 @@ class Border:
     """The sides of this node: pages on one socket, the core on the other."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ws_port = settings.sip.ws_port
+        self._no_sip = {settings.sip.ws_port, settings.control.port}
         networks = settings.sip.core_networks
         own = [settings.sip.address] if networks else []  # we cancel by a message to ourselves
         self._core_networks = CoreNetworks([*networks, *own])
@@ -31,8 +31,8 @@ class Border:
                 ksr.headers("Content-Length"),
                 has_content_type=bool(ksr.headers("Content-Type")),
             )
-        elif ksr.received_port() == self._ws_port:
-            raise SipReject("SIP comes in WebSocket messages here")
+        elif ksr.received_port() in self._no_sip:
+            raise SipReject("SIP comes in WebSocket messages here, or not at all")
         elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
             raise SipReject("not a node of the core")
         else:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 import KSR
+
+TEXT: Final = "text/plain; charset=utf-8"
+JSON: Final = "application/json"
 
 
 def accept_handshake() -> bool:
@@ -29,6 +35,10 @@ def connection_stands(connection_id: str) -> bool:
     return connection_id.isdecimal() and KSR.tcpops.tcp_conid_alive(int(connection_id)) > 0
 
 
-def http_reply(status: int, reason_phrase: str, body: str = "") -> None:
+def http_reply(
+    status: int, reason_phrase: str, body: str = "", content_type: str = TEXT, lines: Iterable[str] = ()
+) -> None:
     """Answer an HTTP request."""
-    KSR.xhttp.xhttp_reply(status, reason_phrase, "text/plain; charset=utf-8", body)
+    for line in lines:
+        KSR.hdr.append_to_reply(f"{line}\r\n")
+    KSR.xhttp.xhttp_reply(status, reason_phrase, content_type, body)

@@ -15,11 +15,14 @@ from functools import partial
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
+from kemi.adapters.control import Control
+from kemi.adapters.control_calls import call_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
+from kemi.adapters.forbidding import Forbidding
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
@@ -27,6 +30,7 @@ from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
+from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.shared_state import SharedState
@@ -128,6 +132,9 @@ class Gateway:
             self._dispatcher,
             self._executor,
         )
+        notices = Notices(HtableTable("notice"), settings.node_name)
+        forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
+        self._control = Control(settings.control, call_routes(self._calls, forbidding))
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,
@@ -149,6 +156,8 @@ class Gateway:
             keeper=SubscriptionKeeper(for_registration, subscriptions, self._executor),
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
+            notices=notices,
+            forbidding=forbidding,
             page_of=self._page_of,
             new_token=lambda: secrets.token_hex(12),
         )
@@ -374,12 +383,15 @@ class Gateway:
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
 
-    # ------------------------------------------------------------ WebSocket
+    # ------------------------------------------------------------ HTTP and WebSocket
 
     @guarded
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
-        """A WebSocket handshake, which only the TLS front may bring us."""
-        self._front.handshake()
+        """A request on the control port, or a WebSocket handshake, which only the TLS front may bring us."""
+        if self._control.is_meant():
+            self._control.answer()
+        else:
+            self._front.handshake()
 
     @guarded
     def ksr_websocket_event(self, _message: object, event: str) -> None:

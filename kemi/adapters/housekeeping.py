@@ -12,14 +12,13 @@ from typing import Final
 from kemi.adapters import connections
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
-from kemi.adapters.htable import HtableTable
+from kemi.adapters.forbidding import Forbidding, PageOf
 from kemi.adapters.log import log_event
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.notices import Notices
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
 from kemi.core.call.events import (
-    CallForbidden,
     Due,
     Event,
     FlowClosed,
@@ -28,7 +27,7 @@ from kemi.core.call.events import (
     TimerFired,
 )
 from kemi.core.call.states import advance
-from kemi.core.registration import Flow, Registration, RegistrationSettings
+from kemi.core.registration import Registration, RegistrationSettings
 from kemi.core.registration.own_requests import deregister
 from kemi.core.registration.states import (
     BINDING,
@@ -52,7 +51,6 @@ DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
 """A core counts in whole seconds: a difference below is none."""
 
-PageOf = Callable[[str], tuple[bool, Flow | None]]
 NewToken = Callable[[], str]
 
 
@@ -73,6 +71,8 @@ class Housekeeping:
         keeper: SubscriptionKeeper,
         shared: SharedState,
         watch: MediaWatch,
+        notices: Notices,
+        forbidding: Forbidding,
         page_of: PageOf,
         new_token: NewToken,
     ) -> None:
@@ -87,7 +87,8 @@ class Housekeeping:
         self._keeper = keeper
         self._shared = shared
         self._watch = watch
-        self._notices = Notices(HtableTable("notice"), settings.node_name)
+        self._notices = notices
+        self._forbidding = forbidding
         self._page_of = page_of
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -272,10 +273,7 @@ class Housekeeping:
             self._dispatch(call_id, MediaLost(why, *self._page_of(call_id)))
 
     def _forbid(self, call_id: str, why: str, now: float) -> None:
-        record = self._calls.get(call_id)
-        if record is not None and not record.ended:
-            self._dispatch(call_id, CallForbidden(why, *self._page_of(call_id)))
-            self._notices.tell("call_forbidden", now, impu=record.owner, call_id=record.call_id, why=why)
+        self._safely("call_forbidden", lambda: self._forbidding.end(call_id, why, now), call_id)
 
     def _old_dialogs(self, now: float) -> None:
         if now >= self._next_dialog_check:

@@ -65,6 +65,7 @@ class NewCalls:
             session_id=secrets.randbits(53),
             node=self._relay.choose_node(request.call_id),
         )
+        record.since = time.time()
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
         try:
@@ -92,6 +93,7 @@ class NewCalls:
             session_id=secrets.randbits(53),
             node=self._relay.choose_node(record_key(request.call_id, gateway_tag)),
         )
+        record.since = time.time()
         self._calls.create(record)
         try:
             self._dispatcher.carry_out(record.key, actions)

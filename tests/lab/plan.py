@@ -36,6 +36,7 @@ class Plan:
     media_rtp: Range
     gateway_sip: int
     gateway_ws: int
+    gateway_control: int
     icscf: int
     scscf: int
     pcscf: int
@@ -70,6 +71,7 @@ def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
         media_rtp=blocks.rtp_range(options.media_ports),
         gateway_sip=blocks.port(),
         gateway_ws=blocks.port(),
+        gateway_control=blocks.port(),
         icscf=blocks.port(),
         scscf=blocks.port(),
         pcscf=blocks.port(),

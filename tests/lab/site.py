@@ -1,7 +1,8 @@
 """What every part needs to start: the options, the port plan, the folders and the processes."""
 
+import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ class Site:
     plan: Plan
     run_dir: Path
     processes: Processes
+    control_secret: str = field(default_factory=lambda: secrets.token_hex(32))
+    """Opens the gateway's control endpoint."""
 
     def write(self, name: str, text: str) -> Path:
         """Write a configuration file into the run directory."""

@@ -3,10 +3,11 @@
 A test in the launching process has the `Lab` itself; any other process reads lab.json and gets a `World`.
 """
 
+import http.client
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -45,11 +46,14 @@ class WebInfo(msgspec.Struct, frozen=True):
 
 
 class GatewayInfo(msgspec.Struct, frozen=True):
-    """The eP-CSCF: `sip` towards the core (UDP and TCP, STUN on UDP), `ws` for HAProxy."""
+    """The eP-CSCF: `sip` towards the core (UDP and TCP, STUN on UDP), `ws` for HAProxy, `control` for the node's own
+    programs."""
 
     address: str
     sip_port: int
     ws_port: int
+    control_port: int
+    control_secret: str
     rpc_socket: str
 
 
@@ -166,6 +170,35 @@ class World:
             return client.request(command)
         finally:
             client.close()
+
+    def control(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        secret: str | None = None,
+        port: int | None = None,
+    ) -> tuple[int, Any]:
+        """Ask the gateway's control endpoint; return status and what it says, as JSON where it is.
+
+        Args:
+            method, path: of the request.
+            body: bytes are sent as they are, anything but None as JSON.
+            secret: "" sends none; None: the right one.
+            port: another port than the endpoint's.
+        """
+        secret = self.info.gateway.control_secret if secret is None else secret
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        line = http.client.HTTPConnection(LOOPBACK, port or self.info.gateway.control_port, timeout=5)
+        try:
+            line.request(method, path, content, {"Authorization": f"Bearer {secret}"} if secret else {})
+            response = line.getresponse()
+            text = response.read()
+            is_json = response.headers["Content-Type"] == "application/json"
+            return response.status, msgspec.json.decode(text) if is_json else text.decode()
+        finally:
+            line.close()
 
     def core_rpc(self, node: str) -> KamailioRpc:
         """Ask a node of the core: icscf, scscf or pcscf."""

@@ -32,7 +32,14 @@ def info_of(site: Site) -> LabInfo:
         launcher_pid=os.getpid(),
         processes=site.processes.pids,
         web=_web_info(plan, run_dir),
-        gateway=GatewayInfo(LOOPBACK, plan.gateway_sip, plan.gateway_ws, str(gateway.rpc_socket(run_dir))),
+        gateway=GatewayInfo(
+            LOOPBACK,
+            plan.gateway_sip,
+            plan.gateway_ws,
+            plan.gateway_control,
+            site.control_secret,
+            str(gateway.rpc_socket(run_dir)),
+        ),
         rtpengine=RtpengineInfo(
             LOOPBACK,
             plan.ng,

@@ -16,6 +16,11 @@ port = 5060
 ws_address = "127.0.0.1"
 ws_port = 8080
 
+[control]
+address = "127.0.0.1"
+port = 8081
+secret = "fedcba9876543210fedcba9876543210"
+
 [media]
 nodes = [{ address = "192.0.2.9", port = 2223, version = "10.5" }]
 ng_deadline_ms = 1000

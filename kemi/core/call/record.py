@@ -240,6 +240,8 @@ class CallRecord:
     """``address:port`` of the page's flow as Kamailio sees it."""
     owner: str
     """Public identity the flow registered: who may take this call over after a reconnect."""
+    since: float = 0.0
+    """When the call began, in seconds since the epoch."""
     service_route: list[str] = field(default_factory=list)
     asserted_identity: list[str] = field(default_factory=list)
     """P-Asserted-Identity values for this page."""

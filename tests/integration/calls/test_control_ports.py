@@ -12,6 +12,7 @@ import pytest
 
 from tests.bench.cpu import process_tree
 from tests.integration.calls.stage import Stage
+from tests.lab.ports import LOOPBACK
 from tests.lab.roles import role_variables
 
 pytestmark = pytest.mark.lab
@@ -62,6 +63,7 @@ async def test_the_gateway_has_no_port_but_those_for_sip(stage: Stage) -> None:
         ("udp", gateway.address, gateway.sip_port),
         ("tcp", gateway.address, gateway.sip_port),
         ("tcp", gateway.address, gateway.ws_port),
+        ("tcp", LOOPBACK, gateway.control_port),
     }
     assert Path(gateway.rpc_socket).is_socket()
 
@@ -75,4 +77,5 @@ async def test_the_relays_control_ports_are_on_loopback(stage: Stage) -> None:
     }
     assert control == {relay.ng_port: "127.0.0.1", relay.cli_port: "127.0.0.1"}
     assert ipaddress.ip_address(role_variables("rtpengine", {})["rtpengine_ng_address"]).is_loopback
-    assert ipaddress.ip_address(role_variables("kamailio", {})["kamailio_ws_address"]).is_loopback
+    for address in ("kamailio_ws_address", "kamailio_control_address"):
+        assert ipaddress.ip_address(role_variables("kamailio", {})[address]).is_loopback

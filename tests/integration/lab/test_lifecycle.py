@@ -50,7 +50,13 @@ def test_the_whole_world_starts_and_ends_without_a_trace() -> None:
         assert lab.hss.ask("peers") == ["icscf.ims.test", "scscf.ims.test"]
     assert nothing_is_left(info)
     assert not Path(info.run_dir).exists()
-    ports = (info.gateway.sip_port, info.gateway.ws_port, info.rtpengine.ng_port, info.ims.hss_control_port)
+    ports = (
+        info.gateway.sip_port,
+        info.gateway.ws_port,
+        info.gateway.control_port,
+        info.rtpengine.ng_port,
+        info.ims.hss_control_port,
+    )
     assert all(port_is_free(port) for port in ports)
 
 

@@ -1,0 +1,66 @@
+"""Routes of the control endpoint about calls: which there are, and the end of one.
+
+    GET  /v1/calls?after=KEY&limit=N  -> {"calls": [{"key", "node", "kinds", "owner", "dialog", "since"}], "next": KEY}
+    POST /v1/calls/end                {"call_id": KEY, "why": TEXT} -> {"ended": KEY}
+
+KEY is the name of the record (``CallRecord.key``), which the relay has for the call, too.  The list is in the order of
+the names; "next" is what ``after`` has to be for what follows, "" at the end.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from typing import Any, Final
+
+from kemi.adapters.control import Answer, ControlRefusal, Routes, number_of, text_of
+from kemi.adapters.forbidding import Forbidding
+from kemi.core.call.record import CallRecord
+from kemi.state.calls import CallStore
+
+MOST_CALLS: Final = 100
+"""In one answer."""
+_MOST_BYTES: Final = 20_000
+"""Of names in one answer: a page chooses its Call-ID, and what Kamailio sends is below 64 kB."""
+_MOST_WHY: Final = 80
+
+
+def call_routes(calls: CallStore, forbidding: Forbidding) -> Routes:
+    """Return the routes about calls."""
+
+    def listed(query: dict[str, Any]) -> Answer:
+        after = str(query.get("after", ""))
+        limit = number_of(query, "limit", MOST_CALLS, 1, MOST_CALLS)
+        names = calls.keys()
+        keys = heapq.nsmallest(limit + 1, (key for key in names if key > after))
+        found: list[dict[str, Any]] = []
+        size = 0
+        for key in keys[:limit]:
+            size += len(key)
+            if found and size > _MOST_BYTES:
+                return 200, {"calls": found, "next": found[-1]["key"]}
+            record = calls.get(key)
+            if record is not None:
+                found.append(_described(record))
+        return 200, {"calls": found, "next": keys[limit - 1] if len(keys) > limit else ""}
+
+    def end(body: dict[str, Any]) -> Answer:
+        key, why = text_of(body, "call_id"), text_of(body, "why")
+        if len(why) > _MOST_WHY or not why.isprintable():
+            raise ControlRefusal(400, f"why: at most {_MOST_WHY} characters on one line")
+        if not forbidding.end(key, why, time.time()):
+            raise ControlRefusal(404, "no such call")
+        return 200, {"ended": key}
+
+    return {("GET", "/v1/calls"): listed, ("POST", "/v1/calls/end"): end}
+
+
+def _described(record: CallRecord) -> dict[str, Any]:
+    return {
+        "key": record.key,
+        "node": record.node,
+        "kinds": [medium.kind for medium in record.media],
+        "owner": record.owner,
+        "dialog": record.dialog.value,
+        "since": record.since,
+    }
