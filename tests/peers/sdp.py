@@ -96,8 +96,12 @@ class Sdp:
     @property
     def bundle(self) -> list[str]:
         """Mids of the first BUNDLE group; empty without one."""
-        line = next((line for line in self.session if line.startswith("a=group:BUNDLE")), "")
-        return line.split()[1:]
+        return next(iter(self.bundles), [])
+
+    @property
+    def bundles(self) -> list[list[str]]:
+        """Mids of each BUNDLE group."""
+        return [line.split()[1:] for line in self.session if line.startswith("a=group:BUNDLE")]
 
     @property
     def address(self) -> str:
@@ -156,13 +160,12 @@ def answer_to(
         elif index < len(ours.media):
             lines = _kept_line(ours.media[index], offered, role)
         else:
-            shares = (offered.attribute("mid") or "") in theirs.bundle
-            lines = _added_line(ours.media[0], offered, role, added, port_offset=0 if shares else 2 * index)
+            lines = _added_line(ours.media[0], offered, role, added, port_offset=_port_offset(theirs, index))
         answer.media.append(MediaSection(lines))
     taken = [m.attribute("mid") or "" for m in answer.media if m.port]
-    mids = [mid for mid in theirs.bundle if mid in taken]
-    if mids:
-        answer.session.append(f"a=group:BUNDLE {' '.join(mids)}")
+    for group in theirs.bundles:
+        if mids := [mid for mid in group if mid in taken]:
+            answer.session.append(f"a=group:BUNDLE {' '.join(mids)}")
     return sdp_to_text(answer)
 
 
@@ -201,6 +204,13 @@ def offer_again(
     offer.session = [_group_without(line, gone) for line in offer.session]
     offer.media += [MediaSection(text.splitlines()) for text in added]
     return sdp_to_text(offer)
+
+
+def _port_offset(theirs: Sdp, index: int) -> int:
+    """Return by how much the port of a new line is above the page's first: lines of one group have one port."""
+    mids = [section.attribute("mid") or "" for section in theirs.media]
+    group = next((group for group in theirs.bundles if mids[index] in group), [mids[index]])
+    return 2 * mids.index(group[0])
 
 
 def _group_without(line: str, gone: Collection[str]) -> str:

@@ -65,7 +65,13 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
     actions.append(act.ForwardReply(edits))
-    if reply.method == "BYE" and reply.status >= 200 and record.ended:  # not to our own BYE to a second fork
+    # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
+    if (
+        reply.method == "BYE"
+        and reply.status >= 200
+        and record.ended
+        and reply.to_tag == record.confirmed_tag
+    ):
         actions.append(act.ForgetCall(record.key))
     return actions
 

@@ -168,6 +168,17 @@ class TestForks:
         call.on(call.ims_reply(200, "core2"))
         assert "ForgetCall" not in call.on(call.ims_reply(200, "core2", method="BYE", cseq=2)).names
 
+    def test_it_may_cross_with_the_pages_own_bye_whose_answer_keeps_its_number(self) -> None:
+        call = Call.confirmed("core1")
+        call.on(call.ims_reply(200, "core2"))
+        asked = call.wic_request("BYE")
+        sent = call.on(asked).only(act.ForwardRequest).edits.cseq
+        assert "ForgetCall" not in call.on(call.ims_reply(200, "core2", method="BYE", cseq=2)).names
+        assert sent is not None
+        answered = call.on(call.ims_reply(200, "core1", method="BYE", cseq=sent))
+        assert answered.names == ["ForwardReply", "ForgetCall"]
+        assert answered.only(act.ForwardReply).edits.cseq == asked.request.cseq
+
     def test_a_late_provisional_of_another_fork_does_not_take_the_media_away(self) -> None:
         call = Call.confirmed("core1")
         assert call.on(call.ims_reply(183, "core2", body=sdp.core_answer(port=42000))).names == ["DropReply"]
