@@ -16,7 +16,7 @@ from kemi.core.call.core_offer import on_core_offer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.fitting import misfit
-from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, unknown
+from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, passes, reported, unknown
 from kemi.core.call.late_offer import take_answer
 from kemi.core.call.record import CallRecord, Incoming
 from kemi.core.call.settings import CallSettings
@@ -42,8 +42,9 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
             return own
     if request.method == "BYE":
         return _ims_bye(record, event, settings)
-    if record.ended:
+    if not passes(record, request):
         return [NO_DIALOG]
+    reported(record, request)
     if request.method in ("INVITE", "UPDATE"):
         return _session_change(record, event, settings)
     if request.method == "PRACK" and record.incoming is not None:

@@ -25,7 +25,7 @@ from kemi.core.call.events import (
     UpdateAnswered,
     WicReply,
 )
-from kemi.core.call.in_dialog import follow
+from kemi.core.call.in_dialog import follow, over, referred
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
@@ -65,15 +65,9 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
     actions.append(act.ForwardReply(edits))
+    referred(record, reply)
     # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
-    if (
-        reply.method == "BYE"
-        and reply.status >= 200
-        and record.ended
-        and reply.to_tag == record.confirmed_tag
-    ):
-        actions.append(act.ForgetCall(record.key))
-    return actions
+    return [*actions, *over(record, reply)] if reply.to_tag == record.confirmed_tag else actions
 
 
 def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) -> list[act.Action]:
@@ -102,12 +96,10 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):
             del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end
         return on_page_reply(record, reply, forward)
-    actions: list[act.Action] = [forward]
+    referred(record, reply)
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
-        if reply.method == "BYE" and record.ended:  # not to one in an early dialog: the INVITE's end follows
-            actions.append(act.ForgetCall(record.key))
-    return actions
+    return [forward, *over(record, reply)]
 
 
 def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from kemi.core.call import actions as act
+from kemi.core.call.events import Due
 from kemi.core.call.record import CallRecord
-from kemi.core.messages import Request
+from kemi.core.messages import Reply, Request
 from kemi.core.registration import Flow
 
 PASSED_ON: Final = frozenset({"INFO", "MESSAGE", "OPTIONS", "REFER", "NOTIFY", "SUBSCRIBE"})
 """Methods that go on to the other side and change nothing here."""
+
+REPORTED_WITHIN_S: Final = 180.0
+"""How long a call that is over waits for the last report on a transfer: as long as a telephone may ring."""
 
 NO_DIALOG: Final = act.SendReply(481, "Call/Transaction Does Not Exist")
 
@@ -24,3 +28,34 @@ def follow(record: CallRecord, successor: Flow | None) -> None:
     """The page is back on a new connection and has said nothing in this call yet."""
     if successor is not None:
         record.connection_id, record.source = successor.connection_id, successor.source
+
+
+# A REFER begins a subscription of its own in the dialog, which a BYE does not end (RFC 3515 §2.4.4, RFC 5057 §4.2).
+
+
+def referred(record: CallRecord, reply: Reply) -> None:
+    """A REFER was accepted: reports on it will come, unless nobody wants them (RFC 4488 §4)."""
+    reported = "".join(reply.headers("Refer-Sub")).strip().lower() != "false"
+    if reply.method == "REFER" and 200 <= reply.status < 300 and reported:
+        record.reports_due += 1
+
+
+def reported(record: CallRecord, request: Request) -> None:
+    """A NOTIFY passes: it may be the last one on a transfer."""
+    state = "".join(request.headers("Subscription-State")).partition(";")[0].strip().lower()
+    if request.method == "NOTIFY" and state == "terminated" and record.reports_due:
+        record.reports_due -= 1
+
+
+def passes(record: CallRecord, request: Request) -> bool:
+    """Whether a request that changes nothing here still goes to the other side."""
+    return not record.ended or (request.method == "NOTIFY" and record.reports_due > 0)
+
+
+def over(record: CallRecord, reply: Reply) -> list[act.Action]:
+    """Forget a call when its last answer has passed: to the BYE, or to the last report on a transfer."""
+    if not record.ended or reply.status < 200 or reply.method not in ("BYE", "NOTIFY"):
+        return []
+    if not record.reports_due:
+        return [act.ForgetCall(record.key)]
+    return [act.Schedule(record.key, Due.FORGET, REPORTED_WITHIN_S)] if reply.method == "BYE" else []

@@ -16,7 +16,7 @@ from kemi.core.call import boundary, page_late_offer, session_timer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
 from kemi.core.call.fitting import misfit
-from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, unknown
+from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, passes, reported, unknown
 from kemi.core.call.page_offer import on_page_offer
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -132,8 +132,9 @@ def _wic_session_change(record: CallRecord, request: Request, settings: CallSett
 
 def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     tag = record.current_tag
-    if not tag or record.ended:
+    if not tag or not passes(record, request):
         return [NO_DIALOG]
+    reported(record, request)
     return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, tag, settings))]
 
 

@@ -338,6 +338,8 @@ class CallRecord:
     early_gates: list[str] = field(default_factory=list)
     """Which way each medium may pass before the answer, as seen from the far end; empty: both ways."""
     confirmed_tag: str = ""
+    reports_due: int = 0
+    """Transfers whose last report has not passed yet."""
     incoming: Incoming | None = None
     """None: the page calls."""
     applied_answer: str = ""

@@ -139,11 +139,16 @@ async def transferred(play: Play) -> None:
         request = call.wic.request("REFER", headers=[("Contact", call.wic.line.contact), *fields])
         assert (await call.wic.ask(request)).status == 202
         await call.ims.wait_request("REFER", timeout_s=PATIENCE_S)
+        await play.hang_up(call)
+        report = [("Event", "refer"), ("Subscription-State", "terminated;reason=noresource")]
+        assert (await call.ims.ask("NOTIFY", headers=report)).status == 200
     else:
         response = await call.ims.ask("REFER", headers=[("Contact", call.ims.contact), *fields])
         assert response.status in (200, 202)
         await call.wic.wait_request("REFER", timeout_s=PATIENCE_S)
-    await play.hang_up(call)
+        report = [("Event", "refer"), ("Subscription-State", "terminated;reason=noresource")]
+        assert (await call.wic.ask(call.wic.request("NOTIFY", headers=report))).status == 200
+        await play.hang_up(call)
 
 
 async def waits_for_resources(play: Play) -> None:

@@ -21,6 +21,7 @@ from tests.integration.services.world import (
     refer_to,
     replaces,
     seen_by_other_end,
+    transferred,
     unharmed,
 )
 from tests.peers.core_script import answers
@@ -108,12 +109,34 @@ class TestBlindTransfer:
         assert (await page_asks(call, "REFER", headers=fields)).status == 200
         refer = await call.ims.wait_request("REFER")
         assert (refer.headers.get("Refer-Sub"), refer.headers.get("Supported")) == ("false", "norefersub")
+        await transferred(call, by_page=False)  # the core has not agreed: its 200 says nothing of Refer-Sub
         await hang_up(call)
 
-    async def test_reports_after_the_call_end_with_it(self, stage: Stage) -> None:
-        call = await established(stage, await stage.page())
+    @pytest.mark.parametrize("page_transfers", [True, False], ids=["by-page", "by-core"])
+    @pytest.mark.parametrize("by_page", WAYS)
+    async def test_reports_come_after_the_call_too(
+        self, stage: Stage, by_page: bool, page_transfers: bool
+    ) -> None:
+        """Who transfers a call may hang up before it knows what became of it (RFC 5589 §6.1)."""
+        call = await established(stage, await stage.page(), by_page=by_page)
         call.ims.statuses["REFER"] = 202
-        assert (await page_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])).status == 202
+        ask = page_asks if page_transfers else core_asks
+        accepted = await ask(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])
+        assert accepted.status in (200, 202)
+        await hang_up(call)
+        reports = [
+            ("SIP/2.0 100 Trying", "active;expires=60"),
+            ("SIP/2.0 200 OK", "terminated;reason=noresource"),
+        ]
+        for fragment, state in reports:
+            assert await notified(call, fragment, state, by_page=not page_transfers) == fragment
+        tell = core_asks if page_transfers else page_asks
+        fields = [("Event", "refer"), ("Subscription-State", "active;expires=60")]
+        late = await tell(call, "NOTIFY", headers=fields, body=("message/sipfrag", "SIP/2.0 100 Trying"))
+        assert late.status == 481
+
+    async def test_no_reports_come_after_the_call_where_nobody_transferred(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
         await hang_up(call)
         fields = [("Event", "refer"), ("Subscription-State", "active;expires=60")]
         report = await core_asks(
@@ -149,6 +172,7 @@ class TestAttendedTransfer:
         target = refer_to(CAROL, Replaces="between-bob-and-carol;to-tag=carol;from-tag=bob")
         assert (await core_asks(call, "REFER", headers=[("Refer-To", target)])).status == 200
         assert (await call.wic.wait_request("REFER")).headers.get("Refer-To") == target
+        await transferred(call, by_page=True)
         await hang_up(call)
 
     @pytest.mark.parametrize("by_page", WAYS)
@@ -270,6 +294,7 @@ class TestForeignCalls:
         assert (await page_asks(call, "REFER", headers=fields)).status == 200
         refer = await call.ims.wait_request("REFER")
         assert unquote(refer.headers.get("Refer-To") or "") == f"<{CAROL}?Replaces={named}>"
+        await transferred(call, by_page=False)
         await unharmed(call)
         await hang_up(call)
 
@@ -332,4 +357,5 @@ async def test_a_page_is_transferred_while_it_rings(stage: Stage) -> None:
     assert (await core_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])).status == 200
     await call.wic.wait_request("REFER")
     await call.ims.wait_ack()
+    await transferred(call, by_page=True)
     await hang_up(call)

@@ -135,6 +135,11 @@ async def notified(call: AnyCall, fragment: str, state: str, *, by_page: bool) -
     return got.body
 
 
+async def transferred(call: AnyCall, *, by_page: bool) -> None:
+    """Send the last report on a REFER, without which the call is remembered after its end."""
+    await notified(call, "SIP/2.0 200 OK", "terminated;reason=noresource", by_page=by_page)
+
+
 async def called(stage: Stage, page: ScriptedWic, target: str = BOB, **how: object) -> Call:
     """Call and wait for the answer."""
     wic = await page.invite(target, AUDIO, **how)  # type: ignore[arg-type]

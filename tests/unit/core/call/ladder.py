@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeVar
 
 from kemi.core.call import actions as act
@@ -253,9 +254,10 @@ class Call:
         rseq: int | None = None,
         early_media: str = "",
         routes: tuple[str, ...] = CORE_ROUTES,
+        headers: Mapping[str, list[str]] = MappingProxyType({}),
     ) -> ev.ImsReply:
         """The core responds to a request that came from the page."""
-        fields: dict[str, list[str]] = {"Record-Route": [", ".join(routes)] if routes else []}
+        fields: dict[str, list[str]] = {"Record-Route": [", ".join(routes)] if routes else [], **headers}
         if rseq is not None:
             fields |= {"Require": ["100rel"], "RSeq": [str(rseq)]}
         if early_media:
@@ -287,6 +289,7 @@ class Call:
         contact: str = "",
         alive: bool = True,
         to_tag: str = WIC_TAG,
+        headers: Mapping[str, list[str]] = MappingProxyType({}),
     ) -> ev.ImsRequest:
         """The core sends a request inside the dialog of leg ``tag``."""
         request = Request(
@@ -302,6 +305,7 @@ class Call:
             from_uri=BOB,
             to_uri=ALICE,
             source="198.51.100.7:5060",
+            headers=header_reader(headers),
         )
         return ev.ImsRequest(request, alive)
 

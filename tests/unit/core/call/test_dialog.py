@@ -8,6 +8,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.boundary import ICSI_REF
 from kemi.core.call.ending import FORGET_AFTER_S
+from kemi.core.call.in_dialog import REPORTED_WITHIN_S
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
 from kemi.core.trust import FROM_PAGE
@@ -223,6 +224,28 @@ class TestBye:
         call = Call.confirmed()
         call.on(call.wic_request("BYE"))
         assert call.on(ev.TimerFired(ev.Due.FORGET)).names == ["ForgetCall"]
+
+    def test_a_transfer_is_reported_after_the_end(self) -> None:
+        call = Call.confirmed()
+        call.on(call.wic_request("REFER"))
+        call.on(call.ims_reply(202, method="REFER", cseq=call.record.ims_cseq))
+        call.on(call.wic_request("BYE", cseq=12))
+        ended = call.on(call.ims_reply(200, method="BYE", cseq=call.record.ims_cseq))
+        assert ended.names == ["ForwardReply", "Schedule"]
+        assert ended.only(act.Schedule) == act.Schedule(call.record.key, ev.Due.FORGET, REPORTED_WITHIN_S)
+        last = {"Subscription-State": ["terminated;reason=noresource"]}
+        assert call.on(call.ims_request("NOTIFY", cseq=5, headers=last)).names == ["ForwardRequest"]
+        told = call.on(call.wic_reply(200, method="NOTIFY", cseq=call.record.gateway_cseq))
+        assert told.names == ["ForwardReply", "ForgetCall"]
+
+    def test_no_report_is_awaited_where_none_was_wanted(self) -> None:
+        """RFC 4488 §4."""
+        call = Call.confirmed()
+        call.on(call.wic_request("REFER"))
+        unreported = {"Refer-Sub": ["false"]}
+        call.on(call.ims_reply(202, method="REFER", cseq=call.record.ims_cseq, headers=unreported))
+        call.on(call.wic_request("BYE", cseq=12))
+        assert "ForgetCall" in call.on(call.ims_reply(200, method="BYE", cseq=call.record.ims_cseq)).names
 
     def test_crossing_byes_are_both_answered_and_media_goes_once(self) -> None:
         call = Call.confirmed()
