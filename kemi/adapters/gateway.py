@@ -17,6 +17,7 @@ from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
@@ -61,6 +62,7 @@ from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
+from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
@@ -79,7 +81,8 @@ class Gateway:
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._calls = CallStore(HtableTable("call"))
         self._schedule = Schedule(HtableTable)
-        self._relay = MediaRelay(settings.media)
+        nodes = NodeStore(HtableTable)
+        self._relay = MediaRelay(settings.media, nodes)
         entry_points = EntryPoints(settings, HtableTable)
         self._executor = Executor(
             settings,
@@ -134,7 +137,10 @@ class Gateway:
         )
         notices = Notices(HtableTable("notice"), settings.node_name)
         forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
-        self._control = Control(settings.control, call_routes(self._calls, forbidding))
+        self._control = Control(
+            settings.control,
+            {**call_routes(self._calls, forbidding), **node_routes(nodes, settings.media)},
+        )
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,

@@ -27,8 +27,10 @@ from kemi.core.call.events import (
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
+from kemi.state.nodes import NodeStore
+from rtpengine.ng.commands import Delete
 from rtpengine.ng.errors import NgError, NgErrorReply
-from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
+from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
 from rtpengine.sessions import (
@@ -84,17 +86,22 @@ class _Repertoires:
 class MediaRelay:
     """The relay nodes as one worker process sees them."""
 
-    def __init__(self, settings: MediaSettings) -> None:
-        nodes = [
-            Node(NodeAddress(node.address, node.port), daemon_version=version_from_text(node.version))
+    def __init__(self, settings: MediaSettings, store: NodeStore) -> None:
+        self._nodes = {
+            node.name: Node(
+                NodeAddress(node.address, node.port), node.weight, version_from_text(node.version)
+            )
             for node in settings.nodes
-        ]
-        self._pool = NodePool(nodes)
-        self._versions = {node_to_text(node.address): node.daemon_version for node in nodes}
-        self._addresses = {node_to_text(node.address): node.address for node in nodes}
+        }
+        self._store = store
+        self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
         self._clients = {
-            node_to_text(node.address): UdpClient(node.address, deadline_s=settings.ng_deadline_ms / 1000)
-            for node in nodes
+            name: UdpClient(
+                node.address,
+                deadline_s=settings.ng_deadline_ms / 1000,
+                give_up=partial(self._is_lost, name),
+            )
+            for name, node in self._nodes.items()
         }
         self._repertoires = _Repertoires()
         self._profiles: Mapping[str, MediaProfile] = {
@@ -104,10 +111,15 @@ class MediaRelay:
 
     def choose_node(self, call_id: str) -> str:
         """Return the node that takes a new call; raise MediaUnavailable when none can."""
+        views = [view for view in self._store.view(self._nodes, time.time()) if view.takes_calls]
+        steady = [view for view in views if view.state != "suspect"]
+        candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
-            return node_to_text(self._pool.choose(call_id, time.monotonic()).address)
+            chosen = node_to_text(choose(call_id, candidates).address)
         except NgError as error:
             raise MediaUnavailable(str(error)) from error
+        self._store.taken(chosen)
+        return chosen
 
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
         """Reserve every medium, or none."""
@@ -287,8 +299,14 @@ class MediaRelay:
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
+            if not self._store.is_prompt(node, time.time()):
+                raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
             self._run(node, release_all(sessions))
         except MediaUnavailable as error:
+            names = [session.ng_call_id for session in sessions]
+            self._store.not_released(node, names, time.time())
+            if node in self._clients:  # it hears of it when it wakes up
+                self._clients[node].send_only(tuple(map(Delete, names)))
             log_event(
                 logging.WARNING,
                 "media_not_released",
@@ -302,17 +320,21 @@ class MediaRelay:
         client = self._clients.get(node)
         if client is None:
             raise MediaUnavailable(f"media relay {node} is no longer configured")
-        address = self._addresses[node]
+        if not self._store.may_try(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         try:
             result = run(sequence, client)
         except NgErrorReply as error:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
-            self._pool.mark_failed(address, time.monotonic())
+            self._store.missed(node, time.time())
             self._repertoires.forget()
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
-        self._pool.mark_alive(address)
+        self._store.answered(node)
         return result
+
+    def _is_lost(self, node: str) -> bool:
+        return not self._store.usable(node, time.time())
 
 
 def _running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:
