@@ -1,6 +1,7 @@
 """Routes of the control endpoint about relay nodes.
 
-    PUT /v1/nodes             {"nodes": [{"node", "state", "calls", "silent_s", "version"}]} -> {"drained": [NODE]}
+    PUT /v1/nodes             {"nodes": [{"node", "state", "calls", "counted", "silent_s", "version"}]}
+                              -> {"drained": [NODE]}
     GET /v1/nodes             -> {"agent": whether one reports, "nodes": [{"node", "state", "calls", "weight",
                                  "drained", "broken", "version"}]}
     PUT /v1/nodes/drain       {"node": NODE, "drain": whether} -> {"node", "drained"}
@@ -57,6 +58,8 @@ def node_routes(store: NodeStore, settings: MediaSettings) -> Routes:
             raise ControlRefusal(400, "drain: true or false is wanted")
         if node not in configured:
             raise ControlRefusal(404, f"no node {node}"[:100])
+        if wanted == (node in store.drained()):
+            return 200, {"node": node, "drained": wanted}
         store.drain(node, wanted)
         log_event(logging.WARNING, "node_drained" if wanted else "node_undrained", node=node, by="control")
         return 200, {"node": node, "drained": wanted}

@@ -31,6 +31,7 @@ from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
+from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
@@ -149,6 +150,8 @@ class Gateway:
             key_sets=HtableTable("jwks"),
             revoked=revoked,
             notices=HtableTable("notice"),
+            nodes=nodes,
+            view=partial(views, nodes, settings.media),
         )
         self._housekeeping = Housekeeping(
             settings,

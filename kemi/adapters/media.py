@@ -50,6 +50,8 @@ from rtpengine.sessions import (
 )
 from rtpengine.transport.udp import UdpClient
 
+HASTY_S: Final = 0.25
+"""How long housekeeping waits, which everything else waits for."""
 _OPUS: Final = "opus/48000/2"
 
 
@@ -95,14 +97,14 @@ class MediaRelay:
         }
         self._store = store
         self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
-        self._clients = {
-            name: UdpClient(
-                node.address,
-                deadline_s=settings.ng_deadline_ms / 1000,
-                give_up=partial(self._is_lost, name),
-            )
-            for name, node in self._nodes.items()
-        }
+        deadline_s = settings.ng_deadline_ms / 1000
+        self._clients, self._hasty = (
+            {
+                name: UdpClient(node.address, deadline_s=longest_s, give_up=partial(self._is_lost, name))
+                for name, node in self._nodes.items()
+            }
+            for longest_s in (deadline_s, min(deadline_s, HASTY_S))
+        )
         self._repertoires = _Repertoires()
         self._profiles: Mapping[str, MediaProfile] = {
             "audio": audio_profile(settings.audio_codecs),
@@ -118,7 +120,7 @@ class MediaRelay:
             chosen = node_to_text(choose(call_id, candidates).address)
         except NgError as error:
             raise MediaUnavailable(str(error)) from error
-        self._store.taken(chosen)
+        self._store.taken(chosen, time.time())
         return chosen
 
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
@@ -289,7 +291,13 @@ class MediaRelay:
 
         ``now`` is in seconds since the epoch, by the node's clock too.
         """
-        last_s = self._run(node, last_packet_s(_named(call_id, kind)))
+        client = self._hasty.get(node)
+        if client is None or not self._store.is_prompt(node, now):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+        try:
+            last_s = run(last_packet_s(_named(call_id, kind)), client)
+        except NgError as error:
+            raise MediaUnavailable(f"media relay {node}: {error}") from error
         return None if last_s is None else now - last_s
 
     def release(self, action: act.ReleaseMedia) -> None:

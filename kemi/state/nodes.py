@@ -36,6 +36,8 @@ class NodeReport(msgspec.Struct, frozen=True):
     """A state of rtpengine/health.py."""
     calls: int | None = None
     """How many it has, of all who use it; None: not known."""
+    counted: float = 0.0
+    """Names the count: another one than before when the calls were counted anew."""
     silent_s: float | None = None
     """How long ago it answered; None: it never did."""
     version: str = ""
@@ -55,10 +57,10 @@ class _Breaker(msgspec.Struct):
 
 
 class _Taken(msgspec.Struct):
-    """How many calls were given to a node since a report."""
+    """How many calls were given to a node since they were counted there."""
 
-    report_at: float
-    count: int
+    counted: float
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +177,22 @@ class NodeStore:
             if report is None:
                 found.append(NodeView(node, drained=drained, broken=broken))
             else:
-                calls = None if report.calls is None else report.calls + self._taken_since(node)
+                calls = None if report.calls is None else report.calls + self._taken_since(report)
                 found.append(NodeView(node, report.state, calls, drained, broken))
         return found
 
-    def taken(self, node: str) -> None:
-        """A call was given to this node: the next report has it, until then it is counted here."""
+    def taken(self, node: str, now: float) -> None:
+        """A call was given to this node: the next count has it, until then it is counted here."""
+        report = (self.reported(now) or {}).get(node)
+        if report is None:
+            return
         key = _load(node)
         with self._taken.locked(key):
-            count = self._taken_since(node)
-            self._taken.set(key, _Taken(self._read[1].at, count + 1))
+            self._taken.set(key, _Taken(report.counted, self._taken_since(report) + 1))
 
-    def _taken_since(self, node: str) -> int:
-        taken = self._taken.get(_load(node))
-        return taken.count if taken is not None and taken.report_at == self._read[1].at else 0
+    def _taken_since(self, report: NodeReport) -> int:
+        taken = self._taken.get(_load(report.node))
+        return taken.calls if taken is not None and taken.counted == report.counted else 0
 
     # ------------------------------------------------------------ drain
 

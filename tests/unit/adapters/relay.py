@@ -97,4 +97,4 @@ class ScriptedRelay:
 
 def heard_of(store: NodeStore, node: str) -> None:
     """Let the media agent say that a node answers."""
-    store.report([NodeReport(node, "up", 0, -0.001)], time.time())
+    store.report([NodeReport(node, "up", 0, silent_s=-0.001)], time.time())

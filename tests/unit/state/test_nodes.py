@@ -20,8 +20,10 @@ class Workers:
         self.tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
         self.one, self.other = (NodeStore(self.tables.__getitem__) for _ in range(2))
 
-    def report(self, state: str, now: float, silent_s: float = 0.01, calls: int | None = 0) -> None:
-        self.one.report([NodeReport(A, state, calls, silent_s)], now)
+    def report(
+        self, state: str, now: float, silent_s: float = 0.01, calls: int | None = 0, counted: float = 1.0
+    ) -> None:
+        self.one.report([NodeReport(A, state, calls, counted, silent_s)], now)
 
 
 @pytest.fixture
@@ -107,15 +109,17 @@ class TestLoads:
     def test_calls_given_since_the_report_count(self, workers: Workers) -> None:
         workers.report("up", NOW, calls=5)
         assert workers.one.view([A], NOW)[0].calls == 5
-        workers.one.taken(A)
-        workers.one.taken(A)
+        workers.one.taken(A, NOW)
+        workers.one.taken(A, NOW)
         assert workers.other.view([A], NOW)[0].calls == 7
-        workers.report("up", NOW + 1, calls=6)
+        workers.report("up", NOW + 0.5, calls=5)  # the same count as before
+        assert workers.one.view([A], NOW + 0.5)[0].calls == 7
+        workers.report("up", NOW + 1, calls=6, counted=2.0)
         assert workers.other.view([A], NOW + 1)[0].calls == 6
 
     def test_no_number_is_none(self, workers: Workers) -> None:
         workers.report("up", NOW, calls=None)
-        workers.one.taken(A)
+        workers.one.taken(A, NOW)
         assert workers.one.view([A], NOW)[0].calls is None
 
 
