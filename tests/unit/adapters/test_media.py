@@ -28,7 +28,14 @@ from kemi.core.sdp.text import sdp_from_text
 from kemi.settings import settings_from_text
 from rtpengine.ng.commands import Answer, Command, Delete, Offer
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
-from rtpengine.ng.replies import DeleteReply, Done, SdpReply, SubscribeRequestReply
+from rtpengine.ng.replies import (
+    CallStatistics,
+    Counters,
+    DeleteReply,
+    Done,
+    SdpReply,
+    SubscribeRequestReply,
+)
 from rtpengine.pool import NodeAddress
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.site import SETTINGS_TEXT
@@ -54,6 +61,8 @@ ANSWERS: dict[str, Callable[[Any], object]] = {
         sdp.relay_reverse_offer(_kind(command)), "wic-in", ("ims",)
     ),
     "delete": lambda _: DeleteReply(None),
+    # nobody has sent anything
+    "query": lambda _: CallStatistics(0, 0, {}, {}, Counters(0, 0, 0), Counters(0, 0, 0)),
 }
 
 
