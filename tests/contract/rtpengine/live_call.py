@@ -80,8 +80,8 @@ class LiveCall:
 
     # -- set-up
 
-    async def page_offers(self, kind: str, *codecs: str, host: str, port: int) -> None:
-        """Let the page offer a new medium, and the far end answer with these codecs."""
+    async def page_offers(self, kind: str, *codecs: str, host: str, port: int, answered: bool = True) -> None:
+        """Let the page offer a new medium, and the far end answer with these codecs; ``answered``: at once."""
         one_way = self._one_way()
         self.page.connection.addTransceiver(SENDS[kind](), direction="sendonly" if one_way else "sendrecv")
         offer = await self.page.reoffer()
@@ -101,9 +101,17 @@ class LiveCall:
         await self.page.take(self._answer(offer))
         if one_way:
             await self._offer_reverse(medium, given.reverse_offer)
-        answered = act.MediumAnswer(kind, wic_line, one_way, ims_line, medium.reverse_line)
-        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answered,), _REPLY))
+        if answered:
+            self.far_end_answers(kind)
         await self.page.until_connected()
+
+    def far_end_answers(self, kind: str) -> None:
+        """Let the relay work with the far end's answer to what the page has offered."""
+        medium = self.media[kind]
+        answer = act.MediumAnswer(
+            kind, medium.wic_line, medium.heard != medium.mid, medium.ims_line, medium.reverse_line
+        )
+        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answer,), _REPLY))
 
     def _one_way(self) -> bool:
         """aiortc knows one group only: a second medium has one line where the first has two in a group."""

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT
-from kemi.core.sdp.interwork.ims import ims_line
+from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rewritten_line
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
@@ -264,5 +264,5 @@ def core_answer(
             continue
         own = None if source.connection == connection else source.connection
         direction = directions[offered.kind]
-        media.append(ims_line(source, source.port, offered.proto, source.codecs, direction, own))
+        media.append(core_line(source, source.port, offered.proto, source.codecs, direction, own))
     return session_description(session_section(origin, connection=connection), media)

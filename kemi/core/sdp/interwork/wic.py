@@ -194,7 +194,9 @@ def rewritten_line(
     setup: str | None = None,
 ) -> MediaDescription:
     """Write a line of the kind and protocol of ``line`` with the transport and codecs of ``source``."""
-    body = [f"c={source.connection}", *_mid_line(mid), *_relayed_lines(source, setup)]
+    # How much video the far end takes: the client's encoder keeps to it.
+    bandwidth = [f"b={value}" for value in source.values("b") if line.kind == "video" and value[:3] == "AS:"]
+    body = [f"c={source.connection}", *bandwidth, *_mid_line(mid), *_relayed_lines(source, setup)]
     body.append(f"a={direction}")
     if direction.sends:
         body.append(stream_of(mid))

@@ -277,7 +277,9 @@ def test_an_audio_line_that_rides_on_video_takes_the_call() -> None:
             "firefox-form-audio-sendonly", "audio", ["109", "101"], id="Firefox has 8 kHz events only"
         ),
         pytest.param("aiortc-1.16.0-audio-sendonly", "audio", ["96"], id="aiortc has no events"),
-        pytest.param(AV, "video", ["108", "96"], id="constrained baseline, then VP8"),
+        pytest.param(
+            AV, "video", ["108", "114", "96"], id="constrained baseline in both packetization modes, then VP8"
+        ),
         pytest.param("aiortc-1.16.0-av-sendonly", "video", None, id="aiortc video"),
     ],
 )
@@ -312,10 +314,12 @@ def test_without_opus_one_telephony_codec_is_pinned(
     ("changes", "codecs"),
     [
         pytest.param(
-            [("packetization-mode=1;profile-level-id=42e01f", "x=1")], ["102", "96"], id="plain baseline"
+            [("packetization-mode=1;profile-level-id=42e01f", "x=1")],
+            ["102", "108", "96"],
+            id="plain baseline",
         ),
         pytest.param(
-            [("packetization-mode=1", "packetization-mode=0")], ["96"], id="no packetization-mode 1"
+            [("packetization-mode=1", "packetization-mode=0")], ["108", "96"], id="single NAL units only"
         ),
         pytest.param([("profile-level-id=4", "profile-level-id=z")], ["96"], id="profile is no number"),
         pytest.param([("profile-level-id=42", "profile-level-id=64")], ["96"], id="high profile only"),
