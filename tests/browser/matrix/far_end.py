@@ -7,6 +7,7 @@ Knows the core's side. Must not know pages.
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -75,14 +76,15 @@ class Device:
     # ------------------------------------------------------------------ media
 
     def speak(self) -> None:
-        """Send to where the gateway wants audio, and video where it takes any."""
-        text = sdp_to_text(self.told)
-        self.ear.send_to_sdp(text)
+        """Send to where the gateway wants audio."""
+        self.ear.send_to_sdp(sdp_to_text(self.told))
         self.ear.start_tone(self.tone_hz, PCMA)
-        self.camera.stop_sending()
-        if self.direction("video") != "off":
-            self.camera.send_to_sdp(text, "video")
-            self.camera.start_video("VP8", self._video_type)
+
+    def show(self) -> None:
+        """Send pictures to where the gateway wants them, as a new stream (RFC 3550 §8.1)."""
+        self.camera.ssrc = random.getrandbits(32)
+        self.camera.send_to_sdp(sdp_to_text(self.told), "video")
+        self.camera.start_video("VP8", self._video_type)
 
     @property
     def _video_type(self) -> int:

@@ -133,7 +133,10 @@ class Talk:
         """Say what both ends know."""
         if self._device.call is None:
             return "no call"
-        return f"{self._page.describe()}; core: {self._device.call.ladder()[-6:]}"
+        sent = {name: e.packets_sent for name, e in (("ear", self._device.ear), ("camera", self._device.camera))}
+        told = [(m.kind, m.port, m.direction, m.formats) for m in self._device.told.media]
+        ladder = self._device.call.ladder()[-6:]
+        return f"{self._page.describe()}; core: {ladder}; told: {told}; sent: {sent}, asked: {self._device.camera.key_frame_requests[-3:]}, got {dict(self._device.camera.packets_by_payload_type)}"
 
     # ------------------------------------------------------------------ steps
 
@@ -152,6 +155,8 @@ class Talk:
             self._far_end.answered(self._device)
         wait(self._page, lambda: self._page.state() == "established", "answer", PATIENCE_S)
         self._device.speak()
+        if self._sees:
+            self._device.show()
         self._both_ways()
         self._lie_as_they_should()
 
@@ -179,7 +184,7 @@ class Talk:
     def _add_video(self) -> None:
         self._page.change("showCamera")
         self._sees = self._had_video = True
-        self._device.speak()
+        self._device.show()
         self._both_ways()
 
     def _remove_video(self) -> None:

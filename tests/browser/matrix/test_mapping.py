@@ -49,4 +49,6 @@ def run(request: pytest.FixtureRequest, browsers: Browsers) -> Iterator[MappingR
 def test_each_step_of_the_call(run: MappingRun, call: Mapped) -> None:
     outcome = run.outcome(call)
     print(call.name, {str(step): round(s, 1) for step, s in run.seconds.get(call, {}).items()})
-    assert outcome == dict.fromkeys(call.steps, "")
+    failed = {str(step): what for step, what in outcome.items() if what}
+    assert not failed, failed
+    assert set(outcome) == set(call.steps)
