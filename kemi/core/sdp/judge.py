@@ -271,7 +271,8 @@ def choose_transport(
         max_bundle: the operator says that the site's pages have that policy.
     """
     if len(judgement.media) > 1:
-        if _groups_each_kind(offer, judgement) and judgement.shape is ReverseShape.ADD_LINES:
+        adds = judgement.reverse_now and judgement.shape is ReverseShape.ADD_LINES
+        if adds and _groups_each_kind(offer, judgement):
             return WicTransport.SHARED, "the client has a BUNDLE group for each kind"
         return (
             WicTransport.SPLIT,

@@ -76,7 +76,7 @@ class MappingRun:
                     began_s = time.monotonic()
                     try:
                         talk.take(step)
-                    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this step
+                    except Exception as error:
                         outcome[step] = f"{error!r}; {talk.describe()}"
                         break
                     outcome[step] = ""
@@ -133,10 +133,11 @@ class Talk:
         """Say what both ends know."""
         if self._device.call is None:
             return "no call"
-        sent = {name: e.packets_sent for name, e in (("ear", self._device.ear), ("camera", self._device.camera))}
-        told = [(m.kind, m.port, m.direction, m.formats) for m in self._device.told.media]
+        told = [(line.kind, line.port, line.direction) for line in self._device.told.media]
+        camera = self._device.camera
+        pictures = f"sent {camera.packets_sent}, got {camera.packets_received} packets of video"
         ladder = self._device.call.ladder()[-6:]
-        return f"{self._page.describe()}; core: {ladder}; told: {told}; sent: {sent}, asked: {self._device.camera.key_frame_requests[-3:]}, got {dict(self._device.camera.packets_by_payload_type)}"
+        return f"{self._page.describe()}; core: {ladder}, told {told}, {pictures}"
 
     # ------------------------------------------------------------------ steps
 

@@ -111,7 +111,12 @@ def told_apart(lines: Sequence[CoreLine]) -> bool:
 def offered_transport(
     lines: Sequence[CoreLine], *, one_way: bool, max_bundle: bool = False
 ) -> tuple[WicTransport, str]:
-    """Say how the lines of each medium lie in the offer to the client, with the reason; ``one_way``: it asked for that."""
+    """Say how the lines of each medium lie in the offer to the client, with the reason.
+
+    Args:
+        one_way: the client asked for a line for each direction.
+        max_bundle: the operator says that the site's pages have the bundle policy max-bundle.
+    """
     if one_way and told_apart(lines):
         return WicTransport.SHARED, "the client registered for a line for each direction"
     if one_way:
