@@ -152,10 +152,6 @@ class PageClient:
         found: list[str] = self._do("lines")
         return found
 
-    def add_video(self) -> None:
-        """Let the browser negotiate video without the gateway."""
-        self._do("addVideo")
-
     def describe(self) -> str:
         return f"lines: {self.lines()}; console: {self._tab.console[-5:]}"
 

@@ -73,7 +73,8 @@ class Mapped:
     @property
     def wishes(self) -> dict[str, object]:
         """What the page does to have it so: how it registers, and how it bundles the lines of its first offer."""
-        groups = "kinds" if self.transport is Transport.SHARED else "none"
+        apart = "browser" if self.video else "none"  # a browser has one group for audio and video
+        groups = "kinds" if self.transport is Transport.SHARED else apart
         return {"oneWayStreams": self.cell.shape is Shape.ONE_WAY, "groups": groups}
 
     @property

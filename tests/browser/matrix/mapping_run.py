@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.browser.matrix.cells import Engine, Way
-from tests.browser.matrix.clients import PageClient, wait
+from tests.browser.matrix.clients import PageClient, directions, wait
 from tests.browser.matrix.engines import TONE_HZ, Browsers
 from tests.browser.matrix.far_end import Device, FarEnd
 from tests.browser.matrix.mapping import Mapped, Step, Transport
@@ -163,6 +163,7 @@ class Talk:
 
     def _hold(self) -> None:
         self._page.change("hold")
+        assert not any("recv" in direction for direction in directions(self._page)), self._page.lines()
         assert self._device.direction("audio") == "sendonly"
         assert self._device.direction("video") in ("off", "sendonly")
         wait(self._page, lambda: self._page.heard_hz() == 0, "silence", PATIENCE_S)
