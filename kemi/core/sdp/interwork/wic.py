@@ -70,9 +70,10 @@ def wic_answer(
             bundled.append(offered)
     attributes = ["a=ice-lite"] if any(line.session.flag("ice-lite") for line in relayed.values()) else []
     if transport == WicTransport.SHARED:
-        # One group even for two media: Chromium refuses an answer that breaks its group in two.
-        mids = [line.mid for line in bundled if line.kind == bundled[0].kind and line.mid is not None]
-        attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
+        # The lines of one kind in a group each: a client that shares has no group with both (choose_transport).
+        for kind in dict.fromkeys(line.kind for line in bundled):
+            mids = [line.mid for line in bundled if line.kind == kind and line.mid is not None]
+            attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
     return session_description(session_section(origin, *attributes), media)
 
 

@@ -355,6 +355,32 @@ def test_the_transport_has_a_reason(name: str, reason: str) -> None:
     assert choose_transport(*judged(name))[1].startswith(reason)
 
 
+EACH_KIND = "a=group:BUNDLE 0\r\na=group:BUNDLE 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "client", "transport", "reason"),
+    [
+        pytest.param(
+            AV, EACH_KIND, OUR_SDK, "shared", "the client has a BUNDLE group for each kind", id="each"
+        ),
+        pytest.param(AV, "a=group:BUNDLE 0 1", OUR_SDK, "split", "audio and video", id="one for both"),
+        pytest.param(AV, "a=group:BUNDLE 0", OUR_SDK, "split", "audio and video", id="audio alone"),
+        pytest.param(AV, EACH_KIND, STOCK_SIP_JS, "split", "audio and video", id="lines are flipped"),
+        pytest.param(
+            "chromium-156-av-sendrecv", EACH_KIND, OUR_SDK, "split", "audio and video", id="two-way"
+        ),
+    ],
+)
+def test_both_lines_of_each_kind_share_a_transport_where_the_client_keeps_kinds_apart(
+    name: str, groups: str, client: ClientCapabilities, transport: str, reason: str
+) -> None:
+    offer = sdp_from_text(bent(name, ("a=group:BUNDLE 0 1", groups)))
+    found, why = choose_transport(offer, judge_offer(offer, client))
+    assert found == transport
+    assert why.startswith(reason)
+
+
 def test_audio_is_split_without_a_group() -> None:
     offer = sdp_from_text(without("chromium-156-audio-sendonly", "a=group"))
     assert choose_transport(offer, judge_offer(offer, OUR_SDK)) == (
