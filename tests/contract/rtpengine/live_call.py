@@ -5,26 +5,22 @@ Stands where the SIP side stands: keeps what each side described last and asks t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 from aiortc import RTCSessionDescription
 
-from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import Renewed
 from kemi.core.edits import MessageEdits
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.model import Direction, MediaDescription, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
-from kemi.settings import MediaNode, MediaSettings
-from kemi.state.nodes import NodeStore
 from tests.contract.rtpengine.daemon import Daemon
 from tests.contract.rtpengine.live_page import LivePage, described, relay_text
+from tests.contract.rtpengine.relay import relay_of
 from tests.contract.rtpengine.sdp import answer_to, section
-from tests.fakes.table import MemoryTable
 from tests.peers.aiortc_wic import PictureTrack, ToneTrack
 
 SENDS: Final = {"audio": ToneTrack, "video": PictureTrack}
@@ -54,11 +50,7 @@ class LiveCall:
     def __init__(self, daemon: Daemon, transport: str = "shared", *, one_way: bool = False) -> None:
         """`one_way`: the page has a line to send and one to receive, in place of one for both."""
         address = daemon.address
-        tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
-        self.relay = MediaRelay(
-            MediaSettings([MediaNode(address.host, address.port)]),
-            NodeStore(tables.__getitem__),
-        )
+        self.relay = relay_of(daemon)
         self.node = f"{address.host}:{address.port}"
         self.transport, self.one_way = transport, one_way
         self.page = LivePage()

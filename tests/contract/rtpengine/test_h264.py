@@ -9,9 +9,9 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork import relay_offer
 from kemi.core.sdp.judge import judge_offer
 from kemi.core.sdp.text import sdp_from_text
-from kemi.settings import MediaNode, MediaSettings
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.relay import relay_of
 from tests.contract.rtpengine.sdp import section
 from tests.unit.core.sdp.samples import OUR_SDK, golden
 
@@ -21,8 +21,7 @@ OFFER = golden("chromium-156-av-sendonly")
 
 
 def relay(daemon: Daemon) -> tuple[MediaRelay, str]:
-    node = daemon.address
-    return MediaRelay(MediaSettings([MediaNode(node.host, node.port)])), str(node)
+    return relay_of(daemon), str(daemon.address)
 
 
 def page_line() -> str:

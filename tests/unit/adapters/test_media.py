@@ -29,14 +29,7 @@ from kemi.settings import settings_from_text
 from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Answer, Command, Delete, Offer
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
-from rtpengine.ng.replies import (
-    CallStatistics,
-    Counters,
-    DeleteReply,
-    Done,
-    SdpReply,
-    SubscribeRequestReply,
-)
+from rtpengine.ng.replies import CallStatistics, Counters, DeleteReply, Done, SdpReply, SubscribeRequestReply
 from rtpengine.pool import NodeAddress
 from tests.unit.adapters.relay import heard_of
 from tests.unit.core.call import descriptions as sdp
