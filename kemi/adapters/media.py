@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -111,9 +111,10 @@ class MediaRelay:
             "video": video_profile(),
         }
 
-    def choose_node(self, call_id: str) -> str:
-        """Return the node that takes a new call; raise MediaUnavailable when none can."""
-        views = [view for view in self._store.view(self._nodes, time.time()) if view.takes_calls]
+    def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
+        """Return the node that takes a call; raise MediaUnavailable when none can."""
+        others = [name for name in self._nodes if name not in leave_out]
+        views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
         steady = [view for view in views if view.state != "suspect"]
         candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
