@@ -13,6 +13,7 @@ from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
+    DigitsPlayed,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -28,6 +29,7 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
+from rtpengine.dtmf import DigitPath, play, withhold
 from rtpengine.ng.commands import Delete
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
@@ -282,6 +284,20 @@ class MediaRelay:
             sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
             self._run(action.node, sequence)
         return MediaGated(action.bearer)
+
+    def play_digits(self, action: act.PlayDigits) -> DigitsPlayed:
+        """Send digits to the core."""
+        path = DigitPath(action.event_clock_hz, action.tone_ratio)
+        session = _named(action.call_id, "audio")
+        self._run(action.node, play(session, path, action.digits, action.duration_ms))
+        return DigitsPlayed(action.bearer)
+
+    def withhold_digits(self, action: act.WithholdDigits) -> None:
+        """Keep telephone-events from the page; where that fails it has its digits twice."""
+        try:
+            self._run(action.node, withhold(_named(action.call_id, "audio")))
+        except MediaUnavailable as error:
+            log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
