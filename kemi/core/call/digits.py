@@ -80,7 +80,7 @@ def is_ours(record: CallRecord, request: Request) -> bool:
     if request.method != "INFO":
         return False
     packages = [name.partition(";")[0].strip() for name in request.tokens("Info-Package")]
-    digits = packages == [PACKAGE] if packages else type_of(request.content_type) in TYPES[:2]
+    digits = packages == [PACKAGE] if packages else _type_of(request) in TYPES[:2]
     leg = record.legs.get(record.current_tag)
     return digits and not (leg is not None and leg.takes_digits)
 
@@ -92,11 +92,11 @@ def on_info(record: CallRecord, request: Request, settings: CallSettings) -> lis
     medium = _audio(record)
     if medium is None:
         return [_refusal(request, settings, "the call has no audio")]
-    if type_of(request.content_type) not in TYPES:
+    if _type_of(request) not in TYPES:
         why = headers.explanation("the package infoDtmf has another type", settings.realm)
         return [act.SendReply(415, "Unsupported Media Type", (ACCEPT, *why))]
     try:
-        pressed = key_presses_from_body(request.content_type, request.body)
+        pressed = key_presses_from_body(_type_of(request), request.body)
     except RemoteProtocolError as error:
         return [act.SendReply(400, "Bad Request", headers.explanation(error.detail, settings.realm))]
     if record.media_state is not Media.CONNECTED or not (medium.ims_answer and record.ims_description):
@@ -136,6 +136,11 @@ def on_received(record: CallRecord, event: DigitReceived, settings: CallSettings
             body=body,
         )
     ]
+
+
+def _type_of(request: Request) -> str:
+    """Return the type of the body, also of an empty one."""
+    return type_of(request.content_type or "".join(request.headers("Content-Type")[:1]))
 
 
 def _refusal(request: Request, settings: CallSettings, detail: str) -> act.SendReply:
