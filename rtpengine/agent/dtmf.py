@@ -71,6 +71,7 @@ class DtmfReceiver(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Take one datagram of a node."""
         if self._nodes and addr[0] not in self._nodes:
+            _LOGGER.warning("event=dtmf_of_no_node source=%s", addr[0])
             return
         pressed = key_press_from_bytes(data)
         if pressed is None:

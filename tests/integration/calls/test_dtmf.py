@@ -1,21 +1,32 @@
 """DTMF both ways: INFO of the page is heard at the core, the core's telephone-events reach the page as INFO.
 
-The page's media is aiortc's, the device hears RTP; the relay's reports go through the media agent's receiver.
+The page's media is aiortc's, the device hears RTP; the relay's reports go through the media agent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
-from rtpengine.agent import dtmf as agent_dtmf
 from tests.integration.calls import incoming
-from tests.integration.calls.stage import BOB, Call, Stage, until, warning_of
+from tests.integration.calls.stage import (
+    BOB,
+    CLEAN_WITHIN_S,
+    Call,
+    Stage,
+    gateway_options,
+    until,
+    warning_of,
+)
 from tests.integration.calls.test_media import connected
+from tests.lab.lab import Lab
+from tests.lab.options import Part
+from tests.lab.proof import wait_clean
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.core_script import CoreScript, Provisional, answers
 from tests.peers.core_script import Final as Answer
@@ -36,19 +47,13 @@ SIXTEEN: Final = "0123456789*#ABCD"
 TOLERANCE_MS: Final = 20
 
 
-@pytest.fixture(autouse=True)
-async def agent(stage: Stage) -> AsyncIterator[None]:
-    """What the media agent does with the relay's datagrams."""
-
-    async def tell(pressed: agent_dtmf.KeyPress) -> None:
-        await asyncio.to_thread(stage.lab.control, "POST", "/v1/dtmf", agent_dtmf.body_of(pressed))
-
-    receiver = agent_dtmf.DtmfReceiver(tell, "ims")
-    info = stage.lab.info.rtpengine
-    transport = await agent_dtmf.listen("127.0.0.1", info.dtmf_port, receiver)
-    yield
-    transport.close()
-    receiver.close()
+@pytest.fixture(scope="module")
+def gateway_lab() -> Iterator[Lab]:
+    """Gateway, relay and the media agent, which the relay logs DTMF to."""
+    options = gateway_options()
+    with Lab(replace(options, parts=options.parts | {Part.MEDIA_AGENT})) as lab:
+        yield lab
+        wait_clean(lab, CLEAN_WITHIN_S)
 
 
 def with_events(sdp: str, offer: str = "a=rtpmap:126 telephone-event/8000\r\n") -> str:
