@@ -36,7 +36,8 @@ from tests.peers.wic import WicIdentity
 LENGTH: Final = 16
 STRINGS_IN_A_CALL: Final = 10
 TOLERANCE_MS: Final = 20
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 120.0
+"""Whoever shares the machine may make this slow; lost is what does not come at all."""
 Keys = list[tuple[str, int]]
 
 
@@ -201,7 +202,12 @@ def main() -> int:
     options = parser.parse_args()
     started = time.monotonic()
     site = gateway_options(gateway_ng_deadline_ms=2000)
-    with Lab(replace(site, parts=site.parts | {Part.MEDIA_AGENT})) as lab:
+    # The relay shares the machine with all ends of all calls: it may be late.
+    patience = {"media_agent": {"media_agent_late_s": 5.0, "media_agent_silent_s": 10.0}}
+    site = replace(
+        site, parts=site.parts | {Part.MEDIA_AGENT}, role_variables={**site.role_variables, **patience}
+    )
+    with Lab(site) as lab:
         tallies = asyncio.run(measure(lab, options.strings, options.calls))
     for tally in tallies:
         print(tally)
