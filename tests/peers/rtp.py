@@ -163,7 +163,12 @@ class KeyPress:
 
 
 def key_presses(packets: Iterable[RtpPacket], clock_hz: int) -> list[KeyPress]:
-    """Read telephone-event packets in order of arrival; those of one event have one timestamp (RFC 4733 §2.2.1)."""
+    """Read telephone-event packets; those of one event have one timestamp (RFC 4733 §2.2.1), which orders the events.
+
+    A relay that gets no time to run sends packets out of order.
+    """
+    packets = list(packets)
+    first = packets[0].timestamp if packets else 0
     events: dict[int, KeyPress] = {}
     for packet in packets:
         digit = dtmf_digit(packet.payload)
@@ -175,4 +180,6 @@ def key_presses(packets: Iterable[RtpPacket], clock_hz: int) -> list[KeyPress]:
             raise ValueError("two digits in one event")
         ended = known.ended or bool(packet.payload[1] & 0x80)
         events[packet.timestamp] = KeyPress(digit, max(known.duration_ms, duration_ms), ended)
-    return list(events.values())
+    # as a signed distance: timestamps wrap (RFC 3550 §5.1)
+    order = sorted(events, key=lambda timestamp: (timestamp - first + 0x80000000) & 0xFFFFFFFF)
+    return [events[timestamp] for timestamp in order]
