@@ -38,6 +38,7 @@ PATIENT = {
     "gateway_ims_response_timeout_s": 5,
     "gateway_update_timeout_s": 5,
     "gateway_ims_answer_timeout_s": 30,
+    "gateway_entry_point_timeout_s": 5,
 }
 NOISE_MS = 2.0
 """A difference below is the generator's own."""
