@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -36,6 +37,8 @@ from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, v
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
 from rtpengine.sessions import (
+    IMS_TAG,
+    WIC_TAG,
     MediaSession,
     Reservation,
     Sequence,
@@ -189,6 +192,7 @@ class MediaRelay:
                     answered=_answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
+            self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
@@ -283,6 +287,7 @@ class MediaRelay:
             session = _named(action.call_id, medium.kind)
             sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
             self._run(action.node, sequence)
+            self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
 
     def play_digits(self, action: act.PlayDigits) -> DigitsPlayed:
@@ -299,9 +304,24 @@ class MediaRelay:
         except MediaUnavailable as error:
             log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
 
+    def request_key_frames(self, action: act.RequestKeyFrames) -> None:
+        """Ask who sends video for a key frame."""
+        session = _named(action.call_id, "video")
+        self._ask_for_key_frames(action.node, session, action.of_wic, action.of_ims)
+
+    def _ask_for_key_frames(
+        self, node: str, session: MediaSession, of_wic: bool = True, of_ims: bool = True
+    ) -> None:
+        """Let both sides see the picture at once, where it has begun to pass."""
+        tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
+        if session.medium == "video" and tags:
+            ask_for_key_frames(session, self._profiles["video"], tags, partial(self._run, node))
+
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
-        return self._run(node, sequence)
+        result = self._run(node, sequence)
+        self._ask_for_key_frames(node, session, medium.wic_to_ims, medium.ims_to_wic)
+        return result
 
     def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
         """Return how many seconds ago a medium had its last packet; None: the node does not know it.

@@ -33,6 +33,7 @@ class MediaActions:
             act.GateMedia: self._gate,
             act.PlayDigits: self._play_digits,
             act.WithholdDigits: self._withhold_digits,
+            act.RequestKeyFrames: self._request_key_frames,
             act.ReleaseMedia: self._release,
         }
 
@@ -109,6 +110,9 @@ class MediaActions:
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
         return event
+
+    def _request_key_frames(self, action: act.RequestKeyFrames) -> None:
+        self._relay.request_key_frames(action)
 
     def _release(self, action: act.ReleaseMedia) -> None:
         self._relay.release(action)

@@ -29,7 +29,7 @@ from kemi.settings import settings_from_text
 from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Answer, Command, Delete, Offer
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
-from rtpengine.ng.replies import DeleteReply, Done, SdpReply, SubscribeRequestReply
+from rtpengine.ng.replies import CallStatistics, Counters, DeleteReply, Done, SdpReply, SubscribeRequestReply
 from rtpengine.pool import NodeAddress
 from tests.unit.adapters.relay import heard_of
 from tests.unit.core.call import descriptions as sdp
@@ -56,6 +56,8 @@ ANSWERS: dict[str, Callable[[Any], object]] = {
         sdp.relay_reverse_offer(_kind(command)), "wic-in", ("ims",)
     ),
     "delete": lambda _: DeleteReply(None),
+    # nobody has sent anything
+    "query": lambda _: CallStatistics(0, 0, {}, {}, Counters(0, 0, 0), Counters(0, 0, 0)),
 }
 
 
