@@ -17,6 +17,7 @@ from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
@@ -140,7 +141,11 @@ class Gateway:
         forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
         self._control = Control(
             settings.control,
-            {**call_routes(self._calls, forbidding), **node_routes(nodes, settings.media)},
+            {
+                **call_routes(self._calls, forbidding),
+                **node_routes(nodes, settings.media),
+                **dtmf_routes(self._dispatcher),
+            },
         )
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),

@@ -14,6 +14,7 @@ from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
+    DigitsPlayed,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -29,6 +30,7 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
+from rtpengine.dtmf import DigitPath, play, withhold
 from rtpengine.ng.commands import Delete
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
@@ -287,6 +289,20 @@ class MediaRelay:
             self._run(action.node, sequence)
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
+
+    def play_digits(self, action: act.PlayDigits) -> DigitsPlayed:
+        """Send digits to the core."""
+        path = DigitPath(action.event_clock_hz, action.tone_ratio)
+        session = _named(action.call_id, "audio")
+        self._run(action.node, play(session, path, action.digits, action.duration_ms))
+        return DigitsPlayed(action.bearer)
+
+    def withhold_digits(self, action: act.WithholdDigits) -> None:
+        """Keep telephone-events from the page; where that fails it has its digits twice."""
+        try:
+            self._run(action.node, withhold(_named(action.call_id, "audio")))
+        except MediaUnavailable as error:
+            log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
 
     def request_key_frames(self, action: act.RequestKeyFrames) -> None:
         """Ask who sends video for a key frame."""
