@@ -32,12 +32,18 @@ const gathered = async (pc) => {
         await new Promise((done) => { pc.onicegatheringstatechange = done; });
     return pc.localDescription.sdp;
 };
+const decoded = async (pc) => {
+    let frames = 0;
+    for (const line of (await pc.getStats()).values())
+        if (line.type === "inbound-rtp" && line.kind === "video") frames += line.framesDecoded;
+    return frames;
+};
 window.offer_ = async ({direction, video}) => {
-    const call = window.call_ = {pc: new RTCPeerConnection(), seenAt: 0};
+    const call = window.call_ = {pc: new RTCPeerConnection(), frames: 0, seenAt: 0};
     call.watch = setInterval(async () => {
-        for (const line of (await call.pc.getStats()).values())
-            if (line.type === "inbound-rtp" && line.kind === "video" && line.framesDecoded > (call.before ?? 0))
-                call.seenAt ||= performance.now();
+        const frames = await decoded(call.pc);
+        if (frames && frames !== call.frames) call.seenAt ||= performance.now();
+        call.frames = frames;  // Chromium counts anew where a line begins anew
     }, 10);
     call.pc.ontrack = ({track}) => {  // Chromium decodes only what an element plays
         const sink = document.createElement(track.kind);
@@ -65,11 +71,7 @@ window.answer_ = async (sdp) => {
     return gathered(pc);
 };
 window.again_ = async () => {
-    const {pc} = window.call_;
-    let frames = 0;
-    for (const line of (await pc.getStats()).values())
-        if (line.type === "inbound-rtp" && line.kind === "video") frames += line.framesDecoded;
-    window.call_.before = frames;
+    window.call_.frames = await decoded(window.call_.pc);
     window.call_.seenAt = 0;
 };
 """

@@ -114,10 +114,11 @@ def promising_key_frames(source: MediaDescription) -> MediaDescription:
     """Add to a video line what is needed to ask for key frames, where the far end has promised nothing.
 
     A browser asks nobody who has not promised; and towards RTP/AVP without these lines the relay takes all feedback out
-    of RTCP.  Devices obey it nevertheless, or leave packets alone that they do not know (RFC 3550 §6.1).
+    of RTCP (rtpengine 10.5 knows no "*" there).  Devices obey it nevertheless, or leave alone what they do not know.
     """
     if source.kind != "video" or any(codec.feedback for codec in source.codecs):
         return source
-    body = (*source.body, *(f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES))
+    lines = [f"a=rtcp-fb:{number} {value}" for number in source.formats for value in _KEY_FRAMES]
+    body = (*source.body, *lines)
     line = media_description(source.kind, source.port, source.proto, source.formats, body)
     return MediaDescription(line.lines, line.kind, line.port, line.proto, line.formats, source.session)
