@@ -8,7 +8,7 @@ are unaffected.
 import hashlib
 import ipaddress
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,14 +83,18 @@ class NodePool:
         """Return the node a running call is on; None when it has left the pool."""
         return self._nodes.get(address)
 
-    def choose(self, key: str, now: float) -> Node:
-        """Choose the node for the new call `key`, by weighted rendezvous hashing.
+    def choose(self, key: str, now: float, without: Collection[NodeAddress] = ()) -> Node:
+        """Choose the node for the new call `key`, by weighted rendezvous hashing; never one of `without`.
 
         The same key gives the same node while that node is healthy, so a retransmitted INVITE meets its
         call; a node that leaves or joins moves only its own share. Raises NoNodeError when no node can take
         the call.
         """
-        candidates = [node for node in self._nodes.values() if node.weight > 0 and self.healthy(node, now)]
+        candidates = [
+            node
+            for node in self._nodes.values()
+            if node.weight > 0 and node.address not in without and self.healthy(node, now)
+        ]
         if not candidates:
             raise NoNodeError("no media relay is available")
         return max(candidates, key=lambda node: _score(key, node))

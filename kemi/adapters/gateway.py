@@ -17,6 +17,7 @@ from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
@@ -134,7 +135,11 @@ class Gateway:
         )
         notices = Notices(HtableTable("notice"), settings.node_name)
         forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
-        self._control = Control(settings.control, call_routes(self._calls, forbidding))
+        routes = {
+            **call_routes(self._calls, forbidding),
+            **lost_routes(self._calls, self._dispatcher, self._page_of),
+        }
+        self._control = Control(settings.control, routes)
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name),
             self._flows,
