@@ -267,8 +267,6 @@ class MediaRelay:
     def move(self, action: act.MoveMedia) -> MediaMoved:
         """Make every medium anew on another node, or none; a node that fails is not the last one that is asked."""
         left_out = [self._addresses[action.lost]] if action.lost in self._addresses else []
-        for address in left_out:
-            self._pool.mark_failed(address, time.monotonic())
         failed: MediaUnavailable | None = None
         for _ in range(NODES_ASKED):
             try:

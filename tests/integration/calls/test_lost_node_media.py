@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.integration.calls.incoming import answered as answered_by_page
+from tests.integration.calls.offers import without_lines
 from tests.integration.calls.stage import ALICE, BOB, Call
-from tests.integration.calls.two_nodes import Nodes, NodeStage, lab_with_nodes
+from tests.integration.calls.two_nodes import Nodes, NodeStage
 from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import TONE_HZ
 from tests.peers.core_script import answers
@@ -32,13 +33,6 @@ JSSIP: dict[str, Any] = {
     "allow": "INVITE,ACK,CANCEL,BYE,UPDATE,MESSAGE,OPTIONS,REFER,INFO,NOTIFY",
     "supported": "outbound",
 }
-
-
-@pytest.fixture(scope="module")
-def nodes_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Nodes]]:
-    """Two nodes for the module."""
-    with lab_with_nodes(tmp_path_factory.mktemp("nodes")) as both:
-        yield both
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +67,7 @@ async def heard_again(media: MovingMedia, phone: RtpEndpoint, mid: str, told: st
     ("audio", "client", "method"),
     [
         pytest.param("sendonly", {}, "UPDATE", id="two lines, one transport"),
+        pytest.param("split", {}, "UPDATE", id="two lines, two transports"),
         pytest.param("sendrecv", {}, "UPDATE", id="one line"),
         pytest.param("sendrecv", SIP_JS, "INVITE", id="stock SIP.js"),
         pytest.param("sendonly", JSSIP, "UPDATE", id="JsSIP, one way"),
@@ -84,7 +79,9 @@ async def test_a_page_that_called_is_heard_again(
     page = await open_page(stage)
     stage.core.script = answers(DeviceMedia(audio_port=phone.port))
     media = page.new_media()
-    offer = await media.offer(audio=audio)
+    offer = await media.offer(audio="sendonly" if audio == "split" else audio)
+    if audio == "split":
+        offer = without_lines(offer, "a=group:")
     wic = await page.invite(BOB, offer, media=media, **client)
     await wic.wait_answer(timeout_s=10)
     call = Call(wic, await stage.core.wait_call())
@@ -97,7 +94,7 @@ async def test_a_page_that_called_is_heard_again(
     await phone.until_tone(TONE_HZ)
     before = ufrags(media.connection.remoteDescription.sdp)
 
-    answer = stage.lose_node(call.call_id)
+    answer = stage.lose_node(call.call_id, kill=True)
     assert answer == {"moving": [call.call_id], "over": [], "elsewhere": []}
     told = await call.ims.wait_request("INVITE", count=2)
     await heard_again(media, phone, mid, told.body)
@@ -122,7 +119,7 @@ async def test_a_page_that_was_called_is_heard_again(stage: NodeStage, phone: Rt
     phone.send_to_sdp((await call.ims.wait_status(200)).body)
     phone.start_tone(DEVICE_HZ)
     await media.until_heard(DEVICE_HZ, mid="0")
-    stage.lose_node(call.call_id)
+    stage.lose_node(call.call_id, kill=True)
     told = await call.ims.wait_request("INVITE")
     await heard_again(media, phone, "0", told.body)
     await stage.moved(stage.key_of(call.call_id))

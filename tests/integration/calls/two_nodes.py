@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rtpengine.ng.commands import List
+from rtpengine.ng.commands import Delete, List
 from rtpengine.pool import node_to_text
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon
@@ -32,6 +32,13 @@ class Nodes:
     def kill(self, node: str) -> None:
         """End a daemon as SIGKILL does."""
         self.daemons[node].stop()
+
+    def forget(self, node: str) -> None:
+        """Let a daemon lose its calls."""
+        client = UdpClient(self.daemons[node].address)
+        for call_id in client.request(List()).call_ids:
+            client.request(Delete(call_id))
+        client.close()
 
     def other(self, node: str) -> str:
         """Return the name of the other one."""
@@ -65,7 +72,10 @@ def lab_with_nodes(directory: Path, **variables: Any) -> Iterator[tuple[Lab, Nod
             daemons.append(stack.enter_context(Daemon(directory / name, ports)))
         nodes = [{"address": LOOPBACK, "port": one.address.port, "version": "10.5"} for one in daemons]
         options = gateway_options(gateway_rtpengine_nodes=nodes, **variables)
-        yield stack.enter_context(Lab(replace(options, parts=frozenset({Part.GATEWAY})))), Nodes(daemons)
+        yield (
+            stack.enter_context(Lab(replace(options, parts=frozenset({Part.GATEWAY})))),
+            Nodes(daemons),
+        )
 
 
 class NodeStage(Stage):
@@ -87,12 +97,17 @@ class NodeStage(Stage):
         )
         return str(key)
 
-    def lose_node(self, *call_ids: str, kill: bool = True) -> dict[str, list[str]]:
-        """Kill the node of the first call and say so of all of them; return what the gateway answers."""
+    def lose_node(self, *call_ids: str, kill: bool = False) -> dict[str, list[str]]:
+        """Say of all these calls that the node of the first is dead; return what the gateway answers.
+
+        Unless it is killed it forgets its calls: enough where no media is listened to, and sooner ready for more.
+        """
         keys = [self.key_of(call_id) for call_id in call_ids]
         node = self.node_of(keys[0])
         if kill:
             self.nodes.kill(node)
+        else:
+            self.nodes.forget(node)
         status, answer = self.lab.control("POST", "/v1/calls/lost", {"node": node, "calls": keys})
         assert status == 200, answer
         return dict(answer)
