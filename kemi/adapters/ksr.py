@@ -273,8 +273,8 @@ def hide_vias() -> str:
     the current message would carry the wrong Via, those of its transaction carry the right ones.
 
     It has a branch, or tm would look for the transaction of an ACK as RFC 2543 had it, and compare with the From of
-    each request of ours that has the Call-ID and CSeq number of the ACK. Where its responses were asked for, that is not
-    parsed, and Kamailio 5.6.3 ended by SIGSEGV (t_lookup_request).
+    each request of ours that has the Call-ID and CSeq number of the ACK.  Where its responses were asked for, that is
+    not parsed, and Kamailio 5.6.3 ended by SIGSEGV (t_lookup_request).
     """
     original = text("$mb")
     address = text("$si")

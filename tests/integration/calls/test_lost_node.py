@@ -212,12 +212,6 @@ class TestTrouble:
         stage.lose_node(call.call_id)
         await ended(call, 408, timeout_s=12)
 
-    async def test_no_other_node(self, stage: NodeStage) -> None:
-        call = await stage.answered(await stage.page())
-        stage.nodes.kill(stage.nodes.other(stage.node_of(call.call_id)))
-        stage.lose_node(call.call_id, kill=True)
-        await ended(call, 503)
-
     async def test_the_new_node_dies_as_well(self, stage: NodeStage) -> None:
         gate = asyncio.Event()
 

@@ -125,3 +125,12 @@ async def test_a_page_that_was_called_is_heard_again(stage: NodeStage, phone: Rt
     await stage.moved(stage.key_of(call.call_id))
     await call.works()
     assert (await call.ims.bye()).status == 200
+
+
+async def test_without_another_node_it_ends_on_both_sides(stage: NodeStage) -> None:
+    call = await stage.answered(await stage.page())
+    stage.nodes.kill(stage.nodes.other(stage.node_of(call.call_id)))
+    stage.lose_node(call.call_id, kill=True)
+    for side in (call.ims, call.wic):
+        bye = await side.wait_request("BYE")
+        assert "cause=503;" in (bye.headers.get("Reason") or ""), bye.headers
