@@ -29,6 +29,11 @@ class Nodes:
     def __init__(self, daemons: list[Daemon]) -> None:
         self.daemons = {node_to_text(daemon.address): daemon for daemon in daemons}
 
+    def variables(self) -> list[dict[str, Any]]:
+        """Return what the gateway is told of them."""
+        ports = [daemon.address.port for daemon in self.daemons.values()]
+        return [{"address": LOOPBACK, "port": port, "version": "10.5"} for port in ports]
+
     def kill(self, node: str) -> None:
         """End a daemon as SIGKILL does."""
         self.daemons[node].stop()
@@ -63,19 +68,23 @@ class Nodes:
 
 
 @contextmanager
-def lab_with_nodes(directory: Path, **variables: Any) -> Iterator[tuple[Lab, Nodes]]:
-    """Start both daemons and a gateway that knows them."""
+def two_daemons(directory: Path) -> Iterator[Nodes]:
+    """Start both daemons."""
     with ExitStack() as stack:
         daemons = []
         for name, ports in zip("ab", _PORTS, strict=True):
             (directory / name).mkdir()
             daemons.append(stack.enter_context(Daemon(directory / name, ports)))
-        nodes = [{"address": LOOPBACK, "port": one.address.port, "version": "10.5"} for one in daemons]
-        options = gateway_options(gateway_rtpengine_nodes=nodes, **variables)
-        yield (
-            stack.enter_context(Lab(replace(options, parts=frozenset({Part.GATEWAY})))),
-            Nodes(daemons),
-        )
+        yield Nodes(daemons)
+
+
+@contextmanager
+def lab_with_nodes(directory: Path, **variables: Any) -> Iterator[tuple[Lab, Nodes]]:
+    """Start both daemons and a gateway that knows them."""
+    with two_daemons(directory) as nodes:
+        options = gateway_options(gateway_rtpengine_nodes=nodes.variables(), **variables)
+        with Lab(replace(options, parts=frozenset({Part.GATEWAY}))) as lab:
+            yield lab, nodes
 
 
 class NodeStage(Stage):
