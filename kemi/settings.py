@@ -26,6 +26,7 @@ from kemi.core.trust import CoreNetworks
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
 MAX_PORT = 65_535
+MAX_WEIGHT = 1000
 SCHEMES = ("digest", "bearer")
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
 MAX_TOKEN_LIFETIME_S = 3600
@@ -92,11 +93,13 @@ class MediaNode:
     address: str
     port: int
     version: str = "10.5"
+    weight: int = 1
+    """How many calls it gets beside the others; 0: none but those it has."""
 
     @property
     def name(self) -> str:
-        """``address:port``, as call records keep it."""
-        return f"{self.address}:{self.port}"
+        """``address:port``, as call records keep it; an IPv6 address in brackets."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +194,7 @@ def _check(settings: Settings) -> None:
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
     _check_control(settings.control, settings.sip)
-    if not settings.media.nodes:
-        raise SettingsError("media.nodes: at least one rtpengine node")
-    for node in settings.media.nodes:
-        if not re.fullmatch(r"\d+\.\d+(\.\d+)*", node.version):
-            raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
+    _check_nodes(settings.media.nodes)
     if not settings.media.audio_codecs:
         raise SettingsError("media.audio_codecs: at least one codec")
     _check_entry_points(settings)
@@ -216,6 +215,18 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+
+
+def _check_nodes(nodes: list[MediaNode]) -> None:
+    if not nodes:
+        raise SettingsError("media.nodes: at least one rtpengine node")
+    for node in nodes:
+        if not re.fullmatch(r"\d+\.\d+(\.\d+)*", node.version):
+            raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
+        if not 0 <= node.weight <= MAX_WEIGHT:
+            raise SettingsError(f"media.nodes: weight of {node.name}: 0 to {MAX_WEIGHT}")
+    if len({node.name for node in nodes}) < len(nodes):
+        raise SettingsError("media.nodes: each node once")
 
 
 def _check_control(control: ControlSettings, sip: SipSettings) -> None:

@@ -177,6 +177,22 @@ class MediaProfile:
         """Return the options of a `subscribe answer` of the WIC."""
         return MediaOptions(codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding",))
 
+    @functools.cache  # noqa: B019
+    def feedback_request(self) -> MediaOptions:
+        """Return the options of a `subscribe request` of our own participant, which has nothing to say but RTCP."""
+        return MediaOptions(
+            transport_protocol="RTP/AVPF",
+            ice="remove",
+            sdes=("off",),
+            interface=self.ims_interface,
+            flags=("RTCP-mirror",),
+        )
+
+    @functools.cache  # noqa: B019
+    def feedback_answer(self) -> MediaOptions:
+        """Return the options of its `subscribe answer`: the port it names is the only one it is heard from."""
+        return MediaOptions(flags=("strict-source", "endpoint-learning-off"))
+
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
 

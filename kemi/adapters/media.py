@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
+    DigitsPlayed,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -29,11 +31,16 @@ from kemi.core.call.events import (
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
+from kemi.state.nodes import NodeStore
+from rtpengine.dtmf import DigitPath, play, withhold
+from rtpengine.ng.commands import Delete
 from rtpengine.ng.errors import NgError, NgErrorReply
-from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
+from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
+    IMS_TAG,
+    WIC_TAG,
     MediaSession,
     Reservation,
     Sequence,
@@ -52,6 +59,8 @@ from rtpengine.transport.udp import UdpClient
 
 NODES_ASKED: Final = 2
 """How many nodes are asked to take a call of a dead one."""
+HASTY_S: Final = 0.25
+"""How long housekeeping waits, which everything else waits for."""
 _OPUS: Final = "opus/48000/2"
 
 
@@ -88,30 +97,41 @@ class _Repertoires:
 class MediaRelay:
     """The relay nodes as one worker process sees them."""
 
-    def __init__(self, settings: MediaSettings) -> None:
-        nodes = [
-            Node(NodeAddress(node.address, node.port), daemon_version=version_from_text(node.version))
+    def __init__(self, settings: MediaSettings, store: NodeStore) -> None:
+        self._nodes = {
+            node.name: Node(
+                NodeAddress(node.address, node.port), node.weight, version_from_text(node.version)
+            )
             for node in settings.nodes
-        ]
-        self._pool = NodePool(nodes)
-        self._versions = {node_to_text(node.address): node.daemon_version for node in nodes}
-        self._addresses = {node_to_text(node.address): node.address for node in nodes}
-        self._clients = {
-            node_to_text(node.address): UdpClient(node.address, deadline_s=settings.ng_deadline_ms / 1000)
-            for node in nodes
         }
+        self._store = store
+        self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
+        deadline_s = settings.ng_deadline_ms / 1000
+        self._clients, self._hasty = (
+            {
+                name: UdpClient(node.address, deadline_s=longest_s, give_up=partial(self._is_lost, name))
+                for name, node in self._nodes.items()
+            }
+            for longest_s in (deadline_s, min(deadline_s, HASTY_S))
+        )
         self._repertoires = _Repertoires()
         self._profiles: Mapping[str, MediaProfile] = {
             "audio": audio_profile(settings.audio_codecs),
             "video": video_profile(),
         }
 
-    def choose_node(self, call_id: str) -> str:
-        """Return the node that takes a new call; raise MediaUnavailable when none can."""
+    def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
+        """Return the node that takes a call; raise MediaUnavailable when none can."""
+        others = [name for name in self._nodes if name not in leave_out]
+        views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
+        steady = [view for view in views if view.state != "suspect"]
+        candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
-            return node_to_text(self._pool.choose(call_id, time.monotonic()).address)
+            chosen = node_to_text(choose(call_id, candidates).address)
         except NgError as error:
             raise MediaUnavailable(str(error)) from error
+        self._store.taken(chosen, time.time())
+        return chosen
 
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
         """Reserve every medium, or none."""
@@ -176,6 +196,7 @@ class MediaRelay:
                     answered=_answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
+            self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
@@ -266,15 +287,15 @@ class MediaRelay:
 
     def move(self, action: act.MoveMedia) -> MediaMoved:
         """Make every medium anew on another node, or none; a node that fails is not the last one that is asked."""
-        left_out = [self._addresses[action.lost]] if action.lost in self._addresses else []
+        left_out = [action.lost]
         failed: MediaUnavailable | None = None
         for _ in range(NODES_ASKED):
             try:
-                node = self._pool.choose(action.call_id, time.monotonic(), left_out).address
-            except NgError as error:
-                raise failed or MediaUnavailable(str(error)) from error
+                node = self.choose_node(action.call_id, left_out)
+            except MediaUnavailable as error:
+                raise failed or error from error
             try:
-                return self._moved_to(node_to_text(node), action)
+                return self._moved_to(node, action)
             except MediaUnavailable as error:
                 left_out.append(node)
                 failed = error
@@ -307,18 +328,54 @@ class MediaRelay:
             session = _named(action.call_id, medium.kind)
             sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
             self._run(action.node, sequence)
+            self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
+
+    def play_digits(self, action: act.PlayDigits) -> DigitsPlayed:
+        """Send digits to the core."""
+        path = DigitPath(action.event_clock_hz, action.tone_ratio)
+        session = _named(action.call_id, "audio")
+        self._run(action.node, play(session, path, action.digits, action.duration_ms))
+        return DigitsPlayed(action.bearer)
+
+    def withhold_digits(self, action: act.WithholdDigits) -> None:
+        """Keep telephone-events from the page; where that fails it has its digits twice."""
+        try:
+            self._run(action.node, withhold(_named(action.call_id, "audio")))
+        except MediaUnavailable as error:
+            log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
+
+    def request_key_frames(self, action: act.RequestKeyFrames) -> None:
+        """Ask who sends video for a key frame."""
+        session = _named(action.call_id, "video")
+        self._ask_for_key_frames(action.node, session, action.of_wic, action.of_ims)
+
+    def _ask_for_key_frames(
+        self, node: str, session: MediaSession, of_wic: bool = True, of_ims: bool = True
+    ) -> None:
+        """Let both sides see the picture at once, where it has begun to pass."""
+        tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
+        if session.medium == "video" and tags:
+            ask_for_key_frames(session, self._profiles["video"], tags, partial(self._run, node))
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
-        return self._run(node, sequence)
+        result = self._run(node, sequence)
+        self._ask_for_key_frames(node, session, medium.wic_to_ims, medium.ims_to_wic)
+        return result
 
     def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
         """Return how many seconds ago a medium had its last packet; None: the node does not know it.
 
         ``now`` is in seconds since the epoch, by the node's clock too.
         """
-        last_s = self._run(node, last_packet_s(_named(call_id, kind)))
+        client = self._hasty.get(node)
+        if client is None or not self._store.is_prompt(node, now):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+        try:
+            last_s = run(last_packet_s(_named(call_id, kind)), client)
+        except NgError as error:
+            raise MediaUnavailable(f"media relay {node}: {error}") from error
         return None if last_s is None else now - last_s
 
     def release(self, action: act.ReleaseMedia) -> None:
@@ -328,8 +385,14 @@ class MediaRelay:
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
+            if not self._store.is_prompt(node, time.time()):
+                raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
             self._run(node, release_all(sessions))
         except MediaUnavailable as error:
+            names = [session.ng_call_id for session in sessions]
+            self._store.not_released(node, names, time.time())
+            if node in self._clients:  # it hears of it when it wakes up
+                self._clients[node].send_only(tuple(map(Delete, names)))
             log_event(
                 logging.WARNING,
                 "media_not_released",
@@ -343,17 +406,21 @@ class MediaRelay:
         client = self._clients.get(node)
         if client is None:
             raise MediaUnavailable(f"media relay {node} is no longer configured")
-        address = self._addresses[node]
+        if not self._store.may_try(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         try:
             result = run(sequence, client)
         except NgErrorReply as error:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
-            self._pool.mark_failed(address, time.monotonic())
+            self._store.missed(node, time.time())
             self._repertoires.forget()
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
-        self._pool.mark_alive(address)
+        self._store.answered(node)
         return result
+
+    def _is_lost(self, node: str) -> bool:
+        return not self._store.usable(node, time.time())
 
 
 def _running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:

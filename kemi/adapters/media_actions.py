@@ -32,6 +32,9 @@ class MediaActions:
             act.ReofferFromIms: self._reoffer_from_ims,
             act.MoveMedia: self._move,
             act.GateMedia: self._gate,
+            act.PlayDigits: self._play_digits,
+            act.WithholdDigits: self._withhold_digits,
+            act.RequestKeyFrames: self._request_key_frames,
             act.ReleaseMedia: self._release,
         }
 
@@ -98,6 +101,15 @@ class MediaActions:
     def _gate(self, action: act.GateMedia) -> Event:
         return self._changed(self._relay.gate, action)
 
+    def _play_digits(self, action: act.PlayDigits) -> Event:
+        try:
+            return self._relay.play_digits(action)
+        except GatewayError as error:
+            return MediaFailed(error, bearer=action.bearer)
+
+    def _withhold_digits(self, action: act.WithholdDigits) -> None:
+        self._relay.withhold_digits(action)
+
     def _changed(self, change: Callable[[A], Event], action: A) -> Event:
         try:
             event = change(action)
@@ -109,6 +121,9 @@ class MediaActions:
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
         return event
+
+    def _request_key_frames(self, action: act.RequestKeyFrames) -> None:
+        self._relay.request_key_frames(action)
 
     def _release(self, action: act.ReleaseMedia) -> None:
         self._relay.release(action)

@@ -7,6 +7,8 @@
 | gw:events | stream of one field, ``json`` | gateway | web API |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
+| gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
+| gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
@@ -41,6 +43,8 @@ from typing import Final
 
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
+RELAY_NODES: Final = "gw:relay-nodes"
+DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"
 STREAM_LENGTH: Final = 10_000
 """Streams are cut to about this many entries (XADD MAXLEN ~)."""

@@ -26,6 +26,7 @@ class Due(enum.StrEnum):
     PRECONDITIONS = "preconditions"
     UPDATE_RETRY = "update_retry"
     TELL_PAGE = "tell_page"
+    TELL_CORE = "tell_core"
     ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"
@@ -182,6 +183,22 @@ class MediaGated(Event):
     """Media passes as it was asked."""
 
     bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsPlayed(Event):
+    """The relay has taken digits of the page and sends them to the core."""
+
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived(Event):
+    """Somebody at the far end has pressed a key, and let go of it."""
+
+    digit: str = field(repr=False)
+    duration_ms: int = 0
+    """By the relay's arithmetic, see kemi/core/dtmf.py."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ class Leg:
     """What this fork described, as long as no fork has answered the call."""
     early_media: list[str] = field(default_factory=list)
     """The last P-Early-Media of this fork: a direction for each line (RFC 5009 §8)."""
+    takes_digits: bool = False
+    """It wants digits as INFO (Recv-Info: infoDtmf)."""
 
 
 @dataclass(slots=True)
@@ -296,6 +298,10 @@ class CallRecord:
     """Version in the o= line of that description."""
     wic_takes_parts: bool = False
     """The page says that it takes bodies of several parts (kemi/core/bodies.py)."""
+    wic_takes_digits: str = ""
+    """Content-Type of the INFO the page wants the far end's digits in; "": it wants none (kemi/core/call/digits.py)."""
+    digits_withheld: bool = False
+    """The relay keeps the far end's telephone-events from the page."""
     wic_takes_update: bool = False
     """The page's Allow has UPDATE (of an early dialog that is no promise, see sdp/judge.py)."""
     ims_takes_update: bool = False
@@ -304,6 +310,12 @@ class CallRecord:
     """The page takes an UPDATE that puts its video right once the far end has answered."""
     page_behind: bool = False
     """The far end has changed something the page has not heard of yet."""
+    core_behind: bool = False
+    """The core has been told of something the page does not want (core_told.py)."""
+    core_attempts: int = 0
+    """How often it has been offered the right thing, without success."""
+    own_ims_offer: int = 0
+    """CSeq of our newest offer to the core in the running session."""
     exchange: Exchange | None = None
     """An offer in the running session that is not settled."""
     recovery: Recovery | None = None

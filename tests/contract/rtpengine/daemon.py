@@ -52,8 +52,10 @@ def render_configuration(**variables: object) -> str:
 class Daemon:
     """One rtpengine process; may be started again on the same ports after it ended."""
 
-    def __init__(self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1") -> None:
-        """Write the configuration; `ports` are for media."""
+    def __init__(
+        self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1", **variables: object
+    ) -> None:
+        """Write the configuration; `ports` are for media, `variables` further ones of the role."""
         self.address = NodeAddress(ng_host, free_port(ng_host))
         self.log: collections.deque[str] = collections.deque(maxlen=500)
         self._configuration = directory / "rtpengine.conf"
@@ -68,6 +70,7 @@ class Daemon:
                 rtpengine_port_max=ports.stop - 1,
                 rtpengine_threads=2,
                 rtpengine_log_level=6,
+                **variables,
             )
         )
 
@@ -111,6 +114,11 @@ class Daemon:
     def resume(self) -> None:
         """Undo `pause`."""
         self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        """The process of this moment."""
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

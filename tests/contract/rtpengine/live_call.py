@@ -11,7 +11,6 @@ from typing import Final, Self
 
 from aiortc import RTCSessionDescription
 
-from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import Renewed
 from kemi.core.edits import MessageEdits
@@ -19,9 +18,9 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork.moved import moved_client_offer
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
-from kemi.settings import MediaNode, MediaSettings
 from tests.contract.rtpengine.daemon import Daemon
 from tests.contract.rtpengine.live_page import LivePage, described, relay_text
+from tests.contract.rtpengine.relay import relay_of
 from tests.contract.rtpengine.sdp import answer_to, section
 from tests.peers.aiortc_wic import PictureTrack, ToneTrack
 
@@ -55,8 +54,7 @@ class LiveCall:
         """`one_way`: the page has a line to send and one to receive, in place of one for both; `spare`: another node
         the call can move to."""
         address = daemon.address
-        nodes = [one.address for one in (daemon, spare) if one is not None]
-        self.relay = MediaRelay(MediaSettings([MediaNode(one.host, one.port) for one in nodes]))
+        self.relay = relay_of(*(one for one in (daemon, spare) if one is not None))
         self.node = f"{address.host}:{address.port}"
         self.transport, self.one_way = transport, one_way
         self.page = LivePage()
@@ -78,8 +76,8 @@ class LiveCall:
 
     # -- set-up
 
-    async def page_offers(self, kind: str, *codecs: str, host: str, port: int) -> None:
-        """Let the page offer a new medium, and the far end answer with these codecs."""
+    async def page_offers(self, kind: str, *codecs: str, host: str, port: int, answered: bool = True) -> None:
+        """Let the page offer a new medium, and the far end answer with these codecs; ``answered``: at once."""
         one_way = self._one_way()
         self.page.connection.addTransceiver(SENDS[kind](), direction="sendonly" if one_way else "sendrecv")
         offer = await self.page.reoffer()
@@ -99,9 +97,17 @@ class LiveCall:
         await self.page.take(self._answer(offer))
         if one_way:
             await self._offer_reverse(medium, given.reverse_offer)
-        answered = act.MediumAnswer(kind, wic_line, one_way, ims_line, medium.reverse_line)
-        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answered,), _REPLY))
+        if answered:
+            self.far_end_answers(kind)
         await self.page.until_connected()
+
+    def far_end_answers(self, kind: str) -> None:
+        """Let the relay work with the far end's answer to what the page has offered."""
+        medium = self.media[kind]
+        answer = act.MediumAnswer(
+            kind, medium.wic_line, medium.heard != medium.mid, medium.ims_line, medium.reverse_line
+        )
+        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answer,), _REPLY))
 
     def _one_way(self) -> bool:
         """aiortc knows one group only: a second medium has one line where the first has two in a group."""

@@ -31,7 +31,7 @@ from rtpengine.pool import NodeAddress
 from rtpengine.profiles import audio_profile
 from rtpengine.transport.aio import AioClient
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.conftest import OWN_PORTS
+from tests.contract.rtpengine.conftest import OWN_PORTS, media_ports
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port
 from tests.contract.rtpengine.sdp import answer_to, browser_offer, section
 
@@ -139,6 +139,27 @@ class TestTrouble:
         assert client.request(Ping(), deadline_s=5.0) == Pong()
         client.close()
 
+    def test_a_wait_ends_as_soon_as_the_daemon_is_known_to_be_down(self, own_daemon: Daemon) -> None:
+        down_at = time.monotonic() + 0.3
+        client = UdpClient(own_daemon.address, deadline_s=5.0, give_up=lambda: time.monotonic() >= down_at)
+        assert client.request(Ping()) == Pong()
+        own_daemon.pause()
+        with pytest.raises(NgUnreachable, match="known to be down"):
+            client.request(Ping())
+        assert time.monotonic() - down_at < 0.3
+        client.close()
+
+    def test_what_nobody_waits_for_is_carried_out_when_the_daemon_wakes_up(self, own_daemon: Daemon) -> None:
+        client = UdpClient(own_daemon.address, deadline_s=5.0)
+        client.request(Offer("call", "wic", OFFER, PROFILE.offer()))
+        own_daemon.pause()
+        started = time.monotonic()
+        client.send_only((Delete("call"),))
+        assert time.monotonic() - started < 0.1
+        own_daemon.resume()
+        assert client.request(List()).call_ids == ()
+        client.close()
+
     def test_a_dead_daemon_is_noticed_at_once_and_a_new_one_is_used_at_once(self, own_daemon: Daemon) -> None:
         client = UdpClient(own_daemon.address, deadline_s=5.0)
         client.request(Ping())
@@ -187,7 +208,7 @@ class TestTrouble:
 
 class TestAddresses:
     def test_a_daemon_on_ipv6_is_reached_by_both_clients(self, tmp_path: Path) -> None:
-        with Daemon(tmp_path, OWN_PORTS, ng_host="::1") as running:
+        with media_ports(OWN_PORTS) as ports, Daemon(tmp_path, ports, ng_host="::1") as running:
             blocking = UdpClient(running.address, deadline_s=3.0)
             assert blocking.request(Ping()) == Pong()
             blocking.close()

@@ -103,7 +103,7 @@ class TestDescriptions:
         ]
         assert not {m.port for m in core.media} & {m.port for m in first.media}
         assert call.ims.ladder().count("<- INVITE (SDP)") == 2
-        assert (await call.wic.info_dtmf("1")).status == 200
+        assert (await call.ims.info("text/plain", "still here")).status == 200
         await call.hang_up()
 
     async def test_a_call_the_page_holds_stays_on_hold(self, stage: NodeStage) -> None:
@@ -332,7 +332,7 @@ class TestNumbers:
             await call.wic.send(request)
         refusal = await call.wic.trace.wait_response(400, "UPDATE", call_id=call.call_id)
         assert refusal.cseq.number == told.cseq.number
-        assert (await call.wic.info_dtmf("1")).status == 200
+        assert (await call.ims.info("text/plain", "still here")).status == 200
         await call.hang_up()
 
 
