@@ -134,8 +134,10 @@ class MediaProfile:
         return MediaOptions(
             transport_protocol="UDP/TLS/RTP/SAVPF",
             ice="force",
-            # Towards the answerer; its offer says setup:actpass, and a browser answers active (RFC 8842 §5.3).
+            # Towards the answerer; its offer says setup:actpass, and a browser answers active (RFC 8842 §5.3). Unless
+            # rtpengine prefers to be passive, it takes a ClientHello that overtakes the answer for an error, for good.
             ice_lite="forward",
+            dtls="passive",
             sdes=("off",),
             rtcp_mux=("require",),
             direction=(self.ims_interface, self.wic_interface),
@@ -151,6 +153,7 @@ class MediaProfile:
             transport_protocol=self.ims_transport_protocol,
             ice="remove",
             ice_lite=None,
+            dtls=None,
             sdes=(),
             rtcp_mux=(),
         )

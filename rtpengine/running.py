@@ -6,11 +6,13 @@ Every change is an `offer` with its `answer`: both sides as they speak now. Whic
 - `reoffer_from_ims`: IMS has a new offer; the answer of the WIC may be the one it gave before.
 - `gate`: which way media may pass. It is apart from the gate of the set-up, which stops the whole call.
 - `closed_during`: around either change, or packets of the states in between get out.
+- `move`: the node of the medium is dead, another one takes it. `reoffer_from_ims` follows with the WIC's answer.
 
-Ports stay, and so do the certificate of the daemon and the WIC's payload types. rtpengine finds the participants by
-their tags, so nothing here asks who called.
+Ports stay (but for `move`), and so do the certificate of the daemon and the WIC's payload types. rtpengine finds the
+participants by their tags, so nothing here asks who called.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rtpengine.ng.commands import Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
@@ -25,10 +27,13 @@ from rtpengine.sessions import (
     Sequence,
     T,
     WicTransport,
+    answer_ahead,
     ask,
     offer_of,
+    release,
     subscribe_again,
     subscribe_answer,
+    subscribe_request,
 )
 
 
@@ -104,6 +109,45 @@ def reoffer_from_ims(
         yield from subscribe_again(session, profile, daemon_version)
         yield from ask(subscribe_answer(session, profile, reverse_line))
     return relay_answer
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What `move` got from the new node, all of it SDP: its addresses, ports, ICE and DTLS are what matters.
+
+    ims_answer: for the line of IMS.
+    wic_offer: for the WIC's line.
+    reverse_offer: for the WIC's reverse line where that has a port of its own.
+    """
+
+    ims_answer: str = field(repr=False)
+    wic_offer: str = field(repr=False)
+    reverse_offer: str | None = field(default=None, repr=False)
+
+
+def move(
+    session: MediaSession,
+    profile: MediaProfile,
+    ims_line: str,
+    placeholder: Callable[[str], str],
+    *,
+    reverse: bool,
+) -> Sequence[Moved]:
+    """Make a medium of a running call anew, on a node that does not know it; nothing passes before the WIC's answer.
+
+    `ims_line` is what IMS said last. Both sides can be told at once: the WIC is sent an offer with the new transport,
+    IMS one with the new port. With the WIC's answer, and with another line of IMS, `reoffer_from_ims` follows. An
+    `offer` with the WIC's last line is no way: its answer has new ICE credentials, which would be a restart once more.
+    `reverse`: the WIC's reverse line has a port of its own. A refused command leaves no call.
+    """
+    ims_answer, wic_offer = yield from answer_ahead(session, profile, ims_line, placeholder)
+    try:
+        yield from gate(session, wic_to_ims=False, ims_to_wic=False)
+        reverse_offer = (yield from ask(subscribe_request(session, profile))).sdp if reverse else None
+    except NgErrorReply:
+        yield from release(session)
+        raise
+    return Moved(ims_answer, wic_offer, reverse_offer)
 
 
 def closed_during(

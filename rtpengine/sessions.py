@@ -117,7 +117,7 @@ def reserve(
         relay_answer = cast("SdpReply", (yield stand_in, BlockMedia(session.ng_call_id))[0]).sdp
         reverse_offer = None
         if reverse and session.transport is WicTransport.SPLIT:
-            subscription = yield from ask(_subscribe_request(session, profile))
+            subscription = yield from ask(subscribe_request(session, profile))
             reverse_offer = subscription.sdp
     except NgErrorReply:
         yield from release(session)
@@ -169,7 +169,7 @@ def subscribe_again(
         # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
         # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
         yield from ask(Unsubscribe(session.ng_call_id, WIC_TAG))
-    return (yield from ask(_subscribe_request(session, profile))).sdp
+    return (yield from ask(subscribe_request(session, profile))).sdp
 
 
 def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer: str) -> Sequence[str]:
@@ -297,7 +297,7 @@ def offer_of(session: MediaSession, options: MediaOptions, *, to_tag: str | None
     return Offer(session.ng_call_id, WIC_TAG, session.wic_offer, options, to_tag)
 
 
-def _subscribe_request(session: MediaSession, profile: MediaProfile) -> SubscribeRequest:
+def subscribe_request(session: MediaSession, profile: MediaProfile) -> SubscribeRequest:
     return SubscribeRequest(session.ng_call_id, IMS_TAG, REVERSE_TAG, profile.subscribe_request())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.messages import Side
-from kemi.core.screening import check_head, check_one_message, check_whole
+from kemi.core.screening import check_branch, check_head, check_one_message, check_whole
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 
@@ -24,6 +24,8 @@ class Border:
 
         ``method`` is "" for responses.
         """
+        if method:
+            check_branch(ksr.branch())
         if ksr.side() is Side.WIC:
             check_head(ksr.head())
             check_one_message(

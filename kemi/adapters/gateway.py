@@ -18,6 +18,7 @@ from kemi.adapters.border import Border
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_dtmf import dtmf_routes
+from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
@@ -143,6 +144,7 @@ class Gateway:
             settings.control,
             {
                 **call_routes(self._calls, forbidding),
+                **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
             },

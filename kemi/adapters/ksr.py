@@ -50,6 +50,11 @@ def headers(name: str) -> list[str]:
     return values if compact is None else values + headers(compact)
 
 
+def branch() -> str:
+    """Return the branch of the topmost Via as Kamailio reads it, "" without one."""
+    return text("$sel(via[1].branch)")
+
+
 def _unfolded(value: str) -> str:
     return " ".join(part.strip() for part in value.splitlines()) if "\n" in value else value.strip()
 
@@ -266,11 +271,16 @@ def hide_vias() -> str:
     address the request came from it has no reason to (received_test in Kamailio's msg_translator.c), and this Via can
     be removed like any other header field.  Responses to the request must have been asked for before: those made from
     the current message would carry the wrong Via, those of its transaction carry the right ones.
+
+    It has a branch, or tm would look for the transaction of an ACK as RFC 2543 had it, and compare with the From of
+    each request of ours that has the Call-ID and CSeq number of the ACK.  Where its responses were asked for, that is
+    not parsed, and Kamailio 5.6.3 ended by SIGSEGV (t_lookup_request).
     """
     original = text("$mb")
     address = text("$si")
     KSR.hdr.remove("Via")
-    KSR.hdr.insert(f"Via: SIP/2.0/UDP {f'[{address}]' if ':' in address else address}\r\n")
+    host = f"[{address}]" if ":" in address else address
+    KSR.hdr.insert(f"Via: SIP/2.0/UDP {host};branch=z9hG4bK-hidden\r\n")
     KSR.textopsx.msg_apply_changes()
     KSR.hdr.remove("Via")
     return original

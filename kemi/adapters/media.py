@@ -20,8 +20,10 @@ from kemi.core.call.events import (
     IncomingReserved,
     MediaConnected,
     MediaGated,
+    MediaMoved,
     MediaRenewed,
     MediaReserved,
+    MovedMedium,
     Renewed,
     Reserved,
     ReverseAccepted,
@@ -35,7 +37,7 @@ from rtpengine.ng.commands import Delete
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
-from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
+from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
     WIC_TAG,
@@ -55,6 +57,8 @@ from rtpengine.sessions import (
 )
 from rtpengine.transport.udp import UdpClient
 
+NODES_ASKED: Final = 2
+"""How many nodes are asked to take a call of a dead one."""
 HASTY_S: Final = 0.25
 """How long housekeeping waits, which everything else waits for."""
 _OPUS: Final = "opus/48000/2"
@@ -280,6 +284,43 @@ class MediaRelay:
             medium.reverse_line,
             daemon_version=self._versions[node],
         )
+
+    def move(self, action: act.MoveMedia) -> MediaMoved:
+        """Make every medium anew on another node, or none; a node that fails is not the last one that is asked."""
+        left_out = [action.lost]
+        failed: MediaUnavailable | None = None
+        for _ in range(NODES_ASKED):
+            try:
+                node = self.choose_node(action.call_id, left_out)
+            except MediaUnavailable as error:
+                raise failed or error from error
+            try:
+                return self._moved_to(node, action)
+            except MediaUnavailable as error:
+                left_out.append(node)
+                failed = error
+        raise failed or MediaUnavailable("no media relay was asked")
+
+    def _moved_to(self, node: str, action: act.MoveMedia) -> MediaMoved:
+        placeholder = partial(placeholder_answer, preferred="opus")
+        moved: dict[str, MovedMedium] = {}
+        sessions: list[MediaSession] = []
+        try:
+            for medium in action.media:
+                sessions.append(_named(action.call_id, medium.kind))
+                sequence = move(
+                    sessions[-1],
+                    self._profiles[medium.kind],
+                    medium.ims_line,
+                    placeholder,
+                    reverse=medium.reverse_line is not None,
+                )
+                found = self._run(node, sequence)
+                moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
+        except MediaUnavailable:
+            self._release_all(node, sessions)
+            raise
+        return MediaMoved(node, moved, action.bearer)
 
     def gate(self, action: act.GateMedia) -> MediaGated:
         """Let media pass as the action says."""

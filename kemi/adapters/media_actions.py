@@ -30,6 +30,7 @@ class MediaActions:
             act.ConnectIncoming: self._connect_incoming,
             act.RenewMedia: self._renew,
             act.ReofferFromIms: self._reoffer_from_ims,
+            act.MoveMedia: self._move,
             act.GateMedia: self._gate,
             act.PlayDigits: self._play_digits,
             act.WithholdDigits: self._withhold_digits,
@@ -86,6 +87,16 @@ class MediaActions:
 
     def _reoffer_from_ims(self, action: act.ReofferFromIms) -> Event:
         return self._changed(self._relay.reoffer_from_ims, action)
+
+    def _move(self, action: act.MoveMedia) -> Event:
+        try:
+            event = self._relay.move(action)
+        except GatewayError as error:
+            return MediaFailed(error, bearer=action.bearer)
+        if not self._calls.knows(action.call_id):
+            kinds = tuple(event.moved)
+            self._relay.release(act.ReleaseMedia(action.call_id, event.node, kinds))
+        return event
 
     def _gate(self, action: act.GateMedia) -> Event:
         return self._changed(self._relay.gate, action)

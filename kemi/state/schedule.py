@@ -25,6 +25,8 @@ class Wait(enum.StrEnum):
     """A refresh or the end of an RFC 4028 session towards the core."""
     PAGE_SESSION = "page_session"
     """The same towards the page."""
+    RECOVERY = "recovery"
+    """A call that moves to another media node."""
 
 
 WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
@@ -33,6 +35,7 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
         Due.SESSION_REFRESH: Wait.SESSION,
         Due.SESSION_EXPIRED: Wait.SESSION,
         Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
+        Due.RECOVERY: Wait.RECOVERY,
     }
 )
 """What is not named here is a step."""
@@ -61,11 +64,11 @@ class Schedule:
 
     def take_due(self, now: float) -> list[tuple[str, Due]]:
         """Return and remove what is due by ``now``."""
-        taken = _taken(self._tables[Wait.STEP], now)
+        taken = _taken(self._tables[Wait.STEP], now) + _taken(self._tables[Wait.RECOVERY], now)
         if not 0 <= self._next_look - now <= LOOK_AT_LIFETIMES_S:
             self._next_look = now + LOOK_AT_LIFETIMES_S
             for wait, table in self._tables.items():
-                if wait is not Wait.STEP:
+                if wait not in (Wait.STEP, Wait.RECOVERY):
                     taken += _taken(table, now)
         return taken
 

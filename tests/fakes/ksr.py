@@ -358,6 +358,7 @@ _VARIABLES: Final[dict[str, Callable[[FakeKamailio], int | str | None]]] = {
     "$rs": _status,
     "$rr": lambda k: k._current.first_line.split(" ", 2)[2],
     "$hu": lambda k: k._current.first_line.split(" ")[1],
+    "$sel(via[1].branch)": lambda k: _branch(k._current.value("Via")),
     "$mb": lambda k: f"{k._current.head}\r\n{k._current.body}",
     "$ws_conid": lambda k: k._current.connection_id,
     "$T_inv($tt)": lambda k: k.cancelled_tag,
@@ -385,3 +386,11 @@ class FakeKsr(ModuleType):
             return self.kamailio.call(signature, arguments)
 
         return ksr_function
+
+
+def _branch(via: str | None) -> str | None:
+    """Tests that are about something else leave the Via out."""
+    if via is None:
+        return "z9hG4bKfake"
+    match = re.search(r";\s*branch=([^;,\s]+)", via)
+    return match.group(1) if match else None

@@ -199,6 +199,7 @@ class ScriptedWic:
         parts: Iterable[Part] = (),
         supported: str = "100rel, outbound",
         allow: str = ALLOW,
+        call_id: str = "",
     ) -> OutgoingCall:
         """Send an INVITE and return the call.
 
@@ -210,13 +211,14 @@ class ScriptedWic:
             parts: further parts of the body.
             supported: option tags; "" leaves the field out.
             allow: joined Allow; "" leaves the field out.
+            call_id: "" draws one.
         """
         fields = [
             ("Via", self.new_via()),
             ("Max-Forwards", "70"),
             ("From", f"<{self.identity.aor}>;tag={new_tag()}"),
             ("To", f"<{target}>"),
-            ("Call-ID", secrets.token_hex(12)),
+            ("Call-ID", call_id or secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             ("Contact", self.contact),
             *([("Supported", supported)] if supported else []),

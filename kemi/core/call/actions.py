@@ -282,6 +282,17 @@ class ReofferFromIms(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class MoveMedia(Action):
+    """Make the media of a running call anew on another node than ``lost``, closed until the page has answered, by
+    ReofferFromIms.  Yields MediaMoved or MediaFailed."""
+
+    call_id: str
+    lost: str
+    media: tuple[MediumChange, ...]
+    bearer: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class MediumGate:
     """Which way a medium may pass."""
 

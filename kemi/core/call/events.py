@@ -34,6 +34,7 @@ class Due(enum.StrEnum):
     SESSION_REFRESH = "session_refresh"
     SESSION_EXPIRED = "session_expired"
     PAGE_SESSION_EXPIRED = "page_session_expired"
+    RECOVERY = "recovery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,25 @@ class ImsReoffered(Event):
     """The relay works with the core's new offer; ``answers``: its answer for the core, for each medium."""
 
     answers: Mapping[str, str]
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class MovedMedium:
+    """What a new node gave for one medium: its line for the core, its line for the page, and the same for the page's
+    line that only receives, where that has its own transport."""
+
+    ims_answer: str
+    wic_offer: str
+    reverse_offer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaMoved(Event):
+    """Another node has the call's media, closed until the page has answered."""
+
+    node: str
+    moved: Mapping[str, MovedMedium]
     bearer: Any = None
 
 
@@ -305,6 +325,15 @@ class MediaLost(Event):
     """A running call has no media any more.  The rest as in TimerFired."""
 
     why: str
+    flow_alive: bool = True
+    successor: Flow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLost(Event):
+    """A media node is dead.  The rest as in TimerFired."""
+
+    node: str
     flow_alive: bool = True
     successor: Flow | None = None
 

@@ -40,6 +40,8 @@ def refusal(record: CallRecord, request: Request) -> act.SendReply | None:
     The sender's own earlier offer: 500 with Retry-After (RFC 3261 §14.2, RFC 3311 §5.2).  Anybody else's: 491, after
     which the sender tries again by itself (RFC 3261 §14.1).
     """
+    if record.recovery is not None:
+        return act.SendReply(491, "Request Pending")  # an offer of ours to both sides is due, or out
     if not is_open(record):
         return None
     own = Offerer.WIC if request.side is Side.WIC else Offerer.IMS

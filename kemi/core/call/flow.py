@@ -22,6 +22,7 @@ from kemi.core.call import (
     page_answer,
     page_requests,
     preconditions,
+    recovery,
     refresh,
     release,
     session_timer,
@@ -58,6 +59,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.RegistrationEnded: release.on_registration_ended,
         events.CallForbidden: release.on_forbidden,
         events.MediaLost: release.on_media_lost,
+        events.NodeLost: recovery.on_node_lost,
         events.DigitReceived: digits.on_received,
         events.TimerFired: dialog.on_timer,
     }
@@ -85,6 +87,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
         events.MediaLost: release.on_media_lost,
+        events.NodeLost: recovery.on_node_lost,
         events.DigitReceived: digits.on_received,
         events.TimerFired: page_answer.on_timer,
     }
@@ -111,6 +114,10 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
             events.UpdateAnswered: own_offer.on_answered,
             events.OwnRequestAnswered: own_offer.on_answered,
         },
+        Offerer.GATEWAY: {
+            events.UpdateAnswered: recovery.on_own_request_answered,
+            events.OwnRequestAnswered: recovery.on_own_request_answered,
+        },
     }
 )
 """What comes first while an offer of the running session is open, by who made it."""
@@ -118,6 +125,7 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
 LATE: Final = frozenset(
     {
         events.MediaRenewed,
+        events.MediaMoved,
         events.ImsReoffered,
         events.MediaGated,
         events.ChangeFailed,
@@ -146,9 +154,11 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
     if message is not None:
         digits.learn(record, message)
     actions = [*actions, *digits.withhold(record)]
-    if record.page_behind:
+    if record.recovery is not None:
+        actions = [*actions, *recovery.go_on(record, settings)]
+    elif record.page_behind:
         actions = [*actions, *own_offer.tell_page(record, settings)]
-    if record.core_behind:
+    if record.core_behind and record.recovery is None:
         actions = [*actions, *core_told.tell_core(record, settings)]
     if record.dialog is Dialog.CONFIRMED is not before:
         actions += session_timer.clocks(record)
@@ -162,6 +172,8 @@ def _step(record: CallRecord, event: events.Event) -> Step:
     bearer = event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
     if isinstance(bearer, events.Continuation):  # what asked the relay says itself how it goes on
         return bearer.failed if kind is events.MediaFailed else bearer.done
+    if isinstance(event, events.TimerFired) and event.due is events.Due.RECOVERY:
+        return recovery.on_due
     if isinstance(event, events.OwnRequestAnswered) and refresh.is_refresh(record, event):
         return own_requests.on_own_request_answered
     if record.exchange is not None:

@@ -20,6 +20,8 @@ def watched(record: CallRecord) -> tuple[str, ...]:
     """Return the kinds of media the relay is to be asked about, () for a call that need have none."""
     if record.dialog is not Dialog.CONFIRMED or not record.acknowledged or record.exchange is not None:
         return ()
+    if record.recovery is not None:
+        return ()
     return tuple(medium.kind for medium in record.media if medium.active)
 
 

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from kemi.core.call.recovery_record import Recovery
 from kemi.core.call.states import (
     DIALOG,
     MEDIA,
@@ -34,6 +35,8 @@ class Offerer(enum.StrEnum):
     IMS = "ims"
     GATEWAY_TO_WIC = "gateway_to_wic"
     GATEWAY_TO_IMS = "gateway_to_ims"
+    GATEWAY = "gateway"
+    """To both sides at once: the call moves to another media node."""
 
 
 @dataclass(slots=True)
@@ -315,6 +318,8 @@ class CallRecord:
     """CSeq of our newest offer to the core in the running session."""
     exchange: Exchange | None = None
     """An offer in the running session that is not settled."""
+    recovery: Recovery | None = None
+    """The media node is dead."""
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""

@@ -28,6 +28,8 @@ class Ending:
     detail: str
     cause: int
     flow_alive: bool
+    refusal: tuple[int, str] | None = None
+    """What a set-up is refused with on either side, where it is not the page that may not call or be called."""
 
 
 def on_registration_ended(
@@ -76,6 +78,15 @@ def _forbidden(record: CallRecord, event: CallForbidden) -> Ending:
     return Ending(note, "Forbidden", event.why, 403, event.flow_alive)
 
 
+def refuse_early(
+    record: CallRecord, settings: CallSettings, note: act.Note, why: str, *, flow_alive: bool
+) -> list[act.Action]:
+    """Refuse a call that is not answered yet and has no media any more, on both sides."""
+    ending = Ending(note, "Media Lost", why, 503, flow_alive, refusal=(503, "Media Lost"))
+    end = _end if record.incoming is None else _end_called
+    return end(record, ending, settings)
+
+
 def _end(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act.Action]:
     """An answered call gets a BYE on both sides, a set-up is refused and cancelled."""
     if record.ended or record.abandoned:
@@ -85,8 +96,9 @@ def _end(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act
     if record.cancelled:
         return []
     record.cancelled = True
+    status, reason_phrase = ending.refusal or (403, ending.reason_phrase)
     if record.forwarded:
-        record.rejection = Rejection(403, ending.reason_phrase, ending.detail)
+        record.rejection = Rejection(status, reason_phrase, ending.detail)
         if ending.flow_alive:
             record.doomed = ending.detail  # should an answer cross the CANCEL
         else:
@@ -96,7 +108,7 @@ def _end(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act
     return [
         ending.note,
         act.Unschedule(record.key),
-        *reject(record, 403, ending.reason_phrase, ending.detail),
+        *reject(record, status, reason_phrase, ending.detail),
     ]
 
 
@@ -106,13 +118,16 @@ def _end_called(record: CallRecord, ending: Ending, settings: CallSettings) -> l
         return []
     if record.dialog is Dialog.CONFIRMED:
         return [ending.note, *_hang_up(record, ending, settings)]
+    status, reason_phrase = ending.refusal or (480, "Temporarily Unavailable")
     if preconditions.pending(record):
-        refused = preconditions.refuse(record, 480, "Temporarily Unavailable", ending.detail)
+        refused = preconditions.refuse(record, status, reason_phrase, ending.detail)
         return [ending.note, *refused]
     record.cancelled = True  # an answer that crosses the CANCEL is not taken
     if not ending.flow_alive:
-        refused = refuse_for_page(record, settings, 480, "Temporarily Unavailable", ending.detail)
+        refused = refuse_for_page(record, settings, status, reason_phrase, ending.detail)
         return [ending.note, *refused]
+    if ending.refusal is not None:
+        record.rejection = Rejection(status, reason_phrase, ending.detail)
     return [
         ending.note,
         act.CancelForwardedInvite(

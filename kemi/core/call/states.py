@@ -7,6 +7,7 @@ from these tables (``make docs``).
 * ``OFFER_ANSWER``: one instance for each side (RFC 3264, RFC 6337 table 1: patterns 1, 2, 3 and 6).
 * ``MEDIA``: the relay's streams of the call.
 * ``PRECONDITION``: what a caller of a page has to have before the page rings (RFC 3312).
+* ``MOVING``: a call whose media node is dead, on its way to another one; ``TELLING``: one instance for each side.
 """
 
 from __future__ import annotations
@@ -167,6 +168,73 @@ PRECONDITION: Final[Mapping[Precondition, Mapping[PreconditionEvent, Preconditio
         Precondition.WAITING: {PreconditionEvent.READY: Precondition.RESUMING},
         Precondition.RESUMING: {PreconditionEvent.MET: Precondition.MET},
         Precondition.MET: {},
+    }
+)
+
+
+class Moving(enum.StrEnum):
+    """A call whose media node is dead."""
+
+    WAITING = "waiting"  #: for another offer to be answered, or for the page to come back
+    RESERVING = "reserving"  #: another node is asked for ports
+    OFFERED = "offered"  #: both sides are told, each by an offer of its own
+    MOVED = "moved"
+
+
+class MovingEvent(enum.StrEnum):
+    """What moves it."""
+
+    BEGUN = "begun"
+    RESERVED = "reserved"
+    SETTLED = "settled"
+    NODE_LOST = "node lost"  #: this or the new one
+    AGAIN = "again"  #: the new node was lost as well
+
+
+MOVING: Final[Mapping[Moving, Mapping[MovingEvent, Moving]]] = MappingProxyType(
+    {
+        Moving.WAITING: {MovingEvent.BEGUN: Moving.RESERVING, MovingEvent.NODE_LOST: Moving.WAITING},
+        Moving.RESERVING: {MovingEvent.RESERVED: Moving.OFFERED, MovingEvent.NODE_LOST: Moving.RESERVING},
+        Moving.OFFERED: {
+            MovingEvent.SETTLED: Moving.MOVED,
+            MovingEvent.AGAIN: Moving.WAITING,
+            MovingEvent.NODE_LOST: Moving.OFFERED,
+        },
+        Moving.MOVED: {},
+    }
+)
+
+
+class Telling(enum.StrEnum):
+    """One side's offer of a call that moves."""
+
+    NOT_YET = "not yet"
+    SENT = "sent"
+    REFUSED = "refused"  #: for now (RFC 3261 §14.1)
+    UNREACHED = "unreached"  #: no response: it may be away
+    ANSWERED = "answered"
+
+
+class TellingEvent(enum.StrEnum):
+    """What moves it."""
+
+    SENT = "sent"
+    REFUSED = "refused"
+    UNREACHED = "unreached"
+    ANSWERED = "answered"
+
+
+TELLING: Final[Mapping[Telling, Mapping[TellingEvent, Telling]]] = MappingProxyType(
+    {
+        Telling.NOT_YET: {TellingEvent.SENT: Telling.SENT},
+        Telling.SENT: {
+            TellingEvent.REFUSED: Telling.REFUSED,
+            TellingEvent.UNREACHED: Telling.UNREACHED,
+            TellingEvent.ANSWERED: Telling.ANSWERED,
+        },
+        Telling.REFUSED: {TellingEvent.SENT: Telling.SENT},
+        Telling.UNREACHED: {TellingEvent.SENT: Telling.SENT},
+        Telling.ANSWERED: {},
     }
 )
 

@@ -15,7 +15,8 @@ from kemi.core.call import actions as act
 from kemi.core.call.events import Renewed
 from kemi.core.edits import MessageEdits
 from kemi.core.messages import Reply, Side
-from kemi.core.sdp.model import Direction, MediaDescription, SessionDescription
+from kemi.core.sdp.interwork.moved import moved_client_offer
+from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 from tests.contract.rtpengine.daemon import Daemon
 from tests.contract.rtpengine.live_page import LivePage, described, relay_text
@@ -47,10 +48,13 @@ class Medium:
 class LiveCall:
     """One call; use as an async context manager."""
 
-    def __init__(self, daemon: Daemon, transport: str = "shared", *, one_way: bool = False) -> None:
-        """`one_way`: the page has a line to send and one to receive, in place of one for both."""
+    def __init__(
+        self, daemon: Daemon, transport: str = "shared", *, one_way: bool = False, spare: Daemon | None = None
+    ) -> None:
+        """`one_way`: the page has a line to send and one to receive, in place of one for both; `spare`: another node
+        the call can move to."""
         address = daemon.address
-        self.relay = relay_of(daemon)
+        self.relay = relay_of(*(one for one in (daemon, spare) if one is not None))
         self.node = f"{address.host}:{address.port}"
         self.transport, self.one_way = transport, one_way
         self.page = LivePage()
@@ -177,6 +181,41 @@ class LiveCall:
         await self.page.take(self._answer(offer))
         await self.page.until_connected()
         return renewed
+
+    async def move(self) -> None:
+        """Move the media to the other node: the page answers from a new connection, as aiortc cannot do otherwise."""
+        changes = tuple(self._change(kind) for kind in self.media)
+        event = self.relay.move(act.MoveMedia(CALL_ID, self.node, changes, "bearer"))
+        assert (event.node == self.node, event.bearer) == (False, "bearer")
+        self.node = event.node
+        places = {mid: place for place, mid in enumerate(self._lines)}
+        texts: dict[int, str] = {}
+        for kind, medium in self.media.items():
+            given = event.moved[kind]
+            texts[places[medium.heard]] = given.reverse_offer or given.wic_offer
+            texts[places[medium.mid]] = given.wic_offer
+            medium.ims_port = section(given.ims_answer).port
+        offer = moved_client_offer(self._offer(), texts, Origin(4711, 2))
+        answer = await self._answer_anew(offer)
+        for medium in self.media.values():
+            medium.wic_line = relay_text(line_of(answer, medium.mid), "active")
+            if medium.reverse_line is not None:
+                medium.reverse_line = relay_text(line_of(answer, medium.heard), "active")
+            self.core_reoffers(medium.kind, medium.ims_line)
+        await self.page.until_connected()
+
+    async def _answer_anew(self, offer: SessionDescription) -> SessionDescription:
+        sending = {medium.mid: medium.kind for medium in self.media.values()}
+        await self.page.close()
+        self.page = LivePage()
+        connection = self.page.connection
+        await connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(offer), "offer"))
+        for one in connection.getTransceivers():
+            if one.mid in sending:
+                one.sender.replaceTrack(SENDS[sending[one.mid]]())
+                one.direction = "sendrecv"
+        await connection.setLocalDescription(await connection.createAnswer())
+        return sdp_from_text(connection.localDescription.sdp)
 
     def _page_moved(self, offer: SessionDescription) -> dict[str, Renewed]:
         renewed = {}

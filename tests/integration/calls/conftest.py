@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, Stage, gateway_options
+from tests.integration.calls.two_nodes import Nodes, lab_with_nodes
 from tests.lab.lab import Lab
 from tests.lab.proof import wait_clean
 from tests.peers.aiortc_wic import AiortcWic
@@ -20,6 +21,13 @@ def gateway_lab() -> Iterator[Lab]:
     with Lab(gateway_options()) as lab:
         yield lab
         wait_clean(lab, CLEAN_WITHIN_S)
+
+
+@pytest.fixture(scope="package")
+def nodes_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Nodes]]:
+    """A gateway whose two media nodes may be killed."""
+    with lab_with_nodes(tmp_path_factory.mktemp("nodes")) as both:
+        yield both
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""How long a call is silent when its media node is killed."""

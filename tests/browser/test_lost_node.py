@@ -1,0 +1,72 @@
+"""A media node is killed under a call of a real browser: sound and pictures come back by way of another node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.softphone import SoftphoneBrowser
+from tests.integration.calls.two_nodes import Nodes, two_daemons
+from tests.lab.lab import Lab
+from tests.lab.options import PHONE, VIDEOPHONE, WHOLE_WORLD, LabOptions, Part
+from tests.lab.proof import wait_until_heard
+
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+
+TONE_HZ = 1000.0
+WITHIN_S = 3.0
+FRAMES = 15
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Nodes]]:
+    """The whole world with two media nodes that may die."""
+    with two_daemons(tmp_path_factory.mktemp("nodes")) as nodes:
+        options = LabOptions(
+            parts=WHOLE_WORLD - {Part.RTPENGINE},
+            phones=(PHONE, VIDEOPHONE),
+            role_variables={"kamailio": {"gateway_rtpengine_nodes": nodes.variables()}},
+        )
+        with Lab(options) as lab:
+            yield lab, nodes
+
+
+@pytest.mark.parametrize("callee", ["phone", "videophone"])
+def test_the_sdk_follows_its_call_to_another_node(world: tuple[Lab, Nodes], callee: str) -> None:
+    lab, nodes = world
+    nodes.start_again()
+    phone, alice = lab.info.phones[callee], lab.info.users["alice"]
+    video = callee == "videophone"
+    lab.phone(callee).listen()
+    with SoftphoneBrowser(lab.info.web.origin, camera=video) as browser:
+        browser.sign_in(alice.name, alice.password)
+        browser.dial(phone.impu, tone_hz=TONE_HZ, video=video)
+        browser.wait_established()
+        browser.wait_tone(phone.tone_hz)
+        wait_until_heard(lab, callee, TONE_HZ)
+        if video:
+            browser.wait(lambda: browser.remote_video().frames_decoded > FRAMES, "pictures", 10)
+        (call,) = lab.control("GET", "/v1/calls")[1]["calls"]
+        nodes.kill(call["node"])
+        browser.wait(lambda: browser.heard_hz() == 0.0, "silence", 3)
+        lost_at = time.monotonic()
+        answer = lab.control("POST", "/v1/calls/lost", {"node": call["node"], "calls": [call["key"]]})
+        assert answer == (200, {"moving": [call["key"]], "over": [], "elsewhere": []})
+        browser.wait_tone(phone.tone_hz, WITHIN_S)
+        heard_s = time.monotonic() - lost_at
+        wait_until_heard(lab, callee, TONE_HZ)
+        if video:
+            shown = browser.remote_video().frames_decoded
+            browser.wait(lambda: browser.remote_video().frames_decoded > shown + FRAMES, "pictures again", 10)
+        assert heard_s <= WITHIN_S
+        assert lab.control("GET", "/v1/calls")[1]["calls"][0]["node"] == nodes.other(call["node"])
+        ladder = browser.ladder()
+        browser.hang_up()
+    assert ladder[-2:] == ["<- UPDATE (SDP)", "-> 200 UPDATE (SDP)"]
+    browser_calls = nodes.calls
+    deadline = time.monotonic() + 5
+    while browser_calls():
+        assert time.monotonic() < deadline, browser_calls()
+        time.sleep(0.1)

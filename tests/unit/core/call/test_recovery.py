@@ -1,0 +1,215 @@
+"""A call whose media node is dead, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.recovery import MOST_ATTEMPTS, MOST_LOOKS, MOST_NODES
+from kemi.core.call.states import Moving, Telling
+from kemi.core.errors import MediaUnavailable
+from kemi.core.messages import Side
+from kemi.core.sdp.text import sdp_from_text
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.ladder import Actions, Call
+
+NODE, OTHER, THIRD = "192.0.2.9:2223", "192.0.2.10:2223", "192.0.2.11:2223"
+ERROR = MediaUnavailable("no media relay is available")
+
+
+def moved(call: Call, node: str = OTHER) -> Actions:
+    """Another node takes the call."""
+    action = call.actions.only(act.MoveMedia)
+    given = {
+        medium.kind: ev.MovedMedium(
+            sdp.relay_offer(medium.kind, 31000 + 2 * number),
+            sdp.relay_answer(medium.kind, 31100 + 2 * number),
+        )
+        for number, medium in enumerate(action.media)
+    }
+    return call.on(ev.MediaMoved(node, given, action.bearer))
+
+
+def offered(node: str = OTHER) -> Call:
+    """Both sides have been sent their offers."""
+    call = Call.confirmed()
+    call.on(ev.NodeLost(NODE))
+    moved(call, node)
+    return call
+
+
+def page_takes(call: Call) -> Actions:
+    """The page answers 200, and the node learns it."""
+    assert call.record.exchange is not None
+    body = sdp.page_answer(call.record.exchange.wic_description)
+    join = call.on(ev.UpdateAnswered(200, body)).only(act.ReofferFromIms)
+    return call.on(ev.ImsReoffered({}, join.bearer))
+
+
+def core_says(call: Call, status: int, *, port: int = 40000, retry_after_s: float | None = None) -> Actions:
+    """The core answers our INVITE."""
+    assert call.record.recovery is not None
+    cseq = call.record.recovery.core_cseq
+    body = sdp.core_answer(port=port) if status == 200 else ""
+    reply = call.ims_reply(status, method="INVITE", cseq=cseq, body=body).reply
+    return call.on(ev.OwnRequestAnswered(Side.IMS, "INVITE", cseq, status, reply, retry_after_s, jitter=0.5))
+
+
+def reason_of(actions: Actions) -> list[str]:
+    """Return the Reason of each BYE."""
+    return [
+        line
+        for action in actions.all(act.SendRequest)
+        if action.method == "BYE"
+        for line in action.headers
+        if line.startswith("Reason:")
+    ]
+
+
+class TestTheWay:
+    """Nothing goes wrong."""
+
+    def test_both_sides_are_told_at_once_with_the_new_ports(self) -> None:
+        call = Call.confirmed()
+        assert call.on(ev.NodeLost(NODE)).only(act.MoveMedia).lost == NODE
+        to_page, to_core = moved(call).all(act.SendRequest)
+        assert (to_page.to, to_page.method) == (Side.WIC, "UPDATE")
+        assert (to_core.to, to_core.method) == (Side.IMS, "INVITE")
+        assert {line.port for line in sdp_from_text(to_page.body).media} == {31100}
+        assert {line.port for line in sdp_from_text(to_core.body).media} == {31000}
+        assert call.record.node == OTHER
+
+    @pytest.mark.parametrize("page_first", [True, False])
+    def test_it_is_done_when_both_have_answered(self, page_first: bool) -> None:
+        call = offered()
+        if page_first:
+            page_takes(call)
+            assert call.record.recovery is not None
+            core_says(call, 200)
+        else:
+            core_says(call, 200)
+            page_takes(call)
+        assert (call.record.recovery, call.record.exchange) == (None, None)
+        assert [medium.active for medium in call.record.media] == [True]
+
+    def test_another_line_of_the_core_is_told_to_the_node_once_it_has_the_pages_answer(self) -> None:
+        call = offered()
+        page_takes(call)
+        again = core_says(call, 200, port=40100).only(act.ReofferFromIms)
+        assert "m=audio 40100 " in again.media[0].ims_line
+        assert call.record.recovery is not None
+        call.on(ev.ImsReoffered({}, again.bearer))
+        assert call.record.recovery is None
+
+    def test_a_node_the_call_is_not_on_is_no_matter(self) -> None:
+        call = Call.confirmed()
+        assert call.on(ev.NodeLost(THIRD)) == []
+        assert call.record.recovery is None
+
+    def test_a_call_that_ended_meanwhile_gives_its_new_ports_back(self) -> None:
+        call = Call.confirmed()
+        action = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
+        call.on(call.wic_request("BYE"))
+        late = call.on(ev.MediaMoved(OTHER, {"audio": ev.MovedMedium("", "")}, action.bearer))
+        assert late.only(act.ReleaseMedia).node == OTHER
+
+
+class TestTrouble:
+    """It goes on, or ends on both sides."""
+
+    def test_no_node(self) -> None:
+        call = Call.confirmed()
+        action = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
+        ended = call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
+        assert reason_of(ended) == ['Reason: SIP;cause=503;text="no media relay is available"'] * 2
+
+    def test_glare_is_tried_again_a_few_times(self) -> None:
+        call = offered()
+        for _ in range(MOST_ATTEMPTS - 1):
+            pause = call.on(ev.UpdateAnswered(491, jitter=0.5)).only(act.Schedule)
+            assert (pause.due, pause.delay_s) == (ev.Due.RECOVERY, 1.0)
+            (again,) = call.on(ev.TimerFired(ev.Due.RECOVERY)).all(act.SendRequest)
+            assert again.to is Side.WIC
+        assert len(reason_of(call.on(ev.UpdateAnswered(491)))) == 2
+
+    def test_the_owner_of_the_call_id_waits_longer(self) -> None:
+        call = offered()
+        assert core_says(call, 491).only(act.Schedule).delay_s == pytest.approx(3.05)  # 2.1 to 4 s
+        (again,) = call.on(ev.TimerFired(ev.Due.RECOVERY)).all(act.SendRequest)
+        assert again.to is Side.IMS
+
+    @pytest.mark.parametrize(("alive", "ends"), [(True, True), (False, False)])
+    def test_a_page_that_did_not_answer_is_waited_for_if_it_is_away(self, alive: bool, ends: bool) -> None:
+        call = offered()
+        call.on(ev.UpdateAnswered(408))
+        actions = call.on(ev.TimerFired(ev.Due.RECOVERY, flow_alive=alive))
+        assert bool(reason_of(actions)) == ends
+        if not ends:
+            assert call.record.recovery is not None
+            assert call.record.recovery.page is Telling.UNREACHED
+
+    @pytest.mark.parametrize("status", [481, 488, 603])
+    def test_what_the_page_refuses_ends_the_call(self, status: int) -> None:
+        ended = offered().on(ev.UpdateAnswered(status))
+        reasons = reason_of(ended)
+        assert len(reasons) == (1 if status == 481 else 2)
+        assert all(f"cause={status};" in reason for reason in reasons)
+
+    def test_the_new_node_fails_as_well(self) -> None:
+        call = offered()
+        for number in range(MOST_NODES):
+            core_says(call, 200)
+            assert call.record.exchange is not None
+            body = sdp.page_answer(call.record.exchange.wic_description)
+            join = call.on(ev.UpdateAnswered(200, body)).only(act.ReofferFromIms)
+            actions = call.on(ev.MediaFailed(ERROR, bearer=join.bearer))
+            if number < MOST_NODES - 1:
+                assert actions.only(act.MoveMedia).lost == call.record.node
+                moved(call, f"192.0.2.{20 + number}:2223")
+        assert len(reason_of(actions)) == 2
+
+
+class TestNotNow:
+    """Something is in the way."""
+
+    def test_an_open_offer_is_settled_first(self) -> None:
+        call = Call.confirmed()
+        body = replace(call.wic_request("INVITE").request, body="")
+        call.on(ev.WicRequest(replace(body, cseq=10)))
+        assert call.record.exchange is not None
+        waiting = call.on(ev.NodeLost(NODE))
+        assert waiting.only(act.Schedule).due is ev.Due.RECOVERY
+        assert not waiting.all(act.MoveMedia)
+        assert call.record.recovery is not None
+        assert call.record.recovery.state is Moving.WAITING
+
+    def test_a_call_that_can_never_move_is_ended(self) -> None:
+        call = Call.confirmed()
+        call.record.acknowledged = False
+        call.on(ev.NodeLost(NODE))
+        for _ in range(MOST_LOOKS):
+            assert call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.Schedule).due is ev.Due.RECOVERY
+        assert len(reason_of(call.on(ev.TimerFired(ev.Due.RECOVERY)))) == 2
+
+    def test_a_page_that_is_away_is_waited_for_however_long(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE, flow_alive=False))
+        for _ in range(2 * MOST_LOOKS):
+            call.on(ev.TimerFired(ev.Due.RECOVERY, flow_alive=False))
+        assert call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.MoveMedia).lost == NODE
+
+    def test_offers_of_both_sides_get_491_meanwhile(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE, flow_alive=False))
+        assert call.on(call.wic_request("INVITE", body="v=0")).reply == (491, "Request Pending")
+        assert call.on(call.ims_request("INVITE", body="v=0")).reply == (491, "Request Pending")
+
+    @pytest.mark.parametrize("stage", ["answered_early", "updating", "forwarded", "ringing"])
+    def test_a_call_that_is_not_answered_is_refused(self, stage: str) -> None:
+        call: Call = getattr(Call, stage)()
+        actions = call.on(ev.NodeLost(NODE))
+        assert not actions.all(act.MoveMedia)
+        assert call.record.cancelled or call.record.rejection is not None or call.record.ended
