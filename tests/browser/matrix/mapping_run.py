@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -43,7 +44,6 @@ class MappingRun:
         self._browsers = browsers
         self._numbers = count()
         self._known: dict[Mapped, Outcome] = {}
-        self.seconds: dict[Mapped, dict[Step, float]] = {}
 
     def carry_out(self, calls: Iterable[Mapped]) -> None:
         """Make these calls; Chromium's driver belongs to this thread, Firefox's to whoever uses it."""
@@ -73,15 +73,11 @@ class MappingRun:
             with self._page(call) as page, self._device(number) as device:
                 talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
                 for step in call.steps:
-                    began_s = time.monotonic()
-                    try:
-                        talk.take(step)
-                    except Exception as error:
-                        outcome[step] = f"{error!r}; {talk.describe()}"
+                    outcome[step] = _failure(partial(talk.take, step), talk)
+                    if outcome[step]:
                         break
-                    outcome[step] = ""
-                    self.seconds.setdefault(call, {})[step] = time.monotonic() - began_s
-                talk.end()
+                ended = _failure(talk.end, talk)
+                outcome[step] = outcome[step] or ended
 
     @contextmanager
     def _page(self, call: Mapped) -> Iterator[PageClient]:
@@ -238,3 +234,12 @@ class Talk:
 
     def _relayed(self) -> list[str]:
         return [name for name in self._lab.relay_calls() if name.startswith(self._call_id)]
+
+
+def _failure(work: Callable[[], None], talk: Talk) -> str:
+    """Say what went wrong, whatever it is: the other calls go on."""
+    try:
+        work()
+    except Exception as error:
+        return f"{error!r}; {talk.describe()}"
+    return ""

@@ -16,7 +16,7 @@ from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_clean
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(400)]
 
 PARTS = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.WEB_API, Part.HAPROXY})
 

@@ -82,6 +82,26 @@ async def test_a_page_with_one_way_lines_gets_the_stream_of_the_far_end_in_an_of
     await still_works(call)
 
 
+async def test_both_lines_of_each_kind_share_a_transport_where_the_page_keeps_kinds_apart(
+    stage: Stage,
+) -> None:
+    stage.core.script = answers(VIDEO)
+    offer = AUDIO_AND_VIDEO.replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0\r\na=group:BUNDLE 1")
+    call = await stage.answered(await stage.page(), offer)
+    await stage.logged(call.call_id, "event=call_offered", "transport=shared", "group for each kind")
+    answer = sdp_from_text((await call.wic.wait_status(183)).body)
+    assert answer.bundles == [["0"], ["1"]]
+    update = sdp_from_text((await call.wic.wait_request("UPDATE")).body)
+    assert update.bundles == [["0", "r0"], ["1", "r1"]]
+    audio, video = (line.port for line in answer.media)
+    assert [line.port for line in update.media] == [audio, video, audio, video]
+    assert sorted(stage.lab.relay_calls()) == [call.call_id, f"{call.call_id}-v"]
+    again = await change(call, offer_again(local(call)))
+    assert again.status == 200
+    assert sdp_from_text(again.body).bundles == update.bundles
+    await still_works(call)
+
+
 async def test_a_page_that_does_not_want_that_stream_still_shows_its_own(stage: Stage) -> None:
     plan = CallPlan(offer_replies=(OfferReply(), OfferReply(488)))
     call = await stage.answered(await stage.page(), plan=plan)

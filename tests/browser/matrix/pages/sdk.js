@@ -2,6 +2,7 @@
 import { connect } from "../../../../webapp_api/static/dist/sdk.js";
 import { heardHz, useTone } from "./media.js";
 
+const RESTART_MS = 15000;
 let phone = null;
 let call = null;
 let connection = null;
@@ -78,7 +79,11 @@ window.client = {
   async restartIce() {
     const before = ufrag();
     sockets.at(-1).close();
-    while (ufrag() === before || call.recovering) await pause(20);
+    const deadline = performance.now() + RESTART_MS;
+    while (ufrag() === before || call.recovering) {
+      if (performance.now() > deadline) throw new Error(`no ICE restart; the call is ${call.state}`);
+      await pause(20);
+    }
   },
   /** How many transports carry the lines, and which lines share one. */
   transports() {
