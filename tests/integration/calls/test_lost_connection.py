@@ -50,7 +50,7 @@ class TestDuringTheSetUp:
         noticed = [("event=flow_lost", "state=early")]
         if step is Step.PRACK_SENT:
             # A reset may show first when our UPDATE is sent.
-            noticed.append(("event=call_rejected", "our UPDATE with 408"))
+            noticed.append(("event=call_rejected", "our UPDATE to the page ended with 408"))
         await until(
             lambda: any(
                 first in line and second in line
