@@ -3,7 +3,6 @@
     python -m tests.bench.dtmf_relay [--strings 1000] [--calls 10]
 
 As tests.bench.dtmf, without SIP, ICE and DTLS: what is measured is rtpengine and rtpengine/dtmf.py.
-
 """
 
 from __future__ import annotations
