@@ -86,19 +86,21 @@ def plain_profile() -> PlainProfile:
 class Call:
     """A WIC with a port for each direction, rtpengine, and IMS."""
 
-    def __init__(self, client: UdpClient, transport: WicTransport, peers: ExitStack) -> None:
+    def __init__(
+        self, client: UdpClient, transport: WicTransport, peers: ExitStack, name: str = "call"
+    ) -> None:
         """Reserve, with the placeholder the gateway takes for this transport."""
         self.client, self.profile = client, plain_profile()
         self.wic, self.reverse = (peers.enter_context(RtpPeer(WIC_ADDRESS)) for _ in range(2))
         self.ims = peers.enter_context(RtpPeer("127.0.0.9"))
-        self.session = MediaSession("call", "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
+        self.session = MediaSession(name, "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
 
         assumed = OPUS if transport is SHARED else PCMA
 
         def placeholder(offer: str) -> str:
             return answer_to(offer, *assumed.rtpmaps, host=IMS_ADDRESS)
 
-        widened = self.widened(placeholder) if transport is SHARED else None
+        widened = self.widened(placeholder, f"{name}-other") if transport is SHARED else None
         self.reserved: Reservation = run(
             reserve(self.session, self.profile, placeholder, reverse=True, widened_offer=widened), client
         )
@@ -113,9 +115,9 @@ class Call:
             self.listener_type = int(section(self.reverse_answer).formats[0])
             run(accept_reverse(self.session, self.profile, self.reverse_answer), client)
 
-    def widened(self, placeholder: Callable[[str], str]) -> str:
+    def widened(self, placeholder: Callable[[str], str], name: str) -> str:
         """Learn from another call what rtpengine makes of the WIC's codecs, as the gateway does."""
-        other = replace(self.session, call_id="other")
+        other = replace(self.session, call_id=name)
         learned = run(reserve(other, self.profile, placeholder, reverse=True), self.client)
         run(release(other), self.client)
         return widened_offer(self.session.wic_offer, repertoire(learned.relay_offer))
