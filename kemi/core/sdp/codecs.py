@@ -25,6 +25,8 @@ DEFAULT_VIDEO_CODECS: Final = ("H264", "VP8")
 """Video is not transcoded: what IMS may take, in order (TS 26.114 §5.2.2 makes H.264 mandatory)."""
 
 TELEPHONE_EVENT: Final = "telephone-event"
+AUXILIARY: Final = frozenset({TELEPHONE_EVENT, "cn"})
+"""What goes with a codec and is none."""
 _RELAYED_EVENT_RATES: Final = (48000, 8000)
 """48 kHz goes with Opus, 8 kHz is what the relay offers on to IMS (RFC 4733 §2.1)."""
 
