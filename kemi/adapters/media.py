@@ -331,7 +331,7 @@ class MediaRelay:
         """Let both sides see the picture at once, where it has begun to pass."""
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
-            ask_for_key_frames(session, self._profiles["video"], tags, partial(self._run, node))
+            ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
