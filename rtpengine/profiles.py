@@ -32,6 +32,8 @@ IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
     "PCMA": "PCMA",
     "PCMU": "PCMU",
 }
+# The same for codecs of an offer of IMS: without, it would get AMR-WB at 14.25 and AMR at 6.7 kbit/s.
+_BITRATES: Final = ("AMR-WB/16000/1/23850", "AMR/8000/1/12200")
 # Payload types that are the same whatever else is offered (RFC 3551 §6); Opus keeps the WIC's own.
 _FIXED_PAYLOAD_TYPE: Final = frozenset({"opus", "g722", "pcma", "pcmu"})
 _ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
@@ -245,8 +247,9 @@ def audio_profile(
         ),
         # All else is hidden from the WIC; its own codec passes through when IMS has it, else it is transcoded.
         terminating_codec=CodecRules(
-            mask=tuple(name for name in _ENCODING_NAMES if name.lower() != wic_codec),
-            transcode=WIC_AUDIO_CODECS[wic_codec],
+            mask=tuple(name for name in _ENCODING_NAMES if name.lower() not in (wic_codec, "opus")),
+            set_=_BITRATES,
+            transcode=tuple(dict.fromkeys((*WIC_AUDIO_CODECS[wic_codec], *WIC_AUDIO_CODECS["opus"]))),
         ),
         answered_codecs=(*_ENCODING_NAMES, *_EVENTS),
         dtmf=digits,

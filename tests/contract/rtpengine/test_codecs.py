@@ -3,7 +3,6 @@
 The page speaks plain RTP here (see test_media.py). All cells of a direction run at the same time.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -28,7 +27,14 @@ from rtpengine.sessions import (
 )
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
-from tests.contract.rtpengine.rtp_peer import CODECS, RtpPeer, loudest_frequency_hz, tone_payloads
+from tests.contract.rtpengine.rtp_peer import (
+    NO_DATA,
+    RtpPeer,
+    amr_frame_type,
+    amr_payload,
+    loudest_frequency_hz,
+    tone_payloads,
+)
 from tests.contract.rtpengine.sdp import answer_to, section
 
 FAR_END = "127.0.0.9"
@@ -106,6 +112,7 @@ class Sides:
         self.wic, self.ims = (stack.enter_context(RtpPeer(host)) for host in (WIC_ADDRESS, FAR_END))
         self.wic_codec, self.ims_codec = wic, ims
         self.wic_port = self.ims_port = 0
+        self.ims_answer = ""
 
     def talk(self) -> None:
         """Let both send their tone."""
@@ -165,18 +172,21 @@ def _is_aligned(sdp: str, number: str) -> bool:
     )
 
 
-def core_calls(client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken) -> Sides:
+def core_calls(
+    client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken, *, extra: tuple[str, ...] = ()
+) -> Sides:
     """Let IMS call with one codec, and the page answer with one of what it is offered."""
     own = ims.name.lower() if ims.name.lower() in WIC_AUDIO_CODECS else "opus"
     profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False))
     sides = Sides(stack, wic, ims)
     session = MediaSession(f"in {wic.name} {ims.name}", "audio", "", WicTransport.SHARED)
-    offer = line(FAR_END, sides.ims.port, ims)
+    offer = line(FAR_END, sides.ims.port, ims, extra=extra)
     offered = section(run(reserve_terminating(session, profile, offer), client))
     (number,) = (number for number, encoding in offered.codecs.items() if encoding == wic.encoding)
     sides.wic_codec = wic._replace(payload_type=int(number))
     answer = line(WIC_ADDRESS, sides.wic.port, sides.wic_codec)
-    answered = section(run(connect_terminating(session, profile, answer), client))
+    sides.ims_answer = run(connect_terminating(session, profile, answer), client)
+    answered = section(sides.ims_answer)
     assert answered.formats[0] == str(ims.payload_type)
     sides.wic_port, sides.ims_port = offered.port, answered.port
     return sides
@@ -213,3 +223,135 @@ def _all_talk(sides: object) -> None:
 @pytest.mark.parametrize(("wic", "ims"), CELLS)
 def test_a_page_that_calls(matrix: dict[tuple[str, str], Sides], wic: Spoken, ims: Spoken) -> None:
     matrix[wic.name, ims.name].heard(passing=wic.name == ims.name)
+
+
+def test_a_page_that_is_called(client: UdpClient, stack: ExitStack) -> None:
+    """It is offered the codec of IMS where it can have that, and Opus for any other."""
+    cells = []
+    for ims in IMS:
+        own = next((wic for wic in WIC if wic.name == ims.name), WIC[0])
+        cells.append((core_calls(client, stack, own, ims), own.name == ims.name))
+    _all_talk([sides for sides, _ in cells])
+    for sides, passing in cells:
+        sides.heard(passing=passing)
+
+
+def test_a_page_without_g722_has_opus(client: UdpClient, stack: ExitStack) -> None:
+    sides = core_calls(client, stack, WIC[0], IMS[5])
+    sides.talk()
+    sides.heard(passing=False)
+
+
+def test_digits_cost_a_transcoding_even_of_opus(client: UdpClient, stack: ExitStack) -> None:
+    """Why a site may do without them (`digits_by_info`)."""
+    sides = page_calls(client, stack, WIC[0], IMS[0], digits=True)
+    sides.talk()
+    sides.heard(passing=False)
+    sent = set(tones("opus", WIC_TONE_HZ, PACKETS))
+    assert not sent & set(sides.ims.payloads(sides.ims_codec.payload_type))
+
+
+@pytest.mark.parametrize(
+    ("ims", "modes", "highest"),
+    [
+        pytest.param(IMS[1], "0,1,2", 2, id="AMR-WB 12.65"),
+        pytest.param(IMS[2], "0,1,2", 2, id="AMR-WB 12.65, octet-aligned"),
+        pytest.param(IMS[3], "0,2,4", 4, id="AMR 7.4"),
+        pytest.param(IMS[3], "7", 7, id="AMR 12.2 alone"),
+    ],
+)
+def test_modes_that_the_far_end_names_are_kept(
+    client: UdpClient, stack: ExitStack, ims: Spoken, modes: str, highest: int
+) -> None:
+    """In the answer as on the wire (RFC 4867 §8.3.1)."""
+    named = ims._replace(fmtp=f"{ims.fmtp};mode-set={modes}")
+    sides = core_calls(client, stack, WIC[0], named)
+    sides.talk()
+    payloads = sides.ims.payloads(ims.payload_type)
+    assert {amr_frame_type(ims.name, payload) for payload in payloads} <= {
+        int(mode) for mode in modes.split(",")
+    }
+    assert max(amr_frame_type(ims.name, payload) for payload in payloads) == highest
+    sides.heard(passing=False)
+    (fmtp,) = section(sides.ims_answer).values("fmtp")
+    assert f"mode-set={modes}" in fmtp
+    assert ("octet-align=1" in fmtp) == ("octet-align=1" in ims.fmtp)
+
+
+@pytest.mark.parametrize(("ims", "highest"), [(IMS[1], 8), (IMS[3], 7)], ids=["AMR-WB 23.85", "AMR 12.2"])
+def test_a_far_end_that_calls_and_names_no_mode_gets_the_best(
+    client: UdpClient, stack: ExitStack, ims: Spoken, highest: int
+) -> None:
+    sides = core_calls(client, stack, WIC[0], ims)
+    sides.talk()
+    assert {amr_frame_type(ims.name, payload) for payload in sides.ims.payloads(ims.payload_type)} == {
+        highest
+    }
+    sides.heard(passing=False)
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 40])
+def test_packets_have_the_length_the_far_end_wants(
+    client: UdpClient, stack: ExitStack, ptime_ms: int
+) -> None:
+    sides = core_calls(client, stack, WIC[0], IMS[6], extra=(f"ptime:{ptime_ms}",))
+    sides.talk()
+    lengths = {len(payload) for payload in sides.ims.payloads(8)}
+    assert lengths == {8 * ptime_ms}
+    assert loudest_frequency_hz("PCMA", sides.ims.payloads(8)) == pytest.approx(WIC_TONE_HZ, abs=12)
+
+
+@pytest.mark.parametrize("ims", IMS[1:5], ids=lambda codec: codec.name)
+def test_speech_goes_on_after_silence(client: UdpClient, stack: ExitStack, ims: Spoken) -> None:
+    """Discontinuous transmission: comfort noise every 160 ms, nothing between (TS 26.093, TS 26.193)."""
+    sides = core_calls(client, stack, WIC[0], ims)
+    comfort = 9 if "WB" in ims.name else 8
+    silence = amr_payload(ims.name, comfort << 3 | 4, bytes(5))
+    speech = tones(ims.name, IMS_TONE_HZ, PACKETS)
+    none = amr_payload(ims.name, NO_DATA << 3 | 4, b"")
+    payloads = [*speech[:10], silence, *[none] * 7, silence, *speech]
+    sides.ims.send(
+        payloads,
+        codec=ims.name,
+        payload_type=ims.payload_type,
+        to=(IMS_ADDRESS, sides.ims_port),
+        ssrc=IMS_SSRC,
+    )
+    assert sides.wic.wait_for(sides.wic_codec.payload_type, PACKETS)
+    assert sides.wic.payload_types() == {sides.wic_codec.payload_type}
+    heard = sides.wic.payloads(sides.wic_codec.payload_type)
+    assert loudest_frequency_hz("opus", heard) == pytest.approx(IMS_TONE_HZ, abs=12)
+
+
+def test_comfort_noise_that_nobody_agreed_on_harms_nothing(client: UdpClient, stack: ExitStack) -> None:
+    """RFC 3389 §5: payload type 13 needs no rtpmap, and some send it whatever was answered."""
+    sides = core_calls(client, stack, WIC[0], IMS[6])
+    to = (IMS_ADDRESS, sides.ims_port)
+    speech = tones("PCMA", IMS_TONE_HZ, PACKETS)
+    sides.ims.send(speech[:10], codec="PCMA", payload_type=8, to=to, ssrc=IMS_SSRC)
+    sides.ims.send([b"\x40"] * 3, codec="PCMA", payload_type=13, to=to, ssrc=IMS_SSRC)
+    sides.ims.send(speech, codec="PCMA", payload_type=8, to=to, ssrc=IMS_SSRC)
+    own = sides.wic_codec.payload_type
+    assert sides.wic.wait_for(own, PACKETS)
+    assert loudest_frequency_hz("opus", sides.wic.payloads(own)) == pytest.approx(IMS_TONE_HZ, abs=12)
+
+
+def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStack) -> None:
+    """Nobody here can decode it, so it arrives as it left, and no other codec is offered with it."""
+    profile = plain(audio_profile(("EVS", *ALL_IMS), wic_codec="evs"))
+    wic, ims = stack.enter_context(RtpPeer(WIC_ADDRESS)), stack.enter_context(RtpPeer(FAR_END))
+    evs = Spoken("EVS", "EVS/16000", 97, "br=5.9-24.4;bw=nb-swb")
+    session = MediaSession("evs", "audio", line(WIC_ADDRESS, wic.port, evs), WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    assert list(section(given.relay_offer).codecs.values()) == ["EVS/16000"]
+    assert section(given.relay_offer).values("fmtp") == [f"97 {evs.fmtp}"]
+    answer = answer_to(given.relay_offer, "97", host=FAR_END, port=ims.port)
+    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    frames = [bytes([number]) * 61 for number in range(10)]
+    for peer, to in (
+        (wic, (WIC_ADDRESS, section(given.relay_answer).port)),
+        (ims, (IMS_ADDRESS, section(given.relay_offer).port)),
+    ):
+        peer.send(frames, codec="AMR-WB", payload_type=97, to=to, ssrc=WIC_SSRC)
+    assert wic.wait_for(97, 9) and ims.wait_for(97, 9)
+    assert set(wic.payloads(97)) | set(ims.payloads(97)) <= set(frames)
