@@ -1,4 +1,4 @@
-"""A plain RTP endpoint that sends a tone and tells which tone it hears; Opus, G.711, G.722, AMR and AMR-WB by FFmpeg."""
+"""An RTP endpoint that sends a tone and tells which tone it hears; Opus, G.711, G.722 and AMR by FFmpeg."""
 
 import socket
 import struct
@@ -186,8 +186,16 @@ class RtpPeer:
         for index, payload in enumerate(payloads):
             self._sent += 1
             header = struct.pack("!BBHII", 0x80, payload_type, self._sent, self._sent * step, ssrc)
-            self._socket.sendto(header + payload, to)
+            self._socket.sendto(self.sealed(header + payload), to)
             time.sleep(max(0.0, started + (index + 1) * PTIME_S - time.monotonic()))
+
+    def sealed(self, packet: bytes) -> bytes:
+        """Encrypt what is sent; here nothing is."""
+        return packet
+
+    def opened(self, packet: bytes) -> bytes:
+        """Decrypt what came."""
+        return packet
 
     def press(
         self,
@@ -228,6 +236,7 @@ class RtpPeer:
             data = self._socket.recv(2048)
             if len(data) < 12 or 200 <= data[1] <= 206:
                 continue
+            data = self.opened(data)
             with self._arrived:
                 timestamp = int.from_bytes(data[4:8], "big")
                 self.packets.append(Packet(data[1] & 0x7F, data[12 + 4 * (data[0] & 15) :], timestamp))

@@ -3,7 +3,7 @@
 The page speaks plain RTP here (see test_media.py). All cells of a direction run at the same time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,7 +26,7 @@ from rtpengine.sessions import (
     run,
 )
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
+from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, Daemon
 from tests.contract.rtpengine.rtp_peer import (
     NO_DATA,
     RtpPeer,
@@ -85,12 +85,14 @@ class PlainProfile(MediaProfile):
 
 
 def plain(profile: MediaProfile) -> PlainProfile:
+    """Give a profile to a page without DTLS and ICE."""
     return PlainProfile(
         codec=profile.codec,
         reverse_codec=profile.reverse_codec,
         terminating_codec=profile.terminating_codec,
         answered_codecs=profile.answered_codecs,
         dtmf=profile.dtmf,
+        far_leg=profile.far_leg,
     )
 
 
@@ -200,11 +202,11 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="module")
-def matrix(daemon: object) -> Iterator[dict[tuple[str, str], Sides]]:
+def matrix(daemon: Daemon) -> Iterator[dict[tuple[str, str], Sides]]:
     """All calls of pages, after everybody has talked."""
-    client = UdpClient(daemon.address, deadline_s=3.0)  # type: ignore[attr-defined]
+    client = UdpClient(daemon.address, deadline_s=3.0)
     with ExitStack() as stack:
-        cells = {}
+        cells: dict[tuple[str, str], Sides] = {}
         for wics in (WIC[:2], WIC[2:]):
             group = {(w.name, i.name): page_calls(client, stack, w, i) for w, i in product(wics, IMS)}
             _all_talk(group.values())
@@ -213,11 +215,12 @@ def matrix(daemon: object) -> Iterator[dict[tuple[str, str], Sides]]:
     client.close()
 
 
-def _all_talk(sides: object) -> None:
-    for side in sides:  # type: ignore[attr-defined]
+def _all_talk(sides: Iterable[Sides]) -> None:
+    sides = tuple(sides)
+    for side in sides:
         tones(side.wic_codec.name, WIC_TONE_HZ, PACKETS), tones(side.ims_codec.name, IMS_TONE_HZ, PACKETS)
     with ThreadPoolExecutor(40) as pool:
-        list(pool.map(Sides.talk, sides))  # type: ignore[call-overload]
+        list(pool.map(Sides.talk, sides))
 
 
 @pytest.mark.parametrize(("wic", "ims"), CELLS)
