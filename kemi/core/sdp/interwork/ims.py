@@ -120,7 +120,7 @@ def core_line(
     direction: Direction,
     connection: str | None,
 ) -> MediaDescription:
-    """Write an m-line for the core, which has to be told its bandwidth, and of audio how long packets are (TS 26.114)."""
+    """Write an m-line for the core, which is told the bandwidth, and of audio the packet lengths (TS 26.114 §6.2)."""
     line = ims_line(source, port, proto, codecs, direction, connection)
     head = [] if connection is None else [f"c={connection}"]
     if line.kind == "audio":
