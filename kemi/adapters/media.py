@@ -120,6 +120,7 @@ class MediaRelay:
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
         self._repertoires = _Repertoires()
+        self._preferred = settings.audio_codecs[0].lower()
         self._profiles = MediaProfiles(
             settings.audio_codecs, far_leg=LegKind(settings.core_leg), digits=settings.digits_by_info
         )
@@ -129,8 +130,11 @@ class MediaRelay:
         return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line))
 
     def _terminating(self, kind: str, ims_offer: str) -> MediaProfile:
-        """Return the profile for a page that has not spoken yet."""
-        return self._profiles.of(kind, first_codec(ims_offer), protocol_of(ims_offer))
+        """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
+        if the core offers that."""
+        wanted = first_codec(ims_offer)
+        speaks = wanted if wanted == self._preferred else "opus"
+        return self._profiles.of(kind, speaks, protocol_of(ims_offer))
 
     def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
