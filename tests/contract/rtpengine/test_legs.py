@@ -47,7 +47,7 @@ _NEW_EACH_TIME: Final = (
     (r"(?<=fingerprint:sha-256 )\S+", "FINGERPRINT"),
     (r"(?<=tls-id:)\S+", "TLSID"),
     (r"(?<=candidate:)\S+", "BASE"),
-    (r"\b2[34]\d{3}\b", "PORT"),
+    (r"(?<=audio )\d+|(?<=a=rtcp:)\d+|\d+(?= typ host)", "PORT"),
 )
 
 
