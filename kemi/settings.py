@@ -28,6 +28,8 @@ _MIN_SECRET_LENGTH = 32
 MAX_PORT = 65_535
 MAX_WEIGHT = 1000
 SCHEMES = ("digest", "bearer")
+CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
+"""Kinds of far ends, as in rtpengine.legs."""
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
 MAX_TOKEN_LIFETIME_S = 3600
 """The table of used tokens keeps one a little longer than this (kamailio/params/state.cfg)."""
@@ -110,6 +112,10 @@ class MediaSettings:
     ng_deadline_ms: int = 1000
     audio_codecs: list[str] = field(default_factory=lambda: ["opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU"])
     video_codecs: list[str] = field(default_factory=lambda: ["H264", "VP8"])
+    core_leg: str = "ims"
+    """What the far side is offered: ims (RTP/AVP), ims-avpf, trunk-rtp, trunk-srtp (keys by SDES)."""
+    digits_by_info: bool = True
+    """Whether digits that pages send as INFO can be played; for that Opus is decoded and encoded even to Opus."""
     early_media_by_default: bool = True
     """Whether a callee is heard before it answers although its network does not ask for it (RFC 5009)."""
     max_bundle_pages: bool = False
@@ -197,6 +203,8 @@ def _check(settings: Settings) -> None:
     _check_nodes(settings.media.nodes)
     if not settings.media.audio_codecs:
         raise SettingsError("media.audio_codecs: at least one codec")
+    if settings.media.core_leg not in CORE_LEGS:
+        raise SettingsError(f"media.core_leg: one of {', '.join(CORE_LEGS)}")
     _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")

@@ -1,13 +1,14 @@
 """Media profiles: all that ng commands say about transport, ICE, DTLS, codecs and flags is written here.
 
-A profile describes one medium between a WIC (browser: DTLS-SRTP, ICE, rtcp-mux) and IMS (plain RTP). It makes
-the `MediaOptions` of every command of a session; it knows neither the SDP nor the order of the commands.
+A profile describes one medium between a WIC and a far end of some kind (`rtpengine.legs`). It makes the
+`MediaOptions` of every command of a session; it knows neither the SDP nor the order of the commands.
 
-The codec rules for audio rest on a WIC offer that has only Opus and telephone-event left:
-- Opus is masked, so the WIC is answered with Opus whichever codec IMS chooses;
-- when Opus is an IMS codec, naming it in `transcode` puts it back in its place of the IMS offer, and it passes
+The codec rules for audio rest on a WIC offer that has one codec and telephone-event left, its own codec:
+- it is masked, so the WIC is answered with it whichever codec IMS chooses;
+- when it is an IMS codec, too, naming it in `transcode` puts it back in its place of the IMS offer, and it passes
   through when IMS chooses it;
 - telephone-event is accepted, so the WIC's answer keeps it even when IMS drops it or chooses another rate.
+What rtpengine cannot transcode (EVS) is offered alone.
 """
 
 import functools
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from rtpengine.legs import LEGS, LegKind, far_leg_of
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
 
 # "-OA" is the octet-aligned payload format beside the bandwidth-efficient one: some devices know only one of them.
@@ -30,17 +32,28 @@ IMS_AUDIO_CODECS: Final[Mapping[str, str]] = {
     "PCMA": "PCMA",
     "PCMU": "PCMU",
 }
+# The same for codecs of an offer of IMS: without, it would get AMR-WB at 14.25 and AMR at 6.7 kbit/s.
+_BITRATES: Final = ("AMR-WB/16000/1/23850", "AMR/8000/1/12200")
 # Payload types that are the same whatever else is offered (RFC 3551 §6); Opus keeps the WIC's own.
 _FIXED_PAYLOAD_TYPE: Final = frozenset({"opus", "g722", "pcma", "pcmu"})
 _ENCODING_NAMES: Final = tuple(dict.fromkeys(codec.partition("/")[0] for codec in IMS_AUDIO_CODECS.values()))
 _EVENTS: Final = tuple(f"telephone-event/{rate}" for rate in (8000, 16000, 48000))
-_WIC_CODECS: Final = ("opus/48000/2", "telephone-event/48000")
+# Codec of a WIC → what it is offered for a codec of IMS that it does not speak.
+WIC_AUDIO_CODECS: Final[Mapping[str, tuple[str, ...]]] = {
+    "opus": ("opus/48000/2", "telephone-event/48000"),
+    "g722": ("G722", "telephone-event/8000"),
+    "pcma": ("PCMA", "telephone-event/8000"),
+    "pcmu": ("PCMU", "telephone-event/8000"),
+}
+PASSING_ONLY: Final = frozenset({"evs"})
+"""Codecs that rtpengine knows no encoder for."""
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 _INJECT_DTMF: Final = "inject-DTMF"
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
 # first free dynamic payload type even when IMS speaks Opus itself.
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
+_REVERSE: Final[Mapping[str, str]] = {"opus": _REVERSE_OPUS, "g722": "G722", "pcma": "PCMA", "pcmu": "PCMU"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,8 +74,8 @@ class MediaProfile:
     them as it likes; by the WIC, which need not hear of an offer of IMS in a running call."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
-    ims_transport_protocol: str = "RTP/AVP"
-    """RTP/AVPF (RFC 4585) is refused with 488 by baresip 1.0.0; feedback passes either way."""
+    far_leg: LegKind = LegKind.IMS
+    """What kind of party the far end is."""
     ims_address_family: str | None = None
     """IP4 or IP6; None takes the family of the WIC's offer."""
     wic_interface: str = "wic"
@@ -77,14 +90,17 @@ class MediaProfile:
 
     @functools.cache  # noqa: B019 - profiles live as long as the process
     def _offer(self, transcode: tuple[str, ...]) -> MediaOptions:
+        far = LEGS[self.far_leg]
         return MediaOptions(
-            transport_protocol=self.ims_transport_protocol,
-            ice="remove",
+            transport_protocol=far.transport_protocol,
+            ice=far.ice,
+            dtls=far.dtls,
+            sdes=far.sdes,
             # Towards the offerer: ICE-lite, so the WIC is controlling (RFC 8445 §6.1.1), and DTLS passive, so
             # the WIC is the DTLS client (RFC 8842 §5.3).
             ice_lite="backward",
             dtls_reverse="passive",
-            rtcp_mux=("demux",),
+            rtcp_mux=far.rtcp_mux,
             direction=(self.wic_interface, self.ims_interface),
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
@@ -131,15 +147,14 @@ class MediaProfile:
 
     def terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS."""
+        wic = LEGS[LegKind.WIC]
         return MediaOptions(
-            transport_protocol="UDP/TLS/RTP/SAVPF",
-            ice="force",
-            # Towards the answerer; its offer says setup:actpass, and a browser answers active (RFC 8842 §5.3). Unless
-            # rtpengine prefers to be passive, it takes a ClientHello that overtakes the answer for an error, for good.
-            ice_lite="forward",
-            dtls="passive",
-            sdes=("off",),
-            rtcp_mux=("require",),
+            transport_protocol=wic.transport_protocol,
+            ice=wic.ice,
+            ice_lite=wic.ice_lite,
+            dtls=wic.dtls,
+            sdes=wic.sdes,
+            rtcp_mux=wic.rtcp_mux,
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
@@ -147,26 +162,26 @@ class MediaProfile:
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
-        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE and DTLS."""
+        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
         return replace(
             self.terminating_offer(),
-            transport_protocol=self.ims_transport_protocol,
+            transport_protocol="RTP/AVP",
             ice="remove",
             ice_lite=None,
             dtls=None,
-            sdes=(),
             rtcp_mux=(),
         )
 
     def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
+        wic = LEGS[LegKind.WIC]
         return MediaOptions(
-            transport_protocol="UDP/TLS/RTP/SAVPF",
-            ice="force",
-            ice_lite="forward",
-            dtls="passive",
-            sdes=("off",),
-            rtcp_mux=("require",),
+            transport_protocol=wic.transport_protocol,
+            ice=wic.ice,
+            ice_lite=wic.ice_lite,
+            dtls=wic.dtls,
+            sdes=wic.sdes,
+            rtcp_mux=wic.rtcp_mux,
             interface=self.wic_interface,
             codec=self.reverse_codec,
             # RTCP-mirror carries the WIC's PLI and receiver reports back to IMS.
@@ -204,40 +219,83 @@ def _without_dtmf(flags: tuple[str, ...]) -> tuple[str, ...]:
 def audio_profile(
     ims_codecs: Iterable[str] = DEFAULT_IMS_AUDIO_CODECS,
     *,
-    ims_transport_protocol: str = "RTP/AVP",
+    wic_codec: str = "opus",
+    far_leg: LegKind = LegKind.IMS,
     ims_address_family: str | None = None,
+    digits: bool = True,
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
+    `wic_codec` is what the WIC speaks, lower case. Without `digits` nothing can be played for the WIC, but Opus passes
+    as it is: `inject-DTMF` alone makes rtpengine decode and encode it.
     Raises ValueError for a codec that is not in `IMS_AUDIO_CODECS`, and for none at all.
     """
     names = tuple(ims_codecs)
-    unknown = [name for name in names if name not in IMS_AUDIO_CODECS]
+    unknown = [name for name in names if name not in IMS_AUDIO_CODECS and name.lower() not in PASSING_ONLY]
     if unknown or not names:
         raise ValueError(f"unknown IMS audio codecs: {', '.join(unknown) or 'none given'}")
+    if wic_codec in PASSING_ONLY:
+        return MediaProfile(
+            codec=CodecRules(accept=("telephone-event",)),
+            answered_codecs=(wic_codec.upper(), *_EVENTS),
+            far_leg=far_leg,
+            ims_address_family=ims_address_family,
+        )
     return MediaProfile(
         codec=CodecRules(
-            mask=("opus",),
+            mask=(next(name for name in _ENCODING_NAMES if name.lower() == wic_codec),),
             accept=("telephone-event",),
-            transcode=tuple(IMS_AUDIO_CODECS[name] for name in names),
+            transcode=tuple(IMS_AUDIO_CODECS[name] for name in names if name in IMS_AUDIO_CODECS),
         ),
         reverse_codec=CodecRules(
             mask=(*_ENCODING_NAMES, "telephone-event"),
-            transcode=(_REVERSE_OPUS,),
+            transcode=(_REVERSE[wic_codec],),
         ),
-        # Everything but Opus is hidden from the WIC; Opus of IMS itself passes through, else it is transcoded.
+        # All else is hidden from the WIC; its own codec passes through when IMS has it, else it is transcoded.
         terminating_codec=CodecRules(
-            mask=tuple(name for name in _ENCODING_NAMES if name != "opus"), transcode=_WIC_CODECS
+            mask=tuple(name for name in _ENCODING_NAMES if name.lower() not in (wic_codec, "opus")),
+            set_=_BITRATES,
+            transcode=tuple(dict.fromkeys((*WIC_AUDIO_CODECS[wic_codec], *WIC_AUDIO_CODECS["opus"]))),
         ),
         answered_codecs=(*_ENCODING_NAMES, *_EVENTS),
-        dtmf=True,
-        ims_transport_protocol=ims_transport_protocol,
+        dtmf=digits,
+        far_leg=far_leg,
         ims_address_family=ims_address_family,
     )
 
 
-def video_profile(
-    *, ims_transport_protocol: str = "RTP/AVP", ims_address_family: str | None = None
-) -> MediaProfile:
+def video_profile(*, far_leg: LegKind = LegKind.IMS, ims_address_family: str | None = None) -> MediaProfile:
     """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
-    return MediaProfile(ims_transport_protocol=ims_transport_protocol, ims_address_family=ims_address_family)
+    return MediaProfile(far_leg=far_leg, ims_address_family=ims_address_family)
+
+
+class MediaProfiles:
+    """The profiles of a site, or of one of its routes: for each kind of page and far end."""
+
+    def __init__(
+        self,
+        ims_codecs: Iterable[str] = DEFAULT_IMS_AUDIO_CODECS,
+        *,
+        far_leg: LegKind = LegKind.IMS,
+        digits: bool = True,
+    ) -> None:
+        """`ims_codecs` and `digits` as for `audio_profile`; `far_leg`: what the far end is offered."""
+        self.far_leg = far_leg
+        self._codecs, self._digits = tuple(ims_codecs), digits
+        self._made: dict[tuple[str, str, LegKind], MediaProfile] = {}
+        self.of("audio")  # refuses unknown codecs now
+
+    def of(self, medium: str, wic_codec: str = "", far_protocol: str = "") -> MediaProfile:
+        """Return the profile of a medium; `wic_codec` is the page's first codec, lower case, where it has one already,
+        `far_protocol` that of the far end's m-line, where it has one.
+        """
+        far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
+        speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
+        key = (medium, speaks if medium == "audio" else "", far_leg)
+        if key not in self._made:
+            self._made[key] = (
+                audio_profile(self._codecs, wic_codec=speaks, far_leg=far_leg, digits=self._digits)
+                if medium == "audio"
+                else video_profile(far_leg=far_leg)
+            )
+        return self._made[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -29,14 +29,23 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
+from kemi.core.sdp.interwork import (
+    Repertoire,
+    first_codec,
+    placeholder_answer,
+    protocol_of,
+    repertoire,
+    widened_offer,
+    without_events,
+)
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, withhold
+from rtpengine.legs import LegKind
 from rtpengine.ng.commands import Delete
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
-from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.profiles import MediaProfile, MediaProfiles
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -115,10 +124,21 @@ class MediaRelay:
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
         self._repertoires = _Repertoires()
-        self._profiles: Mapping[str, MediaProfile] = {
-            "audio": audio_profile(settings.audio_codecs),
-            "video": video_profile(),
-        }
+        self._preferred = settings.audio_codecs[0].lower()
+        self._profiles = MediaProfiles(
+            settings.audio_codecs, far_leg=LegKind(settings.core_leg), digits=settings.digits_by_info
+        )
+
+    def _profile_of(self, kind: str, wic_line: str, ims_line: str = "") -> MediaProfile:
+        """Return the profile for what both sides speak."""
+        return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line))
+
+    def _terminating(self, kind: str, ims_offer: str) -> MediaProfile:
+        """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
+        if the core offers that."""
+        wanted = first_codec(ims_offer)
+        speaks = wanted if wanted == self._preferred else "opus"
+        return self._profiles.of(kind, speaks, protocol_of(ims_offer))
 
     def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
@@ -152,7 +172,7 @@ class MediaRelay:
         return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
-        profile = self._profiles[session.medium]
+        profile = self._profile_of(session.medium, session.wic_offer)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
@@ -172,9 +192,8 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                self._run(
-                    action.node, accept_reverse(session, self._profiles[medium.kind], medium.reverse_answer)
-                )
+                profile = self._profile_of(medium.kind, medium.wic_offer)
+                self._run(action.node, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
     def connect(self, action: act.ConnectMedia) -> MediaConnected:
@@ -189,7 +208,7 @@ class MediaRelay:
                 action.node,
                 connect(
                     session,
-                    self._profiles[medium.kind],
+                    self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
                     medium.ims_answer,
                     medium.reverse_answer,
                     daemon_version=self._versions[action.node],
@@ -206,7 +225,7 @@ class MediaRelay:
         try:
             for kind, ims_offer in action.media.items():
                 sessions.append(_named(action.call_id, kind))
-                sequence = reserve_terminating(sessions[-1], self._profiles[kind], ims_offer)
+                sequence = reserve_terminating(sessions[-1], self._terminating(kind, ims_offer), ims_offer)
                 offers[kind] = self._run(action.node, sequence)
         except MediaUnavailable:
             self._release_all(action.node, sessions)
@@ -222,7 +241,8 @@ class MediaRelay:
         try:
             for kind, ims_offer in action.media.items():
                 sessions.append(_named(action.call_id, kind))
-                sequence = answer_ahead(sessions[-1], self._profiles[kind], ims_offer, placeholder)
+                profile = self._terminating(kind, ims_offer)
+                sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(action.node, sequence)
         except MediaUnavailable:
             self._release_all(action.node, sessions)
@@ -237,7 +257,7 @@ class MediaRelay:
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            sequence = connect_terminating(session, self._profiles[kind], wic_answer)
+            sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
             answers[kind] = self._run(action.node, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
@@ -262,7 +282,7 @@ class MediaRelay:
     def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
         renewal = yield from renew(
             session,
-            self._profiles[medium.kind],
+            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
             daemon_version=self._versions[node],
@@ -279,7 +299,7 @@ class MediaRelay:
     def _reoffer(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[str]:
         return reoffer_from_ims(
             session,
-            self._profiles[medium.kind],
+            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
             daemon_version=self._versions[node],
@@ -310,7 +330,7 @@ class MediaRelay:
                 sessions.append(_named(action.call_id, medium.kind))
                 sequence = move(
                     sessions[-1],
-                    self._profiles[medium.kind],
+                    self._terminating(medium.kind, medium.ims_line),
                     medium.ims_line,
                     placeholder,
                     reverse=medium.reverse_line is not None,
@@ -356,7 +376,7 @@ class MediaRelay:
         """Let both sides see the picture at once, where it has begun to pass."""
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
-            ask_for_key_frames(session, self._profiles["video"], tags, partial(self._run, node))
+            ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)

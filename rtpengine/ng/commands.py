@@ -33,6 +33,7 @@ NG_KEYS: Final[Mapping[str, str]] = {
     "duration_ms": "duration",
     "pause_ms": "pause",
     "except_": "except",
+    "set_": "set",
 }
 
 
@@ -43,12 +44,14 @@ class CodecRules:
     accept: what the offerer is answered with even when the far end did not choose it.
     offer: in an answer: what counts even under a payload type that was not offered.
     mask: taken out of the produced SDP, yet still answered to the offerer.
+    set_: options, bitrate first, of codecs that are in the request already.
     transcode: added to the produced SDP in this order; a masked codec named here is put back in this place.
     """
 
     accept: tuple[str, ...] = ()
     offer: tuple[str, ...] = ()
     mask: tuple[str, ...] = ()
+    set_: tuple[str, ...] = ()
     transcode: tuple[str, ...] = ()
 
 

@@ -80,7 +80,11 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
     try:
         offer = sdp_from_text(request.body)
         reoffer = read_core_reoffer(
-            offer, sdp_from_text(record.ims_description), places(record.media), settings.video_codecs
+            offer,
+            sdp_from_text(record.ims_description),
+            places(record.media),
+            settings.video_codecs,
+            settings.audio_codecs,
         )
     except GatewayError as error:
         return [refuse(error, settings)]

@@ -34,8 +34,7 @@ from kemi.core.sdp.text import sdp_from_text
 
 _EVENTS: Final = "telephone-event"
 _NO_SPEECH: Final = frozenset({_EVENTS, "cn"})
-_WIC_CLOCK_HZ: Final = 48000
-"""Of Opus, which is all that a page speaks."""
+_OPUS_CLOCK_HZ: Final = 48000
 ACCEPT: Final = f"Accept: {', '.join(TYPES)}"
 
 
@@ -171,7 +170,9 @@ def _way_of(record: CallRecord, medium: Medium) -> tuple[int | None, int]:
         return None, 1
     if any(codec.name == _EVENTS and codec.clock_rate == spoken.clock_rate for codec in agreed):
         return spoken.clock_rate, 1
-    return None, max(1, _WIC_CLOCK_HZ // spoken.clock_rate)
+    own = sdp_from_text(medium.wic_offer).media[0].codecs if medium.wic_offer else ()
+    clock_hz = next((codec.clock_rate for codec in own if codec.name not in _NO_SPEECH), _OPUS_CLOCK_HZ)
+    return None, max(1, clock_hz // spoken.clock_rate)
 
 
 def _played(_record: CallRecord, _event: DigitsPlayed, _settings: CallSettings) -> list[act.Action]:

@@ -65,7 +65,7 @@ def begin_incoming(
     if not caller_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
     offer = request.body or late_offer.stand_in(request, settings, session_id)
-    lines = core_offer_media(sdp_from_text(offer), settings.video_codecs)
+    lines = core_offer_media(sdp_from_text(offer), settings.video_codecs, settings.audio_codecs)
     one_way = registration.one_way_streams and told_apart(lines)
     record = CallRecord(
         call_id=request.call_id,

@@ -49,7 +49,7 @@ def offer_to_core(record: CallRecord, relay_answers: Mapping[str, str], settings
     placeholder = sdp_from_text(record.ims_offer)
     offer = core_offer(
         placeholder,
-        core_offer_media(placeholder, settings.video_codecs),
+        core_offer_media(placeholder, settings.video_codecs, settings.audio_codecs),
         {medium.kind: medium.wic_direction for medium in record.media},
         {medium.kind: medium.wic_offer for medium in record.media if medium.active},
         relay_answers,

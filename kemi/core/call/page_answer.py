@@ -155,7 +155,7 @@ def _answer_core(record: CallRecord, relay_answers: Mapping[str, str], settings:
     offer = sdp_from_text(record.ims_offer)
     answer = core_answer(
         offer,
-        core_offer_media(offer, settings.video_codecs),
+        core_offer_media(offer, settings.video_codecs, settings.audio_codecs),
         _incoming(record).directions,
         relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),

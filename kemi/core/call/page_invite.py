@@ -22,7 +22,7 @@ _NOT_FOR_PAGES: Final = frozenset({"timer", "precondition", "early-session"})
 
 def describe_to_page(record: CallRecord, relay_offers: Mapping[str, str], settings: CallSettings) -> None:
     """Write our offer for the page, of what the relay gives for each medium."""
-    lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs)
+    lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs, settings.audio_codecs)
     one_way = any(medium.reverse_line is not None for medium in record.media)
     origin = Origin(record.session_id, 1)
     max_bundle = settings.max_bundle_pages

@@ -117,7 +117,7 @@ def on_answered_ahead(record: CallRecord, event: AnsweredAhead, settings: CallSe
 
 def _answer(record: CallRecord, relay_answers: Mapping[str, str], settings: CallSettings) -> str:
     offer = sdp_from_text(record.ims_offer)
-    lines = core_offer_media(offer, settings.video_codecs)
+    lines = core_offer_media(offer, settings.video_codecs, settings.audio_codecs)
     directions = {line.kind: line.direction.mirrored for line in lines}
     origin = Origin(record.session_id + 1, record.ims_version, settings.media_address)
     answer = core_answer(offer, lines, directions, relay_answers, origin)
@@ -200,7 +200,7 @@ def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> 
         return [act.SendReply(500, "Server Internal Error", ("Retry-After: 1",))]
     try:
         offer = sdp_from_text(request.body)
-        lines = core_offer_media(offer, settings.video_codecs)
+        lines = core_offer_media(offer, settings.video_codecs, settings.audio_codecs)
         before = [(medium.kind, medium.ims_line) for medium in record.media]
         if [(line.kind, line.place) for line in lines] != before:
             raise RemoteProtocolError("other media than in the INVITE")

@@ -49,3 +49,8 @@ class CallSettings:
     def wic_contact(self) -> str:
         """Our Contact towards pages; they reach it over their WebSocket whatever it says (RFC 7118 §5)."""
         return f"sip:gateway@{self.realm};transport=ws"
+
+    @property
+    def codecs(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Video and audio codecs shown to the core, as kemi.core.sdp.judge takes them."""
+        return self.video_codecs, self.audio_codecs

@@ -99,7 +99,7 @@ def begin_call(
         ",".join(request.headers("Require")),
         "".join(request.headers("User-Agent")),
     )
-    judgement = judge_offer(offer, capabilities, ReversePolicy(), settings.video_codecs)
+    judgement = judge_offer(offer, capabilities, ReversePolicy(), *settings.codecs)
     asserted = boundary.identity_of_caller(request, registration, settings)
     transport, why = choose_transport(offer, judgement, max_bundle=settings.max_bundle_pages)
     record = CallRecord(

@@ -40,9 +40,11 @@ class Usability(NamedTuple):
     """What crosses the gateway; empty when nothing does."""
 
 
-def inspect_lines(offer: SessionDescription, video_codecs: Sequence[str]) -> list[Usability]:
+def inspect_lines(
+    offer: SessionDescription, video_codecs: Sequence[str], audio_codecs: Sequence[str] = ()
+) -> list[Usability]:
     """Look at each m-line."""
-    return [_inspect(media, video_codecs) for media in offer.media]
+    return [_inspect(media, video_codecs, audio_codecs) for media in offer.media]
 
 
 def refuse_unusable(offer: SessionDescription, usability: Sequence[Usability]) -> None:
@@ -68,7 +70,7 @@ def check_mids(description: SessionDescription) -> None:
         raise RemoteProtocolError(f"Two media lines have the mid {twice!r}")
 
 
-def _inspect(media: MediaDescription, video_codecs: Sequence[str]) -> Usability:
+def _inspect(media: MediaDescription, video_codecs: Sequence[str], audio_codecs: Sequence[str]) -> Usability:
     if media.kind not in RELAYED_KINDS:
         return Usability(f"carries {media.kind}, which is neither audio nor video", ())
     if media.rejected:
@@ -79,7 +81,7 @@ def _inspect(media: MediaDescription, video_codecs: Sequence[str]) -> Usability:
         return Usability("has no ICE credentials (a=ice-ufrag, a=ice-pwd)", ())
     if not media.inherited("fingerprint"):
         return Usability("has no certificate fingerprint for DTLS-SRTP (a=fingerprint)", ())
-    codecs = relayed_codecs(media, video_codecs)
+    codecs = relayed_codecs(media, video_codecs, audio_codecs)
     if codecs:
         return Usability("", codecs)
     wanted = WIC_AUDIO_CODECS if media.kind == "audio" else video_codecs

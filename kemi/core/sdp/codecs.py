@@ -11,8 +11,8 @@ from typing import Final
 
 from kemi.core.sdp.model import Codec, MediaDescription
 
-WIC_AUDIO_CODECS: Final = ("opus", "pcma", "pcmu", "g722")
-"""What the relay can turn into any IMS codec, best first.
+WIC_AUDIO_CODECS: Final = ("opus", "pcma", "pcmu", "g722", "evs")
+"""What the relay can turn into any IMS codec, best first; EVS, of native clients, passes or is not there.
 
 Exactly one is kept per call: the codec pinned on the web side never changes with the IMS answer, so the
 answer the
@@ -21,12 +21,17 @@ client already has stays true."""
 IMS_AUDIO_CODECS: Final = frozenset({"opus", "amr-wb", "amr", "g722", "pcma", "pcmu"})
 """What the relay takes from the core and turns into Opus."""
 
+PASSING_AUDIO: Final = frozenset({"evs"})
+"""What the relay cannot transcode."""
+
 DEFAULT_VIDEO_CODECS: Final = ("H264", "VP8")
 """Video is not transcoded: what IMS may take, in order (TS 26.114 §5.2.2 makes H.264 mandatory)."""
 
 TELEPHONE_EVENT: Final = "telephone-event"
-_RELAYED_EVENT_RATES: Final = (48000, 8000)
-"""48 kHz goes with Opus, 8 kHz is what the relay offers on to IMS (RFC 4733 §2.1)."""
+AUXILIARY: Final = frozenset({TELEPHONE_EVENT, "cn"})
+"""What goes with a codec and is none."""
+_EVENT_RATES: Final = {48000: (48000, 8000), 16000: (16000, 8000)}
+"""By clock of the codec: its own, and 8 kHz, which the relay offers on to IMS (RFC 4733 §2.1)."""
 
 _CONSTRAINED_BASELINE_BIT: Final = 0x40
 _BASELINE_IDC: Final = 0x42
@@ -62,10 +67,16 @@ _FORMATS: Final[Mapping[str, Sequence[Callable[[Codec], bool]]]] = {
 }
 
 
-def relayed_codecs(media: MediaDescription, video_codecs: Sequence[str]) -> tuple[Codec, ...]:
-    """Choose the payload types the relay is offered, main codec first; nothing when there is none."""
+def relayed_codecs(
+    media: MediaDescription, video_codecs: Sequence[str], audio_codecs: Sequence[str] = ()
+) -> tuple[Codec, ...]:
+    """Choose the payload types the relay is offered, main codec first; nothing when there is none.
+
+    What the operator offers the core first the client is to speak, too, if it can: that passes through.
+    """
     if media.kind == "audio":
-        return _relayed_audio(media.codecs)
+        wish = [name.lower() for name in audio_codecs[:1] if name.lower() in WIC_AUDIO_CODECS]
+        return _relayed_audio(media.codecs, (*wish, *WIC_AUDIO_CODECS))
     chosen = []
     for name in map(str.lower, video_codecs):
         same = [codec for codec in media.codecs if codec.name == name]
@@ -75,15 +86,22 @@ def relayed_codecs(media: MediaDescription, video_codecs: Sequence[str]) -> tupl
     return tuple(chosen)
 
 
-def _relayed_audio(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
+def _relayed_audio(codecs: Sequence[Codec], names: Sequence[str]) -> tuple[Codec, ...]:
     first = {codec.name: codec for codec in reversed(codecs)}
-    for name in WIC_AUDIO_CODECS:
+    for name in names:
         if name in first:
             main = first[name]
-            rates = _RELAYED_EVENT_RATES if main.clock_rate != 8000 else (8000,)
+            rates = _EVENT_RATES.get(main.clock_rate, (8000,))
             events = {codec.clock_rate: codec for codec in reversed(codecs) if codec.name == TELEPHONE_EVENT}
             return (main, *(events[rate] for rate in rates if rate in events))
     return ()
+
+
+def in_order(codecs: Sequence[Codec], audio_codecs: Sequence[str]) -> list[Codec]:
+    """Put audio codecs in the operator's order; what is not named follows as it was, telephone-events come last."""
+    names = (name.lower().removesuffix("-oa") for name in audio_codecs)
+    rank = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return sorted(codecs, key=lambda one: (one.name in AUXILIARY, rank.get(one.name, len(rank))))
 
 
 def _best_variant(codecs: Sequence[Codec], name: str) -> Codec | None:

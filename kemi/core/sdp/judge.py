@@ -205,9 +205,10 @@ def judge_offer(
     capabilities: ClientCapabilities,
     policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
     video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
+    audio_codecs: Sequence[str] = (),
 ) -> Judgement:
     """Decide what an offer means; raise what check_wic_offer raises when nothing of it can be used."""
-    found = inspect_lines(offer, video_codecs)
+    found = inspect_lines(offer, video_codecs, audio_codecs)
     refuse_unusable(offer, found)
     lines: dict[int, LinePlan] = {}
     usable: dict[str, list[int]] = {}
@@ -234,9 +235,10 @@ def judge_added(
     indexes: Sequence[int],
     policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
     video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
+    audio_codecs: Sequence[str] = (),
 ) -> tuple[tuple[MediumPlan, ...], tuple[LinePlan, ...]]:
     """Decide what lines are for that an offer adds to a running session; ``indexes`` are usable lines of new kinds."""
-    found = inspect_lines(offer, video_codecs)
+    found = inspect_lines(offer, video_codecs, audio_codecs)
     lines: dict[int, LinePlan] = {}
     kinds = dict.fromkeys(offer.media[index].kind for index in indexes)
     media = [

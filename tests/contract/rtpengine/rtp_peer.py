@@ -1,11 +1,10 @@
-"""A plain RTP endpoint that sends a tone and tells which tone it hears; Opus, G.711 and AMR-WB by FFmpeg."""
+"""An RTP endpoint that sends a tone and tells which tone it hears; Opus, G.711, G.722 and AMR by FFmpeg."""
 
 import socket
 import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -16,8 +15,10 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 PTIME_S: Final = 0.02
-# Bytes of an AMR-WB speech frame in storage format, without its header, by frame type (RFC 4867 §5.3).
-_AMR_WB_BYTES: Final = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5)
+# Speech bits of an AMR and an AMR-WB frame by frame type, comfort noise last (TS 26.101, TS 26.201).
+_AMR_BITS: Final = (95, 103, 118, 134, 148, 159, 204, 244, 39)
+_AMR_WB_BITS: Final = (132, 177, 253, 285, 317, 365, 397, 461, 477, 40)
+NO_DATA: Final = 15
 
 
 class Codec(NamedTuple):
@@ -33,6 +34,9 @@ CODECS: Final = {
     "opus": Codec("libopus", "libopus", 48_000, 48_000),
     "PCMA": Codec("pcm_alaw", "pcm_alaw", 8_000, 8_000),
     "PCMU": Codec("pcm_mulaw", "pcm_mulaw", 8_000, 8_000),
+    "G722": Codec("g722", "g722", 16_000, 8_000),
+    "AMR": Codec("libopencore_amrnb", "amrnb", 8_000, 8_000),
+    "AMR-OA": Codec("libopencore_amrnb", "amrnb", 8_000, 8_000),
     "AMR-WB": Codec("libvo_amrwbenc", "amrwb", 16_000, 16_000),
     "AMR-WB-OA": Codec("libvo_amrwbenc", "amrwb", 16_000, 16_000),
 }
@@ -46,10 +50,13 @@ class Packet(NamedTuple):
     timestamp: int = 0
 
 
-def tone_payloads(codec: str, frequency_hz: int, packets: int) -> list[bytes]:
+def tone_payloads(codec: str, frequency_hz: int, packets: int, bitrate: int = 0) -> list[bytes]:
     """Encode a sine as RTP payloads of 20 ms each."""
-    if codec in _AMR_WB_FORMATS:
-        return _amr_wb_payloads(_AMR_WB_FORMATS[codec], frequency_hz, packets)
+    if codec.startswith("AMR"):
+        return [
+            amr_payload(codec, header, frame)
+            for header, frame in amr_frames(codec, frequency_hz, packets, bitrate)
+        ]
     facts = CODECS[codec]
     samples = int(facts.sample_rate_hz * PTIME_S)
     encoder = av.CodecContext.create(facts.encoder, "w")
@@ -66,41 +73,52 @@ def tone_payloads(codec: str, frequency_hz: int, packets: int) -> list[bytes]:
     return payloads
 
 
-def _amr_wb_payloads(write: Callable[[int, bytes], bytes], frequency_hz: int, packets: int) -> list[bytes]:
-    source = f"sine=frequency={frequency_hz}:sample_rate=16000:duration={packets * PTIME_S}"
-    command = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", source]
-    command += ["-c:a", "libvo_amrwbenc", "-b:a", "23850", "-f", "amr", "-"]
-    data = subprocess.run(command, check=True, capture_output=True).stdout.removeprefix(b"#!AMR-WB\n")
-    payloads = []
+def amr_frames(codec: str, frequency_hz: int, packets: int, bitrate: int = 0) -> list[tuple[int, bytes]]:
+    """Encode a sine as frames in storage format, header and speech apart (RFC 4867 §5.3)."""
+    wide = "WB" in codec
+    rate, magic = (16_000, b"#!AMR-WB\n") if wide else (8_000, b"#!AMR\n")
+    source = f"sine=frequency={frequency_hz}:sample_rate={rate}:duration={packets * PTIME_S}"
+    command = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", source, "-c:a", CODECS[codec].encoder]
+    command += ["-b:a", str(bitrate or (23_850 if wide else 12_200)), "-f", "amr", "-"]
+    data = subprocess.run(command, check=True, capture_output=True).stdout.removeprefix(magic)
+    frames = []
     while data:
-        size = _AMR_WB_BYTES[data[0] >> 3 & 15]
-        payloads.append(write(data[0], data[1 : 1 + size]))
+        size = -(-_bits(codec, data[0] >> 3 & 15) // 8)
+        frames.append((data[0], data[1 : 1 + size]))
         data = data[1 + size :]
-    return payloads
+    return frames
 
 
-def _bandwidth_efficient(header: int, frame: bytes) -> bytes:
-    """Put CMR 15, table of contents and speech bits together (RFC 4867 §4.3)."""
+def amr_payload(codec: str, header: int, frame: bytes) -> bytes:
+    """Put CMR 15, table of contents and one frame together (RFC 4867 §4.3, §4.4)."""
+    if codec.endswith("-OA"):
+        return bytes([15 << 4, header]) + frame
     frame_type, quality = header >> 3 & 15, header >> 2 & 1
-    bits = (15 << 6 | frame_type << 1 | quality) << 8 * len(frame) | int.from_bytes(frame, "big")
-    length_bits = 10 + 8 * len(frame)
+    speech = _bits(codec, frame_type)
+    bits = (15 << 6 | frame_type << 1 | quality) << speech
+    bits |= int.from_bytes(frame, "big") >> 8 * len(frame) - speech
+    length_bits = 10 + speech
     return (bits << -length_bits % 8).to_bytes((length_bits + 7) // 8, "big")
 
 
-def _octet_aligned(header: int, frame: bytes) -> bytes:
-    """Put CMR 15 before a frame in storage format, which is what this payload format has (RFC 4867 §4.4)."""
-    return bytes([15 << 4, header]) + frame
+def _bits(codec: str, frame_type: int) -> int:
+    known = _AMR_WB_BITS if "WB" in codec else _AMR_BITS
+    return known[frame_type] if frame_type < len(known) else 0
 
 
-_AMR_WB_FORMATS: Final = {"AMR-WB": _bandwidth_efficient, "AMR-WB-OA": _octet_aligned}
+def amr_frame_type(codec: str, payload: bytes) -> int:
+    """Return the mode of a payload's first frame."""
+    return payload[1] >> 3 & 15 if codec.endswith("-OA") else int.from_bytes(payload[:2], "big") >> 7 & 15
 
 
-def _storage_format(payload: bytes) -> bytes:
-    """Undo `_bandwidth_efficient` for a decoder."""
+def _storage_format(codec: str, payload: bytes) -> bytes:
+    """Undo `amr_payload` for a decoder."""
+    if codec.endswith("-OA"):
+        return payload[1:]
     bits = int.from_bytes(payload, "big")
     frame_type = bits >> 8 * len(payload) - 9 & 15
     quality = bits >> 8 * len(payload) - 10 & 1
-    size = _AMR_WB_BYTES[frame_type]
+    size = -(-_bits(codec, frame_type) // 8)
     speech = (bits << 10 & (1 << 8 * len(payload)) - 1).to_bytes(len(payload), "big")[:size]
     return bytes([frame_type << 3 | quality << 2]) + speech.ljust(size, b"\0")
 
@@ -114,11 +132,7 @@ def pcm_of(codec: str, payloads: list[bytes]) -> NDArray[np.int16]:
     pieces = []
     resampler = av.AudioResampler(format="s16", layout="mono", rate=facts.sample_rate_hz)
     for payload in payloads:
-        data = payload
-        if codec == "AMR-WB":
-            data = _storage_format(payload)
-        elif codec == "AMR-WB-OA":
-            data = payload[1:]
+        data = _storage_format(codec, payload) if codec.startswith("AMR") else payload
         for frame in decoder.decode(av.Packet(data)):
             assert isinstance(frame, av.AudioFrame)
             pieces += [part.to_ndarray()[0] for part in resampler.resample(frame)]
@@ -172,8 +186,16 @@ class RtpPeer:
         for index, payload in enumerate(payloads):
             self._sent += 1
             header = struct.pack("!BBHII", 0x80, payload_type, self._sent, self._sent * step, ssrc)
-            self._socket.sendto(header + payload, to)
+            self._socket.sendto(self.sealed(header + payload), to)
             time.sleep(max(0.0, started + (index + 1) * PTIME_S - time.monotonic()))
+
+    def sealed(self, packet: bytes) -> bytes:
+        """Encrypt what is sent; here nothing is."""
+        return packet
+
+    def opened(self, packet: bytes) -> bytes:
+        """Decrypt what came."""
+        return packet
 
     def press(
         self,
@@ -214,6 +236,7 @@ class RtpPeer:
             data = self._socket.recv(2048)
             if len(data) < 12 or 200 <= data[1] <= 206:
                 continue
+            data = self.opened(data)
             with self._arrived:
                 timestamp = int.from_bytes(data[4:8], "big")
                 self.packets.append(Packet(data[1] & 0x7F, data[12 + 4 * (data[0] & 15) :], timestamp))

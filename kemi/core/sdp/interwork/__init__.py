@@ -3,7 +3,9 @@
 from kemi.core.sdp.interwork.ims import ImsMedium, ims_answer_media, ims_offer
 from kemi.core.sdp.interwork.relay import (
     Repertoire,
+    first_codec,
     placeholder_answer,
+    protocol_of,
     relay_offer,
     repertoire,
     widened_offer,
@@ -18,9 +20,11 @@ __all__ = [
     "Repertoire",
     "ReverseAnswer",
     "check_reverse_answer",
+    "first_codec",
     "ims_answer_media",
     "ims_offer",
     "placeholder_answer",
+    "protocol_of",
     "relay_offer",
     "repertoire",
     "reverse_offer",

@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
@@ -54,6 +54,7 @@ def read_core_reoffer(
     told: SessionDescription,
     places: Mapping[str, int],
     video_codecs: Sequence[str],
+    audio_codecs: Sequence[str] = (),
 ) -> CoreReoffer:
     """Compare an offer with what both sides had.
 
@@ -71,7 +72,10 @@ def read_core_reoffer(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )
     kinds = {place: kind for kind, place in places.items()}
-    allowed = relayed_names(video_codecs)
+    allowed = dict(relayed_names(video_codecs))
+    audio = places.get("audio")
+    if audio is not None and told.media[audio].codecs and told.media[audio].codecs[0].name in PASSING_AUDIO:
+        allowed["audio"] = PASSING_AUDIO  # the client speaks nothing that could be transcoded
     going_on: dict[str, Changed] = {}
     switched_off: set[str] = set()
     added: dict[str, CoreLine] = {}
@@ -82,7 +86,7 @@ def read_core_reoffer(
         if media.port == 0:
             switched_off.update({kind} if kind is not None else ())
             continue
-        reason, codecs = usable_core_line(media, allowed.get(media.kind))
+        reason, codecs = usable_core_line(media, allowed.get(media.kind), audio_codecs)
         if reason and kind == "audio":
             raise NotAcceptableHere(f"The audio line {reason}")
         if reason:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
+from kemi.core.sdp.bandwidth import audio_lines, packet_lines
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
-from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.codecs import AUXILIARY, in_order
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import bandwidth_kbps, promising_key_frames
 from kemi.core.sdp.judge import Judgement
@@ -19,7 +20,6 @@ from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, Sess
 from kemi.core.sdp.text import sdp_from_text
 
 _KEPT_ATTRIBUTES: Final = ("a=rtcp:", "a=ptime:", "a=maxptime:")
-_AUXILIARY: Final = frozenset({TELEPHONE_EVENT, "cn"})
 _UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
 
 
@@ -88,7 +88,7 @@ def ims_medium(media: MediaDescription) -> ImsMedium:
     if address is None:
         raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
     codecs = media.codecs
-    main = next((codec for codec in codecs if codec.name not in _AUXILIARY), None)
+    main = next((codec for codec in codecs if codec.name not in AUXILIARY), None)
     if main is None:
         raise RemoteProtocolError(f"The {media.kind} line names no codec")
     direction = media.direction
@@ -120,12 +120,17 @@ def core_line(
     direction: Direction,
     connection: str | None,
 ) -> MediaDescription:
-    """Write an m-line for the core, which has to be told the bandwidth of video (TS 26.114 §6.2.5)."""
+    """Write an m-line for the core, which is told the bandwidth, and of audio the packet lengths (TS 26.114 §6.2)."""
     line = ims_line(source, port, proto, codecs, direction, connection)
-    if line.kind != "video" or any(text.startswith("b=AS:") for text in line.body):
-        return line
     head = [] if connection is None else [f"c={connection}"]
-    body = [*head, f"b=AS:{bandwidth_kbps(codecs)}", *line.body[len(head) :]]
+    if line.kind == "audio":
+        rest = [text for text in line.body[len(head) : -1] if not text.startswith("b=")]
+        body = [*head, *audio_lines(source, codecs, source.connection), *rest]
+        body += [*packet_lines(source, codecs), line.body[-1]]
+    elif line.kind != "video" or any(text.startswith("b=AS:") for text in line.body):
+        return line
+    else:
+        body = [*head, f"b=AS:{bandwidth_kbps(codecs)}", *line.body[len(head) :]]
     return media_description(line.kind, port, proto, line.formats, body)
 
 
@@ -136,7 +141,8 @@ def _body(
     body += [f"b={value}" for value in source.values("b")]
     for codec in codecs:
         body += codec_to_lines(codec, feedback=source.kind == "video")
-    body += [line for line in source.lines if line.startswith(_KEPT_ATTRIBUTES)]
+    kept = _KEPT_ATTRIBUTES if "SAVP" not in source.proto.upper() else (*_KEPT_ATTRIBUTES, "a=crypto:")
+    body += [line for line in source.lines if line.startswith(kept)]
     body.append(f"a={direction}")
     return body
 
@@ -145,11 +151,9 @@ def ordered_codecs(source: MediaDescription, audio_codecs: Sequence[str]) -> Seq
     """Put the relay's audio codecs in the operator's order, then the telephone-events that fit one (RFC 4733 §2.1)."""
     codecs = source.codecs
     if source.kind == "audio":
-        rank = {name.lower(): place for place, name in enumerate(audio_codecs)}
-        speech = [codec for codec in codecs if codec.name not in _AUXILIARY]
-        speech.sort(key=lambda codec: rank.get(codec.name, len(rank)))
+        speech = in_order([codec for codec in codecs if codec.name not in AUXILIARY], audio_codecs)
         rates = {codec.clock_rate for codec in speech}
-        events = (codec for codec in codecs if codec.name in _AUXILIARY and codec.clock_rate in rates)
+        events = (codec for codec in codecs if codec.name in AUXILIARY and codec.clock_rate in rates)
         codecs = (*speech, *events) if speech else ()
     if not codecs:
         raise MediaUnavailable(f"The relay offers no {source.kind} codec to IMS")

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT
+from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, in_order
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
@@ -25,6 +25,8 @@ from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, Sess
 from kemi.core.sdp.text import sdp_from_text
 
 _IMS_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+_KEYED_PROTOCOLS: Final = frozenset({"RTP/SAVP", "RTP/SAVPF"})
+"""With keys in SDP (RFC 4568)."""
 
 
 class CoreLine(NamedTuple):
@@ -49,8 +51,10 @@ class ClientLine(NamedTuple):
     """Name of the codec the client prefers, lower case; "" when refused."""
 
 
-def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> tuple[CoreLine, ...]:
-    """Choose the first usable line of each kind.
+def core_offer_media(
+    offer: SessionDescription, video_codecs: Sequence[str], audio_codecs: Sequence[str] = ()
+) -> tuple[CoreLine, ...]:
+    """Choose the first usable line of each kind; audio codecs in the operator's order (``audio_codecs``).
 
     Raises:
         NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
@@ -60,7 +64,7 @@ def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> 
     chosen: dict[str, CoreLine] = {}
     reasons: dict[str, str] = {}
     for index, media in enumerate(offer.media):
-        reason, codecs = usable_core_line(media, allowed.get(media.kind))
+        reason, codecs = usable_core_line(media, allowed.get(media.kind), audio_codecs)
         if reason:
             reasons.setdefault(media.kind, reason)
         elif media.kind not in chosen:
@@ -83,18 +87,23 @@ def relayed_names(video_codecs: Sequence[str]) -> Mapping[str, frozenset[str]]:
     return {"audio": IMS_AUDIO_CODECS, "video": frozenset(name.lower() for name in video_codecs)}
 
 
-def usable_core_line(media: MediaDescription, allowed: frozenset[str] | None) -> tuple[str, list[Codec]]:
+def usable_core_line(
+    media: MediaDescription, allowed: frozenset[str] | None, audio_codecs: Sequence[str] = ()
+) -> tuple[str, list[Codec]]:
     """Return why not, as the end of a sentence, or "" with the codecs."""
     if allowed is None:
         return f"carries {media.kind}, which is neither audio nor video", []
     if media.port == 0:
         return "is switched off (port 0)", []
-    if media.proto.upper() not in _IMS_PROTOCOLS:
+    keyed = media.proto.upper() in _KEYED_PROTOCOLS
+    if not keyed and media.proto.upper() not in _IMS_PROTOCOLS:
         return f"uses {media.proto}, IMS media comes as RTP/AVP", []
+    if keyed and not media.attributes("crypto"):
+        return f"uses {media.proto} without keys (a=crypto)", []
     codecs = [codec for codec in media.codecs if codec.name in allowed or codec.name == TELEPHONE_EVENT]
     if all(codec.name == TELEPHONE_EVENT for codec in codecs):
         return f"offers none of the codecs {', '.join(sorted(allowed)).upper()}", []
-    return "", codecs
+    return "", in_order(codecs, audio_codecs) if media.kind == "audio" else codecs
 
 
 def told_apart(lines: Sequence[CoreLine]) -> bool:

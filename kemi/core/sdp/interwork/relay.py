@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description
-from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.codecs import AUXILIARY, TELEPHONE_EVENT
 from kemi.core.sdp.judge import MediumPlan
 from kemi.core.sdp.model import (
     Codec,
@@ -104,6 +104,21 @@ def repertoire(one_line_sdp: str) -> Repertoire:
     return Repertoire(tuple(m_line.split(" ")[3:]), codec_lines)
 
 
+def first_codec(one_line_sdp: str) -> str:
+    """Return the name of the codec a one-m-line text has first, lower case; "" where it has none."""
+    found = repertoire(one_line_sdp)
+    names = {number: encoding.partition("/")[0] for number, encoding in found.encodings_by_type}
+    return next(
+        (name for number in found.formats if (name := names.get(number, "")) not in ("", *AUXILIARY)), ""
+    )
+
+
+def protocol_of(one_line_sdp: str) -> str:
+    """Return the protocol of the m-line, "" where there is none."""
+    _, found, rest = one_line_sdp.partition("m=")
+    return rest.split(" ", 3)[2] if found else ""
+
+
 def without_events(line: str) -> str:
     """Leave telephone-events out of a line: the relay sends a client none on a line that only receives.
 
@@ -164,7 +179,9 @@ def placeholder_answer(relay_offer_sdp: str, preferred: str = _PLACEHOLDER_CODEC
         body += codec_to_lines(codec, feedback=media.kind == "video")
     body.append("a=sendrecv")
     formats = [codec.payload_type for codec in answered]
-    line = media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)
+    # A stand-in for keys would end the relay's own, which IMS has yet to see; without any they stay.
+    proto = media.proto.replace("SAVP", "AVP")
+    line = media_description(media.kind, _DISCARD_PORT, proto, formats, body)
     return one_line_text(offer.session, line)
 
 

@@ -1,0 +1,200 @@
+"""Each kind of far end with a page, through the real daemon: the descriptions that come out, and SRTP by SDES.
+
+`tests/golden/legs` has the descriptions; ports, keys and names that are new each time are written as words.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import pylibsrtp
+import pytest
+
+from kemi.core.sdp.interwork import placeholder_answer
+from rtpengine.legs import LEGS, LegKind
+from rtpengine.profiles import MediaProfile, MediaProfiles
+from rtpengine.running import reoffer_from_ims
+from rtpengine.sessions import (
+    MediaSession,
+    WicTransport,
+    answer_ahead,
+    connect,
+    connect_terminating,
+    reserve,
+    reserve_terminating,
+    run,
+)
+from rtpengine.transport.udp import UdpClient
+from tests.contract.rtpengine.daemon import WIC_ADDRESS
+from tests.contract.rtpengine.rtp_peer import RtpPeer
+from tests.contract.rtpengine.sdp import browser_offer, section
+from tests.contract.rtpengine.test_codecs import FAR_END, WIC, Sides, Spoken, line, plain
+from tests.contract.rtpengine.test_terminating import browser_answer
+
+GOLDEN: Final = Path(__file__).parents[2] / "golden" / "legs"
+FAR_KINDS: Final = [kind for kind in LegKind if kind is not LegKind.WIC]
+PCMA: Final = Spoken("PCMA", "PCMA/8000", 8)
+SUITE: Final = "AES_CM_128_HMAC_SHA1_80"
+KEY: Final = base64.b64encode(bytes(range(30))).decode()
+CRYPTO: Final = f"crypto:5 {SUITE} inline:{KEY}"
+_NEW_EACH_TIME: Final = (
+    (r"(?<=inline:)\S+", "KEY"),
+    (r"(?<=ufrag:)\S+", "UFRAG"),
+    (r"(?<=ice-pwd:)\S+", "PWD"),
+    (r"(?<=fingerprint:sha-256 )\S+", "FINGERPRINT"),
+    (r"(?<=tls-id:)\S+", "TLSID"),
+    (r"(?<=candidate:)\S+", "BASE"),
+    (r"(?<=audio )\d+|(?<=a=rtcp:)\d+|\d+(?= typ host)", "PORT"),
+)
+
+
+def normal(sdp: str) -> str:
+    """Write words for what is new each time."""
+    text = sdp.replace("\r\n", "\n")
+    for pattern, word in _NEW_EACH_TIME:
+        text = re.sub(pattern, word, text)
+    return text
+
+
+def far_line(kind: LegKind, port: int, *, crypto: str = CRYPTO) -> str:
+    """What a far end of this kind says, with PCMA."""
+    extra = (crypto,) if kind is LegKind.TRUNK_SRTP else ()
+    return line(FAR_END, port, PCMA, extra=extra).replace("RTP/AVP", LEGS[kind].transport_protocol)
+
+
+def page_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
+    profile = MediaProfiles(["opus", "AMR-WB", "PCMA"], far_leg=kind).of("audio", "opus")
+    page = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
+    session = MediaSession(f"out {kind}", "audio", page, WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    run(connect(session, profile, far_line(kind, 5004), None, daemon_version=(10, 5)), client)
+    return {"offer to the far end": given.relay_offer, "answer to the page": given.relay_answer}
+
+
+def far_end_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
+    profile = MediaProfiles(["opus", "PCMA"], far_leg=kind).of("audio", "opus")
+    session = MediaSession(f"in {kind}", "audio", "", WicTransport.SHARED)
+    offer = run(reserve_terminating(session, profile, far_line(kind, 5004)), client)
+    answer = run(connect_terminating(session, profile, browser_answer(offer)), client)
+    return {"offer to the page": offer, "answer to the far end": answer}
+
+
+@pytest.mark.parametrize("calls", [page_calls, far_end_calls], ids=["a page calls", "a far end calls"])
+@pytest.mark.parametrize("kind", FAR_KINDS)
+def test_descriptions(
+    client: UdpClient, kind: LegKind, calls: Callable[[UdpClient, LegKind], dict[str, str]]
+) -> None:
+    for title, sdp in calls(client, kind).items():
+        name = f"{kind}, {title}.sdp".replace(", ", "-").replace(" ", "-")
+        assert normal(sdp) == (GOLDEN / name).read_text()
+
+
+class SrtpPeer(RtpPeer):
+    """An RTP port with keys; what does not authenticate is not kept."""
+
+    def __init__(self, host: str) -> None:
+        self._in: pylibsrtp.Session | None = None
+        self._out: pylibsrtp.Session | None = None
+        super().__init__(host)
+
+    def agree(self, theirs: str) -> None:
+        """Take the relay's description: its key for what comes, our own for what goes."""
+        found = [value for value in section(theirs).values("crypto") if f" {SUITE} " in value]
+        key = base64.b64decode(found[0].partition("inline:")[2].split("|")[0])
+        inbound = pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND)
+        outbound = pylibsrtp.Policy(key=base64.b64decode(KEY), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        self._in, self._out = pylibsrtp.Session(policy=inbound), pylibsrtp.Session(policy=outbound)
+
+    def sealed(self, packet: bytes) -> bytes:
+        """Encrypt and sign."""
+        assert self._out is not None
+        return bytes(self._out.protect(packet))
+
+    def opened(self, packet: bytes) -> bytes:
+        """Check and decrypt; an empty payload of payload type 127 stands for what was not for us."""
+        try:
+            assert self._in is not None
+            return bytes(self._in.unprotect(packet))
+        except pylibsrtp.Error:
+            return bytes([0x80, 127, *bytes(10)])
+
+
+class KeyedSides(Sides):
+    """A page with plain RTP, and a trunk with SRTP."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        super().__init__(stack, WIC[0], PCMA)
+        self.ims: SrtpPeer = stack.enter_context(SrtpPeer(FAR_END))
+
+
+@pytest.fixture
+def sides() -> Iterator[KeyedSides]:
+    """Close the ports at the end."""
+    with ExitStack() as stack:
+        yield KeyedSides(stack)
+
+
+def keyed_profile() -> MediaProfile:
+    return plain(MediaProfiles(["PCMA"], far_leg=LegKind.TRUNK_SRTP).of("audio", "opus"))
+
+
+def test_a_page_calls_a_trunk_with_keys(client: UdpClient, sides: KeyedSides) -> None:
+    """Also after a second, equal answer: the keys of the INVITE stay."""
+    profile = keyed_profile()
+    page = line(WIC_ADDRESS, sides.wic.port, WIC[0])
+    session = MediaSession("srtp out", "audio", page, WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    sides.ims.agree(given.relay_offer)
+    sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
+    for _ in ("183", "200"):
+        answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
+        run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+        sides.talk()
+        sides.heard(passing=False)
+        sides.wic.packets.clear()
+        sides.ims.packets.clear()
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["answered by the page", "answered ahead"])
+def test_a_trunk_with_keys_calls_a_page(client: UdpClient, sides: KeyedSides, ahead: bool) -> None:
+    """Whatever is configured: it offers keys, so it gets keys. It may offer again in the call."""
+    profile = plain(MediaProfiles(["PCMA"]).of("audio", "opus", "RTP/SAVP"))
+    session = MediaSession("srtp in", "audio", "", WicTransport.SHARED)
+    offer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
+    if ahead:
+        answer, offered = run(answer_ahead(session, profile, offer, placeholder_answer), client)
+    else:
+        offered = run(reserve_terminating(session, profile, offer), client)
+    opus = WIC[0]._replace(payload_type=int(section(offered).formats[0]))
+    sides.wic_codec = opus
+    page = line(WIC_ADDRESS, sides.wic.port, opus)
+    answer = run(connect_terminating(session, profile, page), client)
+    for step in ("the first offer", "the same again"):
+        assert section(answer).protocol == "RTP/SAVP", step
+        sides.ims.agree(answer)
+        sides.wic_port, sides.ims_port = section(offered).port, section(answer).port
+        sides.talk()
+        sides.heard(passing=False)
+        sides.wic.packets.clear()
+        sides.ims.packets.clear()
+        again = MediaSession("srtp in", "audio", page, WicTransport.SHARED)
+        answer = run(reoffer_from_ims(again, profile, offer, None, daemon_version=(10, 5)), client)
+
+
+def test_a_trunk_s_key_is_used(client: UdpClient, sides: KeyedSides) -> None:
+    """Packets without it are not relayed."""
+    profile = keyed_profile()
+    page = line(WIC_ADDRESS, sides.wic.port, WIC[0])
+    session = MediaSession("srtp wrong", "audio", page, WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    sides.ims.agree(given.relay_offer)
+    other = base64.b64encode(bytes(30)).decode()
+    answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port, crypto=CRYPTO.replace(KEY, other))
+    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
+    sides.talk()
+    assert sides.wic.packets == []
+    assert sides.ims.wait_for(8, 20)

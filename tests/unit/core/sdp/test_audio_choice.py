@@ -1,0 +1,110 @@
+"""Which audio codec a page speaks, what the core is offered in which order, and what EVS may do."""
+
+import pytest
+
+from kemi.core.errors import NotAcceptableHere
+from kemi.core.sdp.codecs import relayed_codecs
+from kemi.core.sdp.interwork import first_codec, placeholder_answer, protocol_of
+from kemi.core.sdp.interwork.core_reoffer import read_core_reoffer
+from kemi.core.sdp.interwork.incoming import core_offer_media
+from kemi.core.sdp.text import sdp_from_text
+
+HEAD = "v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n"
+MAPS = {
+    "111": "opus/48000/2",
+    "9": "G722/8000",
+    "8": "PCMA/8000",
+    "0": "PCMU/8000",
+    "13": "CN/8000",
+    "96": "EVS/16000",
+    "97": "AMR-WB/16000",
+    "110": "telephone-event/48000",
+    "126": "telephone-event/8000",
+    "100": "telephone-event/16000",
+}
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n"
+
+
+def audio(formats: str, proto: str = "RTP/AVP", extra: str = "") -> str:
+    """A description with one audio line."""
+    maps = "".join(f"a=rtpmap:{number} {MAPS[number]}\r\n" for number in formats.split())
+    return f"{HEAD}m=audio 5004 {proto} {formats}\r\n{maps}{extra}a=sendrecv\r\n"
+
+
+@pytest.mark.parametrize(
+    ("offered", "operator", "expected"),
+    [
+        pytest.param("111 9 8 0 13 110 126", (), "111 110 126", id="Opus"),
+        pytest.param("111 9 8 0 13 110 126", ("AMR-WB", "PCMA"), "111 110 126", id="to transcode: Opus"),
+        pytest.param("111 9 8 0 13 110 126", ("PCMA", "PCMU"), "8 126", id="a trunk with G.711: that passes"),
+        pytest.param("111 9 8 0 13 110 126", ("G722", "opus"), "9 126", id="G.722 is preferred"),
+        pytest.param("111 110", ("PCMA",), "111 110", id="preferred, but the page has it not"),
+        pytest.param("8 9 13 126", ("opus", "AMR-WB"), "8 126", id="a page without Opus"),
+        pytest.param("9 126", ("opus",), "9 126", id="a page with G.722 alone"),
+        pytest.param("96 111 110", ("opus",), "111 110", id="EVS is not needed"),
+        pytest.param("96 111 100 110", ("EVS", "opus"), "96 100", id="EVS is preferred"),
+        pytest.param("96 100 126", ("opus",), "96 100 126", id="nothing but EVS"),
+        pytest.param("13 126", ("opus",), "", id="comfort noise is no codec"),
+    ],
+)
+def test_what_a_page_speaks(offered: str, operator: tuple[str, ...], expected: str) -> None:
+    line = sdp_from_text(audio(offered)).media[0]
+    chosen = relayed_codecs(line, (), operator)
+    assert " ".join(codec.payload_type for codec in chosen) == expected
+
+
+@pytest.mark.parametrize(
+    ("offered", "operator", "expected"),
+    [
+        pytest.param("97 8 0 126", (), ["97", "8", "0", "126"], id="the core's order"),
+        pytest.param("97 8 0 126", ("PCMA", "AMR-WB-OA"), ["8", "97", "0", "126"], id="the operator's"),
+        pytest.param("96 97 8 13 126", ("EVS", "opus"), ["97", "8", "126"], id="no EVS and no CN to a page"),
+    ],
+)
+def test_what_is_taken_of_the_core(offered: str, operator: tuple[str, ...], expected: list[str]) -> None:
+    (line,) = core_offer_media(sdp_from_text(audio(offered)), (), operator)
+    assert list(sdp_from_text(line.sdp).media[0].formats) == expected
+
+
+def test_the_core_with_evs_alone_is_refused_with_the_reason() -> None:
+    with pytest.raises(NotAcceptableHere, match="offers none of the codecs") as refused:
+        core_offer_media(sdp_from_text(audio("96 100")), ())
+    assert refused.value.status == 488
+
+
+@pytest.mark.parametrize("offered", ["96 97 126", "97 96"])
+def test_a_client_with_evs_keeps_it_when_the_core_offers_again(offered: str) -> None:
+    told = sdp_from_text(audio("96 100"))
+    found = read_core_reoffer(sdp_from_text(audio(offered)), told, {"audio": 0}, ())
+    assert found.going_on["audio"].codec == "evs"
+    with pytest.raises(NotAcceptableHere):
+        read_core_reoffer(sdp_from_text(audio("97 8")), told, {"audio": 0}, ())
+
+
+class TestKeys:
+    """SRTP of the core with keys in SDP (RFC 4568)."""
+
+    def test_a_line_with_keys_is_taken_with_them(self) -> None:
+        (line,) = core_offer_media(sdp_from_text(audio("8 126", "RTP/SAVP", KEY)), ())
+        assert KEY in line.sdp
+        assert protocol_of(line.sdp) == "RTP/SAVP"
+
+    def test_a_line_without_is_refused(self) -> None:
+        with pytest.raises(NotAcceptableHere, match="without keys"):
+            core_offer_media(sdp_from_text(audio("8 126", "RTP/SAVP")), ())
+
+    def test_plain_lines_carry_none_on(self) -> None:
+        (line,) = core_offer_media(sdp_from_text(audio("8 126", "RTP/AVP", KEY)), ())
+        assert "crypto" not in line.sdp
+
+    def test_a_placeholder_has_none_so_that_the_relay_keeps_its_own(self) -> None:
+        answer = placeholder_answer(audio("8 126", "RTP/SAVP", KEY))
+        assert (protocol_of(answer), "crypto" in answer) == ("RTP/AVP", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "protocol"),
+    [(audio("126 13 8"), "pcma", "RTP/AVP"), (audio("111 8"), "opus", "RTP/AVP"), ("", "", "")],
+)
+def test_reading_a_line_for_its_profile(text: str, codec: str, protocol: str) -> None:
+    assert (first_codec(text), protocol_of(text)) == (codec, protocol)
