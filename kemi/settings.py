@@ -13,7 +13,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -111,6 +111,8 @@ class MediaSettings:
     """Whether a callee is heard before it answers although its network does not ask for it (RFC 5009)."""
     max_bundle_pages: bool = False
     """Whether the site's pages have the bundle policy max-bundle (RFC 8829 §4.1.1)."""
+    core_source: Literal["signalled", "learned", "anywhere"] = "signalled"
+    """Whose packets are taken on the side of the core (``MediaSource`` of rtpengine/profiles.py)."""
 
 
 @dataclass(frozen=True, slots=True)

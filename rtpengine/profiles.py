@@ -13,6 +13,7 @@ The codec rules for audio rest on a WIC offer that has only Opus and telephone-e
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
@@ -43,6 +44,32 @@ _INJECT_DTMF: Final = "inject-DTMF"
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
 
 
+class MediaSource(StrEnum):
+    """Whose packets a leg without ICE takes, and where its own go."""
+
+    SIGNALLED = "signalled"
+    """Address and port of the SDP alone, RTP and RTCP each (symmetric RTP and RTCP, RFC 4961), from the first packet
+    on: nobody else can be heard, or be sent the call."""
+    LEARNED = "learned"
+    """For a far end behind a NAT: within 3 s of each offer or answer the source of the packets that fit the SDP best
+    is learned, then nothing else is taken. A stranger that is faster than the far end is believed."""
+    ANYWHERE = "anywhere"
+    """For a far end that sends from elsewhere than it receives: everybody is heard, media goes to the SDP's address."""
+
+
+# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Before the first RTP
+# packet after an offer or answer both let RTCP on the port of RTP pass: with `unidirectional` that of the other leg
+# counts, too, and a WIC sends from before the answer on.
+_SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
+    MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off", "unidirectional"),
+    MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
+    MediaSource.ANYWHERE: ("asymmetric",),
+}
+# ICE alone says where the WIC is. SRTP would do for RTP; but with AES-GCM rtpengine takes SRTCP whose E bit is 0
+# from everybody, without looking at its tag (RFC 7714 §9 wants one).
+_WIC_SOURCE_FLAGS: Final = _SOURCE_FLAGS[MediaSource.SIGNALLED]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MediaProfile:
     """How one medium crosses from a WIC to IMS. Interface names are those of the daemon's configuration.
@@ -65,6 +92,8 @@ class MediaProfile:
     """RTP/AVPF (RFC 4585) is refused with 488 by baresip 1.0.0; feedback passes either way."""
     ims_address_family: str | None = None
     """IP4 or IP6; None takes the family of the WIC's offer."""
+    ims_source: MediaSource = MediaSource.SIGNALLED
+    """IMS is not behind a NAT, and its SDP is binding."""
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
@@ -89,7 +118,7 @@ class MediaProfile:
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
             codec=replace(self.codec, transcode=transcode),
-            flags=("strip-extmap", "generate-mid", *self._dtmf_flags()),
+            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *_WIC_SOURCE_FLAGS),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -120,6 +149,14 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
+        return replace(self._answer(), flags=(*self._answer().flags, *_SOURCE_FLAGS[self.ims_source]))
+
+    @functools.cache  # noqa: B019
+    def wic_answer(self) -> MediaOptions:
+        """Return the options of an `answer` of the WIC."""
+        return replace(self._answer(), flags=(*self._answer().flags, *_WIC_SOURCE_FLAGS))
+
+    def _answer(self) -> MediaOptions:
         return MediaOptions(
             codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
         )
@@ -141,7 +178,7 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags()),
+            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS[self.ims_source]),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -172,7 +209,9 @@ class MediaProfile:
 
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
-        return MediaOptions(codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding",))
+        return MediaOptions(
+            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", *_WIC_SOURCE_FLAGS)
+        )
 
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
@@ -187,6 +226,7 @@ def audio_profile(
     *,
     ims_transport_protocol: str = "RTP/AVP",
     ims_address_family: str | None = None,
+    ims_source: MediaSource = MediaSource.SIGNALLED,
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
@@ -214,11 +254,19 @@ def audio_profile(
         dtmf=True,
         ims_transport_protocol=ims_transport_protocol,
         ims_address_family=ims_address_family,
+        ims_source=ims_source,
     )
 
 
 def video_profile(
-    *, ims_transport_protocol: str = "RTP/AVP", ims_address_family: str | None = None
+    *,
+    ims_transport_protocol: str = "RTP/AVP",
+    ims_address_family: str | None = None,
+    ims_source: MediaSource = MediaSource.SIGNALLED,
 ) -> MediaProfile:
     """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
-    return MediaProfile(ims_transport_protocol=ims_transport_protocol, ims_address_family=ims_address_family)
+    return MediaProfile(
+        ims_transport_protocol=ims_transport_protocol,
+        ims_address_family=ims_address_family,
+        ims_source=ims_source,
+    )

@@ -197,7 +197,7 @@ def answer_ahead(
     try:
         plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer())
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
         return ims_answer, (yield from ask(offer)).sdp
@@ -208,7 +208,7 @@ def answer_ahead(
 
 def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
     """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
-    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.answer())
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.wic_answer())
     return (yield from ask(answer)).sdp
 
 

@@ -29,7 +29,7 @@ from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, 
 from kemi.settings import MediaSettings
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
-from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.profiles import MediaProfile, MediaSource, audio_profile, video_profile
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
 from rtpengine.sessions import (
     MediaSession,
@@ -97,9 +97,10 @@ class MediaRelay:
             for node in nodes
         }
         self._repertoires = _Repertoires()
+        source = MediaSource(settings.core_source)
         self._profiles: Mapping[str, MediaProfile] = {
-            "audio": audio_profile(settings.audio_codecs),
-            "video": video_profile(),
+            "audio": audio_profile(settings.audio_codecs, ims_source=source),
+            "video": video_profile(ims_source=source),
         }
 
     def choose_node(self, call_id: str) -> str:
