@@ -33,6 +33,7 @@ MAX_TOKEN_LIFETIME_S = 3600
 MAX_LIFETIME_S = 86_000
 """Calls, and what is remembered of who makes them, are kept a little longer than this (kamailio/params/state.cfg)."""
 MAX_ENTRY_POINTS_S = 28
+MAX_CALLS_KEPT_S = 366 * 86_400
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
 
@@ -167,6 +168,8 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
+    calls_kept_s: int = 7 * 86_400
+    """How long Redis keeps what is known of finished calls; 0: not at all."""
     node: str = ""
     """This node's name in Redis, the same after a restart; "": its SIP address and port."""
 
@@ -198,6 +201,8 @@ def _check(settings: Settings) -> None:
     for node in settings.media.nodes:
         if not re.fullmatch(r"\d+\.\d+(\.\d+)*", node.version):
             raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
+    if not 0 <= settings.calls_kept_s <= MAX_CALLS_KEPT_S:
+        raise SettingsError(f"calls_kept_s: at most {MAX_CALLS_KEPT_S}, or 0 to keep none")
     if not settings.media.audio_codecs:
         raise SettingsError("media.audio_codecs: at least one codec")
     _check_entry_points(settings)

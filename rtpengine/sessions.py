@@ -26,13 +26,14 @@ from rtpengine.ng.commands import (
     Offer,
     Query,
     R,
+    RawQuery,
     SubscribeAnswer,
     SubscribeRequest,
     UnblockMedia,
     Unsubscribe,
 )
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgUnknownCall
-from rtpengine.ng.replies import DeleteReply, Reply, SdpReply
+from rtpengine.ng.replies import DeleteReply, RawStatistics, Reply, SdpReply
 from rtpengine.profiles import MediaProfile
 
 WIC_TAG: Final = "wic"
@@ -232,10 +233,33 @@ def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence
     return DeleteReply(statistics)
 
 
-def release_all(sessions: Iterable[MediaSession]) -> Sequence[None]:
-    """End all media of a call at once; those that are gone already count as released."""
+def release_all(
+    sessions: Iterable[MediaSession], *, with_statistics: bool = False
+) -> Sequence[dict[str, RawStatistics]]:
+    """End all media of a call at once; those that are gone already count as released.
+
+    Returns the final statistics by medium, if wanted, for somebody else to read; none of a medium that is gone.
+    """
+    sessions = tuple(sessions)
+    statistics = (yield from _raw_statistics(sessions)) if with_statistics else {}
     with suppress(NgUnknownCall):
         yield tuple(Delete(session.ng_call_id) for session in sessions)
+    return statistics
+
+
+def _raw_statistics(sessions: tuple[MediaSession, ...]) -> Sequence[dict[str, RawStatistics]]:
+    # One after the other where one is unknown: of commands that go together an error is all one hears.
+    found: dict[str, RawStatistics] = {}
+    try:
+        together = yield tuple(RawQuery(session.ng_call_id) for session in sessions)
+        return {session.medium: reply for session, reply in zip(sessions, together, strict=True)}
+    except NgErrorReply:
+        if len(sessions) == 1:
+            return found
+    for session in sessions:
+        with suppress(NgErrorReply):
+            found[session.medium] = yield from ask(RawQuery(session.ng_call_id))
+    return found
 
 
 class Requester(Protocol):

@@ -27,7 +27,9 @@ from kemi.core.call.events import (
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
+from rtpengine.ng.commands import RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
+from rtpengine.ng.replies import RawStatistics
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, MediaSource, audio_profile, video_profile
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
@@ -39,6 +41,7 @@ from rtpengine.sessions import (
     WicTransport,
     accept_reverse,
     answer_ahead,
+    ask,
     connect,
     connect_terminating,
     release_all,
@@ -49,6 +52,7 @@ from rtpengine.sessions import (
 from rtpengine.transport.udp import UdpClient
 
 _OPUS: Final = "opus/48000/2"
+_GONE: Final = "the media relay has no such call"
 
 
 class _Repertoires:
@@ -281,14 +285,24 @@ class MediaRelay:
         last_s = self._run(node, last_packet_s(_named(call_id, kind)))
         return None if last_s is None else now - last_s
 
-    def release(self, action: act.ReleaseMedia) -> None:
-        """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""
-        sessions = [_named(action.call_id, kind) for kind in action.kinds]
-        self._release_all(action.node, sessions)
+    def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
+        """Give all ports back; what cannot be reached now ends by the daemon's own time-out.
 
-    def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
+        Returns for each medium what the relay said last, or why it said nothing.
+        """
+        sessions = [_named(action.call_id, kind) for kind in action.kinds]
+        found = self._release_all(action.node, sessions, with_statistics=True)
+        return {session.medium: found.get(session.medium, _GONE) for session in sessions}
+
+    def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
+        """Return what the relay says of a running medium."""
+        return self._run(node, ask(RawQuery(_named(call_id, kind).ng_call_id)))
+
+    def _release_all(
+        self, node: str, sessions: list[MediaSession], *, with_statistics: bool = False
+    ) -> dict[str, RawStatistics | str]:
         try:
-            self._run(node, release_all(sessions))
+            return {**self._run(node, release_all(sessions, with_statistics=with_statistics))}
         except MediaUnavailable as error:
             log_event(
                 logging.WARNING,
@@ -298,6 +312,7 @@ class MediaRelay:
                 node=node,
                 detail=error.detail,
             )
+            return {session.medium: error.detail for session in sessions}
 
     def _run(self, node: str, sequence: Sequence[T]) -> T:
         client = self._clients.get(node)

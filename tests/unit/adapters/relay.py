@@ -16,6 +16,7 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import GatewayError
+from rtpengine.ng.replies import RawStatistics
 from tests.unit.core.call import descriptions as sdp
 
 
@@ -87,6 +88,7 @@ class ScriptedRelay:
         self._ask("gate", action)
         return MediaGated(action.bearer)
 
-    def release(self, action: act.ReleaseMedia) -> None:
+    def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
         """Take the ports back."""
         self._ask("release", action)
+        return dict.fromkeys(action.kinds, "a scripted relay counts nothing")
