@@ -59,15 +59,21 @@ class MediaSource(StrEnum):
 
 # `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Before the first RTP
 # packet after an offer or answer both let RTCP on the port of RTP pass: with `unidirectional` that of the other leg
-# counts, too, and a WIC sends from before the answer on.
+# counts, too, and a WIC sends from before the answer on. `asymmetric` keeps it counted when there is another answer.
 _SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
     MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off", "unidirectional"),
     MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
     MediaSource.ANYWHERE: ("asymmetric",),
 }
-# ICE alone says where the WIC is. SRTP would do for RTP; but with AES-GCM rtpengine takes SRTCP whose E bit is 0
-# from everybody, without looking at its tag (RFC 7714 §9 wants one).
-_WIC_SOURCE_FLAGS: Final = _SOURCE_FLAGS[MediaSource.SIGNALLED]
+# From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
+# the port of RTP has until the next packet of the WIC then.
+_ASYMMETRIC_LEARNS: Final = (11, 3)
+
+
+def _source_flags(source: MediaSource, daemon_version: tuple[int, int]) -> tuple[str, ...]:
+    flags = _SOURCE_FLAGS[source]
+    pinned = source is MediaSource.SIGNALLED and daemon_version < _ASYMMETRIC_LEARNS
+    return (*flags, "asymmetric") if pinned else flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,6 +100,7 @@ class MediaProfile:
     """IP4 or IP6; None takes the family of the WIC's offer."""
     ims_source: MediaSource = MediaSource.SIGNALLED
     """IMS is not behind a NAT, and its SDP is binding."""
+    daemon_version: tuple[int, int] = (10, 5)
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
@@ -118,7 +125,7 @@ class MediaProfile:
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
             codec=replace(self.codec, transcode=transcode),
-            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *_WIC_SOURCE_FLAGS),
+            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -149,12 +156,12 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
-        return replace(self._answer(), flags=(*self._answer().flags, *_SOURCE_FLAGS[self.ims_source]))
+        return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
 
     @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
         """Return the options of an `answer` of the WIC."""
-        return replace(self._answer(), flags=(*self._answer().flags, *_WIC_SOURCE_FLAGS))
+        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
     def _answer(self) -> MediaOptions:
         return MediaOptions(
@@ -178,7 +185,7 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS[self.ims_source]),
+            flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -210,8 +217,16 @@ class MediaProfile:
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
         return MediaOptions(
-            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", *_WIC_SOURCE_FLAGS)
+            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", *self._wic_flags())
         )
+
+    def _ims_flags(self) -> tuple[str, ...]:
+        return _source_flags(self.ims_source, self.daemon_version)
+
+    def _wic_flags(self) -> tuple[str, ...]:
+        # ICE alone says where the WIC is. SRTP would do for RTP; but with AES-GCM rtpengine takes SRTCP whose E bit is
+        # 0 from everybody, without looking at its tag (RFC 7714 §9 wants one).
+        return _source_flags(MediaSource.SIGNALLED, self.daemon_version)
 
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
@@ -227,6 +242,7 @@ def audio_profile(
     ims_transport_protocol: str = "RTP/AVP",
     ims_address_family: str | None = None,
     ims_source: MediaSource = MediaSource.SIGNALLED,
+    daemon_version: tuple[int, int] = (10, 5),
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
@@ -255,6 +271,7 @@ def audio_profile(
         ims_transport_protocol=ims_transport_protocol,
         ims_address_family=ims_address_family,
         ims_source=ims_source,
+        daemon_version=daemon_version,
     )
 
 
@@ -263,10 +280,12 @@ def video_profile(
     ims_transport_protocol: str = "RTP/AVP",
     ims_address_family: str | None = None,
     ims_source: MediaSource = MediaSource.SIGNALLED,
+    daemon_version: tuple[int, int] = (10, 5),
 ) -> MediaProfile:
     """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
     return MediaProfile(
         ims_transport_protocol=ims_transport_protocol,
         ims_address_family=ims_address_family,
         ims_source=ims_source,
+        daemon_version=daemon_version,
     )

@@ -101,10 +101,10 @@ class MediaRelay:
             for node in nodes
         }
         self._repertoires = _Repertoires()
-        source = MediaSource(settings.core_source)
+        source, newest = MediaSource(settings.core_source), max(self._versions.values())
         self._profiles: Mapping[str, MediaProfile] = {
-            "audio": audio_profile(settings.audio_codecs, ims_source=source),
-            "video": video_profile(ims_source=source),
+            "audio": audio_profile(settings.audio_codecs, ims_source=source, daemon_version=newest),
+            "video": video_profile(ims_source=source, daemon_version=newest),
         }
 
     def choose_node(self, call_id: str) -> str:

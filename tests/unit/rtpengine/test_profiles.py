@@ -115,6 +115,13 @@ class TestBoth:
         assert profile.subscribe_request().interface == "wic"
 
 
+@pytest.mark.parametrize(("version", "pinned"), [((10, 5), True), ((12, 5), False)], ids=str)
+def test_asymmetric_is_for_daemons_that_do_not_learn_by_it(version: tuple[int, int], pinned: bool) -> None:
+    profile = audio_profile(daemon_version=version)
+    for options in (profile.answer(), profile.wic_answer(), profile.offer(), profile.terminating_offer()):
+        assert ("asymmetric" in options.flags) is pinned
+
+
 def test_a_far_end_may_send_from_elsewhere_and_the_wic_still_may_not() -> None:
     profile = audio_profile(ims_source=MediaSource.ANYWHERE)
     assert "asymmetric" in profile.answer().flags
