@@ -233,32 +233,27 @@ def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence
     return DeleteReply(statistics)
 
 
-def release_all(
-    sessions: Iterable[MediaSession], *, with_statistics: bool = False
-) -> Sequence[dict[str, RawStatistics]]:
-    """End all media of a call at once; those that are gone already count as released.
-
-    Returns the final statistics by medium, if wanted, for somebody else to read; none of a medium that is gone.
-    """
-    sessions = tuple(sessions)
-    statistics = (yield from _raw_statistics(sessions)) if with_statistics else {}
+def release_all(sessions: Iterable[MediaSession]) -> Sequence[None]:
+    """End all media of a call at once; those that are gone already count as released."""
     with suppress(NgUnknownCall):
         yield tuple(Delete(session.ng_call_id) for session in sessions)
-    return statistics
 
 
-def _raw_statistics(sessions: tuple[MediaSession, ...]) -> Sequence[dict[str, RawStatistics]]:
-    # One after the other where one is unknown: of commands that go together an error is all one hears.
+def last_statistics(sessions: Iterable[MediaSession]) -> Sequence[dict[str, RawStatistics]]:
+    """Return what there is to say of all media of a call, by medium and unread; nothing of one that is gone.
+
+    To be asked before they end: not together, because rtpengine may work on two datagrams at a time.
+    """
+    sessions = tuple(sessions)
     found: dict[str, RawStatistics] = {}
-    try:
+    # Of commands that go together an error is all one hears: one by one where one is unknown.
+    with suppress(NgErrorReply):
         together = yield tuple(RawQuery(session.ng_call_id) for session in sessions)
         return {session.medium: reply for session, reply in zip(sessions, together, strict=True)}
-    except NgErrorReply:
-        if len(sessions) == 1:
-            return found
-    for session in sessions:
-        with suppress(NgErrorReply):
-            found[session.medium] = yield from ask(RawQuery(session.ng_call_id))
+    if len(sessions) > 1:
+        for session in sessions:
+            with suppress(NgErrorReply):
+                found[session.medium] = yield from ask(RawQuery(session.ng_call_id))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -27,7 +28,7 @@ from kemi.core.call.events import (
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
-from rtpengine.ng.commands import RawQuery
+from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
 from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
@@ -44,6 +45,7 @@ from rtpengine.sessions import (
     ask,
     connect,
     connect_terminating,
+    last_statistics,
     release_all,
     reserve,
     reserve_terminating,
@@ -291,28 +293,32 @@ class MediaRelay:
         Returns for each medium what the relay said last, or why it said nothing.
         """
         sessions = [_named(action.call_id, kind) for kind in action.kinds]
-        found = self._release_all(action.node, sessions, with_statistics=True)
+        try:
+            found = self._run(action.node, last_statistics(sessions))
+        except MediaUnavailable as error:
+            _log_not_released(action.node, sessions, error)
+            self._send_deletes(action.node, sessions)
+            return dict.fromkeys(action.kinds, error.detail)
+        self._release_all(action.node, sessions)
         return {session.medium: found.get(session.medium, _GONE) for session in sessions}
+
+    def _send_deletes(self, node: str, sessions: list[MediaSession]) -> None:
+        """Say so to a node that does not answer, for when it does again, and wait no more."""
+        client = self._clients.get(node)
+        if client is not None:
+            with suppress(NgError):
+                deletes = tuple(Delete(session.ng_call_id) for session in sessions)
+                client.request_all(deletes, deadline_s=0.0)
 
     def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
         """Return what the relay says of a running medium."""
         return self._run(node, ask(RawQuery(_named(call_id, kind).ng_call_id)))
 
-    def _release_all(
-        self, node: str, sessions: list[MediaSession], *, with_statistics: bool = False
-    ) -> dict[str, RawStatistics | str]:
+    def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
-            return {**self._run(node, release_all(sessions, with_statistics=with_statistics))}
+            self._run(node, release_all(sessions))
         except MediaUnavailable as error:
-            log_event(
-                logging.WARNING,
-                "media_not_released",
-                call_id=sessions[0].call_id,
-                medium="+".join(session.medium for session in sessions),
-                node=node,
-                detail=error.detail,
-            )
-            return {session.medium: error.detail for session in sessions}
+            _log_not_released(node, sessions, error)
 
     def _run(self, node: str, sequence: Sequence[T]) -> T:
         client = self._clients.get(node)
@@ -329,6 +335,17 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
         self._pool.mark_alive(address)
         return result
+
+
+def _log_not_released(node: str, sessions: list[MediaSession], error: MediaUnavailable) -> None:
+    log_event(
+        logging.WARNING,
+        "media_not_released",
+        call_id=sessions[0].call_id,
+        medium="+".join(session.medium for session in sessions),
+        node=node,
+        detail=error.detail,
+    )
 
 
 def _running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:
