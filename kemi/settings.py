@@ -26,6 +26,7 @@ from kemi.core.trust import CoreNetworks
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
 MAX_PORT = 65_535
+MAX_WEIGHT = 1000
 SCHEMES = ("digest", "bearer")
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
 MAX_TOKEN_LIFETIME_S = 3600
@@ -93,6 +94,8 @@ class MediaNode:
     address: str
     port: int
     version: str = "10.5"
+    weight: int = 1
+    """How many calls it gets beside the others; 0: none but those it has."""
 
     @property
     def name(self) -> str:
@@ -196,11 +199,7 @@ def _check(settings: Settings) -> None:
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
     _check_control(settings.control, settings.sip)
-    if not settings.media.nodes:
-        raise SettingsError("media.nodes: at least one rtpengine node")
-    for node in settings.media.nodes:
-        if not re.fullmatch(r"\d+\.\d+(\.\d+)*", node.version):
-            raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
+    _check_nodes(settings.media.nodes)
     if not 0 <= settings.calls_kept_s <= MAX_CALLS_KEPT_S:
         raise SettingsError(f"calls_kept_s: at most {MAX_CALLS_KEPT_S}, or 0 to keep none")
     if not settings.media.audio_codecs:
@@ -223,6 +222,18 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+
+
+def _check_nodes(nodes: list[MediaNode]) -> None:
+    if not nodes:
+        raise SettingsError("media.nodes: at least one rtpengine node")
+    for node in nodes:
+        if not re.fullmatch(r"\d+\.\d+(\.\d+)*", node.version):
+            raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
+        if not 0 <= node.weight <= MAX_WEIGHT:
+            raise SettingsError(f"media.nodes: weight of {node.name}: 0 to {MAX_WEIGHT}")
+    if len({node.name for node in nodes}) < len(nodes):
+        raise SettingsError("media.nodes: each node once")
 
 
 def _check_control(control: ControlSettings, sip: SipSettings) -> None:

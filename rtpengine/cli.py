@@ -1,4 +1,4 @@
-"""Command line for operators: look at the calls of one media relay, and end one.
+"""Command line for operators: look at the calls of one media relay, end one; nodes are in cli_nodes.py.
 
 Exit status: 0 done, 1 the daemon refused or has no such call, 2 wrong usage, 3 no daemon answers.
 """
@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from rtpengine.cli_nodes import drain, nodes, undrain
 from rtpengine.ng.commands import Delete, List, Ping, Query
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
 from rtpengine.ng.replies import CallStatistics, MediaStatistics, SsrcStatistics
@@ -51,7 +52,7 @@ class _NodeType(click.ParamType[NodeAddress]):
 
 @click.group()
 def main() -> None:
-    """Ask a running rtpengine about its calls."""
+    """Ask a running rtpengine about its calls, or the gateway about its relay nodes."""
 
 
 def _subcommand(action: Callable[..., None]) -> click.Command:
@@ -116,6 +117,10 @@ def delete(session: _Session, call_id: str) -> None:
     session.client.request(Query(call_id))
     session.client.request(Delete(call_id))
     session.show({"call_id": call_id, "deleted": True}, f"{call_id} deleted")
+
+
+for _command in (nodes, drain, undrain):
+    main.add_command(_command)
 
 
 def _exit(status: int, message: str) -> NoReturn:

@@ -1,8 +1,7 @@
-"""Which node takes a new call. Pure: no I/O, no clock, no randomness; `now` is passed in, in seconds.
+"""Which node takes a new call. Pure: no I/O, no clock, no randomness.
 
-A call stays on its node for life: keep `node_to_text` of the chosen node's address in the call record and
-come back with `NodePool.node`. A node that failed gets no new calls until its retry time; the calls it has
-are unaffected.
+A call stays on its node: keep `node_to_text` of the chosen node's address in the call record. Which nodes can take
+calls at all is decided elsewhere: `rtpengine.health` tells which are alive.
 """
 
 import hashlib
@@ -65,47 +64,31 @@ def version_from_text(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-class NodePool:
-    """The nodes and what is known of their health."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that can take a call, and how many it has; None: nobody knows."""
 
-    def __init__(self, nodes: Iterable[Node], *, retry_after_s: float = 10.0) -> None:
-        """Start with all nodes healthy; a failed one is tried again after `retry_after_s`."""
-        self._nodes = {node.address: node for node in nodes}
-        self._retry_after_s = retry_after_s
-        self._retry_at: dict[NodeAddress, float] = {}
+    node: Node
+    calls: int | None = None
 
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """All nodes, healthy or not."""
-        return tuple(self._nodes.values())
 
-    def node(self, address: NodeAddress) -> Node | None:
-        """Return the node a running call is on; None when it has left the pool."""
-        return self._nodes.get(address)
+def choose(key: str, candidates: Iterable[Candidate]) -> Node:
+    """Choose the node for the new call `key`: the one with the fewest calls for its weight.
 
-    def choose(self, key: str, now: float) -> Node:
-        """Choose the node for the new call `key`, by weighted rendezvous hashing.
+    Where loads are equal or unknown, weighted rendezvous hashing decides: the same key gives the same node, and a
+    node that leaves or joins moves only its own share. Raises NoNodeError when no node can take the call.
+    """
+    able = [candidate for candidate in candidates if candidate.node.weight > 0]
+    if not able:
+        raise NoNodeError("no media relay is available")
+    if any(candidate.calls is None for candidate in able):
+        return max((candidate.node for candidate in able), key=lambda node: _score(key, node))
+    return min(able, key=lambda candidate: (_load(candidate), -_score(key, candidate.node))).node
 
-        The same key gives the same node while that node is healthy, so a retransmitted INVITE meets its
-        call; a node that leaves or joins moves only its own share. Raises NoNodeError when no node can take
-        the call.
-        """
-        candidates = [node for node in self._nodes.values() if node.weight > 0 and self.healthy(node, now)]
-        if not candidates:
-            raise NoNodeError("no media relay is available")
-        return max(candidates, key=lambda node: _score(key, node))
 
-    def healthy(self, node: Node, now: float) -> bool:
-        """Tell whether the node may be tried: it never failed, or its retry time has come."""
-        return self._retry_at.get(node.address, -math.inf) <= now
-
-    def mark_failed(self, address: NodeAddress, now: float) -> None:
-        """Give the node no new calls until its retry time."""
-        self._retry_at[address] = now + self._retry_after_s
-
-    def mark_alive(self, address: NodeAddress) -> None:
-        """Give the node new calls again at once."""
-        self._retry_at.pop(address, None)
+def _load(candidate: Candidate) -> float:
+    """Tell how loaded the node would be with one call more."""
+    return ((candidate.calls or 0) + 1) / candidate.node.weight
 
 
 def _score(key: str, node: Node) -> float:

@@ -228,6 +228,22 @@ class MediaProfile:
         # 0 from everybody, without looking at its tag (RFC 7714 §9 wants one).
         return _source_flags(MediaSource.SIGNALLED, self.daemon_version)
 
+    @functools.cache  # noqa: B019
+    def feedback_request(self) -> MediaOptions:
+        """Return the options of a `subscribe request` of our own participant, which has nothing to say but RTCP."""
+        return MediaOptions(
+            transport_protocol="RTP/AVPF",
+            ice="remove",
+            sdes=("off",),
+            interface=self.ims_interface,
+            flags=("RTCP-mirror",),
+        )
+
+    @functools.cache  # noqa: B019
+    def feedback_answer(self) -> MediaOptions:
+        """Return the options of its `subscribe answer`: the port it names is the only one it is heard from."""
+        return MediaOptions(flags=("strict-source", "endpoint-learning-off"))
+
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
 

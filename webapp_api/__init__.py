@@ -9,7 +9,18 @@ from pathlib import Path
 from flask import Flask
 
 from webapp_api import bodies, csrf, errors, proxy, security, static_files
-from webapp_api.blueprints import config, description, health, keys, leases, oidc, session, softphone, tokens
+from webapp_api.blueprints import (
+    config,
+    description,
+    health,
+    keys,
+    leases,
+    oidc,
+    operator_nodes,
+    session,
+    softphone,
+    tokens,
+)
 from webapp_api.passwords import hash_of_nobody
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
@@ -18,7 +29,7 @@ STATIC_DIRECTORY = Path(__file__).parent / "static"
 
 __all__ = ["STATIC_DIRECTORY", "create_app"]
 
-_BLUEPRINTS = (config, health, softphone, session, tokens, leases, keys, oidc, description)
+_BLUEPRINTS = (config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, description)
 
 
 def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) -> Flask:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import click
+import msgspec
 
 from kemi.state.web.accounts import Account
 from kemi.state.web.client import StateUnavailable
@@ -106,10 +107,49 @@ def change_password(parts: Services, name: str) -> None:
     account = parts.accounts.get(name)
     if account is None:
         raise click.ClickException(f"there is no account {name}")
-    parts.accounts.put(
-        Account(name=name, password_hash=password_hash(_password()), impi=account.impi, impus=account.impus)
-    )
+    parts.accounts.put(msgspec.structs.replace(account, password_hash=password_hash(_password())))
     click.echo(f"password of {name} changed, {parts.logins.end_all(name)} sessions ended")
+
+
+@accounts.command("operator")
+@click.argument("name")
+@click.option("--no", "takes_away", is_flag=True, help="Take the role away.")
+@_PASS_PARTS
+def make_operator(parts: Services, name: str, takes_away: bool) -> None:
+    """Let an account see and drain relay nodes on the web (/api/operator/), at once."""
+    name = _login_name(name)
+    account = parts.accounts.get(name)
+    if account is None:
+        raise click.ClickException(f"there is no account {name}")
+    parts.accounts.put(msgspec.structs.replace(account, operator=not takes_away))
+    click.echo(f"{name} is {'no operator any more' if takes_away else 'an operator'}")
+
+
+@main.group()
+def nodes() -> None:
+    """Media relay nodes of all gateways."""
+
+
+@nodes.command("list")
+@_PASS_PARTS
+def list_nodes(parts: Services) -> None:
+    """Show the nodes as each gateway sees them, one a line."""
+    drained = parts.relay_nodes.drained()
+    for gateway, seen in parts.relay_nodes.seen(time.time()).items():
+        for node in seen.nodes:
+            calls = "?" if node.calls is None else node.calls
+            state = f"{node.state},drained" if node.node in drained else node.state
+            click.echo(f"{node.node} {state} calls={calls} weight={node.weight} gateway={gateway}")
+
+
+@nodes.command("drain")
+@click.argument("node")
+@click.option("--no", "takes_back", is_flag=True, help="Give it new calls again.")
+@_PASS_PARTS
+def drain_node(parts: Services, node: str, takes_back: bool) -> None:
+    """Give NODE (address:port) no new calls, on every gateway; those it has go on."""
+    parts.relay_nodes.drain(node, not takes_back)
+    click.echo(f"{node} gets {'new calls again' if takes_back else 'no new calls'}")
 
 
 @main.group()

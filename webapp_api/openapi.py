@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from webapp_api import cookies, csrf
+from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.session import Credentials, SessionDocument
 from webapp_api.errors import CONTENT_TYPE as PROBLEM
 from webapp_api.settings import Settings
@@ -37,8 +38,8 @@ _STATUS: Final = {
     "303": "Go on at Location.",
     "400": "The request is not as described.",
     "401": "Nobody is logged in, or the credentials are not right.",
-    "403": "The request may come from another site, or the account has no identity.",
-    "404": "The operator does not offer this.",
+    "403": "The request may come from another site, or the account has no identity, or is no operator's.",
+    "404": "The operator does not offer this, or there is no such thing.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
     "429": "Too many attempts; Retry-After says when the next one counts.",
@@ -67,7 +68,9 @@ _CSRF: Final = [
 
 def openapi_document(settings: Settings) -> dict[str, Any]:
     """Describe every endpoint below /api/ and /.well-known/."""
-    shapes = (Credentials, SessionDocument, TokenResponse, KeySet, Problem)
+    shapes = (
+        Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
+    )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
@@ -126,6 +129,22 @@ def _paths() -> dict[str, Any]:
                 query=("state", "code", "error", "iss"),
             )
         },
+        "/api/operator/nodes": {
+            "get": _operation(
+                "Tell which media relay nodes there are", {"200": RelayNodes}, "401 403 404 503", session=True
+            )
+        },
+        "/api/operator/nodes/{node}": {
+            "put": _operation(
+                "Drain a media relay node, or give it new calls again",
+                {"200": RelayNode},
+                "400 401 403 404 413 415 503",
+                body=DrainOrder,
+                path=("node",),
+                changes=True,
+                session=True,
+            )
+        },
         "/api/openapi.json": {"get": _operation("This description", {"200": None}, "")},
         "/.well-known/jwks.json": {
             "get": _operation("The keys that check access tokens", {"200": KeySet}, "404 503")
@@ -140,11 +159,15 @@ def _operation(
     *,
     body: type[msgspec.Struct] | None = None,
     query: tuple[str, ...] = (),
+    path: tuple[str, ...] = (),
     changes: bool = False,
     session: bool = False,
 ) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
     parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in query]
+    parameters += [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path
+    ]
     operation: dict[str, Any] = {
         "summary": summary,
         "parameters": parameters,

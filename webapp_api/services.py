@@ -12,6 +12,7 @@ from kemi.state.web.attempts import AttemptStore
 from kemi.state.web.client import connect
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.locks import Leadership, Lock, Pause
+from kemi.state.web.nodes import NodesView
 from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
 from kemi.state.web.sessions import Session, SessionStore
@@ -51,6 +52,7 @@ class Services:
     commands: CommandStream
     events: EventStream
     registrations: RegistrationsView
+    relay_nodes: NodesView
     leadership: Leadership
     provider_keys: ProviderKeys | None
     provider_sessions: ProviderSessions | None
@@ -117,6 +119,7 @@ class Services:
             commands=commands,
             events=EventStream(redis),
             registrations=RegistrationsView(redis),
+            relay_nodes=NodesView(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,

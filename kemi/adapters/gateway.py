@@ -18,6 +18,7 @@ from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
@@ -31,6 +32,7 @@ from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
+from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
@@ -62,6 +64,7 @@ from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
+from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
@@ -80,7 +83,8 @@ class Gateway:
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._calls = CallStore(HtableTable("call"))
         self._schedule = Schedule(HtableTable)
-        self._relay = MediaRelay(settings.media)
+        nodes = NodeStore(HtableTable)
+        self._relay = MediaRelay(settings.media, nodes)
         entry_points = EntryPoints(settings, HtableTable)
         self._executor = Executor(
             settings,
@@ -135,7 +139,10 @@ class Gateway:
         )
         notices = Notices(HtableTable("notice"), settings.node_name)
         forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
-        self._control = Control(settings.control, call_routes(self._calls, self._relay, forbidding))
+        self._control = Control(
+            settings.control,
+            {**call_routes(self._calls, self._relay, forbidding), **node_routes(nodes, settings.media)},
+        )
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s),
             self._flows,
@@ -144,6 +151,8 @@ class Gateway:
             key_sets=HtableTable("jwks"),
             revoked=revoked,
             notices=HtableTable("notice"),
+            nodes=nodes,
+            view=partial(views, nodes, settings.media),
         )
         self._housekeeping = Housekeeping(
             settings,

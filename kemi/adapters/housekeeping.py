@@ -119,6 +119,7 @@ class Housekeeping:
             self._old_dialogs,
             self._changes,
             self._shared.ship,
+            self._shared.ship_nodes,
         ):
             self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -28,13 +28,16 @@ from kemi.core.call.events import (
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
+from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
-from rtpengine.pool import Node, NodeAddress, NodePool, node_to_text, version_from_text
+from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.profiles import MediaProfile, MediaSource, audio_profile, video_profile
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, renew, reoffer_from_ims
 from rtpengine.sessions import (
+    IMS_TAG,
+    WIC_TAG,
     MediaSession,
     Reservation,
     Sequence,
@@ -53,6 +56,8 @@ from rtpengine.sessions import (
 )
 from rtpengine.transport.udp import UdpClient
 
+HASTY_S: Final = 0.25
+"""How long housekeeping waits, which everything else waits for."""
 _OPUS: Final = "opus/48000/2"
 _GONE: Final = "the media relay has no such call"
 
@@ -90,18 +95,23 @@ class _Repertoires:
 class MediaRelay:
     """The relay nodes as one worker process sees them."""
 
-    def __init__(self, settings: MediaSettings) -> None:
-        nodes = [
-            Node(NodeAddress(node.address, node.port), daemon_version=version_from_text(node.version))
+    def __init__(self, settings: MediaSettings, store: NodeStore) -> None:
+        self._nodes = {
+            node.name: Node(
+                NodeAddress(node.address, node.port), node.weight, version_from_text(node.version)
+            )
             for node in settings.nodes
-        ]
-        self._pool = NodePool(nodes)
-        self._versions = {node_to_text(node.address): node.daemon_version for node in nodes}
-        self._addresses = {node_to_text(node.address): node.address for node in nodes}
-        self._clients = {
-            node_to_text(node.address): UdpClient(node.address, deadline_s=settings.ng_deadline_ms / 1000)
-            for node in nodes
         }
+        self._store = store
+        self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
+        deadline_s = settings.ng_deadline_ms / 1000
+        self._clients, self._hasty = (
+            {
+                name: UdpClient(node.address, deadline_s=longest_s, give_up=partial(self._is_lost, name))
+                for name, node in self._nodes.items()
+            }
+            for longest_s in (deadline_s, min(deadline_s, HASTY_S))
+        )
         self._repertoires = _Repertoires()
         source, newest = MediaSource(settings.core_source), max(self._versions.values())
         self._profiles: Mapping[str, MediaProfile] = {
@@ -111,10 +121,15 @@ class MediaRelay:
 
     def choose_node(self, call_id: str) -> str:
         """Return the node that takes a new call; raise MediaUnavailable when none can."""
+        views = [view for view in self._store.view(self._nodes, time.time()) if view.takes_calls]
+        steady = [view for view in views if view.state != "suspect"]
+        candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
-            return node_to_text(self._pool.choose(call_id, time.monotonic()).address)
+            chosen = node_to_text(choose(call_id, candidates).address)
         except NgError as error:
             raise MediaUnavailable(str(error)) from error
+        self._store.taken(chosen, time.time())
+        return chosen
 
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
         """Reserve every medium, or none."""
@@ -179,6 +194,7 @@ class MediaRelay:
                     answered=_answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
+            self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
@@ -273,18 +289,40 @@ class MediaRelay:
             session = _named(action.call_id, medium.kind)
             sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
             self._run(action.node, sequence)
+            self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
+
+    def request_key_frames(self, action: act.RequestKeyFrames) -> None:
+        """Ask who sends video for a key frame."""
+        session = _named(action.call_id, "video")
+        self._ask_for_key_frames(action.node, session, action.of_wic, action.of_ims)
+
+    def _ask_for_key_frames(
+        self, node: str, session: MediaSession, of_wic: bool = True, of_ims: bool = True
+    ) -> None:
+        """Let both sides see the picture at once, where it has begun to pass."""
+        tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
+        if session.medium == "video" and tags:
+            ask_for_key_frames(session, self._profiles["video"], tags, partial(self._run, node))
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
-        return self._run(node, sequence)
+        result = self._run(node, sequence)
+        self._ask_for_key_frames(node, session, medium.wic_to_ims, medium.ims_to_wic)
+        return result
 
     def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
         """Return how many seconds ago a medium had its last packet; None: the node does not know it.
 
         ``now`` is in seconds since the epoch, by the node's clock too.
         """
-        last_s = self._run(node, last_packet_s(_named(call_id, kind)))
+        client = self._hasty.get(node)
+        if client is None or not self._store.is_prompt(node, now):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+        try:
+            last_s = run(last_packet_s(_named(call_id, kind)), client)
+        except NgError as error:
+            raise MediaUnavailable(f"media relay {node}: {error}") from error
         return None if last_s is None else now - last_s
 
     def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
@@ -294,21 +332,13 @@ class MediaRelay:
         """
         sessions = [_named(action.call_id, kind) for kind in action.kinds]
         try:
+            self._check_prompt(action.node)
             found = self._run(action.node, last_statistics(sessions))
         except MediaUnavailable as error:
-            _log_not_released(action.node, sessions, error)
-            self._send_deletes(action.node, sessions)
+            self._not_released(action.node, sessions, error)
             return dict.fromkeys(action.kinds, error.detail)
         self._release_all(action.node, sessions)
         return {session.medium: found.get(session.medium, _GONE) for session in sessions}
-
-    def _send_deletes(self, node: str, sessions: list[MediaSession]) -> None:
-        """Say so to a node that does not answer, for when it does again, and wait no more."""
-        client = self._clients.get(node)
-        if client is not None:
-            with suppress(NgError):
-                deletes = tuple(Delete(session.ng_call_id) for session in sessions)
-                client.request_all(deletes, deadline_s=0.0)
 
     def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
         """Return what the relay says of a running medium."""
@@ -316,36 +346,48 @@ class MediaRelay:
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
+            self._check_prompt(node)
             self._run(node, release_all(sessions))
         except MediaUnavailable as error:
-            _log_not_released(node, sessions, error)
+            self._not_released(node, sessions, error)
+
+    def _check_prompt(self, node: str) -> None:
+        if not self._store.is_prompt(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+
+    def _not_released(self, node: str, sessions: list[MediaSession], error: MediaUnavailable) -> None:
+        names = [session.ng_call_id for session in sessions]
+        self._store.not_released(node, names, time.time())
+        if node in self._clients:  # it hears of it when it wakes up
+            self._clients[node].send_only(tuple(map(Delete, names)))
+        log_event(
+            logging.WARNING,
+            "media_not_released",
+            call_id=sessions[0].call_id,
+            medium="+".join(session.medium for session in sessions),
+            node=node,
+            detail=error.detail,
+        )
 
     def _run(self, node: str, sequence: Sequence[T]) -> T:
         client = self._clients.get(node)
         if client is None:
             raise MediaUnavailable(f"media relay {node} is no longer configured")
-        address = self._addresses[node]
+        if not self._store.may_try(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         try:
             result = run(sequence, client)
         except NgErrorReply as error:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
-            self._pool.mark_failed(address, time.monotonic())
+            self._store.missed(node, time.time())
             self._repertoires.forget()
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
-        self._pool.mark_alive(address)
+        self._store.answered(node)
         return result
 
-
-def _log_not_released(node: str, sessions: list[MediaSession], error: MediaUnavailable) -> None:
-    log_event(
-        logging.WARNING,
-        "media_not_released",
-        call_id=sessions[0].call_id,
-        medium="+".join(session.medium for session in sessions),
-        node=node,
-        detail=error.detail,
-    )
+    def _is_lost(self, node: str) -> bool:
+        return not self._store.usable(node, time.time())
 
 
 def _running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:

@@ -33,6 +33,7 @@ class MediaActions:
             act.RenewMedia: self._renew,
             act.ReofferFromIms: self._reoffer_from_ims,
             act.GateMedia: self._gate,
+            act.RequestKeyFrames: self._request_key_frames,
             act.ReleaseMedia: self._release,
         }
 
@@ -100,6 +101,9 @@ class MediaActions:
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
         return event
+
+    def _request_key_frames(self, action: act.RequestKeyFrames) -> None:
+        self._relay.request_key_frames(action)
 
     def _release(self, action: act.ReleaseMedia) -> None:
         for kind, found in self._relay.release(action).items():

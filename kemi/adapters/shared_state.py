@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from kemi.adapters.log import log_event
 from kemi.state.call_history import FinishedCall
 from kemi.state.flows import FlowStore
+from kemi.state.nodes import NodeStore
 from kemi.state.records import taken
 from kemi.state.redis_link import Command, Logout, RedisLink, RedisUnavailable
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
 
 POLL_S: Final = 0.5
+VIEW_S: Final = 2.0
 BACK_OFF_S: Final = 1.0
 AT_ONCE: Final = 1_000
 """Records of a kind shipped in one round trip, so that a storm fits into the deadline."""
@@ -45,7 +49,10 @@ class SharedState:
         key_sets: Table,
         revoked: Table,
         notices: Table,
+        nodes: NodeStore,
+        view: Callable[[float], list[dict[str, Any]]],
     ) -> None:
+        """``view`` describes the relay nodes at a moment."""
         self._link = link
         self._flows = flows
         self._subscriptions = subscriptions
@@ -53,6 +60,9 @@ class SharedState:
         self._key_sets = key_sets
         self._revoked = revoked
         self._notices = notices
+        self._nodes = nodes
+        self._view = view
+        self._next_view = 0.0
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
@@ -140,6 +150,21 @@ class SharedState:
             self._calls.popleft()
         self._worked()
 
+    def ship_nodes(self, now: float) -> None:
+        """Ship what an operator changed here, at once, and every now and then how the relay nodes are."""
+        changes = self._nodes.drain_changes()
+        if now < self._next_try or not (changes or now >= self._next_view):
+            return
+        view = {"at": now, "agent": self._nodes.reported(now) is not None, "nodes": self._view(now)}
+        try:
+            self._link.ship_nodes(changes, msgspec.json.encode(view).decode())
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return
+        self._next_view = now + VIEW_S
+        self._nodes.shipped(changes)
+        self._worked()
+
     # ------------------------------------------------------------ from Redis
 
     def poll(self, now: float) -> list[Command]:
@@ -148,17 +173,20 @@ class SharedState:
             return []
         self._next_poll = now + POLL_S
         try:
-            commands, key_sets = self._link.exchange(self._issuers, now)
+            commands, key_sets, drained = self._link.exchange(self._issuers, now)
         except RedisUnavailable as error:
             self._failed(error, now)
             return []
         self._worked()
-        self._learn(commands, key_sets)
+        self._learn(commands, key_sets, drained)
         self._commands_done = self._commands_done and not commands
         return commands
 
-    def _learn(self, commands: Iterable[Command], key_sets: dict[str, str]) -> None:
+    def _learn(self, commands: Iterable[Command], key_sets: dict[str, str], drained: set[str]) -> None:
         self._publish(key_sets)
+        for node in self._nodes.learn_drained(drained):
+            what = "node_drained" if node in drained else "node_undrained"
+            log_event(logging.WARNING, what, node=node, by="operator")
         for command in commands:
             if isinstance(command, Logout):
                 self._revoked.set(command.session, "1")
@@ -186,6 +214,8 @@ class SharedState:
         self._down = False
         log_event(logging.WARNING, "redis_back")
         # It may have come back empty.
+        for node in self._nodes.drained():
+            self._nodes.drain(node, True)
         self.note(
             (key for key, _ in self._flows.bindings()),
             (subscription.call_id for subscription in self._subscriptions.all()),

@@ -7,6 +7,8 @@
 | gw:events | stream of one field, ``json`` | gateway | web API |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
+| gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
+| gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 | gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
@@ -45,6 +47,8 @@ from typing import Final
 
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
+RELAY_NODES: Final = "gw:relay-nodes"
+DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"
 STREAM_LENGTH: Final = 10_000
 """Streams are cut to about this many entries (XADD MAXLEN ~)."""

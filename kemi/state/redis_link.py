@@ -133,8 +133,20 @@ class RedisLink:
             pipeline.zremrangebyscore(name, "-inf", call.ended_at - self._calls_kept_s)
             pipeline.expire(name, self._calls_kept_s)
 
-    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Command], dict[str, str]]:
-        """Return the commands since the last time, and the key sets by issuer that are there, in one round trip.
+    def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
+        """Write which relay nodes were drained ("1") or are not any more (""), and how this node sees all of them."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for node, drained in drain_changes.items():
+            if drained:
+                pipeline.sadd(keys.DRAINED, node)
+            else:
+                pipeline.srem(keys.DRAINED, node)
+        pipeline.hset(keys.RELAY_NODES, self._node, view)
+        self._run(pipeline)
+
+    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Command], dict[str, str], set[str]]:
+        """Return the commands since the last time, the key sets by issuer that are there, and the relay nodes that get
+        no new calls, in one round trip.
 
         After a start the stream is read from the last position, but from a token's lifetime ago at the latest, because
         what was revoked must be known again; calls of before are none, and commands to end them are left out.
@@ -147,7 +159,8 @@ class RedisLink:
         pipeline.xread({keys.COMMANDS: self._position}, count=COMMANDS_AT_ONCE)
         for issuer in issuers:
             pipeline.get(keys.jwks(issuer))
-        streams, *key_sets = self._run(pipeline)
+        pipeline.smembers(keys.DRAINED)
+        streams, *key_sets, drained = self._run(pipeline)
         commands: list[Command] = []
         for identifier, fields in _entries(streams):
             self._position = identifier
@@ -156,7 +169,7 @@ class RedisLink:
             if command is not None and not (is_old and isinstance(command, EndCalls)):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
-        return commands, found
+        return commands, found, set(drained)
 
     def done(self) -> None:
         """Keep the position: the commands returned so far have been carried out."""

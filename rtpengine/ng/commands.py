@@ -218,6 +218,14 @@ class List(Command[replies.ListReply]):
     limit: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics(Command[replies.DaemonStatistics]):
+    """Ask how much the daemon has to do, and since when it runs."""
+
+    command = "statistics"
+    reply_type = replies.DaemonStatistics
+
+
 def command_to_ng(command: Command[R]) -> dict[str, Encodable]:
     """Write a command as ng dictionary; media options join the top level."""
     dictionary: dict[str, Encodable] = {"command": command.command}

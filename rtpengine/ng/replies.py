@@ -97,6 +97,23 @@ class ListReply(Reply):
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonStatistics(Reply):
+    """How much the daemon has to do; `calls` of all who use it, one for each medium of ours."""
+
+    calls: int
+    uptime_s: int
+
+    @classmethod
+    def from_ng(cls, dictionary: Dictionary) -> Self:
+        """Read the few numbers of many."""
+        statistics = _get(dictionary, b"statistics", dict)
+        return cls(
+            calls=_get(_get(statistics, b"currentstatistics", dict), b"sessionstotal", int),
+            uptime_s=_to_int(_get(_get(statistics, b"totalstatistics", dict), b"uptime", bytes)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
     """Packets and bytes received, and errors."""
 
@@ -313,7 +330,7 @@ def _to_text(value: bytes) -> str:
 
 def _to_int(value: bytes) -> int:
     if not value.isdigit():
-        raise NgBadDatagram("SSRC in reply is not a number")
+        raise NgBadDatagram("a number in the reply is none")
     return int(value)
 
 

@@ -31,6 +31,7 @@ from rtpengine.transport.address import family_of
 from rtpengine.transport.log import log_outcome
 
 _LOGGER: Final = logging.getLogger(__name__)
+LOOK_S: Final = 0.05
 
 
 class UdpClient:
@@ -44,11 +45,22 @@ class UdpClient:
         schedule: RetransmissionSchedule = DEFAULT_SCHEDULE,
         new_cookie: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        give_up: Callable[[], bool] | None = None,
     ) -> None:
-        """Prepare; nothing is opened yet. `deadline_s` holds for requests that bring no own deadline."""
+        """Prepare; nothing is opened yet.
+
+        Args:
+            address: where the daemon listens.
+            deadline_s: holds for requests that bring no own deadline.
+            schedule: of retransmissions.
+            new_cookie: names the next request.
+            clock: seconds that never go back.
+            give_up: asked every LOOK_S while a reply is waited for: whether the daemon is known to be down.
+        """
         self.address = address
         self._deadline_s = deadline_s
         self._clock = clock
+        self._give_up = give_up
         self._core = NgClient(new_cookie or self._numbered_cookie, schedule=schedule)
         self._cookie_prefix = ""
         self._cookie_numbers = itertools.count()
@@ -120,11 +132,31 @@ class UdpClient:
             for datagram in self._core.due(now):
                 connection.send(datagram)
             wake_at = self._core.next_deadline()
-            if wake_at is not None and self._poll.poll(max(0.0, wake_at - now) * 1000):
+            if wake_at is None:
+                continue
+            wait_s = max(0.0, wake_at - now)
+            if self._give_up is not None:
+                wait_s = min(wait_s, LOOK_S)
+            if self._poll.poll(wait_s * 1000):
                 received = self._receive(connection)
                 if received is not None:
                     ended[received.request.cookie] = received
+            elif self._give_up is not None and self._give_up():
+                error = NgUnreachable(f"{self.address}: known to be down")
+                for outcome in self._core.fail(error, self._clock()):
+                    ended[outcome.request.cookie] = self._logged(outcome)
         return ended
+
+    def send_only(self, commands: tuple[Command[Any], ...]) -> None:
+        """Send commands once and wait for nothing; nobody hears whether they were carried out."""
+        try:
+            connection = self._ready_socket()
+            for command in commands:
+                request = self._start(command, None)
+                self._core.abandon(request, self._clock())
+                _send(connection, request.datagram)
+        except (OSError, NgUnreachable):
+            return
 
     def _numbered_cookie(self) -> str:
         return f"{self._cookie_prefix}-{next(self._cookie_numbers):x}"

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from tests.lab import log_secrets
 from tests.lab.options import LabOptions, Part
-from tests.lab.parts import gateway, haproxy, ims, phones, redis, rtpengine, services, web_api
+from tests.lab.parts import gateway, haproxy, ims, media_agent, phones, redis, rtpengine, services, web_api
 from tests.lab.plan import claim_ports, plan_ports
 from tests.lab.ports import PortBlocks
 from tests.lab.processes import Processes, log_tail, stop_leftovers
@@ -38,6 +38,7 @@ STEPS: Final = (
     Step(Part.CONFERENCE, 1, services.start_conference, services.conference_ready),
     Step(Part.WEB_API, 1, web_api.start, web_api.ready),
     Step(Part.HAPROXY, 1, haproxy.start, haproxy.ready),
+    Step(Part.MEDIA_AGENT, 2, media_agent.start, media_agent.ready),
     Step(Part.PHONES, 2, phones.start, phones.ready),
 )
 

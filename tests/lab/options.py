@@ -14,6 +14,7 @@ class Part(StrEnum):
 
     REDIS = "redis"
     RTPENGINE = "rtpengine"
+    MEDIA_AGENT = "media_agent"
     IMS = "ims"
     PSTN = "pstn"
     CONFERENCE = "conference"

@@ -212,7 +212,7 @@ class ScriptedCore(UdpPeer):
             ("Contact", f"<{contact.uri}>{kept};expires={expires_s}"),
             *(("Path", route) for route in path),
             ("Service-Route", self.service_route),
-            *(("P-Associated-URI", f"<{uri}>") for uri in rules.associated_uris),
+            *(("P-Associated-URI", f"<{uri}>") for uri in rules.associated_uris or (aor,)),
         ]
 
     def _is_authorized(self, request: SipRequest, credentials: Credentials) -> bool:

@@ -1,8 +1,11 @@
-"""The page of clients is up to date and says what does not work."""
+"""The pages of clients and of stream mapping are up to date."""
 
 from __future__ import annotations
 
 from tests.browser.matrix.cells import Cell, Client, Engine, Shape, Way, cells
+from tests.browser.matrix.mapping import Step, mapped
+from tests.browser.matrix.mapping_page import PAGE as MAPPING
+from tests.browser.matrix.mapping_page import page_from_mapped
 from tests.browser.matrix.page import PAGE, page_from_cells
 
 
@@ -26,3 +29,13 @@ def test_each_cell_has_its_place() -> None:
     )
     assert "| SDK, one-way | ✓ | audio | ✓ |  |\n" in page
     assert "| aiortc 1.16.0, two-way | ✓ |  |\n" in page
+
+
+def test_the_page_of_the_mapping_is_up_to_date() -> None:
+    assert MAPPING.read_text("utf-8") == page_from_mapped(mapped()), "run: make docs"
+
+
+def test_each_mapped_call_goes_through_each_step_once() -> None:
+    calls = list(mapped())
+    assert len({call.name for call in calls}) == len(calls) == 16
+    assert all(sorted(call.steps) == sorted(Step) for call in calls)

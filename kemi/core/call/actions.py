@@ -301,6 +301,19 @@ class GateMedia(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestKeyFrames(Action):
+    """Ask the senders of video for a key frame (RFC 4585), those who have sent any; nothing follows.
+
+    Where a gate opens or the relay changes, that is done without being asked for.
+    """
+
+    call_id: str
+    node: str
+    of_wic: bool = True
+    of_ims: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseMedia(Action):
     """Give all relay ports of the call back."""
 

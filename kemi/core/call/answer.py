@@ -11,7 +11,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, session_timer
+from kemi.core.call import boundary, early_media, pictures, session_timer
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
@@ -106,7 +106,8 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
     if not answer or applied or record.ended or record.doomed:
         if not record.applied_answer:
             record.doomed = "the core answered without a session description"
-        return [*gates, _forward(record, reply, settings)]
+        asked = pictures.request_key_frames(record) if applied and not record.ended else []
+        return [*gates, _forward(record, reply, settings), *asked]
     return [*gates, *_take_answer(record, reply.to_tag, answer, reply, settings)]
 
 

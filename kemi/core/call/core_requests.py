@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, preconditions, refresh, reliable, session_timer
+from kemi.core.call import boundary, early_media, pictures, preconditions, refresh, reliable, session_timer
 from kemi.core.call import core_late_offer as late
 from kemi.core.call.answer import hear
 from kemi.core.call.core_offer import on_core_offer
@@ -49,6 +49,8 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         return _session_change(record, event, settings)
     if request.method == "PRACK" and record.incoming is not None:
         return _ims_prack(record, record.incoming, event, settings)
+    if (answered := pictures.on_core_info(record, request)) is not None:
+        return answered
     if request.method not in PASSED_ON:
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:
@@ -140,7 +142,9 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     again, record.acknowledged = record.acknowledged, True
     edits = edits_to_page(record, request, request.cseq, settings)
     if not record.incoming.late_offer:
-        return [act.ForwardRequest(Side.WIC, edits)]
+        # What either side sent before the other was ready for it is lost.
+        asked = [] if again else pictures.request_key_frames(record)
+        return [act.ForwardRequest(Side.WIC, edits), *asked]
     forward = act.ForwardRequest(Side.WIC, replace(edits, body=""))
     if again or record.ended:
         return [forward]

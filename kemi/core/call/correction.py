@@ -23,7 +23,8 @@ def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         medium.kind: medium.codec if medium.active else None for medium in record.media if medium.answered
     }
     current = sdp_from_text(record.wic_description)
-    offer = corrected_offer(current, taken, Origin(record.session_id, record.wic_version + 1))
+    far = {medium.kind: medium.ims_answer for medium in record.media}
+    offer = corrected_offer(current, taken, Origin(record.session_id, record.wic_version + 1), far)
     if offer is None:
         return []
     record.wic_version += 1

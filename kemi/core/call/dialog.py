@@ -9,7 +9,7 @@ import logging
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, refresh, session_timer
+from kemi.core.call import boundary, core_told, refresh, session_timer
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
 from kemi.core.call.core_answer import on_core_reply
 from kemi.core.call.core_late_offer import on_answer_timeout
@@ -43,7 +43,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         to_offer = on_core_reply(record, reply, settings)
         if to_offer is not None:
             return to_offer
-    if refresh.is_refresh(record, reply):
+    if refresh.is_refresh(record, reply) or core_told.is_ours(record, reply):
         return []  # tm hands it to us by itself
     if reply.method == "INVITE" and record.incoming is None and reply.cseq == record.ims_invite_cseq:
         return on_invite_reply(record, reply, settings)
@@ -147,6 +147,9 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return []
     if event.due is Due.TELL_PAGE:
         record.page_behind = True  # and flow.py lets the page know
+        return []
+    if event.due is Due.TELL_CORE:
+        record.core_behind = True
         return []
     if event.due is Due.ANSWER_TIMEOUT:
         return on_answer_timeout(record)

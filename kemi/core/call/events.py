@@ -26,6 +26,7 @@ class Due(enum.StrEnum):
     PRECONDITIONS = "preconditions"
     UPDATE_RETRY = "update_retry"
     TELL_PAGE = "tell_page"
+    TELL_CORE = "tell_core"
     ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"

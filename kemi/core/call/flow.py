@@ -12,6 +12,7 @@ from kemi.core.call import (
     core_late_offer,
     core_offer,
     core_requests,
+    core_told,
     dialog,
     events,
     incoming,
@@ -99,6 +100,9 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
         Offerer.WIC: {
             events.ChangeFailed: core_answer.on_unanswered,
         },
+        Offerer.GATEWAY_TO_IMS: {
+            events.OwnRequestAnswered: core_told.on_answered,
+        },
         Offerer.GATEWAY_TO_WIC: {
             events.UpdateAnswered: own_offer.on_answered,
             events.OwnRequestAnswered: own_offer.on_answered,
@@ -117,6 +121,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
     actions = _step(record, event)(record, event, settings)
     if record.page_behind:
         actions = [*actions, *own_offer.tell_page(record, settings)]
+    if record.core_behind:
+        actions = [*actions, *core_told.tell_core(record, settings)]
     if record.dialog is Dialog.CONFIRMED is not before:
         actions += session_timer.clocks(record)
         if settings.longest_call_s:

@@ -28,7 +28,7 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, told_apart
+from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport, told_apart
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
 
@@ -110,8 +110,19 @@ def begin_incoming(
     )
     session_timer.asked_by_core(record, request, settings)
     edits = edits_of_invite(record, request, settings)
-    media = "+".join(line.kind for line in lines)
-    note = act.Note("call_towards_page", logging.INFO, {"media": media, "late_offer": int(not request.body)})
+    transport, why = offered_transport(
+        lines, one_way=registration.one_way_streams, max_bundle=settings.max_bundle_pages
+    )
+    note = act.Note(
+        "call_towards_page",
+        logging.INFO,
+        {
+            "media": "+".join(line.kind for line in lines),
+            "late_offer": int(not request.body),
+            "transport": transport.value,
+            "why": why,
+        },
+    )
     create = act.CreateTransaction(gateway_tag)
     media_of_core = {line.kind: line.sdp for line in lines}
     if request.body:

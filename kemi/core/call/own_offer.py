@@ -136,6 +136,7 @@ def _take_answer(
         if medium.kind in answer.lines and medium.reverse_line is not None:
             medium.reverse_answer = answer.lines[medium.kind]
     exchange.commit(record)
+    record.core_behind = True  # of what the page has refused, if anything
     return take_reverse_lines(record, record.media, answer.description, gate(record), settings)
 
 

@@ -141,6 +141,7 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
     record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
     if _incoming(record).answered_reliably:  # we did that, before the page was called
         record.move_media(MediaEvent.CONNECTED)
+        record.core_behind = True  # the core was answered before: of what the page has refused, if anything
         return _pass_on(record, event.reply, settings)
     if _incoming(record).late_offer:
         described = offer_to_core(record, event.answers, settings)

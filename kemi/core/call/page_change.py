@@ -48,6 +48,7 @@ def description_for_page(record: CallRecord, renewed: Mapping[str, Renewed], set
         kind: given.reverse_answer for kind, given in renewed.items() if given.reverse_answer is not None
     }
     audio = record.medium("audio") or record.media[0]
+    video = next((medium for medium in opened.media if medium.kind == "video"), None)
     answer = page_answer(
         read_offer(record, opened.offer, settings),
         sdp_from_text(record.wic_description),
@@ -56,7 +57,8 @@ def description_for_page(record: CallRecord, renewed: Mapping[str, Renewed], set
         reverse,
         exchange.next_wic_origin(record),
         role="active" if "a=setup:passive" in audio.wic_offer else "passive",
-        video_codec=next((medium.codec for medium in opened.media if medium.kind == "video"), ""),
+        video_codec=video.codec if video is not None else "",
+        far_video=video.ims_answer if video is not None else "",
     )
     opened.wic_description = sdp_to_text(answer)
     return opened.wic_description

@@ -303,6 +303,12 @@ class CallRecord:
     """The page takes an UPDATE that puts its video right once the far end has answered."""
     page_behind: bool = False
     """The far end has changed something the page has not heard of yet."""
+    core_behind: bool = False
+    """The core has been told of something the page does not want (core_told.py)."""
+    core_attempts: int = 0
+    """How often it has been offered the right thing, without success."""
+    own_ims_offer: int = 0
+    """CSeq of our newest offer to the core in the running session."""
     exchange: Exchange | None = None
     """An offer in the running session that is not settled."""
     ims_offer: str = ""

@@ -43,6 +43,7 @@ def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
             reverse_line=medium.reverse_line,
             direction=_shown_direction(medium, flips=flips) if medium.active else None,
             codec=medium.codec if medium.kind == "video" and medium.codec else None,
+            far=medium.ims_answer if medium.kind == "video" else "",
         )
         for medium in media
     ]

@@ -33,15 +33,20 @@ _BASELINE_IDC: Final = 0x42
 
 
 def _is_baseline(codec: Codec, *, constrained: bool) -> bool:
-    parameters = codec.fmtp_parameters()
     try:
-        profile = bytes.fromhex(parameters.get("profile-level-id", "42e00a"))
+        profile = bytes.fromhex(codec.fmtp_parameters().get("profile-level-id", "42e00a"))
     except ValueError:
         return False
-    fits = len(profile) == 3 and profile[0] == _BASELINE_IDC and parameters.get("packetization-mode") == "1"
-    return fits and (not constrained or bool(profile[1] & _CONSTRAINED_BASELINE_BIT))
+    if len(profile) != 3 or profile[0] != _BASELINE_IDC:
+        return False
+    return not constrained or bool(profile[1] & _CONSTRAINED_BASELINE_BIT)
 
 
+def _is_packetized(codec: Codec, mode: str) -> bool:
+    return codec.fmtp_parameters().get("packetization-mode", "0") == mode
+
+
+_ALL: Final = (lambda _codec: True,)
 _VARIANTS: Final[Mapping[str, Sequence[Callable[[Codec], bool]]]] = {
     # RFC 6184 §8.1: constrained baseline is what every MMTel terminal decodes.
     "h264": (
@@ -50,14 +55,24 @@ _VARIANTS: Final[Mapping[str, Sequence[Callable[[Codec], bool]]]] = {
     ),
     "vp9": (lambda codec: codec.fmtp_parameters().get("profile-id", "0") == "0",),
 }
+_FORMATS: Final[Mapping[str, Sequence[Callable[[Codec], bool]]]] = {
+    # RFC 6184 §8.2.2: an answer cannot choose another packetization mode than its payload type was offered with, so
+    # a far end that has only one of them has to be offered that one.
+    "h264": (lambda codec: _is_packetized(codec, "1"), lambda codec: _is_packetized(codec, "0")),
+}
 
 
 def relayed_codecs(media: MediaDescription, video_codecs: Sequence[str]) -> tuple[Codec, ...]:
     """Choose the payload types the relay is offered, main codec first; nothing when there is none."""
     if media.kind == "audio":
         return _relayed_audio(media.codecs)
-    chosen = (_best_variant(media.codecs, name.lower()) for name in video_codecs)
-    return tuple(codec for codec in chosen if codec is not None)
+    chosen = []
+    for name in map(str.lower, video_codecs):
+        same = [codec for codec in media.codecs if codec.name == name]
+        for is_format in _FORMATS.get(name, _ALL):
+            best = _best_variant([codec for codec in same if is_format(codec)], name)
+            chosen += [] if best is None else [best]
+    return tuple(chosen)
 
 
 def _relayed_audio(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
@@ -72,9 +87,8 @@ def _relayed_audio(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
 
 
 def _best_variant(codecs: Sequence[Codec], name: str) -> Codec | None:
-    same = [codec for codec in codecs if codec.name == name]
-    for fits in _VARIANTS.get(name, (lambda _codec: True,)):
-        for codec in same:
+    for fits in _VARIANTS.get(name, _ALL):
+        for codec in codecs:
             if fits(codec):
                 return codec
     return None

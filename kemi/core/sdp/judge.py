@@ -261,7 +261,8 @@ def choose_transport(
     Chromium puts all m-lines of its later offers into the one BUNDLE group it knows and refuses answers that
     take a line out of an established group; the relay has one transport per medium.  So a group is answered
     only where two lines of one medium share it: a medium with one line is answered without any, and the page may
-    add video whenever it likes.
+    add video whenever it likes.  A page that offers a group for each kind keeps them apart later as well, so both
+    lines of each kind share theirs.
 
     Chromium with the bundle policy max-bundle takes no answer without the group.  An offer of several lines shows
     that policy, an offer of one does not.
@@ -270,6 +271,9 @@ def choose_transport(
         max_bundle: the operator says that the site's pages have that policy.
     """
     if len(judgement.media) > 1:
+        adds = judgement.reverse_now and judgement.shape is ReverseShape.ADD_LINES
+        if adds and _groups_each_kind(offer, judgement):
+            return WicTransport.SHARED, "the client has a BUNDLE group for each kind"
         return (
             WicTransport.SPLIT,
             "audio and video have a transport each, a BUNDLE group would bar later offers",
@@ -290,6 +294,15 @@ def choose_transport(
     if medium.kind != "audio":
         return WicTransport.SPLIT, "only audio shares a transport"
     return WicTransport.SHARED, "both lines of one medium in a BUNDLE group"
+
+
+def _groups_each_kind(offer: SessionDescription, judgement: Judgement) -> bool:
+    """Say whether each medium's line is in a BUNDLE group that no line of another kind is in."""
+    kinds = {media.mid: media.kind for media in offer.media}
+    groups = [
+        (medium.kind, offer.bundle_group_of(offer.media[medium.line].mid)) for medium in judgement.media
+    ]
+    return all(group and {kinds.get(mid) for mid in group} == {kind} for kind, group in groups)
 
 
 def _has_one_transport(offer: SessionDescription, medium: MediumPlan) -> bool:

@@ -103,9 +103,9 @@ def cells() -> Iterator[Cell]:
 
 
 def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
-    yield Cell(Client.SDK, engine, Way.OUTGOING, video, Shape.ONE_WAY)
-    # The lab's phones give audio and video the same payload type: then the page has two-way lines.
-    yield Cell(Client.SDK, engine, Way.INCOMING, video, Shape.TWO_WAY if video else Shape.ONE_WAY)
+    if video:
+        # The lab's phones give audio and video the same payload type: then the SDK's page has two-way lines.
+        yield Cell(Client.SDK, engine, Way.INCOMING, video)
     for client in STOCK:
         yield Cell(client, engine, Way.OUTGOING, video)
         yield Cell(client, engine, Way.OUTGOING, video, Shape.ONE_WAY)

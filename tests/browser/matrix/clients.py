@@ -110,7 +110,8 @@ class PageClient:
         self._cell = cell
         self._tab = tab
 
-    def register(self, web: WebInfo, user: UserInfo) -> None:
+    def register(self, web: WebInfo, user: UserInfo, **wishes: object) -> None:
+        """Register; `wishes` are what only some of the scripts know."""
         # The page's own content security policy holds: the script is the debugger's.
         self._tab.goto(web.origin)
         self._tab.evaluate(f"() => {{ {script_of(self._cell.client)} }}")
@@ -124,6 +125,7 @@ class PageClient:
                 "toneHz": tone_of_page(self._cell.engine),
                 "bundlePolicy": self._cell.bundle,
                 "reliable": self._cell.client is Client.SIPJS_100REL,
+                **wishes,
             },
         )
 
@@ -150,10 +152,6 @@ class PageClient:
         found: list[str] = self._do("lines")
         return found
 
-    def add_video(self) -> None:
-        """Let the browser negotiate video without the gateway."""
-        self._do("addVideo")
-
     def describe(self) -> str:
         return f"lines: {self.lines()}; console: {self._tab.console[-5:]}"
 
@@ -164,6 +162,10 @@ class PageClient:
     def change(self, operation: str) -> None:
         """Change the running call and wait until that is answered."""
         self._do(operation)
+
+    def tell(self, what: str) -> Any:
+        """Ask for what only some of the scripts know."""
+        return self._do(what)
 
     def _do(self, name: str, argument: object = None) -> Any:
         return self._tab.evaluate(f"(argument) => window.client.{name}(argument)", argument)

@@ -20,7 +20,7 @@ Written by `make docs` from `tests/browser/matrix/cells.py`; never edited.
 **✓** is a call in `tests/browser/matrix/test_matrix.py`: the unmodified client in the real browser, over HAProxy and
 the real IMS core, with an IMS phone at the other end. Page and phone recognise each other's tone; with video, both
 decode the other's pictures. **audio** instead of ✓: a video call in which only audio comes about, by design. **–** does
-not work yet, with the reason below.
+not work yet, with the reason below. What else the SDK does, call by call, is in [mapping.md](mapping.md).
 """
 
 _OUTGOING: Final = """## The page calls
@@ -34,11 +34,11 @@ line does not show that policy, and Chromium then takes nothing without a BUNDLE
 
 _INCOMING: Final = """## The page is called
 
-two-way: the page is offered one sendrecv line of each kind. one-way: a line for each direction, in a BUNDLE group for
-each kind, because its Contact has the feature tag `+g.one-way-streams`, as the SDK's has unless it is told otherwise.
-Where the caller gives audio and video the same payload type, as the phones of these calls do, such a page has two-way
-lines all the same: Firefox could not tell the lines of a group apart. Forked: another page has registered for the same
-person, rings too and is told that the call was answered elsewhere.
+two-way: the page is offered one sendrecv line of each kind. The SDK is offered a line for each direction, in a BUNDLE
+group for each kind, because its Contact has the feature tag `+g.one-way-streams` unless it is told otherwise
+([mapping.md](mapping.md)). Where the caller gives audio and video the same payload type, as the phones of these calls
+do, it has two-way lines all the same: Firefox could not tell the lines of a group apart. Forked: another page has
+registered for the same person, rings too and is told that the call was answered elsewhere.
 """
 
 _TAIL: Final = """## Firefox

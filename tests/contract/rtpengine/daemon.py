@@ -117,6 +117,11 @@ class Daemon:
         self._process.send_signal(signal.SIGCONT)
 
     @property
+    def pid(self) -> int:
+        """The process of this moment."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the process is still the one that was started."""
         return self._process.poll() is None

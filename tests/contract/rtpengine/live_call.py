@@ -12,16 +12,15 @@ from typing import Final, Self
 
 from aiortc import RTCSessionDescription
 
-from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import Renewed
 from kemi.core.edits import MessageEdits
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.model import Direction, MediaDescription, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
-from kemi.settings import MediaNode, MediaSettings
 from tests.contract.rtpengine.daemon import Daemon
 from tests.contract.rtpengine.live_page import LivePage, described, relay_text
+from tests.contract.rtpengine.relay import relay_of
 from tests.contract.rtpengine.sdp import answer_to, section
 from tests.peers.aiortc_wic import PictureTrack, ToneTrack
 
@@ -56,7 +55,7 @@ class LiveCall:
     def __init__(self, daemon: Daemon, transport: str = "shared", *, one_way: bool = False) -> None:
         """`one_way`: the page has a line to send and one to receive, in place of one for both."""
         address = daemon.address
-        self.relay = MediaRelay(MediaSettings([MediaNode(address.host, address.port)]))
+        self.relay = relay_of(daemon)
         self.node = f"{address.host}:{address.port}"
         self.transport, self.one_way = transport, one_way
         self.page = LivePage()
@@ -86,8 +85,9 @@ class LiveCall:
         port: int,
         reserved: Callable[[int, int], Awaitable[None]] = _go_on,
         connected: Callable[[], Awaitable[None]] = _go_on,
+        answered: bool = True,
     ) -> None:
-        """Let the page offer a new medium, and the far end answer with these codecs.
+        """Let the page offer a new medium, and the far end answer with these codecs; ``answered``: at once.
 
         `reserved` is awaited with the relay's ports for page and far end before the page knows them, `connected` when
         the page's media is up and the far end has not answered.
@@ -115,9 +115,17 @@ class LiveCall:
         if connected is not _go_on:
             await self.page.until_connected()
             await connected()
-        answered = act.MediumAnswer(kind, wic_line, one_way, ims_line, medium.reverse_line)
-        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answered,), _REPLY))
+        if answered:
+            self.far_end_answers(kind)
         await self.page.until_connected()
+
+    def far_end_answers(self, kind: str) -> None:
+        """Let the relay work with the far end's answer to what the page has offered."""
+        medium = self.media[kind]
+        answer = act.MediumAnswer(
+            kind, medium.wic_line, medium.heard != medium.mid, medium.ims_line, medium.reverse_line
+        )
+        self.relay.connect(act.ConnectMedia(CALL_ID, self.node, self.transport, (answer,), _REPLY))
 
     def _one_way(self) -> bool:
         """aiortc knows one group only: a second medium has one line where the first has two in a group."""

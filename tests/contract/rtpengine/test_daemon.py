@@ -139,6 +139,27 @@ class TestTrouble:
         assert client.request(Ping(), deadline_s=5.0) == Pong()
         client.close()
 
+    def test_a_wait_ends_as_soon_as_the_daemon_is_known_to_be_down(self, own_daemon: Daemon) -> None:
+        down_at = time.monotonic() + 0.3
+        client = UdpClient(own_daemon.address, deadline_s=5.0, give_up=lambda: time.monotonic() >= down_at)
+        assert client.request(Ping()) == Pong()
+        own_daemon.pause()
+        with pytest.raises(NgUnreachable, match="known to be down"):
+            client.request(Ping())
+        assert time.monotonic() - down_at < 0.3
+        client.close()
+
+    def test_what_nobody_waits_for_is_carried_out_when_the_daemon_wakes_up(self, own_daemon: Daemon) -> None:
+        client = UdpClient(own_daemon.address, deadline_s=5.0)
+        client.request(Offer("call", "wic", OFFER, PROFILE.offer()))
+        own_daemon.pause()
+        started = time.monotonic()
+        client.send_only((Delete("call"),))
+        assert time.monotonic() - started < 0.1
+        own_daemon.resume()
+        assert client.request(List()).call_ids == ()
+        client.close()
+
     def test_a_dead_daemon_is_noticed_at_once_and_a_new_one_is_used_at_once(self, own_daemon: Daemon) -> None:
         client = UdpClient(own_daemon.address, deadline_s=5.0)
         client.request(Ping())

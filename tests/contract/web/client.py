@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 ORIGIN: Final = "https://gateway.example.com"
 NAME: Final = "alice"
 PASSWORD: Final = "correct horse battery"
+NODE_PATH: Final = "/api/operator/nodes/"
 OWN_FIELDS: Final = {"Origin": ORIGIN, "X-CSRF-Protection": "1"}
 
 
@@ -69,6 +70,8 @@ class WebPage:
         self.browser.set_cookie(name, value, domain="gateway.example.com")
 
     def _check(self, method: str, path: str, response: TestResponse) -> None:
+        if path.startswith(NODE_PATH):
+            path = f"{NODE_PATH}{{node}}"
         operation = self.description["paths"].get(path, {}).get(method.lower())
         if operation is None:
             return

@@ -187,6 +187,33 @@ class TestMissing:
         await media.video.until_seen(FRAMES, mid="r1")
         await ims.bye()
 
+    async def test_a_caller_is_told_that_the_page_refused_the_video_it_was_promised(
+        self, stage: Stage, phone: RtpEndpoint
+    ) -> None:
+        page = AiortcWic(stage.handshake, WicIdentity(ALICE, feature_tags=(ONE_WAY_STREAMS,)))
+        page.incoming_media = lambda invite: OneWayMedia(page.new_media, refused=("1", "r1"))
+        await stage.join(page)
+        both = {"audio_port": phone.port, "video": "VP8"}
+        ims = await waiting(stage, page, **both)
+        call = await rings(ims, page, **both)
+        promised = ims.trace.responses("UPDATE")[-1].body
+        assert [bool(line.port) for line in sdp_from_text(promised).media] == [True, True]
+        await call.wic.answer()
+        asked = await ims.wait_request("UPDATE")
+        assert [(line.kind, bool(line.port)) for line in sdp_from_text(asked.body).media] == [
+            ("audio", True),
+            ("video", False),
+        ]
+        assert not ims.violations
+        phone.send_to_sdp(asked.body)
+        phone.start_tone(DEVICE_HZ)
+        await phone.until_tone(TONE_HZ, timeout_s=10)
+        media = call.wic.media
+        assert isinstance(media, OneWayMedia)
+        await media.audio.until_heard(DEVICE_HZ, mid="r0")
+        await call.works()
+        assert (await ims.bye()).status == 200
+
     async def test_ports_and_hops_are_those_of_one_dialog(self, stage: Stage) -> None:
         page = await stage.page()
         ims = await waiting(stage, page)

@@ -18,7 +18,7 @@ from tests.lab.world import INFO_FILE, LabInfo, info_from_file, world_from_file
 
 SMALL = frozenset({Part.REDIS, Part.RTPENGINE})
 EVERY_PROCESS = {
-    *("redis", "rtpengine", "hss", "icscf", "scscf", "pcscf", "gateway"),
+    *("redis", "rtpengine", "media_agent", "hss", "icscf", "scscf", "pcscf", "gateway"),
     *("web_api", "haproxy", "pstn", "conference", "phone", "videophone"),
 }
 

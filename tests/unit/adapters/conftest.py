@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -21,8 +22,10 @@ from kemi.adapters.htable import HtableTable  # noqa: E402
 from kemi.adapters.media import MediaRelay  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
 from kemi.state.calls import CallStore  # noqa: E402
+from kemi.state.nodes import NodeStore  # noqa: E402
 from kemi.state.redis_link import RedisUnavailable  # noqa: E402
 from kemi.state.schedule import Schedule  # noqa: E402
+from tests.fakes.table import MemoryTable  # noqa: E402
 from tests.unit.adapters.played import connected_page  # noqa: E402
 from tests.unit.adapters.relay import ScriptedRelay  # noqa: E402
 from tests.unit.site import SETTINGS_TEXT  # noqa: E402
@@ -43,6 +46,13 @@ def relay() -> ScriptedRelay:
 
 
 @pytest.fixture
+def store() -> NodeStore:
+    """What the workers know of the relay nodes."""
+    tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
+    return NodeStore(tables.__getitem__)
+
+
+@pytest.fixture
 def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
     """What carries actions out; the connection "gone" is another page's now."""
     assert kamailio.calls == []
@@ -60,7 +70,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
 def gateway(kamailio: FakeKamailio, relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     """One worker process."""
     assert kamailio.calls == []
-    make_relay: Callable[[object], ScriptedRelay] = lambda _settings: relay  # noqa: E731
+    make_relay: Callable[..., ScriptedRelay] = lambda *_: relay  # noqa: E731
     monkeypatch.setattr(gateway_module, "MediaRelay", make_relay)
     monkeypatch.setattr(gateway_module, "RedisLink", lambda *_, **__: AbsentRedis())
     return Gateway(settings_from_text(SETTINGS_TEXT))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     ImsReoffered,
@@ -16,6 +18,7 @@ from kemi.core.call.events import (
     ReverseAccepted,
 )
 from kemi.core.errors import GatewayError
+from kemi.state.nodes import NodeReport, NodeStore
 from rtpengine.ng.replies import RawStatistics
 from tests.unit.core.call import descriptions as sdp
 
@@ -92,3 +95,8 @@ class ScriptedRelay:
         """Take the ports back."""
         self._ask("release", action)
         return dict.fromkeys(action.kinds, "a scripted relay counts nothing")
+
+
+def heard_of(store: NodeStore, node: str) -> None:
+    """Let the media agent say that a node answers."""
+    store.report([NodeReport(node, "up", 0, silent_s=-0.001)], time.time())

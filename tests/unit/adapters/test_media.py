@@ -26,10 +26,12 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork import repertoire
 from kemi.core.sdp.text import sdp_from_text
 from kemi.settings import settings_from_text
+from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Answer, Command, Delete, Offer
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
-from rtpengine.ng.replies import DeleteReply, Done, SdpReply, SubscribeRequestReply
+from rtpengine.ng.replies import CallStatistics, Counters, DeleteReply, Done, SdpReply, SubscribeRequestReply
 from rtpengine.pool import NodeAddress
+from tests.unit.adapters.relay import heard_of
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.site import SETTINGS_TEXT
 
@@ -54,6 +56,8 @@ ANSWERS: dict[str, Callable[[Any], object]] = {
         sdp.relay_reverse_offer(_kind(command)), "wic-in", ("ims",)
     ),
     "delete": lambda _: DeleteReply(None),
+    # nobody has sent anything
+    "query": lambda _: CallStatistics(0, 0, {}, {}, Counters(0, 0, 0), Counters(0, 0, 0)),
 }
 
 
@@ -64,9 +68,10 @@ class Daemon:
         self.commands: list[Command[Any]] = []
         self.failures: dict[tuple[str, str], NgError] = {}
         """Command and medium -> what it raises."""
+        self.thrown: list[str] = []
 
-    def __call__(self, address: NodeAddress, *, deadline_s: float) -> Daemon:
-        assert (str(address), deadline_s) == (NODE, 1.0)
+    def __call__(self, address: NodeAddress, *, deadline_s: float, give_up: Callable[[], bool]) -> Daemon:
+        assert (str(address), deadline_s in (1.0, 0.25), give_up()) == (NODE, True, False)
         return self
 
     def request(self, command: Command[Any]) -> object:
@@ -76,6 +81,11 @@ class Daemon:
         if error is not None:
             raise error
         return ANSWERS.get(command.command, lambda _: Done())(command)
+
+    def send_only(self, commands: tuple[Command[Any], ...]) -> None:
+        """Record commands nobody waits for."""
+        deletes: Any = commands
+        self.thrown += [f"{command.command} {command.call_id}" for command in deletes]
 
     def request_all(self, commands: tuple[Command[Any], ...]) -> list[object]:
         """Do them one after the other."""
@@ -100,9 +110,9 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
 
 @pytest.fixture
-def media_relay(daemon: Daemon) -> MediaRelay:
+def media_relay(daemon: Daemon, store: NodeStore) -> MediaRelay:
     assert daemon.commands == []
-    return MediaRelay(settings_from_text(SETTINGS_TEXT).media)
+    return MediaRelay(settings_from_text(SETTINGS_TEXT).media, store)
 
 
 def reservation(transport: str, *media_: act.MediumRequest) -> act.ReserveMedia:
@@ -180,12 +190,15 @@ class TestReserve:
             medium.wic_offer
         }
 
-    def test_a_node_that_failed_is_asked_anew(self, daemon: Daemon, media_relay: MediaRelay) -> None:
+    def test_a_node_that_failed_is_asked_anew(
+        self, daemon: Daemon, media_relay: MediaRelay, store: NodeStore
+    ) -> None:
         media_relay.reserve(reservation("shared", AUDIO))
         daemon.failures["answer", "audio"] = NgTimeout("answer", 1.0)
         with pytest.raises(MediaUnavailable):
             media_relay.reserve(reservation("shared", AUDIO))
         del daemon.failures["answer", "audio"]
+        heard_of(store, NODE)
         media_relay.reserve(reservation("shared", AUDIO))
         assert [command.sdp for command in daemon.commands if isinstance(command, Offer)][
             -1
@@ -397,15 +410,19 @@ class TestTrouble:
             media_relay.connect(connection("shared", answered("audio", "x")))
         assert media_relay.choose_node("call-2") == NODE
 
-    def test_a_silent_node_is_not_chosen_until_it_answers_again(
-        self, daemon: Daemon, media_relay: MediaRelay
+    def test_a_silent_node_is_left_alone_until_the_agent_has_heard_of_it(
+        self, daemon: Daemon, media_relay: MediaRelay, store: NodeStore
     ) -> None:
         daemon.failures["offer", "audio"] = NgTimeout("offer", 1.0)
         with pytest.raises(MediaUnavailable, match="does not answer"):
             media_relay.connect(connection("shared", answered("audio", "x")))
         with pytest.raises(MediaUnavailable):
             media_relay.choose_node("call-2")
-        media_relay.accept_reverse(act.AcceptReverse("call-1", NODE, "split", (answered("audio", None),)))
+        asked = len(daemon.said)
+        with pytest.raises(MediaUnavailable, match="known to be down"):
+            media_relay.accept_reverse(act.AcceptReverse("call-1", NODE, "split", (answered("audio", "x"),)))
+        assert len(daemon.said) == asked
+        heard_of(store, NODE)
         assert media_relay.choose_node("call-2") == NODE
 
     def test_a_node_that_is_no_longer_configured(self, media_relay: MediaRelay) -> None:
@@ -415,9 +432,14 @@ class TestTrouble:
             )
 
     def test_a_dead_node_is_waited_for_once_at_the_end_of_a_call(
-        self, daemon: Daemon, media_relay: MediaRelay, caplog: pytest.LogCaptureFixture
+        self, daemon: Daemon, media_relay: MediaRelay, store: NodeStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         daemon.failures["delete", "audio"] = NgTimeout("delete", 1.0)
         media_relay.release(act.ReleaseMedia("call-1", NODE, ("audio", "video")))
         assert f"event=media_not_released call_id=call-1 medium=audio+video node={NODE}" in caplog.text
         assert daemon.said.count("delete call-1") == 1
+        assert daemon.thrown == ["delete call-1", "delete call-1-v"]
+        assert sorted(store.unreleased(NODE)) == ["call-1", "call-1-v"]
+        media_relay.release(act.ReleaseMedia("call-2", NODE, ("audio",)))
+        assert "delete call-2" not in daemon.said
+        assert daemon.thrown[2:] == ["delete call-2"]

@@ -16,6 +16,7 @@ from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
 from kemi.state.call_history import FinishedCall
 from kemi.state.flows import FlowStore
+from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import Logout, RedisLink, RedisUnavailable, Stored
 from kemi.state.subscriptions import SubscriptionStore
 from tests.fakes.table import MemoryTable
@@ -37,6 +38,8 @@ class ScriptedRedis:
         self.key_sets: dict[str, str] = {}
         self.content = Stored({}, {})
         self.confirmed = 0
+        self.drained: set[str] = set()
+        self.views: list[str] = []
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -64,12 +67,18 @@ class ScriptedRedis:
         self.events += events
         self.finished += [call.id for call in calls]
 
-    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str]]:
+    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str], set[str]]:
         self._called("exchange")
         assert list(issuers) == [ISSUER]
         assert now >= 0
         commands, self.commands = self.commands, []
-        return commands, dict(self.key_sets)
+        return commands, dict(self.key_sets), set(self.drained)
+
+    def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
+        self._called("ship_nodes")
+        for node, drained in drain_changes.items():
+            (self.drained.add if drained else self.drained.discard)(node)
+        self.views.append(view)
 
     def done(self) -> None:
         self._called("done")
@@ -85,6 +94,7 @@ class World:
         self.subscriptions = SubscriptionStore(self.tables.__getitem__)
         self.redis = ScriptedRedis()
         link: Any = self.redis
+        self.nodes = NodeStore(self.tables.__getitem__)
         self.shared = SharedState(
             link,
             self.flows,
@@ -93,6 +103,8 @@ class World:
             key_sets=self.tables["jwks"],
             revoked=self.tables["revoked"],
             notices=self.tables["notice"],
+            nodes=self.nodes,
+            view=lambda _: [],
         )
 
     def register(self, number: int = 7) -> str:
@@ -281,3 +293,41 @@ class TestRestart:
         found = world.flows.binding(key)
         assert found is not None
         assert found.state is BindingState.REGISTERED  # who came meanwhile is not sent away
+
+
+class TestNodes:
+    """Drained relay nodes: Redis has them for all gateways, the table for this one."""
+
+    def test_what_another_gateway_or_the_web_api_drains_is_drained_here(self) -> None:
+        world = World()
+        world.redis.drained = {"192.0.2.1:2223"}
+        world.shared.poll(1.0)
+        assert world.nodes.drained() == {"192.0.2.1:2223"}
+        world.redis.drained = set()
+        world.shared.poll(1.0 + POLL_S)
+        assert world.nodes.drained() == set()
+
+    def test_what_is_drained_here_is_shipped_before_redis_counts_again(self) -> None:
+        world = World()
+        world.nodes.drain("192.0.2.1:2223", True)
+        world.redis.down = True
+        world.shared.ship_nodes(1.0)
+        world.redis.down = False
+        world.shared.poll(1.0 + BACK_OFF_S)
+        assert world.nodes.drained() == {"192.0.2.1:2223"}
+        world.shared.ship_nodes(1.0 + BACK_OFF_S)
+        assert world.redis.drained == {"192.0.2.1:2223"}
+        world.shared.poll(5.0)
+        assert world.nodes.drained() == {"192.0.2.1:2223"}
+
+    def test_a_redis_that_came_back_empty_learns_them_again(self) -> None:
+        world = World()
+        world.nodes.drain("192.0.2.1:2223", True)
+        world.shared.ship_nodes(1.0)
+        world.redis.down = True
+        world.shared.poll(2.0)
+        world.redis.down, world.redis.drained = False, set()
+        world.shared.ship_nodes(4.0)
+        world.shared.ship_nodes(4.1)
+        world.shared.poll(5.0)
+        assert world.redis.drained == world.nodes.drained() == {"192.0.2.1:2223"}

@@ -5,7 +5,15 @@ from collections import Counter
 import pytest
 
 from rtpengine.ng.errors import NoNodeError
-from rtpengine.pool import Node, NodeAddress, NodePool, node_from_text, node_to_text, version_from_text
+from rtpengine.pool import (
+    Candidate,
+    Node,
+    NodeAddress,
+    choose,
+    node_from_text,
+    node_to_text,
+    version_from_text,
+)
 
 A, B, C = (NodeAddress(f"192.0.2.{number}", 2223) for number in (1, 2, 3))
 KEYS = [f"call-{number}" for number in range(2000)]
@@ -57,48 +65,46 @@ class TestText:
             version_from_text(text)
 
 
-class TestChoice:
+def unknown(*nodes: Node) -> list[Candidate]:
+    return [Candidate(node) for node in nodes]
+
+
+class TestChoiceWithoutLoads:
     def test_the_same_call_gets_the_same_node(self) -> None:
-        pool, other = (NodePool(map(Node, addresses)) for addresses in ((A, B, C), (C, B, A)))
-        assert [pool.choose(key, 0.0) for key in KEYS] == [other.choose(key, 9.0) for key in KEYS]
+        nodes, other = (unknown(*map(Node, addresses)) for addresses in ((A, B, C), (C, B, A)))
+        assert [choose(key, nodes) for key in KEYS] == [choose(key, other) for key in KEYS]
 
     def test_calls_are_spread_by_weight(self) -> None:
-        pool = NodePool([Node(A, weight=3), Node(B, weight=1)])
-        share = Counter(pool.choose(key, 0.0).address for key in KEYS)[A] / len(KEYS)
+        nodes = unknown(Node(A, weight=3), Node(B, weight=1))
+        share = Counter(choose(key, nodes).address for key in KEYS)[A] / len(KEYS)
         assert 0.70 < share < 0.80
 
     def test_a_leaving_node_moves_only_its_own_calls(self) -> None:
-        before, after = NodePool(map(Node, (A, B, C))), NodePool(map(Node, (A, B)))
-        moved = [key for key in KEYS if before.choose(key, 0.0) != after.choose(key, 0.0)]
+        before, after = unknown(*map(Node, (A, B, C))), unknown(*map(Node, (A, B)))
+        moved = [key for key in KEYS if choose(key, before) != choose(key, after)]
         assert moved
-        assert {before.choose(key, 0.0).address for key in moved} == {C}
+        assert {choose(key, before).address for key in moved} == {C}
 
-    def test_a_drained_node_gets_no_new_call_but_is_still_found(self) -> None:
-        pool = NodePool([Node(A, weight=0), Node(B)])
-        assert {pool.choose(key, 0.0).address for key in KEYS} == {B}
-        assert pool.node(A) == Node(A, weight=0)
-
-    def test_a_node_that_left_the_pool_is_not_found(self) -> None:
-        assert NodePool([Node(A)]).node(B) is None
+    def test_one_unknown_load_makes_all_of_them_worthless(self) -> None:
+        nodes = [Candidate(Node(A), 1000), Candidate(Node(B))]
+        assert {choose(key, nodes).address for key in KEYS} == {A, B}
 
 
-class TestHealth:
-    def test_a_failed_node_is_skipped_until_its_retry_time(self) -> None:
-        pool = NodePool(map(Node, (A, B)), retry_after_s=10.0)
-        key = next(key for key in KEYS if pool.choose(key, 0.0).address == A)
-        pool.mark_failed(A, 100.0)
-        assert pool.choose(key, 109.9).address == B
-        assert pool.choose(key, 110.0).address == A
+class TestChoiceByLoad:
+    def test_the_one_with_the_fewest_calls_for_its_weight_is_next(self) -> None:
+        calls = {A: 0, B: 0, C: 0}
+        weights = {A: 1, B: 2, C: 3}
+        for key in KEYS[:600]:
+            nodes = [Candidate(Node(address, weights[address]), calls[address]) for address in calls]
+            calls[choose(key, nodes).address] += 1
+        assert calls == {A: 100, B: 200, C: 300}
 
-    def test_a_node_that_came_back_is_used_at_once(self) -> None:
-        pool = NodePool([Node(A)])
-        pool.mark_failed(A, 0.0)
-        pool.mark_alive(A)
-        assert pool.choose("call", 0.0).address == A
+    def test_equal_loads_are_decided_by_the_call(self) -> None:
+        nodes = [Candidate(Node(A), 5), Candidate(Node(B), 5)]
+        assert {choose(key, nodes).address for key in KEYS} == {A, B}
+        assert choose("call", nodes) == choose("call", nodes[::-1])
 
-    @pytest.mark.parametrize("nodes", [[], [Node(A, weight=0)], [Node(B)]], ids=["none", "drained", "failed"])
-    def test_without_any_usable_node_the_call_is_refused(self, nodes: list[Node]) -> None:
-        pool = NodePool(nodes)
-        pool.mark_failed(B, 0.0)
+    @pytest.mark.parametrize("nodes", [[], [Node(A, weight=0)]], ids=["none", "without weight"])
+    def test_without_any_node_the_call_is_refused(self, nodes: list[Node]) -> None:
         with pytest.raises(NoNodeError):
-            pool.choose("call", 1.0)
+            choose("call", [Candidate(node, 0) for node in nodes])

@@ -8,17 +8,17 @@ Later the far end holds, resumes, adds and removes: the lines keep their places 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.incoming import promising_key_frames
 from kemi.core.sdp.interwork.relay import only_line
+from kemi.core.sdp.interwork.video import fitted_line
 from kemi.core.sdp.interwork.wic import rewritten_line, stream_of
-from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_FORMAT_ATTRIBUTES = ("rtpmap", "fmtp", "rtcp-fb")
 _DIRECTIONS = frozenset(direction.value for direction in Direction)
 
 
@@ -34,6 +34,8 @@ class Shown(NamedTuple):
     """Seen from the far end; None: it has switched the medium off."""
     codec: str | None = None
     """The far end's video codec, lower case, where only that one may be sent."""
+    far: str = ""
+    """The far end's line alone, of video."""
 
 
 class Added(NamedTuple):
@@ -82,7 +84,7 @@ def _shown(media: MediaDescription, medium: Shown) -> MediaDescription:
     if medium.direction is None:
         return _switched_off(media)
     if medium.codec is not None:
-        media = pinned_line(media, medium.codec)
+        media = fitted_line(media, medium.codec, medium.far)
     wanted = medium.direction
     if medium.reverse_line is not None:
         wanted = Direction.of(sends=False, receives=wanted.receives)
@@ -95,7 +97,7 @@ def _shown_reverse(media: MediaDescription, medium: Shown) -> MediaDescription:
     if medium.direction is None:
         return _switched_off(media)
     if medium.codec is not None:
-        media = pinned_line(media, medium.codec)
+        media = fitted_line(media, medium.codec, medium.far)
     return _directed(media, Direction.of(sends=medium.direction.sends, receives=False))
 
 
@@ -132,16 +134,21 @@ def _add(lines: list[MediaDescription], groups: list[list[str]], medium: Added) 
 
 
 def corrected_offer(
-    current: SessionDescription, taken: Mapping[str, str | None], origin: Origin
+    current: SessionDescription,
+    taken: Mapping[str, str | None],
+    origin: Origin,
+    far: Mapping[str, str] = MappingProxyType({}),
 ) -> SessionDescription | None:
     """Offer the client's lines again as the far end answered, or return None when they are right already.
 
     Args:
         current: what the gateway described last to this client.
         taken: the far end's codec per kind, lower case; None when it refused the medium.
+        far: its line alone, per kind.
     """
     lines = [
-        _corrected(media, taken[media.kind]) if media.kind in taken else media for media in current.media
+        _corrected(media, taken[media.kind], far.get(media.kind, "")) if media.kind in taken else media
+        for media in current.media
     ]
     if all(new is old for new, old in zip(lines, current.media, strict=True)):
         return None
@@ -159,38 +166,16 @@ def _description(
     return session_description(session_section(origin, *attributes), lines)
 
 
-def _corrected(media: MediaDescription, codec: str | None) -> MediaDescription:
+def _corrected(media: MediaDescription, codec: str | None, far: str) -> MediaDescription:
     if media.rejected:
         return media
-    return _switched_off(media) if codec is None else pinned_line(media, codec)
+    return _switched_off(media) if codec is None else fitted_line(media, codec, far)
 
 
 def _switched_off(media: MediaDescription) -> MediaDescription:
     mid = () if media.mid is None else (f"a=mid:{media.mid}",)
     body = ["c=IN IP4 0.0.0.0", *mid, "a=inactive"]
     return media_description(media.kind, 0, media.proto, media.formats, body)
-
-
-def pinned_line(media: MediaDescription, codec: str) -> MediaDescription:
-    """Leave this codec alone on the line, if it is video, has it and does not have it first."""
-    speech = [known for known in media.codecs if known.name != TELEPHONE_EVENT]
-    right = [known for known in speech if known.name == codec]
-    if media.kind != "video" or not right or speech[0].name == codec:
-        return media
-    return _with_codecs(media, right)
-
-
-def _with_codecs(media: MediaDescription, codecs: list[Codec]) -> MediaDescription:
-    formats = [codec.payload_type for codec in codecs]
-    body = [line for line in media.body if not _is_of_other_format(line, formats)]
-    return media_description(media.kind, media.port, media.proto, formats, body)
-
-
-def _is_of_other_format(line: str, formats: list[str]) -> bool:
-    name, _, value = line[2:].partition(":")
-    return (
-        line.startswith("a=") and name in _FORMAT_ATTRIBUTES and value.split(" ", 1)[0] not in (*formats, "*")
-    )
 
 
 def _offered(media: MediaDescription) -> MediaDescription:

@@ -13,7 +13,7 @@ from typing import Final
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
-from kemi.core.sdp.interwork.ims import ims_line
+from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
@@ -127,7 +127,7 @@ def core_reanswer(
         text = relay_answers.get(place)
         source = told.media[place] if text is None else only_line(sdp_from_text(text))
         lines.append(
-            ims_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
+            core_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
         )
     return session_description(session_section(origin), lines)
 
@@ -154,7 +154,7 @@ def offered_to_core_again(
         if text is not None:
             text = with_known_payload_types(text, one_line_text(told.session, media))
         source = media if text is None else only_line(sdp_from_text(text))
-        lines.append(ims_line(source, source.port, media.proto, source.codecs, direction, source.connection))
+        lines.append(core_line(source, source.port, media.proto, source.codecs, direction, source.connection))
     return session_description(session_section(origin), lines)
 
 

@@ -13,6 +13,7 @@ from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtoco
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
+from kemi.core.sdp.interwork.video import bandwidth_kbps
 from kemi.core.sdp.judge import Judgement
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -56,7 +57,7 @@ def ims_offer(
         codecs = ordered_codecs(source, audio_codecs)
         own_connection = None if source.connection == connection else source.connection
         lines.append(
-            ims_line(source, source.port, source.proto, codecs, medium.ims_direction, own_connection)
+            core_line(source, source.port, source.proto, codecs, medium.ims_direction, own_connection)
         )
     return session_description(session, lines)
 
@@ -109,6 +110,23 @@ def ims_line(
     """Write an m-line of the core's side with the addresses and times of ``source``."""
     formats = [codec.payload_type for codec in codecs]
     return media_description(source.kind, port, proto, formats, _body(source, codecs, direction, connection))
+
+
+def core_line(
+    source: MediaDescription,
+    port: int,
+    proto: str,
+    codecs: Sequence[Codec],
+    direction: Direction,
+    connection: str | None,
+) -> MediaDescription:
+    """Write an m-line for the core, which has to be told the bandwidth of video (TS 26.114 §6.2.5)."""
+    line = ims_line(source, port, proto, codecs, direction, connection)
+    if line.kind != "video" or any(text.startswith("b=AS:") for text in line.body):
+        return line
+    head = [] if connection is None else [f"c={connection}"]
+    body = [*head, f"b=AS:{bandwidth_kbps(codecs)}", *line.body[len(head) :]]
+    return media_description(line.kind, port, proto, line.formats, body)
 
 
 def _body(

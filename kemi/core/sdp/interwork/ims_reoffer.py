@@ -11,7 +11,7 @@ from typing import Final
 
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.interwork.ims import ImsMedium, ims_line, ims_medium, ordered_codecs
+from kemi.core.sdp.interwork.ims import ImsMedium, core_line, ims_medium, ordered_codecs
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -41,7 +41,7 @@ def ims_offer_again(
             source = only_line(sdp_from_text(added[place]))
             codecs = ordered_codecs(source, audio_codecs)
             connection = None if source.connection == current.session_connection else source.connection
-            lines.append(ims_line(source, source.port, source.proto, codecs, directions[place], connection))
+            lines.append(core_line(source, source.port, source.proto, codecs, directions[place], connection))
         elif place in directions:
             lines.append(_turned(current.media[place], directions[place]))
         else:

@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT
-from kemi.core.sdp.interwork.ims import ims_line
+from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rewritten_line
+from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -105,6 +106,24 @@ def told_apart(lines: Sequence[CoreLine]) -> bool:
     """
     numbers = [number for line in lines for number in only_line(sdp_from_text(line.sdp)).formats]
     return len(set(numbers)) == len(numbers)
+
+
+def offered_transport(
+    lines: Sequence[CoreLine], *, one_way: bool, max_bundle: bool = False
+) -> tuple[WicTransport, str]:
+    """Say how the lines of each medium lie in the offer to the client, with the reason.
+
+    Args:
+        one_way: the client asked for a line for each direction.
+        max_bundle: the operator says that the site's pages have the bundle policy max-bundle.
+    """
+    if one_way and told_apart(lines):
+        return WicTransport.SHARED, "the client registered for a line for each direction"
+    if one_way:
+        return WicTransport.SPLIT, "the core gives audio and video the same payload type: one line for each"
+    if max_bundle and len(lines) == 1:
+        return WicTransport.SHARED, "pages have one transport for all their lines (bundle policy max-bundle)"
+    return WicTransport.SPLIT, "one line for each medium needs no BUNDLE group, which would bar video later"
 
 
 def client_offer(
@@ -264,5 +283,5 @@ def core_answer(
             continue
         own = None if source.connection == connection else source.connection
         direction = directions[offered.kind]
-        media.append(ims_line(source, source.port, offered.proto, source.codecs, direction, own))
+        media.append(core_line(source, source.port, offered.proto, source.codecs, direction, own))
     return session_description(session_section(origin, connection=connection), media)

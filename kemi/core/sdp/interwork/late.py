@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core.sdp.build import address_to_text, media_description, session_description, session_section
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
-from kemi.core.sdp.interwork.ims import ims_line
+from kemi.core.sdp.interwork.ims import core_line
 from kemi.core.sdp.interwork.incoming import CoreLine
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
@@ -35,9 +35,10 @@ _AUDIO: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 )
 _EVENTS: Final = {"8000": "101", "16000": "102", "48000": "103"}
 """Clock rate -> payload type of the telephone-events that go with it (RFC 4733 §2.1); G722's is 8000."""
+_H264: Final = "profile-level-id=42e01f;level-asymmetry-allowed=1"
 _VIDEO: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     {
-        "h264": ("104", "H264/90000", "profile-level-id=42e01f;packetization-mode=1"),
+        "h264": ("104", "H264/90000", f"{_H264};packetization-mode=1"),
         "vp8": ("105", "VP8/90000", ""),
         "vp9": ("106", "VP9/90000", ""),
     }
@@ -104,5 +105,5 @@ def core_offer(
             codecs = [codec for codec in codecs if codec.name in taken]
         own = None if source.connection == connection else source.connection
         direction = directions[line.kind]
-        media.append(ims_line(source, source.port, offered.proto, codecs, direction, own))
+        media.append(core_line(source, source.port, offered.proto, codecs, direction, own))
     return session_description(session_section(origin, connection=connection), media)

@@ -16,8 +16,8 @@ from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.checks import check_mids, inspect_lines
 from kemi.core.sdp.codecs import TELEPHONE_EVENT, relayed_codecs
-from kemi.core.sdp.interwork.client_offer import pinned_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line, relay_offer
+from kemi.core.sdp.interwork.video import fitted_line
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rejected_line, rewritten_line
 from kemi.core.sdp.judge import Reverse, ReversePolicy, Role, judge_added
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
@@ -194,6 +194,7 @@ def page_answer(
     *,
     role: str = "passive",
     video_codec: str = "",
+    far_video: str = "",
 ) -> SessionDescription:
     """Answer a client's offer in a running session: its lines in its order (RFC 3264 §6).
 
@@ -203,6 +204,7 @@ def page_answer(
         reverse_relayed: the same for a listening line with its own transport.
         role: ours in DTLS, where the relay says nothing new (RFC 8842 §5.3: a role stays).
         video_codec: the far end's, lower case, which the client has to send; "" where there is none.
+        far_video: its line alone.
     """
     lines: list[MediaDescription] = []
     kept: set[str] = set()
@@ -236,7 +238,7 @@ def page_answer(
         source = _saying_all(source)
         if not forward and before is not None:
             source = _with_formats_of(source, before)
-        source = pinned_line(source, video_codec) if video_codec else source
+        source = fitted_line(source, video_codec, far_video) if video_codec else source
         setup = None if text is not None and source.setup != "actpass" else role
         lines.append(rewritten_line(offered, source, mid=offered.mid, direction=direction, setup=setup))
         if offered.mid is not None:

@@ -70,9 +70,10 @@ def wic_answer(
             bundled.append(offered)
     attributes = ["a=ice-lite"] if any(line.session.flag("ice-lite") for line in relayed.values()) else []
     if transport == WicTransport.SHARED:
-        # One group even for two media: Chromium refuses an answer that breaks its group in two.
-        mids = [line.mid for line in bundled if line.kind == bundled[0].kind and line.mid is not None]
-        attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
+        # The lines of one kind in a group each: a client that shares has no group with both (choose_transport).
+        for kind in dict.fromkeys(line.kind for line in bundled):
+            mids = [line.mid for line in bundled if line.kind == kind and line.mid is not None]
+            attributes += [f"a=group:BUNDLE {' '.join(mids)}"] if mids else []
     return session_description(session_section(origin, *attributes), media)
 
 
@@ -194,7 +195,9 @@ def rewritten_line(
     setup: str | None = None,
 ) -> MediaDescription:
     """Write a line of the kind and protocol of ``line`` with the transport and codecs of ``source``."""
-    body = [f"c={source.connection}", *_mid_line(mid), *_relayed_lines(source, setup)]
+    # How much video the far end takes: the client's encoder keeps to it.
+    bandwidth = [f"b={value}" for value in source.values("b") if line.kind == "video" and value[:3] == "AS:"]
+    body = [f"c={source.connection}", *bandwidth, *_mid_line(mid), *_relayed_lines(source, setup)]
     body.append(f"a={direction}")
     if direction.sends:
         body.append(stream_of(mid))

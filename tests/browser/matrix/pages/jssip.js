@@ -1,6 +1,6 @@
 // A page with JsSIP as it is.
 import JsSIP from "jssip";
-import { addVideo, framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
+import { framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
 
 const DIRECTIONS = { "one-way": ["sendonly"], split: ["sendonly", "recvonly"] };
 
@@ -81,6 +81,5 @@ window.client = {
     for (const line of lines) if (line.receiver.track.kind === "video") line.stop();
     await changed((done) => session.renegotiate({}, done));
   },
-  addVideo: () => addVideo(session.connection),
   close: () => userAgent?.stop(),
 };

@@ -91,31 +91,3 @@ export function lines(connection) {
       `${receiver.track.kind} ${mid} ${direction}/${currentDirection}`,
   );
 }
-
-/**
- * Offers video on top of what is there and answers for a gateway that has a transport for each medium, without BUNDLE.
- * Throws what the browser thinks of it.
- */
-export async function addVideo(connection) {
-  const told = connection.currentRemoteDescription.sdp;
-  const stream = await navigator.mediaDevices.getUserMedia({ video: true });
-  connection.addTrack(stream.getVideoTracks()[0], stream);
-  await connection.setLocalDescription(await connection.createOffer());
-  const [, payloadType] = /a=rtpmap:(\d+) VP8/.exec(connection.localDescription.sdp);
-  const { mid } = connection.getTransceivers().find(({ receiver }) => receiver.track.kind === "video");
-  const [fingerprint] = /a=fingerprint:.*/.exec(told);
-  const line = [
-    `m=video 40000 UDP/TLS/RTP/SAVPF ${payloadType}`,
-    "c=IN IP4 127.0.0.1",
-    `a=mid:${mid}`,
-    "a=rtcp-mux",
-    "a=setup:passive",
-    fingerprint,
-    "a=ice-ufrag:another1",
-    "a=ice-pwd:anotherpasswordof24char",
-    "a=candidate:1 1 UDP 2130706431 127.0.0.1 40000 typ host",
-    "a=recvonly",
-    `a=rtpmap:${payloadType} VP8/90000`,
-  ];
-  await connection.setRemoteDescription({ type: "answer", sdp: `${told}${line.join("\r\n")}\r\n` });
-}

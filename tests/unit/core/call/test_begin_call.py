@@ -103,6 +103,8 @@ class TestAcceptance:
         note = Call(invite(headers=FULL_SUPPORT)).actions.only(act.Note)
         assert note.event == "call_offered"
         assert note.fields["flow"] == "answer_then_update"
+        assert note.fields["transport"] == "shared"
+        assert note.fields["why"] == "both lines of one medium in a BUNDLE group"
         assert not any("ice-pwd" in str(value) for value in note.fields.values())
 
     def test_the_transactions_name_is_remembered(self) -> None:

@@ -40,6 +40,7 @@ class TestOffer:
             f"a=rtcp:{_port('audio') + 1}",
             "a=sendrecv",
             f"m=video {_port('video')} RTP/AVP 108 96",
+            "b=AS:2067",
             "a=rtpmap:108 H264/90000",
             "a=rtcp-fb:108 ccm fir",
             "a=rtcp-fb:108 nack",

@@ -13,6 +13,7 @@ from kemi.core.sdp.interwork.incoming import (
     client_offer,
     core_answer,
     core_offer_media,
+    offered_transport,
     told_apart,
 )
 from kemi.core.sdp.model import Direction, SessionDescription
@@ -30,6 +31,7 @@ VIDEO = (
     "m=video 4002 RTP/AVPF 99 102 34\r\na=rtpmap:99 VP8/90000\r\na=rtpmap:102 H264/90000\r\n"
     "a=fmtp:102 profile-level-id=42e01f\r\na=rtcp-fb:102 nack pli\r\n"
 )
+SAME_TYPE = "m=video 4002 RTP/AVPF 104\r\na=rtpmap:104 VP8/90000\r\n"
 VIDEO_CODECS = ("H264", "VP8")
 
 
@@ -138,6 +140,25 @@ class TestTheClientsOffer:
         self, lines: list[str], groups: tuple[tuple[str, ...], ...]
     ) -> None:
         assert offered(*lines, max_bundle=True)[1].bundle_groups == groups
+
+    @pytest.mark.parametrize(
+        ("lines", "one_way", "max_bundle", "transport", "reason"),
+        [
+            pytest.param(
+                [AUDIO, VIDEO], True, False, "shared", "the client registered for a line", id="asked"
+            ),
+            pytest.param([AUDIO, SAME_TYPE], True, False, "split", "the core gives", id="one payload type"),
+            pytest.param([AUDIO], False, True, "shared", "pages have one transport", id="max-bundle"),
+            pytest.param([AUDIO, VIDEO], False, True, "split", "one line for each", id="max-bundle, video"),
+            pytest.param([AUDIO], False, False, "split", "one line for each", id="two-way"),
+        ],
+    )
+    def test_the_transport_has_a_reason(
+        self, lines: list[str], one_way: bool, max_bundle: bool, transport: str, reason: str
+    ) -> None:
+        found, why = offered_transport(chosen(*lines), one_way=one_way, max_bundle=max_bundle)
+        assert found == transport
+        assert why.startswith(reason)
 
     def test_otherwise_one_line_is_alone_so_that_video_may_be_added(self) -> None:
         assert offered(AUDIO)[1].bundle_groups == ()

@@ -277,7 +277,9 @@ def test_an_audio_line_that_rides_on_video_takes_the_call() -> None:
             "firefox-form-audio-sendonly", "audio", ["109", "101"], id="Firefox has 8 kHz events only"
         ),
         pytest.param("aiortc-1.16.0-audio-sendonly", "audio", ["96"], id="aiortc has no events"),
-        pytest.param(AV, "video", ["108", "96"], id="constrained baseline, then VP8"),
+        pytest.param(
+            AV, "video", ["108", "114", "96"], id="constrained baseline in both packetization modes, then VP8"
+        ),
         pytest.param("aiortc-1.16.0-av-sendonly", "video", None, id="aiortc video"),
     ],
 )
@@ -312,10 +314,12 @@ def test_without_opus_one_telephony_codec_is_pinned(
     ("changes", "codecs"),
     [
         pytest.param(
-            [("packetization-mode=1;profile-level-id=42e01f", "x=1")], ["102", "96"], id="plain baseline"
+            [("packetization-mode=1;profile-level-id=42e01f", "x=1")],
+            ["102", "108", "96"],
+            id="plain baseline",
         ),
         pytest.param(
-            [("packetization-mode=1", "packetization-mode=0")], ["96"], id="no packetization-mode 1"
+            [("packetization-mode=1", "packetization-mode=0")], ["108", "96"], id="single NAL units only"
         ),
         pytest.param([("profile-level-id=4", "profile-level-id=z")], ["96"], id="profile is no number"),
         pytest.param([("profile-level-id=42", "profile-level-id=64")], ["96"], id="high profile only"),
@@ -349,6 +353,32 @@ def test_the_operator_orders_the_video_codecs() -> None:
 )
 def test_the_transport_has_a_reason(name: str, reason: str) -> None:
     assert choose_transport(*judged(name))[1].startswith(reason)
+
+
+EACH_KIND = "a=group:BUNDLE 0\r\na=group:BUNDLE 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "client", "transport", "reason"),
+    [
+        pytest.param(
+            AV, EACH_KIND, OUR_SDK, "shared", "the client has a BUNDLE group for each kind", id="each"
+        ),
+        pytest.param(AV, "a=group:BUNDLE 0 1", OUR_SDK, "split", "audio and video", id="one for both"),
+        pytest.param(AV, "a=group:BUNDLE 0", OUR_SDK, "split", "audio and video", id="audio alone"),
+        pytest.param(AV, EACH_KIND, STOCK_SIP_JS, "split", "audio and video", id="lines are flipped"),
+        pytest.param(
+            "chromium-156-av-sendrecv", EACH_KIND, OUR_SDK, "split", "audio and video", id="two-way"
+        ),
+    ],
+)
+def test_both_lines_of_each_kind_share_a_transport_where_the_client_keeps_kinds_apart(
+    name: str, groups: str, client: ClientCapabilities, transport: str, reason: str
+) -> None:
+    offer = sdp_from_text(bent(name, ("a=group:BUNDLE 0 1", groups)))
+    found, why = choose_transport(offer, judge_offer(offer, client))
+    assert found == transport
+    assert why.startswith(reason)
 
 
 def test_audio_is_split_without_a_group() -> None:

@@ -92,7 +92,7 @@ def test_no_address_of_the_client_reaches_the_relay() -> None:
 
 def test_video_keeps_the_feedback_a_terminal_understands() -> None:
     video = sdp_from_text(relayed("chromium-156-av-sendonly", "video")).media[0]
-    assert [codec.feedback for codec in video.codecs] == [("ccm fir", "nack", "nack pli")] * 2
+    assert [codec.feedback for codec in video.codecs] == [("ccm fir", "nack", "nack pli")] * 3
 
 
 def _bent_and_relayed(*changes: tuple[str, str]) -> str:

@@ -203,6 +203,17 @@ class TestSecondOffer:
         ]
         assert offer2.bundle_groups == (), "one line, with which video may still come"
 
+    def test_both_lines_of_each_kind_share_a_transport_where_the_client_keeps_kinds_apart(self) -> None:
+        offer = sdp_from_text(bent(AV, ("a=group:BUNDLE 0 1", "a=group:BUNDLE 0\r\na=group:BUNDLE 1")))
+        judgement = judge_offer(offer, OUR_SDK)
+        relay_answers = goldens(RELAY_WIC_ANSWERS, judgement.kinds)
+        answer = wic_answer(offer, judgement, relay_answers, WicTransport.SHARED, ORIGIN)
+        assert answer.bundle_groups == (("0",), ("1",))
+        offer2 = reverse_offer(answer, judgement, {}, ORIGIN.next())
+        assert offer2.bundle_groups == (("0", "r0"), ("1", "r1"))
+        audio, video, *added = offer2.media
+        assert [(line.kind, line.port) for line in added] == [("audio", audio.port), ("video", video.port)]
+
     def test_a_mid_the_client_uses_already_is_not_used_again(self) -> None:
         offer = sdp_from_text(bent(AUDIO, ("a=mid:0", "a=mid:r0"), ("BUNDLE 0", "BUNDLE r0")))
         judgement = judge_offer(offer, OUR_SDK)

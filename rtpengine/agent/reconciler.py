@@ -1,0 +1,155 @@
+"""Compares the gateway's calls with the nodes', deletes what is left over, names what is lost."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import quote
+
+from rtpengine.agent.control import ControlClient, ControlRefused, ControlUnreachable
+from rtpengine.agent.ledger import Call, Ledger
+from rtpengine.agent.settings import ReconcileSettings
+from rtpengine.agent.watch import NodeWatch
+from rtpengine.health import NodeState
+from rtpengine.ng.commands import Delete, List
+from rtpengine.ng.errors import NgError, NgTimeout, NgUnknownCall
+
+_LOGGER: Final = logging.getLogger(__name__)
+LOST_AT_ONCE: Final = 10
+"""Calls named in one request (POST /v1/calls/lost)."""
+LOOK_AGAIN_S: Final = 1.0
+MOST_LISTED: Final = 1000
+FEWEST_LISTED: Final = 50
+"""A page chooses its Call-ID, and a list must fit a datagram: one that does not come is asked for in smaller pieces."""
+DELETES_AT_ONCE: Final = 20
+
+
+class Reconciler:
+    """Works until cancelled; `several` are connections for what may take a while."""
+
+    def __init__(
+        self,
+        watches: list[NodeWatch],
+        settings: ReconcileSettings,
+        control: ControlClient,
+        several: list[ControlClient],
+    ) -> None:
+        self._watches = watches
+        self._settings = settings
+        self._control = control
+        self._several = several
+        self._ledgers = {
+            watch.name: Ledger(watch.name, settings.grace_s, exclusive=settings.exclusive)
+            for watch in watches
+        }
+        self._limits = dict.fromkeys(self._ledgers, MOST_LISTED)
+        self._wanted = asyncio.Event()
+
+    def want(self) -> None:
+        """A node died or was restarted: do not wait for the next round."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """One round after the other."""
+        pause_s = self._settings.interval_s
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), pause_s)
+            self._wanted.clear()
+            pause_s = self._settings.interval_s
+            try:
+                if await self._round():
+                    pause_s = min(pause_s, LOOK_AGAIN_S)
+            except (ControlUnreachable, ControlRefused) as error:
+                _LOGGER.warning("event=reconcile_failed detail=%r", str(error))
+                pause_s = min(pause_s, LOOK_AGAIN_S)
+
+    async def _round(self) -> bool:
+        """Look at all nodes; tell whether it has to be done again soon."""
+        alive = [watch for watch in self._watches if watch.state is NodeState.UP]
+        down = [watch.name for watch in self._watches if watch.state is NodeState.DOWN]
+        listed = dict(zip(alive, await asyncio.gather(*map(self._listed, alive)), strict=True))
+        calls = await self._calls()
+        for node in down:
+            await self._lost(node, [call.key for call in calls if call.node == node])
+        again = bool(down)
+        for watch, names in listed.items():
+            if names is not None:
+                again = await self._settle(watch, names, calls) or again
+        return again
+
+    async def _settle(self, watch: NodeWatch, names: tuple[str, ...], calls: list[Call]) -> bool:
+        known = {name for call in calls if call.node == watch.name for name in call.possible_names}
+        unreleased: list[str] = []
+        if not self._settings.exclusive and not known.issuperset(names):
+            answer = await self._control.ask("GET", f"/v1/calls/unreleased?node={quote(watch.name)}")
+            unreleased = answer["calls"]
+        complete = len(names) < self._limits[watch.name]
+        found = self._ledgers[watch.name].compare(names, calls, unreleased, time.time(), complete=complete)
+        for begin in range(0, len(found.left_over), DELETES_AT_ONCE):
+            portion = found.left_over[begin : begin + DELETES_AT_ONCE]
+            await asyncio.gather(*(self._delete(watch, name) for name in portion))
+        if found.lost:
+            await self._lost(watch.name, list(found.lost))
+        return found.look_again
+
+    async def _listed(self, watch: NodeWatch) -> tuple[str, ...] | None:
+        limit = self._limits[watch.name]
+        try:
+            found = (await watch.ask(List(limit))).call_ids
+        except NgTimeout:
+            if watch.state is NodeState.UP:
+                self._limits[watch.name] = max(FEWEST_LISTED, limit // 2)
+            return None
+        except NgError as error:
+            _LOGGER.info("event=node_not_listed node=%s detail=%r", watch.name, str(error))
+            return None
+        return found
+
+    async def _calls(self) -> list[Call]:
+        """Return all calls of the gateway."""
+        found: list[Call] = []
+        after = ""
+        while True:
+            answer = await self._control.ask("GET", f"/v1/calls?after={quote(after, safe='')}")
+            found += map(_call, answer["calls"])
+            after = answer["next"]
+            if not after:
+                return found
+
+    async def _delete(self, watch: NodeWatch, name: str) -> None:
+        try:
+            await watch.ask(Delete(name, delete_delay_s=0))
+        except NgUnknownCall:
+            return
+        except NgError as error:
+            _LOGGER.warning("event=orphan_stays node=%s call_id=%s detail=%r", watch.name, name, str(error))
+            return
+        _LOGGER.warning("event=orphan_deleted node=%s call_id=%s", watch.name, name)
+
+    async def _lost(self, node: str, keys: list[str]) -> None:
+        """Name calls that are without media, some at a time and several times at once."""
+        if not keys:
+            return
+        _LOGGER.warning("event=calls_lost node=%s calls=%d", node, len(keys))
+        portions = [keys[begin : begin + LOST_AT_ONCE] for begin in range(0, len(keys), LOST_AT_ONCE)]
+        waiting = iter(portions)
+
+        async def tell(line: ControlClient) -> None:
+            for portion in waiting:
+                try:
+                    await line.ask("POST", "/v1/calls/lost", {"node": node, "calls": portion})
+                except ControlRefused as error:
+                    _LOGGER.warning("event=lost_calls_refused node=%s detail=%r", node, str(error))
+
+        results = await asyncio.gather(*map(tell, self._several), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+
+def _call(found: dict[str, Any]) -> Call:
+    return Call(
+        found["key"], found["node"], tuple(found["kinds"]), found["dialog"] == "confirmed", found["since"]
+    )

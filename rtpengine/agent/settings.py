@@ -1,0 +1,132 @@
+"""Settings of the media agent: read once from the TOML file Ansible renders, validated, frozen."""
+
+import ipaddress
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from rtpengine.health import Patience
+from rtpengine.pool import NodeAddress, node_to_text
+
+DEFAULT_PATH: Final = Path("/etc/webrtc-ims-gateway/media_agent.toml")
+MIN_SECRET_LENGTH: Final = 32
+
+
+class SettingsError(ValueError):
+    """The settings file is missing or wrong; the message names the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """The gateway's control endpoint."""
+
+    address: str
+    port: int
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """One rtpengine daemon."""
+
+    address: str
+    port: int
+    version: str = "10.5"
+
+    @property
+    def ng(self) -> NodeAddress:
+        """Where it listens."""
+        return NodeAddress(self.address, self.port)
+
+    @property
+    def name(self) -> str:
+        """``address:port``, as the gateway names it."""
+        return node_to_text(self.ng)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """How nodes are watched, in seconds; see rtpengine/health.py."""
+
+    ping_s: float = 0.15
+    late_s: float = 0.25
+    silent_s: float = 0.6
+    statistics_s: float = 1.0
+
+    @property
+    def patience(self) -> Patience:
+        """What a node is allowed."""
+        return Patience(late_s=self.late_s, silent_s=self.silent_s, unanswered=min(4, self._pings))
+
+    @property
+    def _pings(self) -> int:
+        """How many pings go out until a node has been silent too long."""
+        return max(2, int(self.silent_s / self.ping_s))
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """How calls of the gateway and of the nodes are compared, in seconds."""
+
+    interval_s: float = 5.0
+    grace_s: float = 10.0
+    """How long a node may have a call that the gateway does not know."""
+    exclusive: bool = False
+    """Whether no other gateway uses these nodes: then every call that this one does not know is left over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the agent knows of its site."""
+
+    control: ControlSettings
+    nodes: list[NodeSettings]
+    health: HealthSettings = field(default_factory=HealthSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+
+
+def settings_from_text(text: str) -> Settings:
+    """Return validated settings from TOML `text`; raises SettingsError that names the offending key."""
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(str(error)) from error
+    _check(settings)
+    return settings
+
+
+def settings_from_file(path: Path) -> Settings:
+    """Read a file; raises SettingsError."""
+    try:
+        return settings_from_text(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _check(settings: Settings) -> None:
+    if not re.fullmatch(rf"[\x21-\x7e]{{{MIN_SECRET_LENGTH},}}", settings.control.secret):
+        raise SettingsError(f"control.secret: at least {MIN_SECRET_LENGTH} characters, none of them a space")
+    try:
+        loopback = ipaddress.ip_address(settings.control.address).is_loopback
+        for node in settings.nodes:
+            ipaddress.ip_address(node.address)
+    except ValueError as error:
+        raise SettingsError(f"control.address, nodes.address: {error}") from error
+    if not loopback:
+        raise SettingsError("control.address: the gateway is on this machine, on a loopback address")
+    names = [node.name for node in settings.nodes]
+    if not names or len(set(names)) < len(names):
+        raise SettingsError("nodes: at least one, each of them once")
+    health, reconcile = settings.health, settings.reconcile
+    if not 0.02 <= health.ping_s <= health.late_s <= health.silent_s:
+        raise SettingsError("health: ping_s (at least 0.02), late_s and silent_s in this order")
+    if health.statistics_s <= 0 or reconcile.interval_s <= 0 or reconcile.grace_s < 0:
+        raise SettingsError("health.statistics_s, reconcile.interval_s and grace_s: seconds")

@@ -1,0 +1,187 @@
+"""The far end of the mapped calls: a scripted core in a thread of its own, with a device that speaks, listens, shows
+pictures and decodes what it is shown, whatever is changed.
+
+Knows the core's side. Must not know pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from tests.lab.subscribers import REALM
+from tests.peers.calling_device import CallingDevice
+from tests.peers.core import RegistrarScript, ScriptedCore
+from tests.peers.core_call import CoreCall
+from tests.peers.core_script import answers
+from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.media import RtpEndpoint
+from tests.peers.sdp import Sdp, sdp_from_text, sdp_to_text
+from tests.peers.trace import Direction
+
+T = TypeVar("T")
+
+PCMA: Final = 8
+HEARD_WITHIN_S: Final = 8.0
+_ANSWER_S: Final = 20.0
+_PACKETS: Final = 15
+"""Enough to tell a tone from silence."""
+_ASK_AGAIN_S: Final = 0.5
+
+
+@dataclass
+class Device:
+    """One device of the core; its call comes later."""
+
+    user: str
+    tone_hz: float
+    ear: RtpEndpoint = field(default_factory=RtpEndpoint)
+    camera: RtpEndpoint = field(default_factory=RtpEndpoint)
+    call: CoreCall | None = None
+
+    @property
+    def media(self) -> DeviceMedia:
+        """What it takes: audio as PCMA, video as VP8."""
+        return DeviceMedia(audio_port=self.ear.port, video="VP8", video_port=self.camera.port)
+
+    def close(self) -> None:
+        """Give the ports back."""
+        self.ear.close()
+        self.camera.close()
+
+    # ------------------------------------------------------------------ what was agreed
+
+    @property
+    def told(self) -> Sdp:
+        """The gateway's last description in this call, offer or answer."""
+        assert self.call is not None
+        bodies = [
+            entry.message.body
+            for entry in self.call.trace.of_call(self.call.call_id)
+            if entry.direction is Direction.RECEIVED and entry.message.has_sdp
+        ]
+        return sdp_from_text(bodies[-1])
+
+    def direction(self, kind: str) -> str:
+        """What the gateway says of a medium: a direction, or "off"."""
+        sections = [section for section in self.told.media if section.kind == kind and section.port]
+        return sections[0].direction if sections else "off"
+
+    # ------------------------------------------------------------------ media
+
+    def speak(self) -> None:
+        """Send to where the gateway wants audio."""
+        self.ear.send_to_sdp(sdp_to_text(self.told))
+        self.ear.start_tone(self.tone_hz, PCMA)
+
+    def show(self) -> None:
+        """Send pictures to where the gateway wants them, as a new stream (RFC 3550 §8.1)."""
+        self.camera.ssrc = random.getrandbits(32)
+        self.camera.send_to_sdp(sdp_to_text(self.told), "video")
+        self.camera.start_video("VP8", self._video_type)
+
+    @property
+    def _video_type(self) -> int:
+        section = next(section for section in self.told.media if section.kind == "video" and section.port)
+        number = section.payload_type("VP8")
+        assert number is not None
+        return number
+
+    def hears(self, hz: float) -> None:
+        """Wait until the last of what arrives is a tone of that frequency."""
+        self.ear.forget_received()
+
+        def heard(ear: RtpEndpoint) -> bool:
+            peak = ear.heard(PCMA)
+            return peak is not None and peak.is_near(hz)
+
+        self.ear.wait(heard, what=f"{hz} Hz at the device", timeout_s=HEARD_WITHIN_S)
+
+    def hears_silence(self) -> None:
+        """Wait until what arrives has no sound: packets of silence, or none."""
+        deadline = time.monotonic() + HEARD_WITHIN_S
+        while True:
+            self.ear.forget_received()
+            time.sleep(_PACKETS * 0.02)
+            peak = self.ear.heard(PCMA)
+            if peak is None or peak.level_db < -50.0:
+                return
+            assert time.monotonic() < deadline, f"the device hears {peak}"
+
+    def sees(self, frames: int) -> None:
+        """Wait until that many pictures have been decoded anew."""
+        self.camera.forget_received()
+        deadline = time.monotonic() + HEARD_WITHIN_S
+        asked_at_s = 0.0
+        while (found := self.camera.decoded("VP8", self._video_type)).frames < frames:
+            assert time.monotonic() < deadline, f"the device decodes {found}"
+            if time.monotonic() > asked_at_s + _ASK_AGAIN_S:
+                self.camera.request_key_frame()
+                asked_at_s = time.monotonic()
+            time.sleep(0.05)
+
+
+class FarEnd:
+    """The core; use as a context manager."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.core = ScriptedCore(host, port)
+        self.core.registrar = RegistrarScript(realm=REALM, associated_uris=())
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self.core.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._run(self.core.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def expect(self, device: Device) -> None:
+        """Let the device answer when it is called."""
+        self._do(lambda: self.core.scripts.update({device.user: answers(device.media)}))  # type: ignore[attr-defined]
+
+    def called(self, device: Device) -> None:
+        """Wait for the page's call to the device and its ACK."""
+
+        async def find() -> CoreCall:
+            while True:
+                for call in list(self.core.calls.values()):
+                    if f"sip:{device.user}@" in call.invite.request_uri:
+                        await call.wait_ack()  # type: ignore[attr-defined]
+                        return call
+                await asyncio.sleep(0.02)
+
+        device.call = self._run(find())
+        device.call.media = device.media
+
+    def dial(self, device: Device, aor: str, *, video: bool) -> None:
+        """Let the device call a page."""
+        offered = device_offer(replace(device.media, video="VP8" if video else None))
+        device.call = self._do(lambda: self.core.call(aor, media=device.media, sdp=offered))
+
+    def answered(self, device: Device) -> None:
+        """Wait for the page's answer to a call of the device."""
+        assert isinstance(device.call, CallingDevice)
+        self._run(device.call.wait_status(200))
+
+    def _do(self, work: Callable[[], T]) -> T:
+        async def done() -> T:
+            return work()
+
+        return self._run(done())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_S)

@@ -1,0 +1,93 @@
+"""Nodes that die, stop and come back; what calls and registrations notice of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import median
+
+import pytest
+
+from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.stage import BOB, Call
+from tests.integration.nodes.world import Nodes, NodeStage
+from tests.lab.waiting import wait_until
+from tests.peers.wic import ScriptedWic
+
+pytestmark = pytest.mark.lab
+
+SOON_S = 1.5
+"""0.6 s of silence, a ping's interval, and a busy machine."""
+
+
+async def test_a_stopped_node_is_down_soon_and_costs_nobody_time(stage: NodeStage, nodes: Nodes) -> None:
+    running = await stage.call_on(nodes.a)
+    page = await stage.page()
+    before = [await registration_s(page) for _ in range(20)]
+    nodes.daemons[nodes.a].pause()
+    assert 0.4 < nodes.wait_state(nodes.a, "down") < SOON_S
+    after = [await registration_s(page) for _ in range(20)]
+    for _ in range(6):
+        began = time.monotonic()
+        _, node = await stage.call()
+        assert (node, time.monotonic() - began < SOON_S) == (nodes.b, True)
+    began = time.monotonic()
+    await running.hang_up()  # its node sleeps
+    assert time.monotonic() - began < 0.5
+    await stage.logged(running.call_id, "event=media_not_released")
+    nodes.daemons[nodes.a].resume()
+    assert median(after) < 3 * median(before) + 0.005
+    nodes.wait_state(nodes.a, "up")
+    await stage.hang_up()
+
+
+async def registration_s(page: ScriptedWic) -> float:
+    """Register once more; return how long it took, in seconds."""
+    began = time.monotonic()
+    response = await page.register()
+    assert response.status == 200
+    return time.monotonic() - began
+
+
+async def test_a_killed_node_is_down_at_once_and_back_when_it_is(stage: NodeStage, nodes: Nodes) -> None:
+    nodes.daemons[nodes.a].stop()
+    assert nodes.wait_state(nodes.a, "down") < SOON_S
+    assert (await stage.call())[1] == nodes.b
+    nodes.daemons[nodes.a].start()
+    nodes.wait_state(nodes.a, "up")
+    await stage.call_on(nodes.a)
+    await stage.hang_up()
+
+
+async def test_a_node_that_is_late_is_not_dead(stage: NodeStage, nodes: Nodes) -> None:
+    mark = len(stage.gateway_log.read_text(errors="replace"))
+    for _ in range(3):
+        nodes.daemons[nodes.a].pause()
+        await asyncio.sleep(0.48)
+        nodes.daemons[nodes.a].resume()
+        await asyncio.sleep(0.4)
+    nodes.wait_state(nodes.a, "up")
+    text = stage.gateway_log.read_text(errors="replace")[mark:]
+    assert f"node={nodes.a} state=suspect" in text
+    assert f"node={nodes.a} state=down" not in text
+
+
+async def test_without_an_agent_the_workers_help_themselves(stage: NodeStage, nodes: Nodes) -> None:
+    nodes.lab.kill("media_agent")
+    wait_until(lambda: nodes.state(nodes.a) == "unknown", "the report is old", 5)
+    page = await stage.page()
+    nodes.daemons[nodes.a].pause()
+    refused = 0
+    for _ in range(8):
+        wic = await page.invite(BOB, AUDIO)
+        if (await wic.wait_status(range(183, 700))).status == 503:
+            refused += 1
+            continue
+        await wic.wait_answer()
+        stage.running.append(Call(wic, await stage.core.wait_call()))
+        assert stage.node_of(wic.call_id) == nodes.b
+    assert 1 <= refused <= 2  # the miss of one worker, and a trial
+    nodes.daemons[nodes.a].resume()
+    nodes.restart_agent()
+    nodes.wait_state(nodes.a, "up")
+    await stage.hang_up()

@@ -1,0 +1,123 @@
+"""The core was answered before the page was asked, and the page wants less: the core is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.core_told import MAX_ATTEMPTS
+from kemi.core.call.states import Dialog, OfferAnswer
+from kemi.core.messages import Reply, Side
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import CALL_ID, CALLER_TAG, KEY, TAG, Incoming, invite, offer
+from tests.unit.core.call.ladder import Actions, header_reader
+
+MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
+ALLOWS = {"Allow": ["INVITE, ACK, UPDATE"]}
+
+
+def answered(*, takes_update: bool = True, page: str = "video refused") -> Incoming:
+    """A call whose caller had preconditions; the page has answered, the caller has not acknowledged that yet."""
+    headers = {"Require": ["precondition"], **(ALLOWS if takes_update else {})}
+    request = invite(offer(video=True) + MISSING, headers)
+    call = Incoming(request)
+    call.on(ev.TransactionCreated(1, 2))
+    media = {"audio": "", "video": ""}
+    call.on(call.answered_ahead(act.AnswerAhead(KEY, "", media)))
+    call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))
+    there = offer(video=True) + MISSING.replace("none", "sendrecv")
+    ahead = call.on(call.ims_request("UPDATE", cseq=7, body=there)).only(act.AnswerAhead)
+    call.on(call.answered_ahead(ahead))
+    call.on(ev.InviteResumed(request))
+    refuse = ("1",) if page == "video refused" else ()
+    answer = call.page_answer(refuse=refuse)
+    if page == "sends no video":
+        head, line, video = answer.partition("m=video")
+        answer = head + line + video.replace("a=sendrecv", "a=recvonly")
+    call.answer(answer)
+    return call
+
+
+def acknowledged(call: Incoming) -> act.SendRequest:
+    """The caller's ACK, and our offer that follows it."""
+    return call.on(call.ims_request("ACK", cseq=5)).only(act.SendRequest)
+
+
+def response(call: Incoming, sent: act.SendRequest, status: int, body: str = "", **more: float) -> Actions:
+    """The core's response to our offer."""
+    reply = Reply(Side.IMS, sent.method, CALL_ID, TAG, CALLER_TAG, call.record.own_ims_offer, status=status)
+    reply.body, reply.content_type, reply.headers = body, "application/sdp", header_reader({})
+    event = ev.OwnRequestAnswered(
+        Side.IMS, sent.method, call.record.own_ims_offer, status, reply, jitter=more.get("jitter", 0.0)
+    )
+    return call.on(event)
+
+
+def notes(actions: Actions) -> list[str]:
+    return [note.event for note in actions.all(act.Note)]
+
+
+@pytest.mark.parametrize("takes_update", [True, False])
+def test_video_that_the_page_refused_is_taken_back_after_the_ack(takes_update: bool) -> None:
+    call = answered(takes_update=takes_update)
+    assert call.actions.all(act.SendRequest) == []
+    sent = acknowledged(call)
+    assert (sent.to, sent.method, sent.report) == (Side.IMS, "UPDATE" if takes_update else "INVITE", True)
+    audio, video = sdp_from_text(sent.body).media
+    assert (audio.direction, video.port) == (Direction.SENDRECV, 0)
+    assert audio.port > 0
+    actions = response(call, sent, 200, sdp.core_answer("audio", "video", refuse=("video",)))
+    acks = [one.method for one in actions.all(act.SendRequest)]
+    assert acks == ([] if takes_update else ["ACK"])
+    assert [gate.kind for gate in actions.only(act.GateMedia).media] == ["audio"]
+    assert call.record.ims_description == sent.body
+    assert (call.record.exchange, call.record.ims_offer_answer) == (None, OfferAnswer.STABLE)
+    assert call.on(call.ims_reply(200, method=sent.method, cseq=call.record.own_ims_offer)) == []
+
+
+def test_a_direction_the_page_does_not_want_is_taken_back() -> None:
+    call = answered(page="sends no video")
+    audio, video = sdp_from_text(acknowledged(call).body).media
+    assert (audio.direction, video.direction) == (Direction.SENDRECV, Direction.RECVONLY)
+
+
+def test_a_page_that_takes_all_leaves_nothing_to_say() -> None:
+    call = answered(page="takes all")
+    assert call.on(call.ims_request("ACK", cseq=5)).all(act.SendRequest) == []
+
+
+def test_nobody_else_may_offer_meanwhile() -> None:
+    call = answered()
+    acknowledged(call)
+    assert call.on(call.ims_request("INVITE", cseq=8, body=offer())).reply[0] == 491
+    assert call.on(call.wic_request("INVITE", cseq=2, body=sdp.chromium("av-sendonly"))).reply[0] == 491
+
+
+def test_glare_is_tried_again_and_given_up_in_the_end() -> None:
+    call = answered()
+    sent = acknowledged(call)
+    for _ in range(MAX_ATTEMPTS - 1):
+        later = response(call, sent, 491, jitter=0.5).only(act.Schedule)
+        assert (later.due, later.delay_s) == (ev.Due.TELL_CORE, 1.0)
+        sent = call.on(ev.TimerFired(ev.Due.TELL_CORE)).only(act.SendRequest)
+    assert notes(response(call, sent, 491)) == ["own_offer_to_core_refused"]
+    assert call.record.dialog is Dialog.CONFIRMED
+
+
+def test_a_refusal_changes_nothing_and_a_lost_dialog_ends_the_call() -> None:
+    call = answered()
+    assert notes(response(call, acknowledged(call), 488)) == ["own_offer_to_core_refused"]
+    assert not call.record.ended
+    call = answered()
+    response(call, acknowledged(call), 481)
+    assert call.record.ended
+
+
+def test_an_answer_that_cannot_be_read_changes_nothing() -> None:
+    call = answered()
+    before = call.record.ims_description
+    assert notes(response(call, acknowledged(call), 200, "v=0\r\n")) == ["own_offer_misunderstood"]
+    assert (call.record.ims_description, call.record.exchange) == (before, None)

@@ -1,0 +1,38 @@
+"""The agent's settings: as the role renders them, and a wrong value names its key."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtpengine.agent.settings import SettingsError, settings_from_text
+from tests.lab.roles import render_role
+
+SECRET = "fedcba9876543210fedcba9876543210"
+GOOD = render_role("media_agent", "media_agent.toml.j2", {"media_agent_control_secret": SECRET})
+
+
+def test_what_the_role_renders_is_taken() -> None:
+    settings = settings_from_text(GOOD)
+    assert [node.name for node in settings.nodes] == ["127.0.0.1:2223"]
+    assert (settings.health.patience.silent_s, settings.health.patience.unanswered) == (0.6, 4)
+    assert not settings.reconcile.exclusive
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key"),
+    [
+        (SECRET, "", "control.secret"),
+        ('address = "127.0.0.1"', 'address = "192.0.2.1"', "control.address"),
+        ("[[nodes]]", "[[nodez]]", "nodes"),
+        ("port = 2223", 'port = "2223"', "nodes"),
+        ("ping_s = 0.15", "ping_s = 0.5", "health"),
+        ("silent_s = 0.6", "silent_s = 0.1", "health"),
+        ("interval_s = 5.0", "interval_s = 0", "reconcile"),
+        ("[health]", "[health", "not TOML"),
+    ],
+)
+def test_a_wrong_value_names_its_key(good: str, bad: str, key: str) -> None:
+    assert good in GOOD
+    with pytest.raises(SettingsError, match=key):
+        settings_from_text(GOOD.replace(good, bad, 1))
