@@ -27,6 +27,8 @@ from tests.peers.media import even_port_pair
 
 FAR_HZ: Final = 440
 FAR_SSRC: Final = 0x0FA4E4D0
+GATEWAY_SSRC: Final = 1
+"""Who asks for key frames in the gateway's name (rtpengine/rtcp.py)."""
 PTIME_S: Final = 0.02
 _REPORTS: Final = range(192, 224)
 
@@ -223,7 +225,7 @@ class Siege:
     def _judge(self) -> None:
         """Count what is not the call's own: what came from others than in the calm."""
         _, at_page, at_far_end = self._noted[-1]
-        own_page, own_far = ({ssrc for _, ssrc in seen} for seen in (at_page, at_far_end))
+        own_page, own_far = ({ssrc for _, ssrc in seen} | {GATEWAY_SSRC} for seen in (at_page, at_far_end))
         for phase, page, far in self._noted:
             phase.at_page = Counter({key: count for key, count in page.items() if key[1] not in own_page})
             phase.at_far_end = Counter({key: count for key, count in far.items() if key[1] not in own_far})
