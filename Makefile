@@ -3,6 +3,8 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 PORTS ?= fixed
 MODE ?= world
+# Most tests wait for timers and media rather than compute: more of them than cores run side by side.
+WORKERS ?= 4
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
@@ -18,8 +20,8 @@ setup: ## install Debian packages and Python environment (again: less than a sec
 run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; PORTS=free)
 	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once)
 
-test: sdk oidc clients style types ## every check and every test
-	$(PYTEST)
+test: sdk oidc clients style types ## every check and every test (WORKERS=0: one after the other)
+	$(PYTEST) --numprocesses=$(WORKERS)
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick
@@ -38,6 +40,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.first_audio
 	$(PYTHON) -m tests.bench.network_change
 	$(PYTHON) -m tests.bench.mixed
+	$(PYTHON) -m tests.bench.nodes
 	$(PYTHON) -m tests.bench.injection
 
 # What npm and the SDK's build produce, remade only when their sources are newer.

@@ -99,8 +99,8 @@ class MediaNode:
 
     @property
     def name(self) -> str:
-        """``address:port``, as call records keep it."""
-        return f"{self.address}:{self.port}"
+        """``address:port``, as call records keep it; an IPv6 address in brackets."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
+from tests import side_by_side
 from tests.lab import log_secrets
 from tests.lab.lab import Lab, running_labs
 from tests.lab.options import LabOptions, Part
 from tests.lab.world import RtpengineInfo
+from tests.side_by_side import SideBySide
 
 settings.register_profile("quick", max_examples=25)
 """For `make unit`; everything else tries as many examples as hypothesis does by itself."""
@@ -56,7 +59,7 @@ def run_dir() -> Iterator[Path]:
 REAL_DAEMONS = ("tests/integration/", "tests/browser/", "tests/contract/")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Try a test on real daemons once more when it fails: the machine is shared, and their clocks run on.
 
     The summary counts these as rerun; twice is a failure.  Tests of pure code get no second try.
@@ -64,6 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(REAL_DAEMONS):
             item.add_marker(pytest.mark.flaky(reruns=1))
+    if config.getoption("numprocesses", default=None) or hasattr(config, "workerinput"):
+        items.sort(key=lambda item: side_by_side.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    """Hand tests out to the workers as this project's tests need it."""
+    return SideBySide(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

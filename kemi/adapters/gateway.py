@@ -18,6 +18,7 @@ from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
@@ -141,7 +142,11 @@ class Gateway:
         forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
         self._control = Control(
             settings.control,
-            {**call_routes(self._calls, self._relay, forbidding), **node_routes(nodes, settings.media)},
+            {
+                **call_routes(self._calls, self._relay, forbidding),
+                **node_routes(nodes, settings.media),
+                **dtmf_routes(self._dispatcher),
+            },
         )
         self._shared = SharedState(
             RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -14,6 +14,7 @@ from kemi.adapters.log import log_event
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
+    DigitsPlayed,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -29,6 +30,7 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import Repertoire, placeholder_answer, repertoire, widened_offer, without_events
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
+from rtpengine.dtmf import DigitPath, play, withhold
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
@@ -119,9 +121,10 @@ class MediaRelay:
             "video": video_profile(ims_source=source, daemon_version=newest),
         }
 
-    def choose_node(self, call_id: str) -> str:
-        """Return the node that takes a new call; raise MediaUnavailable when none can."""
-        views = [view for view in self._store.view(self._nodes, time.time()) if view.takes_calls]
+    def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
+        """Return the node that takes a call; raise MediaUnavailable when none can."""
+        others = [name for name in self._nodes if name not in leave_out]
+        views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
         steady = [view for view in views if view.state != "suspect"]
         candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
@@ -291,6 +294,20 @@ class MediaRelay:
             self._run(action.node, sequence)
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
+
+    def play_digits(self, action: act.PlayDigits) -> DigitsPlayed:
+        """Send digits to the core."""
+        path = DigitPath(action.event_clock_hz, action.tone_ratio)
+        session = _named(action.call_id, "audio")
+        self._run(action.node, play(session, path, action.digits, action.duration_ms))
+        return DigitsPlayed(action.bearer)
+
+    def withhold_digits(self, action: act.WithholdDigits) -> None:
+        """Keep telephone-events from the page; where that fails it has its digits twice."""
+        try:
+            self._run(action.node, withhold(_named(action.call_id, "audio")))
+        except MediaUnavailable as error:
+            log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
 
     def request_key_frames(self, action: act.RequestKeyFrames) -> None:
         """Ask who sends video for a key frame."""

@@ -33,6 +33,8 @@ class MediaActions:
             act.RenewMedia: self._renew,
             act.ReofferFromIms: self._reoffer_from_ims,
             act.GateMedia: self._gate,
+            act.PlayDigits: self._play_digits,
+            act.WithholdDigits: self._withhold_digits,
             act.RequestKeyFrames: self._request_key_frames,
             act.ReleaseMedia: self._release,
         }
@@ -89,6 +91,15 @@ class MediaActions:
 
     def _gate(self, action: act.GateMedia) -> Event:
         return self._changed(self._relay.gate, action)
+
+    def _play_digits(self, action: act.PlayDigits) -> Event:
+        try:
+            return self._relay.play_digits(action)
+        except GatewayError as error:
+            return MediaFailed(error, bearer=action.bearer)
+
+    def _withhold_digits(self, action: act.WithholdDigits) -> None:
+        self._relay.withhold_digits(action)
 
     def _changed(self, change: Callable[[A], Event], action: A) -> Event:
         try:

@@ -6,10 +6,12 @@ from contextlib import suppress
 from typing import Final
 
 from rtpengine.agent.control import ControlClient, ControlRefused, ControlUnreachable
+from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, body_of, listen
 from rtpengine.agent.reconciler import Reconciler
 from rtpengine.agent.settings import Settings
 from rtpengine.agent.watch import NodeWatch
 from rtpengine.health import NodeState
+from rtpengine.sessions import IMS_TAG
 
 _LOGGER: Final = logging.getLogger(__name__)
 REPORT_S: Final = 1.0
@@ -29,14 +31,24 @@ class Agent:
             NodeWatch(node, settings.health, self._on_change, self._changed.set) for node in settings.nodes
         ]
         control = settings.control
-        lines = [ControlClient(control.address, control.port, control.secret) for _ in range(CONCURRENT + 2)]
+        lines = [ControlClient(control.address, control.port, control.secret) for _ in range(CONCURRENT + 3)]
         self._lines = lines
         self._reports = lines[0]
-        self._reconciler = Reconciler(self._watches, settings.reconcile, lines[1], lines[2:])
+        self._keys = lines[2]
+        self._dtmf = settings.dtmf
+        self._dtmf_receiver = DtmfReceiver(
+            self._tell_key, IMS_TAG, frozenset(node.address for node in settings.nodes)
+        )
+        self._reconciler = Reconciler(self._watches, settings.reconcile, lines[1], lines[3:])
         self._is_reachable = True
 
     async def run(self) -> None:
         """Work until cancelled."""
+        dtmf = (
+            await listen(self._dtmf.address, self._dtmf.port, self._dtmf_receiver)
+            if self._dtmf.port
+            else None
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 for watch in self._watches:
@@ -44,8 +56,16 @@ class Agent:
                 tasks.create_task(self._report_for_ever())
                 tasks.create_task(self._reconciler.run())
         finally:
+            if dtmf is not None:
+                dtmf.close()
+            self._dtmf_receiver.close()
             for line in self._lines:
                 line.close()
+
+    async def _tell_key(self, pressed: KeyPress) -> None:
+        """Tell the gateway of a key at the far end; its calls come one after the other, so keys stay in order."""
+        with suppress(ControlRefused):  # the call is over
+            await self._keys.ask("POST", "/v1/dtmf", body_of(pressed))
 
     def _on_change(self, watch: NodeWatch) -> None:
         """A state is another one, or a daemon was restarted."""

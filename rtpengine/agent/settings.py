@@ -80,6 +80,14 @@ class ReconcileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DtmfSettings:
+    """Where the nodes log DTMF to (their `dtmf-log-dest`); port 0: nowhere, and no page hears of keys by INFO."""
+
+    address: str = "127.0.0.1"
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the agent knows of its site."""
 
@@ -87,6 +95,7 @@ class Settings:
     nodes: list[NodeSettings]
     health: HealthSettings = field(default_factory=HealthSettings)
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+    dtmf: DtmfSettings = field(default_factory=DtmfSettings)
 
 
 def settings_from_text(text: str) -> Settings:
@@ -118,8 +127,11 @@ def _check(settings: Settings) -> None:
         loopback = ipaddress.ip_address(settings.control.address).is_loopback
         for node in settings.nodes:
             ipaddress.ip_address(node.address)
+        ipaddress.ip_address(settings.dtmf.address)
     except ValueError as error:
-        raise SettingsError(f"control.address, nodes.address: {error}") from error
+        raise SettingsError(f"control.address, nodes.address, dtmf.address: {error}") from error
+    if not 0 <= settings.dtmf.port <= 0xFFFF:
+        raise SettingsError("dtmf.port: a port, 0 for none")
     if not loopback:
         raise SettingsError("control.address: the gateway is on this machine, on a loopback address")
     names = [node.name for node in settings.nodes]

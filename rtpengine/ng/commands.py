@@ -31,6 +31,7 @@ NG_KEYS: Final[Mapping[str, str]] = {
     "address_family": "address-family",
     "delete_delay_s": "delete-delay",
     "duration_ms": "duration",
+    "pause_ms": "pause",
     "except_": "except",
 }
 
@@ -179,6 +180,18 @@ class PlayDtmf(Command[replies.Done]):
     from_tag: str
     code: str = field(repr=False)
     duration_ms: int = 200
+    pause_ms: int = 100
+    """Before the next one; each time is at least 100 and at most 5000."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDtmf(Command[replies.Done]):
+    """Pass on no telephone-event of `from_tag` any more; they are still logged (`--dtmf-log-dest`)."""
+
+    command = "block DTMF"
+    reply_type = replies.Done
+    call_id: str
+    from_tag: str
 
 
 @dataclass(frozen=True, slots=True)

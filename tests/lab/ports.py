@@ -13,9 +13,9 @@ from typing import Final, Self
 LOOPBACK: Final = "127.0.0.1"
 # Below Linux' ephemeral ports (from 32768): nobody's outgoing connection can sit on ours.
 FIXED_PORT: Final = 25000
-# Labs with free ports begin above the fixed one's, so that tests and `make run` do not meet.
-FIRST_PORT: Final = 26000
-LAST_PORT: Final = 32700
+# Labs with free ports stay below the fixed one's, so that tests and `make run` do not meet.
+FIRST_PORT: Final = 10000
+LAST_PORT: Final = FIXED_PORT
 BLOCK_PORTS: Final = 100
 
 

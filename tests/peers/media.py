@@ -99,7 +99,7 @@ class RtpEndpoint:
         self._key_frame_wanted = threading.Event()
         self._stopped = threading.Event()
         self._sending: threading.Event | None = None
-        self._pending_digits: list[tuple[str, int]] = []
+        self._pending_digits: list[tuple[str, int, int]] = []
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         for sock in (self._rtp, self._rtcp):
@@ -161,9 +161,9 @@ class RtpEndpoint:
             self._sending.set()
             self._sending = None
 
-    def send_digit(self, digit: str, payload_type: int) -> None:
-        """Send a telephone event in place of the running tone."""
-        self._pending_digits.append((digit, payload_type))
+    def send_digit(self, digit: str, payload_type: int, packets: int = _DTMF_PACKETS) -> None:
+        """Send a telephone event in place of the running tone; it lasts `packets` times 20 ms."""
+        self._pending_digits.append((digit, payload_type, packets))
 
     def request_key_frame(self) -> None:
         """Send a PLI for the stream received last."""
@@ -296,7 +296,6 @@ class RtpEndpoint:
             digit = dtmf_digit(packet.payload)
             if digit is not None and (packet.timestamp, digit) not in self._digits:
                 self._digits.append((packet.timestamp, digit))
-            return
         kept = self._packets.setdefault(packet.payload_type, [])
         kept.append(packet)
         if len(kept) > _KEPT_PACKETS:
@@ -314,9 +313,9 @@ class RtpEndpoint:
         for _ in self._ticks(_FRAME_S, stop):
             timestamp = offset + number * per_frame
             if self._pending_digits:
-                digit, event_type = self._pending_digits.pop(0)
-                sequence = self._send_event(digit, event_type, sequence, timestamp, per_frame, stop)
-                number += _DTMF_PACKETS + _DTMF_END_PACKETS
+                digit, event_type, packets = self._pending_digits.pop(0)
+                sequence = self._send_event(digit, event_type, packets, sequence, timestamp, stop)
+                number += packets + _DTMF_END_PACKETS
             else:
                 samples = sine(hz, rate_hz=_AUDIO_RATE_HZ, start=number * per_frame, count=per_frame)
                 self._send(payload_type, sequence, timestamp, samples_to_g711(samples, codec), number == 0)
@@ -327,17 +326,18 @@ class RtpEndpoint:
         self,
         digit: str,
         payload_type: int,
+        packets: int,
         sequence: int,
         timestamp: int,
-        per_frame: int,
         stop: threading.Event,
     ) -> int:
+        per_frame = int(_AUDIO_RATE_HZ * _FRAME_S)
         for count, _ in enumerate(self._ticks(_FRAME_S, stop), 1):
-            end = count > _DTMF_PACKETS
-            payload = dtmf_event_to_bytes(digit, duration=min(count, _DTMF_PACKETS) * per_frame, end=end)
+            end = count > packets
+            payload = dtmf_event_to_bytes(digit, duration=min(count, packets) * per_frame, end=end)
             self._send(payload_type, sequence, timestamp, payload, count == 1)
             sequence += 1
-            if count == _DTMF_PACKETS + _DTMF_END_PACKETS:
+            if count == packets + _DTMF_END_PACKETS:
                 break
         return sequence
 

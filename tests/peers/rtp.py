@@ -6,7 +6,7 @@ Knows packet layout only. Must not know sockets, clocks or codecs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -150,3 +150,36 @@ def dtmf_event_to_bytes(digit: str, *, duration: int, end: bool, volume: int = 1
 def dtmf_digit(payload: bytes) -> str | None:
     """Return the digit of a telephone-event payload, None for other events."""
     return DTMF_DIGITS[payload[0]] if len(payload) >= 4 and payload[0] < len(DTMF_DIGITS) else None
+
+
+@dataclass(frozen=True)
+class KeyPress:
+    """One telephone-event from its first packet to its last."""
+
+    digit: str
+    duration_ms: float
+    ended: bool
+    """A packet with the end bit came (RFC 4733 §2.3.3)."""
+
+
+def key_presses(packets: Iterable[RtpPacket], clock_hz: int) -> list[KeyPress]:
+    """Read telephone-event packets; those of one event have one timestamp (RFC 4733 §2.2.1), which orders the events.
+
+    A relay that gets no time to run sends packets out of order.
+    """
+    packets = list(packets)
+    first = packets[0].timestamp if packets else 0
+    events: dict[int, KeyPress] = {}
+    for packet in packets:
+        digit = dtmf_digit(packet.payload)
+        if digit is None:
+            continue
+        duration_ms = int(struct.unpack("!H", packet.payload[2:4])[0]) * 1000 / clock_hz
+        known = events.get(packet.timestamp, KeyPress(digit, 0.0, ended=False))
+        if known.digit != digit:
+            raise ValueError("two digits in one event")
+        ended = known.ended or bool(packet.payload[1] & 0x80)
+        events[packet.timestamp] = KeyPress(digit, max(known.duration_ms, duration_ms), ended)
+    # as a signed distance: timestamps wrap (RFC 3550 §5.1)
+    order = sorted(events, key=lambda timestamp: (timestamp - first + 0x80000000) & 0xFFFFFFFF)
+    return [events[timestamp] for timestamp in order]

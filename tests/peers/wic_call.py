@@ -163,6 +163,16 @@ class WicCall:
         self._last_invite = self.request("INVITE", headers=headers, sdp=sdp)
         return self._last_invite
 
+    async def info(
+        self, text: str = "still here", content_type: str = "text/plain", *, headers: Pairs = ()
+    ) -> SipResponse:
+        """Send an INFO, of nothing the gateway takes for its own unless told, and return the final response."""
+        request = self.request("INFO")
+        for name, value in headers:
+            request.headers.add(name, value)
+        request.set_body(text, content_type)
+        return await self.ask(request)
+
     async def info_dtmf(self, digit: str, duration_ms: int = 160) -> SipResponse:
         """Send a digit as SIP.js does (application/dtmf-relay) and return the final response."""
         request = self.request("INFO")

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from kemi.settings import SETTINGS_VARIABLE, Settings, SettingsError, load_settings, settings_from_text
+from kemi.settings import (
+    SETTINGS_VARIABLE,
+    MediaNode,
+    Settings,
+    SettingsError,
+    load_settings,
+    settings_from_text,
+)
 from tests.unit.site import SETTINGS_TEXT as GOOD
 
 
@@ -16,6 +23,7 @@ def test_a_good_file_is_read() -> None:
     assert settings.sip.ims_socket == "udp:192.0.2.1:5060"
     assert settings.sip.wic_socket == "tcp:127.0.0.1:8080"
     assert settings.media.nodes[0].name == "192.0.2.9:2223"
+    assert MediaNode("2001:db8::1", 2223).name == "[2001:db8::1]:2223"
     assert settings.media.nodes[0].version == "10.5"
     assert settings.timers.update_s == 5
 
@@ -51,6 +59,8 @@ def test_what_may_be_left_out_has_a_default() -> None:
         pytest.param('"fedcba9876543210fedcba9876543210"', '""', "control.secret", id="no secret to control"),
         pytest.param("fedcba98", "fedcba 8", "control.secret", id="a space in the secret"),
         pytest.param('[{ address = "192.0.2.9", port = 2223, version = "10.5" }]', "[]", "media.nodes", id="no relay"),
+        pytest.param('version = "10.5"', 'version = "10.5", weight = -1', "media.nodes: weight", id="negative weight"),
+        pytest.param('"10.5" }', '"10.5" }, { address = "192.0.2.9", port = 2223 }', "each node once", id="twice"),
         pytest.param('version = "10.5"', 'version = "ten"', "media.nodes", id="no version"),
         pytest.param('version = "10.5"', "version = 10.5", "version", id="version is a number"),
         pytest.param('audio_codecs = ["opus", "PCMA"]', "audio_codecs = []", "media.audio_codecs", id="no codec"),

@@ -301,6 +301,29 @@ class GateMedia(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class PlayDigits(Action):
+    """Send digits to the core in the audio stream.  Yields DigitsPlayed or MediaFailed."""
+
+    call_id: str
+    node: str
+    digits: str = field(repr=False)
+    duration_ms: int
+    event_clock_hz: int | None
+    """Of the telephone-events that the far end takes beside its codec; None: tones."""
+    tone_ratio: int
+    """Clock of the page's codec by that of the far end's."""
+    bearer: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WithholdDigits(Action):
+    """Keep the far end's telephone-events from the page, which hears of them by INFO."""
+
+    call_id: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestKeyFrames(Action):
     """Ask the senders of video for a key frame (RFC 4585), those who have sent any; nothing follows.
 

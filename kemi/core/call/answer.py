@@ -11,7 +11,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, pictures, session_timer
+from kemi.core.call import boundary, digits, early_media, pictures, session_timer
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
@@ -240,6 +240,9 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     hidden, warnings = boundary.required_of_page(reply, *boundary.towards_page(reply, settings))
     insert = [boundary.contact_for_page(reply, settings), *warnings]
     remove = ["Contact", *hidden]
+    if record.wic_takes_digits:
+        removed, added = digits.packages_for_page(reply)
+        remove, insert = [*remove, *removed], [*insert, *added]
     record.remote_identity = boundary.remote_identity(reply) or record.remote_identity
     if reply.status >= 200:
         insert += session_timer.answer_to_page(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from kemi.core.call import actions as act
+from kemi.core.call import pictures
 from kemi.core.call.events import Due, UpdateAnswered
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -45,7 +46,9 @@ def on_correction_answered(
     if 200 <= event.status < 300:
         record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
         record.wic_description, record.update_offer = record.update_offer, ""
-        return correct(record, settings)  # another fork may have answered meanwhile
+        # Its streams begin anew; Chromium 156 then waits for a key frame and does not always ask for one.
+        asked = pictures.request_key_frames(record)
+        return [*asked, *correct(record, settings)]  # another fork may have answered meanwhile
     record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
     if event.status in (491, 500) and record.update_attempts < MAX_UPDATE_ATTEMPTS:
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)

@@ -166,6 +166,22 @@ class MediaGated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsPlayed(Event):
+    """The relay has taken digits of the page and sends them to the core."""
+
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived(Event):
+    """Somebody at the far end has pressed a key, and let go of it."""
+
+    digit: str = field(repr=False)
+    duration_ms: int = 0
+    """By the relay's arithmetic, see kemi/core/dtmf.py."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAnswered(Event):
     """The page's final response to our UPDATE; 408 when none came."""
 

@@ -14,6 +14,7 @@ from kemi.core.call import (
     core_requests,
     core_told,
     dialog,
+    digits,
     events,
     incoming,
     own_offer,
@@ -31,6 +32,7 @@ from kemi.core.call.record import CallRecord, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import LocalProtocolError
+from kemi.core.messages import Message
 
 Step = Callable[[CallRecord, Any, CallSettings], list[Action]]
 
@@ -56,6 +58,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.RegistrationEnded: release.on_registration_ended,
         events.CallForbidden: release.on_forbidden,
         events.MediaLost: release.on_media_lost,
+        events.DigitReceived: digits.on_received,
         events.TimerFired: dialog.on_timer,
     }
 )
@@ -82,6 +85,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.RegistrationEnded: release.on_called_registration_ended,
         events.CallForbidden: release.on_called_forbidden,
         events.MediaLost: release.on_media_lost,
+        events.DigitReceived: digits.on_received,
         events.TimerFired: page_answer.on_timer,
     }
 )
@@ -111,14 +115,37 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
 )
 """What comes first while an offer of the running session is open, by who made it."""
 
-LATE: Final = frozenset({events.MediaRenewed, events.ImsReoffered, events.MediaGated, events.ChangeFailed})
+LATE: Final = frozenset(
+    {
+        events.MediaRenewed,
+        events.ImsReoffered,
+        events.MediaGated,
+        events.ChangeFailed,
+        events.DigitsPlayed,
+    }
+)
 """Events that mean nothing once the exchange they belong to is over."""
+
+
+_SAID: Final[Mapping[type[events.Event], Callable[[Any], Message | None]]] = MappingProxyType(
+    {
+        events.WicRequest: lambda event: event.request,
+        events.ImsRequest: lambda event: event.request,
+        events.WicReply: lambda event: event.reply,
+        events.ImsReply: lambda event: event.reply,
+    }
+)
+"""Events that are a message of one side."""
 
 
 def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> list[Action]:
     """Change ``record`` by ``event`` and return what is to be done, in order."""
     before = record.dialog
     actions = _step(record, event)(record, event, settings)
+    message = _SAID.get(type(event), _nothing_said)(event)
+    if message is not None:
+        digits.learn(record, message)
+    actions = [*actions, *digits.withhold(record)]
     if record.page_behind:
         actions = [*actions, *own_offer.tell_page(record, settings)]
     if record.core_behind:
@@ -147,6 +174,10 @@ def _step(record: CallRecord, event: events.Event) -> Step:
     if step is None:
         raise LocalProtocolError(f"no step for {kind.__name__}")
     return step
+
+
+def _nothing_said(_event: Any) -> None:
+    return None
 
 
 def _nothing(_record: CallRecord, _event: events.Event, _settings: CallSettings) -> list[Action]:

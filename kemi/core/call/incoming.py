@@ -19,7 +19,7 @@ import logging
 from kemi.core import headers
 from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, late_offer, preconditions, session_timer
+from kemi.core.call import boundary, digits, late_offer, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium, checksum
@@ -108,6 +108,7 @@ def begin_incoming(
             takes_reliable="100rel" in request.tokens("Supported") | required,
         ),
     )
+    digits.learn(record, request)
     session_timer.asked_by_core(record, request, settings)
     edits = edits_of_invite(record, request, settings)
     transport, why = offered_transport(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, digits
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswerEvent
@@ -46,6 +46,7 @@ def edits_of_invite(record: CallRecord, request: Request, settings: CallSettings
     if not request.body:
         supported -= {"100rel"}  # our offer would have to go to the core in its 18x (RFC 3261 §13.2.1)
     hidden, warnings = boundary.towards_page(request, settings)
+    named, packages = digits.packages_for_page(request)
     # asked for as an option: a page without it would refuse the call
     others = required - _NOT_FOR_PAGES - {"100rel"}
     return act.MessageEdits(
@@ -55,9 +56,11 @@ def edits_of_invite(record: CallRecord, request: Request, settings: CallSettings
         remove=(
             *("Contact", "Record-Route", "Route", "Supported", "Require", "Session-Expires", "Min-SE"),
             *hidden,
+            *named,
         ),
         insert=(
             *warnings,
+            *packages,
             boundary.contact_for_page(request, settings),
             *((f"Supported: {', '.join(sorted(supported))}",) if supported else ()),
             *((f"Require: {', '.join(sorted(others))}",) if others else ()),

@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, page_late_offer, session_timer
+from kemi.core.call import boundary, digits, page_late_offer, session_timer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
 from kemi.core.call.fitting import misfit
@@ -131,6 +131,8 @@ def _wic_session_change(record: CallRecord, request: Request, settings: CallSett
 
 
 def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if digits.is_ours(record, request):
+        return digits.on_info(record, request, settings)
     tag = record.current_tag
     if not tag or not passes(record, request):
         return [NO_DIALOG]

@@ -53,6 +53,8 @@ class Leg:
     """What this fork described, as long as no fork has answered the call."""
     early_media: list[str] = field(default_factory=list)
     """The last P-Early-Media of this fork: a direction for each line (RFC 5009 §8)."""
+    takes_digits: bool = False
+    """It wants digits as INFO (Recv-Info: infoDtmf)."""
 
 
 @dataclass(slots=True)
@@ -295,6 +297,10 @@ class CallRecord:
     """Version in the o= line of that description."""
     wic_takes_parts: bool = False
     """The page says that it takes bodies of several parts (kemi/core/bodies.py)."""
+    wic_takes_digits: str = ""
+    """Content-Type of the INFO the page wants the far end's digits in; "": it wants none (kemi/core/call/digits.py)."""
+    digits_withheld: bool = False
+    """The relay keeps the far end's telephone-events from the page."""
     wic_takes_update: bool = False
     """The page's Allow has UPDATE (of an early dialog that is no promise, see sdp/judge.py)."""
     ims_takes_update: bool = False

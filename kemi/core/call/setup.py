@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from kemi.core import headers, trust
 from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, session_timer
+from kemi.core.call import boundary, digits, early_media, session_timer
 from kemi.core.call.events import (
     Due,
     InviteGuardExpired,
@@ -139,6 +139,7 @@ def begin_call(
     )
     if not record.wic_contact:
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
+    digits.learn(record, request)
     session_timer.asked_by_page(record, request, settings)
     record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
     note = act.Note(

@@ -160,7 +160,7 @@ class Play:
 
     async def works(self, call: Call | PageCall) -> None:
         """An INFO passes both ways."""
-        assert (await call.wic.info_dtmf("1")).status == 200
+        assert (await call.wic.info()).status == 200
         assert (await call.ims.info("text/plain", "hello")).status == 200
 
     async def hang_up(self, call: Call | PageCall) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 
 PAGE_TONE_HZ: Final = 1000
 PEER_TONE_HZ: Final = 440
+DTMF_RELAY: Final = "application/dtmf-relay"
 
 
 async def test_a_call_gets_its_second_direction_by_update_before_the_callee_is_alerted(
@@ -31,6 +32,7 @@ async def test_a_call_gets_its_second_direction_by_update_before_the_callee_is_a
         assert len(invite.headers.fields("Allow")) == 1
         assert {"UPDATE", "PRACK"} <= invite.option_tags("Allow")
         assert "100rel" in invite.option_tags("Supported")
+        assert invite.headers.get("Recv-Info") == "infoDtmf"
         assert re.findall(r"^m=(\w+)|^a=(sendonly|sendrecv|recvonly)\b", invite.body, re.M) == [
             ("audio", ""),
             ("", "sendonly"),
@@ -69,11 +71,13 @@ async def test_a_call_gets_its_second_direction_by_update_before_the_callee_is_a
 
         await page.keyboard.press("5")
         info = await gateway.receive_request("INFO")
-        assert info.headers.get("Content-Type") == "application/dtmf-relay"
+        assert info.headers.get("Content-Type") == DTMF_RELAY
         assert info.body == "Signal=5\r\nDuration=160\r\n"
         await dialog.respond_to(info)
-        await dialog.request("INFO")
+        await page.evaluate("() => window.softphone.call.on('dtmf', (key) => (window.heardKey = key))")
+        await dialog.request("INFO", sdp="Signal=D\r\nDuration=220\r\n", content_type=DTMF_RELAY)
         await gateway.receive_response(200, "INFO")
+        assert await page.evaluate("() => window.heardKey") == {"signal": "D", "durationMs": 220}
         await asyncio.wait_for(peer.ear.hears(PAGE_TONE_HZ), PATIENCE_S)
 
         await page.get_by_role("button", name="Hang up").click()

@@ -1,17 +1,27 @@
 """Fixtures: one rtpengine for the whole session, and further ones for tests that hurt theirs."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from rtpengine.ng.commands import Delete, List
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon
+from tests.lab.ports import PortBlocks, PortMode
 
-# Wide enough for the tests, and away from the ports of other suites.
-SHARED_PORTS = range(23_000, 24_000)
-OWN_PORTS = range(24_000, 24_200)
+SHARED_PORTS: Final = 1000
+OWN_PORTS: Final = 200
+
+
+@contextmanager
+def media_ports(count: int) -> Iterator[range]:
+    """Claim that many ports in a row."""
+    with PortBlocks(PortMode.FREE, rtp_ports=count, service_ports=0) as blocks:
+        first, last = blocks.rtp_range(count)
+        yield range(first, last + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """An rtpengine that all tests share; it must live through all of them."""
-    with Daemon(tmp_path_factory.mktemp("rtpengine"), SHARED_PORTS) as running:
+    with (
+        media_ports(SHARED_PORTS) as ports,
+        Daemon(tmp_path_factory.mktemp("rtpengine"), ports) as running,
+    ):
         yield running
         assert running.alive, "rtpengine crashed:\n" + "".join(running.log)
 
@@ -42,5 +55,5 @@ def client(daemon: Daemon) -> Iterator[UdpClient]:
 @pytest.fixture
 def own_daemon(tmp_path: Path) -> Iterator[Daemon]:
     """An rtpengine that a test may stop, pause and start again."""
-    with Daemon(tmp_path, OWN_PORTS) as running:
+    with media_ports(OWN_PORTS) as ports, Daemon(tmp_path, ports) as running:
         yield running

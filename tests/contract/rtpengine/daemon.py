@@ -56,8 +56,10 @@ def render(template: Path, **variables: object) -> str:
 class Daemon:
     """One rtpengine process; may be started again on the same ports after it ended."""
 
-    def __init__(self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1") -> None:
-        """Write the configuration; `ports` are for media."""
+    def __init__(
+        self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1", **variables: object
+    ) -> None:
+        """Write the configuration; `ports` are for media, `variables` further ones of the role."""
         self.address = NodeAddress(ng_host, free_port(ng_host))
         self.log: collections.deque[str] = collections.deque(maxlen=500)
         self._configuration = directory / "rtpengine.conf"
@@ -72,6 +74,7 @@ class Daemon:
                 rtpengine_port_max=ports.stop - 1,
                 rtpengine_threads=2,
                 rtpengine_log_level=6,
+                **variables,
             )
         )
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Self
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
+from numpy.typing import NDArray
 
 PTIME_S: Final = 0.02
 # Bytes of an AMR-WB speech frame in storage format, without its header, by frame type (RFC 4867 §5.3).
@@ -42,6 +43,7 @@ class Packet(NamedTuple):
 
     payload_type: int
     payload: bytes
+    timestamp: int = 0
 
 
 def tone_payloads(codec: str, frequency_hz: int, packets: int) -> list[bytes]:
@@ -103,8 +105,8 @@ def _storage_format(payload: bytes) -> bytes:
     return bytes([frame_type << 3 | quality << 2]) + speech.ljust(size, b"\0")
 
 
-def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
-    """Decode payloads and return the frequency of the strongest tone, 0 for silence."""
+def pcm_of(codec: str, payloads: list[bytes]) -> NDArray[np.int16]:
+    """Decode payloads."""
     facts = CODECS[codec]
     decoder = av.CodecContext.create(facts.decoder, "r")
     assert isinstance(decoder, AudioCodecContext)
@@ -120,7 +122,13 @@ def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
         for frame in decoder.decode(av.Packet(data)):
             assert isinstance(frame, av.AudioFrame)
             pieces += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    wave = np.concatenate(pieces).astype(float)[-facts.sample_rate_hz // 2 :]
+    return np.concatenate(pieces).astype(np.int16)
+
+
+def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
+    """Decode payloads and return the frequency of the strongest tone, 0 for silence."""
+    facts = CODECS[codec]
+    wave = pcm_of(codec, payloads).astype(float)[-facts.sample_rate_hz // 2 :]
     if np.sqrt(np.mean(wave**2)) < 100:
         return 0
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
@@ -167,15 +175,24 @@ class RtpPeer:
             self._socket.sendto(header + payload, to)
             time.sleep(max(0.0, started + (index + 1) * PTIME_S - time.monotonic()))
 
-    def press(self, digit: int, *, payload_type: int, to: tuple[str, int], ssrc: int) -> None:
-        """Send one telephone-event of 200 ms (RFC 4733 §2.5.1) at 48 kHz."""
-        started, start = time.monotonic(), (self._sent + 1) * 960
-        for number in range(1, 14):
+    def press(
+        self,
+        digit: int,
+        *,
+        payload_type: int,
+        to: tuple[str, int],
+        ssrc: int,
+        step: int = 960,
+        steps: int = 11,
+    ) -> None:
+        """Send one telephone-event (RFC 4733 §2.5.1) of `steps` times 20 ms, each of `step` units of its clock."""
+        started, start = time.monotonic(), (self._sent + 1) * step
+        for number in range(1, steps + 3):
             self._sent += 1
-            ended = number >= 11
+            ended = number >= steps
             marker = 0x80 if number == 1 else 0
             header = struct.pack("!BBHII", 0x80, marker | payload_type, self._sent, start, ssrc)
-            event = struct.pack("!BBH", digit, (0x80 if ended else 0) | 10, 960 * min(number, 11))
+            event = struct.pack("!BBH", digit, (0x80 if ended else 0) | 10, step * min(number, steps))
             self._socket.sendto(header + event, to)
             time.sleep(max(0.0, started + number * PTIME_S - time.monotonic()))
 
@@ -198,5 +215,6 @@ class RtpPeer:
             if len(data) < 12 or 200 <= data[1] <= 206:
                 continue
             with self._arrived:
-                self.packets.append(Packet(data[1] & 0x7F, data[12 + 4 * (data[0] & 15) :]))
+                timestamp = int.from_bytes(data[4:8], "big")
+                self.packets.append(Packet(data[1] & 0x7F, data[12 + 4 * (data[0] & 15) :], timestamp))
                 self._arrived.notify_all()

@@ -31,7 +31,7 @@ from rtpengine.pool import NodeAddress
 from rtpengine.profiles import audio_profile
 from rtpengine.transport.aio import AioClient
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.conftest import OWN_PORTS
+from tests.contract.rtpengine.conftest import OWN_PORTS, media_ports
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port
 from tests.contract.rtpengine.sdp import answer_to, browser_offer, section
 
@@ -208,7 +208,7 @@ class TestTrouble:
 
 class TestAddresses:
     def test_a_daemon_on_ipv6_is_reached_by_both_clients(self, tmp_path: Path) -> None:
-        with Daemon(tmp_path, OWN_PORTS, ng_host="::1") as running:
+        with media_ports(OWN_PORTS) as ports, Daemon(tmp_path, ports, ng_host="::1") as running:
             blocking = UdpClient(running.address, deadline_s=3.0)
             assert blocking.request(Ping()) == Pong()
             blocking.close()

@@ -122,6 +122,7 @@ class Call:
 
     def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5)) -> None:
         """Take an answer of IMS."""
+        self.far_type = far_end.payload_type
         answer = answer_to(
             self.reserved.relay_offer, *far_end.rtpmaps, host=self.ims.host, port=self.ims.port
         )

@@ -18,6 +18,7 @@ from tests.contract.web.client import NAME, PASSWORD, WebPage
 from tests.contract.web.test_session import commands
 from tests.contract.web.test_tokens import kid_of, published
 from webapp_api.cli import main
+from webapp_api.services import Services
 from webapp_api.settings import Settings
 
 REPOSITORY = Path(__file__).parents[3]
@@ -93,6 +94,20 @@ class TestAccounts:
         page.log_in("bob", "bob's password")
         assert page.session()["impi"] == "b@isim.example.com"
         assert page.session()["impus"] == ["sip:b@ims.example.com", "tel:+15550199"]
+
+    def test_the_role_of_an_operator_is_given_kept_and_taken(
+        self, operator: Operator, services: Services
+    ) -> None:
+        assert operator("accounts", "operator", NAME).stdout == f"{NAME} is an operator\n"
+        operator("accounts", "password", NAME, typed="another password\n")
+        account = services.accounts.get(NAME)
+        assert account is not None
+        assert account.operator
+        operator("accounts", "operator", NAME, "--no")
+        account = services.accounts.get(NAME)
+        assert account is not None
+        assert not account.operator
+        assert operator("accounts", "operator", "nobody").returncode == 1
 
     def test_they_are_listed_without_their_hashes(self, operator: Operator, page: WebPage) -> None:
         operator("accounts", "add", "bob", typed="bob's password\n")
@@ -232,3 +247,11 @@ def test_settings_that_do_not_do_are_told(tmp_path: Path, content: str, fault: s
     assert done.returncode == 1
     assert fault in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_relay_nodes_are_drained_for_all_gateways(operator: Operator, store: redis.Redis) -> None:
+    assert operator("nodes", "drain", "192.0.2.1:2223").stdout == "192.0.2.1:2223 gets no new calls\n"
+    assert store.smembers(keys.DRAINED) == {"192.0.2.1:2223"}
+    operator("nodes", "drain", "192.0.2.1:2223", "--no")
+    assert store.smembers(keys.DRAINED) == set()
+    assert operator("nodes", "list").stdout == ""

@@ -64,7 +64,7 @@ async def test_video_the_far_end_refused_is_switched_off_at_the_page(stage: Stag
 async def test_the_codec_the_page_was_told_first_needs_no_correction(stage: Stage) -> None:
     stage.core.script = answers(DeviceMedia(video="H264"))
     call = await stage.answered(await stage.page(), AUDIO_AND_VIDEO)
-    assert (await call.wic.info_dtmf("1")).status == 200
+    assert (await call.wic.info()).status == 200
     await call.hang_up()
     assert len(call.wic.trace.requests("UPDATE")) == 1
 
@@ -107,7 +107,7 @@ async def test_a_page_that_refuses_the_correction_keeps_its_call(stage: Stage, r
     plan = CallPlan(offer_replies=(OfferReply(), reply))
     call = await corrected(stage, answers(VP8), plan)
     await stage.logged(call.call_id, "event=correction_refused")
-    assert (await call.wic.info_dtmf("1")).status == 200
+    assert (await call.wic.info()).status == 200
     await call.hang_up()
 
 
@@ -115,7 +115,7 @@ async def test_glare_delays_the_correction(stage: Stage) -> None:
     plan = CallPlan(offer_replies=(OfferReply(), refused(491), OfferReply()))
     call = await corrected(stage, answers(VP8), plan)
     await call.wic.wait_request("UPDATE", count=3)
-    assert (await call.wic.info_dtmf("1")).status == 200
+    assert (await call.wic.info()).status == 200
     await call.hang_up()
     assert [first_codec(line) for line in video_lines(call, 2)] == ["VP8", "VP8"]
     assert len({update.body for update in call.wic.trace.requests("UPDATE")[1:]}) == 1

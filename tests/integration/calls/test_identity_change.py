@@ -75,7 +75,7 @@ async def test_another_name_reaches_a_page_that_takes_update(stage: Stage, how: 
     assert not update.has_sdp
     assert (await call.update(CAROL, ("P-Asserted-Identity", f"<{CAROL}>"))).status == 200
     assert call.updates == 1  # nothing new
-    assert (await call.wic.info_dtmf("5")).status == 200
+    assert (await call.wic.info()).status == 200
     assert (await call.ims.info("text/plain", "hello")).status == 200
     assert (await call.wic.bye()).status == 200
 

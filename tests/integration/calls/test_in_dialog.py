@@ -21,23 +21,23 @@ NOT_YET = "changing a running session is not supported yet"
 
 async def still_works(call: Call) -> None:
     """Pass an INFO both ways and hang up."""
-    assert (await call.wic.info_dtmf("5")).status == 200
+    assert (await call.wic.info()).status == 200
     assert (await call.ims.info("text/plain", "still here")).status == 200
     await call.hang_up()
 
 
 class TestInfo:
-    """INFO is passed on as it is."""
+    """INFO is passed on as it is, but for digits (test_dtmf.py)."""
 
     async def test_from_the_page(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
-        response = await call.wic.info_dtmf("7")
+        response = await call.wic.info("Signal=7\r\nDuration=160", "application/x-dtmf")
         assert response.status == 200
         assert call.wic.dialog is not None
         assert response.to_tag == call.wic.dialog.remote_tag
         info = await call.ims.wait_request("INFO")
         assert info.body == "Signal=7\r\nDuration=160"
-        assert info.headers.get("Content-Type") == "application/dtmf-relay"
+        assert info.headers.get("Content-Type") == "application/x-dtmf"
         assert info.to_tag == call.ims.dialogs["a"].local_tag
         assert info.from_tag == call.wic.invite.from_tag
         assert info.cseq.number > call.ims.invite.cseq.number
@@ -55,16 +55,10 @@ class TestInfo:
         assert numbers == sorted(set(numbers))
         await call.hang_up()
 
-    async def test_no_digit_is_logged(self, stage: Stage) -> None:
-        call = await stage.answered(await stage.page())
-        await call.wic.info_dtmf("7")
-        await call.hang_up()
-        assert "Signal" not in stage.gateway_log.read_text(errors="replace")
-
     async def test_a_refusal_is_passed_on_to_the_page(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())
         call.ims.statuses["INFO"] = 415
-        assert (await call.wic.info_dtmf("7")).status == 415
+        assert (await call.wic.info()).status == 415
         await still_works_after_refusal(call)
 
     async def test_a_refusal_is_passed_on_to_the_core(self, stage: Stage) -> None:
@@ -75,7 +69,7 @@ class TestInfo:
     async def test_before_the_answer_it_reaches_the_callee_that_rings(self, stage: Stage) -> None:
         stage.core.script = answers(ring_s=0.3)
         call = await stage.ringing(await stage.page())
-        assert (await call.wic.info_dtmf("7")).status == 200
+        assert (await call.wic.info()).status == 200
         await call.ims.wait_ack()
         await call.hang_up()
 
@@ -83,7 +77,7 @@ class TestInfo:
 async def still_works_after_refusal(call: Call) -> None:
     """The next INFO passes."""
     call.ims.statuses.clear()
-    assert (await call.wic.info_dtmf("8")).status == 200
+    assert (await call.wic.info()).status == 200
     await call.hang_up()
 
 

@@ -50,7 +50,7 @@ class TestDuringTheSetUp:
         noticed = [("event=flow_lost", "state=early")]
         if step is Step.PRACK_SENT:
             # A reset may show first when our UPDATE is sent.
-            noticed.append(("event=call_rejected", "our UPDATE with 408"))
+            noticed.append(("event=call_rejected", "our UPDATE to the page ended with 408"))
         await until(
             lambda: any(
                 first in line and second in line
@@ -132,7 +132,7 @@ class TestDuringTheCall:
         page = await stage.page()
         call = await stage.answered(page)
         await self.come_back(stage, page, call)
-        assert (await call.wic.info_dtmf("1")).status == 200
+        assert (await call.wic.info()).status == 200
         assert (await call.ims.info("text/plain", "welcome back")).status == 200
         await call.hang_up()
 
@@ -140,7 +140,7 @@ class TestDuringTheCall:
         page = await stage.page()
         call = await stage.answered(page)
         await self.come_back(stage, page, call)
-        assert (await call.wic.info_dtmf("1")).status == 200
+        assert (await call.wic.info()).status == 200
         await until(
             lambda: call.call_id not in stage.lab.gateway_rpc.htable("due"),
             lambda: "the wake-up stays",
@@ -194,7 +194,7 @@ class TestDuringTheCall:
         response = await other.trace.wait_response(range(200, 700), method, call_id=call.call_id)
         assert response.status == 481
         assert f"<- {method}" not in call.ims.ladder()
-        assert (await call.wic.info_dtmf("1")).status == 200
+        assert (await call.wic.info()).status == 200
         await call.hang_up()
 
     async def test_a_second_connection_of_the_same_user_may_take_it(self, stage: Stage) -> None:

@@ -170,7 +170,7 @@ class TestTheOperator:
         stage.command(type="end_call", call_id=call.call_id)
         await ended_on_both_sides(call, self.TEXT)
         assert time.monotonic() - began <= BAR_S
-        assert (await other.wic.info_dtmf("5")).status == 200
+        assert (await other.wic.info()).status == 200
         await other.hang_up()
 
     async def test_all_calls_of_an_identity_at_every_stage(self, stage: LimitedStage) -> None:
@@ -188,7 +188,7 @@ class TestTheOperator:
         assert warning_of(refused) == self.TEXT
         await rings.ims.wait_request("CANCEL")
         assert time.monotonic() - began <= BAR_S
-        assert (await bystander.wic.info_dtmf("5")).status == 200
+        assert (await bystander.wic.info()).status == 200
         await bystander.hang_up()
 
     @staticmethod
@@ -204,5 +204,5 @@ class TestTheOperator:
         stage.command(type="end_call", call_id="", impu="")
         stage.command(type="end_call", call_id="unknown", impu="sip:nobody@ims.test")
         await asyncio.sleep(1)
-        assert (await call.wic.info_dtmf("5")).status == 200
+        assert (await call.wic.info()).status == 200
         await call.hang_up()

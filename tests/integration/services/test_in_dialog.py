@@ -37,12 +37,6 @@ METHODS = [
         id="INFO of a package",
     ),
     pytest.param("INFO", (), AOC, id="INFO without package"),
-    pytest.param(
-        "INFO",
-        (("Info-Package", "infoDtmf"),),
-        ("application/session-info", "SubsequentDigit: 5"),
-        id="INFO of digits",
-    ),
     pytest.param("INFO", (), SMS, id="INFO of bytes"),
     pytest.param(
         "SUBSCRIBE",

@@ -24,6 +24,8 @@ def start(site: Site) -> None:
             "media_agent_control_secret": site.control_secret,
             "media_agent_nodes": of_gateway.get("gateway_rtpengine_nodes", nodes),
             "media_agent_exclusive_nodes": True,
+            "media_agent_dtmf_address": LOOPBACK,
+            "media_agent_dtmf_port": site.plan.rtpengine_dtmf,
         },
     )
     argv = [sys.executable, "-m", "rtpengine.agent", "--config", str(settings), "--verbose"]

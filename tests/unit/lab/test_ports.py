@@ -7,7 +7,7 @@ import pytest
 from tests.lab import ports
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, PortsExhausted
 
-FIRST_PORT = 17000
+FIRST_PORT = 8000
 
 
 @pytest.fixture(autouse=True)

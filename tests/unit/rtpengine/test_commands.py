@@ -7,6 +7,7 @@ import pytest
 from rtpengine.ng.bencode import Encodable, decode, encode
 from rtpengine.ng.commands import (
     Answer,
+    BlockDtmf,
     BlockMedia,
     CodecRules,
     Command,
@@ -103,8 +104,20 @@ OPTIONS_IN_NG: dict[str, Encodable] = {
         ),
         pytest.param(
             PlayDtmf("c", "wic", "#", 250),
-            {"command": "play DTMF", "call-id": "c", "from-tag": "wic", "code": "#", "duration": 250},
+            {
+                "command": "play DTMF",
+                "call-id": "c",
+                "from-tag": "wic",
+                "code": "#",
+                "duration": 250,
+                "pause": 100,
+            },
             id="play DTMF",
+        ),
+        pytest.param(
+            BlockDtmf("c", "ims"),
+            {"command": "block DTMF", "call-id": "c", "from-tag": "ims"},
+            id="block DTMF",
         ),
         pytest.param(Query("c"), {"command": "query", "call-id": "c"}, id="query"),
         pytest.param(Delete("c"), {"command": "delete", "call-id": "c"}, id="delete"),

@@ -1,5 +1,6 @@
 /** What a call tells about itself, and what it stands on. */
 
+import type { DtmfKey } from "./dtmf.ts";
 import type { CallEnd } from "./call-end.ts";
 import type { CallState } from "./call-state.ts";
 import type { PhoneConfig } from "./config.ts";
@@ -33,6 +34,8 @@ export interface CallEvents {
   videoOffered: undefined;
   /** The way for media is broken and being repaired; then it is back. */
   recovering: boolean;
+  /** The far side pressed a key. A secret, as what this side sends: not for logs. */
+  dtmf: DtmfKey;
   /** How far a transfer that this side asked for has come. */
   transfer: TransferProgress;
   /** The far side asks this side to call somebody else. Without a listener it is refused (603). */

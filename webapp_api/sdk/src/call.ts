@@ -7,7 +7,7 @@ import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.t
 import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
-import { DTMF_CONTENT_TYPE, dtmfRelayToText, signalsFromText } from "./dtmf.ts";
+import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, type DtmfOptions } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
@@ -207,14 +207,17 @@ export abstract class Call {
     return this.#localTracks(kind).every((track) => !track.enabled);
   }
 
-  /** Send DTMF signals (0-9, A-D, *, #) one after the other by SIP INFO; SipError when the gateway refuses one. */
-  async sendDtmf(tones: string, options: { readonly durationMs?: number } = {}): Promise<void> {
-    const bodies = signalsFromText(tones).map((signal) => dtmfRelayToText(signal, options.durationMs));
-    for (const content of bodies) {
+  /**
+   * Send DTMF signals (0-9, A-D, *, #) one after the other: by SIP INFO (SipError when the gateway refuses one), or as
+   * telephone-events where the configuration has the feature `rtpDtmf` and both sides agreed on them.
+   */
+  async sendDtmf(tones: string, options: DtmfOptions = {}): Promise<void> {
+    const byRtp = this.dependencies.config.features["rtpDtmf"] === true && this.#state === "established";
+    await sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
       const { session } = this;
       if (session === undefined || this.#state !== "established") throw new UsageError("DTMF needs an answered call");
       await sendInfo(session, DTMF_CONTENT_TYPE, content);
-    }
+    });
   }
 
   /** The browser's statistics of this moment; empty before and after the media session. */
@@ -312,7 +315,11 @@ export abstract class Call {
         const reason = reasonsFromFields(bye.request.getHeaders("reason"))[0];
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
-      onInfo: (info) => void info.accept(),
+      onInfo: (info) => {
+        void info.accept();
+        const key = dtmfRelayFromText(info.request.body);
+        if (key !== undefined) this.#events.emit("dtmf", key);
+      },
       onNotify: (notification) => this.#transfers.notified(notification),
       onRefer: (referral) => this.#transfers.asked(referral),
     };

@@ -5,6 +5,15 @@ export const DTMF_CONTENT_TYPE = "application/dtmf-relay";
 /** Tone length that IVRs recognise for sure, milliseconds. */
 export const DTMF_DURATION_MS = 160;
 
+/** Between two tones, milliseconds. */
+export const DTMF_GAP_MS = 100;
+
+/** How long each tone is, and the silence behind it; by SIP INFO the gateway leaves 100 ms. */
+export interface DtmfOptions {
+  readonly durationMs?: number;
+  readonly gapMs?: number;
+}
+
 const DURATION_RANGE_MS = { least: 40, most: 6000 } as const;
 
 /** The signals of `tones`, one by one, upper case; RangeError when one is not a DTMF signal. */
@@ -23,4 +32,39 @@ export function dtmfRelayToText(signal: string, durationMs: number = DTMF_DURATI
     throw new RangeError(`DTMF duration must be ${DURATION_RANGE_MS.least} to ${DURATION_RANGE_MS.most} ms`);
   }
   return `Signal=${signal}\r\nDuration=${durationMs}\r\n`;
+}
+
+/** A key that the far side pressed. */
+export interface DtmfKey {
+  readonly signal: string;
+  readonly durationMs: number;
+}
+
+/** Asks for the far side's digits as INFO (RFC 6086). */
+export const RECV_INFO_HEADER = "Recv-Info: infoDtmf";
+
+/** The key in an INFO body; undefined when there is none. */
+export function dtmfRelayFromText(body: string): DtmfKey | undefined {
+  const signal = /^Signal\s*=\s*([0-9A-D*#])\s*$/im.exec(body)?.[1];
+  const durationMs = Number(/^Duration\s*=\s*(\d{1,5})\s*$/im.exec(body)?.[1] ?? DTMF_DURATION_MS);
+  return signal === undefined ? undefined : { signal: signal.toUpperCase(), durationMs };
+}
+
+/** Send tones as telephone-events (RFC 4733) of `connection` where they were agreed on, else one by one by `sendInfo`. */
+export async function sendTones(
+  tones: string,
+  { durationMs = DTMF_DURATION_MS, gapMs = DTMF_GAP_MS }: DtmfOptions,
+  connection: RTCPeerConnection | undefined,
+  sendInfo: (body: string) => Promise<void>,
+): Promise<void> {
+  const signals = signalsFromText(tones);
+  const bodies = signals.map((signal) => dtmfRelayToText(signal, durationMs));
+  const sender = connection?.getSenders().find(({ dtmf }) => dtmf?.canInsertDTMF)?.dtmf;
+  if (sender) {
+    sender.insertDTMF(sender.toneBuffer + signals.join(""), durationMs, gapMs);
+    const left = sender.toneBuffer.length;
+    await new Promise((resolve) => setTimeout(resolve, left * (durationMs + gapMs)));
+    return;
+  }
+  for (const body of bodies) await sendInfo(body);
 }

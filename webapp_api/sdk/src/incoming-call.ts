@@ -7,6 +7,7 @@ import { Call } from "./call.ts";
 import type { CallDependencies } from "./call-types.ts";
 import { endOfCancelledCall, failure, type CallEnd } from "./call-end.ts";
 import { callerFromFields, type Caller } from "./caller.ts";
+import { RECV_INFO_HEADER } from "./dtmf.ts";
 import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
 import { offers, splitsDirections } from "./sdp.ts";
@@ -141,7 +142,7 @@ export class IncomingCall extends Call {
     try {
       if (this.replaces !== undefined) this.replaces.replaced = true;
       // SIP.js lists its own methods in the 200; this field adds ours (RFC 3261 §7.3.1).
-      await this.#invitation.accept({ extraHeaders: ["Allow: UPDATE"] });
+      await this.#invitation.accept({ extraHeaders: ["Allow: UPDATE", RECV_INFO_HEADER] });
     } catch (error) {
       this.finish(failure(phoneErrorFromException(error, "an answer")));
       // After a CANCEL that came in between, the call is over and nothing has failed.

@@ -192,7 +192,7 @@ export class MediaSession implements SessionDescriptionHandler {
     }
   }
 
-  /** SIP.js: DTMF goes by INFO. */
+  /** SIP.js: DTMF is the call's own affair. */
   sendDtmf(): boolean {
     return false;
   }

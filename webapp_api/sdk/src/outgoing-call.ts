@@ -7,6 +7,7 @@
 import { Call } from "./call.ts";
 import { failure } from "./call-end.ts";
 import type { CallDependencies } from "./call-types.ts";
+import { RECV_INFO_HEADER } from "./dtmf.ts";
 import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type MediaRequest } from "./media.ts";
 import { withSingleAllow } from "./sip-headers.ts";
@@ -82,7 +83,11 @@ export class OutgoingCall extends Call {
       earlyMedia: true,
       delegate: this.sessionDelegate(),
     });
-    inviter.request.extraHeaders = [...withSingleAllow(inviter.request.extraHeaders), ...this.#headers];
+    inviter.request.extraHeaders = [
+      ...withSingleAllow(inviter.request.extraHeaders),
+      RECV_INFO_HEADER,
+      ...this.#headers,
+    ];
     inviter.data = this;
     inviter.stateChange.addListener((state) => {
       if (state === SessionState.Established) this.answered("answer_received");

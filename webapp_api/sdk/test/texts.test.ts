@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 
-import { dtmfRelayToText, signalsFromText } from "../src/dtmf.ts";
+import { dtmfRelayFromText, dtmfRelayToText, sendTones, signalsFromText } from "../src/dtmf.ts";
 import { UsageError } from "../src/errors.ts";
 import { Emitter } from "../src/events.ts";
 import { directionOf } from "../src/media-lines.ts";
@@ -125,6 +125,23 @@ describe("transports of a session description", () => {
 describe("DTMF", () => {
   test("a body names signal and duration", () => {
     assert.equal(dtmfRelayToText("#", 100), "Signal=#\r\nDuration=100\r\n");
+  });
+  test("a body that came", () => {
+    assert.deepEqual(dtmfRelayFromText("Signal=d\r\nDuration=220\r\n"), { signal: "D", durationMs: 220 });
+    assert.deepEqual(dtmfRelayFromText("Signal= *\n"), { signal: "*", durationMs: 160 });
+    for (const body of ["", "Signal=16", "Signal=12", "x Signal=1"]) assert.equal(dtmfRelayFromText(body), undefined);
+  });
+  test("tones go as telephone-events where the browser can, else one by one in INFO", async () => {
+    const bodies: string[] = [];
+    const sendInfo = async (body: string): Promise<void> => void bodies.push(body);
+    const played: unknown[] = [];
+    const dtmf = { canInsertDTMF: true, toneBuffer: "", insertDTMF: (...what: unknown[]) => played.push(what) };
+    const connection = { getSenders: () => [{ dtmf: null }, { dtmf }] } as unknown as RTCPeerConnection;
+    await sendTones("1d", { durationMs: 100, gapMs: 50 }, connection, sendInfo);
+    assert.deepEqual([played, bodies], [[["1D", 100, 50]], []]);
+    dtmf.canInsertDTMF = false;
+    await sendTones("1d", { durationMs: 100 }, connection, sendInfo);
+    assert.deepEqual(bodies, [dtmfRelayToText("1", 100), dtmfRelayToText("D", 100)]);
   });
   test("signals are taken one by one, upper case", () => {
     assert.deepEqual(signalsFromText("1a#*"), ["1", "A", "#", "*"]);

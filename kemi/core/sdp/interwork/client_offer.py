@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.interwork.incoming import promising_key_frames
 from kemi.core.sdp.interwork.relay import only_line
-from kemi.core.sdp.interwork.video import fitted_line
+from kemi.core.sdp.interwork.video import fitted_line, promising_key_frames
 from kemi.core.sdp.interwork.wic import rewritten_line, stream_of
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text

@@ -17,6 +17,7 @@ from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
+from kemi.core.sdp.interwork.video import promising_key_frames
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -93,7 +94,7 @@ def read_core_reoffer(
         held = address in _UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
         direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
         line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
-        text = one_line_text(media.session, line)
+        text = one_line_text(media.session, promising_key_frames(line))
         if kind is not None:
             main = next(codec.name for codec in codecs if codec.name != TELEPHONE_EVENT)
             going_on[kind] = Changed(kind, place, direction, "" if held else text, main)

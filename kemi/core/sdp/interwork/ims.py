@@ -13,7 +13,7 @@ from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtoco
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
-from kemi.core.sdp.interwork.video import bandwidth_kbps
+from kemi.core.sdp.interwork.video import bandwidth_kbps, promising_key_frames
 from kemi.core.sdp.judge import Judgement
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -96,7 +96,7 @@ def ims_medium(media: MediaDescription) -> ImsMedium:
     if address in _UNSPECIFIED:
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
-    return ImsMedium(one_line_text(media.session, line), direction, main.name)
+    return ImsMedium(one_line_text(media.session, promising_key_frames(line)), direction, main.name)
 
 
 def ims_line(

@@ -18,14 +18,13 @@ from kemi.core.sdp.build import media_description, session_description, session_
 from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
+from kemi.core.sdp.interwork.video import promising_key_frames
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rewritten_line
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
 _IMS_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
-_KEY_FRAMES: Final = ("nack pli", "ccm fir")
-"""What a browser must be promised to ask for a key frame, and to send one when asked (RFC 4585, RFC 5104)."""
 
 
 class CoreLine(NamedTuple):
@@ -69,7 +68,7 @@ def core_offer_media(offer: SessionDescription, video_codecs: Sequence[str]) -> 
                 raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
             line = ims_line(media, media.port, media.proto, codecs, media.direction, media.connection)
             chosen[media.kind] = CoreLine(
-                media.kind, index, media.direction, one_line_text(media.session, line)
+                media.kind, index, media.direction, one_line_text(media.session, promising_key_frames(line))
             )
     if "audio" in reasons and "audio" not in chosen:
         raise NotAcceptableHere(f"The audio line {reasons['audio']}")
@@ -160,15 +159,6 @@ def client_offer(
 def _offered(source: MediaDescription, mid: str, direction: Direction) -> MediaDescription:
     source = promising_key_frames(source)
     return rewritten_line(source, source, mid=mid, direction=direction, setup="actpass")
-
-
-def promising_key_frames(source: MediaDescription) -> MediaDescription:
-    """Add to a video line what a browser needs to ask for key frames, where the core promised nothing."""
-    if source.kind != "video" or any(codec.feedback for codec in source.codecs):
-        return source
-    body = (*source.body, *(f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES))
-    line = media_description(source.kind, source.port, source.proto, source.formats, body)
-    return MediaDescription(line.lines, line.kind, line.port, line.proto, line.formats, source.session)
 
 
 def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str, ClientLine]:

@@ -15,6 +15,8 @@ from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.model import Codec, MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 
+_KEY_FRAMES: Final = ("nack pli", "ccm fir")
+"""RFC 4585, RFC 5104."""
 _FORMAT_ATTRIBUTES: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
 _LEVEL_1B: Final = 0x0B
 _CONSTRAINT_SET_3: Final = 0x10
@@ -106,3 +108,16 @@ def _is_of_other_format(line: str, formats: Sequence[str]) -> bool:
     return (
         line.startswith("a=") and name in _FORMAT_ATTRIBUTES and value.split(" ", 1)[0] not in (*formats, "*")
     )
+
+
+def promising_key_frames(source: MediaDescription) -> MediaDescription:
+    """Add to a video line what is needed to ask for key frames, where the far end has promised nothing.
+
+    A browser asks nobody who has not promised; and towards RTP/AVP without these lines the relay takes all feedback out
+    of RTCP.  Devices obey it nevertheless, or leave packets alone that they do not know (RFC 3550 §6.1).
+    """
+    if source.kind != "video" or any(codec.feedback for codec in source.codecs):
+        return source
+    body = (*source.body, *(f"a=rtcp-fb:* {value}" for value in _KEY_FRAMES))
+    line = media_description(source.kind, source.port, source.proto, source.formats, body)
+    return MediaDescription(line.lines, line.kind, line.port, line.proto, line.formats, source.session)
