@@ -41,6 +41,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.network_change
 	$(PYTHON) -m tests.bench.mixed
 	$(PYTHON) -m tests.bench.nodes
+	$(PYTHON) -m tests.bench.injection
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix

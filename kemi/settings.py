@@ -13,7 +13,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ MAX_TOKEN_LIFETIME_S = 3600
 MAX_LIFETIME_S = 86_000
 """Calls, and what is remembered of who makes them, are kept a little longer than this (kamailio/params/state.cfg)."""
 MAX_ENTRY_POINTS_S = 28
+MAX_CALLS_KEPT_S = 366 * 86_400
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
 
@@ -120,6 +121,8 @@ class MediaSettings:
     """Whether a callee is heard before it answers although its network does not ask for it (RFC 5009)."""
     max_bundle_pages: bool = False
     """Whether the site's pages have the bundle policy max-bundle (RFC 8829 §4.1.1)."""
+    core_source: Literal["signalled", "learned", "anywhere"] = "signalled"
+    """Whose packets are taken on the side of the core (``MediaSource`` of rtpengine/profiles.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,8 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
+    calls_kept_s: int = 7 * 86_400
+    """How long Redis keeps what is known of finished calls; 0: not at all."""
     node: str = ""
     """This node's name in Redis, the same after a restart; "": its SIP address and port."""
 
@@ -201,6 +206,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
     _check_control(settings.control, settings.sip)
     _check_nodes(settings.media.nodes)
+    if not 0 <= settings.calls_kept_s <= MAX_CALLS_KEPT_S:
+        raise SettingsError(f"calls_kept_s: at most {MAX_CALLS_KEPT_S}, or 0 to keep none")
     if not settings.media.audio_codecs:
         raise SettingsError("media.audio_codecs: at least one codec")
     if settings.media.core_leg not in CORE_LEGS:

@@ -14,6 +14,7 @@ What rtpengine cannot transcode (EVS) is offered alone.
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from rtpengine.legs import LEGS, LegKind, far_leg_of
@@ -56,6 +57,38 @@ _REVERSE_OPUS: Final = "opus/48000/2/32000"
 _REVERSE: Final[Mapping[str, str]] = {"opus": _REVERSE_OPUS, "g722": "G722", "pcma": "PCMA", "pcmu": "PCMU"}
 
 
+class MediaSource(StrEnum):
+    """Whose packets a leg without ICE takes, and where its own go."""
+
+    SIGNALLED = "signalled"
+    """Address and port of the SDP alone, RTP and RTCP each (symmetric RTP and RTCP, RFC 4961), from the first packet
+    on: nobody else can be heard, or be sent the call."""
+    LEARNED = "learned"
+    """For a far end behind a NAT: within 3 s of each offer or answer the source of the packets that fit the SDP best
+    is learned, then nothing else is taken. A stranger that is faster than the far end is believed."""
+    ANYWHERE = "anywhere"
+    """For a far end that sends from elsewhere than it receives: everybody is heard, media goes to the SDP's address."""
+
+
+# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Before the first RTP
+# packet after an offer or answer both let RTCP on the port of RTP pass: with `unidirectional` that of the other leg
+# counts, too, and a WIC sends from before the answer on. `asymmetric` keeps it counted when there is another answer.
+_SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
+    MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off", "unidirectional"),
+    MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
+    MediaSource.ANYWHERE: ("asymmetric",),
+}
+# From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
+# the port of RTP has until the next packet of the WIC then.
+_ASYMMETRIC_LEARNS: Final = (11, 3)
+
+
+def _source_flags(source: MediaSource, daemon_version: tuple[int, int]) -> tuple[str, ...]:
+    flags = _SOURCE_FLAGS[source]
+    pinned = source is MediaSource.SIGNALLED and daemon_version < _ASYMMETRIC_LEARNS
+    return (*flags, "asymmetric") if pinned else flags
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MediaProfile:
     """How one medium crosses from a WIC to IMS. Interface names are those of the daemon's configuration.
@@ -78,6 +111,9 @@ class MediaProfile:
     """What kind of party the far end is."""
     ims_address_family: str | None = None
     """IP4 or IP6; None takes the family of the WIC's offer."""
+    ims_source: MediaSource = MediaSource.SIGNALLED
+    """IMS is not behind a NAT, and its SDP is binding."""
+    daemon_version: tuple[int, int] = (10, 5)
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
@@ -105,7 +141,7 @@ class MediaProfile:
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
             codec=replace(self.codec, transcode=transcode),
-            flags=("strip-extmap", "generate-mid", *self._dtmf_flags()),
+            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -136,6 +172,14 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
+        return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
+
+    @functools.cache  # noqa: B019
+    def wic_answer(self) -> MediaOptions:
+        """Return the options of an `answer` of the WIC."""
+        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
+
+    def _answer(self) -> MediaOptions:
         return MediaOptions(
             codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
         )
@@ -158,7 +202,7 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags()),
+            flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -190,7 +234,17 @@ class MediaProfile:
 
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
-        return MediaOptions(codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding",))
+        return MediaOptions(
+            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", *self._wic_flags())
+        )
+
+    def _ims_flags(self) -> tuple[str, ...]:
+        return _source_flags(self.ims_source, self.daemon_version)
+
+    def _wic_flags(self) -> tuple[str, ...]:
+        # ICE alone says where the WIC is. SRTP would do for RTP; but with AES-GCM rtpengine takes SRTCP whose E bit is
+        # 0 from everybody, without looking at its tag (RFC 7714 §9 wants one).
+        return _source_flags(MediaSource.SIGNALLED, self.daemon_version)
 
     @functools.cache  # noqa: B019
     def feedback_request(self) -> MediaOptions:
@@ -223,6 +277,8 @@ def audio_profile(
     far_leg: LegKind = LegKind.IMS,
     ims_address_family: str | None = None,
     digits: bool = True,
+    ims_source: MediaSource = MediaSource.SIGNALLED,
+    daemon_version: tuple[int, int] = (10, 5),
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
@@ -261,12 +317,25 @@ def audio_profile(
         dtmf=digits,
         far_leg=far_leg,
         ims_address_family=ims_address_family,
+        ims_source=ims_source,
+        daemon_version=daemon_version,
     )
 
 
-def video_profile(*, far_leg: LegKind = LegKind.IMS, ims_address_family: str | None = None) -> MediaProfile:
+def video_profile(
+    *,
+    far_leg: LegKind = LegKind.IMS,
+    ims_address_family: str | None = None,
+    ims_source: MediaSource = MediaSource.SIGNALLED,
+    daemon_version: tuple[int, int] = (10, 5),
+) -> MediaProfile:
     """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
-    return MediaProfile(far_leg=far_leg, ims_address_family=ims_address_family)
+    return MediaProfile(
+        far_leg=far_leg,
+        ims_address_family=ims_address_family,
+        ims_source=ims_source,
+        daemon_version=daemon_version,
+    )
 
 
 class MediaProfiles:
@@ -278,10 +347,13 @@ class MediaProfiles:
         *,
         far_leg: LegKind = LegKind.IMS,
         digits: bool = True,
+        ims_source: MediaSource = MediaSource.SIGNALLED,
+        daemon_version: tuple[int, int] = (10, 5),
     ) -> None:
         """`ims_codecs` and `digits` as for `audio_profile`; `far_leg`: what the far end is offered."""
         self.far_leg = far_leg
         self._codecs, self._digits = tuple(ims_codecs), digits
+        self._source, self._version = ims_source, daemon_version
         self._made: dict[tuple[str, str, LegKind], MediaProfile] = {}
         self.of("audio")  # refuses unknown codecs now
 
@@ -293,9 +365,17 @@ class MediaProfiles:
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
         key = (medium, speaks if medium == "audio" else "", far_leg)
         if key not in self._made:
+            source, version = self._source, self._version
             self._made[key] = (
-                audio_profile(self._codecs, wic_codec=speaks, far_leg=far_leg, digits=self._digits)
+                audio_profile(
+                    self._codecs,
+                    wic_codec=speaks,
+                    far_leg=far_leg,
+                    digits=self._digits,
+                    ims_source=source,
+                    daemon_version=version,
+                )
                 if medium == "audio"
-                else video_profile(far_leg=far_leg)
+                else video_profile(far_leg=far_leg, ims_source=source, daemon_version=version)
             )
         return self._made[key]

@@ -103,7 +103,7 @@ def reoffer_from_ims(
     """
     offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
     yield from ask(offer)
-    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.answer())
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.wic_answer())
     relay_answer = (yield from ask(answer)).sdp
     if reverse_line is not None and session.transport is WicTransport.SPLIT:
         yield from subscribe_again(session, profile, daemon_version)

@@ -26,13 +26,14 @@ from rtpengine.ng.commands import (
     Offer,
     Query,
     R,
+    RawQuery,
     SubscribeAnswer,
     SubscribeRequest,
     UnblockMedia,
     Unsubscribe,
 )
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgUnknownCall
-from rtpengine.ng.replies import DeleteReply, Reply, SdpReply
+from rtpengine.ng.replies import DeleteReply, RawStatistics, Reply, SdpReply
 from rtpengine.profiles import MediaProfile
 
 WIC_TAG: Final = "wic"
@@ -197,7 +198,7 @@ def answer_ahead(
     try:
         plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer())
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
         return ims_answer, (yield from ask(offer)).sdp
@@ -208,7 +209,7 @@ def answer_ahead(
 
 def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
     """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
-    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.answer())
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.wic_answer())
     return (yield from ask(answer)).sdp
 
 
@@ -236,6 +237,24 @@ def release_all(sessions: Iterable[MediaSession]) -> Sequence[None]:
     """End all media of a call at once; those that are gone already count as released."""
     with suppress(NgUnknownCall):
         yield tuple(Delete(session.ng_call_id) for session in sessions)
+
+
+def last_statistics(sessions: Iterable[MediaSession]) -> Sequence[dict[str, RawStatistics]]:
+    """Return what there is to say of all media of a call, by medium and unread; nothing of one that is gone.
+
+    To be asked before they end: not together, because rtpengine may work on two datagrams at a time.
+    """
+    sessions = tuple(sessions)
+    found: dict[str, RawStatistics] = {}
+    # Of commands that go together an error is all one hears: one by one where one is unknown.
+    with suppress(NgErrorReply):
+        together = yield tuple(RawQuery(session.ng_call_id) for session in sessions)
+        return {session.medium: reply for session, reply in zip(sessions, together, strict=True)}
+    if len(sessions) > 1:
+        for session in sessions:
+            with suppress(NgErrorReply):
+                found[session.medium] = yield from ask(RawQuery(session.ng_call_id))
+    return found
 
 
 class Requester(Protocol):

@@ -1,10 +1,12 @@
 """Routes of the control endpoint about calls: which there are, and the end of one.
 
     GET  /v1/calls?after=KEY&limit=N  -> {"calls": [{"key", "node", "kinds", "owner", "dialog", "since"}], "next": KEY}
+    GET  /v1/calls/quality?call_id=KEY -> {"key": KEY, "node": NODE, "media": {KIND: figures}}
     POST /v1/calls/end                {"call_id": KEY, "why": TEXT} -> {"ended": KEY}
 
 KEY is the name of the record (``CallRecord.key``), which the relay has for the call, too.  The list is in the order of
-the names; "next" is what ``after`` has to be for what follows, "" at the end.
+the names; "next" is what ``after`` has to be for what follows, "" at the end.  Figures are those a finished call has
+(kemi/state/call_history.py), as they stand now.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ import heapq
 import time
 from typing import Any, Final
 
+from kemi.adapters.call_history import figures_of
 from kemi.adapters.control import Answer, ControlRefusal, Routes, number_of, text_of
 from kemi.adapters.forbidding import Forbidding
+from kemi.adapters.media import MediaRelay
 from kemi.core.call.record import CallRecord
+from kemi.core.errors import MediaUnavailable
 from kemi.state.calls import CallStore
+from rtpengine.ng.errors import NgError
 
 MOST_CALLS: Final = 100
 """In one answer."""
@@ -25,7 +31,7 @@ _MOST_BYTES: Final = 20_000
 _MOST_WHY: Final = 80
 
 
-def call_routes(calls: CallStore, forbidding: Forbidding) -> Routes:
+def call_routes(calls: CallStore, relay: MediaRelay, forbidding: Forbidding) -> Routes:
     """Return the routes about calls."""
 
     def listed(query: dict[str, Any]) -> Answer:
@@ -44,6 +50,13 @@ def call_routes(calls: CallStore, forbidding: Forbidding) -> Routes:
                 found.append(_described(record))
         return 200, {"calls": found, "next": keys[limit - 1] if len(keys) > limit else ""}
 
+    def quality(query: dict[str, Any]) -> Answer:
+        record = calls.get(text_of(query, "call_id"))
+        if record is None:
+            raise ControlRefusal(404, "no such call")
+        media = {medium.kind: _quality(relay, record, medium.kind) for medium in record.media}
+        return 200, {"key": record.key, "node": record.node, "media": media}
+
     def end(body: dict[str, Any]) -> Answer:
         key, why = text_of(body, "call_id"), text_of(body, "why")
         if len(why) > _MOST_WHY or not why.isprintable():
@@ -52,7 +65,18 @@ def call_routes(calls: CallStore, forbidding: Forbidding) -> Routes:
             raise ControlRefusal(404, "no such call")
         return 200, {"ended": key}
 
-    return {("GET", "/v1/calls"): listed, ("POST", "/v1/calls/end"): end}
+    return {
+        ("GET", "/v1/calls"): listed,
+        ("GET", "/v1/calls/quality"): quality,
+        ("POST", "/v1/calls/end"): end,
+    }
+
+
+def _quality(relay: MediaRelay, record: CallRecord, kind: str) -> dict[str, Any]:
+    try:
+        return figures_of(kind, relay.statistics(record.node, record.key, kind))
+    except (MediaUnavailable, NgError) as error:
+        return {"why": str(error)}
 
 
 def _described(record: CallRecord) -> dict[str, Any]:

@@ -7,15 +7,18 @@ of them wait for the relay.  What an action leads to is the next event.
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import is_written, log_event
+from kemi.core.call import history
 from kemi.core.call.actions import Action
 from kemi.core.call.events import Event
 from kemi.core.call.flow import handle
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
 from kemi.state.calls import CallStore
 
 
@@ -54,6 +57,11 @@ class Dispatcher:
     def _step(self, event: Event, record: CallRecord) -> list[Action]:
         before = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
         actions = handle(record, event, self._settings)
+        if before[0] is not record.dialog:
+            if record.dialog is Dialog.CONFIRMED:
+                record.answered_at = time.time()
+            elif record.ended:
+                actions = [*actions, history.ended(record, event, actions)]
         after = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
         if before != after and is_written(logging.INFO):
             log_event(

@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from kemi.adapters import ksr, transactions
+from kemi.adapters.call_history import CallNotes
 from kemi.adapters.entry_points import EntryPoints
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_actions import MediaActions
@@ -65,6 +67,7 @@ class Executor:
         self._schedule = schedule
         self._relay = relay
         self._entry_points = entry_points
+        self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
@@ -82,7 +85,8 @@ class Executor:
             act.AnswerForPage: self._answer_in_its_name,
             act.AnswerForCore: self._answer_in_its_name,
             act.RefuseUnheard: self._refuse_unheard,
-            **MediaActions(relay, calls).handlers,
+            act.RecordEnd: self._record_end,
+            **MediaActions(relay, calls, self._notes).handlers,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
             act.ForgetCall: self._forget,
@@ -366,6 +370,9 @@ class Executor:
 
     def _drop_due(self, action: act.Unschedule) -> None:
         self._schedule.drop(action.call_id)
+
+    def _record_end(self, action: act.RecordEnd) -> None:
+        self._notes.ended(action, time.time())
 
     def _forget(self, action: act.ForgetCall) -> None:
         self._schedule.forget(action.call_id)

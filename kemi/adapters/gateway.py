@@ -15,6 +15,7 @@ from functools import partial
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
+from kemi.adapters.call_history import CallHistory
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_dtmf import dtmf_routes
@@ -143,14 +144,14 @@ class Gateway:
         self._control = Control(
             settings.control,
             {
-                **call_routes(self._calls, forbidding),
+                **call_routes(self._calls, self._relay, forbidding),
                 **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
             },
         )
         self._shared = SharedState(
-            RedisLink(settings.redis_url, settings.node_name),
+            RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s),
             self._flows,
             subscriptions,
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
@@ -172,6 +173,7 @@ class Gateway:
             keeper=SubscriptionKeeper(for_registration, subscriptions, self._executor),
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
+            history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
             notices=notices,
             forbidding=forbidding,
             page_of=self._page_of,

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from kemi.adapters import connections
+from kemi.adapters.call_history import CallHistory
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
@@ -39,6 +42,7 @@ from kemi.core.registration.states import (
     Cause,
 )
 from kemi.settings import Settings
+from kemi.state.call_history import FinishedCall
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
@@ -71,6 +75,7 @@ class Housekeeping:
         keeper: SubscriptionKeeper,
         shared: SharedState,
         watch: MediaWatch,
+        history: CallHistory,
         notices: Notices,
         forbidding: Forbidding,
         page_of: PageOf,
@@ -87,6 +92,7 @@ class Housekeeping:
         self._keeper = keeper
         self._shared = shared
         self._watch = watch
+        self._history = history
         self._notices = notices
         self._forbidding = forbidding
         self._page_of = page_of
@@ -109,6 +115,7 @@ class Housekeeping:
             self._ended_bindings,
             self._call_timers,
             self._lost_media,
+            self._finished_calls,
             self._old_dialogs,
             self._changes,
             self._shared.ship,
@@ -276,6 +283,12 @@ class Housekeeping:
     def _forbid(self, call_id: str, why: str, now: float) -> None:
         self._safely("call_forbidden", lambda: self._forbidding.end(call_id, why, now), call_id)
 
+    def _finished_calls(self, now: float) -> None:
+        calls = self._history.work(now)
+        self._shared.finished(calls)
+        events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
+        self._shared.note((), (), events)
+
     def _old_dialogs(self, now: float) -> None:
         if now >= self._next_dialog_check:
             self._next_dialog_check = now + DIALOG_CHECK_S
@@ -296,3 +309,7 @@ class Housekeeping:
 
 def _who(binding: Registration) -> tuple[str, str, str]:
     return binding.address_of_record, binding.impi, binding.grant.session
+
+
+def _told(call: FinishedCall) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(call).items() if name != "node"}

@@ -11,6 +11,7 @@ from typing import Final
 
 from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
+from kemi.adapters.repertoires import Repertoires, answered_codecs
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
@@ -30,22 +31,21 @@ from kemi.core.call.events import (
 )
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import (
-    Repertoire,
     first_codec,
     placeholder_answer,
     protocol_of,
     repertoire,
-    widened_offer,
     without_events,
 )
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, withhold
 from rtpengine.legs import LegKind
-from rtpengine.ng.commands import Delete
+from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
+from rtpengine.ng.replies import RawStatistics
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
-from rtpengine.profiles import MediaProfile, MediaProfiles
+from rtpengine.profiles import MediaProfile, MediaProfiles, MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -57,8 +57,10 @@ from rtpengine.sessions import (
     WicTransport,
     accept_reverse,
     answer_ahead,
+    ask,
     connect,
     connect_terminating,
+    last_statistics,
     release_all,
     reserve,
     reserve_terminating,
@@ -70,37 +72,7 @@ NODES_ASKED: Final = 2
 """How many nodes are asked to take a call of a dead one."""
 HASTY_S: Final = 0.25
 """How long housekeeping waits, which everything else waits for."""
-_OPUS: Final = "opus/48000/2"
-
-
-class _Repertoires:
-    """What each node can make of a browser's codecs, learned from its first offer to IMS.
-
-    From then on the node need not work it out again (see rtpengine.sessions.reserve).
-    """
-
-    _MOST: Final = 256
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, Repertoire], Repertoire] = {}
-
-    def widened(self, node: str, wic_offer: str, own: Repertoire) -> str | None:
-        """Return the page's offer with all codecs the node offers to IMS; None where the node must be asked."""
-        known = self._known.get((node, own))
-        # The page is answered with Opus, and with no event of a payload type that is not its own.
-        if known is None or _OPUS not in own.encodings & known.encodings or _renumbered_events(own, known):
-            return None
-        return widened_offer(wic_offer, known)
-
-    def learn(self, node: str, own: Repertoire, relay_offer: str) -> None:
-        """Remember what came of an offer."""
-        if len(self._known) >= self._MOST:
-            self._known.clear()
-        self._known[node, own] = repertoire(relay_offer)
-
-    def forget(self) -> None:
-        """A node failed: it may come back with other codecs."""
-        self._known.clear()
+_GONE: Final = "the media relay has no such call"
 
 
 class MediaRelay:
@@ -123,10 +95,14 @@ class MediaRelay:
             }
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
-        self._repertoires = _Repertoires()
+        self._repertoires = Repertoires()
         self._preferred = settings.audio_codecs[0].lower()
         self._profiles = MediaProfiles(
-            settings.audio_codecs, far_leg=LegKind(settings.core_leg), digits=settings.digits_by_info
+            settings.audio_codecs,
+            far_leg=LegKind(settings.core_leg),
+            digits=settings.digits_by_info,
+            ims_source=MediaSource(settings.core_source),
+            daemon_version=max(self._versions.values()),
         )
 
     def _profile_of(self, kind: str, wic_line: str, ims_line: str = "") -> MediaProfile:
@@ -212,7 +188,7 @@ class MediaRelay:
                     medium.ims_answer,
                     medium.reverse_answer,
                     daemon_version=self._versions[action.node],
-                    answered=_answered_codecs(medium.wic_offer, medium.ims_answer),
+                    answered=answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
             self._ask_for_key_frames(action.node, session)
@@ -398,29 +374,49 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         return None if last_s is None else now - last_s
 
-    def release(self, action: act.ReleaseMedia) -> None:
-        """Give all ports back; what cannot be reached now ends by the daemon's own time-out."""
+    def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
+        """Give all ports back; what cannot be reached now ends by the daemon's own time-out.
+
+        Returns for each medium what the relay said last, or why it said nothing.
+        """
         sessions = [_named(action.call_id, kind) for kind in action.kinds]
+        try:
+            self._check_prompt(action.node)
+            found = self._run(action.node, last_statistics(sessions))
+        except MediaUnavailable as error:
+            self._not_released(action.node, sessions, error)
+            return dict.fromkeys(action.kinds, error.detail)
         self._release_all(action.node, sessions)
+        return {session.medium: found.get(session.medium, _GONE) for session in sessions}
+
+    def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
+        """Return what the relay says of a running medium."""
+        return self._run(node, ask(RawQuery(_named(call_id, kind).ng_call_id)))
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
-            if not self._store.is_prompt(node, time.time()):
-                raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+            self._check_prompt(node)
             self._run(node, release_all(sessions))
         except MediaUnavailable as error:
-            names = [session.ng_call_id for session in sessions]
-            self._store.not_released(node, names, time.time())
-            if node in self._clients:  # it hears of it when it wakes up
-                self._clients[node].send_only(tuple(map(Delete, names)))
-            log_event(
-                logging.WARNING,
-                "media_not_released",
-                call_id=sessions[0].call_id,
-                medium="+".join(session.medium for session in sessions),
-                node=node,
-                detail=error.detail,
-            )
+            self._not_released(node, sessions, error)
+
+    def _check_prompt(self, node: str) -> None:
+        if not self._store.is_prompt(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+
+    def _not_released(self, node: str, sessions: list[MediaSession], error: MediaUnavailable) -> None:
+        names = [session.ng_call_id for session in sessions]
+        self._store.not_released(node, names, time.time())
+        if node in self._clients:  # it hears of it when it wakes up
+            self._clients[node].send_only(tuple(map(Delete, names)))
+        log_event(
+            logging.WARNING,
+            "media_not_released",
+            call_id=sessions[0].call_id,
+            medium="+".join(session.medium for session in sessions),
+            node=node,
+            detail=error.detail,
+        )
 
     def _run(self, node: str, sequence: Sequence[T]) -> T:
         client = self._clients.get(node)
@@ -456,20 +452,6 @@ def _taking(medium: act.MediumChange) -> act.MediumChange:
 
     reverse_line = None if medium.reverse_line is None else without_events(as_answer(medium.reverse_line))
     return replace(medium, wic_line=as_answer(medium.wic_line), reverse_line=reverse_line)
-
-
-def _answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:
-    """Name the codecs of IMS; None where payload types that the relay numbered hang on the rest of its offer."""
-    own, taken = repertoire(wic_offer), repertoire(ims_answer)
-    if "telephone-event/8000" not in own.encodings or _renumbered_events(own, taken):
-        return None
-    return frozenset(encoding.partition("/")[0] for encoding in taken.encodings)
-
-
-def _renumbered_events(own: Repertoire, other: Repertoire) -> bool:
-    """Whether the relay found payload types for telephone-events; those at 16000 always go with AMR-WB."""
-    numbered = other.encodings - own.encodings - {"telephone-event/16000"}
-    return any(encoding.startswith("telephone-event/") for encoding in numbered)
 
 
 def _named(call_id: str, kind: str) -> MediaSession:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kemi.adapters import ksr
+from kemi.adapters.call_history import CallNotes
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import Event, MediaFailed
@@ -18,8 +19,9 @@ A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.GateMedia)
 class MediaActions:
     """Does what the steps ask of the relay.  A call may end while it waits: what came of it then is given back."""
 
-    def __init__(self, relay: MediaRelay, calls: CallStore) -> None:
+    def __init__(self, relay: MediaRelay, calls: CallStore, notes: CallNotes) -> None:
         self._relay = relay
+        self._notes = notes
         self._calls = calls
         self.handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
             act.ReserveMedia: self._reserve,
@@ -126,4 +128,5 @@ class MediaActions:
         self._relay.request_key_frames(action)
 
     def _release(self, action: act.ReleaseMedia) -> None:
-        self._relay.release(action)
+        for kind, found in self._relay.release(action).items():
+            self._notes.statistics(action.call_id, kind, found)

@@ -16,7 +16,7 @@ class Notices:
         self._table = table
         self._node = node
 
-    def text(self, kind: str, now: float, **fields: str) -> str:
+    def text(self, kind: str, now: float, **fields: object) -> str:
         """Return an event as it stands in the stream."""
         event: dict[str, object] = {"type": kind, **fields, "node": self._node, "at": round(now, 3)}
         return msgspec.json.encode(event).decode()

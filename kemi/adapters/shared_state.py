@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.state.call_history import FinishedCall
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.records import taken
@@ -29,6 +30,10 @@ AT_ONCE: Final = 1_000
 """Records of a kind shipped in one round trip, so that a storm fits into the deadline."""
 MAX_EVENTS: Final = 10_000
 """Events kept while Redis is away; the oldest are given up."""
+MAX_CALLS: Final = 20_000
+"""The same of finished calls."""
+CALLS_AT_ONCE: Final = 200
+"""Each is written to three places."""
 
 
 class SharedState:
@@ -61,6 +66,7 @@ class SharedState:
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
+        self._calls: deque[FinishedCall] = deque(maxlen=MAX_CALLS)
         self._next_try = self._next_poll = 0.0
         self._down = False
         self._commands_done = True
@@ -108,10 +114,14 @@ class SharedState:
         self._subscriptions_to_ship.update(dict.fromkeys(subscriptions))
         self._events.extend(events)
 
+    def finished(self, calls: Iterable[FinishedCall]) -> None:
+        """Remember calls that are over."""
+        self._calls.extend(calls)
+
     def ship(self, now: float) -> None:
         """Ship what was noted, here and by the workers, and that the commands are done."""
         self._events.extend(text for _, text in taken(self._notices))
-        waiting = self._bindings_to_ship or self._subscriptions_to_ship or self._events
+        waiting = self._bindings_to_ship or self._subscriptions_to_ship or self._events or self._calls
         if now < self._next_try or not (waiting or not self._commands_done):
             return
         bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}
@@ -120,9 +130,10 @@ class SharedState:
             for call_id in islice(self._subscriptions_to_ship, AT_ONCE)
         }
         events = list(islice(self._events, AT_ONCE))
+        calls = list(islice(self._calls, CALLS_AT_ONCE))
         try:
             if waiting:
-                self._link.ship(bindings, subscriptions, events)
+                self._link.ship(bindings, subscriptions, events, calls)
             if not self._commands_done:
                 self._link.done()
         except RedisUnavailable as error:
@@ -135,6 +146,8 @@ class SharedState:
             del self._subscriptions_to_ship[call_id]
         for _ in events:
             self._events.popleft()
+        for _ in calls:
+            self._calls.popleft()
         self._worked()
 
     def ship_nodes(self, now: float) -> None:

@@ -10,6 +10,9 @@
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
+| gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
+| gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
+| gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "at": SECONDS}`` ends one call, or all calls
@@ -18,7 +21,7 @@ of a public identity (one of the two is "" or left out).
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
 call that the site's policy did not let begin, or go on; ``{"type": "login_locked", "impu" or "address": ..., "node":
-..., "at": ...}``.
+..., "at": ...}``. ``{"type": "call_ended", ...}`` has what is kept of a finished call (kemi/state/call_history.py).
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:
@@ -39,6 +42,7 @@ that who reads the names does not hold a secret or a login name:
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 COMMANDS: Final = "gw:commands"
@@ -68,6 +72,19 @@ def subscriptions(node: str) -> str:
 def position(node: str) -> str:
     """Return the key of the last command a node has carried out."""
     return f"gw:position:{node}"
+
+
+CALLS: Final = "gw:calls"
+
+
+def calls_of(impu: str) -> str:
+    """Return the key of the finished calls of a public identity, which is the name of a person."""
+    return f"gw:calls-of:{hashlib.sha256(impu.encode()).hexdigest()}"
+
+
+def finished_call(identifier: str) -> str:
+    """Return the key of a finished call."""
+    return f"gw:finished-call:{identifier}"
 
 
 WEB: Final = "gw:web:"

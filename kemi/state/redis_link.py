@@ -17,6 +17,7 @@ from redis.retry import Retry
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
+from kemi.state.call_history import FinishedCall
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
@@ -64,8 +65,10 @@ class _Command(msgspec.Struct):
 class RedisLink:
     """One node's connection to Redis."""
 
-    def __init__(self, url: str, node: str, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, url: str, node: str, deadline_s: float = DEADLINE_S, *, calls_kept_s: int = 0) -> None:
+        """``calls_kept_s``: how long finished calls are kept; 0: not at all."""
         self._node = node
+        self._calls_kept_s = calls_kept_s
         self._position = ""
         self._first_exchange_ms = 0
         self._redis = redis.Redis.from_url(
@@ -98,8 +101,9 @@ class RedisLink:
         registrations: Mapping[str, str | None],
         subscriptions: Mapping[str, str | None],
         events: Sequence[str],
+        calls: Sequence[FinishedCall] = (),
     ) -> None:
-        """Write changed records (None: removed) and events, all in one round trip."""
+        """Write changed records (None: removed), events and finished calls, all in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for name, records in (
             (keys.registrations(self._node), registrations),
@@ -115,7 +119,19 @@ class RedisLink:
             pipeline.xadd(
                 keys.EVENTS, {keys.STREAM_FIELD: event}, maxlen=keys.STREAM_LENGTH, approximate=True
             )
+        for call in calls:
+            self._keep(pipeline, call)
         self._run(pipeline)
+
+    def _keep(self, pipeline: Any, call: FinishedCall) -> None:
+        """Keep a finished call: its record, and its name among all calls and among those of its identity."""
+        if not self._calls_kept_s:
+            return
+        pipeline.set(keys.finished_call(call.id), msgspec.json.encode(call), ex=self._calls_kept_s)
+        for name in (keys.CALLS, keys.calls_of(call.impu)):
+            pipeline.zadd(name, {call.id: call.ended_at})
+            pipeline.zremrangebyscore(name, "-inf", call.ended_at - self._calls_kept_s)
+            pipeline.expire(name, self._calls_kept_s)
 
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
         """Write which relay nodes were drained ("1") or are not any more (""), and how this node sees all of them."""

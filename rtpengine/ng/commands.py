@@ -207,6 +207,15 @@ class Query(Command[replies.CallStatistics]):
 
 
 @dataclass(frozen=True, slots=True)
+class RawQuery(Command[replies.RawStatistics]):
+    """The same, with a reply that is read by somebody else: reading takes longer than all the rest of a call's end."""
+
+    command = "query"
+    reply_type = replies.RawStatistics
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delete(Command[replies.DeleteReply]):
     """End a call; its final statistics come back. `delete_delay_s` overrules the daemon's own delay."""
 

@@ -17,12 +17,15 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from rtpengine.ng import bencode
-from rtpengine.ng.commands import Command, command_to_bytes, reply_from_ng
+from rtpengine.ng.commands import Command, RawQuery, command_to_bytes, reply_from_ng
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
-from rtpengine.ng.replies import Reply
+from rtpengine.ng.replies import RawStatistics, Reply, raise_if_refused
 
 # How many finished cookies are remembered to tell late and duplicate replies from foreign ones.
 _REMEMBERED_COOKIES: Final = 256
+
+# How statistics begin; a refusal has no such key.
+_STATISTICS: Final = b"d7:created"
 
 AnyCommand: TypeAlias = Command[Any]
 
@@ -136,10 +139,7 @@ class NgClient:
             return None
         result: Reply | NgError
         try:
-            dictionary = bencode.decode(payload)
-            if not isinstance(dictionary, dict):
-                raise NgBadDatagram("reply is not a dictionary")
-            result = reply_from_ng(request.command, dictionary)
+            result = _reply(request.command, payload)
         except NgError as error:
             result = error
         return self._finish(request, result, now, Dropped.DUPLICATE)
@@ -196,3 +196,17 @@ class NgClient:
 
     def _drop(self, why: Dropped) -> None:
         self.counters.dropped[why] += 1
+
+
+def _reply(command: AnyCommand, payload: bytes) -> Reply:
+    raw = isinstance(command, RawQuery)
+    if raw and payload.startswith(_STATISTICS):
+        return RawStatistics(payload)
+    dictionary = bencode.decode(payload)
+    if not isinstance(dictionary, dict):
+        raise NgBadDatagram("reply is not a dictionary")
+    if raw:
+        raise_if_refused(command.command, dictionary)
+        return RawStatistics(payload)
+    reply: Reply = reply_from_ng(command, dictionary)
+    return reply

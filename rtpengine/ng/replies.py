@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias, TypeVar
 
+from rtpengine.ng import bencode
 from rtpengine.ng.bencode import Decoded
 from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgOverloaded, NgUnknownCall
 
@@ -188,8 +189,13 @@ class QualitySample:
 
     mos: float
     round_trip_time_ms: float
+    """End to end; 0.0: not known of both legs."""
+    round_trip_time_leg_ms: float
+    """Between rtpengine and who reports; 0.0: not known."""
     jitter_ms: int
     packet_loss_percent: int
+    samples: int
+    """How many reports an average is of; 1 of a single one."""
 
     @classmethod
     def from_ng(cls, dictionary: Dictionary) -> Self:
@@ -197,14 +203,16 @@ class QualitySample:
         return cls(
             mos=_get(dictionary, b"MOS", int) / 10,
             round_trip_time_ms=_get(dictionary, b"round-trip time", int, 0) / 1000,
+            round_trip_time_leg_ms=_get(dictionary, b"round-trip time leg", int, 0) / 1000,
             jitter_ms=_get(dictionary, b"jitter", int),
             packet_loss_percent=_get(dictionary, b"packet loss", int),
+            samples=_get(dictionary, b"samples", int, 1),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SsrcStatistics:
-    """Quality of one RTP source; the samples are None until its receiver sent RTCP reports."""
+    """What one RTCP reporter, named by its SSRC, says of what it hears."""
 
     cumulative_loss: int
     average: QualitySample | None
@@ -274,6 +282,20 @@ class CallStatistics(Reply):
             rtp=Counters.from_ng(_get(totals, b"RTP", dict)),
             rtcp=Counters.from_ng(_get(totals, b"RTCP", dict)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RawStatistics(Reply):
+    """The same as it came, for who has no time to read it."""
+
+    payload: bytes = field(repr=False)
+
+    def read(self) -> CallStatistics:
+        """Read the statistics; raises NgBadDatagram."""
+        dictionary = bencode.decode(self.payload)
+        if not isinstance(dictionary, dict):
+            raise NgBadDatagram("reply is not a dictionary")
+        return CallStatistics.from_ng(dictionary)
 
 
 @dataclass(frozen=True, slots=True)

@@ -382,6 +382,29 @@ class Note(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordEnd(Action):
+    """Keep for the call's history that it is over, and how (history.py).  Times are in seconds since the epoch."""
+
+    key: str
+    call_id: str
+    owner: str
+    peer: str
+    from_page: bool
+    since: float
+    answered_at: float
+    """0.0: never."""
+    by: str
+    """Who ended it: page, core or gateway."""
+    why: str
+    status: int
+    """SIP status of a call that was not answered, else 0."""
+    relay: str
+    """The relay's node."""
+    kinds: tuple[str, ...]
+    """Media whose last figures are still to come."""
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetCall(Action):
     """Remove the record."""
 

@@ -247,6 +247,8 @@ class CallRecord:
     """Public identity the flow registered: who may take this call over after a reconnect."""
     since: float = 0.0
     """When the call began, in seconds since the epoch."""
+    answered_at: float = 0.0
+    """When it was answered; 0.0: not yet."""
     service_route: list[str] = field(default_factory=list)
     asserted_identity: list[str] = field(default_factory=list)
     """P-Asserted-Identity values for this page."""

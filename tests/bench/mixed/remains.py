@@ -5,12 +5,16 @@ Knows where to look.  Must not know what ran.
 
 from __future__ import annotations
 
+import re
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kemi.state.web.calls import FinishedCalls
+from kemi.state.web.client import connect
 from tests.bench.cpu import process_tree
 from tests.lab.lab import Lab
 
@@ -54,6 +58,31 @@ def look(lab: Lab) -> Remains:
         relay_sockets=_sockets(lab.info.processes["rtpengine"]),
         shared_bytes=int(rpc("core.shmmem")["used"]),
         worker_rss_bytes={pid: _rss_bytes(pid) for pid in process_tree([lab.info.processes["gateway"]])},
+    )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is known of the calls afterwards."""
+
+    calls: int
+    """Calls the gateway's log tells of."""
+    missing: int
+    """Those without a record in Redis, or with more than one."""
+    without_figures: int
+    """Records of media of which the relay said nothing."""
+
+
+def recorded(lab: Lab) -> Recorded:
+    """Compare what Redis keeps of finished calls with the gateway's log."""
+    log = (Path(lab.info.log_dir) / "gateway.log").read_text(errors="replace")
+    calls = set(re.findall(r"event=call_state_changed call_id=(\S+)", log))
+    kept = FinishedCalls(connect(lab.info.redis_url)).latest(1_000_000)
+    times = Counter(call.key for call in kept)
+    return Recorded(
+        calls=len(calls),
+        missing=sum(1 for call in calls if times[call] != 1),
+        without_figures=sum(1 for call in kept if any("why" in figures for figures in call.media.values())),
     )
 
 

@@ -40,6 +40,8 @@ def text(outcome: Outcome) -> str:
     for when, remains in looks.items():
         if remains is not None:
             lines.append(f"{when}: {_described(remains)}")
+    if outcome.recorded is not None:
+        lines.append(f"records of calls whose relay said nothing: {outcome.recorded.without_figures}")
     return "\n".join(lines)
 
 
@@ -54,6 +56,9 @@ def bars(outcome: Outcome) -> list[Bar]:
         found.append(
             Bar(f"nothing is left {when}{': ' if names else ''}{names}", sum(left.values()), not left)
         )
+    if (known := outcome.recorded) is not None:
+        promise = f"each of {known.calls} calls has one record in Redis; missing"
+        found.append(Bar(promise, known.missing, known.calls > 0 and not known.missing))
     start, middle, after, end = outcome.start, outcome.middle, outcome.after, outcome.end
     if start is None or middle is None or after is None or end is None:
         return found

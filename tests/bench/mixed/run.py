@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tests.bench.mixed.play import Play
-from tests.bench.mixed.remains import Remains, look
+from tests.bench.mixed.remains import Recorded, Remains, look, recorded
 from tests.bench.mixed.scenarios import Scenario, draw
 from tests.bench.mixed.stage import MixedStage
 from tests.integration.calls.stage import gateway_options
 from tests.lab.lab import Lab
+from tests.lab.options import Part
 
 CLEAN_WITHIN_S: Final = 90.0
 """Transactions of a lost page take 32 s, and tables for one message at a time expire after a minute."""
@@ -65,13 +66,15 @@ class Outcome:
     """After all calls, with the pages still connected."""
     end: Remains | None = None
     """After the pages have gone."""
+    recorded: Recorded | None = None
+    """What Redis knows of the calls then."""
 
 
 @contextmanager
 def mixed_lab(at_once: int) -> Iterator[Lab]:
-    """Run a gateway and a relay for so many calls at once."""
+    """Run a gateway, a relay and Redis for so many calls at once."""
     options = gateway_options(**_TIMERS)
-    with Lab(replace(options, media_ports=10 * at_once)) as lab:
+    with Lab(replace(options, parts=options.parts | {Part.REDIS}, media_ports=10 * at_once)) as lab:
         yield lab
 
 
@@ -113,6 +116,7 @@ async def run(lab: Lab, scenarios: Sequence[Scenario], calls: int, seed: int, at
         for play in plays:
             await play.leave()
         outcome.end = await quiet(lab, with_pages=False)
+        outcome.recorded = recorded(lab)
     return outcome
 
 

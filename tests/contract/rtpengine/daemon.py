@@ -40,13 +40,17 @@ def free_port(host: str) -> int:
 
 
 def render_configuration(**variables: object) -> str:
-    """Render the role's template with its defaults and `variables`."""
+    """Render the role's configuration with its defaults and `variables`."""
+    return render(ROLE / "templates" / "rtpengine.conf.j2", **variables)
+
+
+def render(template: Path, **variables: object) -> str:
+    """Render one of the role's templates with its defaults and `variables`."""
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
     unknown = variables.keys() - defaults.keys()
     assert not unknown, f"not variables of the role: {unknown}"
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
-    template = environment.from_string((ROLE / "templates" / "rtpengine.conf.j2").read_text())
-    return template.render(defaults | variables)
+    return environment.from_string(template.read_text()).render(defaults | variables)
 
 
 class Daemon:

@@ -5,6 +5,7 @@ Stands where the SIP side stands: keeps what each side described last and asks t
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -27,6 +28,10 @@ from tests.peers.aiortc_wic import PictureTrack, ToneTrack
 SENDS: Final = {"audio": ToneTrack, "video": PictureTrack}
 CALL_ID: Final = "call"
 _REPLY: Final = Reply(Side.IMS, "INVITE", CALL_ID, "page", "core", 1)
+
+
+async def _go_on(*_ports: int) -> None:
+    """Wait for nothing."""
 
 
 @dataclass
@@ -76,8 +81,21 @@ class LiveCall:
 
     # -- set-up
 
-    async def page_offers(self, kind: str, *codecs: str, host: str, port: int, answered: bool = True) -> None:
-        """Let the page offer a new medium, and the far end answer with these codecs; ``answered``: at once."""
+    async def page_offers(
+        self,
+        kind: str,
+        *codecs: str,
+        host: str,
+        port: int,
+        reserved: Callable[[int, int], Awaitable[None]] = _go_on,
+        connected: Callable[[], Awaitable[None]] = _go_on,
+        answered: bool = True,
+    ) -> None:
+        """Let the page offer a new medium, and the far end answer with these codecs; ``answered``: at once.
+
+        `reserved` is awaited with the relay's ports for page and far end before the page knows them, `connected` when
+        the page's media is up and the far end has not answered.
+        """
         one_way = self._one_way()
         self.page.connection.addTransceiver(SENDS[kind](), direction="sendonly" if one_way else "sendrecv")
         offer = await self.page.reoffer()
@@ -88,6 +106,7 @@ class LiveCall:
         )
         given = self.relay.reserve(reserve).reserved[kind]
         ims_line = answer_to(given.relay_offer, *codecs, host=host, port=port)
+        await reserved(section(given.relay_answer).port, section(given.relay_offer).port)
         mid = own.mid or ""
         medium = Medium(kind, mid, mid, wic_line, ims_line, section(given.relay_offer).port)
         self.media[kind] = medium
@@ -97,6 +116,9 @@ class LiveCall:
         await self.page.take(self._answer(offer))
         if one_way:
             await self._offer_reverse(medium, given.reverse_offer)
+        if connected is not _go_on:
+            await self.page.until_connected()
+            await connected()
         if answered:
             self.far_end_answers(kind)
         await self.page.until_connected()

@@ -72,7 +72,7 @@ def gateway(kamailio: FakeKamailio, relay: ScriptedRelay, monkeypatch: pytest.Mo
     assert kamailio.calls == []
     make_relay: Callable[..., ScriptedRelay] = lambda *_: relay  # noqa: E731
     monkeypatch.setattr(gateway_module, "MediaRelay", make_relay)
-    monkeypatch.setattr(gateway_module, "RedisLink", lambda *_: AbsentRedis())
+    monkeypatch.setattr(gateway_module, "RedisLink", lambda *_, **__: AbsentRedis())
     return Gateway(settings_from_text(SETTINGS_TEXT))
 
 

@@ -19,6 +19,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.errors import GatewayError
 from kemi.state.nodes import NodeReport, NodeStore
+from rtpengine.ng.replies import RawStatistics
 from tests.unit.core.call import descriptions as sdp
 
 
@@ -90,9 +91,10 @@ class ScriptedRelay:
         self._ask("gate", action)
         return MediaGated(action.bearer)
 
-    def release(self, action: act.ReleaseMedia) -> None:
+    def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
         """Take the ports back."""
         self._ask("release", action)
+        return dict.fromkeys(action.kinds, "a scripted relay counts nothing")
 
 
 def heard_of(store: NodeStore, node: str) -> None:

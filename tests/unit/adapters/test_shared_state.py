@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, POLL_S, SharedState
+from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, SharedState
 from kemi.core.registration import Flow
 from kemi.core.registration.own_requests import Subscription
 from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
+from kemi.state.call_history import FinishedCall
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import Logout, RedisLink, RedisUnavailable, Stored
@@ -32,6 +33,7 @@ class ScriptedRedis:
         self.calls: list[str] = []
         self.registrations: dict[str, str] = {}
         self.events: list[str] = []
+        self.finished: list[str] = []
         self.commands: list[Logout] = []
         self.key_sets: dict[str, str] = {}
         self.content = Stored({}, {})
@@ -53,6 +55,7 @@ class ScriptedRedis:
         registrations: Mapping[str, str | None],
         subscriptions: Mapping[str, str | None],
         events: Sequence[str],
+        calls: Sequence[FinishedCall] = (),
     ) -> None:
         self._called("ship")
         assert subscriptions is not None
@@ -62,6 +65,7 @@ class ScriptedRedis:
             else:
                 self.registrations[key] = text
         self.events += events
+        self.finished += [call.id for call in calls]
 
     def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str], set[str]]:
         self._called("exchange")
@@ -112,6 +116,27 @@ class World:
         return found.key
 
 
+def finished_call(identifier: str) -> FinishedCall:
+    return FinishedCall(
+        id=identifier,
+        key="k",
+        call_id="c",
+        impu="sip:alice@ims.example",
+        peer="sip:bob@ims.example",
+        direction="from_page",
+        began_at=1.0,
+        answered_at=2.0,
+        ended_at=3.0,
+        duration_s=1.0,
+        by="page",
+        why="BYE",
+        status=0,
+        relay="192.0.2.1:2223",
+        node="n",
+        media={},
+    )
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -144,6 +169,16 @@ class TestShipping:
 
 class TestOutage:
     """Short waits, one line, everything afterwards."""
+
+    def test_no_finished_call_is_lost_in_a_minute_without_redis(self, world: World) -> None:
+        world.redis.down = True
+        for second in range(60):
+            world.shared.finished(finished_call(f"{second}-{number}") for number in range(60))
+            world.shared.ship(float(second))
+        world.redis.down = False
+        for number in range(60 * 60 // CALLS_AT_ONCE):
+            world.shared.ship(60.0 + number / 10)
+        assert world.redis.finished == [f"{second}-{number}" for second in range(60) for number in range(60)]
 
     def test_it_is_asked_rarely_and_told_of_once(
         self, world: World, caplog: pytest.LogCaptureFixture

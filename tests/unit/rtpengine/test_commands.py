@@ -217,7 +217,14 @@ class TestReplies:
         assert (call.created_s, call.rtp) == (1795362031, Counters(packets=1295, bytes=168387, errors=1))
         assert (media.codec, media.streams[0].local_port) == ("opus/48000/2", 30282)
         assert [stream.endpoint for stream in call.tags["wic"].streams()] == [("192.0.2.9", 49808), None]
-        expected = QualitySample(mos=4.3, round_trip_time_ms=4.986, jitter_ms=1, packet_loss_percent=2)
+        expected = QualitySample(
+            mos=4.3,
+            round_trip_time_ms=4.986,
+            round_trip_time_leg_ms=0.626,
+            jitter_ms=1,
+            packet_loss_percent=2,
+            samples=2,
+        )
         assert (call.ssrcs[4021324182].average, call.ssrcs[4021324182].highest) == (expected, None)
 
     def test_deleting_an_unknown_call_is_a_success_without_statistics(self) -> None:

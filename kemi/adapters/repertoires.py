@@ -1,0 +1,53 @@
+"""What relay nodes can make of a page's codecs, and which codecs of the core matter to them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kemi.core.sdp.interwork import Repertoire, repertoire, widened_offer
+
+_OPUS: Final = "opus/48000/2"
+
+
+class Repertoires:
+    """What each node can make of a browser's codecs, learned from its first offer to IMS.
+
+    From then on the node need not work it out again (see rtpengine.sessions.reserve).
+    """
+
+    _MOST: Final = 256
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Repertoire], Repertoire] = {}
+
+    def widened(self, node: str, wic_offer: str, own: Repertoire) -> str | None:
+        """Return the page's offer with all codecs the node offers to IMS; None where the node must be asked."""
+        known = self._known.get((node, own))
+        # The page is answered with Opus, and with no event of a payload type that is not its own.
+        if known is None or _OPUS not in own.encodings & known.encodings or _renumbered_events(own, known):
+            return None
+        return widened_offer(wic_offer, known)
+
+    def learn(self, node: str, own: Repertoire, relay_offer: str) -> None:
+        """Remember what came of an offer."""
+        if len(self._known) >= self._MOST:
+            self._known.clear()
+        self._known[node, own] = repertoire(relay_offer)
+
+    def forget(self) -> None:
+        """A node failed: it may come back with other codecs."""
+        self._known.clear()
+
+
+def answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:
+    """Name the codecs of IMS; None where payload types that the relay numbered hang on the rest of its offer."""
+    own, taken = repertoire(wic_offer), repertoire(ims_answer)
+    if "telephone-event/8000" not in own.encodings or _renumbered_events(own, taken):
+        return None
+    return frozenset(encoding.partition("/")[0] for encoding in taken.encodings)
+
+
+def _renumbered_events(own: Repertoire, other: Repertoire) -> bool:
+    """Whether the relay found payload types for telephone-events; those at 16000 always go with AMR-WB."""
+    numbered = other.encodings - own.encodings - {"telephone-event/16000"}
+    return any(encoding.startswith("telephone-event/") for encoding in numbered)

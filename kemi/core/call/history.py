@@ -1,0 +1,73 @@
+"""What is kept of a call that is over: who called whom, and why it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kemi.core.call import actions as act
+from kemi.core.call import events
+from kemi.core.call.record import CallRecord
+from kemi.core.call.states import Media
+from kemi.core.messages import Reply, Side
+
+PAGE, CORE, GATEWAY = "page", "core", "gateway"
+_SIDES = {Side.WIC: PAGE, Side.IMS: CORE}
+
+
+def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]) -> act.RecordEnd:
+    """Say how a call ended of which ``event`` was the last; ``actions`` is what follows from it."""
+    by, why, status = _cause(record, event)
+    released = {kind for action in actions if isinstance(action, act.ReleaseMedia) for kind in action.kinds}
+    if record.media_state in (Media.GATED, Media.CONNECTED):  # given back by a later step
+        released |= {medium.kind for medium in record.media}
+    return act.RecordEnd(
+        key=record.key,
+        call_id=record.call_id,
+        owner=record.owner,
+        peer=record.remote_identity or record.target_uri,
+        from_page=record.incoming is None,
+        since=record.since,
+        answered_at=record.answered_at,
+        by=by,
+        why=why,
+        status=status,
+        relay=record.node,
+        kinds=tuple(sorted(released)),
+    )
+
+
+def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
+    """Return who ended the call, the reason and the SIP status, 0 for an answered call."""
+    caller = PAGE if record.incoming is None else CORE
+    status = 0 if record.answered_at else _status(event)
+    if record.doomed:
+        return GATEWAY, record.doomed, status
+    if record.rejection is not None:
+        return GATEWAY, record.rejection.detail or record.rejection.reason_phrase, record.rejection.status
+    match event:
+        case events.MediaLost() | events.CallForbidden() | events.RegistrationEnded():
+            return GATEWAY, event.why, status
+        case events.TimerFired():
+            return GATEWAY, event.due.value, status
+        case events.FlowClosed():
+            return GATEWAY, "connection lost", status
+        case events.MediaFailed():
+            return GATEWAY, event.error.detail, status
+        case events.WicRequest():
+            return PAGE, event.request.method, status
+        case events.ImsRequest():
+            return CORE, event.request.method, status
+        case _ if isinstance(event, events.CancelReceived) or record.cancelled:
+            return caller, "CANCEL", status or 487
+        case events.WicFailed() | events.ImsFailed():
+            side = PAGE if isinstance(event, events.WicFailed) else CORE
+            return (GATEWAY, "no answer", status) if event.local else (side, "refused", status)
+        case events.WicReply() | events.ImsReply():
+            return _SIDES[event.reply.side], "refused", status
+        case _:
+            return GATEWAY, type(event).__name__, status
+
+
+def _status(event: events.Event) -> int:
+    reply: Reply | None = getattr(event, "reply", None)
+    return reply.status if reply is not None else int(getattr(event, "status", 0))

@@ -1,0 +1,45 @@
+"""A call that is over, as Redis keeps it for a while: written by the gateway, read by the web API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class FinishedCall(msgspec.Struct, kw_only=True):
+    """Times are in seconds since the epoch.  ``media``: kind -> the figures of both legs (rtpengine/quality.py:
+    MediumQuality), or ``{"why": ...}`` where there are none."""
+
+    id: str
+    """Names this record; later calls have later ids."""
+    key: str
+    """The name the call had (``CallRecord.key``), also at the relay."""
+    call_id: str
+    """Its SIP Call-ID."""
+    impu: str
+    """Public identity of the page."""
+    peer: str
+    direction: str
+    """``from_page`` or ``to_page``."""
+    began_at: float
+    answered_at: float
+    """0.0: never."""
+    ended_at: float
+    duration_s: float
+    """From the answer on."""
+    by: str
+    """Who ended it: ``page``, ``core`` or ``gateway``."""
+    why: str
+    status: int
+    """SIP status of a call that was not answered, else 0."""
+    relay: str
+    """The rtpengine node, "" where no media was reserved."""
+    node: str
+    """The gateway node."""
+    media: dict[str, dict[str, Any]]
+
+
+def finished_from_text(text: str) -> FinishedCall:
+    """Return the record; raise msgspec.DecodeError (also for one that lacks something)."""
+    return msgspec.json.decode(text, type=FinishedCall)

@@ -1,0 +1,162 @@
+"""How good one medium of a call was on each leg, out of rtpengine's statistics; pure, and of no use without them.
+
+A leg is seen from the relay: what came in from its party, and what the party's RTCP receiver reports say of what it
+heard. The reports are end to end, because RTCP passes the relay: loss and jitter are those of the whole way.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from rtpengine.ng.replies import CallStatistics, SsrcStatistics, StreamStatistics, TagStatistics
+from rtpengine.sessions import IMS_TAG, REVERSE_TAG, WIC_TAG
+
+
+class MosSource(StrEnum):
+    """Where a mean opinion score comes from."""
+
+    RTCP = "rtcp"
+    """rtpengine's own, of each report for which it knew the round trip of both legs; averaged."""
+    E_MODEL = "e-model"
+    """Ours, of the averages of loss, jitter and delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a party's receiver reports say; None where they do not tell. Averages over `samples` reports."""
+
+    samples: int
+    loss_percent: float
+    lost_packets: int
+    jitter_ms: float
+    round_trip_ms: float | None
+    """Between the relay and this party."""
+    end_to_end_ms: float | None
+    """Between both parties."""
+    mos: float | None
+    """From 1.0 to 4.5; audio only, because the E-model knows speech."""
+    mos_lowest: float | None
+    mos_source: MosSource | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One side of a medium. Packets, bytes and errors are counted where they come in; what is dropped because of its
+    source counts as packet and as error."""
+
+    codec: str | None
+    packets: int
+    bytes: int
+    errors: int
+    heard: Heard | None
+    """None: the party sent no receiver report."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediumQuality:
+    """Both legs of a medium; None for one that never came to be."""
+
+    wic: Leg | None
+    ims: Leg | None
+
+
+# Codec → Ie and Bpl (ITU-T G.113 Appendix I; G.711 with loss concealment). Codecs it does not have are taken as such.
+_G711: Final = (0.0, 25.1)
+_IMPAIRMENT: Final[Mapping[str, tuple[float, float]]] = {"amr": (5.0, 10.0), "g729": (11.0, 19.0)}
+_R_DEFAULT: Final = 93.2
+_PACKETIZATION_MS: Final = 20.0
+
+
+def e_model_mos(codec: str, *, loss_percent: float, jitter_ms: float, round_trip_ms: float) -> float:
+    """Return the MOS of a codec by the E-model with default values (ITU-T G.107), from 1.0 to 4.5.
+
+    Losses are taken as random (BurstR 1, §7.3), the delay impairment as Cole and Rosenbluth simplified Id (2001), and
+    a jitter buffer of twice the jitter is added to the delay.
+    """
+    delay_ms = round_trip_ms / 2 + 2 * jitter_ms + _PACKETIZATION_MS
+    delay_impairment = 0.024 * delay_ms + 0.11 * max(0.0, delay_ms - 177.3)
+    ie, bpl = _IMPAIRMENT.get(codec.partition("/")[0].lower(), _G711)
+    loss_impairment = ie + (95.0 - ie) * loss_percent / (loss_percent + bpl)
+    rating = _R_DEFAULT - delay_impairment - loss_impairment
+    if rating <= 0:
+        return 1.0
+    # G.107 Annex B; below R = 6.5 the formula dips under 1.
+    return max(1.0, 1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6)
+
+
+def medium_quality(medium: str, statistics: CallStatistics) -> MediumQuality:
+    """Return both legs of the `medium` that rtpengine's call carries."""
+    wic = [statistics.tags[tag] for tag in (WIC_TAG, REVERSE_TAG) if tag in statistics.tags]
+    ims = [statistics.tags[tag] for tag in (IMS_TAG,) if tag in statistics.tags]
+    reports = _reports_by_side(statistics, wic, ims)
+    return MediumQuality(_leg(medium, wic, reports[0]), _leg(medium, ims, reports[1]))
+
+
+def _reports_by_side(
+    statistics: CallStatistics, wic: Iterable[TagStatistics], ims: Iterable[TagStatistics]
+) -> tuple[list[SsrcStatistics], list[SsrcStatistics]]:
+    """Sort the reporters. One that sends no RTP has an SSRC nobody knows: a browser's line that only receives."""
+    own = {ssrc for tag in wic for stream in tag.streams() if (ssrc := stream.ssrc) is not None}
+    far = {ssrc for tag in ims for stream in tag.streams() if (ssrc := stream.ssrc) is not None}
+    by_wic = [found for ssrc, found in statistics.ssrcs.items() if ssrc in own]
+    by_ims = [found for ssrc, found in statistics.ssrcs.items() if ssrc in far - own]
+    others = [found for ssrc, found in statistics.ssrcs.items() if ssrc not in own | far]
+    if far or not own:
+        return by_wic + others, by_ims
+    return by_wic, by_ims + others
+
+
+def _leg(medium: str, tags: list[TagStatistics], reports: list[SsrcStatistics]) -> Leg | None:
+    medias = [media for tag in tags for media in tag.medias]
+    streams = [stream for media in medias for stream in media.streams if "RTP" in stream.flags]
+    if not streams:
+        return None
+    codec = next((media.codec for media in medias if media.codec), None)
+    return Leg(
+        codec=codec,
+        packets=_sum(streams, "packets"),
+        bytes=_sum(streams, "bytes"),
+        errors=_sum(streams, "errors"),
+        heard=_heard(medium, codec or "", reports),
+    )
+
+
+def _sum(streams: Iterable[StreamStatistics], name: str) -> int:
+    return sum(getattr(stream.counters, name) for stream in streams)
+
+
+def _heard(medium: str, codec: str, reports: list[SsrcStatistics]) -> Heard | None:
+    """Return what the reporter with the most reports says: the others are of lines that carry nothing."""
+    if not (told := [report for report in reports if report.average is not None]):
+        return None
+    best = max(told, key=lambda report: report.average.samples if report.average else 0)
+    average, lowest = best.average, best.lowest
+    assert average is not None
+    mos, mos_lowest, source = None, None, None
+    if medium == "audio":
+        if average.mos and average.round_trip_time_ms:
+            mos, source = average.mos, MosSource.RTCP
+            mos_lowest = lowest.mos if lowest is not None else None
+        else:
+            mos, source = (
+                e_model_mos(
+                    codec,
+                    loss_percent=average.packet_loss_percent,
+                    jitter_ms=average.jitter_ms,
+                    round_trip_ms=average.round_trip_time_ms or average.round_trip_time_leg_ms,
+                ),
+                MosSource.E_MODEL,
+            )
+    return Heard(
+        samples=average.samples,
+        loss_percent=average.packet_loss_percent,
+        lost_packets=best.cumulative_loss,
+        jitter_ms=average.jitter_ms,
+        round_trip_ms=average.round_trip_time_leg_ms or None,
+        end_to_end_ms=average.round_trip_time_ms or None,
+        mos=None if mos is None else math.floor(mos * 100 + 0.5) / 100,
+        mos_lowest=mos_lowest,
+        mos_source=source,
+    )

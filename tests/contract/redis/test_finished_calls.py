@@ -1,0 +1,74 @@
+"""Finished calls in a real Redis: found by id, by identity and by time, and gone when their time is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from kemi.state import keys
+from kemi.state.call_history import FinishedCall
+from kemi.state.redis_link import RedisLink
+from kemi.state.web.calls import FinishedCalls
+from tests.unit.adapters.test_shared_state import finished_call
+
+pytestmark = pytest.mark.contract
+
+KEPT_S = 1000
+ALICE, BOB = "sip:alice@ims.example", "sip:bob@ims.example"
+
+
+@dataclass
+class Kept:
+    """Both sides of Redis."""
+
+    gateway: RedisLink
+    web: FinishedCalls
+
+    def write(self, *calls: FinishedCall) -> None:
+        """Ship calls as the gateway does."""
+        self.gateway.ship({}, {}, [], calls)
+
+
+@pytest.fixture
+def kept(database: Any, url: str) -> Kept:
+    return Kept(RedisLink(url, "node-1", calls_kept_s=KEPT_S), FinishedCalls(database))
+
+
+def call(number: int, impu: str = ALICE) -> FinishedCall:
+    """Make a call that ended at this second."""
+    return msgspec.structs.replace(finished_call(f"{number:05d}"), impu=impu, ended_at=float(number))
+
+
+def test_the_latest_come_first_page_by_page(kept: Kept) -> None:
+    calls = [call(number, BOB if number % 2 else ALICE) for number in range(1, 7)]
+    kept.write(*calls)
+    assert kept.web.get("00003") == calls[2]
+    assert kept.web.latest(2) == [calls[5], calls[4]]
+    assert kept.web.latest(2, before=calls[4].ended_at) == [calls[3], calls[2]]
+    assert kept.web.latest(impu=BOB) == [calls[4], calls[2], calls[0]]
+    assert kept.web.latest(impu="sip:nobody@ims.example") == []
+
+
+def test_nothing_is_kept_for_ever(kept: Kept, database: Any) -> None:
+    kept.write(call(1), call(2, BOB))
+    for name in (keys.CALLS, keys.calls_of(ALICE), keys.finished_call("00001")):
+        assert 0 < database.ttl(name) <= KEPT_S
+    kept.write(call(1 + KEPT_S))
+    assert database.zrange(keys.CALLS, 0, -1) == ["00002", "01001"]
+    assert database.zrange(keys.calls_of(ALICE), 0, -1) == ["01001"]
+    database.delete(keys.finished_call("00002"))
+    assert [found.id for found in kept.web.latest()] == ["01001"]
+
+
+def test_a_site_may_keep_none(database: Any, url: str) -> None:
+    RedisLink(url, "node-1").ship({}, {}, ["{}"], [call(1)])
+    assert not database.exists(keys.CALLS)
+    assert database.xlen(keys.EVENTS)
+
+
+def test_who_reads_names_of_keys_does_not_learn_who_calls(kept: Kept, database: Any) -> None:
+    kept.write(call(1))
+    assert not [name for name in database.scan_iter() if "alice" in name]

@@ -1,0 +1,76 @@
+"""Run in a network namespace of its own: a live call behind the role's packet filter, and too short datagrams.
+
+Exit status 0: the relay lives and the page's media still reaches the far end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import aioice.ice
+
+from tests.contract.rtpengine.daemon import ROLE, WIC_ADDRESS, Daemon, render
+from tests.contract.rtpengine.injected import FarEnd
+from tests.contract.rtpengine.live_call import LiveCall
+
+PORTS = range(24_600, 24_700)
+
+
+def filter_packets() -> None:
+    """Load the rules as the role renders them."""
+    ports = {"rtpengine_port_min": PORTS.start, "rtpengine_port_max": PORTS.stop - 1}
+    rules = render(
+        ROLE / "templates" / "rtpengine.nft.j2",
+        rtpengine_wic_address=WIC_ADDRESS,
+        rtpengine_ims_address="127.0.0.2",
+        rtpengine_core_networks=["127.0.0.9", "127.0.0.10"],
+        rtpengine_gateways=["127.0.0.1"],
+        **ports,
+    )
+    for _ in range(2):
+        subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+
+
+async def survives(daemon: Daemon) -> bool:
+    """Send what is too short to every port of a call whose keys are known; tell whether media goes on."""
+    ports: list[int] = []
+
+    async def reserved(web_port: int, core_port: int) -> None:
+        ports.extend([web_port, core_port])
+
+    with FarEnd("127.0.0.9", Counter(), itertools.count()) as far:
+        async with LiveCall(daemon) as call:
+            await call.page_offers("audio", "PCMA/8000", host=far.host, port=far.port, reserved=reserved)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                stranger.bind(("127.0.0.66", 0))
+                for length, kind in itertools.product(range(12, 28), (200, 201, 203, 206)):
+                    head = struct.pack("!BBHI", 0x80, kind, 1, 1)
+                    # The last word is the index; its highest bit says "encrypted" (RFC 3711 §3.4).
+                    packet = head + os.urandom(length - 12) + b"\xff\xff\xff\xff"
+                    stranger.sendto(packet, (WIC_ADDRESS, ports[0]))
+            await asyncio.sleep(0.2)
+            before = len(far.sequence)
+            await asyncio.sleep(0.5)
+            return daemon.alive and len(far.sequence) > before + 10
+
+
+def main() -> int:
+    """Do it."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [WIC_ADDRESS]
+    filter_packets()
+    with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder), PORTS) as daemon:
+        return 0 if asyncio.run(survives(daemon)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""A stranger's packets reach nobody at no time of a call, and nothing is sent to him.
+
+`python -m tests.bench.injection` does the same with 100,000 packets.
+"""
+
+from __future__ import annotations
+
+import aioice.ice
+import pytest
+
+from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.injected import Siege
+
+
+@pytest.fixture(autouse=True)
+def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page listen on 127.0.0.1, which it leaves out by default, and nowhere else."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(daemon: Daemon) -> None:
+    siege = Siege(daemon, packets_per_s=1500, phase_s=0.6)
+    await siege.run()
+    for phase in siege.phases:
+        assert (phase.relayed, phase.stolen) == (0, 0), phase
+        assert all(count > 500 for count in phase.injected.values()), phase
+    assert siege.lost_by_page <= 2
+    assert siege.lost_by_far_end == 0
+    assert daemon.alive

