@@ -56,7 +56,7 @@ from kemi.core.call.events import (
     WicReply,
     WicRequest,
 )
-from kemi.core.call.record import record_key
+from kemi.core.call.record_key import record_key
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side

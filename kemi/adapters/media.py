@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
+from kemi.adapters.relay_sessions import named, running, taking
 from kemi.adapters.repertoires import Repertoires, answered_codecs
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -35,7 +35,6 @@ from kemi.core.sdp.interwork import (
     placeholder_answer,
     protocol_of,
     repertoire,
-    without_events,
 )
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
@@ -200,7 +199,7 @@ class MediaRelay:
         sessions: list[MediaSession] = []
         try:
             for kind, ims_offer in action.media.items():
-                sessions.append(_named(action.call_id, kind))
+                sessions.append(named(action.call_id, kind))
                 sequence = reserve_terminating(sessions[-1], self._terminating(kind, ims_offer), ims_offer)
                 offers[kind] = self._run(action.node, sequence)
         except MediaUnavailable:
@@ -216,7 +215,7 @@ class MediaRelay:
         sessions: list[MediaSession] = []
         try:
             for kind, ims_offer in action.media.items():
-                sessions.append(_named(action.call_id, kind))
+                sessions.append(named(action.call_id, kind))
                 profile = self._terminating(kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(action.node, sequence)
@@ -229,7 +228,7 @@ class MediaRelay:
         """Apply the page's answer to every medium it took; give back those it refused."""
         answers: dict[str, str] = {}
         for kind, wic_answer in action.media.items():
-            session = _named(action.call_id, kind)
+            session = named(action.call_id, kind)
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
@@ -240,8 +239,8 @@ class MediaRelay:
     def renew(self, action: act.RenewMedia) -> MediaRenewed:
         """Work with what both sides said last; the page may have moved."""
         renewed: dict[str, Renewed] = {}
-        for medium in map(_taking, action.media):
-            session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
+        for medium in map(taking, action.media):
+            session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
             renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
         return MediaRenewed(renewed, action.bearer)
@@ -249,8 +248,8 @@ class MediaRelay:
     def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:
         """Work with the core's new offer; the page notices nothing."""
         answers: dict[str, str] = {}
-        for medium in map(_taking, action.media):
-            session = _running(action.call_id, action.transport, medium.kind, medium.wic_line)
+        for medium in map(taking, action.media):
+            session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             change = self._reoffer(action.node, session, medium)
             answers[medium.kind] = self._change(action.node, session, medium, change)
         return ImsReoffered(answers, action.bearer)
@@ -303,7 +302,7 @@ class MediaRelay:
         sessions: list[MediaSession] = []
         try:
             for medium in action.media:
-                sessions.append(_named(action.call_id, medium.kind))
+                sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
                     sessions[-1],
                     self._terminating(medium.kind, medium.ims_line),
@@ -321,7 +320,7 @@ class MediaRelay:
     def gate(self, action: act.GateMedia) -> MediaGated:
         """Let media pass as the action says."""
         for medium in action.media:
-            session = _named(action.call_id, medium.kind)
+            session = named(action.call_id, medium.kind)
             sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
             self._run(action.node, sequence)
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
@@ -330,20 +329,20 @@ class MediaRelay:
     def play_digits(self, action: act.PlayDigits) -> DigitsPlayed:
         """Send digits to the core."""
         path = DigitPath(action.event_clock_hz, action.tone_ratio)
-        session = _named(action.call_id, "audio")
+        session = named(action.call_id, "audio")
         self._run(action.node, play(session, path, action.digits, action.duration_ms))
         return DigitsPlayed(action.bearer)
 
     def withhold_digits(self, action: act.WithholdDigits) -> None:
         """Keep telephone-events from the page; where that fails it has its digits twice."""
         try:
-            self._run(action.node, withhold(_named(action.call_id, "audio")))
+            self._run(action.node, withhold(named(action.call_id, "audio")))
         except MediaUnavailable as error:
             log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
 
     def request_key_frames(self, action: act.RequestKeyFrames) -> None:
         """Ask who sends video for a key frame."""
-        session = _named(action.call_id, "video")
+        session = named(action.call_id, "video")
         self._ask_for_key_frames(action.node, session, action.of_wic, action.of_ims)
 
     def _ask_for_key_frames(
@@ -369,7 +368,7 @@ class MediaRelay:
         if client is None or not self._store.is_prompt(node, now):
             raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
         try:
-            last_s = run(last_packet_s(_named(call_id, kind)), client)
+            last_s = run(last_packet_s(named(call_id, kind)), client)
         except NgError as error:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         return None if last_s is None else now - last_s
@@ -379,7 +378,7 @@ class MediaRelay:
 
         Returns for each medium what the relay said last, or why it said nothing.
         """
-        sessions = [_named(action.call_id, kind) for kind in action.kinds]
+        sessions = [named(action.call_id, kind) for kind in action.kinds]
         try:
             self._check_prompt(action.node)
             found = self._run(action.node, last_statistics(sessions))
@@ -391,7 +390,7 @@ class MediaRelay:
 
     def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
         """Return what the relay says of a running medium."""
-        return self._run(node, ask(RawQuery(_named(call_id, kind).ng_call_id)))
+        return self._run(node, ask(RawQuery(named(call_id, kind).ng_call_id)))
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
@@ -437,23 +436,3 @@ class MediaRelay:
 
     def _is_lost(self, node: str) -> bool:
         return not self._store.usable(node, time.time())
-
-
-def _running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:
-    """Return a session of a running call, which has no transport of its own choosing where the core called."""
-    return MediaSession(call_id, kind, wic_line, WicTransport(transport or WicTransport.SHARED))
-
-
-def _taking(medium: act.MediumChange) -> act.MediumChange:
-    """Write the page's lines as answers, in which it stays the DTLS client (RFC 8842 §5.5)."""
-
-    def as_answer(line: str) -> str:
-        return line.replace("a=setup:actpass", "a=setup:active")
-
-    reverse_line = None if medium.reverse_line is None else without_events(as_answer(medium.reverse_line))
-    return replace(medium, wic_line=as_answer(medium.wic_line), reverse_line=reverse_line)
-
-
-def _named(call_id: str, kind: str) -> MediaSession:
-    """Return a session whose relay call is all that matters, or that the core offered."""
-    return MediaSession(call_id, kind, "", WicTransport.SHARED)

@@ -15,7 +15,7 @@ from kemi.adapters.registrar import Registrar
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
-from kemi.core.call.record import INCOMING_TAG, record_key
+from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import SipReject

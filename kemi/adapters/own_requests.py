@@ -13,7 +13,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.subscriptions import Notifications
 from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
-from kemi.core.call.record import record_key
+from kemi.core.call.record_key import record_key
 from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.messages import Reply, Side
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
-from kemi.core.call.record import INCOMING_TAG, CallRecord, record_key
+from kemi.core.call.record import CallRecord
+from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Side, addresses_from_headers, uri_from_address
 

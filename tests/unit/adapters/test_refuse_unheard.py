@@ -12,7 +12,7 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.record import INCOMING_TAG
+from kemi.core.call.record_key import INCOMING_TAG
 from kemi.settings import settings_from_text
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule

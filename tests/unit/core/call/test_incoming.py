@@ -8,7 +8,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call.incoming import called_registration
-from kemi.core.call.record import record_key
+from kemi.core.call.record_key import record_key
 from kemi.core.errors import (
     MediaUnavailable,
     NotAcceptableHere,
