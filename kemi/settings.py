@@ -134,6 +134,8 @@ class TimerSettings:
     ims_response_s: float = 5
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
+    reports_s: float = 180
+    """How long a call that is over waits for the last report on its transfer."""
     """How long calls and bindings wait for a page whose connection is gone."""
     entry_point_s: float = 5
     """How long an entry point of the home network may take to answer before the next one is tried."""

@@ -67,7 +67,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     actions.append(act.ForwardReply(edits))
     referred(record, reply)
     # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
-    return [*actions, *over(record, reply)] if reply.to_tag == record.confirmed_tag else actions
+    return [*actions, *over(record, reply, settings)] if reply.to_tag == record.confirmed_tag else actions
 
 
 def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) -> list[act.Action]:
@@ -99,7 +99,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     referred(record, reply)
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
-    return [forward, *over(record, reply)]
+    return [forward, *over(record, reply, settings)]
 
 
 def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:

@@ -7,14 +7,12 @@ from typing import Final
 from kemi.core.call import actions as act
 from kemi.core.call.events import Due
 from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
 from kemi.core.messages import Reply, Request
 from kemi.core.registration import Flow
 
 PASSED_ON: Final = frozenset({"INFO", "MESSAGE", "OPTIONS", "REFER", "NOTIFY", "SUBSCRIBE"})
 """Methods that go on to the other side and change nothing here."""
-
-REPORTED_WITHIN_S: Final = 180.0
-"""How long a call that is over waits for the last report on a transfer: as long as a telephone may ring."""
 
 NO_DIALOG: Final = act.SendReply(481, "Call/Transaction Does Not Exist")
 
@@ -52,10 +50,10 @@ def passes(record: CallRecord, request: Request) -> bool:
     return not record.ended or (request.method == "NOTIFY" and record.reports_due > 0)
 
 
-def over(record: CallRecord, reply: Reply) -> list[act.Action]:
+def over(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Forget a call when its last answer has passed: to the BYE, or to the last report on a transfer."""
     if not record.ended or reply.status < 200 or reply.method not in ("BYE", "NOTIFY"):
         return []
     if not record.reports_due:
         return [act.ForgetCall(record.key)]
-    return [act.Schedule(record.key, Due.FORGET, REPORTED_WITHIN_S)] if reply.method == "BYE" else []
+    return [act.Schedule(record.key, Due.FORGET, settings.reports_s)] if reply.method == "BYE" else []

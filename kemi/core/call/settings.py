@@ -25,6 +25,8 @@ class CallSettings:
     ims_response_s: float = 5.0
     ims_answer_s: float = 180.0
     flow_recovery_s: float = 30.0
+    reports_s: float = 180.0
+    """How long a call that is over waits for the last report on its transfer: as long as a telephone may ring."""
     session_expires_s: int = 1800
     """How long a session with the core lasts without a refresh (RFC 4028); 0: no session timer of ours."""
     min_se_s: int = 90

@@ -8,7 +8,6 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.boundary import ICSI_REF
 from kemi.core.call.ending import FORGET_AFTER_S
-from kemi.core.call.in_dialog import REPORTED_WITHIN_S
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
 from kemi.core.trust import FROM_PAGE
@@ -232,7 +231,7 @@ class TestBye:
         call.on(call.wic_request("BYE", cseq=12))
         ended = call.on(call.ims_reply(200, method="BYE", cseq=call.record.ims_cseq))
         assert ended.names == ["ForwardReply", "Schedule"]
-        assert ended.only(act.Schedule) == act.Schedule(call.record.key, ev.Due.FORGET, REPORTED_WITHIN_S)
+        assert ended.only(act.Schedule) == act.Schedule(call.record.key, ev.Due.FORGET, SETTINGS.reports_s)
         last = {"Subscription-State": ["terminated;reason=noresource"]}
         assert call.on(call.ims_request("NOTIFY", cseq=5, headers=last)).names == ["ForwardRequest"]
         told = call.on(call.wic_reply(200, method="NOTIFY", cseq=call.record.gateway_cseq))
