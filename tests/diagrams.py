@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kemi.core.call.states import DIALOG, MEDIA, OFFER_ANSWER, PRECONDITION
+from kemi.core.call.states import DIALOG, MEDIA, MOVING, OFFER_ANSWER, PRECONDITION, TELLING
 from kemi.core.registration.states import BINDING
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
@@ -24,6 +24,8 @@ TABLES: Final[Mapping[str, Mapping[Any, Mapping[Any, Any]]]] = {
     "offer-answer": OFFER_ANSWER,
     "media": MEDIA,
     "precondition": PRECONDITION,
+    "moving": MOVING,
+    "telling": TELLING,
     "binding": BINDING,
 }
 _MARKED = re.compile(r"(<!-- diagram:(?P<name>[\w-]+) -->\n).*?(<!-- /diagram -->)", re.DOTALL)
