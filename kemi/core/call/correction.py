@@ -46,7 +46,7 @@ def on_correction_answered(
     if 200 <= event.status < 300:
         record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
         record.wic_description, record.update_offer = record.update_offer, ""
-        # Its streams begin anew; Chromium 156 then waits for a key frame and does not always ask for one.
+        # Its streams begin anew, each with a key frame: asked for here, it need not wait for a far end to be asked.
         asked = pictures.request_key_frames(record)
         return [*asked, *correct(record, settings)]  # another fork may have answered meanwhile
     record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
