@@ -78,6 +78,11 @@ _SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
     MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
     MediaSource.ANYWHERE: ("asymmetric",),
 }
+# Where IMS offers, no more: with the others the page is not heard (10.5).
+_SOURCE_FLAGS_OF_OFFERS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
+    **_SOURCE_FLAGS,
+    MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off"),
+}
 # From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
 # the port of RTP has until the next packet of the WIC then.
 _ASYMMETRIC_LEARNS: Final = (11, 3)
@@ -174,11 +179,20 @@ class MediaProfile:
         """Return the options of an `answer` of IMS."""
         return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
 
-    @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of the WIC."""
+        """Return the options of an `answer` of the WIC.
+
+        Nothing is said of its sources: rtpengine 10.5 would hold on to the address of the answer, which may be that of
+        a placeholder, or of another candidate than ICE takes, and the WIC would not be heard. SRTP keeps strangers out.
+        """
+        return self._answer()
+
+    @functools.cache  # noqa: B019
+    def known_wic_answer(self) -> MediaOptions:
+        """Return the options of an `answer` of a WIC that sends already."""
         return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
+    @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
         return MediaOptions(
             codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
@@ -202,8 +216,13 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()),
+            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
         )
+
+    def changing_offer(self) -> MediaOptions:
+        """Return the options of an `offer` of IMS in a running call, whose WIC is known."""
+        options = self.terminating_offer()
+        return replace(options, flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()))
 
     def plain_terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
