@@ -18,7 +18,7 @@ from kemi.state.web.client import connect
 from tests.bench.cpu import process_tree
 from tests.lab.lab import Lab
 
-KEPT_TABLES: Final = frozenset({"closed", "notice", "jwks", "tally"})
+KEPT_TABLES: Final = frozenset({"closed", "notice", "jwks", "tally", "node", "unreleased"})
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
 issuers' keys, and counts by user and address."""
 
