@@ -100,15 +100,21 @@ class TestBoth:
         assert (reverse.ice, reverse.ice_lite, reverse.dtls) == ("force", "forward", "passive")
 
     def test_nobody_is_believed_but_who_sdp_or_ice_names(self, profile: MediaProfile) -> None:
-        said_by_ims = (profile.answer(), profile.passing_answer(), profile.terminating_offer())
+        said_by_ims = (profile.answer(), profile.passing_answer(), profile.changing_offer())
         said_by_the_wic = (
             profile.offer(),
             profile.passing_offer(),
-            profile.wic_answer(),
+            profile.known_wic_answer(),
             profile.subscribe_answer(),
         )
-        for options in (*said_by_ims, profile.plain_terminating_offer(), *said_by_the_wic):
+        for options in (*said_by_ims, *said_by_the_wic):
             assert {"strict-source", "endpoint-learning-off", "unidirectional"} <= set(options.flags)
+
+    def test_a_wic_that_is_called_must_be_heard_from_where_ice_finds_it(self, profile: MediaProfile) -> None:
+        assert "strict-source" not in profile.wic_answer().flags
+        for options in (profile.terminating_offer(), profile.plain_terminating_offer()):
+            assert {"strict-source", "endpoint-learning-off"} <= set(options.flags)
+            assert not {"unidirectional", "asymmetric"} & set(options.flags)
 
     def test_the_sides_are_the_daemon_s_interfaces(self, profile: MediaProfile) -> None:
         assert profile.offer().direction == ("wic", "ims")
@@ -118,7 +124,7 @@ class TestBoth:
 @pytest.mark.parametrize(("version", "pinned"), [((10, 5), True), ((12, 5), False)], ids=str)
 def test_asymmetric_is_for_daemons_that_do_not_learn_by_it(version: tuple[int, int], pinned: bool) -> None:
     profile = audio_profile(daemon_version=version)
-    for options in (profile.answer(), profile.wic_answer(), profile.offer(), profile.terminating_offer()):
+    for options in (profile.answer(), profile.known_wic_answer(), profile.offer(), profile.changing_offer()):
         assert ("asymmetric" in options.flags) is pinned
 
 
@@ -126,4 +132,4 @@ def test_a_far_end_may_send_from_elsewhere_and_the_wic_still_may_not() -> None:
     profile = audio_profile(ims_source=MediaSource.ANYWHERE)
     assert "asymmetric" in profile.answer().flags
     assert "strict-source" not in profile.answer().flags
-    assert "strict-source" in profile.wic_answer().flags
+    assert "strict-source" in profile.known_wic_answer().flags
