@@ -188,11 +188,6 @@ class MediaProfile:
         return self._answer()
 
     @functools.cache  # noqa: B019
-    def known_wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of a WIC that sends already."""
-        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
-
-    @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
         return MediaOptions(
             codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
@@ -218,11 +213,6 @@ class MediaProfile:
             codec=self.terminating_codec,
             flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
         )
-
-    def changing_offer(self) -> MediaOptions:
-        """Return the options of an `offer` of IMS in a running call, whose WIC is known."""
-        options = self.terminating_offer()
-        return replace(options, flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()))
 
     def plain_terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""

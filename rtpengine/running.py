@@ -101,9 +101,9 @@ def reoffer_from_ims(
     The WIC need not be asked: its port and payload types stay, rtpengine transcodes to what it takes already. What
     rtpengine would offer it (other payload types among that) is not sent to anybody.
     """
-    offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.changing_offer(), WIC_TAG)
+    offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
     yield from ask(offer)
-    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.known_wic_answer())
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.wic_answer())
     relay_answer = (yield from ask(answer)).sdp
     if reverse_line is not None and session.transport is WicTransport.SPLIT:
         yield from subscribe_again(session, profile, daemon_version)

@@ -22,7 +22,10 @@ async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(daemo
     siege = Siege(daemon, packets_per_s=1500, phase_s=0.6)
     await siege.run()
     for phase in siege.phases:
-        assert (phase.relayed, phase.stolen) == (0, 0), phase
+        assert phase.stolen == 0, phase
+        # After an offer of the core nothing binds the page's source (rtpengine/README.md): RTCP passes then, never RTP.
+        foreign = [kind for kind, _ in (*phase.at_page, *phase.at_far_end)]
+        assert not foreign or (phase.name == "the far end moves" and set(foreign) == {"rtcp"}), phase
         assert all(count > 500 for count in phase.injected.values()), phase
     assert siege.lost_by_page <= 2
     assert siege.lost_by_far_end == 0
