@@ -85,6 +85,8 @@ class MediaRelay:
             for node in settings.nodes
         }
         self._store = store
+        self._asked_at = 0.0
+        """When this worker began what it waits for; it does one thing at a time."""
         self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
         deadline_s = settings.ng_deadline_ms / 1000
         self._clients, self._hasty = (
@@ -367,6 +369,7 @@ class MediaRelay:
         client = self._hasty.get(node)
         if client is None or not self._store.is_prompt(node, now):
             raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+        self._asked_at = now
         try:
             last_s = run(last_packet_s(named(call_id, kind)), client)
         except NgError as error:
@@ -423,6 +426,7 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node} is no longer configured")
         if not self._store.may_try(node, time.time()):
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
+        self._asked_at = time.time()
         try:
             result = run(sequence, client)
         except NgErrorReply as error:
@@ -435,4 +439,4 @@ class MediaRelay:
         return result
 
     def _is_lost(self, node: str) -> bool:
-        return not self._store.usable(node, time.time())
+        return not self._store.usable(node, time.time(), self._asked_at)

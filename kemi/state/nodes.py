@@ -114,11 +114,17 @@ class NodeStore:
 
     # ------------------------------------------------------------ who may be asked
 
-    def usable(self, node: str, now: float) -> bool:
-        """Whether a command to this node makes sense."""
+    def usable(self, node: str, now: float, since: float = 0.0) -> bool:
+        """Whether a command to this node makes sense; of one sent at ``since``, whether waiting on does.
+
+        A breaker that was open then tells nothing: the command is the trial.
+        """
         found = (self.reported(now) or {}).get(node)
         if found is not None and found.state == "down":
             return False
+        breaker = self._breakers.get(_breaker(node)) if since else None
+        if breaker is not None and breaker.since <= since:
+            return True
         return not self._is_broken(node, found, now)
 
     def may_try(self, node: str, now: float) -> bool:

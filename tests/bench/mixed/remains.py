@@ -20,7 +20,7 @@ from tests.lab.lab import Lab
 
 KEPT_TABLES: Final = frozenset({"closed", "notice", "jwks", "tally", "node", "unreleased"})
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
-issuers' keys, and counts by user and address."""
+issuers' keys, counts by user and address, and what is known of relay nodes."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,17 @@ class TestBreaker:
         assert not workers.one.usable(A, NOW + OPEN_S)
         assert workers.one.may_try(A, NOW + OPEN_S + TRIAL_S)  # the other one never came back
 
+    def test_who_waits_is_called_back_by_a_newer_miss_only(self, workers: Workers) -> None:
+        workers.one.missed(A, NOW)
+        assert not workers.other.usable(A, NOW + 0.1, since=NOW - 0.1)
+        trial = NOW + OPEN_S
+        assert workers.other.may_try(A, trial)
+        assert workers.other.usable(A, trial + 0.1, since=trial)  # or a slow node would never be found alive
+        workers.one.missed(A, trial + 0.2)
+        assert not workers.other.usable(A, trial + 0.3, since=trial)
+        workers.report("down", trial + 0.3)
+        assert not workers.other.usable(A, trial + 0.3, since=trial + 0.3)
+
     def test_an_answer_closes_it_for_all(self, workers: Workers) -> None:
         workers.one.missed(A, NOW)
         workers.other.answered(A)
