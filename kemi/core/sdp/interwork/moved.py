@@ -20,6 +20,8 @@ _TRANSPORT: Final = frozenset(
     {"rtcp", "rtcp-mux", "ice-ufrag", "ice-pwd", "ice-options", "candidate", "end-of-candidates"}
     | {"setup", "fingerprint", "tls-id"}
 )
+_OF_THE_NODE: Final = ("a=rtcp:", "a=crypto:")
+"""Of the core's line: the other node has another port for RTCP, and its own keys (RFC 4568)."""
 
 
 def moved_client_offer(
@@ -67,8 +69,8 @@ def moved_core_offer(
             continue
         source = only_line(sdp_from_text(relay_answers[place]))
         line = ims_line(media, source.port, media.proto, media.codecs, directions[place], source.connection)
-        rtcp = [f"a=rtcp:{value}" for value in source.values("rtcp")]
-        body = [*(text for text in line.body if not text.startswith("a=rtcp:")), *rtcp]
+        kept = (text for text in line.body if not text.startswith(_OF_THE_NODE))
+        body = [*kept, *(text for text in source.body if text.startswith(_OF_THE_NODE))]
         lines.append(media_description(line.kind, line.port, line.proto, line.formats, body))
     return session_description(session_section(origin), lines)
 
