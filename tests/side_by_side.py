@@ -23,7 +23,9 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/bench/test_delay_line.py",
     ),
     "media": (
+        "tests/contract/rtpengine/test_key_frames.py",
         "tests/contract/rtpengine/test_media.py",
+        "tests/contract/rtpengine/test_moving.py",
         "tests/contract/rtpengine/test_running.py",
         "tests/contract/rtpengine/test_running_video.py",
     ),

@@ -22,11 +22,11 @@ from rtpengine.dtmf import DIGITS, DigitPath, play
 from rtpengine.sessions import run
 from rtpengine.transport.udp import UdpClient
 from tests.bench.dtmf import Tally, random_keys
-from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.contract.rtpengine.test_media import AMR_WB, OPUS, PCMA, SHARED, Call, FarEnd
 from tests.peers.rtp import RtpPacket, key_presses
 
-PORTS: Final = range(26_000, 27_000)
+PORTS: Final = 1000
 WAYS: Final[tuple[tuple[FarEnd, int, int], ...]] = (
     (PCMA, 126, 8000),
     (AMR_WB, 98, 16000),
@@ -86,7 +86,8 @@ def main() -> int:
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as directory,
-        Daemon(Path(directory), PORTS) as daemon,
+        media_ports(PORTS) as ports,
+        Daemon(Path(directory), ports) as daemon,
         ThreadPoolExecutor(options.calls) as pool,
     ):
         share = options.strings // options.calls

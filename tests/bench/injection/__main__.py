@@ -15,11 +15,11 @@ import click
 
 from tests.bench.cpu import calibrate
 from tests.bench.report import Bar, aligned
-from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.contract.rtpengine.injected import Siege
 
 OUTPUT = Path(__file__).parents[3] / "build" / "bench"
-PORTS: Final = range(24_300, 24_500)
+PORTS: Final = 200
 ATTACKED_PHASES: Final = 8
 
 
@@ -57,7 +57,11 @@ def main(packets: int, rate: int, strict: bool) -> None:
     """Attack one call from its reservation on, print what became of the packets, and write JSON to build/bench."""
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     machine = calibrate()
-    with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder), PORTS) as daemon:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        media_ports(PORTS) as ports,
+        Daemon(Path(folder), ports) as daemon,
+    ):
         siege = Siege(daemon, packets_per_s=rate, phase_s=packets / ATTACKED_PHASES / rate * 1.1)
         asyncio.run(siege.run())
         judged = bars(siege, packets, alive=daemon.alive)

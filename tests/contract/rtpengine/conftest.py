@@ -1,7 +1,6 @@
 """Fixtures: one rtpengine for the whole session, and further ones for tests that hurt theirs."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -9,19 +8,10 @@ import pytest
 
 from rtpengine.ng.commands import Delete, List
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.daemon import Daemon
-from tests.lab.ports import PortBlocks, PortMode
+from tests.contract.rtpengine.daemon import Daemon, media_ports
 
 SHARED_PORTS: Final = 1000
 OWN_PORTS: Final = 200
-
-
-@contextmanager
-def media_ports(count: int) -> Iterator[range]:
-    """Claim that many ports in a row."""
-    with PortBlocks(PortMode.FREE, rtp_ports=count, service_ports=0) as blocks:
-        first, last = blocks.rtp_range(count)
-        yield range(first, last + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

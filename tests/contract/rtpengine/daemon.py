@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -16,12 +17,21 @@ import jinja2
 import yaml
 
 from rtpengine.pool import NodeAddress
+from tests.lab.ports import PortBlocks, PortMode
 
 ROLE: Final = Path(__file__).parents[3] / "ansible" / "roles" / "rtpengine"
 WIC_ADDRESS: Final = "127.0.0.1"
 IMS_ADDRESS: Final = "127.0.0.2"
 # How long to wait for the daemon's own "Startup complete", in seconds.
 START_TIMEOUT_S: Final = 20.0
+
+
+@contextlib.contextmanager
+def media_ports(count: int) -> Iterator[range]:
+    """Claim that many ports in a row."""
+    with PortBlocks(PortMode.FREE, rtp_ports=count, service_ports=0) as blocks:
+        first, last = blocks.rtp_range(count)
+        yield range(first, last + 1)
 
 
 def free_port(host: str) -> int:
@@ -60,7 +70,9 @@ class Daemon:
         self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1", **variables: object
     ) -> None:
         """Write the configuration; `ports` are for media, `variables` further ones of the role."""
-        self.address = NodeAddress(ng_host, free_port(ng_host))
+        # Not of the system's own choosing: while the daemon is down somebody else could get such a port.
+        self._claimed = PortBlocks(PortMode.FREE, rtp_ports=0)
+        self.address = NodeAddress(ng_host, self._claimed.port())
         self.log: collections.deque[str] = collections.deque(maxlen=500)
         self._configuration = directory / "rtpengine.conf"
         self._configuration.write_text(
@@ -69,7 +81,7 @@ class Daemon:
                 rtpengine_ims_address=IMS_ADDRESS,
                 rtpengine_ng_address=ng_host,
                 rtpengine_ng_port=self.address.port,
-                rtpengine_cli_port=free_port("127.0.0.1"),
+                rtpengine_cli_port=self._claimed.port(),
                 rtpengine_port_min=ports.start,
                 rtpengine_port_max=ports.stop - 1,
                 rtpengine_threads=2,
@@ -86,6 +98,7 @@ class Daemon:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._claimed.release()
 
     def start(self) -> None:
         """Start the process and wait until it says that it is ready."""

@@ -31,8 +31,8 @@ from rtpengine.pool import NodeAddress
 from rtpengine.profiles import audio_profile
 from rtpengine.transport.aio import AioClient
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.conftest import OWN_PORTS, media_ports
-from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port
+from tests.contract.rtpengine.conftest import OWN_PORTS
+from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port, media_ports
 from tests.contract.rtpengine.sdp import answer_to, browser_offer, section
 
 PROFILE = audio_profile()

@@ -13,7 +13,7 @@ from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, listen
 from rtpengine.dtmf import DIGITS, DigitPath, play, withhold
 from rtpengine.sessions import IMS_TAG, WicTransport, run
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.daemon import Daemon, free_port
+from tests.contract.rtpengine.daemon import Daemon, free_port, media_ports
 from tests.contract.rtpengine.rtp_peer import CODECS, RtpPeer, pcm_of
 from tests.contract.rtpengine.test_media import (
     AMR_WB,
@@ -33,7 +33,7 @@ from tests.peers.dual_tone import keys_heard
 from tests.peers.rtp import RtpPacket, key_presses
 
 TOLERANCE_MS: Final = 20
-PORTS: Final = range(24_200, 24_400)
+PORTS: Final = 200
 WITHOUT_EVENTS: Final = {
     "PCMA": FarEnd("PCMA", 8, ("PCMA/8000",)),
     "PCMU": FarEnd("PCMU", 0, ("PCMU/8000",)),
@@ -158,7 +158,10 @@ def test_what_ims_presses_is_told_and_withheld(
     async def tell(one: KeyPress) -> None:
         told.append(one)
 
-    with Daemon(tmp_path, PORTS, rtpengine_dtmf_log_dest=f"127.0.0.1:{port}") as daemon:
+    with (
+        media_ports(PORTS) as ports,
+        Daemon(tmp_path, ports, rtpengine_dtmf_log_dest=f"127.0.0.1:{port}") as daemon,
+    ):
         client = peers.enter_context(_closing(UdpClient(daemon.address, deadline_s=3.0)))
         call = talk(client, peers, far_end, transport)
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from kemi.core.call import actions as act
 from kemi.core.errors import MediaUnavailable
-from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
 from tests.contract.rtpengine.rtp_peer import RtpPeer
 from tests.contract.rtpengine.test_running import (
@@ -23,7 +23,7 @@ from tests.contract.rtpengine.test_running import (
     talk,
 )
 
-SPARE_PORTS = range(24_200, 24_400)
+SPARE_PORTS = 200
 __all__ = ["media_on_loopback"]
 
 
@@ -31,7 +31,7 @@ __all__ = ["media_on_loopback"]
 def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """The node that lives."""
     directory: Path = tmp_path_factory.mktemp("spare")
-    with Daemon(directory, SPARE_PORTS) as running:
+    with media_ports(SPARE_PORTS) as ports, Daemon(directory, ports) as running:
         yield running
 
 

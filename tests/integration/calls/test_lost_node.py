@@ -12,7 +12,7 @@ from tests.integration.calls.incoming import answered as answered_by_page
 from tests.integration.calls.incoming import ringing as ringing_at_page
 from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import BOB, FLOW_RECOVERY_S, until, warning_of
-from tests.integration.calls.two_nodes import Nodes, NodeStage
+from tests.integration.calls.two_nodes import Nodes, NodeStage, stage_with_nodes
 from tests.lab.lab import Lab
 from tests.peers.call_plan import IGNORED, CallPlan, Go, OfferReply, Step, refused
 from tests.peers.core_call import SILENT
@@ -31,13 +31,8 @@ RINGS = CoreScript((Provisional(180), UntilCancelled()))
 @pytest.fixture(autouse=True)
 async def stage(nodes_lab: tuple[Lab, Nodes]) -> AsyncIterator[NodeStage]:
     """A core, pages, two nodes."""
-    nodes_lab[1].start_again()
-    stage = NodeStage(*nodes_lab)
-    await stage.open()
-    try:
+    async with stage_with_nodes(*nodes_lab) as stage:
         yield stage
-    finally:
-        await stage.close()
 
 
 def local(wic: WicCall) -> str:

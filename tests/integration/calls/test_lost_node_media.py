@@ -11,7 +11,7 @@ import pytest
 from tests.integration.calls.incoming import answered as answered_by_page
 from tests.integration.calls.offers import without_lines
 from tests.integration.calls.stage import ALICE, BOB, Call
-from tests.integration.calls.two_nodes import Nodes, NodeStage
+from tests.integration.calls.two_nodes import Nodes, NodeStage, stage_with_nodes
 from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import TONE_HZ
 from tests.peers.core_script import answers
@@ -38,13 +38,8 @@ JSSIP: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 async def stage(nodes_lab: tuple[Lab, Nodes]) -> AsyncIterator[NodeStage]:
     """A core, pages, two nodes."""
-    nodes_lab[1].start_again()
-    stage = NodeStage(*nodes_lab)
-    await stage.open()
-    try:
+    async with stage_with_nodes(*nodes_lab) as stage:
         yield stage
-    finally:
-        await stage.close()
 
 
 async def open_page(stage: NodeStage) -> MovingWic:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,13 @@ import msgspec
 from rtpengine.ng.commands import Delete, List
 from rtpengine.pool import node_to_text
 from rtpengine.transport.udp import UdpClient
-from tests.contract.rtpengine.daemon import Daemon
+from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.integration.calls.stage import CORE_PORT, Stage, gateway_options, until
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 
-_PORTS: Final = (range(26_000, 26_400), range(26_400, 26_800))
+_PORTS: Final = 400
 CLEAN_WITHIN_S: Final = 15.0
 
 
@@ -72,8 +72,9 @@ def two_daemons(directory: Path) -> Iterator[Nodes]:
     """Start both daemons."""
     with ExitStack() as stack:
         daemons = []
-        for name, ports in zip("ab", _PORTS, strict=True):
+        for name in "ab":
             (directory / name).mkdir()
+            ports = stack.enter_context(media_ports(_PORTS))
             daemons.append(stack.enter_context(Daemon(directory / name, ports)))
         yield Nodes(daemons)
 
@@ -129,3 +130,15 @@ class NodeStage(Stage):
         """Check that the nodes have nothing left, too."""
         await super().close()
         await until(lambda: not self.nodes.calls(), lambda: f"left: {self.nodes.calls()}", CLEAN_WITHIN_S)
+
+
+@asynccontextmanager
+async def stage_with_nodes(lab: Lab, nodes: Nodes) -> AsyncIterator[NodeStage]:
+    """A core, pages, both nodes alive; afterwards the check that nothing is left behind."""
+    nodes.start_again()
+    stage = NodeStage(lab, nodes)
+    await stage.open()
+    try:
+        yield stage
+    finally:
+        await stage.close()

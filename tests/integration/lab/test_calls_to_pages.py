@@ -170,10 +170,10 @@ async def test_a_page_calls_a_page_and_both_hear_each_other(
     callee_media: AiortcMedia = bob.media[-1]
     await callee_media.until_heard(700.0, mid="0")
     await caller_media.until_heard(TONE_HZ, mid="r0")
-    assert (await outgoing.info()).status == 200
-    assert (await incoming.info()).status == 200
-    assert (await incoming.wait_request("INFO")).body.startswith("Signal=1")
-    assert (await outgoing.wait_request("INFO")).body.startswith("Signal=2")
+    assert (await outgoing.info("to bob")).status == 200
+    assert (await incoming.info("to alice")).status == 200
+    assert (await incoming.wait_request("INFO")).body == "to bob"
+    assert (await outgoing.wait_request("INFO")).body == "to alice"
     first, second = (outgoing, incoming) if hangs_up == "caller" else (incoming, outgoing)
     assert (await first.bye()).status == 200
     await second.wait_request("BYE")

@@ -124,7 +124,7 @@ OLD: Final = (
         "inv2543", "RFC 4475 §3.4.1",
         "INVITE @TARGET@ SIP/2.0\nVia: @VIANOBRANCH@\nFrom: <@FROM@>\nTo: <@TO@>\nCall-ID: @ID@\nCSeq: 1 INVITE\n"
         + OFFERED,
-        PASSED, 403, PASSED,
+        400, 400, 400,  # Kamailio's matching without a branch is not safe (kemi/core/screening.py, check_branch)
     ),
 )  # fmt: skip
 
