@@ -19,6 +19,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "browsers": (
         "tests/browser/",
         "tests/bench/first_audio/",
+        "tests/bench/first_frame/",
         "tests/bench/network_change/",
         "tests/bench/test_delay_line.py",
     ),

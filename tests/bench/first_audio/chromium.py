@@ -6,20 +6,16 @@ Knows RTCPeerConnection and how sound is noticed in a browser.  Must not know SI
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from playwright.async_api import Browser, Page, Playwright, async_playwright
+from playwright.async_api import Page
 
+from tests.bench.chromium_page import ChromiumPage
 from tests.bench.first_audio.sound import AUDIBLE, FirstSound
-from tests.browser.softphone import ARGUMENTS, CHROMIUM, PERMISSION
 from tests.peers.aiortc_wic import TONE_HZ, SendDirection
 from tests.peers.media import MediaTimeoutError
 
 _CONNECTED_WITHIN_MS: Final = 10_000
-_CLOCK_TRIES: Final = 20
-_ORIGIN: Final = "https://bench.example/"
-_ARGUMENTS: Final = (*ARGUMENTS, *PERMISSION, "--disable-features=WebRtcHideLocalIpsWithMdns")
 
 _PAGE: Final = """
 const EAR = `registerProcessor("ear", class extends AudioWorkletProcessor {
@@ -106,44 +102,13 @@ class ChromiumMedia:
         await self._page.evaluate("() => window.call_.pc.close()")
 
 
-class ChromiumClient:
-    """One browser with one page for all calls; use as an async context manager."""
+class ChromiumClient(ChromiumPage):
+    """The browser that speaks and listens."""
 
-    _playwright: Playwright
-    _browser: Browser
-    _page: Page
-    _clock_s: float
-
-    async def __aenter__(self) -> Self:
-        self._playwright = await async_playwright().start()
-        self._browser = await self._playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=_ARGUMENTS
-        )
-        context = await self._browser.new_context(permissions=["microphone"])
-        self._page = await context.new_page()
-        await self._page.route("**/*", lambda route: route.fulfill(content_type="text/html", body="<p>page"))
-        await self._page.goto(_ORIGIN)
-        await self._page.add_script_tag(content=_PAGE)
-        await self._page.evaluate("([least, hz]) => window.open_(least, hz)", [AUDIBLE / 32768, TONE_HZ])
-        self._clock_s = await self._clock()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._browser.close()
-        await self._playwright.stop()
+    def __init__(self) -> None:
+        start = "([least, hz]) => window.open_(least, hz)"
+        super().__init__(_PAGE, start, [AUDIBLE / 32768, TONE_HZ], permissions=["microphone"])
 
     def media(self) -> ChromiumMedia:
         """Return the media of one call."""
-        return ChromiumMedia(self._page, self._clock_s)
-
-    async def _clock(self) -> float:
-        """Return the monotonic time at which the page's clock stood at zero, from the fastest of some questions."""
-        found: list[tuple[float, float]] = []
-        for _ in range(_CLOCK_TRIES):
-            before_s = time.monotonic()
-            now_ms = await self._page.evaluate("() => performance.now()")
-            after_s = time.monotonic()
-            found.append((after_s - before_s, (before_s + after_s) / 2 - now_ms / 1000))
-        return min(found)[1]
+        return ChromiumMedia(self.page, self.clock_s)

@@ -6,16 +6,14 @@ Knows RTCPeerConnection and when a browser has decoded a picture.  Must not know
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from playwright.async_api import Browser, Page, Playwright, async_playwright
+from playwright.async_api import Page
 
-from tests.browser.softphone import ARGUMENTS, CHROMIUM, PERMISSION
+from tests.bench.chromium_page import ChromiumPage
 from tests.peers.media import MediaTimeoutError
 
 _CONNECTED_WITHIN_MS: Final = 10_000
-_ORIGIN: Final = "https://bench.example/"
 
 _PAGE: Final = """
 window.open_ = async () => {
@@ -124,38 +122,12 @@ class CameraMedia:
         await self._page.evaluate("() => { clearInterval(window.call_.watch); window.call_.pc.close(); }")
 
 
-class CameraBrowser:
-    """One browser with one page for all calls; use as an async context manager."""
+class CameraBrowser(ChromiumPage):
+    """The browser with a camera."""
 
-    _playwright: Playwright
-    _browser: Browser
-    _page: Page
-    _clock_s: float
-
-    async def __aenter__(self) -> Self:
-        self._playwright = await async_playwright().start()
-        self._browser = await self._playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            headless=True,
-            args=(*ARGUMENTS, *PERMISSION, "--disable-features=WebRtcHideLocalIpsWithMdns"),
-        )
-        context = await self._browser.new_context(permissions=["microphone", "camera"])
-        self._page = await context.new_page()
-        await self._page.route("**/*", lambda route: route.fulfill(content_type="text/html", body="<p>page"))
-        await self._page.goto(_ORIGIN)
-        await self._page.add_script_tag(content=_PAGE)
-        await self._page.evaluate("() => window.open_()")
-        before_s = time.monotonic()
-        now_ms = await self._page.evaluate("() => performance.now()")
-        self._clock_s = (before_s + time.monotonic()) / 2 - now_ms / 1000
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._browser.close()
-        await self._playwright.stop()
+    def __init__(self) -> None:
+        super().__init__(_PAGE, "() => window.open_()", permissions=["microphone", "camera"])
 
     def media(self) -> CameraMedia:
         """Return the media of one call."""
-        return CameraMedia(self._page, self._clock_s)
+        return CameraMedia(self.page, self.clock_s)
