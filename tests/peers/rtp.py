@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 SENDER_REPORT: Final = 200
@@ -48,6 +49,20 @@ def rtp_from_bytes(data: bytes) -> RtpPacket:
     return RtpPacket(
         data[1] & 0x7F, sequence_number, timestamp, ssrc, data[start:end], marker=bool(data[1] & 0x80)
     )
+
+
+def in_sequence(packets: Iterable[RtpPacket]) -> list[RtpPacket]:
+    """Put packets in the order they were sent, as a jitter buffer does; a further source follows the one before it.
+
+    A relay with several threads passes packets of one frame on in any order.
+    """
+    sources: dict[int, list[tuple[int, RtpPacket]]] = {}
+    for packet in packets:
+        source = sources.setdefault(packet.ssrc, [])
+        last = source[-1][0] if source else packet.sequence_number
+        ahead = (packet.sequence_number - last + 0x8000) % 0x10000 - 0x8000  # RFC 3550 §A.1
+        source.append((last + ahead, packet))
+    return [packet for source in sources.values() for _, packet in sorted(source, key=itemgetter(0))]
 
 
 def rtp_to_bytes(packet: RtpPacket) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 from aiortc import RTCRtpCodecParameters
 from aiortc.codecs import depayload, get_encoder
 
-from tests.peers.rtp import RtpPacket
+from tests.peers.rtp import RtpPacket, in_sequence
 
 CLOCK_HZ = 90000
 FRAMES_PER_S = 15
@@ -58,13 +58,13 @@ class DecodedVideo:
 
 
 def decode_video(packets: Iterable[RtpPacket], codec: str) -> DecodedVideo:
-    """Decode received packets of one stream, in order of arrival; frames before a key frame are errors."""
+    """Decode received packets, in the order they were sent; frames before a key frame are errors."""
     parameters = _parameters(codec)
     decoder = av.CodecContext.create(_DECODERS[codec], "r")
     assert isinstance(decoder, av.VideoCodecContext)
     frames = errors = 0
     size: tuple[int, int] | None = None
-    for data in _access_units(packets, parameters):
+    for data in _access_units(in_sequence(packets), parameters):
         try:
             decoded = decoder.decode(av.Packet(data))
         except av.FFmpegError:

@@ -23,7 +23,7 @@ LOGOUT_BAR_S = 5.0
 def events_of(stage: RegistrationStage, session: str) -> list[dict[str, Any]]:
     """Return the events about a web session."""
     entries = stage.redis.xrange("gw:events")
-    return [event for _, fields in entries if (event := json.loads(fields["json"]))["sid"] == session]
+    return [event for _, fields in entries if (event := json.loads(fields["json"])).get("sid") == session]
 
 
 class TestShipping:
