@@ -176,8 +176,8 @@ def on_own_request_answered(
         done = recovery_answers.acknowledge_core(record, event)
     elif isinstance(event, OwnRequestAnswered) and (event.method, event.cseq) != _asked_page(record):
         return done
-    if record.ended:
-        return done
+    if record.ended or (recovery.page if to_page else recovery.core) is not Telling.SENT:
+        return done  # a 2xx once more, whose ACK is late or lost (RFC 3261 §13.3.1.4)
     if not 200 <= event.status < 300:
         return [*done, *_refused(record, event, settings, to_page=to_page)]
     try:

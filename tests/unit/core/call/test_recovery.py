@@ -104,6 +104,13 @@ class TestTheWay:
         call.on(ev.ImsReoffered({}, again.bearer))
         assert call.record.recovery is None
 
+    def test_a_2xx_that_comes_again_is_acknowledged_again_and_changes_nothing(self) -> None:
+        call = offered()
+        for _ in range(2):
+            assert core_says(call, 200).only(act.SendRequest).method == "ACK"
+        page_takes(call)
+        assert call.record.recovery is None
+
     def test_a_node_the_call_is_not_on_is_no_matter(self) -> None:
         call = Call.confirmed()
         assert call.on(ev.NodeLost(THIRD)) == []
