@@ -312,11 +312,12 @@ class RtpEndpoint:
         per_frame = int(_AUDIO_RATE_HZ * _FRAME_S)
         offset, sequence = random.getrandbits(30), random.getrandbits(15)
         number = 0
-        for _ in self._ticks(_FRAME_S, stop):
+        ticks = self._ticks(_FRAME_S, stop)
+        for _ in ticks:
             timestamp = offset + number * per_frame
             if self._pending_digits:
                 digit, event_type, packets = self._pending_digits.pop(0)
-                sequence = self._send_event(digit, event_type, packets, sequence, timestamp, stop)
+                sequence = self._send_event(digit, event_type, packets, sequence, timestamp, ticks)
                 number += packets + _DTMF_END_PACKETS
             else:
                 samples = sine(hz, rate_hz=_AUDIO_RATE_HZ, start=number * per_frame, count=per_frame)
@@ -331,16 +332,17 @@ class RtpEndpoint:
         packets: int,
         sequence: int,
         timestamp: int,
-        stop: threading.Event,
+        ticks: Iterator[None],
     ) -> int:
+        """Send one event in the tone's own time: its first packet belongs to the tick that is there."""
         per_frame = int(_AUDIO_RATE_HZ * _FRAME_S)
-        for count, _ in enumerate(self._ticks(_FRAME_S, stop), 1):
+        for count in range(1, packets + _DTMF_END_PACKETS + 1):
+            if count > 1:
+                next(ticks, None)
             end = count > packets
             payload = dtmf_event_to_bytes(digit, duration=min(count, packets) * per_frame, end=end)
             self._send(payload_type, sequence, timestamp, payload, count == 1)
             sequence += 1
-            if count == packets + _DTMF_END_PACKETS:
-                break
         return sequence
 
     def _send_video(self, codec: str, payload_type: int, key_frame_every: int, stop: threading.Event) -> None:
