@@ -58,6 +58,8 @@ class _Phone(asyncio.DatagramProtocol):
         """Monotonic time of the newest packet with sound."""
         self.first_at = 0.0
         """Of the first one since it was set to 0."""
+        self._heard_from: tuple[str, int] | None = None
+        self._gone: tuple[str, int] | None = None
         self.target: tuple[str, int] | None = None
         self._count = 0
 
@@ -66,9 +68,14 @@ class _Phone(asyncio.DatagramProtocol):
         self.port: int = transport.get_extra_info("sockname")[1]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if len(data) > 12 and len(set(data[12:])) > 8:  # not silence
+        if len(data) > 12 and len(set(data[12:])) > 8 and addr != self._gone:  # not silence
+            self._heard_from = addr
             self.heard_at = time.monotonic()
             self.first_at = self.first_at or self.heard_at
+
+    def wait_for_another(self) -> None:
+        """Count from now on what comes from elsewhere: a dead node's last packets may still be under way."""
+        self._gone, self.first_at = self._heard_from, 0.0
 
     def send(self) -> None:
         """Send the next 20 ms."""
@@ -201,7 +208,7 @@ async def _kill(stage: NodeStage, victim: str, calls: list[_Call]) -> list[Silen
     stage.nodes.kill(victim)
     began = time.monotonic()
     for call in calls:
-        call.phone.first_at = 0.0
+        call.phone.wait_for_another()
         call.media.audio = {}
     keys = [call.key for call in calls]
     portions = [keys[at : at + IN_ONE_REQUEST] for at in range(0, len(keys), IN_ONE_REQUEST)]
