@@ -88,6 +88,31 @@ _SOURCE_FLAGS_OF_OFFERS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
 _ASYMMETRIC_LEARNS: Final = (11, 3)
 
 
+# Before this version everything that becomes Opus is resampled to 48 kHz first, which keeps some samples back: the
+# encoder has a frame of 20 ms together only with the next packet, and each call of a G.711 or AMR phone is heard 20 ms
+# later than it could be. Of frames of 10 ms one is complete at once.
+_OPUS_TAKES_ALL_RATES: Final = (11, 2)
+_SHORT_FRAME_MS: Final = 10
+_USUAL_MS: Final = 20
+_PTIMES_MS: Final = frozenset({10, 20, 30, 40, 60})
+
+
+@dataclass(frozen=True, slots=True)
+class FarSpeech:
+    """What IMS said of its audio: the names of its codecs, lower case, and its ptime, 0 where it gave none."""
+
+    codecs: frozenset[str]
+    ptime_ms: int = 0
+
+
+def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves."""
+    if wic_codec != "opus" or daemon_version >= _OPUS_TAKES_ALL_RATES:
+        return None
+    to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS else _USUAL_MS
+    return to_ims, to_ims if "opus" in far.codecs else _SHORT_FRAME_MS
+
+
 def _source_flags(source: MediaSource, daemon_version: tuple[int, int]) -> tuple[str, ...]:
     flags = _SOURCE_FLAGS[source]
     pinned = source is MediaSource.SIGNALLED and daemon_version < _ASYMMETRIC_LEARNS
@@ -110,6 +135,9 @@ class MediaProfile:
     answered_codecs: tuple[str, ...] = ()
     """Codecs that may be answered under other payload types than were offered (RFC 3264 §6.1): by IMS, which may number
     them as it likes; by the WIC, which need not hear of an offer of IMS in a running call."""
+    packet_ms: tuple[int, int] | None = None
+    """Milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves. Said once it holds for the
+    call: rtpengine no longer heeds a=ptime then."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
     far_leg: LegKind = LegKind.IMS
@@ -146,6 +174,8 @@ class MediaProfile:
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
             codec=replace(self.codec, transcode=transcode),
+            ptime=self.packet_ms and self.packet_ms[0],
+            ptime_reverse=self.packet_ms and self.packet_ms[1],
             flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
         )
 
@@ -211,6 +241,8 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
+            ptime=self.packet_ms and self.packet_ms[1],
+            ptime_reverse=self.packet_ms and self.packet_ms[0],
             flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
         )
 
@@ -237,6 +269,7 @@ class MediaProfile:
             rtcp_mux=wic.rtcp_mux,
             interface=self.wic_interface,
             codec=self.reverse_codec,
+            ptime=self.packet_ms and self.packet_ms[1],
             # RTCP-mirror carries the WIC's PLI and receiver reports back to IMS.
             flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
         )
@@ -288,6 +321,7 @@ def audio_profile(
     digits: bool = True,
     ims_source: MediaSource = MediaSource.SIGNALLED,
     daemon_version: tuple[int, int] = (10, 5),
+    packet_ms: tuple[int, int] | None = None,
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
@@ -323,6 +357,7 @@ def audio_profile(
             transcode=tuple(dict.fromkeys((*WIC_AUDIO_CODECS[wic_codec], *WIC_AUDIO_CODECS["opus"]))),
         ),
         answered_codecs=(*_ENCODING_NAMES, *_EVENTS),
+        packet_ms=packet_ms,
         dtmf=digits,
         far_leg=far_leg,
         ims_address_family=ims_address_family,
@@ -363,16 +398,20 @@ class MediaProfiles:
         self.far_leg = far_leg
         self._codecs, self._digits = tuple(ims_codecs), digits
         self._source, self._version = ims_source, daemon_version
-        self._made: dict[tuple[str, str, LegKind], MediaProfile] = {}
+        self._made: dict[tuple[str, str, LegKind, tuple[int, int] | None], MediaProfile] = {}
         self.of("audio")  # refuses unknown codecs now
 
-    def of(self, medium: str, wic_codec: str = "", far_protocol: str = "") -> MediaProfile:
+    def of(
+        self, medium: str, wic_codec: str = "", far_protocol: str = "", far: FarSpeech | None = None
+    ) -> MediaProfile:
         """Return the profile of a medium; `wic_codec` is the page's first codec, lower case, where it has one already,
-        `far_protocol` that of the far end's m-line, where it has one.
+        `far_protocol` that of the far end's m-line and `far` what it speaks, where it has said so.
         """
         far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
-        key = (medium, speaks if medium == "audio" else "", far_leg)
+        is_audio = medium == "audio"
+        packet_ms = _packet_ms(speaks, far, self._version) if is_audio and far is not None else None
+        key = (medium, speaks if is_audio else "", far_leg, packet_ms)
         if key not in self._made:
             source, version = self._source, self._version
             self._made[key] = (
@@ -383,8 +422,9 @@ class MediaProfiles:
                     digits=self._digits,
                     ims_source=source,
                     daemon_version=version,
+                    packet_ms=packet_ms,
                 )
-                if medium == "audio"
+                if is_audio
                 else video_profile(far_leg=far_leg, ims_source=source, daemon_version=version)
             )
         return self._made[key]

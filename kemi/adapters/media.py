@@ -11,7 +11,7 @@ from typing import Final
 from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
 from kemi.adapters.relay_sessions import named, running, taking
-from kemi.adapters.repertoires import Repertoires, answered_codecs
+from kemi.adapters.repertoires import Repertoires, answered_codecs, far_speech, without_ptime
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
@@ -108,7 +108,7 @@ class MediaRelay:
 
     def _profile_of(self, kind: str, wic_line: str, ims_line: str = "") -> MediaProfile:
         """Return the profile for what both sides speak."""
-        return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line))
+        return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line), far_speech(ims_line))
 
     def _terminating(self, kind: str, ims_offer: str) -> MediaProfile:
         """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
@@ -244,7 +244,10 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
-            renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
+            reverse_answer = found.reverse_answer and without_ptime(found.reverse_answer)
+            renewed[medium.kind] = Renewed(
+                found.relay_offer, without_ptime(found.relay_answer), reverse_answer
+            )
         return MediaRenewed(renewed, action.bearer)
 
     def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:

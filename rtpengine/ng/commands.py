@@ -28,6 +28,7 @@ NG_KEYS: Final[Mapping[str, str]] = {
     "dtls_reverse": "DTLS-reverse",
     "sdes": "SDES",
     "rtcp_mux": "rtcp-mux",
+    "ptime_reverse": "ptime-reverse",
     "address_family": "address-family",
     "delete_delay_s": "delete-delay",
     "duration_ms": "duration",
@@ -74,6 +75,8 @@ class MediaOptions:
     address_family: str | None = None
     replace: tuple[str, ...] = ()
     codec: CodecRules = NO_CODEC_RULES
+    ptime: int | None = None
+    ptime_reverse: int | None = None
     flags: tuple[str, ...] = ()
 
 
