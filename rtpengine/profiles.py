@@ -105,6 +105,11 @@ class FarSpeech:
     ptime_ms: int = 0
 
 
+PLACEHOLDER: Final = FarSpeech(frozenset())
+"""What is taken for the far end where a stream to the WIC is made ready. Its codec is not Opus, and may be the one
+that is answered: rtpengine then keeps its encoder, and the length of its frames."""
+
+
 def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: tuple[int, int]) -> tuple[int, int] | None:
     """Return the milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves."""
     if wic_codec != "opus" or daemon_version >= _OPUS_TAKES_ALL_RATES:
@@ -269,7 +274,6 @@ class MediaProfile:
             rtcp_mux=wic.rtcp_mux,
             interface=self.wic_interface,
             codec=self.reverse_codec,
-            ptime=self.packet_ms and self.packet_ms[1],
             # RTCP-mirror carries the WIC's PLI and receiver reports back to IMS.
             flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
         )

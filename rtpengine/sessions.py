@@ -321,4 +321,7 @@ def subscribe_request(session: MediaSession, profile: MediaProfile) -> Subscribe
 
 
 def subscribe_answer(session: MediaSession, profile: MediaProfile, sdp: str) -> SubscribeAnswer:
+    if profile.packet_ms is not None:  # has no option for that: only what the SDP says counts
+        lines = [line for line in sdp.splitlines(keepends=True) if not line.startswith("a=ptime:")]
+        sdp = f"{''.join(lines)}a=ptime:{profile.packet_ms[1]}\r\n"
     return SubscribeAnswer(session.ng_call_id, REVERSE_TAG, sdp, profile.subscribe_answer())

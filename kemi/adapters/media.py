@@ -44,7 +44,7 @@ from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
-from rtpengine.profiles import MediaProfile, MediaProfiles, MediaSource
+from rtpengine.profiles import PLACEHOLDER, MediaProfile, MediaProfiles, MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -169,7 +169,7 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                profile = self._profile_of(medium.kind, medium.wic_offer)
+                profile = self._profiles.of(medium.kind, first_codec(medium.wic_offer), far=PLACEHOLDER)
                 self._run(action.node, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
