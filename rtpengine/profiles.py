@@ -106,8 +106,8 @@ class FarSpeech:
 
 
 PLACEHOLDER: Final = FarSpeech(frozenset())
-"""What is taken for the far end where a stream to the WIC is made ready. Its codec is not Opus, and may be the one
-that is answered: rtpengine then keeps its encoder, and the length of its frames."""
+"""What the far end is taken for before it answers. rtpengine keeps what it made ready for a codec then, and the length
+of its frames: Opus can be made again, the others cannot."""
 
 
 def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: tuple[int, int]) -> tuple[int, int] | None:
@@ -202,11 +202,15 @@ class MediaProfile:
     def passing_offer(self) -> MediaOptions:
         """Return the options of an `offer` that names all codecs of IMS itself, so that nothing is transcoded.
 
-        DTMF is left out, because `inject-DTMF` alone makes rtpengine transcode.
+        DTMF is left out, because `inject-DTMF` alone makes rtpengine transcode; so are packet times.
         """
         options = self.offer()
         return replace(
-            options, codec=CodecRules(accept=self.codec.accept), flags=_without_dtmf(options.flags)
+            options,
+            codec=CodecRules(accept=self.codec.accept),
+            ptime=None,
+            ptime_reverse=None,
+            flags=_without_dtmf(options.flags),
         )
 
     @functools.cache  # noqa: B019

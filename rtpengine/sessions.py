@@ -144,7 +144,8 @@ def connect(
 
     May be repeated for every different answer (183, 200, a fork). `reverse_answer` is what `accept_reverse`
     got, None without a reverse port. `answered` names the codecs of `ims_answer`, in lower case: rtpengine then
-    makes ready for these only. Leave it out for a WIC without telephone-event/8000, whose number would change.
+    makes ready for these only. Leave it out for a WIC without telephone-event/8000 when IMS has events: their number
+    would change.
     """
     # An `answer` alone would leave the codecs of the placeholder in force towards IMS (rtpengine 10.5, 12.5).
     # Without to-tag, rtpengine 10.5 crashes on an `offer` of a participant that was unsubscribed (below).

@@ -142,14 +142,15 @@ class MediaRelay:
                 found = self._run(
                     action.node, self._reservation(session, action.node, reverse=medium.reverse)
                 )
-                reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
+                relay_answer = without_ptime(found.relay_answer)
+                reserved[medium.kind] = Reserved(found.relay_offer, relay_answer, found.reverse_offer)
         except MediaUnavailable:
             self._release_all(action.node, sessions)
             raise
         return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
-        profile = self._profile_of(session.medium, session.wic_offer)
+        profile = self._profiles.of(session.medium, first_codec(session.wic_offer), far=PLACEHOLDER)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be

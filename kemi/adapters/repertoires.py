@@ -45,7 +45,8 @@ class Repertoires:
 def answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:
     """Name the codecs of IMS; None where payload types that the relay numbered hang on the rest of its offer."""
     own, taken = repertoire(wic_offer), repertoire(ims_answer)
-    if "telephone-event/8000" not in own.encodings or _renumbered_events(own, taken):
+    has_events = any(encoding.startswith("telephone-event/") for encoding in taken.encodings)
+    if has_events and ("telephone-event/8000" not in own.encodings or _renumbered_events(own, taken)):
         return None
     return frozenset(encoding.partition("/")[0] for encoding in taken.encodings)
 
