@@ -226,6 +226,15 @@ class TestReserve:
             "call-1-v",
         }
 
+    def test_the_page_is_not_asked_for_short_packets(
+        self, daemon: Daemon, media_relay: MediaRelay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = sdp.relay_answer("audio")
+        monkeypatch.setitem(ANSWERS, "answer", lambda _: SdpReply(f"{answer}a=ptime:10\r\n"))
+        reserved = media_relay.reserve(reservation("shared", AUDIO)).reserved["audio"]
+        assert daemon.only(Offer).options.ptime_reverse == 10
+        assert reserved.relay_answer == answer
+
 
 class TestConnect:
     """The far end's answer, per medium."""
@@ -244,6 +253,7 @@ class TestConnect:
             pytest.param(
                 "a=rtpmap:110 telephone-event/48000", EVENTS_8000, ("opus", "PCMA"), id="and so is this one"
             ),
+            pytest.param("a=sendrecv", "a=sendrecv", ("PCMA",), id="nobody has events"),
         ],
     )
     def test_the_node_makes_ready_for(
