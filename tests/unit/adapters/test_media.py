@@ -204,9 +204,11 @@ class TestReserve:
             -1
         ] == AUDIO.wic_offer
 
-    def test_each_medium_is_a_call_of_its_own_and_what_the_relay_says_comes_back(
-        self, daemon: Daemon, media_relay: MediaRelay
+    def test_each_medium_is_a_call_of_its_own_and_what_the_relay_says_comes_back_but_for_ptime(
+        self, daemon: Daemon, media_relay: MediaRelay, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        timed = {kind: SdpReply(f"{sdp.relay_answer(kind)}a=ptime:10\r\n") for kind in ("audio", "video")}
+        monkeypatch.setitem(ANSWERS, "answer", lambda command: timed[_kind(command)])
         reserved = media_relay.reserve(reservation("split", AUDIO, VIDEO))
         assert reserved.reserved == {
             kind: Reserved(sdp.relay_offer(kind), sdp.relay_answer(kind), sdp.relay_reverse_offer(kind))
@@ -225,15 +227,6 @@ class TestReserve:
             "call-1",
             "call-1-v",
         }
-
-    def test_the_page_is_not_asked_for_short_packets(
-        self, daemon: Daemon, media_relay: MediaRelay, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        answer = sdp.relay_answer("audio")
-        monkeypatch.setitem(ANSWERS, "answer", lambda _: SdpReply(f"{answer}a=ptime:10\r\n"))
-        reserved = media_relay.reserve(reservation("shared", AUDIO)).reserved["audio"]
-        assert daemon.only(Offer).options.ptime_reverse == 10
-        assert reserved.relay_answer == answer
 
 
 class TestConnect:
