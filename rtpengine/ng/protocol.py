@@ -6,10 +6,11 @@ last 30 s from its cache, so a retransmission with the SAME cookie carries a com
 The owner of an `NgClient` must
 - send what `send` returns, and every datagram of `due`;
 - hand every received datagram to `receive`;
-- come back at `next_deadline()` and call `expire` and `due`.
+- come back at `next_deadline()` and call `expire` and `due`, in this order.
 `now` is any clock in seconds that never goes back. One instance belongs to one socket and one thread.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -107,6 +108,9 @@ class NgClient:
         self._schedule = schedule
         self._pending: dict[bytes, Request] = {}
         self._finished: OrderedDict[bytes, Dropped] = OrderedDict()
+        # Never later than the first thing to do. Not worked out anew for each reply: with many requests in flight that
+        # would cost more than all the rest.
+        self._wake_at = math.inf
 
     @property
     def pending(self) -> tuple[Request, ...]:
@@ -121,8 +125,10 @@ class NgClient:
         datagram = b"%b %b" % (cookie, command_to_bytes(command))
         if len(datagram) > bencode.MAX_SIZE_BYTES:
             raise NgBadDatagram("command too large for a datagram")
-        retransmit_at = now + self._schedule.interval_s(0)
-        request = Request(command, cookie, datagram, now, now + deadline_s, retransmit_at)
+        deadline, retransmit_at = now + deadline_s, now + self._schedule.interval_s(0)
+        request = Request(command, cookie, datagram, now, deadline, retransmit_at)
+        first_to_do = min(deadline, retransmit_at)
+        self._wake_at = min(self._wake_at, first_to_do) if self._pending else first_to_do
         self._pending[cookie] = request
         self.counters.sent += 1
         return request
@@ -146,17 +152,23 @@ class NgClient:
 
     def due(self, now: float) -> tuple[bytes, ...]:
         """Return the datagrams to send again, byte for byte what was sent before."""
+        if now < self._wake_at:
+            return ()
         datagrams = []
+        self._wake_at = math.inf
         for request in self._pending.values():
             if request.retransmit_at <= now < request.deadline:
                 request.retransmissions += 1
                 request.retransmit_at = now + self._schedule.interval_s(request.retransmissions)
                 datagrams.append(request.datagram)
+            self._wake_at = min(self._wake_at, request.deadline, request.retransmit_at)
         self.counters.retransmitted += len(datagrams)
         return tuple(datagrams)
 
     def expire(self, now: float) -> tuple[Outcome, ...]:
         """End the requests whose deadline has come with NgTimeout."""
+        if now < self._wake_at:
+            return ()
         return tuple(
             self._finish(
                 request, NgTimeout(request.command.command, now - request.sent_at), now, Dropped.LATE
@@ -177,11 +189,11 @@ class NgClient:
             )
 
     def next_deadline(self) -> float | None:
-        """Return when `expire` or `due` has work, None while no request is pending."""
-        return min(
-            (min(request.retransmit_at, request.deadline) for request in self._pending.values()),
-            default=None,
-        )
+        """Return when to call `expire` and `due` next, None while no request is pending.
+
+        Never late, but early when what had to be done then was answered meanwhile.
+        """
+        return self._wake_at if self._pending else None
 
     def _finish(self, request: Request, result: Reply | NgError, now: float, later: Dropped) -> Outcome:
         del self._pending[request.cookie]

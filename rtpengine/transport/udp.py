@@ -27,7 +27,7 @@ from rtpengine.ng.protocol import (
 )
 from rtpengine.ng.replies import Reply
 from rtpengine.pool import NodeAddress
-from rtpengine.transport.address import family_of
+from rtpengine.transport.address import connected_socket, family_of, send, unreachable
 from rtpengine.transport.log import log_outcome
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ class UdpClient:
         *,
         deadline_s: float = 1.0,
         schedule: RetransmissionSchedule = DEFAULT_SCHEDULE,
-        new_cookie: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         give_up: Callable[[], bool] | None = None,
     ) -> None:
@@ -53,7 +52,6 @@ class UdpClient:
             address: where the daemon listens.
             deadline_s: holds for requests that bring no own deadline.
             schedule: of retransmissions.
-            new_cookie: names the next request.
             clock: seconds that never go back.
             give_up: asked every LOOK_S while a reply is waited for: whether the daemon is known to be down.
         """
@@ -61,10 +59,10 @@ class UdpClient:
         self._deadline_s = deadline_s
         self._clock = clock
         self._give_up = give_up
-        self._core = NgClient(new_cookie or self._numbered_cookie, schedule=schedule)
+        self._core = NgClient(self._numbered_cookie, schedule=schedule)
         self._cookie_prefix = ""
         self._cookie_numbers = itertools.count()
-        self._family = family_of(address)
+        family_of(address)  # refuses a host name now
         self._socket: socket.socket | None = None
         # Not select(): a worker with many TCP connections has descriptors beyond its limit of 1024.
         self._poll = select.poll()
@@ -95,7 +93,7 @@ class UdpClient:
         requests = [self._start(command, deadline_s) for command in commands]
         try:
             for request in requests:
-                _send(connection, request.datagram)
+                send(connection, request.datagram)
             outcomes = self._wait(connection, {request.cookie for request in requests})
         except OSError as error:
             outcomes = self._fail(error)
@@ -154,7 +152,7 @@ class UdpClient:
             for command in commands:
                 request = self._start(command, None)
                 self._core.abandon(request, self._clock())
-                _send(connection, request.datagram)
+                send(connection, request.datagram)
         except (OSError, NgUnreachable):
             return
 
@@ -166,7 +164,7 @@ class UdpClient:
         return None if outcome is None else self._logged(outcome)
 
     def _fail(self, error: OSError) -> dict[bytes, Outcome]:
-        outcomes = self._core.fail(_unreachable(self.address, error), self._clock())
+        outcomes = self._core.fail(unreachable(self.address, error), self._clock())
         return {outcome.request.cookie: self._logged(outcome) for outcome in outcomes}
 
     def _logged(self, outcome: Outcome) -> Outcome:
@@ -178,30 +176,8 @@ class UdpClient:
         if self._socket is not None and self._owner_pid == os.getpid():
             return self._socket
         self.close()
-        self._socket = self._connected_socket()
+        self._socket = connected_socket(self.address)
         self._owner_pid = os.getpid()
         self._cookie_prefix = secrets.token_hex(8)  # a child must not repeat its parent's cookies
         self._poll.register(self._socket, select.POLLIN)
         return self._socket
-
-    def _connected_socket(self) -> socket.socket:
-        connection = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            connection.setblocking(False)
-            connection.connect((self.address.host, self.address.port))
-        except OSError as error:
-            connection.close()
-            raise _unreachable(self.address, error) from None
-        return connection
-
-
-def _unreachable(address: NodeAddress, error: OSError) -> NgUnreachable:
-    return NgUnreachable(f"{address}: {error.strerror or error}")
-
-
-def _send(connection: socket.socket, datagram: bytes) -> None:
-    try:
-        connection.send(datagram)
-    except ConnectionRefusedError:
-        # The network refused an earlier datagram, such as a retransmission: the daemon may be back by now.
-        connection.send(datagram)
