@@ -5,7 +5,7 @@ Descriptions are made once: what is measured is the client, not the reading and 
 
 from __future__ import annotations
 
-import itertools
+import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,8 +120,7 @@ class Recorder:
     def __init__(self, address: NodeAddress) -> None:
         self.commands: list[Command[Any]] = []
         self.replies: dict[bytes, bytes] = {}
-        numbers = itertools.count()
-        self._core = NgClient(lambda: f"recorder-{next(numbers)}")
+        self._core = NgClient(lambda: secrets.token_hex(8))
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(_PATIENCE_S)
         self._socket.connect((address.host, address.port))

@@ -6,6 +6,8 @@ Knows how to load and what to count. Must not know what is at the other end.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ from rtpengine.ng.commands import Command
 from rtpengine.ng.errors import NgError
 from rtpengine.ng.protocol import Counters, Dropped
 from rtpengine.pool import NodeAddress
+from rtpengine.sessions import run
 from rtpengine.transport.aio import AioClient
 from rtpengine.transport.udp import UdpClient
+from tests.bench.ng.cycle import Cycle
 from tests.bench.results import Percentiles, percentiles
 
 DEADLINE_S: Final = 5.0
@@ -144,3 +148,33 @@ def _conclude(tally: Tally, elapsed_s: float, cpu_s: float, counters: Counters) 
     tally.elapsed_s, tally.cpu_s = elapsed_s, cpu_s
     tally.retransmitted = counters.retransmitted
     tally.unexpected = sum(counters.dropped.values()) - counters.dropped[Dropped.DUPLICATE]
+
+
+@dataclass(frozen=True)
+class CycleOrder:
+    """Calls to set up and end, one after the other, by one blocking client."""
+
+    address: NodeAddress
+    cycle: Cycle
+    begin_at_s: float
+    seconds: float
+
+
+def cycles(order: CycleOrder) -> Tally:
+    """Carry an order out; to be called in a process of its own. A latency is that of a whole call."""
+    client = UdpClient(order.address, deadline_s=DEADLINE_S)
+    tally = Tally([])
+    name = f"cycle-{os.getpid()}-{order.begin_at_s}"
+    time.sleep(max(0.0, order.begin_at_s - time.monotonic()))
+    clock = time.perf_counter
+    cpu_before_s, began = time.process_time(), clock()
+    end = began + order.seconds
+    for number in itertools.count():
+        sent_at = clock()
+        if sent_at >= end:
+            break
+        run(order.cycle.steps(f"{name}-{number}"), client)
+        tally.latencies_s.append(clock() - sent_at)
+    _conclude(tally, clock() - began, time.process_time() - cpu_before_s, client.counters)
+    client.close()
+    return tally
