@@ -122,6 +122,7 @@ class MediaProfile:
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
+    @functools.lru_cache(maxsize=1024)  # noqa: B019 - profiles live as long as the process
     def offer(self, answered: frozenset[str] | None = None) -> MediaOptions:
         """Return the options of an `offer` of the WIC; `answered` names the codecs of IMS, once they are known.
         For each other codec that IMS may send, rtpengine would make an encoder and a decoder, which costs more than
@@ -198,6 +199,7 @@ class MediaProfile:
         """Return the options of the placeholder's `answer` to a `passing_offer`."""
         return replace(self.answer(), flags=_without_dtmf(self.answer().flags))
 
+    @functools.cache  # noqa: B019
     def terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS."""
         wic = LEGS[LegKind.WIC]
@@ -214,6 +216,7 @@ class MediaProfile:
             flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
         )
 
+    @functools.cache  # noqa: B019
     def plain_terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
         return replace(
@@ -225,6 +228,7 @@ class MediaProfile:
             rtcp_mux=(),
         )
 
+    @functools.cache  # noqa: B019
     def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
         wic = LEGS[LegKind.WIC]
@@ -241,6 +245,7 @@ class MediaProfile:
             flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
         )
 
+    @functools.cache  # noqa: B019
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
         return MediaOptions(

@@ -257,38 +257,38 @@ def command_to_bytes(command: Command[R]) -> bytes:
     """
     parts = []
     kind: Any = type(command)
-    for item, name in _template(kind, getattr(command, "options", None)):
-        if name is None:
-            parts.append(item)
-        elif isinstance(value := getattr(command, name), str):
-            parts.append(item + _text_to_bytes(value))
+    for constant, key, name in _template(kind, getattr(command, "options", None)):
+        parts.append(constant)
+        value = getattr(command, name) if name else None
+        if isinstance(value, str):
+            data = value.encode()
+            parts.append(b"%b%d:%b" % (key, len(data), data))
         elif value is not None:
-            parts.append(item + bencode.encode(value))
-    return b"d%be" % b"".join(parts)
-
-
-def _text_to_bytes(text: str) -> bytes:
-    data = text.encode()
-    return b"%d:%b" % (len(data), data)
+            parts.append(key + bencode.encode(value))
+    return b"".join(parts)
 
 
 @functools.lru_cache(maxsize=256)
-def _template(kind: type[Any], options: MediaOptions | None) -> tuple[tuple[bytes, str | None], ...]:
-    """Return what a command consists of, in the order of its keys: whole items, or a key and its attribute.
+def _template(kind: type[Any], options: MediaOptions | None) -> tuple[tuple[bytes, bytes, str], ...]:
+    """Return what a command consists of: bytes that are always the same, then a key and its attribute, and so on.
 
     Command classes are few, and so are the media options of a site.
     """
     dictionary: dict[str, Encodable] = {"command": kind.command}
     if options is not None:
         _put_fields(dictionary, options)
-    items: dict[str, tuple[bytes, str | None]] = {
-        key: (_text_to_bytes(key) + bencode.encode(value), None) for key, value in dictionary.items()
+    attributes = {
+        NG_KEYS.get(item.name, item.name): item.name for item in fields(kind) if item.name != "options"
     }
-    for item in fields(kind):
-        if item.name != "options":
-            key = NG_KEYS.get(item.name, item.name)
-            items[key] = (_text_to_bytes(key), item.name)
-    return tuple(items[key] for key in sorted(items))
+    template = []
+    constant = b"d"
+    for key in sorted({*dictionary, *attributes}):
+        if key in attributes:
+            template.append((constant, bencode.encode(key), attributes[key]))
+            constant = b""
+        else:
+            constant += bencode.encode(key) + bencode.encode(dictionary[key])
+    return (*template, (constant + b"e", b"", ""))
 
 
 def reply_from_ng(command: Command[R], dictionary: "replies.Dictionary") -> R:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from kemi.core.sdp.interwork import repertoire, widened_offer
-
 from rtpengine.ng import bencode
 from rtpengine.ng.commands import Command, R
 from rtpengine.ng.errors import NgError
