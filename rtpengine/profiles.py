@@ -199,7 +199,6 @@ class MediaProfile:
         """Return the options of the placeholder's `answer` to a `passing_offer`."""
         return replace(self.answer(), flags=_without_dtmf(self.answer().flags))
 
-    @functools.cache  # noqa: B019
     def terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS."""
         wic = LEGS[LegKind.WIC]
@@ -216,7 +215,6 @@ class MediaProfile:
             flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
         )
 
-    @functools.cache  # noqa: B019
     def plain_terminating_offer(self) -> MediaOptions:
         """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
         return replace(
@@ -228,9 +226,12 @@ class MediaProfile:
             rtcp_mux=(),
         )
 
-    @functools.cache  # noqa: B019
     def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
+        return self._subscribe_request()
+
+    @functools.cache  # noqa: B019
+    def _subscribe_request(self) -> MediaOptions:
         wic = LEGS[LegKind.WIC]
         return MediaOptions(
             transport_protocol=wic.transport_protocol,

@@ -11,7 +11,7 @@ The owner of an `NgClient` must
 """
 
 import math
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,13 +20,17 @@ from typing import Any, Final, TypeAlias
 from rtpengine.ng import bencode
 from rtpengine.ng.commands import Command, RawQuery, command_to_bytes, reply_from_ng
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
-from rtpengine.ng.replies import RawStatistics, Reply, raise_if_refused
+from rtpengine.ng.replies import Dictionary, RawStatistics, Reply, raise_if_refused
 
 # How many finished cookies are remembered to tell late and duplicate replies from foreign ones.
 _REMEMBERED_COOKIES: Final = 256
 
 # How statistics begin; a refusal has no such key.
 _STATISTICS: Final = b"d7:created"
+
+# What most commands are answered with.
+_DONE: Final[Dictionary] = {b"result": b"ok"}
+_DONE_PAYLOAD: Final = bencode.encode({"result": "ok"})
 
 AnyCommand: TypeAlias = Command[Any]
 
@@ -105,9 +109,9 @@ class NgClient:
         """Start without requests; `new_cookie` returns ASCII text without spaces, never twice the same."""
         self.counters = Counters()
         self._new_cookie = new_cookie
-        self._schedule = schedule
+        self._schedule, self._first_s = schedule, schedule.interval_s(0)
         self._pending: dict[bytes, Request] = {}
-        self._finished: OrderedDict[bytes, Dropped] = OrderedDict()
+        self._finished: deque[tuple[bytes, Dropped]] = deque(maxlen=_REMEMBERED_COOKIES)
         # Never later than the first thing to do. Not worked out anew for each reply: with many requests in flight that
         # would cost more than all the rest.
         self._wake_at = math.inf
@@ -125,7 +129,7 @@ class NgClient:
         datagram = b"%b %b" % (cookie, command_to_bytes(command))
         if len(datagram) > bencode.MAX_SIZE_BYTES:
             raise NgBadDatagram("command too large for a datagram")
-        deadline, retransmit_at = now + deadline_s, now + self._schedule.interval_s(0)
+        deadline, retransmit_at = now + deadline_s, now + self._first_s
         request = Request(command, cookie, datagram, now, deadline, retransmit_at)
         first_to_do = min(deadline, retransmit_at)
         self._wake_at = min(self._wake_at, first_to_do) if self._pending else first_to_do
@@ -141,7 +145,7 @@ class NgClient:
             return None
         request = self._pending.get(cookie)
         if request is None:
-            self._drop(self._finished.get(cookie, Dropped.UNKNOWN))
+            self._drop(next((why for known, why in self._finished if known == cookie), Dropped.UNKNOWN))
             return None
         result: Reply | NgError
         try:
@@ -197,9 +201,7 @@ class NgClient:
 
     def _finish(self, request: Request, result: Reply | NgError, now: float, later: Dropped) -> Outcome:
         del self._pending[request.cookie]
-        self._finished[request.cookie] = later
-        if len(self._finished) > _REMEMBERED_COOKIES:
-            self._finished.popitem(last=False)
+        self._finished.append((request.cookie, later))
         if isinstance(result, NgError):
             self.counters.failed += 1
         else:
@@ -214,7 +216,7 @@ def _reply(command: AnyCommand, payload: bytes) -> Reply:
     raw = isinstance(command, RawQuery)
     if raw and payload.startswith(_STATISTICS):
         return RawStatistics(payload)
-    dictionary = bencode.decode(payload)
+    dictionary = _DONE if payload == _DONE_PAYLOAD else bencode.decode(payload)
     if not isinstance(dictionary, dict):
         raise NgBadDatagram("reply is not a dictionary")
     if raw:

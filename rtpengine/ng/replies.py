@@ -19,12 +19,14 @@ _T = TypeVar("_T", int, bytes, list[Decoded], dict[bytes, Decoded])
 # `error-reason` texts, in lower case, that say "I have no such call".
 _UNKNOWN_CALL: Final = frozenset({"unknown call-id", "call-id not found or tags didn't match"})
 
+_SUCCESSES: Final = (b"ok", b"pong")
+
 
 def raise_if_refused(command: str, dictionary: Dictionary) -> None:
     """Raise the NgErrorReply a reply stands for; return when the reply is a success."""
-    result = _text(dictionary, b"result")
-    if result in {"ok", "pong"}:
+    if dictionary.get(b"result") in _SUCCESSES:
         return
+    result = _text(dictionary, b"result")
     if result == "load limit":
         raise NgOverloaded(command, _text(dictionary, b"message", "load limit"))
     reason = _text(dictionary, b"error-reason", result)

@@ -56,7 +56,7 @@ class UdpClient:
             deadline_s: holds for requests that bring no own deadline.
             schedule: of retransmissions.
             clock: seconds that never go back.
-            give_up: asked every LOOK_S while a reply is waited for: whether the daemon is known to be down.
+            give_up: asked each LOOK_S or two while a reply is waited for: whether the daemon is known to be down.
         """
         self.address = address
         self._deadline_s = deadline_s

@@ -1,12 +1,13 @@
 """rtpengine.ng.protocol: cookies, retransmission, deadlines, and replies nobody waits for."""
 
 import itertools
+from typing import Any
 
 import pytest
 
 from rtpengine.ng.commands import Ping, Query
 from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgTimeout, NgUnreachable
-from rtpengine.ng.protocol import Dropped, NgClient, RetransmissionSchedule
+from rtpengine.ng.protocol import Dropped, NgClient, Request, RetransmissionSchedule
 from rtpengine.ng.replies import Pong
 
 PONG = b"d6:result4:ponge"
@@ -149,3 +150,34 @@ class TestEndings:
         client.abandon(request, 0.2)
         assert client.receive(b"c0 " + PONG, 0.3) is None
         assert client.counters.dropped[Dropped.LATE] == 1
+
+
+class TestWaking:
+    def test_a_wake_up_is_never_late_whatever_was_answered_meanwhile(self, client: NgClient) -> None:
+        client.send(Ping(), 0.0, deadline_s=1.0)
+        client.send(Ping(), 0.05, deadline_s=1.0)
+        client.receive(b"c0 " + PONG, 0.06)
+        wake_at = client.next_deadline()
+        assert wake_at is not None
+        assert wake_at <= 0.15
+        assert (client.expire(wake_at), client.due(wake_at)) == ((), ())
+        assert client.next_deadline() == pytest.approx(0.15)
+
+    def test_many_requests_in_flight_are_not_searched_through_for_each_reply(self) -> None:
+        numbers = itertools.count()
+        client = NgClient(lambda: f"c{next(numbers)}")
+        requests = [client.send(Ping(), 0.0, deadline_s=1.0) for _ in range(1000)]
+        looked_at = 0
+
+        class Watched(dict[bytes, Request]):
+            def values(self) -> Any:
+                nonlocal looked_at
+                looked_at += len(self)
+                return super().values()
+
+        client._pending = Watched(client._pending)
+        for request in requests:
+            client.receive(request.cookie + b" " + PONG, 0.01)
+            client.next_deadline()
+            assert (client.expire(0.01), client.due(0.01)) == ((), ())
+        assert looked_at == 0
