@@ -41,8 +41,8 @@ _PATIENCE_S: Final = 5.0
 FAR_END: Final = "127.0.0.9"
 _OFFER: Final = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
 _PCMA: Final = ("PCMA/8000", "telephone-event/8000")
-_OPUS: Final = ("opus/48000/2", "telephone-event/48000")
-_AMR_WB: Final = ("AMR-WB/16000", "telephone-event/16000")
+OPUS: Final = ("opus/48000/2", "telephone-event/48000")
+AMR_WB: Final = ("AMR-WB/16000", "telephone-event/16000")
 
 
 def _reverse_answer(reverse_offer: str) -> str:
@@ -81,11 +81,11 @@ class Cycle:
         yield from release_all([session])
 
 
-def learn(client: Requester, transport: WicTransport, far_end: tuple[str, ...] = _AMR_WB) -> Cycle:
+def learn(client: Requester, transport: WicTransport, far_end: tuple[str, ...] = AMR_WB) -> Cycle:
     """Carry one call out and keep its descriptions."""
     profile = audio_profile()
     session = MediaSession("learn", "audio", _OFFER, transport)
-    assumed = _OPUS if transport is WicTransport.SHARED else _PCMA
+    assumed = OPUS if transport is WicTransport.SHARED else _PCMA
     stand_ins: list[str] = []
 
     def placeholder(offer: str) -> str:
