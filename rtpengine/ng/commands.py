@@ -255,22 +255,22 @@ def command_to_bytes(command: Command[R]) -> bytes:
     Keys and media options come out the same time and again, so their bytes are kept in order; only what differs
     from call to call is encoded anew.
     """
-    parts = []
     kind: Any = type(command)
-    for constant, key, name in _template(kind, getattr(command, "options", None)):
-        parts.append(constant)
-        value = getattr(command, name) if name else None
+    form, names = _form(kind, getattr(command, "options", None))
+    items: list[bytes] = []
+    for key, name in names:
+        value = getattr(command, name)
         if isinstance(value, str):
             data = value.encode()
-            parts.append(b"%b%d:%b" % (key, len(data), data))
-        elif value is not None:
-            parts.append(key + bencode.encode(value))
-    return b"".join(parts)
+            items.append(b"%b%d:%b" % (key, len(data), data))
+        else:
+            items.append(b"" if value is None else key + bencode.encode(value))
+    return form % tuple(items)
 
 
 @functools.lru_cache(maxsize=256)
-def _template(kind: type[Any], options: MediaOptions | None) -> tuple[tuple[bytes, bytes, str], ...]:
-    """Return what a command consists of: bytes that are always the same, then a key and its attribute, and so on.
+def _form(kind: type[Any], options: MediaOptions | None) -> tuple[bytes, tuple[tuple[bytes, str], ...]]:
+    """Return what commands of this kind have in common, with gaps, and the key and attribute of each gap.
 
     Command classes are few, and so are the media options of a site.
     """
@@ -280,15 +280,14 @@ def _template(kind: type[Any], options: MediaOptions | None) -> tuple[tuple[byte
     attributes = {
         NG_KEYS.get(item.name, item.name): item.name for item in fields(kind) if item.name != "options"
     }
-    template = []
-    constant = b"d"
+    form, names = b"d", []
     for key in sorted({*dictionary, *attributes}):
         if key in attributes:
-            template.append((constant, bencode.encode(key), attributes[key]))
-            constant = b""
+            form += b"%b"
+            names.append((bencode.encode(key), attributes[key]))
         else:
-            constant += bencode.encode(key) + bencode.encode(dictionary[key])
-    return (*template, (constant + b"e", b"", ""))
+            form += (bencode.encode(key) + bencode.encode(dictionary[key])).replace(b"%", b"%%")
+    return form + b"e", tuple(names)
 
 
 def reply_from_ng(command: Command[R], dictionary: "replies.Dictionary") -> R:

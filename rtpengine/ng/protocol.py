@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from rtpengine.ng import bencode
-from rtpengine.ng.commands import Command, RawQuery, command_to_bytes, reply_from_ng
+from rtpengine.ng.commands import Command, command_to_bytes, reply_from_ng
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
-from rtpengine.ng.replies import Dictionary, RawStatistics, Reply, raise_if_refused
+from rtpengine.ng.replies import Dictionary, RawStatistics, Reply, SdpReply, raise_if_refused
 
 # How many finished cookies are remembered to tell late and duplicate replies from foreign ones.
 _REMEMBERED_COOKIES: Final = 256
@@ -213,14 +213,20 @@ class NgClient:
 
 
 def _reply(command: AnyCommand, payload: bytes) -> Reply:
-    raw = isinstance(command, RawQuery)
-    if raw and payload.startswith(_STATISTICS):
+    kind = command.reply_type
+    if kind is RawStatistics:
+        if not payload.startswith(_STATISTICS):
+            raise_if_refused(command.command, _dictionary(payload))
         return RawStatistics(payload)
-    dictionary = _DONE if payload == _DONE_PAYLOAD else bencode.decode(payload)
+    if payload == _DONE_PAYLOAD:
+        return kind.from_ng(_DONE)
+    if kind is SdpReply and (reply := SdpReply.from_payload(payload)) is not None:
+        return reply
+    return cast("Reply", reply_from_ng(command, _dictionary(payload)))
+
+
+def _dictionary(payload: bytes) -> Dictionary:
+    dictionary = bencode.decode(payload)
     if not isinstance(dictionary, dict):
         raise NgBadDatagram("reply is not a dictionary")
-    if raw:
-        raise_if_refused(command.command, dictionary)
-        return RawStatistics(payload)
-    reply: Reply = reply_from_ng(command, dictionary)
-    return reply
+    return dictionary

@@ -5,6 +5,7 @@ so that newer daemons may add some. A key that is missing or has another type th
 NgBadDatagram.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ _T = TypeVar("_T", int, bytes, list[Decoded], dict[bytes, Decoded])
 # `error-reason` texts, in lower case, that say "I have no such call".
 _UNKNOWN_CALL: Final = frozenset({"unknown call-id", "call-id not found or tags didn't match"})
 
+_SDP_PAYLOAD: Final = re.compile(rb"d3:sdp([1-9][0-9]{0,4}):(.*)6:result2:oke", re.DOTALL)
 _SUCCESSES: Final = (b"ok", b"pong")
 
 
@@ -61,6 +63,14 @@ class SdpReply(Reply):
     """The SDP for the other side."""
 
     sdp: str = field(repr=False)
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Self | None:
+        """Read a success as rtpengine writes it without going through it byte by byte; None for anything else."""
+        found = _SDP_PAYLOAD.fullmatch(payload)
+        if found is None or int(found[1]) != len(found[2]):
+            return None
+        return cls(sdp=_to_text(found[2]))
 
     @classmethod
     def from_ng(cls, dictionary: Dictionary) -> Self:

@@ -140,15 +140,14 @@ class UdpClient:
 
     def _wait(self, connection: socket.socket, ended: dict[bytes, Reply | NgError]) -> None:
         """Wait for one datagram or what has to be done before; note what has ended."""
-        now = self._clock()
-        for outcome in self._core.expire(now):
-            self._note(outcome, ended)
-        for datagram in self._core.due(now):
-            connection.send(datagram)
-        wake_at = self._core.next_deadline()
-        if wake_at is None:
+        now, wake_at = self._clock(), self._core.next_deadline()
+        if wake_at is None or wake_at <= now:
+            for outcome in self._core.expire(now):
+                self._note(outcome, ended)
+            for datagram in self._core.due(now):
+                connection.send(datagram)
             return
-        if wake_at - now < LOOK_S and not self._poll.poll(max(0.0, wake_at - now) * 1000):
+        if wake_at - now < LOOK_S and not self._poll.poll((wake_at - now) * 1000):
             return
         try:
             datagram = connection.recv(MAX_SIZE_BYTES)
