@@ -99,7 +99,6 @@ class CycleMeasured:
     kind: str
     requests: int
     """Commands of one cycle."""
-    clients: int
     result: LoadResult
     relay_cpu_us: float
     """Of rtpengine for each cycle."""
@@ -161,7 +160,7 @@ def cycles_of(clients: Clients, daemon: Daemon, kind: str, cycle: Cycle, seconds
     before_s = tree_cpu_s([daemon.pid])
     result = work(seconds)
     relay_s = tree_cpu_s([daemon.pid]) - before_s
-    return CycleMeasured(kind, len(recorder.commands), 1, result, round(1e6 * relay_s / result.answered, 1))
+    return CycleMeasured(kind, len(recorder.commands), result, round(1e6 * relay_s / result.answered, 1))
 
 
 def bars(measured: Sequence[Measured], cycled: Sequence[CycleMeasured]) -> list[Bar]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from rtpengine.ng.commands import Ping, Query
+from rtpengine.ng.commands import MediaOptions, Offer, Ping, Query
 from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgTimeout, NgUnreachable
 from rtpengine.ng.protocol import Dropped, NgClient, Request, RetransmissionSchedule
-from rtpengine.ng.replies import Pong
+from rtpengine.ng.replies import Pong, SdpReply
 
 PONG = b"d6:result4:ponge"
 
@@ -84,6 +84,32 @@ class TestReplies:
         assert outcome is not None
         assert isinstance(outcome.result, NgErrorReply)
         assert outcome.result.error_reason == "why"
+
+    @pytest.mark.parametrize(
+        ("payload", "sdp"),
+        [
+            pytest.param(b"d3:sdp5:v=0\r\n6:result2:oke", "v=0\r\n", id="as rtpengine writes it"),
+            pytest.param(b"d6:result2:ok3:sdp5:v=0\r\ne", "v=0\r\n", id="sorted"),
+            pytest.param(b"d3:sdp5:v=0\r\n7:warning1:x6:result2:oke", "v=0\r\n", id="more to say"),
+            pytest.param(
+                b"d3:sdp21:v=06:result2:oke.....6:result2:oke", "v=06:result2:oke.....", id="nested"
+            ),
+            pytest.param(b"d3:sdp4:v=0\r\n6:result2:oke", None, id="too short"),
+            pytest.param(b"d3:sdp9:v=0\r\n6:result2:oke", None, id="too long"),
+            pytest.param(b"d3:sdp1:\xff6:result2:oke", None, id="not UTF-8"),
+            pytest.param(b"d6:result2:oke", None, id="missing"),
+        ],
+    )
+    def test_sdp_is_read_in_whatever_order_it_comes(
+        self, client: NgClient, payload: bytes, sdp: str | None
+    ) -> None:
+        client.send(Offer("call", "wic", "v=0\r\n", MediaOptions()), 0.0, deadline_s=1.0)
+        outcome = client.receive(b"c0 " + payload, 0.1)
+        assert outcome is not None
+        if sdp is None:
+            assert isinstance(outcome.result, NgBadDatagram)
+        else:
+            assert outcome.result == SdpReply(sdp)
 
     @pytest.mark.parametrize("payload", [b"", b"garbage", b"le", b"d6:result4:pong", b"de"], ids=repr)
     def test_an_unreadable_reply_ends_its_request(self, client: NgClient, payload: bytes) -> None:
