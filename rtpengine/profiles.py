@@ -155,6 +155,7 @@ class MediaProfile:
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
+    @functools.lru_cache(maxsize=1024)  # noqa: B019 - profiles live as long as the process
     def offer(self, answered: frozenset[str] | None = None) -> MediaOptions:
         """Return the options of an `offer` of the WIC; `answered` names the codecs of IMS, once they are known.
         For each other codec that IMS may send, rtpengine would make an encoder and a decoder, which costs more than
@@ -268,6 +269,10 @@ class MediaProfile:
 
     def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
+        return self._subscribe_request()
+
+    @functools.cache  # noqa: B019
+    def _subscribe_request(self) -> MediaOptions:
         wic = LEGS[LegKind.WIC]
         return MediaOptions(
             transport_protocol=wic.transport_protocol,
@@ -282,6 +287,7 @@ class MediaProfile:
             flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
         )
 
+    @functools.cache  # noqa: B019
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
         return MediaOptions(

@@ -107,10 +107,11 @@ def reserve(
     repeats them to IMS and makes no encoder for any of them, which is two thirds of the work of a reservation. Only
     for a placeholder that answers with a codec the WIC does have.
     """
-    first_offer = offer_of(session, profile.offer(), to_tag=None)
-    answer_options = profile.answer()
-    if widened_offer is not None:
-        first_offer = replace(first_offer, sdp=widened_offer, options=profile.passing_offer())
+    if widened_offer is None:
+        first_offer = offer_of(session, profile.offer(), to_tag=None)
+        answer_options = profile.answer()
+    else:
+        first_offer = Offer(session.ng_call_id, WIC_TAG, widened_offer, profile.passing_offer())
         answer_options = profile.passing_answer()
     try:
         relay_offer = (yield from ask(first_offer)).sdp
