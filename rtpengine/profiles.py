@@ -185,7 +185,7 @@ class MediaProfile:
         Nothing is said of its sources: rtpengine 10.5 would hold on to the address of the answer, which may be that of
         a placeholder, or of another candidate than ICE takes, and the WIC would not be heard. SRTP keeps strangers out.
         """
-        return self._answer()
+        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
     @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
@@ -211,7 +211,7 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
+            flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -220,7 +220,6 @@ class MediaProfile:
             self.terminating_offer(),
             transport_protocol="RTP/AVP",
             ice="remove",
-            ice_lite=None,
             dtls=None,
             rtcp_mux=(),
         )
