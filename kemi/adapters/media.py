@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from kemi.adapters.key_frames import ask_for_key_frames
+from kemi.adapters.knocking import knock_at
 from kemi.adapters.log import log_event
 from kemi.adapters.relay_sessions import named, running, taking
 from kemi.adapters.repertoires import Repertoires, answered_codecs
@@ -96,6 +97,7 @@ class MediaRelay:
             }
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
+        self._pinned = settings.core_source == MediaSource.SIGNALLED
         self._repertoires = Repertoires()
         self._preferred = settings.audio_codecs[0].lower()
         self._profiles = MediaProfiles(
@@ -142,6 +144,7 @@ class MediaRelay:
                 found = self._run(
                     action.node, self._reservation(session, action.node, reverse=medium.reverse)
                 )
+                self._pin(session, found.relay_offer)
                 reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
         except MediaUnavailable:
             self._release_all(action.node, sessions)
@@ -181,17 +184,15 @@ class MediaRelay:
             if medium.ims_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            self._run(
-                action.node,
-                connect(
-                    session,
-                    self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
-                    medium.ims_answer,
-                    medium.reverse_answer,
-                    daemon_version=self._versions[action.node],
-                    answered=answered_codecs(medium.wic_offer, medium.ims_answer),
-                ),
+            sequence = connect(
+                session,
+                self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
+                medium.ims_answer,
+                medium.reverse_answer,
+                daemon_version=self._versions[action.node],
+                answered=answered_codecs(medium.wic_offer, medium.ims_answer),
             )
+            self._pin(session, self._run(action.node, sequence))
             self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
@@ -221,6 +222,7 @@ class MediaRelay:
                 profile = self._terminating(kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(action.node, sequence)
+                self._pin(sessions[-1], answers[kind])
         except MediaUnavailable:
             self._release_all(action.node, sessions)
             raise
@@ -236,6 +238,7 @@ class MediaRelay:
                 continue
             sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
             answers[kind] = self._run(action.node, sequence)
+            self._pin(session, answers[kind])
         return IncomingConnected(answers, action.reply, action.bearer)
 
     def renew(self, action: act.RenewMedia) -> MediaRenewed:
@@ -244,6 +247,7 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
+            self._pin(session, found.relay_offer)
             renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
         return MediaRenewed(renewed, action.bearer)
 
@@ -254,6 +258,7 @@ class MediaRelay:
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             change = self._reoffer(action.node, session, medium)
             answers[medium.kind] = self._change(action.node, session, medium, change)
+            self._pin(session, answers[medium.kind])
         return ImsReoffered(answers, action.bearer)
 
     def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
@@ -313,6 +318,7 @@ class MediaRelay:
                     reverse=medium.reverse_line is not None,
                 )
                 found = self._run(node, sequence)
+                self._pin(sessions[-1], found.ims_answer)
                 moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
         except MediaUnavailable:
             self._release_all(node, sessions)
@@ -354,6 +360,11 @@ class MediaRelay:
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
             ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
+
+    def _pin(self, session: MediaSession, core_text: str) -> None:
+        """Let the relay look at sources from now on; `core_text` names its port for the core."""
+        if self._pinned:
+            knock_at(session.call_id, core_text)
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)

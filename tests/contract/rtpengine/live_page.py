@@ -34,6 +34,12 @@ class LivePage(AiortcMedia):
         streams = (getattr(receiver, "_RTCRtpReceiver__remote_streams") for receiver in receivers)  # noqa: B009
         return sum(stream.packets_received for found in streams for stream in found.values())
 
+    @property
+    def ssrc(self) -> int:
+        """The SSRC of what it sends first."""
+        found: int = self.connection.getSenders()[0]._ssrc if self.connection.getSenders() else 0
+        return found
+
     async def reoffer(self) -> SessionDescription:
         """Offer what there is now."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
