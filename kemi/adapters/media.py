@@ -97,7 +97,7 @@ class MediaRelay:
             }
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
-        self._pinned = settings.core_source == MediaSource.SIGNALLED
+        self._pinned = MediaSource(settings.core_source) is MediaSource.SIGNALLED
         self._repertoires = Repertoires()
         self._preferred = settings.audio_codecs[0].lower()
         self._profiles = MediaProfiles(

@@ -1,9 +1,9 @@
 """A datagram that makes rtpengine look at sources from now on, on both legs.
 
-Until a port has had its first packet that is not RTCP, rtpengine takes RTCP on it from everybody, whatever the flags say.
-What that packet is and whose does not matter: with `endpoint-learning-off` and `strict-source` one of a stranger does,
-and is dropped. With `unidirectional` it counts for the other leg, too. So we send one byte, which is neither RTP, which
-would begin a stream, nor STUN.
+Until a port has had its first packet that is not RTCP, rtpengine takes RTCP on it from everybody, whatever the flags
+say. What that packet is and whose does not matter: with `endpoint-learning-off` and `strict-source` one of a stranger
+does, and is dropped. With `unidirectional` it counts for the other leg, too. So we send one byte, which is neither RTP
+(that would begin a stream) nor STUN.
 """
 
 import socket

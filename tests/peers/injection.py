@@ -1,4 +1,4 @@
-"""Somebody who knows a call's ports, perhaps its SSRCs, and nothing else: floods them from a socket of his, and listens.
+"""Somebody who knows a call's ports, perhaps its SSRCs, and nothing else: floods them from a socket of his.
 
 Knows RTP, RTCP, STUN and what looks like SRTP. Must not know calls, keys or passwords.
 """
@@ -17,7 +17,9 @@ from typing import Final, Self
 
 SSRC: Final = 0x0BAD0BAD
 HOST: Final = "127.0.0.66"
-_BURST: Final = 20
+_BURST: Final = 10
+"""Packets in a row. rtpengine 10.5 reads no more from a port, for good, that had more than 50 waiting five times: so
+what was missed is not made up for."""
 _LISTEN_EVERY: Final = 50
 
 Target = tuple[str, int]
@@ -125,7 +127,7 @@ class Attacker:
         self._socket.close()
 
     def _flood(self) -> None:
-        began = time.monotonic()
+        due = time.monotonic()
         for number, (kind, target) in enumerate(
             itertools.cycle(itertools.product(self._kinds, self._targets)), start=1
         ):
@@ -139,7 +141,8 @@ class Attacker:
             if self.sent % _BURST == 0:
                 if self._stopped.is_set():
                     return
-                time.sleep(max(0.0, began + self.sent / self._packets_per_s - time.monotonic()))
+                due = max(due + _BURST / self._packets_per_s, time.monotonic())
+                time.sleep(max(0.0, due - time.monotonic()))
 
     def _listen(self) -> None:
         while True:

@@ -20,8 +20,8 @@ from typing import Any, Final, Self
 
 from aioice.ice import Connection
 
-from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, Daemon
 from kemi.core.call import actions as act
+from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, Daemon
 from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
 from tests.contract.rtpengine.rtp_peer import tone_payloads
 from tests.peers.injection import KINDS, Attacker, Kind
@@ -32,8 +32,11 @@ FAR_SSRC: Final = 0x0FA4E4D0
 GATEWAY_SSRC: Final = 1
 """Who asks for key frames in the gateway's name (rtpengine/rtcp.py)."""
 PTIME_S: Final = 0.02
+_TONE_S: Final = 0.7
+"""Long enough to be told from what was heard before."""
 _AT_MOST_PER_S: Final = {"rtp": 120, "rtcp": 15}
 """What an end of a call sends under one SSRC; what names its SSRC and is more is somebody else's."""
+_RECEIVER_REPORT: Final = 201
 _REPORTS: Final = range(192, 224)
 
 Seen = Counter[tuple[str, int]]
@@ -61,8 +64,11 @@ SHAPES: Final = {
 
 
 def described(data: bytes) -> tuple[str, int] | None:
-    """Return what a packet is and whose; SRTP leaves the header readable."""
-    if len(data) < 12 or not 128 <= data[0] < 192:
+    """Return what a packet is and whose; SRTP leaves the header readable.
+
+    Receiver reports about somebody are left out: no attacker writes one, and a page's comes rarely, under any SSRC.
+    """
+    if len(data) < 12 or not 128 <= data[0] < 192 or (data[1] == _RECEIVER_REPORT and data[0] & 0x1F):
         return None
     reports = data[1] in _REPORTS
     return (
@@ -199,6 +205,8 @@ class Siege:
         self._tones = itertools.count(600, 60)
         self._shape, self._kinds = shape, kinds
         self._call = LiveCall(daemon, shape.transport, one_way=shape.one_way, spare=spare, mute=True)
+        self._own: set[int] = set()
+        """SSRCs of the page."""
         self.phases: list[Phase] = []
         self.lost_by_page = self.lost_by_far_end = 0
         """Packets of the call that were sent while it was attacked and did not come."""
@@ -243,7 +251,7 @@ class Siege:
         async with self._phase("talking"):
             before, first = self._page_rtp(), len(far.sequence)
             sent, _ = await asyncio.gather(
-                far.talk(self._core, self._phase_s),
+                far.talk(self._core, max(self._phase_s, _TONE_S)),
                 self._call.page.until_heard(FAR_HZ, mid=self._call.media["audio"].heard),
             )
         arrived = far.sequence[first:]
@@ -309,7 +317,7 @@ class Siege:
         before = len(far.sequence)
         hz = next(self._tones)
         await asyncio.gather(
-            far.talk(self._core, 1.0, hz),
+            far.talk(self._core, _TONE_S, hz),
             self._call.page.until_heard(hz, mid=self._call.media["audio"].heard),
         )
         assert len(far.sequence) > before + 15, "the page is not heard"
@@ -321,13 +329,13 @@ class Siege:
     async def _calm(self, far: FarEnd) -> None:
         """Let the call alone: whatever comes now is its own."""
         async with self._phase("calm", attack=False):
-            await far.talk(self._core, 0.5)
+            await far.talk(self._core, 0.4)
 
     def _attackers(self, leg: str, guess: bool) -> list[Attacker]:
         call = self._call
         if leg == "web":
             ports, host = [(WIC_ADDRESS, port) for port in call.web_ports], WIC_ADDRESS
-            ssrc = call.page.ssrc
+            ssrc = call.page.ssrcs[0] if call.page.ssrcs else FAR_SSRC
         else:
             ports, host, ssrc = [(IMS_ADDRESS, port) for port in call.core_ports], self._far.host, FAR_SSRC
         if not ports:
@@ -347,6 +355,7 @@ class Siege:
             yield
         await asyncio.sleep(0.1)  # what is under way
         phase.injected = {leg: sum(one.sent for one in them) for leg, them in attackers.items() if them}
+        self._own.update(self._call.page.ssrcs)
         phase.stolen = sum(one.stolen for them in attackers.values() for one in them)
         duration_s = time.monotonic() - began
         self._notes.append(_Note(phase, duration_s, self._page_seen - page, self._far_seen - far))
@@ -355,7 +364,7 @@ class Siege:
         """Count what is not the call's own: of SSRCs that are not there in the calm, or more than an end sends."""
         calm = [note for note in self._notes if note.phase.name == "calm"]
         own_page = {ssrc for note in calm for _, ssrc in note.at_page} | {GATEWAY_SSRC}
-        own_far = {ssrc for note in calm for _, ssrc in note.at_far_end} | {GATEWAY_SSRC}
+        own_far = {ssrc for note in calm for _, ssrc in note.at_far_end} | {GATEWAY_SSRC} | self._own
         for note in self._notes:
             note.phase.at_page = _foreign(note.at_page, own_page, note.duration_s)
             note.phase.at_far_end = _foreign(note.at_far_end, own_far, note.duration_s)

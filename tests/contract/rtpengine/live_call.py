@@ -19,6 +19,7 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork.moved import moved_client_offer
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from rtpengine.sessions import IMS_TAG
 from tests.contract.rtpengine.daemon import Daemon
 from tests.contract.rtpengine.live_page import LivePage, described, relay_text
 from tests.contract.rtpengine.relay import relay_of
@@ -93,13 +94,19 @@ class LiveCall:
 
     @property
     def core_ports(self) -> list[int]:
-        """The relay's ports for the far end, RTP and RTCP."""
-        return [port + offset for port in (one.ims_port for one in self.media.values()) for offset in (0, 1)]
+        """The relay's ports for the far end, RTP and RTCP, whether it was told of them or not."""
+        ports = []
+        for kind in self.media or ("audio",):
+            tags = self.relay.statistics(self.node, CALL_ID, kind).read().tags
+            ports += [stream.local_port for stream in tags[IMS_TAG].streams() if stream.local_port]
+        return ports
 
     def speak(self, kind: str) -> None:
         """Let a mute page send from now on."""
         self.mute = False
-        (sending,) = (one for one in self.page.connection.getTransceivers() if one.mid == self.media[kind].mid)
+        (sending,) = (
+            one for one in self.page.connection.getTransceivers() if one.mid == self.media[kind].mid
+        )
         sending.sender.replaceTrack(SENDS[kind]())
 
     # -- set-up

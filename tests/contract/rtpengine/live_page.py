@@ -35,10 +35,9 @@ class LivePage(AiortcMedia):
         return sum(stream.packets_received for found in streams for stream in found.values())
 
     @property
-    def ssrc(self) -> int:
-        """The SSRC of what it sends first."""
-        found: int = self.connection.getSenders()[0]._ssrc if self.connection.getSenders() else 0
-        return found
+    def ssrcs(self) -> list[int]:
+        """The SSRCs of what it sends, line by line."""
+        return [sender._ssrc for sender in self.connection.getSenders()]
 
     async def reoffer(self) -> SessionDescription:
         """Offer what there is now."""
