@@ -207,15 +207,12 @@ class MediaProfile:
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
-        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES.
-
-        ICE-lite stays: the first `offer` settles the roles, and rtpengine in the controlling one would not heed which
-        candidates the WIC nominates: it would go on with the placeholder's address.
-        """
+        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
         return replace(
             self.terminating_offer(),
             transport_protocol="RTP/AVP",
             ice="remove",
+            ice_lite=None,
             dtls=None,
             rtcp_mux=(),
         )

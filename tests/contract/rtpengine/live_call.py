@@ -5,6 +5,7 @@ Stands where the SIP side stands: keeps what each side described last and asks t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,6 +29,8 @@ from tests.peers.aiortc_wic import PictureTrack, ToneTrack
 
 SENDS: Final = {"audio": ToneTrack, "video": PictureTrack}
 CALL_ID: Final = "call"
+_UNDER_WAY_S: Final = 0.1
+"""How long a page's answer takes: its ICE checks and its ClientHello are there before."""
 _REPLY: Final = Reply(Side.IMS, "INVITE", CALL_ID, "page", "core", 1)
 
 
@@ -89,16 +92,20 @@ class LiveCall:
 
     @property
     def web_ports(self) -> list[int]:
-        """The relay's ports for the page, as far as it gave any."""
-        return sorted({section(text).port for text, _ in self._lines.values()})
+        """The relay's ports for the page, and those of whoever stood in for it."""
+        return self._ports(lambda tag: tag != IMS_TAG)
 
     @property
     def core_ports(self) -> list[int]:
         """The relay's ports for the far end, RTP and RTCP, whether it was told of them or not."""
+        return self._ports(lambda tag: tag == IMS_TAG)
+
+    def _ports(self, wanted: Callable[[str], bool]) -> list[int]:
         ports = []
         for kind in self.media or ("audio",):
             tags = self.relay.statistics(self.node, CALL_ID, kind).read().tags
-            ports += [stream.local_port for stream in tags[IMS_TAG].streams() if stream.local_port]
+            streams = [stream for tag, found in tags.items() if wanted(tag) for stream in found.streams()]
+            ports += [stream.local_port for stream in streams if stream.local_port]
         return ports
 
     def speak(self, kind: str) -> None:
@@ -204,6 +211,7 @@ class LiveCall:
         sending.direction = "sendonly" if one_way else "sendrecv"
         await connection.setLocalDescription(await connection.createAnswer())
         answer = sdp_from_text(connection.localDescription.sdp)
+        await asyncio.sleep(_UNDER_WAY_S)
         # The relay knows one two-way line: the page's sending line has the transport of both.
         wic_line = relay_text(line_of(answer, mid), "active")
         connect = act.ConnectIncoming(CALL_ID, self.node, {kind: wic_line}, _REPLY)
@@ -258,12 +266,10 @@ class LiveCall:
             texts[places[medium.heard]] = given.reverse_offer or given.wic_offer
             texts[places[medium.mid]] = given.wic_offer
             medium.ims_port = section(given.ims_answer).port
-        for place, text in texts.items():
-            mid = list(self._lines)[place]
-            self._lines[mid] = (text, self._lines[mid][1])
         await asked()
         offer = moved_client_offer(self._offer(), texts, Origin(4711, 2))
         answer = await self._answer_anew(offer)
+        await asyncio.sleep(_UNDER_WAY_S)
         for medium in self.media.values():
             medium.wic_line = relay_text(line_of(answer, medium.mid), "active")
             if medium.reverse_line is not None:

@@ -117,10 +117,6 @@ class TestBoth:
                 options.flags
             )
 
-    def test_a_placeholder_s_offer_makes_the_wic_controlling_too(self, profile: MediaProfile) -> None:
-        plain = profile.plain_terminating_offer()
-        assert (plain.ice, plain.ice_lite) == ("remove", "forward")
-
     def test_the_sides_are_the_daemon_s_interfaces(self, profile: MediaProfile) -> None:
         assert profile.offer().direction == ("wic", "ims")
         assert profile.subscribe_request().interface == "wic"
