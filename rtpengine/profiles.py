@@ -70,18 +70,13 @@ class MediaSource(StrEnum):
     """For a far end that sends from elsewhere than it receives: everybody is heard, media goes to the SDP's address."""
 
 
-# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Before the first RTP
-# packet after an offer or answer both let RTCP on the port of RTP pass: with `unidirectional` that of the other leg
-# counts, too, and a WIC sends from before the answer on. `asymmetric` keeps it counted when there is another answer.
+# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Until something that
+# is not RTCP has come to a port, both let RTCP pass: with `unidirectional` a packet of the other leg counts, too, and
+# `asymmetric` (10.5) keeps it counted when there is another offer or answer. See rtpengine.transport.knock.
 _SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
     MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off", "unidirectional"),
     MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
     MediaSource.ANYWHERE: ("asymmetric",),
-}
-# Where IMS offers, no more: with the others the page is not heard (10.5).
-_SOURCE_FLAGS_OF_OFFERS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
-    **_SOURCE_FLAGS,
-    MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off"),
 }
 # From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
 # the port of RTP has until the next packet of the WIC then.
@@ -219,13 +214,10 @@ class MediaProfile:
         """Return the options of an `answer` of IMS."""
         return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
 
+    @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of the WIC.
-
-        Nothing is said of its sources: rtpengine 10.5 would hold on to the address of the answer, which may be that of
-        a placeholder, or of another candidate than ICE takes, and the WIC would not be heard. SRTP keeps strangers out.
-        """
-        return self._answer()
+        """Return the options of an `answer` of the WIC, or of its placeholder."""
+        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
     @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
@@ -253,7 +245,7 @@ class MediaProfile:
             codec=self.terminating_codec,
             ptime=self.packet_ms and self.packet_ms[1],
             ptime_reverse=self.packet_ms and self.packet_ms[0],
-            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
+            flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:

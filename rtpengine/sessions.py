@@ -39,6 +39,7 @@ from rtpengine.profiles import MediaProfile
 WIC_TAG: Final = "wic"
 IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
+STAND_IN_TAG: Final = "stand-in"
 
 # From this version on, `unsubscribe` removes the participant and would end the WIC's own media.
 UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
@@ -194,16 +195,18 @@ def answer_ahead(
     """Answer IMS before the WIC is asked: returns the answer for IMS and the offer for the WIC.
 
     May be repeated for a further offer of IMS; `connect_terminating` follows with the WIC's own answer. `placeholder`
-    makes an answer out of the offer to the WIC. That one is plain RTP: ICE and DTLS of the placeholder would be taken
-    up, and the WIC's own would look like an ICE restart and find the DTLS roles given.
+    makes an answer out of an offer of plain RTP. It answers for a participant of its own: what rtpengine knows of an
+    address, of ICE and of DTLS before the WIC speaks would settle roles in which the WIC's first packets are errors.
     """
     try:
-        plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer())
+        plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer(), STAND_IN_TAG)
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.wic_answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
-        return ims_answer, (yield from ask(offer)).sdp
+        # Its port stays as long as the call, and IMS its listener: whoever finds it has no keys to know.
+        _, offered = yield BlockMedia(session.ng_call_id, STAND_IN_TAG), offer
+        return ims_answer, cast("SdpReply", offered).sdp
     except NgErrorReply:
         yield from release(session)
         raise

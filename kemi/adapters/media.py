@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
 from kemi.adapters.key_frames import ask_for_key_frames
+from kemi.adapters.knocking import knock_at
 from kemi.adapters.log import log_event
 from kemi.adapters.relay_sessions import named, running, taking
 from kemi.adapters.repertoires import Repertoires, answered_codecs, far_speech, without_ptime
@@ -96,6 +98,7 @@ class MediaRelay:
             }
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
+        self._is_pinned = MediaSource(settings.core_source) is MediaSource.SIGNALLED
         self._repertoires = Repertoires()
         self._preferred = settings.audio_codecs[0].lower()
         self._profiles = MediaProfiles(
@@ -134,19 +137,16 @@ class MediaRelay:
         """Reserve every medium, or none."""
         transport = WicTransport(action.transport)
         reserved: dict[str, Reserved] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(action.node) as sessions:
             for medium in action.media:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
                 sessions.append(session)
                 found = self._run(
                     action.node, self._reservation(session, action.node, reverse=medium.reverse)
                 )
+                offer = self._pin(session, found.relay_offer)
                 relay_answer = without_ptime(found.relay_answer)
-                reserved[medium.kind] = Reserved(found.relay_offer, relay_answer, found.reverse_offer)
-        except MediaUnavailable:
-            self._release_all(action.node, sessions)
-            raise
+                reserved[medium.kind] = Reserved(offer, relay_answer, found.reverse_offer)
         return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
@@ -182,32 +182,26 @@ class MediaRelay:
             if medium.ims_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            self._run(
-                action.node,
-                connect(
-                    session,
-                    self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
-                    medium.ims_answer,
-                    medium.reverse_answer,
-                    daemon_version=self._versions[action.node],
-                    answered=answered_codecs(medium.wic_offer, medium.ims_answer),
-                ),
+            sequence = connect(
+                session,
+                self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
+                medium.ims_answer,
+                medium.reverse_answer,
+                daemon_version=self._versions[action.node],
+                answered=answered_codecs(medium.wic_offer, medium.ims_answer),
             )
+            self._pin(session, self._run(action.node, sequence))
             self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
         """Reserve every medium of the core's offer, or none."""
         offers: dict[str, str] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(action.node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
                 sequence = reserve_terminating(sessions[-1], self._terminating(kind, ims_offer), ims_offer)
                 offers[kind] = self._run(action.node, sequence)
-        except MediaUnavailable:
-            self._release_all(action.node, sessions)
-            raise
         return IncomingReserved(offers, action.edits, action.bearer)
 
     def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
@@ -215,16 +209,13 @@ class MediaRelay:
         placeholder = partial(placeholder_answer, preferred="opus")
         answers: dict[str, str] = {}
         offers: dict[str, str] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(action.node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
                 profile = self._terminating(kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
-                answers[kind], offers[kind] = self._run(action.node, sequence)
-        except MediaUnavailable:
-            self._release_all(action.node, sessions)
-            raise
+                answer, offers[kind] = self._run(action.node, sequence)
+                answers[kind] = self._pin(sessions[-1], answer)
         return AnsweredAhead(answers, offers, action.bearer)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
@@ -236,7 +227,7 @@ class MediaRelay:
                 self._release_all(action.node, [session])
                 continue
             sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
-            answers[kind] = self._run(action.node, sequence)
+            answers[kind] = self._pin(session, self._run(action.node, sequence))
         return IncomingConnected(answers, action.reply, action.bearer)
 
     def renew(self, action: act.RenewMedia) -> MediaRenewed:
@@ -245,10 +236,9 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
+            offer = self._pin(session, found.relay_offer)
             reverse_answer = found.reverse_answer and without_ptime(found.reverse_answer)
-            renewed[medium.kind] = Renewed(
-                found.relay_offer, without_ptime(found.relay_answer), reverse_answer
-            )
+            renewed[medium.kind] = Renewed(offer, without_ptime(found.relay_answer), reverse_answer)
         return MediaRenewed(renewed, action.bearer)
 
     def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:
@@ -257,7 +247,8 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             change = self._reoffer(action.node, session, medium)
-            answers[medium.kind] = self._change(action.node, session, medium, change)
+            answer = self._change(action.node, session, medium, change)
+            answers[medium.kind] = self._pin(session, answer)
         return ImsReoffered(answers, action.bearer)
 
     def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
@@ -305,8 +296,7 @@ class MediaRelay:
     def _moved_to(self, node: str, action: act.MoveMedia) -> MediaMoved:
         placeholder = partial(placeholder_answer, preferred="opus")
         moved: dict[str, MovedMedium] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(node) as sessions:
             for medium in action.media:
                 sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
@@ -317,10 +307,8 @@ class MediaRelay:
                     reverse=medium.reverse_line is not None,
                 )
                 found = self._run(node, sequence)
-                moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
-        except MediaUnavailable:
-            self._release_all(node, sessions)
-            raise
+                answer = self._pin(sessions[-1], found.ims_answer)
+                moved[medium.kind] = MovedMedium(answer, found.wic_offer, found.reverse_offer)
         return MediaMoved(node, moved, action.bearer)
 
     def gate(self, action: act.GateMedia) -> MediaGated:
@@ -358,6 +346,12 @@ class MediaRelay:
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
             ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
+
+    def _pin(self, session: MediaSession, core_text: str) -> str:
+        """Let the relay look at sources from now on; `core_text` names its port for the core."""
+        if self._is_pinned:
+            knock_at(session.call_id, core_text)
+        return core_text
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
@@ -398,6 +392,16 @@ class MediaRelay:
     def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
         """Return what the relay says of a running medium."""
         return self._run(node, ask(RawQuery(named(call_id, kind).ng_call_id)))
+
+    @contextmanager
+    def _all_or_none(self, node: str) -> Iterator[list[MediaSession]]:
+        """Collect sessions; when one is refused the others are given back."""
+        sessions: list[MediaSession] = []
+        try:
+            yield sessions
+        except MediaUnavailable:
+            self._release_all(node, sessions)
+            raise
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
