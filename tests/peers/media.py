@@ -36,7 +36,6 @@ STATIC_CODECS: Final = {0: "PCMU", 8: "PCMA"}
 _AUDIO_RATE_HZ: Final = 8000
 _FRAME_S: Final = 0.02
 _REPORT_EVERY_S: Final = 1.0
-_KEY_FRAME_EVERY: Final = 5 * FRAMES_PER_S
 _KEPT_PACKETS: Final = 5000
 _POLL_S: Final = 0.2
 _SILENCE: Final = 328
@@ -151,11 +150,9 @@ class RtpEndpoint:
         """Send a tone as PCMA (8) or PCMU (0) every 20 ms."""
         self._start(lambda stop: self._send_tone(hz, payload_type, stop))
 
-    def start_video(
-        self, codec: str = "VP8", payload_type: int = 99, *, key_frame_every: int = _KEY_FRAME_EVERY
-    ) -> None:
-        """Send a moving picture, every so many frames a key frame; requests for one are obeyed."""
-        self._start(lambda stop: self._send_video(codec, payload_type, key_frame_every, stop))
+    def start_video(self, codec: str = "VP8", payload_type: int = 99) -> None:
+        """Send a moving picture; after the first one a key frame only when it is asked for."""
+        self._start(lambda stop: self._send_video(codec, payload_type, stop))
 
     def stop_sending(self) -> None:
         """Stop tone or video."""
@@ -345,11 +342,11 @@ class RtpEndpoint:
             sequence += 1
         return sequence
 
-    def _send_video(self, codec: str, payload_type: int, key_frame_every: int, stop: threading.Event) -> None:
+    def _send_video(self, codec: str, payload_type: int, stop: threading.Event) -> None:
         encoder = VideoEncoder(codec)
         offset, sequence = random.getrandbits(30), random.getrandbits(15)
         for number, _ in enumerate(self._ticks(1 / FRAMES_PER_S, stop)):
-            wanted = self._key_frame_wanted.is_set() or number % key_frame_every == 0
+            wanted = self._key_frame_wanted.is_set() or number == 0
             self._key_frame_wanted.clear()
             payloads = encoder.payloads(number, key_frame=wanted)
             timestamp = offset + number * CLOCK_HZ // FRAMES_PER_S

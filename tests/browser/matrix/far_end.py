@@ -24,7 +24,6 @@ from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import Sdp, sdp_from_text, sdp_to_text
 from tests.peers.trace import Direction
-from tests.peers.video import FRAMES_PER_S
 
 T = TypeVar("T")
 
@@ -85,8 +84,7 @@ class Device:
         """Send pictures to where the gateway wants them, as a new stream (RFC 3550 §8.1)."""
         self.camera.ssrc = random.getrandbits(32)
         self.camera.send_to_sdp(sdp_to_text(self.told), "video")
-        # The page's requests for a key frame do not pass to a core that speaks RTP/AVP.
-        self.camera.start_video("VP8", self._video_type, key_frame_every=FRAMES_PER_S)
+        self.camera.start_video("VP8", self._video_type)
 
     @property
     def _video_type(self) -> int:
