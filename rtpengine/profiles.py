@@ -112,6 +112,8 @@ class MediaProfile:
     them as it likes; by the WIC, which need not hear of an offer of IMS in a running call."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
+    header_extensions: bool = False
+    """Whether each side is told which header extensions of RTP the other has; they pass as they are, told or not."""
     far_leg: LegKind = LegKind.IMS
     """What kind of party the far end is."""
     ims_address_family: str | None = None
@@ -146,7 +148,7 @@ class MediaProfile:
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
             codec=replace(self.codec, transcode=transcode),
-            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
+            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -190,7 +192,7 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
         return MediaOptions(
-            codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
+            codec=CodecRules(offer=self.answered_codecs), flags=(*self._sdp_flags(), *self._dtmf_flags())
         )
 
     @functools.cache  # noqa: B019
@@ -211,7 +213,7 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
+            flags=(*self._sdp_flags(), *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -270,6 +272,9 @@ class MediaProfile:
     def feedback_answer(self) -> MediaOptions:
         """Return the options of its `subscribe answer`: the port it names is the only one it is heard from."""
         return MediaOptions(flags=("strict-source", "endpoint-learning-off"))
+
+    def _sdp_flags(self) -> tuple[str, ...]:
+        return () if self.header_extensions else ("strip-extmap",)
 
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
@@ -338,8 +343,10 @@ def video_profile(
     ims_source: MediaSource = MediaSource.SIGNALLED,
     daemon_version: tuple[int, int] = (10, 5),
 ) -> MediaProfile:
-    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
+    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are, and which
+    header extensions."""
     return MediaProfile(
+        header_extensions=True,
         far_leg=far_leg,
         ims_address_family=ims_address_family,
         ims_source=ims_source,

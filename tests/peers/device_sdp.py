@@ -20,6 +20,9 @@ _DYNAMIC: Final = {
 }
 
 
+_ORIENTATION: Final = "urn:3gpp:video-orientation"
+
+
 class NoCommonCodecError(ValueError):
     """The offer lacks the codec this device was told to use."""
 
@@ -36,6 +39,8 @@ class DeviceMedia:
     direction: str = "sendrecv"
     telephone_event: bool = True
     version: int = 1
+    orientation: bool = False
+    """Its video is not turned: the packets say how it is to be (TS 26.114 §7.4.5)."""
 
     def codec(self, kind: str) -> str | None:
         """Codec for a kind of m-line; None refuses it."""
@@ -75,6 +80,8 @@ def device_offer(media: DeviceMedia) -> str:
         lines.append(f"a=rtpmap:{number} {codec}/{clock}")
         if codec == "H264":
             lines.append(f"a=fmtp:{number} profile-level-id=42e01f;packetization-mode=1")
+        if kind == "video" and media.orientation:
+            lines.append(f"a=extmap:7 {_ORIENTATION}")
         if events:
             lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"]
         lines.append(f"a={media.direction}")
@@ -107,8 +114,19 @@ def _answer_line(offered: MediaSection, codec: str, media: DeviceMedia) -> list[
     return [
         f"m={offered.kind} {media.port(offered.kind)} {offered.protocol} {' '.join(numbers)}",
         *(line for line in offered.codec_lines(numbers) if not line.startswith("a=rtcp-fb")),
+        *(
+            f"a=extmap:{number} {_ORIENTATION}"
+            for number in orientation_numbers(offered)
+            if media.orientation
+        ),
         f"a={direction}",
     ]
+
+
+def orientation_numbers(section: MediaSection) -> list[int]:
+    """Return under which number the section has the extension for turned pictures: one, or none."""
+    pairs = (value.split() for value in section.attributes("extmap"))
+    return [int(number) for number, name in pairs if name == _ORIENTATION]
 
 
 def _text(lines: list[str]) -> str:

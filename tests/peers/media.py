@@ -95,6 +95,8 @@ class RtpEndpoint:
         self._last_sr: tuple[int, float] = (0, 0.0)
         self.target: tuple[str, int, int] | None = None
         """Address, RTP port and RTCP port packets go to."""
+        self.extensions: dict[int, bytes] = {}
+        """Header extensions of what is sent (RFC 8285)."""
         self._key_frame_wanted = threading.Event()
         self._stopped = threading.Event()
         self._sending: threading.Event | None = None
@@ -368,7 +370,7 @@ class RtpEndpoint:
 
     def _send(self, payload_type: int, sequence: int, timestamp: int, payload: bytes, marker: bool) -> None:
         assert self.target is not None
-        packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker)
+        packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker, self.extensions)
         self._last_timestamp = timestamp
         self._rtp.sendto(rtp_to_bytes(packet), self.target[:2])
         self.packets_sent += 1

@@ -125,11 +125,11 @@ def begin_incoming(
         },
     )
     create = act.CreateTransaction(gateway_tag)
-    media_of_core = {line.kind: line.sdp for line in lines}
     if request.body:
         record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
         if preconditions.required(request) and preconditions.begin(record, request, lines):
-            return record, [note, create, act.AnswerAhead(record.key, node, media_of_core)]
+            return record, [note, create, preconditions.answer_ahead(record, lines)]
+    media_of_core = {line.kind: line.sdp for line in lines}
     return record, [note, create, act.ReserveIncoming(record.key, node, media_of_core, edits)]
 
 

@@ -8,6 +8,7 @@ from kemi.core.call import actions as act
 from kemi.core.call.record import Medium
 from kemi.core.sdp.interwork import check_reverse_answer
 from kemi.core.sdp.interwork.client_offer import Shown
+from kemi.core.sdp.interwork.orientation import agreed_line
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
 
@@ -31,6 +32,11 @@ def medium_change(medium: Medium) -> act.MediumChange:
     )
 
 
+def far_line(medium: Medium) -> str:
+    """Return the far end's line of a medium as the page may hear of it; only of video does it matter."""
+    return agreed_line(medium.ims_answer, medium.wic_offer) if medium.kind == "video" else ""
+
+
 def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
     """Return how the page is to see its media, as the far end has them now.
 
@@ -43,7 +49,7 @@ def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
             reverse_line=medium.reverse_line,
             direction=_shown_direction(medium, flips=flips) if medium.active else None,
             codec=medium.codec if medium.kind == "video" and medium.codec else None,
-            far=medium.ims_answer if medium.kind == "video" else "",
+            far=far_line(medium),
         )
         for medium in media
     ]

@@ -20,9 +20,9 @@ from tests.peers.calling_device import CallingDevice
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_call import CalledDevice, CoreCall
 from tests.peers.core_script import CoreScript, answers
-from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.device_sdp import DeviceMedia, device_offer, orientation_numbers
 from tests.peers.media import RtpEndpoint
-from tests.peers.sdp import Sdp, sdp_from_text, sdp_to_text
+from tests.peers.sdp import MediaSection, Sdp, sdp_from_text, sdp_to_text
 from tests.peers.trace import Direction
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ _ANSWER_S: Final = 20.0
 _PACKETS: Final = 15
 """Enough to tell a tone from silence."""
 _ASK_AGAIN_S: Final = 0.5
+QUARTER_TURN: Final = 1
+"""In the extension's byte (TS 26.114 §7.4.5)."""
 
 
 @dataclass
@@ -47,8 +49,10 @@ class Device:
 
     @property
     def media(self) -> DeviceMedia:
-        """What it takes: audio as PCMA, video as VP8."""
-        return DeviceMedia(audio_port=self.ear.port, video="VP8", video_port=self.camera.port)
+        """What it takes: audio as PCMA, video as VP8 and turned."""
+        return DeviceMedia(
+            audio_port=self.ear.port, video="VP8", video_port=self.camera.port, orientation=True
+        )
 
     def close(self) -> None:
         """Give the ports back."""
@@ -84,14 +88,23 @@ class Device:
         """Send pictures to where the gateway wants them, as a new stream (RFC 3550 §8.1)."""
         self.camera.ssrc = random.getrandbits(32)
         self.camera.send_to_sdp(sdp_to_text(self.told), "video")
+        self.camera.extensions = {number: bytes([QUARTER_TURN]) for number in self.turned_numbers}
         self.camera.start_video("VP8", self._video_type)
 
     @property
+    def turned_numbers(self) -> list[int]:
+        """Under which number the packets of this call say how the picture is turned: one, or none."""
+        return orientation_numbers(self._video_section)
+
+    @property
     def _video_type(self) -> int:
-        section = next(section for section in self.told.media if section.kind == "video" and section.port)
-        number = section.payload_type("VP8")
+        number = self._video_section.payload_type("VP8")
         assert number is not None
         return number
+
+    @property
+    def _video_section(self) -> MediaSection:
+        return next(section for section in self.told.media if section.kind == "video" and section.port)
 
     def hears(self, hz: float) -> None:
         """Wait until the last of what arrives is a tone of that frequency."""
@@ -114,8 +127,8 @@ class Device:
                 return
             assert time.monotonic() < deadline, f"the device hears {peak}"
 
-    def sees(self, frames: int) -> None:
-        """Wait until that many pictures have been decoded anew."""
+    def sees(self, frames: int) -> tuple[int, int]:
+        """Wait until that many pictures have been decoded anew; returns their size."""
         self.camera.forget_received()
         deadline = time.monotonic() + HEARD_WITHIN_S
         asked_at_s = 0.0
@@ -125,6 +138,18 @@ class Device:
                 self.camera.request_key_frame()
                 asked_at_s = time.monotonic()
             time.sleep(0.05)
+        assert found.size is not None
+        return found.size
+
+    def turns(self) -> set[int]:
+        """Return how what came since `sees` began is to be turned, in quarters; empty: nothing is said."""
+        packets = self.camera.packets(self._video_type)
+        return {
+            packet.extensions[number][0] & 3
+            for packet in packets
+            for number in self.turned_numbers
+            if number in packet.extensions
+        }
 
 
 class FarEnd:

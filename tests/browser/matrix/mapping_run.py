@@ -17,7 +17,7 @@ from typing import Final
 from tests.browser.matrix.cells import Engine, Way
 from tests.browser.matrix.clients import PageClient, directions, wait
 from tests.browser.matrix.engines import TONE_HZ, Browsers
-from tests.browser.matrix.far_end import Device, FarEnd
+from tests.browser.matrix.far_end import QUARTER_TURN, Device, FarEnd
 from tests.browser.matrix.mapping import Mapped, Step, Transport
 from tests.lab.lab import Lab
 from tests.lab.proof import TOLERANCE_HZ
@@ -199,7 +199,7 @@ class Talk:
         if self._sees:
             seen = self._page.frames() + FRAMES
             wait(self._page, lambda: self._page.frames() >= seen, "pictures of the device", PATIENCE_S)
-            self._device.sees(FRAMES)
+            self._come_out_upright()
         wait(
             self._page,
             lambda: abs(self._page.heard_hz() - self._device.tone_hz) <= TOLERANCE_HZ,
@@ -208,6 +208,28 @@ class Talk:
         )
         self._device.hears(TONE_HZ)
         self._one_relay_call_per_medium()
+
+    def _come_out_upright(self) -> None:
+        """Both cameras are held upright and send as if they were not, but to a far side that would not know; it takes
+        a moment until the page has heard that the device does."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self._pictures()) != self._upright():
+            assert time.monotonic() < deadline, (found, self._upright())
+
+    def _pictures(self) -> tuple[bool, bool, set[int]]:
+        """Return whether each side's picture is wider than high: at the page as shown, at the device as decoded; and
+        how the device is to turn it."""
+        width, height = self._page.tell("pictureSize")
+        width_sent, height_sent = self._device.sees(FRAMES)
+        return width > height, width_sent > height_sent, self._device.turns()
+
+    def _upright(self) -> tuple[bool, bool, set[int]]:
+        if not self._call.knows_turns:
+            assert (
+                not self._device.turned_numbers
+            )  # the page does not know it, so the device turns its picture itself
+            return True, True, set()
+        return False, True, {QUARTER_TURN}
 
     def _one_relay_call_per_medium(self) -> None:
         """Video that is not sent any more keeps its relay call while the page keeps its lines, inactive."""

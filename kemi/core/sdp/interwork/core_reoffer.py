@@ -15,6 +15,7 @@ from kemi.core.sdp.build import media_description, session_description, session_
 from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
+from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
@@ -131,9 +132,8 @@ def core_reanswer(
             continue
         text = relay_answers.get(place)
         source = told.media[place] if text is None else only_line(sdp_from_text(text))
-        lines.append(
-            core_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
-        )
+        line = core_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
+        lines.append(answering(offered, line))
     return session_description(session_section(origin), lines)
 
 

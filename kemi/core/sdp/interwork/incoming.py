@@ -17,6 +17,7 @@ from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, in_order
 from kemi.core.sdp.interwork.ims import core_line, ims_line
+from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rewritten_line
@@ -282,5 +283,6 @@ def core_answer(
             continue
         own = None if source.connection == connection else source.connection
         direction = directions[offered.kind]
-        media.append(core_line(source, source.port, offered.proto, source.codecs, direction, own))
+        line = core_line(source, source.port, offered.proto, source.codecs, direction, own)
+        media.append(answering(offered, line))
     return session_description(session_section(origin, connection=connection), media)
