@@ -6,6 +6,7 @@ Knows pacing, counting and recording. Must not know SIP; SDP only as far as wher
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import socket
 import threading
@@ -18,6 +19,8 @@ from typing import Final, Self
 from tests.peers.rtp import (
     Report,
     RtpPacket,
+    bitrate_request_to_bytes,
+    confirms_bitrate,
     dtmf_digit,
     dtmf_event_to_bytes,
     is_rtcp,
@@ -82,6 +85,8 @@ class RtpEndpoint:
         self.packets_by_ssrc: Counter[int] = Counter()
         self.rtcp_packets = 0
         self.key_frame_requests: list[str] = []
+        self.bitrate_confirmed = threading.Event()
+        """The sender keeps to what request_bitrate() wanted."""
         self.packets_sent = 0
         self.first_packet_at_s: float | None = None
         """Monotonic time of the first packet received."""
@@ -98,6 +103,7 @@ class RtpEndpoint:
         self.extensions: dict[int, bytes] = {}
         """Header extensions of what is sent (RFC 8285)."""
         self._key_frame_wanted = threading.Event()
+        self._fir_numbers = itertools.count()
         self._stopped = threading.Event()
         self._sending: threading.Event | None = None
         self._pending_digits: list[tuple[str, int, int]] = []
@@ -152,9 +158,12 @@ class RtpEndpoint:
         """Send a tone as PCMA (8) or PCMU (0) every 20 ms."""
         self._start(lambda stop: self._send_tone(hz, payload_type, stop))
 
-    def start_video(self, codec: str = "VP8", payload_type: int = 99) -> None:
-        """Send a moving picture; after the first one a key frame only when it is asked for."""
-        self._start(lambda stop: self._send_video(codec, payload_type, stop))
+    def start_video(self, codec: str = "VP8", payload_type: int = 99, *, begun: bool = False) -> None:
+        """Send a moving picture; after the first one a key frame only when it is asked for.
+
+        `begun`: as if it had begun before; the first picture, a key frame, is not sent.
+        """
+        self._start(lambda stop: self._send_video(codec, payload_type, stop, begun=begun))
 
     def stop_sending(self) -> None:
         """Stop tone or video."""
@@ -166,12 +175,21 @@ class RtpEndpoint:
         """Send a telephone event in place of the running tone; it lasts `packets` times 20 ms."""
         self._pending_digits.append((digit, payload_type, packets))
 
-    def request_key_frame(self) -> None:
-        """Send a PLI for the stream received last."""
+    def request_key_frame(self, how: str = "PLI") -> None:
+        """Send a PLI or a FIR for the stream received last."""
+        newest = next(reversed(self.packets_by_ssrc), 0)
+        if self.target is None:
+            return
+        number = next(self._fir_numbers) if how == "FIR" else None
+        request = key_frame_request_to_bytes(self.ssrc, newest, fir_number=number)
+        self._rtcp.sendto(request, (self.target[0], self.target[2]))
+
+    def request_bitrate(self, kbps: int) -> None:
+        """Send a TMMBR for the stream received last."""
         newest = next(reversed(self.packets_by_ssrc), 0)
         if self.target is not None:
-            address, _, rtcp_port = self.target
-            self._rtcp.sendto(key_frame_request_to_bytes(self.ssrc, newest), (address, rtcp_port))
+            request = bitrate_request_to_bytes(self.ssrc, newest, kbps)
+            self._rtcp.sendto(request, (self.target[0], self.target[2]))
 
     # ---------------------------------------------------------------- receiving
 
@@ -277,6 +295,8 @@ class RtpEndpoint:
         last = middle_ntp(data)
         if last is not None:
             self._last_sr = (last, time.monotonic())
+        if confirms_bitrate(data):
+            self.bitrate_confirmed.set()
         asked = key_frame_requests(data)
         if asked:
             self.key_frame_requests += asked
@@ -344,13 +364,15 @@ class RtpEndpoint:
             sequence += 1
         return sequence
 
-    def _send_video(self, codec: str, payload_type: int, stop: threading.Event) -> None:
+    def _send_video(self, codec: str, payload_type: int, stop: threading.Event, *, begun: bool) -> None:
         encoder = VideoEncoder(codec)
         offset, sequence = random.getrandbits(30), random.getrandbits(15)
         for number, _ in enumerate(self._ticks(1 / FRAMES_PER_S, stop)):
             wanted = self._key_frame_wanted.is_set() or number == 0
             self._key_frame_wanted.clear()
             payloads = encoder.payloads(number, key_frame=wanted)
+            if begun and number == 0:
+                continue
             timestamp = offset + number * CLOCK_HZ // FRAMES_PER_S
             for index, payload in enumerate(payloads, 1):
                 self._send(payload_type, sequence, timestamp, payload, index == len(payloads))

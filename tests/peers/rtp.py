@@ -14,9 +14,12 @@ from typing import Final
 SENDER_REPORT: Final = 200
 RECEIVER_REPORT: Final = 201
 SOURCE_DESCRIPTION: Final = 202
+TRANSPORT_FEEDBACK: Final = 205
 PAYLOAD_FEEDBACK: Final = 206
 
 _KEY_FRAME_FORMATS: Final = {1: "PLI", 4: "FIR"}
+_TMMBR: Final = 3
+_TMMBN: Final = 4
 _ONE_BYTE_EXTENSIONS: Final = 0xBEDE
 _NTP_OFFSET_S: Final = 2208988800
 DTMF_DIGITS: Final = "0123456789*#ABCD"
@@ -182,10 +185,25 @@ def report_to_bytes(report: Report) -> bytes:
     return head + body + blocks + cname
 
 
-def key_frame_request_to_bytes(own_ssrc: int, media_ssrc: int) -> bytes:
-    """Print an empty receiver report and a PLI."""
+def key_frame_request_to_bytes(own_ssrc: int, media_ssrc: int, *, fir_number: int | None = None) -> bytes:
+    """Print an empty receiver report and a PLI, or with the number of the command a FIR (RFC 5104 §4.3.1)."""
     empty = struct.pack("!BBHI", 0x80, RECEIVER_REPORT, 1, own_ssrc)
-    return empty + struct.pack("!BBHII", 0x81, PAYLOAD_FEEDBACK, 2, own_ssrc, media_ssrc)
+    if fir_number is None:
+        return empty + struct.pack("!BBHII", 0x81, PAYLOAD_FEEDBACK, 2, own_ssrc, media_ssrc)
+    entry = struct.pack("!IB3x", media_ssrc, fir_number & 0xFF)
+    return empty + struct.pack("!BBHII", 0x84, PAYLOAD_FEEDBACK, 4, own_ssrc, 0) + entry
+
+
+def bitrate_request_to_bytes(own_ssrc: int, media_ssrc: int, kbps: int) -> bytes:
+    """Print an empty receiver report and a TMMBR (RFC 5104 §4.2.1)."""
+    empty = struct.pack("!BBHI", 0x80, RECEIVER_REPORT, 1, own_ssrc)
+    head = struct.pack("!BBHII", 0x80 | _TMMBR, TRANSPORT_FEEDBACK, 4, own_ssrc, 0)
+    return empty + head + struct.pack("!II", media_ssrc, kbps * 1000 >> 4 << 9 | 4 << 26 | 40)
+
+
+def confirms_bitrate(data: bytes) -> bool:
+    """Say whether a compound packet has a TMMBN: the sender keeps to a TMMBR (RFC 5104 §4.2.2)."""
+    return any((kind, fmt) == (TRANSPORT_FEEDBACK, _TMMBN) for kind, fmt, _ in rtcp_parts(data))
 
 
 def dtmf_event_to_bytes(digit: str, *, duration: int, end: bool, volume: int = 10) -> bytes:

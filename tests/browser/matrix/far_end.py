@@ -43,6 +43,8 @@ class Device:
 
     user: str
     tone_hz: float
+    asks_by: str = "PLI"
+    """How it asks for a key frame, and how it says that it may be asked; one that knows FIR knows RTP/AVPF, too."""
     ear: RtpEndpoint = field(default_factory=RtpEndpoint)
     camera: RtpEndpoint = field(default_factory=RtpEndpoint)
     call: CoreCall | None = None
@@ -51,7 +53,12 @@ class Device:
     def media(self) -> DeviceMedia:
         """What it takes: audio as PCMA, video as VP8 and turned."""
         return DeviceMedia(
-            audio_port=self.ear.port, video="VP8", video_port=self.camera.port, orientation=True
+            audio_port=self.ear.port,
+            video="VP8",
+            video_port=self.camera.port,
+            feedback=("ccm fir",) if self.asks_by == "FIR" else (),
+            avpf=self.asks_by == "FIR",
+            orientation=True,
         )
 
     def close(self) -> None:
@@ -72,6 +79,16 @@ class Device:
         ]
         return sdp_from_text(bodies[-1])
 
+    @property
+    def protocol(self) -> str:
+        """What the gateway says now of the transport of video."""
+        return self._video_section.protocol
+
+    @property
+    def wanted_protocol(self) -> str:
+        """What the device likes best."""
+        return "RTP/AVPF" if self.media.avpf else "RTP/AVP"
+
     def direction(self, kind: str) -> str:
         """What the gateway says of a medium: a direction, or "off"."""
         sections = [section for section in self.told.media if section.kind == kind and section.port]
@@ -90,6 +107,12 @@ class Device:
         self.camera.send_to_sdp(sdp_to_text(self.told), "video")
         self.camera.extensions = {number: bytes([QUARTER_TURN]) for number in self.turned_numbers}
         self.camera.start_video("VP8", self._video_type)
+
+    def show_what_has_begun(self) -> None:
+        """Send pictures as a new stream without a key frame at its beginning."""
+        self.camera.ssrc = random.getrandbits(32)
+        self.camera.key_frame_requests.clear()
+        self.camera.start_video("VP8", self._video_type, begun=True)
 
     @property
     def turned_numbers(self) -> list[int]:
@@ -135,7 +158,7 @@ class Device:
         while (found := self.camera.decoded("VP8", self._video_type)).frames < frames:
             assert time.monotonic() < deadline, f"the device decodes {found}"
             if time.monotonic() > asked_at_s + _ASK_AGAIN_S:
-                self.camera.request_key_frame()
+                self.camera.request_key_frame(self.asks_by)
                 asked_at_s = time.monotonic()
             time.sleep(0.05)
         assert found.size is not None

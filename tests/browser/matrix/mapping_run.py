@@ -27,6 +27,7 @@ from tests.lab.world import UserInfo
 
 FRAMES: Final = 5
 PATIENCE_S: Final = 8.0
+KBPS: Final = 500
 _LOWEST_HZ: Final = 380.0
 _APART_HZ: Final = 35.0
 """Tones of calls that run at once differ by more than the ear's tolerance."""
@@ -70,7 +71,7 @@ class MappingRun:
             outcome: dict[Step, str] = {}
             self._known[call] = outcome
             number = next(self._numbers)
-            with self._page(call) as page, self._device(number) as device:
+            with self._page(call) as page, self._device(number, call) as device:
                 talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
                 for step in call.steps:
                     outcome[step] = _failure(partial(talk.take, step), talk)
@@ -86,8 +87,9 @@ class MappingRun:
         page.close()
 
     @contextmanager
-    def _device(self, number: int) -> Iterator[Device]:
-        device = Device(f"device{number}", _LOWEST_HZ + number % 16 * _APART_HZ)
+    def _device(self, number: int, call: Mapped) -> Iterator[Device]:
+        asks_by = "FIR" if call.transport is Transport.SHARED else "PLI"
+        device = Device(f"device{number}", _LOWEST_HZ + number % 16 * _APART_HZ, asks_by)
         yield device
         device.close()
 
@@ -156,12 +158,30 @@ class Talk:
             self._device.show()
         self._both_ways()
         self._lie_as_they_should()
+        if self._sees:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Nobody but the page can ask for the key frame that it lacks; how depends on what it has been promised.
+
+        The device asks for less, and browsers obey though they have not said so in their description.
+        """
+        self._device.camera.request_bitrate(KBPS)
+        self._device.show_what_has_begun()
+        seen = self._page.frames() + FRAMES
+        wait(self._page, lambda: self._page.frames() >= seen, "pictures that were asked for", PATIENCE_S)
+        # Chromium asks by PLI whatever it is promised.
+        asks_by = self._device.asks_by if self._call.engine is Engine.FIREFOX else "PLI"
+        assert set(self._device.camera.key_frame_requests) == {asks_by}
+        assert self._device.camera.bitrate_confirmed.wait(PATIENCE_S)
 
     def _hold(self) -> None:
         self._page.change("hold")
         assert not any("recv" in direction for direction in directions(self._page)), self._page.lines()
         assert self._device.direction("audio") == "sendonly"
         assert self._device.direction("video") in ("off", "sendonly")
+        if self._sees:  # what was agreed is offered from then on
+            assert self._device.protocol == self._device.wanted_protocol
         wait(self._page, lambda: self._page.heard_hz() == 0, "silence", PATIENCE_S)
         self._device.hears_silence()
         if self._sees:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, in_order
+from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
@@ -71,7 +72,8 @@ def core_offer_media(
         elif media.kind not in chosen:
             if media.connection_address is None:
                 raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
-            line = ims_line(media, media.port, media.proto, codecs, media.direction, media.connection)
+            proto, _ = chosen_protocol(media)
+            line = ims_line(media, media.port, proto, codecs, media.direction, media.connection)
             chosen[media.kind] = CoreLine(
                 media.kind, index, media.direction, one_line_text(media.session, promising_key_frames(line))
             )
@@ -284,5 +286,5 @@ def core_answer(
         own = None if source.connection == connection else source.connection
         direction = directions[offered.kind]
         line = core_line(source, source.port, offered.proto, source.codecs, direction, own)
-        media.append(answering(offered, line))
+        media.append(answered_as(answering(offered, line), offered))
     return session_description(session_section(origin, connection=connection), media)

@@ -16,7 +16,9 @@ from kemi.core.sdp.interwork.orientation import with_orientation_of
 from kemi.core.sdp.model import Codec, MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_KEY_FRAMES: Final = ("nack pli", "ccm fir")
+_PLI: Final = "nack pli"
+_FIR: Final = "ccm fir"
+_KEY_FRAMES: Final = (_PLI, _FIR)
 """RFC 4585, RFC 5104."""
 _FORMAT_ATTRIBUTES: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
 _LEVEL_1B: Final = 0x0B
@@ -60,7 +62,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     Args:
         codec: the far end's, lower case; where the line has it not, nothing changes.
         far: the far end's line alone.  Of it count which format it means, a lower H.264 level (RFC 6184 §8.2.2: what
-            it can decode), b=AS, and whether the client may say how its pictures are turned (orientation.py).
+            it can decode), b=AS, that it takes FIR alone, and whether the client may say how its pictures are turned
+            (orientation.py).
     """
     described = next(iter(sdp_from_text(far).media), None) if far else None
     wanted = next((own for own in described.codecs if own.name == codec), None) if described else None
@@ -78,6 +81,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     if formats[0] != right:
         names = (right.payload_type,)
         body = [line for line in body if not _is_of_other_format(line, names)]
+    if wanted is not None and _FIR in wanted.feedback and _PLI not in wanted.feedback:
+        body = [line for line in body if not (line.startswith("a=rtcp-fb:") and line.endswith(f" {_PLI}"))]
     if wanted is not None and codec == "h264" and h264_level(wanted) < h264_level(right):
         body = [_lowered(line, right, wanted) for line in body]
     allowed = described.bandwidth.get("AS") if described is not None else None
