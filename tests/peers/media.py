@@ -102,6 +102,8 @@ class RtpEndpoint:
         """Address, RTP port and RTCP port packets go to."""
         self.extensions: dict[int, bytes] = {}
         """Header extensions of what is sent (RFC 8285)."""
+        self.obeys_feedback = True
+        """Whether RTCP that asks for a key frame gets one."""
         self._key_frame_wanted = threading.Event()
         self._fir_numbers = itertools.count()
         self._stopped = threading.Event()
@@ -183,6 +185,10 @@ class RtpEndpoint:
         number = next(self._fir_numbers) if how == "FIR" else None
         request = key_frame_request_to_bytes(self.ssrc, newest, fir_number=number)
         self._rtcp.sendto(request, (self.target[0], self.target[2]))
+
+    def send_key_frame(self) -> None:
+        """Make the next picture a key frame."""
+        self._key_frame_wanted.set()
 
     def request_bitrate(self, kbps: int) -> None:
         """Send a TMMBR for the stream received last."""
@@ -300,7 +306,8 @@ class RtpEndpoint:
         asked = key_frame_requests(data)
         if asked:
             self.key_frame_requests += asked
-            self._key_frame_wanted.set()
+            if self.obeys_feedback:
+                self.send_key_frame()
 
     def _take_rtp(self, data: bytes) -> None:
         try:

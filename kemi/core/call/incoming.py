@@ -19,7 +19,7 @@ import logging
 from kemi.core import headers
 from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, late_offer, preconditions, session_timer
+from kemi.core.call import boundary, digits, late_offer, media_control, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium, checksum
@@ -109,6 +109,7 @@ def begin_incoming(
         ),
     )
     digits.learn(record, request)
+    media_control.learn(record, request)
     session_timer.asked_by_core(record, request, settings)
     edits = edits_of_invite(record, request, settings)
     transport, why = offered_transport(
