@@ -45,6 +45,8 @@ class Device:
     tone_hz: float
     asks_by: str = "PLI"
     """How it asks for a key frame, and how it says that it may be asked; one that knows FIR knows RTP/AVPF, too."""
+    video: str | None = "VP8"
+    """Its codec; None: it has no camera and takes no pictures."""
     ear: RtpEndpoint = field(default_factory=RtpEndpoint)
     camera: RtpEndpoint = field(default_factory=RtpEndpoint)
     call: CoreCall | None = None
@@ -54,7 +56,7 @@ class Device:
         """What it takes: audio as PCMA, video as VP8 and turned."""
         return DeviceMedia(
             audio_port=self.ear.port,
-            video="VP8",
+            video=self.video,
             video_port=self.camera.port,
             feedback=("ccm fir",) if self.asks_by == "FIR" else (),
             avpf=self.asks_by == "FIR",

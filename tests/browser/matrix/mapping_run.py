@@ -66,6 +66,18 @@ class MappingRun:
             self._lane([call])
         return self._known.pop(call)
 
+    def without_pictures(self, engine: Engine) -> list[str]:
+        """Call, with a camera, a device that takes audio alone; return the page's lines when both hear each other."""
+        call = Mapped(engine, Way.OUTGOING, True, Transport.SPLIT)
+        number = next(self._numbers)
+        with self._page(call) as page, self._device(number, call) as device:
+            device.video = None
+            talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
+            talk.speak_alone()
+            lines = page.lines()
+            talk.end()
+        return lines
+
     def _lane(self, calls: Iterable[Mapped]) -> None:
         for call in calls:
             outcome: dict[Step, str] = {}
@@ -140,6 +152,16 @@ class Talk:
     # ------------------------------------------------------------------ steps
 
     def _begin(self) -> None:
+        self._begin_call()
+        self._device.speak()
+        if self._sees:
+            self._device.show()
+        self._both_ways()
+        self._lie_as_they_should()
+        if self._sees:
+            self._ask()
+
+    def _begin_call(self) -> None:
         name = self._user
         user = UserInfo(name, f"{name}@{REALM}", f"sip:{name}@{REALM}", "", "digest", "nobody asks")
         self._page.register(self._lab.info.web, user, **self._call.wishes)
@@ -153,13 +175,6 @@ class Talk:
             self._page.answer()
             self._far_end.answered(self._device)
         wait(self._page, lambda: self._page.state() == "established", "answer", PATIENCE_S)
-        self._device.speak()
-        if self._sees:
-            self._device.show()
-        self._both_ways()
-        self._lie_as_they_should()
-        if self._sees:
-            self._ask()
 
     def _ask(self) -> None:
         """Nobody but the page can ask for the key frame that it lacks; how depends on what it has been promised.
@@ -174,6 +189,16 @@ class Talk:
         asks_by = self._device.asks_by if self._call.engine is Engine.FIREFOX else "PLI"
         assert set(self._device.camera.key_frame_requests) == {asks_by}
         assert self._device.camera.bitrate_confirmed.wait(PATIENCE_S)
+
+    def speak_alone(self) -> None:
+        """Call with a camera and get along without."""
+        self._sees = self._had_video = False
+        self._begin_call()
+        self._device.speak()
+        wait(
+            self._page, lambda: bool(self._page.tell("cameraRefused")), "a refusal of its camera", PATIENCE_S
+        )
+        self._both_ways()
 
     def _hold(self) -> None:
         self._page.change("hold")

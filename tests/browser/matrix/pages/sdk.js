@@ -91,6 +91,8 @@ window.client = {
     const lines = connection.getTransceivers().filter(({ currentDirection }) => currentDirection !== "stopped");
     return new Set(lines.map(({ sender }) => sender.transport)).size;
   },
+  /** Whether the gateway has told the page that nobody takes its pictures: port 0 (RFC 3264 §6). */
+  cameraRefused: () => /^m=video 0 /m.test(connection.currentRemoteDescription?.sdp ?? ""),
   groups: () => [...connection.remoteDescription.sdp.matchAll(/^a=group:BUNDLE (.*)\r$/gm)].map(([, mids]) => mids),
   close: () => phone?.close(),
 };
