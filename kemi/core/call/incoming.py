@@ -28,7 +28,7 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport, told_apart
+from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
 
@@ -66,7 +66,7 @@ def begin_incoming(
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
     offer = request.body or late_offer.stand_in(request, settings, session_id)
     lines = core_offer_media(sdp_from_text(offer), settings.video_codecs, settings.audio_codecs)
-    one_way = registration.one_way_streams and told_apart(lines)
+    one_way = registration.one_way_streams
     record = CallRecord(
         call_id=request.call_id,
         wic_tag="",
