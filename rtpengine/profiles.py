@@ -140,6 +140,8 @@ class MediaProfile:
     call: rtpengine no longer heeds a=ptime then."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
+    header_extensions: bool = False
+    """Whether each side is told which header extensions of RTP the other has; they pass as they are, told or not."""
     far_leg: LegKind = LegKind.IMS
     """What kind of party the far end is."""
     ims_address_family: str | None = None
@@ -177,7 +179,7 @@ class MediaProfile:
             codec=replace(self.codec, transcode=transcode),
             ptime=self.packet_ms and self.packet_ms[0],
             ptime_reverse=self.packet_ms and self.packet_ms[1],
-            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
+            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -222,7 +224,7 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
         return MediaOptions(
-            codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
+            codec=CodecRules(offer=self.answered_codecs), flags=(*self._sdp_flags(), *self._dtmf_flags())
         )
 
     @functools.cache  # noqa: B019
@@ -245,7 +247,7 @@ class MediaProfile:
             codec=self.terminating_codec,
             ptime=self.packet_ms and self.packet_ms[1],
             ptime_reverse=self.packet_ms and self.packet_ms[0],
-            flags=("strip-extmap", *self._dtmf_flags(), *self._ims_flags()),
+            flags=(*self._sdp_flags(), *self._dtmf_flags(), *self._ims_flags()),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -309,6 +311,9 @@ class MediaProfile:
     def feedback_answer(self) -> MediaOptions:
         """Return the options of its `subscribe answer`: the port it names is the only one it is heard from."""
         return MediaOptions(flags=("strict-source", "endpoint-learning-off"))
+
+    def _sdp_flags(self) -> tuple[str, ...]:
+        return () if self.header_extensions else ("strip-extmap",)
 
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
@@ -379,8 +384,10 @@ def video_profile(
     ims_source: MediaSource = MediaSource.SIGNALLED,
     daemon_version: tuple[int, int] = (10, 5),
 ) -> MediaProfile:
-    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
+    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are, and which
+    header extensions."""
     return MediaProfile(
+        header_extensions=True,
         far_leg=far_leg,
         ims_address_family=ims_address_family,
         ims_source=ims_source,

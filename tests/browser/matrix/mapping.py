@@ -75,7 +75,16 @@ class Mapped:
         """What the page does to have it so: how it registers, and how it bundles the lines of its first offer."""
         apart = "browser" if self.video else "none"  # a browser has one group for audio and video
         groups = "kinds" if self.transport is Transport.SHARED else apart
-        return {"oneWayStreams": self.cell.shape is Shape.ONE_WAY, "groups": groups}
+        return {
+            "oneWayStreams": self.cell.shape is Shape.ONE_WAY,
+            "groups": groups,
+            "turned": self.knows_turns,
+        }
+
+    @property
+    def knows_turns(self) -> bool:
+        """Whether the browser can say, and be told, that pictures are to be turned (TS 26.114 §7.4.5)."""
+        return self.engine is Engine.CHROMIUM
 
     @property
     def transports(self) -> int:
