@@ -27,7 +27,7 @@ from tests.bench.report import Bar, aligned
 from tests.contract.rtpengine.daemon import Daemon, media_ports
 
 OUTPUT: Final = Path(__file__).parents[3] / "build" / "bench"
-PORTS: Final = 2000
+PORTS: Final = 400
 WORKERS: Final = 4
 """Blocking clients side by side: as many as a gateway has UDP workers."""
 PIPELINE: Final = 8
