@@ -182,8 +182,10 @@ def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer:
     Nothing passes before `connect_terminating`. A refused command leaves no call.
     """
     try:
-        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer())
-        return (yield from ask(offer)).sdp
+        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
+        wic_offer = (yield from ask(offer)).sdp
+        yield from _deafen(session, profile)
+        return wic_offer
     except NgErrorReply:
         yield from release(session)
         raise
@@ -204,12 +206,22 @@ def answer_ahead(
         answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
-        # Its port stays as long as the call, and IMS its listener: whoever finds it has no keys to know.
+        # Its port stays as long as the call: whoever finds it has no keys to know.
         _, offered = yield BlockMedia(session.ng_call_id, STAND_IN_TAG), offer
+        yield from _deafen(session, profile)
         return ims_answer, cast("SdpReply", offered).sdp
     except NgErrorReply:
         yield from release(session)
         raise
+
+
+def _deafen(session: MediaSession, profile: MediaProfile) -> Sequence[None]:
+    """Let IMS hear nobody before the WIC's `answer`, which makes it listen to the WIC.
+
+    The WIC's ICE and DTLS are ready before its answer comes. Whose packets are its own rtpengine does not know before.
+    """
+    if profile.daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+        yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
 def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:

@@ -11,9 +11,9 @@ from rtpengine.pool import NodeAddress
 from rtpengine.transport.knock import knock
 
 
-def knock_at(call_id: str, relay_text: str) -> None:
+def knock_at(relay_text: str) -> None:
     """Knock at the relay's port that this one-line text for the core names; it must not hurt the call."""
     try:
         knock(NodeAddress(*media_port(relay_text)))
     except (GatewayError, OSError, ValueError) as error:
-        log_event(logging.WARNING, "sources_not_pinned", call_id=call_id, detail=str(error))
+        log_event(logging.WARNING, "sources_not_pinned", detail=str(error))

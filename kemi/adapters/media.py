@@ -45,6 +45,7 @@ from rtpengine.legs import LegKind
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
+from rtpengine.pinning import pinning
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.profiles import PLACEHOLDER, MediaProfile, MediaProfiles, MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
@@ -144,9 +145,8 @@ class MediaRelay:
                 found = self._run(
                     action.node, self._reservation(session, action.node, reverse=medium.reverse)
                 )
-                offer = self._pin(session, found.relay_offer)
                 relay_answer = without_ptime(found.relay_answer)
-                reserved[medium.kind] = Reserved(offer, relay_answer, found.reverse_offer)
+                reserved[medium.kind] = Reserved(found.relay_offer, relay_answer, found.reverse_offer)
         return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
@@ -190,7 +190,7 @@ class MediaRelay:
                 daemon_version=self._versions[action.node],
                 answered=answered_codecs(medium.wic_offer, medium.ims_answer),
             )
-            self._pin(session, self._run(action.node, sequence))
+            self._run(action.node, sequence)
             self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
@@ -214,8 +214,7 @@ class MediaRelay:
                 sessions.append(named(action.call_id, kind))
                 profile = self._terminating(kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
-                answer, offers[kind] = self._run(action.node, sequence)
-                answers[kind] = self._pin(sessions[-1], answer)
+                answers[kind], offers[kind] = self._run(action.node, sequence)
         return AnsweredAhead(answers, offers, action.bearer)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
@@ -227,7 +226,7 @@ class MediaRelay:
                 self._release_all(action.node, [session])
                 continue
             sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
-            answers[kind] = self._pin(session, self._run(action.node, sequence))
+            answers[kind] = self._run(action.node, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
     def renew(self, action: act.RenewMedia) -> MediaRenewed:
@@ -236,9 +235,10 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
-            offer = self._pin(session, found.relay_offer)
             reverse_answer = found.reverse_answer and without_ptime(found.reverse_answer)
-            renewed[medium.kind] = Renewed(offer, without_ptime(found.relay_answer), reverse_answer)
+            renewed[medium.kind] = Renewed(
+                found.relay_offer, without_ptime(found.relay_answer), reverse_answer
+            )
         return MediaRenewed(renewed, action.bearer)
 
     def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:
@@ -247,8 +247,7 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             change = self._reoffer(action.node, session, medium)
-            answer = self._change(action.node, session, medium, change)
-            answers[medium.kind] = self._pin(session, answer)
+            answers[medium.kind] = self._change(action.node, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
     def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
@@ -307,8 +306,7 @@ class MediaRelay:
                     reverse=medium.reverse_line is not None,
                 )
                 found = self._run(node, sequence)
-                answer = self._pin(sessions[-1], found.ims_answer)
-                moved[medium.kind] = MovedMedium(answer, found.wic_offer, found.reverse_offer)
+                moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
         return MediaMoved(node, moved, action.bearer)
 
     def gate(self, action: act.GateMedia) -> MediaGated:
@@ -346,12 +344,6 @@ class MediaRelay:
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
             ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
-
-    def _pin(self, session: MediaSession, core_text: str) -> str:
-        """Let the relay look at sources from now on; `core_text` names its port for the core."""
-        if self._is_pinned:
-            knock_at(session.call_id, core_text)
-        return core_text
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
@@ -436,7 +428,7 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         self._asked_at = time.time()
         try:
-            result = run(sequence, client)
+            result = run(pinning(sequence, knock_at) if self._is_pinned else sequence, client)
         except NgErrorReply as error:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:

@@ -237,12 +237,16 @@ class Siege:
         async def connected() -> None:
             await self._besieged("the page there, the gate shut")
 
+        async def answering() -> None:
+            await self._besieged("the page's answer under way")
+
         if self._shape.page_calls:
             await call.page_offers(
                 "audio", "PCMA/8000", host=far.host, port=far.port, reserved=reserved, connected=connected
             )
         else:
-            await call.core_offers("audio", _offer(far, *self._shape.lines), ringing=reserved)
+            offer = _offer(far, *self._shape.lines)
+            await call.core_offers("audio", offer, ringing=reserved, answering=answering)
         await self._besieged("answered, nobody speaks")
         call.speak("audio")
         await self._besieged("the page speaks, the far end silent")
@@ -320,7 +324,10 @@ class Siege:
             far.talk(self._core, _TONE_S, hz),
             self._call.page.until_heard(hz, mid=self._call.media["audio"].heard),
         )
-        assert len(far.sequence) > before + 15, "the page is not heard"
+        deadline = time.monotonic() + 3
+        while len(far.sequence) <= before + 15:
+            assert time.monotonic() < deadline, "the page is not heard"
+            await asyncio.sleep(0.05)
 
     async def _besieged(self, name: str, *, guess: bool = True) -> None:
         async with self._phase(name, guess=guess):

@@ -186,11 +186,17 @@ class LiveCall:
             self.relay.accept_reverse(act.AcceptReverse(CALL_ID, self.node, self.transport, (answered,)))
 
     async def core_offers(
-        self, kind: str, ims_offer: str, *, ringing: Callable[[], Awaitable[None]] = _go_on
+        self,
+        kind: str,
+        ims_offer: str,
+        *,
+        ringing: Callable[[], Awaitable[None]] = _go_on,
+        answering: Callable[[], Awaitable[None]] = _go_on,
     ) -> str:
         """Let the core offer a new medium, and the page take it; returns the answer for the core.
 
-        `ringing` is awaited when the relay has ports and the page has not answered.
+        `ringing` is awaited when the relay has ports and the page has not answered, `answering` while its answer is
+        under way and its media is up.
         """
         reserve = act.ReserveIncoming(CALL_ID, self.node, {kind: ims_offer}, MessageEdits())
         text = self.relay.reserve_incoming(reserve).offers[kind]
@@ -212,6 +218,7 @@ class LiveCall:
         await connection.setLocalDescription(await connection.createAnswer())
         answer = sdp_from_text(connection.localDescription.sdp)
         await asyncio.sleep(_UNDER_WAY_S)
+        await answering()
         # The relay knows one two-way line: the page's sending line has the transport of both.
         wic_line = relay_text(line_of(answer, mid), "active")
         connect = act.ConnectIncoming(CALL_ID, self.node, {kind: wic_line}, _REPLY)

@@ -303,7 +303,11 @@ class TestIncoming:
         assert reserved == IncomingReserved(
             {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits()
         )
-        assert daemon.said == ["offer c;gw-in-1", "offer c;gw-in-1-v"]
+        assert daemon.said == [
+            f"{command} {name}"
+            for name in ("c;gw-in-1", "c;gw-in-1-v")
+            for command in ("offer", "unsubscribe")
+        ]
 
     def test_one_that_fails_gives_the_others_back(self, daemon: Daemon, media_relay: MediaRelay) -> None:
         daemon.failures["offer", "video"] = NgErrorReply("offer", "no ports")
