@@ -107,7 +107,7 @@ class RtpEndpoint:
         self._key_frame_wanted = threading.Event()
         self._fir_numbers = itertools.count()
         self._stopped = threading.Event()
-        self._sending: threading.Event | None = None
+        self._sending: tuple[threading.Event, threading.Thread] | None = None
         self._pending_digits: list[tuple[str, int, int]] = []
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -168,9 +168,10 @@ class RtpEndpoint:
         self._start(lambda stop: self._send_video(codec, payload_type, stop, begun=begun))
 
     def stop_sending(self) -> None:
-        """Stop tone or video."""
+        """Stop tone or video; nothing of it leaves any more."""
         if self._sending is not None:
-            self._sending.set()
+            self._sending[0].set()
+            self._sending[1].join()
             self._sending = None
 
     def send_digit(self, digit: str, payload_type: int, packets: int = _DTMF_PACKETS) -> None:
@@ -269,17 +270,18 @@ class RtpEndpoint:
 
     # ------------------------------------------------------------------ threads
 
-    def _run(self, work: Callable[..., None], *args: object) -> None:
+    def _run(self, work: Callable[..., None], *args: object) -> threading.Thread:
         thread = threading.Thread(target=work, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _start(self, work: Callable[[threading.Event], None]) -> None:
         if self.target is None:
             raise RuntimeError("send_to() first")
         self.stop_sending()
-        self._sending = threading.Event()
-        self._run(work, self._sending)
+        stop = threading.Event()
+        self._sending = stop, self._run(work, stop)
 
     def _receive(self, sock: socket.socket) -> None:
         while not self._stopped.is_set():

@@ -105,6 +105,7 @@ class Device:
 
     def show(self) -> None:
         """Send pictures to where the gateway wants them, as a new stream (RFC 3550 §8.1)."""
+        self.camera.stop_sending()
         self.camera.ssrc = random.getrandbits(32)
         self.camera.send_to_sdp(sdp_to_text(self.told), "video")
         self.camera.extensions = {number: bytes([QUARTER_TURN]) for number in self.turned_numbers}
@@ -112,6 +113,7 @@ class Device:
 
     def show_what_has_begun(self) -> None:
         """Send pictures as a new stream without a key frame at its beginning."""
+        self.camera.stop_sending()
         self.camera.ssrc = random.getrandbits(32)
         self.camera.key_frame_requests.clear()
         self.camera.start_video("VP8", self._video_type, begun=True)

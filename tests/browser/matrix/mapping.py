@@ -87,11 +87,15 @@ class Mapped:
         return self.engine is Engine.CHROMIUM
 
     @property
+    def has_own_listening_line(self) -> bool:
+        """Whether what the page listens to comes by a transport of its own."""
+        return self.cell.shape is Shape.ONE_WAY and self.transport is Transport.SPLIT
+
+    @property
     def transports(self) -> int:
         """How many transports the page has then."""
         media = 2 if self.video else 1
-        alone = self.cell.shape is Shape.ONE_WAY and self.transport is Transport.SPLIT
-        return media * (2 if alone else 1)
+        return media * (2 if self.has_own_listening_line else 1)
 
 
 def mapped() -> Iterator[Mapped]:
