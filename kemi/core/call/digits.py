@@ -97,7 +97,7 @@ def on_info(record: CallRecord, request: Request, settings: CallSettings) -> lis
     try:
         pressed = key_presses_from_body(_type_of(request), request.body)
     except RemoteProtocolError as error:
-        return [act.SendReply(400, "Bad Request", headers.explanation(error.detail, settings.realm))]
+        return [act.SendReply(400, "Bad Request", headers.explanation_of(error, settings.realm))]
     if record.media_state is not Media.CONNECTED or not (medium.ims_answer and record.ims_description):
         why = headers.explanation("nobody there hears the page yet", settings.realm)
         return [act.SendReply(480, "Temporarily Unavailable", why)]
@@ -180,5 +180,5 @@ def _played(_record: CallRecord, _event: DigitsPlayed, _settings: CallSettings) 
 
 
 def _not_played(_record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
-    why = headers.explanation(event.error.detail, settings.realm)
+    why = headers.explanation_of(event.error, settings.realm)
     return [act.SendReply(480, "Temporarily Unavailable", why)]

@@ -206,9 +206,7 @@ def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> 
             raise RemoteProtocolError("other media than in the INVITE")
     except GatewayError as error:
         return [
-            act.SendReply(
-                error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm)
-            ),
+            act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm)),
             *refuse(record, *_FAILED, error.detail),
         ]
     record.ims_offer = request.body
@@ -256,7 +254,7 @@ def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSe
         why = record.rejection
         return [
             act.Note("call_rejected", logging.INFO, {"status": why.status, "detail": why.detail}),
-            act.SendReply(why.status, why.reason_phrase, headers.explanation(why.detail, settings.realm)),
+            act.SendReply(why.status, why.reason_phrase, headers.explanation_of(why, settings.realm)),
             *finish(record, DialogEvent.REJECTED),
         ]
     incoming = _incoming(record)
@@ -284,7 +282,7 @@ def on_guard_expired(
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
     """The relay could not follow the caller's UPDATE."""
     error = event.error
-    why = headers.explanation(error.detail, settings.realm)
+    why = headers.explanation_of(error, settings.realm)
     return [
         act.SendReply(error.status, error.reason_phrase, why),
         *refuse(record, *_FAILED, error.detail),

@@ -150,6 +150,7 @@ class Rejection:
     status: int
     reason_phrase: str
     detail: str = ""
+    warn_code: int = 399
 
 
 @dataclass(slots=True)

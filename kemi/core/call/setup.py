@@ -298,7 +298,7 @@ def on_set_up_answered(record: CallRecord, event: UpdateAnswered, settings: Call
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
         return [act.Schedule(record.key, Due.UPDATE_RETRY, min(delay, settings.update_s))]
     status, reason_phrase = invite_status_after_refused_update(event.status)
-    return reject(record, status, reason_phrase, f"our UPDATE to the page ended with {event.status}")
+    return reject(record, Rejection(status, reason_phrase, f"our UPDATE to the page got {event.status}"))
 
 
 def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.Action]:
@@ -308,7 +308,7 @@ def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.
             raise NotAcceptableHere("the page answered our UPDATE without a session description")
         answer = check_reverse_answer(sdp_from_text(record.update_offer), event.body)
     except GatewayError as error:
-        return reject(record, 488, "Not Acceptable Here", error.detail)
+        return reject(record, Rejection(488, "Not Acceptable Here", error.detail, error.warn_code))
     to_accept: list[act.MediumAnswer] = []
     added = len(
         sdp_from_text(record.wic_description).media
@@ -348,7 +348,7 @@ def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallS
             act.SendReply(
                 rejection.status,
                 rejection.reason_phrase,
-                headers.explanation(rejection.detail, settings.realm),
+                headers.explanation_of(rejection, settings.realm),
             ),
             *finish(record, DialogEvent.REJECTED),
         ]
@@ -429,9 +429,9 @@ def resume(record: CallRecord) -> list[act.Action]:
     return [act.ResumeInvite(record.transaction)]
 
 
-def reject(record: CallRecord, status: int, reason_phrase: str, detail: str) -> list[act.Action]:
+def reject(record: CallRecord, rejection: Rejection) -> list[act.Action]:
     """End a suspended INVITE with a final answer."""
-    record.rejection = Rejection(status, reason_phrase, detail)
+    record.rejection = rejection
     return resume(record)
 
 

@@ -86,9 +86,9 @@ def read_core_reoffer(
         if media.port == 0:
             switched_off.update({kind} if kind is not None else ())
             continue
-        reason, codecs = usable_core_line(media, allowed.get(media.kind), audio_codecs)
+        reason, codecs, warn_code = usable_core_line(media, allowed.get(media.kind), audio_codecs)
         if reason and kind == "audio":
-            raise NotAcceptableHere(f"The audio line {reason}")
+            raise NotAcceptableHere(f"The audio line {reason}", warn_code=warn_code)
         if reason:
             switched_off.update({kind} if kind is not None else ())
             continue
