@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from kemi.core import edits as message_edits
 from kemi.core.call.events import Due
@@ -163,6 +163,8 @@ class ReserveMedia(Action):
     transport: str
     media: tuple[MediumRequest, ...]
     context: Any = field(default=None, compare=False)
+    begins: bool = False
+    """It is the call's first: another node may take the call where this one fails; the event names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,8 @@ class ReserveIncoming(Action):
     edits: MessageEdits
     """How the INVITE will look to the page; comes back with the event."""
     bearer: Any = field(default=None, compare=False)
+    begins: bool = False
+    """As in ReserveMedia."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,11 @@ class AnswerAhead(Action):
     node: str
     media: Mapping[str, str]
     bearer: Any = field(default=None, compare=False)
+    begins: bool = False
+    """As in ReserveMedia."""
+
+
+Reservation: TypeAlias = ReserveMedia | ReserveIncoming | AnswerAhead
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ def described(record: CallRecord, answer: SessionDescription) -> SessionDescript
 
 def on_answered_ahead(record: CallRecord, event: AnsweredAhead, settings: CallSettings) -> list[act.Action]:
     """The relay has what the core asked for: answer the INVITE reliably, or the UPDATE that says it is there."""
+    record.node = event.node or record.node
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.ReleaseMedia(record.key, record.node, kinds)]

@@ -153,7 +153,6 @@ def begin_call(
             "identity_remark": asserted.remark,
         },
     )
-    set_up = SetUp(offer, judgement, transport)
     reserve = act.ReserveMedia(
         call_id=record.call_id,
         node=node,
@@ -166,7 +165,8 @@ def begin_call(
             )
             for m in record.media
         ),
-        context=set_up,
+        context=SetUp(offer, judgement, transport),
+        begins=True,
     )
     return record, [note, act.CreateTransaction(gateway_tag), reserve]
 
@@ -199,6 +199,7 @@ def on_transaction_created(
 def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
     """Answer the page at once; everything that follows is prepared now and waits in the record."""
     set_up: SetUp = event.context
+    record.node = event.node or record.node
     record.move_media(MediaEvent.RESERVED)
     reverse_offers = {
         kind: reserved.reverse_offer
@@ -214,12 +215,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
     )
     answer_text = record.wic_description = sdp_to_text(answer)
     if record.needs_update:
-        offer2 = reverse_offer(
-            answer,
-            set_up.judgement,
-            reverse_offers,
-            Origin(record.session_id, 2),
-        )
+        offer2 = reverse_offer(answer, set_up.judgement, reverse_offers, Origin(record.session_id, 2))
         record.update_offer = sdp_to_text(offer2)
         record.wic_version = 2
     record.ims_offer = sdp_to_text(

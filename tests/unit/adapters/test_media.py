@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from kemi.adapters import media
+from kemi.adapters import relay_nodes
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -105,7 +105,7 @@ class Daemon:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
     found = Daemon()
-    monkeypatch.setattr(media, "UdpClient", found)
+    monkeypatch.setattr(relay_nodes, "UdpClient", found)
     return found
 
 
@@ -298,7 +298,7 @@ class TestIncoming:
     def test_each_medium_is_offered_to_the_page(self, daemon: Daemon, media_relay: MediaRelay) -> None:
         reserved = media_relay.reserve_incoming(self.RESERVE)
         assert reserved == IncomingReserved(
-            {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits()
+            {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits(), node=NODE
         )
         assert daemon.said == ["offer c;gw-in-1", "offer c;gw-in-1-v"]
 
