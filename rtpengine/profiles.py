@@ -15,7 +15,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from rtpengine.legs import LEGS, LegKind, far_leg_of
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
@@ -46,6 +46,7 @@ WIC_AUDIO_CODECS: Final[Mapping[str, tuple[str, ...]]] = {
     "pcma": ("PCMA", "telephone-event/8000"),
     "pcmu": ("PCMU", "telephone-event/8000"),
 }
+_IMS_NAME: Final = {name.lower(): name for name in IMS_AUDIO_CODECS if name.lower() in WIC_AUDIO_CODECS}
 PASSING_ONLY: Final = frozenset({"evs"})
 """Codecs that rtpengine knows no encoder for."""
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
@@ -355,32 +356,35 @@ class MediaProfiles:
         ims_codecs: Iterable[str] = DEFAULT_IMS_AUDIO_CODECS,
         *,
         far_leg: LegKind = LegKind.IMS,
-        digits: bool = True,
+        transcoding: bool = True,
         ims_source: MediaSource = MediaSource.SIGNALLED,
         daemon_version: tuple[int, int] = (10, 5),
     ) -> None:
-        """`ims_codecs` and `digits` as for `audio_profile`; `far_leg`: what the far end is offered."""
+        """`ims_codecs` as for `audio_profile`; `far_leg`: what the far end is offered. Without `transcoding` IMS is
+        offered what the WIC speaks, and the WIC what IMS speaks, of `ims_codecs`, and nothing else.
+        """
         self.far_leg = far_leg
-        self._codecs, self._digits = tuple(ims_codecs), digits
+        self._codecs, self._transcoding = tuple(ims_codecs), transcoding
         self._source, self._version = ims_source, daemon_version
-        self._made: dict[tuple[str, str, LegKind], MediaProfile] = {}
+        self._made: dict[tuple[str, str, LegKind, bool], MediaProfile] = {}
         self.of("audio")  # refuses unknown codecs now
 
-    def of(self, medium: str, wic_codec: str = "", far_protocol: str = "") -> MediaProfile:
+    def of(
+        self, medium: str, wic_codec: str = "", far_protocol: str = "", *, digits: bool = False
+    ) -> MediaProfile:
         """Return the profile of a medium; `wic_codec` is the page's first codec, lower case, where it has one already,
-        `far_protocol` that of the far end's m-line, where it has one.
+        `far_protocol` that of the far end's m-line, where it has one; `digits` as for `audio_profile`.
         """
         far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
-        key = (medium, speaks if medium == "audio" else "", far_leg)
+        key = (medium, speaks if medium == "audio" else "", far_leg, digits)
         if key not in self._made:
             source, version = self._source, self._version
             self._made[key] = (
-                audio_profile(
-                    self._codecs,
+                self._audio(
                     wic_codec=speaks,
                     far_leg=far_leg,
-                    digits=self._digits,
+                    digits=digits,
                     ims_source=source,
                     daemon_version=version,
                 )
@@ -388,3 +392,11 @@ class MediaProfiles:
                 else video_profile(far_leg=far_leg, ims_source=source, daemon_version=version)
             )
         return self._made[key]
+
+    def _audio(self, *, wic_codec: str, **how: Any) -> MediaProfile:
+        if self._transcoding or wic_codec in PASSING_ONLY:
+            return audio_profile(self._codecs, wic_codec=wic_codec, **how)
+        profile = audio_profile((_IMS_NAME[wic_codec],), wic_codec=wic_codec, **how)
+        allowed = {name.lower() for name in self._codecs} & WIC_AUDIO_CODECS.keys()
+        others = tuple(name for name in _ENCODING_NAMES if name.lower() not in allowed)
+        return replace(profile, terminating_codec=CodecRules(mask=others))

@@ -13,6 +13,7 @@ from kemi.adapters.log import log_event
 from kemi.adapters.relay_nodes import RelayNodes
 from kemi.adapters.relay_sessions import named, running, taking
 from kemi.adapters.repertoires import Repertoires, answered_codecs
+from kemi.adapters.site_profiles import SiteProfiles
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
@@ -32,18 +33,14 @@ from kemi.core.call.events import (
 )
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import (
-    first_codec,
     placeholder_answer,
-    protocol_of,
     repertoire,
 )
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
-from rtpengine.dtmf import DigitPath, play, withhold
-from rtpengine.legs import LegKind
+from rtpengine.dtmf import DigitPath, play, refresh, withhold
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.replies import RawStatistics
-from rtpengine.profiles import MediaProfile, MediaProfiles, MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -64,6 +61,8 @@ from rtpengine.sessions import (
     reserve_terminating,
 )
 
+SETTLE_S: Final = 0.05
+"""How long a packet of the page takes, which comes every 20 ms."""
 _GONE: Final = "the media relay has no such call"
 
 
@@ -74,25 +73,7 @@ class MediaRelay:
         self._store = store
         self._repertoires = Repertoires()
         self._nodes = RelayNodes(settings, store, self._repertoires.forget)
-        self._preferred = settings.audio_codecs[0].lower()
-        self._profiles = MediaProfiles(
-            settings.audio_codecs,
-            far_leg=LegKind(settings.core_leg),
-            digits=settings.digits_by_info,
-            ims_source=MediaSource(settings.core_source),
-            daemon_version=max(self._nodes.versions.values()),
-        )
-
-    def _profile_of(self, kind: str, wic_line: str, ims_line: str = "") -> MediaProfile:
-        """Return the profile for what both sides speak."""
-        return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line))
-
-    def _terminating(self, kind: str, ims_offer: str) -> MediaProfile:
-        """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
-        if the core offers that."""
-        wanted = first_codec(ims_offer)
-        speaks = wanted if wanted == self._preferred else "opus"
-        return self._profiles.of(kind, speaks, protocol_of(ims_offer))
+        self._profiles = SiteProfiles(settings, max(self._nodes.versions.values()))
 
     def choose_node(self, call_id: str) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
@@ -116,15 +97,19 @@ class MediaRelay:
             for medium in action.media:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
                 sessions.append(session)
-                found = self._nodes.run(node, self._reservation(session, node, reverse=medium.reverse))
+                found = self._nodes.run(
+                    node, self._reservation(session, node, action.terms, reverse=medium.reverse)
+                )
                 reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
         except MediaUnavailable:
             self._release_all(node, sessions)
             raise
         return MediaReserved(reserved, action.context, node)
 
-    def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
-        profile = self._profile_of(session.medium, session.wic_offer)
+    def _reservation(
+        self, session: MediaSession, node: str, terms: act.MediaTerms, *, reverse: bool
+    ) -> Sequence[Reservation]:
+        profile = self._profiles.of(terms, session.medium, session.wic_offer)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
@@ -144,7 +129,7 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                profile = self._profile_of(medium.kind, medium.wic_offer)
+                profile = self._profiles.of(action.terms, medium.kind, medium.wic_offer)
                 self._nodes.run(action.node, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
@@ -160,7 +145,7 @@ class MediaRelay:
                 action.node,
                 connect(
                     session,
-                    self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
+                    self._profiles.of(action.terms, medium.kind, medium.wic_offer, medium.ims_answer),
                     medium.ims_answer,
                     medium.reverse_answer,
                     daemon_version=self._nodes.versions[action.node],
@@ -180,7 +165,9 @@ class MediaRelay:
         try:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                sequence = reserve_terminating(sessions[-1], self._terminating(kind, ims_offer), ims_offer)
+                sequence = reserve_terminating(
+                    sessions[-1], self._profiles.terminating(action.terms, kind, ims_offer), ims_offer
+                )
                 offers[kind] = self._nodes.run(node, sequence)
         except MediaUnavailable:
             self._release_all(node, sessions)
@@ -199,7 +186,7 @@ class MediaRelay:
         try:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                profile = self._terminating(kind, ims_offer)
+                profile = self._profiles.terminating(action.terms, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._nodes.run(node, sequence)
         except MediaUnavailable:
@@ -215,7 +202,9 @@ class MediaRelay:
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
+            sequence = connect_terminating(
+                session, self._profiles.of(action.terms, kind, wic_answer), wic_answer
+            )
             answers[kind] = self._nodes.run(action.node, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
@@ -224,7 +213,9 @@ class MediaRelay:
         renewed: dict[str, Renewed] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
+            if action.new_encoder:
+                self._nodes.run(action.node, refresh(session))
+            found = self._change(action.node, session, medium, self._renewal(action, session, medium))
             renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
         return MediaRenewed(renewed, action.bearer)
 
@@ -233,17 +224,19 @@ class MediaRelay:
         answers: dict[str, str] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            change = self._reoffer(action.node, session, medium)
+            change = self._reoffer(action, session, medium)
             answers[medium.kind] = self._change(action.node, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
-    def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
+    def _renewal(
+        self, action: act.RenewMedia, session: MediaSession, medium: act.MediumChange
+    ) -> Sequence[Renewal]:
         renewal = yield from renew(
             session,
-            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of(action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._nodes.versions[node],
+            daemon_version=self._nodes.versions[action.node],
         )
         if (
             not repertoire(medium.ims_line).encodings_by_type
@@ -251,16 +244,18 @@ class MediaRelay:
         ):
             # Payload types of the far end's own: as an answer the relay takes them for audio only, and of several
             # codecs it may take another one than before.  As an offer it understands them.
-            yield from self._reoffer(node, session, medium)
+            yield from self._reoffer(action, session, medium)
         return renewal
 
-    def _reoffer(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[str]:
+    def _reoffer(
+        self, action: act.RenewMedia | act.ReofferFromIms, session: MediaSession, medium: act.MediumChange
+    ) -> Sequence[str]:
         return reoffer_from_ims(
             session,
-            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of(action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._nodes.versions[node],
+            daemon_version=self._nodes.versions[action.node],
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:
@@ -276,7 +271,7 @@ class MediaRelay:
                 sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
                     sessions[-1],
-                    self._terminating(medium.kind, medium.ims_line),
+                    self._profiles.terminating(action.terms, medium.kind, medium.ims_line),
                     medium.ims_line,
                     placeholder,
                     reverse=medium.reverse_line is not None,
@@ -301,6 +296,8 @@ class MediaRelay:
         """Send digits to the core."""
         path = DigitPath(action.event_clock_hz, action.tone_ratio)
         session = named(action.call_id, "audio")
+        if action.settle:
+            time.sleep(SETTLE_S)
         self._nodes.run(action.node, play(session, path, action.digits, action.duration_ms))
         return DigitsPlayed(action.bearer)
 
@@ -322,7 +319,12 @@ class MediaRelay:
         """Let both sides see the picture at once, where it has begun to pass."""
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
-            ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._nodes.run, node))
+            ask_for_key_frames(
+                session,
+                self._profiles.of(act.DEFAULT_TERMS, "video", ""),
+                tags,
+                partial(self._nodes.run, node),
+            )
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from kemi.core import edits as message_edits
 from kemi.core.call.events import Due
@@ -154,6 +154,19 @@ class MediumRequest:
     reverse: bool
 
 
+class MediaTerms(NamedTuple):
+    """What the relay is to know of a call's media beside its descriptions; flow.py writes it into actions.
+
+    profile: name of the site's media profile, "" for the default. digits: whether they can be played afterwards.
+    """
+
+    profile: str = ""
+    digits: bool = False
+
+
+DEFAULT_TERMS: Final = MediaTerms()
+
+
 @dataclass(frozen=True, slots=True)
 class ReserveMedia(Action):
     """Reserve relay ports, closed by a gate.  Yields MediaReserved or MediaFailed."""
@@ -165,6 +178,7 @@ class ReserveMedia(Action):
     context: Any = field(default=None, compare=False)
     begins: bool = False
     """It is the call's first: another node may take the call where this one fails; the event names it."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +203,7 @@ class AcceptReverse(Action):
     media: tuple[MediumAnswer, ...]
     bearer: Any = field(default=None, compare=False)
     """Whatever the event is to bring back: the message that asked for it, or what a step has to know afterwards."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +216,7 @@ class ConnectMedia(Action):
     media: tuple[MediumAnswer, ...]
     reply: Reply
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +230,7 @@ class ReserveIncoming(Action):
     """How the INVITE will look to the page; comes back with the event."""
     bearer: Any = field(default=None, compare=False)
     begins: bool = False
-    """As in ReserveMedia."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +243,7 @@ class AnswerAhead(Action):
     media: Mapping[str, str]
     bearer: Any = field(default=None, compare=False)
     begins: bool = False
-    """As in ReserveMedia."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 Reservation: TypeAlias = ReserveMedia | ReserveIncoming | AnswerAhead
@@ -243,6 +259,7 @@ class ConnectIncoming(Action):
     media: Mapping[str, str | None]
     reply: Reply
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +294,9 @@ class RenewMedia(Action):
     transport: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
+    new_encoder: bool = False
+    """The page has sent telephone-events itself: what is played for it would be lost."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +308,7 @@ class ReofferFromIms(Action):
     transport: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +320,7 @@ class MoveMedia(Action):
     lost: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +355,8 @@ class PlayDigits(Action):
     tone_ratio: int
     """Clock of the page's codec by that of the far end's."""
     bearer: Any = field(default=None, compare=False)
+    settle: bool = False
+    """Tones of a relay that has just been told: it needs a packet of the page first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,3 +442,8 @@ class ForgetCall(Action):
     """Remove the record."""
 
     call_id: str
+
+
+Described: TypeAlias = (
+    Reservation | AcceptReverse | ConnectMedia | ConnectIncoming | RenewMedia | ReofferFromIms | MoveMedia
+)

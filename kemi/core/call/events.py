@@ -206,6 +206,11 @@ class DigitReceived(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PageSentEvents(Event):
+    """The page has sent telephone-events itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAnswered(Event):
     """The page's final response to our UPDATE; 408 when none came."""
 

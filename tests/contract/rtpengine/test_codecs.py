@@ -246,7 +246,7 @@ def test_a_page_without_g722_has_opus(client: UdpClient, stack: ExitStack) -> No
 
 
 def test_digits_cost_a_transcoding_even_of_opus(client: UdpClient, stack: ExitStack) -> None:
-    """Why a site may do without them (`digits_by_info`)."""
+    """Why the relay is armed for them with the first one only."""
     sides = page_calls(client, stack, WIC[0], IMS[0], digits=True)
     sides.talk()
     sides.heard(passing=False)

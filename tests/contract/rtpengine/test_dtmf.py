@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, listen
+from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, is_pressed, listen
 from rtpengine.dtmf import DIGITS, DigitPath, play, withhold
-from rtpengine.sessions import IMS_TAG, WicTransport, run
+from rtpengine.sessions import WicTransport, run
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon, free_port, media_ports
 from tests.contract.rtpengine.rtp_peer import CODECS, RtpPeer, pcm_of
@@ -172,7 +172,7 @@ def test_what_ims_presses_is_told_and_withheld(
             call.ims.press(event, payload_type=event_type, step=clock_hz // 50, steps=9, **where)  # type: ignore[arg-type]
 
         async def play_all() -> None:
-            transport = await listen("127.0.0.1", port, DtmfReceiver(tell, IMS_TAG))
+            transport = await listen("127.0.0.1", port, DtmfReceiver(tell, is_pressed))
             await asyncio.to_thread(press, 1)
             run(withhold(call.session), client)
             call.listener.packets.clear()

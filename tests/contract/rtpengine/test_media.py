@@ -15,7 +15,7 @@ import pytest
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
 from rtpengine.profiles import MediaProfile, audio_profile
-from rtpengine.running import gate
+from rtpengine.running import gate, renew
 from rtpengine.sessions import (
     WIC_TAG,
     MediaSession,
@@ -87,10 +87,16 @@ class Call:
     """A WIC with a port for each direction, rtpengine, and IMS."""
 
     def __init__(
-        self, client: UdpClient, transport: WicTransport, peers: ExitStack, name: str = "call"
+        self,
+        client: UdpClient,
+        transport: WicTransport,
+        peers: ExitStack,
+        name: str = "call",
+        *,
+        digits: bool = True,
     ) -> None:
         """Reserve, with the placeholder the gateway takes for this transport."""
-        self.client, self.profile = client, plain_profile()
+        self.client, self.profile = client, replace(plain_profile(), dtmf=digits)
         self.wic, self.reverse = (peers.enter_context(RtpPeer(WIC_ADDRESS)) for _ in range(2))
         self.ims = peers.enter_context(RtpPeer("127.0.0.9"))
         self.session = MediaSession(name, "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
@@ -122,13 +128,25 @@ class Call:
         run(release(other), self.client)
         return widened_offer(self.session.wic_offer, repertoire(learned.relay_offer))
 
-    def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5)) -> None:
-        """Take an answer of IMS."""
-        self.far_type = far_end.payload_type
+    def answer_of(self, far_end: FarEnd) -> str:
+        """Return an answer of IMS."""
         answer = answer_to(
             self.reserved.relay_offer, *far_end.rtpmaps, host=self.ims.host, port=self.ims.port
         )
-        answer = renumbered(answer, far_end.renumbering)
+        return renumbered(answer, far_end.renumbering)
+
+    def arm(self, far_end: FarEnd) -> None:
+        """Let the relay play digits from now on, as the gateway does with the first one."""
+        armed = replace(self.profile, dtmf=True)
+        steps = renew(
+            self.session, armed, self.answer_of(far_end), self.reverse_answer, daemon_version=(10, 5)
+        )
+        run(steps, self.client)
+
+    def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5)) -> None:
+        """Take an answer of IMS."""
+        self.far_type = far_end.payload_type
+        answer = self.answer_of(far_end)
         steps = connect(
             self.session,
             self.profile,

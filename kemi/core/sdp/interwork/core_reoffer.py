@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT
+from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
@@ -72,10 +72,12 @@ def read_core_reoffer(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )
     kinds = {place: kind for kind, place in places.items()}
-    allowed = dict(relayed_names(video_codecs))
+    allowed = dict(relayed_names(video_codecs, audio_codecs))
     audio = places.get("audio")
-    if audio is not None and told.media[audio].codecs and told.media[audio].codecs[0].name in PASSING_AUDIO:
-        allowed["audio"] = PASSING_AUDIO  # the client speaks nothing that could be transcoded
+    if audio is not None and told.media[audio].codecs:
+        now = told.media[audio].codecs[0].name
+        if now in PASSING_AUDIO or isinstance(audio_codecs, OnlyThese):
+            allowed["audio"] = frozenset({now})  # the client speaks nothing that is transcoded
     going_on: dict[str, Changed] = {}
     switched_off: set[str] = set()
     added: dict[str, CoreLine] = {}

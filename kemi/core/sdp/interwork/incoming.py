@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.checks import Usability
-from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, in_order
+from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, WIC_AUDIO_CODECS, OnlyThese, in_order
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
@@ -61,7 +61,7 @@ def core_offer_media(
         NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
         RemoteProtocolError: a line has no address.
     """
-    allowed = relayed_names(video_codecs)
+    allowed = relayed_names(video_codecs, audio_codecs)
     chosen: dict[str, CoreLine] = {}
     unusable: dict[str, Usability] = {}
     for index, media in enumerate(offer.media):
@@ -84,9 +84,14 @@ def core_offer_media(
     return tuple(sorted(chosen.values(), key=lambda line: line.place))
 
 
-def relayed_names(video_codecs: Sequence[str]) -> Mapping[str, frozenset[str]]:
+def relayed_names(
+    video_codecs: Sequence[str], audio_codecs: Sequence[str] = ()
+) -> Mapping[str, frozenset[str]]:
     """Return the codecs of the core that the relay takes, by kind, lower case."""
-    return {"audio": IMS_AUDIO_CODECS, "video": frozenset(name.lower() for name in video_codecs)}
+    audio = IMS_AUDIO_CODECS
+    if isinstance(audio_codecs, OnlyThese):
+        audio &= {name.lower() for name in audio_codecs} & set(WIC_AUDIO_CODECS)
+    return {"audio": audio, "video": frozenset(name.lower() for name in video_codecs)}
 
 
 def usable_core_line(
