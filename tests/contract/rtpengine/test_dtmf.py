@@ -140,6 +140,18 @@ def test_what_the_wic_presses_has_its_length_at_every_clock(
     wait_pressed(call.ims, event_type, clock_hz, keys)
 
 
+def test_events_at_another_clock_than_the_wics_codec_have_their_length(
+    client: UdpClient, peers: ExitStack
+) -> None:
+    """As of a browser that knows telephone-event/8000 alone, beside Opus."""
+    call = talk(client, peers, PCMA)
+    call.speak()
+    wanted = [(5, 6), (15, 11)]
+    for event, steps in wanted:
+        call.wic.press(event, payload_type=126, to=call.to_wic_side, ssrc=WIC_SSRC, step=160, steps=steps)
+    wait_pressed(call.ims, 126, 8000, [(DIGITS[event], steps * 20) for event, steps in wanted])
+
+
 @pytest.mark.parametrize(
     ("far_end", "event_type", "clock_hz", "transport"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +20,7 @@ from tests.integration.calls.stage import (
     warn_code_of,
     warning_of,
 )
+from tests.integration.calls.test_dtmf import with_events
 from tests.integration.calls.test_media import connected
 from tests.lab.lab import Lab
 from tests.lab.proof import wait_clean
@@ -43,6 +45,8 @@ PROFILES: Final[list[dict[str, Any]]] = [
         "audio_codecs": ["PCMA", "opus"],
         "transcoding": False,
     },
+    {"name": "g711-first", "domains": ["g711.example"], "audio_codecs": ["PCMU", "PCMA", "opus"]},
+    {"name": "evs", "domains": ["evs.example"], "audio_codecs": ["EVS", "opus"]},
 ]
 STRICT: Final = "sip:bob@strict.example"
 
@@ -150,3 +154,60 @@ async def test_sound_without_transcoding(stage: Stage, page: AiortcWic, phone: R
     )
     assert (held.status, codecs_of(held.body)) == (200, ["PCMA"])
     await call.hang_up()
+
+
+async def test_a_page_that_is_called_speaks_the_callers_g711_where_that_comes_first(
+    stage: Stage, page: AiortcWic, phone: RtpEndpoint
+) -> None:
+    """Nothing is transcoded then (tests/contract/rtpengine/test_codecs.py proves it); with Opus first it would be."""
+    media = DeviceMedia(audio="PCMU", audio_port=phone.port)
+    ims = stage.core.call(ALICE, caller="sip:bob@g711.example", media=media)
+    wic = await page.wait_incoming()
+    assert codecs_of(wic.invite.body) == ["PCMU", "opus"]
+    await wic.ring()
+    offer = wic.invite.sdp
+    await wic.respond(200, sdp=with_events(await wic.media.answer_offer(offer), offer))
+    answer = (await ims.wait_status(200)).body
+    assert codecs_of(answer) == ["PCMU"]
+    phone.send_to_sdp(answer)
+    phone.start_tone(440, 0)
+    real = page.media[0]
+    await phone.until_tone(TONE_HZ, payload_type=0, timeout_s=10)
+    await real.until_heard(440, mid=real.mids[0])
+    await ims.bye()
+
+
+async def test_evs_of_a_page_goes_to_the_core_as_it_is(stage: Stage) -> None:
+    """What passes is proven with the relay alone (tests/contract/rtpengine/test_codecs.py): nobody here decodes it."""
+    evs = "a=rtpmap:97 EVS/16000\r\na=fmtp:97 br=5.9-24.4;bw=nb-swb\r\n"
+    offer = re.sub(r"(m=audio \d+ \S+)", r"\1 97", AUDIO_BOTH_WAYS).replace(
+        "a=rtpmap:111 ", f"{evs}a=rtpmap:111 "
+    )
+    stage.core.script = answers(DeviceMedia(audio="EVS"))
+    call = await calling(stage, "sip:bob@evs.example", offer)
+    assert codecs_of(call.ims.invite.body) == ["EVS"]
+    assert "97 br=5.9-24.4;bw=nb-swb" in audio_of(call.ims.invite.body).attributes("fmtp")
+    early = await call.wic.wait_status(183)
+    assert codecs_of(early.body) == ["EVS"]
+    response = await call.ims.reinvite("")
+    assert codecs_of(response.body) == ["EVS"]
+    await call.hang_up()
+
+
+@pytest.mark.parametrize("ptime_ms", [20, 40, 60])
+async def test_packet_lengths_of_the_caller_are_told_and_kept(
+    stage: Stage, page: AiortcWic, phone: RtpEndpoint, ptime_ms: int
+) -> None:
+    lines = f"a=ptime:{ptime_ms}\r\na=maxptime:{ptime_ms}\r\n"
+    offer = device_offer(DeviceMedia(audio_port=phone.port)).replace("a=sendrecv", f"{lines}a=sendrecv")
+    ims = stage.core.call(ALICE, sdp=offer)
+    wic = await page.wait_incoming()
+    await wic.ring()
+    await wic.answer()
+    answer = audio_of((await ims.wait_status(200)).body)
+    assert answer.attributes("ptime") == [str(ptime_ms)]
+    phone.send_to_sdp((await ims.wait_status(200)).body)
+    phone.start_tone(440)
+    await phone.until_tone(TONE_HZ, timeout_s=10)
+    assert {len(packet.payload) for packet in phone.packets(8)} == {8 * ptime_ms}
+    await ims.bye()
