@@ -294,7 +294,8 @@ def on_set_up_answered(record: CallRecord, event: UpdateAnswered, settings: Call
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
         return [act.Schedule(record.key, Due.UPDATE_RETRY, min(delay, settings.update_s))]
     status, reason_phrase = invite_status_after_refused_update(event.status)
-    return reject(record, Rejection(status, reason_phrase, f"our UPDATE to the page got {event.status}"))
+    why = f"our UPDATE to the page ended with {event.status}"
+    return reject(record, Rejection(status, reason_phrase, why))
 
 
 def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.Action]:

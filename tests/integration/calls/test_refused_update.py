@@ -46,9 +46,9 @@ class TestRefused:
     async def test_for_good_it_ends_the_call(self, stage: Stage, status: int, status_of_invite: int) -> None:
         call, final = await ended(stage, refused(status))
         assert final.status == status_of_invite
-        assert f"UPDATE to the page got {status}" in warning_of(final)
+        assert f"UPDATE to the page ended with {status}" in warning_of(final)
         assert call.ladder().count("<- UPDATE (SDP)") == 1
-        await stage.logged(call.call_id, f"UPDATE to the page got {status}")
+        await stage.logged(call.call_id, f"UPDATE to the page ended with {status}")
 
     async def test_without_an_answer_in_its_200_it_ends_the_call(self, stage: Stage) -> None:
         call, final = await ended(stage, OfferReply(200, sdp=""))
@@ -74,7 +74,7 @@ class TestRefused:
         call, final = await ended(stage, IGNORED, timeout_s=UPDATE_TIMEOUT_S + 2)
         assert final.status == 504
         assert "UPDATE" in warning_of(final)
-        await stage.logged(call.call_id, "UPDATE to the page got 408")
+        await stage.logged(call.call_id, "UPDATE to the page ended with 408")
 
 
 class TestTriedAgain:
@@ -119,9 +119,9 @@ class TestTriedAgain:
     async def test_after_the_third_time_the_call_ends(self, stage: Stage, status: int) -> None:
         call, final = await ended(stage, refused(status))
         assert final.status == 500
-        assert f"UPDATE to the page got {status}" in warning_of(final)
+        assert f"UPDATE to the page ended with {status}" in warning_of(final)
         assert call.ladder().count("<- UPDATE (SDP)") == 3
-        await stage.logged(call.call_id, f"UPDATE to the page got {status}")
+        await stage.logged(call.call_id, f"UPDATE to the page ended with {status}")
 
 
 async def test_a_page_that_refuses_only_the_added_line_is_connected_one_way(stage: Stage) -> None:
