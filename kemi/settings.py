@@ -28,6 +28,7 @@ _MIN_SECRET_LENGTH = 32
 MAX_PORT = 65_535
 MAX_WEIGHT = 1000
 SCHEMES = ("digest", "bearer")
+PAGE_CODECS = frozenset({"opus", "g722", "pcma", "pcmu", "evs"})
 CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
 """Kinds of far ends, as in rtpengine.legs."""
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
@@ -106,6 +107,20 @@ class MediaNode:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedProfile:
+    """What calls with a far end of one kind are offered; see MediaSettings, whose values are those of the default."""
+
+    name: str
+    audio_codecs: list[str]
+    domains: list[str] = field(default_factory=list)
+    """Of the far end: the host of the URI a page calls, or of the caller's identity."""
+    core_leg: str = "ims"
+    transcoding: bool = True
+    """Without: both sides have a codec in common, or there is no call (488)."""
+    core_source: Literal["signalled", "learned", "anywhere"] = "signalled"
+
+
+@dataclass(frozen=True, slots=True)
 class MediaSettings:
     """Relay nodes and the codecs shown to the core, best first."""
 
@@ -115,14 +130,19 @@ class MediaSettings:
     video_codecs: list[str] = field(default_factory=lambda: ["H264", "VP8"])
     core_leg: str = "ims"
     """What the far side is offered: ims (RTP/AVP), ims-avpf, trunk-rtp, trunk-srtp (keys by SDES)."""
-    digits_by_info: bool = True
-    """Whether digits that pages send as INFO can be played; for that Opus is decoded and encoded even to Opus."""
     early_media_by_default: bool = True
     """Whether a callee is heard before it answers although its network does not ask for it (RFC 5009)."""
     max_bundle_pages: bool = False
     """Whether the site's pages have the bundle policy max-bundle (RFC 8829 §4.1.1)."""
     core_source: Literal["signalled", "learned", "anywhere"] = "signalled"
     """Whose packets are taken on the side of the core (``MediaSource`` of rtpengine/profiles.py)."""
+    profiles: list[NamedProfile] = field(default_factory=list)
+    """For far ends of other kinds; a call keeps the one it began with."""
+
+    @property
+    def default_profile(self) -> NamedProfile:
+        """What calls have whose far end is in none of the profiles' domains."""
+        return NamedProfile("", self.audio_codecs, core_leg=self.core_leg, core_source=self.core_source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +230,7 @@ def _check(settings: Settings) -> None:
     _check_nodes(settings.media.nodes)
     if not 0 <= settings.calls_kept_s <= MAX_CALLS_KEPT_S:
         raise SettingsError(f"calls_kept_s: at most {MAX_CALLS_KEPT_S}, or 0 to keep none")
-    if not settings.media.audio_codecs:
-        raise SettingsError("media.audio_codecs: at least one codec")
-    if settings.media.core_leg not in CORE_LEGS:
-        raise SettingsError(f"media.core_leg: one of {', '.join(CORE_LEGS)}")
+    _check_media(settings.media)
     _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
@@ -232,6 +249,29 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+
+
+def _check_media(media: MediaSettings) -> None:
+    for profile in (media.default_profile, *media.profiles):
+        key = f"media.profiles: {profile.name}: " if profile.name else "media."
+        if not profile.audio_codecs:
+            raise SettingsError(f"{key}audio_codecs: at least one codec")
+        if profile.core_leg not in CORE_LEGS:
+            raise SettingsError(f"{key}core_leg: one of {', '.join(CORE_LEGS)}")
+        passing = PAGE_CODECS.intersection(name.lower() for name in profile.audio_codecs)
+        if not profile.transcoding and not passing:
+            raise SettingsError(f"{key}audio_codecs: none that pages have, and nothing is transcoded")
+    names = [profile.name for profile in media.profiles]
+    if len(set(names)) < len(names) or not all(re.fullmatch(r"[a-z0-9-]{1,32}", name) for name in names):
+        raise SettingsError("media.profiles: each name once, of a-z, 0-9 and -")
+    domains = [domain for profile in media.profiles for domain in profile.domains]
+    if len(set(domains)) < len(domains):
+        raise SettingsError("media.profiles: each domain in one profile only")
+    for domain in domains:
+        try:
+            check_domain(domain)
+        except ValueError as error:
+            raise SettingsError(f"media.profiles: {error}") from error
 
 
 def _check_nodes(nodes: list[MediaNode]) -> None:

@@ -7,18 +7,25 @@ What rtpengine 10.5 makes of `play DTMF` is measured (tests/contract/rtpengine/t
   to PCMA (8000) makes 27 ms of 160. Asked for six times as much it is exact.
 - No time below 100 ms or above 5000 ms is taken, so an event lasts at least 120 ms.
 - Digits queue up: the next begins `PAUSE_MS` after the last one's end, however quickly they are asked for.
-- It needs RTP of the WIC first, and says so. Once the WIC has sent telephone-events itself it plays nothing, yet says
-  ok: one way per call.
+- It needs RTP of the WIC first, and says so.
+- Where the codec passes through it plays nothing, yet says ok: the audio has to be armed, by an `offer` and an `answer`
+  with `inject-DTMF` (a profile with `digits`). The WIC notices nothing, IMS another SSRC; timestamps go on.
+- Once the WIC has sent telephone-events itself, a digit is shorter by the length of all of them, or not there at all,
+  yet it says ok: they move the clock the encoder sends by (`next_pts`), and not the one digits are put in by
+  (`fifo_pts`). `refresh` makes a new encoder. Where IMS has the WIC's codec that is no help: rtpengine takes events for
+  what the WIC speaks then.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from rtpengine.ng.commands import BlockDtmf, PlayDtmf
+from rtpengine.ng.commands import BlockDtmf, PlayDtmf, UnblockDtmf
 from rtpengine.sessions import IMS_TAG, WIC_TAG, MediaSession, Sequence, ask
 
 DIGITS: Final = "0123456789*#ABCD"
 PAUSE_MS: Final = 100
+VOLUME: Final = 8
+"""Of what is played, in dBm0 without the sign; browsers say 10, so that a log tells the two apart."""
 _LEAST_MS, _MOST_MS = 100, 5000
 _PACKET_MS: Final = 20
 _LONGEST_EVENT: Final = 0xFFFF - 960
@@ -42,7 +49,7 @@ def play(session: MediaSession, path: DigitPath, digits: str, duration_ms: int) 
     """
     played_ms, pause_ms = _times(path, duration_ms)
     for digit in digits:
-        yield from ask(PlayDtmf(session.ng_call_id, WIC_TAG, digit, played_ms, pause_ms))
+        yield from ask(PlayDtmf(session.ng_call_id, WIC_TAG, digit, played_ms, pause_ms, VOLUME))
 
 
 def _times(path: DigitPath, duration_ms: int) -> tuple[int, int]:
@@ -53,6 +60,15 @@ def _times(path: DigitPath, duration_ms: int) -> tuple[int, int]:
     most_ms = min(_MOST_MS, _LONGEST_EVENT * 1000 // path.event_clock_hz)
     whole_ms = round(min(duration_ms, most_ms) / _PACKET_MS) * _PACKET_MS
     return max(_LEAST_MS, whole_ms - _PACKET_MS), PAUSE_MS
+
+
+def refresh(session: MediaSession) -> Sequence[None]:
+    """Make digits heard again after the WIC has sent telephone-events itself, where its codec is transcoded.
+
+    Each of the two commands makes a new encoder; nothing is dropped, but the timestamps of IMS's stream jump.
+    """
+    yield from ask(BlockDtmf(session.ng_call_id, WIC_TAG, "silence"))
+    yield from ask(UnblockDtmf(session.ng_call_id, WIC_TAG))
 
 
 def withhold(session: MediaSession) -> Sequence[None]:

@@ -14,11 +14,11 @@ What rtpengine cannot transcode (EVS) is offered alone.
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from rtpengine.legs import LEGS, LegKind, far_leg_of
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
+from rtpengine.sources import MediaSource, source_flags
 
 # "-OA" is the octet-aligned payload format beside the bandwidth-efficient one: some devices know only one of them.
 # Codec towards IMS → name/rate/channels/bitrate//fmtp for rtpengine. Without a bitrate rtpengine
@@ -46,6 +46,7 @@ WIC_AUDIO_CODECS: Final[Mapping[str, tuple[str, ...]]] = {
     "pcma": ("PCMA", "telephone-event/8000"),
     "pcmu": ("PCMU", "telephone-event/8000"),
 }
+_IMS_NAME: Final = {name.lower(): name for name in IMS_AUDIO_CODECS if name.lower() in WIC_AUDIO_CODECS}
 PASSING_ONLY: Final = frozenset({"evs"})
 """Codecs that rtpengine knows no encoder for."""
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
@@ -55,32 +56,6 @@ _INJECT_DTMF: Final = "inject-DTMF"
 # first free dynamic payload type even when IMS speaks Opus itself.
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
 _REVERSE: Final[Mapping[str, str]] = {"opus": _REVERSE_OPUS, "g722": "G722", "pcma": "PCMA", "pcmu": "PCMU"}
-
-
-class MediaSource(StrEnum):
-    """Whose packets a leg without ICE takes, and where its own go."""
-
-    SIGNALLED = "signalled"
-    """Address and port of the SDP alone, RTP and RTCP each (symmetric RTP and RTCP, RFC 4961), from the first packet
-    on: nobody else can be heard, or be sent the call."""
-    LEARNED = "learned"
-    """For a far end behind a NAT: within 3 s of each offer or answer the source of the packets that fit the SDP best
-    is learned, then nothing else is taken. A stranger that is faster than the far end is believed."""
-    ANYWHERE = "anywhere"
-    """For a far end that sends from elsewhere than it receives: everybody is heard, media goes to the SDP's address."""
-
-
-# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Until something that
-# is not RTCP has come to a port, both let RTCP pass: with `unidirectional` a packet of the other leg counts, too, and
-# `asymmetric` (10.5) keeps it counted when there is another offer or answer. See rtpengine.transport.knock.
-_SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
-    MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off", "unidirectional"),
-    MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
-    MediaSource.ANYWHERE: ("asymmetric",),
-}
-# From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
-# the port of RTP has until the next packet of the WIC then.
-_ASYMMETRIC_LEARNS: Final = (11, 3)
 
 
 # Before this version everything that becomes Opus is resampled to 48 kHz first, which keeps some samples back: the
@@ -111,12 +86,6 @@ def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: tuple[int, int]) 
         return None
     to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS else _USUAL_MS
     return to_ims, to_ims if "opus" in far.codecs else _SHORT_FRAME_MS
-
-
-def _source_flags(source: MediaSource, daemon_version: tuple[int, int]) -> tuple[str, ...]:
-    flags = _SOURCE_FLAGS[source]
-    pinned = source is MediaSource.SIGNALLED and daemon_version < _ASYMMETRIC_LEARNS
-    return (*flags, "asymmetric") if pinned else flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -289,12 +258,12 @@ class MediaProfile:
         )
 
     def _ims_flags(self) -> tuple[str, ...]:
-        return _source_flags(self.ims_source, self.daemon_version)
+        return source_flags(self.ims_source, self.daemon_version)
 
     def _wic_flags(self) -> tuple[str, ...]:
         # ICE alone says where the WIC is. SRTP would do for RTP; but with AES-GCM rtpengine takes SRTCP whose E bit is
         # 0 from everybody, without looking at its tag (RFC 7714 §9 wants one).
-        return _source_flags(MediaSource.SIGNALLED, self.daemon_version)
+        return source_flags(MediaSource.SIGNALLED, self.daemon_version)
 
     @functools.cache  # noqa: B019
     def feedback_request(self) -> MediaOptions:
@@ -403,36 +372,44 @@ class MediaProfiles:
         ims_codecs: Iterable[str] = DEFAULT_IMS_AUDIO_CODECS,
         *,
         far_leg: LegKind = LegKind.IMS,
-        digits: bool = True,
+        transcoding: bool = True,
         ims_source: MediaSource = MediaSource.SIGNALLED,
         daemon_version: tuple[int, int] = (10, 5),
     ) -> None:
-        """`ims_codecs` and `digits` as for `audio_profile`; `far_leg`: what the far end is offered."""
+        """`ims_codecs` as for `audio_profile`; `far_leg`: what the far end is offered. Without `transcoding` IMS is
+        offered what the WIC speaks, and the WIC what IMS speaks, of `ims_codecs`, and nothing else.
+        """
         self.far_leg = far_leg
-        self._codecs, self._digits = tuple(ims_codecs), digits
+        self._codecs, self._transcoding = tuple(ims_codecs), transcoding
         self._source, self._version = ims_source, daemon_version
-        self._made: dict[tuple[str, str, LegKind, tuple[int, int] | None], MediaProfile] = {}
+        self._made: dict[tuple[str, str, LegKind, tuple[int, int] | None, bool], MediaProfile] = {}
         self.of("audio")  # refuses unknown codecs now
 
     def of(
-        self, medium: str, wic_codec: str = "", far_protocol: str = "", far: FarSpeech | None = None
+        self,
+        medium: str,
+        wic_codec: str = "",
+        far_protocol: str = "",
+        far: FarSpeech | None = None,
+        *,
+        digits: bool = False,
     ) -> MediaProfile:
         """Return the profile of a medium; `wic_codec` is the page's first codec, lower case, where it has one already,
-        `far_protocol` that of the far end's m-line and `far` what it speaks, where it has said so.
+        `far_protocol` that of the far end's m-line and `far` what it speaks, where it has said so; `digits` as for
+        `audio_profile`.
         """
         far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
         is_audio = medium == "audio"
         packet_ms = _packet_ms(speaks, far, self._version) if is_audio and far is not None else None
-        key = (medium, speaks if is_audio else "", far_leg, packet_ms)
+        key = (medium, speaks if is_audio else "", far_leg, packet_ms, digits)
         if key not in self._made:
             source, version = self._source, self._version
             self._made[key] = (
-                audio_profile(
-                    self._codecs,
+                self._audio(
                     wic_codec=speaks,
                     far_leg=far_leg,
-                    digits=self._digits,
+                    digits=digits,
                     ims_source=source,
                     daemon_version=version,
                     packet_ms=packet_ms,
@@ -441,3 +418,11 @@ class MediaProfiles:
                 else video_profile(far_leg=far_leg, ims_source=source, daemon_version=version)
             )
         return self._made[key]
+
+    def _audio(self, *, wic_codec: str, **how: Any) -> MediaProfile:
+        if self._transcoding or wic_codec in PASSING_ONLY:
+            return audio_profile(self._codecs, wic_codec=wic_codec, **how)
+        profile = audio_profile((_IMS_NAME[wic_codec],), wic_codec=wic_codec, **how)
+        allowed = {name.lower() for name in self._codecs} & WIC_AUDIO_CODECS.keys()
+        others = tuple(name for name in _ENCODING_NAMES if name.lower() not in allowed)
+        return replace(profile, terminating_codec=CodecRules(mask=others))

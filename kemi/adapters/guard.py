@@ -14,7 +14,7 @@ from typing import Final, ParamSpec
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.core.errors import GatewayError
-from kemi.core.headers import explanation
+from kemi.core.headers import explanation_of
 from kemi.core.messages import Side
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
             step(*args, **kwargs)
         except GatewayError as error:
             _log(error)
-            _answer(error.status, error.reason_phrase, (*error.lines, *explanation(error.detail, "gateway")))
+            _answer(error.status, error.reason_phrase, (*error.lines, *explanation_of(error, "gateway")))
         except Exception as error:
             _log(error)
             _answer(*_SERVER_ERROR, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -12,8 +12,10 @@ from typing import Final
 from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.knocking import knock_at
 from kemi.adapters.log import log_event
+from kemi.adapters.relay_nodes import RelayNodes
 from kemi.adapters.relay_sessions import named, running, taking
-from kemi.adapters.repertoires import Repertoires, answered_codecs, far_speech, without_ptime
+from kemi.adapters.repertoires import Repertoires, answered_codecs, without_ptime
+from kemi.adapters.site_profiles import SiteProfiles
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
@@ -33,21 +35,15 @@ from kemi.core.call.events import (
 )
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import (
-    first_codec,
     placeholder_answer,
-    protocol_of,
     repertoire,
 )
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
-from rtpengine.dtmf import DigitPath, play, withhold
-from rtpengine.legs import LegKind
+from rtpengine.dtmf import DigitPath, play, refresh, withhold
 from rtpengine.ng.commands import Delete, RawQuery
-from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
 from rtpengine.pinning import pinning
-from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
-from rtpengine.profiles import PLACEHOLDER, MediaProfile, MediaProfiles, MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -66,14 +62,10 @@ from rtpengine.sessions import (
     release_all,
     reserve,
     reserve_terminating,
-    run,
 )
-from rtpengine.transport.udp import UdpClient
 
-NODES_ASKED: Final = 2
-"""How many nodes are asked to take a call of a dead one."""
-HASTY_S: Final = 0.25
-"""How long housekeeping waits, which everything else waits for."""
+SETTLE_S: Final = 0.05
+"""How long a packet of the page takes, which comes every 20 ms."""
 _GONE: Final = "the media relay has no such call"
 
 
@@ -81,76 +73,42 @@ class MediaRelay:
     """The relay nodes as one worker process sees them."""
 
     def __init__(self, settings: MediaSettings, store: NodeStore) -> None:
-        self._nodes = {
-            node.name: Node(
-                NodeAddress(node.address, node.port), node.weight, version_from_text(node.version)
-            )
-            for node in settings.nodes
-        }
         self._store = store
-        self._asked_at = 0.0
-        """When this worker began what it waits for; it does one thing at a time."""
-        self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
-        deadline_s = settings.ng_deadline_ms / 1000
-        self._clients, self._hasty = (
-            {
-                name: UdpClient(node.address, deadline_s=longest_s, give_up=partial(self._is_lost, name))
-                for name, node in self._nodes.items()
-            }
-            for longest_s in (deadline_s, min(deadline_s, HASTY_S))
-        )
-        self._is_pinned = MediaSource(settings.core_source) is MediaSource.SIGNALLED
         self._repertoires = Repertoires()
-        self._preferred = settings.audio_codecs[0].lower()
-        self._profiles = MediaProfiles(
-            settings.audio_codecs,
-            far_leg=LegKind(settings.core_leg),
-            digits=settings.digits_by_info,
-            ims_source=MediaSource(settings.core_source),
-            daemon_version=max(self._versions.values()),
-        )
+        self._nodes = RelayNodes(settings, store, self._repertoires.forget)
+        self._profiles = SiteProfiles(settings, max(self._nodes.versions.values()))
 
-    def _profile_of(self, kind: str, wic_line: str, ims_line: str = "") -> MediaProfile:
-        """Return the profile for what both sides speak."""
-        return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line), far_speech(ims_line))
-
-    def _terminating(self, kind: str, ims_offer: str) -> MediaProfile:
-        """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
-        if the core offers that."""
-        wanted = first_codec(ims_offer)
-        speaks = wanted if wanted == self._preferred else "opus"
-        return self._profiles.of(kind, speaks, protocol_of(ims_offer))
-
-    def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
+    def choose_node(self, call_id: str) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
-        others = [name for name in self._nodes if name not in leave_out]
-        views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
-        steady = [view for view in views if view.state != "suspect"]
-        candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
-        try:
-            chosen = node_to_text(choose(call_id, candidates).address)
-        except NgError as error:
-            raise MediaUnavailable(str(error)) from error
-        self._store.taken(chosen, time.time())
-        return chosen
+        return self._nodes.choose(call_id)
+
+    def _begin(self, action: act.Reservation, attempt: Callable[[str], T]) -> T:
+        """The first media of a call may go to another node; after that it stays where it is."""
+        if not action.begins:
+            return attempt(action.node)
+        return self._nodes.on_one(action.call_id, action.node, attempt)
 
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
         """Reserve every medium, or none."""
+        return self._begin(action, partial(self._reserved, action))
+
+    def _reserved(self, action: act.ReserveMedia, node: str) -> MediaReserved:
         transport = WicTransport(action.transport)
         reserved: dict[str, Reserved] = {}
-        with self._all_or_none(action.node) as sessions:
+        with self._all_or_none(node) as sessions:
             for medium in action.media:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
                 sessions.append(session)
-                found = self._run(
-                    action.node, self._reservation(session, action.node, reverse=medium.reverse)
-                )
+                sequence = self._reservation(session, node, action.terms, reverse=medium.reverse)
+                found = self._run(node, action.terms, sequence)
                 relay_answer = without_ptime(found.relay_answer)
                 reserved[medium.kind] = Reserved(found.relay_offer, relay_answer, found.reverse_offer)
-        return MediaReserved(reserved, action.context)
+        return MediaReserved(reserved, action.context, node)
 
-    def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
-        profile = self._profiles.of(session.medium, first_codec(session.wic_offer), far=PLACEHOLDER)
+    def _reservation(
+        self, session: MediaSession, node: str, terms: act.MediaTerms, *, reverse: bool
+    ) -> Sequence[Reservation]:
+        profile = self._profiles.reserving(terms, session.medium, session.wic_offer)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
@@ -170,8 +128,8 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                profile = self._profiles.of(medium.kind, first_codec(medium.wic_offer), far=PLACEHOLDER)
-                self._run(action.node, accept_reverse(session, profile, medium.reverse_answer))
+                profile = self._profiles.reserving(action.terms, medium.kind, medium.wic_offer)
+                self._run(action.node, action.terms, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
     def connect(self, action: act.ConnectMedia) -> MediaConnected:
@@ -184,38 +142,46 @@ class MediaRelay:
                 continue
             sequence = connect(
                 session,
-                self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
+                self._profiles.of(action.terms, medium.kind, medium.wic_offer, medium.ims_answer),
                 medium.ims_answer,
                 medium.reverse_answer,
-                daemon_version=self._versions[action.node],
+                daemon_version=self._nodes.versions[action.node],
                 answered=answered_codecs(medium.wic_offer, medium.ims_answer),
             )
-            self._run(action.node, sequence)
+            self._run(action.node, action.terms, sequence)
             self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
         """Reserve every medium of the core's offer, or none."""
+        return self._begin(action, partial(self._reserved_incoming, action))
+
+    def _reserved_incoming(self, action: act.ReserveIncoming, node: str) -> IncomingReserved:
         offers: dict[str, str] = {}
-        with self._all_or_none(action.node) as sessions:
+        with self._all_or_none(node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                sequence = reserve_terminating(sessions[-1], self._terminating(kind, ims_offer), ims_offer)
-                offers[kind] = self._run(action.node, sequence)
-        return IncomingReserved(offers, action.edits, action.bearer)
+                sequence = reserve_terminating(
+                    sessions[-1], self._profiles.terminating(action.terms, kind, ims_offer), ims_offer
+                )
+                offers[kind] = self._run(node, action.terms, sequence)
+        return IncomingReserved(offers, action.edits, action.bearer, node)
 
     def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
         """Answer every medium of the core's offer, or none, in the place of a page that is asked later."""
+        return self._begin(action, partial(self._answered_ahead, action))
+
+    def _answered_ahead(self, action: act.AnswerAhead, node: str) -> AnsweredAhead:
         placeholder = partial(placeholder_answer, preferred="opus")
         answers: dict[str, str] = {}
         offers: dict[str, str] = {}
-        with self._all_or_none(action.node) as sessions:
+        with self._all_or_none(node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                profile = self._terminating(kind, ims_offer)
+                profile = self._profiles.terminating(action.terms, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
-                answers[kind], offers[kind] = self._run(action.node, sequence)
-        return AnsweredAhead(answers, offers, action.bearer)
+                answers[kind], offers[kind] = self._run(node, action.terms, sequence)
+        return AnsweredAhead(answers, offers, action.bearer, node)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
         """Apply the page's answer to every medium it took; give back those it refused."""
@@ -225,8 +191,10 @@ class MediaRelay:
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
-            answers[kind] = self._run(action.node, sequence)
+            sequence = connect_terminating(
+                session, self._profiles.of(action.terms, kind, wic_answer), wic_answer
+            )
+            answers[kind] = self._nodes.run(action.node, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
     def renew(self, action: act.RenewMedia) -> MediaRenewed:
@@ -234,7 +202,9 @@ class MediaRelay:
         renewed: dict[str, Renewed] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
+            if action.new_encoder:
+                self._nodes.run(action.node, refresh(session))
+            found = self._change(action, session, medium, self._renewal(action, session, medium))
             reverse_answer = found.reverse_answer and without_ptime(found.reverse_answer)
             renewed[medium.kind] = Renewed(
                 found.relay_offer, without_ptime(found.relay_answer), reverse_answer
@@ -246,17 +216,19 @@ class MediaRelay:
         answers: dict[str, str] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            change = self._reoffer(action.node, session, medium)
-            answers[medium.kind] = self._change(action.node, session, medium, change)
+            change = self._reoffer(action, session, medium)
+            answers[medium.kind] = self._change(action, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
-    def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
+    def _renewal(
+        self, action: act.RenewMedia, session: MediaSession, medium: act.MediumChange
+    ) -> Sequence[Renewal]:
         renewal = yield from renew(
             session,
-            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of(action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._versions[node],
+            daemon_version=self._nodes.versions[action.node],
         )
         if (
             not repertoire(medium.ims_line).encodings_by_type
@@ -264,35 +236,25 @@ class MediaRelay:
         ):
             # Payload types of the far end's own: as an answer the relay takes them for audio only, and of several
             # codecs it may take another one than before.  As an offer it understands them.
-            yield from self._reoffer(node, session, medium)
+            yield from self._reoffer(action, session, medium)
         return renewal
 
-    def _reoffer(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[str]:
+    def _reoffer(
+        self, action: act.RenewMedia | act.ReofferFromIms, session: MediaSession, medium: act.MediumChange
+    ) -> Sequence[str]:
         return reoffer_from_ims(
             session,
-            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of(action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._versions[node],
+            daemon_version=self._nodes.versions[action.node],
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:
         """Make every medium anew on another node, or none; a node that fails is not the last one that is asked."""
-        left_out = [action.lost]
-        failed: MediaUnavailable | None = None
-        for _ in range(NODES_ASKED):
-            try:
-                node = self.choose_node(action.call_id, left_out)
-            except MediaUnavailable as error:
-                raise failed or error from error
-            try:
-                return self._moved_to(node, action)
-            except MediaUnavailable as error:
-                left_out.append(node)
-                failed = error
-        raise failed or MediaUnavailable("no media relay was asked")
+        return self._nodes.on_one(action.call_id, "", partial(self._moved_to, action), [action.lost])
 
-    def _moved_to(self, node: str, action: act.MoveMedia) -> MediaMoved:
+    def _moved_to(self, action: act.MoveMedia, node: str) -> MediaMoved:
         placeholder = partial(placeholder_answer, preferred="opus")
         moved: dict[str, MovedMedium] = {}
         with self._all_or_none(node) as sessions:
@@ -300,12 +262,12 @@ class MediaRelay:
                 sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
                     sessions[-1],
-                    self._terminating(medium.kind, medium.ims_line),
+                    self._profiles.terminating(action.terms, medium.kind, medium.ims_line),
                     medium.ims_line,
                     placeholder,
                     reverse=medium.reverse_line is not None,
                 )
-                found = self._run(node, sequence)
+                found = self._nodes.run(node, sequence)
                 moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
         return MediaMoved(node, moved, action.bearer)
 
@@ -314,7 +276,7 @@ class MediaRelay:
         for medium in action.media:
             session = named(action.call_id, medium.kind)
             sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
-            self._run(action.node, sequence)
+            self._nodes.run(action.node, sequence)
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
 
@@ -322,13 +284,15 @@ class MediaRelay:
         """Send digits to the core."""
         path = DigitPath(action.event_clock_hz, action.tone_ratio)
         session = named(action.call_id, "audio")
-        self._run(action.node, play(session, path, action.digits, action.duration_ms))
+        if action.settle:
+            time.sleep(SETTLE_S)
+        self._nodes.run(action.node, play(session, path, action.digits, action.duration_ms))
         return DigitsPlayed(action.bearer)
 
     def withhold_digits(self, action: act.WithholdDigits) -> None:
         """Keep telephone-events from the page; where that fails it has its digits twice."""
         try:
-            self._run(action.node, withhold(named(action.call_id, "audio")))
+            self._nodes.run(action.node, withhold(named(action.call_id, "audio")))
         except MediaUnavailable as error:
             log_event(logging.WARNING, "digits_not_withheld", call_id=action.call_id, detail=error.detail)
 
@@ -343,27 +307,37 @@ class MediaRelay:
         """Let both sides see the picture at once, where it has begun to pass."""
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
-            ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
+            ask_for_key_frames(
+                session,
+                self._profiles.of(act.DEFAULT_TERMS, "video", ""),
+                tags,
+                partial(self._nodes.run, node),
+            )
 
-    def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
+    def _change(
+        self,
+        action: act.RenewMedia | act.ReofferFromIms,
+        session: MediaSession,
+        medium: act.MediumChange,
+        change: Sequence[T],
+    ) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
-        result = self._run(node, sequence)
-        self._ask_for_key_frames(node, session, medium.wic_to_ims, medium.ims_to_wic)
+        result = self._run(action.node, action.terms, sequence)
+        self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return result
+
+    def _run(self, node: str, terms: act.MediaTerms, sequence: Sequence[T]) -> T:
+        """Let a node carry out what is said of a medium."""
+        return self._nodes.run(
+            node, pinning(sequence, knock_at) if self._profiles.pinned(terms) else sequence
+        )
 
     def silence(self, node: str, call_id: str, kind: str, now: float) -> float | None:
         """Return how many seconds ago a medium had its last packet; None: the node does not know it.
 
         ``now`` is in seconds since the epoch, by the node's clock too.
         """
-        client = self._hasty.get(node)
-        if client is None or not self._store.is_prompt(node, now):
-            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
-        self._asked_at = now
-        try:
-            last_s = run(last_packet_s(named(call_id, kind)), client)
-        except NgError as error:
-            raise MediaUnavailable(f"media relay {node}: {error}") from error
+        last_s = self._nodes.run_hastily(node, last_packet_s(named(call_id, kind)), now)
         return None if last_s is None else now - last_s
 
     def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
@@ -373,8 +347,8 @@ class MediaRelay:
         """
         sessions = [named(action.call_id, kind) for kind in action.kinds]
         try:
-            self._check_prompt(action.node)
-            found = self._run(action.node, last_statistics(sessions))
+            self._nodes.check_prompt(action.node)
+            found = self._nodes.run(action.node, last_statistics(sessions))
         except MediaUnavailable as error:
             self._not_released(action.node, sessions, error)
             return dict.fromkeys(action.kinds, error.detail)
@@ -383,7 +357,7 @@ class MediaRelay:
 
     def statistics(self, node: str, call_id: str, kind: str) -> RawStatistics:
         """Return what the relay says of a running medium."""
-        return self._run(node, ask(RawQuery(named(call_id, kind).ng_call_id)))
+        return self._nodes.run(node, ask(RawQuery(named(call_id, kind).ng_call_id)))
 
     @contextmanager
     def _all_or_none(self, node: str) -> Iterator[list[MediaSession]]:
@@ -397,20 +371,15 @@ class MediaRelay:
 
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
-            self._check_prompt(node)
-            self._run(node, release_all(sessions))
+            self._nodes.check_prompt(node)
+            self._nodes.run(node, release_all(sessions))
         except MediaUnavailable as error:
             self._not_released(node, sessions, error)
-
-    def _check_prompt(self, node: str) -> None:
-        if not self._store.is_prompt(node, time.time()):
-            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
 
     def _not_released(self, node: str, sessions: list[MediaSession], error: MediaUnavailable) -> None:
         names = [session.ng_call_id for session in sessions]
         self._store.not_released(node, names, time.time())
-        if node in self._clients:  # it hears of it when it wakes up
-            self._clients[node].send_only(tuple(map(Delete, names)))
+        self._nodes.throw(node, tuple(map(Delete, names)))
         log_event(
             logging.WARNING,
             "media_not_released",
@@ -419,24 +388,3 @@ class MediaRelay:
             node=node,
             detail=error.detail,
         )
-
-    def _run(self, node: str, sequence: Sequence[T]) -> T:
-        client = self._clients.get(node)
-        if client is None:
-            raise MediaUnavailable(f"media relay {node} is no longer configured")
-        if not self._store.may_try(node, time.time()):
-            raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
-        self._asked_at = time.time()
-        try:
-            result = run(pinning(sequence, knock_at) if self._is_pinned else sequence, client)
-        except NgErrorReply as error:
-            raise MediaUnavailable(f"media relay {node}: {error}") from error
-        except NgError as error:
-            self._store.missed(node, time.time())
-            self._repertoires.forget()
-            raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
-        self._store.answered(node)
-        return result
-
-    def _is_lost(self, node: str) -> bool:
-        return not self._store.usable(node, time.time(), self._asked_at)

@@ -16,11 +16,13 @@ from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record_key import INCOMING_TAG, record_key
+from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.errors import SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
+from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Request
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
@@ -57,19 +59,20 @@ class NewCalls:
         registration = self._flows.registration(request.connection_id, time.time())
         if not self._registrar.check_token(request, registration):
             return
+        profile = profile_towards_core(request, self._settings.profile_domains)
         record, actions = begin_call(
             request,
             registration,
-            self._settings,
+            self._settings.of(profile),
             gateway_tag=secrets.token_hex(8),
             session_id=secrets.randbits(53),
             node=self._relay.choose_node(request.call_id),
         )
-        record.since = time.time()
+        record.since, record.profile = time.time(), profile
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
         try:
-            self._dispatcher.carry_out(record.key, actions)
+            self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
             self._abandon(record.key)
             raise
@@ -84,19 +87,20 @@ class NewCalls:
         registration = called_registration(request, self._flows.registration(flow.connection_id, time.time()))
         gateway_tag = INCOMING_TAG + secrets.token_hex(8)
         self._dialog_ids.translate(request, lambda: registration.owner)
+        profile = profile_towards_page(request, self._settings.profile_domains)
         record, actions = begin_incoming(
             request,
             flow,
             registration,
-            self._settings,
+            self._settings.of(profile),
             gateway_tag=gateway_tag,
             session_id=secrets.randbits(53),
             node=self._relay.choose_node(record_key(request.call_id, gateway_tag)),
         )
-        record.since = time.time()
+        record.since, record.profile = time.time(), profile
         self._calls.create(record)
         try:
-            self._dispatcher.carry_out(record.key, actions)
+            self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
             self._abandon(record.key)
             raise

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kemi.core.call.settings import CallSettings
 from kemi.core.policy import TargetRules
 from kemi.core.registration import RegistrationSettings
+from kemi.core.sdp.codecs import OnlyThese
 from kemi.settings import Settings
 
 
 def call_settings(settings: Settings) -> CallSettings:
     """Return what calls need of the site."""
-    return CallSettings(
+    media = settings.media
+    of_site = CallSettings(
         realm=settings.realm,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
         media_address=settings.sip.address,
@@ -32,6 +36,17 @@ def call_settings(settings: Settings) -> CallSettings:
         from_counts=settings.registration.from_counts,
         longest_call_s=settings.policy.longest_call_s,
         targets=TargetRules(settings.policy, settings.realm),
+    )
+    return replace(
+        of_site,
+        profiles={
+            one.name: replace(
+                of_site,
+                audio_codecs=tuple(one.audio_codecs) if one.transcoding else OnlyThese(one.audio_codecs),
+            )
+            for one in media.profiles
+        },
+        profile_domains={domain: one.name for one in media.profiles for domain in one.domains},
     )
 
 

@@ -30,6 +30,15 @@ class Termination(enum.StrEnum):
     SERVER_ERROR = "server_error"
 
 
+class WarnCode(enum.IntEnum):
+    """What a Warning says to programs (RFC 3261 §20.43)."""
+
+    INCOMPATIBLE_TRANSPORT = 302
+    MEDIA_TYPE_NOT_AVAILABLE = 304
+    INCOMPATIBLE_FORMAT = 305
+    MISCELLANEOUS = 399
+
+
 class GatewayError(Exception):
     """Base class; never raised itself."""
 
@@ -37,6 +46,7 @@ class GatewayError(Exception):
     reason_phrase: str = "Server Internal Error"
     termination: ClassVar[Termination] = Termination.SERVER_ERROR
     log_level: ClassVar[int] = logging.ERROR
+    warn_code: WarnCode = WarnCode.MISCELLANEOUS
 
     def __init__(
         self,
@@ -45,10 +55,13 @@ class GatewayError(Exception):
         status: int | None = None,
         reason_phrase: str | None = None,
         lines: tuple[str, ...] = (),
+        warn_code: WarnCode | None = None,
     ) -> None:
         super().__init__(detail or reason_phrase or self.reason_phrase)
         self.lines = lines
         """Header lines the answer needs, as a challenge."""
+        if warn_code is not None:
+            self.warn_code = warn_code
         if status is not None:
             self.status = status
         if reason_phrase is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from kemi.core.errors import WarnCode
 from kemi.core.messages import Reply, Request, addresses_from_headers, parameter, with_parameters
 
 if TYPE_CHECKING:
@@ -24,11 +25,28 @@ ALLOW: Final = (
 )
 
 
-def explanation(detail: str, host: str) -> tuple[str, ...]:
-    """Return a Warning line (RFC 3261 §20.43, code 399) that tells a person what was wrong; () without a detail."""
+class Cause(Protocol):
+    """Why something was refused: an error, or what a record keeps of one."""
+
+    @property
+    def detail(self) -> str:
+        """For a person; may be empty."""
+
+    @property
+    def warn_code(self) -> int:
+        """For a program."""
+
+
+def explanation(detail: str, host: str, warn_code: int = WarnCode.MISCELLANEOUS) -> tuple[str, ...]:
+    """Return a Warning line (RFC 3261 §20.43) that tells a person what was wrong; () without a detail."""
     if not detail:
         return ()
-    return (f'Warning: 399 {host} "{quotable(detail)[:200]}"',)
+    return (f'Warning: {warn_code:d} {host} "{quotable(detail)[:200]}"',)
+
+
+def explanation_of(cause: Cause, host: str) -> tuple[str, ...]:
+    """Return the Warning line of an error or a rejection."""
+    return explanation(cause.detail, host, cause.warn_code)
 
 
 def quotable(text: str) -> str:

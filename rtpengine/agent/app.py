@@ -6,12 +6,11 @@ from contextlib import suppress
 from typing import Final
 
 from rtpengine.agent.control import ControlClient, ControlRefused, ControlUnreachable
-from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, body_of, listen
+from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, body_of, is_pressed, listen
 from rtpengine.agent.reconciler import Reconciler
 from rtpengine.agent.settings import Settings
 from rtpengine.agent.watch import NodeWatch
 from rtpengine.health import NodeState
-from rtpengine.sessions import IMS_TAG
 
 _LOGGER: Final = logging.getLogger(__name__)
 REPORT_S: Final = 1.0
@@ -37,7 +36,7 @@ class Agent:
         self._keys = lines[2]
         self._dtmf = settings.dtmf
         self._dtmf_receiver = DtmfReceiver(
-            self._tell_key, IMS_TAG, frozenset(node.address for node in settings.nodes)
+            self._tell_key, is_pressed, frozenset(node.address for node in settings.nodes)
         )
         self._reconciler = Reconciler(self._watches, settings.reconcile, lines[1], lines[3:])
         self._is_reachable = True

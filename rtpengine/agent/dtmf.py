@@ -15,6 +15,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from rtpengine.dtmf import VOLUME
+from rtpengine.sessions import IMS_TAG, WIC_TAG
+
 _LOGGER: Final = logging.getLogger(__name__)
 MOST_WAITING: Final = 32
 """Key presses of one call that nobody has taken yet; further ones are dropped."""
@@ -58,12 +61,14 @@ Tell = Callable[[KeyPress], Awaitable[None]]
 
 
 class DtmfReceiver(asyncio.DatagramProtocol):
-    """Gives key presses of `source_tag` to `tell`: of one call one after the other, of several at the same time."""
+    """Gives key presses that `matter` to `tell`: of one call one after the other, of several at the same time."""
 
-    def __init__(self, tell: Tell, source_tag: str, nodes: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, tell: Tell, matters: Callable[[KeyPress], bool], nodes: frozenset[str] = frozenset()
+    ) -> None:
         """`nodes`: addresses that may send; none named: everybody who reaches the port."""
         self._tell = tell
-        self._source_tag = source_tag
+        self._matters = matters
         self._nodes = nodes
         self._waiting: dict[str, deque[KeyPress]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +81,7 @@ class DtmfReceiver(asyncio.DatagramProtocol):
         pressed = key_press_from_bytes(data)
         if pressed is None:
             _LOGGER.warning("event=dtmf_unreadable source=%s bytes=%d", addr[0], len(data))
-        elif pressed.source_tag == self._source_tag:
+        elif self._matters(pressed):
             self._take(pressed)
 
     def _take(self, pressed: KeyPress) -> None:
@@ -111,6 +116,11 @@ class DtmfReceiver(asyncio.DatagramProtocol):
         """Drop what waits."""
         for task in self._tasks:
             task.cancel()
+
+
+def is_pressed(pressed: KeyPress) -> bool:
+    """Whether somebody has pressed a key: what was played for the WIC is in the log, too, at a volume of its own."""
+    return pressed.source_tag == IMS_TAG or (pressed.source_tag == WIC_TAG and pressed.volume != VOLUME)
 
 
 def body_of(pressed: KeyPress) -> dict[str, object]:

@@ -31,6 +31,7 @@ NG_KEYS: Final[Mapping[str, str]] = {
     "ptime_reverse": "ptime-reverse",
     "address_family": "address-family",
     "delete_delay_s": "delete-delay",
+    "security": "DTMF-security",
     "duration_ms": "duration",
     "pause_ms": "pause",
     "except_": "except",
@@ -188,13 +189,29 @@ class PlayDtmf(Command[replies.Done]):
     duration_ms: int = 200
     pause_ms: int = 100
     """Before the next one; each time is at least 100 and at most 5000."""
+    volume: int = 8
+    """Power in dBm0, the sign left out (RFC 4733 §2.3.4). Without it rtpengine says 63, which receivers may drop."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockDtmf(Command[replies.Done]):
-    """Pass on no telephone-event of `from_tag` any more; they are still logged (`--dtmf-log-dest`)."""
+    """Pass on no telephone-event of `from_tag` any more; they are still logged (`--dtmf-log-dest`).
+
+    security: what takes their place, such as "silence"; the audio is then transcoded, whatever its codecs are.
+    """
 
     command = "block DTMF"
+    reply_type = replies.Done
+    call_id: str
+    from_tag: str
+    security: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockDtmf(Command[replies.Done]):
+    """Undo `BlockDtmf` of the same scope."""
+
+    command = "unblock DTMF"
     reply_type = replies.Done
     call_id: str
     from_tag: str

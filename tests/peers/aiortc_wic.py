@@ -39,7 +39,7 @@ SendDirection = Literal["sendonly", "sendrecv"]
 TONE_HZ: Final = 1000.0
 _AUDIO_RATE_HZ: Final = 48000
 _AUDIO_FRAME: Final = 960
-_HEARD_SAMPLES: Final = 2 * _AUDIO_RATE_HZ
+_HEARD_S: Final = 2
 
 
 class ToneTrack(MediaStreamTrack):
@@ -92,19 +92,21 @@ class ReceivedAudio:
 
     def __init__(self) -> None:
         self._samples: Samples = np.zeros(0, np.int16)
+        self._rate_hz = _AUDIO_RATE_HZ
         self.frames = 0
 
     def take(self, frame: av.AudioFrame) -> None:
-        """Keep the last two seconds, first channel, at 48 kHz."""
+        """Keep the last two seconds, first channel, at the codec's rate; G.711 has 8 kHz."""
+        self._rate_hz = frame.sample_rate
         channels = len(frame.layout.channels)
         samples: Samples = frame.to_ndarray().reshape(-1)[::channels].astype(np.int16)
-        self._samples = np.concatenate([self._samples, samples])[-_HEARD_SAMPLES:]
+        self._samples = np.concatenate([self._samples, samples])[-_HEARD_S * self._rate_hz :]
         self.frames += 1
 
     @property
     def peak(self) -> Peak | None:
         """Spectral peak of the last second; None before a quarter second was heard."""
-        return peak_of(self._samples, _AUDIO_RATE_HZ)
+        return peak_of(self._samples, self._rate_hz)
 
 
 class ReceivedVideo:

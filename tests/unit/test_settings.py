@@ -80,6 +80,37 @@ def test_a_wrong_value_names_its_key(good: str, bad: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("profile", "key"),
+    [
+        pytest.param('name = "x", audio_codecs = []', "media.profiles: x: audio_codecs", id="no codec"),
+        pytest.param('name = "X y", audio_codecs = ["PCMA"]', "each name once", id="no name"),
+        pytest.param('name = "a", audio_codecs = ["PCMA"]', "each name once", id="a name twice"),
+        pytest.param('name = "x", audio_codecs = ["PCMA"], core_leg = "isdn"', "core_leg", id="no such leg"),
+        pytest.param(
+            'name = "x", audio_codecs = ["PCMA"], core_source = "all"', "core_source", id="no source"
+        ),
+        pytest.param(
+            'name = "x", audio_codecs = ["PCMA"], domains = ["a.example"]',
+            "one profile only",
+            id="domain twice",
+        ),
+        pytest.param('name = "x", audio_codecs = ["PCMA"], domains = ["sip:x"]', "no domain", id="no domain"),
+        pytest.param(
+            'name = "x", audio_codecs = ["AMR"], transcoding = false',
+            "nothing is transcoded",
+            id="no page has it",
+        ),
+    ],
+)
+def test_a_media_profile_that_cannot_be_names_its_key(profile: str, key: str) -> None:
+    first = '{ name = "a", audio_codecs = ["PCMA"], domains = ["a.example"] }'
+    text = GOOD.replace("[timers]", f"profiles = [{first}, {{ {profile} }}]\n\n[timers]")
+    with pytest.raises(SettingsError) as caught:
+        settings_from_text(text)
+    assert key in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "key"),
     [
         pytest.param("[limits]\nburst_s = 0", "limits.burst_s", id="no burst"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from kemi.core import edits as message_edits
 from kemi.core.call.events import Due
@@ -154,6 +154,19 @@ class MediumRequest:
     reverse: bool
 
 
+class MediaTerms(NamedTuple):
+    """What the relay is to know of a call's media beside its descriptions; flow.py writes it into actions.
+
+    profile: name of the site's media profile, "" for the default. digits: whether they can be played afterwards.
+    """
+
+    profile: str = ""
+    digits: bool = False
+
+
+DEFAULT_TERMS: Final = MediaTerms()
+
+
 @dataclass(frozen=True, slots=True)
 class ReserveMedia(Action):
     """Reserve relay ports, closed by a gate.  Yields MediaReserved or MediaFailed."""
@@ -163,6 +176,9 @@ class ReserveMedia(Action):
     transport: str
     media: tuple[MediumRequest, ...]
     context: Any = field(default=None, compare=False)
+    begins: bool = False
+    """It is the call's first: another node may take the call where this one fails; the event names it."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +203,7 @@ class AcceptReverse(Action):
     media: tuple[MediumAnswer, ...]
     bearer: Any = field(default=None, compare=False)
     """Whatever the event is to bring back: the message that asked for it, or what a step has to know afterwards."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +216,7 @@ class ConnectMedia(Action):
     media: tuple[MediumAnswer, ...]
     reply: Reply
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +229,8 @@ class ReserveIncoming(Action):
     edits: MessageEdits
     """How the INVITE will look to the page; comes back with the event."""
     bearer: Any = field(default=None, compare=False)
+    begins: bool = False
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +242,11 @@ class AnswerAhead(Action):
     node: str
     media: Mapping[str, str]
     bearer: Any = field(default=None, compare=False)
+    begins: bool = False
+    terms: MediaTerms = DEFAULT_TERMS
+
+
+Reservation: TypeAlias = ReserveMedia | ReserveIncoming | AnswerAhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +259,7 @@ class ConnectIncoming(Action):
     media: Mapping[str, str | None]
     reply: Reply
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +294,9 @@ class RenewMedia(Action):
     transport: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
+    new_encoder: bool = False
+    """The page has sent telephone-events itself: what is played for it would be lost."""
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +308,7 @@ class ReofferFromIms(Action):
     transport: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +320,7 @@ class MoveMedia(Action):
     lost: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +355,8 @@ class PlayDigits(Action):
     tone_ratio: int
     """Clock of the page's codec by that of the far end's."""
     bearer: Any = field(default=None, compare=False)
+    settle: bool = False
+    """Tones of a relay that has just been told: it needs a packet of the page first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,3 +442,8 @@ class ForgetCall(Action):
     """Remove the record."""
 
     call_id: str
+
+
+Described: TypeAlias = (
+    Reservation | AcceptReverse | ConnectMedia | ConnectIncoming | RenewMedia | ReofferFromIms | MoveMedia
+)

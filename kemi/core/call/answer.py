@@ -162,7 +162,8 @@ def _checksum(tag: str, answer: str) -> str:
 
 
 def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> act.ConnectMedia:
-    answers = ims_answer_media(answer_text, tuple(medium.kind for medium in record.media))
+    kinds = tuple(medium.kind for medium in record.media)
+    answers = ims_answer_media(answer_text, kinds, record.ims_description)
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
     record.ims_description = agreed(record.ims_description, answer_text)
@@ -206,12 +207,10 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         return [note]  # heard or not, the call goes on
     if reply is None:  # while the set-up is still ours
         if record.wic_offer_answer is not OfferAnswer.OFFER_RECEIVED:
-            return [note, *reject(record, error.status, error.reason_phrase, error.detail)]
+            return [note, *reject(record, _rejection(error))]
         return [
             note,
-            act.SendReply(
-                error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm)
-            ),
+            act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm)),
             *finish(record, DialogEvent.REJECTED),
         ]
     if reply.status >= 200:
@@ -219,8 +218,12 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         record.doomed = error.detail
         return [note, _forward(record, reply, settings)]
     record.cancelled = True
-    record.rejection = Rejection(error.status, error.reason_phrase, error.detail)
+    record.rejection = _rejection(error)
     return [note, act.DropReply(), cancel_forwarded(record)]
+
+
+def _rejection(error: GatewayError) -> Rejection:
+    return Rejection(error.status, error.reason_phrase, error.detail, error.warn_code)
 
 
 def _cseq_for_page(record: CallRecord) -> int | None:
@@ -336,7 +339,7 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
         why = NOBODY_ANSWERED if record.legs else NO_CORE
     actions: list[act.Action] = []
     if why is not None:
-        explanation = headers.explanation(why.detail, settings.realm)
+        explanation = headers.explanation_of(why, settings.realm)
         actions.append(act.SendReply(why.status, why.reason_phrase, explanation))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})

@@ -139,6 +139,6 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         return [note]
     actions = [note, *exchange.rollback(record)]
     if event.bearer is Late.OUR_OFFER:
-        explanation = headers.explanation(event.error.detail, settings.realm)
+        explanation = headers.explanation_of(event.error, settings.realm)
         actions.append(act.SendReply(event.error.status, event.error.reason_phrase, explanation))
     return actions

@@ -116,7 +116,7 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
 
 def refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:
     """Refuse an offer; the session stays as it was (RFC 3261 §14.2)."""
-    return act.SendReply(error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm))
+    return act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm))
 
 
 def places(media: list[Medium]) -> dict[str, int]:

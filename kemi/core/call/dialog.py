@@ -26,7 +26,7 @@ from kemi.core.call.events import (
     WicReply,
 )
 from kemi.core.call.in_dialog import follow, over, referred
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
 from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
@@ -135,7 +135,11 @@ def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSetting
     record.cancelled = record.abandoned = True
     if record.forwarded:
         return [note, cancel_forwarded(record, headers.PAGE_GONE)]
-    return [note, act.Unschedule(record.key), *reject(record, 480, "Page Gone", "the WebSocket closed")]
+    return [
+        note,
+        act.Unschedule(record.key),
+        *reject(record, Rejection(480, "Page Gone", "the WebSocket closed")),
+    ]
 
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
@@ -160,7 +164,7 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     if event.due is Due.PAGE_SESSION_EXPIRED:
         return refresh.on_page_session_expired(record, settings, reach_page=event.flow_alive)
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
-        return reject(record, 504, "Server Time-out", "no PRACK came for the answer")
+        return reject(record, Rejection(504, "Server Time-out", "no PRACK came for the answer"))
     if (
         event.due is Due.UPDATE_RETRY
         and record.update_offer

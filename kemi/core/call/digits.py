@@ -1,5 +1,8 @@
 """DTMF of a running call: the page's INFO becomes telephone-events or tones, the far end's events become INFO.
 
+The relay can play digits once it is told to (``digits_armed``), with the first one: until then it passes audio as it is
+where both sides speak one codec.
+
 Where a far end says that it wants INFO (Recv-Info: infoDtmf, RFC 6086 §5.2), the page's passes untouched and nothing
 is played; never both.  A page that says so gets the far end's digits as INFO and no telephone-events.
 
@@ -9,13 +12,18 @@ own application/session-info only where Accept names that one and not the other.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call.events import Continuation, DigitReceived, DigitsPlayed, MediaFailed
+from kemi.core.call import exchange
+from kemi.core.call.errands import run_errands
+from kemi.core.call.events import Continuation, DigitReceived, DigitsPlayed, MediaFailed, PageSentEvents
 from kemi.core.call.in_dialog import NO_DIALOG
 from kemi.core.call.record import CallRecord, Medium
+from kemi.core.call.running import renewal
+from kemi.core.call.session import passes, terms_of
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Media
 from kemi.core.dtmf import (
@@ -23,6 +31,7 @@ from kemi.core.dtmf import (
     RELAY,
     SESSION_INFO,
     TYPES,
+    KeyPresses,
     duration_of_event,
     key_press_to_body,
     key_presses_from_body,
@@ -97,22 +106,40 @@ def on_info(record: CallRecord, request: Request, settings: CallSettings) -> lis
     try:
         pressed = key_presses_from_body(_type_of(request), request.body)
     except RemoteProtocolError as error:
-        return [act.SendReply(400, "Bad Request", headers.explanation(error.detail, settings.realm))]
+        return [act.SendReply(400, "Bad Request", headers.explanation_of(error, settings.realm))]
     if record.media_state is not Media.CONNECTED or not (medium.ims_answer and record.ims_description):
-        why = headers.explanation("nobody there hears the page yet", settings.realm)
-        return [act.SendReply(480, "Temporarily Unavailable", why)]
+        return [_not_now("nobody there hears the page yet", settings)]
+    return _play(record, medium, pressed, settings)
+
+
+def _play(
+    record: CallRecord, medium: Medium, pressed: KeyPresses, settings: CallSettings
+) -> list[act.Action]:
+    """Have the relay play digits, and told before to be ready for them."""
     event_clock_hz, tone_ratio = _way_of(record, medium)
-    return [
-        act.PlayDigits(
-            record.key,
-            record.node,
-            pressed.digits,
-            pressed.duration_ms,
-            event_clock_hz,
-            tone_ratio,
-            Continuation(_played, _not_played),
-        )
-    ]
+    spoilt = record.page_events and event_clock_hz is not None
+    if spoilt and passes(medium):
+        # rtpengine takes what it is to play for telephone-events of the page then, and loses it
+        return [_not_now("the page has sent telephone-events itself", settings)]
+    then = Continuation(_played, _not_played)
+    play = act.PlayDigits(
+        record.key, record.node, pressed.digits, pressed.duration_ms, event_clock_hz, tone_ratio, then
+    )
+    if terms_of(record).digits and not spoilt:
+        return [play]
+    if exchange.is_open(record):  # the relay may be between two descriptions
+        goes_without = event_clock_hz is not None and not spoilt and not passes(medium)
+        return [play if goes_without else _not_now("the session is being changed", settings)]
+    record.digits_armed, record.page_events = True, False
+    play = replace(play, settle=event_clock_hz is None)
+    ready = replace(renewal(record, [medium]), new_encoder=spoilt)
+    return run_errands(record, [ready], lambda *_: [play], _not_played, settings)
+
+
+def on_page_sent(record: CallRecord, _event: PageSentEvents, _settings: CallSettings) -> list[act.Action]:
+    """What is played for the page from now on would be too short, or nothing."""
+    record.page_events = True
+    return []
 
 
 def on_received(record: CallRecord, event: DigitReceived, settings: CallSettings) -> list[act.Action]:
@@ -179,6 +206,10 @@ def _played(_record: CallRecord, _event: DigitsPlayed, _settings: CallSettings) 
     return [act.SendReply(200, "OK")]
 
 
+def _not_now(detail: str, settings: CallSettings) -> act.SendReply:
+    return act.SendReply(480, "Temporarily Unavailable", headers.explanation(detail, settings.realm))
+
+
 def _not_played(_record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
-    why = headers.explanation(event.error.detail, settings.realm)
+    why = headers.explanation_of(event.error, settings.realm)
     return [act.SendReply(480, "Temporarily Unavailable", why)]

@@ -76,6 +76,8 @@ class MediaReserved(Event):
 
     reserved: Mapping[str, Reserved]
     context: Any = None
+    node: str = ""
+    """Which node has it, here and below; "": the one that the record names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class IncomingReserved(Event):
     edits: MessageEdits
     """How the INVITE will look to the page, but for its description."""
     bearer: Any = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class AnsweredAhead(Event):
     offers: Mapping[str, str]
     """Its offer for the page."""
     bearer: Any = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,11 @@ class DigitReceived(Event):
     digit: str = field(repr=False)
     duration_ms: int = 0
     """By the relay's arithmetic, see kemi/core/dtmf.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSentEvents(Event):
+    """The page has sent telephone-events itself."""
 
 
 @dataclass(frozen=True, slots=True)

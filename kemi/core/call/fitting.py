@@ -22,7 +22,7 @@ def misfit(record: CallRecord, request: Request, settings: CallSettings) -> list
     try:
         refuse(unknown_extensions(request))
     except GatewayError as error:
-        why = headers.explanation(error.detail, settings.realm)
+        why = headers.explanation_of(error, settings.realm)
         return [act.SendReply(error.status, error.reason_phrase, (*error.lines, *why))]
     return []
 

@@ -31,6 +31,7 @@ from kemi.core.call import (
 )
 from kemi.core.call.actions import Action, Schedule
 from kemi.core.call.record import CallRecord, Offerer
+from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import LocalProtocolError
@@ -62,6 +63,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.MediaLost: release.on_media_lost,
         events.NodeLost: recovery.on_node_lost,
         events.DigitReceived: digits.on_received,
+        events.PageSentEvents: digits.on_page_sent,
         events.TimerFired: dialog.on_timer,
     }
 )
@@ -90,6 +92,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.MediaLost: release.on_media_lost,
         events.NodeLost: recovery.on_node_lost,
         events.DigitReceived: digits.on_received,
+        events.PageSentEvents: digits.on_page_sent,
         events.TimerFired: page_answer.on_timer,
     }
 )
@@ -150,6 +153,7 @@ _SAID: Final[Mapping[type[events.Event], Callable[[Any], Message | None]]] = Map
 def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> list[Action]:
     """Change ``record`` by ``event`` and return what is to be done, in order."""
     before = record.dialog
+    settings = settings.of(record.profile)
     actions = _step(record, event)(record, event, settings)
     message = _SAID.get(type(event), _nothing_said)(event)
     if message is not None:
@@ -166,7 +170,7 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         actions += session_timer.clocks(record)
         if settings.longest_call_s:
             actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
-    return actions
+    return with_terms(record, actions)
 
 
 def _step(record: CallRecord, event: events.Event) -> Step:

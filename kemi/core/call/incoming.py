@@ -131,7 +131,7 @@ def begin_incoming(
         if preconditions.required(request) and preconditions.begin(record, request, lines):
             return record, [note, create, preconditions.answer_ahead(record, lines)]
     media_of_core = {line.kind: line.sdp for line in lines}
-    return record, [note, create, act.ReserveIncoming(record.key, node, media_of_core, edits)]
+    return record, [note, create, act.ReserveIncoming(record.key, node, media_of_core, edits, begins=True)]
 
 
 def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
@@ -157,6 +157,7 @@ def _identities(request: Request, registration: Registration) -> list[str]:
 
 def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSettings) -> list[act.Action]:
     """Call the page, over its own connection and no other."""
+    record.node = event.node or record.node
     record.move_media(MediaEvent.RESERVED)
     describe_to_page(record, event.offers, settings)
     return [call_page(record, event.edits, settings)]

@@ -63,7 +63,8 @@ def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
     """Read the answer in the core's ACK; raise what it deserves."""
     if not request.has_sdp:
         raise RemoteProtocolError("the ACK has no session description to answer ours")
-    answers = ims_answer_media(request.body, tuple(medium.kind for medium in record.media))
+    kinds = tuple(medium.kind for medium in record.media)
+    answers = ims_answer_media(request.body, kinds, record.ims_description)
     record.ims_description = agreed(record.ims_description, request.body)
     if all(answers[medium.kind].sdp is None for medium in record.media if medium.active):
         raise NotAcceptableHere("the caller refused every medium")

@@ -260,7 +260,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     if record.dialog is Dialog.CONFIRMED and not record.ended and record.acknowledged:
         record.doomed = error.detail  # the answer to a late offer
         return [note, *hang_up_both(record, settings)]
-    explanation = headers.explanation(error.detail, settings.realm)
+    explanation = headers.explanation_of(error, settings.realm)
     if reply is None:
         refusal = act.SendReply(error.status, error.reason_phrase, explanation)
         return [note, refusal, *finish(record, DialogEvent.REJECTED)]

@@ -37,7 +37,7 @@ from kemi.core.call.running import (
 from kemi.core.call.session import offer_to_text
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.errors import GatewayError, NotAcceptableHere
+from kemi.core.errors import GatewayError, NotAcceptableHere, WarnCode
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.interwork.page_reoffer import PageOffer
@@ -113,11 +113,14 @@ def _check_video_codec(record: CallRecord, offer: PageOffer) -> None:
     for offered in offer.media:
         codec = medium_of_offer(record, offered).codec
         if offered.kind == "video" and codec and offered.codecs and codec not in offered.codecs:
-            raise NotAcceptableHere(f"The video line has lost {codec.upper()}, the codec of the far end")
+            raise NotAcceptableHere(
+                f"The video line has lost {codec.upper()}, the codec of the far end",
+                warn_code=WarnCode.INCOMPATIBLE_FORMAT,
+            )
 
 
 def _refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:
-    return act.SendReply(error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm))
+    return act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm))
 
 
 # ---------------------------------------------------------------- answered here

@@ -18,7 +18,7 @@ from kemi.core.call.events import WicRequest
 from kemi.core.call.fitting import misfit
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, passes, reported, unknown
 from kemi.core.call.page_offer import on_page_offer
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, on_answer_acknowledged, reject
 from kemi.core.call.states import Dialog
@@ -117,7 +117,7 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
     record.cancelled = record.abandoned = True
     if record.forwarded:
         return [ok, cancel_forwarded(record)]
-    return [ok, act.Unschedule(record.key), *reject(record, 487, "Request Terminated", "")]
+    return [ok, act.Unschedule(record.key), *reject(record, Rejection(487, "Request Terminated"))]
 
 
 def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

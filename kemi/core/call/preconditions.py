@@ -99,6 +99,7 @@ def described(record: CallRecord, answer: SessionDescription) -> SessionDescript
 
 def on_answered_ahead(record: CallRecord, event: AnsweredAhead, settings: CallSettings) -> list[act.Action]:
     """The relay has what the core asked for: answer the INVITE reliably, or the UPDATE that says it is there."""
+    record.node = event.node or record.node
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.ReleaseMedia(record.key, record.node, kinds)]
@@ -207,9 +208,7 @@ def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> 
             raise RemoteProtocolError("other media than in the INVITE")
     except GatewayError as error:
         return [
-            act.SendReply(
-                error.status, error.reason_phrase, headers.explanation(error.detail, settings.realm)
-            ),
+            act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm)),
             *refuse(record, *_FAILED, error.detail),
         ]
     record.ims_offer = request.body
@@ -225,7 +224,7 @@ def answer_ahead(record: CallRecord, lines: Sequence[CoreLine]) -> act.AnswerAhe
     media = {line.kind: without_orientation(line.sdp) for line in lines}
     for medium in record.media:
         medium.ims_answer = media[medium.kind]
-    return act.AnswerAhead(record.key, record.node, media)
+    return act.AnswerAhead(record.key, record.node, media, begins=True)
 
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
@@ -265,7 +264,7 @@ def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSe
         why = record.rejection
         return [
             act.Note("call_rejected", logging.INFO, {"status": why.status, "detail": why.detail}),
-            act.SendReply(why.status, why.reason_phrase, headers.explanation(why.detail, settings.realm)),
+            act.SendReply(why.status, why.reason_phrase, headers.explanation_of(why, settings.realm)),
             *finish(record, DialogEvent.REJECTED),
         ]
     incoming = _incoming(record)
@@ -293,7 +292,7 @@ def on_guard_expired(
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
     """The relay could not follow the caller's UPDATE."""
     error = event.error
-    why = headers.explanation(error.detail, settings.realm)
+    why = headers.explanation_of(error, settings.realm)
     return [
         act.SendReply(error.status, error.reason_phrase, why),
         *refuse(record, *_FAILED, error.detail),

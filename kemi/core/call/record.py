@@ -152,6 +152,7 @@ class Rejection:
     status: int
     reason_phrase: str
     detail: str = ""
+    warn_code: int = 399
 
 
 @dataclass(slots=True)
@@ -255,6 +256,8 @@ class CallRecord:
     media_state: Media = Media.NONE
 
     node: str = ""
+    profile: str = ""
+    """Name of the site's media profile that the call was given when its INVITE was routed; "": the default."""
     transport: str = ""
     media: list[Medium] = field(default_factory=list)
     session_id: int = 0
@@ -292,6 +295,10 @@ class CallRecord:
     """Whether the far end's video has reached the page since it began to."""
     wic_takes_digits: str = ""
     """Content-Type of the INFO the page wants the far end's digits in; "": it wants none (kemi/core/call/digits.py)."""
+    digits_armed: bool = False
+    """The relay can play digits for the page; until the first one it need not, and passes what it can as it is."""
+    page_events: bool = False
+    """The page has sent telephone-events itself since digits were played for it last."""
     digits_withheld: bool = False
     """The relay keeps the far end's telephone-events from the page."""
     wic_takes_update: bool = False

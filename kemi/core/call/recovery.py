@@ -144,6 +144,7 @@ def _on_moved(record: CallRecord, event: MediaMoved, settings: CallSettings) -> 
     if record.ended or recovery is None:
         return [act.ReleaseMedia(record.key, event.node, tuple(event.moved))]
     record.node = event.node
+    record.digits_armed = record.page_events = False
     try:
         describe(record, event.moved, settings)
     except GatewayError as error:

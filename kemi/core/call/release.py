@@ -108,7 +108,7 @@ def _end(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act
     return [
         ending.note,
         act.Unschedule(record.key),
-        *reject(record, status, reason_phrase, ending.detail),
+        *reject(record, Rejection(status, reason_phrase, ending.detail)),
     ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kemi.core.call import actions as act
-from kemi.core.call.record import Medium
+from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.sdp.interwork import check_reverse_answer
 from kemi.core.sdp.interwork.avpf import offering_feedback
@@ -13,7 +14,37 @@ from kemi.core.sdp.interwork.client_offer import Shown
 from kemi.core.sdp.interwork.orientation import agreed_line
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
-from kemi.core.sdp.text import sdp_to_text
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+
+def with_terms(record: CallRecord, actions: list[act.Action]) -> list[act.Action]:
+    """Let the relay know on which terms this call has its media."""
+    if not any(isinstance(one, act.Described) for one in actions):
+        return actions
+    terms = terms_of(record)
+    return [replace(one, terms=terms) if isinstance(one, act.Described) else one for one in actions]
+
+
+def terms_of(record: CallRecord) -> act.MediaTerms:
+    """Return them: the relay is ready for digits where it was told to be; or, of a call from a page, from the beginning
+    where they will be tones in what it transcodes anyway, because it would lose those that follow at once."""
+    audio = record.medium("audio") if record.incoming is None else None
+    tones = (
+        audio is not None
+        and bool(audio.ims_answer)
+        and "telephone-event/" not in audio.ims_answer
+        and not passes(audio)
+    )
+    return act.MediaTerms(record.profile, record.digits_armed or tones)
+
+
+def passes(medium: Medium) -> bool:
+    """Whether both sides speak one codec, so that the relay need not transcode."""
+    wic, ims = (
+        next((one.encoding.lower() for one in sdp_from_text(text).media[0].codecs), "")
+        for text in (medium.wic_offer, medium.ims_answer)
+    )
+    return wic == ims
 
 
 def direction_for_core(medium: Medium) -> Direction:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,8 +47,17 @@ class CallSettings:
     longest_call_s: float = 0.0
     """How long an answered call may take; 0: no limit."""
 
+    profiles: Mapping[str, CallSettings] = field(default_factory=dict)
+    """What differs for calls with a media profile of a name."""
+    profile_domains: Mapping[str, str] = field(default_factory=dict)
+    """Domain of the far end -> name of that profile."""
+
     targets: TargetRules | None = None
     """Whom pages may call, and so whom they may send their callers to; None: everybody."""
+
+    def of(self, profile: str) -> CallSettings:
+        """Return what holds for calls with a media profile; of one that is no more, the default."""
+        return self.profiles.get(profile, self)
 
     @property
     def wic_contact(self) -> str:

@@ -154,7 +154,6 @@ def begin_call(
             "identity_remark": asserted.remark,
         },
     )
-    set_up = SetUp(offer, judgement, transport)
     reserve = act.ReserveMedia(
         call_id=record.call_id,
         node=node,
@@ -167,7 +166,8 @@ def begin_call(
             )
             for m in record.media
         ),
-        context=set_up,
+        context=SetUp(offer, judgement, transport),
+        begins=True,
     )
     return record, [note, act.CreateTransaction(gateway_tag), reserve]
 
@@ -200,6 +200,7 @@ def on_transaction_created(
 def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
     """Answer the page at once; everything that follows is prepared now and waits in the record."""
     set_up: SetUp = event.context
+    record.node = event.node or record.node
     record.move_media(MediaEvent.RESERVED)
     reverse_offers = {
         kind: reserved.reverse_offer
@@ -215,12 +216,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
     )
     answer_text = record.wic_description = sdp_to_text(answer)
     if record.needs_update:
-        offer2 = reverse_offer(
-            answer,
-            set_up.judgement,
-            reverse_offers,
-            Origin(record.session_id, 2),
-        )
+        offer2 = reverse_offer(answer, set_up.judgement, reverse_offers, Origin(record.session_id, 2))
         record.update_offer = sdp_to_text(offer2)
         record.wic_version = 2
     offer = ims_offer(
@@ -298,7 +294,8 @@ def on_set_up_answered(record: CallRecord, event: UpdateAnswered, settings: Call
         delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
         return [act.Schedule(record.key, Due.UPDATE_RETRY, min(delay, settings.update_s))]
     status, reason_phrase = invite_status_after_refused_update(event.status)
-    return reject(record, status, reason_phrase, f"our UPDATE to the page ended with {event.status}")
+    why = f"our UPDATE to the page ended with {event.status}"
+    return reject(record, Rejection(status, reason_phrase, why))
 
 
 def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.Action]:
@@ -308,7 +305,7 @@ def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.
             raise NotAcceptableHere("the page answered our UPDATE without a session description")
         answer = check_reverse_answer(sdp_from_text(record.update_offer), event.body)
     except GatewayError as error:
-        return reject(record, 488, "Not Acceptable Here", error.detail)
+        return reject(record, Rejection(488, "Not Acceptable Here", error.detail, error.warn_code))
     to_accept: list[act.MediumAnswer] = []
     added = len(
         sdp_from_text(record.wic_description).media
@@ -348,7 +345,7 @@ def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallS
             act.SendReply(
                 rejection.status,
                 rejection.reason_phrase,
-                headers.explanation(rejection.detail, settings.realm),
+                headers.explanation_of(rejection, settings.realm),
             ),
             *finish(record, DialogEvent.REJECTED),
         ]
@@ -429,9 +426,9 @@ def resume(record: CallRecord) -> list[act.Action]:
     return [act.ResumeInvite(record.transaction)]
 
 
-def reject(record: CallRecord, status: int, reason_phrase: str, detail: str) -> list[act.Action]:
+def reject(record: CallRecord, rejection: Rejection) -> list[act.Action]:
     """End a suspended INVITE with a final answer."""
-    record.rejection = Rejection(status, reason_phrase, detail)
+    record.rejection = rejection
     return resume(record)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
+from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
 from kemi.core.sdp.codecs import DEFAULT_VIDEO_CODECS, WIC_AUDIO_CODECS, relayed_codecs
 from kemi.core.sdp.model import Codec, MediaDescription, SessionDescription
 
@@ -38,6 +38,8 @@ class Usability(NamedTuple):
     """Why not, as the end of a sentence; the empty string when it can."""
     codecs: tuple[Codec, ...]
     """What crosses the gateway; empty when nothing does."""
+    warn_code: WarnCode = WarnCode.MISCELLANEOUS
+    """What the reason is for a program."""
 
 
 def inspect_lines(
@@ -53,13 +55,16 @@ def refuse_unusable(offer: SessionDescription, usability: Sequence[Usability]) -
     reasons = [usable.reason for usable in usability]
     if not reasons:
         raise NotAcceptableHere("The offer has no media line")
-    lines = list(zip(offer.media, reasons, strict=True))
-    audio = [reason for media, reason in lines if media.kind == "audio" and not media.rejected]
-    if audio and all(audio):
-        raise NotAcceptableHere(f"The audio line {audio[0]}")
+    lines = list(zip(offer.media, usability, strict=True))
+    audio = [found for media, found in lines if media.kind == "audio" and not media.rejected]
+    if audio and all(found.reason for found in audio):
+        raise NotAcceptableHere(f"The audio line {audio[0].reason}", warn_code=audio[0].warn_code)
     if all(reasons):
-        media, reason = next((line for line in lines if line[0].kind in RELAYED_KINDS), lines[0])
-        raise NotAcceptableHere(f"The {media.kind} line {reason}, and there is no other audio or video line")
+        media, found = next((line for line in lines if line[0].kind in RELAYED_KINDS), lines[0])
+        raise NotAcceptableHere(
+            f"The {media.kind} line {found.reason}, and there is no other audio or video line",
+            warn_code=found.warn_code,
+        )
 
 
 def check_mids(description: SessionDescription) -> None:
@@ -72,11 +77,17 @@ def check_mids(description: SessionDescription) -> None:
 
 def _inspect(media: MediaDescription, video_codecs: Sequence[str], audio_codecs: Sequence[str]) -> Usability:
     if media.kind not in RELAYED_KINDS:
-        return Usability(f"carries {media.kind}, which is neither audio nor video", ())
+        return Usability(
+            f"carries {media.kind}, which is neither audio nor video", (), WarnCode.MEDIA_TYPE_NOT_AVAILABLE
+        )
     if media.rejected:
         return Usability("is switched off (port 0)", ())
     if media.proto.upper() not in WIC_PROTOCOLS:
-        return Usability(f"uses {media.proto}, WebRTC media comes as UDP/TLS/RTP/SAVPF", ())
+        return Usability(
+            f"uses {media.proto}, WebRTC media comes as UDP/TLS/RTP/SAVPF",
+            (),
+            WarnCode.INCOMPATIBLE_TRANSPORT,
+        )
     if not media.ice_ufrag or not media.ice_pwd:
         return Usability("has no ICE credentials (a=ice-ufrag, a=ice-pwd)", ())
     if not media.inherited("fingerprint"):
@@ -85,4 +96,5 @@ def _inspect(media: MediaDescription, video_codecs: Sequence[str], audio_codecs:
     if codecs:
         return Usability("", codecs)
     wanted = WIC_AUDIO_CODECS if media.kind == "audio" else video_codecs
-    return Usability(f"offers none of the codecs {', '.join(name.upper() for name in wanted)}", ())
+    names = ", ".join(name.upper() for name in wanted)
+    return Usability(f"offers none of the codecs {names}", (), WarnCode.INCOMPATIBLE_FORMAT)

@@ -37,6 +37,12 @@ _CONSTRAINED_BASELINE_BIT: Final = 0x40
 _BASELINE_IDC: Final = 0x42
 
 
+class OnlyThese(tuple[str, ...]):
+    """Audio codecs where nothing is transcoded: both sides have one of them in common, or no audio."""
+
+    __slots__ = ()
+
+
 def _is_baseline(codec: Codec, *, constrained: bool) -> bool:
     try:
         profile = bytes.fromhex(codec.fmtp_parameters().get("profile-level-id", "42e00a"))
@@ -75,6 +81,8 @@ def relayed_codecs(
     What the operator offers the core first the client is to speak, too, if it can: that passes through.
     """
     if media.kind == "audio":
+        if isinstance(audio_codecs, OnlyThese):
+            return _relayed_audio(media.codecs, [name.lower() for name in audio_codecs])
         wish = [name.lower() for name in audio_codecs[:1] if name.lower() in WIC_AUDIO_CODECS]
         return _relayed_audio(media.codecs, (*wish, *WIC_AUDIO_CODECS))
     chosen = []

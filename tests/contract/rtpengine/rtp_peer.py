@@ -189,16 +189,23 @@ class RtpPeer:
         self._socket.close()
 
     def send(
-        self, payloads: list[bytes], *, codec: str, payload_type: int, to: tuple[str, int], ssrc: int
+        self,
+        payloads: list[bytes],
+        *,
+        codec: str,
+        payload_type: int,
+        to: tuple[str, int],
+        ssrc: int,
+        frames: int = 1,
     ) -> None:
-        """Send one payload every 20 ms, which is the pace of the medium and waits for nothing."""
-        step = int(CODECS[codec].rtp_clock_hz * PTIME_S)
+        """Send one payload of so many frames every 20 ms times their number: the pace of the medium."""
+        step = int(CODECS[codec].rtp_clock_hz * PTIME_S * frames)
         started = time.monotonic()
         for index, payload in enumerate(payloads):
             self._sent += 1
             header = struct.pack("!BBHII", 0x80, payload_type, self._sent, self._sent * step, ssrc)
             self._socket.sendto(self.sealed(header + payload), to)
-            time.sleep(max(0.0, started + (index + 1) * PTIME_S - time.monotonic()))
+            time.sleep(max(0.0, started + (index + 1) * PTIME_S * frames - time.monotonic()))
 
     def sealed(self, packet: bytes) -> bytes:
         """Encrypt what is sent; here nothing is."""

@@ -142,8 +142,8 @@ def page_calls(
     client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken, *, digits: bool = False
 ) -> Sides:
     """Let the page call, and IMS answer with one codec under the relay's payload type."""
-    profiles = MediaProfiles(ALL_IMS, digits=digits)
-    profile = plain(profiles.of("audio", wic.name.lower(), far=PLACEHOLDER))
+    profiles = MediaProfiles(ALL_IMS)
+    profile = plain(profiles.of("audio", wic.name.lower(), far=PLACEHOLDER, digits=digits))
     sides = Sides(stack, wic, ims)
     session = MediaSession(
         f"out {wic.name} {ims.name}", "audio", line(WIC_ADDRESS, sides.wic.port, wic), WicTransport.SHARED
@@ -158,7 +158,7 @@ def page_calls(
     ]
     sides.ims_codec = ims._replace(payload_type=int(found[0]))
     answer = answer_to(given.relay_offer, found[0], host=FAR_END, port=sides.ims.port)
-    profile = plain(profiles.of("audio", wic.name.lower(), far=far_speech(answer)))
+    profile = plain(profiles.of("audio", wic.name.lower(), far=far_speech(answer), digits=digits))
     run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     return sides
@@ -171,18 +171,24 @@ def _is_aligned(sdp: str, number: str) -> bool:
 
 
 def core_calls(
-    client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken, *, extra: tuple[str, ...] = ()
+    client: UdpClient,
+    stack: ExitStack,
+    wic: Spoken,
+    ims: Spoken,
+    *,
+    extra: tuple[str, ...] = (),
+    events: tuple[Spoken, ...] = (),
 ) -> Sides:
-    """Let IMS call with one codec, and the page answer with one of what it is offered."""
+    """Let IMS call with one codec, and the page answer with one of what it is offered; both with these events."""
     own = ims.name.lower() if ims.name.lower() in WIC_AUDIO_CODECS else "opus"
     profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False))
     sides = Sides(stack, wic, ims)
     session = MediaSession(f"in {wic.name} {ims.name}", "audio", "", WicTransport.SHARED)
-    offer = line(FAR_END, sides.ims.port, ims, extra=extra)
+    offer = line(FAR_END, sides.ims.port, ims, *events, extra=extra)
     offered = section(run(reserve_terminating(session, profile, offer), client))
     (number,) = (number for number, encoding in offered.codecs.items() if encoding == wic.encoding)
     sides.wic_codec = wic._replace(payload_type=int(number))
-    answer = line(WIC_ADDRESS, sides.wic.port, sides.wic_codec)
+    answer = line(WIC_ADDRESS, sides.wic.port, sides.wic_codec, *events)
     sides.ims_answer = run(connect_terminating(session, profile, answer), client)
     answered = section(sides.ims_answer)
     assert answered.formats[0] == str(ims.payload_type)
@@ -235,6 +241,26 @@ def test_a_page_that_is_called(client: UdpClient, stack: ExitStack) -> None:
         sides.heard(passing=passing)
 
 
+@pytest.mark.parametrize(
+    "events", [(), (Spoken("events", "telephone-event/8000", 101, "0-15"),)], ids=["alone", "with events"]
+)
+def test_g711_of_both_ends_passes_untouched_to_a_page_that_is_called(
+    client: UdpClient, stack: ExitStack, events: tuple[Spoken, ...]
+) -> None:
+    """G.711 has two zeros, 0x7f and 0xff in PCMU, of which an encoder knows one."""
+    both_zeros = [bytes([0x7F, 0xFF] * 80)] * 10
+    pcmu = IMS[7]
+    sides = core_calls(client, stack, WIC[3], pcmu, events=events)
+    for sender, to in (
+        (sides.ims, (IMS_ADDRESS, sides.ims_port)),
+        (sides.wic, (WIC_ADDRESS, sides.wic_port)),
+    ):
+        sender.send(both_zeros, codec="PCMU", payload_type=0, to=to, ssrc=IMS_SSRC)
+    for peer in (sides.wic, sides.ims):
+        assert peer.wait_for(0, 9)
+        assert set(peer.payloads(0)) == {both_zeros[0]}
+
+
 def test_a_page_without_g722_has_opus(client: UdpClient, stack: ExitStack) -> None:
     sides = core_calls(client, stack, WIC[0], IMS[5])
     sides.talk()
@@ -242,7 +268,7 @@ def test_a_page_without_g722_has_opus(client: UdpClient, stack: ExitStack) -> No
 
 
 def test_digits_cost_a_transcoding_even_of_opus(client: UdpClient, stack: ExitStack) -> None:
-    """Why a site may do without them (`digits_by_info`)."""
+    """Why the relay is armed for them with the first one only."""
     sides = page_calls(client, stack, WIC[0], IMS[0], digits=True)
     sides.talk()
     sides.heard(passing=False)
@@ -289,15 +315,35 @@ def test_a_far_end_that_calls_and_names_no_mode_gets_the_best(
     sides.heard(passing=False)
 
 
-@pytest.mark.parametrize("ptime_ms", [10, 40])
+@pytest.mark.parametrize("ptime_ms", [10, 20, 40, 60])
 def test_packets_have_the_length_the_far_end_wants(
     client: UdpClient, stack: ExitStack, ptime_ms: int
 ) -> None:
-    sides = core_calls(client, stack, WIC[0], IMS[6], extra=(f"ptime:{ptime_ms}",))
+    sides = core_calls(client, stack, WIC[0], IMS[6], extra=(f"ptime:{ptime_ms}", f"maxptime:{ptime_ms}"))
+    assert section(sides.ims_answer).values("ptime") in ([], [str(ptime_ms)])
     sides.talk()
     lengths = {len(payload) for payload in sides.ims.payloads(8)}
     assert lengths == {8 * ptime_ms}
     assert loudest_frequency_hz("PCMA", sides.ims.payloads(8)) == pytest.approx(WIC_TONE_HZ, abs=12)
+
+
+@pytest.mark.parametrize("frames", [2, 3], ids=["40 ms", "60 ms"])
+@pytest.mark.parametrize("wic", [WIC[0], WIC[2]], ids=["Opus", "PCMA"])
+def test_longer_packets_than_the_page_has_are_heard(
+    client: UdpClient, stack: ExitStack, wic: Spoken, frames: int
+) -> None:
+    """Transcoded they become as long in Opus; what both ends speak passes as it is."""
+    sides = core_calls(client, stack, wic, IMS[6], extra=(f"ptime:{20 * frames}",))
+    speech = tones("PCMA", IMS_TONE_HZ, PACKETS)
+    longer = [b"".join(speech[at : at + frames]) for at in range(0, PACKETS, frames)]
+    to = (IMS_ADDRESS, sides.ims_port)
+    sides.ims.send(longer, codec="PCMA", payload_type=8, to=to, ssrc=IMS_SSRC, frames=frames)
+    own = sides.wic_codec.payload_type
+    passing = wic.name == "PCMA"
+    assert sides.wic.wait_for(own, len(longer) - 2)
+    heard = sides.wic.payloads(own)
+    assert loudest_frequency_hz(wic.name, heard) == pytest.approx(IMS_TONE_HZ, abs=12)
+    assert not passing or set(heard) <= set(longer)
 
 
 @pytest.mark.parametrize("ims", IMS[1:5], ids=lambda codec: codec.name)
@@ -322,9 +368,12 @@ def test_speech_goes_on_after_silence(client: UdpClient, stack: ExitStack, ims: 
     assert loudest_frequency_hz("opus", heard) == pytest.approx(IMS_TONE_HZ, abs=12)
 
 
-def test_comfort_noise_that_nobody_agreed_on_harms_nothing(client: UdpClient, stack: ExitStack) -> None:
+@pytest.mark.parametrize("wic", [WIC[0], WIC[2]], ids=["Opus", "PCMA"])
+def test_comfort_noise_that_nobody_agreed_on_harms_nothing(
+    client: UdpClient, stack: ExitStack, wic: Spoken
+) -> None:
     """RFC 3389 §5: payload type 13 needs no rtpmap, and some send it whatever was answered."""
-    sides = core_calls(client, stack, WIC[0], IMS[6])
+    sides = core_calls(client, stack, wic, IMS[6])
     to = (IMS_ADDRESS, sides.ims_port)
     speech = tones("PCMA", IMS_TONE_HZ, PACKETS)
     sides.ims.send(speech[:10], codec="PCMA", payload_type=8, to=to, ssrc=IMS_SSRC)
@@ -332,7 +381,8 @@ def test_comfort_noise_that_nobody_agreed_on_harms_nothing(client: UdpClient, st
     sides.ims.send(speech, codec="PCMA", payload_type=8, to=to, ssrc=IMS_SSRC)
     own = sides.wic_codec.payload_type
     assert sides.wic.wait_for(own, PACKETS)
-    assert loudest_frequency_hz("opus", sides.wic.payloads(own)) == pytest.approx(IMS_TONE_HZ, abs=12)
+    assert loudest_frequency_hz(wic.name, sides.wic.payloads(own)) == pytest.approx(IMS_TONE_HZ, abs=12)
+    assert sides.wic.payload_types() <= {own, 13}  # it passes as it is: nobody knows a payload type 13 there
 
 
 def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStack) -> None:

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, listen
+from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, is_pressed, listen
 from rtpengine.dtmf import DIGITS, DigitPath, play, withhold
-from rtpengine.sessions import IMS_TAG, WicTransport, run
+from rtpengine.sessions import WicTransport, run
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon, free_port, media_ports
 from tests.contract.rtpengine.rtp_peer import CODECS, RtpPeer, pcm_of
@@ -140,6 +140,18 @@ def test_what_the_wic_presses_has_its_length_at_every_clock(
     wait_pressed(call.ims, event_type, clock_hz, keys)
 
 
+def test_events_at_another_clock_than_the_wics_codec_have_their_length(
+    client: UdpClient, peers: ExitStack
+) -> None:
+    """As of a browser that knows telephone-event/8000 alone, beside Opus."""
+    call = talk(client, peers, PCMA)
+    call.speak()
+    wanted = [(5, 6), (15, 11)]
+    for event, steps in wanted:
+        call.wic.press(event, payload_type=126, to=call.to_wic_side, ssrc=WIC_SSRC, step=160, steps=steps)
+    wait_pressed(call.ims, 126, 8000, [(DIGITS[event], steps * 20) for event, steps in wanted])
+
+
 @pytest.mark.parametrize(
     ("far_end", "event_type", "clock_hz", "transport"),
     [
@@ -172,7 +184,7 @@ def test_what_ims_presses_is_told_and_withheld(
             call.ims.press(event, payload_type=event_type, step=clock_hz // 50, steps=9, **where)  # type: ignore[arg-type]
 
         async def play_all() -> None:
-            transport = await listen("127.0.0.1", port, DtmfReceiver(tell, IMS_TAG))
+            transport = await listen("127.0.0.1", port, DtmfReceiver(tell, is_pressed))
             await asyncio.to_thread(press, 1)
             run(withhold(call.session), client)
             call.listener.packets.clear()

@@ -16,7 +16,7 @@ from kemi.adapters.repertoires import far_speech
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
 from rtpengine.profiles import PLACEHOLDER, FarSpeech, MediaProfile, MediaProfiles
-from rtpengine.running import gate
+from rtpengine.running import gate, renew
 from rtpengine.sessions import (
     WIC_TAG,
     MediaSession,
@@ -73,9 +73,9 @@ class PlainProfile(MediaProfile):
         )
 
 
-def plain_profile(far: FarSpeech | None = None) -> PlainProfile:
+def plain_profile(far: FarSpeech | None = None, *, digits: bool = True) -> PlainProfile:
     """Make the profile under test."""
-    audio = MediaProfiles().of("audio", far=far)
+    audio = MediaProfiles().of("audio", far=far, digits=digits)
     return PlainProfile(**{item.name: getattr(audio, item.name) for item in fields(audio)})
 
 
@@ -83,10 +83,17 @@ class Call:
     """A WIC with a port for each direction, rtpengine, and IMS."""
 
     def __init__(
-        self, client: UdpClient, transport: WicTransport, peers: ExitStack, name: str = "call"
+        self,
+        client: UdpClient,
+        transport: WicTransport,
+        peers: ExitStack,
+        name: str = "call",
+        *,
+        digits: bool = True,
     ) -> None:
         """Reserve, with the placeholder the gateway takes for this transport."""
-        self.client, self.profile = client, plain_profile()
+        self.client, self.digits = client, digits
+        self.profile = plain_profile(PLACEHOLDER, digits=digits)
         self.wic, self.reverse = (peers.enter_context(RtpPeer(WIC_ADDRESS)) for _ in range(2))
         self.ims = peers.enter_context(RtpPeer("127.0.0.9"))
         self.session = MediaSession(name, "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
@@ -109,7 +116,7 @@ class Call:
                 self.reserved.reverse_offer, WIC_ADDRESS, self.reverse.port
             )
             self.listener_type = int(section(self.reverse_answer).formats[0])
-            run(accept_reverse(self.session, plain_profile(PLACEHOLDER), self.reverse_answer), client)
+            run(accept_reverse(self.session, self.profile, self.reverse_answer), client)
 
     def widened(self, placeholder: Callable[[str], str], name: str) -> str:
         """Learn from another call what rtpengine makes of the WIC's codecs, as the gateway does."""
@@ -118,16 +125,26 @@ class Call:
         run(release(other), self.client)
         return widened_offer(self.session.wic_offer, repertoire(learned.relay_offer))
 
-    def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5), ptime: str = "") -> None:
-        """Take an answer of IMS."""
-        self.far_type = far_end.payload_type
+    def answer_of(self, far_end: FarEnd) -> str:
+        """Return an answer of IMS."""
         answer = answer_to(
             self.reserved.relay_offer, *far_end.rtpmaps, host=self.ims.host, port=self.ims.port
         )
-        answer = renumbered(answer, far_end.renumbering) + ptime
+        return renumbered(answer, far_end.renumbering)
+
+    def arm(self, far_end: FarEnd) -> None:
+        """Let the relay play digits from now on, as the gateway does with the first one."""
+        answer = self.answer_of(far_end)
+        armed = plain_profile(far_speech(answer), digits=True)
+        run(renew(self.session, armed, answer, self.reverse_answer, daemon_version=(10, 5)), self.client)
+
+    def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5), ptime: str = "") -> None:
+        """Take an answer of IMS."""
+        self.far_type = far_end.payload_type
+        answer = self.answer_of(far_end) + ptime
         steps = connect(
             self.session,
-            plain_profile(far_speech(answer)),
+            plain_profile(far_speech(answer), digits=self.digits),
             answer,
             self.reverse_answer,
             daemon_version=version,

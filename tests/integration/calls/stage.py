@@ -244,5 +244,11 @@ async def until(
 
 def warning_of(response: SipResponse) -> str:
     """Return the text a person reads in the Warning (RFC 3261 §20.43), "" without one."""
-    match = re.fullmatch(r'399 \S+ "([^"]*)"', response.headers.get("Warning") or "")
+    match = re.fullmatch(r'3\d\d \S+ "([^"]*)"', response.headers.get("Warning") or "")
     return match.group(1) if match else ""
+
+
+def warn_code_of(response: SipResponse) -> int:
+    """Return what a program reads there, 0 without one."""
+    code, _, _ = (response.headers.get("Warning") or "0").partition(" ")
+    return int(code)

@@ -13,7 +13,7 @@ from tests.integration.calls.offers import (
     without_codecs_in_common,
     without_lines,
 )
-from tests.integration.calls.stage import BOB, PRACK_TIMEOUT_S, Call, Stage, warning_of
+from tests.integration.calls.stage import BOB, PRACK_TIMEOUT_S, Call, Stage, warn_code_of, warning_of
 from tests.peers.call_plan import CallPlan
 from tests.peers.sip import Headers, SipRequest, message_to_bytes
 from tests.peers.wic_call import OutgoingCall, TextMedia
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.lab
 NO_PRACK = CallPlan(prack=False)
 
 
-async def check_refused(stage: Stage, offer: str, status: int, *words: str) -> None:
+async def check_refused(stage: Stage, offer: str, status: int, *words: str, code: int = 399) -> None:
     """Call with the offer and see status, explanation, log line and a core that heard nothing."""
     page = await stage.page()
     call = await page.invite(BOB, offer)
@@ -31,6 +31,7 @@ async def check_refused(stage: Stage, offer: str, status: int, *words: str) -> N
     assert refused.status == status, refused.start_line
     for word in words:
         assert word in warning_of(refused)
+    assert warn_code_of(refused) == code
     line = await stage.logged(call.call_id, f"status={status}")
     assert warning_of(refused)[:40] in line
     assert not stage.core_knows(call.call_id)
@@ -41,25 +42,32 @@ class TestUnusableOffers:
 
     @pytest.mark.conformance("X-14")
     @pytest.mark.parametrize(
-        ("offer", "words"),
+        ("offer", "words", "code"),
         [
-            pytest.param(without_lines(AUDIO, "a=ice-ufrag", "a=ice-pwd"), ("ICE",), id="no ICE"),
-            pytest.param(without_lines(AUDIO, "a=ice-pwd"), ("ICE",), id="no ICE password"),
-            pytest.param(without_lines(AUDIO, "a=fingerprint"), ("fingerprint", "DTLS"), id="no fingerprint"),
-            pytest.param(without_codecs_in_common(AUDIO), ("codec", "OPUS"), id="no usable codec"),
+            pytest.param(without_lines(AUDIO, "a=ice-ufrag", "a=ice-pwd"), ("ICE",), 399, id="no ICE"),
+            pytest.param(without_lines(AUDIO, "a=ice-pwd"), ("ICE",), 399, id="no ICE password"),
             pytest.param(
-                with_replaced(AUDIO, "UDP/TLS/RTP/SAVPF", "RTP/AVP"), ("RTP/AVP", "SAVPF"), id="plain RTP"
+                without_lines(AUDIO, "a=fingerprint"), ("fingerprint", "DTLS"), 399, id="no fingerprint"
             ),
-            pytest.param(with_replaced(AUDIO, r"^m=audio \d+", "m=audio 0"), ("port 0",), id="port 0"),
-            pytest.param(sample("chromium-156-datachannel-only"), ("audio", "video"), id="no audio or video"),
-            pytest.param(AUDIO.partition("m=audio")[0], ("no media line",), id="no media line"),
-            pytest.param("", ("session description",), id="no body"),
+            pytest.param(without_codecs_in_common(AUDIO), ("codec", "OPUS"), 305, id="no usable codec"),
+            pytest.param(
+                with_replaced(AUDIO, "UDP/TLS/RTP/SAVPF", "RTP/AVP"),
+                ("RTP/AVP", "SAVPF"),
+                302,
+                id="plain RTP",
+            ),
+            pytest.param(with_replaced(AUDIO, r"^m=audio \d+", "m=audio 0"), ("port 0",), 399, id="port 0"),
+            pytest.param(
+                sample("chromium-156-datachannel-only"), ("audio", "video"), 304, id="no audio or video"
+            ),
+            pytest.param(AUDIO.partition("m=audio")[0], ("no media line",), 399, id="no media line"),
+            pytest.param("", ("session description",), 399, id="no body"),
         ],
     )
     async def test_are_refused_with_the_reason(
-        self, stage: Stage, offer: str, words: tuple[str, ...]
+        self, stage: Stage, offer: str, words: tuple[str, ...], code: int
     ) -> None:
-        await check_refused(stage, offer, 488, *words)
+        await check_refused(stage, offer, 488, *words, code=code)
 
     async def test_a_video_line_alone_may_be_unusable(self, stage: Stage) -> None:
         audio, mark, video = AUDIO_AND_VIDEO.partition("m=video")

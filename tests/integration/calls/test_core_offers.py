@@ -13,7 +13,7 @@ from kemi.core.sdp.text import sdp_from_text
 from tests.integration.calls import incoming, ladders
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO, AUDIO_BOTH_WAYS
-from tests.integration.calls.stage import BOB, Call, Stage, until
+from tests.integration.calls.stage import BOB, Call, Stage, until, warn_code_of
 from tests.peers.call_plan import ANSWERED, IGNORED, CallPlan, OfferReply, refused
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
@@ -246,21 +246,25 @@ class TestRefused:
     """What is not taken leaves the call as it was."""
 
     @pytest.mark.parametrize(
-        ("offer", "status"),
+        ("offer", "status", "code"),
         [
-            pytest.param("v=0\r\n", 400, id="no description"),
-            pytest.param(offer_of(audio="opus").replace("opus/48000/2", "iLBC/8000"), 488, id="no codec"),
-            pytest.param(_no_media := re.sub(r"m=.*", "", offer_of(), flags=re.DOTALL), 488, id="no line"),
-            pytest.param(offer_of().replace("m=audio", "m=video"), 488, id="another kind"),
-            pytest.param(offer_of().replace("m=audio 40000", "m=audio 0"), 488, id="nothing left"),
-            pytest.param(offer_of().replace("RTP/AVP", "RTP/SAVP"), 488, id="another profile"),
+            pytest.param("v=0\r\n", 400, 399, id="no description"),
+            pytest.param(
+                offer_of(audio="opus").replace("opus/48000/2", "iLBC/8000"), 488, 305, id="no codec"
+            ),
+            pytest.param(
+                _no_media := re.sub(r"m=.*", "", offer_of(), flags=re.DOTALL), 488, 399, id="no line"
+            ),
+            pytest.param(offer_of().replace("m=audio", "m=video"), 488, 399, id="another kind"),
+            pytest.param(offer_of().replace("m=audio 40000", "m=audio 0"), 488, 399, id="nothing left"),
+            pytest.param(offer_of().replace("RTP/AVP", "UDP/TLS/RTP/SAVP"), 488, 302, id="another profile"),
         ],
     )
-    async def test_a_bad_offer(self, stage: Stage, offer: str, status: int) -> None:
+    async def test_a_bad_offer(self, stage: Stage, offer: str, status: int, code: int) -> None:
         del self
         call = await one_way(stage)
-        assert (await call.ims.reinvite(offer)).status == status
-        assert (await call.ims.update(offer)).status == status
+        refused = await call.ims.reinvite(offer), await call.ims.update(offer)
+        assert [(answer.status, warn_code_of(answer)) for answer in refused] == [(status, code)] * 2
         await still_works(call)
 
     async def test_a_page_that_does_not_answer(self, stage: Stage) -> None:

@@ -15,6 +15,7 @@ from tests.integration.calls.stage import (
     IMS_RESPONSE_TIMEOUT_S,
     Call,
     Stage,
+    warn_code_of,
     warning_of,
 )
 from tests.lab.subscribers import REALM
@@ -29,7 +30,7 @@ from tests.peers.core_script import (
     rings_for_ever,
     silent,
 )
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.digest import Challenge, Credentials, challenge_to_text, is_authorized
 from tests.peers.sip import SipResponse, response_to
 from tests.peers.wic import ScriptedWic, WicIdentity
@@ -178,6 +179,24 @@ class TestNonsense:
         assert ladder.index("<- ACK") < ladder.index("<- BYE")
         assert wic.ladder()[-4:] == ["<- 200 INVITE", "-> ACK", "<- BYE", "-> 200 BYE"]
         await stage.logged(wic.call_id, "event=call_ended", "by=gateway")
+
+    @pytest.mark.parametrize("status", [183, 200])
+    async def test_audio_in_a_codec_that_was_not_offered(self, stage: Stage, status: int) -> None:
+        stage.core.script = TRYING_ONLY
+        wic = await (await stage.page()).invite(BOB, AUDIO)
+        ims = await stage.core.wait_call()
+        await answer_with(wic, ims, status, device_offer(DeviceMedia()).replace("PCMA/8000", "iLBC/8000"))
+        if status == 200:  # too late for a refusal
+            await wic.wait_answer()
+            assert "iLBC/8000, which was not offered" in str(
+                (await wic.wait_request("BYE")).headers.get("Reason")
+            )
+            await ims.wait_request("BYE")
+            return
+        refused = await wic.wait_status(488)
+        assert warn_code_of(refused) == 305
+        assert warning_of(refused) == "The far end answers with iLBC/8000, which was not offered"
+        await ims.wait_request("CANCEL")
 
     @pytest.mark.parametrize("status", [pytest.param(180, id="180"), pytest.param(183, id="183")])
     async def test_in_a_provisional_response_it_is_cancelled_and_the_page_is_told_why(

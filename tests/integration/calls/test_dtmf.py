@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from tests.integration.calls import incoming
+from tests.integration.calls.audio import opus_peak
 from tests.integration.calls.stage import (
     BOB,
     CLEAN_WITHIN_S,
@@ -34,7 +35,8 @@ from tests.peers.device_sdp import DeviceMedia
 from tests.peers.dialog import Pairs
 from tests.peers.dual_tone import keys_heard
 from tests.peers.media import RtpEndpoint
-from tests.peers.rtp import KeyPress, key_presses
+from tests.peers.rtp import KeyPress, in_sequence, key_presses
+from tests.peers.sdp import sdp_from_text
 from tests.peers.sip import SipResponse
 from tests.peers.tone import g711_to_samples
 
@@ -91,6 +93,26 @@ async def press(call: Call, digit: str, ms: int = 160) -> SipResponse:
     return await call.wic.info(f"Signal={digit}\r\nDuration={ms}\r\n", RELAY)
 
 
+def page_has_sent_events(stage: Stage, call: Call) -> int:
+    """Say so as the media agent does, which has it of the relay's log; return the status."""
+    body = {"call_id": call.call_id, "source_tag": "wic", "event": 5, "duration": 220, "volume": 10}
+    return int(stage.lab.control("POST", "/v1/dtmf", body)[0])
+
+
+async def refused_after_own_events(call: Call) -> None:
+    """The relay cannot play anything then, where both ends speak one codec."""
+    refused = await press(call, "7")
+    assert (refused.status, warning_of(refused)) == (480, "the page has sent telephone-events itself")
+
+
+def tones_heard(phone: RtpEndpoint) -> str:
+    """Return the keys a device heard as tones; each has to be 160 ms long."""
+    packets = in_sequence(phone.packets(8))
+    heard = keys_heard(g711_to_samples(b"".join(packet.payload for packet in packets), "PCMA"), 8000)
+    assert all(abs(ms - 160) <= TOLERANCE_MS for _, ms in heard), heard
+    return "".join(key for key, _ in heard)
+
+
 def core_heard_info(call: Call) -> bool:
     return any(one.call_id == call.call_id for one in call.ims.trace.requests("INFO"))
 
@@ -131,6 +153,54 @@ class TestFromThePage:
         await call.hang_up()
         assert "Signal" not in stage.gateway_log.read_text(errors="replace")
 
+    async def test_opus_is_left_alone_until_a_digit_is_to_be_played(
+        self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
+    ) -> None:
+        media = DeviceMedia(audio="opus", audio_port=phone.port)
+        stage.core.script = answers(media)
+        real = page.new_media()
+        events = "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n"
+        offer = with_events(await real.offer(), events)
+        call = await connected(stage, await page.invite(BOB, offer, media=real), real)
+        number = event_type(call.ims.invite.body, 48000)
+        opus = sdp_from_text(call.ims.invite.body).section("audio").payload_type("opus")
+        assert opus is not None
+        phone.expect_events(number)
+        await phone.until(lambda p: len(p.packets(opus)) > 20, what="the page", timeout_s=10)
+        (sent_by_page,) = (one.sender for one in real.connection.getTransceivers() if one.sender.track)
+        assert set(phone.packets_by_ssrc) == {sent_by_page._ssrc}  # a relay that encodes has one of its own
+        for digit in "1D*":
+            assert (await press(call, digit, 200)).status == 200
+        await phone.until(lambda p: p.digits == "1D*", what="digits", timeout_s=5)
+        await phone.until(
+            lambda p: all(one.ended for one in key_presses(p.packets(number), 48000)), what="the end"
+        )
+        pressed = key_presses(phone.packets(number), 48000)
+        assert all(abs(one.duration_ms - 200) <= TOLERANCE_MS for one in pressed), pressed
+        heard = len(phone.packets(opus))
+        await phone.until(lambda p: len(p.packets(opus)) > heard + 50, what="speech", timeout_s=5)
+        assert opus_peak(in_sequence(phone.packets(opus))[-50:]).is_near(TONE_HZ)
+        assert page_has_sent_events(stage, call) == 200
+        await refused_after_own_events(call)
+        await call.hang_up()
+
+    async def test_digits_are_heard_after_events_of_the_page(
+        self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
+    ) -> None:
+        media = DeviceMedia(audio_port=phone.port)
+        stage.core.script = answers(media)
+        call, number = await talking(stage, page, phone, media)
+        for digit in "12":
+            assert page_has_sent_events(stage, call) == 200
+            assert (await press(call, digit)).status == 200
+            await phone.until(lambda p: p.digits[-1:] == digit, what="a digit", timeout_s=5)  # noqa: B023
+        assert phone.digits == "12"
+        await phone.until_tone(TONE_HZ, timeout_s=5)
+        assert len(phone.packets_by_ssrc) == 1
+        pressed = key_presses(phone.packets(number), 8000)
+        assert all(abs(one.duration_ms - 160) <= TOLERANCE_MS for one in pressed if one.ended), pressed
+        await call.hang_up()
+
     async def test_a_device_without_events_hears_tones(
         self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
     ) -> None:
@@ -140,10 +210,7 @@ class TestFromThePage:
         for digit in "159D":
             assert (await press(call, digit)).status == 200
         await asyncio.sleep(1.5)
-        packets = sorted(phone.packets(8), key=lambda packet: packet.timestamp)
-        heard = keys_heard(g711_to_samples(b"".join(packet.payload for packet in packets), "PCMA"), 8000)
-        assert "".join(key for key, _ in heard) == "159D"
-        assert all(abs(ms - 160) <= TOLERANCE_MS for _, ms in heard), heard
+        assert tones_heard(phone) == "159D"
         await call.hang_up()
 
     async def test_what_is_no_digit_is_refused_and_all_else_passes(
@@ -214,6 +281,20 @@ class TestFromTheCore:
         phone.send_digit("1", number, 50)
         await told(call, SIXTEEN + "1", [100] * 16 + [1000])
         await call.hang_up()
+
+    async def test_a_caller_without_events_hears_tones(
+        self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
+    ) -> None:
+        media = DeviceMedia(audio_port=phone.port, telephone_event=False)
+        call = await incoming.answered(stage, page, media=media)
+        phone.send_to_sdp((await call.ims.wait_status(200)).body)
+        phone.start_tone(440)
+        await phone.until(lambda p: p.packets_received > 10, what="the page", timeout_s=10)
+        for digit in "159D":
+            assert (await call.wic.info(f"Signal={digit}", RELAY)).status == 200
+        await asyncio.sleep(1.5)
+        assert tones_heard(phone) == "159D"
+        await call.ims.bye()
 
     async def test_a_page_that_does_not_ask_hears_of_none(
         self, stage: Stage, page: AiortcWic, phone: RtpEndpoint

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.integration.calls.incoming import answered, ringing
-from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warning_of
+from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warn_code_of, warning_of
 from tests.peers.call_plan import CallPlan
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.websocket import Loss
@@ -150,6 +150,12 @@ class TestOffers:
                 id="no usable codec",
             ),
             pytest.param(
+                device_offer(DeviceMedia()).replace("m=audio 40000 RTP/AVP", "m=application 40000 TCP/MSRP"),
+                488,
+                "carries application",
+                id="no audio or video",
+            ),
+            pytest.param(
                 device_offer(DeviceMedia()).replace("m=audio 40000", "m=audio 0"),
                 488,
                 "switched off",
@@ -167,6 +173,9 @@ class TestOffers:
         page = await stage.page()
         refused = await stage.core.call(ALICE, sdp=sdp).wait_status(status)
         assert words in warning_of(refused)
+        assert warn_code_of(refused) == {"none of the codecs": 305, "carries application": 304}.get(
+            words, 399
+        )
         assert not any("INVITE" in rung for rung in page.trace.ladder())
 
     async def test_what_we_do_not_do_is_named(self, stage: Stage) -> None:

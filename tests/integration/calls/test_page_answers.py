@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.calls.incoming import PageCall, answered, ringing
-from tests.integration.calls.stage import ALICE, Stage, warning_of
+from tests.integration.calls.stage import ALICE, Stage, warn_code_of, warning_of
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
@@ -203,6 +203,7 @@ async def test_an_answer_that_does_not_fit(
     assert f"cause={status}" in (bye.headers.get("Reason") or "")
     refused = await call.ims.wait_status(status)
     assert words in warning_of(refused)
+    assert warn_code_of(refused) == (305 if "codecs" in words else 399)
     assert not [rung for rung in call.ims.ladder() if rung.startswith("<- 200 INVITE")]
 
 

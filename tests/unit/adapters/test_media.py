@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from kemi.adapters import media
+from kemi.adapters import relay_nodes
 from kemi.adapters.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -105,7 +105,7 @@ class Daemon:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
     found = Daemon()
-    monkeypatch.setattr(media, "UdpClient", found)
+    monkeypatch.setattr(relay_nodes, "UdpClient", found)
     return found
 
 
@@ -301,7 +301,7 @@ class TestIncoming:
     def test_each_medium_is_offered_to_the_page(self, daemon: Daemon, media_relay: MediaRelay) -> None:
         reserved = media_relay.reserve_incoming(self.RESERVE)
         assert reserved == IncomingReserved(
-            {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits()
+            {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits(), node=NODE
         )
         assert daemon.said == [
             f"{command} {name}"
@@ -434,9 +434,7 @@ class TestTrouble:
 
     def test_a_node_that_is_no_longer_configured(self, media_relay: MediaRelay) -> None:
         with pytest.raises(MediaUnavailable, match="no longer configured"):
-            media_relay.accept_reverse(
-                act.AcceptReverse("call-1", "192.0.2.77:2223", "split", (answered("audio", None),))
-            )
+            media_relay.statistics("192.0.2.77:2223", "call-1", "audio")
 
     def test_a_dead_node_is_waited_for_once_at_the_end_of_a_call(
         self, daemon: Daemon, media_relay: MediaRelay, store: NodeStore, caplog: pytest.LogCaptureFixture

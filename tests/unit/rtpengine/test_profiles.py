@@ -11,10 +11,10 @@ from rtpengine.profiles import (
     FarSpeech,
     MediaProfile,
     MediaProfiles,
-    MediaSource,
     audio_profile,
     video_profile,
 )
+from rtpengine.sources import MediaSource
 
 
 class TestAudio:
@@ -176,3 +176,30 @@ def test_a_far_end_may_send_from_elsewhere_and_the_wic_still_may_not() -> None:
     assert "asymmetric" in profile.answer().flags
     assert "strict-source" not in profile.answer().flags
     assert "strict-source" in profile.offer().flags
+
+
+class TestWithoutTranscoding:
+    """Each side is offered what the other one speaks, and nothing else."""
+
+    def test_ims_is_offered_the_wics_codec_alone(self) -> None:
+        made = MediaProfiles(("PCMA", "AMR-WB", "opus"), transcoding=False)
+        assert made.of("audio", "pcma").codec.transcode == ("PCMA",)
+        assert made.of("audio", "opus").codec.transcode == ("opus",)
+
+    def test_the_wic_is_offered_what_ims_speaks_of_the_list(self) -> None:
+        rules = (
+            MediaProfiles(("PCMA", "AMR-WB", "opus"), transcoding=False).of("audio", "pcma").terminating_codec
+        )
+        assert rules.transcode == ()
+        assert set(rules.mask) == {"AMR-WB", "AMR", "G722", "PCMU"}
+
+    def test_digits_are_another_profile(self) -> None:
+        made = MediaProfiles()
+        plain, armed = made.of("audio", "opus"), made.of("audio", "opus", digits=True)
+        assert "inject-DTMF" in armed.offer().flags
+        assert "inject-DTMF" not in (
+            *plain.offer().flags,
+            *plain.answer().flags,
+            *plain.terminating_offer().flags,
+        )
+        assert made.of("audio", "opus", digits=True) is armed

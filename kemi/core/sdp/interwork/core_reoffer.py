@@ -12,7 +12,7 @@ from typing import Final
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT
+from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
@@ -74,10 +74,12 @@ def read_core_reoffer(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )
     kinds = {place: kind for kind, place in places.items()}
-    allowed = dict(relayed_names(video_codecs))
+    allowed = dict(relayed_names(video_codecs, audio_codecs))
     audio = places.get("audio")
-    if audio is not None and told.media[audio].codecs and told.media[audio].codecs[0].name in PASSING_AUDIO:
-        allowed["audio"] = PASSING_AUDIO  # the client speaks nothing that could be transcoded
+    if audio is not None and told.media[audio].codecs:
+        now = told.media[audio].codecs[0].name
+        if now in PASSING_AUDIO or isinstance(audio_codecs, OnlyThese):
+            allowed["audio"] = frozenset({now})  # the client speaks nothing that is transcoded
     going_on: dict[str, Changed] = {}
     switched_off: set[str] = set()
     added: dict[str, CoreLine] = {}
@@ -88,9 +90,9 @@ def read_core_reoffer(
         if media.port == 0:
             switched_off.update({kind} if kind is not None else ())
             continue
-        reason, codecs = usable_core_line(media, allowed.get(media.kind), audio_codecs)
+        reason, codecs, warn_code = usable_core_line(media, allowed.get(media.kind), audio_codecs)
         if reason and kind == "audio":
-            raise NotAcceptableHere(f"The audio line {reason}")
+            raise NotAcceptableHere(f"The audio line {reason}", warn_code=warn_code)
         if reason:
             switched_off.update({kind} if kind is not None else ())
             continue

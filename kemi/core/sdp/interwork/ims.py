@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
+from kemi.core.errors import (
+    LocalProtocolError,
+    MediaUnavailable,
+    NotAcceptableHere,
+    RemoteProtocolError,
+    WarnCode,
+)
 from kemi.core.sdp.bandwidth import audio_lines, packet_lines
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import AUXILIARY, in_order
@@ -63,12 +69,14 @@ def ims_offer(
     return session_description(session, lines)
 
 
-def ims_answer_media(answer_text: str, kinds_offered: Sequence[str]) -> dict[str, ImsMedium]:
-    """Take an IMS answer apart, per kind offered and in that order.
+def ims_answer_media(
+    answer_text: str, kinds_offered: Sequence[str], offer_text: str = ""
+) -> dict[str, ImsMedium]:
+    """Take an IMS answer apart, per kind offered and in that order; ``offer_text`` is what we offered, if known.
 
     Raises:
         SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than were offered
-        (RFC 3264 §6), or one lacks address or codec.
+        (RFC 3264 §6), or one lacks address or codec. NotAcceptableHere: its audio has no codec of the offer.
     """
     if len(set(kinds_offered)) < len(kinds_offered):
         raise LocalProtocolError("IMS is offered one m-line per kind")
@@ -78,11 +86,15 @@ def ims_answer_media(answer_text: str, kinds_offered: Sequence[str]) -> dict[str
         raise RemoteProtocolError(
             f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(kinds_offered)}"
         )
-    return {media.kind: ims_medium(media) for media in answer.media}
+    offer = sdp_from_text(offer_text).media if offer_text else (None,) * len(answer.media)
+    return {
+        media.kind: ims_medium(media, offered) for media, offered in zip(answer.media, offer, strict=True)
+    }
 
 
-def ims_medium(media: MediaDescription) -> ImsMedium:
-    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec."""
+def ims_medium(media: MediaDescription, offered: MediaDescription | None = None) -> ImsMedium:
+    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec, NotAcceptableHere when
+    it is audio and has no codec that was ``offered``, under whichever payload type."""
     if media.port == 0:
         return ImsMedium(None, Direction.INACTIVE, None)
     address = media.connection_address
@@ -92,6 +104,13 @@ def ims_medium(media: MediaDescription) -> ImsMedium:
     main = next((codec for codec in codecs if codec.name not in AUXILIARY), None)
     if main is None:
         raise RemoteProtocolError(f"The {media.kind} line names no codec")
+    if offered is not None and media.kind == "audio":
+        known = {(codec.name, codec.clock_rate) for codec in offered.codecs if codec.name not in AUXILIARY}
+        if known.isdisjoint((codec.name, codec.clock_rate) for codec in codecs):
+            raise NotAcceptableHere(
+                f"The far end answers with {main.encoding}, which was not offered",
+                warn_code=WarnCode.INCOMPATIBLE_FORMAT,
+            )
     direction = media.direction
     line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
     if address in _UNSPECIFIED:

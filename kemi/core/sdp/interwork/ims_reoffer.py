@@ -56,6 +56,7 @@ def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]
     Raises:
         SdpSyntaxError: it is no description.
         RemoteProtocolError: it does not fit the offer (RFC 3264 §6), or a line lacks address or codec.
+        NotAcceptableHere: its audio has no codec of the offer.
     """
     offer, answer = sdp_from_text(offer_text), sdp_from_text(answer_text)
     offered = [media.kind for media in offer.media]
@@ -64,7 +65,7 @@ def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]
         raise RemoteProtocolError(
             f"The answer describes {' and '.join(answered) or 'nothing'}, not {' and '.join(offered)}"
         )
-    return {kind: ims_medium(answer.media[place]) for kind, place in lines.items()}
+    return {kind: ims_medium(answer.media[place], offer.media[place]) for kind, place in lines.items()}
 
 
 def _turned(media: MediaDescription, direction: Direction) -> MediaDescription:

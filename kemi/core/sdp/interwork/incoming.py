@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
+from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, in_order
+from kemi.core.sdp.checks import Usability
+from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, WIC_AUDIO_CODECS, OnlyThese, in_order
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.orientation import answering
@@ -63,51 +64,60 @@ def core_offer_media(
         NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
         RemoteProtocolError: a line has no address.
     """
-    allowed = relayed_names(video_codecs)
+    allowed = relayed_names(video_codecs, audio_codecs)
     chosen: dict[str, CoreLine] = {}
-    reasons: dict[str, str] = {}
+    unusable: dict[str, Usability] = {}
     for index, media in enumerate(offer.media):
-        reason, codecs = usable_core_line(media, allowed.get(media.kind), audio_codecs)
-        if reason:
-            reasons.setdefault(media.kind, reason)
+        found = usable_core_line(media, allowed.get(media.kind), audio_codecs)
+        if found.reason:
+            unusable.setdefault(media.kind, found)
         elif media.kind not in chosen:
             if media.connection_address is None:
                 raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
             proto, _ = chosen_protocol(media)
-            line = ims_line(media, media.port, proto, codecs, media.direction, media.connection)
+            line = ims_line(media, media.port, proto, found.codecs, media.direction, media.connection)
             chosen[media.kind] = CoreLine(
                 media.kind, index, media.direction, one_line_text(media.session, promising_key_frames(line))
             )
-    if "audio" in reasons and "audio" not in chosen:
-        raise NotAcceptableHere(f"The audio line {reasons['audio']}")
+    missing = ["audio"] if "audio" in unusable and "audio" not in chosen else [] if chosen else list(unusable)
+    if missing:
+        why = unusable[missing[0]]
+        raise NotAcceptableHere(f"The {missing[0]} line {why.reason}", warn_code=why.warn_code)
     if not chosen:
-        kind, reason = next(iter(reasons.items()), ("", ""))
-        raise NotAcceptableHere(f"The {kind} line {reason}" if kind else "The offer has no media line")
+        raise NotAcceptableHere("The offer has no media line")
     return tuple(sorted(chosen.values(), key=lambda line: line.place))
 
 
-def relayed_names(video_codecs: Sequence[str]) -> Mapping[str, frozenset[str]]:
+def relayed_names(
+    video_codecs: Sequence[str], audio_codecs: Sequence[str] = ()
+) -> Mapping[str, frozenset[str]]:
     """Return the codecs of the core that the relay takes, by kind, lower case."""
-    return {"audio": IMS_AUDIO_CODECS, "video": frozenset(name.lower() for name in video_codecs)}
+    audio = IMS_AUDIO_CODECS
+    if isinstance(audio_codecs, OnlyThese):
+        audio &= {name.lower() for name in audio_codecs} & set(WIC_AUDIO_CODECS)
+    return {"audio": audio, "video": frozenset(name.lower() for name in video_codecs)}
 
 
 def usable_core_line(
     media: MediaDescription, allowed: frozenset[str] | None, audio_codecs: Sequence[str] = ()
-) -> tuple[str, list[Codec]]:
-    """Return why not, as the end of a sentence, or "" with the codecs."""
+) -> Usability:
+    """Say whether a line of the core can be relayed; its audio codecs in the operator's order (``audio_codecs``)."""
     if allowed is None:
-        return f"carries {media.kind}, which is neither audio nor video", []
+        why = f"carries {media.kind}, which is neither audio nor video"
+        return Usability(why, (), WarnCode.MEDIA_TYPE_NOT_AVAILABLE)
     if media.port == 0:
-        return "is switched off (port 0)", []
+        return Usability("is switched off (port 0)", ())
     keyed = media.proto.upper() in _KEYED_PROTOCOLS
     if not keyed and media.proto.upper() not in _IMS_PROTOCOLS:
-        return f"uses {media.proto}, IMS media comes as RTP/AVP", []
+        why = f"uses {media.proto}, IMS media comes as RTP/AVP"
+        return Usability(why, (), WarnCode.INCOMPATIBLE_TRANSPORT)
     if keyed and not media.attributes("crypto"):
-        return f"uses {media.proto} without keys (a=crypto)", []
+        return Usability(f"uses {media.proto} without keys (a=crypto)", ())
     codecs = [codec for codec in media.codecs if codec.name in allowed or codec.name == TELEPHONE_EVENT]
     if all(codec.name == TELEPHONE_EVENT for codec in codecs):
-        return f"offers none of the codecs {', '.join(sorted(allowed)).upper()}", []
-    return "", in_order(codecs, audio_codecs) if media.kind == "audio" else codecs
+        why = f"offers none of the codecs {', '.join(sorted(allowed)).upper()}"
+        return Usability(why, (), WarnCode.INCOMPATIBLE_FORMAT)
+    return Usability("", tuple(in_order(codecs, audio_codecs) if media.kind == "audio" else codecs))
 
 
 def offered_transport(
@@ -203,7 +213,10 @@ def _common_codecs(number: int, offered: MediaDescription, answered: MediaDescri
     known = {(codec.name, codec.clock_rate) for codec in offered.codecs}
     codecs = [codec for codec in answered.codecs if (codec.name, codec.clock_rate) in known]
     if all(codec.name == TELEPHONE_EVENT for codec in codecs):
-        raise NotAcceptableHere(f"Media line {number} is answered with none of the codecs offered")
+        raise NotAcceptableHere(
+            f"Media line {number} is answered with none of the codecs offered",
+            warn_code=WarnCode.INCOMPATIBLE_FORMAT,
+        )
     return codecs
 
 

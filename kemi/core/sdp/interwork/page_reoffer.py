@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
+from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.checks import check_mids, inspect_lines
 from kemi.core.sdp.codecs import TELEPHONE_EVENT, relayed_codecs
@@ -118,7 +118,9 @@ def read_page_offer(
             if line.kind != medium.kind:
                 raise NotAcceptableHere(f"Media line {place + 1} has become {line.kind}, it is {medium.kind}")
             if found[place].reason:
-                raise NotAcceptableHere(f"Media line {place + 1} {found[place].reason}")
+                raise NotAcceptableHere(
+                    f"Media line {place + 1} {found[place].reason}", warn_code=found[place].warn_code
+                )
             roles[place] = role
         media.append(_changed(medium, offer, told, roles, video_codecs))
     _check_groups(offer, told, roles)
@@ -341,7 +343,10 @@ def _same_codecs(media: MediaDescription, told: MediaDescription) -> tuple[Codec
     before = {(codec.payload_type, codec.name) for codec in told.codecs}
     again = tuple(codec for codec in media.codecs if (codec.payload_type, codec.name) in before)
     if not again:
-        raise NotAcceptableHere(f"The listening {media.kind} line has none of its codecs any more")
+        raise NotAcceptableHere(
+            f"The listening {media.kind} line has none of its codecs any more",
+            warn_code=WarnCode.INCOMPATIBLE_FORMAT,
+        )
     return again
 
 

@@ -6,16 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtpengine.agent.dtmf import MOST_WAITING, DtmfReceiver, KeyPress, body_of, key_press_from_bytes
+from rtpengine.agent.dtmf import (
+    MOST_WAITING,
+    DtmfReceiver,
+    KeyPress,
+    body_of,
+    is_pressed,
+    key_press_from_bytes,
+)
+from rtpengine.dtmf import VOLUME
 
 NODE = ("127.0.0.1", 2223)
 
 
-def datagram(call_id: str = "call", tag: str = "ims", event: int = 7, duration: int = 160) -> bytes:
+def datagram(
+    call_id: str = "call", tag: str = "ims", event: int = 7, duration: int = 160, volume: int = 10
+) -> bytes:
     """Write what rtpengine 10.5.3 writes."""
     return (
         f'{{"callid":"{call_id}","source_tag":"{tag}","tags":["wic","ims"],"type":"DTMF","timestamp":1795363483,'
-        f'"source_ip":"127.0.0.9","event":{event},"duration":{duration},"volume":10}}'
+        f'"source_ip":"127.0.0.9","event":{event},"duration":{duration},"volume":{volume}}}'
     ).encode()
 
 
@@ -53,7 +63,7 @@ async def test_those_of_a_call_are_told_in_order_and_calls_do_not_wait_for_each_
             await hold.wait()
         told.append((pressed.call_id, pressed.event))
 
-    receiver = DtmfReceiver(tell, "ims")
+    receiver = DtmfReceiver(tell, is_pressed)
     for event in range(16):
         receiver.datagram_received(datagram("slow", event=event), NODE)
         receiver.datagram_received(datagram("quick", event=event), NODE)
@@ -65,21 +75,27 @@ async def test_those_of_a_call_are_told_in_order_and_calls_do_not_wait_for_each_
     assert told[16:] == [("slow", event) for event in range(16)]
 
 
-async def test_only_what_ims_pressed_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_what_somebody_pressed_is_told(caplog: pytest.LogCaptureFixture) -> None:
     told: list[dict[str, object]] = []
 
     async def tell(pressed: KeyPress) -> None:
         told.append(body_of(pressed))
         raise OSError("secret")
 
-    receiver = DtmfReceiver(tell, "ims", frozenset({"127.0.0.1"}))
-    receiver.datagram_received(datagram(tag="wic"), NODE)
+    receiver = DtmfReceiver(tell, is_pressed, frozenset({"127.0.0.1"}))
+    receiver.datagram_received(datagram(tag="wic", volume=VOLUME), NODE)  # played
+    receiver.datagram_received(datagram(tag="key frames"), NODE)
     receiver.datagram_received(datagram(), ("127.0.0.66", 9))
     receiver.datagram_received(b'{"event":7', NODE)
     receiver.datagram_received(datagram(event=5), NODE)
-    receiver.datagram_received(datagram(event=6), NODE)
+    receiver.datagram_received(datagram(event=6, volume=VOLUME), NODE)
+    receiver.datagram_received(datagram(event=7, tag="wic"), NODE)
     await asyncio.sleep(0.01)
-    assert [one["event"] for one in told] == [5, 6]  # the first one's failure costs the second one nothing
+    assert [(one["event"], one["source_tag"]) for one in told] == [
+        (5, "ims"),
+        (6, "ims"),
+        (7, "wic"),
+    ]  # the first one's failure costs the second one nothing
     assert "secret" not in caplog.text
     assert "event=dtmf_unreadable" in caplog.text
 
@@ -90,7 +106,7 @@ async def test_a_flood_of_one_call_is_cut(caplog: pytest.LogCaptureFixture) -> N
     async def tell(pressed: KeyPress) -> None:
         told.append(pressed)
 
-    receiver = DtmfReceiver(tell, "ims")
+    receiver = DtmfReceiver(tell, is_pressed)
     for _ in range(MOST_WAITING + 5):
         receiver.datagram_received(datagram(), NODE)
     await asyncio.sleep(0.01)

@@ -1,0 +1,125 @@
+"""A new call whose node fails goes to another one, once; a call that has a node stays there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from kemi.adapters import relay_nodes
+from kemi.adapters.media import MediaRelay
+from kemi.core.call import actions as act
+from kemi.core.call.events import AnsweredAhead, IncomingReserved, MediaReserved
+from kemi.core.errors import MediaUnavailable
+from kemi.settings import MediaNode, settings_from_text
+from kemi.state.nodes import NodeStore
+from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
+from rtpengine.pool import NodeAddress
+from tests.unit.adapters.test_media import ANSWERS
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.site import SETTINGS_TEXT
+
+A, B, C = (f"192.0.2.{number}:2223" for number in (9, 10, 11))
+AUDIO = act.MediumRequest("audio", sdp.chromium("audio-sendonly"), True)
+RESERVE = act.ReserveMedia("call-1", A, "split", (AUDIO,), begins=True)
+TOWARDS_PAGE = act.ReserveIncoming(
+    "call-1", A, {"audio": sdp.relay_offer("audio")}, act.MessageEdits(), begins=True
+)
+AHEAD = act.AnswerAhead("call-1", A, {"audio": sdp.relay_offer("audio")}, begins=True)
+
+
+@dataclass
+class Daemons:
+    """Three nodes; each says what it was asked, and fails as told."""
+
+    failures: dict[str, NgError] = field(default_factory=dict)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    thrown: list[str] = field(default_factory=list)
+
+    def client(self, address: NodeAddress, **_: object) -> OneDaemon:
+        """Return the client of a node."""
+        return OneDaemon(self, str(address))
+
+
+@dataclass
+class OneDaemon:
+    """Stands where UdpClient stands."""
+
+    all: Daemons
+    node: str
+
+    def request(self, command: Any) -> object:
+        """Answer, or fail."""
+        self.all.said.append((self.node, command.command))
+        if self.node in self.all.failures:
+            raise self.all.failures[self.node]
+        return ANSWERS.get(command.command, lambda _: None)(command)
+
+    def request_all(self, commands: tuple[Any, ...]) -> list[object]:
+        """Answer all."""
+        return [self.request(command) for command in commands]
+
+    def send_only(self, commands: tuple[Any, ...]) -> None:
+        """Record what nobody waits for."""
+        self.all.thrown += [f"{self.node} {command.command} {command.call_id}" for command in commands]
+
+
+@pytest.fixture
+def daemons(monkeypatch: pytest.MonkeyPatch) -> Daemons:
+    found = Daemons()
+    monkeypatch.setattr(relay_nodes, "UdpClient", found.client)
+    return found
+
+
+@pytest.fixture
+def relay(daemons: Daemons, store: NodeStore) -> MediaRelay:
+    assert not daemons.said
+    nodes = [MediaNode(f"192.0.2.{number}", 2223) for number in (9, 10, 11)]
+    return MediaRelay(replace(settings_from_text(SETTINGS_TEXT).media, nodes=nodes), store)
+
+
+@pytest.mark.parametrize(
+    ("ask", "action", "event"),
+    [
+        pytest.param(MediaRelay.reserve, RESERVE, MediaReserved, id="of a page"),
+        pytest.param(MediaRelay.reserve_incoming, TOWARDS_PAGE, IncomingReserved, id="towards a page"),
+        pytest.param(MediaRelay.answer_ahead, AHEAD, AnsweredAhead, id="with preconditions"),
+    ],
+)
+@pytest.mark.parametrize(
+    "error", [NgTimeout("offer", 1.0), NgErrorReply("offer", "no ports")], ids=["silent", "full"]
+)
+def test_another_node_takes_a_new_call(
+    daemons: Daemons,
+    relay: MediaRelay,
+    ask: Callable[[MediaRelay, Any], Any],
+    action: act.Reservation,
+    event: type,
+    error: NgError,
+) -> None:
+    daemons.failures[A] = error
+    found = ask(relay, action)
+    assert isinstance(found, event)
+    assert found.node in (B, C)  # type: ignore[attr-defined]
+    assert {node for node, _ in daemons.said} == {A, found.node}  # type: ignore[attr-defined]
+    if isinstance(error, NgTimeout):  # should it wake up, it is told to forget the call
+        assert daemons.thrown == [f"{A} delete call-1"]
+        assert [command for node, command in daemons.said if node == A] == ["offer"]
+
+
+def test_two_nodes_are_enough(daemons: Daemons, relay: MediaRelay) -> None:
+    """Whoever calls waits two deadlines at most."""
+    daemons.failures = dict.fromkeys((A, B, C), NgTimeout("offer", 1.0))
+    with pytest.raises(MediaUnavailable, match="does not answer"):
+        relay.reserve(RESERVE)
+    assert len(daemons.said) == 2
+    assert len({node for node, _ in daemons.said}) == 2
+
+
+def test_a_call_that_has_a_node_stays_there(daemons: Daemons, relay: MediaRelay) -> None:
+    daemons.failures[A] = NgTimeout("offer", 1.0)
+    with pytest.raises(MediaUnavailable):
+        relay.reserve(replace(RESERVE, begins=False))
+    assert {node for node, _ in daemons.said} == {A}
