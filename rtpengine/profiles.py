@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from rtpengine.capabilities import OLDEST, Version, capabilities
 from rtpengine.legs import LEGS, LegKind, far_leg_of
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
 
@@ -83,14 +84,12 @@ _SOURCE_FLAGS_OF_OFFERS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
     **_SOURCE_FLAGS,
     MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off"),
 }
-# From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
-# the port of RTP has until the next packet of the WIC then.
-_ASYMMETRIC_LEARNS: Final = (11, 3)
 
 
-def _source_flags(source: MediaSource, daemon_version: tuple[int, int]) -> tuple[str, ...]:
+def _source_flags(source: MediaSource, daemon_version: Version) -> tuple[str, ...]:
     flags = _SOURCE_FLAGS[source]
-    pinned = source is MediaSource.SIGNALLED and daemon_version < _ASYMMETRIC_LEARNS
+    # Where `asymmetric` learns, RTCP on the port of RTP has until the next packet of the WIC.
+    pinned = source is MediaSource.SIGNALLED and not capabilities(daemon_version).asymmetric_learns
     return (*flags, "asymmetric") if pinned else flags
 
 
@@ -118,7 +117,7 @@ class MediaProfile:
     """IP4 or IP6; None takes the family of the WIC's offer."""
     ims_source: MediaSource = MediaSource.SIGNALLED
     """IMS is not behind a NAT, and its SDP is binding."""
-    daemon_version: tuple[int, int] = (10, 5)
+    daemon_version: Version = OLDEST
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
@@ -287,7 +286,7 @@ def audio_profile(
     ims_address_family: str | None = None,
     digits: bool = True,
     ims_source: MediaSource = MediaSource.SIGNALLED,
-    daemon_version: tuple[int, int] = (10, 5),
+    daemon_version: Version = OLDEST,
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
@@ -336,7 +335,7 @@ def video_profile(
     far_leg: LegKind = LegKind.IMS,
     ims_address_family: str | None = None,
     ims_source: MediaSource = MediaSource.SIGNALLED,
-    daemon_version: tuple[int, int] = (10, 5),
+    daemon_version: Version = OLDEST,
 ) -> MediaProfile:
     """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
     return MediaProfile(
@@ -357,7 +356,7 @@ class MediaProfiles:
         far_leg: LegKind = LegKind.IMS,
         digits: bool = True,
         ims_source: MediaSource = MediaSource.SIGNALLED,
-        daemon_version: tuple[int, int] = (10, 5),
+        daemon_version: Version = OLDEST,
     ) -> None:
         """`ims_codecs` and `digits` as for `audio_profile`; `far_leg`: what the far end is offered."""
         self.far_leg = far_leg

@@ -15,13 +15,13 @@ participants by their tags, so nothing here asks who called.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rtpengine.capabilities import Version, capabilities
 from rtpengine.ng.commands import Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
 from rtpengine.ng.errors import NgErrorReply, NgUnknownCall
 from rtpengine.profiles import MediaProfile
 from rtpengine.sessions import (
     IMS_TAG,
     REVERSE_TAG,
-    UNSUBSCRIBE_REMOVES_PARTICIPANT,
     WIC_TAG,
     MediaSession,
     Sequence,
@@ -57,7 +57,7 @@ def renew(
     ims_answer: str,
     reverse_line: str | None,
     *,
-    daemon_version: tuple[int, int],
+    daemon_version: Version,
 ) -> Sequence[Renewal]:
     """Take what the WIC offers now (`session.wic_offer`) and what IMS said last, offer or answer.
 
@@ -65,7 +65,7 @@ def renew(
     """
     if session.transport is not WicTransport.SPLIT:
         reverse_line = None
-    if reverse_line is not None and daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+    if reverse_line is not None and not capabilities(daemon_version).unsubscribe_removes_participant:
         yield from _restart_reverse(session, profile, reverse_line)
     relay_offer = (yield from ask(offer_of(session, profile.offer(), to_tag=IMS_TAG))).sdp
     answer = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
@@ -94,7 +94,7 @@ def reoffer_from_ims(
     ims_offer: str,
     reverse_line: str | None,
     *,
-    daemon_version: tuple[int, int],
+    daemon_version: Version,
 ) -> Sequence[str]:
     """Take what IMS offers now, and the WIC's line as an answer in `session.wic_offer`; returns the answer for IMS.
 

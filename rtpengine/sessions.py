@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
+from rtpengine.capabilities import Version, capabilities
 from rtpengine.ng.commands import (
     Answer,
     BlockMedia,
@@ -39,9 +40,6 @@ from rtpengine.profiles import MediaProfile
 WIC_TAG: Final = "wic"
 IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
-
-# From this version on, `unsubscribe` removes the participant and would end the WIC's own media.
-UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
 
 T = TypeVar("T")
 Step: TypeAlias = Command[Any] | tuple[Command[Any], ...]
@@ -137,7 +135,7 @@ def connect(
     ims_answer: str,
     reverse_answer: str | None,
     *,
-    daemon_version: tuple[int, int],
+    daemon_version: Version,
     answered: frozenset[str] | None = None,
 ) -> Sequence[str]:
     """Connect the WIC with the far end that sent `ims_answer`, and let media pass; returns the offer to IMS.
@@ -159,14 +157,12 @@ def connect(
     return relay_offer
 
 
-def subscribe_again(
-    session: MediaSession, profile: MediaProfile, daemon_version: tuple[int, int]
-) -> Sequence[str]:
+def subscribe_again(session: MediaSession, profile: MediaProfile, daemon_version: Version) -> Sequence[str]:
     """Give the reverse port the codecs of an `answer` that was just made; returns that line's SDP.
 
     It still has those of the former answer; its port and the WIC's payload type stay. `subscribe_answer` has to follow.
     """
-    if session.medium != "video" and daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+    if session.medium != "video" and not capabilities(daemon_version).unsubscribe_removes_participant:
         # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
         # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
         yield from ask(Unsubscribe(session.ng_call_id, WIC_TAG))

@@ -10,6 +10,7 @@ from typing import Final
 
 from kemi.adapters.key_frames import ask_for_key_frames
 from kemi.adapters.log import log_event
+from kemi.adapters.relay_profiles import RelayProfiles
 from kemi.adapters.relay_sessions import named, running, taking
 from kemi.adapters.repertoires import Repertoires, answered_codecs
 from kemi.core.call import actions as act
@@ -31,20 +32,16 @@ from kemi.core.call.events import (
 )
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.interwork import (
-    first_codec,
     placeholder_answer,
-    protocol_of,
     repertoire,
 )
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, withhold
-from rtpengine.legs import LegKind
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
-from rtpengine.profiles import MediaProfile, MediaProfiles, MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -87,7 +84,9 @@ class MediaRelay:
         self._store = store
         self._asked_at = 0.0
         """When this worker began what it waits for; it does one thing at a time."""
-        self._versions = {name: node.daemon_version for name, node in self._nodes.items()}
+        self._profiles = RelayProfiles(
+            settings, {name: node.daemon_version for name, node in self._nodes.items()}
+        )
         deadline_s = settings.ng_deadline_ms / 1000
         self._clients, self._hasty = (
             {
@@ -97,25 +96,6 @@ class MediaRelay:
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
         self._repertoires = Repertoires()
-        self._preferred = settings.audio_codecs[0].lower()
-        self._profiles = MediaProfiles(
-            settings.audio_codecs,
-            far_leg=LegKind(settings.core_leg),
-            digits=settings.digits_by_info,
-            ims_source=MediaSource(settings.core_source),
-            daemon_version=max(self._versions.values()),
-        )
-
-    def _profile_of(self, kind: str, wic_line: str, ims_line: str = "") -> MediaProfile:
-        """Return the profile for what both sides speak."""
-        return self._profiles.of(kind, first_codec(wic_line), protocol_of(ims_line))
-
-    def _terminating(self, kind: str, ims_offer: str) -> MediaProfile:
-        """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
-        if the core offers that."""
-        wanted = first_codec(ims_offer)
-        speaks = wanted if wanted == self._preferred else "opus"
-        return self._profiles.of(kind, speaks, protocol_of(ims_offer))
 
     def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
@@ -149,7 +129,7 @@ class MediaRelay:
         return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
-        profile = self._profile_of(session.medium, session.wic_offer)
+        profile = self._profiles.of_page(node, session.medium, session.wic_offer)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
@@ -169,7 +149,7 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                profile = self._profile_of(medium.kind, medium.wic_offer)
+                profile = self._profiles.of_page(action.node, medium.kind, medium.wic_offer)
                 self._run(action.node, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
@@ -185,10 +165,10 @@ class MediaRelay:
                 action.node,
                 connect(
                     session,
-                    self._profile_of(medium.kind, medium.wic_offer, medium.ims_answer),
+                    self._profiles.of_page(action.node, medium.kind, medium.wic_offer, medium.ims_answer),
                     medium.ims_answer,
                     medium.reverse_answer,
-                    daemon_version=self._versions[action.node],
+                    daemon_version=self._profiles.version(action.node),
                     answered=answered_codecs(medium.wic_offer, medium.ims_answer),
                 ),
             )
@@ -202,7 +182,9 @@ class MediaRelay:
         try:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                sequence = reserve_terminating(sessions[-1], self._terminating(kind, ims_offer), ims_offer)
+                sequence = reserve_terminating(
+                    sessions[-1], self._profiles.of_core(action.node, kind, ims_offer), ims_offer
+                )
                 offers[kind] = self._run(action.node, sequence)
         except MediaUnavailable:
             self._release_all(action.node, sessions)
@@ -218,7 +200,7 @@ class MediaRelay:
         try:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                profile = self._terminating(kind, ims_offer)
+                profile = self._profiles.of_core(action.node, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(action.node, sequence)
         except MediaUnavailable:
@@ -234,7 +216,9 @@ class MediaRelay:
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            sequence = connect_terminating(session, self._profile_of(kind, wic_answer), wic_answer)
+            sequence = connect_terminating(
+                session, self._profiles.of_page(action.node, kind, wic_answer), wic_answer
+            )
             answers[kind] = self._run(action.node, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
@@ -259,10 +243,10 @@ class MediaRelay:
     def _renewal(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[Renewal]:
         renewal = yield from renew(
             session,
-            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of_page(node, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._versions[node],
+            daemon_version=self._profiles.version(node),
         )
         if (
             not repertoire(medium.ims_line).encodings_by_type
@@ -276,10 +260,10 @@ class MediaRelay:
     def _reoffer(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[str]:
         return reoffer_from_ims(
             session,
-            self._profile_of(medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of_page(node, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._versions[node],
+            daemon_version=self._profiles.version(node),
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:
@@ -307,7 +291,7 @@ class MediaRelay:
                 sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
                     sessions[-1],
-                    self._terminating(medium.kind, medium.ims_line),
+                    self._profiles.of_core(node, medium.kind, medium.ims_line),
                     medium.ims_line,
                     placeholder,
                     reverse=medium.reverse_line is not None,
@@ -353,7 +337,7 @@ class MediaRelay:
         """Let both sides see the picture at once, where it has begun to pass."""
         tags = [tag for tag, wanted in ((WIC_TAG, of_wic), (IMS_TAG, of_ims)) if wanted]
         if session.medium == "video" and tags:
-            ask_for_key_frames(session, self._profiles.of("video"), tags, partial(self._run, node))
+            ask_for_key_frames(session, self._profiles.of_page(node, "video"), tags, partial(self._run, node))
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
         sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)

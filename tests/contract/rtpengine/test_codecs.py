@@ -36,6 +36,7 @@ from tests.contract.rtpengine.rtp_peer import (
     tone_payloads,
 )
 from tests.contract.rtpengine.sdp import answer_to, section
+from tests.lab.relay_program import daemon_version
 
 FAR_END = "127.0.0.9"
 PACKETS = 30
@@ -163,7 +164,7 @@ def page_calls(
     ]
     sides.ims_codec = ims._replace(payload_type=int(found[0]))
     answer = answer_to(given.relay_offer, found[0], host=FAR_END, port=sides.ims.port)
-    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     return sides
 
@@ -349,7 +350,7 @@ def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStac
     assert list(section(given.relay_offer).codecs.values()) == ["EVS/16000"]
     assert section(given.relay_offer).values("fmtp") == [f"97 {evs.fmtp}"]
     answer = answer_to(given.relay_offer, "97", host=FAR_END, port=ims.port)
-    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
     frames = [bytes([number]) * 61 for number in range(10)]
     for peer, to in (
         (wic, (WIC_ADDRESS, section(given.relay_answer).port)),

@@ -33,6 +33,7 @@ from tests.contract.rtpengine.rtp_peer import RtpPeer
 from tests.contract.rtpengine.sdp import browser_offer, section
 from tests.contract.rtpengine.test_codecs import FAR_END, WIC, Sides, Spoken, line, plain
 from tests.contract.rtpengine.test_terminating import browser_answer
+from tests.lab.relay_program import daemon_version
 
 GOLDEN: Final = Path(__file__).parents[2] / "golden" / "legs"
 FAR_KINDS: Final = [kind for kind in LegKind if kind is not LegKind.WIC]
@@ -70,7 +71,7 @@ def page_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
     page = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
     session = MediaSession(f"out {kind}", "audio", page, WicTransport.SHARED)
     given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
-    run(connect(session, profile, far_line(kind, 5004), None, daemon_version=(10, 5)), client)
+    run(connect(session, profile, far_line(kind, 5004), None, daemon_version=daemon_version()), client)
     return {"offer to the far end": given.relay_offer, "answer to the page": given.relay_answer}
 
 
@@ -151,7 +152,7 @@ def test_a_page_calls_a_trunk_with_keys(client: UdpClient, sides: KeyedSides) ->
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     for _ in ("183", "200"):
         answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
-        run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+        run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
         sides.talk()
         sides.heard(passing=False)
         sides.wic.packets.clear()
@@ -181,7 +182,7 @@ def test_a_trunk_with_keys_calls_a_page(client: UdpClient, sides: KeyedSides, ah
         sides.wic.packets.clear()
         sides.ims.packets.clear()
         again = MediaSession("srtp in", "audio", page, WicTransport.SHARED)
-        answer = run(reoffer_from_ims(again, profile, offer, None, daemon_version=(10, 5)), client)
+        answer = run(reoffer_from_ims(again, profile, offer, None, daemon_version=daemon_version()), client)
 
 
 def test_a_trunk_s_key_is_used(client: UdpClient, sides: KeyedSides) -> None:
@@ -193,7 +194,7 @@ def test_a_trunk_s_key_is_used(client: UdpClient, sides: KeyedSides) -> None:
     sides.ims.agree(given.relay_offer)
     other = base64.b64encode(bytes(30)).decode()
     answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port, crypto=CRYPTO.replace(KEY, other))
-    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     sides.talk()
     assert sides.wic.packets == []

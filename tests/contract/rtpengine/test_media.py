@@ -31,6 +31,7 @@ from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
 from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
 from tests.contract.rtpengine.sdp import answer_to, plain_offer, renumbered, reverse_answer_to, section
+from tests.lab.relay_program import daemon_version
 
 PACKETS = 40
 WIC_TONE_HZ, IMS_TONE_HZ = 1000, 440
@@ -122,7 +123,7 @@ class Call:
         run(release(other), self.client)
         return widened_offer(self.session.wic_offer, repertoire(learned.relay_offer))
 
-    def connect(self, far_end: FarEnd, *, version: tuple[int, int] = (10, 5)) -> None:
+    def connect(self, far_end: FarEnd, *, version: tuple[int, int] | None = None) -> None:
         """Take an answer of IMS."""
         self.far_type = far_end.payload_type
         answer = answer_to(
@@ -134,7 +135,7 @@ class Call:
             self.profile,
             answer,
             self.reverse_answer,
-            daemon_version=version,
+            daemon_version=version or daemon_version(),
             answered=frozenset(encoding.partition("/")[0] for encoding in repertoire(answer).encodings),
         )
         run(steps, self.client)

@@ -22,12 +22,12 @@ from rtpengine.sessions import (
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
 from tests.contract.rtpengine.sdp import Section, answer_to, browser_offer, section
+from tests.lab.relay_program import daemon_version
 
 BROWSER = "chromium-156-av-sendonly.sdp"
 AUDIO_OFFER = browser_offer(BROWSER, "audio", "opus", "telephone-event")
 VIDEO_OFFER = browser_offer(BROWSER, "video", "VP8", "H264")
 FAR_END = "127.0.0.9"
-VERSION = (10, 5)
 ANSWERS = {
     "opus": ("opus/48000/2", "telephone-event/48000"),
     "opus, events at 8000": ("opus/48000/2", "telephone-event/8000"),
@@ -143,7 +143,7 @@ class TestReservation:
         reserved = run(reserve(session, profile, placeholder, reverse=True), client)
         ims_answer = answer_to(reserved.relay_offer, *ANSWERS[answered], host=FAR_END, port=5004)
         names = frozenset(codec.partition("/")[0].lower() for codec in ANSWERS[answered])
-        steps = connect(session, profile, ims_answer, None, daemon_version=VERSION, answered=names)
+        steps = connect(session, profile, ims_answer, None, daemon_version=daemon_version(), answered=names)
         made_ready = section(run(steps, client))
         assert section(ims_answer).codecs.items() <= made_ready.codecs.items()
         assert len(made_ready.codecs) < len(section(reserved.relay_offer).codecs)
@@ -211,7 +211,7 @@ class TestConnection:
         for codecs in ANSWERS.values():
             recorder = Recorder(client)
             ims_answer = answer_to(reserved.relay_offer, *codecs, host=FAR_END, port=5004)
-            steps = connect(session, profile, ims_answer, reverse, daemon_version=VERSION)
+            steps = connect(session, profile, ims_answer, reverse, daemon_version=daemon_version())
             assert section(run(steps, recorder)).lines == section(reserved.relay_offer).lines
             after = section(recorder.answer_sdp)
             assert (after.codecs, transport_of(after)) == (before.codecs, transport_of(before))
@@ -228,7 +228,7 @@ class TestConnection:
             run(accept_reverse(session, profile, reverse), client)
             for port in (5004, 5006):
                 ims_answer = answer_to(reserved.relay_offer, *(), host=FAR_END, port=port)
-                run(connect(session, profile, ims_answer, reverse, daemon_version=VERSION), client)
+                run(connect(session, profile, ims_answer, reverse, daemon_version=daemon_version()), client)
         assert set(client.request(List()).call_ids) == {"call", "call-v"}
         for session, _ in media:
             statistics = client.request(Query(session.ng_call_id))

@@ -1,0 +1,40 @@
+"""What daemons of some version do, where versions differ and it matters here: the one place that compares versions.
+
+No ng command tells a daemon's version (seen in 10.5.3.5, 12.5.1.31 and 26.0.1.26), so it is a setting of each node.
+Each row is measured with those three, or stands in rtpengine's history of changes; what lies between is taken from the
+older one.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+Version: TypeAlias = tuple[int, int]
+
+OLDEST: Final[Version] = (10, 5)
+"""What is supposed of a node whose version nobody told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What one daemon does."""
+
+    heeds_directions: bool
+    """A direction in SDP is enforced. Before, media passes both ways whatever the SDP says."""
+    asymmetric_learns: bool
+    """The flag `asymmetric` learns where packets come from and goes by that: no good where the SDP is binding."""
+    unsubscribe_removes_participant: bool
+    """`unsubscribe` ends the participant's own media, too."""
+
+
+_SINCE: Final = {
+    "asymmetric_learns": (11, 3),
+    "heeds_directions": (12, 5),
+    "unsubscribe_removes_participant": (26, 0),
+}
+
+
+@functools.cache
+def capabilities(version: Version) -> Capabilities:
+    """Return what a daemon of this version does."""
+    return Capabilities(**{name: version >= since for name, since in _SINCE.items()})
