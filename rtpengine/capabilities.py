@@ -23,6 +23,9 @@ class Capabilities:
     """A direction in SDP is enforced. Before, media passes both ways whatever the SDP says."""
     asymmetric_learns: bool
     """The flag `asymmetric` learns where packets come from and goes by that: no good where the SDP is binding."""
+    knows_directional: bool
+    """The flag `directional` makes `block media` stop one side only; 26.0 stops both without it, and what does not know
+    it stops one side, and complains in its log."""
     unsubscribe_removes_participant: bool
     """`unsubscribe` ends the participant's own media, too."""
 
@@ -30,6 +33,7 @@ class Capabilities:
 _SINCE: Final = {
     "asymmetric_learns": (11, 3),
     "heeds_directions": (12, 5),
+    "knows_directional": (12, 5),
     "unsubscribe_removes_participant": (26, 0),
 }
 

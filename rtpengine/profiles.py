@@ -214,14 +214,17 @@ class MediaProfile:
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
-        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
+        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES.
+
+        That we are ICE-lite stays: it counts only where it was said of a medium first. Without, ICE is never complete,
+        which rtpengine 10.5 gets along with, and no later one does.
+        """
         return replace(
             self.terminating_offer(),
             transport_protocol="RTP/AVP",
             ice="remove",
-            ice_lite=None,
-            dtls=None,
             rtcp_mux=(),
+            dtls=None,
         )
 
     def subscribe_request(self) -> MediaOptions:
@@ -260,6 +263,7 @@ class MediaProfile:
         return MediaOptions(
             transport_protocol="RTP/AVPF",
             ice="remove",
+            rtcp_mux=(),
             sdes=("off",),
             interface=self.ims_interface,
             flags=("RTCP-mirror",),

@@ -15,8 +15,8 @@ participants by their tags, so nothing here asks who called.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rtpengine.capabilities import Version, capabilities
-from rtpengine.ng.commands import Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
+from rtpengine.capabilities import OLDEST, Version, capabilities
+from rtpengine.ng.commands import DIRECTIONAL, Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
 from rtpengine.ng.errors import NgErrorReply, NgUnknownCall
 from rtpengine.profiles import MediaProfile
 from rtpengine.sessions import (
@@ -142,7 +142,7 @@ def move(
     """
     ims_answer, wic_offer = yield from answer_ahead(session, profile, ims_line, placeholder)
     try:
-        yield from gate(session, wic_to_ims=False, ims_to_wic=False)
+        yield from gate(session, wic_to_ims=False, ims_to_wic=False, daemon_version=profile.daemon_version)
         reverse_offer = (yield from ask(subscribe_request(session, profile))).sdp if reverse else None
     except NgErrorReply:
         yield from release(session)
@@ -151,31 +151,39 @@ def move(
 
 
 def closed_during(
-    session: MediaSession, change: Sequence[T], *, wic_to_ims: bool, ims_to_wic: bool
+    session: MediaSession,
+    change: Sequence[T],
+    *,
+    wic_to_ims: bool,
+    ims_to_wic: bool,
+    daemon_version: Version = OLDEST,
 ) -> Sequence[T]:
     """Carry a change out with both directions closed, then let media pass as wanted; a refused change, too.
 
     Between an `offer` and its `answer` rtpengine sends in codecs, SSRCs and timestamps of neither side's choice. One
     such packet, and Chromium discarded the next 132: 2.6 s of silence. Closed, at most a packet or two are lost.
     """
-    yield from gate(session, wic_to_ims=False, ims_to_wic=False)
+    yield from gate(session, wic_to_ims=False, ims_to_wic=False, daemon_version=daemon_version)
     try:
         result = yield from change
     except NgErrorReply:
-        yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
+        yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version)
         raise
-    yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
+    yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version)
     return result
 
 
-def gate(session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool) -> Sequence[None]:
+def gate(
+    session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool, daemon_version: Version = OLDEST
+) -> Sequence[None]:
     """Let media pass in each direction or drop it; rtpengine 10.5 does not heed SDP directions.
 
     What IMS sends is stopped at its source, so the reverse port gets none either. RTCP, STUN and DTLS pass always. The
     participants have to be known: not before the answer, or its placeholder.
     """
+    flags = DIRECTIONAL if capabilities(daemon_version).knows_directional else None
     yield tuple(
-        (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag)
+        (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag, flags)
         for tag, is_open in ((WIC_TAG, wic_to_ims), (IMS_TAG, ims_to_wic))
     )
 

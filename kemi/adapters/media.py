@@ -307,7 +307,12 @@ class MediaRelay:
         """Let media pass as the action says."""
         for medium in action.media:
             session = named(action.call_id, medium.kind)
-            sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
+            sequence = gate(
+                session,
+                wic_to_ims=medium.wic_to_ims,
+                ims_to_wic=medium.ims_to_wic,
+                daemon_version=self._profiles.version(action.node),
+            )
             self._run(action.node, sequence)
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
@@ -340,7 +345,13 @@ class MediaRelay:
             ask_for_key_frames(session, self._profiles.of_page(node, "video"), tags, partial(self._run, node))
 
     def _change(self, node: str, session: MediaSession, medium: act.MediumChange, change: Sequence[T]) -> T:
-        sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
+        sequence = closed_during(
+            session,
+            change,
+            wic_to_ims=medium.wic_to_ims,
+            ims_to_wic=medium.ims_to_wic,
+            daemon_version=self._profiles.version(node),
+        )
         result = self._run(node, sequence)
         self._ask_for_key_frames(node, session, medium.wic_to_ims, medium.ims_to_wic)
         return result

@@ -153,6 +153,10 @@ class Unsubscribe(Command[replies.Done]):
     to_tag: str
 
 
+DIRECTIONAL: Final = ("directional",)
+"""Flags for what `from_tag` sends alone, where the daemon knows them (`rtpengine.capabilities`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockMedia(Command[replies.Done]):
     """Drop the media of the whole call, or only what `from_tag` sends."""
@@ -161,6 +165,8 @@ class BlockMedia(Command[replies.Done]):
     reply_type = replies.Done
     call_id: str
     from_tag: str | None = None
+    flags: tuple[str, ...] | None = None
+    """DIRECTIONAL with `from_tag`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,7 @@ class UnblockMedia(Command[replies.Done]):
     reply_type = replies.Done
     call_id: str
     from_tag: str | None = None
+    flags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
