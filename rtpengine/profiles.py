@@ -308,6 +308,8 @@ def audio_profile(
             answered_codecs=(wic_codec.upper(), *_EVENTS),
             far_leg=far_leg,
             ims_address_family=ims_address_family,
+            ims_source=ims_source,
+            daemon_version=daemon_version,
         )
     return MediaProfile(
         codec=CodecRules(

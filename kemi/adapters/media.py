@@ -39,7 +39,7 @@ from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, withhold
 from rtpengine.ng.commands import Delete, RawQuery
-from rtpengine.ng.errors import NgError, NgErrorReply
+from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
@@ -424,7 +424,7 @@ class MediaRelay:
         self._asked_at = time.time()
         try:
             result = run(sequence, client)
-        except NgErrorReply as error:
+        except (NgErrorReply, NgBadDatagram) as error:  # it answers
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
             self._store.missed(node, time.time())

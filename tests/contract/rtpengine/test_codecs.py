@@ -77,6 +77,11 @@ CELLS: Final = [pytest.param(wic, ims, id=f"{wic.name}, {ims.name}") for wic, im
 class PlainProfile(MediaProfile):
     """A profile for a page without DTLS and ICE."""
 
+    def answer(self) -> MediaOptions:
+        """Keep the page's port when the far end's changes: without ICE, rtpengine 26 takes another one then."""
+        options = MediaProfile.answer(self)
+        return replace(options, flags=(*options.flags, "port-latching"))
+
     def terminating_offer(self) -> MediaOptions:
         """Ask for plain RTP instead."""
         options = MediaProfile.terminating_offer(self)
@@ -94,6 +99,7 @@ def plain(profile: MediaProfile) -> PlainProfile:
         answered_codecs=profile.answered_codecs,
         dtmf=profile.dtmf,
         far_leg=profile.far_leg,
+        daemon_version=profile.daemon_version,
     )
 
 
@@ -149,7 +155,9 @@ def page_calls(
     client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken, *, digits: bool = False
 ) -> Sides:
     """Let the page call, and IMS answer with one codec under the relay's payload type."""
-    profile = plain(audio_profile(ALL_IMS, wic_codec=wic.name.lower(), digits=digits))
+    profile = plain(
+        audio_profile(ALL_IMS, wic_codec=wic.name.lower(), digits=digits, daemon_version=daemon_version())
+    )
     sides = Sides(stack, wic, ims)
     session = MediaSession(
         f"out {wic.name} {ims.name}", "audio", line(WIC_ADDRESS, sides.wic.port, wic), WicTransport.SHARED
@@ -180,7 +188,7 @@ def core_calls(
 ) -> Sides:
     """Let IMS call with one codec, and the page answer with one of what it is offered."""
     own = ims.name.lower() if ims.name.lower() in WIC_AUDIO_CODECS else "opus"
-    profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False))
+    profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False, daemon_version=daemon_version()))
     sides = Sides(stack, wic, ims)
     session = MediaSession(f"in {wic.name} {ims.name}", "audio", "", WicTransport.SHARED)
     offer = line(FAR_END, sides.ims.port, ims, extra=extra)
@@ -342,7 +350,7 @@ def test_comfort_noise_that_nobody_agreed_on_harms_nothing(client: UdpClient, st
 
 def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStack) -> None:
     """Nobody here can decode it, so it arrives as it left, and no other codec is offered with it."""
-    profile = plain(audio_profile(("EVS", *ALL_IMS), wic_codec="evs"))
+    profile = plain(audio_profile(("EVS", *ALL_IMS), wic_codec="evs", daemon_version=daemon_version()))
     wic, ims = stack.enter_context(RtpPeer(WIC_ADDRESS)), stack.enter_context(RtpPeer(FAR_END))
     evs = Spoken("EVS", "EVS/16000", 97, "br=5.9-24.4;bw=nb-swb")
     session = MediaSession("evs", "audio", line(WIC_ADDRESS, wic.port, evs), WicTransport.SHARED)

@@ -67,7 +67,9 @@ def far_line(kind: LegKind, port: int, *, crypto: str = CRYPTO) -> str:
 
 
 def page_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
-    profile = MediaProfiles(["opus", "AMR-WB", "PCMA"], far_leg=kind).of("audio", "opus")
+    profile = MediaProfiles(["opus", "AMR-WB", "PCMA"], far_leg=kind, daemon_version=daemon_version()).of(
+        "audio", "opus"
+    )
     page = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
     session = MediaSession(f"out {kind}", "audio", page, WicTransport.SHARED)
     given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
@@ -76,7 +78,9 @@ def page_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
 
 
 def far_end_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
-    profile = MediaProfiles(["opus", "PCMA"], far_leg=kind).of("audio", "opus")
+    profile = MediaProfiles(["opus", "PCMA"], far_leg=kind, daemon_version=daemon_version()).of(
+        "audio", "opus"
+    )
     session = MediaSession(f"in {kind}", "audio", "", WicTransport.SHARED)
     offer = run(reserve_terminating(session, profile, far_line(kind, 5004)), client)
     answer = run(connect_terminating(session, profile, browser_answer(offer)), client)
@@ -139,7 +143,11 @@ def sides() -> Iterator[KeyedSides]:
 
 
 def keyed_profile() -> MediaProfile:
-    return plain(MediaProfiles(["PCMA"], far_leg=LegKind.TRUNK_SRTP).of("audio", "opus"))
+    return plain(
+        MediaProfiles(["PCMA"], far_leg=LegKind.TRUNK_SRTP, daemon_version=daemon_version()).of(
+            "audio", "opus"
+        )
+    )
 
 
 def test_a_page_calls_a_trunk_with_keys(client: UdpClient, sides: KeyedSides) -> None:
@@ -162,7 +170,7 @@ def test_a_page_calls_a_trunk_with_keys(client: UdpClient, sides: KeyedSides) ->
 @pytest.mark.parametrize("ahead", [False, True], ids=["answered by the page", "answered ahead"])
 def test_a_trunk_with_keys_calls_a_page(client: UdpClient, sides: KeyedSides, ahead: bool) -> None:
     """Whatever is configured: it offers keys, so it gets keys. It may offer again in the call."""
-    profile = plain(MediaProfiles(["PCMA"]).of("audio", "opus", "RTP/SAVP"))
+    profile = plain(MediaProfiles(["PCMA"], daemon_version=daemon_version()).of("audio", "opus", "RTP/SAVP"))
     session = MediaSession("srtp in", "audio", "", WicTransport.SHARED)
     offer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
     if ahead:

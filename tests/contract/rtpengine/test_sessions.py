@@ -78,8 +78,8 @@ class Recorder:
 def medium(request: pytest.FixtureRequest) -> tuple[MediaProfile, str, str]:
     """Profile, medium and the WIC's offer."""
     if request.param == "audio":
-        return audio_profile(), "audio", AUDIO_OFFER
-    return video_profile(), "video", VIDEO_OFFER
+        return audio_profile(daemon_version=daemon_version()), "audio", AUDIO_OFFER
+    return video_profile(daemon_version=daemon_version()), "video", VIDEO_OFFER
 
 
 class TestReservation:
@@ -88,7 +88,10 @@ class TestReservation:
     ) -> None:
         session = MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SHARED)
         offer = section(
-            run(reserve(session, audio_profile(), placeholder, reverse=False), client).relay_offer
+            run(
+                reserve(session, audio_profile(daemon_version=daemon_version()), placeholder, reverse=False),
+                client,
+            ).relay_offer
         )
         names = [codec for codec in offer.codecs.values() if not codec.startswith("telephone-event")]
         events = {codec for codec in offer.codecs.values() if codec.startswith("telephone-event")}
@@ -107,7 +110,15 @@ class TestReservation:
             return answer_to(relay_offer, *list(section(relay_offer).codecs.values())[:1], host=IMS_ADDRESS)
 
         offer = section(
-            run(reserve(session, audio_profile(codecs), first_codec, reverse=False), client).relay_offer
+            run(
+                reserve(
+                    session,
+                    audio_profile(codecs, daemon_version=daemon_version()),
+                    first_codec,
+                    reverse=False,
+                ),
+                client,
+            ).relay_offer
         )
         names = [codec.split("/")[0] for codec in offer.codecs.values()]
         assert tuple(name for name in names if name != "telephone-event") == codecs
@@ -124,10 +135,21 @@ class TestReservation:
             return answer_to(relay_offer, *ANSWERS["opus"], host=IMS_ADDRESS)
 
         first = MediaSession("first", "audio", wic_offer, WicTransport.SHARED)
-        learned = run(reserve(first, audio_profile(), opus, reverse=True), client)
+        learned = run(
+            reserve(first, audio_profile(daemon_version=daemon_version()), opus, reverse=True), client
+        )
         second = MediaSession("second", "audio", wic_offer, WicTransport.SHARED)
         widened = widened_offer(wic_offer, repertoire(learned.relay_offer))
-        known = run(reserve(second, audio_profile(), opus, reverse=True, widened_offer=widened), client)
+        known = run(
+            reserve(
+                second,
+                audio_profile(daemon_version=daemon_version()),
+                opus,
+                reverse=True,
+                widened_offer=widened,
+            ),
+            client,
+        )
         assert repertoire(known.relay_offer) == repertoire(learned.relay_offer)
         assert repertoire(known.relay_answer) == repertoire(learned.relay_answer)
         assert section(known.relay_answer).protocol == section(learned.relay_answer).protocol
@@ -138,7 +160,7 @@ class TestReservation:
     ) -> None:
         session, profile = (
             MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SHARED),
-            audio_profile(),
+            audio_profile(daemon_version=daemon_version()),
         )
         reserved = run(reserve(session, profile, placeholder, reverse=True), client)
         ims_answer = answer_to(reserved.relay_offer, *ANSWERS[answered], host=FAR_END, port=5004)
@@ -176,13 +198,19 @@ class TestReservation:
 
     def test_the_reverse_audio_offer_has_opus_alone(self, client: UdpClient) -> None:
         session = MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT)
-        reservation = run(reserve(session, audio_profile(), placeholder, reverse=True), client)
+        reservation = run(
+            reserve(session, audio_profile(daemon_version=daemon_version()), placeholder, reverse=True),
+            client,
+        )
         assert reservation.reverse_offer is not None
         assert section(reservation.reverse_offer).codecs == {"96": "opus/48000/2"}
 
     def test_video_feedback_is_offered_to_both_sides(self, client: UdpClient) -> None:
         session = MediaSession("call", "video", VIDEO_OFFER, WicTransport.SPLIT)
-        reservation = run(reserve(session, video_profile(), placeholder, reverse=True), client)
+        reservation = run(
+            reserve(session, video_profile(daemon_version=daemon_version()), placeholder, reverse=True),
+            client,
+        )
         assert reservation.reverse_offer is not None
         for sdp in (reservation.relay_offer, reservation.relay_answer, reservation.reverse_offer):
             assert {"96 nack pli", "96 ccm fir"} <= set(section(sdp).values("rtcp-fb"))
@@ -191,7 +219,15 @@ class TestReservation:
     def test_a_refused_reservation_leaves_no_call(self, client: UdpClient) -> None:
         session = MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT)
         with pytest.raises(NgErrorReply):
-            run(reserve(session, audio_profile(), lambda offer: "nonsense", reverse=True), client)
+            run(
+                reserve(
+                    session,
+                    audio_profile(daemon_version=daemon_version()),
+                    lambda offer: "nonsense",
+                    reverse=True,
+                ),
+                client,
+            )
         assert client.request(List()).call_ids == ()
 
 
@@ -200,7 +236,10 @@ class TestConnection:
     def test_the_wic_s_ports_keys_and_codecs_stay_whatever_ims_answers(
         self, client: UdpClient, transport: WicTransport
     ) -> None:
-        session, profile = MediaSession("call", "audio", AUDIO_OFFER, transport), audio_profile()
+        session, profile = (
+            MediaSession("call", "audio", AUDIO_OFFER, transport),
+            audio_profile(daemon_version=daemon_version()),
+        )
         reserved = run(reserve(session, profile, placeholder, reverse=True), client)
         reverse = None if reserved.reverse_offer is None else reverse_answer(reserved.reverse_offer)
         if reverse is not None:
@@ -218,8 +257,14 @@ class TestConnection:
 
     def test_audio_and_video_are_connected_and_released_independently(self, client: UdpClient) -> None:
         media = [
-            (MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT), audio_profile()),
-            (MediaSession("call", "video", VIDEO_OFFER, WicTransport.SPLIT), video_profile()),
+            (
+                MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT),
+                audio_profile(daemon_version=daemon_version()),
+            ),
+            (
+                MediaSession("call", "video", VIDEO_OFFER, WicTransport.SPLIT),
+                video_profile(daemon_version=daemon_version()),
+            ),
         ]
         for session, profile in media:
             reserved = run(reserve(session, profile, placeholder, reverse=True), client)
@@ -241,4 +286,4 @@ class TestConnection:
     def test_the_gate_of_an_unknown_call_says_so(self, client: UdpClient) -> None:
         session = MediaSession("none", "audio", AUDIO_OFFER, WicTransport.SHARED)
         with pytest.raises(NgErrorReply):
-            run(gate(session, wic_to_ims=True, ims_to_wic=True), client)
+            run(gate(session, wic_to_ims=True, ims_to_wic=True, daemon_version=daemon_version()), client)
