@@ -65,8 +65,8 @@ def renew(
     """
     if session.transport is not WicTransport.SPLIT:
         reverse_line = None
-    if reverse_line is not None and not capabilities(daemon_version).unsubscribe_removes_participant:
-        yield from _restart_reverse(session, profile, reverse_line)
+    if reverse_line is not None:
+        yield from _restart_reverse(session, profile, reverse_line, daemon_version)
     relay_offer = (yield from ask(offer_of(session, profile.offer(), to_tag=IMS_TAG))).sdp
     answer = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
     relay_answer = (yield from ask(answer)).sdp
@@ -77,15 +77,19 @@ def renew(
     return Renewal(relay_offer, relay_answer, reverse_answer)
 
 
-def _restart_reverse(session: MediaSession, profile: MediaProfile, reverse_line: str) -> Sequence[None]:
+def _restart_reverse(
+    session: MediaSession, profile: MediaProfile, reverse_line: str, daemon_version: Version
+) -> Sequence[None]:
     """Let the reverse port notice new ICE credentials of the WIC.
 
     rtpengine begins ICE anew for the participant that sends an `offer`, never for one that sends a `subscribe answer`:
     that keeps the relay's own credentials (RFC 8445 §9 wants new ones) and the pairs of addresses that are no more.
-    So the WIC's reverse participant offers once. That ties IMS to it; undone here, and by the `offer` that follows.
+    So the WIC's reverse participant offers once. That ties IMS to it; undone by the `offer` that follows,
+    and here, where that has no other effect.
     """
     yield from ask(Offer(session.ng_call_id, REVERSE_TAG, reverse_line, profile.offer(), IMS_TAG))
-    yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
+    if not capabilities(daemon_version).unsubscribe_removes_participant:
+        yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
 def reoffer_from_ims(

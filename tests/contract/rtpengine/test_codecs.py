@@ -77,10 +77,9 @@ CELLS: Final = [pytest.param(wic, ims, id=f"{wic.name}, {ims.name}") for wic, im
 class PlainProfile(MediaProfile):
     """A profile for a page without DTLS and ICE."""
 
-    def answer(self) -> MediaOptions:
+    def _ims_flags(self) -> tuple[str, ...]:
         """Keep the page's port when the far end's changes: without ICE, rtpengine 26 takes another one then."""
-        options = MediaProfile.answer(self)
-        return replace(options, flags=(*options.flags, "port-latching"))
+        return (*MediaProfile._ims_flags(self), "port-latching")
 
     def terminating_offer(self) -> MediaOptions:
         """Ask for plain RTP instead."""

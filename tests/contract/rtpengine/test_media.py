@@ -67,10 +67,9 @@ CHANGES = (PCMA, OPUS, AMR_WB, PCMU, OPUS_AS_96, AMR_WB_OA, AMR_WB_AS_100)
 class PlainProfile(MediaProfile):
     """The profile of audio for a WIC without DTLS and ICE."""
 
-    def answer(self) -> MediaOptions:
+    def _ims_flags(self) -> tuple[str, ...]:
         """Keep the page's port when the far end's changes: without ICE, rtpengine 26 takes another one then."""
-        options = MediaProfile.answer(self)
-        return replace(options, flags=(*options.flags, "port-latching"))
+        return (*MediaProfile._ims_flags(self), "port-latching")
 
     def subscribe_request(self) -> MediaOptions:
         """Ask for plain RTP instead."""
