@@ -21,6 +21,8 @@ class Capabilities:
 
     heeds_directions: bool
     """A direction in SDP is enforced. Before, media passes both ways whatever the SDP says."""
+    event_as_long_as_asked: bool
+    """`play DTMF` makes an event of the length it is given; before, of one packet more."""
     asymmetric_learns: bool
     """The flag `asymmetric` learns where packets come from and goes by that: no good where the SDP is binding."""
     knows_directional: bool
@@ -34,6 +36,7 @@ _SINCE: Final = {
     "asymmetric_learns": (11, 3),
     "heeds_directions": (12, 5),
     "knows_directional": (12, 5),
+    "event_as_long_as_asked": (12, 5),
     "unsubscribe_removes_participant": (26, 0),
 }
 

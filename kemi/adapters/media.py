@@ -321,7 +321,9 @@ class MediaRelay:
         """Send digits to the core."""
         path = DigitPath(action.event_clock_hz, action.tone_ratio)
         session = named(action.call_id, "audio")
-        self._run(action.node, play(session, path, action.digits, action.duration_ms))
+        version = self._profiles.version(action.node)
+        sequence = play(session, path, action.digits, action.duration_ms, daemon_version=version)
+        self._run(action.node, sequence)
         return DigitsPlayed(action.bearer)
 
     def withhold_digits(self, action: act.WithholdDigits) -> None:

@@ -14,6 +14,7 @@ import pylibsrtp
 import pytest
 
 from kemi.core.sdp.interwork import placeholder_answer
+from rtpengine.capabilities import OLDEST
 from rtpengine.legs import LEGS, LegKind
 from rtpengine.profiles import MediaProfile, MediaProfiles
 from rtpengine.running import reoffer_from_ims
@@ -92,6 +93,8 @@ def far_end_calls(client: UdpClient, kind: LegKind) -> dict[str, str]:
 def test_descriptions(
     client: UdpClient, kind: LegKind, calls: Callable[[UdpClient, LegKind], dict[str, str]]
 ) -> None:
+    if daemon_version() != OLDEST:
+        pytest.skip("the golden texts are those of rtpengine 10.5")
     for title, sdp in calls(client, kind).items():
         name = f"{kind}, {title}.sdp".replace(", ", "-").replace(" ", "-")
         assert normal(sdp) == (GOLDEN / name).read_text()

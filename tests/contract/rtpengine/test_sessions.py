@@ -151,7 +151,10 @@ class TestReservation:
             client,
         )
         assert repertoire(known.relay_offer) == repertoire(learned.relay_offer)
-        assert repertoire(known.relay_answer) == repertoire(learned.relay_answer)
+        answers = repertoire(known.relay_answer), repertoire(learned.relay_answer)
+        # what Opus may do besides is nothing that a WIC has to hear of: rtpengine 12.5 says it otherwise
+        assert answers[0].formats == answers[1].formats
+        assert answers[0].encodings_by_type == answers[1].encodings_by_type
         assert section(known.relay_answer).protocol == section(learned.relay_answer).protocol
 
     @pytest.mark.parametrize("answered", [name for name in ANSWERS if name != "opus"])
@@ -251,7 +254,13 @@ class TestConnection:
             recorder = Recorder(client)
             ims_answer = answer_to(reserved.relay_offer, *codecs, host=FAR_END, port=5004)
             steps = connect(session, profile, ims_answer, reverse, daemon_version=daemon_version())
-            assert section(run(steps, recorder)).lines == section(reserved.relay_offer).lines
+            again, offered = section(run(steps, recorder)), section(reserved.relay_offer)
+            assert again.port == offered.port
+            if daemon_version() < (
+                12,
+                5,
+            ):  # newer ones number dynamic types anew where one of an answer is gone
+                assert again.lines == offered.lines
             after = section(recorder.answer_sdp)
             assert (after.codecs, transport_of(after)) == (before.codecs, transport_of(before))
 
