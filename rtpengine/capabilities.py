@@ -19,8 +19,6 @@ OLDEST: Final[Version] = (10, 5)
 class Capabilities:
     """What one daemon does."""
 
-    heeds_directions: bool
-    """A direction in SDP is enforced. Before, media passes both ways whatever the SDP says."""
     event_as_long_as_asked: bool
     """`play DTMF` makes an event of the length it is given; before, of one packet more."""
     asymmetric_learns: bool
@@ -34,7 +32,6 @@ class Capabilities:
 
 _SINCE: Final = {
     "asymmetric_learns": (11, 3),
-    "heeds_directions": (12, 5),
     "knows_directional": (12, 5),
     "event_as_long_as_asked": (12, 5),
     "unsubscribe_removes_participant": (26, 0),

@@ -108,6 +108,8 @@ class MediaRelay:
         except NgError as error:
             raise MediaUnavailable(str(error)) from error
         self._store.taken(chosen, time.time())
+        major, minor = self._profiles.version(chosen)
+        log_event(logging.INFO, "media_node_chosen", call_id=call_id, node=chosen, daemon=f"{major}.{minor}")
         return chosen
 
     def reserve(self, action: act.ReserveMedia) -> MediaReserved:
