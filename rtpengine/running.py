@@ -99,14 +99,19 @@ def reoffer_from_ims(
     reverse_line: str | None,
     *,
     daemon_version: Version,
+    offered: bool = False,
 ) -> Sequence[str]:
     """Take what IMS offers now, and the WIC's line as an answer in `session.wic_offer`; returns the answer for IMS.
+
+    `offered`: this is the answer to what `move` offered, and the first of this WIC at this node. From 12 on an `offer`
+    to a WIC that has not answered would be one to somebody else.
 
     The WIC need not be asked: its port and payload types stay, rtpengine transcodes to what it takes already. What
     rtpengine would offer it (other payload types among that) is not sent to anybody.
     """
     offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
-    yield from ask(offer)
+    if not offered:
+        yield from ask(offer)
     answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.wic_answer())
     relay_answer = (yield from ask(answer)).sdp
     if reverse_line is not None and session.transport is WicTransport.SPLIT:
@@ -146,7 +151,7 @@ def move(
     """
     ims_answer, wic_offer = yield from answer_ahead(session, profile, ims_line, placeholder)
     try:
-        yield from gate(session, wic_to_ims=False, ims_to_wic=False, daemon_version=profile.daemon_version)
+        yield from _close(session, profile.daemon_version)
         reverse_offer = (yield from ask(subscribe_request(session, profile))).sdp if reverse else None
     except NgErrorReply:
         yield from release(session)
@@ -167,7 +172,7 @@ def closed_during(
     Between an `offer` and its `answer` rtpengine sends in codecs, SSRCs and timestamps of neither side's choice. One
     such packet, and Chromium discarded the next 132: 2.6 s of silence. Closed, at most a packet or two are lost.
     """
-    yield from gate(session, wic_to_ims=False, ims_to_wic=False, daemon_version=daemon_version)
+    yield from _close(session, daemon_version)
     try:
         result = yield from change
     except NgErrorReply:
@@ -175,6 +180,16 @@ def closed_during(
         raise
     yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version)
     return result
+
+
+def _close(session: MediaSession, daemon_version: Version) -> Sequence[None]:
+    """Let nothing pass. From 12 on a WIC that has not answered is unknown: then IMS alone is blocked."""
+    try:
+        yield from gate(session, wic_to_ims=False, ims_to_wic=False, daemon_version=daemon_version)
+    except NgUnknownCall:
+        raise
+    except NgErrorReply:
+        pass
 
 
 def gate(

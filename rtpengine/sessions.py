@@ -40,6 +40,7 @@ from rtpengine.profiles import MediaProfile
 WIC_TAG: Final = "wic"
 IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
+PLACEHOLDER_TAG: Final = "wic-ahead"
 
 T = TypeVar("T")
 Step: TypeAlias = Command[Any] | tuple[Command[Any], ...]
@@ -188,13 +189,16 @@ def answer_ahead(
     """Answer IMS before the WIC is asked: returns the answer for IMS and the offer for the WIC.
 
     May be repeated for a further offer of IMS; `connect_terminating` follows with the WIC's own answer. `placeholder`
-    makes an answer out of the offer to the WIC. That one is plain RTP: ICE and DTLS of the placeholder would be taken
-    up, and the WIC's own would look like an ICE restart and find the DTLS roles given.
+    makes an answer out of the offer to the WIC. That one is plain RTP, and of a participant of its own: ICE and DTLS of
+    the placeholder would be taken up, and the WIC's own would look like an ICE restart and find the DTLS roles given;
+    and a WIC that had an address already would not be ICE-lite's, and be sent a ClientHello before its answer.
     """
     try:
-        plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer())
+        plain = Offer(
+            session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer(), PLACEHOLDER_TAG
+        )
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, stand_in, profile.wic_answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, PLACEHOLDER_TAG, stand_in, profile.wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
         return ims_answer, (yield from ask(offer)).sdp

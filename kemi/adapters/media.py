@@ -238,7 +238,7 @@ class MediaRelay:
         answers: dict[str, str] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            change = self._reoffer(action.node, session, medium)
+            change = self._reoffer(action.node, session, medium, first=action.first)
             answers[medium.kind] = self._change(action.node, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
@@ -259,13 +259,16 @@ class MediaRelay:
             yield from self._reoffer(node, session, medium)
         return renewal
 
-    def _reoffer(self, node: str, session: MediaSession, medium: act.MediumChange) -> Sequence[str]:
+    def _reoffer(
+        self, node: str, session: MediaSession, medium: act.MediumChange, *, first: bool = False
+    ) -> Sequence[str]:
         return reoffer_from_ims(
             session,
             self._profiles.of_page(node, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
             daemon_version=self._profiles.version(node),
+            offered=first,
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:

@@ -214,7 +214,7 @@ class TestTerminating:
         assert isinstance(stand_in, Answer)
         assert isinstance(offer, Offer)
         assert (plain.options.ice, plain.options.transport_protocol) == ("remove", "RTP/AVP")
-        assert (stand_in.sdp, stand_in.to_tag) == ("for relay offer", "wic")
+        assert (stand_in.sdp, stand_in.to_tag) == ("for relay offer", "wic-ahead")
         assert (offer.sdp, offer.to_tag) == ("ims offer", "wic")
         assert (offer.options.ice, offer.options.transport_protocol) == ("force", "UDP/TLS/RTP/SAVPF")
 
