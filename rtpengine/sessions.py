@@ -188,10 +188,10 @@ def answer_ahead(
 ) -> Sequence[tuple[str, str]]:
     """Answer IMS before the WIC is asked: returns the answer for IMS and the offer for the WIC.
 
-    May be repeated for a further offer of IMS; `connect_terminating` follows with the WIC's own answer. `placeholder`
-    makes an answer out of the offer to the WIC. That one is plain RTP, and of a participant of its own: ICE and DTLS of
-    the placeholder would be taken up, and the WIC's own would look like an ICE restart and find the DTLS roles given;
-    and a WIC that had an address already would not be ICE-lite's, and be sent a ClientHello before its answer.
+    May be repeated for a further offer of IMS before the WIC is told of one; `connect_terminating` follows with the
+    WIC's own answer. `placeholder` makes an answer out of the offer to the WIC. That one is plain RTP, and of a
+    participant of its own: ICE and DTLS of the placeholder would be taken up, and the WIC's own would look like an ICE
+    restart and find the DTLS roles given; and a WIC whose address is known is sent a ClientHello before its answer.
     """
     try:
         plain = Offer(
