@@ -26,6 +26,9 @@ class Capabilities:
     knows_directional: bool
     """The flag `directional` makes `block media` stop one side only; 26.0 stops both without it, and what does not know
     it stops one side, and complains in its log."""
+    offer_takes_over: bool
+    """An `offer` takes the other side away from who had it. Before, it has both, and the first has to be unsubscribed;
+    that would stop what goes to the other side now."""
     unsubscribe_removes_participant: bool
     """`unsubscribe` ends the participant's own media, too."""
 
@@ -34,6 +37,7 @@ _SINCE: Final = {
     "asymmetric_learns": (11, 3),
     "knows_directional": (12, 5),
     "event_as_long_as_asked": (12, 5),
+    "offer_takes_over": (12, 5),
     "unsubscribe_removes_participant": (26, 0),
 }
 

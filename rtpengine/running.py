@@ -85,10 +85,10 @@ def _restart_reverse(
     rtpengine begins ICE anew for the participant that sends an `offer`, never for one that sends a `subscribe answer`:
     that keeps the relay's own credentials (RFC 8445 §9 wants new ones) and the pairs of addresses that are no more.
     So the WIC's reverse participant offers once. That ties IMS to it; undone by the `offer` that follows,
-    and here, where that has no other effect.
+    and here where it is not.
     """
     yield from ask(Offer(session.ng_call_id, REVERSE_TAG, reverse_line, profile.offer(), IMS_TAG))
-    if not capabilities(daemon_version).unsubscribe_removes_participant:
+    if not capabilities(daemon_version).offer_takes_over:
         yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
