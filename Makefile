@@ -33,7 +33,7 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits; the relay's client; running calls
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
@@ -44,7 +44,10 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.injection
 	$(PYTHON) -m tests.bench.node_loss
 	$(PYTHON) -m tests.bench.first_frame
+	$(PYTHON) -m tests.bench.first_frame --browser firefox
 	$(PYTHON) -m tests.bench.dtmf
+	$(PYTHON) -m tests.bench.ng
+	$(PYTHON) -m tests.bench.media_load
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix

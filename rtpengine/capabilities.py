@@ -21,6 +21,8 @@ class Capabilities:
 
     event_as_long_as_asked: bool
     """`play DTMF` makes an event of the length it is given; before, of one packet more."""
+    opus_takes_all_rates: bool
+    """Opus is made of what comes, without a resampling to 48 kHz that keeps some samples back."""
     asymmetric_learns: bool
     """The flag `asymmetric` learns where packets come from and goes by that: no good where the SDP is binding."""
     knows_directional: bool
@@ -34,6 +36,7 @@ class Capabilities:
 
 
 _SINCE: Final = {
+    "opus_takes_all_rates": (11, 2),
     "asymmetric_learns": (11, 3),
     "knows_directional": (12, 5),
     "event_as_long_as_asked": (12, 5),

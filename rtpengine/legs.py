@@ -76,4 +76,6 @@ def far_leg_of(protocol: str, configured: LegKind) -> LegKind:
     is configured for what we offer."""
     if LEGS[configured].transport_protocol == protocol.upper():
         return configured
+    if protocol.upper() == LEGS[LegKind.IMS_AVPF].transport_protocol:
+        return LegKind.IMS_AVPF
     return LegKind.TRUNK_SRTP if "SAVP" in protocol.upper() else LegKind.IMS

@@ -71,19 +71,43 @@ class MediaSource(StrEnum):
     """For a far end that sends from elsewhere than it receives: everybody is heard, media goes to the SDP's address."""
 
 
-# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Before the first RTP
-# packet after an offer or answer both let RTCP on the port of RTP pass: with `unidirectional` that of the other leg
-# counts, too, and a WIC sends from before the answer on. `asymmetric` keeps it counted when there is another answer.
+# `endpoint-learning-off` alone lets everybody in; `strict-source` alone believes whoever is first. Until something that
+# is not RTCP has come to a port, both let RTCP pass: with `unidirectional` a packet of the other leg counts, too, and
+# `asymmetric` (10.5) keeps it counted when there is another offer or answer. See rtpengine.transport.knock.
 _SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
     MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off", "unidirectional"),
     MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
     MediaSource.ANYWHERE: ("asymmetric",),
 }
-# Where IMS offers, no more: with the others the page is not heard (10.5).
-_SOURCE_FLAGS_OF_OFFERS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
-    **_SOURCE_FLAGS,
-    MediaSource.SIGNALLED: ("strict-source", "endpoint-learning-off"),
-}
+
+
+# Where not `opus_takes_all_rates`, all that becomes Opus is resampled to 48 kHz first, which keeps samples back: the
+# encoder has a frame of 20 ms together only with the next packet, and each call of a G.711 or AMR phone is heard 20 ms
+# later than it could be. Of frames of 10 ms one is complete at once.
+_SHORT_FRAME_MS: Final = 10
+_USUAL_MS: Final = 20
+_PTIMES_MS: Final = frozenset({10, 20, 30, 40, 60})
+
+
+@dataclass(frozen=True, slots=True)
+class FarSpeech:
+    """What IMS said of its audio: the names of its codecs, lower case, and its ptime, 0 where it gave none."""
+
+    codecs: frozenset[str]
+    ptime_ms: int = 0
+
+
+PLACEHOLDER: Final = FarSpeech(frozenset())
+"""What the far end is taken for before it answers. rtpengine keeps what it made ready for a codec then, and the length
+of its frames: Opus can be made again, the others cannot."""
+
+
+def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: Version) -> tuple[int, int] | None:
+    """Return the milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves."""
+    if wic_codec != "opus" or capabilities(daemon_version).opus_takes_all_rates:
+        return None
+    to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS else _USUAL_MS
+    return to_ims, to_ims if "opus" in far.codecs else _SHORT_FRAME_MS
 
 
 def _source_flags(source: MediaSource, daemon_version: Version) -> tuple[str, ...]:
@@ -109,8 +133,13 @@ class MediaProfile:
     answered_codecs: tuple[str, ...] = ()
     """Codecs that may be answered under other payload types than were offered (RFC 3264 §6.1): by IMS, which may number
     them as it likes; by the WIC, which need not hear of an offer of IMS in a running call."""
+    packet_ms: tuple[int, int] | None = None
+    """Milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves. Said once it holds for the
+    call: rtpengine no longer heeds a=ptime then."""
     dtmf: bool = False
     """Whether the medium carries DTMF, so that `play DTMF` works."""
+    header_extensions: bool = False
+    """Whether each side is told which header extensions of RTP the other has; they pass as they are, told or not."""
     far_leg: LegKind = LegKind.IMS
     """What kind of party the far end is."""
     ims_address_family: str | None = None
@@ -121,6 +150,7 @@ class MediaProfile:
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
+    @functools.lru_cache(maxsize=1024)  # noqa: B019 - profiles live as long as the process
     def offer(self, answered: frozenset[str] | None = None) -> MediaOptions:
         """Return the options of an `offer` of the WIC; `answered` names the codecs of IMS, once they are known.
         For each other codec that IMS may send, rtpengine would make an encoder and a decoder, which costs more than
@@ -145,7 +175,9 @@ class MediaProfile:
             address_family=self.ims_address_family,
             replace=("origin", "session-connection"),
             codec=replace(self.codec, transcode=transcode),
-            flags=("strip-extmap", "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
+            ptime=self.packet_ms and self.packet_ms[0],
+            ptime_reverse=self.packet_ms and self.packet_ms[1],
+            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -166,11 +198,15 @@ class MediaProfile:
     def passing_offer(self) -> MediaOptions:
         """Return the options of an `offer` that names all codecs of IMS itself, so that nothing is transcoded.
 
-        DTMF is left out, because `inject-DTMF` alone makes rtpengine transcode.
+        DTMF is left out, because `inject-DTMF` alone makes rtpengine transcode; so are packet times.
         """
         options = self.offer()
         return replace(
-            options, codec=CodecRules(accept=self.codec.accept), flags=_without_dtmf(options.flags)
+            options,
+            codec=CodecRules(accept=self.codec.accept),
+            ptime=None,
+            ptime_reverse=None,
+            flags=_without_dtmf(options.flags),
         )
 
     @functools.cache  # noqa: B019
@@ -178,18 +214,15 @@ class MediaProfile:
         """Return the options of an `answer` of IMS."""
         return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
 
+    @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of the WIC.
-
-        Nothing is said of its sources: rtpengine 10.5 would hold on to the address of the answer, which may be that of
-        a placeholder, or of another candidate than ICE takes, and the WIC would not be heard. SRTP keeps strangers out.
-        """
-        return self._answer()
+        """Return the options of an `answer` of the WIC, or of its placeholder."""
+        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
     @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
         return MediaOptions(
-            codec=CodecRules(offer=self.answered_codecs), flags=("strip-extmap", *self._dtmf_flags())
+            codec=CodecRules(offer=self.answered_codecs), flags=(*self._sdp_flags(), *self._dtmf_flags())
         )
 
     @functools.cache  # noqa: B019
@@ -210,7 +243,9 @@ class MediaProfile:
             direction=(self.ims_interface, self.wic_interface),
             replace=("origin", "session-connection"),
             codec=self.terminating_codec,
-            flags=("strip-extmap", *self._dtmf_flags(), *_SOURCE_FLAGS_OF_OFFERS[self.ims_source]),
+            ptime=self.packet_ms and self.packet_ms[1],
+            ptime_reverse=self.packet_ms and self.packet_ms[0],
+            flags=(*self._sdp_flags(), *self._dtmf_flags(), *self._ims_flags()),
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
@@ -229,6 +264,10 @@ class MediaProfile:
 
     def subscribe_request(self) -> MediaOptions:
         """Return the options of a `subscribe request` for the WIC's reverse port of the split transport."""
+        return self._subscribe_request()
+
+    @functools.cache  # noqa: B019
+    def _subscribe_request(self) -> MediaOptions:
         wic = LEGS[LegKind.WIC]
         return MediaOptions(
             transport_protocol=wic.transport_protocol,
@@ -243,6 +282,7 @@ class MediaProfile:
             flags=("generate-mid", "RTCP-mirror", *self._dtmf_flags()),
         )
 
+    @functools.cache  # noqa: B019
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
         return MediaOptions(
@@ -274,6 +314,9 @@ class MediaProfile:
         """Return the options of its `subscribe answer`: the port it names is the only one it is heard from."""
         return MediaOptions(flags=("strict-source", "endpoint-learning-off"))
 
+    def _sdp_flags(self) -> tuple[str, ...]:
+        return () if self.header_extensions else ("strip-extmap",)
+
     def _dtmf_flags(self) -> tuple[str, ...]:
         return (_INJECT_DTMF,) if self.dtmf else ()
 
@@ -291,6 +334,7 @@ def audio_profile(
     digits: bool = True,
     ims_source: MediaSource = MediaSource.SIGNALLED,
     daemon_version: Version = OLDEST,
+    packet_ms: tuple[int, int] | None = None,
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
 
@@ -328,6 +372,7 @@ def audio_profile(
             transcode=tuple(dict.fromkeys((*WIC_AUDIO_CODECS[wic_codec], *WIC_AUDIO_CODECS["opus"]))),
         ),
         answered_codecs=(*_ENCODING_NAMES, *_EVENTS),
+        packet_ms=packet_ms,
         dtmf=digits,
         far_leg=far_leg,
         ims_address_family=ims_address_family,
@@ -343,8 +388,10 @@ def video_profile(
     ims_source: MediaSource = MediaSource.SIGNALLED,
     daemon_version: Version = OLDEST,
 ) -> MediaProfile:
-    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are."""
+    """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are, and which
+    header extensions."""
     return MediaProfile(
+        header_extensions=True,
         far_leg=far_leg,
         ims_address_family=ims_address_family,
         ims_source=ims_source,
@@ -368,16 +415,20 @@ class MediaProfiles:
         self.far_leg = far_leg
         self._codecs, self._digits = tuple(ims_codecs), digits
         self._source, self._version = ims_source, daemon_version
-        self._made: dict[tuple[str, str, LegKind], MediaProfile] = {}
+        self._made: dict[tuple[str, str, LegKind, tuple[int, int] | None], MediaProfile] = {}
         self.of("audio")  # refuses unknown codecs now
 
-    def of(self, medium: str, wic_codec: str = "", far_protocol: str = "") -> MediaProfile:
+    def of(
+        self, medium: str, wic_codec: str = "", far_protocol: str = "", far: FarSpeech | None = None
+    ) -> MediaProfile:
         """Return the profile of a medium; `wic_codec` is the page's first codec, lower case, where it has one already,
-        `far_protocol` that of the far end's m-line, where it has one.
+        `far_protocol` that of the far end's m-line and `far` what it speaks, where it has said so.
         """
         far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
-        key = (medium, speaks if medium == "audio" else "", far_leg)
+        is_audio = medium == "audio"
+        packet_ms = _packet_ms(speaks, far, self._version) if is_audio and far is not None else None
+        key = (medium, speaks if is_audio else "", far_leg, packet_ms)
         if key not in self._made:
             source, version = self._source, self._version
             self._made[key] = (
@@ -388,8 +439,9 @@ class MediaProfiles:
                     digits=self._digits,
                     ims_source=source,
                     daemon_version=version,
+                    packet_ms=packet_ms,
                 )
-                if medium == "audio"
+                if is_audio
                 else video_profile(far_leg=far_leg, ims_source=source, daemon_version=version)
             )
         return self._made[key]

@@ -6,7 +6,7 @@ heard. The reports are end to end, because RTCP passes the relay: loss and jitte
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -21,11 +21,17 @@ class MosSource(StrEnum):
     """rtpengine's own, of each report for which it knew the round trip of both legs; averaged."""
     E_MODEL = "e-model"
     """Ours, of the averages of loss, jitter and delay."""
+    ESTIMATED = "estimated"
+    """Ours, for a party that reports nothing: its way is taken to be as good as the other party's, or undisturbed where
+    neither reports. rtpengine 10.5 tells neither loss nor jitter of what it counts itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a party's receiver reports say; None where they do not tell. Averages over `samples` reports."""
+    """What a party's receiver reports say; None where they do not tell. Averages over `samples` reports.
+
+    With 0 samples the party told nothing: the figures are those that `mos` was estimated from.
+    """
 
     samples: int
     loss_percent: float
@@ -51,7 +57,7 @@ class Leg:
     bytes: int
     errors: int
     heard: Heard | None
-    """None: the party sent no receiver report."""
+    """None: the party sent no receiver report, and there is nothing to estimate: it is sent no speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,10 @@ def medium_quality(medium: str, statistics: CallStatistics) -> MediumQuality:
     wic = [statistics.tags[tag] for tag in (WIC_TAG, REVERSE_TAG) if tag in statistics.tags]
     ims = [statistics.tags[tag] for tag in (IMS_TAG,) if tag in statistics.tags]
     reports = _reports_by_side(statistics, wic, ims)
-    return MediumQuality(_leg(medium, wic, reports[0]), _leg(medium, ims, reports[1]))
+    wic_leg, ims_leg = _leg(medium, wic, reports[0]), _leg(medium, ims, reports[1])
+    if medium != "audio":
+        return MediumQuality(wic_leg, ims_leg)
+    return MediumQuality(_estimated(wic_leg, ims_leg), _estimated(ims_leg, wic_leg))
 
 
 def _reports_by_side(
@@ -121,6 +130,24 @@ def _leg(medium: str, tags: list[TagStatistics], reports: list[SsrcStatistics]) 
         errors=_sum(streams, "errors"),
         heard=_heard(medium, codec or "", reports),
     )
+
+
+def _estimated(leg: Leg | None, other: Leg | None) -> Leg | None:
+    """Give a leg whose party reports nothing a score, if the other party has sent something."""
+    if leg is None or leg.heard is not None or other is None or other.packets <= other.errors:
+        return leg
+    told = other.heard
+    loss, jitter, delay = (0.0, 0.0, 0.0)
+    if told is not None:
+        loss, jitter = told.loss_percent, told.jitter_ms
+        delay = told.end_to_end_ms or told.round_trip_ms or 0.0
+    mos = e_model_mos(leg.codec or "", loss_percent=loss, jitter_ms=jitter, round_trip_ms=delay)
+    guess = Heard(0, loss, 0, jitter, None, None, _rounded(mos), None, MosSource.ESTIMATED)
+    return replace(leg, heard=guess)
+
+
+def _rounded(mos: float) -> float:
+    return math.floor(mos * 100 + 0.5) / 100
 
 
 def _sum(streams: Iterable[StreamStatistics], name: str) -> int:
@@ -156,7 +183,7 @@ def _heard(medium: str, codec: str, reports: list[SsrcStatistics]) -> Heard | No
         jitter_ms=average.jitter_ms,
         round_trip_ms=average.round_trip_time_leg_ms or None,
         end_to_end_ms=average.round_trip_time_ms or None,
-        mos=None if mos is None else math.floor(mos * 100 + 0.5) / 100,
+        mos=None if mos is None else _rounded(mos),
         mos_lowest=mos_lowest,
         mos_source=source,
     )

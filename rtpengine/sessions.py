@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from rtpengine.capabilities import Version, capabilities
 from rtpengine.ng.commands import (
+    DIRECTIONAL,
     Answer,
     BlockMedia,
     Command,
@@ -40,7 +41,7 @@ from rtpengine.profiles import MediaProfile
 WIC_TAG: Final = "wic"
 IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
-PLACEHOLDER_TAG: Final = "wic-ahead"
+STAND_IN_TAG: Final = "stand-in"
 
 T = TypeVar("T")
 Step: TypeAlias = Command[Any] | tuple[Command[Any], ...]
@@ -106,10 +107,11 @@ def reserve(
     repeats them to IMS and makes no encoder for any of them, which is two thirds of the work of a reservation. Only
     for a placeholder that answers with a codec the WIC does have.
     """
-    first_offer = offer_of(session, profile.offer(), to_tag=None)
-    answer_options = profile.answer()
-    if widened_offer is not None:
-        first_offer = replace(first_offer, sdp=widened_offer, options=profile.passing_offer())
+    if widened_offer is None:
+        first_offer = offer_of(session, profile.offer(), to_tag=None)
+        answer_options = profile.answer()
+    else:
+        first_offer = Offer(session.ng_call_id, WIC_TAG, widened_offer, profile.passing_offer())
         answer_options = profile.passing_answer()
     try:
         relay_offer = (yield from ask(first_offer)).sdp
@@ -143,7 +145,8 @@ def connect(
 
     May be repeated for every different answer (183, 200, a fork). `reverse_answer` is what `accept_reverse`
     got, None without a reverse port. `answered` names the codecs of `ims_answer`, in lower case: rtpengine then
-    makes ready for these only. Leave it out for a WIC without telephone-event/8000, whose number would change.
+    makes ready for these only. Leave it out for a WIC without telephone-event/8000 when IMS has events: their number
+    would change.
     """
     # An `answer` alone would leave the codecs of the placeholder in force towards IMS (rtpengine 10.5, 12.5).
     # Without to-tag, rtpengine 10.5 crashes on an `offer` of a participant that was unsubscribed (below).
@@ -176,8 +179,10 @@ def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer:
     Nothing passes before `connect_terminating`. A refused command leaves no call.
     """
     try:
-        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer())
-        return (yield from ask(offer)).sdp
+        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
+        wic_offer = (yield from ask(offer)).sdp
+        yield from _deafen(session, profile)
+        return wic_offer
     except NgErrorReply:
         yield from release(session)
         raise
@@ -188,23 +193,33 @@ def answer_ahead(
 ) -> Sequence[tuple[str, str]]:
     """Answer IMS before the WIC is asked: returns the answer for IMS and the offer for the WIC.
 
-    May be repeated for a further offer of IMS before the WIC is told of one; `connect_terminating` follows with the
-    WIC's own answer. `placeholder` makes an answer out of the offer to the WIC. That one is plain RTP, and of a
-    participant of its own: ICE and DTLS of the placeholder would be taken up, and the WIC's own would look like an ICE
-    restart and find the DTLS roles given; and a WIC whose address is known is sent a ClientHello before its answer.
+    May be repeated for a further offer of IMS; `connect_terminating` follows with the WIC's own answer. `placeholder`
+    makes an answer out of an offer of plain RTP. It answers for a participant of its own: what rtpengine knows of an
+    address, of ICE and of DTLS before the WIC speaks would settle roles in which the WIC's first packets are errors.
     """
     try:
-        plain = Offer(
-            session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer(), PLACEHOLDER_TAG
-        )
+        plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer(), STAND_IN_TAG)
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, PLACEHOLDER_TAG, stand_in, profile.wic_answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
-        return ims_answer, (yield from ask(offer)).sdp
+        # Its port stays as long as the call: whoever finds it has no keys to know.
+        flags = DIRECTIONAL if capabilities(profile.daemon_version).knows_directional else None
+        _, offered = yield BlockMedia(session.ng_call_id, STAND_IN_TAG, flags), offer
+        yield from _deafen(session, profile)
+        return ims_answer, cast("SdpReply", offered).sdp
     except NgErrorReply:
         yield from release(session)
         raise
+
+
+def _deafen(session: MediaSession, profile: MediaProfile) -> Sequence[None]:
+    """Let IMS hear nobody before the WIC's `answer`, which makes it listen to the WIC.
+
+    The WIC's ICE and DTLS are ready before its answer comes. Whose packets are its own rtpengine does not know before.
+    """
+    if not capabilities(profile.daemon_version).offer_takes_over:
+        yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
 def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
@@ -321,4 +336,7 @@ def subscribe_request(session: MediaSession, profile: MediaProfile) -> Subscribe
 
 
 def subscribe_answer(session: MediaSession, profile: MediaProfile, sdp: str) -> SubscribeAnswer:
+    if profile.packet_ms is not None:  # has no option for that: only what the SDP says counts
+        lines = [line for line in sdp.splitlines(keepends=True) if not line.startswith("a=ptime:")]
+        sdp = f"{''.join(lines)}a=ptime:{profile.packet_ms[1]}\r\n"
     return SubscribeAnswer(session.ng_call_id, REVERSE_TAG, sdp, profile.subscribe_answer())

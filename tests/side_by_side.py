@@ -24,6 +24,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/bench/test_delay_line.py",
     ),
     "media": (
+        "tests/bench/media_load/",
         "tests/contract/rtpengine/test_key_frames.py",
         "tests/contract/rtpengine/test_media.py",
         "tests/contract/rtpengine/test_moving.py",

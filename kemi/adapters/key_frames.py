@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from contextlib import ExitStack
+from secrets import randbelow
 from typing import Final, Protocol
 
 from kemi.adapters.log import log_event
@@ -51,7 +52,7 @@ def ask_for_key_frames(
             }
             run(take_part(session, profile, answers))
             for tag, sender in sending.items():
-                opened[tag].send(key_frame_request(sender.ssrc))
+                opened[tag].send(key_frame_request(sender.ssrc, randbelow(256)))
             heard = any(run(has_heard(session, sending)) for _ in range(_LOOKS))
         run(leave(session, sending))
     except (GatewayError, OSError) as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
 from kemi.adapters.key_frames import ask_for_key_frames
+from kemi.adapters.knocking import knock_at
 from kemi.adapters.log import log_event
 from kemi.adapters.relay_profiles import RelayProfiles
 from kemi.adapters.relay_sessions import named, running, taking
-from kemi.adapters.repertoires import Repertoires, answered_codecs
+from kemi.adapters.repertoires import Repertoires, answered_codecs, without_ptime
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
@@ -41,7 +43,9 @@ from rtpengine.dtmf import DigitPath, play, withhold
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
 from rtpengine.ng.replies import RawStatistics
+from rtpengine.pinning import pinning
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
+from rtpengine.profiles import MediaSource
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (
     IMS_TAG,
@@ -95,6 +99,7 @@ class MediaRelay:
             }
             for longest_s in (deadline_s, min(deadline_s, HASTY_S))
         )
+        self._is_pinned = MediaSource(settings.core_source) is MediaSource.SIGNALLED
         self._repertoires = Repertoires()
 
     def choose_node(self, call_id: str, leave_out: Collection[str] = ()) -> str:
@@ -116,22 +121,19 @@ class MediaRelay:
         """Reserve every medium, or none."""
         transport = WicTransport(action.transport)
         reserved: dict[str, Reserved] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(action.node) as sessions:
             for medium in action.media:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
                 sessions.append(session)
                 found = self._run(
                     action.node, self._reservation(session, action.node, reverse=medium.reverse)
                 )
-                reserved[medium.kind] = Reserved(found.relay_offer, found.relay_answer, found.reverse_offer)
-        except MediaUnavailable:
-            self._release_all(action.node, sessions)
-            raise
+                relay_answer = without_ptime(found.relay_answer)
+                reserved[medium.kind] = Reserved(found.relay_offer, relay_answer, found.reverse_offer)
         return MediaReserved(reserved, action.context)
 
     def _reservation(self, session: MediaSession, node: str, *, reverse: bool) -> Sequence[Reservation]:
-        profile = self._profiles.of_page(node, session.medium, session.wic_offer)
+        profile = self._profiles.of_placeholder(node, session.medium, session.wic_offer)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
@@ -151,7 +153,7 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                profile = self._profiles.of_page(action.node, medium.kind, medium.wic_offer)
+                profile = self._profiles.of_placeholder(action.node, medium.kind, medium.wic_offer)
                 self._run(action.node, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
@@ -163,34 +165,28 @@ class MediaRelay:
             if medium.ims_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            self._run(
-                action.node,
-                connect(
-                    session,
-                    self._profiles.of_page(action.node, medium.kind, medium.wic_offer, medium.ims_answer),
-                    medium.ims_answer,
-                    medium.reverse_answer,
-                    daemon_version=self._profiles.version(action.node),
-                    answered=answered_codecs(medium.wic_offer, medium.ims_answer),
-                ),
+            sequence = connect(
+                session,
+                self._profiles.of_page(action.node, medium.kind, medium.wic_offer, medium.ims_answer),
+                medium.ims_answer,
+                medium.reverse_answer,
+                daemon_version=self._profiles.version(action.node),
+                answered=answered_codecs(medium.wic_offer, medium.ims_answer),
             )
+            self._run(action.node, sequence)
             self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
     def reserve_incoming(self, action: act.ReserveIncoming) -> IncomingReserved:
         """Reserve every medium of the core's offer, or none."""
         offers: dict[str, str] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(action.node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
                 sequence = reserve_terminating(
                     sessions[-1], self._profiles.of_core(action.node, kind, ims_offer), ims_offer
                 )
                 offers[kind] = self._run(action.node, sequence)
-        except MediaUnavailable:
-            self._release_all(action.node, sessions)
-            raise
         return IncomingReserved(offers, action.edits, action.bearer)
 
     def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
@@ -198,16 +194,12 @@ class MediaRelay:
         placeholder = partial(placeholder_answer, preferred="opus")
         answers: dict[str, str] = {}
         offers: dict[str, str] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(action.node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
                 profile = self._profiles.of_core(action.node, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(action.node, sequence)
-        except MediaUnavailable:
-            self._release_all(action.node, sessions)
-            raise
         return AnsweredAhead(answers, offers, action.bearer)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
@@ -230,7 +222,10 @@ class MediaRelay:
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
             found = self._change(action.node, session, medium, self._renewal(action.node, session, medium))
-            renewed[medium.kind] = Renewed(found.relay_offer, found.relay_answer, found.reverse_answer)
+            reverse_answer = found.reverse_answer and without_ptime(found.reverse_answer)
+            renewed[medium.kind] = Renewed(
+                found.relay_offer, without_ptime(found.relay_answer), reverse_answer
+            )
         return MediaRenewed(renewed, action.bearer)
 
     def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:
@@ -290,8 +285,7 @@ class MediaRelay:
     def _moved_to(self, node: str, action: act.MoveMedia) -> MediaMoved:
         placeholder = partial(placeholder_answer, preferred="opus")
         moved: dict[str, MovedMedium] = {}
-        sessions: list[MediaSession] = []
-        try:
+        with self._all_or_none(node) as sessions:
             for medium in action.media:
                 sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
@@ -303,9 +297,6 @@ class MediaRelay:
                 )
                 found = self._run(node, sequence)
                 moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
-        except MediaUnavailable:
-            self._release_all(node, sessions)
-            raise
         return MediaMoved(node, moved, action.bearer)
 
     def gate(self, action: act.GateMedia) -> MediaGated:
@@ -397,6 +388,16 @@ class MediaRelay:
         """Return what the relay says of a running medium."""
         return self._run(node, ask(RawQuery(named(call_id, kind).ng_call_id)))
 
+    @contextmanager
+    def _all_or_none(self, node: str) -> Iterator[list[MediaSession]]:
+        """Collect sessions; when one is refused the others are given back."""
+        sessions: list[MediaSession] = []
+        try:
+            yield sessions
+        except MediaUnavailable:
+            self._release_all(node, sessions)
+            raise
+
     def _release_all(self, node: str, sessions: list[MediaSession]) -> None:
         try:
             self._check_prompt(node)
@@ -430,7 +431,7 @@ class MediaRelay:
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         self._asked_at = time.time()
         try:
-            result = run(sequence, client)
+            result = run(pinning(sequence, knock_at) if self._is_pinned else sequence, client)
         except (NgErrorReply, NgBadDatagram) as error:  # it answers
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:

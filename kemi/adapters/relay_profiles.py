@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kemi.adapters.repertoires import far_speech
 from kemi.core.sdp.interwork import first_codec, protocol_of
 from kemi.settings import MediaSettings
 from rtpengine.capabilities import OLDEST, Version
 from rtpengine.legs import LegKind
-from rtpengine.profiles import MediaProfile, MediaProfiles, MediaSource
+from rtpengine.profiles import PLACEHOLDER, MediaProfile, MediaProfiles, MediaSource
 
 
 class RelayProfiles:
@@ -35,7 +36,11 @@ class RelayProfiles:
 
     def of_page(self, node: str, kind: str, wic_line: str = "", ims_line: str = "") -> MediaProfile:
         """Return the profile for what both sides speak."""
-        return self._of(node).of(kind, first_codec(wic_line) if wic_line else "", protocol_of(ims_line))
+        return self._of(node).of(kind, first_codec(wic_line), protocol_of(ims_line), far_speech(ims_line))
+
+    def of_placeholder(self, node: str, kind: str, wic_line: str) -> MediaProfile:
+        """Return the profile for a far end that has not answered yet."""
+        return self._of(node).of(kind, first_codec(wic_line), far=PLACEHOLDER)
 
     def of_core(self, node: str, kind: str, ims_offer: str) -> MediaProfile:
         """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first

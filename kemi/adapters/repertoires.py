@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from kemi.core.sdp.interwork import Repertoire, repertoire, widened_offer
+from rtpengine.profiles import FarSpeech
 
 _OPUS: Final = "opus/48000/2"
+_PTIME: Final = re.compile(r"a=ptime:(\d{1,3})\r\n")
 
 
 class Repertoires:
@@ -42,9 +45,23 @@ class Repertoires:
 def answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:
     """Name the codecs of IMS; None where payload types that the relay numbered hang on the rest of its offer."""
     own, taken = repertoire(wic_offer), repertoire(ims_answer)
-    if "telephone-event/8000" not in own.encodings or _renumbered_events(own, taken):
+    has_events = any(encoding.startswith("telephone-event/") for encoding in taken.encodings)
+    if has_events and ("telephone-event/8000" not in own.encodings or _renumbered_events(own, taken)):
         return None
     return frozenset(encoding.partition("/")[0] for encoding in taken.encodings)
+
+
+def far_speech(ims_line: str) -> FarSpeech | None:
+    """Return what the far end speaks; None where it has not said anything yet."""
+    if not ims_line:
+        return None
+    codecs = frozenset(encoding.partition("/")[0] for encoding in repertoire(ims_line).encodings)
+    return FarSpeech(codecs, int("".join(_PTIME.findall(ims_line)[:1]) or 0))
+
+
+def without_ptime(line: str) -> str:
+    """Take the packet time out of a line for the page: short packets of ours are no reason for it to send such."""
+    return _PTIME.sub("", line)
 
 
 def _renumbered_events(own: Repertoire, other: Repertoire) -> bool:

@@ -16,6 +16,7 @@ def call_settings(settings: Settings) -> CallSettings:
         media_address=settings.sip.address,
         audio_codecs=tuple(settings.media.audio_codecs),
         video_codecs=tuple(settings.media.video_codecs),
+        feedback_towards_core=settings.media.core_leg.startswith("ims"),
         max_bundle_pages=settings.media.max_bundle_pages,
         prack_s=settings.timers.prack_s,
         update_s=settings.timers.update_s,

@@ -28,6 +28,7 @@ NG_KEYS: Final[Mapping[str, str]] = {
     "dtls_reverse": "DTLS-reverse",
     "sdes": "SDES",
     "rtcp_mux": "rtcp-mux",
+    "ptime_reverse": "ptime-reverse",
     "address_family": "address-family",
     "delete_delay_s": "delete-delay",
     "duration_ms": "duration",
@@ -74,6 +75,8 @@ class MediaOptions:
     address_family: str | None = None
     replace: tuple[str, ...] = ()
     codec: CodecRules = NO_CODEC_RULES
+    ptime: int | None = None
+    ptime_reverse: int | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -262,40 +265,39 @@ def command_to_bytes(command: Command[R]) -> bytes:
     Keys and media options come out the same time and again, so their bytes are kept in order; only what differs
     from call to call is encoded anew.
     """
-    parts = []
     kind: Any = type(command)
-    for item, name in _template(kind, getattr(command, "options", None)):
-        if name is None:
-            parts.append(item)
-        elif isinstance(value := getattr(command, name), str):
-            parts.append(item + _text_to_bytes(value))
-        elif value is not None:
-            parts.append(item + bencode.encode(value))
-    return b"d%be" % b"".join(parts)
-
-
-def _text_to_bytes(text: str) -> bytes:
-    data = text.encode()
-    return b"%d:%b" % (len(data), data)
+    form, names = _form(kind, getattr(command, "options", None))
+    items: list[bytes] = []
+    for key, name in names:
+        value = getattr(command, name)
+        if isinstance(value, str):
+            data = value.encode()
+            items.append(b"%b%d:%b" % (key, len(data), data))
+        else:
+            items.append(b"" if value is None else key + bencode.encode(value))
+    return form % tuple(items)
 
 
 @functools.lru_cache(maxsize=256)
-def _template(kind: type[Any], options: MediaOptions | None) -> tuple[tuple[bytes, str | None], ...]:
-    """Return what a command consists of, in the order of its keys: whole items, or a key and its attribute.
+def _form(kind: type[Any], options: MediaOptions | None) -> tuple[bytes, tuple[tuple[bytes, str], ...]]:
+    """Return what commands of this kind have in common, with gaps, and the key and attribute of each gap.
 
     Command classes are few, and so are the media options of a site.
     """
     dictionary: dict[str, Encodable] = {"command": kind.command}
     if options is not None:
         _put_fields(dictionary, options)
-    items: dict[str, tuple[bytes, str | None]] = {
-        key: (_text_to_bytes(key) + bencode.encode(value), None) for key, value in dictionary.items()
+    attributes = {
+        NG_KEYS.get(item.name, item.name): item.name for item in fields(kind) if item.name != "options"
     }
-    for item in fields(kind):
-        if item.name != "options":
-            key = NG_KEYS.get(item.name, item.name)
-            items[key] = (_text_to_bytes(key), item.name)
-    return tuple(items[key] for key in sorted(items))
+    form, names = b"d", []
+    for key in sorted({*dictionary, *attributes}):
+        if key in attributes:
+            form += b"%b"
+            names.append((bencode.encode(key), attributes[key]))
+        else:
+            form += (bencode.encode(key) + bencode.encode(dictionary[key])).replace(b"%", b"%%")
+    return form + b"e", tuple(names)
 
 
 def reply_from_ng(command: Command[R], dictionary: "replies.Dictionary") -> R:

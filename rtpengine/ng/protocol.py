@@ -6,26 +6,31 @@ last 30 s from its cache, so a retransmission with the SAME cookie carries a com
 The owner of an `NgClient` must
 - send what `send` returns, and every datagram of `due`;
 - hand every received datagram to `receive`;
-- come back at `next_deadline()` and call `expire` and `due`.
+- come back at `next_deadline()` and call `expire` and `due`, in this order.
 `now` is any clock in seconds that never goes back. One instance belongs to one socket and one thread.
 """
 
-from collections import OrderedDict
+import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from rtpengine.ng import bencode
-from rtpengine.ng.commands import Command, RawQuery, command_to_bytes, reply_from_ng
+from rtpengine.ng.commands import Command, command_to_bytes, reply_from_ng
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
-from rtpengine.ng.replies import RawStatistics, Reply, raise_if_refused
+from rtpengine.ng.replies import Dictionary, RawStatistics, Reply, SdpReply, raise_if_refused
 
 # How many finished cookies are remembered to tell late and duplicate replies from foreign ones.
 _REMEMBERED_COOKIES: Final = 256
 
 # How statistics begin; a refusal has no such key.
 _STATISTICS: Final = b"d7:created"
+
+# What most commands are answered with.
+_DONE: Final[Dictionary] = {b"result": b"ok"}
+_DONE_PAYLOAD: Final = bencode.encode({"result": "ok"})
 
 AnyCommand: TypeAlias = Command[Any]
 
@@ -104,9 +109,12 @@ class NgClient:
         """Start without requests; `new_cookie` returns ASCII text without spaces, never twice the same."""
         self.counters = Counters()
         self._new_cookie = new_cookie
-        self._schedule = schedule
+        self._schedule, self._first_s = schedule, schedule.interval_s(0)
         self._pending: dict[bytes, Request] = {}
-        self._finished: OrderedDict[bytes, Dropped] = OrderedDict()
+        self._finished: deque[tuple[bytes, Dropped]] = deque(maxlen=_REMEMBERED_COOKIES)
+        # Never later than the first thing to do. Not worked out anew for each reply: with many requests in flight that
+        # would cost more than all the rest.
+        self._wake_at = math.inf
 
     @property
     def pending(self) -> tuple[Request, ...]:
@@ -121,8 +129,10 @@ class NgClient:
         datagram = b"%b %b" % (cookie, command_to_bytes(command))
         if len(datagram) > bencode.MAX_SIZE_BYTES:
             raise NgBadDatagram("command too large for a datagram")
-        retransmit_at = now + self._schedule.interval_s(0)
-        request = Request(command, cookie, datagram, now, now + deadline_s, retransmit_at)
+        deadline, retransmit_at = now + deadline_s, now + self._first_s
+        request = Request(command, cookie, datagram, now, deadline, retransmit_at)
+        first_to_do = min(deadline, retransmit_at)
+        self._wake_at = min(self._wake_at, first_to_do) if self._pending else first_to_do
         self._pending[cookie] = request
         self.counters.sent += 1
         return request
@@ -135,7 +145,7 @@ class NgClient:
             return None
         request = self._pending.get(cookie)
         if request is None:
-            self._drop(self._finished.get(cookie, Dropped.UNKNOWN))
+            self._drop(next((why for known, why in self._finished if known == cookie), Dropped.UNKNOWN))
             return None
         result: Reply | NgError
         try:
@@ -146,17 +156,23 @@ class NgClient:
 
     def due(self, now: float) -> tuple[bytes, ...]:
         """Return the datagrams to send again, byte for byte what was sent before."""
+        if now < self._wake_at:
+            return ()
         datagrams = []
+        self._wake_at = math.inf
         for request in self._pending.values():
             if request.retransmit_at <= now < request.deadline:
                 request.retransmissions += 1
                 request.retransmit_at = now + self._schedule.interval_s(request.retransmissions)
                 datagrams.append(request.datagram)
+            self._wake_at = min(self._wake_at, request.deadline, request.retransmit_at)
         self.counters.retransmitted += len(datagrams)
         return tuple(datagrams)
 
     def expire(self, now: float) -> tuple[Outcome, ...]:
         """End the requests whose deadline has come with NgTimeout."""
+        if now < self._wake_at:
+            return ()
         return tuple(
             self._finish(
                 request, NgTimeout(request.command.command, now - request.sent_at), now, Dropped.LATE
@@ -177,17 +193,15 @@ class NgClient:
             )
 
     def next_deadline(self) -> float | None:
-        """Return when `expire` or `due` has work, None while no request is pending."""
-        return min(
-            (min(request.retransmit_at, request.deadline) for request in self._pending.values()),
-            default=None,
-        )
+        """Return when to call `expire` and `due` next, None while no request is pending.
+
+        Never late, but early when what had to be done then was answered meanwhile.
+        """
+        return self._wake_at if self._pending else None
 
     def _finish(self, request: Request, result: Reply | NgError, now: float, later: Dropped) -> Outcome:
         del self._pending[request.cookie]
-        self._finished[request.cookie] = later
-        if len(self._finished) > _REMEMBERED_COOKIES:
-            self._finished.popitem(last=False)
+        self._finished.append((request.cookie, later))
         if isinstance(result, NgError):
             self.counters.failed += 1
         else:
@@ -199,14 +213,20 @@ class NgClient:
 
 
 def _reply(command: AnyCommand, payload: bytes) -> Reply:
-    raw = isinstance(command, RawQuery)
-    if raw and payload.startswith(_STATISTICS):
+    kind = command.reply_type
+    if kind is RawStatistics:
+        if not payload.startswith(_STATISTICS):
+            raise_if_refused(command.command, _dictionary(payload))
         return RawStatistics(payload)
+    if payload == _DONE_PAYLOAD:
+        return kind.from_ng(_DONE)
+    if kind is SdpReply and (reply := SdpReply.from_payload(payload)) is not None:
+        return reply
+    return cast("Reply", reply_from_ng(command, _dictionary(payload)))
+
+
+def _dictionary(payload: bytes) -> Dictionary:
     dictionary = bencode.decode(payload)
     if not isinstance(dictionary, dict):
         raise NgBadDatagram("reply is not a dictionary")
-    if raw:
-        raise_if_refused(command.command, dictionary)
-        return RawStatistics(payload)
-    reply: Reply = reply_from_ng(command, dictionary)
-    return reply
+    return dictionary

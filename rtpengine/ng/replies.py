@@ -5,6 +5,7 @@ so that newer daemons may add some. A key that is missing or has another type th
 NgBadDatagram.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias, TypeVar
@@ -19,12 +20,15 @@ _T = TypeVar("_T", int, bytes, list[Decoded], dict[bytes, Decoded])
 # `error-reason` texts, in lower case, that say "I have no such call".
 _UNKNOWN_CALL: Final = frozenset({"unknown call-id", "call-id not found or tags didn't match"})
 
+_SDP_PAYLOAD: Final = re.compile(rb"d3:sdp([1-9][0-9]{0,4}):(.*)6:result2:oke", re.DOTALL)
+_SUCCESSES: Final = (b"ok", b"pong")
+
 
 def raise_if_refused(command: str, dictionary: Dictionary) -> None:
     """Raise the NgErrorReply a reply stands for; return when the reply is a success."""
-    result = _text(dictionary, b"result")
-    if result in {"ok", "pong"}:
+    if dictionary.get(b"result") in _SUCCESSES:
         return
+    result = _text(dictionary, b"result")
     if result == "load limit":
         raise NgOverloaded(command, _text(dictionary, b"message", "load limit"))
     reason = _text(dictionary, b"error-reason", result)
@@ -59,6 +63,14 @@ class SdpReply(Reply):
     """The SDP for the other side."""
 
     sdp: str = field(repr=False)
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Self | None:
+        """Read a success as rtpengine writes it without going through it byte by byte; None for anything else."""
+        found = _SDP_PAYLOAD.fullmatch(payload)
+        if found is None or int(found[1]) != len(found[2]):
+            return None
+        return cls(sdp=_to_text(found[2]))
 
     @classmethod
     def from_ng(cls, dictionary: Dictionary) -> Self:

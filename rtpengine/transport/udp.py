@@ -10,6 +10,7 @@ import os
 import secrets
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -27,11 +28,13 @@ from rtpengine.ng.protocol import (
 )
 from rtpengine.ng.replies import Reply
 from rtpengine.pool import NodeAddress
-from rtpengine.transport.address import family_of
+from rtpengine.transport.address import connected_socket, family_of, send, unreachable
 from rtpengine.transport.log import log_outcome
 
 _LOGGER: Final = logging.getLogger(__name__)
 LOOK_S: Final = 0.05
+# The socket waits by itself: a poll() before each reply would be a system call more.
+_LOOK_TIMEVAL: Final = struct.pack("@ll", 0, int(LOOK_S * 1_000_000))
 
 
 class UdpClient:
@@ -43,7 +46,6 @@ class UdpClient:
         *,
         deadline_s: float = 1.0,
         schedule: RetransmissionSchedule = DEFAULT_SCHEDULE,
-        new_cookie: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         give_up: Callable[[], bool] | None = None,
     ) -> None:
@@ -53,18 +55,17 @@ class UdpClient:
             address: where the daemon listens.
             deadline_s: holds for requests that bring no own deadline.
             schedule: of retransmissions.
-            new_cookie: names the next request.
             clock: seconds that never go back.
-            give_up: asked every LOOK_S while a reply is waited for: whether the daemon is known to be down.
+            give_up: asked each LOOK_S or two while a reply is waited for: whether the daemon is known to be down.
         """
         self.address = address
         self._deadline_s = deadline_s
         self._clock = clock
         self._give_up = give_up
-        self._core = NgClient(new_cookie or self._numbered_cookie, schedule=schedule)
+        self._core = NgClient(self._numbered_cookie, schedule=schedule)
         self._cookie_prefix = ""
         self._cookie_numbers = itertools.count()
-        self._family = family_of(address)
+        family_of(address)  # refuses a host name now
         self._socket: socket.socket | None = None
         # Not select(): a worker with many TCP connections has descriptors beyond its limit of 1024.
         self._poll = select.poll()
@@ -92,20 +93,25 @@ class UdpClient:
         Raises the first error, as `request` does, after all have ended.
         """
         connection = self._ready_socket()
-        requests = [self._start(command, deadline_s) for command in commands]
+        deadline_s = self._deadline_s if deadline_s is None else deadline_s
+        started: list[Request] = []
+        ended: dict[bytes, Reply | NgError] = {}
         try:
-            for request in requests:
-                _send(connection, request.datagram)
-            outcomes = self._wait(connection, {request.cookie for request in requests})
+            for command in commands:
+                started.append(self._core.send(command, self._clock(), deadline_s=deadline_s))
+            for request in started:
+                send(connection, request.datagram)
+            while len(ended) < len(started):
+                self._wait(connection, ended)
         except OSError as error:
-            outcomes = self._fail(error)
-        except BaseException:
-            for request in requests:
-                self._core.abandon(request, self._clock())
-            raise
+            self._fail(unreachable(self.address, error), ended)
+        finally:
+            if len(ended) < len(started):
+                for request in started:
+                    self._core.abandon(request, self._clock())
         replies = []
-        for request in requests:
-            result = outcomes[request.cookie].result
+        for request in started:
+            result = ended[request.cookie]
             if isinstance(result, NgError):
                 raise result
             replies.append(result)
@@ -118,90 +124,58 @@ class UdpClient:
             self._socket.close()
             self._socket = None
 
-    def _start(self, command: Command[Any], deadline_s: float | None) -> Request:
-        deadline_s = self._deadline_s if deadline_s is None else deadline_s
-        return self._core.send(command, self._clock(), deadline_s=deadline_s)
-
-    def _wait(self, connection: socket.socket, cookies: set[bytes]) -> dict[bytes, Outcome]:
-        """Wait until these requests have ended."""
-        ended: dict[bytes, Outcome] = {}
-        while not cookies <= ended.keys():
-            now = self._clock()
-            for outcome in self._core.expire(now):
-                ended[outcome.request.cookie] = self._logged(outcome)
-            for datagram in self._core.due(now):
-                connection.send(datagram)
-            wake_at = self._core.next_deadline()
-            if wake_at is None:
-                continue
-            wait_s = max(0.0, wake_at - now)
-            if self._give_up is not None:
-                wait_s = min(wait_s, LOOK_S)
-            if self._poll.poll(wait_s * 1000):
-                received = self._receive(connection)
-                if received is not None:
-                    ended[received.request.cookie] = received
-            elif self._give_up is not None and self._give_up():
-                error = NgUnreachable(f"{self.address}: known to be down")
-                for outcome in self._core.fail(error, self._clock()):
-                    ended[outcome.request.cookie] = self._logged(outcome)
-        return ended
-
     def send_only(self, commands: tuple[Command[Any], ...]) -> None:
         """Send commands once and wait for nothing; nobody hears whether they were carried out."""
         try:
             connection = self._ready_socket()
             for command in commands:
-                request = self._start(command, None)
+                request = self._core.send(command, self._clock(), deadline_s=self._deadline_s)
                 self._core.abandon(request, self._clock())
-                _send(connection, request.datagram)
+                send(connection, request.datagram)
         except (OSError, NgUnreachable):
             return
 
     def _numbered_cookie(self) -> str:
         return f"{self._cookie_prefix}-{next(self._cookie_numbers):x}"
 
-    def _receive(self, connection: socket.socket) -> Outcome | None:
-        outcome = self._core.receive(connection.recv(MAX_SIZE_BYTES), self._clock())
-        return None if outcome is None else self._logged(outcome)
+    def _wait(self, connection: socket.socket, ended: dict[bytes, Reply | NgError]) -> None:
+        """Wait for one datagram or what has to be done before; note what has ended."""
+        now, wake_at = self._clock(), self._core.next_deadline()
+        if wake_at is None or wake_at <= now:
+            for outcome in self._core.expire(now):
+                self._note(outcome, ended)
+            for datagram in self._core.due(now):
+                connection.send(datagram)
+            return
+        if wake_at - now < LOOK_S and not self._poll.poll((wake_at - now) * 1000):
+            return
+        try:
+            datagram = connection.recv(MAX_SIZE_BYTES)
+        except BlockingIOError:  # nothing came for LOOK_S
+            if self._give_up is not None and self._give_up():
+                self._fail(NgUnreachable(f"{self.address}: known to be down"), ended)
+            return
+        received = self._core.receive(datagram, self._clock())
+        if received is not None:
+            self._note(received, ended)
 
-    def _fail(self, error: OSError) -> dict[bytes, Outcome]:
-        outcomes = self._core.fail(_unreachable(self.address, error), self._clock())
-        return {outcome.request.cookie: self._logged(outcome) for outcome in outcomes}
+    def _fail(self, error: NgError, ended: dict[bytes, Reply | NgError]) -> None:
+        for outcome in self._core.fail(error, self._clock()):
+            self._note(outcome, ended)
 
-    def _logged(self, outcome: Outcome) -> Outcome:
+    def _note(self, outcome: Outcome, ended: dict[bytes, Reply | NgError]) -> None:
         log_outcome(_LOGGER, self.address, outcome)
-        return outcome
+        ended[outcome.request.cookie] = outcome.result
 
     def _ready_socket(self) -> socket.socket:
         """Return this process's socket; late replies to earlier requests may wait in it."""
         if self._socket is not None and self._owner_pid == os.getpid():
             return self._socket
         self.close()
-        self._socket = self._connected_socket()
+        self._socket = connected_socket(self.address)
+        self._socket.setblocking(True)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LOOK_TIMEVAL)
         self._owner_pid = os.getpid()
         self._cookie_prefix = secrets.token_hex(8)  # a child must not repeat its parent's cookies
         self._poll.register(self._socket, select.POLLIN)
         return self._socket
-
-    def _connected_socket(self) -> socket.socket:
-        connection = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            connection.setblocking(False)
-            connection.connect((self.address.host, self.address.port))
-        except OSError as error:
-            connection.close()
-            raise _unreachable(self.address, error) from None
-        return connection
-
-
-def _unreachable(address: NodeAddress, error: OSError) -> NgUnreachable:
-    return NgUnreachable(f"{address}: {error.strerror or error}")
-
-
-def _send(connection: socket.socket, datagram: bytes) -> None:
-    try:
-        connection.send(datagram)
-    except ConnectionRefusedError:
-        # The network refused an earlier datagram, such as a retransmission: the daemon may be back by now.
-        connection.send(datagram)

@@ -5,6 +5,7 @@ Knows codec choice and direction (RFC 3264 §6). Must not know RTP packets.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,9 @@ _DYNAMIC: Final = {
     "VP8": (99, "90000"),
     "H264": (102, "90000"),
 }
+
+
+_ORIENTATION: Final = "urn:3gpp:video-orientation"
 
 
 class NoCommonCodecError(ValueError):
@@ -36,6 +40,12 @@ class DeviceMedia:
     direction: str = "sendrecv"
     telephone_event: bool = True
     version: int = 1
+    feedback: tuple[str, ...] = ()
+    """What its video says in rtcp-fb; devices that say nothing obey it nevertheless."""
+    avpf: bool = False
+    """It knows RTP/AVPF and how that is negotiated (RFC 5939, TS 26.114 §6.2.3)."""
+    orientation: bool = False
+    """Its video is not turned: the packets say how it is to be (TS 26.114 §7.4.5)."""
 
     def codec(self, kind: str) -> str | None:
         """Codec for a kind of m-line; None refuses it."""
@@ -75,6 +85,9 @@ def device_offer(media: DeviceMedia) -> str:
         lines.append(f"a=rtpmap:{number} {codec}/{clock}")
         if codec == "H264":
             lines.append(f"a=fmtp:{number} profile-level-id=42e01f;packetization-mode=1")
+        if kind == "video":
+            lines += ["a=tcap:1 RTP/AVPF", "a=pcfg:1 t=1"] if media.avpf else []
+            lines += _video_lines(media, number, (7,))
         if events:
             lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"]
         lines.append(f"a={media.direction}")
@@ -104,11 +117,26 @@ def _answer_line(offered: MediaSection, codec: str, media: DeviceMedia) -> list[
             numbers.append(event)
     limit = MIRRORED[offered.direction]
     direction = media.direction if limit == "sendrecv" else limit
+    liked_better = media.avpf and "1 t=1" in offered.attributes("pcfg")
     return [
-        f"m={offered.kind} {media.port(offered.kind)} {offered.protocol} {' '.join(numbers)}",
+        f"m={offered.kind} {media.port(offered.kind)} {'RTP/AVPF' if liked_better else offered.protocol} "
+        f"{' '.join(numbers)}",
+        *(["a=acfg:1 t=1"] if liked_better else []),
         *(line for line in offered.codec_lines(numbers) if not line.startswith("a=rtcp-fb")),
+        *(_video_lines(media, number, orientation_numbers(offered)) if offered.kind == "video" else ()),
         f"a={direction}",
     ]
+
+
+def _video_lines(media: DeviceMedia, number: int, extensions: Iterable[int]) -> list[str]:
+    lines = [f"a=rtcp-fb:{number} {value}" for value in media.feedback]
+    return [*lines, *(f"a=extmap:{one} {_ORIENTATION}" for one in extensions if media.orientation)]
+
+
+def orientation_numbers(section: MediaSection) -> list[int]:
+    """Return under which number the section has the extension for turned pictures: one, or none."""
+    pairs = (value.split() for value in section.attributes("extmap"))
+    return [int(number) for number, name in pairs if name == _ORIENTATION]
 
 
 def _text(lines: list[str]) -> str:

@@ -6,6 +6,7 @@ Knows pacing, counting and recording. Must not know SIP; SDP only as far as wher
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import socket
 import threading
@@ -18,6 +19,8 @@ from typing import Final, Self
 from tests.peers.rtp import (
     Report,
     RtpPacket,
+    bitrate_request_to_bytes,
+    confirms_bitrate,
     dtmf_digit,
     dtmf_event_to_bytes,
     is_rtcp,
@@ -36,7 +39,6 @@ STATIC_CODECS: Final = {0: "PCMU", 8: "PCMA"}
 _AUDIO_RATE_HZ: Final = 8000
 _FRAME_S: Final = 0.02
 _REPORT_EVERY_S: Final = 1.0
-_KEY_FRAME_EVERY: Final = 5 * FRAMES_PER_S
 _KEPT_PACKETS: Final = 5000
 _POLL_S: Final = 0.2
 _SILENCE: Final = 328
@@ -83,6 +85,8 @@ class RtpEndpoint:
         self.packets_by_ssrc: Counter[int] = Counter()
         self.rtcp_packets = 0
         self.key_frame_requests: list[str] = []
+        self.bitrate_confirmed = threading.Event()
+        """The sender keeps to what request_bitrate() wanted."""
         self.packets_sent = 0
         self.first_packet_at_s: float | None = None
         """Monotonic time of the first packet received."""
@@ -96,9 +100,14 @@ class RtpEndpoint:
         self._last_sr: tuple[int, float] = (0, 0.0)
         self.target: tuple[str, int, int] | None = None
         """Address, RTP port and RTCP port packets go to."""
+        self.extensions: dict[int, bytes] = {}
+        """Header extensions of what is sent (RFC 8285)."""
+        self.obeys_feedback = True
+        """Whether RTCP that asks for a key frame gets one."""
         self._key_frame_wanted = threading.Event()
+        self._fir_numbers = itertools.count()
         self._stopped = threading.Event()
-        self._sending: threading.Event | None = None
+        self._sending: tuple[threading.Event, threading.Thread] | None = None
         self._pending_digits: list[tuple[str, int, int]] = []
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -151,28 +160,43 @@ class RtpEndpoint:
         """Send a tone as PCMA (8) or PCMU (0) every 20 ms."""
         self._start(lambda stop: self._send_tone(hz, payload_type, stop))
 
-    def start_video(
-        self, codec: str = "VP8", payload_type: int = 99, *, key_frame_every: int = _KEY_FRAME_EVERY
-    ) -> None:
-        """Send a moving picture, every so many frames a key frame; requests for one are obeyed."""
-        self._start(lambda stop: self._send_video(codec, payload_type, key_frame_every, stop))
+    def start_video(self, codec: str = "VP8", payload_type: int = 99, *, begun: bool = False) -> None:
+        """Send a moving picture; after the first one a key frame only when it is asked for.
+
+        `begun`: as if it had begun before; the first picture, a key frame, is not sent.
+        """
+        self._start(lambda stop: self._send_video(codec, payload_type, stop, begun=begun))
 
     def stop_sending(self) -> None:
-        """Stop tone or video."""
+        """Stop tone or video; nothing of it leaves any more."""
         if self._sending is not None:
-            self._sending.set()
+            self._sending[0].set()
+            self._sending[1].join()
             self._sending = None
 
     def send_digit(self, digit: str, payload_type: int, packets: int = _DTMF_PACKETS) -> None:
         """Send a telephone event in place of the running tone; it lasts `packets` times 20 ms."""
         self._pending_digits.append((digit, payload_type, packets))
 
-    def request_key_frame(self) -> None:
-        """Send a PLI for the stream received last."""
+    def request_key_frame(self, how: str = "PLI") -> None:
+        """Send a PLI or a FIR for the stream received last."""
+        newest = next(reversed(self.packets_by_ssrc), 0)
+        if self.target is None:
+            return
+        number = next(self._fir_numbers) if how == "FIR" else None
+        request = key_frame_request_to_bytes(self.ssrc, newest, fir_number=number)
+        self._rtcp.sendto(request, (self.target[0], self.target[2]))
+
+    def send_key_frame(self) -> None:
+        """Make the next picture a key frame."""
+        self._key_frame_wanted.set()
+
+    def request_bitrate(self, kbps: int) -> None:
+        """Send a TMMBR for the stream received last."""
         newest = next(reversed(self.packets_by_ssrc), 0)
         if self.target is not None:
-            address, _, rtcp_port = self.target
-            self._rtcp.sendto(key_frame_request_to_bytes(self.ssrc, newest), (address, rtcp_port))
+            request = bitrate_request_to_bytes(self.ssrc, newest, kbps)
+            self._rtcp.sendto(request, (self.target[0], self.target[2]))
 
     # ---------------------------------------------------------------- receiving
 
@@ -246,17 +270,18 @@ class RtpEndpoint:
 
     # ------------------------------------------------------------------ threads
 
-    def _run(self, work: Callable[..., None], *args: object) -> None:
+    def _run(self, work: Callable[..., None], *args: object) -> threading.Thread:
         thread = threading.Thread(target=work, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _start(self, work: Callable[[threading.Event], None]) -> None:
         if self.target is None:
             raise RuntimeError("send_to() first")
         self.stop_sending()
-        self._sending = threading.Event()
-        self._run(work, self._sending)
+        stop = threading.Event()
+        self._sending = stop, self._run(work, stop)
 
     def _receive(self, sock: socket.socket) -> None:
         while not self._stopped.is_set():
@@ -278,10 +303,13 @@ class RtpEndpoint:
         last = middle_ntp(data)
         if last is not None:
             self._last_sr = (last, time.monotonic())
+        if confirms_bitrate(data):
+            self.bitrate_confirmed.set()
         asked = key_frame_requests(data)
         if asked:
             self.key_frame_requests += asked
-            self._key_frame_wanted.set()
+            if self.obeys_feedback:
+                self.send_key_frame()
 
     def _take_rtp(self, data: bytes) -> None:
         try:
@@ -345,13 +373,15 @@ class RtpEndpoint:
             sequence += 1
         return sequence
 
-    def _send_video(self, codec: str, payload_type: int, key_frame_every: int, stop: threading.Event) -> None:
+    def _send_video(self, codec: str, payload_type: int, stop: threading.Event, *, begun: bool) -> None:
         encoder = VideoEncoder(codec)
         offset, sequence = random.getrandbits(30), random.getrandbits(15)
         for number, _ in enumerate(self._ticks(1 / FRAMES_PER_S, stop)):
-            wanted = self._key_frame_wanted.is_set() or number % key_frame_every == 0
+            wanted = self._key_frame_wanted.is_set() or number == 0
             self._key_frame_wanted.clear()
             payloads = encoder.payloads(number, key_frame=wanted)
+            if begun and number == 0:
+                continue
             timestamp = offset + number * CLOCK_HZ // FRAMES_PER_S
             for index, payload in enumerate(payloads, 1):
                 self._send(payload_type, sequence, timestamp, payload, index == len(payloads))
@@ -371,7 +401,7 @@ class RtpEndpoint:
 
     def _send(self, payload_type: int, sequence: int, timestamp: int, payload: bytes, marker: bool) -> None:
         assert self.target is not None
-        packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker)
+        packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker, self.extensions)
         self._last_timestamp = timestamp
         self._rtp.sendto(rtp_to_bytes(packet), self.target[:2])
         self.packets_sent += 1

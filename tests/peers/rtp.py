@@ -1,4 +1,4 @@
-"""RTP and RTCP packets as bytes and back (RFC 3550), telephone events (RFC 4733), key frame requests.
+"""RTP and RTCP packets as bytes and back (RFC 3550, RFC 8285), telephone events (RFC 4733), key frame requests.
 
 Knows packet layout only. Must not know sockets, clocks or codecs.
 """
@@ -6,24 +6,28 @@ Knows packet layout only. Must not know sockets, clocks or codecs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
 
 SENDER_REPORT: Final = 200
 RECEIVER_REPORT: Final = 201
 SOURCE_DESCRIPTION: Final = 202
+TRANSPORT_FEEDBACK: Final = 205
 PAYLOAD_FEEDBACK: Final = 206
 
 _KEY_FRAME_FORMATS: Final = {1: "PLI", 4: "FIR"}
+_TMMBR: Final = 3
+_TMMBN: Final = 4
+_ONE_BYTE_EXTENSIONS: Final = 0xBEDE
 _NTP_OFFSET_S: Final = 2208988800
 DTMF_DIGITS: Final = "0123456789*#ABCD"
 
 
 @dataclass(frozen=True)
 class RtpPacket:
-    """One RTP packet without padding and header extension."""
+    """One RTP packet without padding."""
 
     payload_type: int
     sequence_number: int
@@ -31,10 +35,12 @@ class RtpPacket:
     ssrc: int
     payload: bytes
     marker: bool = False
+    extensions: Mapping[int, bytes] = field(default_factory=dict)
+    """Header extensions by number, in one-byte form (RFC 8285 §4.2)."""
 
 
 def rtp_from_bytes(data: bytes) -> RtpPacket:
-    """Parse an RTP packet; CSRC, extension and padding are dropped.
+    """Parse an RTP packet; CSRC and padding are dropped.
 
     Raises:
         ValueError: not RTP version 2, or too short.
@@ -43,12 +49,33 @@ def rtp_from_bytes(data: bytes) -> RtpPacket:
         raise ValueError("not an RTP packet")
     sequence_number, timestamp, ssrc = struct.unpack("!HII", data[2:12])
     start = 12 + 4 * (data[0] & 0x0F)
+    extensions = {}
     if data[0] & 0x10:
-        start += 4 + 4 * int(struct.unpack("!H", data[start + 2 : start + 4])[0])
+        profile, words = struct.unpack("!HH", data[start : start + 4])
+        if profile == _ONE_BYTE_EXTENSIONS:
+            extensions = dict(_extensions(data[start + 4 : start + 4 + 4 * words]))
+        start += 4 + 4 * words
     end = len(data) - (data[-1] if data[0] & 0x20 else 0)
     return RtpPacket(
-        data[1] & 0x7F, sequence_number, timestamp, ssrc, data[start:end], marker=bool(data[1] & 0x80)
+        data[1] & 0x7F,
+        sequence_number,
+        timestamp,
+        ssrc,
+        data[start:end],
+        marker=bool(data[1] & 0x80),
+        extensions=extensions,
     )
+
+
+def _extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        number, length = data[at] >> 4, (data[at] & 0x0F) + 1
+        if number == 0:  # padding
+            at += 1
+            continue
+        yield number, data[at + 1 : at + 1 + length]
+        at += 1 + length
 
 
 def in_sequence(packets: Iterable[RtpPacket]) -> list[RtpPacket]:
@@ -68,9 +95,16 @@ def in_sequence(packets: Iterable[RtpPacket]) -> list[RtpPacket]:
 def rtp_to_bytes(packet: RtpPacket) -> bytes:
     """Print an RTP packet."""
     second = packet.payload_type | (0x80 if packet.marker else 0)
+    first = 0x90 if packet.extensions else 0x80
     head = struct.pack(
-        "!BBHII", 0x80, second, packet.sequence_number & 0xFFFF, packet.timestamp & 0xFFFFFFFF, packet.ssrc
+        "!BBHII", first, second, packet.sequence_number & 0xFFFF, packet.timestamp & 0xFFFFFFFF, packet.ssrc
     )
+    if packet.extensions:
+        body = b"".join(
+            bytes([number << 4 | len(value) - 1]) + value for number, value in packet.extensions.items()
+        )
+        body += bytes(-len(body) % 4)
+        head += struct.pack("!HH", _ONE_BYTE_EXTENSIONS, len(body) // 4) + body
     return head + packet.payload
 
 
@@ -151,10 +185,25 @@ def report_to_bytes(report: Report) -> bytes:
     return head + body + blocks + cname
 
 
-def key_frame_request_to_bytes(own_ssrc: int, media_ssrc: int) -> bytes:
-    """Print an empty receiver report and a PLI."""
+def key_frame_request_to_bytes(own_ssrc: int, media_ssrc: int, *, fir_number: int | None = None) -> bytes:
+    """Print an empty receiver report and a PLI, or with the number of the command a FIR (RFC 5104 §4.3.1)."""
     empty = struct.pack("!BBHI", 0x80, RECEIVER_REPORT, 1, own_ssrc)
-    return empty + struct.pack("!BBHII", 0x81, PAYLOAD_FEEDBACK, 2, own_ssrc, media_ssrc)
+    if fir_number is None:
+        return empty + struct.pack("!BBHII", 0x81, PAYLOAD_FEEDBACK, 2, own_ssrc, media_ssrc)
+    entry = struct.pack("!IB3x", media_ssrc, fir_number & 0xFF)
+    return empty + struct.pack("!BBHII", 0x84, PAYLOAD_FEEDBACK, 4, own_ssrc, 0) + entry
+
+
+def bitrate_request_to_bytes(own_ssrc: int, media_ssrc: int, kbps: int) -> bytes:
+    """Print an empty receiver report and a TMMBR (RFC 5104 §4.2.1)."""
+    empty = struct.pack("!BBHI", 0x80, RECEIVER_REPORT, 1, own_ssrc)
+    head = struct.pack("!BBHII", 0x80 | _TMMBR, TRANSPORT_FEEDBACK, 4, own_ssrc, 0)
+    return empty + head + struct.pack("!II", media_ssrc, kbps * 1000 >> 4 << 9 | 4 << 26 | 40)
+
+
+def confirms_bitrate(data: bytes) -> bool:
+    """Say whether a compound packet has a TMMBN: the sender keeps to a TMMBR (RFC 5104 §4.2.2)."""
+    return any((kind, fmt) == (TRANSPORT_FEEDBACK, _TMMBN) for kind, fmt, _ in rtcp_parts(data))
 
 
 def dtmf_event_to_bytes(digit: str, *, duration: int, end: bool, volume: int = 10) -> bytes:

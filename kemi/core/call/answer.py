@@ -28,6 +28,7 @@ from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferA
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
+from kemi.core.sdp.interwork.avpf import agreed
 
 NOBODY_ANSWERED: Final = Rejection(480, "No Answer", "nobody answered")
 FORK_ENDED: Final = 199
@@ -164,6 +165,7 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
     answers = ims_answer_media(answer_text, tuple(medium.kind for medium in record.media))
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
+    record.ims_description = agreed(record.ims_description, answer_text)
     record.applied_answer, record.far_checksum = _checksum(tag, answer_text), checksum(answer_text)
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []

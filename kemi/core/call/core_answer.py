@@ -28,6 +28,7 @@ from kemi.core.call.running import (
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
+from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
 
 _ENDS_THE_DIALOG: Final = frozenset({408, 481})
@@ -87,6 +88,7 @@ def _take_answer(opened: Exchange, reply: Reply) -> None:
     answers = ims_answer_lines(opened.ims_description, reply.body, lines)
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
+    opened.ims_description = agreed(opened.ims_description, reply.body)
     for medium in opened.media:
         answer = answers.get(medium.kind)
         if answer is None:

@@ -20,12 +20,13 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange, session_timer
 from kemi.core.call.events import Due, MediaFailed, MediaRenewed
 from kemi.core.call.record import CallRecord, Exchange, Offerer
-from kemi.core.call.session import medium_change
+from kemi.core.call.session import medium_change, offer_to_text
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, RemoteProtocolError
 from kemi.core.messages import Request
+from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.interwork.core_reoffer import offered_to_core_again, read_core_reoffer
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_text
 
 ACK_WITHIN_S = 33.0
 """How long the answer is waited for: a little over 64*T1."""
@@ -70,7 +71,7 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
         {medium.ims_line: event.renewed[medium.kind].relay_offer for medium in active},
         exchange.next_ims_origin(record, settings),
     )
-    pending.ims_description = body = sdp_to_text(offer)
+    pending.ims_description = body = offer_to_text(offer, settings)
     exchange.offered(record)
     pending.answered = True
     lines = (
@@ -113,6 +114,7 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
         return [unschedule, note, *exchange.rollback(record)]
+    pending.ims_description = agreed(pending.ims_description, request.body)
     for medium in pending.media:
         answered = answer.going_on.get(medium.kind)
         if answered is None:

@@ -171,8 +171,16 @@ def _ask_page(
 ) -> list[act.Action]:
     pending = _of_core(record)
     one_way = any(medium.reverse_line is not None for medium in record.media)
+    told = sdp_from_text(record.wic_description)
+    numbers = {number for line in told.media if not line.rejected for number in line.formats}
     added = [
-        Added(medium.kind, medium.ims_direction, relay_offers[medium.kind], one_way)
+        Added(
+            medium.kind,
+            medium.ims_direction,
+            relay_offers[medium.kind],
+            # told apart by payload types alone: where one is taken, one line for both directions
+            one_way and numbers.isdisjoint(sdp_from_text(relay_offers[medium.kind]).media[0].formats),
+        )
         for medium in pending.media
         if medium.kind in relay_offers
     ]

@@ -22,13 +22,14 @@ from kemi.core.call.ending import hang_up_by_gateway
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.running import gate_of
+from kemi.core.call.session import offer_to_text
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
 from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, ims_offer_again
 from kemi.core.sdp.model import Direction
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_text
 
 MAX_ATTEMPTS = 5
 """How often an offer of ours is sent before glare (491) or a busy far end (500) makes us leave it."""
@@ -69,7 +70,8 @@ def tell_core(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         for medium in record.media
         if medium.active
     }
-    offer = sdp_to_text(ims_offer_again(told, directions, exchange.next_ims_origin(record, settings)))
+    origin = exchange.next_ims_origin(record, settings)
+    offer = offer_to_text(ims_offer_again(told, directions, origin), settings)
     method = "UPDATE" if record.ims_takes_update else "INVITE"
     record.own_ims_offer = cseq = record.next_ims_cseq()
     media = deepcopy(record.media)

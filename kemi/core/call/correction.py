@@ -8,6 +8,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import pictures
 from kemi.core.call.events import Due, UpdateAnswered
 from kemi.core.call.record import CallRecord
+from kemi.core.call.session import far_line
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import MAX_UPDATE_ATTEMPTS, send_update
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
@@ -24,7 +25,7 @@ def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         medium.kind: medium.codec if medium.active else None for medium in record.media if medium.answered
     }
     current = sdp_from_text(record.wic_description)
-    far = {medium.kind: medium.ims_answer for medium in record.media}
+    far = {medium.kind: far_line(medium) for medium in record.media}
     offer = corrected_offer(current, taken, Origin(record.session_id, record.wic_version + 1), far)
     if offer is None:
         return []

@@ -17,6 +17,7 @@ from kemi.core.call import (
     digits,
     events,
     incoming,
+    media_control,
     own_offer,
     own_requests,
     page_answer,
@@ -153,7 +154,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
     message = _SAID.get(type(event), _nothing_said)(event)
     if message is not None:
         digits.learn(record, message)
-    actions = [*actions, *digits.withhold(record)]
+        media_control.learn(record, message)
+    actions = [*actions, *digits.withhold(record), *media_control.ask(record)]
     if record.recovery is not None:
         actions = [*actions, *recovery.go_on(record, settings)]
     elif record.page_behind:

@@ -19,7 +19,7 @@ import logging
 from kemi.core import headers
 from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, late_offer, preconditions, session_timer
+from kemi.core.call import boundary, digits, late_offer, media_control, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Incoming, Leg, Medium, checksum
@@ -28,7 +28,7 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport, told_apart
+from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
 
@@ -66,7 +66,7 @@ def begin_incoming(
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
     offer = request.body or late_offer.stand_in(request, settings, session_id)
     lines = core_offer_media(sdp_from_text(offer), settings.video_codecs, settings.audio_codecs)
-    one_way = registration.one_way_streams and told_apart(lines)
+    one_way = registration.one_way_streams
     record = CallRecord(
         call_id=request.call_id,
         wic_tag="",
@@ -109,6 +109,7 @@ def begin_incoming(
         ),
     )
     digits.learn(record, request)
+    media_control.learn(record, request)
     session_timer.asked_by_core(record, request, settings)
     edits = edits_of_invite(record, request, settings)
     transport, why = offered_transport(
@@ -125,11 +126,11 @@ def begin_incoming(
         },
     )
     create = act.CreateTransaction(gateway_tag)
-    media_of_core = {line.kind: line.sdp for line in lines}
     if request.body:
         record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
         if preconditions.required(request) and preconditions.begin(record, request, lines):
-            return record, [note, create, act.AnswerAhead(record.key, node, media_of_core)]
+            return record, [note, create, preconditions.answer_ahead(record, lines)]
+    media_of_core = {line.kind: line.sdp for line in lines}
     return record, [note, create, act.ReserveIncoming(record.key, node, media_of_core, edits)]
 
 

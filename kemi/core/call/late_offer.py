@@ -18,12 +18,13 @@ from collections.abc import Mapping
 
 from kemi.core.call import actions as act
 from kemi.core.call.record import CallRecord
-from kemi.core.call.session import medium_change
+from kemi.core.call.session import medium_change, offer_to_text
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Request, addresses_from_headers, parameter
 from kemi.core.sdp.interwork import Origin, ims_answer_media
+from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.interwork.incoming import core_offer_media
 from kemi.core.sdp.interwork.late import core_offer, stand_in_offer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -55,7 +56,7 @@ def offer_to_core(record: CallRecord, relay_answers: Mapping[str, str], settings
         relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),
     )
-    return sdp_to_text(offer)
+    return offer_to_text(offer, settings)
 
 
 def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
@@ -63,6 +64,7 @@ def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
     if not request.has_sdp:
         raise RemoteProtocolError("the ACK has no session description to answer ours")
     answers = ims_answer_media(request.body, tuple(medium.kind for medium in record.media))
+    record.ims_description = agreed(record.ims_description, request.body)
     if all(answers[medium.kind].sdp is None for medium in record.media if medium.active):
         raise NotAcceptableHere("the caller refused every medium")
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)

@@ -13,6 +13,7 @@ from kemi.core.call.running import (
     known_media,
     running_directions,
 )
+from kemi.core.call.session import far_line
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError
 from kemi.core.sdp.interwork.page_reoffer import PageOffer, page_answer, read_page_offer
@@ -58,7 +59,7 @@ def description_for_page(record: CallRecord, renewed: Mapping[str, Renewed], set
         exchange.next_wic_origin(record),
         role="active" if "a=setup:passive" in audio.wic_offer else "passive",
         video_codec=video.codec if video is not None else "",
-        far_video=video.ims_answer if video is not None else "",
+        far_video=far_line(video) if video is not None else "",
     )
     opened.wic_description = sdp_to_text(answer)
     return opened.wic_description

@@ -34,6 +34,7 @@ from kemi.core.call.running import (
     medium_of_offer,
     renewal,
 )
+from kemi.core.call.session import offer_to_text
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, NotAcceptableHere
@@ -41,7 +42,7 @@ from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.interwork.page_reoffer import PageOffer
 from kemi.core.sdp.model import Direction
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_text
 
 _SESSION_TIMER: Final = ("Session-Expires", "Min-SE")
 
@@ -196,7 +197,7 @@ def _ask_core(
         added,
         settings.audio_codecs,
     )
-    opened.ims_description = sdp_to_text(description)
+    opened.ims_description = offer_to_text(description, settings)
     exchange.offered(record)
     edits = edits_to_ims(record, request, record.confirmed_tag, settings)
     if request.method == "INVITE":

@@ -13,17 +13,24 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.session import direction_for_core
 from kemi.core.messages import Request
 
-_MEDIA_CONTROL: Final = "application/media_control+xml"
+MEDIA_CONTROL: Final = "application/media_control+xml"
 _WHOLE_PICTURE = re.compile(r"<\s*picture_fast_update\s*/?>")
 
 
 def on_core_info(record: CallRecord, request: Request) -> list[act.Action] | None:
     """Answer a request for a whole picture, and other media control that nobody here knows; None for other INFO."""
-    if request.method != "INFO" or request.content_type.partition(";")[0].strip().lower() != _MEDIA_CONTROL:
+    if not is_media_control(request):
         return None
     if not _WHOLE_PICTURE.search(request.body):
         return [act.SendReply(415, "Unsupported Media Type")]
     return [act.SendReply(200, "OK"), *request_key_frames(record, of_ims=False)]
+
+
+def is_media_control(request: Request) -> bool:
+    """Whether an INFO is of that kind."""
+    return (
+        request.method == "INFO" and request.content_type.partition(";")[0].strip().lower() == MEDIA_CONTROL
+    )
 
 
 def request_key_frames(

@@ -46,6 +46,7 @@ from kemi.core.call.states import (
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Request
 from kemi.core.sdp.interwork.incoming import CoreLine, core_answer, core_offer_media
+from kemi.core.sdp.interwork.orientation import without_orientation
 from kemi.core.sdp.model import Origin, SessionDescription
 from kemi.core.sdp.preconditions import OPTION_TAG, missing, with_preconditions
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -214,9 +215,17 @@ def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> 
     record.ims_offer = request.body
     record.ims_version += 1
     for medium, line in zip(record.media, lines, strict=True):
-        medium.ims_answer, medium.ims_direction = line.sdp, line.direction
+        medium.ims_direction = line.direction
     record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
-    return [act.AnswerAhead(record.key, record.node, {line.kind: line.sdp for line in lines})]
+    return [answer_ahead(record, lines)]
+
+
+def answer_ahead(record: CallRecord, lines: Sequence[CoreLine]) -> act.AnswerAhead:
+    """Answer the core before the page is asked: that cannot promise what only the page knows of its pictures."""
+    media = {line.kind: without_orientation(line.sdp) for line in lines}
+    for medium in record.media:
+        medium.ims_answer = media[medium.kind]
+    return act.AnswerAhead(record.key, record.node, media)
 
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:

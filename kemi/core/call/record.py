@@ -58,6 +58,8 @@ class Leg:
     """The last P-Early-Media of this fork: a direction for each line (RFC 5009 §8)."""
     takes_digits: bool = False
     """It wants digits as INFO (Recv-Info: infoDtmf)."""
+    takes_media_control: bool = False
+    """It may be asked for whole pictures by INFO (RFC 5168)."""
 
 
 @dataclass(slots=True)
@@ -286,6 +288,8 @@ class CallRecord:
     """Version in the o= line of that description."""
     wic_takes_parts: bool = False
     """The page says that it takes bodies of several parts (kemi/core/bodies.py)."""
+    picture_passes: bool = False
+    """Whether the far end's video has reached the page since it began to."""
     wic_takes_digits: str = ""
     """Content-Type of the INFO the page wants the far end's digits in; "": it wants none (kemi/core/call/digits.py)."""
     digits_withheld: bool = False

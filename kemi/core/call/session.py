@@ -6,16 +6,25 @@ from collections.abc import Sequence
 
 from kemi.core.call import actions as act
 from kemi.core.call.record import Medium
+from kemi.core.call.settings import CallSettings
 from kemi.core.sdp.interwork import check_reverse_answer
+from kemi.core.sdp.interwork.avpf import offering_feedback
 from kemi.core.sdp.interwork.client_offer import Shown
+from kemi.core.sdp.interwork.orientation import agreed_line
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
+from kemi.core.sdp.text import sdp_to_text
 
 
 def direction_for_core(medium: Medium) -> Direction:
     """Return the direction of our line towards the core: what the page wants, as far as the far end takes it."""
     wic, ims = medium.wic_direction, medium.ims_direction
     return Direction.of(sends=wic.sends and ims.receives, receives=wic.receives and ims.sends)
+
+
+def offer_to_text(offer: SessionDescription, settings: CallSettings) -> str:
+    """Return an offer of ours for the core, which may answer video with feedback where the site says so."""
+    return sdp_to_text(offering_feedback(offer) if settings.feedback_towards_core else offer)
 
 
 def medium_change(medium: Medium) -> act.MediumChange:
@@ -31,6 +40,11 @@ def medium_change(medium: Medium) -> act.MediumChange:
     )
 
 
+def far_line(medium: Medium) -> str:
+    """Return the far end's line of a medium as the page may hear of it; only of video does it matter."""
+    return agreed_line(medium.ims_answer, medium.wic_offer) if medium.kind == "video" else ""
+
+
 def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
     """Return how the page is to see its media, as the far end has them now.
 
@@ -43,7 +57,7 @@ def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
             reverse_line=medium.reverse_line,
             direction=_shown_direction(medium, flips=flips) if medium.active else None,
             codec=medium.codec if medium.kind == "video" and medium.codec else None,
-            far=medium.ims_answer if medium.kind == "video" else "",
+            far=far_line(medium),
         )
         for medium in media
     ]

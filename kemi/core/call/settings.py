@@ -39,6 +39,8 @@ class CallSettings:
     """P-Access-Network-Info of all pages, "" for none."""
     from_counts: bool = False
     """Whether From chooses among a page's registered identities."""
+    feedback_towards_core: bool = True
+    """Whether the core may answer video as RTP/AVPF (RFC 4585), as IMS does (TS 26.114 §6.2.3)."""
     max_bundle_pages: bool = False
     """Whether the site's pages have the bundle policy max-bundle; they then cannot add video to a call."""
     longest_call_s: float = 0.0

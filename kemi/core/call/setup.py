@@ -29,6 +29,7 @@ from kemi.core.call.events import (
     UpdateAnswered,
 )
 from kemi.core.call.record import CallRecord, Medium, Rejection
+from kemi.core.call.session import offer_to_text
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent, MediaEvent, OfferAnswerEvent
 from kemi.core.causes import invite_status_after_refused_update
@@ -222,14 +223,13 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         )
         record.update_offer = sdp_to_text(offer2)
         record.wic_version = 2
-    record.ims_offer = sdp_to_text(
-        ims_offer(
-            set_up.judgement,
-            {kind: reserved.relay_offer for kind, reserved in event.reserved.items()},
-            Origin(record.session_id + 1, 1, settings.media_address),
-            settings.audio_codecs,
-        )
+    offer = ims_offer(
+        set_up.judgement,
+        {kind: reserved.relay_offer for kind, reserved in event.reserved.items()},
+        Origin(record.session_id + 1, 1, settings.media_address),
+        settings.audio_codecs,
     )
+    record.ims_offer = offer_to_text(offer, settings)
     record.move_dialog(DialogEvent.PROVISIONAL_SENT)
     later = [medium for medium in record.media if medium.reverse_wanted]
     for medium in later:

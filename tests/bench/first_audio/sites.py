@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,21 +39,23 @@ class Site:
 
 
 @contextmanager
-def site(through: Through, one_way_s: float, core_port: int) -> Iterator[Site]:
-    """Run a gateway behind a network with that delay.
+def site(
+    through: Through, one_way_s: float, core_port: int, *, relay_address: str | None = None
+) -> Iterator[Site]:
+    """Run a gateway behind a network with that delay; its relay at another address, if that is wanted.
 
     Raises:
         NoDelayLineError: there can be no delay here.
     """
     with delay_line(one_way_s) if one_way_s else nullcontext() as line:
         address = LOOPBACK if line is None else line.near
-        make = _classic if through is Through.CLASSIC else _gateway
+        make = _classic if through is Through.CLASSIC else partial(_gateway, relay_address or address)
         with make(address, core_port, line) as running:
             yield running
 
 
 @contextmanager
-def _gateway(address: str, core_port: int, line: DelayLine | None) -> Iterator[Site]:
+def _gateway(relay_address: str, address: str, core_port: int, line: DelayLine | None) -> Iterator[Site]:
     options = LabOptions(
         parts=frozenset({Part.GATEWAY, Part.RTPENGINE, Part.HAPROXY}),
         phones=(),
@@ -64,7 +67,7 @@ def _gateway(address: str, core_port: int, line: DelayLine | None) -> Iterator[S
                 "kamailio_udp_mtu": 0,  # the scripted core speaks UDP only
                 "kamailio_debug": 1,
             },
-            "rtpengine": {"rtpengine_wic_address": address, "rtpengine_log_level": 4},
+            "rtpengine": {"rtpengine_wic_address": relay_address, "rtpengine_log_level": 4},
             "haproxy": {"haproxy_address": "*" if line else LOOPBACK},
         },
     )

@@ -33,7 +33,10 @@ class TestReport:
         ],
     )
     def test_the_bar(self, page_ms: list[float | None], kept: list[bool]) -> None:
-        assert [bar.kept for bar in bars([cell(*page_ms)])] == kept
+        assert [bar.kept for bar in bars([cell(*page_ms, case="update-opus")])] == kept
+
+    def test_a_phone_without_opus_has_no_bar_of_its_own(self) -> None:
+        assert [bar.promise.partition(": ")[2][:4] for bar in bars([cell(60.0)])] == ["page", "no c"]
 
     @pytest.mark.parametrize(
         ("case", "client"),

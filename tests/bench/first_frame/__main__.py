@@ -12,7 +12,14 @@ from typing import Final
 import click
 
 from tests.bench.cpu import calibrate
-from tests.bench.first_frame.measure import CASES, FrameTimes, open_world
+from tests.bench.first_frame.measure import (
+    CASES,
+    CHROMIUM,
+    FIREFOX,
+    FrameTimes,
+    cases_of,
+    open_world,
+)
 from tests.bench.report import Bar, aligned
 from tests.bench.results import percentiles
 
@@ -20,10 +27,10 @@ OUTPUT: Final = Path(__file__).parents[3] / "build" / "bench"
 BAR_S: Final = 1.0
 
 
-async def run(names: list[str], calls: int) -> dict[str, list[FrameTimes | None]]:
+async def run(names: list[str], calls: int, browser: str = CHROMIUM) -> dict[str, list[FrameTimes | None]]:
     """Make that many calls of each case, in turns; None for one in which an end saw nothing."""
     found: dict[str, list[FrameTimes | None]] = {name: [] for name in names}
-    async with open_world() as world:
+    async with open_world(browser) as world:
         for _ in range(calls):
             for name in names:
                 try:
@@ -58,25 +65,26 @@ def report(found: dict[str, list[FrameTimes | None]]) -> tuple[str, list[Bar]]:
 
 @click.command()
 @click.option("--calls", default=20, show_default=True, help="Calls of each case.")
-@click.option("--cases", "names", default=",".join(CASES), show_default=True, help="Comma list.")
+@click.option("--cases", "names", default="", help=f"Comma list of {', '.join(CASES)}; all if not given.")
+@click.option("--browser", type=click.Choice([CHROMIUM, FIREFOX]), default=CHROMIUM, show_default=True)
 @click.option("--strict", is_flag=True, help="Fail when a bar is broken.")
-def main(calls: int, names: str, strict: bool) -> None:
+def main(calls: int, names: str, browser: str, strict: bool) -> None:
     """Measure the time to the first picture, print one table and write JSON to build/bench."""
-    wanted = names.split(",")
+    wanted = names.split(",") if names else cases_of(browser)
     if unknown := sorted(set(wanted) - CASES.keys()):
         raise click.BadParameter(f"{', '.join(unknown)}; known: {', '.join(CASES)}")
     machine = calibrate()
-    found = asyncio.run(run(wanted, calls))
+    found = asyncio.run(run(wanted, calls, browser))
     table, bars = report(found)
     click.echo(machine.to_text())
     click.echo(
-        "milliseconds after the phone's message, p50/p95; Chromium; the phone never asks for a key frame"
+        f"milliseconds after the phone's message, p50/p95; {browser}; the phone never asks for a key frame"
     )
     click.echo(table)
     for bar in bars:
         click.echo(bar.to_text())
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    path = OUTPUT / f"first-frame-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path = OUTPUT / f"first-frame-{browser}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     data = {
         "machine": asdict(machine),
         "cases": {name: [None if c is None else asdict(c) for c in calls] for name, calls in found.items()},

@@ -15,7 +15,11 @@ from typing import Final
 from tests.bench.first_audio.cases import Through
 from tests.bench.first_audio.measure import ALICE, open_core
 from tests.bench.first_audio.sites import site
-from tests.bench.first_frame.chromium import CameraBrowser, CameraMedia
+from tests.bench.first_frame.camera import CameraBrowser, CameraMedia
+from tests.bench.first_frame.chromium import ChromiumCamera
+from tests.bench.first_frame.firefox import FirefoxCamera
+from tests.browser.matrix.conftest import address_of_host
+from tests.lab.ports import LOOPBACK
 from tests.peers.core import ScriptedCore
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled
@@ -26,6 +30,8 @@ from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import OutgoingCall
 
+CHROMIUM: Final = "chromium"
+FIREFOX: Final = "firefox"
 TARGET: Final = "sip:bob@ims.test"
 SEEN_WITHIN_S: Final = 10.0
 _RINGS_S: Final = 0.5
@@ -55,6 +61,11 @@ CASES: Final = {
         Case("added", "the phone adds its camera; VP8", begins="added"),
     )
 }
+
+
+def cases_of(browser_name: str) -> list[str]:
+    """Return what the browser can do: Debian's Firefox has no H.264 until it has fetched its plugin."""
+    return [name for name, case in CASES.items() if browser_name != FIREFOX or case.codec != "H264"]
 
 
 @dataclass(frozen=True)
@@ -167,16 +178,19 @@ async def _first_picture_s(camera: RtpEndpoint, codec: str, number: int) -> floa
 
 
 @asynccontextmanager
-async def open_world() -> AsyncIterator[World]:
+async def open_world(browser_name: str = CHROMIUM) -> AsyncIterator[World]:
     """Run gateway, core, page and browser."""
+    firefox = browser_name == FIREFOX
+    # Firefox uses no candidate on the loopback interface.
+    relay_address = address_of_host() if firefox else LOOPBACK
     async with open_core() as core:
-        with site(Through.GATEWAY, 0, core.address[1]) as running:
+        with site(Through.GATEWAY, 0, core.address[1], relay_address=relay_address) as running:
             handshake = Handshake(running.url, origin=running.origin, forwarded_for=None)
             page = ScriptedWic(handshake, WicIdentity(ALICE))
             await page.connect()
             assert (await page.register()).status == 200
             try:
-                async with CameraBrowser() as browser:
+                async with FirefoxCamera(running.origin) if firefox else ChromiumCamera() as browser:
                     yield World(core, page, browser)
             finally:
                 await page.close()

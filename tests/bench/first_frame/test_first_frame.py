@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.bench.first_frame.__main__ import BAR_S, report, run
-from tests.bench.first_frame.measure import CASES, FrameTimes
+from tests.bench.first_frame.measure import CHROMIUM, FIREFOX, FrameTimes, cases_of
 
 ON_A_BUSY_MACHINE: float = 2.0
 """How much later a machine may be that runs other tests, too; without being asked Chromium sends none for minutes."""
@@ -16,8 +16,9 @@ ON_A_BUSY_MACHINE: float = 2.0
 @pytest.mark.lab
 @pytest.mark.browser
 @pytest.mark.timeout(120)
-def test_the_first_picture_comes_soon_at_both_ends() -> None:
-    found = asyncio.run(run(list(CASES), 1))
+@pytest.mark.parametrize("browser", [CHROMIUM, FIREFOX])
+def test_the_first_picture_comes_soon_at_both_ends(browser: str) -> None:
+    found = asyncio.run(run(cases_of(browser), 1, browser))
     for name, (call,) in found.items():
         assert call is not None, f"{name}: an end saw nothing"
         assert max(call.page_s, call.phone_s) < BAR_S * ON_A_BUSY_MACHINE, f"{name}: {call}"

@@ -104,8 +104,8 @@ def cells() -> Iterator[Cell]:
 
 def _of_browser(engine: Engine, video: bool) -> Iterator[Cell]:
     if video:
-        # The lab's phones give audio and video the same payload type: then the SDK's page has two-way lines.
-        yield Cell(Client.SDK, engine, Way.INCOMING, video)
+        # The lab's phones give audio and video the same payload type, which the gateway changes.
+        yield Cell(Client.SDK, engine, Way.INCOMING, video, Shape.ONE_WAY)
     for client in STOCK:
         yield Cell(client, engine, Way.OUTGOING, video)
         yield Cell(client, engine, Way.OUTGOING, video, Shape.ONE_WAY)

@@ -20,11 +20,10 @@ from tests.peers.calling_device import CallingDevice
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_call import CalledDevice, CoreCall
 from tests.peers.core_script import CoreScript, answers
-from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.device_sdp import DeviceMedia, device_offer, orientation_numbers
 from tests.peers.media import RtpEndpoint
-from tests.peers.sdp import Sdp, sdp_from_text, sdp_to_text
+from tests.peers.sdp import MediaSection, Sdp, sdp_from_text, sdp_to_text
 from tests.peers.trace import Direction
-from tests.peers.video import FRAMES_PER_S
 
 T = TypeVar("T")
 
@@ -34,6 +33,8 @@ _ANSWER_S: Final = 20.0
 _PACKETS: Final = 15
 """Enough to tell a tone from silence."""
 _ASK_AGAIN_S: Final = 0.5
+QUARTER_TURN: Final = 1
+"""In the extension's byte (TS 26.114 §7.4.5)."""
 
 
 @dataclass
@@ -42,14 +43,25 @@ class Device:
 
     user: str
     tone_hz: float
+    asks_by: str = "PLI"
+    """How it asks for a key frame, and how it says that it may be asked; one that knows FIR knows RTP/AVPF, too."""
+    video: str | None = "VP8"
+    """Its codec; None: it has no camera and takes no pictures."""
     ear: RtpEndpoint = field(default_factory=RtpEndpoint)
     camera: RtpEndpoint = field(default_factory=RtpEndpoint)
     call: CoreCall | None = None
 
     @property
     def media(self) -> DeviceMedia:
-        """What it takes: audio as PCMA, video as VP8."""
-        return DeviceMedia(audio_port=self.ear.port, video="VP8", video_port=self.camera.port)
+        """What it takes: audio as PCMA, video as VP8 and turned."""
+        return DeviceMedia(
+            audio_port=self.ear.port,
+            video=self.video,
+            video_port=self.camera.port,
+            feedback=("ccm fir",) if self.asks_by == "FIR" else (),
+            avpf=self.asks_by == "FIR",
+            orientation=True,
+        )
 
     def close(self) -> None:
         """Give the ports back."""
@@ -69,6 +81,16 @@ class Device:
         ]
         return sdp_from_text(bodies[-1])
 
+    @property
+    def protocol(self) -> str:
+        """What the gateway says now of the transport of video."""
+        return self._video_section.protocol
+
+    @property
+    def wanted_protocol(self) -> str:
+        """What the device likes best."""
+        return "RTP/AVPF" if self.media.avpf else "RTP/AVP"
+
     def direction(self, kind: str) -> str:
         """What the gateway says of a medium: a direction, or "off"."""
         sections = [section for section in self.told.media if section.kind == kind and section.port]
@@ -83,17 +105,33 @@ class Device:
 
     def show(self) -> None:
         """Send pictures to where the gateway wants them, as a new stream (RFC 3550 §8.1)."""
+        self.camera.stop_sending()
         self.camera.ssrc = random.getrandbits(32)
         self.camera.send_to_sdp(sdp_to_text(self.told), "video")
-        # The page's requests for a key frame do not pass to a core that speaks RTP/AVP.
-        self.camera.start_video("VP8", self._video_type, key_frame_every=FRAMES_PER_S)
+        self.camera.extensions = {number: bytes([QUARTER_TURN]) for number in self.turned_numbers}
+        self.camera.start_video("VP8", self._video_type)
+
+    def show_what_has_begun(self) -> None:
+        """Send pictures as a new stream without a key frame at its beginning."""
+        self.camera.stop_sending()
+        self.camera.ssrc = random.getrandbits(32)
+        self.camera.key_frame_requests.clear()
+        self.camera.start_video("VP8", self._video_type, begun=True)
+
+    @property
+    def turned_numbers(self) -> list[int]:
+        """Under which number the packets of this call say how the picture is turned: one, or none."""
+        return orientation_numbers(self._video_section)
 
     @property
     def _video_type(self) -> int:
-        section = next(section for section in self.told.media if section.kind == "video" and section.port)
-        number = section.payload_type("VP8")
+        number = self._video_section.payload_type("VP8")
         assert number is not None
         return number
+
+    @property
+    def _video_section(self) -> MediaSection:
+        return next(section for section in self.told.media if section.kind == "video" and section.port)
 
     def hears(self, hz: float) -> None:
         """Wait until the last of what arrives is a tone of that frequency."""
@@ -116,17 +154,29 @@ class Device:
                 return
             assert time.monotonic() < deadline, f"the device hears {peak}"
 
-    def sees(self, frames: int) -> None:
-        """Wait until that many pictures have been decoded anew."""
+    def sees(self, frames: int) -> tuple[int, int]:
+        """Wait until that many pictures have been decoded anew; returns their size."""
         self.camera.forget_received()
         deadline = time.monotonic() + HEARD_WITHIN_S
         asked_at_s = 0.0
         while (found := self.camera.decoded("VP8", self._video_type)).frames < frames:
             assert time.monotonic() < deadline, f"the device decodes {found}"
             if time.monotonic() > asked_at_s + _ASK_AGAIN_S:
-                self.camera.request_key_frame()
+                self.camera.request_key_frame(self.asks_by)
                 asked_at_s = time.monotonic()
             time.sleep(0.05)
+        assert found.size is not None
+        return found.size
+
+    def turns(self) -> set[int]:
+        """Return how what came since `sees` began is to be turned, in quarters; empty: nothing is said."""
+        packets = self.camera.packets(self._video_type)
+        return {
+            packet.extensions[number][0] & 3
+            for packet in packets
+            for number in self.turned_numbers
+            if number in packet.extensions
+        }
 
 
 class FarEnd:

@@ -75,14 +75,27 @@ class Mapped:
         """What the page does to have it so: how it registers, and how it bundles the lines of its first offer."""
         apart = "browser" if self.video else "none"  # a browser has one group for audio and video
         groups = "kinds" if self.transport is Transport.SHARED else apart
-        return {"oneWayStreams": self.cell.shape is Shape.ONE_WAY, "groups": groups}
+        return {
+            "oneWayStreams": self.cell.shape is Shape.ONE_WAY,
+            "groups": groups,
+            "turned": self.knows_turns,
+        }
+
+    @property
+    def knows_turns(self) -> bool:
+        """Whether the browser can say, and be told, that pictures are to be turned (TS 26.114 §7.4.5)."""
+        return self.engine is Engine.CHROMIUM
+
+    @property
+    def has_own_listening_line(self) -> bool:
+        """Whether what the page listens to comes by a transport of its own."""
+        return self.cell.shape is Shape.ONE_WAY and self.transport is Transport.SPLIT
 
     @property
     def transports(self) -> int:
         """How many transports the page has then."""
         media = 2 if self.video else 1
-        alone = self.cell.shape is Shape.ONE_WAY and self.transport is Transport.SPLIT
-        return media * (2 if alone else 1)
+        return media * (2 if self.has_own_listening_line else 1)
 
 
 def mapped() -> Iterator[Mapped]:

@@ -22,6 +22,9 @@ Every row is one call of the SDK in a real browser, in `tests/browser/matrix/tes
 columns. **✓**: after the step each side hears the other's tone, decodes the other's pictures where there is video, and
 gets nothing where it should get nothing; the relay has one call for each medium.
 
+- Both cameras of a call with Chromium are held upright and leave the turning to the other end (CVO, TS 26.114 §7.4.5):
+  the device gets pictures that lie on their side, told so, and the page shows the device's upright. Firefox knows
+  nothing of that, so neither does the device then.
 - hold, resume: of the page. The far end hears silence and the page nothing.
 - re-offer: the page loses its socket, registers on a new one and restarts ICE; it has as many transports as before.
 - video added, video removed: by the page, to a call that began with audio, or away and back again.

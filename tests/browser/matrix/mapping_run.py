@@ -17,7 +17,7 @@ from typing import Final
 from tests.browser.matrix.cells import Engine, Way
 from tests.browser.matrix.clients import PageClient, directions, wait
 from tests.browser.matrix.engines import TONE_HZ, Browsers
-from tests.browser.matrix.far_end import Device, FarEnd
+from tests.browser.matrix.far_end import QUARTER_TURN, Device, FarEnd
 from tests.browser.matrix.mapping import Mapped, Step, Transport
 from tests.lab.lab import Lab
 from tests.lab.proof import TOLERANCE_HZ
@@ -27,6 +27,7 @@ from tests.lab.world import UserInfo
 
 FRAMES: Final = 5
 PATIENCE_S: Final = 8.0
+KBPS: Final = 500
 _LOWEST_HZ: Final = 380.0
 _APART_HZ: Final = 35.0
 """Tones of calls that run at once differ by more than the ear's tolerance."""
@@ -65,12 +66,24 @@ class MappingRun:
             self._lane([call])
         return self._known.pop(call)
 
+    def without_pictures(self, engine: Engine) -> list[str]:
+        """Call, with a camera, a device that takes audio alone; return the page's lines when both hear each other."""
+        call = Mapped(engine, Way.OUTGOING, True, Transport.SPLIT)
+        number = next(self._numbers)
+        with self._page(call) as page, self._device(number, call) as device:
+            device.video = None
+            talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
+            talk.speak_alone()
+            lines = page.lines()
+            talk.end()
+        return lines
+
     def _lane(self, calls: Iterable[Mapped]) -> None:
         for call in calls:
             outcome: dict[Step, str] = {}
             self._known[call] = outcome
             number = next(self._numbers)
-            with self._page(call) as page, self._device(number) as device:
+            with self._page(call) as page, self._device(number, call) as device:
                 talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
                 for step in call.steps:
                     outcome[step] = _failure(partial(talk.take, step), talk)
@@ -86,8 +99,9 @@ class MappingRun:
         page.close()
 
     @contextmanager
-    def _device(self, number: int) -> Iterator[Device]:
-        device = Device(f"device{number}", _LOWEST_HZ + number % 16 * _APART_HZ)
+    def _device(self, number: int, call: Mapped) -> Iterator[Device]:
+        asks_by = "FIR" if call.transport is Transport.SHARED else "PLI"
+        device = Device(f"device{number}", _LOWEST_HZ + number % 16 * _APART_HZ, asks_by)
         yield device
         device.close()
 
@@ -138,6 +152,18 @@ class Talk:
     # ------------------------------------------------------------------ steps
 
     def _begin(self) -> None:
+        self._begin_call()
+        self._device.speak()
+        if self._sees:
+            self._device.show()
+        self._both_ways()
+        self._lie_as_they_should()
+        # Chromium has two addresses here, and on a listening line of its own rtpengine may hold on to the wrong one and
+        # drop what the page asks, in one of ten calls: not proven until that is mended (rtpengine/README.md).
+        if self._sees and not (self._call.engine is Engine.CHROMIUM and self._call.has_own_listening_line):
+            self._ask()
+
+    def _begin_call(self) -> None:
         name = self._user
         user = UserInfo(name, f"{name}@{REALM}", f"sip:{name}@{REALM}", "", "digest", "nobody asks")
         self._page.register(self._lab.info.web, user, **self._call.wishes)
@@ -151,17 +177,38 @@ class Talk:
             self._page.answer()
             self._far_end.answered(self._device)
         wait(self._page, lambda: self._page.state() == "established", "answer", PATIENCE_S)
+
+    def _ask(self) -> None:
+        """Nobody but the page can ask for the key frame that it lacks; how depends on what it has been promised.
+
+        The device asks for less, and browsers obey though they have not said so in their description.
+        """
+        self._device.camera.request_bitrate(KBPS)
+        self._device.show_what_has_begun()
+        seen = self._page.frames() + FRAMES
+        wait(self._page, lambda: self._page.frames() >= seen, "pictures that were asked for", PATIENCE_S)
+        # Chromium asks by PLI whatever it is promised.
+        asks_by = self._device.asks_by if self._call.engine is Engine.FIREFOX else "PLI"
+        assert set(self._device.camera.key_frame_requests) == {asks_by}
+        assert self._device.camera.bitrate_confirmed.wait(PATIENCE_S)
+
+    def speak_alone(self) -> None:
+        """Call with a camera and get along without."""
+        self._sees = self._had_video = False
+        self._begin_call()
         self._device.speak()
-        if self._sees:
-            self._device.show()
+        wait(
+            self._page, lambda: bool(self._page.tell("cameraRefused")), "a refusal of its camera", PATIENCE_S
+        )
         self._both_ways()
-        self._lie_as_they_should()
 
     def _hold(self) -> None:
         self._page.change("hold")
         assert not any("recv" in direction for direction in directions(self._page)), self._page.lines()
         assert self._device.direction("audio") == "sendonly"
         assert self._device.direction("video") in ("off", "sendonly")
+        if self._sees:  # what was agreed is offered from then on
+            assert self._device.protocol == self._device.wanted_protocol
         wait(self._page, lambda: self._page.heard_hz() == 0, "silence", PATIENCE_S)
         self._device.hears_silence()
         if self._sees:
@@ -199,7 +246,7 @@ class Talk:
         if self._sees:
             seen = self._page.frames() + FRAMES
             wait(self._page, lambda: self._page.frames() >= seen, "pictures of the device", PATIENCE_S)
-            self._device.sees(FRAMES)
+            self._come_out_upright()
         wait(
             self._page,
             lambda: abs(self._page.heard_hz() - self._device.tone_hz) <= TOLERANCE_HZ,
@@ -208,6 +255,28 @@ class Talk:
         )
         self._device.hears(TONE_HZ)
         self._one_relay_call_per_medium()
+
+    def _come_out_upright(self) -> None:
+        """Both cameras are held upright and send as if they were not, but to a far side that would not know; it takes
+        a moment until the page has heard that the device does."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self._pictures()) != self._upright():
+            assert time.monotonic() < deadline, (found, self._upright())
+
+    def _pictures(self) -> tuple[bool, bool, set[int]]:
+        """Return whether each side's picture is wider than high: at the page as shown, at the device as decoded; and
+        how the device is to turn it."""
+        width, height = self._page.tell("pictureSize")
+        width_sent, height_sent = self._device.sees(FRAMES)
+        return width > height, width_sent > height_sent, self._device.turns()
+
+    def _upright(self) -> tuple[bool, bool, set[int]]:
+        if not self._call.knows_turns:
+            assert (
+                not self._device.turned_numbers
+            )  # the page does not know it, so the device turns its picture itself
+            return True, True, set()
+        return False, True, {QUARTER_TURN}
 
     def _one_relay_call_per_medium(self) -> None:
         """Video that is not sent any more keeps its relay call while the page keeps its lines, inactive."""

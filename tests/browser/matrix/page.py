@@ -36,8 +36,8 @@ _INCOMING: Final = """## The page is called
 
 two-way: the page is offered one sendrecv line of each kind. The SDK is offered a line for each direction, in a BUNDLE
 group for each kind, because its Contact has the feature tag `+g.one-way-streams` unless it is told otherwise
-([mapping.md](mapping.md)). Where the caller gives audio and video the same payload type, as the phones of these calls
-do, it has two-way lines all the same: Firefox could not tell the lines of a group apart. Forked: another page has
+([mapping.md](mapping.md)). The phones of these calls give audio and video the same payload type; a browser could not
+tell those lines apart, so it gets another one for audio. Forked: another page has
 registered for the same person, rings too and is told that the call was answered elsewhere.
 """
 

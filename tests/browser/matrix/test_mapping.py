@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser.matrix.cells import BROWSERS, Engine
 from tests.browser.matrix.conftest import address_of_host
 from tests.browser.matrix.engines import Browsers
 from tests.browser.matrix.far_end import FarEnd
@@ -48,3 +49,12 @@ def test_each_step_of_the_call(run: MappingRun, call: Mapped) -> None:
     failed = {str(step): what for step, what in outcome.items() if what}
     assert not failed, failed
     assert set(outcome) == set(call.steps)
+
+
+@pytest.mark.parametrize("engine", [pytest.param(engine, id=engine) for engine in BROWSERS])
+def test_a_far_end_without_pictures_is_talked_to(run: MappingRun, engine: Engine) -> None:
+    lines = run.without_pictures(engine)
+    assert not [
+        line for line in lines if line.startswith("video") and line.endswith(("sendonly", "recvonly"))
+    ]
+    assert [line.rpartition("/")[2] for line in lines if line.startswith("audio")] == ["sendonly", "recvonly"]

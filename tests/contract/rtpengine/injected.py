@@ -10,8 +10,9 @@ import itertools
 import socket
 import struct
 import threading
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,10 +20,11 @@ from typing import Any, Final, Self
 
 from aioice.ice import Connection
 
+from kemi.core.call import actions as act
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, Daemon
-from tests.contract.rtpengine.live_call import LiveCall
+from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
 from tests.contract.rtpengine.rtp_peer import tone_payloads
-from tests.peers.injection import Attacker
+from tests.peers.injection import KINDS, Attacker, Kind
 from tests.peers.media import even_port_pair
 
 FAR_HZ: Final = 440
@@ -30,15 +32,43 @@ FAR_SSRC: Final = 0x0FA4E4D0
 GATEWAY_SSRC: Final = 1
 """Who asks for key frames in the gateway's name (rtpengine/rtcp.py)."""
 PTIME_S: Final = 0.02
+_TONE_S: Final = 0.7
+"""Long enough to be told from what was heard before."""
+_AT_MOST_PER_S: Final = {"rtp": 120, "rtcp": 15}
+"""What an end of a call sends under one SSRC; what names its SSRC and is more is somebody else's."""
+_RECEIVER_REPORT: Final = 201
 _REPORTS: Final = range(192, 224)
 
 Seen = Counter[tuple[str, int]]
 """(medium as the header tells it, SSRC) -> packets."""
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How a call is made."""
+
+    page_calls: bool = True
+    transport: str = "shared"
+    one_way: bool = False
+    """The page has a line to send and one to receive."""
+    lines: tuple[str, ...] = ()
+    """What else the far end says of its line."""
+
+
+SHAPES: Final = {
+    "page calls": Shape(),
+    "page calls, split": Shape(transport="split", one_way=True),
+    "core calls": Shape(page_calls=False),
+    "core calls, rtcp-mux": Shape(page_calls=False, lines=("rtcp-mux",)),
+}
+
+
 def described(data: bytes) -> tuple[str, int] | None:
-    """Return what a packet is and whose; SRTP leaves the header readable."""
-    if len(data) < 12 or not 128 <= data[0] < 192:
+    """Return what a packet is and whose; SRTP leaves the header readable.
+
+    Receiver reports about somebody are left out: no attacker writes one, and a page's comes rarely, under any SSRC.
+    """
+    if len(data) < 12 or not 128 <= data[0] < 192 or (data[1] == _RECEIVER_REPORT and data[0] & 0x1F):
         return None
     reports = data[1] in _REPORTS
     return (
@@ -99,11 +129,11 @@ class FarEnd:
         self._rtp.close()
         self._rtcp.close()
 
-    async def talk(self, to: tuple[str, int], duration_s: float) -> int:
+    async def talk(self, to: tuple[str, int], duration_s: float, hz: int = FAR_HZ) -> int:
         """Send a tone, as PCMA; return how many packets that were."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        payloads = tone_payloads("PCMA", FAR_HZ, round(duration_s / PTIME_S))
+        payloads = tone_payloads("PCMA", hz, round(duration_s / PTIME_S))
         for index, payload in enumerate(payloads, start=1):
             number = next(self._numbers)
             header = struct.pack("!BBHII", 0x80, 8, number & 0xFFFF, number * 160, FAR_SSRC)
@@ -123,115 +153,239 @@ class FarEnd:
 
 @dataclass
 class Phase:
-    """What happened in one part of the call."""
+    """What happened in one part of a call."""
 
     name: str
     injected: dict[str, int] = field(default_factory=dict)
     """Leg -> packets."""
     stolen: int = 0
-    """Packets that came to the attacker."""
+    """Packets that came to an attacker."""
     at_page: Seen = field(default_factory=Counter)
     """What came that is not the call's own, by what it looks like and its SSRC."""
     at_far_end: Seen = field(default_factory=Counter)
 
     @property
     def relayed(self) -> int:
-        """How many packets of his reached somebody."""
+        """How many packets of theirs reached somebody."""
         return sum((self.at_page + self.at_far_end).values())
 
 
-class Siege:
-    """One call of a page, with audio and video, and an attacker at every port of both legs."""
+@dataclass
+class _Note:
+    """What was counted in a phase, before anybody knows whose it is."""
 
-    def __init__(self, daemon: Daemon, *, packets_per_s: int, phase_s: float) -> None:
-        """`packets_per_s`: at each leg; `phase_s`: how long each part of the call is, at least 1 s."""
-        self._daemon = daemon
+    phase: Phase
+    duration_s: float
+    at_page: Seen
+    at_far_end: Seen
+
+
+class Siege:
+    """Calls with attackers at every port of both legs: a stranger, one who has the address of an end of the call and
+    another port (its neighbour behind a NAT), and one who names SSRCs of the call."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        spare: Daemon,
+        *,
+        packets_per_s: int,
+        phase_s: float,
+        shape: Shape,
+        kinds: Sequence[Kind] = KINDS,
+    ) -> None:
+        """`packets_per_s`: at each leg; `phase_s`: how long each part of a call is, at least 0.5 s; `spare`: where
+        the call moves."""
         self._packets_per_s = packets_per_s
         self._phase_s = phase_s
         self._page_seen: Seen = Counter()
         self._far_seen: Seen = Counter()
-        self._ports: dict[str, list[tuple[str, int]]] = {"core": [], "web": []}
-        self._noted: list[tuple[Phase, Seen, Seen]] = []
+        self._notes: list[_Note] = []
+        self._numbers = itertools.count(1)
+        self._tones = itertools.count(600, 60)
+        self._shape, self._kinds = shape, kinds
+        self._call = LiveCall(daemon, shape.transport, one_way=shape.one_way, spare=spare, mute=True)
+        self._own: set[int] = set()
+        """SSRCs of the page."""
         self.phases: list[Phase] = []
         self.lost_by_page = self.lost_by_far_end = 0
         """Packets of the call that were sent while it was attacked and did not come."""
 
     async def run(self) -> None:
-        """Play the call; `phases` has what came of it, the last one without an attack."""
-        numbers = itertools.count(1)
+        """Play the call; `phases` has what came of it."""
         with ExitStack() as stack:
             stack.enter_context(page_watched(self._page_seen))
-            audio, moved, video = (
-                stack.enter_context(FarEnd(f"127.0.0.{number}", self._far_seen, numbers))
+            first, second, video = (
+                stack.enter_context(FarEnd(f"127.0.0.{number}", self._far_seen, self._numbers))
                 for number in (9, 10, 11)
             )
-            async with LiveCall(self._daemon) as call:
-                await self._play(call, audio, moved, video)
+            self._far = first
+            async with self._call:
+                await self._set_up(first)
+                await self._talk(first)
+                await self._change(first, second)
+                await self._add_video(video)
+                await self._move(second)
         self._judge()
 
-    async def _play(self, call: LiveCall, audio: FarEnd, moved: FarEnd, video: FarEnd) -> None:
-        async def besieged(name: str) -> None:
-            async with self._phase(name):
-                await asyncio.sleep(self._phase_s)
+    async def _set_up(self, far: FarEnd) -> None:
+        call = self._call
 
-        async def reserved(web_port: int, core_port: int) -> None:
-            self._ports["web"] = [(WIC_ADDRESS, web_port)]
-            self._ports["core"] = [(IMS_ADDRESS, core_port), (IMS_ADDRESS, core_port + 1)]
-            await besieged("reserved, the page not there yet")
+        async def reserved() -> None:
+            await self._besieged("reserved, the page not there yet")
 
         async def connected() -> None:
-            await besieged("the page there, the gate shut")
+            await self._besieged("the page there, the gate shut")
 
-        await call.page_offers(
-            "audio", "PCMA/8000", host=audio.host, port=audio.port, reserved=reserved, connected=connected
-        )
-        await besieged("answered, the far end silent")
-        to = (IMS_ADDRESS, call.media["audio"].ims_port)
-        async with self._phase("talking"):
-            before, first = self._page_seen.copy(), len(audio.sequence)
-            (sent, _) = await asyncio.gather(
-                audio.talk(to, self._phase_s), call.page.until_heard(FAR_HZ, mid=call.media["audio"].heard)
+        async def answering() -> None:
+            await self._besieged("the page's answer under way")
+
+        if self._shape.page_calls:
+            await call.page_offers(
+                "audio", "PCMA/8000", host=far.host, port=far.port, reserved=reserved, connected=connected
             )
-        arrived = audio.sequence[first:]
-        self.lost_by_page = sent - sum((self._page_seen - before).values())
+        else:
+            offer = _offer(far, *self._shape.lines)
+            await call.core_offers("audio", offer, ringing=reserved, answering=answering)
+        await self._besieged("answered, nobody speaks")
+        call.speak("audio")
+        await self._besieged("the page speaks, the far end silent")
+
+    async def _talk(self, far: FarEnd) -> None:
+        async with self._phase("talking"):
+            before, first = self._page_rtp(), len(far.sequence)
+            sent, _ = await asyncio.gather(
+                far.talk(self._core, max(self._phase_s, _TONE_S)),
+                self._call.page.until_heard(FAR_HZ, mid=self._call.media["audio"].heard),
+            )
+        arrived = far.sequence[first:]
+        self.lost_by_page = sent - (self._page_rtp() - before)
         self.lost_by_far_end = arrived[-1] - arrived[0] + 1 - len(arrived)
+        await self._calm(far)
+
+    async def _change(self, far: FarEnd, moved: FarEnd) -> None:
+        call = self._call
+        async with self._phase("hold and resume"):
+            for passing in ((False, False), (True, True)):
+                call.passing = passing
+                await asyncio.to_thread(call.renew, "audio")
+                await far.talk(self._core, self._phase_s / 2)
+        async with self._phase("the core asks again"):
+            offer = call.media["audio"].ims_line
+            await asyncio.to_thread(call.core_reoffers, "audio", offer)
+            await far.talk(self._core, self._phase_s)
+        async with self._phase("the page restarts ICE elsewhere"):
+            await call.restart_ice()
+            await far.talk(self._core, self._phase_s)
         async with self._phase("the far end moves"):
-            await asyncio.to_thread(call.core_reoffers, "audio", _offer(moved))
-            await moved.talk(to, self._phase_s)
+            await asyncio.to_thread(call.core_reoffers, "audio", _offer(moved, *self._shape.lines))
+            self._far = moved
+            await moved.talk(self._core, self._phase_s)
         assert moved.sequence, "nothing came to the far end that moved"
-        await call.page_offers(
-            "video", host=video.host, port=video.port, reserved=reserved, connected=connected
+        await self._heard(moved)
+        await self._calm(moved)
+
+    async def _add_video(self, far: FarEnd) -> None:
+        async def reserved() -> None:
+            await self._besieged("video reserved")
+
+        if self._shape.page_calls:
+            await self._call.page_offers("video", host=far.host, port=far.port, reserved=reserved)
+            await self._besieged("video", guess=False)
+
+    async def _move(self, far: FarEnd) -> None:
+        call = self._call
+
+        async def asked() -> None:
+            await self._besieged("another node, nobody there yet")
+
+        await self._calm(far)
+        node = call.node
+        await call.move(asked=asked)
+        call.relay.release(act.ReleaseMedia(CALL_ID, node, tuple(call.media)))
+        await self._besieged("another node, the far end silent", guess=False)
+        async with self._phase("another node"):
+            await far.talk(self._core, self._phase_s)
+        await self._heard(far)
+        await self._calm(far)
+
+    @property
+    def _core(self) -> tuple[str, int]:
+        return IMS_ADDRESS, self._call.media["audio"].ims_port
+
+    def _page_rtp(self) -> int:
+        return sum(count for (kind, _), count in self._page_seen.items() if kind == "rtp")
+
+    async def _heard(self, far: FarEnd) -> None:
+        """Wait for the tone on both sides, and show that nobody is at the wrong address."""
+        before = len(far.sequence)
+        hz = next(self._tones)
+        await asyncio.gather(
+            far.talk(self._core, _TONE_S, hz),
+            self._call.page.until_heard(hz, mid=self._call.media["audio"].heard),
         )
-        await besieged("video")
+        deadline = time.monotonic() + 3
+        while len(far.sequence) <= before + 15:
+            assert time.monotonic() < deadline, "the page is not heard"
+            await asyncio.sleep(0.05)
+
+    async def _besieged(self, name: str, *, guess: bool = True) -> None:
+        async with self._phase(name, guess=guess):
+            await asyncio.sleep(self._phase_s)
+
+    async def _calm(self, far: FarEnd) -> None:
+        """Let the call alone: whatever comes now is its own."""
         async with self._phase("calm", attack=False):
-            await moved.talk(to, 1.0)
+            await far.talk(self._core, 0.4)
+
+    def _attackers(self, leg: str, guess: bool) -> list[Attacker]:
+        call = self._call
+        if leg == "web":
+            ports, host = [(WIC_ADDRESS, port) for port in call.web_ports], WIC_ADDRESS
+            ssrc = call.page.ssrcs[0] if call.page.ssrcs else FAR_SSRC
+        else:
+            ports, host, ssrc = [(IMS_ADDRESS, port) for port in call.core_ports], self._far.host, FAR_SSRC
+        if not ports:
+            return []
+        attackers: list[dict[str, Any]] = [{}, {"host": host}, *([{"ssrc": ssrc}] if guess else [])]
+        rate = self._packets_per_s / len(attackers)
+        return [Attacker(ports, rate, kinds=self._kinds, **one) for one in attackers]
 
     @asynccontextmanager
-    async def _phase(self, name: str, *, attack: bool = True) -> AsyncIterator[None]:
+    async def _phase(self, name: str, *, attack: bool = True, guess: bool = True) -> AsyncIterator[None]:
         phase = Phase(name)
-        page, far = self._page_seen.copy(), self._far_seen.copy()
+        page, far, began = self._page_seen.copy(), self._far_seen.copy(), time.monotonic()
+        attackers = {leg: self._attackers(leg, guess) if attack else [] for leg in ("core", "web")}
         with ExitStack() as stack:
-            attackers = {
-                leg: stack.enter_context(Attacker(ports, self._packets_per_s))
-                for leg, ports in self._ports.items()
-                if attack
-            }
+            for one in itertools.chain(*attackers.values()):
+                stack.enter_context(one)
             yield
         await asyncio.sleep(0.1)  # what is under way
-        phase.injected = {leg: attacker.sent for leg, attacker in attackers.items()}
-        phase.stolen = sum(attacker.stolen for attacker in attackers.values())
-        self._noted.append((phase, self._page_seen - page, self._far_seen - far))
+        phase.injected = {leg: sum(one.sent for one in them) for leg, them in attackers.items() if them}
+        self._own.update(self._call.page.ssrcs)
+        phase.stolen = sum(one.stolen for them in attackers.values() for one in them)
+        duration_s = time.monotonic() - began
+        self._notes.append(_Note(phase, duration_s, self._page_seen - page, self._far_seen - far))
 
     def _judge(self) -> None:
-        """Count what is not the call's own: what came from others than in the calm."""
-        _, at_page, at_far_end = self._noted[-1]
-        own_page, own_far = ({ssrc for _, ssrc in seen} | {GATEWAY_SSRC} for seen in (at_page, at_far_end))
-        for phase, page, far in self._noted:
-            phase.at_page = Counter({key: count for key, count in page.items() if key[1] not in own_page})
-            phase.at_far_end = Counter({key: count for key, count in far.items() if key[1] not in own_far})
-            self.phases.append(phase)
+        """Count what is not the call's own: of SSRCs that are not there in the calm, or more than an end sends."""
+        calm = [note for note in self._notes if note.phase.name == "calm"]
+        own_page = {ssrc for note in calm for _, ssrc in note.at_page} | {GATEWAY_SSRC}
+        own_far = {ssrc for note in calm for _, ssrc in note.at_far_end} | {GATEWAY_SSRC} | self._own
+        for note in self._notes:
+            note.phase.at_page = _foreign(note.at_page, own_page, note.duration_s)
+            note.phase.at_far_end = _foreign(note.at_far_end, own_far, note.duration_s)
+            self.phases.append(note.phase)
 
 
-def _offer(peer: FarEnd) -> str:
-    lines = ["v=0", f"o=- 1 1 IN IP4 {peer.host}", "s=-", "t=0 0", f"m=audio {peer.port} RTP/AVP 8"]
-    return "\r\n".join([*lines, f"c=IN IP4 {peer.host}", "a=sendrecv", ""])
+def _foreign(seen: Seen, own: set[int], duration_s: float) -> Seen:
+    def allowed(key: tuple[str, int]) -> float:
+        return _AT_MOST_PER_S[key[0]] * duration_s if key[1] in own else 0
+
+    return Counter({key: count for key, count in seen.items() if count > allowed(key)})
+
+
+def _offer(peer: FarEnd, *lines: str) -> str:
+    head = ["v=0", f"o=- 1 1 IN IP4 {peer.host}", "s=-", "t=0 0", f"m=audio {peer.port} RTP/AVP 8"]
+    attributes = [f"a={line}" for line in (*lines, "sendrecv")]
+    return "\r\n".join([*head, f"c=IN IP4 {peer.host}", *attributes, ""])

@@ -5,6 +5,7 @@ Stands where the SIP side stands: keeps what each side described last and asks t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +20,7 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork.moved import moved_client_offer
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from rtpengine.sessions import IMS_TAG
 from tests.contract.rtpengine.daemon import Daemon
 from tests.contract.rtpengine.live_page import LivePage, described, relay_text
 from tests.contract.rtpengine.relay import relay_of
@@ -27,10 +29,12 @@ from tests.peers.aiortc_wic import PictureTrack, ToneTrack
 
 SENDS: Final = {"audio": ToneTrack, "video": PictureTrack}
 CALL_ID: Final = "call"
+_UNDER_WAY_S: Final = 0.1
+"""How long a page's answer takes: its ICE checks and its ClientHello are there before."""
 _REPLY: Final = Reply(Side.IMS, "INVITE", CALL_ID, "page", "core", 1)
 
 
-async def _go_on(*_ports: int) -> None:
+async def _go_on() -> None:
     """Wait for nothing."""
 
 
@@ -54,16 +58,23 @@ class LiveCall:
     """One call; use as an async context manager."""
 
     def __init__(
-        self, daemon: Daemon, transport: str = "shared", *, one_way: bool = False, spare: Daemon | None = None
+        self,
+        daemon: Daemon,
+        transport: str = "shared",
+        *,
+        one_way: bool = False,
+        spare: Daemon | None = None,
+        mute: bool = False,
     ) -> None:
         """`one_way`: the page has a line to send and one to receive, in place of one for both; `spare`: another node
-        the call can move to."""
+        the call can move to; `mute`: the page sends nothing before `speak`."""
         address = daemon.address
         self.relay = relay_of(*(one for one in (daemon, spare) if one is not None))
         self.node = f"{address.host}:{address.port}"
         self.transport, self.one_way = transport, one_way
         self.page = LivePage()
         self.media: dict[str, Medium] = {}
+        self.mute = mute
         self.passing = (True, True)
         """Whether changes let media of the page and of the far end pass."""
         self._lines: dict[str, tuple[str, Direction]] = {}
@@ -79,6 +90,32 @@ class LiveCall:
         await self.page.close()
         self.relay.release(act.ReleaseMedia(CALL_ID, self.node, tuple(self.media) or ("audio",)))
 
+    @property
+    def web_ports(self) -> list[int]:
+        """The relay's ports for the page, and those of whoever stood in for it."""
+        return self._ports(lambda tag: tag != IMS_TAG)
+
+    @property
+    def core_ports(self) -> list[int]:
+        """The relay's ports for the far end, RTP and RTCP, whether it was told of them or not."""
+        return self._ports(lambda tag: tag == IMS_TAG)
+
+    def _ports(self, wanted: Callable[[str], bool]) -> list[int]:
+        ports = []
+        for kind in self.media or ("audio",):
+            tags = self.relay.statistics(self.node, CALL_ID, kind).read().tags
+            streams = [stream for tag, found in tags.items() if wanted(tag) for stream in found.streams()]
+            ports += [stream.local_port for stream in streams if stream.local_port]
+        return ports
+
+    def speak(self, kind: str) -> None:
+        """Let a mute page send from now on."""
+        self.mute = False
+        (sending,) = (
+            one for one in self.page.connection.getTransceivers() if one.mid == self.media[kind].mid
+        )
+        sending.sender.replaceTrack(SENDS[kind]())
+
     # -- set-up
 
     async def page_offers(
@@ -87,17 +124,18 @@ class LiveCall:
         *codecs: str,
         host: str,
         port: int,
-        reserved: Callable[[int, int], Awaitable[None]] = _go_on,
+        reserved: Callable[[], Awaitable[None]] = _go_on,
         connected: Callable[[], Awaitable[None]] = _go_on,
         answered: bool = True,
     ) -> None:
         """Let the page offer a new medium, and the far end answer with these codecs; ``answered``: at once.
 
-        `reserved` is awaited with the relay's ports for page and far end before the page knows them, `connected` when
-        the page's media is up and the far end has not answered.
+        `reserved` is awaited when the relay has ports and the page does not know them, `connected` when the page's
+        media is up and the far end has not answered.
         """
         one_way = self._one_way()
-        self.page.connection.addTransceiver(SENDS[kind](), direction="sendonly" if one_way else "sendrecv")
+        source = kind if self.mute else SENDS[kind]()
+        self.page.connection.addTransceiver(source, direction="sendonly" if one_way else "sendrecv")
         offer = await self.page.reoffer()
         own = offer.media[-1]
         wic_line = relay_text(own)
@@ -106,11 +144,11 @@ class LiveCall:
         )
         given = self.relay.reserve(reserve).reserved[kind]
         ims_line = answer_to(given.relay_offer, *codecs, host=host, port=port)
-        await reserved(section(given.relay_answer).port, section(given.relay_offer).port)
         mid = own.mid or ""
         medium = Medium(kind, mid, mid, wic_line, ims_line, section(given.relay_offer).port)
         self.media[kind] = medium
         self._lines[mid] = (given.relay_answer, own.direction.mirrored)
+        await reserved()
         if one_way and self.transport == "shared":
             self._groups.append(mid)
         await self.page.take(self._answer(offer))
@@ -147,8 +185,19 @@ class LiveCall:
             answered = act.MediumAnswer(medium.kind, medium.wic_line, True, None, medium.reverse_line)
             self.relay.accept_reverse(act.AcceptReverse(CALL_ID, self.node, self.transport, (answered,)))
 
-    async def core_offers(self, kind: str, ims_offer: str) -> str:
-        """Let the core offer a new medium, and the page take it; returns the answer for the core."""
+    async def core_offers(
+        self,
+        kind: str,
+        ims_offer: str,
+        *,
+        ringing: Callable[[], Awaitable[None]] = _go_on,
+        answering: Callable[[], Awaitable[None]] = _go_on,
+    ) -> str:
+        """Let the core offer a new medium, and the page take it; returns the answer for the core.
+
+        `ringing` is awaited when the relay has ports and the page has not answered, `answering` while its answer is
+        under way and its media is up.
+        """
         reserve = act.ReserveIncoming(CALL_ID, self.node, {kind: ims_offer}, MessageEdits())
         text = self.relay.reserve_incoming(reserve).offers[kind]
         mid = heard = str(len(self._lines))
@@ -159,13 +208,17 @@ class LiveCall:
             self._groups.append(f"{mid} {heard}")
         else:
             self._lines[mid] = (text, Direction.SENDRECV)
+        await ringing()
         connection = self.page.connection
         await connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(self._offer()), "offer"))
         (sending,) = (one for one in connection.getTransceivers() if one.mid == mid)
-        sending.sender.replaceTrack(SENDS[kind]())
+        if not self.mute:
+            sending.sender.replaceTrack(SENDS[kind]())
         sending.direction = "sendonly" if one_way else "sendrecv"
         await connection.setLocalDescription(await connection.createAnswer())
         answer = sdp_from_text(connection.localDescription.sdp)
+        await asyncio.sleep(_UNDER_WAY_S)
+        await answering()
         # The relay knows one two-way line: the page's sending line has the transport of both.
         wic_line = relay_text(line_of(answer, mid), "active")
         connect = act.ConnectIncoming(CALL_ID, self.node, {kind: wic_line}, _REPLY)
@@ -204,8 +257,11 @@ class LiveCall:
         await self.page.until_connected()
         return renewed
 
-    async def move(self) -> None:
-        """Move the media to the other node: the page answers from a new connection, as aiortc cannot do otherwise."""
+    async def move(self, *, asked: Callable[[], Awaitable[None]] = _go_on) -> None:
+        """Move the media to the other node: the page answers from a new connection, as aiortc cannot do otherwise.
+
+        `asked` is awaited when the new node has ports and neither side has answered.
+        """
         changes = tuple(self._change(kind) for kind in self.media)
         event = self.relay.move(act.MoveMedia(CALL_ID, self.node, changes, "bearer"))
         assert (event.node == self.node, event.bearer) == (False, "bearer")
@@ -217,8 +273,10 @@ class LiveCall:
             texts[places[medium.heard]] = given.reverse_offer or given.wic_offer
             texts[places[medium.mid]] = given.wic_offer
             medium.ims_port = section(given.ims_answer).port
+        await asked()
         offer = moved_client_offer(self._offer(), texts, Origin(4711, 2))
         answer = await self._answer_anew(offer)
+        await asyncio.sleep(_UNDER_WAY_S)
         for medium in self.media.values():
             medium.wic_line = relay_text(line_of(answer, medium.mid), "active")
             if medium.reverse_line is not None:

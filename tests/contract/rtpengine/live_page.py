@@ -34,6 +34,11 @@ class LivePage(AiortcMedia):
         streams = (getattr(receiver, "_RTCRtpReceiver__remote_streams") for receiver in receivers)  # noqa: B009
         return sum(stream.packets_received for found in streams for stream in found.values())
 
+    @property
+    def ssrcs(self) -> list[int]:
+        """The SSRCs of what it sends, line by line."""
+        return [sender._ssrc for sender in self.connection.getSenders()]
+
     async def reoffer(self) -> SessionDescription:
         """Offer what there is now."""
         await self.connection.setLocalDescription(await self.connection.createOffer())

@@ -149,6 +149,17 @@ def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
     return round((int(np.argmax(spectrum[3:])) + 3) * facts.sample_rate_hz / len(wave))
 
 
+def opus_packet_ms(payload: bytes) -> float:
+    """Return how much sound a packet has (RFC 6716 §3)."""
+    configuration, code = payload[0] >> 3, payload[0] & 3
+    frames = (1, 2, 2, payload[1] & 63)[code]
+    if configuration < 12:
+        return frames * (10, 20, 40, 60)[configuration & 3]
+    return frames * (
+        (10, 20)[configuration & 1] if configuration < 16 else (2.5, 5, 10, 20)[configuration & 3]
+    )
+
+
 class RtpPeer:
     """One RTP port on `host`; everything received is kept, telephone-event packets included."""
 

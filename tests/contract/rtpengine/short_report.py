@@ -42,21 +42,17 @@ def filter_packets() -> None:
 
 async def survives(daemon: Daemon) -> bool:
     """Send what is too short to every port of a call whose keys are known; tell whether media goes on."""
-    ports: list[int] = []
-
-    async def reserved(web_port: int, core_port: int) -> None:
-        ports.extend([web_port, core_port])
-
     with FarEnd("127.0.0.9", Counter(), itertools.count()) as far:
         async with LiveCall(daemon) as call:
-            await call.page_offers("audio", "PCMA/8000", host=far.host, port=far.port, reserved=reserved)
+            await call.page_offers("audio", "PCMA/8000", host=far.host, port=far.port)
+            port = call.web_ports[0]
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 stranger.bind(("127.0.0.66", 0))
                 for length, kind in itertools.product(range(12, 28), (200, 201, 203, 206)):
                     head = struct.pack("!BBHI", 0x80, kind, 1, 1)
                     # The last word is the index; its highest bit says "encrypted" (RFC 3711 §3.4).
                     packet = head + os.urandom(length - 12) + b"\xff\xff\xff\xff"
-                    stranger.sendto(packet, (WIC_ADDRESS, ports[0]))
+                    stranger.sendto(packet, (WIC_ADDRESS, port))
             await asyncio.sleep(0.2)
             before = len(far.sequence)
             await asyncio.sleep(0.5)

@@ -6,16 +6,17 @@ The page speaks plain RTP here (see test_media.py). All cells of a direction run
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from itertools import product
 from typing import Final, NamedTuple
 
 import pytest
 
+from kemi.adapters.repertoires import far_speech
 from kemi.core.sdp.interwork import placeholder_answer
 from rtpengine.ng.commands import MediaOptions
-from rtpengine.profiles import WIC_AUDIO_CODECS, MediaProfile, audio_profile
+from rtpengine.profiles import PLACEHOLDER, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles, audio_profile
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,
@@ -91,15 +92,7 @@ class PlainProfile(MediaProfile):
 
 def plain(profile: MediaProfile) -> PlainProfile:
     """Give a profile to a page without DTLS and ICE."""
-    return PlainProfile(
-        codec=profile.codec,
-        reverse_codec=profile.reverse_codec,
-        terminating_codec=profile.terminating_codec,
-        answered_codecs=profile.answered_codecs,
-        dtmf=profile.dtmf,
-        far_leg=profile.far_leg,
-        daemon_version=profile.daemon_version,
-    )
+    return PlainProfile(**{item.name: getattr(profile, item.name) for item in fields(profile)})
 
 
 def line(host: str, port: int, *codecs: Spoken, extra: tuple[str, ...] = ()) -> str:
@@ -154,9 +147,8 @@ def page_calls(
     client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken, *, digits: bool = False
 ) -> Sides:
     """Let the page call, and IMS answer with one codec under the relay's payload type."""
-    profile = plain(
-        audio_profile(ALL_IMS, wic_codec=wic.name.lower(), digits=digits, daemon_version=daemon_version())
-    )
+    profiles = MediaProfiles(ALL_IMS, digits=digits, daemon_version=daemon_version())
+    profile = plain(profiles.of("audio", wic.name.lower(), far=PLACEHOLDER))
     sides = Sides(stack, wic, ims)
     session = MediaSession(
         f"out {wic.name} {ims.name}", "audio", line(WIC_ADDRESS, sides.wic.port, wic), WicTransport.SHARED
@@ -171,6 +163,7 @@ def page_calls(
     ]
     sides.ims_codec = ims._replace(payload_type=int(found[0]))
     answer = answer_to(given.relay_offer, found[0], host=FAR_END, port=sides.ims.port)
+    profile = plain(profiles.of("audio", wic.name.lower(), far=far_speech(answer)))
     run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     return sides

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -172,6 +173,24 @@ class TestTrouble:
         assert time.monotonic() - started < 1.0
         own_daemon.start()
         assert client.request(Ping()) == Pong()
+        client.close()
+
+    def test_a_daemon_that_dies_between_two_replies_is_out_of_reach(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dying:
+            dying.bind(("127.0.0.1", 0))
+            client = UdpClient(NodeAddress(*dying.getsockname()), deadline_s=5.0)
+
+            def answer_the_first() -> None:
+                datagram, client_address = dying.recvfrom(65_536)
+                dying.sendto(datagram.partition(b" ")[0] + b" d6:result4:ponge", client_address)
+                dying.recvfrom(65_536)
+                dying.close()
+
+            thread = threading.Thread(target=answer_the_first)
+            thread.start()
+            with pytest.raises(NgUnreachable):
+                client.request_all((Ping(), Ping()))
+            thread.join()
         client.close()
 
     def test_a_restarted_daemon_does_not_know_the_call(self, own_daemon: Daemon) -> None:

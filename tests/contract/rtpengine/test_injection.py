@@ -1,17 +1,26 @@
 """A stranger's packets reach nobody at no time of a call, and nothing is sent to him.
 
-`python -m tests.bench.injection` does the same with 100,000 packets.
+`python -m tests.bench.injection` does the same with 100,000 packets, in more kinds of calls. RTCP alone is the
+worst: rtpengine takes it from everybody until a port has had something else, be it of a stranger.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import aioice.ice
 import pytest
 
 from rtpengine.capabilities import capabilities
-from tests.contract.rtpengine.daemon import Daemon
-from tests.contract.rtpengine.injected import Siege
+from tests.contract.rtpengine.daemon import Daemon, media_ports
+from tests.contract.rtpengine.injected import SHAPES, Siege
 from tests.lab.relay_program import daemon_version
+from tests.peers.injection import REPORTS
+
+SPARE_PORTS = 200
+PACKETS_PER_S = 1500
+PHASE_S = 0.25
 
 
 @pytest.fixture(autouse=True)
@@ -20,18 +29,32 @@ def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
-async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(daemon: Daemon) -> None:
-    siege = Siege(daemon, packets_per_s=1500, phase_s=0.6)
+@pytest.fixture(scope="module")
+def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """The node that calls move to."""
+    directory: Path = tmp_path_factory.mktemp("spare")
+    with media_ports(SPARE_PORTS) as ports, Daemon(directory, ports) as running:
+        yield running
+
+
+@pytest.mark.parametrize("shape", ["page calls, split", "core calls"])
+async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(
+    daemon: Daemon, spare: Daemon, shape: str
+) -> None:
+    siege = Siege(
+        daemon, spare, packets_per_s=PACKETS_PER_S, phase_s=PHASE_S, shape=SHAPES[shape], kinds=REPORTS
+    )
     await siege.run()
     # From 11.3 on RTCP may pass after each answer, until the first packet of the other side.
     after_answers = capabilities(daemon_version()).asymmetric_learns
     for phase in siege.phases:
+        strangers = [kind for kind, _ in (*phase.at_page, *phase.at_far_end)]
         assert phase.stolen == 0, phase
-        # After an offer of the core nothing binds the page's source (rtpengine/README.md): RTCP passes then, never RTP.
-        foreign = [kind for kind, _ in (*phase.at_page, *phase.at_far_end)]
-        unbound = after_answers or phase.name == "the far end moves"
-        assert not foreign or (unbound and set(foreign) == {"rtcp"}), phase
-        assert all(count > 500 for count in phase.injected.values()), phase
-    assert siege.lost_by_page <= 2
-    assert siege.lost_by_far_end == 0
+        assert not strangers or (after_answers and set(strangers) == {"rtcp"}), phase
+        assert all(count > 100 for count in phase.injected.values()), phase
+    assert {leg for phase in siege.phases for leg in phase.injected} == {"core", "web"}
+    # A busy machine loses some; more than were sent would be somebody else's.
+    assert 0 <= siege.lost_by_page <= 5
+    assert 0 <= siege.lost_by_far_end <= 2
     assert daemon.alive
+    assert spare.alive

@@ -128,7 +128,7 @@ async def test_a_stranger_is_not_heard_at_the_port_we_ask_from(
     sent = next(iter(video.packets_by_ssrc))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         for port in filter(None, ports):  # rtpengine 26 has closed it
-            stranger.sendto(key_frame_request(sent), (IMS_ADDRESS, port))
+            stranger.sendto(key_frame_request(sent, 1), (IMS_ADDRESS, port))
     await asyncio.sleep(2 / FRAMES_PER_S)
     video.forget_received()
     await asyncio.sleep(WITHOUT_ASKING_S)

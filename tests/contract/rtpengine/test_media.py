@@ -6,16 +6,17 @@ The WIC speaks plain RTP here, so that no browser is needed: everything but DTLS
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Final, NamedTuple
 
 import pytest
 
+from kemi.adapters.repertoires import far_speech
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.capabilities import capabilities
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
-from rtpengine.profiles import MediaProfile, audio_profile
+from rtpengine.profiles import PLACEHOLDER, FarSpeech, MediaProfile, MediaProfiles
 from rtpengine.running import gate
 from rtpengine.sessions import (
     WIC_TAG,
@@ -30,7 +31,7 @@ from rtpengine.sessions import (
 )
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
-from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
+from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, opus_packet_ms, tone_payloads
 from tests.contract.rtpengine.sdp import answer_to, plain_offer, renumbered, reverse_answer_to, section
 from tests.lab.relay_program import daemon_version
 
@@ -79,16 +80,10 @@ class PlainProfile(MediaProfile):
         )
 
 
-def plain_profile() -> PlainProfile:
+def plain_profile(far: FarSpeech | None = None) -> PlainProfile:
     """Make the profile under test."""
-    audio = audio_profile(daemon_version=daemon_version())
-    return PlainProfile(
-        codec=audio.codec,
-        reverse_codec=audio.reverse_codec,
-        answered_codecs=audio.answered_codecs,
-        dtmf=audio.dtmf,
-        daemon_version=audio.daemon_version,
-    )
+    audio = MediaProfiles(daemon_version=daemon_version()).of("audio", far=far)
+    return PlainProfile(**{item.name: getattr(audio, item.name) for item in fields(audio)})
 
 
 class Call:
@@ -121,7 +116,7 @@ class Call:
                 self.reserved.reverse_offer, WIC_ADDRESS, self.reverse.port
             )
             self.listener_type = int(section(self.reverse_answer).formats[0])
-            run(accept_reverse(self.session, self.profile, self.reverse_answer), client)
+            run(accept_reverse(self.session, plain_profile(PLACEHOLDER), self.reverse_answer), client)
 
     def widened(self, placeholder: Callable[[str], str], name: str) -> str:
         """Learn from another call what rtpengine makes of the WIC's codecs, as the gateway does."""
@@ -130,16 +125,16 @@ class Call:
         run(release(other), self.client)
         return widened_offer(self.session.wic_offer, repertoire(learned.relay_offer))
 
-    def connect(self, far_end: FarEnd, *, version: tuple[int, int] | None = None) -> None:
+    def connect(self, far_end: FarEnd, *, version: tuple[int, int] | None = None, ptime: str = "") -> None:
         """Take an answer of IMS."""
         self.far_type = far_end.payload_type
         answer = answer_to(
             self.reserved.relay_offer, *far_end.rtpmaps, host=self.ims.host, port=self.ims.port
         )
-        answer = renumbered(answer, far_end.renumbering)
+        answer = renumbered(answer, far_end.renumbering) + ptime
         steps = connect(
             self.session,
-            self.profile,
+            plain_profile(far_speech(answer)),
             answer,
             self.reverse_answer,
             daemon_version=version or daemon_version(),
@@ -184,6 +179,11 @@ def assert_tone(peer: RtpPeer, codec: str, payload_type: int, frequency_hz: int)
     assert loudest_frequency_hz(codec, peer.payloads(payload_type)) == pytest.approx(frequency_hz, abs=5)
 
 
+def packet_times_ms(listener: RtpPeer) -> set[float]:
+    """Return how much sound there is in the packets of Opus that came; after a change one may be as before."""
+    return {opus_packet_ms(packet.payload) for packet in listener.packets[2:]}
+
+
 class TestBothDirections:
     @pytest.mark.parametrize("transport", WicTransport)
     def test_each_hears_the_other_after_every_change_of_codec(
@@ -195,6 +195,7 @@ class TestBothDirections:
             call.talk(far_end)
             assert_tone(call.ims, far_end.codec, far_end.payload_type, WIC_TONE_HZ)
             assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+            assert packet_times_ms(call.listener) == {20 if far_end.codec == "opus" else 10}
         statistics = run(release(call.session, with_statistics=True), client).statistics
         assert statistics is not None
         assert statistics.rtp.packets >= len(CHANGES) * 2 * (PACKETS - 3)
@@ -218,6 +219,32 @@ class TestBothDirections:
             assert_tone(call.ims, far_end.codec, far_end.payload_type, WIC_TONE_HZ)
             assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
             assert_tone(call.wic, "opus", WIC_PAYLOAD_TYPE, IMS_TONE_HZ)
+
+
+@pytest.mark.parametrize("transport", WicTransport)
+class TestPacketTimes:
+    """What becomes Opus is resampled, which keeps a little back: no frame of 20 ms comes of one packet."""
+
+    @pytest.mark.parametrize("far_end", [PCMA, AMR_WB], ids=lambda far_end: far_end.codec)
+    def test_the_first_packet_of_ims_is_heard_before_the_second(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport, far_end: FarEnd
+    ) -> None:
+        call = Call(client, transport, peers)
+        call.connect(far_end)
+        first = tones(far_end.codec, IMS_TONE_HZ, PACKETS)[:1]
+        kind, to = far_end.payload_type, call.to_ims_side
+        call.ims.send(first, codec=far_end.codec, payload_type=kind, to=to, ssrc=IMS_SSRC)
+        assert call.listener.wait_for(call.listener_type, 1)
+
+    def test_ims_gets_packets_as_long_as_it_wants(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport
+    ) -> None:
+        call = Call(client, transport, peers)
+        call.connect(PCMU, ptime="a=ptime:40\r\n")
+        call.talk(PCMU)
+        assert call.listener.wait_for(call.listener_type, PACKETS)
+        assert {len(payload) for payload in call.ims.payloads(0)} == {320}
+        assert packet_times_ms(call.listener) == {10}
 
 
 class TestGate:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from kemi.adapters.repertoires import answered_codecs
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import Answer, Command, List, Query, R
 from rtpengine.ng.errors import NgErrorReply
@@ -158,16 +159,20 @@ class TestReservation:
         assert section(known.relay_answer).protocol == section(learned.relay_answer).protocol
 
     @pytest.mark.parametrize("answered", [name for name in ANSWERS if name != "opus"])
+    @pytest.mark.parametrize("events", [True, False], ids=["with events", "no events"])
     def test_an_offer_for_what_ims_took_keeps_its_payload_types(
-        self, client: UdpClient, answered: str
+        self, client: UdpClient, answered: str, events: bool
     ) -> None:
+        wic_offer = AUDIO_OFFER if events else browser_offer(BROWSER, "audio", "opus")
         session, profile = (
-            MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SHARED),
+            MediaSession("call", "audio", wic_offer, WicTransport.SHARED),
             audio_profile(daemon_version=daemon_version()),
         )
         reserved = run(reserve(session, profile, placeholder, reverse=True), client)
-        ims_answer = answer_to(reserved.relay_offer, *ANSWERS[answered], host=FAR_END, port=5004)
-        names = frozenset(codec.partition("/")[0].lower() for codec in ANSWERS[answered])
+        taken = [codec for codec in ANSWERS[answered] if events or not codec.startswith("telephone-event")]
+        ims_answer = answer_to(reserved.relay_offer, *taken, host=FAR_END, port=5004)
+        names = answered_codecs(wic_offer, ims_answer)
+        assert names is not None
         steps = connect(session, profile, ims_answer, None, daemon_version=daemon_version(), answered=names)
         made_ready = section(run(steps, client))
         assert section(ims_answer).codecs.items() <= made_ready.codecs.items()

@@ -14,12 +14,14 @@ from rtpengine.ng.commands import Delete
 from rtpengine.pool import NodeAddress
 from rtpengine.transport.udp import UdpClient
 from tests.integration.calls.incoming import answered
-from tests.integration.calls.offers import AUDIO_AND_VIDEO
+from tests.integration.calls.offers import AUDIO_AND_VIDEO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import Call, Stage, gateway_options
+from tests.integration.calls.test_page_offers import change, local
 from tests.lab.lab import Lab
 from tests.peers.core_script import answers
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.media import RtpEndpoint
+from tests.peers.sdp import offer_again
 
 pytestmark = [pytest.mark.lab, pytest.mark.conformance("S-39")]
 
@@ -68,6 +70,22 @@ async def test_a_far_end_that_does_not_listen_may_be_silent(stage: Stage) -> Non
     call = await stage.answered(await stage.page())
     await asyncio.sleep(SOON_S)
     await call.hang_up()
+
+
+@pytest.mark.parametrize("holder", ["page", "far end"])
+async def test_on_hold_both_may_be_silent_and_not_after_it(stage: Stage, holder: str) -> None:
+    call = await stage.answered(await stage.page(), AUDIO_BOTH_WAYS)
+    for step, direction in enumerate(("inactive", "sendrecv")):
+        if holder == "page":
+            response = await change(call, offer_again(local(call), {"0": direction}))
+        else:
+            device = DeviceMedia(direction=direction, version=2 + step)
+            response = await call.ims.reinvite(device_offer(device))
+        assert response.status == 200, response.start_line
+        if direction == "inactive":
+            await asyncio.sleep(SOON_S)
+            assert (await call.wic.info()).status == 200
+    await ended(call, f"no media for {SILENCE_S} s")
 
 
 async def test_a_call_the_relay_does_not_know_any_more_is_ended(stage: Stage) -> None:

@@ -95,9 +95,12 @@ async def test_both_legs_have_figures_during_the_call_and_after_it(
         assert status == 200
         return answer["media"]["audio"]
 
-    await until(
-        lambda: bool(figures()["wic"]["heard"] and figures()["ims"]["heard"]), lambda: str(figures()), 10
-    )
+    def reported() -> bool:
+        return all(figures()[leg]["heard"]["samples"] for leg in ("wic", "ims"))
+
+    # Before the first report, too.
+    assert all(3.5 < figures()[leg]["heard"]["mos"] <= 4.5 for leg in ("wic", "ims"))
+    await until(reported, lambda: str(figures()), 10)
     during = figures()
     await call.hang_up()
     record = await record_of(stage, call.call_id)

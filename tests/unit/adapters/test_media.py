@@ -128,8 +128,6 @@ def answered(kind: str, ims_answer: str | None) -> act.MediumAnswer:
 
 
 class TestReserve:
-    """Ports for every medium, or for none."""
-
     @pytest.mark.parametrize(
         ("transport", "medium", "codec"),
         [
@@ -204,9 +202,11 @@ class TestReserve:
             -1
         ] == AUDIO.wic_offer
 
-    def test_each_medium_is_a_call_of_its_own_and_what_the_relay_says_comes_back(
-        self, daemon: Daemon, media_relay: MediaRelay
+    def test_each_medium_is_a_call_of_its_own_and_what_the_relay_says_comes_back_but_for_ptime(
+        self, daemon: Daemon, media_relay: MediaRelay, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        timed = {kind: SdpReply(f"{sdp.relay_answer(kind)}a=ptime:10\r\n") for kind in ("audio", "video")}
+        monkeypatch.setitem(ANSWERS, "answer", lambda command: timed[_kind(command)])
         reserved = media_relay.reserve(reservation("split", AUDIO, VIDEO))
         assert reserved.reserved == {
             kind: Reserved(sdp.relay_offer(kind), sdp.relay_answer(kind), sdp.relay_reverse_offer(kind))
@@ -244,6 +244,7 @@ class TestConnect:
             pytest.param(
                 "a=rtpmap:110 telephone-event/48000", EVENTS_8000, ("opus", "PCMA"), id="and so is this one"
             ),
+            pytest.param("a=sendrecv", "a=sendrecv", ("PCMA",), id="nobody has events"),
         ],
     )
     def test_the_node_makes_ready_for(
@@ -300,7 +301,11 @@ class TestIncoming:
         assert reserved == IncomingReserved(
             {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits()
         )
-        assert daemon.said == ["offer c;gw-in-1", "offer c;gw-in-1-v"]
+        assert daemon.said == [
+            f"{command} {name}"
+            for name in ("c;gw-in-1", "c;gw-in-1-v")
+            for command in ("offer", "unsubscribe")
+        ]
 
     def test_one_that_fails_gives_the_others_back(self, daemon: Daemon, media_relay: MediaRelay) -> None:
         daemon.failures["offer", "video"] = NgErrorReply("offer", "no ports")

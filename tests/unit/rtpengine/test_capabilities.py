@@ -17,10 +17,16 @@ SESSION = MediaSession("call", "audio", "", WicTransport.SHARED)
     ("version", "expected"),
     [
         pytest.param(OLDEST, set(), id="10.5"),
-        pytest.param((11, 4), {"asymmetric_learns"}, id="11.4"),
+        pytest.param((11, 4), {"opus_takes_all_rates", "asymmetric_learns"}, id="11.4"),
         pytest.param(
             (12, 5),
-            {"asymmetric_learns", "knows_directional", "event_as_long_as_asked", "offer_takes_over"},
+            {
+                "opus_takes_all_rates",
+                "asymmetric_learns",
+                "knows_directional",
+                "event_as_long_as_asked",
+                "offer_takes_over",
+            },
             id="12.5",
         ),
         pytest.param((26, 0), set(asdict(capabilities(OLDEST))), id="26.0"),

@@ -87,8 +87,9 @@ def test_afterwards_we_take_nothing_any_more() -> None:
 
 
 def test_a_report_comes_before_the_request() -> None:
-    """RFC 3550 §6.1, RFC 4585 §6.3.1."""
-    assert key_frame_request(0x01020304).hex() == (
+    """RFC 3550 §6.1, RFC 4585 §6.3.1, RFC 5104 §4.3.1."""
+    assert key_frame_request(0x01020304, 9).hex() == (
         "80c9000100000001"  # receiver report, no block
         "81ce00020000000101020304"  # PLI: whose picture, of whom
+        "84ce000400000001000000000102030409000000"  # FIR, with its number
     )

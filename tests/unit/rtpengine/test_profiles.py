@@ -7,7 +7,10 @@ import pytest
 from rtpengine.profiles import (
     DEFAULT_IMS_AUDIO_CODECS,
     IMS_AUDIO_CODECS,
+    PLACEHOLDER,
+    FarSpeech,
     MediaProfile,
+    MediaProfiles,
     MediaSource,
     audio_profile,
     video_profile,
@@ -77,6 +80,45 @@ class TestAudio:
         assert "inject-DTMF" not in {*options.flags, *profile.passing_answer().flags}
 
 
+PCMA = FarSpeech(frozenset({"pcma", "telephone-event"}))
+RESAMPLES, TAKES_ALL_RATES = (11, 1), (11, 2)
+
+
+class TestPacketTimes:
+    @pytest.mark.parametrize(
+        ("wic_codec", "far", "version", "expected"),
+        [
+            pytest.param("opus", PCMA, RESAMPLES, (20, 10), id="resampled: short frames"),
+            pytest.param("opus", PLACEHOLDER, RESAMPLES, (20, 10), id="nobody has answered"),
+            pytest.param("opus", FarSpeech(PCMA.codecs, 40), RESAMPLES, (40, 10), id="the far end's ptime"),
+            pytest.param("opus", FarSpeech(PCMA.codecs, 7), RESAMPLES, (20, 10), id="one that nobody has"),
+            pytest.param("opus", FarSpeech(frozenset({"opus"})), RESAMPLES, (20, 20), id="Opus as it is"),
+            pytest.param("opus", PCMA, TAKES_ALL_RATES, (None, None), id="a daemon that need not resample"),
+            pytest.param("pcma", PCMA, RESAMPLES, (None, None), id="a WIC without Opus"),
+            pytest.param("opus", None, RESAMPLES, (None, None), id="as they say themselves"),
+        ],
+    )
+    def test_each_side_is_sent_packets_of(
+        self,
+        wic_codec: str,
+        far: FarSpeech | None,
+        version: tuple[int, int],
+        expected: tuple[int | None, int | None],
+    ) -> None:
+        profile = MediaProfiles(daemon_version=version).of("audio", wic_codec, far=far)
+        offer, of_ims = profile.offer(), profile.terminating_offer()
+        assert (offer.ptime, offer.ptime_reverse) == expected
+        assert (of_ims.ptime_reverse, of_ims.ptime) == expected
+
+    def test_video_has_none(self) -> None:
+        offer = MediaProfiles().of("video", far=FarSpeech(frozenset({"vp8"}))).offer()
+        assert (offer.ptime, offer.ptime_reverse) == (None, None)
+
+    def test_an_offer_that_transcodes_nothing_says_nothing_of_them(self) -> None:
+        offer = MediaProfiles().of("audio", far=PLACEHOLDER).passing_offer()
+        assert (offer.ptime, offer.ptime_reverse) == (None, None)
+
+
 class TestVideo:
     def test_video_is_never_transcoded_and_carries_no_dtmf(self) -> None:
         profile = video_profile()
@@ -100,20 +142,22 @@ class TestBoth:
         assert (reverse.ice, reverse.ice_lite, reverse.dtls) == ("force", "forward", "passive")
 
     def test_nobody_is_believed_but_who_sdp_or_ice_names(self, profile: MediaProfile) -> None:
-        said_by_ims = (profile.answer(), profile.passing_answer())
+        said_by_ims = (
+            profile.answer(),
+            profile.passing_answer(),
+            profile.terminating_offer(),
+            profile.plain_terminating_offer(),
+        )
         said_by_the_wic = (
             profile.offer(),
             profile.passing_offer(),
+            profile.wic_answer(),
             profile.subscribe_answer(),
         )
         for options in (*said_by_ims, *said_by_the_wic):
-            assert {"strict-source", "endpoint-learning-off", "unidirectional"} <= set(options.flags)
-
-    def test_a_wic_that_is_called_must_be_heard_from_where_ice_finds_it(self, profile: MediaProfile) -> None:
-        assert "strict-source" not in profile.wic_answer().flags
-        for options in (profile.terminating_offer(), profile.plain_terminating_offer()):
-            assert {"strict-source", "endpoint-learning-off"} <= set(options.flags)
-            assert not {"unidirectional", "asymmetric"} & set(options.flags)
+            assert {"strict-source", "endpoint-learning-off", "unidirectional", "asymmetric"} <= set(
+                options.flags
+            )
 
     def test_the_sides_are_the_daemon_s_interfaces(self, profile: MediaProfile) -> None:
         assert profile.offer().direction == ("wic", "ims")

@@ -1,13 +1,14 @@
 """rtpengine.ng.protocol: cookies, retransmission, deadlines, and replies nobody waits for."""
 
 import itertools
+from typing import Any
 
 import pytest
 
-from rtpengine.ng.commands import Ping, Query
+from rtpengine.ng.commands import MediaOptions, Offer, Ping, Query
 from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgTimeout, NgUnreachable
-from rtpengine.ng.protocol import Dropped, NgClient, RetransmissionSchedule
-from rtpengine.ng.replies import Pong
+from rtpengine.ng.protocol import Dropped, NgClient, Request, RetransmissionSchedule
+from rtpengine.ng.replies import Pong, SdpReply
 
 PONG = b"d6:result4:ponge"
 
@@ -84,6 +85,32 @@ class TestReplies:
         assert isinstance(outcome.result, NgErrorReply)
         assert outcome.result.error_reason == "why"
 
+    @pytest.mark.parametrize(
+        ("payload", "sdp"),
+        [
+            pytest.param(b"d3:sdp5:v=0\r\n6:result2:oke", "v=0\r\n", id="as rtpengine writes it"),
+            pytest.param(b"d6:result2:ok3:sdp5:v=0\r\ne", "v=0\r\n", id="sorted"),
+            pytest.param(b"d3:sdp5:v=0\r\n7:warning1:x6:result2:oke", "v=0\r\n", id="more to say"),
+            pytest.param(
+                b"d3:sdp21:v=06:result2:oke.....6:result2:oke", "v=06:result2:oke.....", id="nested"
+            ),
+            pytest.param(b"d3:sdp4:v=0\r\n6:result2:oke", None, id="too short"),
+            pytest.param(b"d3:sdp9:v=0\r\n6:result2:oke", None, id="too long"),
+            pytest.param(b"d3:sdp1:\xff6:result2:oke", None, id="not UTF-8"),
+            pytest.param(b"d6:result2:oke", None, id="missing"),
+        ],
+    )
+    def test_sdp_is_read_in_whatever_order_it_comes(
+        self, client: NgClient, payload: bytes, sdp: str | None
+    ) -> None:
+        client.send(Offer("call", "wic", "v=0\r\n", MediaOptions()), 0.0, deadline_s=1.0)
+        outcome = client.receive(b"c0 " + payload, 0.1)
+        assert outcome is not None
+        if sdp is None:
+            assert isinstance(outcome.result, NgBadDatagram)
+        else:
+            assert outcome.result == SdpReply(sdp)
+
     @pytest.mark.parametrize("payload", [b"", b"garbage", b"le", b"d6:result4:pong", b"de"], ids=repr)
     def test_an_unreadable_reply_ends_its_request(self, client: NgClient, payload: bytes) -> None:
         client.send(Ping(), 0.0, deadline_s=1.0)
@@ -149,3 +176,34 @@ class TestEndings:
         client.abandon(request, 0.2)
         assert client.receive(b"c0 " + PONG, 0.3) is None
         assert client.counters.dropped[Dropped.LATE] == 1
+
+
+class TestWaking:
+    def test_a_wake_up_is_never_late_whatever_was_answered_meanwhile(self, client: NgClient) -> None:
+        client.send(Ping(), 0.0, deadline_s=1.0)
+        client.send(Ping(), 0.05, deadline_s=1.0)
+        client.receive(b"c0 " + PONG, 0.06)
+        wake_at = client.next_deadline()
+        assert wake_at is not None
+        assert wake_at <= 0.15
+        assert (client.expire(wake_at), client.due(wake_at)) == ((), ())
+        assert client.next_deadline() == pytest.approx(0.15)
+
+    def test_many_requests_in_flight_are_not_searched_through_for_each_reply(self) -> None:
+        numbers = itertools.count()
+        client = NgClient(lambda: f"c{next(numbers)}")
+        requests = [client.send(Ping(), 0.0, deadline_s=1.0) for _ in range(1000)]
+        looked_at = 0
+
+        class Watched(dict[bytes, Request]):
+            def values(self) -> Any:
+                nonlocal looked_at
+                looked_at += len(self)
+                return super().values()
+
+        client._pending = Watched(client._pending)
+        for request in requests:
+            client.receive(request.cookie + b" " + PONG, 0.01)
+            client.next_deadline()
+            assert (client.expire(0.01), client.due(0.01)) == ((), ())
+        assert looked_at == 0

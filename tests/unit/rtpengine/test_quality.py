@@ -78,11 +78,32 @@ def heard(leg: Leg | None) -> Any:
 
 
 def test_packets_count_where_they_come_in_and_rtcp_does_not() -> None:
-    found = quality({}, reverse=True)
+    found = quality({}, kind="video", reverse=True)
     assert (found.wic, found.ims) == (
         Leg("opus/48000/2", 684, 68400, 0, None),
         Leg("PCMA/8000", 611, 61100, 0, None),
     )
+
+
+def test_who_reports_nothing_is_taken_to_hear_as_well_as_the_other() -> None:
+    found = quality({PAGE: report(packet_loss=5, jitter=9, round_trip_us=80_000)})
+    told = heard(found.ims)
+    assert (told.mos_source, told.samples, told.loss_percent) == (MosSource.ESTIMATED, 0, 5)
+    assert told.mos == pytest.approx(
+        e_model_mos("PCMA", loss_percent=5, jitter_ms=9, round_trip_ms=80), abs=0.01
+    )
+    assert heard(found.wic).mos_source == MosSource.RTCP
+
+
+def test_where_nobody_reports_the_codec_alone_counts() -> None:
+    found = quality({})
+    for leg in (found.wic, found.ims):
+        assert heard(leg).mos_source == MosSource.ESTIMATED
+        assert heard(leg).mos == pytest.approx(4.39, abs=0.05)
+
+
+def test_who_was_sent_nothing_has_no_score() -> None:
+    assert heard(quality({}, far=None).wic) is None
 
 
 def test_each_party_tells_what_it_heard() -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from rtpengine.ng.commands import Answer, Command, Offer, R, SubscribeAnswer
+from rtpengine.ng.commands import Answer, BlockMedia, Command, Offer, R, SubscribeAnswer, Unsubscribe
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgTimeout, NgUnknownCall
 from rtpengine.ng.replies import (
     CallStatistics,
@@ -197,24 +197,28 @@ class TestTerminating:
         profile = video_profile()
         assert run(reserve_terminating(self.SESSION, profile, "ims offer"), client) == "relay offer"
         assert run(connect_terminating(self.SESSION, profile, "wic answer"), client) == "relay answer"
-        offer, answer = client.commands
+        offer, deafen, answer = client.commands
         assert isinstance(offer, Offer)
         assert isinstance(answer, Answer)
+        assert deafen == Unsubscribe("call;gw-in-1-v", "ims")  # nobody is heard before the WIC has answered
         assert (offer.call_id, offer.from_tag, offer.sdp) == ("call;gw-in-1-v", "ims", "ims offer")
         assert (answer.from_tag, answer.to_tag, answer.sdp) == ("ims", "wic", "wic answer")
         assert offer.options.direction == ("ims", "wic")
         assert (offer.options.ice, offer.options.ice_lite) == ("force", "forward")
 
-    def test_a_placeholder_answers_before_the_wic_without_ice(self) -> None:
+    def test_a_placeholder_answers_before_the_wic_without_ice_and_as_somebody_else(self) -> None:
         client = ScriptedClient()
         made = run(answer_ahead(self.SESSION, video_profile(), "ims offer", lambda sdp: f"for {sdp}"), client)
         assert made == ("relay answer", "relay offer")
-        plain, stand_in, offer = client.commands
+        plain, stand_in, block, offer, deafen = client.commands
         assert isinstance(plain, Offer)
         assert isinstance(stand_in, Answer)
+        assert isinstance(block, BlockMedia)
+        assert isinstance(deafen, Unsubscribe)
         assert isinstance(offer, Offer)
         assert (plain.options.ice, plain.options.transport_protocol) == ("remove", "RTP/AVP")
-        assert (stand_in.sdp, stand_in.to_tag) == ("for relay offer", "wic-ahead")
+        assert (plain.to_tag, stand_in.to_tag, block.from_tag) == ("stand-in", "stand-in", "stand-in")
+        assert (stand_in.sdp, deafen.to_tag) == ("for relay offer", "ims")
         assert (offer.sdp, offer.to_tag) == ("ims offer", "wic")
         assert (offer.options.ice, offer.options.transport_protocol) == ("force", "UDP/TLS/RTP/SAVPF")
 

@@ -13,8 +13,10 @@ from typing import Final
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT
+from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
+from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
@@ -97,7 +99,7 @@ def read_core_reoffer(
             raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
         held = address in _UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
         direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
-        line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
+        line = ims_line(media, media.port, chosen_protocol(media)[0], codecs, direction, media.connection)
         text = one_line_text(media.session, promising_key_frames(line))
         if kind is not None:
             main = next(codec.name for codec in codecs if codec.name != TELEPHONE_EVENT)
@@ -131,9 +133,8 @@ def core_reanswer(
             continue
         text = relay_answers.get(place)
         source = told.media[place] if text is None else only_line(sdp_from_text(text))
-        lines.append(
-            core_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
-        )
+        line = core_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
+        lines.append(answered_as(answering(offered, line), offered))
     return session_description(session_section(origin), lines)
 
 

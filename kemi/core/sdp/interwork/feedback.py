@@ -9,6 +9,16 @@ from kemi.core.sdp.text import sdp_from_text
 _DISCARD_PORT = 9
 
 
+def media_port(relay_text: str) -> tuple[str, int]:
+    """Read where the relay takes RTP.
+
+    Raises:
+        MediaUnavailable: the relay has no port.
+    """
+    line = only_line(sdp_from_text(relay_text))
+    return line.connection_address or "", line.port
+
+
 def feedback_port(relay_offer: str) -> tuple[str, int]:
     """Read where the relay takes RTCP: address and port (RFC 3605; without a=rtcp one above RTP's).
 

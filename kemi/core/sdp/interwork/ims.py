@@ -13,6 +13,7 @@ from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtoco
 from kemi.core.sdp.bandwidth import audio_lines, packet_lines
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import AUXILIARY, in_order
+from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import bandwidth_kbps, promising_key_frames
 from kemi.core.sdp.judge import Judgement
@@ -143,6 +144,8 @@ def _body(
         body += codec_to_lines(codec, feedback=source.kind == "video")
     kept = _KEPT_ATTRIBUTES if "SAVP" not in source.proto.upper() else (*_KEPT_ATTRIBUTES, "a=crypto:")
     body += [line for line in source.lines if line.startswith(kept)]
+    if source.kind == "video":
+        body += orientation_lines(source)
     body.append(f"a={direction}")
     return body
 

@@ -16,7 +16,10 @@ from typing import Final, NamedTuple
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, in_order
+from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
+from kemi.core.sdp.interwork.orientation import answering
+from kemi.core.sdp.interwork.payload_types import numbered_apart
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rewritten_line
@@ -70,7 +73,8 @@ def core_offer_media(
         elif media.kind not in chosen:
             if media.connection_address is None:
                 raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
-            line = ims_line(media, media.port, media.proto, codecs, media.direction, media.connection)
+            proto, _ = chosen_protocol(media)
+            line = ims_line(media, media.port, proto, codecs, media.direction, media.connection)
             chosen[media.kind] = CoreLine(
                 media.kind, index, media.direction, one_line_text(media.session, promising_key_frames(line))
             )
@@ -106,16 +110,6 @@ def usable_core_line(
     return "", in_order(codecs, audio_codecs) if media.kind == "audio" else codecs
 
 
-def told_apart(lines: Sequence[CoreLine]) -> bool:
-    """Whether no payload type stands in two lines, so that a client can have a line for each direction of each.
-
-    Payload types belong to their m-line (RFC 8866 §5.14), so audio and video of a phone may share one. Firefox ESR 153
-    then got no sound on one-way lines, which have neither a=ssrc nor MID; with two-way lines it did.
-    """
-    numbers = [number for line in lines for number in only_line(sdp_from_text(line.sdp)).formats]
-    return len(set(numbers)) == len(numbers)
-
-
 def offered_transport(
     lines: Sequence[CoreLine], *, one_way: bool, max_bundle: bool = False
 ) -> tuple[WicTransport, str]:
@@ -125,10 +119,8 @@ def offered_transport(
         one_way: the client asked for a line for each direction.
         max_bundle: the operator says that the site's pages have the bundle policy max-bundle.
     """
-    if one_way and told_apart(lines):
-        return WicTransport.SHARED, "the client registered for a line for each direction"
     if one_way:
-        return WicTransport.SPLIT, "the core gives audio and video the same payload type: one line for each"
+        return WicTransport.SHARED, "the client registered for a line for each direction"
     if max_bundle and len(lines) == 1:
         return WicTransport.SHARED, "pages have one transport for all their lines (bundle policy max-bundle)"
     return WicTransport.SPLIT, "one line for each medium needs no BUNDLE group, which would bar video later"
@@ -144,15 +136,20 @@ def client_offer(
 ) -> SessionDescription:
     """Offer a client what the core offered, with the relay's transport: one line for each kind, or two one-way lines.
 
-    The payload types are the relay's; a=extmap stays away, so that a browser tells the lines apart by them alone.  The
-    line it listens on comes second: Chromium 156 finds no way to the first line of a new group by payload type alone.
+    The payload types are the relay's.  On one-way lines a browser tells the lines apart by them alone, for there is no
+    extension with mids: audio that has one of video's gets another.  The line it listens on comes second: Chromium 156
+    finds no way to the first line of a new group by payload type alone.
     A single line stands in a BUNDLE group only where clients have the bundle policy max-bundle (``max_bundle``): they
     take no offer without, the others could add no video to such a call (kemi.core.sdp.judge.choose_transport).
     """
     media = []
     groups = []
+    sources = {line.kind: only_line(sdp_from_text(relay_offers[line.kind])) for line in lines}
+    if one_way and "audio" in sources:
+        video = (source for kind, source in sources.items() if kind == "video")
+        sources["audio"] = numbered_apart(sources["audio"], video)
     for number, line in enumerate(lines):
-        source = only_line(sdp_from_text(relay_offers[line.kind]))
+        source = sources[line.kind]
         named = {str(number): line.direction}
         if one_way:
             named = {
@@ -282,5 +279,6 @@ def core_answer(
             continue
         own = None if source.connection == connection else source.connection
         direction = directions[offered.kind]
-        media.append(core_line(source, source.port, offered.proto, source.codecs, direction, own))
+        line = core_line(source, source.port, offered.proto, source.codecs, direction, own)
+        media.append(answered_as(answering(offered, line), offered))
     return session_description(session_section(origin, connection=connection), media)

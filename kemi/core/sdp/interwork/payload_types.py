@@ -1,8 +1,11 @@
-"""Payload types towards the core in a running call.  Every text here has exactly one m-line, as those of the relay."""
+"""Payload types: those towards the core in a running call, those of a client's one-way lines.  Every text here has
+exactly one m-line, as those of the relay.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from kemi.core.sdp.build import media_description
@@ -36,6 +39,20 @@ def with_known_payload_types(relay_offer: str, known: str) -> str:
     return one_line_text(offer.session, _renumbered(line, {own: numbers[own] for own in line.formats}))
 
 
+def numbered_apart(line: MediaDescription, others: Iterable[MediaDescription]) -> MediaDescription:
+    """Give an audio line for a client other numbers where further lines have the same; the same line if none has.
+
+    Payload types belong to their m-line (RFC 8866 §5.14), so audio and video of a phone may share one.  But Firefox ESR
+    153 got no sound then on one-way lines, which have neither a=ssrc nor MID.  The relay takes an answer under other
+    numbers than it has offered, of audio.
+    """
+    taken = {number for other in others for number in other.formats}
+    shared = [number for number in line.formats if number in taken]
+    free = (str(number) for number in reversed(_DYNAMIC) if str(number) not in taken | set(line.formats))
+    numbers = dict(zip(shared, free, strict=False))
+    return _renumbered(line, {own: numbers.get(own, own) for own in line.formats}) if numbers else line
+
+
 def _identity(codec: Codec) -> tuple[str, ...]:
     parameters = codec.fmtp_parameters()
     return codec.encoding.lower(), *(parameters.get(name, usual) for name, usual in _TELLING_APART.items())
@@ -49,4 +66,5 @@ def _renumbered(line: MediaDescription, numbers: Mapping[str, str]) -> MediaDesc
         own, space, rest = value.partition(" ")
         of_format = name + colon in _FORMAT_ATTRIBUTES and own in numbers
         body.append(f"{name}:{numbers[own]}{space}{rest}" if of_format else text)
-    return media_description(line.kind, line.port, line.proto, list(numbers.values()), body)
+    renumbered = media_description(line.kind, line.port, line.proto, list(numbers.values()), body)
+    return replace(renumbered, session=line.session)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description
 from kemi.core.sdp.codecs import AUXILIARY, TELEPHONE_EVENT
+from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.judge import MediumPlan
 from kemi.core.sdp.model import (
     Codec,
@@ -74,6 +75,8 @@ def client_line(
             body += codec_to_lines(codec._replace(feedback=_relayed_feedback(codec)))
         else:
             body += codec_to_lines(codec, feedback=False)
+    if media.kind == "video":
+        body += orientation_lines(media)
     body.append(f"a={direction}")
     formats = [codec.payload_type for codec in codecs]
     return media_description(media.kind, _DISCARD_PORT, media.proto, formats, body)

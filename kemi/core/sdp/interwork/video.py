@@ -12,10 +12,13 @@ from typing import Final
 
 from kemi.core.sdp.build import media_description
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
+from kemi.core.sdp.interwork.orientation import with_orientation_of
 from kemi.core.sdp.model import Codec, MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_KEY_FRAMES: Final = ("nack pli", "ccm fir")
+_PLI: Final = "nack pli"
+_FIR: Final = "ccm fir"
+_KEY_FRAMES: Final = (_PLI, _FIR)
 """RFC 4585, RFC 5104."""
 _FORMAT_ATTRIBUTES: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
 _LEVEL_1B: Final = 0x0B
@@ -59,7 +62,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     Args:
         codec: the far end's, lower case; where the line has it not, nothing changes.
         far: the far end's line alone.  Of it count which format it means, a lower H.264 level (RFC 6184 §8.2.2: what
-            it can decode) and b=AS.
+            it can decode), b=AS, that it takes FIR alone, and whether the client may say how its pictures are turned
+            (orientation.py).
     """
     described = next(iter(sdp_from_text(far).media), None) if far else None
     wanted = next((own for own in described.codecs if own.name == codec), None) if described else None
@@ -67,6 +71,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     same = [known for known in formats if known.name == codec]
     if media.kind != "video" or not same:
         return media
+    if described is not None:
+        media = with_orientation_of(described, media)
     exact = [known for known in same if wanted is not None and known.payload_type == wanted.payload_type]
     alike = [known for known in same if wanted is not None and _mode(known) == _mode(wanted)]
     right = (exact or alike or same)[0]
@@ -75,6 +81,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     if formats[0] != right:
         names = (right.payload_type,)
         body = [line for line in body if not _is_of_other_format(line, names)]
+    if wanted is not None and _FIR in wanted.feedback and _PLI not in wanted.feedback:
+        body = [line for line in body if not (line.startswith("a=rtcp-fb:") and line.endswith(f" {_PLI}"))]
     if wanted is not None and codec == "h264" and h264_level(wanted) < h264_level(right):
         body = [_lowered(line, right, wanted) for line in body]
     allowed = described.bandwidth.get("AS") if described is not None else None

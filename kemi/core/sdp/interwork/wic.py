@@ -14,6 +14,7 @@ from typing import Final
 
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.interwork.orientation import orientation_lines, with_orientation_of
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.judge import Judgement, LinePlan, ReverseShape, Role, WicTransport
 from kemi.core.sdp.model import LEGAL_ANSWERS, Direction, MediaDescription, Origin, SessionDescription
@@ -132,7 +133,7 @@ def reversed_lines(
             continue
         mid = next(name for name in map("r{}".format, range(len(taken) + 1)) if name not in taken)
         taken.add(mid)
-        source = own if text is None else only_line(sdp_from_text(text))
+        source = own if text is None else with_orientation_of(own, only_line(sdp_from_text(text)))
         if text is None:
             _bundle(groups, own.mid, mid)
         lines.append(rewritten_line(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass"))
@@ -216,7 +217,7 @@ def _relayed_lines(source: MediaDescription, setup: str | None) -> list[str]:
     ]
     if setup is not None:
         kept = [f"a=setup:{setup}" if line.startswith("a=setup:") else line for line in kept]
-    return kept
+    return [*kept, *orientation_lines(source)] if source.kind == "video" else kept
 
 
 def _mid_line(mid: str | None) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ const EAR_RATE_HZ = 16000;
 const SILENCE = 0.003;
 let sink = null;
 
-/** Let the microphone be a tone, where the browser's own fake microphone is none. */
-export function useTone(toneHz) {
+/** Let the microphone be a tone, where the browser's own fake microphone is none; and the camera be held upright. */
+export function useTone(toneHz, turned = false) {
   const devices = navigator.mediaDevices;
   const real = devices.getUserMedia.bind(devices);
   devices.getUserMedia = async ({ audio, video }) => {
-    const stream = video ? await real({ video: CAMERA }) : new MediaStream();
+    const stream = video && !turned ? await real({ video: CAMERA }) : new MediaStream();
+    if (video && turned) stream.addTrack(turnedTrack());
     if (audio) stream.addTrack(toneHz === null ? (await real({ audio })).getTracks()[0] : toneTrack(toneHz));
     return stream;
   };
@@ -25,6 +26,36 @@ function toneTrack(toneHz) {
   oscillator.connect(volume).connect(destination);
   oscillator.start();
   return destination.stream.getAudioTracks()[0];
+}
+
+/** A camera whose pictures are to be turned by a quarter, as a phone's is that is held upright. Chromium only. */
+function turnedTrack() {
+  const canvas = new OffscreenCanvas(CAMERA.width, CAMERA.height);
+  const context = canvas.getContext("2d");
+  const track = new MediaStreamTrackGenerator({ kind: "video" });
+  const writer = track.writable.getWriter();
+  let number = 0;
+  const timer = setInterval(() => {
+    if (track.readyState === "ended") return clearInterval(timer);
+    context.fillStyle = `hsl(${(number * 7) % 360} 80% 50%)`;
+    context.fillRect((number * 5) % CAMERA.width, 0, 60, CAMERA.height);
+    number += 1;
+    void writer.write(new VideoFrame(canvas, { timestamp: performance.now() * 1000, rotation: 90 }));
+  }, 66);
+  return track;
+}
+
+/** Width and height of the far side's picture as it is shown. */
+export async function pictureSize(track) {
+  const screen = document.createElement("video");
+  screen.muted = true;
+  screen.srcObject = new MediaStream([track]);
+  const shown = new Promise((resolve) => screen.requestVideoFrameCallback(resolve));
+  void screen.play();
+  await shown;
+  const size = [screen.videoWidth, screen.videoHeight];
+  screen.srcObject = null;
+  return size;
 }
 
 /** The track of that kind on which the far side sends. */

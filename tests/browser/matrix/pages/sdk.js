@@ -1,6 +1,6 @@
 // A page with our SDK as it is built: offers are one-way, that is how it works.
 import { connect } from "../../../../webapp_api/static/dist/sdk.js";
-import { heardHz, useTone } from "./media.js";
+import { heardHz, pictureSize, useTone } from "./media.js";
 
 const RESTART_MS = 15000;
 let phone = null;
@@ -49,9 +49,9 @@ const ufrag = () => /^a=ice-ufrag:(\S+)/m.exec(connection.currentLocalDescriptio
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 window.client = {
-  async register({ user, password, toneHz, oneWayStreams = true, groups = "browser" }) {
+  async register({ user, password, toneHz, turned = false, oneWayStreams = true, groups = "browser" }) {
     follow(groups);
-    useTone(toneHz);
+    useTone(toneHz, turned);
     phone = await connect({ configUrl: "/config.json", user, password, oneWayStreams });
     phone.on("call", take);
     await phone.register();
@@ -69,6 +69,7 @@ window.client = {
     const video = (await call.stats()).inbound.filter(({ kind }) => kind === "video");
     return video.reduce((sum, { framesDecoded }) => sum + (framesDecoded ?? 0), 0);
   },
+  pictureSize: () => pictureSize(call.remoteStream.getVideoTracks()[0]),
   lines: () =>
     call.diagnostics().mediaLines.map((line) => `${line.kind} ${line.mid} ${line.direction}/${line.currentDirection}`),
   hold: () => call.hold(),
@@ -90,6 +91,8 @@ window.client = {
     const lines = connection.getTransceivers().filter(({ currentDirection }) => currentDirection !== "stopped");
     return new Set(lines.map(({ sender }) => sender.transport)).size;
   },
+  /** Whether the gateway has told the page that nobody takes its pictures: port 0 (RFC 3264 §6). */
+  cameraRefused: () => /^m=video 0 /m.test(connection.currentRemoteDescription?.sdp ?? ""),
   groups: () => [...connection.remoteDescription.sdp.matchAll(/^a=group:BUNDLE (.*)\r$/gm)].map(([, mids]) => mids),
   close: () => phone?.close(),
 };

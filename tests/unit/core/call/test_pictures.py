@@ -10,6 +10,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.messages import Side
 from tests.unit.core.call.incoming_ladder import KEY, Incoming, invite, offer
+from tests.unit.core.call.ladder import Actions
 
 PICTURE = (
     '<?xml version="1.0" encoding="utf-8"?>\r\n<media_control><vc_primitive><to_encoder>'
@@ -60,3 +61,26 @@ def test_other_info_goes_on() -> None:
     call = video_call()
     forward = call.on(info(call, "Signal=5", "application/dtmf-relay")).only(act.ForwardRequest)
     assert forward.to is Side.WIC
+
+
+def asked(actions: Actions) -> list[act.SendRequest]:
+    """What asks the far end by INFO."""
+    return [one for one in actions.all(act.SendRequest) if (one.to, one.method) == (Side.IMS, "INFO")]
+
+
+def test_a_far_end_that_accepts_media_control_is_asked_by_info_once() -> None:
+    accept = {"Accept": ["application/sdp, application/media_control+xml"]}
+    call = Incoming.confirmed(invite(offer(video=True), accept))
+    (info_of_ours,) = asked(call.actions)
+    assert "Content-Type: application/media_control+xml" in info_of_ours.headers
+    assert "<picture_fast_update/>" in info_of_ours.body
+    assert not asked(call.on(call.ims_request("ACK", cseq=5)))
+    assert not asked(Incoming.confirmed(invite(headers=accept)).actions)
+
+
+def test_one_that_has_not_shown_that_it_knows_is_not() -> None:
+    call = video_call()
+    assert not asked(call.actions)
+    call.on(info(call, PICTURE.format("/")))
+    leg = call.record.legs[call.record.confirmed_tag]
+    assert leg.takes_media_control

@@ -9,6 +9,7 @@ from kemi.core.call import events as ev
 from kemi.core.call.incoming import called_registration
 from kemi.core.call.states import Dialog, OfferAnswer, Precondition
 from kemi.core.errors import MediaUnavailable, SipReject
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call.incoming_ladder import CORE_VIA, KEY, Incoming, invite, offer
 from tests.unit.core.call.ladder import REGISTRATION, Actions
 
@@ -58,6 +59,15 @@ def test_the_page_is_not_called_and_the_core_has_a_reliable_answer() -> None:
     assert "a=conf:qos remote sendrecv" in reply.body
     assert call.actions.only(act.Schedule).delay_s == 0.5
     assert (call.record.dialog, call.record.ims_offer_answer) == (Dialog.EARLY, OfferAnswer.ANSWER_SENT)
+
+
+def test_nothing_is_promised_of_pictures_before_the_page_is_asked() -> None:
+    turned = device_offer(DeviceMedia(video="VP8", orientation=True))
+    (ahead,) = Incoming(invite(turned + MISSING, REQUIRED)).actions.all(act.AnswerAhead)
+    assert "m=video" in ahead.media["video"]
+    assert "a=extmap" not in ahead.media["video"]
+    reserve = Incoming(invite(turned)).actions.only(act.ReserveIncoming)
+    assert "a=extmap:7 urn:3gpp:video-orientation" in reserve.media["video"]
 
 
 def test_the_prack_and_the_update_let_the_page_ring() -> None:

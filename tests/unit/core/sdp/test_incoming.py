@@ -14,8 +14,8 @@ from kemi.core.sdp.interwork.incoming import (
     core_answer,
     core_offer_media,
     offered_transport,
-    told_apart,
 )
+from kemi.core.sdp.interwork.payload_types import numbered_apart
 from kemi.core.sdp.model import Direction, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 from tests.unit.core.call import descriptions
@@ -147,7 +147,7 @@ class TestTheClientsOffer:
             pytest.param(
                 [AUDIO, VIDEO], True, False, "shared", "the client registered for a line", id="asked"
             ),
-            pytest.param([AUDIO, SAME_TYPE], True, False, "split", "the core gives", id="one payload type"),
+            pytest.param([AUDIO, SAME_TYPE], True, False, "shared", "the client registered", id="same type"),
             pytest.param([AUDIO], False, True, "shared", "pages have one transport", id="max-bundle"),
             pytest.param([AUDIO, VIDEO], False, True, "split", "one line for each", id="max-bundle, video"),
             pytest.param([AUDIO], False, False, "split", "one line for each", id="two-way"),
@@ -257,9 +257,30 @@ class TestTheCoresAnswer:
         assert "m=video 0 RTP/AVPF 99 102 34" in lines
 
 
-@pytest.mark.parametrize(
-    ("video", "apart"),
-    [pytest.param(VIDEO, True, id="own"), pytest.param(VIDEO.replace("99", "104"), False, id="shared")],
-)
-def test_lines_are_told_apart_by_payload_types_of_their_own(video: str, apart: bool) -> None:
-    assert told_apart(chosen(AUDIO, video)) is apart
+class TestPayloadTypesOfOneWayLines:
+    """A browser tells them apart by nothing else."""
+
+    def offered(self, video: str, *, one_way: bool = True) -> list[tuple[str, ...]]:
+        relay = {"audio": descriptions.relay_reverse_offer("audio"), "video": self.video(video)}
+        offer = client_offer(chosen(AUDIO, VIDEO), relay, ORIGIN, one_way=one_way)
+        return [media.formats for media in offer.media]
+
+    def video(self, number: str) -> str:
+        text = descriptions.relay_reverse_offer("video")
+        return re.sub(r"(SAVPF |a=rtpmap:|a=rtcp-fb:)96", rf"\g<1>{number}", text)
+
+    def test_audio_gets_another_where_video_has_its_own(self) -> None:
+        assert self.offered("96") == [("111", "110")] * 2 + [("96",)] * 2
+        assert self.offered("111") == [("127", "110")] * 2 + [("111",)] * 2
+
+    def test_all_that_is_said_of_it_has_the_new_number(self) -> None:
+        source = sdp_from_text(descriptions.relay_reverse_offer("audio")).media[0]
+        renumbered = numbered_apart(source, [sdp_from_text(self.video("111")).media[0]])
+        assert [(codec.payload_type, codec.encoding) for codec in renumbered.codecs] == [
+            ("127", "opus/48000/2"),
+            ("110", "telephone-event/48000"),
+        ]
+        assert numbered_apart(source, []) is source
+
+    def test_two_way_lines_have_transports_of_their_own(self) -> None:
+        assert self.offered("111", one_way=False) == [("111", "110"), ("111",)]

@@ -135,3 +135,19 @@ class TestFitted:
     def test_audio_is_the_relay_s_business(self) -> None:
         line = sdp_from_text(HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 8\r\na=sendrecv\r\n").media[0]
         assert fitted_line(line, "pcma", far("0")) is line
+
+
+@pytest.mark.parametrize(
+    ("feedback", "asks_by_pli"),
+    [
+        pytest.param(("ccm fir",), False, id="FIR alone"),
+        pytest.param(("nack pli", "ccm fir"), True, id="both"),
+        pytest.param(("nack pli",), True, id="PLI alone"),
+        pytest.param((), True, id="nothing said"),
+    ],
+)
+def test_a_client_asks_by_fir_who_takes_that_alone(feedback: tuple[str, ...], asks_by_pli: bool) -> None:
+    promised = [f"a=rtcp-fb:108 {value}" for value in feedback]
+    text = far("108", *h264("108", "packetization-mode=1;profile-level-id=42e01f"), *promised)
+    fitted = fitted_line(page(), "h264", text)
+    assert ("a=rtcp-fb:108 nack pli" in fitted.lines) is asks_by_pli

@@ -1,0 +1,25 @@
+"""A datagram that makes rtpengine look at sources from now on, on both legs.
+
+Until a port has had its first packet that is not RTCP, rtpengine takes RTCP on it from everybody, whatever the flags
+say. What that packet is and whose does not matter: with `endpoint-learning-off` and `strict-source` one of a stranger
+does, and is dropped. With `unidirectional` it counts for the other leg, too. So we send one byte, which is neither RTP
+(that would begin a stream) nor STUN.
+"""
+
+import socket
+
+from rtpengine.pool import NodeAddress
+from rtpengine.transport.address import family_of
+
+_PACKET = b"\0"
+
+
+def knock(port: NodeAddress) -> None:
+    """Send it to the relay's port for RTP of the leg without ICE.
+
+    Only where the leg's sources are `MediaSource.SIGNALLED`: by other rules it would be believed, or passed on.
+    Raises OSError where the address is out of reach.
+    """
+    with socket.socket(family_of(port), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as opened:
+        opened.setblocking(False)
+        opened.sendto(_PACKET, (port.host, port.port))
