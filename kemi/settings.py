@@ -97,6 +97,7 @@ class MediaNode:
     address: str
     port: int
     version: str = "10.5"
+    """Of rtpengine or of its package, as ``12.5.1.31-1``: no ng command tells it."""
     weight: int = 1
     """How many calls it gets beside the others; 0: none but those it has."""
 
@@ -278,7 +279,7 @@ def _check_nodes(nodes: list[MediaNode]) -> None:
     if not nodes:
         raise SettingsError("media.nodes: at least one rtpengine node")
     for node in nodes:
-        if not re.fullmatch(r"\d+\.\d+(\.\d+)*", node.version):
+        if not re.fullmatch(r"\d+\.\d+([.+~-][\w.+~-]*)?", node.version):
             raise SettingsError(f"media.nodes: version {node.version!r} of {node.name} is not like 10.5")
         if not 0 <= node.weight <= MAX_WEIGHT:
             raise SettingsError(f"media.nodes: weight of {node.name}: 0 to {MAX_WEIGHT}")

@@ -2,10 +2,11 @@
 
 What rtpengine 10.5 makes of `play DTMF` is measured (tests/contract/rtpengine/test_dtmf.py):
 
-- An event lasts one packet longer than asked for, and begins and ends with a packet, each of 20 ms.
+- An event lasts one packet longer than asked for (12.5 and 26.0: as long), and begins and ends with a packet, each of
+  20 ms.
 - A tone in the audio comes out shorter by the ratio of the two clocks, and so does the pause behind it: Opus (48000)
   to PCMA (8000) makes 27 ms of 160. Asked for six times as much it is exact.
-- No time below 100 ms or above 5000 ms is taken, so an event lasts at least 120 ms.
+- No time below 100 ms or above 5000 ms is taken, so an event lasts at least 120 ms (12.5 and 26.0: 100 ms).
 - Digits queue up: the next begins `PAUSE_MS` after the last one's end, however quickly they are asked for.
 - It needs RTP of the WIC first, and says so.
 - Where the codec passes through it plays nothing, yet says ok: the audio has to be armed, by an `offer` and an `answer`
@@ -19,6 +20,7 @@ What rtpengine 10.5 makes of `play DTMF` is measured (tests/contract/rtpengine/t
 from dataclasses import dataclass
 from typing import Final
 
+from rtpengine.capabilities import OLDEST, Version, capabilities
 from rtpengine.ng.commands import BlockDtmf, PlayDtmf, UnblockDtmf
 from rtpengine.sessions import IMS_TAG, WIC_TAG, MediaSession, Sequence, ask
 
@@ -42,24 +44,31 @@ class DigitPath:
     """Clock of the WIC's codec by that of IMS's."""
 
 
-def play(session: MediaSession, path: DigitPath, digits: str, duration_ms: int) -> Sequence[None]:
+def play(
+    session: MediaSession,
+    path: DigitPath,
+    digits: str,
+    duration_ms: int,
+    *,
+    daemon_version: Version = OLDEST,
+) -> Sequence[None]:
     """Send digits one after the other as if the WIC had pressed them, each for `duration_ms` as nearly as can be.
 
     They are queued by the daemon; the sequence does not wait for their end.
     """
-    played_ms, pause_ms = _times(path, duration_ms)
+    played_ms, pause_ms = _times(path, duration_ms, capabilities(daemon_version).event_as_long_as_asked)
     for digit in digits:
         yield from ask(PlayDtmf(session.ng_call_id, WIC_TAG, digit, played_ms, pause_ms, VOLUME))
 
 
-def _times(path: DigitPath, duration_ms: int) -> tuple[int, int]:
+def _times(path: DigitPath, duration_ms: int, as_asked: bool) -> tuple[int, int]:
     """Return what to ask for: duration and pause."""
     if path.event_clock_hz is None:
         most_ms = _MOST_MS // path.tone_ratio
         return max(_LEAST_MS, min(duration_ms, most_ms) * path.tone_ratio), PAUSE_MS * path.tone_ratio
     most_ms = min(_MOST_MS, _LONGEST_EVENT * 1000 // path.event_clock_hz)
     whole_ms = round(min(duration_ms, most_ms) / _PACKET_MS) * _PACKET_MS
-    return max(_LEAST_MS, whole_ms - _PACKET_MS), PAUSE_MS
+    return max(_LEAST_MS, whole_ms if as_asked else whole_ms - _PACKET_MS), PAUSE_MS
 
 
 def refresh(session: MediaSession) -> Sequence[None]:

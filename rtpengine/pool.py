@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from rtpengine.capabilities import OLDEST, Version
 from rtpengine.ng.errors import NoNodeError
 
 _HASH_RANGE: Final = 2**64
@@ -33,7 +34,7 @@ class Node:
 
     address: NodeAddress
     weight: int = 1
-    daemon_version: tuple[int, int] = (10, 5)
+    daemon_version: Version = OLDEST
 
 
 def node_to_text(address: NodeAddress) -> str:
@@ -55,7 +56,7 @@ def node_from_text(text: str) -> NodeAddress:
     return NodeAddress(str(ipaddress.ip_address(host)), int(port))
 
 
-def version_from_text(text: str) -> tuple[int, int]:
+def version_from_text(text: str) -> Version:
     """Read the major and minor number of a daemon version such as "10.5" or "10.5.3.5-1+deb12u1"."""
     major, _, rest = text.partition(".")
     minor = rest.partition(".")[0] or "0"

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from rtpengine.capabilities import OLDEST, Version, capabilities
 from rtpengine.legs import LEGS, LegKind, far_leg_of
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
 from rtpengine.sources import MediaSource, source_flags
@@ -58,10 +59,9 @@ _REVERSE_OPUS: Final = "opus/48000/2/32000"
 _REVERSE: Final[Mapping[str, str]] = {"opus": _REVERSE_OPUS, "g722": "G722", "pcma": "PCMA", "pcmu": "PCMU"}
 
 
-# Before this version everything that becomes Opus is resampled to 48 kHz first, which keeps some samples back: the
+# Where not `opus_takes_all_rates`, all that becomes Opus is resampled to 48 kHz first, which keeps samples back: the
 # encoder has a frame of 20 ms together only with the next packet, and each call of a G.711 or AMR phone is heard 20 ms
 # later than it could be. Of frames of 10 ms one is complete at once.
-_OPUS_TAKES_ALL_RATES: Final = (11, 2)
 _SHORT_FRAME_MS: Final = 10
 _USUAL_MS: Final = 20
 _PTIMES_MS: Final = frozenset({10, 20, 30, 40, 60})
@@ -80,9 +80,9 @@ PLACEHOLDER: Final = FarSpeech(frozenset())
 of its frames: Opus can be made again, the others cannot."""
 
 
-def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: tuple[int, int]) -> tuple[int, int] | None:
+def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: Version) -> tuple[int, int] | None:
     """Return the milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves."""
-    if wic_codec != "opus" or daemon_version >= _OPUS_TAKES_ALL_RATES:
+    if wic_codec != "opus" or capabilities(daemon_version).opus_takes_all_rates:
         return None
     to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS else _USUAL_MS
     return to_ims, to_ims if "opus" in far.codecs else _SHORT_FRAME_MS
@@ -117,7 +117,7 @@ class MediaProfile:
     """IP4 or IP6; None takes the family of the WIC's offer."""
     ims_source: MediaSource = MediaSource.SIGNALLED
     """IMS is not behind a NAT, and its SDP is binding."""
-    daemon_version: tuple[int, int] = (10, 5)
+    daemon_version: Version = OLDEST
     wic_interface: str = "wic"
     ims_interface: str = "ims"
 
@@ -220,14 +220,17 @@ class MediaProfile:
         )
 
     def plain_terminating_offer(self) -> MediaOptions:
-        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES."""
+        """Return the options of an `offer` of IMS that a placeholder answers: the same without ICE, DTLS and SDES.
+
+        That we are ICE-lite stays: it counts only where it was said of a medium first. Without, ICE is never complete,
+        which rtpengine 10.5 gets along with, and no later one does.
+        """
         return replace(
             self.terminating_offer(),
             transport_protocol="RTP/AVP",
             ice="remove",
-            ice_lite=None,
-            dtls=None,
             rtcp_mux=(),
+            dtls=None,
         )
 
     def subscribe_request(self) -> MediaOptions:
@@ -271,6 +274,7 @@ class MediaProfile:
         return MediaOptions(
             transport_protocol="RTP/AVPF",
             ice="remove",
+            rtcp_mux=(),
             sdes=("off",),
             interface=self.ims_interface,
             flags=("RTCP-mirror",),
@@ -300,7 +304,7 @@ def audio_profile(
     ims_address_family: str | None = None,
     digits: bool = True,
     ims_source: MediaSource = MediaSource.SIGNALLED,
-    daemon_version: tuple[int, int] = (10, 5),
+    daemon_version: Version = OLDEST,
     packet_ms: tuple[int, int] | None = None,
 ) -> MediaProfile:
     """Make the profile of audio; `ims_codecs` are offered to IMS in this order.
@@ -319,6 +323,8 @@ def audio_profile(
             answered_codecs=(wic_codec.upper(), *_EVENTS),
             far_leg=far_leg,
             ims_address_family=ims_address_family,
+            ims_source=ims_source,
+            daemon_version=daemon_version,
         )
     return MediaProfile(
         codec=CodecRules(
@@ -351,7 +357,7 @@ def video_profile(
     far_leg: LegKind = LegKind.IMS,
     ims_address_family: str | None = None,
     ims_source: MediaSource = MediaSource.SIGNALLED,
-    daemon_version: tuple[int, int] = (10, 5),
+    daemon_version: Version = OLDEST,
 ) -> MediaProfile:
     """Make the profile of video, which rtpengine never transcodes: the SDP alone says which codecs there are, and which
     header extensions."""
@@ -374,7 +380,7 @@ class MediaProfiles:
         far_leg: LegKind = LegKind.IMS,
         transcoding: bool = True,
         ims_source: MediaSource = MediaSource.SIGNALLED,
-        daemon_version: tuple[int, int] = (10, 5),
+        daemon_version: Version = OLDEST,
     ) -> None:
         """`ims_codecs` as for `audio_profile`; `far_leg`: what the far end is offered. Without `transcoding` IMS is
         offered what the WIC speaks, and the WIC what IMS speaks, of `ims_codecs`, and nothing else.

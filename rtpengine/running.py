@@ -15,13 +15,13 @@ participants by their tags, so nothing here asks who called.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rtpengine.ng.commands import Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
+from rtpengine.capabilities import OLDEST, Version, capabilities
+from rtpengine.ng.commands import DIRECTIONAL, Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
 from rtpengine.ng.errors import NgErrorReply, NgUnknownCall
 from rtpengine.profiles import MediaProfile
 from rtpengine.sessions import (
     IMS_TAG,
     REVERSE_TAG,
-    UNSUBSCRIBE_REMOVES_PARTICIPANT,
     WIC_TAG,
     MediaSession,
     Sequence,
@@ -57,7 +57,7 @@ def renew(
     ims_answer: str,
     reverse_line: str | None,
     *,
-    daemon_version: tuple[int, int],
+    daemon_version: Version,
 ) -> Sequence[Renewal]:
     """Take what the WIC offers now (`session.wic_offer`) and what IMS said last, offer or answer.
 
@@ -65,8 +65,8 @@ def renew(
     """
     if session.transport is not WicTransport.SPLIT:
         reverse_line = None
-    if reverse_line is not None and daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
-        yield from _restart_reverse(session, profile, reverse_line)
+    if reverse_line is not None:
+        yield from _restart_reverse(session, profile, reverse_line, daemon_version)
     relay_offer = (yield from ask(offer_of(session, profile.offer(), to_tag=IMS_TAG))).sdp
     answer = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
     relay_answer = (yield from ask(answer)).sdp
@@ -77,15 +77,19 @@ def renew(
     return Renewal(relay_offer, relay_answer, reverse_answer)
 
 
-def _restart_reverse(session: MediaSession, profile: MediaProfile, reverse_line: str) -> Sequence[None]:
+def _restart_reverse(
+    session: MediaSession, profile: MediaProfile, reverse_line: str, daemon_version: Version
+) -> Sequence[None]:
     """Let the reverse port notice new ICE credentials of the WIC.
 
     rtpengine begins ICE anew for the participant that sends an `offer`, never for one that sends a `subscribe answer`:
     that keeps the relay's own credentials (RFC 8445 §9 wants new ones) and the pairs of addresses that are no more.
-    So the WIC's reverse participant offers once. That ties IMS to it; undone here, and by the `offer` that follows.
+    So the WIC's reverse participant offers once. That ties IMS to it; undone by the `offer` that follows,
+    and here where it is not.
     """
     yield from ask(Offer(session.ng_call_id, REVERSE_TAG, reverse_line, profile.offer(), IMS_TAG))
-    yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
+    if not capabilities(daemon_version).offer_takes_over:
+        yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
 def reoffer_from_ims(
@@ -94,15 +98,20 @@ def reoffer_from_ims(
     ims_offer: str,
     reverse_line: str | None,
     *,
-    daemon_version: tuple[int, int],
+    daemon_version: Version,
+    offered: bool = False,
 ) -> Sequence[str]:
     """Take what IMS offers now, and the WIC's line as an answer in `session.wic_offer`; returns the answer for IMS.
+
+    `offered`: this is the answer to what `move` offered, and the first of this WIC at this node. From 12 on an `offer`
+    to a WIC that has not answered would be one to somebody else.
 
     The WIC need not be asked: its port and payload types stay, rtpengine transcodes to what it takes already. What
     rtpengine would offer it (other payload types among that) is not sent to anybody.
     """
     offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
-    yield from ask(offer)
+    if not offered:
+        yield from ask(offer)
     answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.wic_answer())
     relay_answer = (yield from ask(answer)).sdp
     if reverse_line is not None and session.transport is WicTransport.SPLIT:
@@ -142,7 +151,7 @@ def move(
     """
     ims_answer, wic_offer = yield from answer_ahead(session, profile, ims_line, placeholder)
     try:
-        yield from gate(session, wic_to_ims=False, ims_to_wic=False)
+        yield from _close(session, profile.daemon_version)
         reverse_offer = (yield from ask(subscribe_request(session, profile))).sdp if reverse else None
     except NgErrorReply:
         yield from release(session)
@@ -151,31 +160,49 @@ def move(
 
 
 def closed_during(
-    session: MediaSession, change: Sequence[T], *, wic_to_ims: bool, ims_to_wic: bool
+    session: MediaSession,
+    change: Sequence[T],
+    *,
+    wic_to_ims: bool,
+    ims_to_wic: bool,
+    daemon_version: Version = OLDEST,
 ) -> Sequence[T]:
     """Carry a change out with both directions closed, then let media pass as wanted; a refused change, too.
 
     Between an `offer` and its `answer` rtpengine sends in codecs, SSRCs and timestamps of neither side's choice. One
     such packet, and Chromium discarded the next 132: 2.6 s of silence. Closed, at most a packet or two are lost.
     """
-    yield from gate(session, wic_to_ims=False, ims_to_wic=False)
+    yield from _close(session, daemon_version)
     try:
         result = yield from change
     except NgErrorReply:
-        yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
+        yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version)
         raise
-    yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
+    yield from gate(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version)
     return result
 
 
-def gate(session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool) -> Sequence[None]:
+def _close(session: MediaSession, daemon_version: Version) -> Sequence[None]:
+    """Let nothing pass. From 12 on a WIC that has not answered is unknown: then IMS alone is blocked."""
+    try:
+        yield from gate(session, wic_to_ims=False, ims_to_wic=False, daemon_version=daemon_version)
+    except NgUnknownCall:
+        raise
+    except NgErrorReply:
+        pass
+
+
+def gate(
+    session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool, daemon_version: Version = OLDEST
+) -> Sequence[None]:
     """Let media pass in each direction or drop it; rtpengine 10.5 does not heed SDP directions.
 
     What IMS sends is stopped at its source, so the reverse port gets none either. RTCP, STUN and DTLS pass always. The
     participants have to be known: not before the answer, or its placeholder.
     """
+    flags = DIRECTIONAL if capabilities(daemon_version).knows_directional else None
     yield tuple(
-        (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag)
+        (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag, flags)
         for tag, is_open in ((WIC_TAG, wic_to_ims), (IMS_TAG, ims_to_wic))
     )
 

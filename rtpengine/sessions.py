@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
+from rtpengine.capabilities import Version, capabilities
 from rtpengine.ng.commands import (
+    DIRECTIONAL,
     Answer,
     BlockMedia,
     Command,
@@ -40,9 +42,6 @@ WIC_TAG: Final = "wic"
 IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
 STAND_IN_TAG: Final = "stand-in"
-
-# From this version on, `unsubscribe` removes the participant and would end the WIC's own media.
-UNSUBSCRIBE_REMOVES_PARTICIPANT: Final = (26, 0)
 
 T = TypeVar("T")
 Step: TypeAlias = Command[Any] | tuple[Command[Any], ...]
@@ -139,7 +138,7 @@ def connect(
     ims_answer: str,
     reverse_answer: str | None,
     *,
-    daemon_version: tuple[int, int],
+    daemon_version: Version,
     answered: frozenset[str] | None = None,
 ) -> Sequence[str]:
     """Connect the WIC with the far end that sent `ims_answer`, and let media pass; returns the offer to IMS.
@@ -162,14 +161,12 @@ def connect(
     return relay_offer
 
 
-def subscribe_again(
-    session: MediaSession, profile: MediaProfile, daemon_version: tuple[int, int]
-) -> Sequence[str]:
+def subscribe_again(session: MediaSession, profile: MediaProfile, daemon_version: Version) -> Sequence[str]:
     """Give the reverse port the codecs of an `answer` that was just made; returns that line's SDP.
 
     It still has those of the former answer; its port and the WIC's payload type stay. `subscribe_answer` has to follow.
     """
-    if session.medium != "video" and daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+    if session.medium != "video" and not capabilities(daemon_version).unsubscribe_removes_participant:
         # Every `answer` subscribes the WIC's first port to IMS: without this it gets all media twice. Not for
         # video: the far end's requests for a key frame (PLI) come to the sending line by that subscription.
         yield from ask(Unsubscribe(session.ng_call_id, WIC_TAG))
@@ -207,7 +204,8 @@ def answer_ahead(
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
         # Its port stays as long as the call: whoever finds it has no keys to know.
-        _, offered = yield BlockMedia(session.ng_call_id, STAND_IN_TAG), offer
+        flags = DIRECTIONAL if capabilities(profile.daemon_version).knows_directional else None
+        _, offered = yield BlockMedia(session.ng_call_id, STAND_IN_TAG, flags), offer
         yield from _deafen(session, profile)
         return ims_answer, cast("SdpReply", offered).sdp
     except NgErrorReply:
@@ -220,7 +218,7 @@ def _deafen(session: MediaSession, profile: MediaProfile) -> Sequence[None]:
 
     The WIC's ICE and DTLS are ready before its answer comes. Whose packets are its own rtpengine does not know before.
     """
-    if profile.daemon_version < UNSUBSCRIBE_REMOVES_PARTICIPANT:
+    if not capabilities(profile.daemon_version).offer_takes_over:
         yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 

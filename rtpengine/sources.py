@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from rtpengine.capabilities import Version, capabilities
+
 
 class MediaSource(StrEnum):
     """Whose packets a leg without ICE takes, and where its own go."""
@@ -26,13 +28,11 @@ _SOURCE_FLAGS: Final[Mapping[MediaSource, tuple[str, ...]]] = {
     MediaSource.LEARNED: ("strict-source", "endpoint-learning-heuristic"),
     MediaSource.ANYWHERE: ("asymmetric",),
 }
-# From this version on, `asymmetric` learns where packets come from and goes by that: no good for SIGNALLED. RTCP on
-# the port of RTP has until the next packet of the WIC then.
-_ASYMMETRIC_LEARNS: Final = (11, 3)
 
 
-def source_flags(source: MediaSource, daemon_version: tuple[int, int]) -> tuple[str, ...]:
+def source_flags(source: MediaSource, daemon_version: Version) -> tuple[str, ...]:
     """Return the flags of an `offer` or `answer` for the leg that it comes from."""
     flags = _SOURCE_FLAGS[source]
-    pinned = source is MediaSource.SIGNALLED and daemon_version < _ASYMMETRIC_LEARNS
+    # Where `asymmetric` learns, RTCP on the port of RTP has until the next packet of the WIC.
+    pinned = source is MediaSource.SIGNALLED and not capabilities(daemon_version).asymmetric_learns
     return (*flags, "asymmetric") if pinned else flags

@@ -76,7 +76,7 @@ class MediaRelay:
         self._store = store
         self._repertoires = Repertoires()
         self._nodes = RelayNodes(settings, store, self._repertoires.forget)
-        self._profiles = SiteProfiles(settings, max(self._nodes.versions.values()))
+        self._profiles = SiteProfiles(settings, self._nodes.versions)
 
     def choose_node(self, call_id: str) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
@@ -108,7 +108,7 @@ class MediaRelay:
     def _reservation(
         self, session: MediaSession, node: str, terms: act.MediaTerms, *, reverse: bool
     ) -> Sequence[Reservation]:
-        profile = self._profiles.reserving(terms, session.medium, session.wic_offer)
+        profile = self._profiles.reserving(node, terms, session.medium, session.wic_offer)
         split = session.transport is not WicTransport.SHARED
         if session.medium != "audio" or (split and reverse):
             # A line with its own transport is offered to the page from what the placeholder sends: that must be
@@ -128,7 +128,7 @@ class MediaRelay:
         for medium in action.media:
             if transport is WicTransport.SPLIT and medium.reverse_answer is not None:
                 session = MediaSession(action.call_id, medium.kind, medium.wic_offer, transport)
-                profile = self._profiles.reserving(action.terms, medium.kind, medium.wic_offer)
+                profile = self._profiles.reserving(action.node, action.terms, medium.kind, medium.wic_offer)
                 self._run(action.node, action.terms, accept_reverse(session, profile, medium.reverse_answer))
         return ReverseAccepted(action.bearer)
 
@@ -142,7 +142,9 @@ class MediaRelay:
                 continue
             sequence = connect(
                 session,
-                self._profiles.of(action.terms, medium.kind, medium.wic_offer, medium.ims_answer),
+                self._profiles.of(
+                    action.node, action.terms, medium.kind, medium.wic_offer, medium.ims_answer
+                ),
                 medium.ims_answer,
                 medium.reverse_answer,
                 daemon_version=self._nodes.versions[action.node],
@@ -162,7 +164,7 @@ class MediaRelay:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
                 sequence = reserve_terminating(
-                    sessions[-1], self._profiles.terminating(action.terms, kind, ims_offer), ims_offer
+                    sessions[-1], self._profiles.terminating(node, action.terms, kind, ims_offer), ims_offer
                 )
                 offers[kind] = self._run(node, action.terms, sequence)
         return IncomingReserved(offers, action.edits, action.bearer, node)
@@ -178,7 +180,7 @@ class MediaRelay:
         with self._all_or_none(node) as sessions:
             for kind, ims_offer in action.media.items():
                 sessions.append(named(action.call_id, kind))
-                profile = self._profiles.terminating(action.terms, kind, ims_offer)
+                profile = self._profiles.terminating(node, action.terms, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(node, action.terms, sequence)
         return AnsweredAhead(answers, offers, action.bearer, node)
@@ -192,7 +194,7 @@ class MediaRelay:
                 self._release_all(action.node, [session])
                 continue
             sequence = connect_terminating(
-                session, self._profiles.of(action.terms, kind, wic_answer), wic_answer
+                session, self._profiles.of(action.node, action.terms, kind, wic_answer), wic_answer
             )
             answers[kind] = self._nodes.run(action.node, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
@@ -216,7 +218,7 @@ class MediaRelay:
         answers: dict[str, str] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            change = self._reoffer(action, session, medium)
+            change = self._reoffer(action, session, medium, first=action.first)
             answers[medium.kind] = self._change(action, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
@@ -225,7 +227,7 @@ class MediaRelay:
     ) -> Sequence[Renewal]:
         renewal = yield from renew(
             session,
-            self._profiles.of(action.terms, medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of(action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
             daemon_version=self._nodes.versions[action.node],
@@ -240,14 +242,20 @@ class MediaRelay:
         return renewal
 
     def _reoffer(
-        self, action: act.RenewMedia | act.ReofferFromIms, session: MediaSession, medium: act.MediumChange
+        self,
+        action: act.RenewMedia | act.ReofferFromIms,
+        session: MediaSession,
+        medium: act.MediumChange,
+        *,
+        first: bool = False,
     ) -> Sequence[str]:
         return reoffer_from_ims(
             session,
-            self._profiles.of(action.terms, medium.kind, medium.wic_line, medium.ims_line),
+            self._profiles.of(action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
             daemon_version=self._nodes.versions[action.node],
+            offered=first,
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:
@@ -262,7 +270,7 @@ class MediaRelay:
                 sessions.append(named(action.call_id, medium.kind))
                 sequence = move(
                     sessions[-1],
-                    self._profiles.terminating(action.terms, medium.kind, medium.ims_line),
+                    self._profiles.terminating(node, action.terms, medium.kind, medium.ims_line),
                     medium.ims_line,
                     placeholder,
                     reverse=medium.reverse_line is not None,
@@ -275,7 +283,12 @@ class MediaRelay:
         """Let media pass as the action says."""
         for medium in action.media:
             session = named(action.call_id, medium.kind)
-            sequence = gate(session, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
+            sequence = gate(
+                session,
+                wic_to_ims=medium.wic_to_ims,
+                ims_to_wic=medium.ims_to_wic,
+                daemon_version=self._nodes.versions[action.node],
+            )
             self._nodes.run(action.node, sequence)
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
@@ -286,7 +299,9 @@ class MediaRelay:
         session = named(action.call_id, "audio")
         if action.settle:
             time.sleep(SETTLE_S)
-        self._nodes.run(action.node, play(session, path, action.digits, action.duration_ms))
+        version = self._nodes.versions[action.node]
+        sequence = play(session, path, action.digits, action.duration_ms, daemon_version=version)
+        self._nodes.run(action.node, sequence)
         return DigitsPlayed(action.bearer)
 
     def withhold_digits(self, action: act.WithholdDigits) -> None:
@@ -309,7 +324,7 @@ class MediaRelay:
         if session.medium == "video" and tags:
             ask_for_key_frames(
                 session,
-                self._profiles.of(act.DEFAULT_TERMS, "video", ""),
+                self._profiles.of(node, act.DEFAULT_TERMS, "video", ""),
                 tags,
                 partial(self._nodes.run, node),
             )
@@ -321,7 +336,13 @@ class MediaRelay:
         medium: act.MediumChange,
         change: Sequence[T],
     ) -> T:
-        sequence = closed_during(session, change, wic_to_ims=medium.wic_to_ims, ims_to_wic=medium.ims_to_wic)
+        sequence = closed_during(
+            session,
+            change,
+            wic_to_ims=medium.wic_to_ims,
+            ims_to_wic=medium.ims_to_wic,
+            daemon_version=self._nodes.versions[action.node],
+        )
         result = self._run(action.node, action.terms, sequence)
         self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return result

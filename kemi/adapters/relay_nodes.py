@@ -13,7 +13,7 @@ from kemi.core.errors import MediaUnavailable
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Command
-from rtpengine.ng.errors import NgError, NgErrorReply
+from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
 from rtpengine.sessions import Sequence, T, run
 from rtpengine.transport.udp import UdpClient
@@ -60,6 +60,8 @@ class RelayNodes:
         except NgError as error:
             raise MediaUnavailable(str(error)) from error
         self._store.taken(chosen, time.time())
+        major, minor = self.versions[chosen]
+        log_event(logging.INFO, "media_node_chosen", call_id=call_id, node=chosen, daemon=f"{major}.{minor}")
         return chosen
 
     def on_one(
@@ -90,7 +92,7 @@ class RelayNodes:
         self._asked_at = time.time()
         try:
             result = run(sequence, client)
-        except NgErrorReply as error:
+        except (NgErrorReply, NgBadDatagram) as error:  # it answers
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
             self._store.missed(node, time.time())

@@ -27,9 +27,9 @@ _TEXT: Final = rb'"([^"\\\x00-\x1f]{1,512})"'
 _TAGS: Final = rb'"[^"\\]*"'
 _NUMBER: Final = rb"([0-9]{1,10})"
 _DATAGRAM: Final = re.compile(
-    rb'\{"callid":%b,"source_tag":%b,"tags":\[(?:%b,?)*\],"type":"DTMF","timestamp":%b,'
+    rb'\{"callid":%b,"source_tag":%b,(?:"source_label":%b,)?"tags":\[(?:%b,?)*\],"type":"DTMF","timestamp":%b,'
     rb'"source_ip":"[0-9a-fA-F.:]+","event":%b,"duration":%b,"volume":%b\}'
-    % (_TEXT, _TEXT, _TAGS, _NUMBER, _NUMBER, _NUMBER, _NUMBER)
+    % (_TEXT, _TEXT, _TAGS, _TAGS, _NUMBER, _NUMBER, _NUMBER, _NUMBER)
 )
 
 

@@ -138,7 +138,6 @@ def _dictionary(data: bytes, at: int, depth: int) -> "tuple[dict[bytes, Decoded]
         if not _0 <= lead <= _9:
             raise NgBadDatagram("dictionary key is not a string", at)
         key, value_at = _string(data, at)
-        if key in items:
-            raise NgBadDatagram("duplicate dictionary key", at)
+        # The last of equal keys counts: rtpengine 26 lists an SSRC that two media of a call have twice.
         items[key], at = _value(data, value_at, depth)
     return items, at + 1

@@ -157,6 +157,10 @@ class Unsubscribe(Command[replies.Done]):
     to_tag: str
 
 
+DIRECTIONAL: Final = ("directional",)
+"""Flags for what `from_tag` sends alone, where the daemon knows them (`rtpengine.capabilities`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockMedia(Command[replies.Done]):
     """Drop the media of the whole call, or only what `from_tag` sends."""
@@ -165,6 +169,8 @@ class BlockMedia(Command[replies.Done]):
     reply_type = replies.Done
     call_id: str
     from_tag: str | None = None
+    flags: tuple[str, ...] | None = None
+    """DIRECTIONAL with `from_tag`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,7 @@ class UnblockMedia(Command[replies.Done]):
     reply_type = replies.Done
     call_id: str
     from_tag: str | None = None
+    flags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,7 @@ class StreamStatistics:
     counters: Counters
     last_packet_s: int
     ssrc: int | None
+    """Of what came in."""
     flags: frozenset[str]
 
     @classmethod
@@ -166,7 +167,7 @@ class StreamStatistics:
             endpoint=None if address is None else (address, _get(endpoint, b"port", int)),
             counters=Counters.from_ng(_get(dictionary, b"stats", dict)),
             last_packet_s=_get(dictionary, b"last packet", int),
-            ssrc=_optional_int(dictionary, b"SSRC"),
+            ssrc=_ssrc(dictionary),
             flags=frozenset(_texts(dictionary, b"flags")),
         )
 
@@ -358,6 +359,12 @@ def _optional_text(dictionary: Dictionary, key: bytes) -> str | None:
 
 def _optional_int(dictionary: Dictionary, key: bytes) -> int | None:
     return _get(dictionary, key, int) if key in dictionary else None
+
+
+def _ssrc(stream: Dictionary) -> int | None:
+    """Return the SSRC of what came in: rtpengine 12 has a list in the place of one number."""
+    listed = _dictionaries(stream, b"ingress SSRCs") if b"ingress SSRCs" in stream else []
+    return _optional_int(listed[0] if listed else stream, b"SSRC")
 
 
 def _texts(dictionary: Dictionary, key: bytes) -> tuple[str, ...]:

@@ -301,12 +301,16 @@ class RenewMedia(Action):
 
 @dataclass(frozen=True, slots=True)
 class ReofferFromIms(Action):
-    """The core has a new offer, and the page an answer, perhaps its former one.  Yields ImsReoffered or MediaFailed."""
+    """The core has a new offer, and the page an answer, perhaps its former one.  Yields ImsReoffered or MediaFailed.
+
+    ``first``: the answer is the first since MoveMedia, whose offer holds.
+    """
 
     call_id: str
     node: str
     transport: str
     media: tuple[MediumChange, ...]
+    first: bool = field(default=False, kw_only=True)
     bearer: Any = field(default=None, compare=False)
     terms: MediaTerms = DEFAULT_TERMS
 

@@ -239,10 +239,12 @@ def _join(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         return []
     if recovery.is_joined and not recovery.is_stale:
         return _settle(record, settings) if recovery.core is Telling.ANSWERED else []
-    recovery.is_joining, recovery.is_stale = True, False
+    first = not recovery.is_joined
+    # The node is told of another line of the core's when it knows the page.
+    recovery.is_joining, recovery.is_stale = True, recovery.is_stale and first
     changes = tuple(medium_change(medium) for medium in opened.media if medium.active)
     then = Continuation(_on_joined, _on_join_failed)
-    return [act.ReofferFromIms(record.key, record.node, SPLIT, changes, bearer=then)]
+    return [act.ReofferFromIms(record.key, record.node, SPLIT, changes, first=first, bearer=then)]
 
 
 def _on_joined(record: CallRecord, _event: object, settings: CallSettings) -> list[act.Action]:

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import yaml
 
 from rtpengine.pool import NodeAddress
 from tests.lab.ports import PortBlocks, PortMode
+from tests.lab.relay_program import relay_command
 
 ROLE: Final = Path(__file__).parents[3] / "ansible" / "roles" / "rtpengine"
 WIC_ADDRESS: Final = "127.0.0.1"
@@ -102,10 +102,8 @@ class Daemon:
 
     def start(self) -> None:
         """Start the process and wait until it says that it is ready."""
-        program = shutil.which("rtpengine")
-        assert program, "rtpengine is not installed"
         self._process = subprocess.Popen(
-            [program, f"--config-file={self._configuration}", "--foreground", "--log-stderr"],
+            [*relay_command(), f"--config-file={self._configuration}", "--foreground", "--log-stderr"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

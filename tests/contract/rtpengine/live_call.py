@@ -281,7 +281,7 @@ class LiveCall:
             medium.wic_line = relay_text(line_of(answer, medium.mid), "active")
             if medium.reverse_line is not None:
                 medium.reverse_line = relay_text(line_of(answer, medium.heard), "active")
-            self.core_reoffers(medium.kind, medium.ims_line)
+            self.core_reoffers(medium.kind, medium.ims_line, first=True)
         await self.page.until_connected()
 
     async def _answer_anew(self, offer: SessionDescription) -> SessionDescription:
@@ -311,10 +311,12 @@ class LiveCall:
                 self._lines[mid] = (text, self._lines[mid][1])
         return renewed
 
-    def core_reoffers(self, kind: str, ims_offer: str) -> str:
+    def core_reoffers(self, kind: str, ims_offer: str, *, first: bool = False) -> str:
         """Take a new offer of the core, which the page hears nothing of; returns the answer for the core."""
         self.media[kind].ims_line = ims_offer
-        action = act.ReofferFromIms(CALL_ID, self.node, self.transport, (self._change(kind),), "bearer")
+        action = act.ReofferFromIms(
+            CALL_ID, self.node, self.transport, (self._change(kind),), first=first, bearer="bearer"
+        )
         event = self.relay.reoffer_from_ims(action)
         assert event.bearer == "bearer"
         return event.answers[kind]

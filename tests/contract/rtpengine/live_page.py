@@ -59,7 +59,10 @@ class LivePage(AiortcMedia):
 
     async def restarted(self, answer: SessionDescription) -> None:
         """Take the answer and move to the new sockets once their checks have succeeded."""
-        await self.take(answer)
+        # aiortc would add candidates that it does not know to the sockets that it leaves.
+        lines = sdp_to_text(answer).splitlines(keepends=True)
+        text = "".join(line for line in lines if not line.startswith("a=candidate:"))
+        await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
         by_mid = {line.mid: line for line in answer.media}
         for transceiver in self.connection.getTransceivers():
             transport = transceiver.receiver.transport.transport

@@ -11,6 +11,7 @@ from rtpengine.profiles import audio_profile
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon, free_port
 from tests.contract.rtpengine.sdp import browser_offer
+from tests.lab.relay_program import daemon_version
 
 OFFER = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
 
@@ -23,7 +24,7 @@ def run(client: UdpClient, *arguments: str) -> Result:
 @pytest.fixture
 def call(client: UdpClient) -> str:
     """A call on the daemon."""
-    client.request(Offer("a-call", "wic", OFFER, audio_profile().offer()))
+    client.request(Offer("a-call", "wic", OFFER, audio_profile(daemon_version=daemon_version()).offer()))
     return "a-call"
 
 
@@ -36,7 +37,7 @@ def test_ping_says_that_the_daemon_is_alive(client: UdpClient) -> None:
 def test_list_says_which_calls_there_are(client: UdpClient) -> None:
     assert run(client, "list").output == "no calls\n"
     for call_id in ("b", "a"):
-        client.request(Offer(call_id, "wic", OFFER, audio_profile().offer()))
+        client.request(Offer(call_id, "wic", OFFER, audio_profile(daemon_version=daemon_version()).offer()))
     assert run(client, "list").output == "a\nb\n"
     assert json.loads(run(client, "list", "--json").output) == ["a", "b"]
 

@@ -37,6 +37,7 @@ from tests.contract.rtpengine.rtp_peer import (
     tone_payloads,
 )
 from tests.contract.rtpengine.sdp import answer_to, section
+from tests.lab.relay_program import daemon_version
 
 FAR_END = "127.0.0.9"
 PACKETS = 30
@@ -76,6 +77,10 @@ CELLS: Final = [pytest.param(wic, ims, id=f"{wic.name}, {ims.name}") for wic, im
 
 class PlainProfile(MediaProfile):
     """A profile for a page without DTLS and ICE."""
+
+    def _ims_flags(self) -> tuple[str, ...]:
+        """Keep the page's port when the far end's changes: without ICE, rtpengine 26 takes another one then."""
+        return (*MediaProfile._ims_flags(self), "port-latching")
 
     def terminating_offer(self) -> MediaOptions:
         """Ask for plain RTP instead."""
@@ -142,7 +147,7 @@ def page_calls(
     client: UdpClient, stack: ExitStack, wic: Spoken, ims: Spoken, *, digits: bool = False
 ) -> Sides:
     """Let the page call, and IMS answer with one codec under the relay's payload type."""
-    profiles = MediaProfiles(ALL_IMS)
+    profiles = MediaProfiles(ALL_IMS, daemon_version=daemon_version())
     profile = plain(profiles.of("audio", wic.name.lower(), far=PLACEHOLDER, digits=digits))
     sides = Sides(stack, wic, ims)
     session = MediaSession(
@@ -159,7 +164,7 @@ def page_calls(
     sides.ims_codec = ims._replace(payload_type=int(found[0]))
     answer = answer_to(given.relay_offer, found[0], host=FAR_END, port=sides.ims.port)
     profile = plain(profiles.of("audio", wic.name.lower(), far=far_speech(answer), digits=digits))
-    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     return sides
 
@@ -181,7 +186,7 @@ def core_calls(
 ) -> Sides:
     """Let IMS call with one codec, and the page answer with one of what it is offered; both with these events."""
     own = ims.name.lower() if ims.name.lower() in WIC_AUDIO_CODECS else "opus"
-    profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False))
+    profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False, daemon_version=daemon_version()))
     sides = Sides(stack, wic, ims)
     session = MediaSession(f"in {wic.name} {ims.name}", "audio", "", WicTransport.SHARED)
     offer = line(FAR_END, sides.ims.port, ims, *events, extra=extra)
@@ -387,7 +392,7 @@ def test_comfort_noise_that_nobody_agreed_on_harms_nothing(
 
 def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStack) -> None:
     """Nobody here can decode it, so it arrives as it left, and no other codec is offered with it."""
-    profile = plain(audio_profile(("EVS", *ALL_IMS), wic_codec="evs"))
+    profile = plain(audio_profile(("EVS", *ALL_IMS), wic_codec="evs", daemon_version=daemon_version()))
     wic, ims = stack.enter_context(RtpPeer(WIC_ADDRESS)), stack.enter_context(RtpPeer(FAR_END))
     evs = Spoken("EVS", "EVS/16000", 97, "br=5.9-24.4;bw=nb-swb")
     session = MediaSession("evs", "audio", line(WIC_ADDRESS, wic.port, evs), WicTransport.SHARED)
@@ -395,7 +400,7 @@ def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStac
     assert list(section(given.relay_offer).codecs.values()) == ["EVS/16000"]
     assert section(given.relay_offer).values("fmtp") == [f"97 {evs.fmtp}"]
     answer = answer_to(given.relay_offer, "97", host=FAR_END, port=ims.port)
-    run(connect(session, profile, answer, None, daemon_version=(10, 5)), client)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
     frames = [bytes([number]) * 61 for number in range(10)]
     for peer, to in (
         (wic, (WIC_ADDRESS, section(given.relay_answer).port)),

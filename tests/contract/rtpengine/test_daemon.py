@@ -35,8 +35,9 @@ from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.conftest import OWN_PORTS
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port, media_ports
 from tests.contract.rtpengine.sdp import answer_to, browser_offer, section
+from tests.lab.relay_program import daemon_version
 
-PROFILE = audio_profile()
+PROFILE = audio_profile(daemon_version=daemon_version())
 OFFER = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
 PCMA = ("PCMA/8000", "telephone-event/8000")
 
@@ -62,7 +63,7 @@ class TestCommands:
         reverse_sdp = reverse.sdp.replace("a=sendonly", "a=recvonly").replace("actpass", "active")
         reverse_answer = SubscribeAnswer("call", "wic-in", reverse_sdp, PROFILE.subscribe_answer())
         assert client.request(reverse_answer) == Done()
-        assert client.request(Unsubscribe("call", "wic")) == Done()
+        assert client.request(Unsubscribe("call", "wic-in")) == Done()
 
         with pytest.raises(NgErrorReply, match="No SSRC context"):  # before the first RTP packet
             client.request(PlayDtmf("call", "wic", "5"))

@@ -29,6 +29,7 @@ from tests.contract.rtpengine.test_media import (
     FarEnd,
     tones,
 )
+from tests.lab.relay_program import daemon_version
 from tests.peers.dual_tone import keys_heard
 from tests.peers.rtp import RtpPacket, key_presses
 
@@ -109,7 +110,7 @@ def test_digits_at_once_are_played_one_after_the_other(
     lengths = [100 + 9 * index for index in range(len(digits))]
     with speaking(call):
         for digit, ms in zip(digits, lengths, strict=True):
-            run(play(call.session, DigitPath(clock_hz), digit, ms), client)
+            run(play(call.session, DigitPath(clock_hz), digit, ms, daemon_version=daemon_version()), client)
         wait_pressed(call.ims, event_type, clock_hz, list(zip(digits, lengths, strict=True)))
 
 
@@ -119,7 +120,12 @@ def test_without_events_they_are_tones(client: UdpClient, peers: ExitStack, code
     call = talk(client, peers, far_end)
     rate_hz = CODECS[codec].sample_rate_hz
     with speaking(call):
-        run(play(call.session, DigitPath(None, 48000 // rate_hz), "159D", 160), client)
+        run(
+            play(
+                call.session, DigitPath(None, 48000 // rate_hz), "159D", 160, daemon_version=daemon_version()
+            ),
+            client,
+        )
         assert call.ims.wait_for(far_end.payload_type, 80)
     packets = sorted(call.ims.packets, key=lambda packet: packet.timestamp)
     heard = keys_heard(pcm_of(codec, [packet.payload for packet in packets]), rate_hz)

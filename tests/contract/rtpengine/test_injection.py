@@ -12,8 +12,10 @@ from pathlib import Path
 import aioice.ice
 import pytest
 
+from rtpengine.capabilities import capabilities
 from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.contract.rtpengine.injected import SHAPES, Siege
+from tests.lab.relay_program import daemon_version
 from tests.peers.injection import REPORTS
 
 SPARE_PORTS = 200
@@ -43,8 +45,12 @@ async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(
         daemon, spare, packets_per_s=PACKETS_PER_S, phase_s=PHASE_S, shape=SHAPES[shape], kinds=REPORTS
     )
     await siege.run()
+    # From 11.3 on RTCP may pass after each answer, until the first packet of the other side.
+    after_answers = capabilities(daemon_version()).asymmetric_learns
     for phase in siege.phases:
-        assert (phase.stolen, phase.at_page, phase.at_far_end) == (0, {}, {}), phase
+        strangers = [kind for kind, _ in (*phase.at_page, *phase.at_far_end)]
+        assert phase.stolen == 0, phase
+        assert not strangers or (after_answers and set(strangers) == {"rtcp"}), phase
         assert all(count > 100 for count in phase.injected.values()), phase
     assert {leg for phase in siege.phases for leg in phase.injected} == {"core", "web"}
     # A busy machine loses some; more than were sent would be somebody else's.

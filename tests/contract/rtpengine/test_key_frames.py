@@ -127,8 +127,8 @@ async def test_a_stranger_is_not_heard_at_the_port_we_ask_from(
     ports = [stream.local_port for stream in before[FEEDBACK_TAGS[WIC_TAG]].streams()]
     sent = next(iter(video.packets_by_ssrc))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        for port in ports:
-            stranger.sendto(key_frame_request(sent, 1), (IMS_ADDRESS, port or 0))
+        for port in filter(None, ports):  # rtpengine 26 has closed it
+            stranger.sendto(key_frame_request(sent, 1), (IMS_ADDRESS, port))
     await asyncio.sleep(2 / FRAMES_PER_S)
     video.forget_received()
     await asyncio.sleep(WITHOUT_ASKING_S)

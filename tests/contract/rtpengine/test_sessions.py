@@ -23,12 +23,12 @@ from rtpengine.sessions import (
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
 from tests.contract.rtpengine.sdp import Section, answer_to, browser_offer, section
+from tests.lab.relay_program import daemon_version
 
 BROWSER = "chromium-156-av-sendonly.sdp"
 AUDIO_OFFER = browser_offer(BROWSER, "audio", "opus", "telephone-event")
 VIDEO_OFFER = browser_offer(BROWSER, "video", "VP8", "H264")
 FAR_END = "127.0.0.9"
-VERSION = (10, 5)
 ANSWERS = {
     "opus": ("opus/48000/2", "telephone-event/48000"),
     "opus, events at 8000": ("opus/48000/2", "telephone-event/8000"),
@@ -79,8 +79,8 @@ class Recorder:
 def medium(request: pytest.FixtureRequest) -> tuple[MediaProfile, str, str]:
     """Profile, medium and the WIC's offer."""
     if request.param == "audio":
-        return audio_profile(), "audio", AUDIO_OFFER
-    return video_profile(), "video", VIDEO_OFFER
+        return audio_profile(daemon_version=daemon_version()), "audio", AUDIO_OFFER
+    return video_profile(daemon_version=daemon_version()), "video", VIDEO_OFFER
 
 
 class TestReservation:
@@ -89,7 +89,10 @@ class TestReservation:
     ) -> None:
         session = MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SHARED)
         offer = section(
-            run(reserve(session, audio_profile(), placeholder, reverse=False), client).relay_offer
+            run(
+                reserve(session, audio_profile(daemon_version=daemon_version()), placeholder, reverse=False),
+                client,
+            ).relay_offer
         )
         names = [codec for codec in offer.codecs.values() if not codec.startswith("telephone-event")]
         events = {codec for codec in offer.codecs.values() if codec.startswith("telephone-event")}
@@ -108,7 +111,15 @@ class TestReservation:
             return answer_to(relay_offer, *list(section(relay_offer).codecs.values())[:1], host=IMS_ADDRESS)
 
         offer = section(
-            run(reserve(session, audio_profile(codecs), first_codec, reverse=False), client).relay_offer
+            run(
+                reserve(
+                    session,
+                    audio_profile(codecs, daemon_version=daemon_version()),
+                    first_codec,
+                    reverse=False,
+                ),
+                client,
+            ).relay_offer
         )
         names = [codec.split("/")[0] for codec in offer.codecs.values()]
         assert tuple(name for name in names if name != "telephone-event") == codecs
@@ -125,12 +136,26 @@ class TestReservation:
             return answer_to(relay_offer, *ANSWERS["opus"], host=IMS_ADDRESS)
 
         first = MediaSession("first", "audio", wic_offer, WicTransport.SHARED)
-        learned = run(reserve(first, audio_profile(), opus, reverse=True), client)
+        learned = run(
+            reserve(first, audio_profile(daemon_version=daemon_version()), opus, reverse=True), client
+        )
         second = MediaSession("second", "audio", wic_offer, WicTransport.SHARED)
         widened = widened_offer(wic_offer, repertoire(learned.relay_offer))
-        known = run(reserve(second, audio_profile(), opus, reverse=True, widened_offer=widened), client)
+        known = run(
+            reserve(
+                second,
+                audio_profile(daemon_version=daemon_version()),
+                opus,
+                reverse=True,
+                widened_offer=widened,
+            ),
+            client,
+        )
         assert repertoire(known.relay_offer) == repertoire(learned.relay_offer)
-        assert repertoire(known.relay_answer) == repertoire(learned.relay_answer)
+        answers = repertoire(known.relay_answer), repertoire(learned.relay_answer)
+        # what Opus may do besides is nothing that a WIC has to hear of: rtpengine 12.5 says it otherwise
+        assert answers[0].formats == answers[1].formats
+        assert answers[0].encodings_by_type == answers[1].encodings_by_type
         assert section(known.relay_answer).protocol == section(learned.relay_answer).protocol
 
     @pytest.mark.parametrize("answered", [name for name in ANSWERS if name != "opus"])
@@ -141,14 +166,14 @@ class TestReservation:
         wic_offer = AUDIO_OFFER if events else browser_offer(BROWSER, "audio", "opus")
         session, profile = (
             MediaSession("call", "audio", wic_offer, WicTransport.SHARED),
-            audio_profile(),
+            audio_profile(daemon_version=daemon_version()),
         )
         reserved = run(reserve(session, profile, placeholder, reverse=True), client)
         taken = [codec for codec in ANSWERS[answered] if events or not codec.startswith("telephone-event")]
         ims_answer = answer_to(reserved.relay_offer, *taken, host=FAR_END, port=5004)
         names = answered_codecs(wic_offer, ims_answer)
         assert names is not None
-        steps = connect(session, profile, ims_answer, None, daemon_version=VERSION, answered=names)
+        steps = connect(session, profile, ims_answer, None, daemon_version=daemon_version(), answered=names)
         made_ready = section(run(steps, client))
         assert section(ims_answer).codecs.items() <= made_ready.codecs.items()
         assert len(made_ready.codecs) < len(section(reserved.relay_offer).codecs)
@@ -181,13 +206,19 @@ class TestReservation:
 
     def test_the_reverse_audio_offer_has_opus_alone(self, client: UdpClient) -> None:
         session = MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT)
-        reservation = run(reserve(session, audio_profile(), placeholder, reverse=True), client)
+        reservation = run(
+            reserve(session, audio_profile(daemon_version=daemon_version()), placeholder, reverse=True),
+            client,
+        )
         assert reservation.reverse_offer is not None
         assert section(reservation.reverse_offer).codecs == {"96": "opus/48000/2"}
 
     def test_video_feedback_is_offered_to_both_sides(self, client: UdpClient) -> None:
         session = MediaSession("call", "video", VIDEO_OFFER, WicTransport.SPLIT)
-        reservation = run(reserve(session, video_profile(), placeholder, reverse=True), client)
+        reservation = run(
+            reserve(session, video_profile(daemon_version=daemon_version()), placeholder, reverse=True),
+            client,
+        )
         assert reservation.reverse_offer is not None
         for sdp in (reservation.relay_offer, reservation.relay_answer, reservation.reverse_offer):
             assert {"96 nack pli", "96 ccm fir"} <= set(section(sdp).values("rtcp-fb"))
@@ -196,7 +227,15 @@ class TestReservation:
     def test_a_refused_reservation_leaves_no_call(self, client: UdpClient) -> None:
         session = MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT)
         with pytest.raises(NgErrorReply):
-            run(reserve(session, audio_profile(), lambda offer: "nonsense", reverse=True), client)
+            run(
+                reserve(
+                    session,
+                    audio_profile(daemon_version=daemon_version()),
+                    lambda offer: "nonsense",
+                    reverse=True,
+                ),
+                client,
+            )
         assert client.request(List()).call_ids == ()
 
 
@@ -205,7 +244,10 @@ class TestConnection:
     def test_the_wic_s_ports_keys_and_codecs_stay_whatever_ims_answers(
         self, client: UdpClient, transport: WicTransport
     ) -> None:
-        session, profile = MediaSession("call", "audio", AUDIO_OFFER, transport), audio_profile()
+        session, profile = (
+            MediaSession("call", "audio", AUDIO_OFFER, transport),
+            audio_profile(daemon_version=daemon_version()),
+        )
         reserved = run(reserve(session, profile, placeholder, reverse=True), client)
         reverse = None if reserved.reverse_offer is None else reverse_answer(reserved.reverse_offer)
         if reverse is not None:
@@ -216,15 +258,27 @@ class TestConnection:
         for codecs in ANSWERS.values():
             recorder = Recorder(client)
             ims_answer = answer_to(reserved.relay_offer, *codecs, host=FAR_END, port=5004)
-            steps = connect(session, profile, ims_answer, reverse, daemon_version=VERSION)
-            assert section(run(steps, recorder)).lines == section(reserved.relay_offer).lines
+            steps = connect(session, profile, ims_answer, reverse, daemon_version=daemon_version())
+            again, offered = section(run(steps, recorder)), section(reserved.relay_offer)
+            assert again.port == offered.port
+            if daemon_version() < (
+                12,
+                5,
+            ):  # newer ones number dynamic types anew where one of an answer is gone
+                assert again.lines == offered.lines
             after = section(recorder.answer_sdp)
             assert (after.codecs, transport_of(after)) == (before.codecs, transport_of(before))
 
     def test_audio_and_video_are_connected_and_released_independently(self, client: UdpClient) -> None:
         media = [
-            (MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT), audio_profile()),
-            (MediaSession("call", "video", VIDEO_OFFER, WicTransport.SPLIT), video_profile()),
+            (
+                MediaSession("call", "audio", AUDIO_OFFER, WicTransport.SPLIT),
+                audio_profile(daemon_version=daemon_version()),
+            ),
+            (
+                MediaSession("call", "video", VIDEO_OFFER, WicTransport.SPLIT),
+                video_profile(daemon_version=daemon_version()),
+            ),
         ]
         for session, profile in media:
             reserved = run(reserve(session, profile, placeholder, reverse=True), client)
@@ -233,7 +287,7 @@ class TestConnection:
             run(accept_reverse(session, profile, reverse), client)
             for port in (5004, 5006):
                 ims_answer = answer_to(reserved.relay_offer, *(), host=FAR_END, port=port)
-                run(connect(session, profile, ims_answer, reverse, daemon_version=VERSION), client)
+                run(connect(session, profile, ims_answer, reverse, daemon_version=daemon_version()), client)
         assert set(client.request(List()).call_ids) == {"call", "call-v"}
         for session, _ in media:
             statistics = client.request(Query(session.ng_call_id))
@@ -246,4 +300,4 @@ class TestConnection:
     def test_the_gate_of_an_unknown_call_says_so(self, client: UdpClient) -> None:
         session = MediaSession("none", "audio", AUDIO_OFFER, WicTransport.SHARED)
         with pytest.raises(NgErrorReply):
-            run(gate(session, wic_to_ims=True, ims_to_wic=True), client)
+            run(gate(session, wic_to_ims=True, ims_to_wic=True, daemon_version=daemon_version()), client)

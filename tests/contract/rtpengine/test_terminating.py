@@ -24,6 +24,7 @@ from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS
 from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
 from tests.contract.rtpengine.sdp import section
+from tests.lab.relay_program import daemon_version
 
 FAR_END = "127.0.0.9"
 PACKETS = 40
@@ -101,7 +102,7 @@ class TestDescriptions:
         self, client: UdpClient, name: str
     ) -> None:
         offer = OFFERS[name]
-        profile = audio_profile()
+        profile = audio_profile(daemon_version=daemon_version())
         given = run(reserve_terminating(session(), profile, ims_offer(5004, offer)), client)
         part = section(given)
         assert list(part.codecs.values()) == ["opus/48000/2", "telephone-event/48000"]
@@ -126,7 +127,7 @@ class TestDescriptions:
     @pytest.mark.parametrize("codec", ["VP8/90000", "H264/90000"])
     def test_video_is_offered_as_it_came(self, client: UdpClient, codec: str) -> None:
         offer = Offer("99", (f"rtpmap:99 {codec}",), codec, 99)
-        profile = video_profile()
+        profile = video_profile(daemon_version=daemon_version())
         given = run(reserve_terminating(session("video"), profile, ims_offer(5006, offer, "video")), client)
         assert section(given).codecs == {"99": codec}
         answer = run(connect_terminating(session("video"), profile, browser_answer(given)), client)
@@ -134,13 +135,28 @@ class TestDescriptions:
 
     def test_a_refused_offer_leaves_no_call(self, client: UdpClient) -> None:
         with pytest.raises(NgErrorReply):
-            run(reserve_terminating(session(), audio_profile(), "nonsense"), client)
+            run(
+                reserve_terminating(session(), audio_profile(daemon_version=daemon_version()), "nonsense"),
+                client,
+            )
         assert client.request(List()).call_ids == ()
 
     def test_audio_and_video_are_calls_of_their_own(self, client: UdpClient) -> None:
         video = Offer("99", ("rtpmap:99 VP8/90000",), "VP8", 99)
-        run(reserve_terminating(session(), audio_profile(), ims_offer(5004, OFFERS["PCMA"])), client)
-        run(reserve_terminating(session("video"), video_profile(), ims_offer(5006, video, "video")), client)
+        run(
+            reserve_terminating(
+                session(), audio_profile(daemon_version=daemon_version()), ims_offer(5004, OFFERS["PCMA"])
+            ),
+            client,
+        )
+        run(
+            reserve_terminating(
+                session("video"),
+                video_profile(daemon_version=daemon_version()),
+                ims_offer(5006, video, "video"),
+            ),
+            client,
+        )
         assert set(client.request(List()).call_ids) == {"call;gw-in-1", "call;gw-in-1-v"}
         for medium in ("audio", "video"):
             run(release(session(medium)), client)
@@ -168,8 +184,10 @@ def peers() -> Iterator[ExitStack]:
 @pytest.mark.parametrize("name", OFFERS)
 def test_each_hears_the_other(client: UdpClient, peers: ExitStack, name: str) -> None:
     offer = OFFERS[name]
-    audio = audio_profile()
-    profile = PlainProfile(terminating_codec=audio.terminating_codec, dtmf=audio.dtmf)
+    audio = audio_profile(daemon_version=daemon_version())
+    profile = PlainProfile(
+        terminating_codec=audio.terminating_codec, dtmf=audio.dtmf, daemon_version=audio.daemon_version
+    )
     wic, ims = peers.enter_context(RtpPeer(WIC_ADDRESS)), peers.enter_context(RtpPeer(FAR_END))
     given = run(reserve_terminating(session(), profile, ims_offer(ims.port, offer)), client)
     part = section(given)

@@ -18,6 +18,7 @@ from tests.integration.calls.stage import CORE_PORT, Stage, gateway_options, unt
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
+from tests.lab.relay_program import relay_version
 
 _PORTS: Final = 400
 CLEAN_WITHIN_S: Final = 15.0
@@ -32,7 +33,7 @@ class Nodes:
     def variables(self) -> list[dict[str, Any]]:
         """Return what the gateway is told of them."""
         ports = [daemon.address.port for daemon in self.daemons.values()]
-        return [{"address": LOOPBACK, "port": port, "version": "10.5"} for port in ports]
+        return [{"address": LOOPBACK, "port": port, "version": relay_version()} for port in ports]
 
     def kill(self, node: str) -> None:
         """End a daemon as SIGKILL does."""

@@ -19,6 +19,7 @@ from tests.integration.calls.stage import CORE_PORT, Call, Stage, gateway_option
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
+from tests.lab.relay_program import relay_version
 from tests.lab.waiting import wait_until
 
 CLEAN_WITHIN_S: Final = 15.0
@@ -96,7 +97,9 @@ def lab_with_nodes(directory: Path, count: int = 2, **variables: Any) -> Iterato
             folder.mkdir()
             first, last = blocks.rtp_range(MEDIA_PORTS)
             daemons.append(stack.enter_context(Daemon(folder, range(first, last + 1))))
-        nodes = [{"address": LOOPBACK, "port": one.address.port, "version": "10.5"} for one in daemons]
+        nodes = [
+            {"address": LOOPBACK, "port": one.address.port, "version": relay_version()} for one in daemons
+        ]
         options = gateway_options(gateway_rtpengine_nodes=nodes, **variables)
         lab = stack.enter_context(Lab(_with_agent(options)))
         yield Nodes(lab, daemons)

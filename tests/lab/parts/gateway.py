@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.lab.kamailio import answers_options, command_line
 from tests.lab.ports import LOOPBACK
+from tests.lab.relay_program import relay_version
 from tests.lab.roles import REPOSITORY, role_variables
 from tests.lab.site import Site
 from tests.lab.subscribers import REALM
@@ -42,7 +43,7 @@ def start(site: Site) -> None:
         "gateway_registration_schemes": ["digest", "bearer"],
         "gateway_token_issuers": [{"issuer": web_origin, "authz_server": f"{web_origin}/"}],
         "gateway_flow_secret": secrets.token_hex(32),
-        "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": plan.ng, "version": "10.5"}],
+        "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": plan.ng, "version": relay_version()}],
         "gateway_redis_url": f"redis://{LOOPBACK}:{plan.redis}/0",
     }
     config = site.render("kamailio", "site.cfg.j2", variables)

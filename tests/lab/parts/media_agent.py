@@ -6,6 +6,7 @@ from typing import Any, Final
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.parts import gateway
 from tests.lab.ports import LOOPBACK
+from tests.lab.relay_program import relay_version
 from tests.lab.roles import REPOSITORY
 from tests.lab.site import Site
 
@@ -13,7 +14,7 @@ NAME: Final = "media_agent"
 
 
 def start(site: Site) -> None:
-    nodes: list[dict[str, Any]] = [{"address": LOOPBACK, "port": site.plan.ng, "version": "10.5"}]
+    nodes: list[dict[str, Any]] = [{"address": LOOPBACK, "port": site.plan.ng, "version": relay_version()}]
     of_gateway = site.options.role_variables.get("kamailio", {})
     settings = site.render(
         "media_agent",

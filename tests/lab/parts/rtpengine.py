@@ -7,6 +7,7 @@ from rtpengine.ng.errors import NgError
 from rtpengine.pool import NodeAddress
 from rtpengine.transport.udp import UdpClient
 from tests.lab.ports import LOOPBACK
+from tests.lab.relay_program import relay_command
 from tests.lab.site import Site
 
 NAME: Final = "rtpengine"
@@ -37,7 +38,7 @@ def start(site: Site) -> None:
             "rtpengine_dtmf_log_dest": f"{LOOPBACK}:{plan.rtpengine_dtmf}",
         },
     )
-    argv = ["/usr/bin/rtpengine", f"--config-file={config}", "--foreground", "--log-stderr"]
+    argv = [*relay_command(), f"--config-file={config}", "--foreground", "--log-stderr"]
     site.processes.spawn(NAME, argv, cwd=site.run_dir)
 
 

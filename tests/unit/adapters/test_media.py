@@ -128,8 +128,6 @@ def answered(kind: str, ims_answer: str | None) -> act.MediumAnswer:
 
 
 class TestReserve:
-    """Ports for every medium, or for none."""
-
     @pytest.mark.parametrize(
         ("transport", "medium", "codec"),
         [

@@ -50,7 +50,7 @@ class TestRenew:
                 "reverse",
                 "audio",
                 (26, 0),
-                ["offer", "answer", *REVERSE],
+                ["offer", "offer", "answer", *REVERSE],
                 id="26.0: unsubscribe would remove IMS",
             ),
         ],

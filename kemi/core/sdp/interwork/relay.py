@@ -63,6 +63,9 @@ def client_line(
     body.append(f"a=ice-options:{options}" if "trickle" in options.split() else "a=ice-options:trickle")
     fingerprint = _preferred(media.fingerprints)
     body += [f"a=fingerprint:{fingerprint.hash_function} {fingerprint.value}", f"a=setup:{setup}"]
+    # Browsers keep their DTLS association when ICE restarts and have no tls-id; without one rtpengine from 12 on begins
+    # DTLS anew then, and both wait for the other for ever. RFC 8842 §5.1 has a new fingerprint for a new association.
+    body.append(f"a=tls-id:{media.attribute('tls-id') or fingerprint.value.replace(':', '')}")
     if (mid := media.mid) is not None:
         body.append(f"a=mid:{mid}")
     if media.rtcp_mux:

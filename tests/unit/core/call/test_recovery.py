@@ -46,6 +46,7 @@ def page_takes(call: Call) -> Actions:
     assert call.record.exchange is not None
     body = sdp.page_answer(call.record.exchange.wic_description)
     join = call.on(ev.UpdateAnswered(200, body)).only(act.ReofferFromIms)
+    assert join.first
     return call.on(ev.ImsReoffered({}, join.bearer))
 
 
@@ -101,6 +102,15 @@ class TestTheWay:
         again = core_says(call, 200, port=40100).only(act.ReofferFromIms)
         assert "m=audio 40100 " in again.media[0].ims_line
         assert call.record.recovery is not None
+        call.on(ev.ImsReoffered({}, again.bearer))
+        assert call.record.recovery is None
+
+    def test_another_line_of_the_core_waits_until_the_node_knows_the_page(self) -> None:
+        call = offered()
+        core_says(call, 200, port=40100)
+        again = page_takes(call).only(act.ReofferFromIms)
+        assert not again.first
+        assert "m=audio 40100 " in again.media[0].ims_line
         call.on(ev.ImsReoffered({}, again.bearer))
         assert call.record.recovery is None
 

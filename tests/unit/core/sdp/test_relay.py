@@ -55,6 +55,7 @@ def test_the_relay_is_offered_one_plain_two_way_line() -> None:
         "a=ice-options:trickle",
         f"a=fingerprint:sha-256 {fingerprint}",
         "a=setup:actpass",
+        f"a=tls-id:{fingerprint.replace(':', '')}",
         "a=mid:0",
         "a=rtcp-mux",
         "a=rtpmap:111 opus/48000/2",

@@ -29,8 +29,10 @@ def datagram(
     ).encode()
 
 
-def test_a_datagram() -> None:
-    assert key_press_from_bytes(datagram()) == KeyPress("call", "ims", 7, 160, 10)
+@pytest.mark.parametrize("label", ["", ',"source_label":""'], ids=["10.5", "12.5"])
+def test_a_datagram(label: str) -> None:
+    data = datagram().replace(b'"ims","tags"', b'"ims"%b,"tags"' % label.encode())
+    assert key_press_from_bytes(data) == KeyPress("call", "ims", 7, 160, 10)
 
 
 @pytest.mark.parametrize(
