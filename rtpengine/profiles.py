@@ -187,7 +187,16 @@ class MediaProfile:
 
     @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of the WIC, or of its placeholder."""
+        """Return the options of an `answer` of a WIC that is called.
+
+        Nothing is said of its sources: a browser that is called nominates the first pair of candidates that works and
+        goes on to a better one; rtpengine holds on to the one with the highest priority, which may be another.
+        """
+        return self._answer()
+
+    @functools.cache  # noqa: B019
+    def known_wic_answer(self) -> MediaOptions:
+        """Return the options of an `answer` of a WIC that has called, or of a placeholder."""
         return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
     @functools.cache  # noqa: B019

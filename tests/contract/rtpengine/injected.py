@@ -58,8 +58,8 @@ class Shape:
 SHAPES: Final = {
     "page calls": Shape(),
     "page calls, split": Shape(transport="split", one_way=True),
-    "core calls": Shape(page_calls=False),
-    "core calls, rtcp-mux": Shape(page_calls=False, lines=("rtcp-mux",)),
+    "core calls": Shape(page_calls=False, transport=""),
+    "core calls, rtcp-mux": Shape(page_calls=False, transport="", lines=("rtcp-mux",)),
 }
 
 
