@@ -187,11 +187,8 @@ class MediaProfile:
 
     @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of a WIC that is called.
-
-        Nothing is said of its sources: a browser that is called nominates the first pair of candidates that works and
-        goes on to a better one; rtpengine holds on to the one with the highest priority, which may be another.
-        """
+        """Return the options of an `answer` of a WIC that is called: its source is not bound, because it may nominate
+        one pair of candidates after the other, of which rtpengine holds on to that with the highest priority."""
         return self._answer()
 
     @functools.cache  # noqa: B019

@@ -53,7 +53,6 @@ async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(
         assert all(count > 100 for count in phase.injected.values()), phase
     assert {leg for phase in siege.phases for leg in phase.injected} == {"core", "web"}
     # A busy machine loses some; more than were sent would be somebody else's.
-    assert 0 <= siege.lost_by_page <= 5
     assert 0 <= siege.lost_by_far_end <= 2
     assert daemon.alive
     assert spare.alive
