@@ -187,7 +187,13 @@ class MediaProfile:
 
     @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of the WIC, or of its placeholder."""
+        """Return the options of an `answer` of a WIC that is called: its source is not bound, because it may nominate
+        one pair of candidates after the other, of which rtpengine holds on to that with the highest priority."""
+        return self._answer()
+
+    @functools.cache  # noqa: B019
+    def known_wic_answer(self) -> MediaOptions:
+        """Return the options of an `answer` of a WIC that has called, or of a placeholder."""
         return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
 
     @functools.cache  # noqa: B019

@@ -200,7 +200,7 @@ def answer_ahead(
     try:
         plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer(), STAND_IN_TAG)
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.wic_answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.known_wic_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
         # Its port stays as long as the call: whoever finds it has no keys to know.

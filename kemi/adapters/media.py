@@ -196,7 +196,7 @@ class MediaRelay:
             sequence = connect_terminating(
                 session, self._profiles.of(action.node, action.terms, kind, wic_answer), wic_answer
             )
-            answers[kind] = self._nodes.run(action.node, sequence)
+            answers[kind] = self._run(action.node, action.terms, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
     def renew(self, action: act.RenewMedia) -> MediaRenewed:
@@ -256,6 +256,7 @@ class MediaRelay:
             medium.reverse_line,
             daemon_version=self._nodes.versions[action.node],
             offered=first,
+            wic_called=bool(action.transport),
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:
@@ -275,7 +276,7 @@ class MediaRelay:
                     placeholder,
                     reverse=medium.reverse_line is not None,
                 )
-                found = self._nodes.run(node, sequence)
+                found = self._run(node, action.terms, sequence)
                 moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
         return MediaMoved(node, moved, action.bearer)
 

@@ -58,8 +58,8 @@ class Shape:
 SHAPES: Final = {
     "page calls": Shape(),
     "page calls, split": Shape(transport="split", one_way=True),
-    "core calls": Shape(page_calls=False),
-    "core calls, rtcp-mux": Shape(page_calls=False, lines=("rtcp-mux",)),
+    "core calls": Shape(page_calls=False, transport=""),
+    "core calls, rtcp-mux": Shape(page_calls=False, transport="", lines=("rtcp-mux",)),
 }
 
 
@@ -208,8 +208,8 @@ class Siege:
         self._own: set[int] = set()
         """SSRCs of the page."""
         self.phases: list[Phase] = []
-        self.lost_by_page = self.lost_by_far_end = 0
-        """Packets of the call that were sent while it was attacked and did not come."""
+        self.lost_by_far_end = 0
+        """Packets of the page that were sent while it was attacked and did not come."""
 
     async def run(self) -> None:
         """Play the call; `phases` has what came of it."""
@@ -253,13 +253,12 @@ class Siege:
 
     async def _talk(self, far: FarEnd) -> None:
         async with self._phase("talking"):
-            before, first = self._page_rtp(), len(far.sequence)
-            sent, _ = await asyncio.gather(
+            first = len(far.sequence)
+            await asyncio.gather(
                 far.talk(self._core, max(self._phase_s, _TONE_S)),
                 self._call.page.until_heard(FAR_HZ, mid=self._call.media["audio"].heard),
             )
         arrived = far.sequence[first:]
-        self.lost_by_page = sent - (self._page_rtp() - before)
         self.lost_by_far_end = arrived[-1] - arrived[0] + 1 - len(arrived)
         await self._calm(far)
 
@@ -312,9 +311,6 @@ class Siege:
     @property
     def _core(self) -> tuple[str, int]:
         return IMS_ADDRESS, self._call.media["audio"].ims_port
-
-    def _page_rtp(self) -> int:
-        return sum(count for (kind, _), count in self._page_seen.items() if kind == "rtp")
 
     async def _heard(self, far: FarEnd) -> None:
         """Wait for the tone on both sides, and show that nobody is at the wrong address."""

@@ -301,11 +301,8 @@ class TestIncoming:
         assert reserved == IncomingReserved(
             {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, act.MessageEdits(), node=NODE
         )
-        assert daemon.said == [
-            f"{command} {name}"
-            for name in ("c;gw-in-1", "c;gw-in-1-v")
-            for command in ("offer", "unsubscribe")
-        ]
+        calls = ("c;gw-in-1", "c;gw-in-1-v")
+        assert daemon.said == [f"{command} {name}" for name in calls for command in ("offer", "unsubscribe")]
 
     def test_one_that_fails_gives_the_others_back(self, daemon: Daemon, media_relay: MediaRelay) -> None:
         daemon.failures["offer", "video"] = NgErrorReply("offer", "no ports")

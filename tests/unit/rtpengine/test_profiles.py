@@ -151,7 +151,7 @@ class TestBoth:
         said_by_the_wic = (
             profile.offer(),
             profile.passing_offer(),
-            profile.wic_answer(),
+            profile.known_wic_answer(),
             profile.subscribe_answer(),
         )
         for options in (*said_by_ims, *said_by_the_wic):
