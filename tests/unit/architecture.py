@@ -65,6 +65,8 @@ ALLOWED_IMPORTS: Final = {
 }
 
 STANDARD_LIBRARY_ONLY: Final = ("kemi/core", "rtpengine/ng", "rtpengine/transport")
+PURE_LIBRARIES: Final = {"kemi/core/routing/numbers.py": "phonenumbers"}
+"""Beyond it: a library that computes and no more, in the one module that needs it."""
 
 PURE: Final = ("kemi/core", "rtpengine/ng")
 IMPURE: Final = (
@@ -173,8 +175,10 @@ def _wrong_import(path: str, use: Use) -> Iterator[str]:
             own = package.replace("/", ".")
             if _inside(path, package) and not any(_is(use.name, name) for name in (own, *allowed)):
                 yield f"{path}:{use.line}: {package} does not use {use.name}"
-    elif top not in sys.stdlib_module_names and any(
-        _inside(path, package) for package in STANDARD_LIBRARY_ONLY
+    elif (
+        top not in sys.stdlib_module_names
+        and top != PURE_LIBRARIES.get(path)
+        and any(_inside(path, package) for package in STANDARD_LIBRARY_ONLY)
     ):
         yield f"{path}:{use.line}: {use.name} is not in the standard library"
 

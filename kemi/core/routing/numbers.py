@@ -1,0 +1,195 @@
+"""Numbers as they are dialled → numbers as they are routed: ``+E.164``, a short code, or an address.
+
+What a national number means is the library's knowledge (phonenumbers, Google's libphonenumber); what is dialled inside
+an organisation is the realm's dial plan.  Both ends write numbers in every way RFC 3966 allows; here there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+import phonenumbers
+from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
+
+from kemi.core.errors import SipReject
+
+_SEPARATORS: Final = str.maketrans("", "", "-.() ")
+_EMERGENCY_ANYWHERE: Final = frozenset({"112", "911"})
+_VISUAL: Final = str.maketrans("", "", "-.()")
+_GLOBAL: Final = re.compile(r"\+[0-9]{3,15}", re.ASCII)
+_LOCAL: Final = re.compile(r"[0-9*#]{1,24}", re.ASCII)
+_CONTEXT: Final = re.compile(r"\+[0-9.()-]{1,24}|[a-z0-9][a-z0-9.-]*", re.ASCII)
+_ASSERTED: Final = frozenset(
+    {"npdi", "rn", "rn-context", "cic", "cic-context", "cpc", "oli", "trgp", "verstat"}
+)
+"""Parameters only a network may say (RFC 4694, RFC 4904, TS 24.229 §7.2A.12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialPlan:
+    """How the users of a realm dial."""
+
+    country: str = ""
+    """ISO 3166 code whose national rules count, as DE; none: only +E.164 and short codes are numbers."""
+    area_code: str = ""
+    """Put before a number that has no trunk prefix, as 30; none: such numbers are dialled with their area code."""
+    trunk_prefix: str = ""
+    """The national one, as 0; needed with area_code only."""
+    outside: str = ""
+    """Digits for a line, as 9 or 0: taken away; without them a number is an extension."""
+    extension_digits: int = 0
+    """Numbers of at most so many digits are extensions and stay as they are; 0: none."""
+    short_codes: Mapping[str, str] = field(default_factory=dict)
+    """Code → what it means: a number, or a sip: address; "": it stays as it is, for the routing table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """What is called."""
+
+    number: str
+    """+E.164, a local number, or sip:NAME@DOMAIN."""
+    parameters: tuple[str, ...] = ()
+    """Portability and carrier parameters that may pass, as ``npdi`` and ``rn=+4930…``."""
+
+    @property
+    def is_global(self) -> bool:
+        """Whether it is an E.164 number."""
+        return self.number.startswith("+")
+
+
+class BadNumber(SipReject):
+    """The number cannot be called: 404, or 484 for one that lacks digits; the message says why."""
+
+    def __init__(self, why: str, *, incomplete: bool = False) -> None:
+        super().__init__(
+            why,
+            status=484 if incomplete else 404,
+            reason_phrase="Address Incomplete" if incomplete else "Not Found",
+        )
+
+
+def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dialled:
+    """Read a Request-URI; raise BadNumber.
+
+    ``trusted``: portability parameters of the core pass, those of pages never (RFC 4694 §6).
+    """
+    scheme, _, rest = uri.strip().partition(":")
+    scheme = scheme.lower()
+    if scheme == "tel":
+        return _from_tel(rest, plan, trusted)
+    if scheme not in ("sip", "sips"):
+        raise BadNumber("only sip: and tel: are called from here")
+    user, at, host = rest.rpartition("@")
+    host, *parameters = re.split("[;?]", host)
+    if not at or not host:
+        raise BadNumber("a sip: address without a user")
+    is_phone = "user=phone" in (one.strip().lower() for one in parameters)
+    name = user.partition(":")[0]
+    number = unquote(name)
+    digits = number.partition(";")[0].translate(_SEPARATORS)
+    if is_phone or _GLOBAL.fullmatch(digits) or _LOCAL.fullmatch(digits):
+        return _from_tel(number, plan, trusted)
+    return Dialled(f"sip:{name}@{host.lower()}")
+
+
+def is_emergency(uri: str, plan: DialPlan) -> bool:
+    """Whether a URI is a service (RFC 5031) or an emergency number: of the realm's country, or 112 and 911 anywhere."""
+    scheme, _, rest = uri.strip().lower().partition(":")
+    if scheme == "urn":
+        return True
+    number = unquote(re.split("[;@?]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
+    if number in _EMERGENCY_ANYWHERE:
+        return True
+    return (
+        bool(plan.country) and number.isdecimal() and phonenumbers.is_emergency_number(number, plan.country)
+    )
+
+
+def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
+    number, *parameters = unquote(text).lower().split(";")
+    number = number.translate(_SEPARATORS)
+    pairs = {name.strip(): value.strip() for name, _, value in (one.partition("=") for one in parameters)}
+    kept = tuple(one.strip() for one in parameters if one.partition("=")[0].strip() in _ASSERTED)
+    kept = kept if trusted else ()
+    if number.startswith("+"):
+        return Dialled(_global(number), kept)
+    if not _LOCAL.fullmatch(number):
+        raise BadNumber("this is no telephone number")
+    context = pairs.get("phone-context", "")
+    if context and not _CONTEXT.fullmatch(context):
+        raise BadNumber("phone-context is neither +DIGITS nor a domain (RFC 3966 §3)")
+    if context.startswith("+"):
+        return Dialled(_global(context.translate(_VISUAL) + number), kept)
+    return Dialled(_local(number, plan), kept)
+
+
+def _global(number: str) -> str:
+    if not re.fullmatch(r"\+[0-9]+", number, re.ASCII):
+        raise BadNumber("after + come digits")
+    if len(number) > 16:
+        raise BadNumber("longer than 15 digits (ITU-T E.164)")
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException as error:
+        if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and len(number) > 4:
+            raise BadNumber("there is no such country code") from error
+        raise BadNumber("digits are missing", incomplete=True) from error
+    _check_length(parsed)
+    return number
+
+
+def _local(number: str, plan: DialPlan) -> str:
+    if number in plan.short_codes:
+        meaning = plan.short_codes[number]
+        return meaning or number
+    if plan.extension_digits and len(number) <= plan.extension_digits:
+        return number
+    if plan.outside:
+        if not number.startswith(plan.outside):
+            raise BadNumber(f"numbers outside are dialled with {plan.outside} before them")
+        number = number[len(plan.outside) :]
+    if not plan.country:
+        raise BadNumber("without a country only +E.164 and short codes are numbers here")
+    if not number.isdecimal():
+        raise BadNumber("there is no such service code")
+    if plan.area_code and plan.trunk_prefix and not number.startswith(plan.trunk_prefix):
+        number = plan.trunk_prefix + plan.area_code + number
+    try:
+        parsed = phonenumbers.parse(number, plan.country)
+    except phonenumbers.NumberParseException as error:
+        raise BadNumber("digits are missing", incomplete=True) from error
+    _check_length(parsed)
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+
+
+def _check_length(parsed: PhoneNumber) -> None:
+    """Refuse what is too short or too long for its country; whether it is assigned is the far network's knowledge."""
+    result = phonenumbers.is_possible_number_with_reason(parsed)
+    if result in (ValidationResult.TOO_SHORT, ValidationResult.IS_POSSIBLE_LOCAL_ONLY):
+        raise BadNumber("digits are missing", incomplete=True)
+    if result in (ValidationResult.TOO_LONG, ValidationResult.INVALID_LENGTH):
+        raise BadNumber("no number of that country has so many digits")
+
+
+def check_plan(plan: DialPlan) -> None:
+    """Raise ValueError for a plan that cannot be used."""
+    if plan.country and plan.country not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"country {plan.country!r} is no ISO 3166 code of two capital letters")
+    for name in ("area_code", "trunk_prefix", "outside"):
+        value = getattr(plan, name)
+        if value and not (value.isascii() and value.isdecimal()):
+            raise ValueError(f"{name} is digits")
+    if plan.area_code and not plan.trunk_prefix:
+        raise ValueError(
+            "area_code needs trunk_prefix: it tells numbers with an area code from those without"
+        )
+    for code, meaning in plan.short_codes.items():
+        if not _LOCAL.fullmatch(code):
+            raise ValueError(f"short code {code!r} is digits, * and #")
+        if meaning and not _GLOBAL.fullmatch(meaning) and not re.fullmatch(r"sip:[^@\s]+@[^@\s]+", meaning):
+            raise ValueError(f"short code {code!r} means a +E.164 number or a sip: address")

@@ -1,0 +1,60 @@
+"""What the table says of one call: refused, or where it goes and with which media profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kemi.core.errors import SipReject
+from kemi.core.routing.lookup import Query, RouteIndex, find
+from kemi.core.routing.numbers import DialPlan, dialled_from_uri, is_emergency
+from kemi.core.routing.table import REFUSALS, Target
+
+_NO_PLAN = DialPlan()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a call goes."""
+
+    route: str
+    """Name of the row."""
+    request_uri: str
+    profile: str
+    """Media profile; "" where the row names none."""
+
+
+def way_of(
+    index: RouteIndex,
+    plans: Mapping[str, DialPlan],
+    conferences: Mapping[str, str],
+    uri: str,
+    *,
+    realm: str,
+    user_class: str,
+    now: float,
+    spin: float,
+) -> Way | None:
+    """Decide on a call to ``uri``; None where the table has no say: services and emergency numbers are the core's.
+
+    Raise BadNumber for what is no number, SipReject for what is refused or unknown.
+    """
+    plan = plans.get(realm, _NO_PLAN)
+    if is_emergency(uri, plan):
+        return None
+    dialled = dialled_from_uri(uri, plan)
+    rows = find(index, Query(realm, user_class, dialled.number, now), spin)
+    if not rows:
+        raise SipReject("no route to this number", status=404, reason_phrase="Not Found")
+    row = rows[0]
+    if row.to is Target.REFUSE:
+        raise SipReject(
+            row.reason or "calls to this number are not allowed here",
+            status=row.status,
+            reason_phrase=REFUSALS[row.status],
+        )
+    if row.to is Target.CONFERENCE:
+        return Way(row.id, conferences[row.name], row.profile)
+    if row.to is Target.USER:
+        return Way(row.id, row.name, row.profile)
+    return Way(row.id, uri, row.profile)  # the core has number plans of its own (TS 24.229 §5.4.3.2)
