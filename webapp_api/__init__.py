@@ -17,6 +17,7 @@ from webapp_api.blueprints import (
     leases,
     oidc,
     operator_nodes,
+    operator_routes,
     session,
     softphone,
     tokens,
@@ -29,7 +30,9 @@ STATIC_DIRECTORY = Path(__file__).parent / "static"
 
 __all__ = ["STATIC_DIRECTORY", "create_app"]
 
-_BLUEPRINTS = (config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, description)
+_BLUEPRINTS = (
+    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, description,
+)  # fmt: skip
 
 
 def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) -> Flask:

@@ -20,13 +20,19 @@ def body_of(shape: type[T]) -> T:
         RequestEntityTooLarge: it is larger than MAX_BYTES.
         BadRequest: it is no JSON, or has another shape; the detail says where.
     """
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType("The body must be application/json.")
-    data = request.get_data(cache=False)
+    data = json_of_request()
     try:
         return msgspec.json.decode(data, type=shape, strict=True)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadRequest(f"The body is not as described: {str(error)[:_LONGEST_DETAIL]}") from error
+
+
+def json_of_request(most_bytes: int = MAX_BYTES) -> bytes:
+    """Return the request's body; raise UnsupportedMediaType when it is not called JSON, RequestEntityTooLarge."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("The body must be application/json.")
+    request.max_content_length = most_bytes
+    return request.get_data(cache=False)
 
 
 def answer(document: msgspec.Struct | dict[str, object], status: int = 200) -> Response:

@@ -15,6 +15,7 @@ import msgspec
 from kemi.state.web.accounts import Account
 from kemi.state.web.client import StateUnavailable
 from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.cli_routes import routes
 from webapp_api.identities import Identity, IdentityError
 from webapp_api.keyring import signing_key
 from webapp_api.passwords import MAX_LENGTH, MIN_LENGTH, password_hash
@@ -125,6 +126,21 @@ def make_operator(parts: Services, name: str, takes_away: bool) -> None:
     click.echo(f"{name} is {'no operator any more' if takes_away else 'an operator'}")
 
 
+@accounts.command("class")
+@click.argument("name")
+@click.argument("user_class", default="")
+@_PASS_PARTS
+def set_class(parts: Services, name: str, user_class: str) -> None:
+    """Let the routing table's rows for USER_CLASS count for NAME's calls, from the next login on; none: only those for
+    everybody."""
+    name = _login_name(name)
+    account = parts.accounts.get(name)
+    if account is None:
+        raise click.ClickException(f"there is no account {name}")
+    parts.accounts.put(msgspec.structs.replace(account, user_class=user_class))
+    click.echo(f"{name} is of {f'the class {user_class}' if user_class else 'no class'}")
+
+
 @main.group()
 def nodes() -> None:
     """Media relay nodes of all gateways."""
@@ -194,6 +210,9 @@ def end_calls(parts: Services, impu: str, call_id: str) -> None:
         raise click.ClickException("say which: --impu or --call-id")
     parts.commands.end_calls(impu=impu, call_id=call_id, now=time.time())
     click.echo(f"every node ends {'the calls of ' + impu if impu else 'call ' + call_id}")
+
+
+main.add_command(routes)
 
 
 def _login_name(text: str) -> str:

@@ -18,6 +18,8 @@ from webapp_api.identities import Identity
 from webapp_api.passwords import password_fits
 from webapp_api.settings import Settings
 
+GUEST_CLASS: Final = "guest"
+"""Of the routing table, for everybody with a leased identity."""
 NOT_OFFERED: Final = "This way to log in is not offered here."
 _LONGEST_WAIT_S: Final = 60
 
@@ -83,7 +85,9 @@ class Logins:
         self._by_address.take_back(party)
         self._by_name.forget(name)
         identity = Identity(account.impi, tuple(account.impus))
-        secret, session = self._begin(LoginMethod.PASSWORD, account.name, identity)
+        secret, session = self._begin(
+            LoginMethod.PASSWORD, account.name, identity, user_class=account.user_class
+        )
         if self._accounts.get(name) != account:
             # Removed, or given another password, just before there was a session to be ended with it.
             self.end(secret)
@@ -110,7 +114,8 @@ class Logins:
         if lease.former_sid:
             # Its lease may have ended before its last token: the gateway takes that token no more.
             self._commands.logout(lease.former_sid, lease.impi, self._clock())
-        return self._begin(LoginMethod.GUEST, lease.impi.partition("@")[0], self._pool[lease.impi], sid=sid)
+        name, identity = lease.impi.partition("@")[0], self._pool[lease.impi]
+        return self._begin(LoginMethod.GUEST, name, identity, sid=sid, user_class=GUEST_CLASS)
 
     def with_provider(
         self, name: str, identity: Identity, sid: str | None, tokens: ProviderTokens | None
@@ -154,6 +159,7 @@ class Logins:
         *,
         sid: str | None = None,
         tokens: ProviderTokens | None = None,
+        user_class: str = "",
     ) -> tuple[str, Session]:
         now, secret = self._clock(), new_secret()
         session = Session(
@@ -164,6 +170,7 @@ class Logins:
             impus=list(identity.impus),
             expires_at=now + self._settings.session_lifetime_s,
             provider_tokens=tokens,
+            user_class=user_class,
         )
         self._sessions.begin(secret, session, now)
         return secret, session

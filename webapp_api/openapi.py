@@ -4,8 +4,10 @@ from typing import Any, Final
 
 import msgspec
 
+from kemi.state.routing_document import RoutingDocument
 from webapp_api import cookies, csrf
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
+from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
 from webapp_api.blueprints.session import Credentials, SessionDocument
 from webapp_api.errors import CONTENT_TYPE as PROBLEM
 from webapp_api.settings import Settings
@@ -42,6 +44,7 @@ _STATUS: Final = {
     "404": "The operator does not offer this, or there is no such thing.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
+    "422": "The table is not good; the detail names rows and reasons, and the old one stays.",
     "429": "Too many attempts; Retry-After says when the next one counts.",
     "500": "The service has a fault; it is in its log.",
     "502": "The login service of the operator does not answer as it should.",
@@ -70,6 +73,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     """Describe every endpoint below /api/ and /.well-known/."""
     shapes = (
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
+        RoutingTableDocument, RoutingDocument, RouteExplanation,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -142,6 +146,28 @@ def _paths() -> dict[str, Any]:
                 body=DrainOrder,
                 path=("node",),
                 changes=True,
+                session=True,
+            )
+        },
+        "/api/operator/routes": {
+            "get": _operation(
+                "Return the routing table", {"200": RoutingTableDocument}, "401 403 404 503", session=True
+            ),
+            "put": _operation(
+                "Replace the routing table as a whole",
+                {"200": RoutingTableDocument},
+                "401 403 404 413 415 422 503",
+                body=RoutingDocument,
+                changes=True,
+                session=True,
+            ),
+        },
+        "/api/operator/routes/explain": {
+            "get": _operation(
+                "Say which row wins for a number, and why",
+                {"200": RouteExplanation},
+                "401 403 404 503",
+                query=("number", "realm", "class"),
                 session=True,
             )
         },

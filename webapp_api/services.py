@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from flask import current_app
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import Forbidden, NotFound
 
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
@@ -15,7 +15,8 @@ from kemi.state.web.locks import Leadership, Lock, Pause
 from kemi.state.web.nodes import NodesView
 from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
-from kemi.state.web.sessions import Session, SessionStore
+from kemi.state.web.routes import RoutesStore
+from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
 from webapp_api import cookies
@@ -53,6 +54,7 @@ class Services:
     events: EventStream
     registrations: RegistrationsView
     relay_nodes: NodesView
+    routes: RoutesStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
     provider_sessions: ProviderSessions | None
@@ -120,6 +122,7 @@ class Services:
             events=EventStream(redis),
             registrations=RegistrationsView(redis),
             relay_nodes=NodesView(redis),
+            routes=RoutesStore(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,
@@ -142,3 +145,11 @@ def session_of_request() -> tuple[str, Session]:
     if secret is None or session is None:
         raise not_logged_in(parts.settings.domain)
     return secret, session
+
+
+def only_operators() -> None:
+    """Raise Unauthorized for nobody, Forbidden for everybody who is no operator."""
+    _, session = session_of_request()
+    account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
+    if account is None or not account.operator:
+        raise Forbidden("This is for operators.")

@@ -97,5 +97,6 @@ class Tokens:
             "impi": session.impi,
             "impus": session.impus,
             "sid": session.sid,
+            "user_class": session.user_class,
             "origin": self._settings.public_origin,
         }

@@ -9,6 +9,10 @@
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
+| gw:routing-version | text, a number | web API | every gateway node: which routing table counts |
+| gw:routing-rows:VERSION | list, JSON, some hundred rows each | web API | every gateway node |
+| gw:routing-rest:VERSION | text, JSON (kemi/state/routing_document.py, no rows) | web API | the same |
+| gw:routing-counter | number | web API | web API: the version given last |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 | gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
@@ -72,6 +76,20 @@ def subscriptions(node: str) -> str:
 def position(node: str) -> str:
     """Return the key of the last command a node has carried out."""
     return f"gw:position:{node}"
+
+
+ROUTING_VERSION: Final = "gw:routing-version"
+ROUTING_COUNTER: Final = "gw:routing-counter"
+
+
+def routing_rows(version: int) -> str:
+    """Return the key of a routing table's rows."""
+    return f"gw:routing-rows:{version}"
+
+
+def routing_rest(version: int) -> str:
+    """Return the key of a routing table without its rows."""
+    return f"gw:routing-rest:{version}"
 
 
 CALLS: Final = "gw:calls"

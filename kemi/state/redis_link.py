@@ -55,6 +55,20 @@ class Stored:
     subscriptions: Mapping[str, Subscription]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is new in Redis."""
+
+    commands: list[Command]
+    """Since the last time."""
+    key_sets: dict[str, str]
+    """JWK sets by issuer, of those that are there."""
+    drained: set[str]
+    """Relay nodes that get no new calls."""
+    routing_version: int
+    """Of the routing table that counts; 0: there is none."""
+
+
 class _Command(msgspec.Struct):
     type: str = ""
     sid: str = ""
@@ -144,9 +158,8 @@ class RedisLink:
         pipeline.hset(keys.RELAY_NODES, self._node, view)
         self._run(pipeline)
 
-    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Command], dict[str, str], set[str]]:
-        """Return the commands since the last time, the key sets by issuer that are there, and the relay nodes that get
-        no new calls, in one round trip.
+    def exchange(self, issuers: Sequence[str], now: float) -> Heard:
+        """Return the commands since the last time and what others have changed, in one round trip.
 
         After a start the stream is read from the last position, but from a token's lifetime ago at the latest, because
         what was revoked must be known again; calls of before are none, and commands to end them are left out.
@@ -160,7 +173,8 @@ class RedisLink:
         for issuer in issuers:
             pipeline.get(keys.jwks(issuer))
         pipeline.smembers(keys.DRAINED)
-        streams, *key_sets, drained = self._run(pipeline)
+        pipeline.get(keys.ROUTING_VERSION)
+        streams, *key_sets, drained, routing_version = self._run(pipeline)
         commands: list[Command] = []
         for identifier, fields in _entries(streams):
             self._position = identifier
@@ -169,7 +183,21 @@ class RedisLink:
             if command is not None and not (is_old and isinstance(command, EndCalls)):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
-        return commands, found, set(drained)
+        return Heard(commands, found, set(drained), int(routing_version or 0))
+
+    def routing_rest(self, version: int) -> str | None:
+        """Return a routing table without its rows; None: it was replaced meanwhile."""
+        try:
+            return cast("str | None", self._redis.get(keys.routing_rest(version)))
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
+    def routing_rows(self, version: int, portion: int) -> str | None:
+        """Return one portion of a routing table's rows, counted from 0; None: there are no more."""
+        try:
+            return cast("str | None", self._redis.lindex(keys.routing_rows(version), portion))
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
 
     def done(self) -> None:
         """Keep the position: the commands returned so far have been carried out."""

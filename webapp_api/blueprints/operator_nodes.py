@@ -4,11 +4,10 @@ import time
 
 import msgspec
 from flask import Blueprint, Response
-from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.exceptions import NotFound
 
-from kemi.state.web.sessions import LoginMethod
 from webapp_api.bodies import answer, body_of
-from webapp_api.services import services, session_of_request
+from webapp_api.services import only_operators, services
 
 blueprint = Blueprint("operator_nodes", __name__)
 
@@ -54,28 +53,20 @@ class RelayNodes(msgspec.Struct, frozen=True, kw_only=True):
 @blueprint.get("/api/operator/nodes")
 def get_nodes() -> Response:
     """Tell which relay nodes there are."""
-    _only_operators()
+    only_operators()
     return answer(RelayNodes(nodes=_nodes()))
 
 
 @blueprint.put("/api/operator/nodes/<node>")
 def put_node(node: str) -> Response:
     """Drain a node, or give it new calls again."""
-    _only_operators()
+    only_operators()
     order = body_of(DrainOrder)
     if node not in {known.node for known in _nodes()}:
         raise NotFound("No gateway has this relay node.")
     services().relay_nodes.drain(node, order.drain)
     (found,) = (known for known in _nodes() if known.node == node)
     return answer(found)
-
-
-def _only_operators() -> None:
-    """Raise 401 for nobody, 403 for everybody else."""
-    _, session = session_of_request()
-    account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
-    if account is None or not account.operator:
-        raise Forbidden("This is for operators.")
 
 
 def _nodes() -> list[RelayNode]:

@@ -63,6 +63,8 @@ class Grant:
     """Web session the token came from (claim sid)."""
     token_id: str = ""
     """Claim jti."""
+    user_class: str = ""
+    """Claim user_class: whose rows of the routing table count beside those for all."""
 
 
 @dataclass(slots=True)

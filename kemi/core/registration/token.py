@@ -113,6 +113,7 @@ def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:
         expires_at=expires_at,
         session=_text(claims, "sid", required=False),
         token_id=_text(claims, "jti"),
+        user_class=_text(claims, "user_class", required=False),
     )
 
 

@@ -22,6 +22,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Private identity, ``user@domain``."""
     impus: list[str]
     """Public identities, sip or tel URIs, the default one first."""
+    user_class: str = ""
+    """Whose rows of the routing table count for this person's calls."""
     operator: bool = False
     """Whether this person may see and change how the gateway works (/api/operator/)."""
 

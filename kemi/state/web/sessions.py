@@ -55,6 +55,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float
     """End of the whole lifetime, whatever the use."""
     provider_tokens: ProviderTokens | None = None
+    user_class: str = ""
+    """Whose rows of the routing table count for the session's calls."""
 
 
 class SessionStore:

@@ -78,16 +78,16 @@ def test_events_are_a_stream_that_does_not_grow_for_ever(link: RedisLink, databa
 def test_commands_are_heard_once_and_in_order(link: RedisLink, database: Any) -> None:
     logout(database, "a")
     logout(database, "b")
-    assert link.exchange((), time.time())[0] == [Logout("a"), Logout("b")]
-    assert link.exchange((), time.time())[0] == []
+    assert link.exchange((), time.time()).commands == [Logout("a"), Logout("b")]
+    assert link.exchange((), time.time()).commands == []
     logout(database, "c")
-    assert link.exchange((), time.time())[0] == [Logout("c")]
+    assert link.exchange((), time.time()).commands == [Logout("c")]
 
 
 def test_many_commands_come_in_parts(link: RedisLink, database: Any) -> None:
     for number in range(COMMANDS_AT_ONCE + 5):
         logout(database, str(number))
-    first, second = link.exchange((), time.time())[0], link.exchange((), time.time())[0]
+    first, second = link.exchange((), time.time()).commands, link.exchange((), time.time()).commands
     assert (len(first), len(second)) == (COMMANDS_AT_ONCE, 5)
 
 
@@ -98,10 +98,10 @@ def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database:
     logout(database, "missed")
     # a token of this session may still be alive: it must be known as revoked again
     again = RedisLink(_url(database), NODE)
-    assert again.exchange((), time.time())[0] == [Logout("done"), Logout("missed")]
+    assert again.exchange((), time.time()).commands == [Logout("done"), Logout("missed")]
     # after a long time only what was not done, whatever its age
     late = RedisLink(_url(database), NODE)
-    assert late.exchange((), time.time() + 100_000)[0] == [Logout("missed")]
+    assert late.exchange((), time.time() + 100_000).commands == [Logout("missed")]
 
 
 @pytest.mark.conformance("X-11")
@@ -110,12 +110,12 @@ def test_commands_to_end_calls_are_for_the_calls_of_now(link: RedisLink, databas
     stream.end_calls(impu="sip:alice@ims.example", now=time.time())
     logout(database, "a")
     # The node has started since: calls of before are gone, and those of now were not meant.
-    assert link.exchange((), time.time() + 1)[0] == [Logout("a")]
+    assert link.exchange((), time.time() + 1).commands == [Logout("a")]
     again = RedisLink(_url(database), NODE)
     again.exchange((), time.time() - 1)
     stream.end_calls(call_id="call-1", now=time.time())
     stream.end_calls(impu="sip:alice@ims.example", now=time.time())
-    assert again.exchange((), time.time())[0] == [
+    assert again.exchange((), time.time()).commands == [
         EndCalls(call_id="call-1"),
         EndCalls(impu="sip:alice@ims.example"),
     ]
@@ -133,12 +133,12 @@ def test_nonsense_on_the_stream_is_passed_over(link: RedisLink, database: Any) -
         database.xadd(keys.COMMANDS, {"json": text})
     database.xadd(keys.COMMANDS, {"other": "x"})
     logout(database, "a")
-    assert link.exchange((), time.time())[0] == [Logout("a")]
+    assert link.exchange((), time.time()).commands == [Logout("a")]
 
 
 def test_the_key_sets_of_the_issuers_that_are_there(link: RedisLink, database: Any) -> None:
     database.set(keys.jwks(ISSUER), '{"keys":[]}')
-    assert link.exchange((ISSUER, "https://other.example"), time.time())[1] == {ISSUER: '{"keys":[]}'}
+    assert link.exchange((ISSUER, "https://other.example"), time.time()).key_sets == {ISSUER: '{"keys":[]}'}
 
 
 def test_a_redis_that_does_not_answer_costs_one_deadline() -> None:

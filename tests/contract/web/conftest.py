@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from flask import Flask
 
 from kemi.state.web.accounts import Account
 from tests.contract.web.client import NAME, ORIGIN, PASSWORD, WebPage
+from tests.contract.web.operator import Operator
 from webapp_api import create_app
 from webapp_api.identities import Identity
 from webapp_api.passwords import password_hash
@@ -85,3 +87,14 @@ def services(app: Flask) -> Services:
 def page(app: Flask) -> WebPage:
     """A page of alice's, not logged in."""
     return WebPage(app)
+
+
+@pytest.fixture
+def operator(settings: Settings, tmp_path: Path, store: redis.Redis) -> Operator:
+    """The settings of the running service."""
+    file = tmp_path / "webapp.toml"
+    file.write_text(
+        f"public_origin = {json.dumps(settings.public_origin)}\ndomain = {json.dumps(settings.domain)}\n"
+        f"redis_url = {json.dumps(settings.redis_url)}\nkey_secret = {json.dumps(settings.key_secret)}\n"
+    )
+    return Operator(file)

@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
-from click.testing import CliRunner
 
 from kemi.state import keys
 from tests.contract.web.client import NAME, PASSWORD, WebPage
+from tests.contract.web.operator import Operator
 from tests.contract.web.test_session import commands
 from tests.contract.web.test_tokens import kid_of, published
-from webapp_api.cli import main
 from webapp_api.services import Services
-from webapp_api.settings import Settings
 
 REPOSITORY = Path(__file__).parents[3]
-
-
-@dataclass
-class Done:
-    """What a command has printed."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-class Operator:
-    """Somebody who types commands; they run in this process, which takes no second each."""
-
-    def __init__(self, settings: Path) -> None:
-        self.environment = {"WEBAPP_SETTINGS": str(settings)}
-
-    def __call__(self, *arguments: str, typed: str = "") -> Done:
-        done = CliRunner().invoke(main, arguments, input=typed, env=self.environment)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return Done(done.exit_code, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def operator(settings: Settings, tmp_path: Path, store: redis.Redis) -> Operator:
-    """The settings of the running service."""
-    file = tmp_path / "webapp.toml"
-    file.write_text(
-        f"public_origin = {json.dumps(settings.public_origin)}\ndomain = {json.dumps(settings.domain)}\n"
-        f"redis_url = {json.dumps(settings.redis_url)}\nkey_secret = {json.dumps(settings.key_secret)}\n"
-    )
-    return Operator(file)
 
 
 def test_the_module_is_a_program(operator: Operator) -> None:

@@ -1,0 +1,90 @@
+"""The routing table as one JSON document: what operators edit and gateways read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from kemi.core.routing.numbers import DialPlan, check_plan
+from kemi.core.routing.table import Hours, Route, RoutingTable, TableError, check_table
+
+
+class RoutingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that decides where calls go; edited and taken as a whole."""
+
+    routes: list[Route] = []
+    plans: dict[str, DialPlan] = {}
+    """How the users of a realm dial, by realm."""
+    trunk_groups: dict[str, list[str]] = {}
+    """Names of trunks, by group; the trunks themselves, with their secrets, are settings of the gateways."""
+    conferences: dict[str, str] = {}
+    """sip: URI of a conference service, by name."""
+    profiles: list[str] = []
+    """Media profiles that rows may name; they are settings of the gateways, too."""
+
+
+def document_from_json(text: bytes | str) -> RoutingDocument:
+    """Read a document; raise TableError, which names the place, for what is none."""
+    try:
+        raw = msgspec.json.decode(text)
+        unknown = list(_unknown_fields(raw))
+        document = msgspec.convert(raw, RoutingDocument, strict=True)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise TableError([str(error)]) from error
+    if unknown:
+        raise TableError(unknown)
+    return document
+
+
+def check_document(document: RoutingDocument) -> None:
+    """Raise TableError unless every part can be used as it stands."""
+    problems = []
+    for realm, plan in document.plans.items():
+        try:
+            check_plan(plan)
+        except ValueError as error:
+            problems.append(f"plan of {realm!r}: {error}")
+    for name, trunks in document.trunk_groups.items():
+        if not trunks or len(set(trunks)) < len(trunks):
+            problems.append(f"trunk group {name!r}: names of trunks, each once")
+    for name, uri in document.conferences.items():
+        if not uri.startswith(("sip:", "sips:")):
+            problems.append(f"conference {name!r}: not a sip: URI")
+    if problems:
+        raise TableError(problems)
+    check_table(table_of(document))
+
+
+def table_of(document: RoutingDocument) -> RoutingTable:
+    """Return what the core checks and asks."""
+    return RoutingTable(
+        tuple(document.routes),
+        frozenset(document.trunk_groups),
+        frozenset(document.conferences),
+        frozenset(document.profiles),
+    )
+
+
+_ROUTE_FIELDS: Final = frozenset(Route.__dataclass_fields__)
+_HOURS_FIELDS: Final = frozenset(Hours.__dataclass_fields__)
+_PLAN_FIELDS: Final = frozenset(DialPlan.__dataclass_fields__)
+
+
+def _unknown_fields(raw: object) -> Iterator[str]:
+    """Name fields that dataclasses would be given in vain: a misspelt one must not count as left out."""
+    if not isinstance(raw, dict):
+        return
+    routes, plans = raw.get("routes"), raw.get("plans")
+    for position, row in enumerate(routes if isinstance(routes, list) else ()):
+        if not isinstance(row, dict):
+            continue
+        hours = row.get("hours")
+        unknown = row.keys() - _ROUTE_FIELDS
+        unknown |= hours.keys() - _HOURS_FIELDS if isinstance(hours, dict) else set()
+        if unknown:
+            yield f"row {row.get('id', position)!r}: unknown {', '.join(sorted(unknown))}"
+    for realm, plan in (plans if isinstance(plans, dict) else {}).items():
+        if isinstance(plan, dict) and not plan.keys() <= _PLAN_FIELDS:
+            yield f"plan of {realm!r}: unknown {', '.join(sorted(plan.keys() - _PLAN_FIELDS))}"

@@ -1,0 +1,81 @@
+"""The routing table of all gateways, checked, kept whole, explained.
+
+What is kept is what was checked: rows in portions, so that a reader
+takes a large table in small bites; the version is written last, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kemi.core.routing.lookup import Query, Verdict, explain
+from kemi.core.routing.table import Route
+from kemi.state import keys
+from kemi.state.route_index import RouteFile
+from kemi.state.routing_document import RoutingDocument, check_document
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+ROWS_IN_PORTION: Final = 500
+OLD_KEPT_S: Final = 60
+"""How long a replaced table can still be read, by who has begun to."""
+
+
+class RoutesStore:
+    """The table in Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def put(self, document: RoutingDocument) -> int:
+        """Check a table and make it the one that counts; return its version.  Raise TableError, and change nothing."""
+        check_document(document)
+        version = int(self._redis.incr(keys.ROUTING_COUNTER))
+        rest = msgspec.structs.replace(document, routes=[])
+        with self._redis.pipeline(transaction=True) as pipe:
+            for portion in _portions(document.routes):
+                pipe.rpush(keys.routing_rows(version), msgspec.json.encode(portion).decode())
+            pipe.set(keys.routing_rest(version), msgspec.json.encode(rest).decode())
+            before = self.version()
+            pipe.set(keys.ROUTING_VERSION, version)
+            if before:
+                pipe.expire(keys.routing_rows(before), OLD_KEPT_S)
+                pipe.expire(keys.routing_rest(before), OLD_KEPT_S)
+            pipe.execute()
+        return version
+
+    def check(self, document: RoutingDocument) -> None:
+        """Raise TableError for a table that would not be taken."""
+        check_document(document)
+
+    def version(self) -> int:
+        """Return the version of the table that counts; 0: there is none."""
+        return int(self._redis.get(keys.ROUTING_VERSION) or 0)
+
+    def get(self) -> tuple[int, RoutingDocument]:
+        """Return the table that counts; version 0 and an empty one when there is none."""
+        version = self.version()
+        text = self._redis.get(keys.routing_rest(version)) if version else None
+        if text is None:
+            return 0, RoutingDocument()
+        document = msgspec.json.decode(text, type=RoutingDocument)
+        portions = self._redis.lrange(keys.routing_rows(version), 0, -1)
+        rows = [row for portion in portions for row in msgspec.json.decode(portion, type=list[Route])]
+        return version, msgspec.structs.replace(document, routes=rows)
+
+
+def explanation(
+    document: RoutingDocument, realm: str, user_class: str, number: str, now: float
+) -> list[Verdict]:
+    """Return which rows fit a number, those that win first, and why."""
+    with RouteFile.in_memory(document.routes) as index:
+        return explain(index, Query(realm, user_class, number, now), 0.0)
+
+
+def _portions(routes: list[Route]) -> Iterator[list[Route]]:
+    for start in range(0, len(routes), ROWS_IN_PORTION):
+        yield routes[start : start + ROWS_IN_PORTION]

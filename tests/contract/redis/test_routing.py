@@ -1,0 +1,122 @@
+"""A routing table's way from the web API through Redis into the workers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kemi.adapters import routing
+from kemi.adapters.routing import RouteKeeper, RouteReader
+from kemi.core.routing.lookup import Query, find
+from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.table import Route, Target
+from kemi.state.redis_link import RedisLink
+from kemi.state.routing_document import RoutingDocument
+from kemi.state.web.routes import RoutesStore
+from tests.fakes.table import MemoryTable
+
+
+def document(number: str, **more: Any) -> RoutingDocument:
+    return RoutingDocument(routes=[Route("only", number, Target.CORE)], **more)
+
+
+@dataclass
+class Node:
+    """A gateway node without Kamailio: its housekeeping and one worker."""
+
+    store: RoutesStore
+    keeper: RouteKeeper
+    reader: RouteReader
+    table: MemoryTable
+    link: RedisLink
+
+    def take(self, ticks: int = 200) -> None:
+        """Let housekeeping do its work."""
+        for _ in range(ticks):
+            self.keeper.tick(self.link.exchange((), time.time()).routing_version, time.time())
+
+    def finds(self, number: str) -> list[str]:
+        """Return which rows a worker finds."""
+        current = self.reader.current()
+        return (
+            []
+            if current is None
+            else [row.id for row in find(current[0], Query("r.example", "", number, 0.0), 0.0)]
+        )
+
+
+@pytest.fixture
+def node(url: str, database: Any, tmp_path: Path) -> Node:
+    """One whose site has the trunk called one."""
+    return new_node(url, database, tmp_path)
+
+
+def new_node(url: str, database: Any, folder: Path) -> Node:
+    table, link = MemoryTable(), RedisLink(url, "node")
+    keeper = RouteKeeper(link, folder, table, trunks=frozenset({"one"}))
+    return Node(RoutesStore(database), keeper, RouteReader(str(folder), table), table, link)
+
+
+def test_without_a_table_there_is_none(node: Node) -> None:
+    node.take(2)
+    assert node.reader.current() is None
+
+
+def test_a_new_table_replaces_the_old_one_while_it_is_used(node: Node, tmp_path: Path) -> None:
+    for version, number in enumerate(("+49*", "+44*", "+1*"), 1):
+        assert node.store.put(document(number, plans={"r.example": DialPlan(country="DE")})) == version
+        node.take(3)
+        assert node.finds(number[:-1] + "123") == ["only"]
+    assert node.finds("+49123") == []
+    found = node.reader.current()
+    assert found is not None
+    assert found[1].plans["r.example"].country == "DE"
+    assert len(list(tmp_path.iterdir())) == 2  # the one before may still be read
+
+
+def test_a_large_table_is_taken_in_bites(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "BITE_S", 0.002)
+    rows = [Route(f"r{number}", f"+{number}*", Target.CORE) for number in range(100, 5000)]
+    node.store.put(document("+7*"))
+    node.take(3)
+    node.store.put(RoutingDocument(routes=rows))
+    node.take(2)
+    assert node.finds("+71") == ["only"]
+    node.take()
+    assert node.finds("+4711") == ["r4711"]
+
+
+def test_a_table_that_this_site_cannot_use_is_refused_and_the_old_one_stays(node: Node) -> None:
+    node.store.put(document("+49*", trunk_groups={"carrier": ["one"]}))
+    node.take(3)
+    node.store.put(document("+44*", trunk_groups={"carrier": ["one", "two"]}))
+    node.take(3)
+    assert node.finds("+49123") == ["only"]
+    assert node.table.get("refused") == "2 this site has no trunk two"
+    node.store.put(document("+1*"))
+    node.take(3)
+    assert (node.finds("+1234"), node.table.get("refused")) == (["only"], None)
+
+
+def test_after_a_restart_the_file_counts_before_redis_is_asked(
+    node: Node, url: str, database: Any, tmp_path: Path
+) -> None:
+    node.store.put(document("+49*"))
+    node.take(3)
+    again = new_node(url, database, tmp_path)
+    again.keeper.tick(0, time.time())
+    assert again.finds("+49123") == ["only"]
+    again.take(2)
+    assert again.finds("+49123") == ["only"]
+
+
+def test_while_redis_is_away_the_table_stays(node: Node) -> None:
+    node.store.put(document("+49*"))
+    node.take(3)
+    gone = RouteKeeper(RedisLink("redis://127.0.0.1:1/0", "node"), Path(), node.table, trunks=frozenset())
+    gone.tick(2, time.time())
+    assert node.finds("+49123") == ["only"]

@@ -1,0 +1,31 @@
+"""The operator's commands, as somebody types them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from webapp_api.cli import main
+
+
+@dataclass
+class Done:
+    """What a command has printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Operator:
+    """Somebody who types commands; they run in this process, which takes no second each."""
+
+    def __init__(self, settings: Path) -> None:
+        self.environment = {"WEBAPP_SETTINGS": str(settings)}
+
+    def __call__(self, *arguments: str, typed: str = "") -> Done:
+        done = CliRunner().invoke(main, arguments, input=typed, env=self.environment)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Done(done.exit_code, done.stdout, done.stderr)

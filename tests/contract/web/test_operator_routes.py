@@ -1,0 +1,172 @@
+"""The routing table on the web and by command: taken whole or not at all, and explained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+
+from kemi.core.routing.table import Route, Target
+from kemi.state import keys
+from kemi.state.routing_document import RoutingDocument
+from kemi.state.web.routes import RoutesStore
+from tests.contract.web.client import NAME, WebPage
+from tests.contract.web.operator import Operator
+from webapp_api.services import Services
+
+ROUTES = "/api/operator/routes"
+TABLE: dict[str, Any] = {
+    "routes": [
+        {"id": "germany", "number": "+49*", "to": "trunk", "name": "carrier"},
+        {"id": "berlin", "number": "+4930*", "to": "core"},
+        {
+            "id": "night",
+            "number": "+4930*",
+            "to": "refuse",
+            "status": 403,
+            "hours": {"days": ["sun"], "end": "06:00"},
+        },
+    ],
+    "plans": {"home.example": {"country": "DE"}},
+    "trunk_groups": {"carrier": ["one", "two"]},
+}
+
+
+@pytest.fixture
+def page_of_operator(page: WebPage, services: Services) -> WebPage:
+    """Alice as operator, logged in."""
+    account = services.accounts.get(NAME)
+    assert account is not None
+    services.accounts.put(msgspec.structs.replace(account, operator=True))
+    assert page.log_in().status_code == 201
+    return page
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with a good table."""
+    path = tmp_path / "routes.json"
+    path.write_text(json.dumps(TABLE))
+    return path
+
+
+class TestWeb:
+    def test_without_a_table_there_is_version_0(self, page_of_operator: WebPage) -> None:
+        assert page_of_operator.ask("GET", ROUTES).get_json()["version"] == 0
+        assert page_of_operator.ask("GET", ROUTES + "/explain?number=115").status_code == 404
+
+    def test_a_table_is_replaced_as_a_whole(self, page_of_operator: WebPage) -> None:
+        page = page_of_operator
+        assert page.ask("PUT", ROUTES, json=TABLE).status_code == 200
+        smaller = {**TABLE, "routes": TABLE["routes"][:1]}
+        put = page.ask("PUT", ROUTES, json=smaller).get_json()
+        got = page.ask("GET", ROUTES).get_json()
+        assert put == got
+        assert got["version"] == 2
+        assert [row["id"] for row in got["table"]["routes"]] == ["germany"]
+
+    @pytest.mark.parametrize(
+        ("bad", "names"),
+        [
+            ({"routes": [{"id": "a", "number": "+49*", "to": "trunk", "name": "gone"}]}, "no trunk 'gone'"),
+            ({"routes": [{"id": "a", "number": "+49*", "to": "core", "prio": 1}]}, "unknown prio"),
+            ({"routes": [{"id": "a", "number": "+49*", "to": "core", "hours": {"tz": "UTC"}}]}, "unknown tz"),
+            ({"routes": [{"id": "a", "number": "+49*", "to": "moon"}]}, "$.routes[0].to"),
+            ({"routes": [{"id": "a", "number": "+49*"}]}, "missing required field"),
+            ({"plans": {"home.example": {"country": "Germany"}}}, "no ISO 3166 code"),
+            ({"plans": {"home.example": {"land": "DE"}}}, "unknown land"),
+            ({"trunk_groups": {"carrier": []}}, "trunk group 'carrier'"),
+            ({"conferences": {"weekly": "weekly"}}, "conference 'weekly'"),
+            ({"rows": []}, "unknown field"),
+        ],
+    )
+    def test_a_bad_table_is_named_and_the_old_one_stays(
+        self, page_of_operator: WebPage, bad: dict[str, Any], names: str
+    ) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        refused = page_of_operator.ask("PUT", ROUTES, json=bad)
+        assert refused.status_code == 422
+        assert names in refused.get_json()["detail"]
+        assert page_of_operator.ask("GET", ROUTES).get_json()["version"] == 1
+
+    def test_it_says_which_row_wins_and_why(self, page_of_operator: WebPage) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        told = page_of_operator.ask(
+            "GET", ROUTES + "/explain?number=030%201234567&realm=home.example"
+        ).get_json()
+        assert told["number"] == "+49301234567"
+        assert {row["id"]: row["why"] for row in told["rows"]}["germany"] == "berlin is nearer to the number"
+        assert told["rows"][0] == {"id": "berlin", "why": "wins"}
+
+    def test_an_emergency_number_goes_to_the_core(self, page_of_operator: WebPage) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        told = page_of_operator.ask("GET", ROUTES + "/explain?number=110&realm=home.example").get_json()
+        assert (told["emergency"], told["rows"]) == (True, [])
+
+    def test_a_number_that_cannot_be_called_says_why(self, page_of_operator: WebPage) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        told = page_of_operator.ask("GET", ROUTES + "/explain?number=%2B4930&realm=home.example")
+        assert told.status_code == 404
+        assert "484" in told.get_json()["detail"]
+
+    @pytest.mark.parametrize("method", ["GET", "PUT"])
+    def test_nobody_else_may(self, page: WebPage, store: redis.Redis, method: str) -> None:
+        body = TABLE if method == "PUT" else None
+        assert page.ask(method, ROUTES, json=body).status_code == 401
+        page.log_in()
+        assert page.ask(method, ROUTES, json=body).status_code == 403
+        assert store.get(keys.ROUTING_VERSION) is None
+
+
+class TestCommands:
+    def test_a_table_is_loaded_shown_and_explained(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        assert operator("routes", "load", str(file)).stdout == "version 1 counts\n"
+        shown = tmp_path / "shown.json"
+        shown.write_text(operator("routes", "show").stdout)
+        assert operator("routes", "check", str(shown)).stdout == "a good table\n"
+        told = operator(
+            "routes", "explain", "030 1234567", "--realm", "home.example", "--at", "2026-11-26T12:00+01:00"
+        )
+        assert told.stdout.splitlines() == [
+            "version 1: 030 1234567 in home.example is +49301234567",
+            "berlin: +4930* -> core: wins",
+            "night: +4930* -> refuse 403: not at this time",
+            "germany: +49* -> trunk carrier: berlin is nearer to the number",
+        ]
+
+    def test_an_emergency_number_is_said_to_be_one(self, operator: Operator, file: Path) -> None:
+        operator("routes", "load", str(file))
+        assert "goes to the core" in operator("routes", "explain", "110", "--realm", "home.example").stdout
+
+    def test_a_bad_file_is_refused_row_by_row(
+        self, operator: Operator, file: Path, store: redis.Redis
+    ) -> None:
+        operator("routes", "load", str(file))
+        file.write_text(
+            json.dumps(
+                {
+                    "routes": [
+                        {"id": "a", "number": "x", "to": "core"},
+                        {"id": "b c", "number": "*", "to": "core"},
+                    ]
+                }
+            )
+        )
+        done = operator("routes", "load", str(file))
+        assert done.returncode == 1
+        assert "the old table stays" in done.stderr
+        assert "row 'a'" in done.stderr
+        assert "row 'b c'" in done.stderr
+        assert RoutesStore(store).version() == 1
+
+    def test_a_large_table_is_kept_in_portions(self, store: redis.Redis) -> None:
+        rows = [Route(f"r{number}", f"+{number}*", Target.CORE) for number in range(1, 1502)]
+        version = RoutesStore(store).put(RoutingDocument(routes=rows))
+        assert store.llen(keys.routing_rows(version)) == 4
+        assert RoutesStore(store).get()[1].routes == rows
