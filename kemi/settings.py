@@ -202,6 +202,8 @@ class Settings:
     policy: CallPolicy = field(default_factory=CallPolicy)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
+    routing_directory: str = ""
+    """Where this node keeps the routing table; "": there is none, and every call goes to the core."""
     node: str = ""
     """This node's name in Redis, the same after a restart; "": its SIP address and port."""
 

@@ -38,6 +38,7 @@ from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
+from kemi.adapters.routing import RouteReader, route_keeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
@@ -128,6 +129,7 @@ class Gateway:
         self._own_requests = OwnRequests(
             self._executor, self._dispatcher, self._notifications, self._registrar
         )
+        routes = RouteReader(settings.routing_directory, HtableTable("routing"))
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -138,6 +140,7 @@ class Gateway:
             self._relay,
             self._dispatcher,
             self._executor,
+            routes,
         )
         notices = Notices(HtableTable("notice"), settings.node_name)
         forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
@@ -177,6 +180,7 @@ class Gateway:
             notices=notices,
             forbidding=forbidding,
             page_of=self._page_of,
+            routes=route_keeper(settings, HtableTable("routing")),
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -224,6 +228,7 @@ class Gateway:
         else:
             screen(request)
             self._admission.admit(request)
+            self._new_calls.check_transfer(request)
             self._dialog_ids.translate(request, partial(self._owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)

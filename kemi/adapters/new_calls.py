@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
+from dataclasses import replace
 
 from kemi.adapters import connections
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
+from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
+from kemi.adapters.routing import RouteReader
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
@@ -23,7 +27,9 @@ from kemi.core.errors import SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
 from kemi.core.media_profile import profile_towards_core, profile_towards_page
-from kemi.core.messages import Request
+from kemi.core.messages import Request, addresses_from_headers, uri_from_address
+from kemi.core.registration import Registration
+from kemi.core.routing.way import Way
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 
@@ -42,6 +48,7 @@ class NewCalls:
         relay: MediaRelay,
         dispatcher: Dispatcher,
         executor: Executor,
+        routes: RouteReader,
     ) -> None:
         self._settings = settings
         self._flows = flows
@@ -52,6 +59,7 @@ class NewCalls:
         self._relay = relay
         self._dispatcher = dispatcher
         self._executor = executor
+        self._routes = routes
 
     def from_page(self, request: Request) -> None:
         """Begin the call of a page's INVITE; raise what it deserves."""
@@ -59,7 +67,10 @@ class NewCalls:
         registration = self._flows.registration(request.connection_id, time.time())
         if not self._registrar.check_token(request, registration):
             return
-        profile = profile_towards_core(request, self._settings.profile_domains)
+        way = self._way(request, registration, request.request_uri)
+        if way is not None:
+            request = replace(request, request_uri=way.request_uri)
+        profile = (way and way.profile) or profile_towards_core(request, self._settings.profile_domains)
         record, actions = begin_call(
             request,
             registration,
@@ -79,6 +90,23 @@ class NewCalls:
         if not self._flows.is_open(request.connection_id):
             # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
             self._dispatcher.dispatch(record.key, FlowClosed())
+
+    def check_transfer(self, request: Request) -> None:
+        """Raise SipReject when a page's REFER would have somebody call whom the page may not call itself."""
+        if request.method == "REFER":
+            registration = self._flows.registration(request.connection_id, time.time())
+            for target in addresses_from_headers(request.headers("Refer-To")):
+                self._way(request, registration, uri_from_address(target).partition("?")[0])
+
+    def _way(self, request: Request, registration: Registration | None, uri: str) -> Way | None:
+        """Return what the routing table says of a call to ``uri``; raise SipReject where it says no."""
+        if registration is None:
+            return None
+        user_class = registration.grant.user_class
+        way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
+        if way is not None:
+            log_event(logging.INFO, "call_routed", call_id=request.call_id, route=way.route)
+        return way
 
     def from_core(self, request: Request) -> None:
         """Begin the call of the core's INVITE to a page; raise what it deserves."""

@@ -19,7 +19,7 @@ from kemi.state.call_history import FinishedCall
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.records import taken
-from kemi.state.redis_link import Command, Logout, RedisLink, RedisUnavailable
+from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
 
@@ -71,6 +71,8 @@ class SharedState:
         self._down = False
         self._commands_done = True
         self._restored = False
+        self.routing_version = 0
+        """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
     # ------------------------------------------------------------ restart
 
@@ -86,7 +88,7 @@ class SharedState:
         try:
             stored = (link or self._link).stored()
             if link is not None:
-                self._learn(*link.exchange(self._issuers, now))
+                self._learn(link.exchange(self._issuers, now))
         except RedisUnavailable as error:
             self._failed(error, now)
             return False
@@ -173,21 +175,22 @@ class SharedState:
             return []
         self._next_poll = now + POLL_S
         try:
-            commands, key_sets, drained = self._link.exchange(self._issuers, now)
+            heard = self._link.exchange(self._issuers, now)
         except RedisUnavailable as error:
             self._failed(error, now)
             return []
         self._worked()
-        self._learn(commands, key_sets, drained)
-        self._commands_done = self._commands_done and not commands
-        return commands
+        self._learn(heard)
+        self._commands_done = self._commands_done and not heard.commands
+        return heard.commands
 
-    def _learn(self, commands: Iterable[Command], key_sets: dict[str, str], drained: set[str]) -> None:
-        self._publish(key_sets)
-        for node in self._nodes.learn_drained(drained):
-            what = "node_drained" if node in drained else "node_undrained"
+    def _learn(self, heard: Heard) -> None:
+        self._publish(heard.key_sets)
+        self.routing_version = heard.routing_version
+        for node in self._nodes.learn_drained(heard.drained):
+            what = "node_drained" if node in heard.drained else "node_undrained"
             log_event(logging.WARNING, what, node=node, by="operator")
-        for command in commands:
+        for command in heard.commands:
             if isinstance(command, Logout):
                 self._revoked.set(command.session, "1")
 

@@ -17,7 +17,7 @@ from kemi.core.registration.states import BindingState
 from kemi.state.call_history import FinishedCall
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
-from kemi.state.redis_link import Logout, RedisLink, RedisUnavailable, Stored
+from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable, Stored
 from kemi.state.subscriptions import SubscriptionStore
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import ALICE, binding
@@ -34,7 +34,7 @@ class ScriptedRedis:
         self.registrations: dict[str, str] = {}
         self.events: list[str] = []
         self.finished: list[str] = []
-        self.commands: list[Logout] = []
+        self.commands: list[Command] = []
         self.key_sets: dict[str, str] = {}
         self.content = Stored({}, {})
         self.confirmed = 0
@@ -67,12 +67,12 @@ class ScriptedRedis:
         self.events += events
         self.finished += [call.id for call in calls]
 
-    def exchange(self, issuers: Sequence[str], now: float) -> tuple[list[Logout], dict[str, str], set[str]]:
+    def exchange(self, issuers: Sequence[str], now: float) -> Heard:
         self._called("exchange")
         assert list(issuers) == [ISSUER]
         assert now >= 0
         commands, self.commands = self.commands, []
-        return commands, dict(self.key_sets), set(self.drained)
+        return Heard(commands, dict(self.key_sets), set(self.drained), 0)
 
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
         self._called("ship_nodes")

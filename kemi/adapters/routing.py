@@ -1,0 +1,186 @@
+"""The routing table of this gateway: fetched and built beside the calls, then read by every worker.
+
+The housekeeping process takes a new table from Redis in small bites, builds a file of it and says which file counts; a
+worker opens it with its next call.  A table that this site cannot use is refused, and the old one goes on.  The file
+outlives a restart, and Redis may be away.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kemi.adapters.log import log_event
+from kemi.core.routing.table import Route, TableError
+from kemi.core.routing.way import Way, way_of
+from kemi.settings import Settings
+from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.route_index import RouteFile, build_in_steps
+from kemi.state.routing_document import RoutingDocument
+from kemi.state.table import Table
+
+BITE_S: Final = 0.15
+"""How long one tick may work at a table, while nothing else is done in this process: no timer is that exact."""
+AGAIN_S: Final = 10.0
+"""When a table that could not be fetched is tried again."""
+_CURRENT: Final = "current"
+_REFUSED: Final = "refused"
+
+
+class RouteKeeper:
+    """Keeps the file up to date; runs in the housekeeping process."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        folder: Path,
+        table: Table,
+        *,
+        trunks: frozenset[str],
+        profiles: frozenset[str] = frozenset(),
+    ) -> None:
+        """``trunks``, ``profiles``: names this site has settings for."""
+        self._link = link
+        self._folder = folder
+        self._table = table
+        self._trunks, self._profiles = trunks, profiles
+        self._work: Iterator[None] | None = None
+        self._wanted = 0
+        self._done = 0
+        self._not_before = 0.0
+        self._begun = False
+
+    def _begin(self) -> None:
+        """Let the table of before a restart count, until another one is known."""
+        self._begun = True
+        files = {int(path.stem.rpartition("-")[2]): path for path in self._folder.glob("routes-*.sqlite")}
+        if files:
+            self._done = self._wanted = max(files)
+            self._publish(self._done)
+
+    def tick(self, version: int, now: float) -> None:
+        """Work for a moment at the table that counts in Redis; 0: there is none, which changes nothing."""
+        if not self._begun:
+            self._begin()
+        if version and version != self._wanted and now >= self._not_before:
+            self._wanted = version
+            self._work = self._take(version)
+        if self._work is None:
+            return
+        until = time.monotonic() + BITE_S
+        try:
+            while time.monotonic() < until:
+                next(self._work)
+        except StopIteration:
+            self._work = None
+        except (TableError, msgspec.MsgspecError) as error:
+            self._work = None
+            self._table.set(_REFUSED, f"{version} {error}"[:500])
+            log_event(logging.ERROR, "routing_table_refused", version=version, detail=str(error)[:500])
+        except (RedisUnavailable, OSError, sqlite3.Error) as error:
+            self._work, self._wanted, self._not_before = None, self._done, now + AGAIN_S
+            log_event(logging.ERROR, "routing_table_not_taken", version=version, detail=str(error)[:200])
+
+    def _take(self, version: int) -> Iterator[None]:
+        text = self._link.routing_rest(version)
+        if text is None:
+            return  # replaced meanwhile: the next version is on its way
+        document = msgspec.json.decode(text, type=RoutingDocument)
+        trunks = {name for group in document.trunk_groups.values() for name in group}
+        for what, missing in (
+            ("trunk", trunks - self._trunks),
+            ("media profile", set(document.profiles) - self._profiles),
+        ):
+            if missing:
+                raise TableError([f"this site has no {what} {', '.join(sorted(missing))}"])
+        yield
+        yield from build_in_steps(self._path(version), self._rows(version), text)
+        self._publish(version)
+        log_event(logging.INFO, "routing_table_taken", version=version)
+        for path in self._folder.glob("routes-*"):
+            if path not in (self._path(version), self._path(self._done)):
+                with suppress(OSError):
+                    path.unlink()
+        self._done = version
+
+    def _rows(self, version: int) -> Iterator[Route]:
+        portion = 0
+        while (text := self._link.routing_rows(version, portion)) is not None:
+            yield from msgspec.json.decode(text, type=list[Route])
+            portion += 1
+
+    def _publish(self, version: int) -> None:
+        self._table.set(_CURRENT, str(version))
+        self._table.remove(_REFUSED)
+
+    def _path(self, version: int) -> Path:
+        return route_path(self._folder, version)
+
+
+def route_keeper(settings: Settings, table: Table) -> RouteKeeper | None:
+    """Return this node's; None for a site without a table.  It has a connection of its own."""
+    if not settings.routing_directory:
+        return None
+    link = RedisLink(settings.redis_url, settings.node_name)
+    profiles = frozenset(profile.name for profile in settings.media.profiles)
+    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=frozenset(), profiles=profiles)
+
+
+def route_path(folder: Path, version: int) -> Path:
+    """Return the name of the file with one version of the table."""
+    return folder / f"routes-{version}.sqlite"
+
+
+class RouteReader:
+    """The table as one worker sees it."""
+
+    def __init__(self, folder: str, table: Table) -> None:
+        """``folder``: "" for a site without a table."""
+        self._folder = Path(folder)
+        self._has_none = not folder
+        self._table = table
+        self._version = ""
+        self._file: RouteFile | None = None
+        self._document = RoutingDocument()
+
+    def current(self) -> tuple[RouteFile, RoutingDocument] | None:
+        """Return the table that counts, and what belongs to it; None: there is none."""
+        if self._has_none:
+            return None
+        version = self._table.get(_CURRENT) or ""
+        if version != self._version and version:
+            try:
+                file = RouteFile.open(route_path(self._folder, int(version)))
+                document = msgspec.json.decode(file.rest(), type=RoutingDocument)
+            except (sqlite3.Error, msgspec.MsgspecError) as error:
+                log_event(logging.ERROR, "routing_table_unreadable", version=version, detail=str(error))
+            else:
+                if self._file is not None:
+                    self._file.close()
+                self._file, self._document, self._version = file, document, version
+        return None if self._file is None else (self._file, self._document)
+
+    def way(self, call_id: str, uri: str, realm: str, user_class: str) -> Way | None:
+        """Return where a call goes; None where there is no table, or it has no say.  Raise SipReject."""
+        current = self.current()
+        if current is None:
+            return None
+        file, document = current
+        return way_of(
+            file,
+            document.plans,
+            document.conferences,
+            uri,
+            realm=realm,
+            user_class=user_class,
+            now=time.time(),
+            spin=zlib.crc32(call_id.encode()) / (1 << 32),
+        )
