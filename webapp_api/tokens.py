@@ -97,6 +97,6 @@ class Tokens:
             "impi": session.impi,
             "impus": session.impus,
             "sid": session.sid,
-            "user_class": session.user_class,
+            **({"user_class": session.user_class} if session.user_class else {}),
             "origin": self._settings.public_origin,
         }

@@ -65,12 +65,14 @@ class Dialled:
 class BadNumber(SipReject):
     """The number cannot be called: 404, or 484 for one that lacks digits; the message says why."""
 
+    status = 404
+    reason_phrase = "Not Found"
+
     def __init__(self, why: str, *, incomplete: bool = False) -> None:
-        super().__init__(
-            why,
-            status=484 if incomplete else 404,
-            reason_phrase="Address Incomplete" if incomplete else "Not Found",
-        )
+        if incomplete:
+            super().__init__(why, status=484, reason_phrase="Address Incomplete")
+        else:
+            super().__init__(why)
 
 
 def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dialled:

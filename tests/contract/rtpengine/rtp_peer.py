@@ -244,6 +244,13 @@ class RtpPeer:
         """Return the payload types that came."""
         return {packet.payload_type for packet in self.packets}
 
+    def wait_quiet(self, quiet_s: float = 0.06, timeout_s: float = 2.0) -> None:
+        """Wait until nothing has come for a while: what was on its way on a busy machine has arrived."""
+        deadline = time.monotonic() + timeout_s
+        with self._arrived:
+            while self._arrived.wait(quiet_s) and time.monotonic() < deadline:
+                pass
+
     def wait_for(self, payload_type: int, packets: int, timeout_s: float = 3.0) -> bool:
         """Wait until so many packets of a payload type have come; tell whether they did."""
         with self._arrived:

@@ -163,6 +163,7 @@ class Call:
     def talk(self, far_end: FarEnd) -> None:
         """Let both sides send their tone for a second."""
         for peer in (self.wic, self.reverse, self.ims):
+            peer.wait_quiet()
             peer.packets.clear()
         with ThreadPoolExecutor(2) as sides:
             sides.submit(self.speak)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 import redis
@@ -52,6 +53,12 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "routes.json"
     path.write_text(json.dumps(TABLE))
     return path
+
+
+def class_in(page: WebPage) -> object:
+    """Return the claim in the page's token."""
+    token = page.token().get_json()["access_token"]
+    return jwt.decode(token, options={"verify_signature": False}).get("user_class")
 
 
 class TestWeb:
@@ -139,6 +146,20 @@ class TestCommands:
             "night: +4930* -> refuse 403: not at this time",
             "germany: +49* -> trunk carrier: berlin is nearer to the number",
         ]
+
+    def test_an_account_has_a_class_from_its_next_login_on_and_guests_have_theirs(
+        self, operator: Operator, page: WebPage
+    ) -> None:
+        assert operator("accounts", "class", NAME, "staff").stdout == f"{NAME} is of the class staff\n"
+        page.log_in()
+        assert class_in(page) == "staff"
+        assert operator("accounts", "class", NAME).stdout == f"{NAME} is of no class\n"
+        page.log_out()
+        page.log_in()
+        assert class_in(page) is None
+        page.log_out()
+        page.lease()
+        assert class_in(page) == "guest"
 
     def test_an_emergency_number_is_said_to_be_one(self, operator: Operator, file: Path) -> None:
         operator("routes", "load", str(file))

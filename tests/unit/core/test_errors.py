@@ -13,6 +13,7 @@ import kemi.state
 from kemi.core import errors
 from kemi.core.errors import GatewayError, Termination
 from kemi.core.registration.token import TokenRefused
+from kemi.core.routing.numbers import BadNumber
 
 CLIENT, SERVER = Termination.CLIENT_ERROR, Termination.SERVER_ERROR
 ROWS = {
@@ -20,6 +21,7 @@ ROWS = {
     errors.SipReject: (403, "Forbidden", CLIENT, logging.INFO),
     errors.NotAcceptableHere: (488, "Not Acceptable Here", CLIENT, logging.INFO),
     errors.RemoteProtocolError: (400, "Bad Request", CLIENT, logging.INFO),
+    BadNumber: (404, "Not Found", CLIENT, logging.INFO),
     TokenRefused: (401, "Unauthorized", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),
     errors.OverLimit: (503, "Too Many Requests", CLIENT, logging.DEBUG),

@@ -55,6 +55,11 @@ def test_a_good_token() -> None:
     )
 
 
+def test_a_class_of_users_is_taken_from_the_token() -> None:
+    assert grant(user_class="guest").user_class == "guest"
+    assert grant().user_class == ""
+
+
 @pytest.mark.parametrize(
     "changes",
     [
