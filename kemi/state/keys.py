@@ -12,7 +12,7 @@
 | gw:routing-version | text, a number | web API | every gateway node: which routing table counts |
 | gw:routing-rows:VERSION | list, JSON, some hundred rows each | web API | every gateway node |
 | gw:routing-rest:VERSION | text, JSON (kemi/state/routing_document.py, no rows) | web API | the same |
-| gw:routing-counter | number | web API | web API: the version given last |
+| gw:routing-counter | number, milliseconds since the epoch at first | web API | web API: the version given last |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 | gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |

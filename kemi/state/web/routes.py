@@ -34,6 +34,9 @@ class RoutesStore:
     def put(self, document: RoutingDocument) -> int:
         """Check a table and make it the one that counts; return its version.  Raise TableError, and change nothing."""
         check_document(document)
+        # Gateways keep a table's file by its version: a Redis that lost everything must not give one out again.
+        seconds, microseconds = self._redis.time()
+        self._redis.set(keys.ROUTING_COUNTER, seconds * 1000 + microseconds // 1000, nx=True)
         version = int(self._redis.incr(keys.ROUTING_COUNTER))
         rest = msgspec.structs.replace(document, routes=[])
         with self._redis.pipeline(transaction=True) as pipe:
