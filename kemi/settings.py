@@ -21,6 +21,7 @@ from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
+from kemi.core.trunk.trunk import Trunk, check_trunks
 from kemi.core.trust import CoreNetworks
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
@@ -202,6 +203,8 @@ class Settings:
     policy: CallPolicy = field(default_factory=CallPolicy)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
+    trunks: list[Trunk] = field(default_factory=list)
+    """Carriers that the routing table may name."""
     routing_directory: str = ""
     """Where this node keeps the routing table; "": there is none, and every call goes to the core."""
     node: str = ""
@@ -252,6 +255,10 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+    try:
+        check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _check_media(media: MediaSettings) -> None:
