@@ -131,7 +131,8 @@ def route_keeper(settings: Settings, table: Table) -> RouteKeeper | None:
         return None
     link = RedisLink(settings.redis_url, settings.node_name)
     profiles = frozenset(profile.name for profile in settings.media.profiles)
-    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=frozenset(), profiles=profiles)
+    trunks = frozenset(trunk.name for trunk in settings.trunks)
+    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=trunks, profiles=profiles)
 
 
 def route_path(folder: Path, version: int) -> Path:

@@ -16,9 +16,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -39,7 +37,6 @@ MOST_RETRY_S: Final = 1800.0
 """RFC 5626 §4.5."""
 _MOST_CHALLENGES: Final = 4
 """In a row, before somebody who calls every nonce stale is not believed any more."""
-_USER_BYTES: Final = 8
 
 
 class State(StrEnum):
@@ -146,12 +143,6 @@ class Register:
 def begin(trunk: Trunk, call_id: str, from_tag: str, now: float) -> Registration:
     """Return the registration of a trunk, which is due at once."""
     return Registration(call_id, from_tag, trunk.expires_s, since=now, due_at=now)
-
-
-def trunk_user(secret: str, trunk: str) -> str:
-    """Return the user part of our Contact at a trunk, which nobody guesses: a call to it counts as the trunk's."""
-    signature = hmac.new(secret.encode(), f"trunk {trunk}".encode(), hashlib.sha256).hexdigest()
-    return f"{trunk}.{signature[: 2 * _USER_BYTES]}"
 
 
 def move(registration: Registration, event: Event, now: float) -> None:
@@ -319,8 +310,3 @@ def _refused(registration: Registration, why: str, now: float, jitter: float) ->
 def is_registered(registration: Registration, now: float) -> bool:
     """Whether the trunk knows us, also while that is being renewed."""
     return registration.until > now
-
-
-def contacts_of(trunks: Sequence[Trunk], secret: str) -> dict[str, Trunk]:
-    """Return the registering trunks by the user part of our Contact there."""
-    return {trunk_user(secret, trunk.name): trunk for trunk in trunks if trunk.register}
