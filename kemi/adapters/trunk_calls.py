@@ -167,7 +167,7 @@ class TrunkCalls:
             if not self._relay(invite, uri) and not self._relay_next(key):
                 self._refuse_unavailable()
         except Exception:
-            self._store.forget(request.call_id)
+            self._over(request.call_id, trunk.name)
             raise
 
     def _way(self, trunk: Trunk, request: Request) -> incoming.WayIn:
@@ -241,9 +241,15 @@ class TrunkCalls:
             transactions.forget_replies()
             if self._relay_next(attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))):
                 return
-        self._store.forget(ksr.call_id())
+        call = self._store.call(ksr.call_id())
+        if call is not None:
+            self._over(ksr.call_id(), call.trunk)
         if nobody and not cancelled:
             self._refuse_unavailable()
+
+    def _over(self, call_id: str, trunk: str) -> None:
+        self._store.forget(call_id)
+        self._room.leave(trunk, call_id)
 
     @staticmethod
     def _refuse_unavailable() -> None:
@@ -311,7 +317,7 @@ class TrunkCalls:
             if status >= 300 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
         if method == "BYE" and status >= 200:
-            self._store.forget(call_id)
+            self._over(call_id, call.trunk)
         return True
 
 

@@ -27,7 +27,6 @@ from kemi.core.trunk.registration import (
     leave,
     move,
     next_register,
-    trunk_user,
 )
 from kemi.core.trunk.trunk import Trunk
 
@@ -207,8 +206,3 @@ def test_who_was_never_registered_need_not_leave() -> None:
     found = begin(TRUNK, "call", "tag", NOW)
     assert not leave(found, NOW)
     assert found.state is State.GONE
-
-
-def test_the_user_part_names_the_trunk_and_is_not_guessed() -> None:
-    assert trunk_user("s" * 32, "acme").startswith("acme.")
-    assert trunk_user("s" * 32, "acme") != trunk_user("t" * 32, "acme")
