@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from kemi.core.limits import admit_call
+from kemi.core.limits import Tally, admit_call
 from kemi.core.trunk.trunk import MAX_CALLS, Trunk
 from kemi.state.table import Table
 from kemi.state.tallies import TallyStore
@@ -32,6 +32,14 @@ class TrunkRoom:
         return self._tallies.change(
             tally_key(trunk.name), lambda tally: admit_call(tally, key, most, now, self._is_running)
         )
+
+    def leave(self, trunk: str, key: str) -> None:
+        """A call is over, or goes on elsewhere: its place is free at once."""
+
+        def left(tally: Tally) -> None:
+            tally.calls.pop(key, None)
+
+        self._tallies.change(tally_key(trunk), left)
 
     def running(self, trunk: str) -> int:
         """Return how many calls a trunk has on this gateway."""
