@@ -21,7 +21,6 @@ from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
-from kemi.adapters.control_trunks import trunk_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
@@ -154,7 +153,7 @@ class Gateway:
                 **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
-                **trunk_routes(self._trunks.store),
+                **self._trunks.control_routes(),
             },
         )
         self._shared = SharedState(
@@ -316,17 +315,19 @@ class Gateway:
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
         if not transactions.is_cancelled():
-            key = record_key(ksr.call_id(), ksr.text("$tt"))
-            self._dispatcher.dispatch(key, InviteGuardExpired())
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), InviteGuardExpired())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
+        silent = transactions.is_local_timeout()
         event = ImsFailed(
             transactions.transaction_status(),
-            transactions.is_local_timeout() and not transactions.is_cancelled(),
+            silent and not transactions.is_cancelled(),
+            silent and transactions.has_heard(),
+            secrets.token_hex(8),
         )
         self._dispatcher.dispatch(ksr.call_id(), event)
 
