@@ -325,7 +325,7 @@ class TrunkCalls:
         elif status > 100:
             ksr.replace_header("From", call.from_value)
             ksr.remove_headers(incoming.NOT_FOR_TRUNKS)
-            if status >= 300 and cause_from_reasons(ksr.headers("Reason")) is None:
+            if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
         if method == "BYE" and status >= 200:
             self._over(call_id, call.trunk)

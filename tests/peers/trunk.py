@@ -123,7 +123,8 @@ class ScriptedTrunk(StreamPeer):
         elif call is not None:
             call.request_received(request, source)
         elif request.method != "ACK":
-            self.send(response_to(request, 481, to_tag=new_tag()), source)
+            busy = request.method == "INVITE" and request.to_tag is None
+            self.send(response_to(request, 486 if busy else 481, to_tag=new_tag()), source)
 
     def response_received(self, response: SipResponse, source: Address) -> None:
         """Let the call it belongs to follow."""
