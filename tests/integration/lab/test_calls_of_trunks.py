@@ -13,7 +13,7 @@ from tests.integration.calls.test_routing import load
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, own_port
-from tests.lab.proof import wait_clean
+from tests.lab.proof import wait_clean, wait_released
 from tests.lab.subscribers import BY_NAME
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.device_sdp import DeviceMedia
@@ -59,6 +59,7 @@ def world() -> Iterator[Lab]:
     with Lab(LabOptions(parts=parts, phones=(), role_variables={"kamailio": variables})) as lab:
         load(lab, RoutingDocument(routes=routes))
         yield lab
+        wait_clean(lab, CLEAN_WITHIN_S)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ async def new_page(world: Lab) -> AsyncIterator[NewPage]:
         return page
 
     yield open_page
-    await asyncio.to_thread(wait_clean, world, CLEAN_WITHIN_S)
+    await asyncio.to_thread(wait_released, world)
     assert not world.gateway_rpc.htable("trunk_call")
     for page in pages:
         await page.register(expires_s=0)
