@@ -109,7 +109,7 @@ class ConferenceInfo(ServiceInfo, frozen=True):
 
     door_uri: str
     door_number: str
-    # Room -> the PIN that leads into it.
+    # PIN -> the room it leads into.
     pins: Mapping[str, str]
 
 

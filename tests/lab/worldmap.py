@@ -69,7 +69,7 @@ def info_of(site: Site) -> LabInfo:
             conference.PROMPT_HZ,
             f"sip:{conference.DOOR}@{REALM}",
             conference.NUMBER,
-            {room: pin for pin, room in conference.PINS.items()},
+            conference.PINS,
         ),
     )
 

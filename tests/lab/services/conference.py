@@ -29,7 +29,7 @@ DOOR: Final = "conference-pin"
 NUMBER: Final = "+15550800"
 """The door's number in the PSTN."""
 ECHO: Final = "ivr"
-PINS: Final[Mapping[str, str]] = {"470815": "weekly", "A5B90C*D71346802": "board"}
+PINS: Final[Mapping[str, str]] = {"470815": "weekly", "A5B90C*D71346802": "weekly", "230477": "board"}
 """PIN -> room."""
 
 PROMPT_HZ: Final = 700

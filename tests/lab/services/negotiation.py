@@ -13,7 +13,8 @@ from tests.peers.sip import SipRequest
 
 CODECS: Final = ("PCMA", "PCMU")
 VIDEO_CODECS: Final = ("VP8", "H264")
-EVENT_NAME: Final = "telephone-event"
+_EVENTS: Final = "telephone-event/8000"
+"""The codec's own clock (RFC 4733 §2.1)."""
 
 
 def user_of(uri: str) -> str:
@@ -41,7 +42,9 @@ def stream_format(sdp: str) -> StreamFormat:
     codec = first_codec(sdp)
     payload_type = section.payload_type(codec)
     assert payload_type is not None
-    return StreamFormat(codec, payload_type, section.payload_type(EVENT_NAME), _address_of(parsed, section))
+    events = (value.split() for value in section.attributes("rtpmap"))
+    event_type = next((int(number) for number, name in events if name == _EVENTS), None)
+    return StreamFormat(codec, payload_type, event_type, _address_of(parsed, section))
 
 
 def video_codec(sdp: str) -> str | None:
