@@ -48,7 +48,6 @@ from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     ChangeFailed,
-    ImsFailed,
     ImsReply,
     ImsRequest,
     InviteGuardExpired,
@@ -63,6 +62,7 @@ from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.dialogs import DialogStore
@@ -293,6 +293,9 @@ class Gateway:
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
+        record = self._calls.get(key)
+        if record is not None and record.trunk is not None:
+            ksr.add_at_once(causes.for_trunk(ksr.headers("Reason")))
         transactions.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
         self._dispatcher.dispatch(key, CancelReceived())
 
@@ -317,13 +320,7 @@ class Gateway:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
-        silent = transactions.is_local_timeout()
-        event = ImsFailed(
-            transactions.transaction_status(),
-            silent and not transactions.is_cancelled(),
-            silent and transactions.has_heard(),
-            secrets.token_hex(8),
-        )
+        event = self._executor.ims_failure()
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
@@ -343,7 +340,18 @@ class Gateway:
         """The same of one of the core."""
         self._change_unanswered(Side.WIC)
 
+    @guarded
+    def ksr_failure_trunk(self, _message: object) -> None:
+        """A request of a page that changes nothing was refused by a trunk."""
+        self._answer_challenge()
+
+    def _answer_challenge(self) -> bool:
+        challenged = self._executor.challenges.of_forwarded()
+        return challenged is not None and self._dispatcher.dispatch(*challenged)
+
     def _change_unanswered(self, to: Side) -> None:
+        if to is Side.IMS and self._answer_challenge():
+            return
         if transactions.is_local_timeout():
             event = ChangeFailed(to, ksr.method(), 487 if transactions.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
