@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from kemi.adapters import ksr, transactions
 from kemi.adapters.call_history import CallNotes
+from kemi.adapters.challenges import Challenges
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
@@ -71,6 +72,7 @@ class Executor:
         self._relay = relay
         self._entry_points = entry_points
         self._trunks = Trunks(settings, HtableTable, running(calls, TrunkStore(HtableTable)))
+        self.challenges = Challenges(settings, HtableTable)
         self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
@@ -205,6 +207,13 @@ class Executor:
                 return True
         return False
 
+    @staticmethod
+    def ims_failure() -> ImsFailed:
+        """Inside the failure callback of an INVITE to the core or a trunk: return what has happened."""
+        silent = transactions.is_local_timeout()
+        is_local = silent and not transactions.is_cancelled()
+        return ImsFailed(transactions.transaction_status(), is_local, silent and transactions.has_heard())
+
     def invite_tries_next(self) -> bool:
         """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""
         silent = transactions.is_local_timeout() and not transactions.has_heard()
@@ -226,10 +235,20 @@ class Executor:
             return self._forward_request_to_page(action, method)
         if action.to is Side.WIC:
             ksr.hide_vias()
+        if action.again:
+            transactions.forget_replies()
+        may_be_asked = bool(action.trunk) and method != "ACK"
+        # made of the request as it came: what is sent again is changed anew
+        if may_be_asked and not action.again and transactions.new_transaction() is None:
+            return None  # sent once more
+        self.challenges.forwards(action)
         self.prepare(action.edits, action.to)
         if self._relay_of(action, method)() or method == "ACK":
             return None
-        self.answer_not_sent()
+        if may_be_asked:
+            transactions.reply_in_transaction(*_NOT_SENT, (), "")
+        else:
+            self.answer_not_sent()
         return ChangeFailed(action.to, method, _NOT_SENT[0]) if action.change else None
 
     def _forward_request_to_page(self, action: act.ForwardRequest, method: str) -> Event | None:
@@ -285,7 +304,8 @@ class Executor:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
         socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
-        self.reporting = action.to if action.report else None
+        self.challenges.sends(action, _cseq_of(action))
+        self.reporting = action.to if action.report or action.trunk else None
         try:
             sent = transactions.send_request(
                 action.method, action.request_uri, action.next_hop, socket, action.headers, action.body

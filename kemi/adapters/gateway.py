@@ -36,7 +36,7 @@ from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
-from kemi.adapters.own_requests import OwnRequests
+from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import RouteReader, route_keeper
 from kemi.adapters.shared_state import SharedState
@@ -49,7 +49,6 @@ from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     ChangeFailed,
-    ImsFailed,
     ImsReply,
     ImsRequest,
     InviteGuardExpired,
@@ -64,6 +63,7 @@ from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.dialogs import DialogStore
@@ -77,7 +77,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway:
+class Gateway(OwnRequestCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -299,6 +299,9 @@ class Gateway:
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
+        record = self._calls.get(key)
+        if record is not None and record.trunk is not None:
+            ksr.add_at_once(causes.for_trunk(ksr.headers("Reason")))
         transactions.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
         self._dispatcher.dispatch(key, CancelReceived())
 
@@ -322,17 +325,11 @@ class Gateway:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
-        silent = transactions.is_local_timeout()
-        event = ImsFailed(
-            transactions.transaction_status(),
-            silent and not transactions.is_cancelled(),
-            silent and transactions.has_heard(),
-            secrets.token_hex(8),
-        )
+        event = self._executor.ims_failure()
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
-    def ksr_failure_trunk(self, _message: object) -> None:
+    def ksr_failure_trunk_call(self, _message: object) -> None:
         """A trunk's INVITE got no 2xx."""
         self._trunks.calls.failed()
 
@@ -353,7 +350,18 @@ class Gateway:
         """The same of one of the core."""
         self._change_unanswered(Side.WIC)
 
+    @guarded
+    def ksr_failure_trunk(self, _message: object) -> None:
+        """A request of a page that changes nothing was refused by a trunk."""
+        self._answer_challenge()
+
+    def _answer_challenge(self) -> bool:
+        challenged = self._executor.challenges.of_forwarded()
+        return challenged is not None and self._dispatcher.dispatch(*challenged)
+
     def _change_unanswered(self, to: Side) -> None:
+        if to is Side.IMS and self._answer_challenge():
+            return
         if transactions.is_local_timeout():
             event = ChangeFailed(to, ksr.method(), 487 if transactions.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
@@ -364,28 +372,6 @@ class Gateway:
         self._registrar.failed(
             ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
         )
-
-    # ------------------------------------------------------------ requests of our own
-
-    @guarded
-    def ksr_tm_event(self, _message: object, _event: str) -> None:
-        """tm builds a request of ours; ask for its replies when somebody wants them."""
-        self._own_requests.being_sent()
-
-    @guarded
-    def ksr_onreply_own_request(self, _message: object) -> None:
-        """A response to a request of our own."""
-        self._own_requests.answered(ksr.reply())
-
-    @guarded
-    def ksr_failure_own_request(self, _message: object) -> None:
-        """A request of our own to the core was never answered."""
-        self._own_requests.unanswered(Side.IMS)
-
-    @guarded
-    def ksr_failure_own_request_to_page(self, _message: object) -> None:
-        """The same of one to a page."""
-        self._own_requests.unanswered(Side.WIC)
 
     # ------------------------------------------------------------ replies
 

@@ -37,7 +37,7 @@ from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.trunks import TrunkCall, TrunkStore
 
-FAILURE: Final = "ksr_failure_trunk"
+FAILURE: Final = "ksr_failure_trunk_call"
 NORMAL_CLEARING: Final = 16
 NETWORK_OUT_OF_ORDER: Final = 38
 NO_CHANNEL: Final = 34

@@ -158,6 +158,10 @@ class ForwardRequest(Action):
     edits: MessageEdits
     change: bool = False
     """It carries or asks for an offer: ends in ChangeFailed where the other side does not answer at all."""
+    trunk: str = ""
+    """A trunk that may ask who sends it: that leads to ForwardChallenged."""
+    again: bool = False
+    """Inside ForwardChallenged: what was answered so far shall not be the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,8 @@ class SendRequest(Action):
     headers: tuple[str, ...]
     body: str = ""
     report: bool = False
+    trunk: str = ""
+    """A trunk that may ask who sends it: that leads to OwnRequestChallenged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, session_timer
+from kemi.core.call import boundary, credentials, early_media, session_timer
 from kemi.core.call.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -92,7 +92,7 @@ def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) ->
             *session_timer.offer_to_core(record, settings),
             *caller.lines,
             *(line for line in record.caller_lines if line.startswith(_OF_EXTENSIONS)),
-            *boundary.credentials_for_trunk(record, "INVITE", uri, settings),
+            *credentials.lines(record, "INVITE", uri, settings),
         ),
         body=record.ims_description,
     )
