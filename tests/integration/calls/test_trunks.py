@@ -182,6 +182,20 @@ async def test_only_what_nobody_has_taken_goes_to_the_next_hop(
     await call.hang_up()
 
 
+async def test_a_page_without_reliable_responses_reaches_the_next_trunk(
+    stage: Stage, carriers: Carriers
+) -> None:
+    carriers.do(rejects(503, ringing=False), second=answers(DeviceMedia()))
+    page = await stage.page()
+    wic = await page.invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS, supported="")
+    await wic.wait_answer()
+    call = Call(wic, await carriers.second.wait_call())
+    await call.ims.wait_ack()
+    for name in ("From", "To", "CSeq", "Contact", "P-Asserted-Identity", "Content-Length"):
+        assert len(call.ims.invite.headers.all(name)) == 1, name
+    await call.hang_up()
+
+
 async def test_the_next_trunk_gets_the_call_in_its_own_form(stage: Stage, carriers: Carriers) -> None:
     carriers.do(rejects(503, ringing=False), second=answers(DeviceMedia()))
     call = await answered(stage, carriers.second)
