@@ -12,7 +12,7 @@ from tests.lab.subscribers import REALM
 
 def start_pstn(site: Site) -> None:
     plan = site.plan
-    more = ("--realm", REALM, "--icscf-port", str(plan.icscf))
+    more = ("--realm", REALM, "--icscf-port", str(plan.icscf), "--conference-port", str(plan.conference))
     _start(site, "pstn", plan.pstn, plan.pstn_control, plan.pstn_rtp, more)
 
 
