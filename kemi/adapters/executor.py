@@ -17,6 +17,7 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_actions import MediaActions
+from kemi.adapters.trunk_room import running
 from kemi.adapters.trunks import Trunks
 from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
@@ -36,6 +37,7 @@ from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
+from kemi.state.trunks import TrunkStore
 
 FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
@@ -69,7 +71,7 @@ class Executor:
         self._schedule = schedule
         self._relay = relay
         self._entry_points = entry_points
-        self._trunks = Trunks(settings, HtableTable, calls.is_running)
+        self._trunks = Trunks(settings, HtableTable, running(calls, TrunkStore(HtableTable)))
         self.challenges = Challenges(settings, HtableTable)
         self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
         self.reporting: Side | None = None

@@ -43,6 +43,7 @@ from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
+from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
 from kemi.core.call.events import (
@@ -98,7 +99,9 @@ class Gateway:
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
         self._call_settings = call_settings(settings)
-        self._border = Border(settings)
+        routes = RouteReader(settings.routing_directory, HtableTable("routing"))
+        self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points)
+        self._border = Border(settings, self._trunks.calls.knows_sender)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
@@ -127,9 +130,8 @@ class Gateway:
         )
         self._notifications = Notifications(self._flows, subscriptions)
         self._own_requests = OwnRequests(
-            self._executor, self._dispatcher, self._notifications, self._registrar
+            self._executor, self._dispatcher, self._notifications, self._registrar, self._trunks.answers
         )
-        routes = RouteReader(settings.routing_directory, HtableTable("routing"))
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -151,6 +153,7 @@ class Gateway:
                 **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
+                **self._trunks.control_routes(),
             },
         )
         self._shared = SharedState(
@@ -181,6 +184,7 @@ class Gateway:
             forbidding=forbidding,
             page_of=self._page_of,
             routes=route_keeper(settings, HtableTable("routing")),
+            trunks=self._trunks.keeper(notices, lambda: secrets.token_hex(12)),
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -215,6 +219,8 @@ class Gateway:
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
+        if self._trunks.calls.takes(method):
+            return
         if ksr.side() is Side.WIC:
             ksr.force_rport()
         if method == "CANCEL":
@@ -312,8 +318,7 @@ class Gateway:
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
         if not transactions.is_cancelled():
-            key = record_key(ksr.call_id(), ksr.text("$tt"))
-            self._dispatcher.dispatch(key, InviteGuardExpired())
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), InviteGuardExpired())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:
@@ -322,6 +327,11 @@ class Gateway:
             return
         event = self._executor.ims_failure()
         self._dispatcher.dispatch(ksr.call_id(), event)
+
+    @guarded
+    def ksr_failure_trunk(self, _message: object) -> None:
+        """A trunk's INVITE got no 2xx."""
+        self._trunks.calls.failed()
 
     @guarded
     def ksr_failure_wic(self, _message: object) -> None:
@@ -401,6 +411,8 @@ class Gateway:
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
+        if self._trunks.calls.takes_reply(method, status):
+            return
         if method in ("REGISTER", "CANCEL"):
             if method == "REGISTER" and status >= 200:
                 self._registrar.answered(ksr.reply())
