@@ -52,10 +52,11 @@ class Challenges:
         event = ForwardChallenged(ksr.method(), ksr.number("$cs"), forward)
         return record_key(ksr.call_id(), ksr.text("$tt")), event
 
-    def sends(self, action: act.SendRequest, cseq: int) -> None:
+    def sends(self, action: act.SendRequest) -> None:
         """A request of our own is about to be sent."""
         if action.trunk:
             fields = dict(line.split(": ", 1) for line in action.headers)
+            cseq = int(fields["CSeq"].split()[0])
             self._own.set(_key(action.method, fields["Call-ID"], cseq), action)
 
     def take(self, method: str, call_id: str, cseq: int) -> act.SendRequest | None:

@@ -168,7 +168,8 @@ class Executor:
         if action.edits.next_hop is None:
             key = attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))
             action = _to(action, self._entry_points.begin(key, invite=action))
-        if self._relay_invite(action) or (key and self._invite_next(key)):
+        at_once = not (action.resumed or action.again)
+        if self._relay_invite(action, at_once=at_once) or (key and self._invite_next(key)):
             return None
         return ImsFailed(503, local=True)  # not even sent: no failure route will run
 
@@ -196,8 +197,8 @@ class Executor:
         if self._with_vias:
             ksr.restore(self._with_vias)
 
-    def _relay_invite(self, action: act.ForwardInvite) -> bool:
-        self.prepare(action.edits, action.to)
+    def _relay_invite(self, action: act.ForwardInvite, *, at_once: bool = False) -> bool:
+        self.prepare(action.edits, action.to, at_once=at_once)
         return transactions.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
 
     def _invite_next(self, key: str) -> bool:
@@ -238,11 +239,10 @@ class Executor:
         if action.again:
             transactions.forget_replies()
         may_be_asked = bool(action.trunk) and method != "ACK"
-        # made of the request as it came: what is sent again is changed anew
         if may_be_asked and not action.again and transactions.new_transaction() is None:
             return None  # sent once more
         self.challenges.forwards(action)
-        self.prepare(action.edits, action.to)
+        self.prepare(action.edits, action.to, at_once=may_be_asked and not action.again)
         if self._relay_of(action, method)() or method == "ACK":
             return None
         if may_be_asked:
@@ -304,7 +304,7 @@ class Executor:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
         socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
-        self.challenges.sends(action, _cseq_of(action))
+        self.challenges.sends(action)
         self.reporting = action.to if action.report or action.trunk else None
         try:
             sent = transactions.send_request(
@@ -338,12 +338,18 @@ class Executor:
         if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
-    def prepare(self, edits: act.MessageEdits, to: Side) -> None:
-        """Change the current request, which somebody else will send."""
+    def prepare(self, edits: act.MessageEdits, to: Side, *, at_once: bool = False) -> None:
+        """Change the current request, which somebody else will send.
+
+        ``at_once``: in the request's own route, where it has a transaction and may be sent again later: tm would keep
+        what is changed with its copy of the request, and whatever is tried next had each header field twice.
+        """
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
         self._edit_ends(edits)
         self._edit_headers(edits, to)
+        if at_once:
+            ksr.apply_changes()
         if edits.next_hop is not None:
             ksr.set_next_hop(edits.next_hop)
         sip = self._settings.sip

@@ -249,6 +249,11 @@ def add_at_once(lines: Iterable[str]) -> None:
         KSR.textopsx.msg_apply_changes()
 
 
+def apply_changes() -> None:
+    """Make what was changed of the current request the request itself; only in its own route."""
+    KSR.textopsx.msg_apply_changes()
+
+
 def insert_headers(lines: Iterable[str]) -> None:
     """Add header lines before the others, in this order."""
     KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))

@@ -136,7 +136,7 @@ class ForwardInvite(Action):
     answer_timeout_s: float
     to: Side = Side.IMS
     resumed: bool = False
-    """It was suspended before, which matters on the way to a page."""
+    """It was suspended before."""
     again: bool = False
     """Inside ImsFailed: what the core answered shall not be the page's answer."""
 

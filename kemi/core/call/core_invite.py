@@ -52,7 +52,8 @@ def invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:
     """Return how the INVITE goes to where the call is now."""
     trunk = record.trunk
     edits = _to_home(record, settings) if trunk is None else _to_trunk(record, trunk, settings)
-    return act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)
+    timers = settings.ims_response_s, settings.ims_answer_s
+    return act.ForwardInvite(edits, *timers, resumed=record.reliable_answer)
 
 
 def _to_home(record: CallRecord, settings: CallSettings) -> act.MessageEdits:

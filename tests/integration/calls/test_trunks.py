@@ -22,6 +22,8 @@ from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
 from tests.peers.carrier import Carrier
+from tests.peers.core import ScriptedCore
+from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, answers, rejects, rings_for_ever, silent
 from tests.peers.core_script import Final as Final_
 from tests.peers.device_sdp import DeviceMedia
@@ -53,21 +55,37 @@ SECRET: Final = Credentials("gateway", "a-password-in-no-log")
 TRUNKS: Final = [
     trunk("one", "first", "spare", caller="+49301000", user=SECRET.username, password=SECRET.password),
     trunk("two", "second", numbers="national", country="DE"),
+    trunk("safe", "second", profile="safe"),
+    trunk("narrow", "first", most_calls=1),
+    trunk("narrow-too", "second", most_calls=1),
+    trunk("slow", "first", calls_per_s=0.25),
 ]
+PROFILES: Final = [{"name": "safe", "domains": [], "audio_codecs": ["PCMA"], "core_leg": "trunk-srtp"}]
 DOCUMENT = RoutingDocument(
     routes=[
         Route("germany", "+49*", Target.TRUNK, name="both"),
+        Route("austria", "+43*", Target.TRUNK, name="safe"),
+        Route("france", "+33*", Target.TRUNK, name="narrow"),
+        Route("italy", "+39*", Target.TRUNK, name="slow"),
+        Route("spain", "+34*", Target.TRUNK, name="narrow-first"),
+        Route("spain-core", "+34*", Target.CORE, priority=1),
         Route("users", f"sip:*@{REALM}", Target.CORE),
     ],
     plans={REALM: DialPlan(country="DE")},
-    trunk_groups={"both": ["one", "two"]},
+    trunk_groups={
+        "both": ["one", "two"],
+        "safe": ["safe"],
+        "narrow": ["narrow", "narrow-too"],
+        "narrow-first": ["narrow"],
+        "slow": ["slow"],
+    },
 )
 
 
 @pytest.fixture(scope="module")
 def gateway_lab() -> Iterator[Lab]:
     """With Redis, trunks and a table."""
-    options = gateway_options(gateway_trunks=TRUNKS)
+    options = gateway_options(gateway_trunks=TRUNKS, gateway_media_profiles=PROFILES)
     with Lab(replace(options, parts=options.parts | {Part.REDIS})) as lab:
         load(lab, DOCUMENT)
         yield lab
@@ -104,13 +122,14 @@ async def carriers(stage: Stage) -> AsyncIterator[Carriers]:
         assert not any(broken), broken
 
 
-async def answered(stage: Stage, at: Carrier, target: str = f"tel:{CALLEE}") -> Call:
+async def answered(stage: Stage, at: ScriptedCore, target: str = f"tel:{CALLEE}") -> Call:
     """Let a page call and a carrier answer."""
     wic = await (await stage.page()).invite(target, AUDIO_BOTH_WAYS)
     await wic.wait_answer()
-    call = Call(wic, await at.wait_call())
-    await call.ims.wait_ack()
-    return call
+    ims = at.calls[wic.call_id]
+    assert isinstance(ims, CalledDevice)
+    await ims.wait_ack()
+    return Call(wic, ims)
 
 
 def nothing_of_ims(request: SipRequest) -> None:
@@ -179,6 +198,20 @@ async def test_only_what_nobody_has_taken_goes_to_the_next_hop(
     await call.ims.wait_ack()
     assert call.ims.invite.via_branch != at_first.invite.via_branch
     assert call.ims.invite.request_uri == at_first.invite.request_uri
+    await call.hang_up()
+
+
+async def test_a_page_without_reliable_responses_reaches_the_next_trunk(
+    stage: Stage, carriers: Carriers
+) -> None:
+    carriers.do(rejects(503, ringing=False), second=answers(DeviceMedia()))
+    page = await stage.page()
+    wic = await page.invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS, supported="")
+    await wic.wait_answer()
+    call = Call(wic, await carriers.second.wait_call())
+    await call.ims.wait_ack()
+    for name in ("From", "To", "CSeq", "Contact", "P-Asserted-Identity", "Content-Length"):
+        assert len(call.ims.invite.headers.all(name)) == 1, name
     await call.hang_up()
 
 
@@ -318,3 +351,62 @@ async def test_a_page_cancels(stage: Stage, carriers: Carriers) -> None:
     assert cancel.headers.all("Reason") == ["Q.850;cause=16"]
     assert cancel.to.uri == f"sip:{CALLEE}@one.example;user=phone"
     await wic.wait_status(487)
+
+
+# ---------------------------------------------------------------- limits
+
+FRANCE, ITALY, SPAIN = "+33140000000", "+390650000000", "+34910000000"
+
+
+async def test_a_full_trunk_is_passed_over_and_has_room_again_at_once(
+    stage: Stage, carriers: Carriers
+) -> None:
+    carriers.do(answers(DeviceMedia()))
+    one = await answered(stage, carriers.first, f"tel:{FRANCE}")
+    two = await answered(stage, carriers.second, f"tel:{FRANCE}")
+    refused = await (await stage.page()).invite(f"tel:{FRANCE}", AUDIO_BOTH_WAYS)
+    answer = await refused.wait_status(503)
+    assert "no trunk has room" in warning_of(answer)
+    assert int(answer.headers.get("Retry-After") or 0) > 0
+    await one.hang_up()
+    three = await answered(stage, carriers.first, f"tel:{FRANCE}")
+    assert (await three.ims.bye()).status == 200
+    carriers.do(rejects(486))
+    for _ in range(3):  # a refused call leaves nothing counted, and a cancelled one neither
+        wic = await (await stage.page()).invite(f"tel:{FRANCE}", AUDIO_BOTH_WAYS)
+        await wic.wait_status(486)
+    carriers.do(rings_for_ever())
+    wic = await (await stage.page()).invite(f"tel:{FRANCE}", AUDIO_BOTH_WAYS)
+    await wic.wait_status(180)
+    await wic.cancel()
+    await wic.wait_status(487)
+    # One that fails over leaves the trunk it was at.
+    await two.hang_up()
+    carriers.do(rejects(503, ringing=False), second=answers(DeviceMedia()))
+    four = await answered(stage, carriers.second, f"tel:{FRANCE}")
+    carriers.do(answers(DeviceMedia()))
+    five = await answered(stage, carriers.first, f"tel:{FRANCE}")
+    await four.hang_up()
+    await five.hang_up()
+
+
+async def test_the_core_comes_after_the_trunks(stage: Stage, carriers: Carriers) -> None:
+    carriers.do(rejects(503, ringing=False))
+    stage.core.script = answers(DeviceMedia())
+    call = await answered(stage, stage.core, f"tel:{SPAIN}")
+    invite = call.ims.invite
+    assert invite.request_uri == f"tel:{SPAIN}"
+    assert invite.headers.get("P-Charging-Vector")
+    assert (invite.headers.get("From") or "").startswith("<sip:alice@")
+    await call.hang_up()
+    assert (await call.ims.wait_request("BYE")).headers.get("P-Charging-Vector")
+
+
+async def test_calls_for_each_second(stage: Stage, carriers: Carriers) -> None:
+    carriers.do(rejects(486, ringing=False))
+    statuses = []
+    for _ in range(4):
+        wic = await (await stage.page()).invite(f"tel:{ITALY}", AUDIO_BOTH_WAYS)
+        statuses.append((await wic.wait_status(range(400, 600))).status)
+    assert statuses[0] == 486
+    assert statuses[-1] == 503
