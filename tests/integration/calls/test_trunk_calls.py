@@ -24,6 +24,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, Final, Provisional, rejects, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia
+from tests.peers.sip import SipRequest
 from tests.peers.trunk import CallOfTrunk, ScriptedTrunk
 
 pytestmark = pytest.mark.lab
@@ -267,6 +268,22 @@ async def test_a_trunk_does_nothing_but_call(stage: Stage, trunk: ScriptedTrunk)
     assert (await trunk.ask(unknown, gateway_address(stage.lab))).status == 481
     assert (await call.info("text/plain", "hello")).status == 200
     assert (await called.info("text/plain", "hello")).status == 200
+    assert (await call.bye()).status == 200
+
+
+async def test_nobody_else_speaks_in_a_trunk_s_call(stage: Stage, trunk: ScriptedTrunk) -> None:
+    call, _ = await talking(stage, trunk)
+    stranger = ScriptedTrunk()
+    await stranger.open(STRANGER_HOST, 0)
+    try:
+        bye = call.dialogs["a"].request("BYE", via=stranger.new_via())
+        assert (await stranger.ask(bye, gateway_address(stage.lab))).status == 403
+    finally:
+        await stranger.close()
+    again = SipRequest("INVITE", call.invite.request_uri, headers=call.invite.headers.copy())
+    again.headers.replace("Via", trunk.new_via())
+    trunk.send(again, gateway_address(stage.lab))
+    await call.wait_status(482)
     assert (await call.bye()).status == 200
 
 
