@@ -36,7 +36,7 @@ from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
-from kemi.adapters.own_requests import OwnRequests
+from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.pages import Pages
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import RouteReader, route_keeper
@@ -77,7 +77,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway:
+class Gateway(OwnRequestCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -313,7 +313,7 @@ class Gateway:
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
-    def ksr_failure_trunk(self, _message: object) -> None:
+    def ksr_failure_trunk_call(self, _message: object) -> None:
         """A trunk's INVITE got no 2xx."""
         self._trunks.calls.failed()
 
@@ -356,28 +356,6 @@ class Gateway:
         self._registrar.failed(
             ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
         )
-
-    # ------------------------------------------------------------ requests of our own
-
-    @guarded
-    def ksr_tm_event(self, _message: object, _event: str) -> None:
-        """tm builds a request of ours; ask for its replies when somebody wants them."""
-        self._own_requests.being_sent()
-
-    @guarded
-    def ksr_onreply_own_request(self, _message: object) -> None:
-        """A response to a request of our own."""
-        self._own_requests.answered(ksr.reply())
-
-    @guarded
-    def ksr_failure_own_request(self, _message: object) -> None:
-        """A request of our own to the core was never answered."""
-        self._own_requests.unanswered(Side.IMS)
-
-    @guarded
-    def ksr_failure_own_request_to_page(self, _message: object) -> None:
-        """The same of one to a page."""
-        self._own_requests.unanswered(Side.WIC)
 
     # ------------------------------------------------------------ replies
 
