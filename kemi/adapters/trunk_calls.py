@@ -134,7 +134,7 @@ class TrunkCalls:
         """Raise SipReject unless the current request is inside a page's call that this trunk has."""
         record = self._calls.get(record_key(ksr.call_id(), to_tag))
         at = record.trunk if record is not None else None
-        if at is None or at.trunk != trunk.name:
+        if at is None or not self._sources.are_neighbours(at.trunk, trunk.name):
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
     def _begin(self, trunk: Trunk, request: Request) -> None:
