@@ -22,6 +22,7 @@ from kemi.adapters.notices import Notices
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
     Event,
@@ -81,6 +82,7 @@ class Housekeeping:
         forbidding: Forbidding,
         page_of: PageOf,
         routes: RouteKeeper | None,
+        trunks: TrunkKeeper,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -99,6 +101,7 @@ class Housekeeping:
         self._forbidding = forbidding
         self._page_of = page_of
         self._routes = routes
+        self._trunks = trunks
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -124,12 +127,17 @@ class Housekeeping:
             self._shared.ship,
             self._shared.ship_nodes,
             self._routing,
+            self._trunks_due,
         ):
             self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
 
     def _routing(self, now: float) -> None:
         if self._routes is not None:
             self._routes.tick(self._shared.routing_version, now)
+
+    def _trunks_due(self, now: float) -> None:
+        self._trunks.tick(now)
+        self._trunks.ship(now, self._shared)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s
