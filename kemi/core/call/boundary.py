@@ -128,9 +128,7 @@ def contact_for_core(record: CallRecord, settings: CallSettings) -> str:
     """Return our Contact line towards the core, with the service's feature tags (TS 24.173 §5.2); to a trunk with the
     transport it is reached by."""
     if record.trunk is not None:
-        transport = record.trunk.transport
-        parameter = "" if transport == "udp" else f";transport={transport}"
-        return f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}{parameter}>"
+        return f"Contact: <sip:{record.gateway_tag}@{settings.host_towards(record.trunk.transport)}>"
     media = "".join(f";{medium.kind}" for medium in record.media)
     return f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>;{ICSI_REF}{media}"
 
