@@ -70,6 +70,19 @@ class SipSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeSettings:
+    """The socket of the home part, where the gateway is its own home network; UDP, for our own proxy part alone."""
+
+    address: str
+    port: int
+
+    @property
+    def uri(self) -> str:
+        """The entry point of the home network."""
+        return f"sip:{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationPolicy:
     """How pages register in our realm, and what is said of them to the core."""
 
@@ -203,6 +216,8 @@ class Settings:
     policy: CallPolicy = field(default_factory=CallPolicy)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
+    home: HomeSettings | None = None
+    """None: the home network of the pages is an IMS core."""
     trunks: list[Trunk] = field(default_factory=list)
     """Carriers that the routing table may name."""
     routing_directory: str = ""
@@ -253,6 +268,7 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise SettingsError(f"sip.core_networks: {error}") from error
     _check_registration(settings.registration, settings.tokens)
+    _check_home(settings)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
     try:
@@ -322,6 +338,25 @@ def _check_entry_points(settings: Settings) -> None:
         raise SettingsError(
             f"timers.entry_point_s: {len(uris)} entry points must fail within {MAX_ENTRY_POINTS_S} s, "
             "before a page gives its REGISTER up (RFC 3261 timer F)"
+        )
+
+
+def _check_home(settings: Settings) -> None:
+    if (home := settings.home) is None:
+        return
+    try:
+        loopback = ipaddress.ip_address(home.address.strip("[]")).is_loopback
+    except ValueError as error:
+        raise SettingsError(f"home.address: {error}") from error
+    if not loopback:
+        raise SettingsError("home.address: a loopback address, for nobody but the gateway itself")
+    if not 1 <= home.port <= MAX_PORT or home.port in (settings.sip.port, settings.sip.ws_port):
+        raise SettingsError(f"home.port: 1 to {MAX_PORT}, and no port that has another use")
+    if settings.icscf_uris != [home.uri]:
+        raise SettingsError(f"icscf_uris: [{home.uri!r}], for the gateway is its own home network")
+    if settings.registration.schemes != ["bearer"]:
+        raise SettingsError(
+            "registration.schemes: [bearer] without an IMS core, for nobody could check a password"
         )
 
 

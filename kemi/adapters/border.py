@@ -15,8 +15,12 @@ class Border:
 
     def __init__(self, settings: Settings) -> None:
         self._no_sip = {settings.sip.ws_port, settings.control.port}
-        networks = settings.sip.core_networks
-        own = [settings.sip.address] if networks else []  # we cancel by a message to ourselves
+        networks, home = settings.sip.core_networks, settings.home
+        own = (
+            [settings.sip.address] if networks or home is not None else []
+        )  # we cancel by a message to ourselves
+        if home is not None:
+            own.append(home.address)
         self._core_networks = CoreNetworks([*networks, *own])
 
     def admit(self, method: str) -> None:

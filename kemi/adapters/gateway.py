@@ -28,6 +28,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.forbidding import Forbidding
 from kemi.adapters.guard import guarded, guarded_request
+from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
@@ -37,6 +38,7 @@ from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
+from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import RouteReader, route_keeper
 from kemi.adapters.shared_state import SharedState
@@ -130,6 +132,7 @@ class Gateway:
             self._executor, self._dispatcher, self._notifications, self._registrar
         )
         routes = RouteReader(settings.routing_directory, HtableTable("routing"))
+        self._home = HomePart(settings, self._flows, people_of(settings), routes)
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -181,6 +184,7 @@ class Gateway:
             forbidding=forbidding,
             page_of=self._page_of,
             routes=route_keeper(settings, HtableTable("routing")),
+            people=people_keeper(settings),
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -215,6 +219,9 @@ class Gateway:
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
+        if self._home.is_meant():
+            self._home.take(method)
+            return
         if ksr.side() is Side.WIC:
             ksr.force_rport()
         if method == "CANCEL":
@@ -352,6 +359,11 @@ class Gateway:
             ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
         )
 
+    @guarded
+    def ksr_failure_home(self, _message: object) -> None:
+        """A request to the pages of a user of our own home network got no 2xx."""
+        self._home.failed()
+
     # ------------------------------------------------------------ requests of our own
 
     @guarded
@@ -387,6 +399,9 @@ class Gateway:
             ksr.drop()
             raise
         status = ksr.number("$rs")
+        if self._home.is_meant():
+            self._home.answered(status)
+            return
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()

@@ -39,6 +39,7 @@ def info_of(site: Site) -> LabInfo:
             plan.gateway_control,
             site.control_secret,
             str(gateway.rpc_socket(run_dir)),
+            plan.gateway_home,
         ),
         rtpengine=RtpengineInfo(
             LOOPBACK,

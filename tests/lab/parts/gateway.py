@@ -31,6 +31,7 @@ def start(site: Site) -> None:
         "kamailio_sip_port": plan.gateway_sip,
         "kamailio_ws_address": LOOPBACK,
         "kamailio_ws_port": plan.gateway_ws,
+        "kamailio_home_port": plan.gateway_home,
         "kamailio_control_address": LOOPBACK,
         "kamailio_control_port": plan.gateway_control,
         "gateway_control_secret": site.control_secret,
