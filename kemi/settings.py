@@ -63,6 +63,11 @@ class SipSettings:
         """Kamailio's name of the socket towards the core."""
         return f"udp:{self.address}:{self.port}"
 
+    def socket_towards(self, next_hop: str) -> str:
+        """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
+        _, found, transport = next_hop.partition(";transport=")
+        return self.ims_socket if not found else f"{transport.partition(';')[0]}:{self.address}:{self.port}"
+
     @property
     def wic_socket(self) -> str:
         """Kamailio's name of the WebSocket listener."""

@@ -16,6 +16,7 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_actions import MediaActions
+from kemi.adapters.trunks import Trunks
 from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -67,6 +68,7 @@ class Executor:
         self._schedule = schedule
         self._relay = relay
         self._entry_points = entry_points
+        self._trunks = Trunks(settings, HtableTable, calls.is_running)
         self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
@@ -77,6 +79,7 @@ class Executor:
             act.ResumeInvite: self._resume,
             act.SendReply: self._send_reply,
             act.ForwardInvite: self._forward_invite,
+            act.ChooseTrunk: self._choose_trunk,
             act.ForwardRequest: self._forward_request,
             act.ForwardReply: self._forward_reply,
             act.DropReply: self._drop_reply,
@@ -165,6 +168,11 @@ class Executor:
             return None
         return ImsFailed(503, local=True)  # not even sent: no failure route will run
 
+    def _choose_trunk(self, action: act.ChooseTrunk) -> Event:
+        record = self._calls.get(action.call_id)
+        at = record.outbound.trunk if record is not None and record.outbound is not None else ""
+        return self._trunks.choose(action.call_id, at, action.trunks)
+
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
         if action.resumed:
             self._with_vias = ""
@@ -201,7 +209,9 @@ class Executor:
         if transactions.is_cancelled() or not (silent or transactions.transaction_status() == UNAVAILABLE):
             return False
         record = self._calls.get(ksr.call_id())
-        if record is None or record.legs:  # over, or somebody rang already
+        if (
+            record is None or record.legs or record.trunk
+        ):  # over, or somebody rang already; or its step decides
             return False
         transactions.forget_replies()
         return self._invite_next(attempt_key("INVITE", ksr.call_id(), ksr.number("$cs")))
@@ -262,12 +272,7 @@ class Executor:
         edits = action.edits
         if edits.vias:
             ksr.add_vias(edits.vias)
-        if edits.from_tag is not None:
-            ksr.set_tag("From", edits.from_tag)
-        if edits.to_tag is not None:
-            ksr.set_tag("To", edits.to_tag)
-        if edits.cseq is not None:
-            ksr.set_cseq(edits.cseq)
+        self._edit_ends(edits)
         self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
@@ -277,7 +282,7 @@ class Executor:
         if not action.next_hop:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
-        socket = sip.wic_socket if action.to is Side.WIC else sip.ims_socket
+        socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
         self.reporting = action.to if action.report else None
         try:
             sent = transactions.send_request(
@@ -315,19 +320,25 @@ class Executor:
         """Change the current request, which somebody else will send."""
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
-        if edits.from_value is not None:
-            ksr.replace_header("From", edits.from_value)
-        if edits.from_tag is not None:
-            ksr.set_tag("From", edits.from_tag)
-        if edits.to_tag is not None:
-            ksr.set_tag("To", edits.to_tag)
-        if edits.cseq is not None:
-            ksr.set_cseq(edits.cseq)
+        self._edit_ends(edits)
         self._edit_headers(edits, to)
         if edits.next_hop is not None:
             ksr.set_next_hop(edits.next_hop)
         sip = self._settings.sip
-        ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.ims_socket)
+        ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.socket_towards(edits.next_hop or ""))
+
+    @staticmethod
+    def _edit_ends(edits: act.MessageEdits) -> None:
+        for name, value, tag in (
+            ("From", edits.from_value, edits.from_tag),
+            ("To", edits.to_value, edits.to_tag),
+        ):
+            if value is not None:
+                ksr.replace_header(name, value)
+            if tag is not None:
+                ksr.set_tag(name, tag)
+        if edits.cseq is not None:
+            ksr.set_cseq(edits.cseq)
 
     def _edit_headers(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.remove:
@@ -372,6 +383,7 @@ class Executor:
         self._schedule.drop(action.call_id)
 
     def _record_end(self, action: act.RecordEnd) -> None:
+        self._trunks.leave(action.key, action.trunk)
         self._notes.ended(action, time.time())
 
     def _forget(self, action: act.ForgetCall) -> None:

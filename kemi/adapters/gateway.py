@@ -324,9 +324,12 @@ class Gateway:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
+        silent = transactions.is_local_timeout()
         event = ImsFailed(
             transactions.transaction_status(),
-            transactions.is_local_timeout() and not transactions.is_cancelled(),
+            silent and not transactions.is_cancelled(),
+            silent and transactions.has_heard(),
+            secrets.token_hex(8),
         )
         self._dispatcher.dispatch(ksr.call_id(), event)
 

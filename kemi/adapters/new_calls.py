@@ -23,6 +23,7 @@ from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
+from kemi.core.call.trunk_call import outbound_of
 from kemi.core.errors import SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
@@ -70,7 +71,7 @@ class NewCalls:
         way = self._way(request, registration, request.request_uri)
         if way is not None:
             request = replace(request, request_uri=way.request_uri)
-        profile = (way and way.profile) or profile_towards_core(request, self._settings.profile_domains)
+        profile = self._profile(request, way)
         record, actions = begin_call(
             request,
             registration,
@@ -80,6 +81,8 @@ class NewCalls:
             node=self._relay.choose_node(request.call_id),
         )
         record.since, record.profile = time.time(), profile
+        if way is not None and way.trunks and registration is not None:
+            record.outbound = outbound_of(way, request, record.asserted_identity, registration.identities)
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
         try:
@@ -90,6 +93,12 @@ class NewCalls:
         if not self._flows.is_open(request.connection_id):
             # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
             self._dispatcher.dispatch(record.key, FlowClosed())
+
+    def _profile(self, request: Request, way: Way | None) -> str:
+        if way is None or not (way.profile or way.trunks):
+            return profile_towards_core(request, self._settings.profile_domains)
+        first = self._settings.trunks.get(way.trunks[0]) if way.trunks else None
+        return way.profile or (first.profile if first is not None else "")
 
     def check_transfer(self, request: Request) -> None:
         """Raise SipReject when a page's REFER would have somebody call whom the page may not call itself."""

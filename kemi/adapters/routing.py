@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.core.routing.offers import OneOffer
 from kemi.core.routing.table import Route, TableError
 from kemi.core.routing.way import Way, way_of
 from kemi.settings import Settings
@@ -44,10 +45,10 @@ class RouteKeeper:
         folder: Path,
         table: Table,
         *,
-        trunks: frozenset[str],
+        trunks: Mapping[str, str],
         profiles: frozenset[str] = frozenset(),
     ) -> None:
-        """``trunks``, ``profiles``: names this site has settings for."""
+        """``trunks``: those this site has, and the media profile of each; ``profiles``: those it has."""
         self._link = link
         self._folder = folder
         self._table = table
@@ -96,13 +97,14 @@ class RouteKeeper:
         document = msgspec.json.decode(text, type=RoutingDocument)
         trunks = {name for group in document.trunk_groups.values() for name in group}
         for what, missing in (
-            ("trunk", trunks - self._trunks),
+            ("trunk", trunks - self._trunks.keys()),
             ("media profile", set(document.profiles) - self._profiles),
         ):
             if missing:
                 raise TableError([f"this site has no {what} {', '.join(sorted(missing))}"])
+        offers = OneOffer(document.trunk_groups, self._trunks)
         yield
-        yield from build_in_steps(self._path(version), self._rows(version), text)
+        yield from build_in_steps(self._path(version), offers.checked(self._rows(version)), text)
         self._publish(version)
         log_event(logging.INFO, "routing_table_taken", version=version)
         for path in self._folder.glob("routes-*"):
@@ -131,7 +133,8 @@ def route_keeper(settings: Settings, table: Table) -> RouteKeeper | None:
         return None
     link = RedisLink(settings.redis_url, settings.node_name)
     profiles = frozenset(profile.name for profile in settings.media.profiles)
-    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=frozenset(), profiles=profiles)
+    trunks = {trunk.name: trunk.profile for trunk in settings.trunks}
+    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=trunks, profiles=profiles)
 
 
 def route_path(folder: Path, version: int) -> Path:
@@ -179,6 +182,7 @@ class RouteReader:
             document.plans,
             document.conferences,
             uri,
+            groups=document.trunk_groups,
             realm=realm,
             user_class=user_class,
             now=time.time(),

@@ -35,6 +35,7 @@ def call_settings(settings: Settings) -> CallSettings:
         access_network_info=settings.registration.access_network_info,
         from_counts=settings.registration.from_counts,
         longest_call_s=settings.policy.longest_call_s,
+        trunks={trunk.name: trunk for trunk in settings.trunks},
         targets=TargetRules(settings.policy, settings.realm),
     )
     return replace(

@@ -47,6 +47,7 @@ __all__ = [
     "AnswerForCore",
     "AnswerForPage",
     "CancelForwardedInvite",
+    "ChooseTrunk",
     "ConnectIncoming",
     "ConnectMedia",
     "CreateTransaction",
@@ -138,6 +139,15 @@ class ForwardInvite(Action):
     """It was suspended before, which matters on the way to a page."""
     again: bool = False
     """Inside ImsFailed: what the core answered shall not be the page's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseTrunk(Action):
+    """Find the first of these trunks ("" is the home network) that lives and has room for this call, which leaves the
+    one it is at.  Yields TrunkChosen."""
+
+    call_id: str
+    trunks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +265,8 @@ class RecordEnd(Action):
     """The relay's node."""
     kinds: tuple[str, ...]
     """Media whose last figures are still to come."""
+    trunk: str = ""
+    """By which it left; "": by none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     )
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
-    actions.append(act.ForwardReply(edits))
+    actions.append(act.ForwardReply(boundary.as_of_page(record, edits)))
     referred(record, reply)
     # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
     return [*actions, *over(record, reply, settings)] if reply.to_tag == record.confirmed_tag else actions

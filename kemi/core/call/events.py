@@ -296,6 +296,24 @@ class ImsFailed(Event):
 
     status: int
     local: bool = False
+    heard: bool = False
+    """Some provisional response had come, if only 100."""
+    token: str = field(default="", repr=False)
+    """Drawn by the caller: the cnonce of an answer to a challenge."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkChosen(Event):
+    """Where the call goes on."""
+
+    trunk: str | None
+    """"": the home network; None: no trunk has room."""
+    hops: tuple[str, ...] = ()
+    """Its next hops, best first."""
+    left: tuple[str, ...] = ()
+    """What else could be tried, in order."""
+    retry_after_s: int = 0
+    """Where all trunks are full: when one may have room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from kemi.core.call import (
     release,
     session_timer,
     setup,
+    trunk_call,
 )
 from kemi.core.call.actions import Action, Schedule
 from kemi.core.call.record import CallRecord, Offerer
@@ -52,6 +53,7 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.MediaFailed: answer.on_media_failed,
         events.MediaGated: answer.on_media_gated,
         events.ImsFailed: answer.on_ims_failed,
+        events.TrunkChosen: trunk_call.on_chosen,
         events.WicRequest: page_requests.on_wic_request,
         events.ImsRequest: core_requests.on_ims_request,
         events.ImsReply: dialog.on_ims_reply,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kemi.core.policy import TargetRules
+    from kemi.core.trunk.trunk import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class CallSettings:
     """What differs for calls with a media profile of a name."""
     profile_domains: Mapping[str, str] = field(default_factory=dict)
     """Domain of the far end -> name of that profile."""
+
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    """Trunks of the site, by name."""
 
     targets: TargetRules | None = None
     """Whom pages may call, and so whom they may send their callers to; None: everybody."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from kemi.core.errors import SipReject
 from kemi.core.routing.lookup import Query, RouteIndex, find
 from kemi.core.routing.numbers import DialPlan, dialled_from_uri, is_emergency
-from kemi.core.routing.table import REFUSALS, Target
+from kemi.core.routing.table import REFUSALS, Route, Target
 
+CORE_WAY: Final = ""
+"""In the place of a trunk's name: the home network."""
 _NO_PLAN = DialPlan()
 
 
@@ -22,6 +26,12 @@ class Way:
     request_uri: str
     profile: str
     """Media profile; "" where the row names none."""
+    trunks: tuple[str, ...] = ()
+    """Where the call is tried, in order: names of trunks, and CORE_WAY for the home network; empty: there alone."""
+    number: str = ""
+    """Of a call that may go to a trunk: +E.164, or a short code that stays as it is."""
+    parameters: tuple[str, ...] = ()
+    """Portability and carrier parameters that go with it."""
 
 
 def way_of(
@@ -30,6 +40,7 @@ def way_of(
     conferences: Mapping[str, str],
     uri: str,
     *,
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
     realm: str,
     user_class: str,
     now: float,
@@ -57,4 +68,22 @@ def way_of(
         return Way(row.id, conferences[row.name], row.profile)
     if row.to is Target.USER:
         return Way(row.id, row.name, row.profile)
+    trunks = _trunks(rows, groups)
+    if any(trunks):
+        if dialled.number.startswith("sip:"):
+            raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
+        return Way(row.id, uri, row.profile, trunks, dialled.number, dialled.parameters)
     return Way(row.id, uri, row.profile)  # the core has number plans of its own (TS 24.229 §5.4.3.2)
+
+
+def _trunks(rows: Sequence[Route], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return where the rows lead, in order and each place once, up to the first that is neither trunks nor the core."""
+    found: dict[str, None] = {}
+    for row in rows:
+        if row.to is Target.CORE:
+            found[CORE_WAY] = None
+        elif row.to is Target.TRUNK:
+            found.update(dict.fromkeys(groups[row.name]))
+        else:
+            break
+    return tuple(found)

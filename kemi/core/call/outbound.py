@@ -1,0 +1,53 @@
+"""What a page's call has to remember that may leave by trunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Digest:
+    """How a trunk asked us who we are, to be answered with each request that follows (RFC 7616 §3.3, §3.6)."""
+
+    values: list[str]
+    """Its challenges, as they came."""
+    by_proxy: bool
+    """407 and Proxy-Authenticate, not 401 and WWW-Authenticate."""
+    cnonce: str
+    count: int = 0
+    """How many requests had credentials for it."""
+
+
+@dataclass(slots=True)
+class Outbound:
+    """The way of a call, and where on it the call is."""
+
+    left: list[str]
+    """Trunks still to be tried, in order; "" among them is the home network."""
+    number: str
+    """Who is called: +E.164, or a local number as it was dialled."""
+    parameters: list[str] = field(default_factory=list)
+    """Portability and carrier parameters for the trunk's Request-URI."""
+    caller: str = ""
+    """+E.164 of the caller, one of its own identities; "": it has none."""
+    withheld: bool = False
+    """The caller does not want to be known (RFC 3323)."""
+    trunk: str = ""
+    """Where the call is; "": the home network, or nowhere yet."""
+    hops: list[str] = field(default_factory=list)
+    """Next hops of that trunk: the one the INVITE is at, then those that are left."""
+    from_value: str = ""
+    """From and To towards it, without tags."""
+    to_value: str = ""
+    digest: Digest | None = None
+    stale: int = 0
+    """How often it found our nonce too old in this INVITE."""
+    sent: bool = False
+    """The INVITE has been somewhere already."""
+
+    @property
+    def transport(self) -> str:
+        """Transport of the next hop the call is at: udp, tcp or tls."""
+        hop = self.hops[0] if self.hops else ""
+        _, found, transport = hop.partition(";transport=")
+        return transport if found else ("tls" if hop.startswith("sips:") else "udp")

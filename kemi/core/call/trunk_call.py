@@ -1,0 +1,108 @@
+"""A page's call on its way through trunks: which one is next, and what of their answers ends the search.
+
+    ChooseTrunk ──► TrunkChosen ──► INVITE ──► 408, 503 or silence ──► the next hop of the trunk, or the next trunk
+                                          └──► 401, 407 ──► the same once more, with credentials
+
+Any other refusal is the far end's and goes to the page, as does whatever comes after somebody has rung: then a second
+telephone would ring (RFC 3263 §4.3; SIPconnect 2.0).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from kemi.core.call import actions as act
+from kemi.core.call import core_invite
+from kemi.core.call.events import ImsFailed, TrunkChosen
+from kemi.core.call.outbound import Outbound
+from kemi.core.call.record import CallRecord, Rejection
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import finish
+from kemi.core.call.states import DialogEvent
+from kemi.core.headers import explanation_of
+from kemi.core.identity import ANONYMOUS, canonical
+from kemi.core.messages import Request
+from kemi.core.routing.way import CORE_WAY, Way
+from kemi.core.trunk.numbers import caller_number, shown, trunk_uri
+
+_NEXT: Final = frozenset({408, 503})
+"""What of a hop says that nobody there has the call."""
+_WITHHOLDS: Final = frozenset({"id", "user", "header"})
+"""What a caller says that does not want its number shown (RFC 3323 §4.2, RFC 3325 §9.3)."""
+NO_ROOM: Final = Rejection(503, "Service Unavailable", "no trunk has room for this call")
+NO_TRUNK: Final = Rejection(504, "Server Time-out", "no trunk answers")
+
+
+def outbound_of(way: Way, request: Request, asserted: Sequence[str], identities: Sequence[str]) -> Outbound:
+    """Return what a page's call needs to know that may leave by trunks."""
+    privacy = request.tokens("Privacy") | {
+        word for one in request.tokens("Privacy") for word in one.replace(";", " ").split()
+    }
+    return Outbound(
+        left=list(way.trunks),
+        number=way.number,
+        parameters=list(way.parameters),
+        caller=caller_number(asserted, identities),
+        withheld=canonical(request.from_uri) == ANONYMOUS or bool(privacy & _WITHHOLDS),
+    )
+
+
+def on_chosen(record: CallRecord, event: TrunkChosen, settings: CallSettings) -> list[act.Action]:
+    """A trunk has room, or none has."""
+    outbound = record.outbound
+    if outbound is None or record.ended:
+        return []
+    if event.trunk is None:
+        outbound.left = []
+        return _no_room(record, event, settings)
+    outbound.left, outbound.trunk, outbound.hops = list(event.left), event.trunk, list(event.hops)
+    outbound.digest, outbound.stale = None, 0
+    if event.trunk != CORE_WAY:
+        trunk = settings.trunks[event.trunk]
+        outbound.from_value = shown(outbound.caller, trunk, withheld=outbound.withheld).from_value
+        outbound.to_value = f"<{trunk_uri(outbound.number, trunk)}>"
+    return _send(record, outbound, settings)
+
+
+def on_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action] | None:
+    """The INVITE was refused or not answered; None: that is how the call ends."""
+    outbound = record.outbound
+    if outbound is None or record.legs or record.cancelled or record.rejection is not None:
+        return None
+    silent = event.local and not event.heard
+    if not (silent or (event.status in _NEXT and not event.local)):
+        return None
+    note = act.Note(
+        "trunk_failed" if outbound.trunk else "core_failed",
+        logging.WARNING,
+        {"trunk": outbound.trunk, "hop": outbound.hops[0] if outbound.hops else "", "status": event.status},
+    )
+    outbound.hops = outbound.hops[1:]
+    if outbound.hops:
+        return [note, *_send(record, outbound, settings)]
+    if outbound.left:
+        return [note, act.ChooseTrunk(record.key, tuple(outbound.left))]
+    return None
+
+
+def _send(record: CallRecord, outbound: Outbound, settings: CallSettings) -> list[act.Action]:
+    again, outbound.sent = outbound.sent, True
+    note = act.Note(
+        "call_sent",
+        logging.INFO,
+        {"trunk": outbound.trunk, "hop": outbound.hops[0] if outbound.hops else ""},
+    )
+    return [note, replace(core_invite.invite(record, settings), again=again)]
+
+
+def _no_room(record: CallRecord, event: TrunkChosen, settings: CallSettings) -> list[act.Action]:
+    note = act.Note("call_rejected", logging.WARNING, {"status": NO_ROOM.status, "detail": NO_ROOM.detail})
+    if record.cancelled:
+        return [note, *finish(record, DialogEvent.CANCELLED)]
+    record.rejection = NO_ROOM
+    lines = (*explanation_of(NO_ROOM, settings.realm), f"Retry-After: {event.retry_after_s or 1}")
+    reply = act.SendReply(NO_ROOM.status, NO_ROOM.reason_phrase, lines)
+    return [note, reply, *finish(record, DialogEvent.REJECTED)]
