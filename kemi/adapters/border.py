@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.messages import Side
 from kemi.core.screening import check_branch, check_head, check_one_message, check_whole
+from kemi.core.trunk.trunk import hop_parts
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 
@@ -15,13 +18,7 @@ class Border:
 
     def __init__(self, settings: Settings) -> None:
         self._no_sip = {settings.sip.ws_port, settings.control.port}
-        networks, home = settings.sip.core_networks, settings.home
-        own = (
-            [settings.sip.address] if networks or home is not None else []
-        )  # we cancel by a message to ourselves
-        if home is not None:
-            own.append(home.address)
-        self._core_networks = CoreNetworks([*networks, *own])
+        self._core_networks = CoreNetworks(_networks(settings))
 
     def admit(self, method: str) -> None:
         """Raise SipReject or RemoteProtocolError unless this is one well-formed message of a page, or of the core.
@@ -43,3 +40,25 @@ class Border:
             raise SipReject("not a node of the core")
         else:
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
+
+
+def _networks(settings: Settings) -> list[str]:
+    """Return whose SIP is taken: none means everybody's."""
+    networks, home = settings.sip.core_networks, settings.home
+    if home is None:
+        return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
+    found = [*networks, settings.sip.address, home.address]
+    for trunk in settings.trunks:
+        addresses = trunk.networks or [hop_parts(uri)[0].strip("[]") for uri in trunk.uris]
+        if not all(map(_is_network, addresses)):
+            return []  # a carrier with a name may have any address
+        found += addresses
+    return found
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

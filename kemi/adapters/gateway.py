@@ -38,9 +38,10 @@ from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
+from kemi.adapters.own_users import routes_of
 from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
-from kemi.adapters.routing import RouteReader, route_keeper
+from kemi.adapters.routing import route_keeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
@@ -131,8 +132,9 @@ class Gateway:
         self._own_requests = OwnRequests(
             self._executor, self._dispatcher, self._notifications, self._registrar
         )
-        routes = RouteReader(settings.routing_directory, HtableTable("routing"))
+        routes = routes_of(settings)
         self._home = HomePart(settings, self._flows, people_of(settings), routes)
+        self.ksr_failure_home = self._home.failed
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -361,11 +363,6 @@ class Gateway:
         self._registrar.failed(
             ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
         )
-
-    @guarded
-    def ksr_failure_home(self, _message: object) -> None:
-        """A request to the pages of a user of our own home network got no 2xx."""
-        self._home.failed()
 
     # ------------------------------------------------------------ requests of our own
 

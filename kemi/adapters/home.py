@@ -10,15 +10,15 @@ import logging
 from typing import Final
 
 from kemi.adapters import ksr, transactions
+from kemi.adapters.guard import guarded
 from kemi.adapters.log import log_event
 from kemi.adapters.people import People
 from kemi.adapters.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.home import reaching
-from kemi.core.home.identities import address_of_record, wanted
+from kemi.core.home.identities import address_of_record
 from kemi.core.home.registering import admitted, check_room
 from kemi.core.messages import Request
-from kemi.core.routing.numbers import DialPlan
 from kemi.core.standalone import FINAL_RESPONSE_S
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
@@ -94,13 +94,10 @@ class HomePart:
 
     def _called(self, uri: str) -> tuple[str, str]:
         """Return which identity is called, and whose it is."""
-        current = self._routes.current()
-        plan = current[1].plans.get(self._realm, DialPlan()) if current is not None else DialPlan()
-        for key in wanted(uri, self._realm, plan):
-            impi = self._people.who(key)
-            if impi is not None:
-                return key, impi
-        raise reaching.unknown()
+        found = self._people.find(uri, self._routes.plan(self._realm))
+        if found is None:
+            raise reaching.unknown()
+        return found
 
     # ------------------------------------------------------------ responses
 
@@ -110,9 +107,9 @@ class HomePart:
         if status == reaching.FLOW_FAILED:
             ksr.change_status(reaching.PAGE_IS_GONE, "Flow Failed")
 
-    @staticmethod
-    def failed() -> None:
-        """In tm's failure callback: no page has taken the request."""
+    @guarded
+    def failed(self, _message: object) -> None:
+        """tm's failure callback ``ksr_failure_home``: no page has taken the request."""
         instead = reaching.outcome(transactions.transaction_status())
         if instead is not None and not transactions.is_cancelled():
             transactions.reply_in_transaction(*instead, (), "")

@@ -12,7 +12,8 @@ from typing import Final
 
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
-from kemi.core.home.identities import keys_of
+from kemi.core.home.identities import keys_of, wanted
+from kemi.core.routing.numbers import DialPlan
 from kemi.settings import Settings
 from kemi.state.redis_link import RedisLink, RedisUnavailable
 from kemi.state.table import Table
@@ -36,9 +37,13 @@ class People:
             self._table.set(key, impi)
         return found
 
-    def who(self, key: str) -> str | None:
-        """Return the private identity of whoever is found under this, or None."""
-        return self._table.get(key)
+    def find(self, uri: str, plan: DialPlan) -> tuple[str, str] | None:
+        """Return which identity a URI names, and whose it is; None: nobody's.  Raise SipReject for what names none."""
+        for key in wanted(uri, self._realm, plan):
+            impi = self._table.get(key)
+            if impi is not None:
+                return key, impi
+        return None
 
     def forget(self, keys: Iterable[str]) -> None:
         """Forget what nobody is found under any more."""

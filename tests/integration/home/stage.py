@@ -39,11 +39,11 @@ def home_options(**variables: Any) -> LabOptions:
     return replace(gateway_options(**{**own, **variables}), parts=parts)
 
 
-def add_account(lab: Lab, name: str) -> None:
-    """Give somebody an account, as the web API writes it."""
+def add_account(lab: Lab, name: str, *more: str) -> None:
+    """Give somebody an account, as the web API writes it; ``more``: further public identities."""
     someone = BY_NAME[name]
     AccountStore(connect(lab.info.redis_url)).put(
-        Account(name=name, password_hash="", impi=someone.impi, impus=list(someone.impus))
+        Account(name=name, password_hash="", impi=someone.impi, impus=[*someone.impus, *more])
     )
 
 
