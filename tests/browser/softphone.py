@@ -54,8 +54,8 @@ _LISTEN: Final = """() => {
     const track = window.softphone.call.remoteStream.getAudioTracks()[0];
     if (!track) return {hz: 0, trackId: ''};
     const ear = window.testEar ??= {context: new AudioContext({sampleRate: 48000})};
-    if (ear.trackId !== track.id) {
-        ear.trackId = track.id;
+    if (ear.track !== track) {  // another call may have a track of the same id
+        ear.track = track;
         ear.analyser = new AnalyserNode(ear.context, {fftSize: 16384, smoothingTimeConstant: 0});
         ear.context.createMediaStreamSource(new MediaStream([track])).connect(ear.analyser);
         ear.context.resume();

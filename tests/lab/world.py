@@ -112,6 +112,8 @@ class LabInfo(msgspec.Struct, frozen=True):
     run_dir: str
     log_dir: str
     parts: tuple[str, ...]
+    # Whether the gateway is its own home network.
+    standalone: bool
     launcher_pid: int
     processes: Mapping[str, int]
     web: WebInfo

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.lab.options import Part
-from tests.lab.parts import gateway, ims, phones, rtpengine, web_api
+from tests.lab.parts import carrier, gateway, ims, phones, rtpengine, web_api
 from tests.lab.plan import Plan
 from tests.lab.ports import LOOPBACK
 from tests.lab.services import conference, pstn
@@ -29,6 +29,7 @@ def info_of(site: Site) -> LabInfo:
         run_dir=str(run_dir),
         log_dir=str(site.processes.log_dir),
         parts=tuple(part for part in Part if part in site.options.parts),
+        standalone=site.options.standalone,
         launcher_pid=os.getpid(),
         processes=site.processes.pids,
         web=_web_info(plan, run_dir),
@@ -61,7 +62,12 @@ def info_of(site: Site) -> LabInfo:
         redis_url=f"redis://{LOOPBACK}:{plan.redis}/0",
         users={subscriber.name: _user_info(subscriber) for subscriber in SUBSCRIBERS},
         phones=_phone_infos(site),
-        pstn=ServiceInfo(f"tel:{pstn.PREFIX}0200", plan.pstn, plan.pstn_control, pstn.TONE_HZ),
+        pstn=ServiceInfo(
+            f"tel:{carrier.NUMBER if site.options.standalone else f'{pstn.PREFIX}0200'}",
+            plan.pstn,
+            plan.pstn_control,
+            pstn.TONE_HZ,
+        ),
         conference=ServiceInfo(
             f"sip:conference@{REALM}", plan.conference, plan.conference_control, conference.PROMPT_HZ
         ),

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.kamailio import answers_options, command_line
+from tests.lab.options import Part
+from tests.lab.parts import carrier
 from tests.lab.ports import LOOPBACK
 from tests.lab.relay_program import relay_version
 from tests.lab.roles import REPOSITORY, role_variables
@@ -46,7 +48,10 @@ def start(site: Site) -> None:
         "gateway_flow_secret": secrets.token_hex(32),
         "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": plan.ng, "version": relay_version()}],
         "gateway_redis_url": f"redis://{LOOPBACK}:{plan.redis}/0",
+        **(carrier.variables(site) if site.options.standalone else {}),
     }
+    if site.options.standalone and Part.REDIS in site.options.parts:
+        carrier.load_table(site)
     config = site.render("kamailio", "site.cfg.j2", variables)
     settings = site.render("kamailio", "gateway.toml.j2", variables)
     effective = role_variables("kamailio", {**variables, **site.options.role_variables.get("kamailio", {})})

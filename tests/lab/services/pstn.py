@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from tests.lab.ports import LOOPBACK
 from tests.lab.services.g711_stream import FRAME_SAMPLES, RATE_HZ
 from tests.lab.services.media_server import Leg, MediaServer, Treatment
 from tests.lab.services.program import run
@@ -73,7 +74,7 @@ def main(
     address: str, port: int, control_port: int, rtp: tuple[int, int], realm: str, icscf_port: int
 ) -> None:
     """Run the lab's PSTN gateway in the foreground."""
-    gateway = PstnGateway(rtp, realm, (address, icscf_port))
+    gateway = PstnGateway(rtp, realm, (LOOPBACK, icscf_port))
     run(gateway, address, port, control_port, {"dial": gateway.op_dial})
 
 
