@@ -21,7 +21,7 @@ from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trunk.trunk import Trunk, check_trunks
+from kemi.core.trunk.trunk import Trunk, check_trunks, transport_of
 from kemi.core.trust import CoreNetworks
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
@@ -57,16 +57,18 @@ class SipSettings:
     ws_port: int
     core_networks: list[str] = field(default_factory=list)
     """Networks whose SIP is taken on the side of the core, as 192.0.2.0/24; empty: everybody's."""
+    tls_port: int = 0
+    """For trunks over TLS; 0: there is none."""
+
+    def socket_towards(self, next_hop: str) -> str:
+        """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
+        transport = transport_of(next_hop)
+        return f"{transport}:{self.address}:{self.tls_port if transport == 'tls' else self.port}"
 
     @property
     def ims_socket(self) -> str:
         """Kamailio's name of the socket towards the core."""
         return f"udp:{self.address}:{self.port}"
-
-    def socket_towards(self, next_hop: str) -> str:
-        """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
-        _, found, transport = next_hop.partition(";transport=")
-        return self.ims_socket if not found else f"{transport.partition(';')[0]}:{self.address}:{self.port}"
 
     @property
     def wic_socket(self) -> str:
@@ -280,6 +282,21 @@ def _check(settings: Settings) -> None:
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
     except ValueError as error:
         raise SettingsError(str(error)) from error
+    _check_tls(settings)
+
+
+def _check_tls(settings: Settings) -> None:
+    if settings.sip.tls_port:
+        if not 0 < settings.sip.tls_port <= MAX_PORT or settings.sip.tls_port in (
+            settings.sip.port,
+            settings.sip.ws_port,
+            settings.control.port,
+        ):
+            raise SettingsError(f"sip.tls_port: 1 to {MAX_PORT}, and no other port of ours; 0 for none")
+        return
+    for trunk in settings.trunks:
+        if any(transport_of(uri) == "tls" for uri in trunk.uris):
+            raise SettingsError(f"trunks: {trunk.name}: TLS needs sip.tls_port")
 
 
 def _check_media(media: MediaSettings) -> None:

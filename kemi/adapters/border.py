@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
@@ -16,7 +17,9 @@ from kemi.settings import Settings
 class Border:
     """The sides of this node: pages on one socket, the core on the other."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, is_of_trunk: Callable[[], bool]) -> None:
+        """``is_of_trunk``: whether a trunk has sent the current message."""
+        self._is_of_trunk = is_of_trunk
         self._no_sip = {settings.sip.ws_port, settings.control.port}
         self._core_networks = CoreNetworks(_networks(settings))
 
@@ -36,7 +39,9 @@ class Border:
             )
         elif ksr.received_port() in self._no_sip:
             raise SipReject("SIP comes in WebSocket messages here, or not at all")
-        elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
+        elif method != "OPTIONS" and not (
+            self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
+        ):
             raise SipReject("not a node of the core")
         else:
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
@@ -47,18 +52,14 @@ def _networks(settings: Settings) -> list[str]:
     networks, home = settings.sip.core_networks, settings.home
     if home is None:
         return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
-    found = [*networks, settings.sip.address, home.address]
-    for trunk in settings.trunks:
-        addresses = trunk.networks or [hop_parts(uri)[0].strip("[]") for uri in trunk.uris]
-        if not all(map(_is_network, addresses)):
-            return []  # a carrier with a name may have any address
-        found += addresses
-    return found
+    unknown = any(not (trunk.networks or all(map(_is_literal, trunk.uris))) for trunk in settings.trunks)
+    # A carrier with a name may have any address; those of the other trunks are known.
+    return [] if unknown else [*networks, settings.sip.address, home.address]
 
 
-def _is_network(text: str) -> bool:
+def _is_literal(uri: str) -> bool:
     try:
-        ipaddress.ip_network(text)
+        ipaddress.ip_address(hop_parts(uri)[0].strip("[]"))
     except ValueError:
         return False
     return True

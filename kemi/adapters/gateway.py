@@ -21,6 +21,7 @@ from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
+from kemi.adapters.control_trunks import trunk_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
@@ -40,12 +41,14 @@ from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.own_users import routes_of
 from kemi.adapters.people import people_keeper, people_of
+from kemi.adapters.plain_callbacks import PlainCallbacks
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import route_keeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
+from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
 from kemi.core.call.events import (
@@ -79,7 +82,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway:
+class Gateway(PlainCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -101,7 +104,9 @@ class Gateway:
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
         self._call_settings = call_settings(settings)
-        self._border = Border(settings)
+        routes = routes_of(settings)
+        self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points)
+        self._border = Border(settings, self._trunks.calls.knows_sender)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
@@ -130,9 +135,8 @@ class Gateway:
         )
         self._notifications = Notifications(self._flows, subscriptions)
         self._own_requests = OwnRequests(
-            self._executor, self._dispatcher, self._notifications, self._registrar
+            self._executor, self._dispatcher, self._notifications, self._registrar, self._trunks.answers
         )
-        routes = routes_of(settings)
         self._home = HomePart(settings, self._flows, people_of(settings), routes)
         self.ksr_failure_home = self._home.failed
         self._new_calls = NewCalls(
@@ -156,6 +160,7 @@ class Gateway:
                 **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
+                **trunk_routes(self._trunks.store),
             },
         )
         self._shared = SharedState(
@@ -187,6 +192,7 @@ class Gateway:
             page_of=self._page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
+            trunks=self._trunks.keeper(notices, lambda: secrets.token_hex(12)),
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -221,8 +227,7 @@ class Gateway:
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
-        if self._home.is_meant():
-            self._home.take(method)
+        if self._home.takes(method) or self._trunks.calls.takes(method):
             return
         if ksr.side() is Side.WIC:
             ksr.force_rport()
@@ -336,6 +341,11 @@ class Gateway:
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
+    def ksr_failure_trunk(self, _message: object) -> None:
+        """A trunk's INVITE got no 2xx."""
+        self._trunks.calls.failed()
+
+    @guarded
     def ksr_failure_wic(self, _message: object) -> None:
         """The INVITE to a page ended without a 2xx."""
         status, local = transactions.transaction_status(), transactions.is_local_timeout()
@@ -364,28 +374,6 @@ class Gateway:
             ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
         )
 
-    # ------------------------------------------------------------ requests of our own
-
-    @guarded
-    def ksr_tm_event(self, _message: object, _event: str) -> None:
-        """tm builds a request of ours; ask for its replies when somebody wants them."""
-        self._own_requests.being_sent()
-
-    @guarded
-    def ksr_onreply_own_request(self, _message: object) -> None:
-        """A response to a request of our own."""
-        self._own_requests.answered(ksr.reply())
-
-    @guarded
-    def ksr_failure_own_request(self, _message: object) -> None:
-        """A request of our own to the core was never answered."""
-        self._own_requests.unanswered(Side.IMS)
-
-    @guarded
-    def ksr_failure_own_request_to_page(self, _message: object) -> None:
-        """The same of one to a page."""
-        self._own_requests.unanswered(Side.WIC)
-
     # ------------------------------------------------------------ replies
 
     @guarded
@@ -399,12 +387,13 @@ class Gateway:
             ksr.drop()
             raise
         status = ksr.number("$rs")
-        if self._home.is_meant():
-            self._home.answered(status)
+        if self._home.takes_reply(status):
             return
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
+        if self._trunks.calls.takes_reply(method, status):
+            return
         if method in ("REGISTER", "CANCEL"):
             if method == "REGISTER" and status >= 200:
                 self._registrar.answered(ksr.reply())
@@ -420,27 +409,6 @@ class Gateway:
             self._standalone.answered(reply)
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
-
-    # ------------------------------------------------------------ HTTP and WebSocket
-
-    @guarded
-    def ksr_xhttp_event(self, _message: object, _event: str) -> None:
-        """A request on the control port, or a WebSocket handshake, which only the TLS front may bring us."""
-        if self._control.is_meant():
-            self._control.answer()
-        else:
-            self._front.handshake()
-
-    @guarded
-    def ksr_websocket_event(self, _message: object, event: str) -> None:
-        """The WebSocket was closed by a Close frame or for want of a pong."""
-        if event == "websocket:closed":
-            self._front.closed()
-
-    @guarded
-    def ksr_tcp_event(self, _message: object, _event: str) -> None:
-        """The connection is gone.  Runs in the TCP main process: only a note for housekeeping is allowed here."""
-        self._front.closed()
 
     # ------------------------------------------------------------ housekeeping
 

@@ -44,14 +44,22 @@ class HomePart:
         self._people = people
         self._routes = routes
 
-    def is_meant(self) -> bool:
-        """Whether the current message came to the home part."""
+    def _is_meant(self) -> bool:
         return self._port != 0 and ksr.received_port() == self._port
 
     # ------------------------------------------------------------ requests
 
-    def take(self, method: str) -> None:
-        """Work on the current request; raise SipReject for what is refused."""
+    def takes(self, method: str) -> bool:
+        """Do everything about the current request if it came to the home part; False where it did not.
+
+        Raise SipReject for what is refused.
+        """
+        if not self._is_meant():
+            return False
+        self._take(method)
+        return True
+
+    def _take(self, method: str) -> None:
         if ksr.source() != self._proxy:
             raise SipReject("only this gateway's own proxy part speaks here")
         if method == "ACK":
@@ -101,11 +109,16 @@ class HomePart:
 
     # ------------------------------------------------------------ responses
 
-    @staticmethod
-    def answered(status: int) -> None:
-        """A response of the proxy part to a branch of ours: one of a page that is gone must not count as the user's."""
+    def takes_reply(self, status: int) -> bool:
+        """The same for a response of the proxy part to a branch of ours.
+
+        One of a page that is gone must not count as the user's.
+        """
+        if not self._is_meant():
+            return False
         if status == reaching.FLOW_FAILED:
             ksr.change_status(reaching.PAGE_IS_GONE, "Flow Failed")
+        return True
 
     @guarded
     def failed(self, _message: object) -> None:

@@ -23,6 +23,7 @@ from kemi.adapters.people import PeopleKeeper
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
     Event,
@@ -83,6 +84,7 @@ class Housekeeping:
         page_of: PageOf,
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
+        trunks: TrunkKeeper,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -102,6 +104,7 @@ class Housekeeping:
         self._page_of = page_of
         self._routes = routes
         self._people = people
+        self._trunks = trunks
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -128,6 +131,7 @@ class Housekeeping:
             self._shared.ship_nodes,
             self._routing,
             self._accounts,
+            self._trunks_due,
         ):
             self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
 
@@ -138,6 +142,9 @@ class Housekeeping:
     def _accounts(self, now: float) -> None:
         if self._people is not None:
             self._people.tick(now)
+
+    def _trunks_due(self, now: float) -> None:
+        self._trunks.tick(now)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s

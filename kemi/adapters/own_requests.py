@@ -12,6 +12,7 @@ from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.subscriptions import Notifications
+from kemi.adapters.trunk_calls import TrunkAnswers
 from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record_key import record_key
 from kemi.core.entry_points import UNAVAILABLE
@@ -32,11 +33,13 @@ class OwnRequests:
         dispatcher: Dispatcher,
         notifications: Notifications,
         registrar: Registrar,
+        trunks: TrunkAnswers,
     ) -> None:
         self._executor = executor
         self._dispatcher = dispatcher
         self._notifications = notifications
         self._registrar = registrar
+        self._trunks = trunks
 
     def being_sent(self) -> None:
         """Ask tm for the responses to the request it is building, when somebody wants them."""
@@ -46,6 +49,10 @@ class OwnRequests:
 
     def answered(self, reply: Reply) -> None:
         """Take a response."""
+        if self._trunks.is_ours(reply.call_id):
+            if reply.status >= 200:
+                self._trunks.answered(reply.status)
+            return
         if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
             return
         if reply.method == "SUBSCRIBE":
@@ -70,6 +77,10 @@ class OwnRequests:
 
     def unanswered(self, to: Side) -> None:
         """In tm's failure callback: nobody answered the current request."""
+        if self._trunks.is_ours(ksr.call_id()):
+            if transactions.is_local_timeout():
+                self._trunks.answered(0)
+            return
         if not transactions.is_local_timeout() or self._executor.request_tries_next():
             return
         method = ksr.method()

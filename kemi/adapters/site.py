@@ -47,7 +47,10 @@ def call_settings(settings: Settings) -> CallSettings:
             )
             for one in media.profiles
         },
-        profile_domains={domain: one.name for one in media.profiles for domain in one.domains},
+        profile_domains={
+            **{domain: one.name for one in media.profiles for domain in one.domains},
+            **{trunk.host.lower(): trunk.profile for trunk in settings.trunks if trunk.profile},
+        },
     )
 
 

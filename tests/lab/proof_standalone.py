@@ -1,4 +1,4 @@
-"""The first calls without an IMS core: page to page, and page to telephone, and what they proved, for people to read."""
+"""The first calls without an IMS core: page to page, page to telephone and back, and what they proved, for people."""
 
 from __future__ import annotations
 

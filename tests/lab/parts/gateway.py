@@ -54,6 +54,8 @@ def start(site: Site) -> None:
         carrier.load_table(site)
     config = site.render("kamailio", "site.cfg.j2", variables)
     settings = site.render("kamailio", "gateway.toml.j2", variables)
+    if site.options.role_variables.get("kamailio", {}).get("kamailio_tls_port"):
+        site.render("kamailio", "tls.cfg.j2", variables)
     effective = role_variables("kamailio", {**variables, **site.options.role_variables.get("kamailio", {})})
     site.processes.spawn(
         NAME,
