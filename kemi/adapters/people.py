@@ -18,7 +18,7 @@ from kemi.settings import Settings
 from kemi.state.redis_link import RedisLink, RedisUnavailable
 from kemi.state.table import Table
 
-EVERY_S: Final = 5.0
+EVERY_S: Final = 2.0
 """How often all accounts are read."""
 AGAIN_S: Final = 10.0
 

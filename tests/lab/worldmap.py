@@ -60,7 +60,10 @@ def info_of(site: Site) -> LabInfo:
             {node: str(ims.rpc_socket(run_dir, node)) for node in ims.NODES},
         ),
         redis_url=f"redis://{LOOPBACK}:{plan.redis}/0",
-        users={subscriber.name: _user_info(subscriber) for subscriber in SUBSCRIBERS},
+        users={
+            subscriber.name: _user_info(subscriber, with_did=site.options.standalone)
+            for subscriber in SUBSCRIBERS
+        },
         phones=_phone_infos(site),
         pstn=ServiceInfo(
             f"tel:{carrier.NUMBER if site.options.standalone else f'{pstn.PREFIX}0200'}",
@@ -91,12 +94,13 @@ def _web_info(plan: Plan, run_dir: Path) -> WebInfo:
     )
 
 
-def _user_info(subscriber: Subscriber) -> UserInfo:
+def _user_info(subscriber: Subscriber, *, with_did: bool) -> UserInfo:
+    did = carrier.did_of(subscriber) if with_did else ""
     return UserInfo(
         subscriber.name,
         subscriber.impi,
         subscriber.impu,
-        subscriber.tel,
+        f"tel:{did}" if did else subscriber.tel,
         subscriber.scheme,
         subscriber.password,
     )

@@ -5,15 +5,17 @@ Must not know single calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.client import connect
 from tests.integration.calls.stage import Stage, gateway_options, until
 from tests.integration.trust.issuers import ISSUER, publish_in_redis, register
+from tests.lab.kamailio import RpcError
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.subscribers import BY_NAME, REALM
@@ -48,12 +50,12 @@ def add_account(lab: Lab, name: str, *more: str) -> None:
 
 
 @contextmanager
-def home_lab_of(**variables: Any) -> Iterator[Lab]:
-    """Run such a lab, with accounts and keys known to the workers."""
+def home_lab_of(more: Mapping[str, Sequence[str]] = MappingProxyType({}), **variables: Any) -> Iterator[Lab]:
+    """Run such a lab, with accounts and keys known to the workers; ``more``: further identities of somebody."""
     with Lab(home_options(**variables)) as lab:
         publish_in_redis(lab, ISSUER.url, ISSUER.key)
         for name in PEOPLE:
-            add_account(lab, name)
+            add_account(lab, name, *more.get(name, ()))
         wait_until(lambda: ISSUER.url in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KNOWN_S)
         wait_until(lambda: BY_NAME["dave"].impu in lab.gateway_rpc.htable("person"), "accounts", KNOWN_S)
         yield lab
@@ -90,8 +92,8 @@ class HomeStage(Stage):
         """Return where the registrar has somebody's pages."""
         try:
             found = self.lab.gateway_rpc("ul.lookup", "location", BY_NAME[name].impi)
-        except Exception as error:
-            assert "not found" in str(error).lower(), error
+        except RpcError as error:
+            assert "AOR not found" in str(error) or "AOR has no contacts" in str(error), error
             return []
         return [contact["Contact"]["Address"] for contact in found["Contacts"]]
 

@@ -11,17 +11,19 @@ from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
-from tests.integration.calls.stage import CLEAN_WITHIN_S, warning_of
+from tests.integration.calls.stage import CLEAN_WITHIN_S, until, warning_of
 from tests.integration.calls.test_routing import load
-from tests.integration.home.stage import KNOWN_S, HomeStage, add_account, home_lab_of
+from tests.integration.calls.trunk_site import gateway_address
+from tests.integration.home.stage import HomeStage, home_lab_of
 from tests.lab.lab import Lab
 from tests.lab.ports import own_port
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import BY_NAME, REALM
-from tests.lab.waiting import wait_until
+from tests.peers.call_plan import CallPlan
 from tests.peers.core import ScriptedCore
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia
+from tests.peers.trunk import ScriptedTrunk
 
 pytestmark = pytest.mark.lab
 
@@ -35,6 +37,7 @@ DOCUMENT = RoutingDocument(
         Route("world", "+*", Target.TRUNK, name="carrier"),
         Route("germany", "+49*", Target.TRUNK, name="carrier"),
         Route("dave", DAVES, Target.REFUSE, status=403, reason="not him"),
+        Route("dids", "+4930555555*", Target.CORE, realm="trunk:carrier"),
         Route("desk", "600", Target.USER, name=BOB.impu),
     ],
     plans={REALM: DialPlan(country="DE", short_codes={"600": "", "601": BOB.impu})},
@@ -47,11 +50,9 @@ def home_lab() -> Iterator[Lab]:
     """With a carrier and a table."""
     uri = f"sip:{CARRIER_ADDRESS}:{CARRIER_PORT}"
     trunk = {"name": "carrier", "uris": [uri], "domain": "carrier.example", "options_s": 0}
-    with home_lab_of(gateway_trunks=[trunk]) as lab:
+    numbers = {"bob": [f"tel:{BOBS}"], "dave": [f"tel:{DAVES}"]}
+    with home_lab_of(numbers, gateway_trunks=[trunk]) as lab:
         load(lab, DOCUMENT)
-        add_account(lab, "bob", f"tel:{BOBS}")
-        add_account(lab, "dave", f"tel:{DAVES}")
-        wait_until(lambda: f"tel:{DAVES}" in lab.gateway_rpc.htable("person"), "its number", KNOWN_S)
         yield lab
         wait_clean(lab, CLEAN_WITHIN_S)
 
@@ -104,3 +105,79 @@ async def test_what_the_table_refuses(
     refused = await call.wait_status(range(300, 700))
     assert (refused.status, warning_of(refused)) == (status, reason)
     assert not carrier.calls
+
+
+@pytest.fixture
+async def caller(stage: HomeStage) -> AsyncIterator[ScriptedTrunk]:
+    """The carrier as it calls."""
+    peer = ScriptedTrunk()
+    await peer.open(CARRIER_ADDRESS, CARRIER_PORT)
+    try:
+        yield peer
+        await stage.check_nothing_left()
+        table = stage.lab.gateway_rpc.htable
+        await until(lambda: not table("trunk_call"), lambda: f"left: {table('trunk_call')}", 3)
+    finally:
+        await peer.close()
+
+
+async def test_a_telephone_reaches_every_page_of_whom_it_calls(
+    stage: HomeStage, caller: ScriptedTrunk
+) -> None:
+    pages = [await stage.user("bob") for _ in range(2)]
+    call = await caller.call(BOBS, gateway_address(stage.lab))
+    incoming = [await page.wait_incoming() for page in pages]
+    assert "+4989555" in (incoming[0].invite.headers.get("P-Asserted-Identity") or "")
+    for leg in incoming:
+        await leg.ring()
+    await call.wait_status(180)
+    await incoming[1].answer()
+    await call.wait_status(200)
+    await incoming[0].wait_request("CANCEL")
+    assert (await incoming[1].info()).status == 200
+    assert (await call.bye()).status == 200
+    await incoming[1].wait_request("BYE")
+
+
+async def test_a_telephone_gives_up(stage: HomeStage, caller: ScriptedTrunk) -> None:
+    page = await stage.user("bob")
+    call = await caller.call(BOBS, gateway_address(stage.lab))
+    incoming = await page.wait_incoming()
+    await incoming.ring()
+    await call.wait_status(180)
+    call.cancel()
+    await incoming.wait_request("CANCEL")
+    await call.wait_status(487)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        pytest.param(DAVES, 480, id="offline"),
+        pytest.param("+493055555599", 404, id="nobody"),
+    ],
+)
+async def test_a_telephone_calls_who_is_not_there(
+    stage: HomeStage, caller: ScriptedTrunk, number: str, status: int
+) -> None:
+    call = await caller.call(number, gateway_address(stage.lab))
+    refused = await call.wait_status(status)
+    assert "Q.850" in (refused.headers.get("Reason") or "")
+
+
+async def test_the_page_that_a_telephone_called_is_lost_before_it_rang(
+    stage: HomeStage, caller: ScriptedTrunk
+) -> None:
+    """The other page goes on ringing, though nothing was heard of the first."""
+    first, second = await stage.user("bob"), await stage.user("bob")
+    first.plan = CallPlan(trying=False)
+    call = await caller.call(BOBS, gateway_address(stage.lab))
+    await first.wait_incoming()
+    other = await second.wait_incoming()
+    first.lose()
+    await other.ring()
+    await call.wait_status(180)
+    await other.answer()
+    await call.wait_status(200)
+    assert (await other.bye()).status == 200
+    await call.wait_request("BYE")
