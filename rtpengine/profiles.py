@@ -148,7 +148,7 @@ class MediaProfile:
             codec=replace(self.codec, transcode=transcode),
             ptime=self.packet_ms and self.packet_ms[0],
             ptime_reverse=self.packet_ms and self.packet_ms[1],
-            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), *self._wic_flags()),
+            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags()),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -183,24 +183,24 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
-        return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
+        return replace(self.wic_answer(), flags=(*self.wic_answer().flags, *self._ims_flags()))
 
     @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of a WIC that is called: its source is not bound, because it may nominate
-        one pair of candidates after the other, of which rtpengine holds on to that with the highest priority."""
-        return self._answer()
+        """Return the options of an `answer` of a WIC.
 
-    @functools.cache  # noqa: B019
-    def known_wic_answer(self) -> MediaOptions:
-        """Return the options of an `answer` of a WIC that has called, or of a placeholder."""
-        return replace(self._answer(), flags=(*self._answer().flags, *self._wic_flags()))
-
-    @functools.cache  # noqa: B019
-    def _answer(self) -> MediaOptions:
+        Its source is not bound: ICE says where it is, and it may nominate one pair of candidates after the other, of
+        which rtpengine holds on to that with the highest priority. SRTP says that it is the WIC.
+        """
         return MediaOptions(
             codec=CodecRules(offer=self.answered_codecs), flags=(*self._sdp_flags(), *self._dtmf_flags())
         )
+
+    @functools.cache  # noqa: B019
+    def stand_in_answer(self) -> MediaOptions:
+        """Return the options of a placeholder's `answer` for the WIC: nobody is heard at its port."""
+        flags = source_flags(MediaSource.SIGNALLED, self.daemon_version)
+        return replace(self.wic_answer(), flags=(*self.wic_answer().flags, *flags))
 
     @functools.cache  # noqa: B019
     def passing_answer(self) -> MediaOptions:
@@ -262,17 +262,10 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
-        return MediaOptions(
-            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", *self._wic_flags())
-        )
+        return MediaOptions(codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding",))
 
     def _ims_flags(self) -> tuple[str, ...]:
         return source_flags(self.ims_source, self.daemon_version)
-
-    def _wic_flags(self) -> tuple[str, ...]:
-        # ICE alone says where the WIC is. SRTP would do for RTP; but with AES-GCM rtpengine takes SRTCP whose E bit is
-        # 0 from everybody, without looking at its tag (RFC 7714 §9 wants one).
-        return source_flags(MediaSource.SIGNALLED, self.daemon_version)
 
     @functools.cache  # noqa: B019
     def feedback_request(self) -> MediaOptions:

@@ -100,7 +100,6 @@ def reoffer_from_ims(
     *,
     daemon_version: Version,
     offered: bool = False,
-    wic_called: bool = True,
 ) -> Sequence[str]:
     """Take what IMS offers now, and the WIC's line as an answer in `session.wic_offer`; returns the answer for IMS.
 
@@ -108,13 +107,12 @@ def reoffer_from_ims(
     to a WIC that has not answered would be one to somebody else.
 
     The WIC need not be asked: its port and payload types stay, rtpengine transcodes to what it takes already. What
-    rtpengine would offer it (other payload types among that) is not sent to anybody. `wic_called`: it began the call.
+    rtpengine would offer it (other payload types among that) is not sent to anybody.
     """
     offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
     if not offered:
         yield from ask(offer)
-    options = profile.known_wic_answer() if wic_called else profile.wic_answer()
-    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, options)
+    answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.wic_answer())
     relay_answer = (yield from ask(answer)).sdp
     if reverse_line is not None and session.transport is WicTransport.SPLIT:
         yield from subscribe_again(session, profile, daemon_version)

@@ -200,7 +200,7 @@ def answer_ahead(
     try:
         plain = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.plain_terminating_offer(), STAND_IN_TAG)
         stand_in = placeholder((yield from ask(plain)).sdp)
-        answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.known_wic_answer())
+        answer = Answer(session.ng_call_id, IMS_TAG, STAND_IN_TAG, stand_in, profile.stand_in_answer())
         ims_answer = (yield from ask(answer)).sdp
         offer = replace(plain, options=profile.terminating_offer(), to_tag=WIC_TAG)
         # Its port stays as long as the call: whoever finds it has no keys to know.
@@ -216,7 +216,7 @@ def answer_ahead(
 def _deafen(session: MediaSession, profile: MediaProfile) -> Sequence[None]:
     """Let IMS hear nobody before the WIC's `answer`, which makes it listen to the WIC.
 
-    The WIC's ICE and DTLS are ready before its answer comes. Whose packets are its own rtpengine does not know before.
+    The WIC's ICE and DTLS are ready before its answer comes.
     """
     if not capabilities(profile.daemon_version).offer_takes_over:
         yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))

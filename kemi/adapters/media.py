@@ -256,7 +256,6 @@ class MediaRelay:
             medium.reverse_line,
             daemon_version=self._nodes.versions[action.node],
             offered=first,
-            wic_called=bool(action.transport),
         )
 
     def move(self, action: act.MoveMedia) -> MediaMoved:

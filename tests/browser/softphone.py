@@ -64,8 +64,13 @@ _LISTEN: Final = """() => {
     ear.analyser.getFloatFrequencyData(bins);
     let best = 3;
     for (let bin = 3; bin < bins.length; bin++) if (bins[bin] > bins[best]) best = bin;
-    const loud = bins[best] > -60;
-    return {hz: loud ? best * ear.context.sampleRate / ear.analyser.fftSize : 0, trackId: track.id};
+    const loud = bins[best] > -60, perBin = ear.context.sampleRate / ear.analyser.fftSize;
+    const tones = [];
+    for (let bin = 8; loud && bin < bins.length - 8; bin++) {
+        const around = Math.max(...bins.subarray(bin - 8, bin + 9));
+        if (bins[bin] > bins[best] - 25 && bins[bin] === around) tones.push(bin * perBin);
+    }
+    return {hz: loud ? best * perBin : 0, tones, trackId: track.id};
 }"""
 
 
@@ -197,6 +202,17 @@ class SoftphoneBrowser:
     def heard_hz(self) -> float:
         """Return the strongest frequency of the other side's voice, 0.0 for silence."""
         return float(self.evaluate(_LISTEN)["hz"])
+
+    def wait_tones(self, *tones_hz: float, timeout_s: float = 8.0) -> None:
+        """Wait until these tones (±15 Hz, lowest first) are all that is heard of the other side."""
+        heard: list[float] = []
+
+        def right() -> bool:
+            heard[:] = self.evaluate(_LISTEN)["tones"]
+            pairs = zip(heard, tones_hz, strict=False)
+            return len(heard) == len(tones_hz) and all(abs(one - other) <= 15.0 for one, other in pairs)
+
+        self.wait(right, f"tones {tones_hz}", timeout_s, lambda: f"heard {heard}")
 
     def wait_tone(self, hz: float, timeout_s: float = 8.0) -> float:
         """Wait until the other side's voice is this tone (±15 Hz)."""

@@ -151,7 +151,16 @@ def describe(info: LabInfo) -> list[str]:
         (Part.REDIS, "Redis", info.redis_url),
         (Part.IMS, "IMS core", f"I-CSCF {info.ims.icscf}  S-CSCF {info.ims.scscf}  P-CSCF {info.ims.pcscf}"),
         (Part.PSTN, "PSTN number", f"{info.pstn.uri}  (says {info.pstn.tone_hz} Hz)"),
-        (Part.CONFERENCE, "conference", f"{info.conference.uri}  (says {info.conference.tone_hz} Hz)"),
+        (Part.CONFERENCE, "conference", f"{info.conference.uri}  (open; says {info.conference.tone_hz} Hz)"),
+        (
+            Part.CONFERENCE,
+            "",
+            f"tel:{info.conference.door_number} through the PSTN, {info.conference.door_uri}",
+        ),
+        *(
+            (Part.CONFERENCE, "", f"  PIN {pin}# leads into the room {room}")
+            for pin, room in info.conference.pins.items()
+        ),
     ]
     lines = [f"{name:<14}{value}" for part, name, value in rows if part in info.parts]
     if Part.PHONES in info.parts:

@@ -1,4 +1,4 @@
-"""Looks for secrets in logs: tokens, digest responses, passwords.
+"""Looks for secrets in logs: tokens, digest responses, passwords, PINs and keys that a page pressed.
 
 `Lab.stop` hands every lab's log folder here before it is removed; the fixture `no_secret_in_logs` reads the findings
 when the session ends.
@@ -11,14 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.lab.services.conference import PINS
 from tests.lab.subscribers import SUBSCRIBERS
 
 _PATTERNS: Final = {
     "an access token": re.compile(r"[\w-]*eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"),
     "a Bearer credential": re.compile(r"Bearer\s+(?:access_token=)?\"?[\w.~+/-]{20,}", re.IGNORECASE),
+    "a key by INFO": re.compile(r"Signal\s*=\s*[0-9A-D*#]"),
+    "a key by ng": re.compile(r"\d:code1:.*play DTMF|play DTMF.*\d:code1:"),
     "a digest response": re.compile(r"response=\"?[0-9a-f]{32,}", re.IGNORECASE),
 }
-_PASSWORDS: Final = tuple(subscriber.password for subscriber in SUBSCRIBERS if subscriber.password)
+_LEAST_PIN: Final = 10
+"""A shorter one may be part of any number."""
+_PASSWORDS: Final = (
+    *(subscriber.password for subscriber in SUBSCRIBERS if subscriber.password),
+    *(pin for pin in PINS if len(pin) >= _LEAST_PIN),
+)
 _PASSWORD: Final = re.compile(
     "|".join(re.escape(text) for text in sorted(set(_PASSWORDS), key=len, reverse=True))
 )

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from tests.peers.tone import Peak, Samples, peak_of
+from tests.peers.tone import Peak, Samples, peak_of, tones_of
 
 # RIFF id, size, form and "fmt " id, size, coding, channels, rate, bytes/s, frame, bits, "data" id, size.
 _WAV_HEAD: Final = struct.Struct("<4s4x8s4xHHI4x2xH4s4x")
@@ -48,3 +48,12 @@ def heard_hz(path: Path, *, last_s: float = 1.0) -> float:
     """Return what `peak_of_wav` hears as a number; 0.0 for silence or too little."""
     peak = peak_of_wav(path, last_s=last_s)
     return peak.hz if peak is not None and peak.level_db > SILENCE_DB else 0.0
+
+
+def tones_heard(path: Path, *, last_s: float = 1.0) -> list[float]:
+    """Return the tones that sound together in a recording's last part, lowest first."""
+    try:
+        samples, rate = samples_from_wav(path)
+    except NoRecording:
+        return []
+    return tones_of(samples, rate, last_s=last_s)

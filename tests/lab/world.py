@@ -106,6 +106,15 @@ class ServiceInfo(msgspec.Struct, frozen=True):
     tone_hz: int
 
 
+class ConferenceInfo(ServiceInfo, frozen=True):
+    """The conference service: `uri` is an open room; behind the door's URI and number a PIN leads into a room."""
+
+    door_uri: str
+    door_number: str
+    # PIN -> the room it leads into.
+    pins: Mapping[str, str]
+
+
 class LabInfo(msgspec.Struct, frozen=True):
     """Everything about one lab; addresses are planned for all parts, `parts` says which of them run."""
 
@@ -124,7 +133,7 @@ class LabInfo(msgspec.Struct, frozen=True):
     users: Mapping[str, UserInfo]
     phones: Mapping[str, PhoneInfo]
     pstn: ServiceInfo
-    conference: ServiceInfo
+    conference: ConferenceInfo
 
 
 def info_to_file(info: LabInfo, path: Path) -> None:

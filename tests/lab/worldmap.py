@@ -11,6 +11,7 @@ from tests.lab.services import conference, pstn
 from tests.lab.site import Site
 from tests.lab.subscribers import BY_NAME, REALM, SUBSCRIBERS, Subscriber
 from tests.lab.world import (
+    ConferenceInfo,
     GatewayInfo,
     ImsInfo,
     LabInfo,
@@ -71,8 +72,14 @@ def info_of(site: Site) -> LabInfo:
             plan.pstn_control,
             pstn.TONE_HZ,
         ),
-        conference=ServiceInfo(
-            f"sip:conference@{REALM}", plan.conference, plan.conference_control, conference.PROMPT_HZ
+        conference=ConferenceInfo(
+            f"sip:conference@{REALM}",
+            plan.conference,
+            plan.conference_control,
+            conference.PROMPT_HZ,
+            f"sip:{conference.DOOR}@{REALM}",
+            conference.NUMBER,
+            conference.PINS,
         ),
     )
 

@@ -57,6 +57,11 @@ def _key_frame_request(number: int, ssrc: int) -> bytes:
     return _receiver_report(ssrc) + request * 2 + struct.pack("!I", number & 0x7FFFFFFF)
 
 
+def _short(number: int, ssrc: int) -> bytes:
+    """Shorter than SRTCP may be in any protection profile: rtpengine 10.5 dies of it where keys are AES-GCM."""
+    return struct.pack("!BBHI", 0x80, 201, 1, ssrc) + bytes(number % 20)
+
+
 def _encrypted(_number: int, ssrc: int) -> bytes:
     return struct.pack("!BBHII", 0x80, 111, 7, 7, ssrc) + os.urandom(80)
 
@@ -68,12 +73,12 @@ def _binding_request(_number: int, _ssrc: int) -> bytes:
 
 # All name few SSRCs. With a new one in each packet rtpengine forgets which SSRC it gave the call's own stream and gives
 # it another one: nothing is relayed or lost, but whoever counts packets by SSRC cannot tell.
-# RTCP comes first: before the first RTP of a call it is what address checks forget. None is shorter than SRTCP with
-# AES-GCM may be, 28 bytes: rtpengine 10.5 reads beyond its end (ansible/roles/rtpengine/README.md).
+# RTCP comes first: before the first RTP of a call it is what address checks forget.
 KINDS: Final = (
     _sender_report,
     _goodbye,
     _key_frame_request,
+    _short,
     _rtp(8),
     _rtp(0),
     _rtp(111),
@@ -84,7 +89,7 @@ KINDS: Final = (
 )
 
 
-REPORTS: Final = KINDS[:3]
+REPORTS: Final = KINDS[:4]
 """RTCP alone: what an address check lets pass as long as it has seen no RTP, not even of a stranger."""
 
 

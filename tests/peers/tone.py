@@ -83,3 +83,19 @@ def peak_of(samples: Samples, rate_hz: int, *, last_s: float = 1.0) -> Peak | No
     strongest = int(np.argmax(spectrum[first:])) + first
     level = float(np.sqrt(np.mean(part**2))) / 32768
     return Peak(strongest * rate_hz / len(part), float(20 * np.log10(level + 1e-9)))
+
+
+def tones_of(samples: Samples, rate_hz: int, *, last_s: float = 1.0, within_db: float = 25.0) -> list[float]:
+    """Return the frequencies of the tones that sound together, lowest first: what is not far below the loudest.
+
+    Empty for silence and under a quarter second.
+    """
+    loudest = peak_of(samples, rate_hz, last_s=last_s)
+    if loudest is None or loudest.level_db < -50.0:
+        return []
+    part = samples[-int(rate_hz * last_s) :].astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
+    floor = spectrum[3:].max() * 10 ** (-within_db / 20)
+    bins = np.arange(3, len(spectrum) - 3)
+    highest = np.array([spectrum[at] == spectrum[at - 3 : at + 4].max() for at in bins])
+    return [float(at * rate_hz / len(part)) for at in bins[highest & (spectrum[bins] > floor)]]

@@ -158,9 +158,7 @@ class Talk:
             self._device.show()
         self._both_ways()
         self._lie_as_they_should()
-        # Chromium has two addresses here, and on a listening line of its own rtpengine may hold on to the wrong one and
-        # drop what the page asks, in one of ten calls: not proven until that is mended (rtpengine/README.md).
-        if self._sees and not (self._call.engine is Engine.CHROMIUM and self._call.has_own_listening_line):
+        if self._sees:
             self._ask()
 
     def _begin_call(self) -> None:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -67,9 +67,19 @@ class Daemon:
     """One rtpengine process; may be started again on the same ports after it ended."""
 
     def __init__(
-        self, directory: Path, ports: range, *, ng_host: str = "127.0.0.1", **variables: object
+        self,
+        directory: Path,
+        ports: range,
+        *,
+        ng_host: str = "127.0.0.1",
+        command: Sequence[str] | None = None,
+        **variables: object,
     ) -> None:
-        """Write the configuration; `ports` are for media, `variables` further ones of the role."""
+        """Write the configuration; `ports` are for media, `variables` further ones of the role.
+
+        `command`: another one than every test's.
+        """
+        self._command = command or relay_command()
         # Not of the system's own choosing: while the daemon is down somebody else could get such a port.
         self._claimed = PortBlocks(PortMode.FREE, rtp_ports=0)
         self.address = NodeAddress(ng_host, self._claimed.port())
@@ -103,7 +113,7 @@ class Daemon:
     def start(self) -> None:
         """Start the process and wait until it says that it is ready."""
         self._process = subprocess.Popen(
-            [*relay_command(), f"--config-file={self._configuration}", "--foreground", "--log-stderr"],
+            [*self._command, f"--config-file={self._configuration}", "--foreground", "--log-stderr"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

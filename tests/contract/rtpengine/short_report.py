@@ -1,6 +1,7 @@
-"""Run in a network namespace of its own: a live call behind the role's packet filter, and too short datagrams.
+"""Run in a network namespace of its own: live calls, and datagrams that are too short, which would end rtpengine 10.5.
 
-Exit status 0: the relay lives and the page's media still reaches the far end.
+Exit status 0: the relay lives, with the role's library and no filter, and without it behind the role's packet filter;
+and the page's media still reaches the far end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import aioice.ice
 from tests.contract.rtpengine.daemon import ROLE, WIC_ADDRESS, Daemon, render
 from tests.contract.rtpengine.injected import FarEnd
 from tests.contract.rtpengine.live_call import LiveCall
+from tests.lab.relay_program import bare_command
 
 PORTS = range(24_600, 24_700)
 
@@ -63,9 +65,14 @@ def main() -> int:
     """Do it."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [WIC_ADDRESS]
-    filter_packets()
-    with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder), PORTS) as daemon:
-        return 0 if asyncio.run(survives(daemon)) else 1
+    with tempfile.TemporaryDirectory() as folder:
+        with Daemon(Path(folder), PORTS) as daemon:
+            by_library = asyncio.run(survives(daemon))
+        filter_packets()
+        with Daemon(Path(folder), PORTS, command=bare_command()) as daemon:
+            by_filter = asyncio.run(survives(daemon))
+    print(f"lives by the library: {by_library}, by the filter: {by_filter}")
+    return 0 if by_library and by_filter else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The role's packet filter keeps from rtpengine what it would die of; in a network namespace, which needs root."""
+"""The role's library and its packet filter each keep from rtpengine what it would die of; in a network namespace, which
+needs root."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from tests.lab.subscribers import REALM
 def start_pstn(site: Site) -> None:
     plan = site.plan
     standalone = site.options.standalone
-    more = ("--realm", REALM, "--icscf-port", str(plan.gateway_sip if standalone else plan.icscf))
+    home = plan.gateway_sip if standalone else plan.icscf
+    more = ("--realm", REALM, "--icscf-port", str(home), "--conference-port", str(plan.conference))
     address = carrier.ADDRESS if standalone else LOOPBACK
     _start(site, "pstn", plan.pstn, plan.pstn_control, plan.pstn_rtp, more, address)
 

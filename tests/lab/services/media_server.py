@@ -8,17 +8,18 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from tests.lab.services.g711_stream import FRAME_S, RATE_HZ, G711Stream
+from tests.lab.services.g711_stream import FRAME_S, G711Stream
+from tests.lab.services.leg import ANSWERED, Leg, Treatment
 from tests.lab.services.negotiation import CODECS, first_codec, session_timer, stream_format, user_of
 from tests.peers.addresses import name_addr_from_text
 from tests.peers.device_sdp import DeviceMedia, NoCommonCodecError, device_answer, device_offer
 from tests.peers.dialog import Dialog, dialog_of_callee, dialog_of_caller
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
-from tests.peers.tone import Samples, peak_of
+from tests.peers.tone import Samples
 from tests.peers.udp import T1_S, T2_S, Address, UdpPeer
 
 log = logging.getLogger("media_server")
@@ -26,38 +27,6 @@ log = logging.getLogger("media_server")
 ALLOW: Final = "INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,PRACK,INFO"
 ENDED_CALLS_KEPT: Final = 50
 ANSWER_TIMEOUT_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    """What happens to a call: ring, perhaps with early media, then a final status."""
-
-    status: int = 200
-    ring_s: float = 0.0
-    early_media: bool = False
-
-
-@dataclass(slots=True)
-class Leg:
-    """One call; `user` is the called (or calling) user part on our side."""
-
-    user: str
-    far_end: str
-    port: int
-    invite: SipRequest
-    source: Address
-    dialog: Dialog | None = None
-    stream: G711Stream | None = None
-    sdp: str = ""
-    digits: str = ""
-    state: str = "ringing"
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    pracked: asyncio.Event = field(default_factory=asyncio.Event)
-    acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def is_answered(self) -> bool:
-        return self.state == "answered"
 
 
 class MediaServer(UdpPeer):
@@ -77,7 +46,14 @@ class MediaServer(UdpPeer):
             "BYE": self._ended_by_far_end,
         }
 
+    @property
+    def contact(self) -> str:
+        """Contact of every call."""
+        return f"<sip:{self.trace.name}@{self.host_port}>" + self.contact_features
+
     # What a subclass says.
+
+    contact_features = ""
 
     def treatment(self, user: str) -> Treatment:
         """Decide what a called user does."""
@@ -88,7 +64,20 @@ class MediaServer(UdpPeer):
         raise NotImplementedError
 
     def digit_received(self, leg: Leg, digit: str) -> None:
-        """React to a digit; it is already noted in the leg."""
+        """React to a digit."""
+        leg.digits += digit
+
+    def media(self, leg: Leg, offer: str = "") -> DeviceMedia:
+        """Return what a leg can do, at an offer or (without one) for an offer of our own."""
+        codec = first_codec(offer) if offer else CODECS[0]
+        return DeviceMedia(address=self.address[0], audio_port=leg.port, audio=codec)
+
+    def leg_ended(self, leg: Leg) -> None:
+        """Take note of an end."""
+
+    def described(self, leg: Leg) -> dict[str, Any]:
+        """Return what the control line says of a leg."""
+        return leg.described()
 
     # Sound.
 
@@ -105,24 +94,17 @@ class MediaServer(UdpPeer):
             for _, leg, stream in streams:
                 stream.send_frame(self.sound(leg, frames, tick))
 
-    async def _open_stream(self, leg: Leg, far_sdp: str) -> None:
+    async def open_media(self, leg: Leg, far_sdp: str) -> None:
+        """Send and receive as the far end's description says, for the first time or anew."""
         form = stream_format(far_sdp)
         if leg.stream is not None:
             leg.stream.reshape(form)
             return
 
-        def note_digit(digit: str) -> None:
-            leg.digits += digit
-            self.digit_received(leg, digit)
-
-        stream = G711Stream(form, note_digit)
+        stream = G711Stream(form, partial(self.digit_received, leg))
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: stream, local_addr=(self.address[0], leg.port))
         leg.stream = stream
-
-    def _media(self, leg: Leg, offer: str = "") -> DeviceMedia:
-        codec = first_codec(offer) if offer else CODECS[0]
-        return DeviceMedia(address=self.address[0], audio_port=leg.port, audio=codec)
 
     # Being called.
 
@@ -132,9 +114,9 @@ class MediaServer(UdpPeer):
             handler(request, source)
         else:
             known = request.to_tag is None or request.call_id in self.legs
-            self._respond(request, source, 200 if known else 481)
+            self.respond(request, source, 200 if known else 481)
 
-    def _respond(
+    def respond(
         self,
         request: SipRequest,
         source: Address,
@@ -147,7 +129,7 @@ class MediaServer(UdpPeer):
         fields = list(headers)
         if request.method in ("INVITE", "UPDATE") and 100 < status < 300:
             routes = [("Record-Route", route) for route in request.record_route]
-            own = [("Contact", f"<sip:{self.trace.name}@{self.host_port}>"), ("Allow", ALLOW)]
+            own = [("Contact", self.contact), ("Allow", ALLOW)]
             fields = [*routes, *own, ("Supported", "100rel,timer"), *fields]
         response = response_to(request, status, to_tag=tag or new_tag(), headers=fields, sdp=sdp)
         self.send(response, source)
@@ -157,49 +139,54 @@ class MediaServer(UdpPeer):
         leg = self.legs.get(request.call_id)
         if request.to_tag is not None:
             if leg is None:
-                self._respond(request, source, 481)
+                self.respond(request, source, 481)
             else:
                 self.spawn(self._renegotiate(leg, request, source))
             return
-        self._respond(request, source, 100)
+        self.respond(request, source, 100)
         user = user_of(request.request_uri)
         caller = request.headers.get("P-Asserted-Identity") or request.headers.get("From") or ""
-        leg = Leg(user, name_addr_from_text(caller).uri, self._take_port(), request, source)
+        leg = Leg(user, name_addr_from_text(caller).uri, self.take_port(), request, source)
         leg.dialog = dialog_of_callee(request, new_tag())
         self.legs[request.call_id] = leg
-        self.spawn(self._treat(leg, self.treatment(user)))
+        self.spawn(self.serve(leg))
 
-    async def _treat(self, leg: Leg, treatment: Treatment) -> None:
-        request, source = leg.invite, leg.source
-        assert leg.dialog is not None
-        tag = leg.dialog.local_tag
+    async def serve(self, leg: Leg) -> None:
+        """Do with a new call what its number says."""
+        treatment = self.treatment(leg.user)
+        request = leg.invite
         try:
-            leg.sdp = self._answer_sdp(leg, request)
+            leg.sdp = self.answer_sdp(leg, request)
         except NoCommonCodecError:
-            self._refuse(leg, 488)
+            self.refuse(leg, 488)
             return
         if treatment.early_media and request.has_sdp:
-            await self._open_stream(leg, request.body)
+            await self.open_media(leg, request.body)
             await self._progress(leg)
         elif treatment.ring_s:
-            self._respond(request, source, 180, tag=tag)
+            self.ring(leg)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(leg.cancelled.wait(), treatment.ring_s)
         if leg.cancelled.is_set():
-            self._refuse(leg, 487)
+            self.refuse(leg, 487)
         elif treatment.status >= 300:
-            self._refuse(leg, treatment.status)
+            self.refuse(leg, treatment.status)
         else:
-            await self._answer(leg)
+            await self.answer(leg)
 
-    def _answer_sdp(self, leg: Leg, request: SipRequest) -> str:
-        if request.has_sdp:
-            return device_answer(request.body, self._media(leg, request.body))
-        return device_offer(self._media(leg))
-
-    def _refuse(self, leg: Leg, status: int) -> None:
+    def ring(self, leg: Leg) -> None:
+        """Say that it rings."""
         assert leg.dialog is not None
-        self._respond(leg.invite, leg.source, status, tag=leg.dialog.local_tag)
+        self.respond(leg.invite, leg.source, 180, tag=leg.dialog.local_tag)
+
+    def answer_sdp(self, leg: Leg, request: SipRequest) -> str:
+        if request.has_sdp:
+            return device_answer(request.body, self.media(leg, request.body))
+        return device_offer(self.media(leg))
+
+    def refuse(self, leg: Leg, status: int) -> None:
+        assert leg.dialog is not None
+        self.respond(leg.invite, leg.source, status, tag=leg.dialog.local_tag)
         self._end(leg, f"refused {status}")
 
     async def _progress(self, leg: Leg) -> None:
@@ -208,20 +195,20 @@ class MediaServer(UdpPeer):
         supported = leg.invite.option_tags("Supported") | leg.invite.option_tags("Require")
         reliable = (("Require", "100rel"), ("RSeq", "1")) if "100rel" in supported else ()
         tag = leg.dialog.local_tag
-        response = self._respond(leg.invite, leg.source, 183, sdp=leg.sdp, headers=reliable, tag=tag)
+        response = self.respond(leg.invite, leg.source, 183, sdp=leg.sdp, headers=reliable, tag=tag)
         if reliable:
             await self._repeat_until(leg.pracked, response, leg)
 
-    async def _answer(self, leg: Leg) -> None:
+    async def answer(self, leg: Leg) -> None:
         assert leg.dialog is not None
         if leg.invite.has_sdp:
-            await self._open_stream(leg, leg.invite.body)
+            await self.open_media(leg, leg.invite.body)
         sdp = "" if leg.pracked.is_set() else leg.sdp
         headers = session_timer(leg.invite)
-        response = self._respond(
+        response = self.respond(
             leg.invite, leg.source, 200, sdp=sdp, headers=headers, tag=leg.dialog.local_tag
         )
-        leg.state = "answered"
+        leg.state = ANSWERED
         await self._repeat_until(leg.acknowledged, response, leg)
 
     async def _repeat_until(self, done: asyncio.Event, response: SipResponse, leg: Leg) -> None:
@@ -241,44 +228,45 @@ class MediaServer(UdpPeer):
             return
         leg.acknowledged.set()
         if request.has_sdp:
-            self.spawn(self._open_stream(leg, request.body))
+            self.spawn(self.open_media(leg, request.body))
 
     def _pracked(self, request: SipRequest, source: Address) -> None:
         leg = self.legs.get(request.call_id)
-        self._respond(request, source, 481 if leg is None else 200)
+        self.respond(request, source, 481 if leg is None else 200)
         if leg is not None:
             leg.pracked.set()
 
     def _updated(self, request: SipRequest, source: Address) -> None:
         leg = self.legs.get(request.call_id)
         if leg is None:
-            self._respond(request, source, 481)
+            self.respond(request, source, 481)
         else:
             self.spawn(self._renegotiate(leg, request, source))
 
     async def _renegotiate(self, leg: Leg, request: SipRequest, source: Address) -> None:
         """Answer re-INVITE or UPDATE; without an offer the last description is repeated."""
         try:
-            sdp = device_answer(request.body, self._media(leg, request.body)) if request.has_sdp else ""
+            sdp = device_answer(request.body, self.media(leg, request.body)) if request.has_sdp else ""
         except NoCommonCodecError:
-            self._respond(request, source, 488)
+            self.respond(request, source, 488)
             return
         if request.has_sdp:
-            await self._open_stream(leg, request.body)
+            await self.open_media(leg, request.body)
         elif request.method == "INVITE":
             sdp = leg.sdp
-        self._respond(request, source, 200, sdp=sdp, headers=session_timer(request))
+        self.respond(request, source, 200, sdp=sdp, headers=session_timer(request))
 
     def _cancelled(self, request: SipRequest, source: Address) -> None:
         leg = self.legs.get(request.call_id)
-        self._respond(request, source, 481 if leg is None else 200)
+        self.respond(request, source, 481 if leg is None else 200)
         if leg is not None:
             leg.cancelled.set()
 
     def _ended_by_far_end(self, request: SipRequest, source: Address) -> None:
         leg = self.legs.get(request.call_id)
-        self._respond(request, source, 481 if leg is None else 200)
+        self.respond(request, source, 481 if leg is None else 200)
         if leg is not None:
+            leg.end_reasons = tuple(request.headers.all("Reason"))
             self._end(leg, "ended by far end")
 
     # Calling.
@@ -293,14 +281,14 @@ class MediaServer(UdpPeer):
             ("To", f"<{target}>"),
             ("Call-ID", call_id),
             ("CSeq", str(CSeq(1, "INVITE"))),
-            ("Contact", f"<sip:{self.trace.name}@{self.host_port}>"),
+            ("Contact", self.contact),
             ("P-Asserted-Identity", f"<{caller}>"),
             ("Supported", "100rel,timer"),
             ("Allow", ALLOW),
         ]
         invite = SipRequest("INVITE", target, headers=Headers(fields))
-        leg = Leg(user_of(caller), target, self._take_port(), invite, first_hop)
-        leg.sdp = device_offer(self._media(leg))
+        leg = Leg(user_of(caller), target, self.take_port(), invite, first_hop)
+        leg.sdp = device_offer(self.media(leg))
         invite.set_body(leg.sdp)
         self.legs[call_id] = leg
         self.spawn(self._follow(leg))
@@ -318,6 +306,7 @@ class MediaServer(UdpPeer):
             ]
             fields = [*copied, ("To", response.headers.get("To") or ""), ("CSeq", "1 ACK")]
             self.send(SipRequest("ACK", leg.invite.request_uri, headers=Headers(fields)), leg.source)
+            leg.refusal = response.status
             self._end(leg, f"refused {response.status}")
             return
         pracked, leg.dialog = leg.dialog, dialog_of_caller(leg.invite, response)
@@ -326,8 +315,9 @@ class MediaServer(UdpPeer):
         ack = leg.dialog.request("ACK", via=self.new_via(), cseq=leg.invite.cseq.number)
         self.send(ack, self._hop(leg.dialog))
         if response.has_sdp:
-            await self._open_stream(leg, response.body)
-        leg.state = "answered"
+            await self.open_media(leg, response.body)
+        leg.state = ANSWERED
+        leg.settled.set()
 
     def response_received(self, response: SipResponse, source: Address) -> None:
         """Acknowledge reliable provisional responses of a call of ours."""
@@ -340,7 +330,7 @@ class MediaServer(UdpPeer):
 
     async def _acknowledge_provisional(self, leg: Leg, dialog: Dialog, response: SipResponse) -> None:
         if response.has_sdp:
-            await self._open_stream(leg, response.body)
+            await self.open_media(leg, response.body)
         rack = ("RAck", f"{response.rseq} {response.cseq}")
         prack = dialog.request("PRACK", via=self.new_via(), headers=[rack])
         await self.ask(prack, self._hop(dialog))
@@ -350,19 +340,20 @@ class MediaServer(UdpPeer):
         hop = dialog.next_hop
         return hop.host, hop.port or 5060
 
-    async def hang_up(self, call_id: str) -> int:
-        """Send BYE and return its final status."""
+    async def hang_up(self, call_id: str, reasons: Sequence[str] = ()) -> int:
+        """Send BYE and return its final status; `reasons` are values of Reason (RFC 3326)."""
         leg = self.legs[call_id]
         if leg.dialog is None:
             raise ValueError("the call is not answered")
-        bye = leg.dialog.request("BYE", via=self.new_via())
-        response = await self.ask(bye, self._hop(leg.dialog))
         self._end(leg, "ended here")
-        return response.status
+        bye = leg.dialog.request(
+            "BYE", via=self.new_via(), headers=[("Reason", reason) for reason in reasons]
+        )
+        return (await self.ask(bye, self._hop(leg.dialog))).status
 
     # Calls as data.
 
-    def _take_port(self) -> int:
+    def take_port(self) -> int:
         """Take the RTP port that has rested longest."""
         port = self._free_ports.popleft()
         self._free_ports.append(port)
@@ -370,32 +361,19 @@ class MediaServer(UdpPeer):
 
     def _end(self, leg: Leg, state: str) -> None:
         leg.state = state
+        leg.settled.set()
         self.legs.pop(leg.invite.call_id, None)
-        self._ended.append(self._described(leg))
+        self._ended.append(self.described(leg))
         if leg.stream is not None:
             leg.stream.close()
+        self.leg_ended(leg)
         log.info("event=call_ended call_id=%s state=%r", leg.invite.call_id, state)
-
-    @staticmethod
-    def _described(leg: Leg) -> dict[str, Any]:
-        peak = peak_of(leg.stream.heard(), RATE_HZ) if leg.stream else None
-        return {
-            "call_id": leg.invite.call_id,
-            "user": leg.user,
-            "far_end": leg.far_end,
-            "state": leg.state,
-            "codec": leg.stream.form.codec if leg.stream else "",
-            "packets_received": leg.stream.packets_received if leg.stream else 0,
-            "heard_hz": peak.hz if peak else 0.0,
-            "heard_db": peak.level_db if peak else -180.0,
-            "digits": leg.digits,
-        }
 
     # Control line.
 
     async def op_calls(self) -> list[dict[str, Any]]:
         """Describe the ended calls and then those that run, oldest first."""
-        return [*self._ended, *(self._described(leg) for leg in self.legs.values())]
+        return [*self._ended, *(self.described(leg) for leg in self.legs.values())]
 
     async def op_hangup(self, call_id: str) -> int:
         return await self.hang_up(call_id)

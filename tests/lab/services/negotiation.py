@@ -8,11 +8,13 @@ from typing import Final
 from tests.lab.services.g711_stream import StreamFormat
 from tests.peers.addresses import sip_uri_from_text
 from tests.peers.device_sdp import NoCommonCodecError
-from tests.peers.sdp import sdp_from_text
+from tests.peers.sdp import MediaSection, Sdp, sdp_from_text
 from tests.peers.sip import SipRequest
 
 CODECS: Final = ("PCMA", "PCMU")
-EVENT_NAME: Final = "telephone-event"
+VIDEO_CODECS: Final = ("VP8", "H264")
+_EVENTS: Final = "telephone-event/8000"
+"""The codec's own clock (RFC 4733 §2.1)."""
 
 
 def user_of(uri: str) -> str:
@@ -38,11 +40,36 @@ def stream_format(sdp: str) -> StreamFormat:
     parsed = sdp_from_text(sdp)
     section = parsed.section("audio")
     codec = first_codec(sdp)
-    connection = next((line for line in section.lines if line.startswith("c=")), None)
-    address = connection.split()[2] if connection else parsed.address
     payload_type = section.payload_type(codec)
     assert payload_type is not None
-    return StreamFormat(codec, payload_type, section.payload_type(EVENT_NAME), (address, section.port))
+    events = (value.split() for value in section.attributes("rtpmap"))
+    event_type = next((int(number) for number, name in events if name == _EVENTS), None)
+    return StreamFormat(codec, payload_type, event_type, _address_of(parsed, section))
+
+
+def video_codec(sdp: str) -> str | None:
+    """Return the codec of ours, in our order, that a description has for pictures; None without one."""
+    for section in sdp_from_text(sdp).media:
+        if section.kind == "video" and section.port and section.protocol == "RTP/AVP":
+            return next((codec for codec in VIDEO_CODECS if section.payload_type(codec) is not None), None)
+    return None
+
+
+def video_format(sdp: str) -> StreamFormat | None:
+    """Read what `stream_format` reads of sound, of pictures; None where a description has none."""
+    codec = video_codec(sdp)
+    if codec is None:
+        return None
+    parsed = sdp_from_text(sdp)
+    section = parsed.section("video")
+    payload_type = section.payload_type(codec)
+    assert payload_type is not None
+    return StreamFormat(codec, payload_type, None, _address_of(parsed, section))
+
+
+def _address_of(sdp: Sdp, section: MediaSection) -> tuple[str, int]:
+    connection = next((line for line in section.lines if line.startswith("c=")), None)
+    return (connection.split()[2] if connection else sdp.address), section.port
 
 
 def session_timer(request: SipRequest) -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,9 @@ TOKEN = Issuer().token("alice")
         pytest.param(f'response="{"0a" * 16}"', "a digest response", id="MD5"),
         pytest.param(f"RESPONSE={'0a' * 32}", "a digest response", id="SHA-256"),
         pytest.param("password is secret-alice.", "a password", id="password"),
+        pytest.param("pressed A5B90C*D71346802 there", "a password", id="PIN"),
+        pytest.param("Signal= 5", "a key by INFO", id="INFO"),
+        pytest.param("d7:call-id1:a4:code1:57:command9:play DTMFe", "a key by ng", id="ng"),
     ],
 )
 def test_a_secret_is_found(line: str, what: str) -> None:

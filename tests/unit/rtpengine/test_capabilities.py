@@ -48,5 +48,5 @@ def test_one_side_is_blocked_alone(version: Version, flags: tuple[str, ...] | No
 @pytest.mark.parametrize("wic_codec", ["opus", "evs"])
 def test_every_profile_knows_its_daemon(wic_codec: str) -> None:
     old, new = (audio_profile(wic_codec=wic_codec, daemon_version=version) for version in (OLDEST, (12, 5)))
-    assert "asymmetric" in old.offer().flags
-    assert "asymmetric" not in new.offer().flags
+    assert "asymmetric" in old.answer().flags
+    assert "asymmetric" not in new.answer().flags

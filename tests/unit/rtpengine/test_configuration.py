@@ -4,7 +4,7 @@ import configparser
 
 import pytest
 
-from tests.contract.rtpengine.daemon import render_configuration
+from tests.contract.rtpengine.daemon import ROLE, render, render_configuration
 
 
 def configuration(**variables: object) -> dict[str, str]:
@@ -36,6 +36,13 @@ def test_the_interfaces_have_the_names_of_the_media_profiles(advertised: str, in
         rtpengine_ims_address="198.51.100.1",
     )
     assert section["interface"] == interface
+
+
+def test_the_service_loads_the_library() -> None:
+    text = render(
+        ROLE / "templates" / "rtpengine-service.conf.j2", rtpengine_srtp_library="/opt/srtp_profiles.so"
+    )
+    assert text.splitlines()[-2:] == ["[Service]", "Environment=LD_PRELOAD=/opt/srtp_profiles.so"]
 
 
 def test_an_ipv6_control_address_is_bracketed() -> None:
