@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.browser.softphone import SoftphoneBrowser
 from tests.browser.web_user import WebUser
-from tests.lab.proof import wait_clean
+from tests.lab.proof import wait_clean, wait_released
 from tests.lab.waiting import wait_until
 from tests.lab.world import World
 
@@ -76,9 +76,9 @@ def prove_standalone(world: World) -> StandaloneProof:
         heard_by_callee = callee.wait_tone(CALLER_HZ)
         heard_by_caller = caller.wait_tone(CALLEE_HZ)
         caller.hang_up()
-        ladder = tuple(caller.ladder())
         callee.wait(lambda: callee.state == "ended", "the end at the callee", 5.0)
-        wait_clean(world)
+        wait_released(world)
+        ladder = tuple(caller.ladder())
         of_telephone, by_telephone = _call_telephone(world, caller)
         called_heard, caller_heard = _called_by_telephone(world, callee, callee_user.tel)
     wait_clean(world)

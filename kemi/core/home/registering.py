@@ -36,10 +36,9 @@ def admitted(request: Request, pending: PendingRegistration | None) -> Admitted:
     ``pending``: what the proxy part has checked of the page's REGISTER; None for its own, which only ends a binding.
     """
     values = request.headers("Authorization")
-    digest = values[0] if len(values) == 1 else ""
-    impi = digest_parameter(digest, "username")
-    if not impi or digest_parameter(digest, "integrity-protected") != AUTH_DONE:
+    if len(values) != 1 or digest_parameter(values[0], "integrity-protected") != AUTH_DONE:
         raise SipReject(NO_PASSWORDS)
+    impi = digest_parameter(values[0], "username")
     if pending is None:
         if not _only_ends(request):
             raise SipReject("no page has asked for this")
