@@ -18,6 +18,7 @@ from webapp_api.blueprints import (
     oidc,
     operator_nodes,
     operator_routes,
+    operator_trunks,
     session,
     softphone,
     tokens,
@@ -31,7 +32,8 @@ STATIC_DIRECTORY = Path(__file__).parent / "static"
 __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
-    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, description,
+    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
+    description,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from kemi.state.routing_document import RoutingDocument
 from webapp_api import cookies, csrf
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
+from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.session import Credentials, SessionDocument
 from webapp_api.errors import CONTENT_TYPE as PROBLEM
 from webapp_api.settings import Settings
@@ -73,7 +74,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     """Describe every endpoint below /api/ and /.well-known/."""
     shapes = (
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
-        RoutingTableDocument, RoutingDocument, RouteExplanation,
+        OperatorTrunks, RoutingTableDocument, RoutingDocument, RouteExplanation,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -146,6 +147,14 @@ def _paths() -> dict[str, Any]:
                 body=DrainOrder,
                 path=("node",),
                 changes=True,
+                session=True,
+            )
+        },
+        "/api/operator/trunks": {
+            "get": _operation(
+                "Tell which trunks there are, and how they are",
+                {"200": OperatorTrunks},
+                "401 403 404 503",
                 session=True,
             )
         },

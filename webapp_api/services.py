@@ -19,6 +19,7 @@ from kemi.state.web.routes import RoutesStore
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
+from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
 from webapp_api.keyring import Keyring
 from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
@@ -54,6 +55,7 @@ class Services:
     events: EventStream
     registrations: RegistrationsView
     relay_nodes: NodesView
+    trunks: TrunksView
     routes: RoutesStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
@@ -122,6 +124,7 @@ class Services:
             events=EventStream(redis),
             registrations=RegistrationsView(redis),
             relay_nodes=NodesView(redis),
+            trunks=TrunksView(redis),
             routes=RoutesStore(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,

@@ -11,11 +11,13 @@ from typing import Any, Final, TypeVar
 
 from kemi.adapters import ksr, transactions
 from kemi.adapters.call_history import CallNotes
+from kemi.adapters.challenges import Challenges
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_actions import MediaActions
+from kemi.adapters.trunk_room import running
 from kemi.adapters.trunks import Trunks
 from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
@@ -35,6 +37,7 @@ from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
+from kemi.state.trunks import TrunkStore
 
 FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
@@ -68,7 +71,8 @@ class Executor:
         self._schedule = schedule
         self._relay = relay
         self._entry_points = entry_points
-        self._trunks = Trunks(settings, HtableTable, calls.is_running)
+        self._trunks = Trunks(settings, HtableTable, running(calls, TrunkStore(HtableTable)))
+        self.challenges = Challenges(settings, HtableTable)
         self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
@@ -164,7 +168,8 @@ class Executor:
         if action.edits.next_hop is None:
             key = attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))
             action = _to(action, self._entry_points.begin(key, invite=action))
-        if self._relay_invite(action) or (key and self._invite_next(key)):
+        at_once = not (action.resumed or action.again)
+        if self._relay_invite(action, at_once=at_once) or (key and self._invite_next(key)):
             return None
         return ImsFailed(503, local=True)  # not even sent: no failure route will run
 
@@ -192,8 +197,8 @@ class Executor:
         if self._with_vias:
             ksr.restore(self._with_vias)
 
-    def _relay_invite(self, action: act.ForwardInvite) -> bool:
-        self.prepare(action.edits, action.to)
+    def _relay_invite(self, action: act.ForwardInvite, *, at_once: bool = False) -> bool:
+        self.prepare(action.edits, action.to, at_once=at_once)
         return transactions.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
 
     def _invite_next(self, key: str) -> bool:
@@ -202,6 +207,13 @@ class Executor:
             if self._relay_invite(_to(attempt.invite, attempt.uris[0])):
                 return True
         return False
+
+    @staticmethod
+    def ims_failure() -> ImsFailed:
+        """Inside the failure callback of an INVITE to the core or a trunk: return what has happened."""
+        silent = transactions.is_local_timeout()
+        is_local = silent and not transactions.is_cancelled()
+        return ImsFailed(transactions.transaction_status(), is_local, silent and transactions.has_heard())
 
     def invite_tries_next(self) -> bool:
         """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""
@@ -224,10 +236,19 @@ class Executor:
             return self._forward_request_to_page(action, method)
         if action.to is Side.WIC:
             ksr.hide_vias()
-        self.prepare(action.edits, action.to)
+        if action.again:
+            transactions.forget_replies()
+        may_be_asked = bool(action.trunk) and method != "ACK"
+        if may_be_asked and not action.again and transactions.new_transaction() is None:
+            return None  # sent once more
+        self.challenges.forwards(action)
+        self.prepare(action.edits, action.to, at_once=may_be_asked and not action.again)
         if self._relay_of(action, method)() or method == "ACK":
             return None
-        self.answer_not_sent()
+        if may_be_asked:
+            transactions.reply_in_transaction(*_NOT_SENT, (), "")
+        else:
+            self.answer_not_sent()
         return ChangeFailed(action.to, method, _NOT_SENT[0]) if action.change else None
 
     def _forward_request_to_page(self, action: act.ForwardRequest, method: str) -> Event | None:
@@ -283,7 +304,8 @@ class Executor:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
         socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
-        self.reporting = action.to if action.report else None
+        self.challenges.sends(action)
+        self.reporting = action.to if action.report or action.trunk else None
         try:
             sent = transactions.send_request(
                 action.method, action.request_uri, action.next_hop, socket, action.headers, action.body
@@ -316,12 +338,18 @@ class Executor:
         if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
-    def prepare(self, edits: act.MessageEdits, to: Side) -> None:
-        """Change the current request, which somebody else will send."""
+    def prepare(self, edits: act.MessageEdits, to: Side, *, at_once: bool = False) -> None:
+        """Change the current request, which somebody else will send.
+
+        ``at_once``: in the request's own route, where it has a transaction and may be sent again later: tm would keep
+        what is changed with its copy of the request, and whatever is tried next had each header field twice.
+        """
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
         self._edit_ends(edits)
         self._edit_headers(edits, to)
+        if at_once:
+            ksr.apply_changes()
         if edits.next_hop is not None:
             ksr.set_next_hop(edits.next_hop)
         sip = self._settings.sip

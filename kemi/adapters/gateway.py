@@ -21,7 +21,6 @@ from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
-from kemi.adapters.control_trunks import trunk_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.entry_points import EntryPoints
@@ -54,7 +53,6 @@ from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     ChangeFailed,
-    ImsFailed,
     ImsReply,
     ImsRequest,
     InviteGuardExpired,
@@ -69,6 +67,7 @@ from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.dialogs import DialogStore
@@ -160,7 +159,7 @@ class Gateway(PlainCallbacks):
                 **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
-                **trunk_routes(self._trunks.store),
+                **self._trunks.control_routes(),
             },
         )
         self._shared = SharedState(
@@ -307,6 +306,9 @@ class Gateway(PlainCallbacks):
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
+        record = self._calls.get(key)
+        if record is not None and record.trunk is not None:
+            ksr.add_at_once(causes.for_trunk(ksr.headers("Reason")))
         transactions.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
         self._dispatcher.dispatch(key, CancelReceived())
 
@@ -323,21 +325,14 @@ class Gateway(PlainCallbacks):
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
         if not transactions.is_cancelled():
-            key = record_key(ksr.call_id(), ksr.text("$tt"))
-            self._dispatcher.dispatch(key, InviteGuardExpired())
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), InviteGuardExpired())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
-        silent = transactions.is_local_timeout()
-        event = ImsFailed(
-            transactions.transaction_status(),
-            silent and not transactions.is_cancelled(),
-            silent and transactions.has_heard(),
-            secrets.token_hex(8),
-        )
+        event = self._executor.ims_failure()
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
@@ -362,7 +357,18 @@ class Gateway(PlainCallbacks):
         """The same of one of the core."""
         self._change_unanswered(Side.WIC)
 
+    @guarded
+    def ksr_failure_trunk(self, _message: object) -> None:
+        """A request of a page that changes nothing was refused by a trunk."""
+        self._answer_challenge()
+
+    def _answer_challenge(self) -> bool:
+        challenged = self._executor.challenges.of_forwarded()
+        return challenged is not None and self._dispatcher.dispatch(*challenged)
+
     def _change_unanswered(self, to: Side) -> None:
+        if to is Side.IMS and self._answer_challenge():
+            return
         if transactions.is_local_timeout():
             event = ChangeFailed(to, ksr.method(), 487 if transactions.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)

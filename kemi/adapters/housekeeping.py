@@ -145,6 +145,7 @@ class Housekeeping:
 
     def _trunks_due(self, now: float) -> None:
         self._trunks.tick(now)
+        self._trunks.ship(now, self._shared)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s

@@ -241,6 +241,19 @@ def append_headers(lines: Iterable[str]) -> None:
     KSR.hdr.append("".join(f"{line}\r\n" for line in lines))
 
 
+def add_at_once(lines: Iterable[str]) -> None:
+    """Add header lines as if they had come with the message."""
+    text_ = "".join(f"{line}\r\n" for line in lines)
+    if text_:
+        KSR.hdr.append(text_)
+        KSR.textopsx.msg_apply_changes()
+
+
+def apply_changes() -> None:
+    """Make what was changed of the current request the request itself; only in its own route."""
+    KSR.textopsx.msg_apply_changes()
+
+
 def insert_headers(lines: Iterable[str]) -> None:
     """Add header lines before the others, in this order."""
     KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))

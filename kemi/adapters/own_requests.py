@@ -13,6 +13,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.subscriptions import Notifications
 from kemi.adapters.trunk_calls import TrunkAnswers
+from kemi.core.call.actions import SendRequest
 from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record_key import record_key
 from kemi.core.entry_points import UNAVAILABLE
@@ -55,12 +56,24 @@ class OwnRequests:
             return
         if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
             return
+        sent = self._executor.challenges.take(reply.method, reply.call_id, reply.cseq)
+        if sent is not None and (self._answers_challenge(sent, reply) or not sent.report):
+            return
         if reply.method == "SUBSCRIBE":
             self._notifications.answered(reply)
         elif reply.method == "REGISTER":
             self._registrar.deregistered(reply.call_id, reply.status)
         else:
             self._answered_in_call(reply)
+
+    def _answers_challenge(self, sent: SendRequest, reply: Reply) -> bool:
+        """Send a request to a trunk once more where it asks who sends it."""
+        challenged = self._executor.challenges.of_own(sent, reply)
+        if challenged is None:
+            return False
+        if not self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), challenged):
+            self._executor.perform(reply.call_id, self._executor.challenges.answering(challenged))
+        return True
 
     def _answered_in_call(self, reply: Reply) -> None:
         text = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
@@ -84,6 +97,9 @@ class OwnRequests:
         if not transactions.is_local_timeout() or self._executor.request_tries_next():
             return
         method = ksr.method()
+        sent = self._executor.challenges.take(method, ksr.call_id(), ksr.number("$cs"))
+        if sent is not None and not sent.report:
+            return
         if method == "SUBSCRIBE":
             self._notifications.unanswered(ksr.call_id())
         elif method == "REGISTER":

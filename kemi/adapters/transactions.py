@@ -81,6 +81,16 @@ def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeou
     return KSR.tm.t_relay() > 0
 
 
+def keep(text: str) -> None:
+    """Keep a text with the transaction of the current request, which is to be made or there already."""
+    KSR.pv.sets("$avp(kept)", text)
+
+
+def kept() -> str:
+    """Inside a failure callback: return the text that was kept, "" without one."""
+    return ksr.text("$avp(kept)")
+
+
 def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
     """Answer within the transaction."""
     _prepare_reply(lines, body)

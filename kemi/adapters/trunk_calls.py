@@ -21,6 +21,7 @@ from kemi.adapters.routing import RouteReader
 from kemi.adapters.trunk_room import TrunkRoom
 from kemi.core import headers
 from kemi.core.call.actions import ForwardInvite
+from kemi.core.call.record_key import record_key
 from kemi.core.edits import MessageEdits
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import RemoteProtocolError, SipReject
@@ -88,7 +89,10 @@ class TrunkCalls:
             self._pass_on(method, routes)
             return True
         trunk = self._sender()
-        if trunk is None or method == "ACK" or ksr.text("$tt"):
+        if trunk is None or method == "ACK":
+            return False
+        if to_tag := ksr.text("$tt"):
+            self._check_dialog(trunk, to_tag)
             return False
         if method == "INVITE":
             if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what was answered
@@ -125,6 +129,13 @@ class TrunkCalls:
         """Whether the trunk of a call has sent the current message."""
         sender = self._source()
         return sender.name == call.trunk if sender is not None else ksr.source_address() == call.source
+
+    def _check_dialog(self, trunk: Trunk, to_tag: str) -> None:
+        """Raise SipReject unless the current request is inside a page's call that this trunk has."""
+        record = self._calls.get(record_key(ksr.call_id(), to_tag))
+        at = record.trunk if record is not None else None
+        if at is None or at.trunk != trunk.name:
+            raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
     def _begin(self, trunk: Trunk, request: Request) -> None:
         check_proxy_require(request)
@@ -314,7 +325,7 @@ class TrunkCalls:
         elif status > 100:
             ksr.replace_header("From", call.from_value)
             ksr.remove_headers(incoming.NOT_FOR_TRUNKS)
-            if status >= 300 and cause_from_reasons(ksr.headers("Reason")) is None:
+            if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
         if method == "BYE" and status >= 200:
             self._over(call_id, call.trunk)

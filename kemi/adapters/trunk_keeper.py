@@ -15,6 +15,7 @@ from kemi.adapters import transactions
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import log_event
 from kemi.adapters.notices import Notices
+from kemi.adapters.shared_state import SharedState
 from kemi.adapters.trunk_room import TrunkRoom
 from kemi.core.messages import Side
 from kemi.core.trunk import registration as reg
@@ -99,6 +100,11 @@ class TrunkKeeper:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_S
             self._store.forget_ended(now)
+
+    def ship(self, now: float, shared: SharedState) -> None:
+        """Let the other gateways and the web API know."""
+        if self._settings.trunks:
+            shared.exchange_trunks(now, self._store)
 
     def _begin(self, now: float) -> None:
         for trunk in self._settings.trunks:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from kemi.core.limits import Tally, admit_call
 from kemi.core.trunk.trunk import MAX_CALLS, Trunk
+from kemi.state.calls import CallStore
 from kemi.state.table import Table
 from kemi.state.tallies import TallyStore
+from kemi.state.trunks import TrunkStore
 
 
 class TrunkRoom:
@@ -48,6 +50,11 @@ class TrunkRoom:
     def elsewhere(self, trunk: str) -> int:
         """Return how many it has on the others."""
         return int(self._elsewhere.get(trunk) or 0)
+
+
+def running(calls: CallStore, trunks: TrunkStore) -> Callable[[str], bool]:
+    """Return whether a call is not over: one of a page by the name of its record, one of a trunk by its Call-ID."""
+    return lambda key: calls.is_running(key) or trunks.is_running(key)
 
 
 def tally_key(trunk: str) -> str:

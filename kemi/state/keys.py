@@ -8,6 +8,7 @@
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
+| gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:routing-version | text, a number | web API | every gateway node: which routing table counts |
 | gw:routing-rows:VERSION | list, JSON, some hundred rows each | web API | every gateway node |
@@ -25,7 +26,9 @@ of a public identity (one of the two is "" or left out).
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
 call that the site's policy did not let begin, or go on; ``{"type": "login_locked", "impu" or "address": ..., "node":
-..., "at": ...}``. ``{"type": "call_ended", ...}`` has what is kept of a finished call (kemi/state/call_history.py).
+..., "at": ...}``. ``{"type": "trunk_down" | "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ...,
+"at": ...}``; ``{"type": "trunk_registration", "trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended",
+...}`` has what is kept of a finished call (kemi/state/call_history.py).
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:
@@ -52,6 +55,7 @@ from typing import Final
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
 RELAY_NODES: Final = "gw:relay-nodes"
+TRUNKS: Final = "gw:trunks"
 DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"
 STREAM_LENGTH: Final = 10_000

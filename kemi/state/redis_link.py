@@ -89,7 +89,7 @@ class RedisLink:
 
     def __init__(self, url: str, node: str, deadline_s: float = DEADLINE_S, *, calls_kept_s: int = 0) -> None:
         """``calls_kept_s``: how long finished calls are kept; 0: not at all."""
-        self._node = node
+        self.node = node
         self._calls_kept_s = calls_kept_s
         self._position = ""
         self._first_exchange_ms = 0
@@ -109,8 +109,8 @@ class RedisLink:
     def stored(self) -> Stored:
         """Return what this node kept before it was restarted; what cannot be read is left out."""
         try:
-            registrations = self._redis.hgetall(keys.registrations(self._node))
-            subscriptions = self._redis.hgetall(keys.subscriptions(self._node))
+            registrations = self._redis.hgetall(keys.registrations(self.node))
+            subscriptions = self._redis.hgetall(keys.subscriptions(self.node))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
         return Stored(
@@ -128,8 +128,8 @@ class RedisLink:
         """Write changed records (None: removed), events and finished calls, all in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for name, records in (
-            (keys.registrations(self._node), registrations),
-            (keys.subscriptions(self._node), subscriptions),
+            (keys.registrations(self.node), registrations),
+            (keys.subscriptions(self.node), subscriptions),
         ):
             written = {key: text for key, text in records.items() if text is not None}
             removed = [key for key, text in records.items() if text is None]
@@ -163,8 +163,15 @@ class RedisLink:
                 pipeline.sadd(keys.DRAINED, node)
             else:
                 pipeline.srem(keys.DRAINED, node)
-        pipeline.hset(keys.RELAY_NODES, self._node, view)
+        pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
+
+    def exchange_trunks(self, view: str) -> dict[str, str]:
+        """Write how this node sees trunks; return how all nodes do, this one included."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hset(keys.TRUNKS, self.node, view)
+        pipeline.hgetall(keys.TRUNKS)
+        return cast("dict[str, str]", self._run(pipeline)[1])
 
     def exchange(self, issuers: Sequence[str], now: float) -> Heard:
         """Return the commands since the last time and what others have changed, in one round trip.
@@ -222,14 +229,14 @@ class RedisLink:
     def done(self) -> None:
         """Keep the position: the commands returned so far have been carried out."""
         try:
-            self._redis.set(keys.position(self._node), self._position)
+            self._redis.set(keys.position(self.node), self._position)
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
 
     def _first_position(self, now: float) -> str:
         oldest = int((now - TOKEN_LIFETIME_S) * 1000)
         try:
-            kept = cast("str | None", self._redis.get(keys.position(self._node)))
+            kept = cast("str | None", self._redis.get(keys.position(self.node)))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
         if kept is not None and int(kept.partition("-")[0]) < oldest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -12,6 +13,8 @@ from kemi.core.trunk.registration import Answer
 from kemi.state.records import RecordTable, taken
 from kemi.state.table import Table
 
+OLD_S: Final = 10.0
+"""A gateway that has not written for so long does not run."""
 ENDED_KEPT_S: Final = 40.0
 """So long a call that is over waits for the answer to its BYE."""
 _LEAVING: Final = "leaving"
@@ -44,6 +47,25 @@ class TrunkView(msgspec.Struct, frozen=True):
     """Running on this gateway, both directions."""
     most_calls: int
     hops: list[HopView]
+
+
+class GatewayTrunks(msgspec.Struct, frozen=True):
+    """What one gateway sees of trunks."""
+
+    at: float
+    """Seconds since the epoch."""
+    trunks: list[TrunkView]
+
+
+def seen_trunks(texts: Mapping[str, str], now: float) -> dict[str, GatewayTrunks]:
+    """Return what each running gateway sees, by its name, from the hash in Redis."""
+    found = {}
+    for name, text in sorted(texts.items()):
+        with suppress(msgspec.MsgspecError):  # of another release
+            seen = msgspec.json.decode(text, type=GatewayTrunks)
+            if abs(now - seen.at) < OLD_S:
+                found[name] = seen
+    return found
 
 
 class TrunkCall(msgspec.Struct):

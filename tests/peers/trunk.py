@@ -36,6 +36,14 @@ class Registrar:
 class CallOfTrunk(CallingDevice):
     """A call of the carrier's."""
 
+    def response_received(self, response: SipResponse) -> None:
+        """Stay in the dialog of the fork that answers."""
+        known = self.dialogs.get("a")
+        answers = response.cseq == self.invite.cseq and 200 <= response.status < 300
+        if answers and known is not None and known.remote_tag != response.to_tag:
+            self.dialogs["a"] = self._dialog_of(response)
+        super().response_received(response)
+
     def _dialog_of(self, response: SipResponse) -> Dialog:
         return dialog_of_caller(self.invite, response)
 
@@ -115,7 +123,8 @@ class ScriptedTrunk(StreamPeer):
         elif call is not None:
             call.request_received(request, source)
         elif request.method != "ACK":
-            self.send(response_to(request, 481, to_tag=new_tag()), source)
+            busy = request.method == "INVITE" and request.to_tag is None
+            self.send(response_to(request, 486 if busy else 481, to_tag=new_tag()), source)
 
     def response_received(self, response: SipResponse, source: Address) -> None:
         """Let the call it belongs to follow."""

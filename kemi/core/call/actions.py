@@ -136,7 +136,7 @@ class ForwardInvite(Action):
     answer_timeout_s: float
     to: Side = Side.IMS
     resumed: bool = False
-    """It was suspended before, which matters on the way to a page."""
+    """It was suspended before."""
     again: bool = False
     """Inside ImsFailed: what the core answered shall not be the page's answer."""
 
@@ -158,6 +158,10 @@ class ForwardRequest(Action):
     edits: MessageEdits
     change: bool = False
     """It carries or asks for an offer: ends in ChangeFailed where the other side does not answer at all."""
+    trunk: str = ""
+    """A trunk that may ask who sends it: that leads to ForwardChallenged."""
+    again: bool = False
+    """Inside ForwardChallenged: what was answered so far shall not be the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,8 @@ class SendRequest(Action):
     headers: tuple[str, ...]
     body: str = ""
     report: bool = False
+    trunk: str = ""
+    """A trunk that may ask who sends it: that leads to OwnRequestChallenged."""
 
 
 @dataclass(frozen=True, slots=True)

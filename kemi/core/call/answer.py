@@ -134,6 +134,7 @@ def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -
     remove, insert = boundary.towards_page(reply, settings)
     if reply.status >= 400:
         remove += ("Contact",)
+    insert += trunk_call.on_refusal(record, reply, settings)
     if reply.status == 422 and not record.min_se_s:
         record.min_se_s = session_timer.min_se_of(reply)
     return act.ForwardReply(
@@ -337,18 +338,21 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
         return try_longer_session(record, settings)
     if (onward := trunk_call.on_failed(record, event, settings)) is not None:
         return onward
-    return refused(record, event, settings)
+    return _refused(record, event, settings)
 
 
-def refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
+def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
     """Nobody else is asked: the page hears how it ended."""
     why = record.rejection  # we cancelled, for a reason of our own
     if why is None and event.local and not record.cancelled:
         why = NOBODY_ANSWERED if record.legs else trunk_call.NO_TRUNK if record.trunk else NO_CORE
+    reasons: tuple[str, ...] = ()
+    if why is None and (instead := trunk_call.refusal(record, event)) is not None:
+        why, reasons = instead
     actions: list[act.Action] = []
     if why is not None:
         explanation = headers.explanation_of(why, settings.realm)
-        actions.append(act.SendReply(why.status, why.reason_phrase, explanation))
+        actions.append(act.SendReply(why.status, why.reason_phrase, (*explanation, *reasons)))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
     return [note, *actions, *finish(record, end)]

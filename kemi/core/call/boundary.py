@@ -25,7 +25,6 @@ from kemi.core.messages import (
 )
 from kemi.core.registration import Registration
 from kemi.core.registration.authorization import credentials_from_headers
-from kemi.core.trunk.digest import Credentials, authorization, challenge_from_values
 
 NOT_OF_PAGES: Final = frozenset({"timer", "precondition"})
 """Extensions that end at the gateway, on each side for itself."""
@@ -95,22 +94,6 @@ def credential_lines(request: Request) -> list[str]:
 def not_passed(record: CallRecord) -> tuple[str, ...]:
     """Return the header fields of a page's request that go nowhere; what is left of them is written anew."""
     return trust.FROM_PAGE if record.trunk is None else (*trust.FROM_PAGE, *trust.NOT_FOR_TRUNKS)
-
-
-def credentials_for_trunk(
-    record: CallRecord, method: str, uri: str, settings: CallSettings
-) -> tuple[str, ...]:
-    """Return our answer to what the trunk asked last, for one more request; () where it has not asked."""
-    outbound = record.trunk
-    digest = None if outbound is None else outbound.digest
-    if outbound is None or digest is None:
-        return ()
-    trunk = settings.trunks[outbound.trunk]
-    challenge = challenge_from_values(digest.values)
-    digest.count += 1
-    credentials = Credentials(trunk.user, trunk.password)
-    value = authorization(challenge, credentials, method, uri, cnonce=digest.cnonce, count=digest.count)
-    return (f"{'Proxy-' if digest.by_proxy else ''}Authorization: {value}",)
 
 
 def as_of_page(record: CallRecord, edits: MessageEdits) -> MessageEdits:

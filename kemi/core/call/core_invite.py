@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, early_media, session_timer
+from kemi.core.call import boundary, credentials, early_media, session_timer
 from kemi.core.call.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -52,7 +52,8 @@ def invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:
     """Return how the INVITE goes to where the call is now."""
     trunk = record.trunk
     edits = _to_home(record, settings) if trunk is None else _to_trunk(record, trunk, settings)
-    return act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)
+    timers = settings.ims_response_s, settings.ims_answer_s
+    return act.ForwardInvite(edits, *timers, resumed=record.reliable_answer)
 
 
 def _to_home(record: CallRecord, settings: CallSettings) -> act.MessageEdits:
@@ -92,7 +93,7 @@ def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) ->
             *session_timer.offer_to_core(record, settings),
             *caller.lines,
             *(line for line in record.caller_lines if line.startswith(_OF_EXTENSIONS)),
-            *boundary.credentials_for_trunk(record, "INVITE", uri, settings),
+            *credentials.lines(record, "INVITE", uri, settings),
         ),
         body=record.ims_description,
     )

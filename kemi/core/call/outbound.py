@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Digest:
-    """How a trunk asked us who we are, to be answered with each request that follows (RFC 7616 §3.3, §3.6)."""
+class Asked:
+    """A trunk asked who we are: that is answered with each request that follows (RFC 7616 §3.3, §3.6)."""
 
     values: list[str]
     """Its challenges, as they came."""
     by_proxy: bool
     """407 and Proxy-Authenticate, not 401 and WWW-Authenticate."""
-    cnonce: str
     count: int = 0
     """How many requests had credentials for it."""
 
@@ -39,9 +38,13 @@ class Outbound:
     from_value: str = ""
     """From and To towards it, without tags."""
     to_value: str = ""
-    digest: Digest | None = None
-    stale: int = 0
-    """How often it found our nonce too old in this INVITE."""
+    asked: Asked | None = None
+    answered: int = 0
+    """How often its INVITE was sent again with credentials."""
+    answered_cseq: int = 0
+    """Our CSeq of the newest other request that was sent again so."""
+    reasons: list[str] = field(default_factory=list)
+    """Reason values of its final response."""
     sent: bool = False
     """The INVITE has been somewhere already."""
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, page_late_offer, session_timer
+from kemi.core.call import boundary, credentials, digits, page_late_offer, session_timer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
 from kemi.core.call.fitting import misfit
@@ -24,6 +24,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, on_answer_acknowledged, reject
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.trunk import causes
 
 WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
 
@@ -149,9 +150,10 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         *(boundary.credential_lines(request) if trunk is None else ()),
         *boundary.every_request(record, settings),
     )
-    if trunk is not None and request.method != "ACK":
-        insert += boundary.credentials_for_trunk(record, request.method, leg.contact, settings)
+    insert += credentials.lines(record, request.method, leg.contact, settings)
     remove: tuple[str, ...] = ("Route", "Contact", *boundary.not_passed(record))
+    if trunk is not None and request.method == "BYE":
+        insert += causes.for_trunk(request.headers("Reason"))
     if request.contact:
         insert += (boundary.contact_for_core(record, settings),)
     if request.method in session_timer.REFRESHES:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
+from kemi.state import keys
 from kemi.state.routing_document import RoutingDocument
-from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, Stage, until
+from kemi.state.trunks import GatewayTrunks, TrunkView
+from kemi.state.web.client import connect
+from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, CORE_PORT, Stage, until
 from tests.integration.calls.test_routing import load
 from tests.integration.calls.trunk_site import gateway_address, trunk_options, trunk_view
 from tests.lab.lab import Lab
-from tests.lab.ports import own_port
+from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
 from tests.peers.core_call import CalledDevice
@@ -22,7 +27,7 @@ from tests.peers.trunk import CallOfTrunk, ScriptedTrunk
 
 pytestmark = pytest.mark.lab
 
-PORT = own_port()
+PORT, SILENT_PORT = own_port(), own_port()
 TRUNK_HOST = "127.0.0.2"
 STRANGER_HOST = "127.0.0.9"
 ROOM = f"sip:weekly@conference.{REALM}"
@@ -55,8 +60,9 @@ DOCUMENT = RoutingDocument(
 
 @pytest.fixture(scope="module")
 def gateway_lab() -> Iterator[Lab]:
-    """With a trunk and a table."""
-    with Lab(trunk_options(TRUNKS)) as lab:
+    """With a trunk, a table, and an entry point that is silent: the first call finds that out."""
+    entry_points = [f"sip:{LOOPBACK}:{SILENT_PORT}", f"sip:{LOOPBACK}:{CORE_PORT}"]
+    with Lab(trunk_options(TRUNKS, gateway_icscf_uris=entry_points)) as lab:
         load(lab, DOCUMENT)
         yield lab
         wait_clean(lab, CLEAN_WITHIN_S)
@@ -189,6 +195,37 @@ async def test_a_trunk_has_no_more_calls_than_it_may(stage: Stage, trunk: Script
         assert (await call.bye()).status == 200
     call, _ = await talking(stage, trunk)
     assert (await call.bye()).status == 200
+
+
+async def test_calls_at_other_gateways_count(stage: Stage, trunk: ScriptedTrunk) -> None:
+    client = connect(stage.lab.info.redis_url)
+
+    def elsewhere(calls: int) -> None:
+        view = TrunkView("acme", "up", 0.0, "", 0.0, "", calls, 2, [])
+        text = msgspec.json.encode(GatewayTrunks(time.time() + 5, [view])).decode()
+        client.hset(keys.TRUNKS, "another gateway", text)
+
+    async def known(calls: int) -> None:
+        table = stage.lab.gateway_rpc.htable
+        await until(lambda: table("trunk_elsewhere").get("acme") == str(calls), lambda: "not heard of", 4)
+
+    elsewhere(2)
+    await known(2)
+    refused = await trunk.call("03012345", gateway_address(stage.lab))
+    await refused.wait_status(503)
+    client.hdel(keys.TRUNKS, "another gateway")
+    await known(0)
+
+
+async def test_a_redirection_of_the_home_network_is_the_trunk_s_to_follow(
+    stage: Stage, trunk: ScriptedTrunk
+) -> None:
+    stage.core.script = rejects(302, ("Contact", "<sip:+4940111@acme.example>"), ringing=False)
+    call = await trunk.call("03012345", gateway_address(stage.lab))
+    answer = await call.wait_status(302)
+    assert answer.contact_uri == "sip:+4940111@acme.example"
+    assert "Reason" not in answer.headers
+    await stage.core.wait_call()
 
 
 async def test_a_refusal_has_a_cause_for_the_telephone_network(stage: Stage, trunk: ScriptedTrunk) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
+from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, Stage, until
 from tests.integration.calls.test_routing import load
 from tests.integration.calls.trunk_site import (
@@ -24,6 +25,7 @@ from tests.integration.calls.trunk_site import (
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_released
+from tests.lab.subscribers import REALM
 from tests.peers.authority import Authority
 from tests.peers.core_script import answers
 from tests.peers.digest import Credentials
@@ -54,7 +56,11 @@ TRUNKS: list[dict[str, Any]] = [
 ]
 DID = "+493012345"
 TABLE = RoutingDocument(
-    routes=[Route(name, DID, Target.USER, realm=f"trunk:{name}", name=ALICE) for name in HOSTS]
+    routes=[
+        Route("out", "+4989*", Target.TRUNK, realm=REALM, name="secure"),
+        *(Route(name, DID, Target.USER, realm=f"trunk:{name}", name=ALICE) for name in HOSTS),
+    ],
+    trunk_groups={"secure": ["tls"]},
 )
 
 
@@ -147,6 +153,12 @@ async def test_they_come_are_registered_with_renewed_and_left(
         assert not carriers[name].registrar.contacts
     await asyncio.to_thread(lab.control, "PUT", "/v1/trunks/leave", {"leave": False})
     await shown(lab, "md5", registration="registered")
+    page = await stage.page()
+    await (await page.invite(f"sip:+4989555@{REALM};user=phone", AUDIO)).wait_status(486)
+    (invite,) = carriers["tls"].trace.requests(
+        "INVITE"
+    )  # past the next hop whose certificate is not the carrier's
+    assert invite.headers.all("Via")[0].startswith("SIP/2.0/TLS")
     carriers["udp"].options_status, carriers["udp"].options_headers = 503, [("Retry-After", "3600")]
     await shown(lab, "udp", state="down")
     why = trunk_view(lab, "udp")["hops"][0]["why"]
