@@ -336,7 +336,7 @@ class Gateway(PlainCallbacks):
         self._dispatcher.dispatch(ksr.call_id(), event)
 
     @guarded
-    def ksr_failure_trunk(self, _message: object) -> None:
+    def ksr_failure_trunk_call(self, _message: object) -> None:
         """A trunk's INVITE got no 2xx."""
         self._trunks.calls.failed()
 
