@@ -27,6 +27,7 @@ from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.forbidding import Forbidding
+from kemi.adapters.front_callbacks import FrontCallbacks
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
@@ -37,10 +38,9 @@ from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
-from kemi.adapters.own_requests import OwnRequests
+from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.own_users import routes_of
 from kemi.adapters.people import people_keeper, people_of
-from kemi.adapters.plain_callbacks import PlainCallbacks
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import route_keeper
 from kemi.adapters.shared_state import SharedState
@@ -81,7 +81,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway(PlainCallbacks):
+class Gateway(OwnRequestCallbacks, FrontCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:

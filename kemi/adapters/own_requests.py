@@ -10,6 +10,7 @@ from typing import Final
 from kemi.adapters import ksr, transactions
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
+from kemi.adapters.guard import guarded
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.subscriptions import Notifications
 from kemi.adapters.trunk_calls import TrunkAnswers
@@ -111,3 +112,29 @@ class OwnRequests:
             else:
                 event = OwnRequestAnswered(to, method, ksr.number("$cs"), 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$ft")), event)
+
+
+class OwnRequestCallbacks:
+    """Kamailio's callbacks about requests of our own, as a part of all callbacks."""
+
+    _own_requests: OwnRequests
+
+    @guarded
+    def ksr_tm_event(self, _message: object, _event: str) -> None:
+        """tm builds a request of ours; ask for its replies when somebody wants them."""
+        self._own_requests.being_sent()
+
+    @guarded
+    def ksr_onreply_own_request(self, _message: object) -> None:
+        """A response to a request of our own."""
+        self._own_requests.answered(ksr.reply())
+
+    @guarded
+    def ksr_failure_own_request(self, _message: object) -> None:
+        """A request of our own to the core was never answered."""
+        self._own_requests.unanswered(Side.IMS)
+
+    @guarded
+    def ksr_failure_own_request_to_page(self, _message: object) -> None:
+        """The same of one to a page."""
+        self._own_requests.unanswered(Side.WIC)

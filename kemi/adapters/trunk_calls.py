@@ -37,7 +37,7 @@ from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.trunks import TrunkCall, TrunkStore
 
-FAILURE: Final = "ksr_failure_trunk"
+FAILURE: Final = "ksr_failure_trunk_call"
 NORMAL_CLEARING: Final = 16
 NETWORK_OUT_OF_ORDER: Final = 38
 NO_CHANNEL: Final = 34
@@ -175,7 +175,7 @@ class TrunkCalls:
             invite = ForwardInvite(edits, timers.ims_response_s, timers.ims_answer_s)
             key = attempt_key("INVITE", request.call_id, request.cseq)
             uri = self._entry_points.begin(key, invite=invite)
-            if not self._relay(invite, uri) and not self._relay_next(key):
+            if not self._relay(invite, uri, at_once=True) and not self._relay_next(key):
                 self._refuse_unavailable()
         except Exception:
             self._over(request.call_id, trunk.name)
@@ -216,9 +216,11 @@ class TrunkCalls:
         port = sip.tls_port if protocol == "tls" else sip.port
         return [towards_core, f"<sip:{incoming.ROUTE_USER}@{sip.address}:{port};transport={protocol};lr>"]
 
-    def _relay(self, invite: ForwardInvite, uri: str) -> bool:
-        edits = invite.edits
-        self._change(edits)
+    def _relay(self, invite: ForwardInvite, uri: str, *, at_once: bool = False) -> bool:
+        """Send the current INVITE on; ``at_once``: in its own route, see ``Executor.prepare``."""
+        self._change(invite.edits)
+        if at_once:
+            ksr.apply_changes()
         ksr.set_next_hop(uri)
         ksr.set_send_socket(self._settings.sip.socket_towards(uri))
         return transactions.relay_invite(FAILURE, invite.response_timeout_s, invite.answer_timeout_s)

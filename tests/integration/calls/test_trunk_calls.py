@@ -114,6 +114,8 @@ async def test_a_number_is_somebody_here(
 ) -> None:
     call, called = await talking(stage, trunk, number)
     assert called.invite.request_uri == target
+    for name in ("P-Asserted-Identity", "P-Charging-Vector", "Record-Route", "From"):
+        assert len(called.invite.headers.fields(name)) == 1, name  # also after the entry point that is silent
     assert (await called.bye()).status == 200
     bye = await call.wait_request("BYE")
     assert bye.headers.get("Reason") == "Q.850;cause=16"
