@@ -66,6 +66,7 @@ def prove_standalone(world: World) -> StandaloneProof:
         WebUser(info.web.origin) as caller,
         WebUser(info.web.origin, playwright=caller.playwright) as callee,
     ):
+        assert not caller.page.is_visible("#way-sip"), "a SIP password is asked for, which nobody could check"
         for browser, name in ((caller, CALLER), (callee, CALLEE)):
             browser.log_in(name, info.web.accounts[name])
             browser.wait_registered()

@@ -51,7 +51,7 @@ def admitted(request: Request, pending: PendingRegistration | None) -> Admitted:
 
 
 def check_room(request: Request, there: Sequence[tuple[str, str]]) -> None:
-    """Raise SipReject (403) for one page too many; ``there``: URI and instance of each that is registered.
+    """Raise SipReject (480) for one page too many; ``there``: URI and instance of each that is registered.
 
     All of them ring at once, and a fork has an end.
     """
@@ -59,7 +59,11 @@ def check_room(request: Request, there: Sequence[tuple[str, str]]) -> None:
         return
     contact, instance = uri_from_address(request.contact), parameter(request.contact, "+sip.instance") or ""
     if not any(uri == contact or (instance and found.strip('"') == instance) for uri, found in there):
-        raise SipReject(f"this user has {MOST_PAGES} pages already")
+        raise SipReject(
+            f"this user has {MOST_PAGES} pages already",
+            status=480,
+            reason_phrase="Temporarily Unavailable",
+        )
 
 
 def _only_ends(request: Request) -> bool:

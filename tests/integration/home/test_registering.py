@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from kemi.core.home.registering import MOST_PAGES
 from kemi.state import keys
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.client import connect
@@ -14,6 +15,7 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import until, warning_of
 from tests.integration.home.stage import KNOWN_S, SOON_S, HomeStage, add_account
 from tests.integration.trust.issuers import bearer, register
+from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME, REALM
 from tests.peers.wic import ScriptedWic, WicIdentity
@@ -151,3 +153,31 @@ def test_nobody_but_the_gateway_itself_is_heard_at_the_home_part(stage: HomeStag
             )
             assert stranger.recv(4096).startswith(b"SIP/2.0 403 ")
     assert stage.contacts("alice") == []
+
+
+async def test_after_a_restart_pages_come_back_and_are_reached(stage: HomeStage) -> None:
+    """Who exists is known at once; where they are, when they have registered again."""
+    page = await stage.user("alice")
+    stage.lab.kill("gateway")
+    stage.lab.start_again("gateway", Part.GATEWAY)
+    await asyncio.wait_for(page.lost.wait(), SOON_S)
+    await until(
+        lambda: ALICE.impu in stage.lab.gateway_rpc.htable("person"), lambda: "accounts not read", KNOWN_S
+    )
+    caller = await stage.user("bob")
+    await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+    await page.connect()
+    assert (await register(page, stage.token("alice"))).status == 200
+    call = await caller.invite(ALICE.impu, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
+
+
+async def test_one_page_more_than_ring_together_is_refused(stage: HomeStage) -> None:
+    for _ in range(MOST_PAGES):
+        await stage.user("alice")
+    page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(ALICE.impu)), registered=False)
+    refused = await register(page, stage.token("alice"))
+    assert (refused.status, warning_of(refused)) == (480, f"this user has {MOST_PAGES} pages already")
+    await stage.pages[0].unregister()
+    assert (await register(page, stage.token("alice"))).status == 200

@@ -37,6 +37,7 @@ def start(site: Site) -> None:
             "webapp_api_redis_url": redis_url,
             "webapp_api_key_secret": secrets.token_hex(32),
             "webapp_api_guest_login": True,
+            "webapp_api_features": {"video": True, "sipPassword": not site.options.standalone},
             "webapp_api_identity_pool": [
                 {"impi": BY_NAME[name].impi, "impus": list(BY_NAME[name].impus)} for name in GUEST_NAMES
             ],
