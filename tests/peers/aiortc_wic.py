@@ -40,6 +40,8 @@ TONE_HZ: Final = 1000.0
 _AUDIO_RATE_HZ: Final = 48000
 _AUDIO_FRAME: Final = 960
 _HEARD_S: Final = 2
+_MOST_LATE_S: Final = 0.2
+"""Who is later goes on from where it is: no sound card sends a second's sound at once."""
 
 
 class ToneTrack(MediaStreamTrack):
@@ -55,9 +57,12 @@ class ToneTrack(MediaStreamTrack):
 
     async def recv(self) -> av.AudioFrame:
         """Return the next frame when it is due."""
-        self._start_s = time.monotonic() if self._start_s is None else self._start_s
-        due_s = self._start_s + self._count * _AUDIO_FRAME / _AUDIO_RATE_HZ
-        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        now = time.monotonic()
+        self._start_s = now if self._start_s is None else self._start_s
+        early_s = self._start_s + self._count * _AUDIO_FRAME / _AUDIO_RATE_HZ - now
+        if early_s < -_MOST_LATE_S:
+            self._start_s -= early_s
+        await asyncio.sleep(max(0.0, early_s))
         start = self._count * _AUDIO_FRAME
         samples = sine(self._hz, rate_hz=_AUDIO_RATE_HZ, start=start, count=_AUDIO_FRAME)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
