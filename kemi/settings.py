@@ -372,7 +372,11 @@ def _check_home(settings: Settings) -> None:
         raise SettingsError(f"home.address: {error}") from error
     if not loopback:
         raise SettingsError("home.address: a loopback address, for nobody but the gateway itself")
-    if not 1 <= home.port <= MAX_PORT or home.port in (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port):
+    if not 1 <= home.port <= MAX_PORT or home.port in (
+        settings.sip.port,
+        settings.sip.ws_port,
+        settings.sip.tls_port,
+    ):
         raise SettingsError(f"home.port: 1 to {MAX_PORT}, and no port that has another use")
     if settings.icscf_uris != [home.uri]:
         raise SettingsError(f"icscf_uris: [{home.uri!r}], for the gateway is its own home network")

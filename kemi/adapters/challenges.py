@@ -22,7 +22,7 @@ from kemi.settings import Settings
 from kemi.state.records import RecordTable
 from kemi.state.table import Table
 
-FAILURE_TRUNK = "ksr_failure_trunk"
+FAILURE_ASKED = "ksr_failure_asked"
 
 
 class Challenges:
@@ -38,7 +38,7 @@ class Challenges:
         if action.trunk and ksr.method() != "ACK":
             transactions.keep("" if action.again else msgspec.json.encode(action).decode())
             if not action.change:
-                transactions.on_failure(FAILURE_TRUNK)
+                transactions.on_failure(FAILURE_ASKED)
 
     @staticmethod
     def of_forwarded() -> tuple[str, ForwardChallenged] | None:

@@ -40,6 +40,7 @@ from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.own_users import routes_of
+from kemi.adapters.pages import Pages
 from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import route_keeper
@@ -65,7 +66,6 @@ from kemi.core.call.record_key import record_key
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
@@ -90,6 +90,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._calls = CallStore(HtableTable("call"))
+        self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
         self._relay = MediaRelay(settings.media, nodes)
@@ -151,12 +152,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             routes,
         )
         notices = Notices(HtableTable("notice"), settings.node_name)
-        forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
+        forbidding = Forbidding(self._calls, self._dispatcher, notices, self._pages.page_of)
         self._control = Control(
             settings.control,
             {
                 **call_routes(self._calls, self._relay, forbidding),
-                **lost_routes(self._calls, self._dispatcher, self._page_of),
+                **lost_routes(self._calls, self._dispatcher, self._pages.page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
                 **self._trunks.control_routes(),
@@ -188,7 +189,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
             notices=notices,
             forbidding=forbidding,
-            page_of=self._page_of,
+            page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             trunks=self._trunks.keeper(notices, lambda: secrets.token_hex(12)),
@@ -242,7 +243,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             screen(request)
             self._admission.admit(request)
             self._new_calls.check_transfer(request)
-            self._dialog_ids.translate(request, partial(self._owner, request.connection_id))
+            self._dialog_ids.translate(request, partial(self._pages.owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
         elif request.to_tag:
@@ -276,31 +277,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             return
         key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
-            event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
+            event: WicRequest | ImsRequest = WicRequest(
+                request, partial(self._pages.owner, request.connection_id)
+            )
         else:
-            self._dialog_ids.translate(request, partial(self._owner_of_call, key))
-            event = ImsRequest(request, *self._page_of(key))
+            self._dialog_ids.translate(request, partial(self._pages.owner_of_call, key))
+            event = ImsRequest(request, *self._pages.page_of(key))
         if not self._dispatcher.dispatch(key, event) and request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
-
-    def _owner(self, connection_id: str) -> str:
-        """Return who registered over a connection, or ""."""
-        registration = self._flows.registration(connection_id, time.time())
-        return registration.owner if registration else ""
-
-    def _owner_of_call(self, key: str) -> str:
-        record = self._calls.get(key)
-        return record.owner if record is not None else ""
-
-    def _page_of(self, key: str) -> tuple[bool, Flow | None]:
-        """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""
-        record = self._calls.get(key)
-        if record is None:
-            return False, None
-        if self._flows.is_open(record.connection_id):
-            return True, None
-        successor = self._flows.successor(record.owner, record.wic_contact, time.time())
-        return successor is not None, successor
 
     def _cancel(self) -> None:
         if transactions.transaction_state() <= 0:
@@ -358,7 +342,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._change_unanswered(Side.WIC)
 
     @guarded
-    def ksr_failure_trunk(self, _message: object) -> None:
+    def ksr_failure_asked(self, _message: object) -> None:
         """A request of a page that changes nothing was refused by a trunk."""
         self._answer_challenge()
 

@@ -134,7 +134,7 @@ class TrunkCalls:
         """Raise SipReject unless the current request is inside a page's call that this trunk has."""
         record = self._calls.get(record_key(ksr.call_id(), to_tag))
         at = record.trunk if record is not None else None
-        if at is None or at.trunk != trunk.name:
+        if at is None or not self._sources.are_neighbours(at.trunk, trunk.name):
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
     def _begin(self, trunk: Trunk, request: Request) -> None:
@@ -296,7 +296,8 @@ class TrunkCalls:
         else:
             if method == "BYE" and cause_from_reasons(ksr.headers("Reason")) is None:
                 insert.append(reason_line(NORMAL_CLEARING))
-            edits = MessageEdits(remove=(*incoming.NOT_FOR_TRUNKS, "Route"), insert=tuple(insert))
+            withheld = incoming.names_withheld(ksr.headers)
+            edits = MessageEdits(remove=(*withheld, "Route"), insert=tuple(insert))
         self._change(edits)
         target = uri_from_address(routes[0]) if routes else ksr.text("$ru")
         if routes:
@@ -326,7 +327,7 @@ class TrunkCalls:
             ksr.remove_headers(incoming.NOT_BELIEVED)
         elif status > 100:
             ksr.replace_header("From", call.from_value)
-            ksr.remove_headers(incoming.NOT_FOR_TRUNKS)
+            ksr.remove_headers(incoming.names_withheld(ksr.headers))
             if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
         if method == "BYE" and status >= 200:

@@ -15,12 +15,13 @@ from urllib.parse import unquote
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import SipReject
 from kemi.core.identity import ANONYMOUS
-from kemi.core.messages import Request, addresses_from_headers, uri_from_address
+from kemi.core.messages import HeaderReader, Request, addresses_from_headers, uri_from_address
 from kemi.core.routing.lookup import Query, RouteIndex, find
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.trunk import NumberForm, Trunk
+from kemi.core.trust import private_headers
 
 REALM_PREFIX: Final = "trunk:"
 ROUTE_USER: Final = "trunk"
@@ -43,7 +44,7 @@ NOT_FOR_TRUNKS: Final = (
     "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Associated-URI", "P-Called-Party-ID", "P-Asserted-Service",
     "P-Preferred-Service", "Service-Route", "Path", "Cellular-Network-Info", "Relayed-Charge", "Response-Source",
-    "Server", "Accept-Contact", "Reject-Contact", "Request-Disposition",
+    "Server", "Feature-Caps", "Accept-Contact", "Reject-Contact", "Request-Disposition",
 )  # fmt: skip
 """Taken from everything that goes back to it: what the home network keeps to itself."""
 _EXTENSION: Final = re.compile(r"^(X-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)
@@ -197,6 +198,11 @@ def identity_lines(request: Request, caller: Caller, trunk: Trunk) -> tuple[str,
     privacy = request.tokens("Privacy")
     hide = ("Privacy: id",) if caller.withheld and not privacy else ()
     return (f"P-Asserted-Identity: <sip:{who}>", *hide)
+
+
+def names_withheld(headers: HeaderReader) -> tuple[str, ...]:
+    """Return the header fields to take from what goes back to a trunk, which is outside the trust domain (RFC 3325)."""
+    return (*NOT_FOR_TRUNKS, *private_headers(headers))
 
 
 def names_not_believed(head: str) -> tuple[str, ...]:

@@ -27,7 +27,11 @@ class TrunkSources:
         self._networks: list[tuple[Network, Trunk]] = []
         self._hops: dict[Address, list[tuple[int, Trunk]]] = {}
         self._shared = {address for other in others if (address := _address(other)) is not None}
+        self._places: dict[str, frozenset[str]] = {}
+        """Trunk -> its networks, or the hosts of its next hops."""
         for trunk in trunks:
+            hosts = (hop_parts(uri)[0] for uri in trunk.uris)
+            self._places[trunk.name] = frozenset(trunk.networks or hosts)
             self._networks += [(ipaddress.ip_network(network), trunk) for network in trunk.networks]
             for uri in () if trunk.networks else trunk.uris:
                 host, port, transport = hop_parts(uri)
@@ -35,6 +39,11 @@ class TrunkSources:
                 if address is not None:
                     self._hops.setdefault(address, []).append((port or DEFAULT_PORTS[transport], trunk))
         self.trunk_of = lru_cache(maxsize=1024)(self._trunk_of)
+
+    def are_neighbours(self, one: str, other: str) -> bool:
+        """Whether two trunks, by their names, are the same, or have an address in common: a carrier's several trunks
+        are not told apart by where a message came from."""
+        return one == other or not self._places[one].isdisjoint(self._places[other])
 
     def _trunk_of(self, address: str, port: int, protocol: str) -> Trunk | None:
         """Return the trunk whose message came from there; ``protocol``: udp, tcp or tls."""

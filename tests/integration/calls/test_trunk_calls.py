@@ -22,7 +22,9 @@ from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
 from tests.peers.core_call import CalledDevice
-from tests.peers.core_script import answers, rejects, rings_for_ever
+from tests.peers.core_script import CoreScript, Final, Provisional, rejects, rings_for_ever
+from tests.peers.device_sdp import DeviceMedia
+from tests.peers.sip import SipRequest
 from tests.peers.trunk import CallOfTrunk, ScriptedTrunk
 
 pytestmark = pytest.mark.lab
@@ -91,7 +93,8 @@ async def talking(
     stage: Stage, trunk: ScriptedTrunk, number: str = "03012345", **how: object
 ) -> tuple[CallOfTrunk, CalledDevice]:
     """Let the trunk call and be answered."""
-    stage.core.script = answers()
+    own = (("P-Asserted-Identity", f"<{ALICE}>"), ("Privacy", "id"), ("P-Charging-Vector", "icid-value=1"))
+    stage.core.script = CoreScript((Provisional(180), Final(200, DeviceMedia(), headers=own)))
     call = await trunk.call(number, gateway_address(stage.lab), **how)  # type: ignore[arg-type]
     await call.wait_status(200)
     called = await stage.core.wait_call()
@@ -146,6 +149,7 @@ async def test_the_home_network_sees_a_clean_request(stage: Stage, trunk: Script
         f"<{ALICE};cause=486>;index=1.1",
     ]
     answer = await call.wait_status(200)
+    assert not {"P-Asserted-Identity", "P-Charging-Vector"} & {name for name, _ in answer.headers}
     assert answer.from_.uri == "sip:089555@carrier.example;user=phone;verstat=TN-Validation-Passed"
     assert (await call.bye()).status == 200
     assert (await called.wait_request("BYE")).from_.uri == "sip:+4989555@acme.example;user=phone"
@@ -264,6 +268,22 @@ async def test_a_trunk_does_nothing_but_call(stage: Stage, trunk: ScriptedTrunk)
     assert (await trunk.ask(unknown, gateway_address(stage.lab))).status == 481
     assert (await call.info("text/plain", "hello")).status == 200
     assert (await called.info("text/plain", "hello")).status == 200
+    assert (await call.bye()).status == 200
+
+
+async def test_nobody_else_speaks_in_a_trunk_s_call(stage: Stage, trunk: ScriptedTrunk) -> None:
+    call, _ = await talking(stage, trunk)
+    stranger = ScriptedTrunk()
+    await stranger.open(STRANGER_HOST, 0)
+    try:
+        bye = call.dialogs["a"].request("BYE", via=stranger.new_via())
+        assert (await stranger.ask(bye, gateway_address(stage.lab))).status == 403
+    finally:
+        await stranger.close()
+    again = SipRequest("INVITE", call.invite.request_uri, headers=call.invite.headers.copy())
+    again.headers.replace("Via", trunk.new_via())
+    trunk.send(again, gateway_address(stage.lab))
+    await call.wait_status(482)
     assert (await call.bye()).status == 200
 
 

@@ -54,3 +54,11 @@ def test_names_are_known_again_and_not_made_by_others() -> None:
     assert not is_own_call_id("t" * 32, call_id)
     assert not is_own_call_id(SECRET, f"{call_id}0")
     assert not is_own_call_id(SECRET, "0123")
+
+
+def test_several_trunks_of_one_carrier_are_neighbours() -> None:
+    places = {"one": "192.0.2.1", "two": "192.0.2.1", "three": "192.0.2.3"}
+    one, two, three = (Trunk(name, [f"sip:{host}:5070"]) for name, host in places.items())
+    sources = TrunkSources([one, two, three])
+    assert sources.are_neighbours("one", "two")
+    assert not sources.are_neighbours("one", "three")
