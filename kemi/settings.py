@@ -18,11 +18,13 @@ from typing import Any, Literal
 import msgspec
 
 from kemi.core.headers import MMTEL_ICSI_TAG
+from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trunk.trunk import Trunk, check_trunks, transport_of
+from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
+from kemi.unknown_keys import unknown_keys
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
@@ -74,19 +76,6 @@ class SipSettings:
     def wic_socket(self) -> str:
         """Kamailio's name of the WebSocket listener."""
         return f"tcp:{self.ws_address}:{self.ws_port}"
-
-
-@dataclass(frozen=True, slots=True)
-class HomeSettings:
-    """The socket of the home part, where the gateway is its own home network; UDP, for our own proxy part alone."""
-
-    address: str
-    port: int
-
-    @property
-    def uri(self) -> str:
-        """The entry point of the home network."""
-        return f"sip:{self.address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +236,8 @@ def settings_from_text(text: str) -> Settings:
         raise SettingsError(f"not TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(str(error)) from error
+    for unknown in unknown_keys(raw, Settings):
+        raise SettingsError(str(unknown))
     _check(settings)
     return settings
 
@@ -275,14 +266,22 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise SettingsError(f"sip.core_networks: {error}") from error
     _check_registration(settings.registration, settings.tokens)
-    _check_home(settings)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
     try:
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
+        if settings.home is not None:
+            used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
+            check_home(settings.home, used, settings.icscf_uris, settings.registration.schemes)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     _check_tls(settings)
+    for trunk in settings.trunks if settings.sip.core_networks or settings.home is not None else ():
+        if not trunk.networks and not all(map(is_literal, trunk.uris)):
+            raise SettingsError(
+                f"trunks: {trunk.name}: networks: needed for a next hop that is a name, beside sip.core_networks or home, "
+                "or none of its answers would be taken"
+            )
 
 
 def _check_tls(settings: Settings) -> None:
@@ -360,29 +359,6 @@ def _check_entry_points(settings: Settings) -> None:
         raise SettingsError(
             f"timers.entry_point_s: {len(uris)} entry points must fail within {MAX_ENTRY_POINTS_S} s, "
             "before a page gives its REGISTER up (RFC 3261 timer F)"
-        )
-
-
-def _check_home(settings: Settings) -> None:
-    if (home := settings.home) is None:
-        return
-    try:
-        loopback = ipaddress.ip_address(home.address.strip("[]")).is_loopback
-    except ValueError as error:
-        raise SettingsError(f"home.address: {error}") from error
-    if not loopback:
-        raise SettingsError("home.address: a loopback address, for nobody but the gateway itself")
-    if not 1 <= home.port <= MAX_PORT or home.port in (
-        settings.sip.port,
-        settings.sip.ws_port,
-        settings.sip.tls_port,
-    ):
-        raise SettingsError(f"home.port: 1 to {MAX_PORT}, and no port that has another use")
-    if settings.icscf_uris != [home.uri]:
-        raise SettingsError(f"icscf_uris: [{home.uri!r}], for the gateway is its own home network")
-    if settings.registration.schemes != ["bearer"]:
-        raise SettingsError(
-            "registration.schemes: [bearer] without an IMS core, for nobody could check a password"
         )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.messages import Side
 from kemi.core.screening import check_branch, check_head, check_one_message, check_whole
-from kemi.core.trunk.trunk import hop_parts
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 
@@ -48,18 +46,8 @@ class Border:
 
 
 def _networks(settings: Settings) -> list[str]:
-    """Return whose SIP is taken: none means everybody's."""
+    """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
     networks, home = settings.sip.core_networks, settings.home
-    if home is None:
-        return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
-    unknown = any(not (trunk.networks or all(map(_is_literal, trunk.uris))) for trunk in settings.trunks)
-    # A carrier with a name may have any address; those of the other trunks are known.
-    return [] if unknown else [*networks, settings.sip.address, home.address]
-
-
-def _is_literal(uri: str) -> bool:
-    try:
-        ipaddress.ip_address(hop_parts(uri)[0].strip("[]"))
-    except ValueError:
-        return False
-    return True
+    if home is not None:
+        return [*networks, settings.sip.address, home.address]
+    return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
