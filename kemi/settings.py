@@ -279,7 +279,7 @@ def _check(settings: Settings) -> None:
     for trunk in settings.trunks if settings.sip.core_networks or settings.home is not None else ():
         if not trunk.networks and not all(map(is_literal, trunk.uris)):
             raise SettingsError(
-                f"trunks: {trunk.name}: networks: needed for a next hop that is a name, beside sip.core_networks or home, "
+                f"trunks: {trunk.name}: networks: needed for a next hop that is a name, "
                 "or none of its answers would be taken"
             )
 

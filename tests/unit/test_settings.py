@@ -234,3 +234,10 @@ def test_a_trunk_that_could_not_be_heard_stops_the_start(sip: str, trunk: str, w
     good = 'core_networks = ["192.0.2.0/24"]\ntls_port = 5061'
     text = GOOD.replace("ws_port = 8080", f"ws_port = 8080\n{good}")
     assert settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\nuris = ["sips:[2001:db8::1]"]\n').trunks
+
+
+def test_without_a_core_a_trunk_is_known_by_its_address() -> None:
+    trunk = '\n[[trunks]]\nname = "one"\nuris = ["sip:carrier.example"]\n'
+    with pytest.raises(SettingsError, match="networks"):
+        settings_from_text(HOME + trunk)
+    assert settings_from_text(HOME + trunk + 'networks = ["192.0.2.0/24"]\n').trunks
