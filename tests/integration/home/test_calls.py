@@ -172,10 +172,11 @@ async def test_only_pages_that_are_gone(stage: HomeStage) -> None:
 async def test_a_message_reaches_every_page_of_a_user(stage: HomeStage) -> None:
     caller = await stage.user("alice")
     pages = [await stage.user("bob") for _ in range(2)]
-    answer = await caller.request("MESSAGE", BOB.tel, body="hello")
+    text = "hello " * 1500  # more than a datagram of Ethernet
+    answer = await caller.request("MESSAGE", BOB.tel, body=text)
     assert answer.status == 200
     for page in pages:
-        assert (await page.trace.wait_request("MESSAGE")).body == "hello"
+        assert (await page.trace.wait_request("MESSAGE")).body == text
     assert (await caller.request("MESSAGE", BY_NAME["dave"].impu, body="hello")).status == 480
     assert (await caller.request("MESSAGE", f"sip:nobody@{REALM}", body="hello")).status == 404
     assert (await caller.request("OPTIONS", BOB.impu)).status == 200
