@@ -23,6 +23,7 @@ from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
 from kemi.core.trunk.trunk import Trunk, check_trunks, transport_of
 from kemi.core.trust import CoreNetworks
+from kemi.unknown_keys import unknown_keys
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
@@ -232,6 +233,8 @@ def settings_from_text(text: str) -> Settings:
         raise SettingsError(f"not TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(str(error)) from error
+    for unknown in unknown_keys(raw, Settings):
+        raise SettingsError(str(unknown))
     _check(settings)
     return settings
 

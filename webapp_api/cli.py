@@ -15,6 +15,7 @@ import msgspec
 from kemi.state.web.accounts import Account
 from kemi.state.web.client import StateUnavailable
 from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.cli_check import check
 from webapp_api.cli_routes import routes
 from webapp_api.identities import Identity, IdentityError
 from webapp_api.keyring import signing_key
@@ -40,7 +41,9 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Accounts and keys of web login, and calls. WEBAPP_SETTINGS names the settings file."""
+    """Web login, calls, routes, and a check of the configuration. WEBAPP_SETTINGS names the settings file."""
+    if context.invoked_subcommand == check.name:
+        return  # which looks at settings that cannot be used, too
     settings: Settings = settings_from_environment()
     if not settings.web_login:
         raise click.ClickException("key_secret is not set: there is no web login")
@@ -236,6 +239,7 @@ def end_calls(parts: Services, impu: str, call_id: str) -> None:
 
 
 main.add_command(routes)
+main.add_command(check)
 
 
 def _login_name(text: str) -> str:

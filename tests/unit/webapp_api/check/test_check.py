@@ -1,0 +1,117 @@
+"""What an operator is told of mistakes in the configuration."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kemi import settings as gateway
+from tests.unit.webapp_api.check.mistakes import MISTAKES, Mistake
+from tests.unit.webapp_api.check.site import good_files
+from webapp_api.check.finding import Finding
+from webapp_api.check.programs import haproxy_findings, kamailio_findings
+from webapp_api.check.run import check_folder
+from webapp_api.cli import main
+
+RIGHT_OF_A_HUNDRED = 95
+NEARBY = 4
+"""Lines: where a key is missing, or several make sense together only, its table is blamed."""
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def planted(folder: Path, mistake: Mistake) -> tuple[dict[str, str], list[Finding]]:
+    files = good_files()
+    assert mistake.old in files[mistake.file], mistake
+    files[mistake.file] = files[mistake.file].replace(mistake.old, mistake.new, 1)
+    write(folder, files)
+    return files, check_folder(folder, programs=False)[1]
+
+
+def first_change(before: str, after: str) -> int:
+    pairs = itertools.zip_longest(before.splitlines(), after.splitlines())
+    return next(number for number, (old, new) in enumerate(pairs, 1) if old != new)
+
+
+def is_named_rightly(mistake: Mistake, found: list[Finding], files: dict[str, str]) -> bool:
+    """Whether file and key are blamed with the reason, and the line where the mistake can be seen there."""
+    file = mistake.blamed or mistake.file
+    for one in found:
+        fits = one.file == file and one.key == mistake.key
+        if fits and mistake.word in f"{one.reason} {one.suggestion}":
+            changed = first_change(good_files()[mistake.file], files[mistake.file])
+            nearby = abs(one.line - changed) <= NEARBY
+            return nearby or bool(mistake.blamed) or "missing" in one.reason or not mistake.new
+    return False
+
+
+def test_a_right_configuration_has_nothing_wrong(tmp_path: Path) -> None:
+    write(tmp_path, good_files())
+    files, findings = check_folder(tmp_path, programs=False)
+    assert set(files) == set(good_files())
+    assert findings == []
+
+
+def test_a_hundred_mistakes_are_named_by_file_line_key_and_reason(tmp_path: Path) -> None:
+    wrong = []
+    for number, mistake in enumerate(MISTAKES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files, found = planted(folder, mistake)
+        if not is_named_rightly(mistake, found, files):
+            wrong.append((mistake, [one.to_text() for one in found]))
+    assert len(MISTAKES) >= 100
+    assert (len(MISTAKES) - len(wrong)) * 100 >= RIGHT_OF_A_HUNDRED * len(MISTAKES), wrong
+    # those that are not are known
+    assert [mistake for mistake, _ in wrong] == []
+
+
+def test_the_gateway_itself_refuses_a_key_that_nobody_reads() -> None:
+    text = good_files()["gateway.toml"].replace("prack_s =", "prak_s =")
+    with pytest.raises(gateway.SettingsError, match=r"timers\.prak_s: unknown, perhaps prack_s"):
+        gateway.settings_from_text(text)
+
+
+def test_the_command_says_where_and_what_to_change(tmp_path: Path) -> None:
+    files = good_files()
+    files["gateway.toml"] = files["gateway.toml"].replace("prack_s = 32", "prack_s = 0")
+    write(tmp_path, files)
+    line = next(
+        number for number, text in enumerate(files["gateway.toml"].splitlines(), 1) if "prack_s" in text
+    )
+    done = CliRunner().invoke(main, ["check", "--no-programs", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"gateway.toml:{line}: error: timers.prack_s: must be positive" in done.output
+    assert "in the inventory: gateway_prack_timeout_s" in done.output
+    told = json.loads(CliRunner().invoke(main, ["check", "--json", "--no-programs", str(tmp_path)]).output)
+    assert (told["errors"], told["findings"][0]["line"]) == (1, line)
+
+
+def test_a_folder_without_our_files_is_said_to_be_one(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["check", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "has none of gateway.toml" in done.output
+
+
+@pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="needs HAProxy")
+def test_haproxy_is_asked(tmp_path: Path) -> None:
+    text = good_files()["haproxy.cfg"].replace("timeout client 10s", "timeout klient 10s")
+    (tmp_path / "haproxy.cfg").write_text(text)
+    line = next(number for number, written in enumerate(text.splitlines(), 1) if "klient" in written)
+    found = list(haproxy_findings(tmp_path / "haproxy.cfg"))
+    assert any(one.line == line and "klient" in one.reason for one in found), found
+
+
+@pytest.mark.skipif(shutil.which("kamailio", path="/usr/sbin:/usr/bin") is None, reason="needs Kamailio")
+def test_kamailio_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "site.cfg").write_text("#!KAMAILIO\ndebug=2\nlisten=udp:127.0.0.1:5999\nchildrn=2\n")
+    found = list(kamailio_findings(tmp_path / "site.cfg"))
+    assert found[0].line == 4, found

@@ -1,0 +1,206 @@
+"""The files beside each other: what one program is told of another must be what the other one is told of itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from webapp_api.check.finding import Finding, Level
+from webapp_api.check.own_files import OwnFile
+from webapp_api.check.relay_file import RelayFile, address_of
+
+_SERVER: Final = re.compile(r"\s*server (\w+) (\S+)")
+
+
+@dataclass(frozen=True)
+class Node:
+    """The files of one node; None: it has none, or it cannot be used."""
+
+    gateway: OwnFile | None = None
+    web: OwnFile | None = None
+    agent: OwnFile | None = None
+    relay: RelayFile | None = None
+    haproxy: str | None = None
+    redis: str | None = None
+
+
+def findings_across(node: Node) -> Iterator[Finding]:
+    """Compare them."""
+    yield from _gateway_and_web(node)
+    yield from _gateway_and_agent(node)
+    yield from _relay(node)
+    yield from _front(node)
+    yield from _ports(node)
+    yield from _redis(node)
+
+
+def _gateway_and_web(node: Node) -> Iterator[Finding]:
+    if node.gateway is None or node.web is None:
+        return
+    gateway, web = node.gateway.settings, node.web.settings
+    if web.domain != gateway.realm:
+        yield node.web.finding(("domain",), f"{web.domain!r} is not the gateway's realm {gateway.realm!r}")
+    if web.public_origin not in gateway.origins:
+        reason = f"{web.public_origin} is not here: pages of it get 403 for their WebSocket"
+        yield node.gateway.finding(("origins",), reason)
+    if web.redis_url != gateway.redis_url:
+        reason = (
+            "is another Redis than the gateway's: tokens, logins and calls would not be known to each other"
+        )
+        yield node.web.finding(("redis_url",), reason)
+    if web.web_login:
+        yield from _tokens(node.gateway, node.web)
+    for server in web.stun_servers:
+        port = server.rpartition(":")[2]
+        if port != str(gateway.sip.port):
+            reason = f"{server}: the gateway answers STUN at its SIP port, {gateway.sip.port}"
+            yield node.web.finding(("stun_servers",), reason)
+
+
+def _tokens(gateway: OwnFile, web: OwnFile) -> Iterator[Finding]:
+    if "bearer" not in gateway.settings.registration.schemes:
+        reason = "has no bearer: pages that log in at the web API cannot register"
+        yield gateway.finding(("registration", "schemes"), reason)
+        return
+    issuers = {one.issuer: one for one in gateway.settings.tokens.issuers}
+    own = issuers.get(web.settings.issuer)
+    if web.settings.oidc is not None and web.settings.oidc.tokens_from == "oidc":
+        if web.settings.oidc.issuer not in issuers:
+            yield gateway.finding(("tokens", "issuers"), f"{web.settings.oidc.issuer} is not among them")
+    elif own is None:
+        reason = f"{web.settings.issuer}, which the web API signs as, is not among them: its tokens get 403"
+        yield gateway.finding(("tokens", "issuers"), reason)
+    else:
+        place = list(issuers).index(own.issuer)
+        if own.audience != web.settings.audience:
+            reason = f"{own.audience!r} is not {web.settings.audience!r}, which the web API's tokens are for"
+            yield gateway.finding(("tokens", "issuers", place, "audience"), reason)
+        if web.settings.token_algorithm not in own.algorithms:
+            reason = f"{web.settings.token_algorithm} is none of the issuer's {', '.join(own.algorithms)}"
+            yield web.finding(("token_algorithm",), reason)
+        if web.settings.token_lifetime_s > own.max_lifetime_s:
+            reason = f"{web.settings.token_lifetime_s} s; the gateway takes {own.max_lifetime_s} s at most"
+            yield web.finding(("token_lifetime_s",), reason)
+
+
+def _gateway_and_agent(node: Node) -> Iterator[Finding]:
+    if node.gateway is None or node.agent is None:
+        return
+    gateway, agent = node.gateway.settings, node.agent.settings
+    for key in ("address", "port", "secret"):
+        if getattr(agent.control, key) != getattr(gateway.control, key):
+            reason = "is not the gateway's: the agent is not heard, dead nodes stay in use"
+            yield node.agent.finding(("control", key), reason)
+    known = {one.name: one for one in gateway.media.nodes}
+    watched = {one.name: one for one in agent.nodes}
+    for place, name in enumerate(known):
+        if name not in watched:
+            reason = f"{name} is not among the media agent's nodes: nobody notices when it dies"
+            yield node.gateway.finding(("media", "nodes", place), reason)
+    for place, one in enumerate(agent.nodes):
+        if one.name not in known:
+            yield node.agent.finding(("nodes", place), f"{one.name} is no node of the gateway")
+        elif one.version != known[one.name].version:
+            reason = f"{one.version}, and {known[one.name].version} in gateway.toml"
+            yield node.agent.finding(("nodes", place, "version"), reason)
+
+
+def _relay(node: Node) -> Iterator[Finding]:
+    if node.relay is None:
+        return
+    listens = node.relay.address("listen-ng")
+    if node.gateway is not None and listens is not None:
+        asked = {(one.address, one.port) for one in node.gateway.settings.media.nodes}
+        if listens not in asked:
+            reason = f"{listens[0]}:{listens[1]} is none of the gateway's media.nodes"
+            yield node.relay.finding("listen-ng", reason)
+    if node.agent is not None:
+        dtmf = node.agent.settings.dtmf
+        told = node.relay.address("dtmf-log-dest")
+        if dtmf.port and told is None:
+            reason = "missing: the media agent waits for keys that are pressed, and no page will hear of them"
+            yield node.relay.finding("dtmf-log-dest", reason)
+        elif told is not None and told != (dtmf.address, dtmf.port):
+            yield node.relay.finding(
+                "dtmf-log-dest", f"the media agent listens at {dtmf.address}:{dtmf.port}"
+            )
+
+
+def _front(node: Node) -> Iterator[Finding]:
+    if node.haproxy is None:
+        return
+    servers = {}
+    for number, written in enumerate(node.haproxy.splitlines(), 1):
+        if match := _SERVER.match(written):
+            servers[match[1]] = (match[2], number)
+    for name, file, address, port in (
+        ("kamailio", node.gateway, "sip.ws_address", "sip.ws_port"),
+        ("web_api", node.web, "listen_address", "listen_port"),
+    ):
+        if name in servers and file is not None:
+            at = (_value(file, address), _value(file, port))
+            told, line = servers[name]
+            if address_of(told) != at:
+                reason = f"server {name}: {told}, but it listens at {at[0]}:{at[1]} ({file.name})"
+                yield Finding("haproxy.cfg", line, "", reason)
+
+
+def _value(file: OwnFile, name: str) -> object:
+    value: object = file.settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _ports(node: Node) -> Iterator[Finding]:
+    """Find two programs with one port, and programs in the range of media."""
+    taken: dict[int, str] = {}
+    for file, names in (
+        (node.gateway, ("sip.port", "sip.ws_port", "control.port")),
+        (node.web, ("listen_port",)),
+    ):
+        for name in names if file is not None else ():
+            port = _value(file, name) if file is not None else None
+            if not isinstance(port, int) or file is None:
+                continue
+            if port in taken:
+                yield file.finding(tuple(name.split(".")), f"{port} is {taken[port]}, too")
+            taken.setdefault(port, f"{name} of {file.name}")
+    if node.relay is None:
+        return
+    try:
+        media = range(int(node.relay.options["port-min"]), int(node.relay.options["port-max"]) + 1)
+    except (KeyError, ValueError):
+        return
+    for port, name in taken.items():
+        if port in media:
+            reason = f"{media.start} to {media.stop - 1} have {name} in them ({port})"
+            yield node.relay.finding("port-min", reason)
+
+
+def _redis(node: Node) -> Iterator[Finding]:
+    if node.redis is None or node.gateway is None:
+        return
+    options = dict(re.findall(r"^(\w+) (.+)$", node.redis, re.MULTILINE))
+    url = urlsplit(node.gateway.settings.redis_url)
+    here = url.hostname in options.get("bind", "").split()
+    if here and str(url.port or 6379) != options.get("port", "6379"):
+        reason = f"port {url.port or 6379}; Redis of this node listens at {options.get('port', '6379')}"
+        yield node.gateway.finding(("redis_url",), reason)
+    if here and "requirepass" in options and not url.password:
+        yield node.gateway.finding(("redis_url",), "has no password, and Redis of this node wants one")
+
+
+def remarks(node: Node) -> Iterator[Finding]:
+    """Say what works and is hardly meant."""
+    if node.gateway is None:
+        return
+    settings = node.gateway.settings
+    if not settings.sip.core_networks and settings.sip.address not in ("127.0.0.1", "::1"):
+        found = node.gateway.finding(
+            ("sip", "core_networks"), "empty: whoever reaches the SIP port is believed to be the core"
+        )
+        yield Finding(found.file, found.line, found.key, found.reason, found.suggestion, Level.WARNING)
