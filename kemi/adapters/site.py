@@ -17,6 +17,7 @@ def call_settings(settings: Settings) -> CallSettings:
     of_site = CallSettings(
         realm=settings.realm,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
+        tls_host=f"{settings.sip.address}:{settings.sip.tls_port}",
         media_address=settings.sip.address,
         audio_codecs=tuple(settings.media.audio_codecs),
         video_codecs=tuple(settings.media.video_codecs),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kemi.core.trunk.trunk import transport_of
+
 
 @dataclass(slots=True)
 class Asked:
@@ -51,6 +53,4 @@ class Outbound:
     @property
     def transport(self) -> str:
         """Transport of the next hop the call is at: udp, tcp or tls."""
-        hop = self.hops[0] if self.hops else ""
-        _, found, transport = hop.partition(";transport=")
-        return transport if found else ("tls" if hop.startswith("sips:") else "udp")
+        return transport_of(self.hops[0]) if self.hops else "udp"

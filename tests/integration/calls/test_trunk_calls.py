@@ -14,8 +14,8 @@ from kemi.state import keys
 from kemi.state.routing_document import RoutingDocument
 from kemi.state.trunks import GatewayTrunks, TrunkView
 from kemi.state.web.client import connect
+from tests.integration.calls.routes import load
 from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, CORE_PORT, Stage, until
-from tests.integration.calls.test_routing import load
 from tests.integration.calls.trunk_site import gateway_address, trunk_options, trunk_view
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK, own_port

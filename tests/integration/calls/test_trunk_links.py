@@ -12,8 +12,8 @@ import pytest
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.routes import load
 from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, Stage, until
-from tests.integration.calls.test_routing import load
 from tests.integration.calls.trunk_site import (
     OPTIONS_S,
     UP_WITHIN_S,

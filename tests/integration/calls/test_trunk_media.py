@@ -6,13 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.calls.stage import Call, Stage
-from tests.integration.calls.test_trunks import (  # noqa: F401 - the same lab
-    CALLEE,
-    Carriers,
-    carriers,
-    gateway_lab,
-)
+from tests.integration.calls.outbound_site import CALLEE, Carriers
+from tests.integration.calls.stage import Call
+from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia
@@ -26,6 +22,12 @@ ANNOUNCEMENT_HZ = 440.0
 AUSTRIA = "+4315550100"
 
 
+@pytest.fixture(scope="module")
+def gateway_lab(outbound_lab: Lab) -> Lab:
+    """The one with trunks."""
+    return outbound_lab
+
+
 @pytest.fixture
 def safe_phone() -> Iterator[SrtpEndpoint]:
     """A device with SRTP."""
@@ -35,7 +37,7 @@ def safe_phone() -> Iterator[SrtpEndpoint]:
 
 @pytest.mark.parametrize("status", [404, 486])
 async def test_an_announcement_is_heard_before_the_refusal(
-    carriers: Carriers,  # noqa: F811
+    carriers: Carriers,
     page: AiortcWic,
     phone: RtpEndpoint,
     status: int,
@@ -55,8 +57,7 @@ async def test_an_announcement_is_heard_before_the_refusal(
 
 
 async def test_keys_by_sdes_both_ways(
-    stage: Stage,
-    carriers: Carriers,  # noqa: F811
+    carriers: Carriers,
     page: AiortcWic,
     safe_phone: SrtpEndpoint,
 ) -> None:
@@ -74,4 +75,3 @@ async def test_keys_by_sdes_both_ways(
     await safe_phone.until_tone(TONE_HZ, timeout_s=10)
     await real.until_heard(ANNOUNCEMENT_HZ, mid="r0")
     await call.hang_up()
-    del stage

@@ -1,141 +1,38 @@
-"""Calls of pages that leave by trunks: scripted carriers, a real gateway and a real relay."""
+"""Calls of pages that leave by trunks: which one, and how many."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from typing import Any, Final
+import time
 
 import pytest
 
-from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
+from kemi.core.trunk.health import Health, health_key, health_to_text
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO_BOTH_WAYS
-from tests.integration.calls.stage import CLEAN_WITHIN_S, Call, Stage, gateway_options, warning_of
-from tests.integration.calls.test_page_offers import change, local
-from tests.integration.calls.test_routing import load
+from tests.integration.calls.outbound_site import (
+    CALLEE,
+    DOCUMENT,
+    TRUNKS,
+    Carriers,
+    answered,
+    nothing_of_ims,
+)
+from tests.integration.calls.routes import load
+from tests.integration.calls.stage import Call, Stage, warning_of
 from tests.lab.lab import Lab
-from tests.lab.options import Part
-from tests.lab.ports import LOOPBACK, own_port
-from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
-from tests.peers.carrier import Carrier
-from tests.peers.core import ScriptedCore
-from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, answers, rejects, rings_for_ever, silent
 from tests.peers.core_script import Final as Final_
 from tests.peers.device_sdp import DeviceMedia
-from tests.peers.digest import Credentials
-from tests.peers.sdp import offer_again
-from tests.peers.sip import SipRequest
 
 pytestmark = pytest.mark.lab
 
-PORTS: Final = {name: own_port() for name in ("first", "spare", "second")}
-CALLEE: Final = "+493012345678"
-OF_IMS: Final = (
-    "P-Charging-Vector",
-    "P-Preferred-Service",
-    "P-Access-Network-Info",
-    "P-Early-Media",
-    "Accept-Contact",
-    "P-Visited-Network-ID",
-)
-
-
-def trunk(name: str, *ports: str, **more: Any) -> dict[str, Any]:
-    """Return a trunk as Ansible has it, with next hops at these ports."""
-    uris = [f"sip:{LOOPBACK}:{PORTS[port]}" for port in ports]
-    return {"name": name, "uris": uris, "domain": f"{name}.example", "options_s": 0, **more}
-
-
-SECRET: Final = Credentials("gateway", "a-password-in-no-log")
-TRUNKS: Final = [
-    trunk("one", "first", "spare", caller="+49301000", user=SECRET.username, password=SECRET.password),
-    trunk("two", "second", numbers="national", country="DE"),
-    trunk("safe", "second", profile="safe"),
-    trunk("narrow", "first", most_calls=1),
-    trunk("narrow-too", "second", most_calls=1),
-    trunk("slow", "first", calls_per_s=0.25),
-]
-PROFILES: Final = [{"name": "safe", "domains": [], "audio_codecs": ["PCMA"], "core_leg": "trunk-srtp"}]
-DOCUMENT = RoutingDocument(
-    routes=[
-        Route("germany", "+49*", Target.TRUNK, name="both"),
-        Route("austria", "+43*", Target.TRUNK, name="safe"),
-        Route("france", "+33*", Target.TRUNK, name="narrow"),
-        Route("italy", "+39*", Target.TRUNK, name="slow"),
-        Route("spain", "+34*", Target.TRUNK, name="narrow-first"),
-        Route("spain-core", "+34*", Target.CORE, priority=1),
-        Route("users", f"sip:*@{REALM}", Target.CORE),
-    ],
-    plans={REALM: DialPlan(country="DE")},
-    trunk_groups={
-        "both": ["one", "two"],
-        "safe": ["safe"],
-        "narrow": ["narrow", "narrow-too"],
-        "narrow-first": ["narrow"],
-        "slow": ["slow"],
-    },
-)
-
 
 @pytest.fixture(scope="module")
-def gateway_lab() -> Iterator[Lab]:
-    """With Redis, trunks and a table."""
-    options = gateway_options(gateway_trunks=TRUNKS, gateway_media_profiles=PROFILES)
-    with Lab(replace(options, parts=options.parts | {Part.REDIS})) as lab:
-        load(lab, DOCUMENT)
-        yield lab
-        wait_clean(lab, CLEAN_WITHIN_S)
-
-
-@dataclass
-class Carriers:
-    """The next hops of all trunks."""
-
-    first: Carrier
-    spare: Carrier
-    second: Carrier
-
-    def do(
-        self, first: CoreScript, spare: CoreScript | None = None, second: CoreScript | None = None
-    ) -> None:
-        """Say how each of them treats an INVITE."""
-        self.first.script = first
-        self.spare.script = spare or first
-        self.second.script = second or first
-
-
-@pytest.fixture
-async def carriers(stage: Stage) -> AsyncIterator[Carriers]:
-    """Everybody listens."""
-    async with AsyncExitStack() as stack:
-        peers = {
-            name: await stack.enter_async_context(Carrier(LOOPBACK, port)) for name, port in PORTS.items()
-        }
-        yield Carriers(**peers)
-        await stage.check_nothing_left()
-        broken = [call.violations for peer in peers.values() for call in peer.calls.values()]
-        assert not any(broken), broken
-
-
-async def answered(stage: Stage, at: ScriptedCore, target: str = f"tel:{CALLEE}") -> Call:
-    """Let a page call and a carrier answer."""
-    wic = await (await stage.page()).invite(target, AUDIO_BOTH_WAYS)
-    await wic.wait_answer()
-    ims = at.calls[wic.call_id]
-    assert isinstance(ims, CalledDevice)
-    await ims.wait_ack()
-    return Call(wic, ims)
-
-
-def nothing_of_ims(request: SipRequest) -> None:
-    """A request towards a trunk has no line that only an IMS core knows."""
-    assert not [name for name in OF_IMS if request.headers.get(name)]
-    assert "3gpp" not in (request.headers.get("Contact") or "")
+def gateway_lab(outbound_lab: Lab) -> Lab:
+    """The one with trunks."""
+    return outbound_lab
 
 
 async def test_a_call_leaves_by_a_trunk(stage: Stage, carriers: Carriers) -> None:
@@ -178,6 +75,8 @@ async def test_the_far_end_of_a_trunk_hangs_up(stage: Stage, carriers: Carriers)
         pytest.param(rejects(486, ringing=False), False, id="486"),
         pytest.param(rejects(404, ringing=False), False, id="404"),
         pytest.param(rejects(603, ringing=False), False, id="603"),
+        pytest.param(rejects(482, ringing=False), False, id="482"),
+        pytest.param(rejects(483, ringing=False), False, id="483"),
         pytest.param(rejects(503, ringing=True), False, id="503 after somebody rang"),
     ],
 )
@@ -226,6 +125,39 @@ async def test_the_next_trunk_gets_the_call_in_its_own_form(stage: Stage, carrie
     assert (await call.ims.wait_request("BYE")).to.uri == "sip:03012345678@two.example;user=phone"
 
 
+async def test_a_trunk_that_is_down_comes_last(stage: Stage, carriers: Carriers) -> None:
+    carriers.do(answers(DeviceMedia()))
+    rpc, hops = stage.lab.gateway_rpc, TRUNKS[0]["uris"]
+    down = str(health_to_text(Health(time.time(), "no answer")))
+    try:
+        rpc("htable.sets", "trunks", health_key("one", hops[0]), down)
+        call = await answered(stage, carriers.spare)  # its other next hop
+        await call.hang_up()
+        rpc("htable.sets", "trunks", health_key("one", hops[1]), down)
+        call = await answered(stage, carriers.second)  # the other trunk
+        await call.hang_up()
+        rpc("htable.sets", "trunks", health_key("two", TRUNKS[1]["uris"][0]), down)
+        call = await answered(stage, carriers.first)  # who knows whether they are
+        await call.hang_up()
+    finally:
+        for name, hop in (("one", hops[0]), ("one", hops[1]), ("two", TRUNKS[1]["uris"][0])):
+            rpc("htable.delete", "trunks", health_key(name, hop))
+
+
+async def test_a_table_that_mixes_media_profiles_is_refused(stage: Stage, gateway_lab: Lab) -> None:
+    rows = [Route("a", "+49*", Target.TRUNK, name="x"), Route("b", "+49*", Target.TRUNK, name="y")]
+    try:
+        for groups, problem in (
+            ({"x": ["one", "safe"], "y": ["two"]}, "different media profiles"),
+            ({"x": ["one"], "y": ["safe"]}, "another media profile"),
+            ({"x": ["one"], "y": ["nobody"]}, "no trunk nobody"),
+        ):
+            load(gateway_lab, RoutingDocument(routes=rows, trunk_groups=groups))
+            assert problem in str(stage.lab.gateway_rpc.htable("routing")["refused"])
+    finally:
+        load(gateway_lab, DOCUMENT)
+
+
 async def test_when_all_fail_the_page_hears_it(stage: Stage, carriers: Carriers) -> None:
     carriers.do(rejects(503, ringing=False))
     wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
@@ -253,104 +185,6 @@ async def test_a_caller_that_withholds_its_number_is_anonymous_to_the_callee(
     assert headers.get("P-Asserted-Identity") == "<sip:+15550100@one.example;user=phone>"
     await call.hang_up()
     assert ((await call.ims.wait_request("BYE")).headers.get("From") or "").startswith(anonymous)
-
-
-# ---------------------------------------------------------------- who we are
-
-
-@pytest.mark.parametrize(("algorithm", "status"), [("MD5", 407), ("SHA-256", 401)])
-async def test_a_trunk_asks_who_we_are(stage: Stage, carriers: Carriers, algorithm: str, status: int) -> None:
-    carriers.do(answers(DeviceMedia()))
-    carrier = carriers.first
-    carrier.credentials, carrier.algorithm, carrier.status = SECRET, algorithm, status
-    call = await answered(stage, carrier)
-    assert carrier.challenged == ["INVITE"]
-    assert call.ims.invite.cseq.number > 1
-    # What follows says who it is by itself, with a rising count.
-    assert (await call.wic.ask(call.wic.request("INFO"))).status == 200
-    assert carrier.challenged == ["INVITE"]
-    # The nonce is too old: each of them is answered once more.
-    carrier.forget()
-    assert (await change(call, offer_again(local(call), directions={"0": "sendonly"}))).status == 200
-    assert carrier.challenged == ["INVITE", "INVITE"]
-    carrier.forget()
-    await call.hang_up()
-    assert carrier.challenged == ["INVITE", "INVITE", "BYE"]
-    assert SECRET.password not in stage.gateway_log.read_text(errors="replace")
-
-
-async def test_a_nonce_is_too_old_within_one_invite(stage: Stage, carriers: Carriers) -> None:
-    carriers.do(answers(DeviceMedia()))
-    carrier = carriers.first
-    carrier.credentials = SECRET
-    carrier.stale_once = True
-    call = await answered(stage, carrier)
-    assert carrier.challenged == ["INVITE", "INVITE"]
-    await call.hang_up()
-
-
-async def test_a_trunk_that_does_not_take_our_credentials(stage: Stage, carriers: Carriers) -> None:
-    carriers.do(answers(DeviceMedia()))
-    carriers.first.credentials = Credentials("gateway", "another")
-    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
-    refused = await wic.wait_status(500)
-    assert "credentials" in warning_of(refused)
-    assert not refused.headers.get("Proxy-Authenticate")
-    assert carriers.first.challenged == ["INVITE", "INVITE"]
-    assert not carriers.spare.calls
-
-
-# ---------------------------------------------------------------- why a call ends
-
-
-async def test_a_redirection_of_a_trunk_is_not_followed(stage: Stage, carriers: Carriers) -> None:
-    carriers.do(rejects(302, ("Contact", "<sip:+882990000001@two.example>"), ringing=False))
-    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
-    refused = await wic.wait_status(480)
-    assert "redirects" in warning_of(refused)
-    assert not refused.headers.get("Contact")
-    assert not carriers.second.calls
-
-
-@pytest.mark.parametrize(
-    ("status", "reason", "told", "reasons"),
-    [
-        (486, "", 486, ["Q.850;cause=17"]),
-        (404, 'Q.850;cause=1;text="Unallocated"', 404, ['Q.850;cause=1;text="Unallocated"']),
-        (500, "Q.850;cause=17", 500, ["Q.850;cause=17"]),
-        (499, "Q.850;cause=17", 486, ["Q.850;cause=17"]),
-    ],
-)
-async def test_why_a_trunk_refuses(
-    stage: Stage, carriers: Carriers, status: int, reason: str, told: int, reasons: list[str]
-) -> None:
-    carriers.do(rejects(status, *([("Reason", reason)] if reason else []), ringing=False))
-    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
-    refused = await wic.wait_status(told)
-    assert refused.headers.all("Reason") == reasons
-
-
-async def test_why_an_answered_call_ends(stage: Stage, carriers: Carriers) -> None:
-    carriers.do(answers(DeviceMedia()))
-    call = await answered(stage, carriers.first)
-    await call.hang_up()
-    assert (await call.ims.wait_request("BYE")).headers.all("Reason") == ["Q.850;cause=16"]
-    call = await answered(stage, carriers.first)
-    assert (await call.ims.bye(headers=[("Reason", "Q.850;cause=38")])).status == 200
-    bye = await call.wic.wait_request("BYE")
-    assert bye.headers.all("Reason") == ["Q.850;cause=38", "SIP;cause=503"]
-
-
-async def test_a_page_cancels(stage: Stage, carriers: Carriers) -> None:
-    carriers.do(rings_for_ever())
-    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
-    await wic.wait_status(180)
-    ims = await carriers.first.wait_call()
-    await wic.cancel()
-    cancel = await ims.wait_request("CANCEL")
-    assert cancel.headers.all("Reason") == ["Q.850;cause=16"]
-    assert cancel.to.uri == f"sip:{CALLEE}@one.example;user=phone"
-    await wic.wait_status(487)
 
 
 # ---------------------------------------------------------------- limits
@@ -400,6 +234,19 @@ async def test_the_core_comes_after_the_trunks(stage: Stage, carriers: Carriers)
     assert (invite.headers.get("From") or "").startswith("<sip:alice@")
     await call.hang_up()
     assert (await call.ims.wait_request("BYE")).headers.get("P-Charging-Vector")
+
+
+@pytest.mark.parametrize("core", [rejects(503, ringing=False), silent()], ids=["503", "silence"])
+async def test_trunks_come_after_the_core(stage: Stage, carriers: Carriers, core: CoreScript) -> None:
+    stage.core.script = core
+    carriers.do(answers(DeviceMedia()))
+    call = await answered(stage, carriers.first, "tel:+351210000000")
+    invite = call.ims.invite
+    nothing_of_ims(invite)
+    assert not invite.headers.get("Route")
+    assert [len(invite.headers.all(name)) for name in ("From", "To", "Contact", "CSeq")] == [1, 1, 1, 1]
+    assert len(stage.core.calls) == 1
+    await call.hang_up()
 
 
 async def test_calls_for_each_second(stage: Stage, carriers: Carriers) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
-from tests.integration.calls.test_routing import load
+from tests.integration.calls.routes import load
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, own_port
