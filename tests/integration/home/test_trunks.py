@@ -11,8 +11,8 @@ from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
+from tests.integration.calls.routes import load
 from tests.integration.calls.stage import CLEAN_WITHIN_S, until, warning_of
-from tests.integration.calls.test_routing import load
 from tests.integration.calls.trunk_site import gateway_address
 from tests.integration.home.stage import HomeStage, home_lab_of
 from tests.lab.lab import Lab
