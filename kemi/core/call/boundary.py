@@ -97,7 +97,7 @@ def not_passed(record: CallRecord) -> tuple[str, ...]:
 
 
 def as_of_page(record: CallRecord, edits: MessageEdits) -> MessageEdits:
-    """Give a response of a trunk From and To as the page wrote them: the trunk's form of them is no business of its."""
+    """Give a response of a trunk From and To as the page wrote them; what the trunk asks, it asks us."""
     if record.trunk is None:
         return edits
     return replace(
@@ -105,6 +105,7 @@ def as_of_page(record: CallRecord, edits: MessageEdits) -> MessageEdits:
         from_value=f"<{record.wic_uri}>;tag={record.wic_tag}",
         to_value=f"<{record.target_uri}>;tag={record.gateway_tag}",
         to_tag=None,
+        remove=(*edits.remove, "WWW-Authenticate", "Proxy-Authenticate"),
     )
 
 

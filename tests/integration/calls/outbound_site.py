@@ -57,6 +57,8 @@ DOCUMENT = RoutingDocument(
         Route("france", "+33*", Target.TRUNK, name="narrow"),
         Route("italy", "+39*", Target.TRUNK, name="slow"),
         Route("spain", "+34*", Target.TRUNK, name="narrow-first"),
+        Route("portugal", "+351*", Target.CORE),
+        Route("portugal-trunk", "+351*", Target.TRUNK, name="both", priority=1),
         Route("spain-core", "+34*", Target.CORE, priority=1),
         Route("users", f"sip:*@{REALM}", Target.CORE),
     ],

@@ -75,6 +75,8 @@ async def test_the_far_end_of_a_trunk_hangs_up(stage: Stage, carriers: Carriers)
         pytest.param(rejects(486, ringing=False), False, id="486"),
         pytest.param(rejects(404, ringing=False), False, id="404"),
         pytest.param(rejects(603, ringing=False), False, id="603"),
+        pytest.param(rejects(482, ringing=False), False, id="482"),
+        pytest.param(rejects(483, ringing=False), False, id="483"),
         pytest.param(rejects(503, ringing=True), False, id="503 after somebody rang"),
     ],
 )
@@ -232,6 +234,19 @@ async def test_the_core_comes_after_the_trunks(stage: Stage, carriers: Carriers)
     assert (invite.headers.get("From") or "").startswith("<sip:alice@")
     await call.hang_up()
     assert (await call.ims.wait_request("BYE")).headers.get("P-Charging-Vector")
+
+
+@pytest.mark.parametrize("core", [rejects(503, ringing=False), silent()], ids=["503", "silence"])
+async def test_trunks_come_after_the_core(stage: Stage, carriers: Carriers, core: CoreScript) -> None:
+    stage.core.script = core
+    carriers.do(answers(DeviceMedia()))
+    call = await answered(stage, carriers.first, "tel:+351210000000")
+    invite = call.ims.invite
+    nothing_of_ims(invite)
+    assert not invite.headers.get("Route")
+    assert [len(invite.headers.all(name)) for name in ("From", "To", "Contact", "CSeq")] == [1, 1, 1, 1]
+    assert len(stage.core.calls) == 1
+    await call.hang_up()
 
 
 async def test_calls_for_each_second(stage: Stage, carriers: Carriers) -> None:
