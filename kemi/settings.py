@@ -21,7 +21,7 @@ from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trunk.trunk import Trunk, check_trunks, transport_of
+from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.unknown_keys import unknown_keys
 
@@ -270,6 +270,12 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise SettingsError(str(error)) from error
     _check_tls(settings)
+    for trunk in settings.trunks if settings.sip.core_networks else ():
+        if not trunk.networks and not all(map(is_literal, trunk.uris)):
+            raise SettingsError(
+                f"trunks: {trunk.name}: networks: needed beside sip.core_networks for a next hop that is a name, "
+                "or none of its answers would be taken"
+            )
 
 
 def _check_tls(settings: Settings) -> None:

@@ -30,7 +30,7 @@ from kemi.core.flow_token import token_from_routes
 from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Registration
-from kemi.core.routing.way import Way
+from kemi.core.routing.way import CORE_WAY, Way
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 
@@ -115,7 +115,20 @@ class NewCalls:
         way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
         if way is not None:
             log_event(logging.INFO, "call_routed", call_id=request.call_id, route=way.route)
-        return way
+        return way and self._known(way)
+
+    def _known(self, way: Way) -> Way:
+        """Leave out trunks that have gone from the settings since the table was taken; raise SipReject where none is
+        left."""
+        known = tuple(name for name in way.trunks if name == CORE_WAY or name in self._settings.trunks)
+        if way.trunks and not known:
+            log_event(logging.ERROR, "trunk_unknown", route=way.route, trunks=",".join(way.trunks))
+            raise SipReject(
+                "the trunk for this number is not known here",
+                status=500,
+                reason_phrase="Server Internal Error",
+            )
+        return replace(way, trunks=known)
 
     def from_core(self, request: Request) -> None:
         """Begin the call of the core's INVITE to a page; raise what it deserves."""

@@ -128,7 +128,9 @@ class TrunkCalls:
     def _is_of(self, call: TrunkCall) -> bool:
         """Whether the trunk of a call has sent the current message."""
         sender = self._source()
-        return sender.name == call.trunk if sender is not None else ksr.source_address() == call.source
+        if sender is None:
+            return ksr.source_address() == call.source
+        return self._sources.are_neighbours(sender.name, call.trunk)
 
     def _check_dialog(self, trunk: Trunk, to_tag: str) -> None:
         """Raise SipReject unless the current request is inside a page's call that this trunk has."""

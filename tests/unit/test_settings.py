@@ -176,3 +176,20 @@ class TestLoad:
         monkeypatch.setenv(SETTINGS_VARIABLE, str(path))
         with pytest.raises(SettingsError, match=r"gateway\.toml: origins"):
             load_settings()
+
+
+@pytest.mark.parametrize(
+    ("sip", "trunk", "why"),
+    [
+        ('core_networks = ["192.0.2.0/24"]', 'uris = ["sip:carrier.example"]', "networks: needed"),
+        ("", 'uris = ["sips:192.0.2.1"]', "TLS needs sip.tls_port"),
+        ("tls_port = 8080", 'uris = ["sips:192.0.2.1"]', "sip.tls_port"),
+    ],
+)
+def test_a_trunk_that_could_not_be_heard_stops_the_start(sip: str, trunk: str, why: str) -> None:
+    text = GOOD.replace("ws_port = 8080", f"ws_port = 8080\n{sip}")
+    with pytest.raises(SettingsError, match=why):
+        settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\n{trunk}\n')
+    good = 'core_networks = ["192.0.2.0/24"]\ntls_port = 5061'
+    text = GOOD.replace("ws_port = 8080", f"ws_port = 8080\n{good}")
+    assert settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\nuris = ["sips:[2001:db8::1]"]\n').trunks

@@ -94,6 +94,15 @@ def hop_parts(uri: str) -> tuple[str, int, str]:
     return match["host"], int(match["port"] or 0), match["transport"] or ("tls" if secure else "udp")
 
 
+def is_literal(uri: str) -> bool:
+    """Whether a next hop is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(hop_parts(uri)[0].strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def transport_of(uri: str) -> str:
     """Return the transport that a SIP URI names: udp, tcp or tls."""
     parameters = uri.partition("?")[0].lower().split(";")[1:]

@@ -196,7 +196,7 @@ async def test_a_call_to_our_contact_is_the_trunk_s_wherever_it_comes_from(
         assert (await call.bye()).status == 200
         guessed = contact.replace("md5.", "md5.0")
         call = await elsewhere.call(DID, gateway_address(stage.lab), uri=guessed)
-        assert (await call.wait_status(range(400, 700))).status in (403, 480)
+        await call.wait_status(403)
     finally:
         await elsewhere.close()
 

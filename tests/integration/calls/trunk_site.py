@@ -20,8 +20,9 @@ UP_WITHIN_S: Final = 8.0
 
 
 def trunk_options(trunks: Sequence[Mapping[str, Any]], **variables: Any) -> LabOptions:
-    """Return a gateway with Redis and these trunks."""
-    options = gateway_options(gateway_trunks=list(trunks), **variables)
+    """Return a gateway with Redis and these trunks, which takes SIP of nobody else but the core."""
+    core = {"gateway_core_networks": [f"{LOOPBACK}/32"]}
+    options = gateway_options(gateway_trunks=list(trunks), **core, **variables)
     return replace(options, parts=options.parts | {Part.REDIS})
 
 
