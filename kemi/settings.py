@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from kemi.core.headers import MMTEL_ICSI_TAG
+from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
@@ -211,6 +212,8 @@ class Settings:
     policy: CallPolicy = field(default_factory=CallPolicy)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
+    home: HomeSettings | None = None
+    """None: the home network of the pages is an IMS core."""
     trunks: list[Trunk] = field(default_factory=list)
     """Carriers that the routing table may name."""
     routing_directory: str = ""
@@ -267,13 +270,16 @@ def _check(settings: Settings) -> None:
     _check_policy(settings.policy)
     try:
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
+        if settings.home is not None:
+            used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
+            check_home(settings.home, used, settings.icscf_uris, settings.registration.schemes)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     _check_tls(settings)
-    for trunk in settings.trunks if settings.sip.core_networks else ():
+    for trunk in settings.trunks if settings.sip.core_networks or settings.home is not None else ():
         if not trunk.networks and not all(map(is_literal, trunk.uris)):
             raise SettingsError(
-                f"trunks: {trunk.name}: networks: needed beside sip.core_networks for a next hop that is a name, "
+                f"trunks: {trunk.name}: networks: needed for a next hop that is a name, "
                 "or none of its answers would be taken"
             )
 

@@ -19,9 +19,7 @@ class Border:
         """``is_of_trunk``: whether a trunk has sent the current message."""
         self._is_of_trunk = is_of_trunk
         self._no_sip = {settings.sip.ws_port, settings.control.port}
-        networks = settings.sip.core_networks
-        own = [settings.sip.address] if networks else []  # we cancel by a message to ourselves
-        self._core_networks = CoreNetworks([*networks, *own])
+        self._core_networks = CoreNetworks(_networks(settings))
 
     def admit(self, method: str) -> None:
         """Raise SipReject or RemoteProtocolError unless this is one well-formed message of a page, or of the core.
@@ -45,3 +43,11 @@ class Border:
             raise SipReject("not a node of the core")
         else:
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
+
+
+def _networks(settings: Settings) -> list[str]:
+    """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
+    networks, home = settings.sip.core_networks, settings.home
+    if home is not None:
+        return [*networks, settings.sip.address, home.address]
+    return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves

@@ -135,8 +135,8 @@ class Executor:
 
     def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
         # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
-        # there its own timer has to end it.
-        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
+        # there its own timer has to end it.  A home part of our own has a transaction of it, too.
+        if self._settings.home is not None or len(self._calls.of_call_id(action.sip_call_id)) != 1:
             return None
         if not transactions.reply_by_call_id(
             action.sip_call_id, action.cseq, action.status, action.reason_phrase

@@ -27,7 +27,9 @@ from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.forbidding import Forbidding
+from kemi.adapters.front_callbacks import FrontCallbacks
 from kemi.adapters.guard import guarded, guarded_request
+from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
@@ -37,9 +39,11 @@ from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
 from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
+from kemi.adapters.own_users import routes_of
 from kemi.adapters.pages import Pages
+from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
-from kemi.adapters.routing import RouteReader, route_keeper
+from kemi.adapters.routing import route_keeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
@@ -77,7 +81,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway(OwnRequestCallbacks):
+class Gateway(OwnRequestCallbacks, FrontCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -100,7 +104,7 @@ class Gateway(OwnRequestCallbacks):
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
         self._call_settings = call_settings(settings)
-        routes = RouteReader(settings.routing_directory, HtableTable("routing"))
+        routes = routes_of(settings)
         self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points)
         self._border = Border(settings, self._trunks.calls.knows_sender)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
@@ -133,6 +137,8 @@ class Gateway(OwnRequestCallbacks):
         self._own_requests = OwnRequests(
             self._executor, self._dispatcher, self._notifications, self._registrar, self._trunks.answers
         )
+        self._home = HomePart(settings, self._flows, people_of(settings), routes)
+        self.ksr_failure_home = self._home.failed
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -185,6 +191,7 @@ class Gateway(OwnRequestCallbacks):
             forbidding=forbidding,
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
+            people=people_keeper(settings),
             trunks=self._trunks.keeper(notices, lambda: secrets.token_hex(12)),
             new_token=lambda: secrets.token_hex(12),
         )
@@ -220,7 +227,7 @@ class Gateway(OwnRequestCallbacks):
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
-        if self._trunks.calls.takes(method):
+        if self._home.takes(method) or self._trunks.calls.takes(method):
             return
         if ksr.side() is Side.WIC:
             ksr.force_rport()
@@ -370,6 +377,8 @@ class Gateway(OwnRequestCallbacks):
             ksr.drop()
             raise
         status = ksr.number("$rs")
+        if self._home.takes_reply(status):
+            return
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
@@ -390,27 +399,6 @@ class Gateway(OwnRequestCallbacks):
             self._standalone.answered(reply)
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
-
-    # ------------------------------------------------------------ HTTP and WebSocket
-
-    @guarded
-    def ksr_xhttp_event(self, _message: object, _event: str) -> None:
-        """A request on the control port, or a WebSocket handshake, which only the TLS front may bring us."""
-        if self._control.is_meant():
-            self._control.answer()
-        else:
-            self._front.handshake()
-
-    @guarded
-    def ksr_websocket_event(self, _message: object, event: str) -> None:
-        """The WebSocket was closed by a Close frame or for want of a pong."""
-        if event == "websocket:closed":
-            self._front.closed()
-
-    @guarded
-    def ksr_tcp_event(self, _message: object, _event: str) -> None:
-        """The connection is gone.  Runs in the TCP main process: only a note for housekeeping is allowed here."""
-        self._front.closed()
 
     # ------------------------------------------------------------ housekeeping
 

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.offers import OneOffer
 from kemi.core.routing.table import Route, TableError
 from kemi.core.routing.way import Way, way_of
@@ -175,6 +176,11 @@ class RouteReader:
                     self._file.close()
                 self._file, self._document, self._version = file, document, version
         return None if self._file is None else (self._file, self._document)
+
+    def plan(self, realm: str) -> DialPlan:
+        """Return how the users of a realm dial."""
+        current = self.current()
+        return DialPlan() if current is None else current[1].plans.get(realm, DialPlan())
 
     def way(self, call_id: str, uri: str, realm: str, user_class: str) -> Way | None:
         """Return where a call goes; None where there is no table, or it has no say.  Raise SipReject."""

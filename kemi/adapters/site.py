@@ -67,4 +67,5 @@ def registration_settings(settings: Settings) -> RegistrationSettings:
         digest_protection=policy.digest_protection,
         contact_tags=tuple(policy.contact_tags),
         access_network_info=policy.access_network_info,
+        reg_event=settings.home is None,
     )

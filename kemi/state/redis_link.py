@@ -21,6 +21,7 @@ from kemi.state.call_history import FinishedCall
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
+ACCOUNTS_AT_ONCE: Final = 500
 TOKEN_LIFETIME_S: Final = 3720
 """Longest life of an access token with the allowed difference of clocks: how long a logout must be remembered."""
 
@@ -67,6 +68,13 @@ class Heard:
     """Relay nodes that get no new calls."""
     routing_version: int
     """Of the routing table that counts; 0: there is none."""
+
+
+class _Identities(msgspec.Struct):
+    """What of an account says who somebody is (kemi/state/web/accounts.py)."""
+
+    impi: str
+    impus: list[str]
 
 
 class _Command(msgspec.Struct):
@@ -205,6 +213,18 @@ class RedisLink:
             return cast("str | None", self._redis.lindex(keys.routing_rows(version), portion))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
+
+    def account_identities(self, cursor: int) -> tuple[int, list[tuple[str, list[str]]]]:
+        """Return some accounts' private and public identities, and the cursor for the next ones; 0 begins and ends."""
+        try:
+            following, texts = cast(
+                "tuple[int, dict[str, str]]",
+                self._redis.hscan(keys.WEB_ACCOUNTS, cursor, count=ACCOUNTS_AT_ONCE),
+            )
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+        accounts = _decoded(texts, _Identities).values()
+        return int(following), [(account.impi, account.impus) for account in accounts]
 
     def done(self) -> None:
         """Keep the position: the commands returned so far have been carried out."""

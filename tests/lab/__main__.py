@@ -65,7 +65,13 @@ def run(run_dir: Path, once: bool, ports: str, mode: str, sipp: bool) -> None:
     """Start the lab in the foreground, prove a call and keep it until Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    options = LabOptions(parts=PARTS_BY_MODE[Mode(mode)], run_dir=run_dir, ports=PortMode(ports))
+    chosen = Mode(mode)
+    options = LabOptions(
+        parts=PARTS_BY_MODE[chosen],
+        run_dir=run_dir,
+        ports=PortMode(ports),
+        standalone=chosen is Mode.STANDALONE,
+    )
     if sipp:
         options = replace(
             options, role_variables={"kamailio": _trunks_of_sipp()}, media_ports=MEDIA_PORTS_OF_LOAD
@@ -75,8 +81,8 @@ def run(run_dir: Path, once: bool, ports: str, mode: str, sipp: bool) -> None:
         with lab:
             click.echo(f"ready in {lab.started_in_s:.1f} s\n")
             click.echo("\n".join(describe(lab.info)))
-            if lab.options.parts >= PARTS_BY_MODE[Mode.WORLD]:
-                _prove(lab)
+            if chosen is not Mode.IMS:
+                _prove(lab, standalone=chosen is Mode.STANDALONE)
             if not once:
                 click.echo("\nCtrl-C stops the lab.")
                 signal.pause()
@@ -98,10 +104,13 @@ def _trunks_of_sipp() -> dict[str, Any]:
     return role_variables()
 
 
-def _prove(lab: Lab) -> None:
-    from tests.lab.proof import prove  # a browser's worth of imports, only when wanted
+def _prove(lab: Lab, *, standalone: bool) -> None:
+    # a browser's worth of imports, only when wanted
+    from tests.lab.proof import prove
+    from tests.lab.proof_standalone import prove_standalone
 
-    click.echo("\n" + "\n".join(prove(lab).lines()))
+    proof = prove_standalone(lab) if standalone else prove(lab)
+    click.echo("\n" + "\n".join(proof.lines()))
 
 
 @main.command()
@@ -174,12 +183,14 @@ def describe(info: LabInfo) -> list[str]:
             f"{'; ' + phone.video_codec if phone.video_codec else ''}; says {phone.tone_hz} Hz)"
             for phone in info.phones.values()
         ]
-    lines += ["", "users to sign in with (private identity, password of the web account, SIP password):"]
-    lines += [
-        f"  {user.impi:<18}{info.web.accounts.get(user.name, '-'):<18}{user.password:<15}{user.tel}  {user.scheme}"
-        for user in info.users.values()
-        if user.password and user.name not in info.phones
-    ]
+    passwords = "private identity, password of the web account"
+    lines += ["", f"users to sign in with ({passwords}{'' if info.standalone else ', SIP password'}):"]
+    for user in info.users.values():
+        account = info.web.accounts.get(user.name, "-")
+        if info.standalone and user.name in info.web.accounts:
+            lines.append(f"  {user.impi:<18}{account:<18}{user.tel}")
+        elif not info.standalone and user.password and user.name not in info.phones:
+            lines.append(f"  {user.impi:<18}{account:<18}{user.password:<15}{user.tel}  {user.scheme}")
     return [*lines, "", f"logs in {info.log_dir}"]
 
 

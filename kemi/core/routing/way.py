@@ -17,6 +17,13 @@ CORE_WAY: Final = ""
 _NO_PLAN = DialPlan()
 
 
+class NoRoute(SipReject):
+    """No row of the table is for this number."""
+
+    status = 404
+    reason_phrase = "Not Found"
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """Where a call goes."""
@@ -56,7 +63,7 @@ def way_of(
     dialled = dialled_from_uri(uri, plan)
     rows = find(index, Query(realm, user_class, dialled.number, now), spin)
     if not rows:
-        raise SipReject("no route to this number", status=404, reason_phrase="Not Found")
+        raise NoRoute("no route to this number")
     row = rows[0]
     if row.to is Target.REFUSE:
         raise SipReject(
