@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
@@ -202,6 +203,7 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
+    emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
     trunks: list[Trunk] = field(default_factory=list)
@@ -258,6 +260,10 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
+    try:
+        check_emergency(settings.emergency)
+    except ValueError as error:
+        raise SettingsError(f"emergency.{error}") from error
     try:
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
     except ValueError as error:

@@ -13,7 +13,6 @@ import time
 from functools import partial
 
 from kemi.adapters import connections, ksr, transactions
-from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.control import Control
@@ -23,6 +22,7 @@ from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.doors import Doors
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
@@ -35,10 +35,9 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
-from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequests
 from kemi.adapters.registrar import Registrar
-from kemi.adapters.routing import RouteReader, route_keeper
+from kemi.adapters.routing import route_keeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
@@ -102,14 +101,14 @@ class Gateway:
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._admission = Admission(settings, self._flows, self._calls)
+        self._doors = Doors(settings, self._flows, self._calls)
         self._registrar = Registrar(
             settings,
             for_registration,
             self._flows,
             revoked,
             self._executor,
-            self._admission,
+            self._doors.admission,
             entry_points,
         )
         self._dialog_ids = DialogIds(self._calls)
@@ -129,7 +128,6 @@ class Gateway:
         self._own_requests = OwnRequests(
             self._executor, self._dispatcher, self._notifications, self._registrar
         )
-        routes = RouteReader(settings.routing_directory, HtableTable("routing"))
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -140,10 +138,9 @@ class Gateway:
             self._relay,
             self._dispatcher,
             self._executor,
-            routes,
+            self._doors,
         )
-        notices = Notices(HtableTable("notice"), settings.node_name)
-        forbidding = Forbidding(self._calls, self._dispatcher, notices, self._page_of)
+        forbidding = Forbidding(self._calls, self._dispatcher, self._doors.notices, self._page_of)
         self._control = Control(
             settings.control,
             {
@@ -177,7 +174,7 @@ class Gateway:
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
-            notices=notices,
+            notices=self._doors.notices,
             forbidding=forbidding,
             page_of=self._page_of,
             routes=route_keeper(settings, HtableTable("routing")),
@@ -227,8 +224,8 @@ class Gateway:
             check_proxy_require(request)
         else:
             screen(request)
-            self._admission.admit(request)
-            self._new_calls.check_transfer(request)
+            self._doors.admit(request)
+            self._new_calls.check_others(request)
             self._dialog_ids.translate(request, partial(self._owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
@@ -395,7 +392,12 @@ class Gateway:
                 self._registrar.answered(ksr.reply())
             return
         reply = ksr.reply()
-        event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
+        if reply.side is Side.WIC:
+            event: WicReply | ImsReply = WicReply(
+                reply, self._new_calls.forbidden(reply, ksr.connection_id())
+            )
+        else:
+            event = ImsReply(reply)
         try:
             known = self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
         except Exception:

@@ -1,7 +1,8 @@
-"""Patterns of what is called: ``+49*``, ``+4930X1``, ``1[0-4]X``, ``sip:*@conference.example``.
+"""Patterns of what is called: ``+49*``, ``+4930X1``, ``1[0-4]X``, ``sip:*@conference.example``, ``urn:service:sos``.
 
-A pattern without a star is the whole number.  Every pattern is written out as plain beginnings when the table is
-built, so that a lookup asks a dictionary once for each digit, however many rows there are.
+A pattern without a star is the whole number; ``*`` alone is every number and every address.  Every pattern is written
+out as plain beginnings when the table is built, so that a lookup asks a dictionary once for each digit, however many
+rows there are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ MOST_BEGINNINGS: Final = 1000
 """Plain beginnings one pattern may stand for: three digits left open before the last fixed one."""
 _NUMBER: Final = re.compile(r"\+?(?:[0-9*#X]|\[(?:[0-9](?:-[0-9])?)+\])*", re.ASCII)
 _ADDRESS: Final = re.compile(r"sip:(?:\*|[^*@\s]+)@(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])")
+_SERVICE: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9-]+)*")
 _PART: Final = re.compile(r"\[[^\]]+\]|.")
 _DIGITS: Final = "0123456789"
 
@@ -36,7 +38,16 @@ class Pattern:
             if not _ADDRESS.fullmatch(text):
                 raise PatternError(f"{text!r} is not sip:NAME@DOMAIN or sip:*@DOMAIN")
             self.is_prefix = False
+            self.open_digits = int(text.startswith("sip:*@"))
             self.beginnings: tuple[str, ...] = (text,)
+            return
+        if text.startswith("urn:"):
+            if not _SERVICE.fullmatch(text):
+                raise PatternError(
+                    f"{text!r} is not urn:service:sos, or one below it as urn:service:sos.police"
+                )
+            self.is_prefix = False
+            self.beginnings = (text,)
             return
         # A star is also a key of the telephone: as the last of several characters it leaves the rest open.
         self.is_prefix = text.endswith("*")
