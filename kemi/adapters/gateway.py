@@ -17,6 +17,7 @@ from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_counters import counter_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
@@ -148,6 +149,7 @@ class Gateway:
                 **lost_routes(self._calls, self._dispatcher, self._page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
+                **counter_routes(self._doors.counters),
             },
         )
         self._shared = SharedState(
