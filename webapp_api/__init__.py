@@ -16,6 +16,7 @@ from webapp_api.blueprints import (
     keys,
     leases,
     oidc,
+    operator_calls,
     operator_nodes,
     operator_routes,
     session,
@@ -31,7 +32,8 @@ STATIC_DIRECTORY = Path(__file__).parent / "static"
 __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
-    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, description,
+    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_calls,
+    description,
 )  # fmt: skip
 
 

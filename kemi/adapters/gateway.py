@@ -162,6 +162,7 @@ class Gateway:
             notices=HtableTable("notice"),
             nodes=nodes,
             view=partial(views, nodes, settings.media),
+            counters=self._doors.counters,
         )
         self._housekeeping = Housekeeping(
             settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,6 +14,10 @@ from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.permissions import Permission
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
+from kemi.state.web.client import connect
+from kemi.state.web.nodes import NodesView
+from kemi.state.web.running_calls import RunningCalls
+from kemi.state.web.streams import CommandStream
 from tests.integration.calls import incoming
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import CLEAN_WITHIN_S, Call, warning_of
@@ -257,3 +262,37 @@ class TestEmergency:
         await stage.join(page, registered=False)
         refused = await page.register()
         assert (refused.status, "emergencies" in warning_of(refused)) == (403, True)
+
+
+class TestOperator:
+    """Who watches sees calls and counters of all gateways, and ends calls."""
+
+    async def test_calls_are_listed_and_ended(self, stage: LimitedStage) -> None:
+        page = await stage.own_page()
+        out = await answered(stage, page, BERLIN)
+        towards = await incoming.answered(stage, page, stage.aor)
+        redis = connect(stage.lab.info.redis_url)
+        found, silent = await asyncio.to_thread(RunningCalls(redis).ask, time.time())
+        ((_, gateway),) = found.items()
+        assert silent == []
+        calls = {call.call_id: call for call in gateway.calls if call.owner == stage.aor}
+        assert {call_id: (call.direction, call.dialog, call.kinds) for call_id, call in calls.items()} == {
+            out.call_id: ("out", "confirmed", ["audio"]),
+            towards.call_id: ("in", "confirmed", ["audio"]),
+        }
+        assert calls[out.call_id].peer == BERLIN
+        CommandStream(redis).end_calls(call_id=out.call_id, now=time.time())
+        await ended_on_both_sides(out, "ended by the operator")
+        assert (await towards.wic.bye()).status == 200
+
+    async def test_counters_are_in_redis(self, stage: LimitedStage) -> None:
+        await answer_to(stage, await stage.own_page(), PREMIUM)
+        number = counted(stage, "denied.premium")
+        view = NodesView(connect(stage.lab.info.redis_url))
+
+        def seen() -> bool:
+            return any(
+                one.counters.get("denied.premium") == number for one in view.seen(time.time()).values()
+            )
+
+        await stage.soon(seen, "the counter in Redis")
