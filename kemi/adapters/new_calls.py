@@ -35,6 +35,7 @@ from kemi.core.registration import Registration
 from kemi.core.routing.permissions import CallDenied
 from kemi.core.routing.way import Way
 from kemi.core.standalone import FROM_PAGES
+from kemi.core.trust import has_routing_parameters
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 
@@ -136,6 +137,8 @@ class NewCalls:
         self, request: Request, registration: Registration | None, uri: str, *, begins: bool
     ) -> Way | None:
         """Return what the routing table says of a call to ``uri``; raise SipReject where it says no."""
+        if not begins and has_routing_parameters(uri):  # they are taken from what a page calls itself
+            raise SipReject("where a number is, or how it is reached, is for the network to say (RFC 4694)")
         if registration is None:
             return None
         user_class = registration.grant.user_class

@@ -17,6 +17,7 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from kemi.core.emergency import is_service
 from kemi.core.errors import SipReject
+from kemi.core.trust import ROUTING_PARAMETERS
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 _EMERGENCY_ANYWHERE: Final = frozenset({"112", "911"})
@@ -24,10 +25,6 @@ _VISUAL: Final = str.maketrans("", "", "-.()")
 _GLOBAL: Final = re.compile(r"\+[0-9]{3,15}", re.ASCII)
 _LOCAL: Final = re.compile(r"[0-9*#]{1,24}", re.ASCII)
 _CONTEXT: Final = re.compile(r"\+[0-9.()-]{1,24}|[a-z0-9][a-z0-9.-]*", re.ASCII)
-_ASSERTED: Final = frozenset(
-    {"npdi", "rn", "rn-context", "cic", "cic-context", "cpc", "oli", "trgp", "verstat"}
-)
-"""Parameters only a network may say (RFC 4694, RFC 4904, TS 24.229 §7.2A.12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
     number, *parameters = unquote(text).lower().split(";")
     number = number.translate(_SEPARATORS)
     pairs = {name.strip(): value.strip() for name, _, value in (one.partition("=") for one in parameters)}
-    kept = tuple(one.strip() for one in parameters if one.partition("=")[0].strip() in _ASSERTED)
+    kept = tuple(one.strip() for one in parameters if one.partition("=")[0].strip() in ROUTING_PARAMETERS)
     kept = kept if trusted else ()
     if number.startswith("+"):
         return Dialled(_global(number), kept)

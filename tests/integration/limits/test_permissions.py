@@ -149,6 +149,14 @@ class TestClasses:
         alarm = await stage.told("fraud_alarm", what="international")
         assert "impu" not in alarm
 
+    async def test_a_page_does_not_say_where_a_ported_number_is(self, stage: LimitedStage) -> None:
+        page = await stage.own_page()
+        call = await answered(stage, page, f"sip:+493012345678;npdi;rn=+49900@{REALM};user=phone")
+        assert call.ims.invite.request_uri == f"sip:+493012345678@{REALM};user=phone"
+        refer = call.wic.request("REFER", headers=[("Refer-To", f"<{BERLIN};rn=+49900>")])
+        assert (await call.wic.ask(refer)).status == 403
+        await call.hang_up()
+
     async def test_nobody_else_is_made_to_call(self, stage: LimitedStage) -> None:
         page = await stage.own_page()
         call = await answered(stage, page, BERLIN)
