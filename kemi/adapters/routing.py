@@ -30,7 +30,7 @@ from kemi.state.route_index import RouteFile, build_in_steps
 from kemi.state.routing_document import RoutingDocument
 from kemi.state.table import Table
 
-BITE_S: Final = 0.15
+BITE_S: Final = 0.25
 """How long one tick may work at a table, while nothing else is done in this process: no timer is that exact."""
 AGAIN_S: Final = 10.0
 """When a table that could not be fetched is tried again."""
@@ -107,6 +107,8 @@ class RouteKeeper:
                 raise TableError([f"this site has no {what} {', '.join(sorted(missing))}"])
         yield
         yield from build_in_steps(self._path(version), self._rows(version), text)
+        if self._link.routing_rest(version) is None:
+            return  # replaced so long ago that its rows may have ended before the last one was read
         self._publish(version)
         log_event(logging.INFO, "routing_table_taken", version=version)
         for path in self._folder.glob("routes-*"):

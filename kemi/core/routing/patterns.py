@@ -54,6 +54,9 @@ class Pattern:
         digits = text[:-1] if self.is_prefix else text
         if not _NUMBER.fullmatch(digits) or not text or (digits == "+" and not self.is_prefix):
             raise PatternError(f"{text!r} is no pattern of a number: digits, X, [2-5], * at the end")
+        if "X" not in digits and "[" not in digits:  # as nearly all of a large table
+            self.beginnings = (digits,)
+            return
         choices = [_choices(part) for part in _PART.findall(digits)]
         self.open_digits = sum(len(choice) > 1 for choice in choices)
         number = 1

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
 ROWS_IN_PORTION: Final = 500
-OLD_KEPT_S: Final = 60
+UNFINISHED_KEPT_S: Final = 60
+"""How long the rows of a table stay that nobody finished loading."""
+OLD_KEPT_S: Final = 10
 """How long a replaced table can still be read, by who has begun to."""
 
 
@@ -43,9 +45,14 @@ class RoutesStore:
         self._redis.set(keys.ROUTING_COUNTER, seconds * 1000 + microseconds // 1000, nx=True)
         version = int(self._redis.incr(keys.ROUTING_COUNTER))
         rest = msgspec.structs.replace(document, routes=[])
+        rows = keys.routing_rows(version)
+        for portion in _portions(
+            document.routes
+        ):  # one by one: in a transaction Redis would keep them all twice
+            self._redis.rpush(rows, msgspec.json.encode(portion).decode())
+            self._redis.expire(rows, UNFINISHED_KEPT_S)
         with self._redis.pipeline(transaction=True) as pipe:
-            for portion in _portions(document.routes):
-                pipe.rpush(keys.routing_rows(version), msgspec.json.encode(portion).decode())
+            pipe.persist(rows)
             pipe.set(keys.routing_rest(version), msgspec.json.encode(rest).decode())
             before = self.version()
             pipe.set(keys.ROUTING_VERSION, version)
