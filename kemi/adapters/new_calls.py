@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from kemi.adapters import connections
+from kemi.adapters import connections, ksr
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.doors import Doors
@@ -18,6 +18,7 @@ from kemi.adapters.flows import LiveFlows
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
+from kemi.core.bodies import CARRIERS
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
@@ -31,6 +32,7 @@ from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
 from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
+from kemi.core.recipients import recipients_of
 from kemi.core.registration import Registration
 from kemi.core.routing.permissions import CallDenied
 from kemi.core.routing.way import Way
@@ -110,12 +112,24 @@ class NewCalls:
             registration = self._flows.registration(request.connection_id, time.time())
             for target in addresses_from_headers(request.headers("Refer-To")):
                 self._way(request, registration, uri_from_address(target).partition("?")[0], begins=False)
+        if request.method in FROM_PAGES | CARRIERS and ksr.has_body():
+            self._check_recipients(request)
         if request.method in FROM_PAGES and not request.to_tag:
             registration = self._flows.registration(request.connection_id, time.time())
             if registration is not None:
                 user_class = registration.grant.user_class
                 with self._told(request, registration):
                     self._routes.check_message(request.request_uri, self._settings.realm, user_class)
+
+    def _check_recipients(self, request: Request) -> None:
+        """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
+        registration = self._flows.registration(request.connection_id, time.time())
+        for uri in recipients_of(ksr.body()):
+            if self._settings.targets is not None:
+                self._settings.targets.check_uri(uri)
+            if self._emergency.refuses() and self._emergency.knows(uri):
+                raise SipReject(WHY)
+            self._way(request, registration, uri, begins=False)
 
     def forbidden(self, reply: Reply, connection_id: str) -> str:
         """Return why a caller is not sent where the page that was called wants, "" for no reason against it."""

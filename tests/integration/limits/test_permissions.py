@@ -28,6 +28,7 @@ from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
+from tests.peers.multipart import Part
 from tests.peers.sip import SipResponse
 from tests.peers.wic import ScriptedWic, WicIdentity
 
@@ -174,6 +175,26 @@ class TestClasses:
         assert outside.status == 403
         for target, status in ((PREMIUM, 403), (BERLIN, 200)):
             assert (await page.request("MESSAGE", target)).status == status
+
+    async def test_a_conference_calls_nobody_else_either(self, stage: LimitedStage) -> None:
+        page = await stage.own_page()
+        for target, status in (
+            (PREMIUM, 403),
+            ("tel:112", 403),
+            ("tel:&#43;499001234567", 403),
+            (BERLIN, 200),
+        ):
+            guests = Part(
+                "application/resource-lists+xml",
+                f'<resource-lists><list><entry uri="sip:bob@{REALM}"/><entry uri="{target}"/></list></resource-lists>',
+                (("Content-Disposition", "recipient-list"),),
+            )
+            wic = await page.invite(f"sip:mmtel@conf-factory.{REALM}", AUDIO, parts=[guests])
+            assert (await final_status(wic)).status == status
+            if status == 200:
+                call = Call(wic, await stage.core.wait_call())
+                await call.ims.wait_ack()
+                await call.hang_up()
 
     @pytest.mark.parametrize("target", [PREMIUM, "tel:+4940123456", "tel:112"])
     async def test_a_page_deflects_nobody_there(self, stage: LimitedStage, target: str) -> None:
