@@ -115,7 +115,7 @@ def describe(message: Message, body: Body) -> None:
 
 
 def parts_of(body: Body) -> Iterator[tuple[Mapping[str, str], bytes]]:
-    """Return header fields (names in lower case) and content of a body's parts, or of the body; raise as ``describe`` does."""
+    """Return header fields (names in lower case) and content of a body, or of its parts; raise as ``describe`` does."""
     for leaf in _root_of(body).leaves():
         yield leaf.fields, body.content[leaf.content : leaf.content_end]
 
