@@ -17,7 +17,7 @@ help: ## list the commands
 setup: ## install Debian packages and Python environment (again: less than a second)
 	@bash .ci/install
 
-run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; PORTS=free)
+run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; MODE=standalone: no core; PORTS=free)
 	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once)
 
 test: sdk oidc clients style types ## every check and every test (WORKERS=0: one after the other)

@@ -19,10 +19,11 @@ import msgspec
 
 from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
+from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trunk.trunk import Trunk, check_trunks
+from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.unknown_keys import unknown_keys
 
@@ -59,6 +60,13 @@ class SipSettings:
     ws_port: int
     core_networks: list[str] = field(default_factory=list)
     """Networks whose SIP is taken on the side of the core, as 192.0.2.0/24; empty: everybody's."""
+    tls_port: int = 0
+    """For trunks over TLS; 0: there is none."""
+
+    def socket_towards(self, next_hop: str) -> str:
+        """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
+        transport = transport_of(next_hop)
+        return f"{transport}:{self.address}:{self.tls_port if transport == 'tls' else self.port}"
 
     @property
     def ims_socket(self) -> str:
@@ -206,6 +214,8 @@ class Settings:
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
+    home: HomeSettings | None = None
+    """None: the home network of the pages is an IMS core."""
     trunks: list[Trunk] = field(default_factory=list)
     """Carriers that the routing table may name."""
     routing_directory: str = ""
@@ -262,12 +272,33 @@ def _check(settings: Settings) -> None:
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
-    except ValueError as error:
-        raise SettingsError(f"emergency.{error}") from error
-    try:
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
+        if settings.home is not None:
+            used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
+            check_home(settings.home, used, settings.icscf_uris, settings.registration.schemes)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+    _check_tls(settings)
+    for trunk in settings.trunks if settings.sip.core_networks or settings.home is not None else ():
+        if not trunk.networks and not all(map(is_literal, trunk.uris)):
+            raise SettingsError(
+                f"trunks: {trunk.name}: networks: needed for a next hop that is a name, "
+                "or none of its answers would be taken"
+            )
+
+
+def _check_tls(settings: Settings) -> None:
+    if settings.sip.tls_port:
+        if not 0 < settings.sip.tls_port <= MAX_PORT or settings.sip.tls_port in (
+            settings.sip.port,
+            settings.sip.ws_port,
+            settings.control.port,
+        ):
+            raise SettingsError(f"sip.tls_port: 1 to {MAX_PORT}, and no other port of ours; 0 for none")
+        return
+    for trunk in settings.trunks:
+        if any(transport_of(uri) == "tls" for uri in trunk.uris):
+            raise SettingsError(f"trunks: {trunk.name}: TLS needs sip.tls_port")
 
 
 def _check_media(media: MediaSettings) -> None:
@@ -389,8 +420,7 @@ def _check_issuer(issuer: TokenIssuer) -> None:
 
 def load_settings() -> Settings:
     """Read the file named by GATEWAY_SETTINGS."""
-    path = os.environ.get(SETTINGS_VARIABLE)
-    if not path:
+    if not (path := os.environ.get(SETTINGS_VARIABLE)):
         raise SettingsError(f"{SETTINGS_VARIABLE} is not set")
     try:
         return settings_from_text(Path(path).read_text(encoding="utf-8"))

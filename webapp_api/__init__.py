@@ -19,6 +19,7 @@ from webapp_api.blueprints import (
     operator_calls,
     operator_nodes,
     operator_routes,
+    operator_trunks,
     session,
     softphone,
     tokens,
@@ -32,8 +33,8 @@ STATIC_DIRECTORY = Path(__file__).parent / "static"
 __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
-    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_calls,
-    description,
+    config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
+    operator_calls, description,
 )  # fmt: skip
 
 

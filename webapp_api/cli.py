@@ -173,6 +173,29 @@ def drain_node(parts: Services, node: str, takes_back: bool) -> None:
 
 
 @main.group()
+def trunks() -> None:
+    """Trunks of all gateways."""
+
+
+@trunks.command("list")
+@_PASS_PARTS
+def list_trunks(parts: Services) -> None:
+    """Show the trunks as each gateway sees them, one a line, each with its next hops below."""
+    for gateway, seen in parts.trunks.seen(time.time()).items():
+        for view in seen.trunks:
+            since = f" since={_when(view.since)}" if view.since else ""
+            until = f" until={_when(view.registered_until)}" if view.registered_until else ""
+            registration = f" {view.registration}{until}" if view.registration else ""
+            why = f" ({view.why})" if view.why else ""
+            click.echo(
+                f"{view.trunk} {view.state}{since}{registration}{why} calls={view.calls} gateway={gateway}"
+            )
+            for hop in view.hops:
+                since = f" since={_when(hop.since)}" if hop.since else ""
+                click.echo(f"    {hop.uri} {hop.state}{since}{f' ({hop.why})' if hop.why else ''}")
+
+
+@main.group()
 def keys() -> None:
     """Keys that sign access tokens."""
 

@@ -9,6 +9,7 @@ from webapp_api import cookies, csrf
 from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
+from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.session import Credentials, SessionDocument
 from webapp_api.errors import CONTENT_TYPE as PROBLEM
 from webapp_api.settings import Settings
@@ -76,6 +77,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     shapes = (
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
+        OperatorTrunks,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -174,6 +176,14 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Tell what the gateways counted: calls by kind of rates, denied ones, emergencies, alarms",
                 {"200": OperatorCounters},
+                "401 403 404 503",
+                session=True,
+            )
+        },
+        "/api/operator/trunks": {
+            "get": _operation(
+                "Tell which trunks there are, and how they are",
+                {"200": OperatorTrunks},
                 "401 403 404 503",
                 session=True,
             )

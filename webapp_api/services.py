@@ -20,6 +20,7 @@ from kemi.state.web.running_calls import RunningCalls
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
+from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
 from webapp_api.keyring import Keyring
 from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
@@ -56,6 +57,7 @@ class Services:
     registrations: RegistrationsView
     relay_nodes: NodesView
     running_calls: RunningCalls
+    trunks: TrunksView
     routes: RoutesStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
@@ -125,6 +127,7 @@ class Services:
             registrations=RegistrationsView(redis),
             relay_nodes=NodesView(redis),
             running_calls=RunningCalls(redis),
+            trunks=TrunksView(redis),
             routes=RoutesStore(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,

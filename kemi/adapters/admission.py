@@ -125,7 +125,9 @@ class Admission:
 
         def step(tally: Tally) -> tuple[float, bool, bool]:
             wait_s = take(tally, kind, limits.identity.of(kind), limits.burst_s, now)
-            admitted = not wait_s and admit_call(tally, request.call_id, most_calls, now, self._is_running)
+            admitted = not wait_s and admit_call(
+                tally, request.call_id, most_calls, now, self._calls.is_running
+            )
             return wait_s, admitted, not admitted and is_news(tally, now)
 
         wait_s, admitted, news = self._tallies.change(f"identity {identity}", step)
@@ -135,10 +137,6 @@ class Admission:
             if news:
                 self._notices.tell("call_refused", now, impu=identity, why="too many calls at once")
             raise SipReject(f"no more than {most_calls} calls at once are allowed")
-
-    def _is_running(self, key: str) -> bool:
-        record = self._calls.get(key)
-        return record is not None and not record.ended
 
     def _check_target(self, request: Request, identity: str, now: float) -> None:
         try:

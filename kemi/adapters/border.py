@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.messages import Side
@@ -13,11 +15,11 @@ from kemi.settings import Settings
 class Border:
     """The sides of this node: pages on one socket, the core on the other."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, is_of_trunk: Callable[[], bool]) -> None:
+        """``is_of_trunk``: whether a trunk has sent the current message."""
+        self._is_of_trunk = is_of_trunk
         self._no_sip = {settings.sip.ws_port, settings.control.port}
-        networks = settings.sip.core_networks
-        own = [settings.sip.address] if networks else []  # we cancel by a message to ourselves
-        self._core_networks = CoreNetworks([*networks, *own])
+        self._core_networks = CoreNetworks(_networks(settings))
 
     def admit(self, method: str) -> None:
         """Raise SipReject or RemoteProtocolError unless this is one well-formed message of a page, or of the core.
@@ -35,7 +37,17 @@ class Border:
             )
         elif ksr.received_port() in self._no_sip:
             raise SipReject("SIP comes in WebSocket messages here, or not at all")
-        elif method != "OPTIONS" and not self._core_networks.contains(ksr.source_address()):
+        elif method != "OPTIONS" and not (
+            self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
+        ):
             raise SipReject("not a node of the core")
         else:
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
+
+
+def _networks(settings: Settings) -> list[str]:
+    """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
+    networks, home = settings.sip.core_networks, settings.home
+    if home is not None:
+        return [*networks, settings.sip.address, home.address]
+    return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves

@@ -19,10 +19,10 @@ from kemi.state.tallies import TallyStore
 class Doors:
     """The doors of a worker process, and what stands behind them."""
 
-    def __init__(self, settings: Settings, flows: FlowStore, calls: CallStore) -> None:
+    def __init__(self, settings: Settings, flows: FlowStore, calls: CallStore, routes: RouteReader) -> None:
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
-        self.routes = RouteReader(settings.routing_directory, HtableTable("routing"))
+        self.routes = routes
         tallies = TallyStore(HtableTable("tally"))
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
         self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)

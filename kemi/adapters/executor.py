@@ -11,11 +11,14 @@ from typing import Any, Final, TypeVar
 
 from kemi.adapters import ksr, transactions
 from kemi.adapters.call_history import CallNotes
+from kemi.adapters.challenges import Challenges
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_actions import MediaActions
+from kemi.adapters.trunk_room import running
+from kemi.adapters.trunks import Trunks
 from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -34,6 +37,7 @@ from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
+from kemi.state.trunks import TrunkStore
 
 FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
@@ -67,6 +71,8 @@ class Executor:
         self._schedule = schedule
         self._relay = relay
         self._entry_points = entry_points
+        self._trunks = Trunks(settings, HtableTable, running(calls, TrunkStore(HtableTable)))
+        self.challenges = Challenges(settings, HtableTable)
         self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
@@ -77,6 +83,7 @@ class Executor:
             act.ResumeInvite: self._resume,
             act.SendReply: self._send_reply,
             act.ForwardInvite: self._forward_invite,
+            act.ChooseTrunk: self._choose_trunk,
             act.ForwardRequest: self._forward_request,
             act.ForwardReply: self._forward_reply,
             act.DropReply: self._drop_reply,
@@ -128,8 +135,8 @@ class Executor:
 
     def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
         # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
-        # there its own timer has to end it.
-        if len(self._calls.of_call_id(action.sip_call_id)) != 1:
+        # there its own timer has to end it.  A home part of our own has a transaction of it, too.
+        if self._settings.home is not None or len(self._calls.of_call_id(action.sip_call_id)) != 1:
             return None
         if not transactions.reply_by_call_id(
             action.sip_call_id, action.cseq, action.status, action.reason_phrase
@@ -161,9 +168,15 @@ class Executor:
         if action.edits.next_hop is None:
             key = attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))
             action = _to(action, self._entry_points.begin(key, invite=action))
-        if self._relay_invite(action) or (key and self._invite_next(key)):
+        at_once = not (action.resumed or action.again)
+        if self._relay_invite(action, at_once=at_once) or (key and self._invite_next(key)):
             return None
         return ImsFailed(503, local=True)  # not even sent: no failure route will run
+
+    def _choose_trunk(self, action: act.ChooseTrunk) -> Event:
+        record = self._calls.get(action.call_id)
+        at = record.outbound.trunk if record is not None and record.outbound is not None else ""
+        return self._trunks.choose(action.call_id, at, action.trunks, unlimited=action.unlimited)
 
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
         if action.resumed:
@@ -184,8 +197,8 @@ class Executor:
         if self._with_vias:
             ksr.restore(self._with_vias)
 
-    def _relay_invite(self, action: act.ForwardInvite) -> bool:
-        self.prepare(action.edits, action.to)
+    def _relay_invite(self, action: act.ForwardInvite, *, at_once: bool = False) -> bool:
+        self.prepare(action.edits, action.to, at_once=at_once)
         return transactions.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
 
     def _invite_next(self, key: str) -> bool:
@@ -195,13 +208,22 @@ class Executor:
                 return True
         return False
 
+    @staticmethod
+    def ims_failure() -> ImsFailed:
+        """Inside the failure callback of an INVITE to the core or a trunk: return what has happened."""
+        silent = transactions.is_local_timeout()
+        is_local = silent and not transactions.is_cancelled()
+        return ImsFailed(transactions.transaction_status(), is_local, silent and transactions.has_heard())
+
     def invite_tries_next(self) -> bool:
         """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""
         silent = transactions.is_local_timeout() and not transactions.has_heard()
         if transactions.is_cancelled() or not (silent or transactions.transaction_status() == UNAVAILABLE):
             return False
         record = self._calls.get(ksr.call_id())
-        if record is None or record.legs:  # over, or somebody rang already
+        if (
+            record is None or record.legs or record.trunk
+        ):  # over, or somebody rang already; or its step decides
             return False
         transactions.forget_replies()
         return self._invite_next(attempt_key("INVITE", ksr.call_id(), ksr.number("$cs")))
@@ -214,10 +236,19 @@ class Executor:
             return self._forward_request_to_page(action, method)
         if action.to is Side.WIC:
             ksr.hide_vias()
-        self.prepare(action.edits, action.to)
+        if action.again:
+            transactions.forget_replies()
+        may_be_asked = bool(action.trunk) and method != "ACK"
+        if may_be_asked and not action.again and transactions.new_transaction() is None:
+            return None  # sent once more
+        self.challenges.forwards(action)
+        self.prepare(action.edits, action.to, at_once=may_be_asked and not action.again)
         if self._relay_of(action, method)() or method == "ACK":
             return None
-        self.answer_not_sent()
+        if may_be_asked:
+            transactions.reply_in_transaction(*_NOT_SENT, (), "")
+        else:
+            self.answer_not_sent()
         return ChangeFailed(action.to, method, _NOT_SENT[0]) if action.change else None
 
     def _forward_request_to_page(self, action: act.ForwardRequest, method: str) -> Event | None:
@@ -262,12 +293,7 @@ class Executor:
         edits = action.edits
         if edits.vias:
             ksr.add_vias(edits.vias)
-        if edits.from_tag is not None:
-            ksr.set_tag("From", edits.from_tag)
-        if edits.to_tag is not None:
-            ksr.set_tag("To", edits.to_tag)
-        if edits.cseq is not None:
-            ksr.set_cseq(edits.cseq)
+        self._edit_ends(edits)
         self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
@@ -277,8 +303,9 @@ class Executor:
         if not action.next_hop:
             action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
         sip = self._settings.sip
-        socket = sip.wic_socket if action.to is Side.WIC else sip.ims_socket
-        self.reporting = action.to if action.report else None
+        socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
+        self.challenges.sends(action)
+        self.reporting = action.to if action.report or action.trunk else None
         try:
             sent = transactions.send_request(
                 action.method, action.request_uri, action.next_hop, socket, action.headers, action.body
@@ -311,23 +338,35 @@ class Executor:
         if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
-    def prepare(self, edits: act.MessageEdits, to: Side) -> None:
-        """Change the current request, which somebody else will send."""
+    def prepare(self, edits: act.MessageEdits, to: Side, *, at_once: bool = False) -> None:
+        """Change the current request, which somebody else will send.
+
+        ``at_once``: in the request's own route, where it has a transaction and may be sent again later: tm would keep
+        what is changed with its copy of the request, and whatever is tried next had each header field twice.
+        """
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
-        if edits.from_value is not None:
-            ksr.replace_header("From", edits.from_value)
-        if edits.from_tag is not None:
-            ksr.set_tag("From", edits.from_tag)
-        if edits.to_tag is not None:
-            ksr.set_tag("To", edits.to_tag)
-        if edits.cseq is not None:
-            ksr.set_cseq(edits.cseq)
+        self._edit_ends(edits)
         self._edit_headers(edits, to)
+        if at_once:
+            ksr.apply_changes()
         if edits.next_hop is not None:
             ksr.set_next_hop(edits.next_hop)
         sip = self._settings.sip
-        ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.ims_socket)
+        ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.socket_towards(edits.next_hop or ""))
+
+    @staticmethod
+    def _edit_ends(edits: act.MessageEdits) -> None:
+        for name, value, tag in (
+            ("From", edits.from_value, edits.from_tag),
+            ("To", edits.to_value, edits.to_tag),
+        ):
+            if value is not None:
+                ksr.replace_header(name, value)
+            if tag is not None:
+                ksr.set_tag(name, tag)
+        if edits.cseq is not None:
+            ksr.set_cseq(edits.cseq)
 
     def _edit_headers(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.remove:
@@ -372,6 +411,7 @@ class Executor:
         self._schedule.drop(action.call_id)
 
     def _record_end(self, action: act.RecordEnd) -> None:
+        self._trunks.leave(action.key, action.trunk)
         self._notes.ended(action, time.time())
 
     def _forget(self, action: act.ForgetCall) -> None:

@@ -28,7 +28,9 @@ from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.forbidding import Forbidding
+from kemi.adapters.front_callbacks import FrontCallbacks
 from kemi.adapters.guard import guarded, guarded_request
+from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
@@ -36,19 +38,22 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
-from kemi.adapters.own_requests import OwnRequests
+from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
+from kemi.adapters.own_users import routes_of
+from kemi.adapters.pages import Pages
+from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import route_keeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
+from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
     ChangeFailed,
-    ImsFailed,
     ImsReply,
     ImsRequest,
     InviteGuardExpired,
@@ -61,8 +66,8 @@ from kemi.core.call.record_key import record_key
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.registration import Flow
 from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.dialogs import DialogStore
@@ -76,7 +81,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway:
+class Gateway(OwnRequestCallbacks, FrontCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -85,6 +90,7 @@ class Gateway:
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._calls = CallStore(HtableTable("call"))
+        self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
         self._relay = MediaRelay(settings.media, nodes)
@@ -98,11 +104,13 @@ class Gateway:
             lambda connection_id: self._flows.flow(connection_id) is not None,
         )
         self._call_settings = call_settings(settings)
-        self._border = Border(settings)
+        routes = routes_of(settings)
+        self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points)
+        self._border = Border(settings, self._trunks.calls.knows_sender)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._doors = Doors(settings, self._flows, self._calls)
+        self._doors = Doors(settings, self._flows, self._calls, routes)
         self._registrar = Registrar(
             settings,
             for_registration,
@@ -127,8 +135,10 @@ class Gateway:
         )
         self._notifications = Notifications(self._flows, subscriptions)
         self._own_requests = OwnRequests(
-            self._executor, self._dispatcher, self._notifications, self._registrar
+            self._executor, self._dispatcher, self._notifications, self._registrar, self._trunks.answers
         )
+        self._home = HomePart(settings, self._flows, people_of(settings), routes)
+        self.ksr_failure_home = self._home.failed
         self._new_calls = NewCalls(
             self._call_settings,
             self._flows,
@@ -141,15 +151,16 @@ class Gateway:
             self._executor,
             self._doors,
         )
-        forbidding = Forbidding(self._calls, self._dispatcher, self._doors.notices, self._page_of)
+        forbidding = Forbidding(self._calls, self._dispatcher, self._doors.notices, self._pages.page_of)
         self._control = Control(
             settings.control,
             {
                 **call_routes(self._calls, self._relay, forbidding),
-                **lost_routes(self._calls, self._dispatcher, self._page_of),
+                **lost_routes(self._calls, self._dispatcher, self._pages.page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
                 **counter_routes(self._doors.counters),
+                **self._trunks.control_routes(),
             },
         )
         self._shared = SharedState(
@@ -179,8 +190,10 @@ class Gateway:
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
             notices=self._doors.notices,
             forbidding=forbidding,
-            page_of=self._page_of,
+            page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
+            people=people_keeper(settings),
+            trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -215,6 +228,8 @@ class Gateway:
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
+        if self._home.takes(method) or self._trunks.calls.takes(method):
+            return
         if ksr.side() is Side.WIC:
             ksr.force_rport()
         if method == "CANCEL":
@@ -229,7 +244,7 @@ class Gateway:
             screen(request)
             self._doors.admit(request)
             self._new_calls.check_others(request)
-            self._dialog_ids.translate(request, partial(self._owner, request.connection_id))
+            self._dialog_ids.translate(request, partial(self._pages.owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
         elif request.to_tag:
@@ -263,36 +278,22 @@ class Gateway:
             return
         key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
-            event: WicRequest | ImsRequest = WicRequest(request, partial(self._owner, request.connection_id))
+            event: WicRequest | ImsRequest = WicRequest(
+                request, partial(self._pages.owner, request.connection_id)
+            )
         else:
-            self._dialog_ids.translate(request, partial(self._owner_of_call, key))
-            event = ImsRequest(request, *self._page_of(key))
+            self._dialog_ids.translate(request, partial(self._pages.owner_of_call, key))
+            event = ImsRequest(request, *self._pages.page_of(key))
         if not self._dispatcher.dispatch(key, event) and request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
-
-    def _owner(self, connection_id: str) -> str:
-        """Return who registered over a connection, or ""."""
-        registration = self._flows.registration(connection_id, time.time())
-        return registration.owner if registration else ""
-
-    def _owner_of_call(self, key: str) -> str:
-        record = self._calls.get(key)
-        return record.owner if record is not None else ""
-
-    def _page_of(self, key: str) -> tuple[bool, Flow | None]:
-        """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""
-        record = self._calls.get(key)
-        if record is None:
-            return False, None
-        if self._flows.is_open(record.connection_id):
-            return True, None
-        successor = self._flows.successor(record.owner, record.wic_contact, time.time())
-        return successor is not None, successor
 
     def _cancel(self) -> None:
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
+        record = self._calls.get(key)
+        if record is not None and record.trunk is not None:
+            ksr.add_at_once(causes.for_trunk(ksr.headers("Reason")))
         transactions.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
         self._dispatcher.dispatch(key, CancelReceived())
 
@@ -309,19 +310,20 @@ class Gateway:
     def ksr_failure_suspended(self, _message: object) -> None:
         """The suspended INVITE ran into tm's own timer, or was cancelled."""
         if not transactions.is_cancelled():
-            key = record_key(ksr.call_id(), ksr.text("$tt"))
-            self._dispatcher.dispatch(key, InviteGuardExpired())
+            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), InviteGuardExpired())
 
     @guarded
     def ksr_failure_ims(self, _message: object) -> None:
         """The forwarded INVITE ended without a 2xx."""
         if self._executor.invite_tries_next():
             return
-        event = ImsFailed(
-            transactions.transaction_status(),
-            transactions.is_local_timeout() and not transactions.is_cancelled(),
-        )
+        event = self._executor.ims_failure()
         self._dispatcher.dispatch(ksr.call_id(), event)
+
+    @guarded
+    def ksr_failure_trunk_call(self, _message: object) -> None:
+        """A trunk's INVITE got no 2xx."""
+        self._trunks.calls.failed()
 
     @guarded
     def ksr_failure_wic(self, _message: object) -> None:
@@ -340,7 +342,18 @@ class Gateway:
         """The same of one of the core."""
         self._change_unanswered(Side.WIC)
 
+    @guarded
+    def ksr_failure_asked(self, _message: object) -> None:
+        """A request of a page that changes nothing was refused by a trunk."""
+        self._answer_challenge()
+
+    def _answer_challenge(self) -> bool:
+        challenged = self._executor.challenges.of_forwarded()
+        return challenged is not None and self._dispatcher.dispatch(*challenged)
+
     def _change_unanswered(self, to: Side) -> None:
+        if to is Side.IMS and self._answer_challenge():
+            return
         if transactions.is_local_timeout():
             event = ChangeFailed(to, ksr.method(), 487 if transactions.is_cancelled() else 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
@@ -351,28 +364,6 @@ class Gateway:
         self._registrar.failed(
             ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
         )
-
-    # ------------------------------------------------------------ requests of our own
-
-    @guarded
-    def ksr_tm_event(self, _message: object, _event: str) -> None:
-        """tm builds a request of ours; ask for its replies when somebody wants them."""
-        self._own_requests.being_sent()
-
-    @guarded
-    def ksr_onreply_own_request(self, _message: object) -> None:
-        """A response to a request of our own."""
-        self._own_requests.answered(ksr.reply())
-
-    @guarded
-    def ksr_failure_own_request(self, _message: object) -> None:
-        """A request of our own to the core was never answered."""
-        self._own_requests.unanswered(Side.IMS)
-
-    @guarded
-    def ksr_failure_own_request_to_page(self, _message: object) -> None:
-        """The same of one to a page."""
-        self._own_requests.unanswered(Side.WIC)
 
     # ------------------------------------------------------------ replies
 
@@ -387,9 +378,13 @@ class Gateway:
             ksr.drop()
             raise
         status = ksr.number("$rs")
+        if self._home.takes_reply(status):
+            return
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
+        if self._trunks.calls.takes_reply(method, status):
+            return
         if method in ("REGISTER", "CANCEL"):
             if method == "REGISTER" and status >= 200:
                 self._registrar.answered(ksr.reply())
@@ -410,27 +405,6 @@ class Gateway:
             self._standalone.answered(reply)
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
-
-    # ------------------------------------------------------------ HTTP and WebSocket
-
-    @guarded
-    def ksr_xhttp_event(self, _message: object, _event: str) -> None:
-        """A request on the control port, or a WebSocket handshake, which only the TLS front may bring us."""
-        if self._control.is_meant():
-            self._control.answer()
-        else:
-            self._front.handshake()
-
-    @guarded
-    def ksr_websocket_event(self, _message: object, event: str) -> None:
-        """The WebSocket was closed by a Close frame or for want of a pong."""
-        if event == "websocket:closed":
-            self._front.closed()
-
-    @guarded
-    def ksr_tcp_event(self, _message: object, _event: str) -> None:
-        """The connection is gone.  Runs in the TCP main process: only a note for housekeeping is allowed here."""
-        self._front.closed()
 
     # ------------------------------------------------------------ housekeeping
 

@@ -19,9 +19,11 @@ from kemi.adapters.forbidding import Forbidding, PageOf
 from kemi.adapters.log import log_event
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.notices import Notices
+from kemi.adapters.people import PeopleKeeper
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
     Event,
@@ -82,6 +84,8 @@ class Housekeeping:
         forbidding: Forbidding,
         page_of: PageOf,
         routes: RouteKeeper | None,
+        people: PeopleKeeper | None,
+        trunks: TrunkKeeper,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -100,6 +104,8 @@ class Housekeeping:
         self._forbidding = forbidding
         self._page_of = page_of
         self._routes = routes
+        self._people = people
+        self._trunks = trunks
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -125,12 +131,22 @@ class Housekeeping:
             self._shared.ship,
             self._shared.ship_nodes,
             self._routing,
+            self._accounts,
+            self._trunks_due,
         ):
             self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
 
     def _routing(self, now: float) -> None:
         if self._routes is not None:
             self._routes.tick(self._shared.routing_version, now)
+
+    def _accounts(self, now: float) -> None:
+        if self._people is not None:
+            self._people.tick(now)
+
+    def _trunks_due(self, now: float) -> None:
+        self._trunks.tick(now)
+        self._trunks.ship(now, self._shared)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s

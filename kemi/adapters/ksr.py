@@ -241,6 +241,19 @@ def append_headers(lines: Iterable[str]) -> None:
     KSR.hdr.append("".join(f"{line}\r\n" for line in lines))
 
 
+def add_at_once(lines: Iterable[str]) -> None:
+    """Add header lines as if they had come with the message."""
+    text_ = "".join(f"{line}\r\n" for line in lines)
+    if text_:
+        KSR.hdr.append(text_)
+        KSR.textopsx.msg_apply_changes()
+
+
+def apply_changes() -> None:
+    """Make what was changed of the current request the request itself; only in its own route."""
+    KSR.textopsx.msg_apply_changes()
+
+
 def insert_headers(lines: Iterable[str]) -> None:
     """Add header lines before the others, in this order."""
     KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))
@@ -315,6 +328,43 @@ def drop() -> None:
 def force_rport() -> None:
     """Answer to where the request came from; late retransmissions reach a WebSocket only so."""
     KSR.force_rport()
+
+
+def change_status(status: int, reason_phrase: str) -> None:
+    """Give the current reply another status, before tm sees it."""
+    KSR.textopsx.change_reply_status(status, reason_phrase)
+
+
+# ---------------------------------------------------------------- Kamailio's registrar
+
+_LOCATION = "location"
+_PROFILE = "home"
+
+
+def save_contacts(address_of_record: str, lines: Iterable[str]) -> bool:
+    """Carry the current REGISTER out for an address of record and answer it, with these lines in the 200; False: it
+    was answered with an error."""
+    if text_of_lines := "".join(f"{line}\r\n" for line in lines):
+        KSR.hdr.append_to_reply(text_of_lines)
+    return KSR.registrar.save_uri(_LOCATION, 0, address_of_record) > 0
+
+
+def contacts_of(address_of_record: str) -> list[tuple[str, str]]:
+    """Return URI and instance of each contact that is kept under an address of record; an instance may be ""."""
+    if KSR.registrar.reg_fetch_contacts(_LOCATION, address_of_record, _PROFILE) <= 0:
+        return []
+    try:
+        return [
+            (text(f"$(ulc({_PROFILE}=>addr)[{index}])"), text(f"$(ulc({_PROFILE}=>instance)[{index}])"))
+            for index in range(number(f"$(ulc({_PROFILE}=>count))"))
+        ]
+    finally:
+        KSR.registrar.reg_free_contacts(_PROFILE)
+
+
+def look_contacts_up(address_of_record: str) -> bool:
+    """Let the current request go to all contacts of an address of record; False: there are none."""
+    return KSR.registrar.lookup_uri(_LOCATION, address_of_record) > 0
 
 
 # ---------------------------------------------------------------- logs

@@ -26,6 +26,7 @@ from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
+from kemi.core.call.trunk_call import outbound_of
 from kemi.core.emergency import PRIORITY_LINES, WHY
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import refuse, unknown_extensions
@@ -79,7 +80,7 @@ class NewCalls:
         way = self._way(request, registration, dialled, begins=True)
         if way is not None:
             request = replace(request, request_uri=way.request_uri)
-        profile = (way and way.profile) or profile_towards_core(request, self._settings.profile_domains)
+        profile = self._profile(request, way)
         record, actions = begin_call(
             request,
             registration,
@@ -95,6 +96,8 @@ class NewCalls:
             record.longest_s = 0.0
         elif way is not None and way.permission.longest_call_s:
             record.longest_s = way.permission.longest_call_s
+        if way is not None and way.trunks and registration is not None:
+            record.outbound = outbound_of(way, request, record.asserted_identity, registration.identities)
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
         try:
@@ -105,6 +108,12 @@ class NewCalls:
         if not self._flows.is_open(request.connection_id):
             # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
             self._dispatcher.dispatch(record.key, FlowClosed())
+
+    def _profile(self, request: Request, way: Way | None) -> str:
+        if way is None or not (way.profile or way.trunks):
+            return profile_towards_core(request, self._settings.profile_domains)
+        first = self._settings.trunks.get(way.trunks[0]) if way.trunks else None
+        return way.profile or (first.profile if first is not None else "")
 
     def check_others(self, request: Request) -> None:
         """Raise SipReject when a page's request, though no call itself, would call or have called whom it may not."""

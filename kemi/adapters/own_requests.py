@@ -10,8 +10,11 @@ from typing import Final
 from kemi.adapters import ksr, transactions
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
+from kemi.adapters.guard import guarded
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.subscriptions import Notifications
+from kemi.adapters.trunk_calls import TrunkAnswers
+from kemi.core.call.actions import SendRequest
 from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record_key import record_key
 from kemi.core.entry_points import UNAVAILABLE
@@ -32,11 +35,13 @@ class OwnRequests:
         dispatcher: Dispatcher,
         notifications: Notifications,
         registrar: Registrar,
+        trunks: TrunkAnswers,
     ) -> None:
         self._executor = executor
         self._dispatcher = dispatcher
         self._notifications = notifications
         self._registrar = registrar
+        self._trunks = trunks
 
     def being_sent(self) -> None:
         """Ask tm for the responses to the request it is building, when somebody wants them."""
@@ -46,7 +51,14 @@ class OwnRequests:
 
     def answered(self, reply: Reply) -> None:
         """Take a response."""
+        if self._trunks.is_ours(reply.call_id):
+            if reply.status >= 200:
+                self._trunks.answered(reply.status)
+            return
         if reply.status < 200 or (reply.status == UNAVAILABLE and self._executor.request_tries_next()):
+            return
+        sent = self._executor.challenges.take(reply.method, reply.call_id, reply.cseq)
+        if sent is not None and (self._answers_challenge(sent, reply) or not sent.report):
             return
         if reply.method == "SUBSCRIBE":
             self._notifications.answered(reply)
@@ -54,6 +66,15 @@ class OwnRequests:
             self._registrar.deregistered(reply.call_id, reply.status)
         else:
             self._answered_in_call(reply)
+
+    def _answers_challenge(self, sent: SendRequest, reply: Reply) -> bool:
+        """Send a request to a trunk once more where it asks who sends it."""
+        challenged = self._executor.challenges.of_own(sent, reply)
+        if challenged is None:
+            return False
+        if not self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), challenged):
+            self._executor.perform(reply.call_id, self._executor.challenges.answering(challenged))
+        return True
 
     def _answered_in_call(self, reply: Reply) -> None:
         text = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
@@ -70,9 +91,16 @@ class OwnRequests:
 
     def unanswered(self, to: Side) -> None:
         """In tm's failure callback: nobody answered the current request."""
+        if self._trunks.is_ours(ksr.call_id()):
+            if transactions.is_local_timeout():
+                self._trunks.answered(0)
+            return
         if not transactions.is_local_timeout() or self._executor.request_tries_next():
             return
         method = ksr.method()
+        sent = self._executor.challenges.take(method, ksr.call_id(), ksr.number("$cs"))
+        if sent is not None and not sent.report:
+            return
         if method == "SUBSCRIBE":
             self._notifications.unanswered(ksr.call_id())
         elif method == "REGISTER":
@@ -84,3 +112,29 @@ class OwnRequests:
             else:
                 event = OwnRequestAnswered(to, method, ksr.number("$cs"), 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$ft")), event)
+
+
+class OwnRequestCallbacks:
+    """Kamailio's callbacks about requests of our own, as a part of all callbacks."""
+
+    _own_requests: OwnRequests
+
+    @guarded
+    def ksr_tm_event(self, _message: object, _event: str) -> None:
+        """tm builds a request of ours; ask for its replies when somebody wants them."""
+        self._own_requests.being_sent()
+
+    @guarded
+    def ksr_onreply_own_request(self, _message: object) -> None:
+        """A response to a request of our own."""
+        self._own_requests.answered(ksr.reply())
+
+    @guarded
+    def ksr_failure_own_request(self, _message: object) -> None:
+        """A request of our own to the core was never answered."""
+        self._own_requests.unanswered(Side.IMS)
+
+    @guarded
+    def ksr_failure_own_request_to_page(self, _message: object) -> None:
+        """The same of one to a page."""
+        self._own_requests.unanswered(Side.WIC)

@@ -34,7 +34,7 @@ from kemi.core.registration.authorization import challenge_for_page, credentials
 from kemi.core.registration.contact import contact_of
 from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
-from kemi.core.registration.token import REFUSAL, TokenRefused, challenge, grant_from_token
+from kemi.core.registration.token import NO_PASSWORDS, REFUSAL, TokenRefused, challenge, grant_from_token
 from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
@@ -122,7 +122,8 @@ class Registrar:
             self._token_use.check(current.grant.session)
             return current.grant
         if DIGEST not in self._settings.schemes:
-            raise TokenRefused("none was sent", error="")
+            told = NO_PASSWORDS if has_digest else REFUSAL
+            raise TokenRefused("none was sent", error="", told=told)
         return Grant(DIGEST)
 
     def _grant_from_token(self, request: Request, token: str, flow: Flow, now: float) -> Grant:
@@ -170,11 +171,11 @@ class Registrar:
         if refused.error:  # or there was no token at all
             self._admission.token_refused(request.connection_id)
         reason_phrase = "Unauthorized" if status == 401 else "Proxy Authentication Required"
-        transactions.reply_statelessly(status, reason_phrase, self._refusal(status, refused.error), "")
+        transactions.reply_statelessly(status, reason_phrase, self._refusal(status, refused), "")
 
-    def _refusal(self, status: int, error: str) -> tuple[str, ...]:
-        bearer = challenge(self._settings.realm, self._issuers[0], error)
-        return (f"{CHALLENGES[status]}: {bearer}", *explanation(REFUSAL, self._settings.realm))
+    def _refusal(self, status: int, refused: TokenRefused) -> tuple[str, ...]:
+        bearer = challenge(self._settings.realm, self._issuers[0], refused.error)
+        return (f"{CHALLENGES[status]}: {bearer}", *explanation(refused.told, self._settings.realm))
 
     # ------------------------------------------------------------ from the core
 
@@ -210,7 +211,7 @@ class Registrar:
             return
         if credentials_from_headers(request.headers("Authorization")).token:
             refused = TokenRefused("the core does not take the user")
-            lines = self._refusal(401, refused.error)
+            lines = self._refusal(401, refused)
             transactions.reply_in_transaction(401, "Unauthorized", lines, "")
 
     def answered(self, reply: Reply) -> None:

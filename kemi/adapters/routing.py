@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ import msgspec
 from kemi.adapters.log import log_event
 from kemi.core.routing.lookup import Query
 from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.offers import OneOffer
 from kemi.core.routing.permissions import NOTHING_SAID, Permission, permission_of
 from kemi.core.routing.table import Route, TableError
 from kemi.core.routing.way import Way, check_message, emergency_way, way_of
@@ -34,7 +35,6 @@ BITE_S: Final = 0.25
 """How long one tick may work at a table, while nothing else is done in this process: no timer is that exact."""
 AGAIN_S: Final = 10.0
 """When a table that could not be fetched is tried again."""
-_NO_PLAN: Final = DialPlan()
 _CURRENT: Final = "current"
 _REFUSED: Final = "refused"
 
@@ -48,10 +48,10 @@ class RouteKeeper:
         folder: Path,
         table: Table,
         *,
-        trunks: frozenset[str],
+        trunks: Mapping[str, str],
         profiles: frozenset[str] = frozenset(),
     ) -> None:
-        """``trunks``, ``profiles``: names this site has settings for."""
+        """``trunks``: those this site has, and the media profile of each; ``profiles``: those it has."""
         self._link = link
         self._folder = folder
         self._table = table
@@ -100,13 +100,14 @@ class RouteKeeper:
         document = msgspec.json.decode(text, type=RoutingDocument)
         trunks = {name for group in document.trunk_groups.values() for name in group}
         for what, missing in (
-            ("trunk", trunks - self._trunks),
+            ("trunk", trunks - self._trunks.keys()),
             ("media profile", set(document.profiles) - self._profiles),
         ):
             if missing:
                 raise TableError([f"this site has no {what} {', '.join(sorted(missing))}"])
+        offers = OneOffer(document.trunk_groups, self._trunks)
         yield
-        yield from build_in_steps(self._path(version), self._rows(version), text)
+        yield from build_in_steps(self._path(version), offers.checked(self._rows(version)), text)
         if self._link.routing_rest(version) is None:
             return  # replaced so long ago that its rows may have ended before the last one was read
         self._publish(version)
@@ -137,7 +138,8 @@ def route_keeper(settings: Settings, table: Table) -> RouteKeeper | None:
         return None
     link = RedisLink(settings.redis_url, settings.node_name)
     profiles = frozenset(profile.name for profile in settings.media.profiles)
-    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=frozenset(), profiles=profiles)
+    trunks = {trunk.name: trunk.profile for trunk in settings.trunks}
+    return RouteKeeper(link, Path(settings.routing_directory), table, trunks=trunks, profiles=profiles)
 
 
 def route_path(folder: Path, version: int) -> Path:
@@ -174,6 +176,11 @@ class RouteReader:
                 self._file, self._document, self._version = file, document, version
         return None if self._file is None else (self._file, self._document)
 
+    def plan(self, realm: str) -> DialPlan:
+        """Return how the users of a realm dial."""
+        current = self.current()
+        return DialPlan() if current is None else current[1].plans.get(realm, DialPlan())
+
     def way(self, call_id: str, uri: str, realm: str, user_class: str) -> Way | None:
         """Return where a call goes; None where there is no table, or it has no say.  Raise SipReject."""
         current = self.current()
@@ -185,6 +192,7 @@ class RouteReader:
             document.plans,
             document.conferences,
             uri,
+            groups=document.trunk_groups,
             realm=realm,
             user_class=user_class,
             now=time.time(),
@@ -199,12 +207,15 @@ class RouteReader:
             return None
         file, document = current
         query = Query(realm, user_class, "", time.time())
-        return emergency_way(file, document.conferences, uri, query, _spin(call_id))
-
-    def plan(self, realm: str) -> DialPlan:
-        """Return how the users of a realm dial."""
-        current = self.current()
-        return (current[1].plans.get(realm) if current else None) or _NO_PLAN
+        return emergency_way(
+            file,
+            document.plans,
+            document.conferences,
+            uri,
+            query,
+            _spin(call_id),
+            groups=document.trunk_groups,
+        )
 
     def permission(self, user_class: str) -> Permission:
         """Return what the users of a class may call."""

@@ -23,9 +23,11 @@ from kemi.state.records import taken
 from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
+from kemi.state.trunks import GatewayTrunks, TrunkStore, seen_trunks
 
 POLL_S: Final = 0.5
 VIEW_S: Final = 2.0
+TRUNKS_S: Final = 2.0
 BACK_OFF_S: Final = 1.0
 AT_ONCE: Final = 1_000
 """Records of a kind shipped in one round trip, so that a storm fits into the deadline."""
@@ -65,7 +67,7 @@ class SharedState:
         self._nodes = nodes
         self._view = view
         self._counters = counters
-        self._next_view = 0.0
+        self._next_view = self._next_trunks = 0.0
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
@@ -181,6 +183,24 @@ class SharedState:
             self._link.ship_calls(text)
         except RedisUnavailable as error:
             self._failed(error, now)
+
+    def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
+        """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""
+        if now < self._next_try or now < self._next_trunks:
+            return
+        views = trunks.views()
+        text = msgspec.json.encode(GatewayTrunks(now, views)).decode()
+        try:
+            seen = seen_trunks(self._link.exchange_trunks(text), now)
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return
+        self._next_trunks = now + TRUNKS_S
+        for view in views:
+            others = (found for name, found in seen.items() if name != self._link.node)
+            calls = sum(one.calls for found in others for one in found.trunks if one.trunk == view.trunk)
+            trunks.set_elsewhere(view.trunk, calls)
+        self._worked()
 
     # ------------------------------------------------------------ from Redis
 

@@ -17,6 +17,7 @@ def call_settings(settings: Settings) -> CallSettings:
     of_site = CallSettings(
         realm=settings.realm,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
+        tls_host=f"{settings.sip.address}:{settings.sip.tls_port}",
         media_address=settings.sip.address,
         audio_codecs=tuple(settings.media.audio_codecs),
         video_codecs=tuple(settings.media.video_codecs),
@@ -35,6 +36,7 @@ def call_settings(settings: Settings) -> CallSettings:
         access_network_info=settings.registration.access_network_info,
         from_counts=settings.registration.from_counts,
         longest_call_s=settings.policy.longest_call_s,
+        trunks={trunk.name: trunk for trunk in settings.trunks},
         targets=TargetRules(settings.policy, settings.realm),
     )
     return replace(
@@ -46,7 +48,10 @@ def call_settings(settings: Settings) -> CallSettings:
             )
             for one in media.profiles
         },
-        profile_domains={domain: one.name for one in media.profiles for domain in one.domains},
+        profile_domains={
+            **{domain: one.name for one in media.profiles for domain in one.domains},
+            **{trunk.host.lower(): trunk.profile for trunk in settings.trunks if trunk.profile},
+        },
     )
 
 
@@ -62,4 +67,5 @@ def registration_settings(settings: Settings) -> RegistrationSettings:
         digest_protection=policy.digest_protection,
         contact_tags=tuple(policy.contact_tags),
         access_network_info=policy.access_network_info,
+        reg_event=settings.home is None,
     )

@@ -143,6 +143,7 @@ class SubscriptionKeeper:
 
     def restore(self, bindings: dict[str, Registration]) -> None:
         """Go on with the subscriptions of before a restart, as far as there are bindings left."""
+        bindings = bindings if self._settings.reg_event else {}
         for subscription in self._store.all():
             subscription.bindings = [key for key in subscription.bindings if key in bindings]
             user = subscription_key(bindings[subscription.bindings[0]]) if subscription.bindings else ""
@@ -156,6 +157,8 @@ class SubscriptionKeeper:
 
     def binding_changed(self, key: str, registration: Registration | None, now: float) -> None:
         """A binding was made, refreshed or removed."""
+        if not self._settings.reg_event:
+            return
         user = subscription_key(registration) if registration is not None else ""
         before = self._users.get(key, "")
         if before and before != user:

@@ -54,9 +54,12 @@ def relay() -> bool:
     return KSR.tm.t_relay() > 0
 
 
-def relay_within(response_timeout_s: float) -> bool:
-    """Forward the current request statefully; without a response in this time the failure callback runs."""
-    KSR.tm.t_set_fr(0, int(response_timeout_s * 1000))
+def relay_within(response_timeout_s: float, answer_timeout_s: float = 0) -> bool:
+    """Forward the current request statefully; without a response in this time the failure callback runs.
+
+    ``answer_timeout_s``: an INVITE's time from a provisional response to the final one; 0: as Kamailio is set.
+    """
+    KSR.tm.t_set_fr(int(answer_timeout_s * 1000), int(response_timeout_s * 1000))
     return KSR.tm.t_relay() > 0
 
 
@@ -76,6 +79,16 @@ def relay_invite(failure_callback: str, response_timeout_s: float, answer_timeou
     KSR.tm.t_on_failure(failure_callback)
     KSR.tm.t_use_uac_headers()
     return KSR.tm.t_relay() > 0
+
+
+def keep(text: str) -> None:
+    """Keep a text with the transaction of the current request, which is to be made or there already."""
+    KSR.pv.sets("$avp(kept)", text)
+
+
+def kept() -> str:
+    """Inside a failure callback: return the text that was kept, "" without one."""
+    return ksr.text("$avp(kept)")
 
 
 def reply_in_transaction(

@@ -14,6 +14,8 @@ class MessageEdits:
     """URI the message is sent to; None: an entry point of the home network."""
     from_value: str | None = None
     """A new From, whole."""
+    to_value: str | None = None
+    """A new To, whole."""
     from_tag: str | None = None
     to_tag: str | None = None
     """A new tag, or "" to take the tag away."""

@@ -67,7 +67,7 @@ def check_emergency(settings: EmergencySettings) -> None:
     """Raise ValueError for what cannot be used."""
     for number in settings.numbers:
         if not _NUMBER.fullmatch(number):
-            raise ValueError(f"numbers: {number!r} is not 2 to 15 digits, * and #")
+            raise ValueError(f"emergency.numbers: {number!r} is not 2 to 15 digits, * and #")
 
 
 def service_of(uri: str) -> str:

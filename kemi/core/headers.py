@@ -111,13 +111,17 @@ def cancel_of_core(record: CallRecord) -> tuple[str, ...]:
 
 def towards_ims(record: CallRecord, tag: str, cseq: int, method: str) -> tuple[str, ...]:
     """Return the dialog header lines of a request of our own to the core's leg ``tag``: we are the caller."""
+    trunk = record.trunk
+    local, remote = f"<{record.wic_uri}>", f"<{record.target_uri}>"
+    if trunk is not None:
+        local, remote = trunk.from_value, trunk.to_value
     return (
         *(f"Route: {route}" for route in record.legs[tag].route_set),
-        f"From: <{record.wic_uri}>;tag={record.ims_tag}",
-        f"To: <{record.target_uri}>;tag={tag}",
+        f"From: {local};tag={record.ims_tag}",
+        f"To: {remote};tag={tag}",
         f"Call-ID: {record.call_id}",
         f"CSeq: {cseq} {method}",
-        *([f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector else []),
+        *([f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector and not trunk else []),
     )
 
 

@@ -37,6 +37,9 @@ FROM_PAGE: Final = (
 )  # fmt: skip
 """Taken from every request of a page."""
 
+NOT_FOR_TRUNKS: Final = ("Privacy", "Accept-Contact", "Reject-Contact", "Request-Disposition")
+"""Taken from what goes to a trunk beside that: services of the home network, and privacy, which is said anew."""
+
 TOWARDS_PAGE: Final = (
     "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Private-Network-Indication", "P-Early-Media",

@@ -47,6 +47,11 @@ class CallStore:
         self._table = table
         self._kept: dict[str, tuple[str, CallRecord]] = {}
 
+    def is_running(self, key: str) -> bool:
+        """Whether there is a call of this name that is not over."""
+        record = self.get(key)
+        return record is not None and not record.ended
+
     def create(self, record: CallRecord) -> bool:
         """Write a new record; False when there is one of this name."""
         key = record.key

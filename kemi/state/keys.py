@@ -9,6 +9,7 @@
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
 | gw:running-calls | hash, gateway node -> JSON (GatewayCalls of kemi/state/running_calls.py) | gateway | web API |
+| gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:routing-version | text, a number | web API | every gateway node: which routing table counts |
 | gw:routing-rows:VERSION | list, JSON, some hundred rows each | web API | every gateway node |
@@ -30,7 +31,9 @@ call that the site's policy or its caller's permission did not let begin, or go 
 ..., "call_id": ..., "method": ..., "action": "refuse" | "core" | "route", ...}``; ``{"type": "fraud_alarm", "impu": ...
 (or none: the whole class), "user_class": ..., "what": "denied" or a kind of rates, "calls": so many in an hour, ...}``;
 ``{"type": "login_locked", "impu" or "address": ..., "node":
-..., "at": ...}``. ``{"type": "call_ended", ...}`` has what is kept of a finished call (kemi/state/call_history.py).
+..., "at": ...}``. ``{"type": "trunk_down" | "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ...,
+"at": ...}``; ``{"type": "trunk_registration", "trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended",
+...}`` has what is kept of a finished call (kemi/state/call_history.py).
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:
@@ -58,6 +61,7 @@ COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
 RELAY_NODES: Final = "gw:relay-nodes"
 RUNNING_CALLS: Final = "gw:running-calls"
+TRUNKS: Final = "gw:trunks"
 DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"
 STREAM_LENGTH: Final = 10_000

@@ -21,6 +21,7 @@ from kemi.state.call_history import FinishedCall
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
+ACCOUNTS_AT_ONCE: Final = 500
 TOKEN_LIFETIME_S: Final = 3720
 """Longest life of an access token with the allowed difference of clocks: how long a logout must be remembered."""
 
@@ -77,6 +78,13 @@ class Heard:
     """Of the routing table that counts; 0: there is none."""
 
 
+class _Identities(msgspec.Struct):
+    """What of an account says who somebody is (kemi/state/web/accounts.py)."""
+
+    impi: str
+    impus: list[str]
+
+
 class _Command(msgspec.Struct):
     type: str = ""
     asked: str = ""
@@ -90,7 +98,7 @@ class RedisLink:
 
     def __init__(self, url: str, node: str, deadline_s: float = DEADLINE_S, *, calls_kept_s: int = 0) -> None:
         """``calls_kept_s``: how long finished calls are kept; 0: not at all."""
-        self._node = node
+        self.node = node
         self._calls_kept_s = calls_kept_s
         self._position = ""
         self._first_exchange_ms = 0
@@ -110,8 +118,8 @@ class RedisLink:
     def stored(self) -> Stored:
         """Return what this node kept before it was restarted; what cannot be read is left out."""
         try:
-            registrations = self._redis.hgetall(keys.registrations(self._node))
-            subscriptions = self._redis.hgetall(keys.subscriptions(self._node))
+            registrations = self._redis.hgetall(keys.registrations(self.node))
+            subscriptions = self._redis.hgetall(keys.subscriptions(self.node))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
         return Stored(
@@ -129,8 +137,8 @@ class RedisLink:
         """Write changed records (None: removed), events and finished calls, all in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for name, records in (
-            (keys.registrations(self._node), registrations),
-            (keys.subscriptions(self._node), subscriptions),
+            (keys.registrations(self.node), registrations),
+            (keys.subscriptions(self.node), subscriptions),
         ):
             written = {key: text for key, text in records.items() if text is not None}
             removed = [key for key, text in records.items() if text is None]
@@ -164,15 +172,22 @@ class RedisLink:
                 pipeline.sadd(keys.DRAINED, node)
             else:
                 pipeline.srem(keys.DRAINED, node)
-        pipeline.hset(keys.RELAY_NODES, self._node, view)
+        pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
 
     def ship_calls(self, text: str) -> None:
         """Write which calls are running here."""
         try:
-            self._redis.hset(keys.RUNNING_CALLS, self._node, text)
+            self._redis.hset(keys.RUNNING_CALLS, self.node, text)
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
+
+    def exchange_trunks(self, view: str) -> dict[str, str]:
+        """Write how this node sees trunks; return how all nodes do, this one included."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hset(keys.TRUNKS, self.node, view)
+        pipeline.hgetall(keys.TRUNKS)
+        return cast("dict[str, str]", self._run(pipeline)[1])
 
     def exchange(self, issuers: Sequence[str], now: float) -> Heard:
         """Return the commands since the last time and what others have changed, in one round trip.
@@ -215,17 +230,29 @@ class RedisLink:
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
 
+    def account_identities(self, cursor: int) -> tuple[int, list[tuple[str, list[str]]]]:
+        """Return some accounts' private and public identities, and the cursor for the next ones; 0 begins and ends."""
+        try:
+            following, texts = cast(
+                "tuple[int, dict[str, str]]",
+                self._redis.hscan(keys.WEB_ACCOUNTS, cursor, count=ACCOUNTS_AT_ONCE),
+            )
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+        accounts = _decoded(texts, _Identities).values()
+        return int(following), [(account.impi, account.impus) for account in accounts]
+
     def done(self) -> None:
         """Keep the position: the commands returned so far have been carried out."""
         try:
-            self._redis.set(keys.position(self._node), self._position)
+            self._redis.set(keys.position(self.node), self._position)
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
 
     def _first_position(self, now: float) -> str:
         oldest = int((now - TOKEN_LIFETIME_S) * 1000)
         try:
-            kept = cast("str | None", self._redis.get(keys.position(self._node)))
+            kept = cast("str | None", self._redis.get(keys.position(self.node)))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
         if kept is not None and int(kept.partition("-")[0]) < oldest:

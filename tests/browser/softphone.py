@@ -54,7 +54,7 @@ _LISTEN: Final = """() => {
     const track = window.softphone.call.remoteStream.getAudioTracks()[0];
     if (!track) return {hz: 0, trackId: ''};
     const ear = window.testEar ??= {context: new AudioContext({sampleRate: 48000})};
-    if (ear.track !== track) {
+    if (ear.track !== track) {  // another call may have a track of the same id
         ear.track = track;
         ear.analyser = new AnalyserNode(ear.context, {fftSize: 16384, smoothingTimeConstant: 0});
         ear.context.createMediaStreamSource(new MediaStream([track])).connect(ear.analyser);

@@ -60,13 +60,21 @@ def run(run_dir: Path, once: bool, ports: str, mode: str) -> None:
     """Start the lab in the foreground, prove a call and keep it until Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    lab = Lab(LabOptions(parts=PARTS_BY_MODE[Mode(mode)], run_dir=run_dir, ports=PortMode(ports)))
+    chosen = Mode(mode)
+    lab = Lab(
+        LabOptions(
+            parts=PARTS_BY_MODE[chosen],
+            run_dir=run_dir,
+            ports=PortMode(ports),
+            standalone=chosen is Mode.STANDALONE,
+        )
+    )
     try:
         with lab:
             click.echo(f"ready in {lab.started_in_s:.1f} s\n")
             click.echo("\n".join(describe(lab.info)))
-            if lab.options.parts >= PARTS_BY_MODE[Mode.WORLD]:
-                _prove(lab)
+            if chosen is not Mode.IMS:
+                _prove(lab, standalone=chosen is Mode.STANDALONE)
             if not once:
                 click.echo("\nCtrl-C stops the lab.")
                 signal.pause()
@@ -82,10 +90,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise Interrupted
 
 
-def _prove(lab: Lab) -> None:
-    from tests.lab.proof import prove  # a browser's worth of imports, only when wanted
+def _prove(lab: Lab, *, standalone: bool) -> None:
+    # a browser's worth of imports, only when wanted
+    from tests.lab.proof import prove
+    from tests.lab.proof_standalone import prove_standalone
 
-    click.echo("\n" + "\n".join(prove(lab).lines()))
+    proof = prove_standalone(lab) if standalone else prove(lab)
+    click.echo("\n" + "\n".join(proof.lines()))
 
 
 @main.command()
@@ -158,12 +169,14 @@ def describe(info: LabInfo) -> list[str]:
             f"{'; ' + phone.video_codec if phone.video_codec else ''}; says {phone.tone_hz} Hz)"
             for phone in info.phones.values()
         ]
-    lines += ["", "users to sign in with (private identity, password of the web account, SIP password):"]
-    lines += [
-        f"  {user.impi:<18}{info.web.accounts.get(user.name, '-'):<18}{user.password:<15}{user.tel}  {user.scheme}"
-        for user in info.users.values()
-        if user.password and user.name not in info.phones
-    ]
+    passwords = "private identity, password of the web account"
+    lines += ["", f"users to sign in with ({passwords}{'' if info.standalone else ', SIP password'}):"]
+    for user in info.users.values():
+        account = info.web.accounts.get(user.name, "-")
+        if info.standalone and user.name in info.web.accounts:
+            lines.append(f"  {user.impi:<18}{account:<18}{user.tel}")
+        elif not info.standalone and user.password and user.name not in info.phones:
+            lines.append(f"  {user.impi:<18}{account:<18}{user.password:<15}{user.tel}  {user.scheme}")
     return [*lines, "", f"logs in {info.log_dir}"]
 
 

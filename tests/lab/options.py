@@ -28,14 +28,22 @@ WHOLE_WORLD: Final = frozenset(Part)
 IMS_SIDE: Final = frozenset({Part.IMS, Part.PSTN, Part.CONFERENCE, Part.PHONES})
 
 
+WITHOUT_IMS: Final = WHOLE_WORLD - {Part.IMS, Part.PHONES, Part.CONFERENCE}
+
+
 class Mode(StrEnum):
     """Named sets of parts for the command line."""
 
     WORLD = "world"
     IMS = "ims"
+    STANDALONE = "standalone"
 
 
-PARTS_BY_MODE: Final[Mapping[Mode, frozenset[Part]]] = {Mode.WORLD: WHOLE_WORLD, Mode.IMS: IMS_SIDE}
+PARTS_BY_MODE: Final[Mapping[Mode, frozenset[Part]]] = {
+    Mode.WORLD: WHOLE_WORLD,
+    Mode.IMS: IMS_SIDE,
+    Mode.STANDALONE: WITHOUT_IMS,
+}
 
 _ANY_RATE: Final = {"register": 0, "invite": 0, "in_call": 0, "other": 0}
 NO_LIMITS: Final[Mapping[str, Any]] = {
@@ -78,6 +86,8 @@ class LabOptions:
     phones: tuple[PhoneOptions, ...] = (PHONE, VIDEOPHONE)
     # Ports of the media relay; an audio call takes four, a video call eight.
     media_ports: int = 400
+    # The gateway is its own home network, and the PSTN a carrier with a trunk.
+    standalone: bool = False
     # Role name -> variable -> value, on top of what the lab itself sets.
     role_variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ready_timeout_s: float = 20.0

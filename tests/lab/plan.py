@@ -37,6 +37,7 @@ class Plan:
     gateway_sip: int
     gateway_ws: int
     gateway_control: int
+    gateway_home: int
     icscf: int
     scscf: int
     pcscf: int
@@ -72,6 +73,7 @@ def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
         gateway_sip=blocks.port(),
         gateway_ws=blocks.port(),
         gateway_control=blocks.port(),
+        gateway_home=blocks.port(),
         icscf=blocks.port(),
         scscf=blocks.port(),
         pcscf=blocks.port(),

@@ -55,6 +55,8 @@ class GatewayInfo(msgspec.Struct, frozen=True):
     control_port: int
     control_secret: str
     rpc_socket: str
+    # Of the home part, where the gateway is its own home network.
+    home_port: int
 
 
 class RtpengineInfo(msgspec.Struct, frozen=True):
@@ -119,6 +121,8 @@ class LabInfo(msgspec.Struct, frozen=True):
     run_dir: str
     log_dir: str
     parts: tuple[str, ...]
+    # Whether the gateway is its own home network.
+    standalone: bool
     launcher_pid: int
     processes: Mapping[str, int]
     web: WebInfo

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.lab.options import Part
-from tests.lab.parts import gateway, ims, phones, rtpengine, web_api
+from tests.lab.parts import carrier, gateway, ims, phones, rtpengine, web_api
 from tests.lab.plan import Plan
 from tests.lab.ports import LOOPBACK
 from tests.lab.services import conference, pstn
@@ -30,6 +30,7 @@ def info_of(site: Site) -> LabInfo:
         run_dir=str(run_dir),
         log_dir=str(site.processes.log_dir),
         parts=tuple(part for part in Part if part in site.options.parts),
+        standalone=site.options.standalone,
         launcher_pid=os.getpid(),
         processes=site.processes.pids,
         web=_web_info(plan, run_dir),
@@ -40,6 +41,7 @@ def info_of(site: Site) -> LabInfo:
             plan.gateway_control,
             site.control_secret,
             str(gateway.rpc_socket(run_dir)),
+            plan.gateway_home,
         ),
         rtpengine=RtpengineInfo(
             LOOPBACK,
@@ -59,9 +61,17 @@ def info_of(site: Site) -> LabInfo:
             {node: str(ims.rpc_socket(run_dir, node)) for node in ims.NODES},
         ),
         redis_url=f"redis://{LOOPBACK}:{plan.redis}/0",
-        users={subscriber.name: _user_info(subscriber) for subscriber in SUBSCRIBERS},
+        users={
+            subscriber.name: _user_info(subscriber, with_did=site.options.standalone)
+            for subscriber in SUBSCRIBERS
+        },
         phones=_phone_infos(site),
-        pstn=ServiceInfo(f"tel:{pstn.PREFIX}0200", plan.pstn, plan.pstn_control, pstn.TONE_HZ),
+        pstn=ServiceInfo(
+            f"tel:{carrier.NUMBER if site.options.standalone else f'{pstn.PREFIX}0200'}",
+            plan.pstn,
+            plan.pstn_control,
+            pstn.TONE_HZ,
+        ),
         conference=ConferenceInfo(
             f"sip:conference@{REALM}",
             plan.conference,
@@ -91,12 +101,13 @@ def _web_info(plan: Plan, run_dir: Path) -> WebInfo:
     )
 
 
-def _user_info(subscriber: Subscriber) -> UserInfo:
+def _user_info(subscriber: Subscriber, *, with_did: bool) -> UserInfo:
+    did = carrier.did_of(subscriber) if with_did else ""
     return UserInfo(
         subscriber.name,
         subscriber.impi,
         subscriber.impu,
-        subscriber.tel,
+        f"tel:{did}" if did else subscriber.tel,
         subscriber.scheme,
         subscriber.password,
     )

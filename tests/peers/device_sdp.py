@@ -46,6 +46,8 @@ class DeviceMedia:
     """It knows RTP/AVPF and how that is negotiated (RFC 5939, TS 26.114 §6.2.3)."""
     orientation: bool = False
     """Its video is not turned: the packets say how it is to be (TS 26.114 §7.4.5)."""
+    crypto: str = ""
+    """Suite and key of a crypto attribute (RFC 4568), for answers to RTP/SAVP."""
 
     def codec(self, kind: str) -> str | None:
         """Codec for a kind of m-line; None refuses it."""
@@ -124,8 +126,15 @@ def _answer_line(offered: MediaSection, codec: str, media: DeviceMedia) -> list[
         *(["a=acfg:1 t=1"] if liked_better else []),
         *(line for line in offered.codec_lines(numbers) if not line.startswith("a=rtcp-fb")),
         *(_video_lines(media, number, orientation_numbers(offered)) if offered.kind == "video" else ()),
+        *(f"a=crypto:{tag} {media.crypto}" for tag in _crypto_tags(offered, media.crypto)),
         f"a={direction}",
     ]
+
+
+def _crypto_tags(offered: MediaSection, crypto: str) -> list[str]:
+    """Return the tag under which the suite of ours was offered (RFC 4568 §5.1.2)."""
+    found = (value.split()[:2] for value in offered.attributes("crypto"))
+    return [tag for tag, suite in found if suite == crypto.partition(" ")[0]][:1]
 
 
 def _video_lines(media: DeviceMedia, number: int, extensions: Iterable[int]) -> list[str]:

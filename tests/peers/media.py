@@ -293,12 +293,22 @@ class RtpEndpoint:
                 continue
             if self._stopped.is_set():
                 return
+            if not (data := self.opened(data)):
+                continue
             with self._changed:
                 if is_rtcp(data):
                     self._take_rtcp(data)
                 else:
                     self._take_rtp(data)
                 self._changed.notify_all()
+
+    def sealed(self, packet: bytes) -> bytes:
+        """Return a packet as it is sent."""
+        return packet
+
+    def opened(self, packet: bytes) -> bytes:
+        """Return a packet as it was before it was sent, b"" for one that is not for us."""
+        return packet
 
     def _take_rtcp(self, data: bytes) -> None:
         self.rtcp_packets += 1
@@ -408,7 +418,7 @@ class RtpEndpoint:
         assert self.target is not None
         packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker, self.extensions)
         self._last_timestamp = timestamp
-        self._rtp.sendto(rtp_to_bytes(packet), self.target[:2])
+        self._rtp.sendto(self.sealed(rtp_to_bytes(packet)), self.target[:2])
         self.packets_sent += 1
         self._octets_sent += len(payload)
 
@@ -428,4 +438,4 @@ class RtpEndpoint:
             last_sr=last_sr,
             since_last_sr_s=time.monotonic() - heard_at_s if last_sr else 0.0,
         )
-        self._rtcp.sendto(report_to_bytes(report), (self.target[0], self.target[2]))
+        self._rtcp.sendto(self.sealed(report_to_bytes(report)), (self.target[0], self.target[2]))

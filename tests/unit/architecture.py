@@ -70,6 +70,7 @@ STANDARD_LIBRARY_ONLY: Final = ("kemi/core", "rtpengine/ng", "rtpengine/transpor
 PURE_LIBRARIES: Final = {
     "kemi/core/routing/numbers.py": "phonenumbers",
     "kemi/core/routing/costs.py": "phonenumbers",
+    "kemi/core/trunk/numbers.py": "phonenumbers",
 }
 """Beyond it: a library that computes and no more, in the modules that need it."""
 

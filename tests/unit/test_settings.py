@@ -176,3 +176,68 @@ class TestLoad:
         monkeypatch.setenv(SETTINGS_VARIABLE, str(path))
         with pytest.raises(SettingsError, match=r"gateway\.toml: origins"):
             load_settings()
+
+
+HOME = (
+    GOOD.replace('["sip:icscf.ims.example"]', '["sip:127.0.0.1:5070"]')
+    + """
+[home]
+address = "127.0.0.1"
+port = 5070
+
+[registration]
+schemes = ["bearer"]
+
+[[tokens.issuers]]
+issuer = "https://page.example"
+audience = "sip:ims.example"
+authz_server = "https://page.example/"
+"""
+)
+
+
+def test_a_gateway_may_be_its_own_home_network() -> None:
+    assert settings_from_text(GOOD).home is None
+    home = settings_from_text(HOME).home
+    assert home is not None
+    assert home.uri == "sip:127.0.0.1:5070"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key"),
+    [
+        pytest.param('[home]\naddress = "127.0.0.1"', '[home]\naddress = "192.0.2.1"', "home.address", id="open"),
+        pytest.param('[home]\naddress = "127.0.0.1"', '[home]\naddress = "home"', "home.address", id="a name"),
+        pytest.param("port = 5070", "port = 5060", "home.port", id="the port of the core's side"),
+        pytest.param("127.0.0.1:5070", "icscf.ims.example", "icscf_uris", id="a core"),
+        pytest.param('schemes = ["bearer"]', 'schemes = ["digest", "bearer"]', "registration.schemes", id="digest"),
+    ],
+)  # fmt: skip
+def test_a_home_network_of_our_own_that_cannot_be_names_its_key(good: str, bad: str, key: str) -> None:
+    assert good in HOME
+    with pytest.raises(SettingsError, match=key):
+        settings_from_text(HOME.replace(good, bad))
+
+
+@pytest.mark.parametrize(
+    ("sip", "trunk", "why"),
+    [
+        ('core_networks = ["192.0.2.0/24"]', 'uris = ["sip:carrier.example"]', "networks: needed"),
+        ("", 'uris = ["sips:192.0.2.1"]', "TLS needs sip.tls_port"),
+        ("tls_port = 8080", 'uris = ["sips:192.0.2.1"]', "sip.tls_port"),
+    ],
+)
+def test_a_trunk_that_could_not_be_heard_stops_the_start(sip: str, trunk: str, why: str) -> None:
+    text = GOOD.replace("ws_port = 8080", f"ws_port = 8080\n{sip}")
+    with pytest.raises(SettingsError, match=why):
+        settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\n{trunk}\n')
+    good = 'core_networks = ["192.0.2.0/24"]\ntls_port = 5061'
+    text = GOOD.replace("ws_port = 8080", f"ws_port = 8080\n{good}")
+    assert settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\nuris = ["sips:[2001:db8::1]"]\n').trunks
+
+
+def test_without_a_core_a_trunk_is_known_by_its_address() -> None:
+    trunk = '\n[[trunks]]\nname = "one"\nuris = ["sip:carrier.example"]\n'
+    with pytest.raises(SettingsError, match="networks"):
+        settings_from_text(HOME + trunk)
+    assert settings_from_text(HOME + trunk + 'networks = ["192.0.2.0/24"]\n').trunks

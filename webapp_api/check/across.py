@@ -159,12 +159,12 @@ def _ports(node: Node) -> Iterator[Finding]:
     """Find two programs with one port, and programs in the range of media."""
     taken: dict[int, str] = {}
     for file, names in (
-        (node.gateway, ("sip.port", "sip.ws_port", "control.port")),
+        (node.gateway, ("sip.port", "sip.tls_port", "sip.ws_port", "control.port")),
         (node.web, ("listen_port",)),
     ):
         for name in names if file is not None else ():
             port = _value(file, name) if file is not None else None
-            if not isinstance(port, int) or file is None:
+            if not isinstance(port, int) or not port or file is None:
                 continue
             if port in taken:
                 yield file.finding(tuple(name.split(".")), f"{port} is {taken[port]}, too")

@@ -22,6 +22,8 @@ import { button, element, input } from "./dom.ts";
 /** What `connect` wants to know of a person. */
 export type SignInCredentials = Credentials & { readonly user: string; readonly authorizationUser?: string };
 
+type Offered = { readonly login: LoginWays; readonly features: Readonly<Record<string, boolean>> };
+
 /** Signs in with credentials that are still to be asked for; asking may fail with a PhoneError. */
 export type SignIn = (credentials: () => Promise<SignInCredentials>) => void;
 
@@ -42,8 +44,9 @@ export async function initSignIn(configUrl: string, signIn: SignIn): Promise<voi
   });
   guest.addEventListener("click", () => signIn(async () => credentialsOf(await loginAsGuest())));
   ways.addEventListener("change", showFields);
-  const offered = await offeredWays(configUrl);
-  ways.hidden = !offered.password;
+  const { login: offered, features } = await waysAndFeatures(configUrl);
+  // Without an IMS core nobody could check a SIP password.
+  ways.hidden = !offered.password || features["sipPassword"] === false;
   byAccount.checked = offered.password;
   guest.hidden = !offered.guest;
   provider.hidden = !offered.oidc;
@@ -79,13 +82,13 @@ function tellFailedLogin(): void {
   showError(new LoginError({ status, detail }));
 }
 
-async function offeredWays(configUrl: string): Promise<LoginWays> {
+async function waysAndFeatures(configUrl: string): Promise<Offered> {
   try {
-    return (await fetchConfig(configUrl)).login;
+    return await fetchConfig(configUrl);
   } catch (error) {
     // Told when the person signs in, which needs the configuration, too.
     ignorePhoneError(error);
-    return { password: false, guest: false, oidc: false };
+    return { login: { password: false, guest: false, oidc: false }, features: {} };
   }
 }
 

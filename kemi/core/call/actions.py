@@ -47,6 +47,7 @@ __all__ = [
     "AnswerForCore",
     "AnswerForPage",
     "CancelForwardedInvite",
+    "ChooseTrunk",
     "ConnectIncoming",
     "ConnectMedia",
     "CreateTransaction",
@@ -135,9 +136,20 @@ class ForwardInvite(Action):
     answer_timeout_s: float
     to: Side = Side.IMS
     resumed: bool = False
-    """It was suspended before, which matters on the way to a page."""
+    """It was suspended before."""
     again: bool = False
     """Inside ImsFailed: what the core answered shall not be the page's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseTrunk(Action):
+    """Find the first of these trunks ("" is the home network) that lives and has room for this call, which leaves the
+    one it is at.  Yields TrunkChosen."""
+
+    call_id: str
+    trunks: tuple[str, ...]
+    unlimited: bool = False
+    """The trunks' limits do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,10 @@ class ForwardRequest(Action):
     edits: MessageEdits
     change: bool = False
     """It carries or asks for an offer: ends in ChangeFailed where the other side does not answer at all."""
+    trunk: str = ""
+    """A trunk that may ask who sends it: that leads to ForwardChallenged."""
+    again: bool = False
+    """Inside ForwardChallenged: what was answered so far shall not be the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +193,8 @@ class SendRequest(Action):
     headers: tuple[str, ...]
     body: str = ""
     report: bool = False
+    trunk: str = ""
+    """A trunk that may ask who sends it: that leads to OwnRequestChallenged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +273,8 @@ class RecordEnd(Action):
     """The relay's node."""
     kinds: tuple[str, ...]
     """Media whose last figures are still to come."""
+    trunk: str = ""
+    """By which it left; "": by none."""
 
 
 @dataclass(frozen=True, slots=True)

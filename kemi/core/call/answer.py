@@ -11,7 +11,8 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, early_media, pictures, session_timer
+from kemi.core.call import boundary, digits, early_media, pictures, session_timer, trunk_call
+from kemi.core.call.core_invite import is_worth_a_longer_session, try_longer_session
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
@@ -19,10 +20,8 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import (
     cancel_forwarded,
     finish,
-    is_worth_a_longer_session,
     reject,
     release_media,
-    try_longer_session,
 )
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
@@ -135,11 +134,15 @@ def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -
     remove, insert = boundary.towards_page(reply, settings)
     if reply.status >= 400:
         remove += ("Contact",)
+    insert += trunk_call.on_refusal(record, reply, settings)
     if reply.status == 422 and not record.min_se_s:
         record.min_se_s = session_timer.min_se_of(reply)
     return act.ForwardReply(
-        act.MessageEdits(
-            to_tag=record.gateway_tag, cseq=_cseq_for_page(record), remove=remove, insert=insert, body=""
+        boundary.as_of_page(
+            record,
+            act.MessageEdits(
+                to_tag=record.gateway_tag, cseq=_cseq_for_page(record), remove=remove, insert=insert, body=""
+            ),
         )
     )
 
@@ -261,15 +264,14 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings) -> act.Fo
     body = ""
     if reply.status >= 200 and record.wic_answer:
         body = record.wic_answer
-    return act.ForwardReply(
-        act.MessageEdits(
-            to_tag=record.gateway_tag,
-            cseq=_cseq_for_page(record),
-            remove=tuple(remove),
-            insert=tuple(insert),
-            body=body,
-        )
+    edits = act.MessageEdits(
+        to_tag=record.gateway_tag,
+        cseq=_cseq_for_page(record),
+        remove=tuple(remove),
+        insert=tuple(insert),
+        body=body,
     )
+    return act.ForwardReply(boundary.as_of_page(record, edits))
 
 
 def _our_rseq(record: CallRecord, tag: str, core_rseq: int) -> int:
@@ -334,13 +336,23 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
         return release_media(record)
     if event.status == 422 and is_worth_a_longer_session(record, settings):
         return try_longer_session(record, settings)
+    if (onward := trunk_call.on_failed(record, event, settings)) is not None:
+        return onward
+    return _refused(record, event, settings)
+
+
+def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
+    """Nobody else is asked: the page hears how it ended."""
     why = record.rejection  # we cancelled, for a reason of our own
     if why is None and event.local and not record.cancelled:
-        why = NOBODY_ANSWERED if record.legs else NO_CORE
+        why = NOBODY_ANSWERED if record.legs else trunk_call.NO_TRUNK if record.trunk else NO_CORE
+    reasons: tuple[str, ...] = ()
+    if why is None and (instead := trunk_call.refusal(record, event)) is not None:
+        why, reasons = instead
     actions: list[act.Action] = []
     if why is not None:
         explanation = headers.explanation_of(why, settings.realm)
-        actions.append(act.SendReply(why.status, why.reason_phrase, explanation))
+        actions.append(act.SendReply(why.status, why.reason_phrase, (*explanation, *reasons)))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
     return [note, *actions, *finish(record, end)]

@@ -5,11 +5,13 @@ The tables are in kemi/core/trust.py, the identities in kemi/core/identity.py; h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.edits import MessageEdits
 from kemi.core.identity import Asserted, asserted_identity, check_from
 from kemi.core.messages import (
     Message,
@@ -89,18 +91,45 @@ def credential_lines(request: Request) -> list[str]:
     ]
 
 
+def not_passed(record: CallRecord) -> tuple[str, ...]:
+    """Return the header fields of a page's request that go nowhere; what is left of them is written anew."""
+    return trust.FROM_PAGE if record.trunk is None else (*trust.FROM_PAGE, *trust.NOT_FOR_TRUNKS)
+
+
+def as_of_page(record: CallRecord, edits: MessageEdits) -> MessageEdits:
+    """Give a response of a trunk From and To as the page wrote them; what the trunk asks, it asks us."""
+    if record.trunk is None:
+        return edits
+    return replace(
+        edits,
+        from_value=f"<{record.wic_uri}>;tag={record.wic_tag}",
+        to_value=f"<{record.target_uri}>;tag={record.gateway_tag}",
+        to_tag=None,
+        remove=(*edits.remove, "WWW-Authenticate", "Proxy-Authenticate"),
+    )
+
+
 def every_request(record: CallRecord, settings: CallSettings) -> list[str]:
     """Return the header lines of every request of a page's call towards the core (RFC 7315 §5.4, §5.6)."""
-    return [*charging_line(record), *headers.access_network_info(settings.access_network_info)]
+    return [*charging_line(record), *access_network_line(record, settings)]
+
+
+def access_network_line(record: CallRecord, settings: CallSettings) -> tuple[str, ...]:
+    """Return what the core is told of the page's access; a trunk is told nothing."""
+    return headers.access_network_info(settings.access_network_info) if record.trunk is None else ()
 
 
 def charging_line(record: CallRecord) -> list[str]:
     """Return the charging vector of this dialog, the same in all its messages (TS 24.229 §4.5.2)."""
-    return [f"P-Charging-Vector: {record.charging_vector}"] if record.charging_vector else []
+    known = record.trunk is None and record.charging_vector
+    return [f"P-Charging-Vector: {record.charging_vector}"] if known else []
 
 
 def contact_for_core(record: CallRecord, settings: CallSettings) -> str:
-    """Return our Contact line towards the core, with the service's feature tags (TS 24.173 §5.2)."""
+    """Return our Contact line towards the core, with the service's feature tags (TS 24.173 §5.2); to a trunk with the
+    transport it is reached by."""
+    if record.trunk is not None:
+        return f"Contact: <sip:{record.gateway_tag}@{settings.host_towards(record.trunk.transport)}>"
     media = "".join(f";{medium.kind}" for medium in record.media)
     return f"Contact: <sip:{record.gateway_tag}@{settings.ims_host}>;{ICSI_REF}{media}"
 

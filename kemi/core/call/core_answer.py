@@ -217,4 +217,4 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings, body: str
         insert=insert,
         body=body,
     )
-    return act.ForwardReply(edits)
+    return act.ForwardReply(boundary.as_of_page(record, edits))

@@ -17,8 +17,9 @@ from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.fitting import misfit
 from kemi.core.call.in_dialog import NO_DIALOG, PASSED_ON, follow, passes, reported, unknown
+from kemi.core.call.incoming_record import Incoming
 from kemi.core.call.late_offer import take_answer
-from kemi.core.call.record import CallRecord, Incoming
+from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.call.to_page import edits_to_page, forward_to_page
@@ -79,6 +80,8 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
 
 def _names_another(record: CallRecord, request: Request) -> bool:
     """Whether an UPDATE says that somebody else is at the far end now, and the page can be told (RFC 4916 §4.5)."""
+    if record.trunk is not None:
+        return False  # a trunk's own form of the number that was called
     asserted = boundary.remote_identity(request) or record.remote_identity
     if (request.from_uri, asserted) == (record.target_uri, record.remote_identity):
         return False

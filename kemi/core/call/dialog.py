@@ -9,7 +9,7 @@ import logging
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, core_told, refresh, session_timer
+from kemi.core.call import boundary, core_told, credentials, refresh, session_timer
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
 from kemi.core.call.core_answer import on_core_reply
 from kemi.core.call.core_late_offer import on_answer_timeout
@@ -40,6 +40,8 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     if reply.from_tag != record.ims_tag:
         return []
     if reply.method in ("INVITE", "UPDATE"):
+        if record.confirmed_tag and (challenge := credentials.on_reply(record, reply, settings)) is not None:
+            return challenge
         to_offer = on_core_reply(record, reply, settings)
         if to_offer is not None:
             return to_offer
@@ -49,6 +51,8 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         return on_invite_reply(record, reply, settings)
     if reply.method == "INVITE":
         return []
+    if (challenge := credentials.on_reply(record, reply, settings)) is not None:
+        return challenge
     hidden, insert = boundary.towards_page(reply, settings)
     actions: list[act.Action] = []
     if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
@@ -64,7 +68,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     )
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
-    actions.append(act.ForwardReply(edits))
+    actions.append(act.ForwardReply(boundary.as_of_page(record, edits)))
     referred(record, reply)
     # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
     return [*actions, *over(record, reply, settings)] if reply.to_tag == record.confirmed_tag else actions

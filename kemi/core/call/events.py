@@ -11,7 +11,7 @@ from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request, Side
 
 if TYPE_CHECKING:
-    from kemi.core.call.actions import Action
+    from kemi.core.call.actions import Action, ForwardRequest, SendRequest
     from kemi.core.call.record import CallRecord
     from kemi.core.call.settings import CallSettings
     from kemi.core.edits import MessageEdits
@@ -298,6 +298,41 @@ class ImsFailed(Event):
 
     status: int
     local: bool = False
+    heard: bool = False
+    """Some provisional response had come, if only 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardChallenged(Event):
+    """The trunk wants to know who sends a request that was forwarded; ``forward``: how it was."""
+
+    method: str
+    cseq: int
+    """The page's."""
+    forward: ForwardRequest
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRequestChallenged(Event):
+    """The same of a request of our own."""
+
+    request: SendRequest
+    cseq: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkChosen(Event):
+    """Where the call goes on."""
+
+    trunk: str | None
+    """"": the home network; None: no trunk has room."""
+    hops: tuple[str, ...] = ()
+    """Its next hops, best first."""
+    left: tuple[str, ...] = ()
+    """What else could be tried, in order."""
+    retry_after_s: int = 0
+    """Where all trunks are full: when one may have room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from kemi.core.call import (
     core_offer,
     core_requests,
     core_told,
+    credentials,
     dialog,
     digits,
     events,
@@ -28,6 +29,7 @@ from kemi.core.call import (
     release,
     session_timer,
     setup,
+    trunk_call,
 )
 from kemi.core.call.actions import Action, Schedule
 from kemi.core.call.record import CallRecord, Offerer
@@ -52,6 +54,9 @@ STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.MediaFailed: answer.on_media_failed,
         events.MediaGated: answer.on_media_gated,
         events.ImsFailed: answer.on_ims_failed,
+        events.TrunkChosen: trunk_call.on_chosen,
+        events.ForwardChallenged: credentials.on_forward_challenged,
+        events.OwnRequestChallenged: credentials.on_own_challenged,
         events.WicRequest: page_requests.on_wic_request,
         events.ImsRequest: core_requests.on_ims_request,
         events.ImsReply: dialog.on_ims_reply,
@@ -170,7 +175,7 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         actions += session_timer.clocks(record)
         if longest_s := _longest_s(record, settings):
             actions.append(Schedule(record.key, events.Due.TOO_LONG, longest_s))
-    return with_terms(record, actions)
+    return with_terms(record, trunk_call.dressed(record, actions, settings))
 
 
 def _longest_s(record: CallRecord, settings: CallSettings) -> float:

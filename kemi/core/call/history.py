@@ -33,6 +33,7 @@ def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]
         status=status,
         relay=record.node,
         kinds=tuple(sorted(released)),
+        trunk=record.trunk.trunk if record.trunk is not None else "",
     )
 
 

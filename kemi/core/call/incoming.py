@@ -21,8 +21,9 @@ from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, digits, late_offer, media_control, preconditions, session_timer
 from kemi.core.call.events import IncomingReserved
+from kemi.core.call.incoming_record import Incoming
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
-from kemi.core.call.record import CallRecord, Incoming, Leg, Medium, checksum
+from kemi.core.call.record import CallRecord, Leg, Medium, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject

@@ -29,8 +29,9 @@ from kemi.core.call.events import (
     WicFailed,
     WicReply,
 )
+from kemi.core.call.incoming_record import Incoming
 from kemi.core.call.late_offer import offer_to_core
-from kemi.core.call.record import CallRecord, Incoming, Rejection
+from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent

@@ -7,12 +7,13 @@ between them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from kemi.core import headers, trust
+from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, page_late_offer, session_timer
+from kemi.core.call import boundary, credentials, digits, page_late_offer, session_timer
 from kemi.core.call.ending import hang_up, hang_up_both
 from kemi.core.call.events import WicRequest
 from kemi.core.call.fitting import misfit
@@ -23,6 +24,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import cancel_forwarded, on_answer_acknowledged, reject
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.trunk import causes
 
 WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
 
@@ -69,12 +71,8 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
     return [
         act.ForwardRequest(
             Side.IMS,
-            act.MessageEdits(
-                request_uri=edits.request_uri,
-                next_hop=edits.next_hop,
-                from_value=edits.from_value,
-                to_tag=edits.to_tag,
-                cseq=edits.cseq,
+            replace(
+                edits,
                 remove=(*edits.remove, "RAck"),
                 insert=(*edits.insert, f"RAck: {core_rseq} {record.ims_invite_cseq} INVITE"),
             ),
@@ -146,18 +144,22 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
     cseq = (
         _cseq_of_ack(record, request) if request.method == "ACK" else record.forwarded_ims_cseq(request.cseq)
     )
+    trunk = record.trunk
     insert = (
         *(f"Route: {route}" for route in leg.route_set),
-        *boundary.credential_lines(request),
+        *(boundary.credential_lines(request) if trunk is None else ()),
         *boundary.every_request(record, settings),
     )
-    remove: tuple[str, ...] = ("Route", "Contact", *trust.FROM_PAGE)
+    insert += credentials.lines(record, request.method, leg.contact, settings)
+    remove: tuple[str, ...] = ("Route", "Contact", *boundary.not_passed(record))
+    if trunk is not None and request.method == "BYE":
+        insert += causes.for_trunk(request.headers("Reason"))
     if request.contact:
         insert += (boundary.contact_for_core(record, settings),)
     if request.method in session_timer.REFRESHES:
         remove += ("Supported", "Require", "Allow")
         insert += (*boundary.extensions(request), *session_timer.request_to_core(record, settings))
-    return act.MessageEdits(
+    edits = act.MessageEdits(
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
         from_value=boundary.from_for_core(request),
@@ -167,6 +169,10 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         remove=remove,
         insert=insert,
     )
+    if trunk is None:
+        return edits
+    local, remote = f"{trunk.from_value};tag={record.ims_tag}", f"{trunk.to_value};tag={tag}"
+    return replace(edits, from_value=local, to_value=remote, to_tag=None)
 
 
 def _cseq_of_ack(record: CallRecord, request: Request) -> int:

@@ -31,8 +31,9 @@ from kemi.core.call.events import (
     MediaFailed,
     TimerFired,
 )
+from kemi.core.call.incoming_record import Incoming
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
-from kemi.core.call.record import CallRecord, Incoming, Rejection
+from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import GUARD_MARGIN_S, finish, resume
 from kemi.core.call.states import (

@@ -6,21 +6,20 @@ import enum
 import zlib
 from dataclasses import dataclass, field
 
+from kemi.core.call.incoming_record import Incoming
+from kemi.core.call.outbound import Outbound
 from kemi.core.call.record_key import record_key
 from kemi.core.call.recovery_record import Recovery
 from kemi.core.call.states import (
     DIALOG,
     MEDIA,
     OFFER_ANSWER,
-    PRECONDITION,
     Dialog,
     DialogEvent,
     Media,
     MediaEvent,
     OfferAnswer,
     OfferAnswerEvent,
-    Precondition,
-    PreconditionEvent,
     advance,
 )
 from kemi.core.sdp.model import Direction
@@ -155,57 +154,6 @@ class Rejection:
     warn_code: int = 399
 
 
-@dataclass(slots=True)
-class Unacknowledged:
-    """A provisional response to the core that we made reliable and that has no PRACK yet (RFC 3262 §3)."""
-
-    rseq: int
-    status: int
-    reason_phrase: str
-    described: bool
-    """Whether it has a session description."""
-    delay_s: float
-    """How long until it is repeated."""
-    waited_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Incoming:
-    """What only a call towards the page has to remember."""
-
-    vias: list[str] = field(default_factory=list)
-    """Via values of the core's INVITE, which the page never sees, as the responses to it have to carry them."""
-    via: str = ""
-    """Via of the page's first response, which names our INVITE to it."""
-    identities: list[str] = field(default_factory=list)
-    """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
-    late_offer: bool = False
-    """The core has sent no offer: it gets ours in the 2xx and answers in its ACK."""
-    unreliable_refused: bool = False
-    """The core takes no provisional response but a reliable one (Require: 100rel)."""
-    takes_reliable: bool = False
-    """The core has the extension, required or not."""
-    unacknowledged: Unacknowledged | None = None
-    progress: tuple[int, str] | None = None
-    """Status and reason phrase of the page's newest 18x that waits for a PRACK."""
-    answer_held: bool = False
-    """The page has answered, and its 2xx waits for a PRACK."""
-    directions: dict[str, Direction] = field(default_factory=dict)
-    """What the page answered, per medium, as seen from the page."""
-    ims_answer: str = ""
-    """What the core was answered (or offered, where its offer is late); repeated in the 2xx."""
-    precondition: Precondition = Precondition.NONE
-    """What the caller requires before the page rings."""
-    repeated: int = 0
-    """How often our own reliable response was sent again."""
-    answered_reliably: bool = False
-    """The core has that answer from a reliable provisional response: the 2xx has none (RFC 6337 §3.1.1)."""
-
-    def move_precondition(self, event: PreconditionEvent) -> None:
-        """Advance the preconditions."""
-        self.precondition = advance(PRECONDITION, self.precondition, event)
-
-
 def checksum(description: str) -> str:
     """Return what is kept of a description to know it again."""
     return f"{zlib.crc32(description.encode()):08x}"
@@ -337,6 +285,8 @@ class CallRecord:
     """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     ims_invite_cseq: int = 0
     """CSeq of the INVITE the core has: another one than the page's once we sent it again."""
+    longer_session: bool = False
+    """The INVITE was sent again after a 422."""
     min_se_s: int = 0
     """The longest Min-SE a 422 of the core asked for."""
     ims_session: SessionTimer | None = None
@@ -358,6 +308,8 @@ class CallRecord:
     """Transfers whose last report has not passed yet."""
     incoming: Incoming | None = None
     """None: the page calls."""
+    outbound: Outbound | None = None
+    """A page's call that may leave by trunks."""
     applied_answer: str = ""
     """Leg tag and checksum of the answer the relay works with."""
     schema: int = SCHEMA
@@ -371,6 +323,11 @@ class CallRecord:
     def ims_tag(self) -> str:
         """The tag the core knows this side of the dialog by: the page's own, or ours for a page that was called."""
         return self.wic_tag if self.incoming is None else self.gateway_tag
+
+    @property
+    def trunk(self) -> Outbound | None:
+        """The trunk that the far end is reached by; None: it is the home network."""
+        return self.outbound if self.outbound is not None and self.outbound.trunk else None
 
     # -- the three machines
 

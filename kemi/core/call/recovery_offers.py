@@ -77,7 +77,7 @@ def send_to_core(record: CallRecord, settings: CallSettings) -> list[act.Action]
         headers.ALLOW,
         f"Supported: {session_timer.TIMER}, 100rel",
         *session_timer.request_to_core(record, settings),
-        *headers.access_network_info(settings.access_network_info),
+        *boundary.access_network_line(record, settings),
         "Content-Type: application/sdp",
     )
     request = own_request_to_ims(record, record.confirmed_tag, "INVITE", recovery.core_cseq, *lines)

@@ -42,7 +42,7 @@ def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Actio
         headers.ALLOW,
         f"Supported: {session_timer.TIMER}, 100rel",
         *session_timer.request_to_core(record, settings),
-        *headers.access_network_info(settings.access_network_info),
+        *boundary.access_network_line(record, settings),
         *(("Content-Type: application/sdp",) if method == "INVITE" else ()),
     )
     request = own_request_to_ims(record, record.confirmed_tag, method, session.refresh_cseq, *lines)

@@ -15,7 +15,8 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import Due
-from kemi.core.call.record import CallRecord, Incoming, Unacknowledged
+from kemi.core.call.incoming_record import Incoming, Unacknowledged
+from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.messages import Reply, Side
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kemi.core.policy import TargetRules
+    from kemi.core.trunk.trunk import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,22 @@ class CallSettings:
     profile_domains: Mapping[str, str] = field(default_factory=dict)
     """Domain of the far end -> name of that profile."""
 
+    tls_host: str = ""
+    """The same of our socket for TLS."""
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    """Trunks of the site, by name."""
+
     targets: TargetRules | None = None
     """Whom pages may call, and so whom they may send their callers to; None: everybody."""
 
     def of(self, profile: str) -> CallSettings:
         """Return what holds for calls with a media profile; of one that is no more, the default."""
         return self.profiles.get(profile, self)
+
+    def host_towards(self, transport: str) -> str:
+        """Return host, port and transport of our Contact for who is reached by udp, tcp or tls."""
+        host = self.tls_host if transport == "tls" else self.ims_host
+        return host if transport == "udp" else f"{host};transport={transport}"
 
     @property
     def wic_contact(self) -> str:

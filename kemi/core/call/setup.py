@@ -13,12 +13,13 @@ WIC                      we                                     IMS
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kemi.core import headers, trust
 from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, early_media, session_timer
+from kemi.core.call import boundary, digits, session_timer
+from kemi.core.call.core_invite import forward_invite
 from kemi.core.call.events import (
     Due,
     InviteGuardExpired,
@@ -241,7 +242,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
         return [
             *gate,
             act.SendReply(183, "Session Progress", (contact, headers.ALLOW), answer_text),
-            *_forward_invite(record, settings),
+            *forward_invite(record, settings),
         ]
     record.rseq = 1
     record.move_wic(OfferAnswerEvent.ANSWER_SENT_RELIABLY)
@@ -351,7 +352,7 @@ def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallS
         ]
     if record.ended:
         return []
-    return _forward_invite(record, settings)
+    return forward_invite(record, settings)
 
 
 def on_guard_expired(
@@ -364,53 +365,6 @@ def on_guard_expired(
         act.SendReply(504, "Server Time-out", headers.explanation("the set-up got stuck", settings.realm)),
         *finish(record, DialogEvent.REJECTED),
     ]
-
-
-def _forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Action]:
-    record.move_ims(OfferAnswerEvent.OFFER_SENT)
-    record.ims_description, record.ims_offer = record.ims_offer, ""
-    record.correctable = record.needs_update and record.medium("video") is not None
-    record.update_offer = ""
-    return [_invite(record, settings)]
-
-
-def is_worth_a_longer_session(record: CallRecord, settings: CallSettings) -> bool:
-    """Whether an INVITE the core found too short in its session can be sent again, which is done once."""
-    asked_for_more = record.min_se_s > settings.session_expires_s > 0
-    return (
-        asked_for_more
-        and record.ims_invite_cseq == record.invite_cseq
-        and not (record.legs or record.cancelled)
-    )
-
-
-def try_longer_session(record: CallRecord, settings: CallSettings) -> list[act.Action]:
-    """The core found our session too short: send the INVITE again with what it wants (RFC 4028 §7.3)."""
-    record.ims_invite_cseq = record.next_ims_cseq()
-    record.last_invite = (record.invite_cseq, record.ims_invite_cseq)
-    return [replace(_invite(record, settings), again=True)]
-
-
-def _invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:
-    edits = act.MessageEdits(
-        request_uri=record.request_uri,
-        next_hop=uri_from_address(record.service_route[0]) if record.service_route else None,
-        from_value=record.caller_from or None,
-        to_tag="",
-        cseq=record.ims_invite_cseq if record.ims_invite_cseq != record.invite_cseq else None,
-        remove=("Contact", "Route", "Supported", "Require", "Allow", *trust.FROM_PAGE),
-        insert=(
-            *(f"Route: {route}" for route in record.service_route),
-            boundary.contact_for_core(record, settings),
-            early_media.SUPPORTED,
-            *session_timer.offer_to_core(record, settings),
-            *(f"P-Asserted-Identity: {identity}" for identity in record.asserted_identity),
-            *record.caller_lines,
-            *boundary.every_request(record, settings),
-        ),
-        body=record.ims_description,
-    )
-    return act.ForwardInvite(edits, settings.ims_response_s, settings.ims_answer_s)
 
 
 def cancel_forwarded(record: CallRecord, *further: str) -> act.CancelForwardedInvite:

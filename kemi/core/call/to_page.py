@@ -8,6 +8,7 @@ from kemi.core.call import boundary
 from kemi.core.call.record import CallRecord, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.messages import Request, Side
+from kemi.core.trunk import causes
 
 
 def forward_to_page(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
@@ -32,6 +33,8 @@ def edits_to_page(
     hidden, insert = boundary.towards_page(request, settings)
     if request.contact:
         insert += (boundary.contact_for_page(request, settings),)
+    if record.trunk is not None and request.method == "BYE":
+        insert += causes.for_page(request.headers("Reason"))
     return act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,

@@ -29,6 +29,8 @@ class RegistrationSettings:
     """Feature tags added to a Contact that lacks them."""
     access_network_info: str = ""
     """P-Access-Network-Info of all pages, "" for none."""
+    reg_event: bool = True
+    """Whether the core is asked to tell of registrations; false where the home network is our own, which ends none."""
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ registration never outlives its token."""
 MAX_CLAIM_LENGTH: Final = 255
 MAX_IMPUS: Final = 32
 REFUSAL: Final = "the access token is missing or not valid"
+NO_PASSWORDS: Final = "this network takes access tokens, no passwords"
 """What a page is told, whatever was wrong: who the users are is nobody's to find out."""
 
 
@@ -67,13 +68,15 @@ class VerifiedToken:
 
 class TokenRefused(SipReject):
     """A token that registers nobody: 401, or 407 for other requests (RFC 8898 §2.3).  The detail is for the log only;
-    the page is told ``REFUSAL``."""
+    the page is told no more than ``REFUSAL``, or what is no secret."""
 
     status = 401
     reason_phrase = "Unauthorized"
 
-    def __init__(self, detail: str, *, error: str = "invalid_token") -> None:
+    def __init__(self, detail: str, *, error: str = "invalid_token", told: str = REFUSAL) -> None:
         super().__init__(detail)
+        self.told = told
+        """What the page is told."""
         self.error = error
         """Code of RFC 6750 §3.1 and RFC 8898 §4 for the challenge; "" when there were no credentials at all."""
 

@@ -115,6 +115,20 @@ def is_emergency(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> boo
     return inside != number and _is_emergency_number(inside, plan.country, numbers)
 
 
+def emergency_number(uri: str, plan: DialPlan) -> str:
+    """Return what is dialled in a telephone network for an emergency: the number alone, 112 for a service."""
+    scheme, _, rest = uri.strip().lower().partition(":")
+    if scheme == "urn":
+        return "112"
+    number = unquote(re.split("[;@?:]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
+    if number.startswith("+"):
+        codes = (number[1 : 1 + length] for length in (1, 2, 3))
+        known = (code for code in codes if int(code or 0) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+        return number[1:].removeprefix(next(known, ""))
+    inside = number.removeprefix(plan.outside)
+    return number if _is_emergency_number(number, plan.country, ()) else inside
+
+
 def _is_emergency_with_code(number: str, plan: DialPlan, numbers: Collection[str]) -> bool:
     for length in (1, 2, 3):
         code, local = number[1 : 1 + length], number[1 + length :]

@@ -19,7 +19,7 @@ ANY: Final = "*"
 MOST_ROWS: Final = 1_000_000
 MAX_WEIGHT: Final = 1000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_REALM: Final = re.compile(r"\*|[a-z0-9][a-z0-9.-]{0,252}", re.ASCII)
+_REALM: Final = re.compile(r"\*|(?:trunk:)?[a-z0-9][a-z0-9.-]{0,252}", re.ASCII)
 _TIME: Final = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00", re.ASCII)
 _REASON: Final = re.compile(r"[^\x00-\x1f\x7f\"\\]{0,120}")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -134,7 +134,9 @@ def _problems(route: Route, table: RoutingTable) -> Iterator[str]:
     except PatternError as error:
         yield str(error)
     if not _REALM.fullmatch(route.realm):
-        yield f"realm {route.realm!r} is no domain in lower case, and not *"
+        yield f"realm {route.realm!r} is no domain in lower case, no trunk:NAME, and not *"
+    if route.realm.startswith("trunk:") and route.to is Target.TRUNK:
+        yield "a call of a trunk never goes to a trunk again"
     if route.user_class != ANY and not _NAME.fullmatch(route.user_class):
         yield f"user_class {route.user_class!r} is no name, and not *"
     if not 0 <= route.weight <= MAX_WEIGHT:

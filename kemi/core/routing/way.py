@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 from kemi.core.emergency import service_of
 from kemi.core.errors import SipReject
 from kemi.core.policy import dialled_beginning
 from kemi.core.routing.costs import CostClass, destination_of
 from kemi.core.routing.lookup import Query, RouteIndex, find
-from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
+from kemi.core.routing.numbers import (
+    BadNumber,
+    Dialled,
+    DialPlan,
+    dialled_from_uri,
+    emergency_number,
+    is_emergency,
+)
 from kemi.core.routing.permissions import (
     NOTHING_SAID,
     CallDenied,
@@ -21,7 +30,16 @@ from kemi.core.routing.permissions import (
 )
 from kemi.core.routing.table import REFUSALS, Route, Target
 
+CORE_WAY: Final = ""
+"""In the place of a trunk's name: the home network."""
 _NO_PLAN = DialPlan()
+
+
+class NoRoute(SipReject):
+    """No row of the table is for this number."""
+
+    status = 404
+    reason_phrase = "Not Found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +51,12 @@ class Way:
     request_uri: str
     profile: str
     """Media profile; "" where the row names none."""
+    trunks: tuple[str, ...] = ()
+    """Where the call is tried, in order: names of trunks, and CORE_WAY for the home network; empty: there alone."""
     number: str = ""
-    """Whom it calls, as numbers.py writes it; of an emergency its service."""
+    """Whom it calls, as numbers.py writes it; of an emergency what is dialled at a trunk."""
+    parameters: tuple[str, ...] = ()
+    """Portability and carrier parameters that go with it."""
     cost: CostClass = CostClass.INTERNAL
     permission: Permission = NOTHING_SAID
     """Whose limits count for this call."""
@@ -48,6 +70,7 @@ def way_of(
     conferences: Mapping[str, str],
     uri: str,
     *,
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
     realm: str,
     user_class: str,
     now: float,
@@ -65,7 +88,7 @@ def way_of(
     dialled = dialled_from_uri(uri, plan)
     rows = find(index, Query(realm, user_class, dialled.number, now), spin)
     if not rows:
-        raise SipReject("no route to this number", status=404, reason_phrase="Not Found")
+        raise NoRoute("no route to this number")
     row = rows[0]
     if row.to is Target.REFUSE:
         raise SipReject(
@@ -73,27 +96,53 @@ def way_of(
             status=row.status,
             reason_phrase=REFUSALS[row.status],
         )
+    way = _way(rows, groups, conferences, uri, dialled)
     permission = permission_of(permissions or {}, user_class)
     cost = CostClass.INTERNAL
     if row.to in (Target.CORE, Target.TRUNK):
-        by_trunk = any(one.to is Target.TRUNK for one in rows)
-        cost = may_call(permission, plan, dialled.number, by_trunk=by_trunk)
-    return Way(row.id, _target(row, conferences, uri), row.profile, dialled.number, cost, permission)
+        cost = may_call(permission, plan, dialled.number, by_trunk=any(way.trunks))
+    if any(way.trunks) and dialled.number.startswith("sip:"):
+        raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
+    return replace(way, cost=cost, permission=permission)
 
 
 def emergency_way(
-    index: RouteIndex, conferences: Mapping[str, str], uri: str, query: Query, spin: float
+    index: RouteIndex,
+    plans: Mapping[str, DialPlan],
+    conferences: Mapping[str, str],
+    uri: str,
+    query: Query,
+    spin: float,
+    *,
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Way | None:
     """Return where the table sends an emergency call; None where no row is for it.
 
     ``query``: without a number, for an emergency is looked up by its service.
     """
-    service = Query(query.realm, query.user_class, service_of(uri), query.now)
-    rows = find(index, service, spin)
+    rows = find(index, replace(query, number=service_of(uri)), spin)
     if not rows:
         return None
-    target = _target(rows[0], conferences, uri)
-    return Way(rows[0].id, target, rows[0].profile, service.number, is_emergency=True)
+    dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN)))
+    return replace(_way(rows, groups, conferences, uri, dialled), is_emergency=True)
+
+
+def _way(
+    rows: Sequence[Route],
+    groups: Mapping[str, Sequence[str]],
+    conferences: Mapping[str, str],
+    uri: str,
+    dialled: Dialled,
+) -> Way:
+    row = rows[0]
+    if row.to is Target.CONFERENCE:
+        return Way(row.id, conferences[row.name], row.profile, number=dialled.number)
+    if row.to is Target.USER:
+        return Way(row.id, row.name, row.profile, number=dialled.number)
+    trunks = _trunks(rows, groups)
+    if not any(trunks):  # the core has number plans of its own (TS 24.229 §5.4.3.2)
+        return Way(row.id, uri, row.profile, number=dialled.number)
+    return Way(row.id, uri, row.profile, trunks, dialled.number, dialled.parameters)
 
 
 def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: bool) -> CostClass:
@@ -128,9 +177,14 @@ def check_message(permissions: Mapping[str, Permission], plan: DialPlan, user_cl
     may_call(permission_of(permissions, user_class), plan, number, by_trunk=False)
 
 
-def _target(row: Route, conferences: Mapping[str, str], uri: str) -> str:
-    if row.to is Target.CONFERENCE:
-        return conferences[row.name]
-    if row.to is Target.USER:
-        return row.name
-    return uri  # the core has number plans of its own (TS 24.229 §5.4.3.2)
+def _trunks(rows: Sequence[Route], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return where the rows lead, in order and each place once, up to the first that is neither trunks nor the core."""
+    found: dict[str, None] = {}
+    for row in rows:
+        if row.to is Target.CORE:
+            found[CORE_WAY] = None
+        elif row.to is Target.TRUNK:
+            found.update(dict.fromkeys(groups[row.name]))
+        else:
+            break
+    return tuple(found)

@@ -94,6 +94,22 @@ def hop_parts(uri: str) -> tuple[str, int, str]:
     return match["host"], int(match["port"] or 0), match["transport"] or ("tls" if secure else "udp")
 
 
+def is_literal(uri: str) -> bool:
+    """Whether a next hop is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(hop_parts(uri)[0].strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def transport_of(uri: str) -> str:
+    """Return the transport that a SIP URI names: udp, tcp or tls."""
+    parameters = uri.partition("?")[0].lower().split(";")[1:]
+    named = [one.partition("=")[2] for one in parameters if one.startswith("transport=")]
+    return named[0] if named else ("tls" if uri.lower().startswith("sips:") else "udp")
+
+
 def check_trunks(trunks: Iterable[Trunk], profiles: Collection[str]) -> None:
     """Raise ValueError, which names trunk and key, unless every trunk can be used; ``profiles``: the site's own."""
     known: set[str] = set()

@@ -46,6 +46,10 @@ def _render(folder: Path, ports: PortBlocks, entry: Path | None) -> Kamailio:
         "kamailio_udp_workers": 1,
         "kamailio_tcp_workers": 1,
         "gateway_flow_secret": "0123456789abcdef0123456789abcdef",
+        "gateway_standalone": True,  # loads every module there is
+        "kamailio_home_port": ports.port(),
+        "gateway_registration_schemes": ["bearer"],
+        "gateway_token_issuers": [{"issuer": "https://localhost", "authz_server": "https://localhost/"}],
     }
     config, settings = folder / "site.cfg", folder / "gateway.toml"
     text = render_role("kamailio", "site.cfg.j2", variables)

@@ -14,6 +14,7 @@ import pytest
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
 from kemi.state.redis_link import (
+    ACCOUNTS_AT_ONCE,
     COMMANDS_AT_ONCE,
     DEADLINE_S,
     EndCalls,
@@ -21,6 +22,7 @@ from kemi.state.redis_link import (
     RedisLink,
     RedisUnavailable,
 )
+from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.streams import CommandStream
 from tests.lab.ports import LOOPBACK
 from tests.unit.core.registration.bindings import TOKEN, binding
@@ -158,3 +160,21 @@ def test_nobody_there_is_known_at_once() -> None:
     with pytest.raises(RedisUnavailable):
         RedisLink(f"redis://{LOOPBACK}:{port}/0", NODE).exchange((), 0.0)
     assert time.monotonic() - began < DEADLINE_S
+
+
+def test_accounts_are_read_some_at_a_time(link: RedisLink, database: Any) -> None:
+    store = AccountStore(database)
+    for number in range(3 * ACCOUNTS_AT_ONCE):
+        name = f"user{number}"
+        impus = [f"sip:{name}@ims.example"]
+        store.put(Account(name=name, password_hash="hash", impi=f"{name}@ims.example", impus=impus))
+    database.hset(keys.WEB_ACCOUNTS, "broken", "{")
+    found: dict[str, list[str]] = {}
+    cursor, rounds = 0, 0
+    while not rounds or cursor:
+        cursor, accounts = link.account_identities(cursor)
+        found.update(accounts)
+        rounds += 1
+    assert rounds > 2
+    assert len(found) == 3 * ACCOUNTS_AT_ONCE
+    assert found["user7@ims.example"] == ["sip:user7@ims.example"]

@@ -57,7 +57,7 @@ def node(url: str, database: Any, tmp_path: Path) -> Node:
 
 def new_node(url: str, database: Any, folder: Path) -> Node:
     table, link = MemoryTable(), RedisLink(url, "node")
-    keeper = RouteKeeper(link, folder, table, trunks=frozenset({"one"}))
+    keeper = RouteKeeper(link, folder, table, trunks={"one": ""})
     return Node(RoutesStore(database), keeper, RouteReader(str(folder), table), table, link)
 
 
@@ -117,7 +117,7 @@ def test_after_a_restart_the_file_counts_before_redis_is_asked(
 def test_while_redis_is_away_the_table_stays(node: Node) -> None:
     node.store.put(document("+49*"))
     node.take(3)
-    gone = RouteKeeper(RedisLink("redis://127.0.0.1:1/0", "node"), Path(), node.table, trunks=frozenset())
+    gone = RouteKeeper(RedisLink("redis://127.0.0.1:1/0", "node"), Path(), node.table, trunks={})
     gone.tick(2, time.time())
     assert node.finds("+49123") == ["only"]
 

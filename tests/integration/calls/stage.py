@@ -108,7 +108,7 @@ class Stage:
     async def close(self) -> None:
         """Check what is left while everybody still listens, then take everything down."""
         try:
-            await self._check_nothing_left()
+            await self.check_nothing_left()
             assert not self.violations, self.violations
         finally:
             for page in self.pages:
@@ -196,7 +196,7 @@ class Stage:
         """Return the gateway's record of a call, "" when there is none."""
         return str(self.lab.gateway_rpc.htable("call").get(call_id, ""))
 
-    async def _check_nothing_left(self) -> None:
+    async def check_nothing_left(self) -> None:
         """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end."""
 
         def left() -> Mapping[str, int]:

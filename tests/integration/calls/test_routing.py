@@ -10,16 +10,14 @@ import pytest
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
-from kemi.state.web.client import connect
-from kemi.state.web.routes import RoutesStore
 from tests.integration.calls.offers import AUDIO_BOTH_WAYS
+from tests.integration.calls.routes import load
 from tests.integration.calls.stage import BOB, CLEAN_WITHIN_S, Call, Stage, gateway_options, warning_of
 from tests.integration.calls.test_media_profiles import audio_of
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
-from tests.lab.waiting import wait_until
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia
 
@@ -58,17 +56,6 @@ def gateway_lab() -> Iterator[Lab]:
         load(lab, DOCUMENT)
         yield lab
         wait_clean(lab, CLEAN_WITHIN_S)
-
-
-def load(lab: Lab, document: RoutingDocument) -> None:
-    """Load a table and wait until the gateway has taken or refused it."""
-    version = RoutesStore(connect(lab.info.redis_url)).put(document)
-
-    def seen() -> bool:
-        table = lab.gateway_rpc.htable("routing")
-        return table.get("current") == str(version) or str(table.get("refused", "")).startswith(f"{version} ")
-
-    wait_until(seen, f"routing table {version} is known", 3)
 
 
 async def called(stage: Stage, target: str) -> Call:

@@ -20,8 +20,8 @@ from kemi.state.web.running_calls import RunningCalls
 from kemi.state.web.streams import CommandStream
 from tests.integration.calls import incoming
 from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.routes import load
 from tests.integration.calls.stage import CLEAN_WITHIN_S, Call, warning_of
-from tests.integration.calls.test_routing import load
 from tests.integration.limits.limited import LimitedStage, final_status, limited_options
 from tests.integration.limits.test_policy import ended_on_both_sides
 from tests.lab.lab import Lab

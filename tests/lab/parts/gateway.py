@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.kamailio import answers_options, command_line
+from tests.lab.options import Part
+from tests.lab.parts import carrier
 from tests.lab.ports import LOOPBACK
 from tests.lab.relay_program import relay_version
 from tests.lab.roles import REPOSITORY, role_variables
@@ -31,6 +33,7 @@ def start(site: Site) -> None:
         "kamailio_sip_port": plan.gateway_sip,
         "kamailio_ws_address": LOOPBACK,
         "kamailio_ws_port": plan.gateway_ws,
+        "kamailio_home_port": plan.gateway_home,
         "kamailio_control_address": LOOPBACK,
         "kamailio_control_port": plan.gateway_control,
         "gateway_control_secret": site.control_secret,
@@ -45,9 +48,14 @@ def start(site: Site) -> None:
         "gateway_flow_secret": secrets.token_hex(32),
         "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": plan.ng, "version": relay_version()}],
         "gateway_redis_url": f"redis://{LOOPBACK}:{plan.redis}/0",
+        **(carrier.variables(site) if site.options.standalone else {}),
     }
+    if site.options.standalone and Part.REDIS in site.options.parts:
+        carrier.load_table(site)
     config = site.render("kamailio", "site.cfg.j2", variables)
     settings = site.render("kamailio", "gateway.toml.j2", variables)
+    if site.options.role_variables.get("kamailio", {}).get("kamailio_tls_port"):
+        site.render("kamailio", "tls.cfg.j2", variables)
     effective = role_variables("kamailio", {**variables, **site.options.role_variables.get("kamailio", {})})
     site.processes.spawn(
         NAME,

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from tests.lab.control import Control
+from tests.lab.parts import carrier
 from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY
 from tests.lab.site import Site
@@ -12,8 +13,11 @@ from tests.lab.subscribers import REALM
 
 def start_pstn(site: Site) -> None:
     plan = site.plan
-    more = ("--realm", REALM, "--icscf-port", str(plan.icscf), "--conference-port", str(plan.conference))
-    _start(site, "pstn", plan.pstn, plan.pstn_control, plan.pstn_rtp, more)
+    standalone = site.options.standalone
+    home = plan.gateway_sip if standalone else plan.icscf
+    more = ("--realm", REALM, "--icscf-port", str(home), "--conference-port", str(plan.conference))
+    address = carrier.ADDRESS if standalone else LOOPBACK
+    _start(site, "pstn", plan.pstn, plan.pstn_control, plan.pstn_rtp, more, address)
 
 
 def pstn_ready(site: Site) -> bool:
@@ -30,9 +34,15 @@ def conference_ready(site: Site) -> bool:
 
 
 def _start(
-    site: Site, name: str, port: int, control_port: int, rtp: tuple[int, int], more: Sequence[str] = ()
+    site: Site,
+    name: str,
+    port: int,
+    control_port: int,
+    rtp: tuple[int, int],
+    more: Sequence[str] = (),
+    address: str = LOOPBACK,
 ) -> None:
-    where = ("--address", LOOPBACK, "--port", str(port), "--control-port", str(control_port))
+    where = ("--address", address, "--port", str(port), "--control-port", str(control_port))
     media = ("--rtp", *(str(end) for end in rtp))
     argv = [sys.executable, "-m", f"tests.lab.services.{name}", *where, *media, *more]
     site.processes.spawn(name, argv, cwd=REPOSITORY)

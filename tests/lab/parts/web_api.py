@@ -8,6 +8,7 @@ from typing import Final
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.client import connect
 from tests.lab.options import Part
+from tests.lab.parts import carrier
 from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY
 from tests.lab.site import Site
@@ -22,7 +23,7 @@ def start(site: Site) -> None:
     plan = site.plan
     redis_url = f"redis://{LOOPBACK}:{plan.redis}/0"
     if Part.REDIS in site.options.parts:
-        add_accounts(redis_url)
+        add_accounts(redis_url, with_dids=site.options.standalone)
     settings = site.render(
         "webapp_api",
         "webapp_api.toml.j2",
@@ -36,6 +37,7 @@ def start(site: Site) -> None:
             "webapp_api_redis_url": redis_url,
             "webapp_api_key_secret": secrets.token_hex(32),
             "webapp_api_guest_login": True,
+            "webapp_api_features": {"video": True, "sipPassword": not site.options.standalone},
             "webapp_api_identity_pool": [
                 {"impi": BY_NAME[name].impi, "impus": list(BY_NAME[name].impus)} for name in GUEST_NAMES
             ],
@@ -62,8 +64,8 @@ def web_password(name: str) -> str:
     return f"web-login-{name}"
 
 
-def add_accounts(redis_url: str) -> None:
-    """Make the accounts, as `python -m webapp_api accounts add` does one by one."""
+def add_accounts(redis_url: str, *, with_dids: bool = False) -> None:
+    """Make the accounts, as `python -m webapp_api accounts add` does one by one; perhaps with the carrier's numbers."""
     store = AccountStore(connect(redis_url))
     for subscriber in filter(has_account, SUBSCRIBERS):
         store.put(
@@ -71,7 +73,10 @@ def add_accounts(redis_url: str) -> None:
                 name=subscriber.name,
                 password_hash=password_hash(web_password(subscriber.name)),
                 impi=subscriber.impi,
-                impus=list(subscriber.impus),
+                impus=[
+                    *subscriber.impus[:1],
+                    *([f"tel:{carrier.did_of(subscriber)}"] if with_dids else subscriber.impus[1:]),
+                ],
             )
         )
 

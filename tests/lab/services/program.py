@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from tests.lab.control import Operation, serve_control
+from tests.lab.ports import LOOPBACK
 from tests.lab.services.media_server import MediaServer
 
 
@@ -19,7 +20,7 @@ async def serve(
         "hangup": server.op_hangup,
         "send_digits": server.op_send_digits,
     }
-    await serve_control({**common, **operations}, address, control_port)
+    await serve_control({**common, **operations}, LOOPBACK, control_port)
     await server.run_clock()
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from tests.lab.control import Operation
+from tests.lab.ports import LOOPBACK
 from tests.lab.services.conference import NUMBER as CONFERENCE_NUMBER
 from tests.lab.services.g711_stream import FRAME_SAMPLES, RATE_HZ, SILENCE
 from tests.lab.services.leg import Leg, Treatment
@@ -150,7 +151,7 @@ def main(
     conference_port: int,
 ) -> None:
     """Run the lab's PSTN gateway in the foreground."""
-    gateway = PstnGateway(rtp, realm, (address, icscf_port), (address, conference_port))
+    gateway = PstnGateway(rtp, realm, (LOOPBACK, icscf_port), (LOOPBACK, conference_port))
     operations: dict[str, Operation] = {
         "dial": gateway.op_dial,
         "dial_conference": gateway.op_dial_conference,

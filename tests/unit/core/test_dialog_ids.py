@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from kemi.core.call.record import CallRecord, Incoming, Leg
+from kemi.core.call.incoming_record import Incoming
+from kemi.core.call.record import CallRecord, Leg
 from kemi.core.call.states import Dialog
 from kemi.core.dialog_ids import (
     DialogName,

@@ -15,7 +15,7 @@ from kemi.core.emergency import (
     targets_of,
 )
 from kemi.core.messages import Request, Side
-from kemi.core.routing.numbers import DialPlan, is_emergency
+from kemi.core.routing.numbers import DialPlan, emergency_number, is_emergency
 
 pytestmark = pytest.mark.conformance("S-60")
 GERMAN, OFFICE = DialPlan(country="DE"), DialPlan(country="DE", outside="0", extension_digits=3)
@@ -111,3 +111,18 @@ def test_the_answer_says_what_it_is_about() -> None:
         assert service.findtext("type") == "emergency"
         assert service.findtext("action") == ("emergency-registration" if may_register else None)
     assert service_of("tel:112") == "urn:service:sos"
+
+
+@pytest.mark.parametrize(
+    ("uri", "plan", "number"),
+    [
+        ("urn:service:sos.police", GERMAN, "112"),
+        ("tel:110;phone-context=home.example", GERMAN, "110"),
+        ("tel:+49110", GERMAN, "110"),
+        ("tel:+1911", GERMAN, "911"),
+        ("tel:0110", OFFICE, "110"),
+        ("sip:1-1-2@home.example;user=phone", OFFICE, "112"),
+    ],
+)
+def test_what_is_dialled_at_a_trunk(uri: str, plan: DialPlan, number: str) -> None:
+    assert emergency_number(uri, plan) == number

@@ -199,6 +199,7 @@ def way(uri: str, *rows: Route, user_class: str = "", **permissions: Permission)
         user_class=user_class,
         now=0.0,
         spin=0.0,
+        groups={"carrier": ["one"]},
         permissions={name.replace("everybody", "*"): one for name, one in permissions.items()},
     )
 
@@ -210,7 +211,9 @@ def test_what_leaves_by_a_trunk_is_cheap_unless_somebody_allowed_more() -> None:
     with pytest.raises(CallDenied) as denied:
         way(f"tel:{PARIS}", TRUNK)
     assert (denied.value.why, denied.value.cost) == (Why.CLASS, CostClass.INTERNATIONAL)
-    assert way(f"tel:{PARIS}", CORE) == Way("core", f"tel:{PARIS}", "", PARIS, CostClass.INTERNATIONAL)
+    assert way(f"tel:{PARIS}", CORE) == Way(
+        "core", f"tel:{PARIS}", "", number=PARIS, cost=CostClass.INTERNATIONAL
+    )
     allowed = Permission(allowed=("FR",), calls=3)
     found = way(f"tel:{PARIS}", TRUNK, user_class="staff", staff=allowed)
     assert found is not None
@@ -229,7 +232,7 @@ def test_rows_that_fail_over_to_a_trunk_count_as_one() -> None:
 def test_a_conference_behind_a_dear_number_costs_nothing() -> None:
     room = Route("room", "+49900*", Target.CONFERENCE, name="weekly")
     assert way(f"tel:{PREMIUM}", room, everybody=Permission(classes=())) == Way(
-        "room", "sip:w@c.example", "", PREMIUM, permission=Permission(classes=())
+        "room", "sip:w@c.example", "", number=PREMIUM, permission=Permission(classes=())
     )
 
 
@@ -244,7 +247,7 @@ def test_what_a_switch_might_dial_of_a_name_is_a_number(name: str) -> None:
 
 def test_the_row_for_everything_is_for_addresses_too_but_no_trunk_gets_one() -> None:
     everything = Route("trunk", "*", Target.TRUNK, name="carrier")
-    assert way(f"sip:bob@{REALM}", CORE) == Way("core", f"sip:bob@{REALM}", "", f"sip:bob@{REALM}")
+    assert way(f"sip:bob@{REALM}", CORE) == Way("core", f"sip:bob@{REALM}", "", number=f"sip:bob@{REALM}")
     with pytest.raises(SipReject) as refused:
         way(f"sip:bob@{REALM}", everything)
     assert refused.value.status == 404
@@ -276,10 +279,15 @@ def test_an_emergency_goes_by_its_service(uri: str, row: str) -> None:
         Route("police", "urn:service:sos.police", Target.CORE),
         CORE,
     )
-    found = emergency_way(Index(*rows), {}, uri, Query(REALM, "", "", 0.0), 0.0)
+    groups = {"carrier": ["one"]}
+    found = emergency_way(Index(*rows), {}, {}, uri, Query(REALM, "", "", 0.0), 0.0, groups=groups)
     assert found is not None
     assert (found.route, found.is_emergency, found.request_uri) == (row, True, uri)
-    assert emergency_way(Index(CORE), {}, uri, Query(REALM, "", "", 0.0), 0.0) is None
+    assert (found.trunks, found.number) == (
+        ("one",) if row == "sos" else (),
+        "110" if "110" in uri else "112",
+    )
+    assert emergency_way(Index(CORE), {}, {}, uri, Query(REALM, "", "", 0.0), 0.0) is None
 
 
 def test_messages_follow_what_is_permitted_not_the_table() -> None:

@@ -1,0 +1,33 @@
+"""Callbacks of Kamailio about the pages' connections and the control port."""
+
+from __future__ import annotations
+
+from kemi.adapters.control import Control
+from kemi.adapters.guard import guarded
+from kemi.adapters.websocket import WebSocketFront
+
+
+class FrontCallbacks:
+    """Hands them to the parts, which whoever inherits has made."""
+
+    _control: Control
+    _front: WebSocketFront
+
+    @guarded
+    def ksr_xhttp_event(self, _message: object, _event: str) -> None:
+        """A request on the control port, or a WebSocket handshake, which only the TLS front may bring us."""
+        if self._control.is_meant():
+            self._control.answer()
+        else:
+            self._front.handshake()
+
+    @guarded
+    def ksr_websocket_event(self, _message: object, event: str) -> None:
+        """The WebSocket was closed by a Close frame or for want of a pong."""
+        if event == "websocket:closed":
+            self._front.closed()
+
+    @guarded
+    def ksr_tcp_event(self, _message: object, _event: str) -> None:
+        """The connection is gone.  Runs in the TCP main process: only a note for housekeeping is allowed here."""
+        self._front.closed()

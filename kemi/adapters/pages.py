@@ -1,0 +1,37 @@
+"""Who is at the other end of a connection, and over which one a call's page is reached now."""
+
+from __future__ import annotations
+
+import time
+
+from kemi.core.registration import Flow
+from kemi.state.calls import CallStore
+from kemi.state.flows import FlowStore
+
+
+class Pages:
+    """The pages of calls as one worker sees them."""
+
+    def __init__(self, flows: FlowStore, calls: CallStore) -> None:
+        self._flows = flows
+        self._calls = calls
+
+    def owner(self, connection_id: str) -> str:
+        """Return who registered over a connection, or ""."""
+        registration = self._flows.registration(connection_id, time.time())
+        return registration.owner if registration else ""
+
+    def owner_of_call(self, key: str) -> str:
+        """Return whose call it is, or ""."""
+        record = self._calls.get(key)
+        return record.owner if record is not None else ""
+
+    def page_of(self, key: str) -> tuple[bool, Flow | None]:
+        """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""
+        record = self._calls.get(key)
+        if record is None:
+            return False, None
+        if self._flows.is_open(record.connection_id):
+            return True, None
+        successor = self._flows.successor(record.owner, record.wic_contact, time.time())
+        return successor is not None, successor

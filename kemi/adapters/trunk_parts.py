@@ -1,0 +1,55 @@
+"""What of a gateway's process is about trunks, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kemi.adapters.control import Routes
+from kemi.adapters.control_trunks import trunk_routes
+from kemi.adapters.entry_points import EntryPoints
+from kemi.adapters.executor import Executor
+from kemi.adapters.htable import HtableTable
+from kemi.adapters.notices import Notices
+from kemi.adapters.routing import RouteReader
+from kemi.adapters.trunk_calls import TrunkAnswers, TrunkCalls
+from kemi.adapters.trunk_keeper import TrunkKeeper
+from kemi.adapters.trunk_room import TrunkRoom, running
+from kemi.core.trunk.sources import TrunkSources, hosts_of
+from kemi.settings import Settings
+from kemi.state.calls import CallStore
+from kemi.state.tallies import TallyStore
+from kemi.state.trunks import TrunkStore
+
+
+class TrunkParts:
+    """The parts, which share their tables."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        calls: CallStore,
+        routes: RouteReader,
+        executor: Executor,
+        entry_points: EntryPoints,
+    ) -> None:
+        self._settings = settings
+        self._executor = executor
+        self.store = TrunkStore(HtableTable)
+        self.room = TrunkRoom(
+            TallyStore(HtableTable("tally")),
+            HtableTable("trunk_elsewhere"),
+            running(calls, self.store),
+        )
+        sources = TrunkSources(settings.trunks, [settings.sip.address, *hosts_of(settings.icscf_uris)])
+        self.calls = TrunkCalls(
+            settings, sources, self.store, self.room, calls, routes, executor, entry_points
+        )
+        self.answers = TrunkAnswers(settings.flow_secret, self.store)
+
+    def control_routes(self) -> Routes:
+        """Return the routes of the control endpoint."""
+        return trunk_routes(self.store)
+
+    def keeper(self, notices: Notices, new_token: Callable[[], str]) -> TrunkKeeper:
+        """Return what housekeeping does about trunks."""
+        return TrunkKeeper(self._settings, self.store, self.room, self._executor, notices, new_token)

@@ -1,0 +1,73 @@
+"""REGISTER at the home part: what our own proxy part vouches for is a registration (TS 24.371 §6, "auth-done")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kemi.core.errors import SipReject
+from kemi.core.home.identities import address_of_record
+from kemi.core.identity import known_as
+from kemi.core.messages import Request, parameter, uri_from_address
+from kemi.core.registration import PendingRegistration
+from kemi.core.registration.authorization import AUTH_DONE, digest_parameter
+from kemi.core.registration.token import NO_PASSWORDS
+
+MOST_PAGES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A REGISTER that may be carried out."""
+
+    impi: str
+    address_of_record: str
+    """What the contacts are kept under."""
+    identities: tuple[str, ...]
+    """The user's public identities, the default one first; none where only an end was asked for."""
+    lines: tuple[str, ...]
+    """Header lines of the 200."""
+
+
+def admitted(request: Request, pending: PendingRegistration | None) -> Admitted:
+    """Return what a REGISTER of our own proxy part may do; raise SipReject (403).
+
+    ``pending``: what the proxy part has checked of the page's REGISTER; None for its own, which only ends a binding.
+    """
+    values = request.headers("Authorization")
+    if len(values) != 1 or digest_parameter(values[0], "integrity-protected") != AUTH_DONE:
+        raise SipReject(NO_PASSWORDS)
+    impi = digest_parameter(values[0], "username")
+    if pending is None:
+        if not _only_ends(request):
+            raise SipReject("no page has asked for this")
+        return Admitted(impi, address_of_record(impi), (), ())
+    grant = pending.grant
+    if grant.impi != impi or known_as(request.to_uri, grant.impus) is None:
+        raise SipReject("the identity is another user's")
+    lines = (f"P-Associated-URI: {', '.join(f'<{identity}>' for identity in grant.impus)}",)
+    return Admitted(impi, address_of_record(impi), tuple(grant.impus), lines)
+
+
+def check_room(request: Request, there: Sequence[tuple[str, str]]) -> None:
+    """Raise SipReject (480) for one page too many; ``there``: URI and instance of each that is registered.
+
+    All of them ring at once, and a fork has an end.
+    """
+    if len(there) < MOST_PAGES or _only_ends(request):
+        return
+    contact, instance = uri_from_address(request.contact), parameter(request.contact, "+sip.instance") or ""
+    if not any(uri == contact or (instance and found.strip('"') == instance) for uri, found in there):
+        raise SipReject(
+            f"this user has {MOST_PAGES} pages already",
+            status=480,
+            reason_phrase="Temporarily Unavailable",
+        )
+
+
+def _only_ends(request: Request) -> bool:
+    expires = parameter(request.contact, "expires") if request.contact != "*" else None
+    if expires is None:
+        expires = "".join(request.headers("Expires")).strip()
+    return expires == "0"

@@ -1,0 +1,184 @@
+"""Trunks of a node: what of them its workers and its operators know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from kemi.core.trunk.health import Health, health_from_text, health_key, health_to_text
+from kemi.core.trunk.registration import Answer
+from kemi.state.records import RecordTable, taken
+from kemi.state.table import Table
+
+OLD_S: Final = 10.0
+"""A gateway that has not written for so long does not run."""
+ENDED_KEPT_S: Final = 40.0
+"""So long a call that is over waits for the answer to its BYE."""
+_LEAVING: Final = "leaving"
+
+
+class HopView(msgspec.Struct, frozen=True):
+    """A next hop as operators see it."""
+
+    uri: str
+    state: str
+    """up, down, or unknown: it has not been asked, or not answered yet."""
+    since: float
+    """Seconds since the epoch; 0: unknown."""
+    why: str
+
+
+class TrunkView(msgspec.Struct, frozen=True):
+    """A trunk as operators see it at one gateway.  Times are seconds since the epoch, 0: none."""
+
+    trunk: str
+    state: str
+    """up: a next hop is not down; down: none of them is up."""
+    since: float
+    registration: str
+    """A state of kemi/core/trunk/registration.py; "": we do not register there."""
+    registered_until: float
+    why: str
+    """What is wrong with the registration, "" for nothing."""
+    calls: int
+    """Running on this gateway, both directions."""
+    most_calls: int
+    hops: list[HopView]
+
+
+class GatewayTrunks(msgspec.Struct, frozen=True):
+    """What one gateway sees of trunks."""
+
+    at: float
+    """Seconds since the epoch."""
+    trunks: list[TrunkView]
+
+
+def seen_trunks(texts: Mapping[str, str], now: float) -> dict[str, GatewayTrunks]:
+    """Return what each running gateway sees, by its name, from the hash in Redis."""
+    found = {}
+    for name, text in sorted(texts.items()):
+        with suppress(msgspec.MsgspecError):  # of another release
+            seen = msgspec.json.decode(text, type=GatewayTrunks)
+            if abs(now - seen.at) < OLD_S:
+                found[name] = seen
+    return found
+
+
+class TrunkCall(msgspec.Struct):
+    """A call that a trunk began: what of it was changed, to be changed back."""
+
+    trunk: str
+    from_tag: str
+    from_value: str
+    """From as the trunk wrote it, with its tag."""
+    shown_from: str
+    """From as the home network has it."""
+    source: str
+    """IP address the INVITE came from."""
+    since: float
+    ended_at: float = 0.0
+    """When a BYE passed, seconds since the epoch."""
+
+
+class TrunkStore:
+    """The tables of trunks that all processes of a node share."""
+
+    def __init__(self, table: Callable[[str], Table]) -> None:
+        self._health = table("trunks")
+        self._views = RecordTable(table("trunk_state"), TrunkView)
+        self._answers = RecordTable(table("trunk_answer"), Answer)
+        self._calls = RecordTable(table("trunk_call"), TrunkCall)
+        self._elsewhere = table("trunk_elsewhere")
+
+    # ------------------------------------------------------------ next hops
+
+    def health(self, trunk: str, uri: str) -> Health:
+        """Return what is known of a next hop."""
+        return health_from_text(self._health.get(health_key(trunk, uri)))
+
+    def set_health(self, trunk: str, uri: str, health: Health) -> None:
+        """Let all workers know of it."""
+        text = health_to_text(health)
+        if text is None:
+            self._health.remove(health_key(trunk, uri))
+        else:
+            self._health.set(health_key(trunk, uri), text)
+
+    # ------------------------------------------------------------ housekeeping and its answers
+
+    def answered(self, call_id: str, cseq: int, answer: Answer) -> None:
+        """Leave the final response to a request of housekeeping's."""
+        self._answers.set(f"{call_id} {cseq}", answer)
+
+    def take_answers(self) -> dict[tuple[str, int], Answer]:
+        """Return and remove the responses that have come, by Call-ID and CSeq number."""
+        found = {}
+        for key, text in taken(self._answers.raw):
+            call_id, _, cseq = key.rpartition(" ")
+            found[call_id, int(cseq)] = msgspec.json.decode(text, type=Answer)
+        return found
+
+    def show(self, view: TrunkView) -> None:
+        """Let operators see a trunk."""
+        self._views.set(view.trunk, view)
+
+    def views(self) -> list[TrunkView]:
+        """Return the trunks as operators see them, by name."""
+        return [view for _, view in sorted(self._views.items(), key=lambda item: item[0])]
+
+    def leave(self, leave: bool) -> None:
+        """Let housekeeping de-register from all trunks, or register again."""
+        if leave:
+            self._health.set(_LEAVING, "1")
+        else:
+            self._health.remove(_LEAVING)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether this gateway is to be registered nowhere."""
+        return self._health.get(_LEAVING) is not None
+
+    def set_elsewhere(self, trunk: str, calls: int) -> None:
+        """Remember how many calls a trunk has on the other gateways."""
+        self._elsewhere.set(trunk, str(calls))
+
+    # ------------------------------------------------------------ calls of trunks
+
+    def call(self, call_id: str) -> TrunkCall | None:
+        """Return the call of a trunk."""
+        return self._calls.get(call_id)
+
+    def begin(self, call_id: str, call: TrunkCall) -> bool:
+        """Remember a call; False when there is one of this Call-ID."""
+        with self._calls.locked(call_id):
+            if self._calls.get(call_id) is not None:
+                return False
+            self._calls.set(call_id, call)
+        return True
+
+    def end(self, call_id: str, now: float) -> None:
+        """A BYE has passed."""
+        with self._calls.locked(call_id):
+            call = self._calls.get(call_id)
+            if call is not None and not call.ended_at:
+                call.ended_at = now
+                self._calls.set(call_id, call)
+
+    def forget(self, call_id: str) -> None:
+        """The call is over."""
+        self._calls.remove(call_id)
+
+    def is_running(self, call_id: str) -> bool:
+        """Whether a trunk's call has not ended."""
+        call = self._calls.get(call_id)
+        return call is not None and not call.ended_at
+
+    def forget_ended(self, now: float) -> None:
+        """Forget calls whose BYE nobody answered."""
+        for call_id, call in self._calls.items():
+            if call.ended_at and now - call.ended_at > ENDED_KEPT_S:
+                self.forget(call_id)

@@ -1,0 +1,77 @@
+"""What is heard in a call by a trunk: before a final refusal, and with keys by SDES."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.calls.outbound_site import CALLEE, Carriers
+from tests.integration.calls.stage import Call
+from tests.lab.lab import Lab
+from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
+from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
+from tests.peers.device_sdp import DeviceMedia
+from tests.peers.media import RtpEndpoint
+from tests.peers.sdp import sdp_from_text
+from tests.peers.srtp import SrtpEndpoint
+
+pytestmark = pytest.mark.lab
+
+ANNOUNCEMENT_HZ = 440.0
+AUSTRIA = "+4315550100"
+
+
+@pytest.fixture(scope="module")
+def gateway_lab(outbound_lab: Lab) -> Lab:
+    """The one with trunks."""
+    return outbound_lab
+
+
+@pytest.fixture
+def safe_phone() -> Iterator[SrtpEndpoint]:
+    """A device with SRTP."""
+    with SrtpEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.mark.parametrize("status", [404, 486])
+async def test_an_announcement_is_heard_before_the_refusal(
+    carriers: Carriers,
+    page: AiortcWic,
+    phone: RtpEndpoint,
+    status: int,
+) -> None:
+    media = DeviceMedia(audio_port=phone.port)
+    carriers.do(CoreScript((Provisional(183, media=media), UntilCancelled())))
+    wic, real = await page.dial(f"tel:{CALLEE}")
+    ims = await carriers.first.wait_call()
+    phone.send_to_sdp(ims.invite.body)
+    phone.start_tone(ANNOUNCEMENT_HZ)
+    await real.until_connected()
+    await real.until_heard(ANNOUNCEMENT_HZ, mid="r0")
+    ims.respond(status, headers=[("Reason", "Q.850;cause=1")])
+    refused = await wic.wait_status(status)
+    assert refused.headers.all("Reason") == ["Q.850;cause=1"]
+    assert not carriers.spare.calls
+
+
+async def test_keys_by_sdes_both_ways(
+    carriers: Carriers,
+    page: AiortcWic,
+    safe_phone: SrtpEndpoint,
+) -> None:
+    media = DeviceMedia(audio_port=safe_phone.port, crypto=safe_phone.crypto)
+    carriers.do(answers(media))
+    wic, real = await page.dial(f"tel:{AUSTRIA}")
+    await wic.wait_answer(timeout_s=10)
+    call = Call(wic, await carriers.second.wait_call())
+    await call.ims.wait_ack()
+    offered = sdp_from_text(call.ims.invite.body).section("audio")
+    assert (offered.protocol, bool(offered.attributes("crypto"))) == ("RTP/SAVP", True)
+    safe_phone.send_to_sdp(call.ims.invite.body)
+    safe_phone.start_tone(ANNOUNCEMENT_HZ)
+    await real.until_connected()
+    await safe_phone.until_tone(TONE_HZ, timeout_s=10)
+    await real.until_heard(ANNOUNCEMENT_HZ, mid="r0")
+    await call.hang_up()

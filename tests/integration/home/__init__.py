@@ -1,0 +1,1 @@
+"""The gateway without an IMS core: its own home network."""

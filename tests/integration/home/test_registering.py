@@ -1,0 +1,183 @@
+"""Pages register at a gateway that is its own home network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from kemi.core.home.registering import MOST_PAGES
+from kemi.state import keys
+from kemi.state.web.accounts import AccountStore
+from kemi.state.web.client import connect
+from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.stage import until, warning_of
+from tests.integration.home.stage import KNOWN_S, SOON_S, HomeStage, add_account
+from tests.integration.trust.issuers import bearer, register
+from tests.lab.options import Part
+from tests.lab.ports import LOOPBACK
+from tests.lab.subscribers import BY_NAME, REALM
+from tests.peers.wic import ScriptedWic, WicIdentity
+
+pytestmark = pytest.mark.lab
+
+ALICE = BY_NAME["alice"]
+
+
+async def test_the_page_learns_its_identities_and_nothing_of_the_way(stage: HomeStage) -> None:
+    page = await stage.user("alice")
+    answer = page.trace.responses("REGISTER")[-1]
+    associated = ", ".join(answer.headers.all("P-Associated-URI"))
+    assert [uri in associated for uri in ALICE.impus] == [True] * 3
+    assert not answer.headers.all("Path")
+    assert len(stage.contacts("alice")) == 1
+
+
+async def test_a_page_signs_off(stage: HomeStage) -> None:
+    first, second = await stage.user("alice"), await stage.user("alice")
+    await stage.has_contacts("alice", 2)
+    assert (await first.unregister()).status == 200
+    await stage.has_contacts("alice", 1)
+    assert (await second.unregister()).status == 200
+    caller = await stage.user("bob")
+    await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+
+
+async def test_a_registration_runs_out(stage: HomeStage) -> None:
+    await stage.user("alice", expires_s=2)
+    caller = await stage.user("bob")
+    await asyncio.sleep(3.1)
+    await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+
+
+async def test_a_page_that_is_loaded_again_takes_the_place_of_itself(stage: HomeStage) -> None:
+    instance = "urn:uuid:00000000-0000-4000-8000-000000000001"
+    await stage.user("alice", instance=instance)
+    await stage.user("alice", instance=instance)
+    assert len(stage.contacts("alice")) == 1
+    await stage.user("alice")
+    assert len(stage.contacts("alice")) == 2
+
+
+async def test_a_page_that_stays_away_is_signed_off(stage: HomeStage) -> None:
+    page = await stage.user("alice")
+    page.lose()
+    await stage.has_contacts("alice", 0)
+
+
+async def test_whom_the_operator_removes_is_signed_off(stage: HomeStage) -> None:
+    """As ``accounts remove`` does: the account is gone, and its web session is over."""
+    add_account(stage.lab, "web1")
+    page = await stage.user("web1", sid="sid-of-web1")
+    caller = await stage.user("bob")
+    redis = connect(stage.lab.info.redis_url)
+    AccountStore(redis).remove("web1")
+    redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: '{"type": "logout", "sid": "sid-of-web1"}'})
+    await asyncio.wait_for(page.lost.wait(), SOON_S)
+    assert page.socket.close_code == 4401
+    await stage.has_contacts("web1", 0)
+    await (await caller.invite(BY_NAME["web1"].impu, AUDIO)).wait_status(range(404, 481))
+
+
+async def test_who_gets_an_account_is_known_and_who_loses_it_is_not(stage: HomeStage) -> None:
+    caller, web2 = await stage.user("bob"), BY_NAME["web2"]
+
+    async def answer() -> int:
+        response = await caller.request("MESSAGE", web2.impu, body="hello")
+        return int(response.status)
+
+    assert await answer() == 404
+    add_account(stage.lab, "web2")
+    await until(lambda: web2.impu in stage.lab.gateway_rpc.htable("person"), lambda: "no account", KNOWN_S)
+    assert await answer() == 480
+    AccountStore(connect(stage.lab.info.redis_url)).remove("web2")
+    await until(
+        lambda: web2.impu not in stage.lab.gateway_rpc.htable("person"), lambda: "still there", KNOWN_S
+    )
+    assert await answer() == 404
+
+
+async def test_a_user_without_an_account_is_known_from_the_first_login_on(stage: HomeStage) -> None:
+    caller, carol = await stage.user("bob"), BY_NAME["carol"]
+    page = await stage.user("carol")
+    call = await caller.invite(carol.tel, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
+    await page.unregister()
+    await (await caller.invite(carol.impu, AUDIO)).wait_status(480)
+
+
+async def test_a_password_is_refused_and_a_token_is_asked_for(stage: HomeStage) -> None:
+    page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(ALICE.impu)), registered=False)
+    digest = f'Digest username="{ALICE.impi}", realm="{REALM}", nonce="x", uri="sip:{REALM}", response="{"0" * 32}"'
+    refused = await page.register(headers=[("Authorization", digest)])
+    assert refused.status == 401
+    assert (refused.headers.get("WWW-Authenticate") or "").startswith("Bearer ")
+    assert "password" in warning_of(refused)
+
+
+async def test_somebody_elses_identity_is_refused(stage: HomeStage) -> None:
+    page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(BY_NAME["bob"].impu)), registered=False)
+    assert (await page.register(headers=bearer(stage.token("alice")))).status == 403
+    assert stage.contacts("bob") == []
+    assert (await register(page, stage.token("bob"))).status == 200
+
+
+def test_nobody_but_the_gateway_itself_is_heard_at_the_home_part(stage: HomeStage) -> None:
+    """Another program of this machine says of itself what only the proxy part may say."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((LOOPBACK, 0))
+        stranger.settimeout(2)
+        host, port = stranger.getsockname()
+        for method in ("REGISTER", "INVITE", "OPTIONS"):
+            stranger.sendto(
+                "\r\n".join(
+                    (
+                        f"{method} sip:{REALM} SIP/2.0",
+                        f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{method}",
+                        "Max-Forwards: 70",
+                        f"From: <{ALICE.impu}>;tag=x",
+                        f"To: <{ALICE.impu}>",
+                        f"Call-ID: stranger-{method}",
+                        f"CSeq: 1 {method}",
+                        f"Contact: <sip:x@{host}:{port}>",
+                        f"Path: <sip:x@{host}:{port};lr>",
+                        f'Authorization: Digest username="{ALICE.impi}", integrity-protected="auth-done"',
+                        "Content-Length: 0",
+                        "",
+                        "",
+                    )
+                ).encode(),
+                (LOOPBACK, stage.lab.info.gateway.home_port),
+            )
+            assert stranger.recv(4096).startswith(b"SIP/2.0 403 ")
+    assert stage.contacts("alice") == []
+
+
+async def test_after_a_restart_pages_come_back_and_are_reached(stage: HomeStage) -> None:
+    """Who exists is known at once; where they are, when they have registered again."""
+    page = await stage.user("alice")
+    stage.lab.kill("gateway")
+    stage.lab.start_again("gateway", Part.GATEWAY)
+    await asyncio.wait_for(page.lost.wait(), SOON_S)
+    await until(
+        lambda: ALICE.impu in stage.lab.gateway_rpc.htable("person"), lambda: "accounts not read", KNOWN_S
+    )
+    caller = await stage.user("bob")
+    await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+    await page.connect()
+    assert (await register(page, stage.token("alice"))).status == 200
+    call = await caller.invite(ALICE.impu, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
+
+
+async def test_one_page_more_than_ring_together_is_refused(stage: HomeStage) -> None:
+    for _ in range(MOST_PAGES):
+        await stage.user("alice")
+    page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(ALICE.impu)), registered=False)
+    refused = await register(page, stage.token("alice"))
+    assert (refused.status, warning_of(refused)) == (480, f"this user has {MOST_PAGES} pages already")
+    await stage.pages[0].unregister()
+    assert (await register(page, stage.token("alice"))).status == 200

@@ -1,0 +1,163 @@
+"""A page's call on its way through trunks, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call import events as ev
+from kemi.core.call.flow import handle
+from kemi.core.call.outbound import Outbound
+from kemi.core.call.record import CallRecord
+from kemi.core.messages import Reply, Side
+from kemi.core.trunk.trunk import Trunk
+from kemi.state.calls import record_from_text, record_to_text
+from tests.unit.core.call.descriptions import page_answer
+from tests.unit.core.call.ladder import CALL_ID, SETTINGS, WIC_TAG, Call, header_reader
+
+SITE = replace(
+    SETTINGS,
+    tls_host="192.0.2.1:5061",
+    trunks={
+        "one": Trunk("one", ["sip:192.0.2.7", "sip:192.0.2.8"], user="gw", password="a secret"),
+        "two": Trunk("two", ["sip:192.0.2.9;transport=tcp"]),
+    },
+)
+CHALLENGE = {"Proxy-Authenticate": ['Digest realm="r", nonce="n1", algorithm=SHA-256, qop="auth"']}
+
+
+def ready() -> CallRecord:
+    """A call whose page has answered our UPDATE."""
+    call = Call.updating()
+    taken = call.on(ev.UpdateAnswered(200, page_answer(call.record.update_offer)))
+    if taken.all(act.AcceptReverse):
+        call.on(ev.ReverseAccepted())
+    return call.record
+
+
+def begun() -> CallRecord:
+    """A call whose INVITE is at the first hop of the first trunk."""
+    record = ready()
+    record.outbound = Outbound(["one", "two"], "+493012345678", caller="+4930999999")
+    play(record, ev.InviteResumed())
+    chosen = ev.TrunkChosen("one", ("sip:192.0.2.7", "sip:192.0.2.8"), ("two",))
+    (sent,) = [one for one in play(record, chosen) if isinstance(one, act.ForwardInvite)]
+    assert sent.edits.next_hop == "sip:192.0.2.7"
+    return record
+
+
+def play(record: CallRecord, event: ev.Event) -> list[act.Action]:
+    """Let an event happen; the record goes through JSON as between two processes."""
+    actions = handle(record, event, SITE)
+    assert record_from_text(record_to_text(record)) == record
+    assert "a secret" not in record_to_text(record)
+    return actions
+
+
+def invites(actions: list[act.Action]) -> list[act.ForwardInvite]:
+    return [one for one in actions if isinstance(one, act.ForwardInvite)]
+
+
+def reply(record: CallRecord, status: int, fields: dict[str, list[str]] | None = None) -> ev.ImsReply:
+    found = Reply(
+        Side.IMS,
+        "INVITE",
+        CALL_ID,
+        WIC_TAG,
+        "far",
+        record.ims_invite_cseq,
+        headers=header_reader(fields or {}),
+    )
+    found.status = status
+    return ev.ImsReply(found)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ev.ImsFailed(503), ev.ImsFailed(408), ev.ImsFailed(408, local=True), ev.ImsFailed(503, local=True)],
+)
+def test_the_next_hop_and_then_the_next_trunk(failure: ev.ImsFailed) -> None:
+    record = begun()
+    (again,) = invites(play(record, failure))
+    assert (again.edits.next_hop, again.again) == ("sip:192.0.2.8", True)
+    (choice,) = [one for one in play(record, failure) if isinstance(one, act.ChooseTrunk)]
+    assert choice.trunks == ("two",)
+    (other,) = invites(play(record, ev.TrunkChosen("two", ("sip:192.0.2.9;transport=tcp",))))
+    assert other.edits.request_uri == "sip:+493012345678@192.0.2.9;user=phone"
+    contact = next(line for line in other.edits.insert if line.startswith("Contact"))
+    assert contact.endswith("5060;transport=tcp>")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [ev.ImsFailed(486), ev.ImsFailed(500), ev.ImsFailed(604), ev.ImsFailed(408, local=True, heard=True)],
+)
+def test_nobody_else_is_asked(end: ev.ImsFailed) -> None:
+    record = begun()
+    actions = play(record, end)
+    assert not invites(actions)
+    assert not any(isinstance(one, act.ChooseTrunk) for one in actions)
+    assert record.ended
+
+
+def test_after_somebody_rang_nobody_else_is_asked() -> None:
+    record = begun()
+    play(record, reply(record, 180))
+    assert not invites(play(record, ev.ImsFailed(503)))
+    assert record.ended
+
+
+def test_no_room_anywhere() -> None:
+    record = ready()
+    record.outbound = Outbound(["one"], "+493012345678")
+    play(record, ev.InviteResumed())
+    actions = play(record, ev.TrunkChosen(None, retry_after_s=7))
+    (told,) = [one for one in actions if isinstance(one, act.SendReply)]
+    assert told.status == 503
+    assert "Retry-After: 7" in told.headers
+    assert record.ended
+
+
+def test_a_challenge_is_answered_once_and_a_stale_nonce_once_more() -> None:
+    record = begun()
+    stale = {"Proxy-Authenticate": [CHALLENGE["Proxy-Authenticate"][0].replace("n1", "n2") + ", stale=true"]}
+    numbers = [record.ims_invite_cseq]
+    for fields in (CHALLENGE, stale):
+        play(record, reply(record, 407, fields))
+        (again,) = invites(play(record, ev.ImsFailed(407)))
+        (line,) = [one for one in again.edits.insert if one.startswith("Proxy-Authorization: Digest ")]
+        assert "nc=00000001" in line
+        numbers.append(again.edits.cseq or 0)
+    assert numbers == sorted(set(numbers))
+    play(record, reply(record, 407, stale))
+    actions = play(record, ev.ImsFailed(407))
+    assert not invites(actions)
+    (told,) = [one for one in actions if isinstance(one, act.SendReply)]
+    assert told.status == 500
+
+
+@pytest.mark.parametrize("status", [300, 302, 305])
+def test_a_redirection_is_told_and_not_followed(status: int) -> None:
+    record = begun()
+    (told,) = [one for one in play(record, ev.ImsFailed(status)) if isinstance(one, act.SendReply)]
+    assert told.status == 480
+    assert any(f"cause={status}" in line for line in told.headers)
+
+
+@pytest.mark.parametrize(
+    ("hop", "host"),
+    [
+        ("sip:192.0.2.7", "192.0.2.1:5060"),
+        ("sip:192.0.2.7;transport=tcp", "192.0.2.1:5060;transport=tcp"),
+        ("sips:192.0.2.7", "192.0.2.1:5061;transport=tls"),
+        ("sip:192.0.2.7;transport=tls", "192.0.2.1:5061;transport=tls"),
+    ],
+)
+def test_our_contact_has_the_transport_of_the_next_hop(hop: str, host: str) -> None:
+    record = begun()
+    assert record.outbound is not None
+    record.outbound.hops = [hop]
+    assert boundary.contact_for_core(record, SITE) == f"Contact: <sip:{record.gateway_tag}@{host}>"

@@ -1,0 +1,84 @@
+"""What of our own proxy part's REGISTERs is a registration."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.errors import SipReject
+from kemi.core.home.registering import MOST_PAGES, admitted, check_room
+from kemi.core.messages import Request, Side
+from kemi.core.registration import Grant, PendingRegistration
+from kemi.core.registration.authorization import empty_digest, protected
+
+ALICE = "sip:alice@ims.example"
+VOUCHED = protected(empty_digest("alice@ims.example", "ims.example"), "auth-done")
+CONTACT = '<sip:x@page.invalid>;+sip.instance="<urn:uuid:1>";reg-id=1'
+PENDING = PendingRegistration(
+    "7", "sip:x@page.invalid", ALICE, Grant("bearer", "alice@ims.example", [ALICE, "tel:+4930123"])
+)
+
+
+def register(*authorization: str, contact: str = CONTACT, expires: str = "600", to: str = ALICE) -> Request:
+    fields = {"Authorization": list(authorization), "Expires": [expires]}
+    return Request(
+        Side.IMS,
+        "REGISTER",
+        "call-1",
+        "tag",
+        "",
+        1,
+        contact=contact,
+        to_uri=to,
+        headers=lambda name: fields.get(name, []),
+    )
+
+
+def test_whom_the_proxy_part_vouches_for_is_in() -> None:
+    found = admitted(register(VOUCHED), PENDING)
+    assert found.address_of_record == ALICE
+    assert found.identities == (ALICE, "tel:+4930123")
+    assert found.lines == (f"P-Associated-URI: <{ALICE}>, <tel:+4930123>",)
+
+
+@pytest.mark.parametrize(
+    ("request_", "pending"),
+    [
+        pytest.param(register(), PENDING, id="nothing said"),
+        pytest.param(register(empty_digest("alice@ims.example", "ims.example")), PENDING, id="not vouched for"),
+        pytest.param(
+            register(protected(empty_digest("alice@ims.example", "ims.example"), "tls-yes")), PENDING, id="digest"
+        ),
+        pytest.param(register(VOUCHED, VOUCHED), PENDING, id="said twice"),
+        pytest.param(
+            register(protected(empty_digest("bob@ims.example", "ims.example"), "auth-done")), PENDING, id="another user"
+        ),
+        pytest.param(register(VOUCHED, to="sip:bob@ims.example"), PENDING, id="another identity"),
+        pytest.param(register(VOUCHED), None, id="no page has asked"),
+    ],
+)  # fmt: skip
+def test_who_is_not(request_: Request, pending: PendingRegistration | None) -> None:
+    with pytest.raises(SipReject) as refused:
+        admitted(request_, pending)
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(register(VOUCHED, expires="0"), id="Expires"),
+        pytest.param(register(VOUCHED, contact=f"{CONTACT};expires=0"), id="expires of the Contact"),
+    ],
+)
+def test_the_gateway_itself_ends_a_registration(request_: Request) -> None:
+    found = admitted(request_, None)
+    assert (found.address_of_record, found.identities, found.lines) == (ALICE, (), ())
+
+
+def test_one_page_too_many() -> None:
+    there = [(f"sip:{number}@page.invalid", f"<urn:uuid:{number}>") for number in range(2, 2 + MOST_PAGES)]
+    check_room(register(VOUCHED), there[1:])
+    check_room(register(VOUCHED), [*there[1:], ("sip:x@page.invalid", "")])
+    check_room(register(VOUCHED), [*there[1:], ("sip:y@page.invalid", "<urn:uuid:1>")])
+    check_room(register(VOUCHED, expires="0"), there)
+    with pytest.raises(SipReject):
+        check_room(register(VOUCHED), there)

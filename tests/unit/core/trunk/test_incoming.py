@@ -1,0 +1,255 @@
+"""A trunk's call: its number, its caller, and what the home network is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.errors import SipReject
+from kemi.core.identity import ANONYMOUS
+from kemi.core.messages import Request, Side
+from kemi.core.routing.lookup import Entry, entries_of
+from kemi.core.routing.numbers import BadNumber, DialPlan
+from kemi.core.routing.table import Route, RoutingTable, TableError, Target, check_table
+from kemi.core.trunk.diversion import history_from_diversion
+from kemi.core.trunk.incoming import (
+    Caller,
+    WayIn,
+    called_text,
+    caller_of,
+    from_value,
+    identity_lines,
+    invite_edits,
+    names_not_believed,
+    number_read,
+    routes_left,
+    way_in,
+)
+from kemi.core.trunk.trunk import NumberForm, Trunk
+
+TRUNK = Trunk("acme", ["sip:192.0.2.1"], domain="acme.example", country="DE", numbers=NumberForm.NATIONAL)
+HEADERS = {
+    "From": ['"Carol" <sip:089555@192.0.2.1;user=phone;verstat=TN-Validation-Passed>;tag=t'],
+    "X-Account": ["7"],
+}
+
+
+def invite(headers: dict[str, list[str]] | None = None, **changes: str) -> Request:
+    found = {**HEADERS, **(headers or {})}
+    request = Request(
+        Side.IMS,
+        "INVITE",
+        "call",
+        "t",
+        "",
+        1,
+        headers=lambda name: found.get(name, []),
+        request_uri="sip:03012345@198.51.100.1;user=phone",
+        from_uri="sip:089555@192.0.2.1;user=phone",
+        to_uri="sip:03012345@198.51.100.1",
+    )
+    for name, value in changes.items():
+        setattr(request, name, value)
+    return request
+
+
+class Table:
+    """Rows as a gateway has them."""
+
+    def __init__(self, *routes: Route) -> None:
+        self._entries = [entry for route in routes for entry in entries_of(route)]
+
+    def entries(self, realm: str, beginnings: list[str]) -> list[Entry]:
+        return [
+            entry
+            for entry in self._entries
+            if entry.route.realm in (realm, "*") and entry.beginning in beginnings
+        ]
+
+
+def way(text: str, *routes: Route, plans: dict[str, DialPlan] | None = None) -> WayIn:
+    return way_in(
+        Table(*routes),  # type: ignore[arg-type]
+        plans or {},
+        {"weekly": "sip:weekly@conf.example"},
+        TRUNK,
+        text,
+        home="home.example",
+        now=0.0,
+        spin=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "number"),
+    [
+        (NumberForm.PLUS, "+493012345", "+493012345"),
+        (NumberForm.PLUS, "%2B49-30-12345", "+493012345"),
+        (NumberForm.PLUS, "+493012345;npdi", "+493012345"),
+        (NumberForm.DIGITS, "493012345", "+493012345"),
+        (NumberForm.DIGITS, "+493012345", "+493012345"),
+        (NumberForm.NATIONAL, "03012345", "+493012345"),
+        (NumberForm.NATIONAL, "00442071234567", "+442071234567"),
+        (NumberForm.NATIONAL, "+442071234567", "+442071234567"),
+    ],
+)
+def test_a_number_is_read_in_the_trunk_s_form(form: NumberForm, text: str, number: str) -> None:
+    assert number_read(text, Trunk("a", ["sip:192.0.2.1"], country="DE", numbers=form)) == number
+
+
+@pytest.mark.parametrize("text", ["", "bob", "+", "+4912345678901234567", "#31#", "999999999999999999"])
+def test_what_is_no_number_is_none(text: str) -> None:
+    with pytest.raises(BadNumber):
+        number_read(text, TRUNK)
+
+
+def test_a_plan_of_the_trunk_s_realm_knows_extensions() -> None:
+    row = Route("desk", "12", Target.USER, realm="trunk:acme", name="sip:alice@home.example")
+    plans = {"trunk:acme": DialPlan(extension_digits=3)}
+    assert way("12", row, plans=plans).request_uri == "sip:alice@home.example"
+
+
+@pytest.mark.parametrize(
+    ("row", "target"),
+    [
+        (Route("r", "+4930*", Target.USER, realm="trunk:acme", name="sip:a@h"), "sip:a@h"),
+        (Route("r", "+4930*", Target.CORE, realm="trunk:acme"), "sip:+493012345@home.example;user=phone"),
+        (
+            Route("r", "+4930*", Target.CONFERENCE, realm="trunk:acme", name="weekly"),
+            "sip:weekly@conf.example",
+        ),
+    ],
+)
+def test_a_row_of_the_trunk_says_where_it_goes(row: Route, target: str) -> None:
+    assert way("03012345", row) == WayIn("r", target)
+
+
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        (Route("r", "*", Target.CORE), 404),
+        (Route("r", "+4930*", Target.CORE, realm="home.example"), 404),
+        (Route("r", "+4930*", Target.CORE, realm="trunk:other"), 404),
+        (Route("r", "+4930*", Target.TRUNK, realm="trunk:acme", name="carriers"), 482),
+        (Route("r", "+4930*", Target.REFUSE, realm="trunk:acme", status=603), 603),
+    ],
+)
+def test_every_other_row_lets_nobody_in(row: Route, status: int) -> None:
+    with pytest.raises(SipReject) as refused:
+        way("03012345", row)
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize("text", ["112", "911"])
+def test_emergencies_do_not_come_in(text: str) -> None:
+    with pytest.raises(BadNumber):
+        way(text, Route("r", "*", Target.CORE, realm="trunk:acme"))
+
+
+def test_a_table_never_leads_from_trunk_to_trunk() -> None:
+    row = Route("r", "+4930*", Target.TRUNK, realm="trunk:acme", name="carriers")
+    with pytest.raises(TableError, match="never goes to a trunk again"):
+        check_table(RoutingTable((row,), frozenset({"carriers"})))
+    check_table(RoutingTable((Route("r", "+4930*", Target.CORE, realm="trunk:acme"),)))
+
+
+def test_a_call_to_our_contact_is_for_whom_to_names() -> None:
+    request = invite(request_uri="sip:acme.0123@198.51.100.1", to_uri="sip:03077@acme.example")
+    assert called_text(request, "acme.0123") == "03077"
+    assert called_text(request, "") == "acme.0123"
+    request = invite({"P-Called-Party-ID": ["<sip:03088@acme.example>"]}, request_uri="sip:acme.0123@x")
+    assert called_text(request, "acme.0123") == "03088"
+
+
+@pytest.mark.parametrize(
+    ("headers", "from_uri", "caller"),
+    [
+        ({}, "sip:089555@192.0.2.1", Caller("+4989555", False)),
+        ({}, "sip:bob@192.0.2.1", Caller("", False)),
+        ({"P-Asserted-Identity": ["<tel:+4940111>"]}, "sip:089555@x", Caller("+4940111", False)),
+        ({"P-Asserted-Identity": ["<sip:bob@x>"]}, "sip:089555@x", Caller("+4989555", False)),
+        ({}, ANONYMOUS, Caller("", True)),
+        ({"Privacy": ["id"]}, "sip:089555@x", Caller("+4989555", True)),
+        ({"P-Asserted-Identity": ["<tel:+4940111>"]}, ANONYMOUS, Caller("+4940111", True)),
+        ({"Privacy": ["none"]}, "sip:089555@x", Caller("+4989555", False)),
+    ],
+)
+def test_who_calls(headers: dict[str, list[str]], from_uri: str, caller: Caller) -> None:
+    assert caller_of(invite(headers, from_uri=from_uri), TRUNK) == caller
+
+
+def test_what_is_asserted_and_shown() -> None:
+    request = invite()
+    known, hidden, nobody = Caller("+4989555", False), Caller("+4989555", True), Caller("", False)
+    assert identity_lines(request, known, TRUNK) == (
+        "P-Asserted-Identity: <sip:+4989555@acme.example;user=phone>",
+    )
+    assert identity_lines(request, hidden, TRUNK)[1] == "Privacy: id"
+    assert identity_lines(request, nobody, TRUNK) == ("P-Asserted-Identity: <sip:acme.example>",)
+    assert from_value(request, known, TRUNK) == '"Carol" <sip:+4989555@acme.example;user=phone>;tag=t'
+    assert from_value(request, hidden, TRUNK) == f'"Anonymous" <{ANONYMOUS}>;tag=t'
+    assert from_value(request, nobody, TRUNK) == '"Carol" <sip:unknown@acme.example>;tag=t'
+
+
+def test_what_a_trunk_says_is_not_believed() -> None:
+    head = "INVITE sip:a SIP/2.0\r\nX-Account: 7\r\nx-other : 1\r\nSubject: X-Not: this"
+    assert names_not_believed(head)[-2:] == ("X-Account", "x-other")
+    edits = invite_edits(
+        invite({"Diversion": ["<sip:+4940111@x>;reason=no-answer"]}),
+        TRUNK,
+        Caller("+4989555", False),
+        "sip:a@h",
+        head=head,
+        record_route=["<sip:trunk@198.51.100.1:5060;lr>"],
+        charging="icid-value=1",
+    )
+    assert {"P-Charging-Vector", "Route", "Diversion", "X-Account"} <= set(edits.remove)
+    assert "Identity" not in edits.remove
+    assert any(
+        line.startswith("History-Info: <sip:+4940111@x>;index=1, <sip:a@h;cause=408>")
+        for line in edits.insert
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([], ()),
+        (["not a uri"], ()),
+        (
+            ["<sip:+2@x>;reason=unconditional;privacy=full, <sip:+1@x>;reason=user-busy"],
+            (
+                "History-Info: <sip:+1@x>;index=1, <sip:+2@x;cause=486?Privacy=history>;index=1.1, "
+                "<sip:a@h;cause=302>;index=1.1.1",
+            ),
+        ),
+        (["<sip:+1@x>"], ("History-Info: <sip:+1@x>;index=1, <sip:a@h;cause=404>;index=1.1",)),
+    ],
+)
+def test_diversion_becomes_history(values: list[str], line: tuple[str, ...]) -> None:
+    assert history_from_diversion(values, "sip:a@h") == line
+
+
+@pytest.mark.parametrize(
+    ("routes", "ours", "left"),
+    [
+        ([], False, []),
+        (["<sip:trunk@198.51.100.1:5060;lr>"], True, []),
+        (
+            [
+                "<sip:trunk@198.51.100.1:5061;transport=tls;lr>, <sip:trunk@198.51.100.1:5060;lr>",
+                "<sip:scscf;lr>",
+            ],
+            True,
+            ["<sip:scscf;lr>"],
+        ),
+        (["<sip:scscf;lr>", "<sip:trunk@198.51.100.1:5060;lr>"], False, None),
+        (["<sip:token@198.51.100.1:5060;lr>"], False, None),
+        (["<sip:trunk@203.0.113.9:5060;lr>"], False, None),
+        (["<sip:198.51.100.1:5060;lr>"], False, None),
+    ],
+)
+def test_our_own_routes(routes: list[str], ours: bool, left: list[str] | None) -> None:
+    found = routes_left(routes, ["198.51.100.1:5060", "198.51.100.1:5061"])
+    assert found[0] is ours
+    if left is not None:
+        assert found[1] == left
