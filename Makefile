@@ -17,8 +17,8 @@ help: ## list the commands
 setup: ## install Debian packages and Python environment (again: less than a second)
 	@bash .ci/install
 
-run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; MODE=standalone: no core; PORTS=free)
-	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once)
+run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; MODE=standalone: no core; PORTS=free; SIPP=1: with the trunks of tests/sipp)
+	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once) $(if $(SIPP),--sipp)
 
 test: sdk oidc clients style types ## every check and every test (WORKERS=0: one after the other)
 	$(PYTEST) --numprocesses=$(WORKERS)
@@ -33,7 +33,7 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits; the relay's client; running calls
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
@@ -49,6 +49,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.dtmf
 	$(PYTHON) -m tests.bench.ng
 	$(PYTHON) -m tests.bench.media_load
+	$(PYTHON) -m tests.sipp load
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix

@@ -56,7 +56,7 @@ def run_dir() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-REAL_DAEMONS = ("tests/integration/", "tests/browser/", "tests/contract/")
+REAL_DAEMONS = ("tests/integration/", "tests/browser/", "tests/contract/", "tests/sipp/")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

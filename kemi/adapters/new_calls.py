@@ -36,7 +36,7 @@ from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri
 from kemi.core.recipients import recipients_of
 from kemi.core.registration import Registration
 from kemi.core.routing.permissions import CallDenied
-from kemi.core.routing.way import Way
+from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.standalone import FROM_PAGES
 from kemi.core.trust import has_routing_parameters
 from kemi.state.calls import CallStore
@@ -166,7 +166,8 @@ class NewCalls:
             return None
         user_class = registration.grant.user_class
         if self._emergency.knows(uri):
-            return self._emergency.way(request.call_id, uri, user_class) if begins else None
+            way = self._emergency.way(request.call_id, uri, user_class) if begins else None
+            return way and self._known(way)
         with self._told(request, registration):
             way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
             if way is not None and self._settings.targets is not None:
@@ -177,7 +178,20 @@ class NewCalls:
             log_event(
                 logging.INFO, "call_routed", call_id=request.call_id, route=way.route, cost=way.cost.value
             )
-        return way
+        return way and self._known(way)
+
+    def _known(self, way: Way) -> Way:
+        """Leave out trunks that have gone from the settings since the table was taken; raise SipReject where none is
+        left."""
+        known = tuple(name for name in way.trunks if name == CORE_WAY or name in self._settings.trunks)
+        if way.trunks and not known:
+            log_event(logging.ERROR, "trunk_unknown", route=way.route, trunks=",".join(way.trunks))
+            raise SipReject(
+                "the trunk for this number is not known here",
+                status=500,
+                reason_phrase="Server Internal Error",
+            )
+        return replace(way, trunks=known)
 
     @contextmanager
     def _told(self, request: Request, registration: Registration) -> Iterator[None]:

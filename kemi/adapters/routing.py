@@ -65,10 +65,9 @@ class RouteKeeper:
     def _begin(self) -> None:
         """Let the table of before a restart count, until another one is known."""
         self._begun = True
-        files = {int(path.stem.rpartition("-")[2]): path for path in self._folder.glob("routes-*.sqlite")}
-        if files:
-            self._done = self._wanted = max(files)
-            self._publish(self._done)
+        if newest := newest_version(self._folder):
+            self._done = self._wanted = newest
+            self._publish(newest)
 
     def tick(self, version: int, now: float) -> None:
         """Work for a moment at the table that counts in Redis; 0: there is none, which changes nothing."""
@@ -147,6 +146,11 @@ def route_path(folder: Path, version: int) -> Path:
     return folder / f"routes-{version}.sqlite"
 
 
+def newest_version(folder: Path) -> int:
+    """Return the version of the newest table in the folder, 0 for none."""
+    return max((int(path.stem.rpartition("-")[2]) for path in folder.glob("routes-*.sqlite")), default=0)
+
+
 class RouteReader:
     """The table as one worker sees it."""
 
@@ -163,7 +167,8 @@ class RouteReader:
         """Return the table that counts, and what belongs to it; None: there is none."""
         if self._has_none:
             return None
-        version = self._table.get(_CURRENT) or ""
+        # After a restart calls come before housekeeping has looked: the table of before counts for them, not none.
+        version = self._table.get(_CURRENT) or str(newest_version(self._folder) or "")
         if version != self._version and version:
             try:
                 file = RouteFile.open(route_path(self._folder, int(version)))

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.routing.costs import PREMIUM_CODE, SATELLITE_CODES
+from kemi.core.services import names_service
 from kemi.core.standalone import FROM_PAGES
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() \t")
@@ -66,7 +67,7 @@ def target_from_uri(uri: str) -> Target:
     """Return whom a Request-URI or a Refer-To names; raise UnreadableTarget."""
     scheme, _, rest = uri.strip().partition(":")
     scheme = scheme.lower()
-    if scheme == "urn":
+    if names_service(uri):
         return Target()  # a service, as an emergency call (RFC 5031): chosen by the network, never by number
     if scheme == "tel":
         numbers = _numbers(unquote(rest), _NUMBER)

@@ -12,6 +12,7 @@ from typing import Final
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
 from kemi.core.messages import Request, addresses_from_headers
+from kemi.core.services import names_service
 
 _HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
 """A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
@@ -161,9 +162,10 @@ def screen(request: Request) -> None:
     if request.method in NEVER_REFUSED:
         return
     check_proxy_require(request, *(request.tokens("Require") & {"sec-agree"}))  # TS 24.229 §5.2.2.1
-    if not request.request_uri.lower().startswith(_REQUEST_URI_SCHEMES):
+    uri = request.request_uri.lower()
+    if not uri.startswith(_REQUEST_URI_SCHEMES) or (uri.startswith("urn:") and not names_service(uri)):
         raise SipReject(
-            "only sip:, tel: and urn: are called from here",
+            "only sip:, tel: and urn:service: are called from here",
             status=416,
             reason_phrase="Unsupported URI Scheme",
         )

@@ -12,15 +12,19 @@ import json
 import secrets
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.bench.frames import BINARY, PING, PONG, TEXT, FrameReader, frame_to_bytes, upgrade_request
-from tests.bench.load_call import LoadCall, header
+from tests.bench.load_call import REALM, TARGET, LoadCall, header
 from tests.bench.results import LoadResult
+from tests.peers.digest import Credentials, authorization, challenge_from_text
 
 _CALL_TIMEOUT_S: Final = 10.0
+_MOST_CHALLENGES: Final = 3
+_CHALLENGE: Final = "WWW-Authenticate"
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,25 @@ class LoadOrder:
     """Header fields of the HTTP upgrade."""
     authorizations: list[str] = field(default_factory=list)
     """Authorization value of the REGISTER of each connection."""
+    realm: str = REALM
+    target: str = TARGET
+    """Whom everybody calls."""
+    accounts: list[list[str]] = field(default_factory=list)
+    """User, private identity and password of each connection, for a core that challenges; users are made up without."""
 
 
 class LoadConnection(asyncio.Protocol):
     """One page's socket; messages are handled where they are read."""
 
     def __init__(self, order: LoadOrder, number: int) -> None:
-        self.user = f"alice{order.first_user + number}"
+        self.user = order.accounts[number][0] if order.accounts else f"alice{order.first_user + number}"
         self.host = f"{secrets.token_hex(6)}.invalid"
         self.calls: dict[str, LoadCall] = {}
         loop = asyncio.get_running_loop()
         self.upgraded: asyncio.Future[None] = loop.create_future()
-        self.registered: asyncio.Future[int] = loop.create_future()
+        self.registered: asyncio.Future[str] = loop.create_future()
+        self._call_id = secrets.token_hex(12)
+        self._instance = uuid.uuid4().urn
         self._order = order
         self._number = number
         self._head = bytearray()
@@ -96,24 +107,40 @@ class LoadConnection(asyncio.Protocol):
     async def register(self) -> None:
         """Register once; a load client that is refused cannot go on."""
         credentials = self._order.authorizations
-        authorization = f"Authorization: {credentials[self._number]}\r\n" if credentials else ""
-        aor = f"sip:{self.user}@ims.example"
+        answer = await self._register(1, credentials[self._number] if credentials else "")
+        for cseq in range(2, 2 + _MOST_CHALLENGES):
+            if not answer.startswith("SIP/2.0 401") or not self._order.accounts:
+                break
+            _, name, password = self._order.accounts[self._number]
+            last = answer[answer.rfind(f"\r\n{_CHALLENGE}: ") :]  # as SIP.js and JsSIP do
+            challenge = challenge_from_text(header(last, _CHALLENGE))
+            uri = f"sip:{self._order.realm}"
+            answer = await self._register(
+                cseq, authorization(challenge, Credentials(name, password), "REGISTER", uri)
+            )
+        if not answer.startswith("SIP/2.0 200"):
+            raise ConnectionRefusedError(f"REGISTER of {self.user} got {answer[8:11]}")
+
+    async def _register(self, cseq: int, credentials: str) -> str:
+        """Send one REGISTER and return its final response."""
+        self.registered = asyncio.get_running_loop().create_future()
+        realm = self._order.realm
+        aor = f"sip:{self.user}@{realm}"
+        authorization_line = f"Authorization: {credentials}\r\n" if credentials else ""
         self.send(
-            f"REGISTER sip:ims.example SIP/2.0\r\n"
+            f"REGISTER sip:{realm} SIP/2.0\r\n"
             f"Via: SIP/2.0/WSS {self.host};branch=z9hG4bK{secrets.token_hex(8)}\r\nMax-Forwards: 70\r\n"
-            f"From: <{aor}>;tag={secrets.token_hex(4)}\r\nTo: <{aor}>\r\nCall-ID: {secrets.token_hex(12)}\r\n"
-            f"CSeq: 1 REGISTER\r\nContact: <sip:{self.user}@{self.host};transport=ws;ob>;reg-id=1;"
-            f'+sip.instance="<urn:uuid:{secrets.token_hex(16)}>"\r\nExpires: 600\r\n'
-            f"Supported: outbound, path\r\n{authorization}Content-Length: 0\r\n\r\n"
+            f"From: <{aor}>;tag={secrets.token_hex(4)}\r\nTo: <{aor}>\r\nCall-ID: {self._call_id}\r\n"
+            f"CSeq: {cseq} REGISTER\r\nContact: <sip:{self.user}@{self.host};transport=ws;ob>;reg-id=1;"
+            f'+sip.instance="<{self._instance}>"\r\nExpires: 600\r\n'
+            f"Supported: outbound, path\r\n{authorization_line}Content-Length: 0\r\n\r\n"
         )
-        status = await asyncio.wait_for(self.registered, _CALL_TIMEOUT_S)
-        if status != 200:
-            raise ConnectionRefusedError(f"REGISTER of {self.user} got {status}")
+        return await asyncio.wait_for(self.registered, _CALL_TIMEOUT_S)
 
     def _message(self, message: str, read_at_s: float) -> None:
         if header(message, "CSeq").endswith("REGISTER"):
             if not self.registered.done() and not message.startswith("SIP/2.0 1"):
-                self.registered.set_result(int(message[8:11]))
+                self.registered.set_result(message)
             return
         call = self.calls.get(header(message, "Call-ID"))
         if call is not None:
@@ -188,7 +215,10 @@ class Load:
         def start_next() -> None:
             self._start(connection, again=True)
 
-        call = LoadCall(connection.host, connection.user, connection.send, done)
+        order = self.order
+        call = LoadCall(
+            connection.host, connection.user, connection.send, done, realm=order.realm, target=order.target
+        )
         connection.calls[call.call_id] = call
         timer = loop.call_later(_CALL_TIMEOUT_S, done, call, "timeout")
         call.start()

@@ -15,7 +15,8 @@ from tests.bench.results import CallTimes
 from tests.peers.sdp import answer_to, page_offer
 
 OFFER = page_offer()
-_TARGET = "sip:bob@ims.example"
+REALM = "ims.example"
+TARGET = f"sip:bob@{REALM}"
 
 
 class LoadAnswer:
@@ -56,12 +57,21 @@ class LoadCall:
     """A call that drives itself; `done` is called once with its times or with a reason."""
 
     def __init__(
-        self, host: str, user: str, send: Callable[[str], None], done: Callable[[LoadCall, str | None], None]
+        self,
+        host: str,
+        user: str,
+        send: Callable[[str], None],
+        done: Callable[[LoadCall, str | None], None],
+        *,
+        realm: str = REALM,
+        target: str = TARGET,
     ) -> None:
         self.call_id = secrets.token_hex(16)
         self.times = CallTimes(self.call_id, 0.0)
         self._host = host
         self._user = user
+        self._realm = realm
+        self._target = target
         self._send = send
         self._done = done
         self._tag = self.call_id[:8]
@@ -75,8 +85,8 @@ class LoadCall:
         self.times.invite_at_s = time.monotonic()
         self._request(
             "INVITE",
-            _TARGET,
-            f"<{_TARGET}>",
+            self._target,
+            f"<{self._target}>",
             1,
             "Supported: 100rel, outbound\r\nAllow: INVITE,ACK,CANCEL,BYE,PRACK,UPDATE,INFO\r\n"
             f"Contact: <sip:{self._user}@{self._host};transport=ws;ob>\r\n",
@@ -118,7 +128,7 @@ class LoadCall:
                 self.times.answered_at_s = read_at_s
                 self._in_dialog("BYE", message, to)
         else:
-            self._request("ACK", _TARGET, to, 1, via=self._invite_via)
+            self._request("ACK", self._target, to, 1, via=self._invite_via)
             self._done(self, f"INVITE {status}")
 
     def _in_dialog(self, method: str, response: str, to: str, headers: str = "") -> None:
@@ -136,7 +146,7 @@ class LoadCall:
         kind = "Content-Type: application/sdp\r\n" if sdp else ""
         self._send(
             f"{method} {uri} SIP/2.0\r\n{via or self._via()}Max-Forwards: 70\r\n"
-            f"From: <sip:{self._user}@ims.example>;tag={self._tag}\r\nTo: {to}\r\nCall-ID: {self.call_id}\r\n"
+            f"From: <sip:{self._user}@{self._realm}>;tag={self._tag}\r\nTo: {to}\r\nCall-ID: {self.call_id}\r\n"
             f"CSeq: {cseq} {method}\r\n{headers}{kind}Content-Length: {len(sdp)}\r\n\r\n{sdp}"
         )
 

@@ -4,9 +4,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -21,6 +22,7 @@ from tests.lab.world import INFO_FILE, LabInfo, info_from_file
 DEFAULT_RUN_DIR: Final = REPOSITORY / "lab-run"
 STOP_TIMEOUT_S: Final = 15.0
 EXIT_FAILED: Final = 1
+MEDIA_PORTS_OF_LOAD: Final = 4000
 
 run_dir_option = click.option(
     "--run-dir",
@@ -56,19 +58,25 @@ def main() -> None:
     show_default=True,
     help="Which parts.",
 )
-def run(run_dir: Path, once: bool, ports: str, mode: str) -> None:
+@click.option(
+    "--sipp", is_flag=True, help="With the trunks that SIPp plays (tests/sipp), short timers and no limits."
+)
+def run(run_dir: Path, once: bool, ports: str, mode: str, sipp: bool) -> None:
     """Start the lab in the foreground, prove a call and keep it until Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     chosen = Mode(mode)
-    lab = Lab(
-        LabOptions(
-            parts=PARTS_BY_MODE[chosen],
-            run_dir=run_dir,
-            ports=PortMode(ports),
-            standalone=chosen is Mode.STANDALONE,
-        )
+    options = LabOptions(
+        parts=PARTS_BY_MODE[chosen],
+        run_dir=run_dir,
+        ports=PortMode(ports),
+        standalone=chosen is Mode.STANDALONE,
     )
+    if sipp:
+        options = replace(
+            options, role_variables={"kamailio": _trunks_of_sipp()}, media_ports=MEDIA_PORTS_OF_LOAD
+        )
+    lab = Lab(options)
     try:
         with lab:
             click.echo(f"ready in {lab.started_in_s:.1f} s\n")
@@ -88,6 +96,12 @@ def run(run_dir: Path, once: bool, ports: str, mode: str) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise Interrupted
+
+
+def _trunks_of_sipp() -> dict[str, Any]:
+    from tests.sipp.existing import role_variables  # the scenarios import what they play with
+
+    return role_variables()
 
 
 def _prove(lab: Lab, *, standalone: bool) -> None:

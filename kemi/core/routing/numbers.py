@@ -24,7 +24,11 @@ _EMERGENCY_ANYWHERE: Final = frozenset({"112", "911"})
 _VISUAL: Final = str.maketrans("", "", "-.()")
 _GLOBAL: Final = re.compile(r"\+[0-9]{3,15}", re.ASCII)
 _LOCAL: Final = re.compile(r"[0-9*#]{1,24}", re.ASCII)
-_CONTEXT: Final = re.compile(r"\+[0-9.()-]{1,24}|[a-z0-9][a-z0-9.-]*", re.ASCII)
+_CONTEXT: Final = re.compile(r"\+[.()-]*[0-9][0-9.()-]{0,23}|[a-z0-9][a-z0-9.-]{0,252}", re.ASCII)
+_USER: Final = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%(?![01][0-9A-Fa-f]|7[Ff])[0-9A-Fa-f]{2})+")
+"""RFC 3261 §25.1, and # as many write it; escaped control characters are nobody's name."""
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+MAX_EXTENSION_DIGITS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dial
     digits = number.partition(";")[0].translate(_SEPARATORS)
     if is_phone or _GLOBAL.fullmatch(digits) or _LOCAL.fullmatch(digits):
         return _from_tel(number, plan, trusted)
+    if not _USER.fullmatch(name) or not _HOST.fullmatch(host):
+        raise BadNumber("this is no sip: address (RFC 3261 §19.1)")
     return Dialled(f"sip:{name}@{host.lower()}")
 
 
@@ -148,6 +154,10 @@ def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
     number, *parameters = unquote(text).lower().split(";")
     number = number.translate(_SEPARATORS)
     pairs = {name.strip(): value.strip() for name, _, value in (one.partition("=") for one in parameters)}
+    if len(pairs) < len(parameters):
+        raise BadNumber(
+            "a parameter is there twice (RFC 3966 §3)"
+        )  # whoever is next might read the other one
     kept = tuple(one.strip() for one in parameters if one.partition("=")[0].strip() in ROUTING_PARAMETERS)
     kept = kept if trusted else ()
     if number.startswith("+"):
@@ -155,7 +165,7 @@ def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
     if not _LOCAL.fullmatch(number):
         raise BadNumber("this is no telephone number")
     context = pairs.get("phone-context", "")
-    if context and not _CONTEXT.fullmatch(context):
+    if "phone-context" in pairs and not _CONTEXT.fullmatch(context):
         raise BadNumber("phone-context is neither +DIGITS nor a domain (RFC 3966 §3)")
     if context.startswith("+"):
         return Dialled(_global(context.translate(_VISUAL) + number), kept)
@@ -210,6 +220,13 @@ def _check_length(parsed: PhoneNumber) -> None:
         raise BadNumber("no number of that country has so many digits")
 
 
+def is_sip_address(text: str) -> bool:
+    """Whether this is sip:NAME@HOST or sips:NAME@HOST, with nothing behind it."""
+    scheme, _, rest = text.partition(":")
+    name, _, host = rest.rpartition("@")
+    return scheme in ("sip", "sips") and bool(_USER.fullmatch(name)) and bool(_HOST.fullmatch(host))
+
+
 def check_plan(plan: DialPlan) -> None:
     """Raise ValueError for a plan that cannot be used."""
     if plan.country and plan.country not in phonenumbers.SUPPORTED_REGIONS:
@@ -222,8 +239,10 @@ def check_plan(plan: DialPlan) -> None:
         raise ValueError(
             "area_code needs trunk_prefix: it tells numbers with an area code from those without"
         )
+    if not 0 <= plan.extension_digits <= MAX_EXTENSION_DIGITS:
+        raise ValueError(f"extension_digits is 0 to {MAX_EXTENSION_DIGITS}")
     for code, meaning in plan.short_codes.items():
         if not _LOCAL.fullmatch(code):
             raise ValueError(f"short code {code!r} is digits, * and #")
-        if meaning and not _GLOBAL.fullmatch(meaning) and not re.fullmatch(r"sip:[^@\s]+@[^@\s]+", meaning):
+        if meaning and not _GLOBAL.fullmatch(meaning) and not is_sip_address(meaning):
             raise ValueError(f"short code {code!r} means a +E.164 number or a sip: address")

@@ -14,6 +14,8 @@ from typing import Final
 
 MOST_BEGINNINGS: Final = 1000
 """Plain beginnings one pattern may stand for: three digits left open before the last fixed one."""
+MAX_LENGTH: Final = 255
+"""Characters of a pattern."""
 _NUMBER: Final = re.compile(r"\+?(?:[0-9*#X]|\[(?:[0-9](?:-[0-9])?)+\])*", re.ASCII)
 _ADDRESS: Final = re.compile(r"sip:(?:\*|[^*@\s]+)@(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])")
 _SERVICE: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9-]+)*")
@@ -34,6 +36,8 @@ class Pattern:
         """Raise PatternError for what can match nothing."""
         self.open_digits = 0
         """Digits left open: of two rows with beginnings of one length the one that leaves fewer open is nearer."""
+        if len(text) > MAX_LENGTH:
+            raise PatternError(f"{text[:20]!r}… is longer than {MAX_LENGTH} characters")
         if text.startswith("sip:"):
             if not _ADDRESS.fullmatch(text):
                 raise PatternError(f"{text!r} is not sip:NAME@DOMAIN or sip:*@DOMAIN")

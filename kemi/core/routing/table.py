@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kemi.core.routing.numbers import is_sip_address
 from kemi.core.routing.patterns import Pattern, PatternError
 
 ANY: Final = "*"
@@ -154,7 +155,7 @@ def _problems_of_target(route: Route, table: RoutingTable) -> Iterator[str]:
         yield f"there is no {route.to} {route.name!r}"
     if route.to in (Target.CORE, Target.REFUSE) and route.name:
         yield f"{route.to} has no name"
-    if route.to is Target.USER and not re.fullmatch(r"sips?:[^\s@]+@[^\s@]+", route.name):
+    if route.to is Target.USER and not is_sip_address(route.name):
         yield "a user is named by a sip: URI"
     if route.number.startswith("urn:") and route.to is Target.REFUSE:
         yield "emergencies are refused by the gateways' settings (gateway_emergency), or not at all"

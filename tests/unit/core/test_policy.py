@@ -108,6 +108,7 @@ class TestSpellings:
             "http://ims.example",
             f"sip:+1900@evil.example@{REALM}",
             f"sip:+1900%40x@{REALM}",
+            f"urn:+1900@{REALM}",
             "sip:alice@",
             "sip:alice@ims example",
             "sip:alice@*",

@@ -1,0 +1,72 @@
+"""Gateways that run already: a lab's, or a tester's own, with trunks at fixed ports of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from tests.lab.lab import Lab
+from tests.lab.options import NO_LIMITS
+from tests.peers.digest import Credentials
+from tests.peers.websocket import Handshake
+from tests.peers.wic import WicIdentity
+from tests.sipp.places import Plan, plan_of, table_of, trunks_of
+from tests.sipp.scenario import Folder, folders
+from tests.sipp.site import PROFILE, TIMERS
+from tests.sipp.stage import Gateway
+
+FIXED_PORT: Final = 27_500
+"""The first of SIPp's ports: above those that labs hand out, below those of its media."""
+
+
+def fixed_plan(address: str = "") -> Plan:
+    """Return the plan that an operator can write into settings; without ``address`` for a gateway on loopback."""
+    ports = count(FIXED_PORT)
+    return plan_of(lambda: next(ports), address)
+
+
+def playable(chosen: Iterable[Folder]) -> list[Folder]:
+    """Return the scenarios that a gateway that runs already can be played with."""
+    return [one for one in chosen if one.scenario.shares_gateway and not one.scenario.restarts]
+
+
+def role_variables() -> dict[str, Any]:
+    """Return what a lab's gateway has to know of all scenarios (role kamailio): trunks, short timers, no limits."""
+    trunks = trunks_of(fixed_plan(), playable(folders()))
+    return {**NO_LIMITS, **TIMERS, "gateway_trunks": trunks, "gateway_media_profiles": [PROFILE]}
+
+
+def gateway_at(host: str, port: int, wss: str, aor: str, impi: str, password: str) -> Gateway:
+    """Return a tester's gateway, which is known from outside only."""
+    origin = wss.replace("wss:", "https:").replace("ws:", "http:").rpartition("/")[0]
+    handshake = Handshake(wss, origin=origin, forwarded_for=None)
+    return Gateway(host, port, handshake, WicIdentity(aor, Credentials(impi, password)))
+
+
+def operator_settings(plan: Plan, chosen: Iterable[Folder], user: str) -> str:
+    """Return variables of the role kamailio and the routing table, for people to copy."""
+    usable = playable(chosen)
+    realm = user.rpartition("@")[2]
+    variables = {"gateway_trunks": trunks_of(plan, usable), "gateway_media_profiles": [PROFILE]}
+    document = msgspec.json.format(
+        msgspec.json.encode(table_of(plan, usable, user, realm)), indent=2
+    ).decode()
+    return (
+        "# variables of the role kamailio\n"
+        f"{yaml.safe_dump(variables, sort_keys=False)}\n"
+        "# routing table: python -m webapp_api routes load FILE\n"
+        f"{document}"
+    )
+
+
+def why_not(gateway: Gateway, folder: Folder) -> str:
+    """Return why a scenario cannot be played with this gateway, "" if it can."""
+    if folder.scenario.restarts and not isinstance(gateway.world, Lab):
+        return "it starts the gateway again: without --lab and --gateway it has one of its own"
+    if folder.scenario.inside and gateway.world is None:
+        return "it looks at the inside of the gateway, which only a lab shows"
+    return ""
