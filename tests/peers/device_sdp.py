@@ -39,6 +39,8 @@ class DeviceMedia:
     video_port: int = 40002
     direction: str = "sendrecv"
     telephone_event: bool = True
+    event_number: int | None = None
+    """Another payload type for telephone-events than it was offered (RFC 3264 §6.1 lets it)."""
     version: int = 1
     feedback: tuple[str, ...] = ()
     """What its video says in rtcp-fb; devices that say nothing obey it nevertheless."""
@@ -111,20 +113,25 @@ def _answer_line(offered: MediaSection, codec: str, media: DeviceMedia) -> list[
     if number is None:
         raise NoCommonCodecError(f"{codec} not in {offered.lines[0]!r}")
     numbers = [str(number)]
-    maps = offered.attributes("rtpmap")
+    maps, renumbered = offered.attributes("rtpmap"), ("", "")
     clock = next((value.split("/")[1] for value in maps if value.split()[0] == numbers[0]), "8000")
     for value in maps:
         event, _, name = value.partition(" ")
         if media.telephone_event and name.startswith(f"telephone-event/{clock}"):
             numbers.append(event)
+            renumbered = (event, str(media.event_number or event))
     limit = MIRRORED[offered.direction]
     direction = media.direction if limit == "sendrecv" else limit
     liked_better = media.avpf and "1 t=1" in offered.attributes("pcfg")
     return [
         f"m={offered.kind} {media.port(offered.kind)} {'RTP/AVPF' if liked_better else offered.protocol} "
-        f"{' '.join(numbers)}",
+        f"{' '.join(renumbered[1] if one == renumbered[0] else one for one in numbers)}",
         *(["a=acfg:1 t=1"] if liked_better else []),
-        *(line for line in offered.codec_lines(numbers) if not line.startswith("a=rtcp-fb")),
+        *(
+            line.replace(f":{renumbered[0]} ", f":{renumbered[1]} ")
+            for line in offered.codec_lines(numbers)
+            if not line.startswith("a=rtcp-fb")
+        ),
         *(_video_lines(media, number, orientation_numbers(offered)) if offered.kind == "video" else ()),
         *(f"a=crypto:{tag} {media.crypto}" for tag in _crypto_tags(offered, media.crypto)),
         f"a={direction}",

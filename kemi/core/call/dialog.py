@@ -6,6 +6,7 @@ Requests are in page_requests.py and core_requests.py.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
@@ -95,6 +96,13 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         insert=tuple(insert),
         vias=tuple(known.vias),
     )
+    if record.trunk is not None:
+        edits = replace(
+            edits,
+            from_value=f"{record.trunk.to_value};tag={known.tag}",
+            to_value=f"{record.trunk.from_value};tag={record.wic_tag}",
+            from_tag=None,
+        )
     forward = act.ForwardReply(edits)
     if reply.method in ("INVITE", "UPDATE"):
         if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
@@ -35,7 +37,7 @@ def edits_to_page(
         insert += (boundary.contact_for_page(request, settings),)
     if record.trunk is not None and request.method == "BYE":
         insert += causes.for_page(request.headers("Reason"))
-    return act.MessageEdits(
+    edits = act.MessageEdits(
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,
         from_tag=record.gateway_tag,
@@ -44,3 +46,7 @@ def edits_to_page(
         remove=("Route", "Contact", *hidden),
         insert=insert,
     )
+    if record.trunk is None:
+        return edits
+    far, near = f"<{record.target_uri}>;tag={record.gateway_tag}", f"<{record.wic_uri}>;tag={record.wic_tag}"
+    return replace(edits, from_value=far, to_value=near, from_tag=None)

@@ -153,6 +153,28 @@ class TestFromThePage:
         await call.hang_up()
         assert "Signal" not in stage.gateway_log.read_text(errors="replace")
 
+    @pytest.mark.parametrize("number", [98, 101])
+    async def test_a_device_may_have_its_own_number_for_events(
+        self, stage: Stage, page: AiortcWic, phone: RtpEndpoint, number: int
+    ) -> None:
+        stage.core.script = answers(DeviceMedia(audio_port=phone.port, event_number=number))
+        real = page.new_media()
+        events = "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n"
+        offer = with_events(await real.offer(), events)
+        call = await connected(stage, await page.invite(BOB, offer, media=real), real)
+        phone.send_to_sdp(call.ims.invite.body)
+        await phone.until(lambda p: p.packets_received > 10, what="the page", timeout_s=10)
+        phone.expect_events(number)
+        for digit in "1D*":
+            assert (await press(call, digit, 160)).status == 200
+        await phone.until(lambda p: p.digits == "1D*", what="digits", timeout_s=5)
+        await phone.until(
+            lambda p: all(one.ended for one in key_presses(p.packets(number), 8000)), what="the end"
+        )
+        pressed = key_presses(phone.packets(number), 8000)
+        assert all(abs(one.duration_ms - 160) <= TOLERANCE_MS for one in pressed), pressed
+        await call.hang_up()
+
     async def test_opus_is_left_alone_until_a_digit_is_to_be_played(
         self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
     ) -> None:

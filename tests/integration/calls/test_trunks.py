@@ -19,7 +19,7 @@ from tests.integration.calls.outbound_site import (
     nothing_of_ims,
 )
 from tests.integration.calls.routes import load
-from tests.integration.calls.stage import Call, Stage, warning_of
+from tests.integration.calls.stage import ALICE, Call, Stage, warning_of
 from tests.lab.lab import Lab
 from tests.lab.subscribers import REALM
 from tests.peers.core_script import CoreScript, answers, rejects, rings_for_ever, silent
@@ -58,8 +58,13 @@ async def test_a_call_leaves_by_a_trunk(stage: Stage, carriers: Carriers) -> Non
 async def test_the_far_end_of_a_trunk_hangs_up(stage: Stage, carriers: Carriers) -> None:
     carriers.do(answers(DeviceMedia()))
     call = await answered(stage, carriers.first)
-    assert (await call.ims.bye()).status == 200
-    await call.wic.wait_request("BYE")
+    response = await call.ims.bye()
+    assert response.status == 200
+    # Each side knows the other, and itself, as it wrote them.
+    assert response.to.uri == "sip:+15550100@one.example;user=phone"
+    bye = await call.wic.wait_request("BYE")
+    assert bye.to.uri == ALICE
+    assert (bye.headers.get("From") or "").startswith(f"<tel:{CALLEE}>;tag=")
 
 
 # ---------------------------------------------------------------- the next one
