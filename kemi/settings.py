@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
@@ -210,6 +211,7 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
+    emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
     home: HomeSettings | None = None
@@ -269,6 +271,7 @@ def _check(settings: Settings) -> None:
     _check_limits(settings.limits)
     _check_policy(settings.policy)
     try:
+        check_emergency(settings.emergency)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
@@ -417,8 +420,7 @@ def _check_issuer(issuer: TokenIssuer) -> None:
 
 def load_settings() -> Settings:
     """Read the file named by GATEWAY_SETTINGS."""
-    path = os.environ.get(SETTINGS_VARIABLE)
-    if not path:
+    if not (path := os.environ.get(SETTINGS_VARIABLE)):
         raise SettingsError(f"{SETTINGS_VARIABLE} is not set")
     try:
         return settings_from_text(Path(path).read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ from webapp_api.blueprints import (
     keys,
     leases,
     oidc,
+    operator_calls,
     operator_nodes,
     operator_routes,
     operator_trunks,
@@ -33,7 +34,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    description,
+    operator_calls, description,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import msgspec
 from kemi.state.web.accounts import Account
 from kemi.state.web.client import StateUnavailable
 from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.cli_calls import calls, counters
 from webapp_api.cli_check import check
 from webapp_api.cli_routes import routes
 from webapp_api.identities import Identity, IdentityError
@@ -221,23 +222,8 @@ def rotate_keys(parts: Services) -> None:
     click.echo(f"{key.kid} {key.algorithm} signs from {_when(key.signs_from)}")
 
 
-@main.group()
-def calls() -> None:
-    """Calls that are running on any gateway node."""
-
-
-@calls.command("end")
-@click.option("--impu", default="", help="Every call of this public identity, made or answered.")
-@click.option("--call-id", default="", help="The call with this Call-ID.")
-@_PASS_PARTS
-def end_calls(parts: Services, impu: str, call_id: str) -> None:
-    """End calls within a second; both sides hear why. Who may go on calling does so: end the session too."""
-    if not (impu or call_id):
-        raise click.ClickException("say which: --impu or --call-id")
-    parts.commands.end_calls(impu=impu, call_id=call_id, now=time.time())
-    click.echo(f"every node ends {'the calls of ' + impu if impu else 'call ' + call_id}")
-
-
+main.add_command(calls)
+main.add_command(counters)
 main.add_command(routes)
 main.add_command(check)
 

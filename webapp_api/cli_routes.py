@@ -8,6 +8,8 @@ from typing import Final
 import click
 import msgspec
 
+from kemi.core.emergency import service_of
+from kemi.core.routing.lookup import Verdict
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import document_from_json
@@ -36,7 +38,12 @@ def show_routes(parts: Services) -> None:
 def load_routes(parts: Services, file: Path) -> None:
     """Make FILE (JSON) the table that counts. A bad one is refused row by row, and the old one stays."""
     try:
-        version = parts.routes.put(document_from_json(file.read_bytes()))
+        document = document_from_json(file.read_bytes())
+        version, known = parts.routes.get()
+        if version and known == document:
+            click.echo(f"version {version} counts already")
+            return
+        version = parts.routes.put(document)
     except TableError as error:
         raise click.ClickException("the old table stays:\n" + "\n".join(error.problems)) from error
     click.echo(f"version {version} counts")
@@ -77,7 +84,10 @@ def _explain(store: RoutesStore, number: str, realm: str, user_class: str, now: 
     uri = number if ":" in number else f"tel:{number}"
     plan = document.plans.get(realm, DialPlan())
     if is_emergency(uri, plan):
-        click.echo(f"{number} is for emergencies: it goes to the core, whatever the table says")
+        click.echo(
+            f"{number} is for emergencies: refused with 380, or what gateway_emergency of the gateways says"
+        )
+        _echo(explanation(document, realm, user_class, service_of(uri), now).verdicts)
         return
     try:
         dialled = dialled_from_uri(uri, plan)
@@ -85,9 +95,15 @@ def _explain(store: RoutesStore, number: str, realm: str, user_class: str, now: 
         raise click.ClickException(f"{number} gets {error.status}: {error.detail}") from error
     click.echo(f"version {version}: {number} in {realm} is {dialled.number}")
     found = explanation(document, realm, user_class, dialled.number, now)
-    if not found:
+    if not found.verdicts:
         raise click.ClickException("no row fits: 404")
-    for verdict in found:
+    allowed = f"denied: {found.denied}" if found.denied else "allowed"
+    click.echo(f"rates: {found.cost}, {allowed}" + (f"; at most {found.limits}" if found.limits else ""))
+    _echo(found.verdicts)
+
+
+def _echo(verdicts: list[Verdict]) -> None:
+    for verdict in verdicts:
         row = verdict.route
         target = " ".join(filter(None, (row.to, row.name, str(row.status or ""), row.reason)))
         click.echo(f"{row.id}: {row.number} -> {target}: {verdict.why}")

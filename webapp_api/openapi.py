@@ -6,6 +6,7 @@ import msgspec
 
 from kemi.state.routing_document import RoutingDocument
 from webapp_api import cookies, csrf
+from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
 from webapp_api.blueprints.operator_trunks import OperatorTrunks
@@ -37,6 +38,7 @@ class KeySet(msgspec.Struct, frozen=True):
 _STATUS: Final = {
     "200": "As asked.",
     "201": "A session has begun; its cookie comes along.",
+    "202": "The gateways have been told.",
     "204": "There is no session (any more).",
     "303": "Go on at Location.",
     "400": "The request is not as described.",
@@ -74,7 +76,8 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     """Describe every endpoint below /api/ and /.well-known/."""
     shapes = (
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
-        OperatorTrunks, RoutingTableDocument, RoutingDocument, RouteExplanation,
+        RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
+        OperatorTrunks,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -147,6 +150,33 @@ def _paths() -> dict[str, Any]:
                 body=DrainOrder,
                 path=("node",),
                 changes=True,
+                session=True,
+            )
+        },
+        "/api/operator/calls": {
+            "get": _operation(
+                "Tell which calls are running, of all or of one public identity",
+                {"200": OperatorCalls},
+                "401 403 404 503",
+                query=("impu",),
+                session=True,
+            )
+        },
+        "/api/operator/calls/end": {
+            "post": _operation(
+                "End a call by its Call-ID, or all calls of a public identity",
+                {"202": EndOrder},
+                "400 401 403 404 413 415 503",
+                body=EndOrder,
+                changes=True,
+                session=True,
+            )
+        },
+        "/api/operator/counters": {
+            "get": _operation(
+                "Tell what the gateways counted: calls by kind of rates, denied ones, emergencies, alarms",
+                {"200": OperatorCounters},
+                "401 403 404 503",
                 session=True,
             )
         },

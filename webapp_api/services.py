@@ -16,6 +16,7 @@ from kemi.state.web.nodes import NodesView
 from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
 from kemi.state.web.routes import RoutesStore
+from kemi.state.web.running_calls import RunningCalls
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
@@ -55,6 +56,7 @@ class Services:
     events: EventStream
     registrations: RegistrationsView
     relay_nodes: NodesView
+    running_calls: RunningCalls
     trunks: TrunksView
     routes: RoutesStore
     leadership: Leadership
@@ -124,6 +126,7 @@ class Services:
             events=EventStream(redis),
             registrations=RegistrationsView(redis),
             relay_nodes=NodesView(redis),
+            running_calls=RunningCalls(redis),
             trunks=TrunksView(redis),
             routes=RoutesStore(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
@@ -150,9 +153,10 @@ def session_of_request() -> tuple[str, Session]:
     return secret, session
 
 
-def only_operators() -> None:
-    """Raise Unauthorized for nobody, Forbidden for everybody who is no operator."""
+def only_operators() -> str:
+    """Return the operator's name; raise Unauthorized for nobody, Forbidden for everybody who is no operator."""
     _, session = session_of_request()
     account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
     if account is None or not account.operator:
         raise Forbidden("This is for operators.")
+    return account.name

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from kemi.adapters.barring import Barring
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.notices import Notices
@@ -35,6 +36,7 @@ from kemi.core.limits import (
 from kemi.core.messages import Request
 from kemi.core.policy import TargetRules
 from kemi.core.registration import DIGEST, PendingRegistration
+from kemi.core.routing.permissions import Why
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
@@ -57,12 +59,15 @@ class Admission:
         settings: Settings,
         flows: FlowStore,
         calls: CallStore,
+        tallies: TallyStore,
+        barring: Barring,
     ) -> None:
         self._limits = settings.limits
         self._rules = TargetRules(settings.policy, settings.realm)
         self._flows = flows
         self._calls = calls
-        self._tallies = TallyStore(HtableTable("tally"))
+        self._barring = barring
+        self._tallies = tallies
         self._notices = Notices(HtableTable("notice"), settings.node_name)
         self._connections: dict[str, _Connection] = {}
 
@@ -81,13 +86,21 @@ class Admission:
             raise self._over(
                 "connection", request.connection_id, kind, wait_s, is_news(connection.tally, now)
             )
-        identity = self._identity(request.connection_id)
+        identity = self.identity(request.connection_id)
         self._admit_address(connection.address, kind, now, is_known=bool(identity))
         if identity:
             self._admit_identity(identity, request, kind, now)
         elif kind is Kind.REGISTER:
             self._check_lock(request, connection.address, now)
         self._check_target(request, identity, now)
+
+    def admit_emergency(self, request: Request) -> None:
+        """Count a page's emergency call beside all else it asked for; raise OverLimit (503) for a flood of them."""
+        now, limits = time.time(), self._limits
+        tally = self._connection(request.connection_id).tally
+        wait_s = take(tally, "emergency", limits.connection.invite, limits.burst_s, now)
+        if wait_s:
+            raise self._over("connection", request.connection_id, Kind.INVITE, wait_s, is_news(tally, now))
 
     def _admit_address(self, address: str, kind: Kind, now: float, *, is_known: bool) -> None:
         limits = self._limits
@@ -129,9 +142,9 @@ class Admission:
         try:
             self._rules.check(request)
         except SipReject as refused:
-            self._notices.tell(
-                "call_refused", now, impu=identity, call_id=request.call_id, why=refused.detail
-            )
+            registration = self._flows.registration(request.connection_id, now)
+            user_class = registration.grant.user_class if registration is not None else ""
+            self._barring.denied(request, identity, user_class, refused, Why.POLICY)
             raise
 
     # ------------------------------------------------------------ logins
@@ -191,7 +204,7 @@ class Admission:
             self._connections[connection_id] = known
         return known
 
-    def _identity(self, connection_id: str) -> str:
+    def identity(self, connection_id: str) -> str:
         """Return who is registered over a connection, "" for nobody."""
         flow = self._flows.opened(connection_id)
         return _identity_key(flow.binding.partition(" ")[0]) if flow is not None and flow.binding else ""

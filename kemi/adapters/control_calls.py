@@ -1,12 +1,12 @@
 """Routes of the control endpoint about calls: which there are, and the end of one.
 
-    GET  /v1/calls?after=KEY&limit=N  -> {"calls": [{"key", "node", "kinds", "owner", "dialog", "since"}], "next": KEY}
+    GET  /v1/calls?after=KEY&limit=N  -> {"calls": [RunningCall], "next": KEY}
     GET  /v1/calls/quality?call_id=KEY -> {"key": KEY, "node": NODE, "media": {KIND: figures}}
     POST /v1/calls/end                {"call_id": KEY, "why": TEXT} -> {"ended": KEY}
 
-KEY is the name of the record (``CallRecord.key``), which the relay has for the call, too.  The list is in the order of
-the names; "next" is what ``after`` has to be for what follows, "" at the end.  Figures are those a finished call has
-(kemi/state/call_history.py), as they stand now.
+RunningCall is in kemi/state/running_calls.py.  KEY is the name of the record (``CallRecord.key``), which the relay has
+for the call, too.  The list is in the order of the names; "next" is what ``after`` has to be for what follows, "" at
+the end.  Figures are those a finished call has (kemi/state/call_history.py), as they stand now.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import heapq
 import time
 from typing import Any, Final
 
+import msgspec
+
 from kemi.adapters.call_history import figures_of
 from kemi.adapters.control import Answer, ControlRefusal, Routes, number_of, text_of
 from kemi.adapters.forbidding import Forbidding
@@ -22,6 +24,7 @@ from kemi.adapters.media import MediaRelay
 from kemi.core.call.record import CallRecord
 from kemi.core.errors import MediaUnavailable
 from kemi.state.calls import CallStore
+from kemi.state.running_calls import running_call
 from rtpengine.ng.errors import NgError
 
 MOST_CALLS: Final = 100
@@ -47,7 +50,7 @@ def call_routes(calls: CallStore, relay: MediaRelay, forbidding: Forbidding) -> 
                 return 200, {"calls": found, "next": found[-1]["key"]}
             record = calls.get(key)
             if record is not None:
-                found.append(_described(record))
+                found.append(msgspec.to_builtins(running_call(record)))
         return 200, {"calls": found, "next": keys[limit - 1] if len(keys) > limit else ""}
 
     def quality(query: dict[str, Any]) -> Answer:
@@ -77,14 +80,3 @@ def _quality(relay: MediaRelay, record: CallRecord, kind: str) -> dict[str, Any]
         return figures_of(kind, relay.statistics(record.node, record.key, kind))
     except (MediaUnavailable, NgError) as error:
         return {"why": str(error)}
-
-
-def _described(record: CallRecord) -> dict[str, Any]:
-    return {
-        "key": record.key,
-        "node": record.node,
-        "kinds": [medium.kind for medium in record.media],
-        "owner": record.owner,
-        "dialog": record.dialog.value,
-        "since": record.since,
-    }

@@ -176,7 +176,7 @@ class Executor:
     def _choose_trunk(self, action: act.ChooseTrunk) -> Event:
         record = self._calls.get(action.call_id)
         at = record.outbound.trunk if record is not None and record.outbound is not None else ""
-        return self._trunks.choose(action.call_id, at, action.trunks)
+        return self._trunks.choose(action.call_id, at, action.trunks, unlimited=action.unlimited)
 
     def _forward_invite_to_page(self, action: act.ForwardInvite) -> Event | None:
         if action.resumed:

@@ -13,16 +13,17 @@ import time
 from functools import partial
 
 from kemi.adapters import connections, ksr, transactions
-from kemi.adapters.admission import Admission
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
+from kemi.adapters.control_counters import counter_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.doors import Doors
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
@@ -37,7 +38,6 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
 from kemi.adapters.node_views import views
-from kemi.adapters.notices import Notices
 from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.own_users import routes_of
 from kemi.adapters.pages import Pages
@@ -110,14 +110,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._admission = Admission(settings, self._flows, self._calls)
+        self._doors = Doors(settings, self._flows, self._calls, routes)
         self._registrar = Registrar(
             settings,
             for_registration,
             self._flows,
             revoked,
             self._executor,
-            self._admission,
+            self._doors.admission,
             entry_points,
         )
         self._dialog_ids = DialogIds(self._calls)
@@ -149,10 +149,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             self._relay,
             self._dispatcher,
             self._executor,
-            routes,
+            self._doors,
         )
-        notices = Notices(HtableTable("notice"), settings.node_name)
-        forbidding = Forbidding(self._calls, self._dispatcher, notices, self._pages.page_of)
+        forbidding = Forbidding(self._calls, self._dispatcher, self._doors.notices, self._pages.page_of)
         self._control = Control(
             settings.control,
             {
@@ -160,6 +159,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 **lost_routes(self._calls, self._dispatcher, self._pages.page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
+                **counter_routes(self._doors.counters),
                 **self._trunks.control_routes(),
             },
         )
@@ -173,6 +173,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             notices=HtableTable("notice"),
             nodes=nodes,
             view=partial(views, nodes, settings.media),
+            counters=self._doors.counters,
         )
         self._housekeeping = Housekeeping(
             settings,
@@ -187,12 +188,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
-            notices=notices,
+            notices=self._doors.notices,
             forbidding=forbidding,
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
-            trunks=self._trunks.keeper(notices, lambda: secrets.token_hex(12)),
+            trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -241,8 +242,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             check_proxy_require(request)
         else:
             screen(request)
-            self._admission.admit(request)
-            self._new_calls.check_transfer(request)
+            self._doors.admit(request)
+            self._new_calls.check_others(request)
             self._dialog_ids.translate(request, partial(self._pages.owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
@@ -389,7 +390,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 self._registrar.answered(ksr.reply())
             return
         reply = ksr.reply()
-        event = WicReply(reply) if reply.side is Side.WIC else ImsReply(reply)
+        if reply.side is Side.WIC:
+            event: WicReply | ImsReply = WicReply(
+                reply, self._new_calls.forbidden(reply, ksr.connection_id())
+            )
+        else:
+            event = ImsReply(reply)
         try:
             known = self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
         except Exception:

@@ -32,7 +32,8 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
             step(*args, **kwargs)
         except GatewayError as error:
             _log(error)
-            _answer(error.status, error.reason_phrase, (*error.lines, *explanation_of(error, "gateway")))
+            lines = (*error.lines, *explanation_of(error, "gateway"))
+            _answer(error.status, error.reason_phrase, lines, error.body, error.content_type)
         except Exception as error:
             _log(error)
             _answer(*_SERVER_ERROR, ())
@@ -55,13 +56,18 @@ def guarded(step: Callable[P, None]) -> Callable[P, int]:
     return callback
 
 
-def _answer(status: int, reason_phrase: str, lines: tuple[str, ...]) -> None:
+def _answer(
+    status: int, reason_phrase: str, lines: tuple[str, ...], body: str = "", content_type: str = ""
+) -> None:
     try:
         if ksr.method() == "ACK":
             return
         if transactions.has_transaction():
-            transactions.reply_in_transaction(status, reason_phrase, lines, "")
-        elif not transactions.reply_statelessly(status, reason_phrase, lines, "") and ksr.side() is Side.WIC:
+            transactions.reply_in_transaction(status, reason_phrase, lines, body, content_type)
+        elif (
+            not transactions.reply_statelessly(status, reason_phrase, lines, body, content_type)
+            and ksr.side() is Side.WIC
+        ):
             # Kamailio cannot even make a response of it: the page shall not wait for one.
             log_event(logging.INFO, "request_unanswerable", connection=ksr.connection_id())
             connections.close_connection(ksr.connection_id(), *UNANSWERABLE)

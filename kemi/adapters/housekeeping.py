@@ -50,7 +50,8 @@ from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
-from kemi.state.redis_link import Logout
+from kemi.state.redis_link import ListCalls, Logout
+from kemi.state.running_calls import calls_as_text
 from kemi.state.schedule import Schedule
 
 IDLE_CHECK_S: Final = 1.0
@@ -193,6 +194,10 @@ class Housekeeping:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
                     self._flows.end(key, Cause.LOGGED_OUT, now)
+                continue
+            if isinstance(command, ListCalls):
+                records = filter(None, map(self._calls.get, names := self._calls.keys()))
+                self._shared.ship_calls(calls_as_text(command.asked, records, len(names)), now)
                 continue
             of_id = self._calls.of_call_id(command.call_id) if command.call_id else []
             of_identity = self._calls.of_identity(command.impu) if command.impu else []

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
-from kemi.adapters import connections
+from kemi.adapters import connections, ksr
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.doors import Doors
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
-from kemi.adapters.routing import RouteReader
+from kemi.core.bodies import CARRIERS
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
@@ -24,13 +27,18 @@ from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
 from kemi.core.call.trunk_call import outbound_of
-from kemi.core.errors import SipReject
+from kemi.core.emergency import PRIORITY_LINES, WHY
+from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
 from kemi.core.media_profile import profile_towards_core, profile_towards_page
-from kemi.core.messages import Request, addresses_from_headers, uri_from_address
+from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
+from kemi.core.recipients import recipients_of
 from kemi.core.registration import Registration
+from kemi.core.routing.permissions import CallDenied
 from kemi.core.routing.way import CORE_WAY, Way
+from kemi.core.standalone import FROM_PAGES
+from kemi.core.trust import has_routing_parameters
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 
@@ -49,7 +57,7 @@ class NewCalls:
         relay: MediaRelay,
         dispatcher: Dispatcher,
         executor: Executor,
-        routes: RouteReader,
+        doors: Doors,
     ) -> None:
         self._settings = settings
         self._flows = flows
@@ -60,7 +68,7 @@ class NewCalls:
         self._relay = relay
         self._dispatcher = dispatcher
         self._executor = executor
-        self._routes = routes
+        self._routes, self._emergency, self._barring = doors.routes, doors.emergency, doors.barring
 
     def from_page(self, request: Request) -> None:
         """Begin the call of a page's INVITE; raise what it deserves."""
@@ -68,7 +76,8 @@ class NewCalls:
         registration = self._flows.registration(request.connection_id, time.time())
         if not self._registrar.check_token(request, registration):
             return
-        way = self._way(request, registration, request.request_uri)
+        dialled = request.request_uri
+        way = self._way(request, registration, dialled, begins=True)
         if way is not None:
             request = replace(request, request_uri=way.request_uri)
         profile = self._profile(request, way)
@@ -81,6 +90,12 @@ class NewCalls:
             node=self._relay.choose_node(request.call_id),
         )
         record.since, record.profile = time.time(), profile
+        if way is not None and way.is_emergency:
+            record.caller_lines += PRIORITY_LINES
+        if self._emergency.knows(dialled):
+            record.longest_s = 0.0
+        elif way is not None and way.permission.longest_call_s:
+            record.longest_s = way.permission.longest_call_s
         if way is not None and way.trunks and registration is not None:
             record.outbound = outbound_of(way, request, record.asserted_identity, registration.identities)
         if not self._calls.create(record):
@@ -100,21 +115,69 @@ class NewCalls:
         first = self._settings.trunks.get(way.trunks[0]) if way.trunks else None
         return way.profile or (first.profile if first is not None else "")
 
-    def check_transfer(self, request: Request) -> None:
-        """Raise SipReject when a page's REFER would have somebody call whom the page may not call itself."""
+    def check_others(self, request: Request) -> None:
+        """Raise SipReject when a page's request, though no call itself, would call or have called whom it may not."""
         if request.method == "REFER":
             registration = self._flows.registration(request.connection_id, time.time())
             for target in addresses_from_headers(request.headers("Refer-To")):
-                self._way(request, registration, uri_from_address(target).partition("?")[0])
+                self._way(request, registration, uri_from_address(target).partition("?")[0], begins=False)
+        if request.method in FROM_PAGES | CARRIERS and ksr.has_body():
+            self._check_recipients(request)
+        if request.method in FROM_PAGES and not request.to_tag:
+            registration = self._flows.registration(request.connection_id, time.time())
+            if registration is not None:
+                user_class = registration.grant.user_class
+                with self._told(request, registration):
+                    self._routes.check_message(request.request_uri, self._settings.realm, user_class)
 
-    def _way(self, request: Request, registration: Registration | None, uri: str) -> Way | None:
+    def _check_recipients(self, request: Request) -> None:
+        """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
+        registration = self._flows.registration(request.connection_id, time.time())
+        for uri in recipients_of(ksr.body()):
+            if self._settings.targets is not None:
+                self._settings.targets.check_uri(uri)
+            if self._emergency.refuses() and self._emergency.knows(uri):
+                raise SipReject(WHY)
+            self._way(request, registration, uri, begins=False)
+
+    def forbidden(self, reply: Reply, connection_id: str) -> str:
+        """Return why a caller is not sent where the page that was called wants, "" for no reason against it."""
+        if reply.method != "INVITE" or not 300 <= reply.status < 400:
+            return ""
+        registration = self._flows.registration(connection_id, time.time())
+        request = Request(Side.WIC, "INVITE", reply.call_id, reply.from_tag, reply.to_tag, reply.cseq)
+        try:
+            for address in addresses_from_headers(reply.headers("Contact")):
+                uri = uri_from_address(address).partition("?")[0]
+                if self._emergency.refuses() and self._emergency.knows(uri):
+                    return WHY
+                self._way(request, registration, uri, begins=False)
+        except GatewayError as refused:
+            return refused.detail
+        return ""
+
+    def _way(
+        self, request: Request, registration: Registration | None, uri: str, *, begins: bool
+    ) -> Way | None:
         """Return what the routing table says of a call to ``uri``; raise SipReject where it says no."""
+        if not begins and has_routing_parameters(uri):  # they are taken from what a page calls itself
+            raise SipReject("where a number is, or how it is reached, is for the network to say (RFC 4694)")
         if registration is None:
             return None
         user_class = registration.grant.user_class
-        way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
+        if self._emergency.knows(uri):
+            way = self._emergency.way(request.call_id, uri, user_class) if begins else None
+            return way and self._known(way)
+        with self._told(request, registration):
+            way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
+            if way is not None and self._settings.targets is not None:
+                self._settings.targets.check_meaning(way.number)
         if way is not None:
-            log_event(logging.INFO, "call_routed", call_id=request.call_id, route=way.route)
+            impu = registration.owner
+            self._barring.admit(request, impu, user_class, way, begins=begins)
+            log_event(
+                logging.INFO, "call_routed", call_id=request.call_id, route=way.route, cost=way.cost.value
+            )
         return way and self._known(way)
 
     def _known(self, way: Way) -> Way:
@@ -129,6 +192,14 @@ class NewCalls:
                 reason_phrase="Server Internal Error",
             )
         return replace(way, trunks=known)
+
+    @contextmanager
+    def _told(self, request: Request, registration: Registration) -> Iterator[None]:
+        try:
+            yield
+        except CallDenied as error:
+            self._barring.denied(request, registration.owner, registration.grant.user_class, error, error.why)
+            raise
 
     def from_core(self, request: Request) -> None:
         """Begin the call of the core's INVITE to a page; raise what it deserves."""

@@ -8,7 +8,9 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.people import People, people_of
 from kemi.adapters.routing import RouteReader
 from kemi.core.errors import SipReject
+from kemi.core.routing.costs import CostClass
 from kemi.core.routing.numbers import BadNumber
+from kemi.core.routing.permissions import CallDenied
 from kemi.core.routing.way import NoRoute, Way
 from kemi.settings import Settings
 from kemi.state.table import Table
@@ -25,12 +27,12 @@ class RoutesAtHome(RouteReader):
         """Return where a call goes; None where there is no table, or a user's pages are called."""
         try:
             way = super().way(call_id, uri, realm, user_class)
-        except (NoRoute, BadNumber):
+        except (NoRoute, BadNumber, CallDenied):
             if not self._is_own(uri, realm):
                 raise
             return None
         if way is not None and way.trunks and self._is_own(uri, realm):
-            return replace(way, trunks=(), number="", parameters=())
+            return replace(way, trunks=(), number="", parameters=(), cost=CostClass.INTERNAL)
         return way
 
     def _is_own(self, uri: str, realm: str) -> bool:

@@ -19,17 +19,19 @@ from typing import Final
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.core.routing.lookup import Query
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.offers import OneOffer
+from kemi.core.routing.permissions import NOTHING_SAID, Permission, permission_of
 from kemi.core.routing.table import Route, TableError
-from kemi.core.routing.way import Way, way_of
+from kemi.core.routing.way import Way, check_message, emergency_way, way_of
 from kemi.settings import Settings
 from kemi.state.redis_link import RedisLink, RedisUnavailable
 from kemi.state.route_index import RouteFile, build_in_steps
 from kemi.state.routing_document import RoutingDocument
 from kemi.state.table import Table
 
-BITE_S: Final = 0.15
+BITE_S: Final = 0.25
 """How long one tick may work at a table, while nothing else is done in this process: no timer is that exact."""
 AGAIN_S: Final = 10.0
 """When a table that could not be fetched is tried again."""
@@ -105,6 +107,8 @@ class RouteKeeper:
         offers = OneOffer(document.trunk_groups, self._trunks)
         yield
         yield from build_in_steps(self._path(version), offers.checked(self._rows(version)), text)
+        if self._link.routing_rest(version) is None:
+            return  # replaced so long ago that its rows may have ended before the last one was read
         self._publish(version)
         log_event(logging.INFO, "routing_table_taken", version=version)
         for path in self._folder.glob("routes-*"):
@@ -197,5 +201,38 @@ class RouteReader:
             realm=realm,
             user_class=user_class,
             now=time.time(),
-            spin=zlib.crc32(call_id.encode()) / (1 << 32),
+            spin=_spin(call_id),
+            permissions=document.permissions,
         )
+
+    def emergency_way(self, call_id: str, uri: str, realm: str, user_class: str) -> Way | None:
+        """Return where the table sends an emergency call; None where no row is for it."""
+        current = self.current()
+        if current is None:
+            return None
+        file, document = current
+        query = Query(realm, user_class, "", time.time())
+        return emergency_way(
+            file,
+            document.plans,
+            document.conferences,
+            uri,
+            query,
+            _spin(call_id),
+            groups=document.trunk_groups,
+        )
+
+    def permission(self, user_class: str) -> Permission:
+        """Return what the users of a class may call."""
+        current = self.current()
+        return permission_of(current[1].permissions, user_class) if current else NOTHING_SAID
+
+    def check_message(self, uri: str, realm: str, user_class: str) -> None:
+        """Raise CallDenied for a request outside calls to whom its sender may not call."""
+        current = self.current()
+        if current is not None:
+            check_message(current[1].permissions, self.plan(realm), user_class, uri)
+
+
+def _spin(call_id: str) -> float:
+    return zlib.crc32(call_id.encode()) / (1 << 32)

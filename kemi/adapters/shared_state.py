@@ -16,6 +16,7 @@ import msgspec
 
 from kemi.adapters.log import log_event
 from kemi.state.call_history import FinishedCall
+from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.records import taken
@@ -53,6 +54,7 @@ class SharedState:
         notices: Table,
         nodes: NodeStore,
         view: Callable[[float], list[dict[str, Any]]],
+        counters: Counters,
     ) -> None:
         """``view`` describes the relay nodes at a moment."""
         self._link = link
@@ -64,6 +66,7 @@ class SharedState:
         self._notices = notices
         self._nodes = nodes
         self._view = view
+        self._counters = counters
         self._next_view = self._next_trunks = 0.0
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
@@ -159,7 +162,12 @@ class SharedState:
         changes = self._nodes.drain_changes()
         if now < self._next_try or not (changes or now >= self._next_view):
             return
-        view = {"at": now, "agent": self._nodes.reported(now) is not None, "nodes": self._view(now)}
+        view = {
+            "at": now,
+            "agent": self._nodes.reported(now) is not None,
+            "nodes": self._view(now),
+            "counters": self._counters.all(),
+        }
         try:
             self._link.ship_nodes(changes, msgspec.json.encode(view).decode())
         except RedisUnavailable as error:
@@ -168,6 +176,13 @@ class SharedState:
         self._next_view = now + VIEW_S
         self._nodes.shipped(changes)
         self._worked()
+
+    def ship_calls(self, text: str, now: float) -> None:
+        """Ship which calls are running; who asked does not wait for long, so it is tried once."""
+        try:
+            self._link.ship_calls(text)
+        except RedisUnavailable as error:
+            self._failed(error, now)
 
     def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
         """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""

@@ -91,9 +91,11 @@ def kept() -> str:
     return ksr.text("$avp(kept)")
 
 
-def reply_in_transaction(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
-    """Answer within the transaction."""
-    _prepare_reply(lines, body)
+def reply_in_transaction(
+    status: int, reason_phrase: str, lines: tuple[str, ...], body: str, content_type: str = ""
+) -> bool:
+    """Answer within the transaction; ``content_type``: of a body that is no session description."""
+    _prepare_reply(lines, body, content_type)
     return KSR.tm.t_reply(status, reason_phrase) > 0
 
 
@@ -102,17 +104,19 @@ def reply_by_call_id(call_id_: str, cseq: int, status: int, reason_phrase: str) 
     return KSR.tmx.t_reply_callid(call_id_, str(cseq), status, reason_phrase) > 0
 
 
-def reply_statelessly(status: int, reason_phrase: str, lines: tuple[str, ...], body: str) -> bool:
+def reply_statelessly(
+    status: int, reason_phrase: str, lines: tuple[str, ...], body: str, content_type: str = ""
+) -> bool:
     """Answer without a transaction; False when Kamailio cannot read what of the request the answer repeats."""
-    _prepare_reply(lines, body)
+    _prepare_reply(lines, body, content_type)
     return KSR.sl.send_reply(status, reason_phrase) > 0
 
 
-def _prepare_reply(lines: tuple[str, ...], body: str) -> None:
+def _prepare_reply(lines: tuple[str, ...], body: str, content_type: str = "") -> None:
     if lines:
         KSR.hdr.append_to_reply("".join(f"{line}\r\n" for line in lines))
     if body:
-        KSR.textops.set_reply_body(body, "application/sdp")
+        KSR.textops.set_reply_body(body, content_type or "application/sdp")
 
 
 def send_request(

@@ -32,7 +32,7 @@ class Trunks:
         self._tallies = TallyStore(table("tally"))
         self._room = TrunkRoom(self._tallies, table("trunk_elsewhere"), is_running)
 
-    def choose(self, key: str, at: str, wanted: tuple[str, ...]) -> TrunkChosen:
+    def choose(self, key: str, at: str, wanted: tuple[str, ...], *, unlimited: bool = False) -> TrunkChosen:
         """Let a call, by the name of its record, leave the trunk it is at and enter the first that has room.
 
         Those that are down come last: where all are, they are tried all the same.
@@ -46,8 +46,8 @@ class Trunks:
             if name == CORE_WAY:
                 return TrunkChosen(name, left=left)
             trunk = self._trunks[name]
-            early_s = self._enter(trunk, key)
-            if not early_s:
+            early_s = self._enter(trunk, key)  # counted also where that does not matter
+            if not early_s or unlimited:
                 return TrunkChosen(name, tuple(alive[name] or trunk.uris), left)
             wait_s = min(wait_s, early_s)
         return TrunkChosen(None, retry_after_s=math.ceil(wait_s) if order else 0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -112,6 +112,12 @@ def describe(message: Message, body: Body) -> None:
     elif root.kind is _Kind.OTHER:
         message.content_type = body.content_type
         message.body = body.content.decode("utf-8", "replace")
+
+
+def parts_of(body: Body) -> Iterator[tuple[Mapping[str, str], bytes]]:
+    """Return header fields (names in lower case) and content of a body, or of its parts; raise as ``describe`` does."""
+    for leaf in _root_of(body).leaves():
+        yield leaf.fields, body.content[leaf.content : leaf.content_end]
 
 
 def takes_parts(accept: Iterable[str], contact: str) -> bool:

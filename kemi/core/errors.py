@@ -60,6 +60,8 @@ class GatewayError(Exception):
         super().__init__(detail or reason_phrase or self.reason_phrase)
         self.lines = lines
         """Header lines the answer needs, as a challenge."""
+        self.body = ""
+        self.content_type = ""
         if warn_code is not None:
             self.warn_code = warn_code
         if status is not None:

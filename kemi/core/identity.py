@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from kemi.core.errors import SipReject
 from kemi.core.messages import addresses_from_headers, uri_from_address
+from kemi.core.trust import without_routing_parameters
 
 ANONYMOUS: Final = "sip:anonymous@anonymous.invalid"
 """From of a caller who withholds an identity (RFC 3323 §4.1.1.3)."""
@@ -135,8 +136,10 @@ def target_for_core(uri: str, realm: str) -> str:
     """Return a page's Request-URI as the core wants it: a local number says whose (TS 24.229 §5.1.2A.1.3, §7.2A.10).
 
     Local is a number without "+" in a tel: URI, or in a sip: URI of our realm with user=phone; one without user=phone
-    may be a name.  Everything else passes unchanged: numbers are resolved in the core.
+    may be a name.  Portability and carrier parameters are taken away (RFC 4694 §6).  Everything else passes unchanged:
+    numbers are resolved in the core.
     """
+    uri = without_routing_parameters(uri)
     if _PHONE_CONTEXT in uri.lower():
         return uri
     if match := _LOCAL_TEL.fullmatch(uri):

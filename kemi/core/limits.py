@@ -84,6 +84,9 @@ class Tally:
     """Name of a call's record -> when it was admitted."""
     were_running: int = 0
     """How many of them were running when this was looked at last."""
+    hour_began: float = 0.0
+    in_hour: dict[str, int] = field(default_factory=dict)
+    """What is watched -> how often since the hour began."""
 
 
 def kind_of(method: str, *, in_dialog: bool) -> Kind | None:
@@ -95,16 +98,19 @@ def kind_of(method: str, *, in_dialog: bool) -> Kind | None:
     return {"REGISTER": Kind.REGISTER, "INVITE": Kind.INVITE}.get(method, Kind.OTHER)
 
 
-def take(tally: Tally, kind: Kind, rate: float, burst_s: float, now: float) -> float:
-    """Count a request and return 0.0; or return after how many seconds it would be admitted."""
+def take(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> float:
+    """Count a request and return 0.0; or return after how many seconds it would be admitted.
+
+    ``kind``: a Kind, or another name of what is counted; ``rate`` is in requests for each second.
+    """
     if rate <= 0:
         return 0.0
     interval = 1 / rate
-    even_at = _not_before(tally.even_at.get(kind.value, 0.0), now, burst_s + interval)
+    even_at = _not_before(tally.even_at.get(str(kind), 0.0), now, burst_s + interval)
     early = even_at - now - max(0.0, burst_s - interval)
     if early > _ROUNDING_S:
         return early
-    tally.even_at[kind.value] = even_at + interval
+    tally.even_at[str(kind)] = even_at + interval
     return 0.0
 
 
@@ -172,6 +178,16 @@ def locked_for_s(tally: Tally, lock_s: float, now: float, address: str = "") -> 
     if not 0 < left_s <= lock_s or (address and address == tally.trusted_address):
         return 0.0
     return left_s
+
+
+def raises_alarm(tally: Tally, what: str, most: int, within_s: float, now: float) -> bool:
+    """Count something that is watched; True when it is as often as ``most`` in this time, which is said once."""
+    if most <= 0:
+        return False
+    if not 0 <= now - tally.hour_began < within_s:
+        tally.hour_began, tally.in_hour = now, {}
+    tally.in_hour[what] = tally.in_hour.get(what, 0) + 1
+    return tally.in_hour[what] == most
 
 
 def is_news(tally: Tally, now: float) -> bool:

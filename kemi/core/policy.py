@@ -1,4 +1,7 @@
-"""Whom a page may call: numbers by prefix, SIP addresses by domain.
+"""Whom any page of the site may call: numbers by prefix, SIP addresses by domain.
+
+This holds for every request of every page, with and without a routing table, and nothing in the table opens what is
+denied here; what a class of users may call beside that is kemi/core/routing/permissions.py.
 
 Every number is compared in one form, whatever way a page writes it: ``tel:+1-900-555``, ``TEL:+1(900)555``,
 ``sip:%2B1900555@realm;user=phone`` and ``tel:900555;phone-context=+1`` are all +1900555.  National numbers are compared
@@ -15,6 +18,7 @@ from urllib.parse import unquote
 
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
+from kemi.core.routing.costs import PREMIUM_CODE, SATELLITE_CODES
 from kemi.core.services import names_service
 from kemi.core.standalone import FROM_PAGES
 
@@ -38,7 +42,7 @@ class CallPolicy:
 
     allowed_numbers: list[str] = field(default_factory=list)
     """Prefixes; empty: every number that is not denied."""
-    denied_numbers: list[str] = field(default_factory=lambda: ["+870", "+881", "+882", "+883", "+979"])
+    denied_numbers: list[str] = field(default_factory=lambda: [*SATELLITE_CODES, PREMIUM_CODE])
     """Prefixes.  Satellite telephones, international networks and premium rate (ITU-T E.164 annex)."""
     domains: list[str] = field(default_factory=list)
     """SIP domains beside the home domain and those below it; "*": any."""
@@ -77,9 +81,14 @@ def target_from_uri(uri: str) -> Target:
     if "%40" in user and at:
         raise UnreadableTarget("an @ in a user name")
     name = unquote(user.partition(":")[0])
-    beginning = _DIALLED_BEFORE.match(name.lower().translate(_SEPARATORS))
-    dialled = ("", beginning.group()) if beginning else ()
-    return Target(_numbers(name, _DIALLED) or dialled, domain)
+    beginning = dialled_beginning(name)
+    return Target(_numbers(name, _DIALLED) or (("", beginning) if beginning else ()), domain)
+
+
+def dialled_beginning(name: str) -> str:
+    """Return what some switch might dial of a user's name, "" for nothing."""
+    beginning = _DIALLED_BEFORE.match(unquote(name).lower().translate(_SEPARATORS))
+    return beginning.group() if beginning else ""
 
 
 def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
@@ -147,6 +156,12 @@ class TargetRules:
             if not (self._numbers[prefix] if prefix is not None else by_default):
                 which = f"numbers that begin with {prefix}" if prefix is not None else "this number"
                 raise SipReject(f"calls to {which} are not allowed here")
+
+    def check_meaning(self, number: str) -> None:
+        """Raise SipReject (403) for a number, as its dial plan has it, that is denied however it was dialled."""
+        prefix = self._rule(number) if number.startswith("+") else None
+        if prefix is not None and not self._numbers[prefix]:
+            raise SipReject(f"calls to numbers that begin with {prefix} are not allowed here")
 
     def _rule(self, number: str) -> str | None:
         """Return the longest prefix there is a rule for."""

@@ -74,6 +74,15 @@ WITHHELD_FEATURES: Final = frozenset({"+sip.instance"})
 UNTRUSTED_PARAMETERS: Final = frozenset({"verstat", "cpc", "oli", "iotl"})
 """Parameters of an address that only the network may set (TS 24.229 §7.2A.12, §7.2A.20; RFC 7549; RFC 8588)."""
 
+ROUTING_PARAMETERS: Final = frozenset(
+    {"npdi", "rn", "rn-context", "cic", "cic-context", "cpc", "oli", "tgrp", "trunk-context", "verstat"}
+)
+"""Parameters of a number that only the network may set: where a ported number is, over which carrier or trunk, who
+calls (RFC 4694 §6, RFC 4904, TS 24.229 §7.2A.12).  With one of them a page would be led, and charged, elsewhere than
+the number says."""
+
+_ROUTING = re.compile(rf";\s*(?:{'|'.join(sorted(ROUTING_PARAMETERS))})\s*(?:[=;@?]|$)", re.IGNORECASE)
+_ESCAPED_SEMICOLON = re.compile("%3b", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([\w.!%*+`\'~-]+)(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;>?,@"\s]*))?', re.ASCII)
 _DISPLAY_NAME = re.compile(r'\s*(?:"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
 _WARNING = re.compile(r'\s*(\d{3})\s+\S+\s+("(?:[^"\\]|\\.)*")\s*')
@@ -137,3 +146,15 @@ class CoreNetworks:
         except ValueError:
             return False
         return any(found in network for network in self._networks)
+
+
+def without_routing_parameters(uri: str) -> str:
+    """Return a page's URI without what only the network may say of a number, also where ``;`` is written as ``%3B``."""
+    if not _ROUTING.search(unquote(uri)):
+        return uri
+    return without_parameters(_ESCAPED_SEMICOLON.sub(";", uri), ROUTING_PARAMETERS)
+
+
+def has_routing_parameters(uri: str) -> bool:
+    """Whether a URI says what only the network may say of a number."""
+    return _ROUTING.search(unquote(uri)) is not None

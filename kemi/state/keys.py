@@ -8,6 +8,7 @@
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
+| gw:running-calls | hash, gateway node -> JSON (GatewayCalls of kemi/state/running_calls.py) | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:routing-version | text, a number | web API | every gateway node: which routing table counts |
@@ -21,11 +22,15 @@
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "at": SECONDS}`` ends one call, or all calls
-of a public identity (one of the two is "" or left out).
+of a public identity (one of the two is "" or left out); ``{"type": "list_calls", "asked": NAME, "at": SECONDS}`` lets
+every node write into gw:running-calls.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
-call that the site's policy did not let begin, or go on; ``{"type": "login_locked", "impu" or "address": ..., "node":
+call that the site's policy or its caller's permission did not let begin, or go on; ``{"type": "emergency_call", "impu":
+..., "call_id": ..., "method": ..., "action": "refuse" | "core" | "route", ...}``; ``{"type": "fraud_alarm", "impu": ...
+(or none: the whole class), "user_class": ..., "what": "denied" or a kind of rates, "calls": so many in an hour, ...}``;
+``{"type": "login_locked", "impu" or "address": ..., "node":
 ..., "at": ...}``. ``{"type": "trunk_down" | "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ...,
 "at": ...}``; ``{"type": "trunk_registration", "trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended",
 ...}`` has what is kept of a finished call (kemi/state/call_history.py).
@@ -55,6 +60,7 @@ from typing import Final
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
 RELAY_NODES: Final = "gw:relay-nodes"
+RUNNING_CALLS: Final = "gw:running-calls"
 TRUNKS: Final = "gw:trunks"
 DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"

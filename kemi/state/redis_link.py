@@ -45,7 +45,15 @@ class EndCalls:
     impu: str = ""
 
 
-Command: TypeAlias = Logout | EndCalls
+@dataclass(frozen=True, slots=True)
+class ListCalls:
+    """Command: say which calls are running."""
+
+    asked: str
+    """Name of the question, which the answer repeats."""
+
+
+Command: TypeAlias = Logout | EndCalls | ListCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class _Identities(msgspec.Struct):
 
 class _Command(msgspec.Struct):
     type: str = ""
+    asked: str = ""
     sid: str = ""
     call_id: str = ""
     impu: str = ""
@@ -166,6 +175,13 @@ class RedisLink:
         pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
 
+    def ship_calls(self, text: str) -> None:
+        """Write which calls are running here."""
+        try:
+            self._redis.hset(keys.RUNNING_CALLS, self.node, text)
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
     def exchange_trunks(self, view: str) -> dict[str, str]:
         """Write how this node sees trunks; return how all nodes do, this one included."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -195,7 +211,7 @@ class RedisLink:
             self._position = identifier
             command = _command(fields.get(keys.STREAM_FIELD, ""))
             is_old = int(identifier.partition("-")[0]) < self._first_exchange_ms
-            if command is not None and not (is_old and isinstance(command, EndCalls)):
+            if command is not None and not (is_old and isinstance(command, EndCalls | ListCalls)):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
         return Heard(commands, found, set(drained), int(routing_version or 0))
@@ -265,6 +281,8 @@ def _command(text: str) -> Command | None:
         return Logout(command.sid)
     if command.type == "end_call" and (command.call_id or command.impu):
         return EndCalls(command.call_id, command.impu)
+    if command.type == "list_calls" and command.asked:
+        return ListCalls(command.asked)
     return None
 
 

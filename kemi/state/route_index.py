@@ -22,6 +22,8 @@ _MOST_BEGINNINGS: Final = 26
 _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
+    PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA cache_size = -65536;
     CREATE TABLE entry (
         realm TEXT, beginning TEXT, position INTEGER, whole INTEGER, open_digits INTEGER, route BLOB,
         PRIMARY KEY (realm, beginning, position)

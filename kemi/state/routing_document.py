@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from kemi.core.routing.numbers import DialPlan, check_plan, is_sip_address
+from kemi.core.routing.permissions import Permission, problems_of_permissions
 from kemi.core.routing.table import Hours, Route, RoutingTable, TableError, check_table
 
 
@@ -21,6 +22,8 @@ class RoutingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of trunks, by group; the trunks themselves, with their secrets, are settings of the gateways."""
     conferences: dict[str, str] = {}
     """sip: URI of a conference service, by name."""
+    permissions: dict[str, Permission] = {}
+    """What users may call, and how much, by their class; "*": all those of no class named here."""
     profiles: list[str] = []
     """Media profiles that rows may name; they are settings of the gateways, too."""
 
@@ -40,7 +43,7 @@ def document_from_json(text: bytes | str) -> RoutingDocument:
 
 def check_document(document: RoutingDocument) -> None:
     """Raise TableError unless every part can be used as it stands."""
-    problems = []
+    problems = list(problems_of_permissions(document.permissions))
     for realm, plan in document.plans.items():
         try:
             check_plan(plan)
@@ -70,6 +73,7 @@ def table_of(document: RoutingDocument) -> RoutingTable:
 _ROUTE_FIELDS: Final = frozenset(Route.__dataclass_fields__)
 _HOURS_FIELDS: Final = frozenset(Hours.__dataclass_fields__)
 _PLAN_FIELDS: Final = frozenset(DialPlan.__dataclass_fields__)
+_PERMISSION_FIELDS: Final = frozenset(Permission.__dataclass_fields__)
 
 
 def _unknown_fields(raw: object) -> Iterator[str]:
@@ -85,6 +89,10 @@ def _unknown_fields(raw: object) -> Iterator[str]:
         unknown |= hours.keys() - _HOURS_FIELDS if isinstance(hours, dict) else set()
         if unknown:
             yield f"row {row.get('id', position)!r}: unknown {', '.join(sorted(unknown))}"
-    for realm, plan in (plans if isinstance(plans, dict) else {}).items():
-        if isinstance(plan, dict) and not plan.keys() <= _PLAN_FIELDS:
-            yield f"plan of {realm!r}: unknown {', '.join(sorted(plan.keys() - _PLAN_FIELDS))}"
+    for what, parts, fields in (
+        ("plan of", plans, _PLAN_FIELDS),
+        ("permission", raw.get("permissions"), _PERMISSION_FIELDS),
+    ):
+        for name, part in (parts if isinstance(parts, dict) else {}).items():
+            if isinstance(part, dict) and not part.keys() <= fields:
+                yield f"{what} {name!r}: unknown {', '.join(sorted(part.keys() - fields))}"

@@ -69,9 +69,10 @@ ALLOWED_IMPORTS: Final = {
 STANDARD_LIBRARY_ONLY: Final = ("kemi/core", "rtpengine/ng", "rtpengine/transport")
 PURE_LIBRARIES: Final = {
     "kemi/core/routing/numbers.py": "phonenumbers",
+    "kemi/core/routing/costs.py": "phonenumbers",
     "kemi/core/trunk/numbers.py": "phonenumbers",
 }
-"""Beyond it: a library that computes and no more, in the one module that needs it."""
+"""Beyond it: a library that computes and no more, in the modules that need it."""
 
 PURE: Final = ("kemi/core", "rtpengine/ng")
 IMPURE: Final = (

@@ -6,10 +6,11 @@ import msgspec
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 
+from kemi.core.emergency import service_of
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, document_from_json
-from kemi.state.web.routes import explanation
+from kemi.state.web.routes import Explanation, explanation
 from webapp_api.bodies import answer, json_of_request
 from webapp_api.services import only_operators, services
 
@@ -36,13 +37,19 @@ class RouteVerdict(msgspec.Struct, frozen=True):
 
 class RouteExplanation(msgspec.Struct, frozen=True):
     """Which rows fit a number: those that win first, in the order they are tried.  None: 404; or, of an emergency
-    number, that it goes to the core whatever the table says."""
+    number, that the gateways' setting gateway_emergency alone says what becomes of it."""
 
     version: int
     number: str
     """As it is looked up."""
     emergency: bool
     rows: list[RouteVerdict]
+    cost: str = ""
+    """Kind of rates: internal, free, national, mobile, shared-cost, premium, international or satellite."""
+    denied: str = ""
+    """Why a caller of the class may not call it; "" for one who may."""
+    limits: str = ""
+    """Of the caller's class, in words."""
 
 
 @blueprint.get("/api/operator/routes")
@@ -70,7 +77,7 @@ def explain_route() -> Response:
     """Say which row wins for ?number= of ?realm= and ?class=, and why."""
     only_operators()
     asked = request.args
-    realm = asked.get("realm") or services().settings.domain
+    realm, user_class = asked.get("realm") or services().settings.domain, asked.get("class", "")
     number = asked.get("number", "")
     version, document = services().routes.get()
     if not version:
@@ -78,10 +85,17 @@ def explain_route() -> Response:
     try:
         uri, plan = number if ":" in number else f"tel:{number}", document.plans.get(realm, DialPlan())
         if is_emergency(uri, plan):
-            return answer(RouteExplanation(version, number, True, []))
+            found = explanation(document, realm, user_class, service_of(uri), time.time())
+            return answer(RouteExplanation(version, number, True, _rows(found)))
         dialled = dialled_from_uri(uri, plan)
     except BadNumber as error:
         raise NotFound(f"This number gets {error.status}: {error.detail}.") from error
-    found = explanation(document, realm, asked.get("class", ""), dialled.number, time.time())
-    rows = [RouteVerdict(verdict.route.id, verdict.why) for verdict in found]
-    return answer(RouteExplanation(version, dialled.number, False, rows))
+    found = explanation(document, realm, user_class, dialled.number, time.time())
+    told = RouteExplanation(
+        version, dialled.number, False, _rows(found), found.cost.value, found.denied, found.limits
+    )
+    return answer(told)
+
+
+def _rows(found: Explanation) -> list[RouteVerdict]:
+    return [RouteVerdict(verdict.route.id, verdict.why) for verdict in found.verdicts]

@@ -148,6 +148,8 @@ class ChooseTrunk(Action):
 
     call_id: str
     trunks: tuple[str, ...]
+    unlimited: bool = False
+    """The trunks' limits do not count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from kemi.core.call.states import OfferAnswerEvent
 from kemi.core.messages import uri_from_address
 from kemi.core.trunk.numbers import shown, trunk_uri
 
-_OF_EXTENSIONS: Final = ("Supported:", "Require:", "Allow:")
+_OF_EXTENSIONS: Final = ("Supported:", "Require:", "Allow:", "Priority:", "Resource-Priority:")
 """What of the caller's lines is not for an IMS core alone."""
 
 
@@ -25,8 +25,13 @@ def forward_invite(record: CallRecord, settings: CallSettings) -> list[act.Actio
     record.correctable = record.needs_update and record.medium("video") is not None
     record.update_offer = ""
     if record.outbound is not None:
-        return [act.ChooseTrunk(record.key, tuple(record.outbound.left))]
+        return [choose_trunk(record, record.outbound)]
     return [invite(record, settings)]
+
+
+def choose_trunk(record: CallRecord, outbound: Outbound) -> act.ChooseTrunk:
+    """Find the next trunk; no limit of a trunk keeps an emergency call from it."""
+    return act.ChooseTrunk(record.key, tuple(outbound.left), unlimited=outbound.is_emergency)
 
 
 def is_worth_a_longer_session(record: CallRecord, settings: CallSettings) -> bool:

@@ -281,6 +281,8 @@ class WicReply(Event):
     """The page's response to a request we forwarded."""
 
     reply: Reply
+    forbidden: str = ""
+    """Why the caller is not sent where a redirection wants; "" for no reason against it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,9 +173,16 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         actions = [*actions, *core_told.tell_core(record, settings)]
     if record.dialog is Dialog.CONFIRMED is not before:
         actions += session_timer.clocks(record)
-        if settings.longest_call_s:
-            actions.append(Schedule(record.key, events.Due.TOO_LONG, settings.longest_call_s))
+        if longest_s := _longest_s(record, settings):
+            actions.append(Schedule(record.key, events.Due.TOO_LONG, longest_s))
     return with_terms(record, trunk_call.dressed(record, actions, settings))
+
+
+def _longest_s(record: CallRecord, settings: CallSettings) -> float:
+    """Return how long an answered call may take; 0: no limit."""
+    if record.longest_s is None:
+        return settings.longest_call_s
+    return min(record.longest_s, settings.longest_call_s or record.longest_s)
 
 
 def _step(record: CallRecord, event: events.Event) -> Step:

@@ -31,6 +31,8 @@ class Outbound:
     """Portability and carrier parameters for the trunk's Request-URI."""
     caller: str = ""
     """+E.164 of the caller, one of its own identities; "": it has none."""
+    is_emergency: bool = False
+    """No limit of a trunk counts."""
     withheld: bool = False
     """The caller does not want to be known (RFC 3323)."""
     trunk: str = ""

@@ -64,19 +64,22 @@ def on_reply(record: CallRecord, event: WicReply | ImsReply, settings: CallSetti
     first = (reply.method, reply.cseq, reply.from_tag) == ("INVITE", record.invite_cseq, record.gateway_tag)
     # the core's answer to a re-INVITE of the page may have the same number
     if first and (isinstance(event, WicReply) or reply.to_tag not in record.legs):
-        return _on_invite_reply(record, reply, settings)
+        forbidden = event.forbidden if isinstance(event, WicReply) else ""
+        return _on_invite_reply(record, reply, settings, forbidden)
     if isinstance(event, WicReply):
         return on_wic_reply(record, event, settings)
     return on_ims_reply(record, event, settings)
 
 
-def _on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+def _on_invite_reply(
+    record: CallRecord, reply: Reply, settings: CallSettings, forbidden: str
+) -> list[act.Action]:
     incoming = _incoming(record)
     if reply.side is Side.WIC:
         incoming.via = incoming.via or "".join(reply.headers("Via"))
     if reply.status == 100:
         return []
-    if 300 <= reply.status < 400 and (forbidden := _forbidden_redirection(reply, settings)):
+    if 300 <= reply.status < 400 and (forbidden := forbidden or _forbidden_redirection(reply, settings)):
         record.wic_tag = record.wic_tag or reply.to_tag
         note = act.Note("call_refused", logging.INFO, {"why": forbidden})
         explanation = headers.explanation(forbidden, settings.realm)

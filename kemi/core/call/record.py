@@ -184,6 +184,7 @@ class CallRecord:
     """Public identity the flow registered: who may take this call over after a reconnect."""
     since: float = 0.0
     """When the call began, in seconds since the epoch."""
+    longest_s: float | None = None  # where that is less than for all calls; 0.0: a call for help has no limit
     answered_at: float = 0.0
     """When it was answered; 0.0: not yet."""
     service_route: list[str] = field(default_factory=list)
@@ -197,7 +198,6 @@ class CallRecord:
     """From as the core gets it, where it is not as the page wrote it."""
     charging_vector: str = ""
     """P-Charging-Vector value of this dialog, the same in all its messages towards the core (TS 24.229 §4.5.2)."""
-
     dialog: Dialog = Dialog.NONE
     wic_offer_answer: OfferAnswer = OfferAnswer.IDLE
     ims_offer_answer: OfferAnswer = OfferAnswer.IDLE

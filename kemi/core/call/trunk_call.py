@@ -60,6 +60,7 @@ def outbound_of(way: Way, request: Request, asserted: Sequence[str], identities:
         number=way.number,
         parameters=list(way.parameters),
         caller=caller_number(asserted, identities),
+        is_emergency=way.is_emergency,
         withheld=canonical(request.from_uri) == ANONYMOUS or bool(privacy & _WITHHOLDS),
     )
 
@@ -101,7 +102,7 @@ def on_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) -> l
     if outbound.hops:
         return [note, *_send(record, outbound, settings)]
     if outbound.left:
-        return [note, act.ChooseTrunk(record.key, tuple(outbound.left))]
+        return [note, core_invite.choose_trunk(record, outbound)]
     return None
 
 

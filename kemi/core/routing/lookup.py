@@ -17,7 +17,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from kemi.core.routing.patterns import Pattern
-from kemi.core.routing.table import ANY, Hours, Route, day_numbers, minutes_of
+from kemi.core.routing.table import ANY, Hours, Route, Target, day_numbers, minutes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Query:
     realm: str
     user_class: str
     number: str
-    """As numbers.py writes it: +E.164, a short code, or sip:NAME@DOMAIN."""
+    """As numbers.py writes it: +E.164, a short code, or sip:NAME@DOMAIN; or urn:service:sos of an emergency."""
     now: float
     """Seconds since the epoch."""
 
@@ -106,9 +106,13 @@ def explain(index: RouteIndex, query: Query, spin: float) -> list[Verdict]:
 def _matching(index: RouteIndex, realm: str, number: str) -> list[Entry]:
     """Return entries that fit a number, the nearest first."""
     if number.startswith("sip:"):
-        beginnings = [number, f"sip:*@{number.rpartition('@')[2]}"]
-        found = list(index.entries(realm, beginnings))
+        beginnings = [number, f"sip:*@{number.rpartition('@')[2]}", ""]
+        found = [entry for entry in index.entries(realm, beginnings) if _takes_addresses(entry)]
         return sorted(found, key=lambda entry: beginnings.index(entry.beginning))
+    if number.startswith("urn:"):
+        parts = number.split(".")
+        services = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        return sorted(index.entries(realm, services), key=lambda entry: services.index(entry.beginning))
     beginnings = [number[:end] for end in range(len(number) + 1)]
     found = [
         entry
@@ -116,6 +120,11 @@ def _matching(index: RouteIndex, realm: str, number: str) -> list[Entry]:
         if not entry.exact or len(entry.beginning) == len(number)
     ]
     return found if len(found) < 2 else sorted(found, key=lambda entry: entry.nearness, reverse=True)
+
+
+def _takes_addresses(entry: Entry) -> bool:
+    """The row for everything is for addresses too, but not where it leads to a trunk, which has numbers only."""
+    return bool(entry.beginning) or entry.route.to is not Target.TRUNK
 
 
 def _counts(hours: Hours | None, now: float) -> bool:

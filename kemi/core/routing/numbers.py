@@ -7,7 +7,7 @@ an organisation is the realm's dial plan.  Both ends write numbers in every way 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -15,7 +15,9 @@ from urllib.parse import unquote
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
+from kemi.core.emergency import is_service
 from kemi.core.errors import SipReject
+from kemi.core.trust import ROUTING_PARAMETERS
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 _EMERGENCY_ANYWHERE: Final = frozenset({"112", "911"})
@@ -27,10 +29,6 @@ _USER: Final = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%(?![01][0-9A-Fa-f]
 """RFC 3261 §25.1, and # as many write it; escaped control characters are nobody's name."""
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 MAX_EXTENSION_DIGITS: Final = 15
-_ASSERTED: Final = frozenset(
-    {"npdi", "rn", "rn-context", "cic", "cic-context", "cpc", "oli", "trgp", "verstat"}
-)
-"""Parameters only a network may say (RFC 4694, RFC 4904, TS 24.229 §7.2A.12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +103,51 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dial
     return Dialled(f"sip:{name}@{host.lower()}")
 
 
-def is_emergency(uri: str, plan: DialPlan) -> bool:
-    """Whether a URI is a service (RFC 5031) or an emergency number: of the realm's country, or 112 and 911 anywhere."""
+def is_emergency(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> bool:
+    """Whether a URI is an emergency service (RFC 5031) or number, in whatever form.
+
+    Emergency numbers are 112 and 911 anywhere, those of the country of the realm's plan, and ``numbers``; also with a
+    country's code before them, as +49112, and after the plan's digits for a line.
+    """
     scheme, _, rest = uri.strip().lower().partition(":")
     if scheme == "urn":
+        return is_service(uri)
+    number = unquote(re.split("[;@?:]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
+    if number.startswith("+"):
+        return _is_emergency_with_code(number, plan, numbers)
+    if _is_emergency_number(number, plan.country, numbers):
         return True
-    number = unquote(re.split("[;@?]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
-    if number in _EMERGENCY_ANYWHERE:
+    inside = number.removeprefix(plan.outside)
+    return inside != number and _is_emergency_number(inside, plan.country, numbers)
+
+
+def emergency_number(uri: str, plan: DialPlan) -> str:
+    """Return what is dialled in a telephone network for an emergency: the number alone, 112 for a service."""
+    scheme, _, rest = uri.strip().lower().partition(":")
+    if scheme == "urn":
+        return "112"
+    number = unquote(re.split("[;@?:]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
+    if number.startswith("+"):
+        codes = (number[1 : 1 + length] for length in (1, 2, 3))
+        known = (code for code in codes if int(code or 0) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+        return number[1:].removeprefix(next(known, ""))
+    inside = number.removeprefix(plan.outside)
+    return number if _is_emergency_number(number, plan.country, ()) else inside
+
+
+def _is_emergency_with_code(number: str, plan: DialPlan, numbers: Collection[str]) -> bool:
+    for length in (1, 2, 3):
+        code, local = number[1 : 1 + length], number[1 + length :]
+        if code.isdecimal() and int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            is_own = bool(plan.country) and int(code) == phonenumbers.country_code_for_region(plan.country)
+            return _is_emergency_number(local, plan.country if is_own else "", numbers if is_own else ())
+    return False
+
+
+def _is_emergency_number(number: str, country: str, numbers: Collection[str]) -> bool:
+    if number in _EMERGENCY_ANYWHERE or number in numbers:
         return True
-    return (
-        bool(plan.country) and number.isdecimal() and phonenumbers.is_emergency_number(number, plan.country)
-    )
+    return bool(country) and number.isdecimal() and phonenumbers.is_emergency_number(number, country)
 
 
 def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
@@ -126,7 +158,7 @@ def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
         raise BadNumber(
             "a parameter is there twice (RFC 3966 §3)"
         )  # whoever is next might read the other one
-    kept = tuple(one.strip() for one in parameters if one.partition("=")[0].strip() in _ASSERTED)
+    kept = tuple(one.strip() for one in parameters if one.partition("=")[0].strip() in ROUTING_PARAMETERS)
     kept = kept if trusted else ()
     if number.startswith("+"):
         return Dialled(_global(number), kept)

@@ -1,7 +1,8 @@
-"""Patterns of what is called: ``+49*``, ``+4930X1``, ``1[0-4]X``, ``sip:*@conference.example``.
+"""Patterns of what is called: ``+49*``, ``+4930X1``, ``1[0-4]X``, ``sip:*@conference.example``, ``urn:service:sos``.
 
-A pattern without a star is the whole number.  Every pattern is written out as plain beginnings when the table is
-built, so that a lookup asks a dictionary once for each digit, however many rows there are.
+A pattern without a star is the whole number; ``*`` alone is every number and every address.  Every pattern is written
+out as plain beginnings when the table is built, so that a lookup asks a dictionary once for each digit, however many
+rows there are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ MAX_LENGTH: Final = 255
 """Characters of a pattern."""
 _NUMBER: Final = re.compile(r"\+?(?:[0-9*#X]|\[(?:[0-9](?:-[0-9])?)+\])*", re.ASCII)
 _ADDRESS: Final = re.compile(r"sip:(?:\*|[^*@\s]+)@(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])")
+_SERVICE: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9-]+)*")
 _PART: Final = re.compile(r"\[[^\]]+\]|.")
 _DIGITS: Final = "0123456789"
 
@@ -40,13 +42,25 @@ class Pattern:
             if not _ADDRESS.fullmatch(text):
                 raise PatternError(f"{text!r} is not sip:NAME@DOMAIN or sip:*@DOMAIN")
             self.is_prefix = False
+            self.open_digits = int(text.startswith("sip:*@"))
             self.beginnings: tuple[str, ...] = (text,)
+            return
+        if text.startswith("urn:"):
+            if not _SERVICE.fullmatch(text):
+                raise PatternError(
+                    f"{text!r} is not urn:service:sos, or one below it as urn:service:sos.police"
+                )
+            self.is_prefix = False
+            self.beginnings = (text,)
             return
         # A star is also a key of the telephone: as the last of several characters it leaves the rest open.
         self.is_prefix = text.endswith("*")
         digits = text[:-1] if self.is_prefix else text
         if not _NUMBER.fullmatch(digits) or not text or (digits == "+" and not self.is_prefix):
             raise PatternError(f"{text!r} is no pattern of a number: digits, X, [2-5], * at the end")
+        if "X" not in digits and "[" not in digits:  # as nearly all of a large table
+            self.beginnings = (digits,)
+            return
         choices = [_choices(part) for part in _PART.findall(digits)]
         self.open_digits = sum(len(choice) > 1 for choice in choices)
         number = 1

@@ -157,6 +157,8 @@ def _problems_of_target(route: Route, table: RoutingTable) -> Iterator[str]:
         yield f"{route.to} has no name"
     if route.to is Target.USER and not is_sip_address(route.name):
         yield "a user is named by a sip: URI"
+    if route.number.startswith("urn:") and route.to is Target.REFUSE:
+        yield "emergencies are refused by the gateways' settings (gateway_emergency), or not at all"
     if route.to is Target.REFUSE:
         if route.status not in REFUSALS:
             yield f"a refusal's status is one of {', '.join(map(str, REFUSALS))}"

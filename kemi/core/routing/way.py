@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from kemi.core.emergency import service_of
 from kemi.core.errors import SipReject
+from kemi.core.policy import dialled_beginning
+from kemi.core.routing.costs import CostClass, destination_of
 from kemi.core.routing.lookup import Query, RouteIndex, find
-from kemi.core.routing.numbers import DialPlan, dialled_from_uri, is_emergency
+from kemi.core.routing.numbers import (
+    BadNumber,
+    Dialled,
+    DialPlan,
+    dialled_from_uri,
+    emergency_number,
+    is_emergency,
+)
+from kemi.core.routing.permissions import (
+    NOTHING_SAID,
+    CallDenied,
+    Permission,
+    Why,
+    check_permission,
+    permission_of,
+)
 from kemi.core.routing.table import REFUSALS, Route, Target
 
 CORE_WAY: Final = ""
@@ -36,9 +54,14 @@ class Way:
     trunks: tuple[str, ...] = ()
     """Where the call is tried, in order: names of trunks, and CORE_WAY for the home network; empty: there alone."""
     number: str = ""
-    """Of a call that may go to a trunk: +E.164, or a short code that stays as it is."""
+    """Whom it calls, as numbers.py writes it; of an emergency what is dialled at a trunk."""
     parameters: tuple[str, ...] = ()
     """Portability and carrier parameters that go with it."""
+    cost: CostClass = CostClass.INTERNAL
+    permission: Permission = NOTHING_SAID
+    """Whose limits count for this call."""
+    is_emergency: bool = False
+    """An emergency call: no limits count, and it goes out with PRIORITY_LINES of kemi/core/emergency.py."""
 
 
 def way_of(
@@ -52,13 +75,15 @@ def way_of(
     user_class: str,
     now: float,
     spin: float,
+    permissions: Mapping[str, Permission] | None = None,
 ) -> Way | None:
-    """Decide on a call to ``uri``; None where the table has no say: services and emergency numbers are the core's.
+    """Decide on a call to ``uri``; None where the table has no say: services and emergency numbers.
 
-    Raise BadNumber for what is no number, SipReject for what is refused or unknown.
+    Raise BadNumber for what is no number, SipReject for what is refused or unknown, CallDenied for what this caller
+    may not call.
     """
     plan = plans.get(realm, _NO_PLAN)
-    if is_emergency(uri, plan):
+    if is_emergency(uri, plan) or uri.strip().lower().startswith("urn:"):
         return None
     dialled = dialled_from_uri(uri, plan)
     rows = find(index, Query(realm, user_class, dialled.number, now), spin)
@@ -71,16 +96,85 @@ def way_of(
             status=row.status,
             reason_phrase=REFUSALS[row.status],
         )
+    way = _way(rows, groups, conferences, uri, dialled)
+    permission = permission_of(permissions or {}, user_class)
+    cost = CostClass.INTERNAL
+    if row.to in (Target.CORE, Target.TRUNK):
+        cost = may_call(permission, plan, dialled.number, by_trunk=any(way.trunks))
+    if any(way.trunks) and dialled.number.startswith("sip:"):
+        raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
+    return replace(way, cost=cost, permission=permission)
+
+
+def emergency_way(
+    index: RouteIndex,
+    plans: Mapping[str, DialPlan],
+    conferences: Mapping[str, str],
+    uri: str,
+    query: Query,
+    spin: float,
+    *,
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Way | None:
+    """Return where the table sends an emergency call; None where no row is for it.
+
+    ``query``: without a number, for an emergency is looked up by its service.
+    """
+    rows = find(index, replace(query, number=service_of(uri)), spin)
+    if not rows:
+        return None
+    dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN)))
+    return replace(_way(rows, groups, conferences, uri, dialled), is_emergency=True)
+
+
+def _way(
+    rows: Sequence[Route],
+    groups: Mapping[str, Sequence[str]],
+    conferences: Mapping[str, str],
+    uri: str,
+    dialled: Dialled,
+) -> Way:
+    row = rows[0]
     if row.to is Target.CONFERENCE:
-        return Way(row.id, conferences[row.name], row.profile)
+        return Way(row.id, conferences[row.name], row.profile, number=dialled.number)
     if row.to is Target.USER:
-        return Way(row.id, row.name, row.profile)
+        return Way(row.id, row.name, row.profile, number=dialled.number)
     trunks = _trunks(rows, groups)
-    if any(trunks):
-        if dialled.number.startswith("sip:"):
-            raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
-        return Way(row.id, uri, row.profile, trunks, dialled.number, dialled.parameters)
-    return Way(row.id, uri, row.profile)  # the core has number plans of its own (TS 24.229 §5.4.3.2)
+    if not any(trunks):  # the core has number plans of its own (TS 24.229 §5.4.3.2)
+        return Way(row.id, uri, row.profile, number=dialled.number)
+    return Way(row.id, uri, row.profile, trunks, dialled.number, dialled.parameters)
+
+
+def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: bool) -> CostClass:
+    """Return what kind of rates a number has; raise CallDenied unless it may be called.
+
+    What some switch might dial of an address' name, as of ``0900123,1``, is looked at like a number.
+    """
+    if number.startswith("sip:"):
+        beginning = dialled_beginning(number[4:].rpartition("@")[0])
+        if not beginning:
+            return CostClass.INTERNAL
+        try:
+            number = dialled_from_uri(f"tel:{beginning}", plan).number
+        except BadNumber as error:
+            if permission.classes is None:
+                return CostClass.INTERNAL
+            raise CallDenied("whom this calls cannot be told", Why.CLASS) from error
+    destination = destination_of(number, plan.country)
+    check_permission(permission, number, destination, by_trunk=by_trunk)
+    return destination.cost
+
+
+def check_message(permissions: Mapping[str, Permission], plan: DialPlan, user_class: str, uri: str) -> None:
+    """Raise CallDenied for a request outside calls, as a MESSAGE, to whom its sender may not call.
+
+    The table has no say where it goes, which is to the core.
+    """
+    try:
+        number = dialled_from_uri(uri, plan).number
+    except BadNumber:
+        return
+    may_call(permission_of(permissions, user_class), plan, number, by_trunk=False)
 
 
 def _trunks(rows: Sequence[Route], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class GatewayNodes(msgspec.Struct, frozen=True):
     agent: bool
     """Whether a media agent runs beside it."""
     nodes: list[SeenNode]
+    counters: dict[str, int] = {}
+    """What it has counted since its start (kemi/adapters/control_counters.py)."""
 
 
 class NodesView:

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kemi.core.routing.lookup import Query, Verdict, explain
-from kemi.core.routing.table import Route
+from kemi.core.routing.costs import CostClass, destination_of
+from kemi.core.routing.lookup import Query, Verdict, explain, find
+from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.permissions import CallDenied, limits_in_words, permission_of
+from kemi.core.routing.table import Route, Target
+from kemi.core.routing.way import may_call
 from kemi.state import keys
 from kemi.state.route_index import RouteFile
 from kemi.state.routing_document import RoutingDocument, check_document
@@ -21,7 +25,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
 ROWS_IN_PORTION: Final = 500
-OLD_KEPT_S: Final = 60
+UNFINISHED_KEPT_S: Final = 60
+"""How long the rows of a table stay that nobody finished loading."""
+OLD_KEPT_S: Final = 10
 """How long a replaced table can still be read, by who has begun to."""
 
 
@@ -39,9 +45,14 @@ class RoutesStore:
         self._redis.set(keys.ROUTING_COUNTER, seconds * 1000 + microseconds // 1000, nx=True)
         version = int(self._redis.incr(keys.ROUTING_COUNTER))
         rest = msgspec.structs.replace(document, routes=[])
+        rows = keys.routing_rows(version)
+        for portion in _portions(
+            document.routes
+        ):  # one by one: in a transaction Redis would keep them all twice
+            self._redis.rpush(rows, msgspec.json.encode(portion).decode())
+            self._redis.expire(rows, UNFINISHED_KEPT_S)
         with self._redis.pipeline(transaction=True) as pipe:
-            for portion in _portions(document.routes):
-                pipe.rpush(keys.routing_rows(version), msgspec.json.encode(portion).decode())
+            pipe.persist(rows)
             pipe.set(keys.routing_rest(version), msgspec.json.encode(rest).decode())
             before = self.version()
             pipe.set(keys.ROUTING_VERSION, version)
@@ -71,12 +82,38 @@ class RoutesStore:
         return version, msgspec.structs.replace(document, routes=rows)
 
 
+class Explanation(msgspec.Struct, frozen=True):
+    """What the table says of one number."""
+
+    verdicts: list[Verdict]
+    """Rows that fit, those that win first."""
+    cost: CostClass
+    denied: str
+    """Why the caller may not call it, "" for one who may."""
+    limits: str
+    """Of the caller's class, in words."""
+
+
 def explanation(
     document: RoutingDocument, realm: str, user_class: str, number: str, now: float
-) -> list[Verdict]:
-    """Return which rows fit a number, those that win first, and why."""
+) -> Explanation:
+    """Return which rows fit a number (or urn:service:sos) and why, what it costs, and whether it may be called."""
+    query = Query(realm, user_class, number, now)
     with RouteFile.in_memory(document.routes) as index:
-        return explain(index, Query(realm, user_class, number, now), 0.0)
+        verdicts, rows = explain(index, query, 0.0), find(index, query, 0.0)
+    if number.startswith("urn:"):
+        return Explanation(verdicts, CostClass.INTERNAL, "", "")
+    permission = permission_of(document.permissions, user_class)
+    plan = document.plans.get(realm, DialPlan())
+    denied = ""
+    if rows and rows[0].to in (Target.CORE, Target.TRUNK):
+        by_trunk = any(row.to is Target.TRUNK for row in rows)
+        try:
+            may_call(permission, plan, number, by_trunk=by_trunk)
+        except CallDenied as error:
+            denied = error.detail
+    cost = destination_of(number, plan.country).cost
+    return Explanation(verdicts, cost, denied, limits_in_words(permission))
 
 
 def _portions(routes: list[Route]) -> Iterator[list[Route]]:

@@ -42,6 +42,11 @@ class CommandStream:
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
+    def list_calls(self, asked: str, now: float) -> None:
+        """Let every node say which calls are running; ``asked`` names the question."""
+        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "at": now})
+        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+
 
 class EventStream:
     """Events of all gateway nodes, read once by whichever web process does so."""

@@ -34,6 +34,7 @@ TABLE: dict[str, Any] = {
     ],
     "plans": {"home.example": {"country": "DE"}},
     "trunk_groups": {"carrier": ["one", "two"]},
+    "permissions": {"*": {"calls": 2}, "guest": {"classes": ["free"]}},
 }
 
 
@@ -89,6 +90,8 @@ class TestWeb:
             ({"trunk_groups": {"carrier": []}}, "trunk group 'carrier'"),
             ({"conferences": {"weekly": "weekly"}}, "conference 'weekly'"),
             ({"rows": []}, "unknown field"),
+            ({"permissions": {"guest": {"classes": ["cheap"]}}}, "cheap"),
+            ({"permissions": {"guest": {"call": 1}}}, "unknown call"),
         ],
     )
     def test_a_bad_table_is_named_and_the_old_one_stays(
@@ -109,7 +112,21 @@ class TestWeb:
         assert {row["id"]: row["why"] for row in told["rows"]}["germany"] == "berlin is nearer to the number"
         assert told["rows"][0] == {"id": "berlin", "why": "wins"}
 
-    def test_an_emergency_number_goes_to_the_core(self, page_of_operator: WebPage) -> None:
+    def test_it_says_what_a_number_costs_and_who_may_call_it(self, page_of_operator: WebPage) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        told = [
+            page_of_operator.ask(
+                "GET", f"{ROUTES}/explain?number={number}&realm=home.example&class={name}"
+            ).get_json()
+            for number, name in (("0301234567", ""), ("0301234567", "guest"), ("09001234567", ""))
+        ]
+        assert [(one["cost"], one["denied"], one["limits"]) for one in told] == [
+            ("national", "", "2 calls at once"),
+            ("national", "you may not call national numbers", ""),
+            ("premium", "you may not call premium numbers", "2 calls at once"),  # by a trunk
+        ]
+
+    def test_an_emergency_number_is_no_matter_of_rows(self, page_of_operator: WebPage) -> None:
         page_of_operator.ask("PUT", ROUTES, json=TABLE)
         told = page_of_operator.ask("GET", ROUTES + "/explain?number=110&realm=home.example").get_json()
         assert (told["emergency"], told["rows"]) == (True, [])
@@ -136,6 +153,7 @@ class TestCommands:
         assert (
             operator("routes", "load", str(file)).stdout == f"version {RoutesStore(store).version()} counts\n"
         )
+        assert operator("routes", "load", str(file)).stdout.endswith("counts already\n")
         shown = tmp_path / "shown.json"
         shown.write_text(operator("routes", "show").stdout)
         assert operator("routes", "check", str(shown)).stdout == "a good table\n"
@@ -144,6 +162,7 @@ class TestCommands:
         )
         assert told.stdout.splitlines() == [
             f"version {RoutesStore(store).version()}: 030 1234567 in home.example is +49301234567",
+            "rates: national, allowed; at most 2 calls at once",
             "berlin: +4930* -> core: wins",
             "night: +4930* -> refuse 403: not at this time",
             "germany: +49* -> trunk carrier: berlin is nearer to the number",
@@ -165,7 +184,7 @@ class TestCommands:
 
     def test_an_emergency_number_is_said_to_be_one(self, operator: Operator, file: Path) -> None:
         operator("routes", "load", str(file))
-        assert "goes to the core" in operator("routes", "explain", "110", "--realm", "home.example").stdout
+        assert "is for emergencies" in operator("routes", "explain", "110", "--realm", "home.example").stdout
 
     def test_a_bad_file_is_refused_row_by_row(
         self, operator: Operator, file: Path, store: redis.Redis

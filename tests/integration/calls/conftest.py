@@ -40,7 +40,9 @@ def nodes_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, N
 @pytest.fixture(scope="package")
 def outbound_lab() -> Iterator[Lab]:
     """A gateway with trunks and a routing table."""
-    options = gateway_options(gateway_trunks=TRUNKS, gateway_media_profiles=PROFILES)
+    options = gateway_options(
+        gateway_trunks=TRUNKS, gateway_media_profiles=PROFILES, gateway_emergency="route"
+    )
     with Lab(replace(options, parts=options.parts | {Part.REDIS})) as lab:
         load(lab, DOCUMENT)
         yield lab

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.permissions import Permission
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO_BOTH_WAYS
@@ -60,9 +61,12 @@ DOCUMENT = RoutingDocument(
         Route("portugal", "+351*", Target.CORE),
         Route("portugal-trunk", "+351*", Target.TRUNK, name="both", priority=1),
         Route("spain-core", "+34*", Target.CORE, priority=1),
+        Route("world", "+*", Target.TRUNK, name="both"),
+        Route("help", "urn:service:sos", Target.TRUNK, name="narrow-first"),
         Route("users", f"sip:*@{REALM}", Target.CORE),
     ],
     plans={REALM: DialPlan(country="DE")},
+    permissions={"*": Permission(allowed=("AT", "FR", "IT", "ES", "PT"))},
     trunk_groups={
         "both": ["one", "two"],
         "safe": ["safe"],

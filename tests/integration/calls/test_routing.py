@@ -33,6 +33,7 @@ DOCUMENT = RoutingDocument(
         Route("closed", "+4930*", Target.REFUSE, status=480, reason="closed"),
         Route("room", "600", Target.CONFERENCE, name="weekly"),
         Route("deputy", "601", Target.USER, name=BOB),
+        Route("police", "urn:service:sos.police", Target.USER, name=BOB),
         Route("staff", "+4915*", Target.REFUSE, status=403, reason="for staff", user_class="guest"),
     ],
     plans={REALM: DialPlan(country="DE", short_codes={"600": "", "601": "", "115": "+4930115"})},
@@ -45,9 +46,11 @@ DOCUMENT = RoutingDocument(
 def gateway_lab() -> Iterator[Lab]:
     """With Redis, a media profile and a table."""
     options = gateway_options(
+        gateway_emergency="route",
+        gateway_denied_numbers=["+49137"],
         gateway_media_profiles=[
             {"name": "pstn", "domains": [], "audio_codecs": ["PCMA"], "core_leg": "trunk-srtp"}
-        ]
+        ],
     )
     with Lab(replace(options, parts=options.parts | {Part.REDIS})) as lab:
         load(lab, DOCUMENT)
@@ -71,6 +74,7 @@ async def called(stage: Stage, target: str) -> Call:
         ("tel:0900123456;phone-context=" + REALM, 403, "no service numbers"),
         (f"sip:+493012345678@{REALM};user=phone", 480, "closed"),
         ("tel:115;phone-context=" + REALM, 480, "closed"),
+        ("tel:01371234567;phone-context=" + REALM, 403, "numbers that begin with +49137"),
         ("tel:+4989", 484, "digits are missing"),
         ("tel:+999123456789", 404, "no such country code"),
         ("tel:+49891234567890123", 404, "longer than 15 digits"),
@@ -116,6 +120,18 @@ async def test_a_page_transfers_nobody_to_whom_it_may_not_call(stage: Stage) -> 
 async def test_nothing_keeps_an_emergency_call_from_the_core(stage: Stage, target: str) -> None:
     call = await called(stage, target)
     assert call.ims.invite.request_uri == target
+    assert "Resource-Priority" not in call.ims.invite.headers  # no row is for it: as dialled
+    await call.hang_up()
+
+
+async def test_a_row_may_take_an_emergency_call_and_it_has_priority(stage: Stage) -> None:
+    call = await called(stage, "urn:service:sos.police")
+    invite = call.ims.invite
+    assert invite.request_uri == BOB
+    assert (invite.headers.get("Priority"), invite.headers.get("Resource-Priority")) == (
+        "emergency",
+        "esnet.0",
+    )
     await call.hang_up()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO
@@ -60,6 +61,7 @@ TABLE = RoutingDocument(
         Route("out", "+4989*", Target.TRUNK, realm=REALM, name="secure"),
         *(Route(name, DID, Target.USER, realm=f"trunk:{name}", name=ALICE) for name in HOSTS),
     ],
+    plans={REALM: DialPlan(country="DE")},
     trunk_groups={"secure": ["tls"]},
 )
 

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from kemi.adapters.admission import Admission
+from kemi.adapters.doors import Doors
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.htable import HtableTable
+from kemi.adapters.routing import RouteReader
 from kemi.core.errors import OverLimit, SipReject
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow, Grant, PendingRegistration
@@ -42,7 +44,9 @@ class Door:
     def __init__(self, limits: str = LIMITS) -> None:
         self.flows = FlowStore(HtableTable)
         settings = settings_from_text(SETTINGS_TEXT + limits)
-        self.admission = Admission(settings, self.flows, CallStore(HtableTable("call")))
+        self.admission = Doors(
+            settings, self.flows, CallStore(HtableTable("call")), RouteReader("", HtableTable("routing"))
+        ).admission
 
     def page(self, number: int, address: str = "192.0.2.1", *, registered: bool = False) -> str:
         flow = Flow(str(number), "n", address, f"127.0.0.1:{number}")

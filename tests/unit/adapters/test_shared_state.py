@@ -15,6 +15,7 @@ from kemi.core.registration.own_requests import Subscription
 from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
 from kemi.state.call_history import FinishedCall
+from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable, Stored
@@ -105,6 +106,7 @@ class World:
             notices=self.tables["notice"],
             nodes=self.nodes,
             view=lambda _: [],
+            counters=Counters(self.tables["counter"]),
         )
 
     def register(self, number: int = 7) -> str:

@@ -11,9 +11,11 @@ import pytest
 import kemi.core
 import kemi.state
 from kemi.core import errors
+from kemi.core.emergency import AlternativeService
 from kemi.core.errors import GatewayError, Termination
 from kemi.core.registration.token import TokenRefused
 from kemi.core.routing.numbers import BadNumber
+from kemi.core.routing.permissions import CallDenied
 from kemi.core.routing.way import NoRoute
 
 CLIENT, SERVER = Termination.CLIENT_ERROR, Termination.SERVER_ERROR
@@ -26,6 +28,8 @@ ROWS = {
     NoRoute: (404, "Not Found", CLIENT, logging.INFO),
     TokenRefused: (401, "Unauthorized", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),
+    CallDenied: (403, "Forbidden", CLIENT, logging.INFO),
+    AlternativeService: (380, "Alternative Service", CLIENT, logging.INFO),
     errors.OverLimit: (503, "Too Many Requests", CLIENT, logging.DEBUG),
     errors.LocalProtocolError: (500, "Server Internal Error", SERVER, logging.ERROR),
     errors.MediaUnavailable: (503, "Media Relay Unavailable", SERVER, logging.ERROR),

@@ -159,6 +159,15 @@ def test_from_may_be_withheld() -> None:
         ("sip:7042@ims.example", None),
         ("sip:7042@elsewhere.test;user=phone", None),
         ("urn:service:sos", None),
+        ("tel:+49301;npdi;rn=+491715;isub=1", "tel:+49301;isub=1"),
+        ("tel:+49301;RN=+491715;rn-context=+49;cic=+1288", "tel:+49301"),
+        ("sip:+49301;npdi;rn=+49900@ims.example;user=phone", "sip:+49301@ims.example;user=phone"),
+        ("sip:+49301%3Bnpdi%3Brn=+49900@ims.example;user=phone", "sip:+49301@ims.example;user=phone"),
+        ("sip:+49301@ims.example;user=phone;%72n=+49900", "sip:+49301@ims.example;user=phone"),
+        ("sip:+49301;tgrp=a;trunk-context=b.example@ims.example", "sip:+49301@ims.example"),
+        ("tel:030;rn=+49900", "tel:030;phone-context=ims.example"),
+        ("sip:arn;x=1@ims.example", None),
+        ("sip:rn@ims.example", None),
     ],
 )
 def test_a_local_number_says_whose(uri: str, expected: str | None) -> None:

@@ -15,7 +15,8 @@ ROLES_WITH_TEMPLATES = ["haproxy", "kamailio", "redis", "rtpengine", "webapp_api
 
 @pytest.mark.parametrize("role", ROLES_WITH_TEMPLATES)
 def test_every_variable_of_a_role_begins_with_a_prefix_of_that_role(role: str) -> None:
-    prefixes = (f"{role}_", "gateway_") if role == "kamailio" else (f"{role}_",)
+    others = {"kamailio": ("gateway_",), "webapp_api": ("gateway_routing_table",)}
+    prefixes = (f"{role}_", *others.get(role, ()))
     assert [name for name in role_defaults(role) if not name.startswith(prefixes)] == []
 
 

@@ -3,6 +3,7 @@
 import type { MediaFailure } from "./errors.ts";
 
 const BY_STATUS: Readonly<Record<number, string>> = {
+  380: "No emergency calls from here. Use another telephone now.",
   400: "The gateway did not understand the request. Tell the operator.",
   401: "User name or password is not right. Check both and sign in again.",
   403: "This is not allowed for your account. Ask the operator.",

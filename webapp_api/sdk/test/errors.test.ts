@@ -46,6 +46,10 @@ describe("errors", () => {
       assert.match(error.advice, /^[A-Z].*[.]$/);
     });
   }
+  test("380 sends people to another telephone (TS 24.229 §5.1.2A.1.6)", () => {
+    const error = new SipError({ method: "INVITE", status: 380, reasonPhrase: "Alternative Service" });
+    assert.match(error.advice, /emergency.*another telephone/);
+  });
   test("403 to REGISTER is about the account, 403 to INVITE is not", () => {
     const advice = (method: string): string => new SipError({ method, status: 403, reasonPhrase: "" }).advice;
     assert.match(advice("REGISTER"), /password/);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.errors import SipReject
+from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.offers import OneOffer
 from kemi.core.routing.table import Route, TableError, Target
 from kemi.core.routing.way import Way, way_of
@@ -16,7 +17,7 @@ GROUPS = {"two": ["a", "b"], "other": ["c", "b"]}
 def way(*routes: Route, uri: str = "tel:+493012345678") -> Way | None:
     return way_of(
         RouteFile.in_memory(routes),
-        {},
+        {"ims.example": DialPlan(country="DE")},
         {"room": "sip:room@conference.example"},
         uri,
         groups=GROUPS,

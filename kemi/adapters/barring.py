@@ -1,0 +1,130 @@
+"""How much of what users may call they do call, and what is told of calls that were denied.
+
+Counted for each user in a record of its own, which all workers share; what is watched of a whole class, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+from kemi.adapters.log import log_event
+from kemi.adapters.notices import Notices
+from kemi.core.errors import GatewayError, OverLimit
+from kemi.core.limits import Tally, admit_call, raises_alarm, take
+from kemi.core.messages import Request
+from kemi.core.routing.permissions import ALARM_S, DENIED, CallDenied, Permission, Why
+from kemi.core.routing.way import Way
+from kemi.state.calls import CallStore
+from kemi.state.counters import Counters
+from kemi.state.tallies import TallyStore
+
+_MINUTE_S: Final = 60.0
+
+
+class Barring:
+    """The limits of classes, counters and alarms, in a worker process."""
+
+    def __init__(
+        self,
+        calls: CallStore,
+        tallies: TallyStore,
+        counters: Counters,
+        notices: Notices,
+        permission_of: Callable[[str], Permission],
+    ) -> None:
+        """``permission_of``: a class, as the table that counts has it."""
+        self._permission_of = permission_of
+        self._calls = calls
+        self._tallies = tallies
+        self._counters = counters
+        self._notices = notices
+
+    def admit(self, request: Request, impu: str, user_class: str, way: Way, *, begins: bool) -> None:
+        """Count a call of a user that may be made; raise OverLimit (503) or CallDenied (403) for one too many.
+
+        ``begins``: a call of the page's own; others are made for it, as by REFER.
+        """
+        now = time.time()
+        limits = way.permission
+
+        def step(tally: Tally) -> tuple[float, Why | None]:
+            most = limits.per_minute.get(way.cost, 0)
+            if wait_s := take(tally, f"minute {way.cost}", most / _MINUTE_S, _MINUTE_S, now):
+                return wait_s, Why.RATE_OF_CLASS
+            if wait_s := take(tally, "minute", limits.calls_per_minute / _MINUTE_S, _MINUTE_S, now):
+                return wait_s, Why.RATE
+            if begins and not admit_call(tally, request.call_id, limits.calls, now, self._is_running):
+                return 0.0, Why.CALLS
+            return 0.0, None
+
+        if limits.calls or limits.calls_per_minute or limits.per_minute:
+            wait_s, why = self._tallies.change(f"user {impu}", step)
+            if why is not None:
+                error = _too_many(why, limits, way, wait_s)
+                self.denied(request, impu, user_class, error, why)
+                raise error
+        self._counters.add(f"calls.{way.cost}")
+        self._watch(way.cost.value, impu, user_class, limits, now)
+
+    def denied(
+        self,
+        request: Request,
+        impu: str,
+        user_class: str,
+        error: GatewayError,
+        why: Why,
+    ) -> None:
+        """Tell of a call that was denied: log, counters, event, alarm."""
+        now = time.time()
+        cost = error.cost.value if isinstance(error, CallDenied) and error.cost else ""
+        log_event(
+            logging.INFO,
+            "call_denied",
+            call_id=request.call_id,
+            method=request.method,
+            why=why.value,
+            cost=cost,
+            user_class=user_class,
+            detail=error.detail,
+        )
+        self._counters.add(f"denied.{cost if cost and why is Why.CLASS else why.value}")
+        self._notices.tell("call_refused", now, impu=impu, call_id=request.call_id, why=error.detail)
+        self._watch(DENIED, impu, user_class, self._permission_of(user_class), now)
+
+    def _watch(self, what: str, impu: str, user_class: str, permission: Permission, now: float) -> None:
+        for key, whom, alarms in (
+            (f"user {impu}", {"impu": impu}, permission.alarms),
+            (f"class {user_class}", {}, permission.class_alarms),
+        ):
+            most = alarms.get(what, 0)
+            if not most:
+                continue
+
+            def step(tally: Tally, most: int = most) -> bool:
+                return raises_alarm(tally, what, most, ALARM_S, now)
+
+            if self._tallies.change(key, step):
+                told = {**whom, "user_class": user_class, "what": what, "calls": str(most)}
+                log_event(logging.WARNING, "fraud_alarm", **told, within_s=ALARM_S)
+                self._counters.add("alarms")
+                self._notices.tell("fraud_alarm", now, **told)
+
+    def _is_running(self, key: str) -> bool:
+        record = self._calls.get(key)
+        return record is not None and not record.ended
+
+
+def _too_many(why: Why, limits: Permission, way: Way, wait_s: float) -> CallDenied | OverLimit:
+    if why is Why.CALLS:  # nobody knows when one of them ends
+        return CallDenied(f"you may have no more than {limits.calls} calls at once", why, way.cost)
+    most, what = limits.calls_per_minute, "calls"
+    if why is Why.RATE_OF_CLASS:
+        most, what = limits.per_minute[way.cost], f"{way.cost} calls"
+    return OverLimit(
+        f"you may make no more than {most} {what} in a minute",
+        lines=(f"Retry-After: {max(1, math.ceil(wait_s))}",),
+    )

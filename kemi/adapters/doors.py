@@ -1,0 +1,35 @@
+"""What a page's request passes before anything is made of it: emergencies first, then limits and the site's policy."""
+
+from __future__ import annotations
+
+from kemi.adapters.admission import Admission
+from kemi.adapters.barring import Barring
+from kemi.adapters.emergency import EmergencyScreen
+from kemi.adapters.htable import HtableTable
+from kemi.adapters.notices import Notices
+from kemi.adapters.routing import RouteReader
+from kemi.core.messages import Request
+from kemi.settings import Settings
+from kemi.state.calls import CallStore
+from kemi.state.counters import Counters
+from kemi.state.flows import FlowStore
+from kemi.state.tallies import TallyStore
+
+
+class Doors:
+    """The doors of a worker process, and what stands behind them."""
+
+    def __init__(self, settings: Settings, flows: FlowStore, calls: CallStore, routes: RouteReader) -> None:
+        self.notices = Notices(HtableTable("notice"), settings.node_name)
+        self.counters = Counters(HtableTable("counter"))
+        self.routes = routes
+        tallies = TallyStore(HtableTable("tally"))
+        self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
+        self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
+        self.admission = Admission(settings, flows, calls, tallies, self.barring)
+
+    def admit(self, request: Request) -> None:
+        """Let a page's request in; raise the answer it gets when it does not go on."""
+        impu = self.admission.identity(request.connection_id)
+        if not self.emergency.screen(request, impu, self.admission.admit_emergency):
+            self.admission.admit(request)
