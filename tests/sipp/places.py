@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kemi.core.routing.permissions import Permission
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.lab.subscribers import REALM
@@ -95,4 +96,6 @@ def table_of(plan: Plan, chosen: Iterable[Folder], user: str, realm: str = REALM
             for trunk in groups[name]
             if folder.scenario.calls_in
         ]
-    return RoutingDocument(routes=routes, trunk_groups=groups)
+    # the realm has no country, so that all numbers are international
+    permissions = {"*": Permission(allowed=(NUMBERS,))}
+    return RoutingDocument(routes=routes, trunk_groups=groups, permissions=permissions)
