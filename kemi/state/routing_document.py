@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from kemi.core.routing.numbers import DialPlan, check_plan, is_sip_address
+from kemi.core.routing.numbers import DialPlan, check_plan, is_sip_uri
 from kemi.core.routing.permissions import Permission, problems_of_permissions
 from kemi.core.routing.table import Hours, Route, RoutingTable, TableError, check_table
 
@@ -53,7 +53,7 @@ def check_document(document: RoutingDocument) -> None:
         if not trunks or len(set(trunks)) < len(trunks):
             problems.append(f"trunk group {name!r}: names of trunks, each once")
     for name, uri in document.conferences.items():
-        if not is_sip_address(uri):
+        if not is_sip_uri(uri):
             problems.append(f"conference {name!r}: not a sip: URI")
     if problems:
         raise TableError(problems)

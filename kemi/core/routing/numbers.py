@@ -227,6 +227,15 @@ def is_sip_address(text: str) -> bool:
     return scheme in ("sip", "sips") and bool(_USER.fullmatch(name)) and bool(_HOST.fullmatch(host))
 
 
+_PARAMETERS: Final = re.compile(r"(?:;[\w.!%*+~-]+(?:=[\w.!%*+~:\[\]-]+)?)*", re.ASCII)
+
+
+def is_sip_uri(text: str) -> bool:
+    """The same with parameters, as of a conference service: sip:NAME@HOST;user=phone."""
+    address, semicolon, parameters = text.partition(";")
+    return is_sip_address(address) and bool(_PARAMETERS.fullmatch(semicolon + parameters))
+
+
 def check_plan(plan: DialPlan) -> None:
     """Raise ValueError for a plan that cannot be used."""
     if plan.country and plan.country not in phonenumbers.SUPPORTED_REGIONS:
