@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from kemi.core.identity import canonical
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
@@ -39,7 +40,8 @@ class Logout:
 
 @dataclass(frozen=True, slots=True)
 class EndCalls:
-    """Command: the call of this Call-ID ends, or every call of this public identity."""
+    """Command: the call of this Call-ID ends, or every call of this public identity; of both: that call if it is of
+    that identity."""
 
     call_id: str = ""
     impu: str = ""
@@ -51,6 +53,8 @@ class ListCalls:
 
     asked: str
     """Name of the question, which the answer repeats."""
+    impu: str = ""
+    """Only calls of this public identity; "": all."""
 
 
 Command: TypeAlias = Logout | EndCalls | ListCalls
@@ -133,8 +137,12 @@ class RedisLink:
         subscriptions: Mapping[str, str | None],
         events: Sequence[str],
         calls: Sequence[FinishedCall] = (),
+        unkept: Sequence[str] = (),
     ) -> None:
-        """Write changed records (None: removed), events and finished calls, all in one round trip."""
+        """Write changed records (None: removed), events and finished calls, all in one round trip.
+
+        ``unkept``: events for those who listen now.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         for name, records in (
             (keys.registrations(self.node), registrations),
@@ -150,6 +158,8 @@ class RedisLink:
             pipeline.xadd(
                 keys.EVENTS, {keys.STREAM_FIELD: event}, maxlen=keys.STREAM_LENGTH, approximate=True
             )
+        for event in unkept:
+            pipeline.publish(keys.UNKEPT_EVENTS, event)
         for call in calls:
             self._keep(pipeline, call)
         self._run(pipeline)
@@ -159,7 +169,7 @@ class RedisLink:
         if not self._calls_kept_s:
             return
         pipeline.set(keys.finished_call(call.id), msgspec.json.encode(call), ex=self._calls_kept_s)
-        for name in (keys.CALLS, keys.calls_of(call.impu)):
+        for name in (keys.CALLS, keys.calls_of(canonical(call.impu) or call.impu)):
             pipeline.zadd(name, {call.id: call.ended_at})
             pipeline.zremrangebyscore(name, "-inf", call.ended_at - self._calls_kept_s)
             pipeline.expire(name, self._calls_kept_s)
@@ -175,12 +185,13 @@ class RedisLink:
         pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
 
-    def ship_calls(self, text: str) -> None:
-        """Write which calls are running here."""
-        try:
-            self._redis.hset(keys.RUNNING_CALLS, self.node, text)
-        except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+    def ship_calls(self, asked: str, text: str) -> None:
+        """Write which calls are running here, for who asked."""
+        pipeline = self._redis.pipeline(transaction=False)
+        name = keys.running_calls(asked)
+        pipeline.hset(name, self.node, text)
+        pipeline.expire(name, keys.ANSWER_KEPT_S)
+        self._run(pipeline)
 
     def exchange_trunks(self, view: str) -> dict[str, str]:
         """Write how this node sees trunks; return how all nodes do, this one included."""
@@ -282,7 +293,7 @@ def _command(text: str) -> Command | None:
     if command.type == "end_call" and (command.call_id or command.impu):
         return EndCalls(command.call_id, command.impu)
     if command.type == "list_calls" and command.asked:
-        return ListCalls(command.asked)
+        return ListCalls(command.asked, command.impu)
     return None
 
 

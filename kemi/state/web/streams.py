@@ -37,14 +37,15 @@ class CommandStream:
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
     def end_calls(self, *, call_id: str = "", impu: str = "", now: float) -> None:
-        """End the call of this Call-ID, or every call of this public identity."""
+        """End the call of this Call-ID, or every call of this public identity; of both: that call if it is of it."""
         command = {"type": "end_call", "call_id": call_id, "impu": impu, "at": now}
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
-    def list_calls(self, asked: str, now: float) -> None:
-        """Let every node say which calls are running; ``asked`` names the question."""
-        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "at": now})
+    def list_calls(self, asked: str, now: float, impu: str = "") -> None:
+        """Let every node say which calls are running, all or those of a public identity; ``asked`` names the
+        question."""
+        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "impu": impu, "at": now})
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
 
