@@ -22,7 +22,6 @@ _CALL: Final = (
     "media",
 )
 _DIGIT: Final = ("call_id", "impu", "digit", "duration_ms")
-_REGISTRATION: Final = ("impu",)
 _SECRET: Final = ("digit", "sid")
 """What operators are not told: a digit may be of a PIN, and is the user's alone."""
 
@@ -40,9 +39,8 @@ def user_document(seq: str, event: dict[str, Any], sid: str) -> dict[str, Any]:
     if seq:
         document["seq"] = seq
     if kind in ("registered", "deregistered"):
-        fields, document["this_session"] = _REGISTRATION, event.get("sid") == sid
-    else:
-        fields = _DIGIT if kind == "dtmf" else _CALL
+        document["this_session"] = event.get("sid") == sid
+    fields = _DIGIT if kind == "dtmf" else _CALL
     document |= {name: event[name] for name in fields if name in event}
     if "direction" in event:
         document["direction"] = direction_of(event["direction"])

@@ -1,6 +1,6 @@
 """Who listens to events in this process: each has a short queue, and whoever does not keep up is cut off.
 
-Knows what a person may see, and threads; no HTTP, no WebSocket, no Redis.
+Knows what a person may see, and threads; no HTTP and no WebSocket.
 """
 
 import random
@@ -14,10 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from kemi.core.identity import canonical
+from kemi.state.web.event_feed import order_of
 from webapp_api.event_documents import may_be_told, operator_document, user_document
 
-MOST_WAITING: Final = 256
-"""Messages that wait for a listener."""
+MOST_WAITING: Final = 2000
+"""Messages that wait for a listener: twenty seconds of a busy site for an operator, and far more for anybody else."""
 BEAT_S: Final = 20.0
 """How often a listener hears where the stream is, whether or not there is news; and is looked at."""
 CUT_S: Final = 5.0
@@ -47,6 +48,8 @@ class Audience:
         """Return what this audience is told of an event; None for nothing."""
         if self.operator:
             return operator_document(seq, event)
+        if self.since and event.get("sid", self.sid) != self.sid:
+            return None  # the former holder's registration
         if not may_be_told(event, self.since) or spelt(event.get("impu")) not in self.names:
             return None
         return user_document(seq, event, self.sid)
@@ -156,21 +159,22 @@ class Hub:
         with self._lock:
             for seq, event in events:
                 self.position = seq
-                self._tell(seq, event)
+                self._tell(seq, event, order_of(seq))
 
     def tell_unkept(self, event: dict[str, Any]) -> None:
         """Give an event out that has no place in the stream."""
         with self._lock:
-            self._tell("", event)
+            self._tell("", event, None)
 
-    def _tell(self, seq: str, event: dict[str, Any]) -> None:
+    def _tell(self, seq: str, event: dict[str, Any], order: tuple[int, int] | None) -> None:
         if self._operators and (document := operator_document(seq, event)) is not None:
             text = text_of(document)
             for listener in self._operators:
-                listener.put(text)
+                if order is None or order > listener.floor:
+                    listener.put(text)
         for listener in self._of_identity.get(spelt(event.get("impu")), ()):
             told = listener.audience.document(seq, event)
-            if told is not None:
+            if told is not None and (order is None or order > listener.floor):
                 listener.put(text_of(told))
 
     def moved_to(self, position: str, *, gap: bool = False) -> None:
@@ -189,7 +193,7 @@ class Hub:
                     listener.cut(LOGGED_OUT)
 
     def beat(self) -> None:
-        """Let listeners hear where the stream is, each from time to time; end those that were cut off and still stand."""
+        """Let each listener hear now and then where the stream is; end those that were cut off and still stand."""
         now = time.monotonic()
         with self._lock:
             for listener in self._listeners:

@@ -210,7 +210,8 @@ class Housekeeping:
                     self._flows.end(key, Cause.LOGGED_OUT, now)
                 continue
             if isinstance(command, ListCalls):
-                names = self._calls.of_identity(command.impu) if command.impu else self._calls.keys()
+                of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
+                names = of_some if command.impus else set(self._calls.keys())
                 records = filter(None, map(self._calls.get, names))
                 answer = calls_as_text(command.asked, records, len(names))
                 self._shared.ship_calls(command.asked, answer, now)

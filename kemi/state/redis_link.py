@@ -53,8 +53,8 @@ class ListCalls:
 
     asked: str
     """Name of the question, which the answer repeats."""
-    impu: str = ""
-    """Only calls of this public identity; "": all."""
+    impus: tuple[str, ...] = ()
+    """Only calls of these public identities; none: all."""
 
 
 Command: TypeAlias = Logout | EndCalls | ListCalls
@@ -91,6 +91,7 @@ class _Identities(msgspec.Struct):
 
 class _Command(msgspec.Struct):
     type: str = ""
+    impus: tuple[str, ...] = ()
     asked: str = ""
     sid: str = ""
     call_id: str = ""
@@ -293,7 +294,7 @@ def _command(text: str) -> Command | None:
     if command.type == "end_call" and (command.call_id or command.impu):
         return EndCalls(command.call_id, command.impu)
     if command.type == "list_calls" and command.asked:
-        return ListCalls(command.asked, command.impu)
+        return ListCalls(command.asked, command.impus)
     return None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 START: Final = "0-0"
 """Before the first entry there can be."""
-AT_ONCE: Final = 500
+AT_ONCE: Final = 100
 BLOCK_MS: Final = 500
 
 Entry = tuple[str, dict[str, Any]]
@@ -94,7 +94,7 @@ class UnkeptEvents:
     """What is told only to those who listen at the moment."""
 
     def __init__(self, redis: Redis) -> None:
-        self._channel = redis.pubsub(ignore_subscribe_messages=True)
+        self._channel = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
 
     def read(self, timeout_s: float) -> dict[str, Any] | None:
         """Wait for one; None when none came."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,10 +42,12 @@ class CommandStream:
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
-    def list_calls(self, asked: str, now: float, impu: str = "") -> None:
-        """Let every node say which calls are running, all or those of a public identity; ``asked`` names the
-        question."""
-        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "impu": impu, "at": now})
+    def list_calls(self, asked: str, now: float, impus: Sequence[str] = ()) -> None:
+        """Let every node say which calls are running, all or those of public identities.
+
+        ``asked`` names the question.
+        """
+        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "impus": list(impus), "at": now})
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
 
