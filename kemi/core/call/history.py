@@ -88,7 +88,10 @@ def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
             return PAGE, event.request.method, status
         case events.ImsRequest():
             return CORE, event.request.method, status
-        case _ if isinstance(event, events.CancelReceived) or record.cancelled:
+        case _ if (
+            isinstance(event, events.CancelReceived) or record.cancelled or (caller, status) == (CORE, 487)
+        ):
+            # A page that was called says 487 of an INVITE that the core has cancelled (RFC 3261 §9.2).
             return caller, "CANCEL", status or 487
         case events.WicFailed() | events.ImsFailed():
             side = PAGE if isinstance(event, events.WicFailed) else CORE

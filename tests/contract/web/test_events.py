@@ -17,6 +17,7 @@ import pytest
 import redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from kemi.state import keys
 from kemi.state.web.sessions import LoginMethod
@@ -92,7 +93,7 @@ class Ears:
         headers = {**fields, **({"Cookie": f"__Host-session={cookie}"} if cookie else {})}
         socket = connect(
             f"ws://127.0.0.1:{self.server.port}{path}{query}",
-            origin=None if origin is None else origin,  # type: ignore[arg-type]
+            origin=None if origin is None else Origin(origin),
             additional_headers=headers,
             proxy=None,
             open_timeout=SOON_S,
@@ -363,7 +364,12 @@ def _received(slow: socket.socket) -> bytes:
 def test_the_rest_is_served_while_many_listen_and_all_are_told_when_it_ends(
     settings: Settings, store: redis.Redis, services: Services, tmp_path: Path
 ) -> None:
-    changes = {"threads": 2, "workers": 1, "event_listeners": 40, "event_listeners_per_user": 100}
+    changes: dict[str, Any] = {
+        "threads": 2,
+        "workers": 1,
+        "event_listeners": 40,
+        "event_listeners_per_user": 100,
+    }
     with gunicorn(settings, tmp_path, **changes) as server:
         ears = Ears(server)
         secret, _ = services.logins.with_password(NAME, PASSWORD, "198.51.100.7")
