@@ -46,7 +46,9 @@ def main(listeners: int, rate: float, seconds: float, strict: bool) -> None:
     variables = {**options.role_variables, "webapp_api": web}
     parts = options.parts | {Part.REDIS, Part.WEB_API, Part.HAPROXY}
     with Lab(replace(options, parts=parts, role_variables=variables)) as lab:
-        held, delays = asyncio.run(run(lab, int(lab.info.web.service_url.rpartition(":")[2]), listeners, rate, seconds))
+        held, delays = asyncio.run(
+            run(lab, int(lab.info.web.service_url.rpartition(":")[2]), listeners, rate, seconds)
+        )
     api, ringing, answered = (
         percentiles(times) for times in (held.api_s, delays.ringing_s, delays.answered_s)
     )
