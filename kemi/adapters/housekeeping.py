@@ -223,9 +223,8 @@ class Housekeeping:
         if order.impu:
             of_identity = set(self._calls.of_identity(order.impu))
             found = found & of_identity if order.call_id else of_identity
-        why = "ended by its user" if order.call_id and order.impu else "ended by the operator"
         for call_id in found:
-            self._forbid(call_id, why, now)
+            self._forbid(call_id, f"ended by the {order.by}", now)
 
     def _due_bindings(self, now: float) -> None:
         for key in self._deadlines.due(now):

@@ -22,10 +22,10 @@
 | gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
-web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "at": SECONDS}`` ends one call, or all calls
-of a public identity (one of the two is "" or left out; with both, the call if it is of that identity);
-``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node write its
-calls, or those of public identities, into gw:running-calls:NAME.
+web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
+ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
+identity); ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
+write its calls, or those of public identities, into gw:running-calls:NAME.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a

@@ -45,6 +45,8 @@ class EndCalls:
 
     call_id: str = ""
     impu: str = ""
+    by: str = "operator"
+    """Who wants it: operator or user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class _Command(msgspec.Struct):
     sid: str = ""
     call_id: str = ""
     impu: str = ""
+    by: str = ""
 
 
 class RedisLink:
@@ -292,7 +295,7 @@ def _command(text: str) -> Command | None:
     if command.type == "logout" and command.sid:
         return Logout(command.sid)
     if command.type == "end_call" and (command.call_id or command.impu):
-        return EndCalls(command.call_id, command.impu)
+        return EndCalls(command.call_id, command.impu, "user" if command.by == "user" else "operator")
     if command.type == "list_calls" and command.asked:
         return ListCalls(command.asked, command.impus)
     return None

@@ -122,7 +122,7 @@ def delete_call(call_id: str) -> Response:
         raise BadRequest("This is no Call-ID.")
     commands = services().commands
     for impu in session.impus:
-        commands.end_calls(call_id=call_id, impu=impu, now=time.time())
+        commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())
     _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, call_id)
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"

@@ -238,7 +238,7 @@ async def test_a_user_sees_and_ends_own_calls_only(stage: Stage, alice: Web, oth
     await call.ims.wait_request("BYE", timeout_s=SOON_S)
     await call.wic.wait_request("BYE", timeout_s=SOON_S)
     ended = (await ear.of_call(call.call_id))[-1]
-    assert (ended["by"], ended["why"]) == ("gateway", "ended by its user")
+    assert (ended["by"], ended["why"]) == ("gateway", "ended by the user")
     assert alice.end_call(call.call_id) == 204
 
 
