@@ -150,7 +150,7 @@ def test_the_readmes_script_hears_of_the_page_until_the_logout(lab: Lab, store: 
         lines: list[str] = []
         browser.page.on("console", lambda message: lines.append(message.text))
         browser.log_in("alice", lab.info.web.accounts["alice"])
-        browser.wait(lambda: any(store.xrevrange(keys.EVENTS, count=1)), "an event", KEYS_S)
+        browser.wait(lambda: store.exists(keys.EVENTS) == 1, "an event", KEYS_S)
         browser.page.evaluate(f"() => {{ {script} }}")
         browser.wait(
             lambda: any("registered" in line for line in lines), "word of the registration", LOGOUT_S
