@@ -142,6 +142,7 @@ class TestRegistered:
             assert first != second
 
 
+@pytest.mark.usefixtures("gateway_has_keys")
 def test_the_readmes_script_hears_of_the_page_until_the_logout(lab: Lab, store: redis.Redis) -> None:
     """From the beginning of the stream on, because the page has registered before the script runs."""
     _, _, rest = README.read_text().partition('    let seq = "";\n')
