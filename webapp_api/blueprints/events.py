@@ -18,7 +18,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable, TooMa
 from wsproto.utilities import RemoteProtocolError
 
 from kemi.state.web.client import StateUnavailable
-from kemi.state.web.event_feed import order_of
+from kemi.state.web.event_feed import Recent, order_of
 from kemi.state.web.sessions import LoginMethod, Session
 from webapp_api.errors import problem
 from webapp_api.gate import step_aside
@@ -157,11 +157,12 @@ class _Conversation:
             yield position_text(position)
             return
         yield position_text(after, gap=gap)
+        recent = Recent()
         while entries := feed.between(after, position):
             after = entries[-1][0]
             for seq, event in entries:
                 told = self._listener.audience.document(seq, event)
-                if told is not None:
+                if told is not None and recent.is_new(event):
                     yield text_of(told)
 
     def _send_waiting(self) -> None:

@@ -20,6 +20,8 @@ START: Final = "0-0"
 """Before the first entry there can be."""
 AT_ONCE: Final = 100
 BLOCK_MS: Final = 500
+REMEMBERED: Final = 3000
+"""Events that are known again: a gateway writes up to 1,000 once more when Redis was late to say that it has them."""
 
 Entry = tuple[str, dict[str, Any]]
 """Sequence number and event."""
@@ -36,6 +38,25 @@ class News:
     """There may be more."""
 
 
+class Recent:
+    """Knows events again that stand in the stream twice."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, None] = {}
+
+    def is_new(self, event: dict[str, Any]) -> bool:
+        """Whether this is the first time; what no event is, never is."""
+        if not event:
+            return False
+        text = repr(event.values())  # its time, node and name are among them
+        if text in self._known:
+            return False
+        if len(self._known) >= REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[text] = None
+        return True
+
+
 def order_of(seq: str) -> tuple[int, int]:
     """Return what sequence numbers are sorted by."""
     milliseconds, _, number = seq.partition("-")
@@ -48,6 +69,7 @@ class EventFeed:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._commands = START
+        self._recent = Recent()
         self.position = START
         """Sequence number of the last event that was read."""
 
@@ -69,7 +91,11 @@ class EventFeed:
         if commands:
             self._commands = commands[-1][0]
         sids = [str(body.get("sid", "")) for _, body in commands if body.get("type") == "logout"]
-        return News([one for one in events if one[1]], sids, max(len(events), len(commands)) == AT_ONCE)
+        return News(
+            [one for one in events if self._recent.is_new(one[1])],
+            sids,
+            max(len(events), len(commands)) == AT_ONCE,
+        )
 
     def is_cut(self, seq: str) -> bool:
         """Whether events that came after this one may be gone, because it is not there itself."""

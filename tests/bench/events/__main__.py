@@ -21,13 +21,15 @@ from tests.lab.options import Part
 
 OUTPUT: Final = Path(__file__).parents[3] / "build" / "bench"
 DELAY_BAR_MS: Final = 50.0
+IDLE_S: Final = 20.0
+"""Long enough for the first signs of life."""
 
 
 async def run(lab: Lab, port: int, listeners: int, rate: float, seconds: float) -> tuple[Held, Delays]:
     """Hold a crowd, and let calls happen meanwhile."""
     held, stage = Held(), Stage(lab)
     async with crowd(lab, port, listeners, held):
-        await rest(lab, port, held, 5)
+        await rest(lab, port, held, IDLE_S)
         await stage.open()
         delays = await calls(stage, pages=10, rate=rate, seconds=seconds)
         await stage.close()

@@ -240,6 +240,18 @@ def test_who_comes_back_hears_what_was_missed_once_and_in_order(
     assert [one["seq"] for one in rest] == [*missed[::2], later]
 
 
+def test_what_a_gateway_wrote_twice_is_told_once(ears: Ears, cookie: str, store: redis.Redis) -> None:
+    known = happen(store, "call_started", call_id="0")
+    ear = ears.open(cookie)
+    ear.next()
+    for number in (1, 1, 2, 1, 3):
+        happen(store, "call_started", call_id=str(number), at=float(number))
+    again = ears.open(cookie, after=known)
+    assert again.next()["seq"] == known
+    for one in (ear, again):
+        assert [event["call_id"] for event in one.many(3)] == ["1", "2", "3"]
+
+
 def test_a_gap_is_told(ears: Ears, cookie: str, store: redis.Redis) -> None:
     old = happen(store, "call_started", call_id="old")
     kept = [happen(store, "call_started", call_id=str(number)) for number in range(3)]

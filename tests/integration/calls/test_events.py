@@ -19,10 +19,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from kemi.state.web.accounts import AccountStore
+from kemi.state.web.client import DEADLINE_S
 from kemi.state.web.client import connect as connect_to_redis
 from tests.integration.calls.incoming import ringing
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import ALICE, BOB, Stage, gateway_options
+from tests.integration.calls.test_quality import redis_asleep
 from tests.integration.lab.web import Browser
 from tests.lab.lab import Lab
 from tests.lab.options import Part
@@ -240,6 +242,18 @@ async def test_a_user_sees_and_ends_own_calls_only(stage: Stage, alice: Web, oth
     ended = (await ear.of_call(call.call_id))[-1]
     assert (ended["by"], ended["why"]) == ("gateway", "ended by the user")
     assert alice.end_call(call.call_id) == 204
+
+
+async def test_redis_is_away_and_no_event_is_lost(stage: Stage, alice: Web) -> None:
+    ear, page = await alice.listen(), await stage.page()
+    stage.core.script = answers()
+    with redis_asleep(stage):
+        call = await stage.answered(page)
+        await call.hang_up()
+        await asyncio.sleep(DEADLINE_S + 0.5)  # the reader has given up once
+    told = await ear.of_call(call.call_id)
+    kinds = ["call_started", "call_ringing", "call_answered", "call_ended"]
+    assert [one["type"] for one in told] == kinds
 
 
 async def test_who_logs_out_hears_nothing_any_more(alice: Web) -> None:
