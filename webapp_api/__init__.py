@@ -8,10 +8,12 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp_api import bodies, csrf, errors, proxy, security, static_files
+from webapp_api import bodies, csrf, errors, gate, proxy, security, static_files
 from webapp_api.blueprints import (
+    calls,
     config,
     description,
+    events,
     health,
     keys,
     leases,
@@ -34,7 +36,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, description,
+    operator_calls, calls, events, description,
 )  # fmt: skip
 
 
@@ -44,6 +46,7 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
     app.extensions["settings"] = settings
     app.extensions[EXTENSION] = Services.of(settings) if settings.web_login else None
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BYTES
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": events.LONGEST_MESSAGE}
     if settings.web_login:
         # Not at the first login: an unknown name would take longer, once.
         hash_of_nobody()
@@ -53,5 +56,6 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
     security.register(app, settings)
     csrf.register(app, settings)
     static_files.register(app)
+    app.wsgi_app = gate.Gate(app.wsgi_app, settings.threads)  # type: ignore[method-assign]
     app.wsgi_app = proxy.LoopbackProxy(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -5,6 +5,7 @@ Start: WEBAPP_SETTINGS=<file> gunicorn --config python:webapp_api.gunicorn_confi
 
 from typing import Any
 
+from webapp_api.event_reader import EventReader
 from webapp_api.housekeeping import Housekeeping
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import settings_from_environment
@@ -12,10 +13,14 @@ from webapp_api.settings import settings_from_environment
 _settings = settings_from_environment()
 _host = f"[{_settings.listen_address}]" if ":" in _settings.listen_address else _settings.listen_address
 
+_KEPT_ALIVE = 1000
+
 bind = f"{_host}:{_settings.listen_port}"
 worker_class = "gthread"
 workers = _settings.workers
-threads = _settings.threads
+# A listener keeps its thread; how many requests are worked on at a time, is up to gate.py.
+threads = _settings.threads + (_settings.event_listeners if _settings.web_login else 0)
+worker_connections = threads + _KEPT_ALIVE
 # Its default is a file in the home directory; nothing here uses it.
 control_socket_disable = True
 forwarded_allow_ips = "127.0.0.1,::1"
@@ -30,9 +35,13 @@ def post_worker_init(worker: Any) -> None:
     if services is not None:
         worker.housekeeping = Housekeeping(services)
         worker.housekeeping.start()
+        worker.event_reader = EventReader(services, lambda: worker.alive)
+        worker.event_reader.start()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """Let another process lead."""
+    if hasattr(worker, "event_reader"):
+        worker.event_reader.stop()
     if hasattr(worker, "housekeeping"):
         worker.housekeeping.stop()

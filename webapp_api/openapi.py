@@ -6,6 +6,7 @@ import msgspec
 
 from kemi.state.routing_document import RoutingDocument
 from webapp_api import cookies, csrf
+from webapp_api.blueprints.calls import CurrentCalls, PastCalls
 from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
@@ -36,10 +37,11 @@ class KeySet(msgspec.Struct, frozen=True):
 
 
 _STATUS: Final = {
+    "101": "A WebSocket; webapp_api/README.md describes its messages.",
     "200": "As asked.",
     "201": "A session has begun; its cookie comes along.",
     "202": "The gateways have been told.",
-    "204": "There is no session (any more).",
+    "204": "There is no such session or call (any more).",
     "303": "Go on at Location.",
     "400": "The request is not as described.",
     "401": "Nobody is logged in, or the credentials are not right.",
@@ -77,7 +79,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     shapes = (
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
-        OperatorTrunks,
+        OperatorTrunks, PastCalls, CurrentCalls,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -153,6 +155,35 @@ def _paths() -> dict[str, Any]:
                 session=True,
             )
         },
+        "/api/calls": {
+            "get": _operation(
+                "Tell what calls the user had, the latest first",
+                {"200": PastCalls},
+                "400 401 404 503",
+                query=("cursor", "limit", "direction", "answered", "since", "until"),
+                session=True,
+            )
+        },
+        "/api/calls/current": {
+            "get": _operation(
+                "Tell which calls of the user are running",
+                {"200": CurrentCalls},
+                "401 404 429 503",
+                session=True,
+            )
+        },
+        "/api/calls/{call_id}": {
+            "delete": _operation(
+                "End a call of the user's by its Call-ID",
+                {"204": None},
+                "400 401 403 404 503",
+                path=("call_id",),
+                changes=True,
+                session=True,
+            )
+        },
+        "/api/events": {"get": _listening("Listen to what becomes of the user's registrations and calls")},
+        "/api/operator/events": {"get": _listening("Listen to everything that gateways tell")},
         "/api/operator/calls": {
             "get": _operation(
                 "Tell which calls are running, of all or of one public identity",
@@ -215,6 +246,19 @@ def _paths() -> dict[str, Any]:
             "get": _operation("The keys that check access tokens", {"200": KeySet}, "404 503")
         },
     }
+
+
+def _listening(summary: str) -> dict[str, Any]:
+    """A WebSocket: OpenAPI knows only the request that opens it."""
+    operation = _operation(summary, {"101": None}, "400 401 403 404 429 503", query=("after",), session=True)
+    operation["parameters"] += [
+        _CSRF[1],
+        *(
+            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+            for name in ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
+        ),
+    ]
+    return operation
 
 
 def _operation(

@@ -9,8 +9,11 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
+from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
+from kemi.state.web.event_feed import EventFeed, UnkeptEvents
 from kemi.state.web.leases import LeaseStore
+from kemi.state.web.listening import Listening
 from kemi.state.web.locks import Leadership, Lock, Pause
 from kemi.state.web.nodes import NodesView
 from kemi.state.web.oidc_logins import OidcLoginStore
@@ -23,6 +26,7 @@ from kemi.state.web.streams import CommandStream, EventStream
 from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
 from webapp_api.keyring import Keyring
+from webapp_api.listeners import Hub
 from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
 from webapp_api.oidc.keys import EARLIEST_S, ProviderKeys
 from webapp_api.oidc.provider import Provider
@@ -34,6 +38,8 @@ from webapp_api.tokens import Tokens
 EXTENSION: Final = "services"
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
+_QUESTIONS_PER_MINUTE: Final = 60
+"""Of one session, for its running calls: each is put to all gateways."""
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
 _LEADER_S: Final = 10
@@ -58,6 +64,12 @@ class Services:
     relay_nodes: NodesView
     running_calls: RunningCalls
     trunks: TrunksView
+    finished_calls: FinishedCalls
+    hub: Hub
+    feed: EventFeed
+    unkept: UnkeptEvents
+    listening: Listening
+    questions: AttemptStore
     routes: RoutesStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
@@ -128,6 +140,16 @@ class Services:
             relay_nodes=NodesView(redis),
             running_calls=RunningCalls(redis),
             trunks=TrunksView(redis),
+            finished_calls=FinishedCalls(redis),
+            hub=Hub(),
+            feed=EventFeed(redis),
+            unkept=UnkeptEvents(redis),
+            listening=Listening(
+                redis,
+                per_user=settings.event_listeners_per_user,
+                per_address=settings.event_listeners_per_address,
+            ),
+            questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             routes=RoutesStore(redis),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
@@ -156,7 +178,12 @@ def session_of_request() -> tuple[str, Session]:
 def only_operators() -> str:
     """Return the operator's name; raise Unauthorized for nobody, Forbidden for everybody who is no operator."""
     _, session = session_of_request()
-    account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
-    if account is None or not account.operator:
+    if not is_operator(session):
         raise Forbidden("This is for operators.")
-    return account.name
+    return session.name
+
+
+def is_operator(session: Session) -> bool:
+    """Whether the session's owner is an operator, now."""
+    account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
+    return account is not None and account.operator

@@ -53,6 +53,12 @@ class Settings:
     """Processes of the HTTP server."""
     threads: int = 8
     """Threads of each process."""
+    event_listeners: int = 2000
+    """Who may listen to events at a time, in each process; each has a thread of its own beside `threads`."""
+    event_listeners_per_user: int = 10
+    """Of one person, over all processes."""
+    event_listeners_per_address: int = 200
+    """Of one client address, over all processes; many people may share an address."""
     features: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({"video": True}))
     """Flags that pages read, by name."""
 
@@ -155,6 +161,9 @@ _TYPES: Final[dict[str, tuple[type, str]]] = {
     "listen_port": (int, "a whole number"),
     "workers": (int, "a whole number"),
     "threads": (int, "a whole number"),
+    "event_listeners": (int, "a whole number"),
+    "event_listeners_per_user": (int, "a whole number"),
+    "event_listeners_per_address": (int, "a whole number"),
     "features": (Mapping, "a table of true and false"),
     **LOGIN_TYPES,
 }
@@ -179,6 +188,9 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "listen_port": (1, 65_535),
     "workers": (1, 64),
     "threads": (1, 256),
+    "event_listeners": (0, 5000),
+    "event_listeners_per_user": (1, 1000),
+    "event_listeners_per_address": (1, 100_000),
     **RANGES,
 }
 

@@ -57,6 +57,9 @@ class Dispatcher:
     def _step(self, event: Event, record: CallRecord) -> list[Action]:
         before = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
         actions = handle(record, event, self._settings)
+        progress = history.progress(record, event, before[0])
+        if progress is not None:
+            actions = [*actions, progress]
         if before[0] is not record.dialog:
             if record.dialog is Dialog.CONFIRMED:
                 record.answered_at = time.time()

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from kemi.adapters import ksr, transactions
 from kemi.adapters.call_history import CallNotes
+from kemi.adapters.call_progress import ProgressNotes
 from kemi.adapters.challenges import Challenges
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.htable import HtableTable
@@ -74,6 +75,7 @@ class Executor:
         self._trunks = Trunks(settings, HtableTable, running(calls, TrunkStore(HtableTable)))
         self.challenges = Challenges(settings, HtableTable)
         self._notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
+        self._progress = ProgressNotes(HtableTable("progress"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
@@ -93,6 +95,8 @@ class Executor:
             act.AnswerForCore: self._answer_in_its_name,
             act.RefuseUnheard: self._refuse_unheard,
             act.RecordEnd: self._record_end,
+            act.RecordProgress: self._record_progress,
+            act.TellDigit: self._tell_digit,
             **MediaActions(relay, calls, self._notes).handlers,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
@@ -413,6 +417,12 @@ class Executor:
     def _record_end(self, action: act.RecordEnd) -> None:
         self._trunks.leave(action.key, action.trunk)
         self._notes.ended(action, time.time())
+
+    def _record_progress(self, action: act.RecordProgress) -> None:
+        self._progress.progress(action, time.time())
+
+    def _tell_digit(self, action: act.TellDigit) -> None:
+        self._progress.digit(action, time.time())
 
     def _forget(self, action: act.ForgetCall) -> None:
         self._schedule.forget(action.call_id)

@@ -15,6 +15,7 @@ from functools import partial
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
+from kemi.adapters.call_progress import CallProgress
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
@@ -63,6 +64,7 @@ from kemi.core.call.events import (
     WicRequest,
 )
 from kemi.core.call.record_key import record_key
+from kemi.core.causes import answered_elsewhere
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
@@ -188,6 +190,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
+            progress=CallProgress(HtableTable("progress"), self._doors.notices),
             notices=self._doors.notices,
             forbidding=forbidding,
             page_of=self._pages.page_of,
@@ -291,11 +294,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
+        elsewhere = answered_elsewhere(ksr.headers("Reason"))
         record = self._calls.get(key)
         if record is not None and record.trunk is not None:
             ksr.add_at_once(causes.for_trunk(ksr.headers("Reason")))
         transactions.relay()  # a suspended INVITE gets its 487 here, a forwarded one when the other side has answered
-        self._dispatcher.dispatch(key, CancelReceived())
+        self._dispatcher.dispatch(key, CancelReceived(elsewhere))
 
     # ------------------------------------------------------------ inside the INVITE's transaction
 

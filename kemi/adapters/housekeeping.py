@@ -1,6 +1,7 @@
 """What happens without a message: connections that end, times that run out, commands of the web API, Redis.
 
-Ten times a second, in a process of its own, which is the only one that may wait for Redis, and never for long.
+Ten times a second, and events five times as often, in a process of its own, which is the only one that may wait for
+Redis, and never for long.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from kemi.adapters import connections
 from kemi.adapters.call_history import CallHistory
+from kemi.adapters.call_progress import CallProgress
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
@@ -50,10 +52,12 @@ from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
-from kemi.state.redis_link import ListCalls, Logout
+from kemi.state.redis_link import EndCalls, ListCalls, Logout
 from kemi.state.running_calls import calls_as_text
 from kemi.state.schedule import Schedule
 
+EVERY_S: Final = 0.1
+"""How often all is looked at; the timer comes more often, for what others wait for (kamailio/params/state.cfg)."""
 IDLE_CHECK_S: Final = 1.0
 DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
@@ -80,6 +84,7 @@ class Housekeeping:
         shared: SharedState,
         watch: MediaWatch,
         history: CallHistory,
+        progress: CallProgress,
         notices: Notices,
         forbidding: Forbidding,
         page_of: PageOf,
@@ -100,6 +105,7 @@ class Housekeeping:
         self._shared = shared
         self._watch = watch
         self._history = history
+        self._progress = progress
         self._notices = notices
         self._forbidding = forbidding
         self._page_of = page_of
@@ -110,13 +116,21 @@ class Housekeeping:
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
         """Bindings the web API has been told of: public and private identity, web session."""
+        self._next_all = 0.0
         self._next_idle_check = 0.0
         self._next_dialog_check = 0.0
         self._began = False
 
     def tick(self, now: float) -> None:
         """Do what is to be done at this moment; one part's trouble must not keep the others from their turn."""
-        for part in (
+        for part in self._parts(now):
+            self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
+
+    def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
+        if now < self._next_all:
+            return self._call_progress, self._shared.ship
+        self._next_all = now + EVERY_S
+        return (
             self._begin,
             self._lost_connections,
             self._commands,
@@ -125,6 +139,7 @@ class Housekeeping:
             self._ended_bindings,
             self._call_timers,
             self._lost_media,
+            self._call_progress,
             self._finished_calls,
             self._old_dialogs,
             self._changes,
@@ -133,8 +148,7 @@ class Housekeeping:
             self._routing,
             self._accounts,
             self._trunks_due,
-        ):
-            self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
+        )
 
     def _routing(self, now: float) -> None:
         if self._routes is not None:
@@ -196,13 +210,21 @@ class Housekeeping:
                     self._flows.end(key, Cause.LOGGED_OUT, now)
                 continue
             if isinstance(command, ListCalls):
-                records = filter(None, map(self._calls.get, names := self._calls.keys()))
-                self._shared.ship_calls(calls_as_text(command.asked, records, len(names)), now)
+                of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
+                names = of_some if command.impus else set(self._calls.keys())
+                records = filter(None, map(self._calls.get, names))
+                answer = calls_as_text(command.asked, records, len(names))
+                self._shared.ship_calls(command.asked, answer, now)
                 continue
-            of_id = self._calls.of_call_id(command.call_id) if command.call_id else []
-            of_identity = self._calls.of_identity(command.impu) if command.impu else []
-            for call_id in {*of_id, *of_identity}:
-                self._forbid(call_id, "ended by the operator", now)
+            self._end_calls(command, now)
+
+    def _end_calls(self, order: EndCalls, now: float) -> None:
+        found = set(self._calls.of_call_id(order.call_id) if order.call_id else ())
+        if order.impu:
+            of_identity = set(self._calls.of_identity(order.impu))
+            found = found & of_identity if order.call_id else of_identity
+        for call_id in found:
+            self._forbid(call_id, f"ended by the {order.by}", now)
 
     def _due_bindings(self, now: float) -> None:
         for key in self._deadlines.due(now):
@@ -312,8 +334,12 @@ class Housekeeping:
     def _forbid(self, call_id: str, why: str, now: float) -> None:
         self._safely("call_forbidden", lambda: self._forbidding.end(call_id, why, now), call_id)
 
+    def _call_progress(self, _now: float) -> None:
+        told = self._progress.work()
+        self._shared.note((), (), told.events, told.unkept)
+
     def _finished_calls(self, now: float) -> None:
-        calls = self._history.work(now)
+        calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)

@@ -37,6 +37,8 @@ MAX_CALLS: Final = 20_000
 """The same of finished calls."""
 CALLS_AT_ONCE: Final = 200
 """Each is written to three places."""
+MAX_UNKEPT: Final = 1_000
+"""Of what is told only to those who listen at the moment."""
 
 
 class SharedState:
@@ -72,6 +74,7 @@ class SharedState:
         self._subscriptions_to_ship: dict[str, None] = {}
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
         self._calls: deque[FinishedCall] = deque(maxlen=MAX_CALLS)
+        self._unkept: deque[str] = deque(maxlen=MAX_UNKEPT)
         self._next_try = self._next_poll = 0.0
         self._down = False
         self._commands_done = True
@@ -115,8 +118,15 @@ class SharedState:
 
     # ------------------------------------------------------------ to Redis
 
-    def note(self, bindings: Iterable[str], subscriptions: Iterable[str], events: Iterable[str]) -> None:
-        """Remember what has to be shipped."""
+    def note(
+        self,
+        bindings: Iterable[str],
+        subscriptions: Iterable[str],
+        events: Iterable[str],
+        unkept: Iterable[str] = (),
+    ) -> None:
+        """Remember what has to be shipped; ``unkept`` is worth nothing once Redis has been away."""
+        self._unkept.extend(unkept)
         self._bindings_to_ship.update(dict.fromkeys(bindings))
         self._subscriptions_to_ship.update(dict.fromkeys(subscriptions))
         self._events.extend(events)
@@ -128,7 +138,13 @@ class SharedState:
     def ship(self, now: float) -> None:
         """Ship what was noted, here and by the workers, and that the commands are done."""
         self._events.extend(text for _, text in taken(self._notices))
-        waiting = self._bindings_to_ship or self._subscriptions_to_ship or self._events or self._calls
+        waiting = (
+            self._bindings_to_ship
+            or self._subscriptions_to_ship
+            or self._events
+            or self._calls
+            or self._unkept
+        )
         if now < self._next_try or not (waiting or not self._commands_done):
             return
         bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}
@@ -138,9 +154,11 @@ class SharedState:
         }
         events = list(islice(self._events, AT_ONCE))
         calls = list(islice(self._calls, CALLS_AT_ONCE))
+        unkept = list(self._unkept)
+        self._unkept.clear()
         try:
             if waiting:
-                self._link.ship(bindings, subscriptions, events, calls)
+                self._link.ship(bindings, subscriptions, events, calls, unkept)
             if not self._commands_done:
                 self._link.done()
         except RedisUnavailable as error:
@@ -177,10 +195,10 @@ class SharedState:
         self._nodes.shipped(changes)
         self._worked()
 
-    def ship_calls(self, text: str, now: float) -> None:
+    def ship_calls(self, asked: str, text: str, now: float) -> None:
         """Ship which calls are running; who asked does not wait for long, so it is tried once."""
         try:
-            self._link.ship_calls(text)
+            self._link.ship_calls(asked, text)
         except RedisUnavailable as error:
             self._failed(error, now)
 

@@ -1,8 +1,9 @@
-"""What a refusal on one side means on the other, as tables."""
+"""What a refusal on one side means on the other, as tables; and what a Reason says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -29,3 +30,11 @@ def invite_status_after_refused_update(status: int) -> tuple[int, str]:
     if status in REFUSED_UPDATE:
         return REFUSED_UPDATE[status]
     return (488, "Not Acceptable Here") if status < 500 or status >= 600 else (500, "Session Update Refused")
+
+
+_ELSEWHERE = re.compile(r"\s*SIP\s*;(?:.*;)?\s*cause\s*=\s*200\s*(?:;.*)?", re.IGNORECASE)
+
+
+def answered_elsewhere(reasons: Iterable[str]) -> bool:
+    """Whether the Reason values of a CANCEL say that another device has answered the call (RFC 3326 §2, §3.1)."""
+    return any(_ELSEWHERE.fullmatch(value) for reason in reasons for value in reason.split(","))

@@ -5,10 +5,11 @@
 | gw:jwks:ISSUER | text, a JWK set (RFC 7517) | web API | gateway: keys that sign access tokens |
 | gw:commands | stream of one field, ``json`` | web API | every gateway node, from its last id on |
 | gw:events | stream of one field, ``json`` | gateway | web API |
+| gw:unkept-events | channel (PUBLISH), JSON | gateway | web API: who listens at that moment |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
-| gw:running-calls | hash, gateway node -> JSON (GatewayCalls of kemi/state/running_calls.py) | gateway | web API |
+| gw:running-calls:NAME | hash, gateway node -> JSON (kemi/state/running_calls.py); ends by itself | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
 | gw:routing-version | text, a number | web API | every gateway node: which routing table counts |
@@ -21,19 +22,25 @@
 | gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
-web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "at": SECONDS}`` ends one call, or all calls
-of a public identity (one of the two is "" or left out); ``{"type": "list_calls", "asked": NAME, "at": SECONDS}`` lets
-every node write into gw:running-calls.
+web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
+ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
+identity); ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
+write its calls, or those of public identities, into gw:running-calls:NAME.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
 call that the site's policy or its caller's permission did not let begin, or go on; ``{"type": "emergency_call", "impu":
 ..., "call_id": ..., "method": ..., "action": "refuse" | "core" | "route", ...}``; ``{"type": "fraud_alarm", "impu": ...
 (or none: the whole class), "user_class": ..., "what": "denied" or a kind of rates, "calls": so many in an hour, ...}``;
-``{"type": "login_locked", "impu" or "address": ..., "node":
-..., "at": ...}``. ``{"type": "trunk_down" | "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ...,
-"at": ...}``; ``{"type": "trunk_registration", "trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended",
-...}`` has what is kept of a finished call (kemi/state/call_history.py).
+``{"type": "login_locked", "impu" or "address": ..., "node": ..., "at": ...}``; ``{"type": "call_started" |
+"call_ringing" | "call_answered", "key": ..., "call_id": ..., "impu": ..., "peer": ..., "direction": "from_page" |
+"to_page", "node": ..., "at": ...}``, each once for a call, which may skip some. ``{"type": "trunk_down" |
+"trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ..., "at": ...}``; ``{"type": "trunk_registration",
+"trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended", ...}`` has what is kept of a finished call
+(kemi/state/call_history.py).
+
+Unkept events: ``{"type": "dtmf", "impu": ..., "call_id": ..., "digit": ..., "duration_ms": ..., ...}``, a key that the
+far end pressed. It may be part of a PIN, so no stream has it.
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:
@@ -49,6 +56,7 @@ that who reads the names does not hold a secret or a login name:
 | gw:web:oidc-login:DIGEST | text, JSON; ends by itself | a login under way at an OpenID Connect provider |
 | gw:web:attempts:WHAT:DIGEST | number; ends by itself | attempts in the running window |
 | gw:web:lock:NAME | text; ends by itself | who does a job that one process does at a time |
+| gw:web:listeners:WHOSE:DIGEST | sorted set, listener by its end; ends by itself | who listens to events |
 | gw:web:events-read | text | id of the last entry of gw:events that was handled |
 """
 
@@ -60,8 +68,10 @@ from typing import Final
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
 RELAY_NODES: Final = "gw:relay-nodes"
-RUNNING_CALLS: Final = "gw:running-calls"
 TRUNKS: Final = "gw:trunks"
+UNKEPT_EVENTS: Final = "gw:unkept-events"
+ANSWER_KEPT_S: Final = 10
+"""How long an answer of the gateways to a question is kept."""
 DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"
 STREAM_LENGTH: Final = 10_000
@@ -86,6 +96,11 @@ def subscriptions(node: str) -> str:
 def position(node: str) -> str:
     """Return the key of the last command a node has carried out."""
     return f"gw:position:{node}"
+
+
+def running_calls(asked: str) -> str:
+    """Return the key of the answers to a question for running calls."""
+    return f"gw:running-calls:{asked}"
 
 
 ROUTING_VERSION: Final = "gw:routing-version"
@@ -154,3 +169,8 @@ def web_attempts(what: str, digest: str) -> str:
 def web_lock(name: str) -> str:
     """Return the key of a lock."""
     return f"{WEB}lock:{name}"
+
+
+def web_listeners(whose: str, digest: str) -> str:
+    """Return the key of who listens to events for one party."""
+    return f"{WEB}listeners:{whose}:{digest}"

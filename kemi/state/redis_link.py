@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from kemi.core.identity import canonical
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
@@ -39,10 +40,13 @@ class Logout:
 
 @dataclass(frozen=True, slots=True)
 class EndCalls:
-    """Command: the call of this Call-ID ends, or every call of this public identity."""
+    """Command: the call of this Call-ID ends, or every call of this public identity; of both: that call if it is of
+    that identity."""
 
     call_id: str = ""
     impu: str = ""
+    by: str = "operator"
+    """Who wants it: operator or user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class ListCalls:
 
     asked: str
     """Name of the question, which the answer repeats."""
+    impus: tuple[str, ...] = ()
+    """Only calls of these public identities; none: all."""
 
 
 Command: TypeAlias = Logout | EndCalls | ListCalls
@@ -87,10 +93,12 @@ class _Identities(msgspec.Struct):
 
 class _Command(msgspec.Struct):
     type: str = ""
+    impus: tuple[str, ...] = ()
     asked: str = ""
     sid: str = ""
     call_id: str = ""
     impu: str = ""
+    by: str = ""
 
 
 class RedisLink:
@@ -133,8 +141,12 @@ class RedisLink:
         subscriptions: Mapping[str, str | None],
         events: Sequence[str],
         calls: Sequence[FinishedCall] = (),
+        unkept: Sequence[str] = (),
     ) -> None:
-        """Write changed records (None: removed), events and finished calls, all in one round trip."""
+        """Write changed records (None: removed), events and finished calls, all in one round trip.
+
+        ``unkept``: events for those who listen now.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         for name, records in (
             (keys.registrations(self.node), registrations),
@@ -150,6 +162,8 @@ class RedisLink:
             pipeline.xadd(
                 keys.EVENTS, {keys.STREAM_FIELD: event}, maxlen=keys.STREAM_LENGTH, approximate=True
             )
+        for event in unkept:
+            pipeline.publish(keys.UNKEPT_EVENTS, event)
         for call in calls:
             self._keep(pipeline, call)
         self._run(pipeline)
@@ -159,7 +173,7 @@ class RedisLink:
         if not self._calls_kept_s:
             return
         pipeline.set(keys.finished_call(call.id), msgspec.json.encode(call), ex=self._calls_kept_s)
-        for name in (keys.CALLS, keys.calls_of(call.impu)):
+        for name in (keys.CALLS, keys.calls_of(canonical(call.impu) or call.impu)):
             pipeline.zadd(name, {call.id: call.ended_at})
             pipeline.zremrangebyscore(name, "-inf", call.ended_at - self._calls_kept_s)
             pipeline.expire(name, self._calls_kept_s)
@@ -175,12 +189,13 @@ class RedisLink:
         pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
 
-    def ship_calls(self, text: str) -> None:
-        """Write which calls are running here."""
-        try:
-            self._redis.hset(keys.RUNNING_CALLS, self.node, text)
-        except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+    def ship_calls(self, asked: str, text: str) -> None:
+        """Write which calls are running here, for who asked."""
+        pipeline = self._redis.pipeline(transaction=False)
+        name = keys.running_calls(asked)
+        pipeline.hset(name, self.node, text)
+        pipeline.expire(name, keys.ANSWER_KEPT_S)
+        self._run(pipeline)
 
     def exchange_trunks(self, view: str) -> dict[str, str]:
         """Write how this node sees trunks; return how all nodes do, this one included."""
@@ -280,9 +295,9 @@ def _command(text: str) -> Command | None:
     if command.type == "logout" and command.sid:
         return Logout(command.sid)
     if command.type == "end_call" and (command.call_id or command.impu):
-        return EndCalls(command.call_id, command.impu)
+        return EndCalls(command.call_id, command.impu, "user" if command.by == "user" else "operator")
     if command.type == "list_calls" and command.asked:
-        return ListCalls(command.asked)
+        return ListCalls(command.asked, command.impus)
     return None
 
 

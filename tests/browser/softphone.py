@@ -275,6 +275,8 @@ class SoftphoneBrowser:
             self.page.wait_for_timeout(POLL_S * 1000)
 
     def _watch(self, socket: WebSocket) -> None:
+        if not socket.url.endswith("/sip"):
+            return
         socket.on("framesent", lambda payload: self._record(Direction.SENT, payload))
         socket.on("framereceived", lambda payload: self._record(Direction.RECEIVED, payload))
 

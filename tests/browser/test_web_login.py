@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 import redis
 
+from kemi.state import keys
 from tests.browser.web_user import WebUser, checked
 from tests.lab.lab import Lab
 from tests.lab.proof import wait_released, wait_until_heard
@@ -16,6 +20,7 @@ from tests.lab.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
 
+README: Final = Path(__file__).parents[2] / "webapp_api" / "README.md"
 LOGOUT_S = 5.0
 KEYS_S = 10.0
 LOG_OUT = """async () => {
@@ -135,3 +140,24 @@ class TestRegistered:
             other.wait_for_function("() => window.softphone.phone?.state === 'registered'")
             second = other.evaluate("async () => (await fetch('/api/session')).json()")["impi"]
             assert first != second
+
+
+@pytest.mark.usefixtures("gateway_has_keys")
+def test_the_readmes_script_hears_of_the_page_until_the_logout(lab: Lab, store: redis.Redis) -> None:
+    """From the beginning of the stream on, because the page has registered before the script runs."""
+    _, _, rest = README.read_text().partition('    let seq = "";\n')
+    script = textwrap.dedent('    let seq = "0-0";\n' + rest.partition("\n\n|")[0])
+    with WebUser(lab.info.web.origin) as browser:
+        lines: list[str] = []
+        browser.page.on("console", lambda message: lines.append(message.text))
+        browser.log_in("alice", lab.info.web.accounts["alice"])
+        browser.wait(lambda: store.exists(keys.EVENTS) == 1, "an event", KEYS_S)
+        browser.page.evaluate(f"() => {{ {script} }}")
+        browser.wait(
+            lambda: any("registered" in line for line in lines), "word of the registration", LOGOUT_S
+        )
+        assert any(line.startswith("position") for line in lines), lines
+        with browser.page.expect_websocket() as opened:
+            browser.page.evaluate("() => new WebSocket(`wss://${location.host}/api/events`)")
+        assert browser.page.evaluate(LOG_OUT) == 204
+        browser.wait(opened.value.is_closed, "the end of listening", LOGOUT_S)

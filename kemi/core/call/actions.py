@@ -68,6 +68,7 @@ __all__ = [
     "Note",
     "PlayDigits",
     "RecordEnd",
+    "RecordProgress",
     "RefuseUnheard",
     "ReleaseMedia",
     "RenewMedia",
@@ -275,6 +276,29 @@ class RecordEnd(Action):
     """Media whose last figures are still to come."""
     trunk: str = ""
     """By which it left; "": by none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordProgress(Action):
+    """Tell who listens how far a call is (history.py)."""
+
+    key: str
+    call_id: str
+    owner: str
+    peer: str
+    from_page: bool
+    state: str
+    """started, ringing or answered; or elsewhere: the caller's CANCEL says that another device has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellDigit(Action):
+    """Tell whose page it is which key the far end has pressed; kept nowhere, written to no log."""
+
+    call_id: str
+    owner: str
+    digit: str = field(repr=False)
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,13 +143,17 @@ def on_page_sent(record: CallRecord, _event: PageSentEvents, _settings: CallSett
 
 
 def on_received(record: CallRecord, event: DigitReceived, settings: CallSettings) -> list[act.Action]:
-    """Tell a page that wants to hear of it which key the far end has pressed."""
+    """Tell who listens, and a page that wants to hear of it, which key the far end has pressed."""
     medium = _audio(record)
     kind = record.wic_takes_digits
-    if not kind or record.dialog is not Dialog.CONFIRMED or medium is None:
+    if record.dialog is not Dialog.CONFIRMED or medium is None:
         return []
     clock_hz = _way_of(record, medium)[0] or 8000
-    body = key_press_to_body(kind, event.digit, duration_of_event(event.duration_ms, clock_hz))
+    duration_ms = duration_of_event(event.duration_ms, clock_hz)
+    told = act.TellDigit(record.call_id, record.owner, event.digit, duration_ms)
+    if not kind:
+        return [told]
+    body = key_press_to_body(kind, event.digit, duration_ms)
     lines = headers.towards_wic(record, settings, record.next_gateway_cseq(), "INFO")
     package = ("Info-Package: infoDtmf", "Content-Disposition: Info-Package", f"Content-Type: {kind}")
     return [
@@ -160,7 +164,8 @@ def on_received(record: CallRecord, event: DigitReceived, settings: CallSettings
             next_hop=record.wic_destination,
             headers=(*lines, *package),
             body=body,
-        )
+        ),
+        told,
     ]
 
 

@@ -255,6 +255,9 @@ class InviteGuardExpired(Event):
 class CancelReceived(Event):
     """The page cancelled; tm has answered or forwarded the CANCEL already."""
 
+    elsewhere: bool = False
+    """Another device has answered the call (RFC 3326 §2: Reason with the SIP cause 200)."""
+
 
 @dataclass(frozen=True, slots=True)
 class WicRequest(Event):

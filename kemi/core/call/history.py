@@ -1,4 +1,4 @@
-"""What is kept of a call that is over: who called whom, and why it ended."""
+"""What is told of a call: how far it is; and what is kept of one that is over: who called whom, and why it ended."""
 
 from __future__ import annotations
 
@@ -7,11 +7,41 @@ from collections.abc import Iterable
 from kemi.core.call import actions as act
 from kemi.core.call import events
 from kemi.core.call.record import CallRecord
-from kemi.core.call.states import Media
+from kemi.core.call.states import Dialog, Media
 from kemi.core.messages import Reply, Side
 
 PAGE, CORE, GATEWAY = "page", "core", "gateway"
+STARTED, RINGING, ANSWERED, ELSEWHERE = "started", "ringing", "answered", "elsewhere"
 _SIDES = {Side.WIC: PAGE, Side.IMS: CORE}
+
+
+def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.RecordProgress | None:
+    """Say how far a call is after ``event``, where that brought it on; a call that rings may be told of again."""
+    state = _state(record, event, before)
+    if not state:
+        return None
+    return act.RecordProgress(
+        key=record.key,
+        call_id=record.call_id,
+        owner=record.owner,
+        peer=record.remote_identity or record.target_uri,
+        from_page=record.incoming is None,
+        state=state,
+    )
+
+
+def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:
+    if record.dialog is Dialog.CONFIRMED:
+        return ANSWERED if before is not Dialog.CONFIRMED else ""
+    if isinstance(event, events.TransactionCreated):
+        return STARTED
+    if isinstance(event, events.CancelReceived):
+        return ELSEWHERE if event.elsewhere else ""
+    if isinstance(event, events.WicReply | events.ImsReply) and not record.ended:
+        reply, from_page = event.reply, record.incoming is None
+        rings = reply.status == 180 and reply.method == "INVITE"
+        return RINGING if rings and from_page is isinstance(event, events.ImsReply) else ""
+    return ""
 
 
 def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]) -> act.RecordEnd:
@@ -58,7 +88,10 @@ def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
             return PAGE, event.request.method, status
         case events.ImsRequest():
             return CORE, event.request.method, status
-        case _ if isinstance(event, events.CancelReceived) or record.cancelled:
+        case _ if (
+            isinstance(event, events.CancelReceived) or record.cancelled or (caller, status) == (CORE, 487)
+        ):
+            # A page that was called says 487 of an INVITE that the core has cancelled (RFC 3261 §9.2).
             return caller, "CANCEL", status or 487
         case events.WicFailed() | events.ImsFailed():
             side = PAGE if isinstance(event, events.WicFailed) else CORE

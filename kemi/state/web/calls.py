@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kemi.core.identity import canonical
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall, finished_from_text
 
 if TYPE_CHECKING:
     from redis import Redis
+
+_PORTION: Final = 100
 
 
 class FinishedCalls:
@@ -28,11 +33,64 @@ class FinishedCalls:
 
         ``before``: only what ended earlier, in seconds since the epoch, for the next page.
         """
-        name = keys.calls_of(impu) if impu else keys.CALLS
         most = "+inf" if before is None else f"({before}"
-        ids = [str(found) for found in self._redis.zrevrangebyscore(name, most, "-inf", start=0, num=limit)]
-        texts = self._redis.mget([keys.finished_call(found) for found in ids]) if ids else []
-        return [call for text in texts if (call := _read(text)) is not None]
+        return self._calls(self._ids(_name_of(impu), most, 0, limit))
+
+    def of_identities(
+        self,
+        impus: Iterable[str],
+        *,
+        after: str,
+        limit: int,
+        most_read: int,
+        fits: Callable[[FinishedCall], bool],
+    ) -> tuple[list[FinishedCall], str]:
+        """Return calls of any of these identities, the latest first, and what ``after`` is for the next page.
+
+        ``after``: the id of the last call of the page before; "": from the latest one on.  At most ``most_read`` calls
+        are looked at, so that a page may have few calls, or none, and another page still follows; "" when none does.
+        """
+        names = sorted({_name_of(impu) for impu in impus})
+        # Ids begin with the time of the end in milliseconds, as the scores do in seconds.
+        most = f"{(int(after.partition('-')[0]) + 1) / 1000:.3f}" if after else "+inf"
+        ids = heapq.merge(*(self._descending(name, most) for name in names), reverse=True)
+        found: list[FinishedCall] = []
+        last, portion = "", [""]
+        read = 0
+        while portion and len(found) < limit and read < most_read:
+            portion = [
+                one for _, one in zip(range(limit), (i for i in ids if not after or i < after), strict=False)
+            ]
+            for call, identifier in zip(self._each(portion), portion, strict=True):
+                read, last = read + 1, identifier
+                if call is not None and fits(call):
+                    found.append(call)
+                    if len(found) == limit:
+                        return found, last
+        return found, last if portion else ""
+
+    def _descending(self, name: str, most: str) -> Iterator[str]:
+        start = 0
+        while ids := self._ids(name, most, start, _PORTION):
+            yield from ids
+            start += _PORTION
+
+    def _ids(self, name: str, most: str, start: int, number: int) -> list[str]:
+        return [str(one) for one in self._redis.zrevrangebyscore(name, most, "-inf", start=start, num=number)]
+
+    def _calls(self, ids: list[str]) -> list[FinishedCall]:
+        return [call for call in self._each(ids) if call is not None]
+
+    def _each(self, ids: list[str]) -> list[FinishedCall | None]:
+        return (
+            [_read(text) for text in self._redis.mget([keys.finished_call(one) for one in ids])]
+            if ids
+            else []
+        )
+
+
+def _name_of(impu: str) -> str:
+    return keys.calls_of(canonical(impu) or impu) if impu else keys.CALLS
 
 
 def _read(text: object) -> FinishedCall | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from kemi.state import keys
@@ -27,14 +28,16 @@ class RunningCalls:
         self._commands = CommandStream(redis)
         self._gateways = NodesView(redis)
 
-    def ask(self, now: float) -> tuple[dict[str, GatewayCalls], list[str]]:
-        """Return the calls of each gateway that answered in time, and which gateways did not."""
+    def ask(self, now: float, impus: Sequence[str] = ()) -> tuple[dict[str, GatewayCalls], list[str]]:
+        """Return the calls of each gateway that answered in time, all or those of public identities, and which gateways
+        did not."""
         asked = secrets.token_hex(8)
         running = self._gateways.seen(now).keys()
-        self._commands.list_calls(asked, now)
+        self._commands.list_calls(asked, now, impus)
         deadline = time.monotonic() + ANSWER_S
         while True:
-            texts = {str(name): str(text) for name, text in self._redis.hgetall(keys.RUNNING_CALLS).items()}
+            answers = self._redis.hgetall(keys.running_calls(asked))
+            texts = {str(name): str(text) for name, text in answers.items()}
             found = calls_from_texts(texts, asked)
             silent = sorted(running - found.keys())
             if not silent or time.monotonic() >= deadline:

@@ -95,6 +95,10 @@ class SessionStore:
         self._redis.pexpire(key, _ms(min(self._idle_s, session.expires_at - now)))
         return session
 
+    def is_there(self, secret: str) -> bool:
+        """Whether the session of a cookie has not ended; that somebody asks is no use of it."""
+        return bool(self._redis.exists(keys.web_session(digest(secret))))
+
     def change(self, secret: str, session: Session) -> bool:
         """Replace what is known of a session; False when it has ended meanwhile."""
         key = keys.web_session(digest(secret))

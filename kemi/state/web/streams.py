@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,15 +36,18 @@ class CommandStream:
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
-    def end_calls(self, *, call_id: str = "", impu: str = "", now: float) -> None:
-        """End the call of this Call-ID, or every call of this public identity."""
-        command = {"type": "end_call", "call_id": call_id, "impu": impu, "at": now}
+    def end_calls(self, *, call_id: str = "", impu: str = "", by: str = "operator", now: float) -> None:
+        """End the call of this Call-ID, or every call of this public identity; of both: that call if it is of it."""
+        command = {"type": "end_call", "call_id": call_id, "impu": impu, "by": by, "at": now}
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
-    def list_calls(self, asked: str, now: float) -> None:
-        """Let every node say which calls are running; ``asked`` names the question."""
-        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "at": now})
+    def list_calls(self, asked: str, now: float, impus: Sequence[str] = ()) -> None:
+        """Let every node say which calls are running, all or those of public identities.
+
+        ``asked`` names the question.
+        """
+        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "impus": list(impus), "at": now})
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
 

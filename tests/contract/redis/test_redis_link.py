@@ -18,6 +18,7 @@ from kemi.state.redis_link import (
     COMMANDS_AT_ONCE,
     DEADLINE_S,
     EndCalls,
+    ListCalls,
     Logout,
     RedisLink,
     RedisUnavailable,
@@ -120,6 +121,12 @@ def test_commands_to_end_calls_are_for_the_calls_of_now(link: RedisLink, databas
     assert again.exchange((), time.time()).commands == [
         EndCalls(call_id="call-1"),
         EndCalls(impu="sip:alice@ims.example"),
+    ]
+    stream.end_calls(call_id="call-1", impu="sip:alice@ims.example", by="user", now=time.time())
+    stream.list_calls("question", time.time(), ["sip:alice@ims.example"])
+    assert again.exchange((), time.time()).commands == [
+        EndCalls("call-1", "sip:alice@ims.example", "user"),
+        ListCalls("question", ("sip:alice@ims.example",)),
     ]
 
 

@@ -13,6 +13,7 @@ ORIGIN: Final = "https://gateway.example.com"
 NAME: Final = "alice"
 PASSWORD: Final = "correct horse battery"
 NODE_PATH: Final = "/api/operator/nodes/"
+CALL_PATH: Final = "/api/calls/"
 OWN_FIELDS: Final = {"Origin": ORIGIN, "X-CSRF-Protection": "1"}
 
 
@@ -72,6 +73,8 @@ class WebPage:
     def _check(self, method: str, path: str, response: TestResponse) -> None:
         if path.startswith(NODE_PATH):
             path = f"{NODE_PATH}{{node}}"
+        elif path.startswith(CALL_PATH) and method == "DELETE":
+            path = f"{CALL_PATH}{{call_id}}"
         operation = self.description["paths"].get(path, {}).get(method.lower())
         if operation is None:
             return

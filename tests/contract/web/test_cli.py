@@ -167,6 +167,7 @@ class TestCalls:
             "type": "end_call",
             "call_id": "",
             "impu": "sip:bob@ims.example.com",
+            "by": "operator",
             "at": command["at"],
         }
 

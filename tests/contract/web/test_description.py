@@ -21,7 +21,7 @@ def test_it_describes_every_endpoint_and_no_other(page: WebPage) -> None:
         for method in operations
     }
     there = {
-        (rule.rule.replace("<", "{").replace(">", "}"), method)
+        (rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}"), method)
         for rule in page.app.url_map.iter_rules()
         if rule.rule.startswith(("/api/", "/.well-known/"))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -53,7 +53,8 @@ def gateways(store: redis.Redis) -> Iterator[None]:
         records = [record("one", "sip:a@b"), record("two", "sip:c@d")]
         while not over.wait(0.05):
             for command in commands(store, "list_calls"):
-                store.hset(keys.RUNNING_CALLS, "gw1", calls_as_text(command["asked"], records, 2))
+                answer = calls_as_text(command["asked"], records, 2)
+                store.hset(keys.running_calls(command["asked"]), "gw1", answer)
 
     thread = threading.Thread(target=answer)
     thread.start()

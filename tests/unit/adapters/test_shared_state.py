@@ -35,6 +35,7 @@ class ScriptedRedis:
         self.registrations: dict[str, str] = {}
         self.events: list[str] = []
         self.finished: list[str] = []
+        self.unkept: list[str] = []
         self.commands: list[Command] = []
         self.key_sets: dict[str, str] = {}
         self.content = Stored({}, {})
@@ -57,6 +58,7 @@ class ScriptedRedis:
         subscriptions: Mapping[str, str | None],
         events: Sequence[str],
         calls: Sequence[FinishedCall] = (),
+        unkept: Sequence[str] = (),
     ) -> None:
         self._called("ship")
         assert subscriptions is not None
@@ -67,6 +69,7 @@ class ScriptedRedis:
                 self.registrations[key] = text
         self.events += events
         self.finished += [call.id for call in calls]
+        self.unkept += unkept
 
     def exchange(self, issuers: Sequence[str], now: float) -> Heard:
         self._called("exchange")

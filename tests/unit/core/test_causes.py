@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.core.causes import REFUSED_UPDATE, invite_status_after_refused_update
+from kemi.core.causes import REFUSED_UPDATE, answered_elsewhere, invite_status_after_refused_update
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,20 @@ def test_every_refusal_becomes_a_final_failure(status: int) -> None:
 def test_the_table_cannot_be_changed_by_accident() -> None:
     with pytest.raises(TypeError):
         REFUSED_UPDATE[488] = (200, "OK")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "elsewhere"),
+    [
+        (['SIP;cause=200;text="Call completed elsewhere"'], True),
+        (["SIP ;text=x ; cause = 200"], True),
+        (["Q.850;cause=16, SIP;cause=200"], True),
+        (["Q.850;cause=16", "sip;CAUSE=200"], True),
+        (["SIP;cause=2000"], False),
+        (["Q.850;cause=200"], False),
+        (['SIP;cause=487;text="cause 200"'], False),
+        ([], False),
+    ],
+)
+def test_a_reason_may_say_that_another_device_has_answered(reasons: list[str], elsewhere: bool) -> None:
+    assert answered_elsewhere(reasons) is elsewhere

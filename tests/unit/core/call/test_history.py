@@ -6,7 +6,8 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.history import ended
+from kemi.core.call.history import ended, progress
+from kemi.core.call.states import Dialog
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import Call
 
@@ -59,3 +60,26 @@ def test_the_caller_cancels() -> None:
 def test_a_page_refuses() -> None:
     found = end_of(Incoming.ringing(), ev.WicFailed(486))
     assert (found.by, found.status, found.from_page) == ("page", 486, False)
+
+
+def test_a_call_is_told_of_when_it_begins_and_when_it_is_answered() -> None:
+    record = Call.ringing().record
+    begun = progress(record, ev.TransactionCreated(1, 2), Dialog.NONE)
+    assert begun is not None
+    assert (begun.state, begun.key, begun.from_page) == ("started", record.key, True)
+    confirmed = Call.confirmed().record
+    answered = progress(confirmed, ev.InviteResumed(), Dialog.EARLY)
+    assert answered is not None
+    assert answered.state == "answered"
+    assert progress(confirmed, ev.InviteResumed(), Dialog.CONFIRMED) is None
+
+
+@pytest.mark.parametrize(("elsewhere", "state"), [(True, "elsewhere"), (False, None)])
+def test_a_cancel_may_say_that_another_device_has_answered(elsewhere: bool, state: str | None) -> None:
+    found = progress(Incoming.ringing().record, ev.CancelReceived(elsewhere), Dialog.EARLY)
+    assert (found.state if found else None) == state
+
+
+def test_a_caller_who_gives_up_is_no_refusal_of_the_page() -> None:
+    found = end_of(Incoming.ringing(), ev.WicFailed(487))
+    assert (found.by, found.why, found.status) == ("core", "CANCEL", 487)

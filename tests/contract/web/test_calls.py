@@ -1,0 +1,163 @@
+"""/api/calls: a user's calls, and nobody else's."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+
+from kemi.state import keys
+from kemi.state.call_history import FinishedCall
+from kemi.state.redis_link import RedisLink
+from kemi.state.running_calls import calls_as_text
+from tests.contract.web.client import WebPage
+from tests.contract.web.test_operator_calls import commands, record
+from tests.unit.adapters.test_shared_state import finished_call
+from webapp_api.services import Services
+
+CALLS, CURRENT = "/api/calls", "/api/calls/current"
+ALICE, TEL, BOB = "sip:alice@ims.example.com", "tel:+15550100", "sip:bob@ims.example.com"
+AT = 1_790_000_000
+
+
+def call(number: int, impu: str = ALICE, **changes: Any) -> FinishedCall:
+    """Make a call that ended at this second of a day."""
+    ended = float(AT + number)
+    values = {"impu": impu, "began_at": ended - 0.5, "answered_at": ended - 0.2, "ended_at": ended, **changes}
+    return msgspec.structs.replace(finished_call(f"{int(ended * 1000):014d}-{number:016x}"), **values)
+
+
+@pytest.fixture
+def gateway(redis_url: str, store: redis.Redis) -> RedisLink:
+    """What writes calls."""
+    return RedisLink(redis_url, "gw1", calls_kept_s=1_000_000)
+
+
+@pytest.fixture
+def alice(page: WebPage) -> WebPage:
+    """Alice's page, logged in."""
+    assert page.log_in().status_code == 201
+    return page
+
+
+def listed(page: WebPage, query: str = "") -> tuple[list[str], str]:
+    """Return Call-IDs, and where it goes on."""
+    response = page.ask("GET", f"{CALLS}?{query}")
+    assert response.status_code == 200, response.text
+    told = response.get_json()
+    return [one["call_id"] for one in told["calls"]], told["next"]
+
+
+def test_calls_of_all_own_identities_come_page_by_page(alice: WebPage, gateway: RedisLink) -> None:
+    owners = (ALICE, BOB, "tel:+1-555-0100", "sip:alice@IMS.EXAMPLE.com")
+    gateway.ship({}, {}, [], [call(number, owners[number % 4], call_id=str(number)) for number in range(40)])
+    wanted = [str(number) for number in reversed(range(40)) if owners[number % 4] != BOB]
+    found, cursor = [], ""
+    while True:
+        page, cursor = listed(alice, f"limit=7&cursor={cursor}")
+        assert len(page) <= 7
+        found += page
+        if not cursor:
+            break
+    assert found == wanted
+    assert listed(alice)[0] == wanted[:20]
+
+
+def test_calls_that_ended_at_the_same_moment_are_all_there(alice: WebPage, gateway: RedisLink) -> None:
+    same = [
+        msgspec.structs.replace(call(1, call_id=str(number)), id=f"{AT + 1:011d}000-{number:016x}")
+        for number in range(9)
+    ]
+    gateway.ship({}, {}, [], same)
+    first, cursor = listed(alice, "limit=5")
+    assert first + listed(alice, f"limit=5&cursor={cursor}")[0] == [
+        str(number) for number in reversed(range(9))
+    ]
+
+
+def test_filters(alice: WebPage, gateway: RedisLink) -> None:
+    gateway.ship({}, {}, [], [
+        call(1, call_id="made"),
+        call(2, call_id="got", direction="to_page"),
+        call(3, call_id="missed", direction="to_page", answered_at=0.0),
+        call(4, call_id="elsewhere", direction="to_page", answered_at=0.0, why="answered elsewhere", status=487),
+    ])  # fmt: skip
+    assert listed(alice, "direction=in")[0] == ["elsewhere", "missed", "got"]
+    assert listed(alice, "direction=in&answered=false")[0] == ["elsewhere", "missed"]
+    assert listed(alice, f"since={AT + 1}&until={AT + 3}")[0] == ["missed", "got"]
+    newest = alice.ask("GET", CALLS).get_json()["calls"][0]
+    assert (newest["elsewhere"], newest["direction"], newest["status"]) == (True, "in", 487)
+    assert "relay" not in newest
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "cursor=../x", "direction=up", "answered=1", "since=nan"]
+)
+def test_what_is_not_described_is_refused(alice: WebPage, query: str) -> None:
+    assert alice.ask("GET", f"{CALLS}?{query}").status_code == 400
+
+
+def test_a_guest_sees_nothing_of_the_former_holder(
+    page: WebPage, gateway: RedisLink, services: Services
+) -> None:
+    now = time.time()
+    impu = page.lease().get_json()["impus"][0]
+    for number, (began, name) in enumerate(((now - 60, "former"), (now + 1, "own"))):
+        one = call(1, impu, call_id=name, began_at=began, ended_at=now + 2)
+        gateway.ship({}, {}, [], [msgspec.structs.replace(one, id=f"{int(now * 1000):014d}-{number:016x}")])
+    assert listed(page)[0] == ["own"]
+
+
+@pytest.fixture
+def answering(store: redis.Redis) -> Iterator[list[dict[str, Any]]]:
+    """A gateway that answers; the questions it got."""
+    store.hset(
+        keys.RELAY_NODES, "gw1", json.dumps({"at": time.time(), "agent": False, "nodes": [], "counters": {}})
+    )
+    over, asked = threading.Event(), list[dict[str, Any]]()
+
+    def answer() -> None:
+        while not over.wait(0.02):
+            for command in commands(store, "list_calls")[len(asked) :]:
+                asked.append(command)
+                text = calls_as_text(command["asked"], [record("one", ALICE)], 1)
+                store.hset(keys.running_calls(command["asked"]), "gw1", text)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield asked
+    over.set()
+    thread.join()
+
+
+def test_running_calls_are_asked_for_by_identity(alice: WebPage, answering: list[dict[str, Any]]) -> None:
+    told = alice.ask("GET", CURRENT).get_json()
+    assert told["complete"]
+    assert [(one["call_id"], one["impu"], one["answered"]) for one in told["calls"]] == [
+        ("one", ALICE, False)
+    ]
+    assert [one["impus"] for one in answering] == [[ALICE, TEL]]
+
+
+def test_an_own_call_is_ended_however_often_it_is_asked_for(alice: WebPage, store: redis.Redis) -> None:
+    path = f"{CALLS}/a84b4c76e66710@pc33/x"
+    for _ in range(2):
+        assert alice.ask("DELETE", path).status_code == 204
+    ordered = [(one["call_id"], one["impu"]) for one in commands(store, "end_call")]
+    assert ordered == [("a84b4c76e66710@pc33/x", ALICE), ("a84b4c76e66710@pc33/x", TEL)] * 2
+
+
+def test_another_site_ends_no_call_and_nobody_sees_any(page: WebPage, store: redis.Redis) -> None:
+    assert page.ask("GET", CALLS).status_code == 401
+    assert page.ask("GET", CURRENT).status_code == 401
+    assert page.ask("DELETE", f"{CALLS}/a").status_code == 401
+    page.log_in()
+    assert page.ask("DELETE", f"{CALLS}/a", headers={"Origin": "https://evil.example.com"}).status_code == 403
+    assert page.ask("DELETE", f"{CALLS}/{'a' * 301}").status_code == 400
+    assert commands(store, "end_call") == []

@@ -1,0 +1,97 @@
+"""What workers note of running calls becomes events: once each, in order, and digits only for who listens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from kemi.adapters import call_progress
+from kemi.adapters.call_progress import CallProgress, ProgressNotes
+from kemi.adapters.notices import Notices
+from kemi.core.call.actions import RecordProgress, TellDigit
+from tests.fakes.table import MemoryTable
+from tests.unit.adapters.test_shared_state import finished_call
+
+STEP = RecordProgress("key", "call-id", "sip:alice@ims.example", "sip:bob@ims.example", True, "started")
+
+
+class World:
+    """Both sides."""
+
+    def __init__(self) -> None:
+        table = MemoryTable()
+        self.notes = ProgressNotes(table)
+        self.progress = CallProgress(table, Notices(MemoryTable(), "gw1"))
+
+    def note(self, *states: str, key: str = "key", at: float = 1.0) -> None:
+        for number, state in enumerate(states):
+            self.notes.progress(replace(STEP, state=state, key=key), at + number)
+
+    def told(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.progress.work().events]
+
+
+def test_each_step_is_told_once_and_in_order() -> None:
+    world = World()
+    world.note("answered", at=3.0)
+    world.note("started", "ringing", at=1.0)
+    world.note("ringing", at=2.5)
+    told = world.told()
+    assert [one["type"] for one in told] == ["call_started", "call_ringing", "call_answered"]
+    assert told[0] == {
+        "type": "call_started", "key": "key", "call_id": "call-id", "impu": "sip:alice@ims.example",
+        "peer": "sip:bob@ims.example", "direction": "from_page", "node": "gw1", "at": 1.0,
+    }  # fmt: skip
+    world.note("ringing", at=4.0)
+    assert world.told() == []
+
+
+def test_a_call_that_is_over_may_come_again_and_says_who_answered_it() -> None:
+    world = World()
+    world.note("started", "ringing", "elsewhere")
+    world.note("started", key="other")
+    assert len(world.told()) == 3
+    cancelled, other = finished_call("1"), finished_call("2")
+    cancelled = msgspec.structs.replace(cancelled, key="key", answered_at=0.0, why="CANCEL")
+    other = msgspec.structs.replace(other, key="other", answered_at=0.0, why="CANCEL")
+    assert [one.why for one in world.progress.finished([cancelled, other])] == [
+        "answered elsewhere",
+        "CANCEL",
+    ]
+    world.note("started")
+    assert len(world.told()) == 1
+
+
+def test_a_cancel_that_crossed_the_answer_is_forgotten() -> None:
+    world = World()
+    world.note("started", "elsewhere", "answered")
+    world.told()
+    answered = msgspec.structs.replace(finished_call("1"), key="key", answered_at=2.0, why="BYE")
+    assert world.progress.finished([answered]) == [answered]
+
+
+def test_digits_are_in_no_stream_and_in_no_text_of_the_action() -> None:
+    world = World()
+    pressed = TellDigit("call-id", "sip:alice@ims.example", "7", 160)
+    world.notes.digit(pressed, 1.0)
+    told = world.progress.work()
+    assert told.events == []
+    assert [json.loads(text)["digit"] for text in told.unkept] == ["7"]
+    assert "7" not in repr(pressed)
+    assert "unkept" not in repr(told)
+
+
+def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_progress, "MOST_CALLS", 2)
+    world = World()
+    for key in "abc":
+        world.note("started", key=key)
+        world.told()
+    world.note("started", key="b")
+    assert world.told() == []
+    world.note("started", key="a")  # forgotten
+    assert len(world.told()) == 1

@@ -1,0 +1,201 @@
+"""/api/calls: the calls of a user: those that are over, those that are running, and the end of one."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import msgspec
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest, TooManyRequests
+
+from kemi.state.call_history import FinishedCall
+from kemi.state.running_calls import RunningCall
+from kemi.state.web.sessions import LoginMethod, Session
+from webapp_api.bodies import answer
+from webapp_api.event_documents import ELSEWHERE, direction_of
+from webapp_api.services import services, session_of_request
+
+blueprint = Blueprint("calls", __name__)
+
+MOST: Final = 100
+"""Calls of one page."""
+USUAL: Final = 20
+_MOST_READ: Final = 500
+_LONGEST_CALL_ID: Final = 300
+_CURSOR = re.compile(r"[0-9]{14}-[0-9a-f]{16}")
+_AUDIT = logging.getLogger("webapp_api.audit")
+
+Direction = Literal["out", "in"]
+
+
+class PastCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that is over.  Times are in seconds since the epoch."""
+
+    id: str
+    call_id: str
+    impu: str
+    """The identity of the user that called or was called."""
+    peer: str
+    direction: Direction
+    began_at: float
+    answered_at: float
+    """0: never."""
+    ended_at: float
+    duration_s: float
+    """From the answer on."""
+    by: str
+    """Who ended it: page, core or gateway."""
+    why: str
+    status: int
+    """SIP status of a call that was not answered, else 0."""
+    elsewhere: bool
+    """Whether another device has answered it."""
+    quality: dict[str, Any]
+    """Of audio and video: packets, loss, delay and the mean opinion score (MOS) of both legs, or why there is none."""
+
+
+class PastCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls that are over, the latest first."""
+
+    calls: list[PastCall]
+    next: str
+    """Cursor of what follows, "" at the end.  A page may have few calls, or none, and others still follow."""
+
+
+class CurrentCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that is running."""
+
+    call_id: str
+    impu: str
+    peer: str
+    direction: Direction
+    kinds: list[str]
+    """audio, video."""
+    answered: bool
+    since: float
+    """When it began, in seconds since the epoch."""
+
+
+class CurrentCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls that are running."""
+
+    calls: list[CurrentCall]
+    complete: bool
+    """False: a gateway did not answer in time."""
+
+
+@blueprint.get("/api/calls")
+def get_calls() -> Response:
+    """Tell what calls there were."""
+    _, session = session_of_request()
+    asked = request.args
+    after = asked.get("cursor", "")
+    if after and not _CURSOR.fullmatch(after):
+        raise BadRequest("cursor is not one of ours.")
+    limit = int(_number("limit", USUAL, 1, MOST))
+    found, following = services().finished_calls.of_identities(
+        session.impus, after=after, limit=limit, most_read=_MOST_READ, fits=_filter(session)
+    )
+    return answer(PastCalls(calls=[_past(call) for call in found], next=following))
+
+
+@blueprint.get("/api/calls/current")
+def get_current_calls() -> Response:
+    """Tell which calls are running; the gateways are asked."""
+    _, session = session_of_request()
+    parts = services()
+    if wait_s := parts.questions.add(session.sid):
+        raise TooManyRequests("Too many questions; listen to /api/events instead.", retry_after=wait_s)
+    answers, silent = parts.running_calls.ask(time.time(), session.impus)
+    since = _since(session)
+    current = [_current(call) for one in answers.values() for call in one.calls if call.since >= since]
+    return answer(CurrentCalls(calls=sorted(current, key=lambda call: call.since), complete=not silent))
+
+
+@blueprint.delete("/api/calls/<path:call_id>")
+def delete_call(call_id: str) -> Response:
+    """End an own call, within a second; one that is not there (any more), or is somebody else's, is no error."""
+    _, session = session_of_request()
+    if len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
+        raise BadRequest("This is no Call-ID.")
+    commands = services().commands
+    for impu in session.impus:
+        commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())
+    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, call_id)
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _filter(session: Session) -> Callable[[FinishedCall], bool]:
+    direction = _choice("direction", ("out", "in"))
+    answered = _choice("answered", ("true", "false"))
+    since = max(_number("since", 0.0, 0.0, 1e11), _since(session))
+    until = _number("until", 1e11, 0.0, 1e11)
+
+    def fits(call: FinishedCall) -> bool:
+        return (
+            direction in ("", direction_of(call.direction))
+            and answered in ("", "true" if call.answered_at else "false")
+            and since <= call.began_at < until
+        )
+
+    return fits
+
+
+def _since(session: Session) -> float:
+    """When a guest's identity was leased: what was before is the former holder's."""
+    if session.method is not LoginMethod.GUEST:
+        return 0.0
+    return session.expires_at - services().settings.session_lifetime_s
+
+
+def _choice(name: str, known: tuple[str, ...]) -> str:
+    value = request.args.get(name, "")
+    if value and value not in known:
+        raise BadRequest(f"{name} is {' or '.join(known)}.")
+    return value
+
+
+def _number(name: str, usual: float, least: float, most: float) -> float:
+    text = request.args.get(name, "")
+    try:
+        value = float(text) if text else usual
+    except ValueError:
+        value = most + 1
+    if not least <= value <= most:
+        raise BadRequest(f"{name} is a number from {least:g} to {most:g}.")
+    return value
+
+
+def _past(call: FinishedCall) -> PastCall:
+    return PastCall(
+        id=call.id,
+        call_id=call.call_id,
+        impu=call.impu,
+        peer=call.peer,
+        direction="out" if direction_of(call.direction) == "out" else "in",
+        began_at=call.began_at,
+        answered_at=call.answered_at,
+        ended_at=call.ended_at,
+        duration_s=call.duration_s,
+        by=call.by,
+        why=call.why,
+        status=call.status,
+        elsewhere=call.why == ELSEWHERE,
+        quality=call.media,
+    )
+
+
+def _current(call: RunningCall) -> CurrentCall:
+    return CurrentCall(
+        call_id=call.call_id,
+        impu=call.owner,
+        peer=call.peer,
+        direction="out" if call.direction == "out" else "in",
+        kinds=call.kinds,
+        answered=call.dialog == "confirmed",
+        since=call.since,
+    )

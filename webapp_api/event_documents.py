@@ -1,0 +1,63 @@
+"""What users and operators are told of an event of the gateway (kinds: kemi/state/keys.py)."""
+
+from typing import Any, Final
+
+KINDS_FOR_USERS: Final = frozenset(
+    {
+        "registered", "deregistered", "call_started", "call_ringing", "call_answered", "call_ended",
+        "call_refused", "call_forbidden", "dtmf",
+    }
+)  # fmt: skip
+ELSEWHERE: Final = "answered elsewhere"
+_CALL: Final = (
+    "call_id",
+    "impu",
+    "peer",
+    "why",
+    "began_at",
+    "answered_at",
+    "duration_s",
+    "by",
+    "status",
+    "media",
+)
+_DIGIT: Final = ("call_id", "impu", "digit", "duration_ms")
+_SECRET: Final = ("digit", "sid")
+"""What operators are not told: a digit may be of a PIN, and is the user's alone."""
+
+
+def may_be_told(event: dict[str, Any], since: float) -> bool:
+    """Whether an event is one for users, of a call or registration that did not begin before ``since``."""
+    began = event.get("began_at") or event.get("at") or 0.0
+    return event.get("type") in KINDS_FOR_USERS and isinstance(began, int | float) and began >= since
+
+
+def user_document(seq: str, event: dict[str, Any], sid: str) -> dict[str, Any]:
+    """Return what the user with this web session is told."""
+    kind = str(event.get("type"))
+    document: dict[str, Any] = {"type": kind, "at": event.get("at", 0.0)}
+    if seq:
+        document["seq"] = seq
+    if kind in ("registered", "deregistered"):
+        document["this_session"] = event.get("sid") == sid
+    fields = _DIGIT if kind == "dtmf" else _CALL
+    document |= {name: event[name] for name in fields if name in event}
+    if "direction" in event:
+        document["direction"] = direction_of(event["direction"])
+    if kind == "call_ended":
+        document["elsewhere"] = event.get("why") == ELSEWHERE
+        document["quality"] = document.pop("media", {})
+    return document
+
+
+def operator_document(seq: str, event: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what an operator is told: everything, but for what is the user's own secret."""
+    document = {name: value for name, value in event.items() if name not in _SECRET}
+    if "direction" in document:
+        document["direction"] = direction_of(document["direction"])
+    return {"seq": seq, **document} if seq else document
+
+
+def direction_of(direction: object) -> str:
+    """Return out for a call of the page, in for one that it gets."""
+    return "out" if direction == "from_page" else "in"
