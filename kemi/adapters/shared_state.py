@@ -138,13 +138,14 @@ class SharedState:
     def ship(self, now: float) -> None:
         """Ship what was noted, here and by the workers, and that the commands are done."""
         self._events.extend(text for _, text in taken(self._notices))
-        waiting = (
-            self._bindings_to_ship
-            or self._subscriptions_to_ship
-            or self._events
-            or self._calls
-            or self._unkept
+        kinds = (
+            self._bindings_to_ship,
+            self._subscriptions_to_ship,
+            self._events,
+            self._calls,
+            self._unkept,
         )
+        waiting = any(kinds)
         if now < self._next_try or not (waiting or not self._commands_done):
             return
         bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}

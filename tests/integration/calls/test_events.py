@@ -209,6 +209,7 @@ async def test_the_far_ends_keys_are_told_to_their_user_and_written_nowhere(stag
     stage.core.script = answers()
     call = await stage.answered(await stage.page())
     body = {"call_id": call.call_id, "source_tag": "ims", "event": 11, "duration": 160, "volume": 10}
+    await user.next("call_answered")  # so that nothing else is on its way
     assert stage.lab.control("POST", "/v1/dtmf", body)[0] == 200
     told = await user.next("dtmf")
     assert (told["digit"], told["call_id"], told["duration_ms"], "seq" in told) == (
