@@ -26,9 +26,10 @@ export function watchConnection(phone: Phone): void {
     const established = phone.calls.some((call) => call.state === "established");
     notice.hidden = !reconnecting;
     // Said once, not with every tick of the countdown.
-    words.textContent = reconnecting
-      ? `The connection to the gateway is lost.${established ? " Your call goes on." : ""} Reconnecting.`
-      : "";
+    const lost = navigator.onLine
+      ? "The connection to the gateway is lost."
+      : "This device has no network: check the cable or the wireless network.";
+    words.textContent = reconnecting ? `${lost}${established ? " Your call goes on." : ""} Reconnecting.` : "";
     clearInterval(clock);
     if (reconnecting) clock = setInterval(show, TICK_MS);
   });

@@ -1,0 +1,70 @@
+/** What a failure means to the person, in plain words. Pure: no page, no SIP.js. */
+
+import { MediaPermissionError, SipError, type MediaFailure, type PhoneError } from "../sdk/src/index.ts";
+
+export interface Trouble {
+  /** What happened. */
+  readonly title: string;
+  /** What to do about it. */
+  readonly advice: string;
+}
+
+const BY_STATUS_OF_CALL: Readonly<Record<number, string>> = {
+  380: "This page cannot make emergency calls.",
+  404: "This number or name does not exist.",
+  408: "Nobody answered in time.",
+  410: "This number is no longer in use.",
+  480: "The other side cannot be reached now.",
+  484: "The number is not complete.",
+  486: "The other side is busy.",
+  488: "No common sound or picture format.",
+  600: "The other side is busy.",
+  603: "The other side declined the call.",
+  604: "This number or name does not exist.",
+};
+
+const BY_MEDIA_FAILURE: Readonly<Record<MediaFailure, string>> = {
+  denied: "The browser does not let this page use the microphone or camera.",
+  "no-device": "There is no microphone or camera.",
+  "device-busy": "The microphone or camera is in use.",
+  constraints: "The chosen microphone or camera is not there.",
+  "insecure-page": "This page may not use microphone and camera.",
+  unknown: "The microphone or camera cannot be used.",
+};
+
+const EMERGENCY_ADVICE = "Use another telephone now: a mobile or a landline telephone reaches the emergency services.";
+
+const NO_NETWORK: Trouble = {
+  title: "This device has no network.",
+  advice: "Check the cable or the wireless network, then try again.",
+};
+
+/** The words for `error`; `online` is whether the browser has a network at all. */
+export function troubleFrom(error: PhoneError, online = true): Trouble {
+  if (!online && (error.kind === "socket" || error.kind === "config" || error.kind === "login")) return NO_NETWORK;
+  if (error instanceof MediaPermissionError) {
+    return { title: BY_MEDIA_FAILURE[error.reason], advice: error.advice };
+  }
+  if (error instanceof SipError && error.method === "INVITE") return refusedCall(error);
+  return { title: sentence(error.message), advice: error.advice };
+}
+
+function refusedCall(error: SipError): Trouble {
+  const { status, advice } = error;
+  if (status === 403) return { title: `This call is not allowed${reason(error)}.`, advice: "Ask the operator if you need it." };
+  return {
+    title: BY_STATUS_OF_CALL[status] ?? sentence(error.message),
+    advice: status === 380 ? EMERGENCY_ADVICE : advice,
+  };
+}
+
+/** Why, as the gateway says it; nothing when it says no more than the status does. */
+function reason({ warnings, reasonPhrase }: SipError): string {
+  const why = warnings.map(({ text }) => text).join("; ") || (/^forbidden$/i.test(reasonPhrase) ? "" : reasonPhrase);
+  return why === "" ? "" : `: ${why.replace(/[.\s]+$/, "")}`;
+}
+
+function sentence(text: string): string {
+  const upper = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
+}
