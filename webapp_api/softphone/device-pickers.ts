@@ -21,11 +21,11 @@ export function initDevicePickers(onChosen: (kind: DeviceKind) => void): void {
   }
   navigator.mediaDevices?.addEventListener("devicechange", () => void showDevices());
   card.addEventListener("toggle", () => void showDevices());
+  void showDevices();
 }
 
 /** Show what there is now: after something was plugged in, or after the person has let the page see it. */
 export async function showDevices(): Promise<void> {
-  if (!card.open) return;
   for (const kind of DEVICE_KINDS) {
     const devices = await devicesOf(kind);
     const chosen = chosenDevice(kind);

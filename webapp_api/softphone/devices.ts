@@ -20,6 +20,8 @@ const NAMES: Readonly<Record<DeviceKind, string>> = {
   videoinput: "Camera",
 };
 
+/** What is plugged in, as far as the browser has told. */
+const present = new Set<string>();
 const chosen = new Map<DeviceKind, string>(remembered());
 
 /** The chosen device; "" is what the system uses. */
@@ -36,12 +38,15 @@ export function chooseDevice(kind: DeviceKind, id: string): void {
 /** What a call asks the browser for; one that is not plugged in is no reason to fail. */
 export function wishedDevice(kind: DeviceKind): MediaTrackConstraints | true {
   const id = chosenDevice(kind);
-  return id === "" ? true : { deviceId: { ideal: id } };
+  if (id === "") return true;
+  return { deviceId: present.has(id) ? { exact: id } : { ideal: id } };
 }
 
 /** What there is of `kind`, the system's choice first; without permission browsers tell no labels. */
 export async function devicesOf(kind: DeviceKind): Promise<Device[]> {
   const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  present.clear();
+  for (const { deviceId } of all) present.add(deviceId);
   const real = all.filter((device) => device.kind === kind && device.deviceId !== "" && device.deviceId !== "default");
   const list = real.map(({ deviceId, label }, index) => ({ id: deviceId, label: label || `${NAMES[kind]} ${index + 1}` }));
   return [{ id: "", label: "As the system has it" }, ...list];

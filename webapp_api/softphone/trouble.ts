@@ -9,18 +9,26 @@ export interface Trouble {
   readonly advice: string;
 }
 
-const BY_STATUS_OF_CALL: Readonly<Record<number, string>> = {
-  380: "This page cannot make emergency calls.",
-  404: "This number or name does not exist.",
-  408: "Nobody answered in time.",
-  410: "This number is no longer in use.",
-  480: "The other side cannot be reached now.",
-  484: "The number is not complete.",
-  486: "The other side is busy.",
-  488: "No common sound or picture format.",
-  600: "The other side is busy.",
-  603: "The other side declined the call.",
-  604: "This number or name does not exist.",
+const UNKNOWN: Trouble = { title: "This number or name does not exist.", advice: "Check what you dialled." };
+const BUSY: Trouble = { title: "The other side is busy.", advice: "Try again later." };
+const NO_FORMAT: Trouble = { title: "There is no common sound or picture format.", advice: "Try again without video." };
+
+const BY_STATUS_OF_CALL: Readonly<Record<number, Trouble>> = {
+  380: {
+    title: "This page cannot make emergency calls.",
+    advice: "Use another telephone now: a mobile or a landline telephone reaches the emergency services.",
+  },
+  404: UNKNOWN,
+  408: { title: "Nobody answered in time.", advice: "Try again later." },
+  410: { title: "This number is no longer in use.", advice: "Look for a newer one." },
+  480: { title: "The other side cannot be reached now.", advice: "Try again later." },
+  484: { title: "The number is not complete.", advice: "Dial it again with all digits." },
+  486: BUSY,
+  488: NO_FORMAT,
+  600: BUSY,
+  603: { title: "The other side declined the call.", advice: "Try again at another time." },
+  604: UNKNOWN,
+  606: NO_FORMAT,
 };
 
 const BY_MEDIA_FAILURE: Readonly<Record<MediaFailure, string>> = {
@@ -31,8 +39,6 @@ const BY_MEDIA_FAILURE: Readonly<Record<MediaFailure, string>> = {
   "insecure-page": "This page may not use microphone and camera.",
   unknown: "The microphone or camera cannot be used.",
 };
-
-const EMERGENCY_ADVICE = "Use another telephone now: a mobile or a landline telephone reaches the emergency services.";
 
 const NO_NETWORK: Trouble = {
   title: "This device has no network.",
@@ -50,12 +56,8 @@ export function troubleFrom(error: PhoneError, online = true): Trouble {
 }
 
 function refusedCall(error: SipError): Trouble {
-  const { status, advice } = error;
-  if (status === 403) return { title: `This call is not allowed${reason(error)}.`, advice: "Ask the operator if you need it." };
-  return {
-    title: BY_STATUS_OF_CALL[status] ?? sentence(error.message),
-    advice: status === 380 ? EMERGENCY_ADVICE : advice,
-  };
+  if (error.status === 403) return { title: `This call is not allowed${reason(error)}.`, advice: "Ask the operator if you need it." };
+  return BY_STATUS_OF_CALL[error.status] ?? { title: sentence(error.message), advice: error.advice };
 }
 
 /** Why, as the gateway says it; nothing when it says no more than the status does. */
