@@ -202,6 +202,8 @@ class TestTransfer:
             assert browser.page.is_visible("#dial-card")
             carols.hang_up()
             bobs.wait(lambda: bobs.state == "ended", "the end at bob's", 5)
+            # A page that is closed before it has answered leaves its record until a timer ends it.
+            wait_released(world)
 
 
 class TestKeyboard:
@@ -246,14 +248,10 @@ class TestDevicesAndQuality:
         browser.wait(lambda: track(browser, "audio")["label"] == "Fake Audio Input 2", "the other one", 5)
         assert track(browser, "audio") == {"label": "Fake Audio Input 2", "enabled": False, "state": "live"}
         page.click("#mute-audio")
-        first_camera = track(browser, "video")["label"]
-        second_camera = next(
-            label
-            for label in page.locator("#camera option").all_inner_texts()
-            if label.startswith("fake") and label != first_camera
-        )
-        choose(browser, "camera", second_camera)
-        browser.wait(lambda: track(browser, "video")["label"] == second_camera, "the other camera", 5)
+        # Of Chromium's second camera nothing reaches its encoder; the first one, opened anew, is seen again.
+        for camera in ("fake_device_1", "fake_device_0"):
+            choose(browser, "camera", camera)
+            browser.wait(lambda name=camera: track(browser, "video")["label"] == name, camera, 5)  # type: ignore[misc]
         shown = device.frames_shown()
         wait_until(lambda: device.frames_shown() >= shown + FRAMES, "pictures of the other camera", 8)
         choose(browser, "loudspeaker", "Fake Audio Output 1")
@@ -310,13 +308,15 @@ class TestTrouble:
         assert told.removeprefix(words).strip(), "what to do about it"
         assert browser.page.is_visible("#dial-card")
 
-    def test_who_does_not_allow_the_microphone_is_told_where_to(self, world: Lab) -> None:
-        alice = world.info.users["alice"]
-        with SoftphoneBrowser(world.info.web.origin, arguments=NO_PERMISSION) as browser:
-            browser.sign_in(alice.name, alice.password)
-            browser.page.fill("#target", world.info.phones[PHONE.name].impu)
-            browser.page.click("#dial button[value=audio]")
-            banner(browser, "does not let this page use the microphone", "in the address bar")
+    def test_who_does_not_allow_the_microphone_is_told_where_to(
+        self, world: Lab, browser: SoftphoneBrowser
+    ) -> None:
+        origin, dave = world.info.web.origin, world.info.users["dave"]
+        with SoftphoneBrowser(origin, arguments=NO_PERMISSION, playwright=browser.playwright) as other:
+            other.sign_in(dave.name, dave.password)
+            other.page.fill("#target", world.info.phones[PHONE.name].impu)
+            other.page.click("#dial button[value=audio]")
+            banner(other, "does not let this page use the microphone", "in the address bar")
 
     def test_a_lost_network_is_told_and_the_call_goes_on(self, world: Lab, browser: SoftphoneBrowser) -> None:
         page, phone = browser.page, world.info.phones[PHONE.name]
