@@ -24,7 +24,6 @@ export function showBanner(tone: BannerTone, title: string, advice = "", action?
   strong.textContent = title;
   words.append(strong, advice === "" ? "" : ` ${advice}`);
   const buttons = document.createElement("div");
-  buttons.className = "banner-buttons";
   if (action !== undefined) buttons.append(plainButton(action));
   buttons.append(plainButton({ label: "Dismiss", run: () => banner.remove() }));
   banner.append(words, buttons);

@@ -10,7 +10,7 @@ const OUTCOME_TEXT: Readonly<Record<Outcome, string>> = {
   elsewhere: "taken on another device",
   declined: "declined",
   cancelled: "given up",
-  failed: "no connection",
+  failed: "not connected",
 };
 
 const card = element("history", HTMLDetailsElement);
