@@ -88,6 +88,13 @@ def banner(browser: SoftphoneBrowser, *words: str, timeout_s: float = 8.0) -> st
     return browser.page.inner_text(".banner p")
 
 
+def heard_in_pstn(world: Lab) -> list[float]:
+    """The tones that the one answered call of the PSTN hears."""
+    (call,) = [call for call in world.pstn.ask("calls") if call["state"] == "answered"]
+    tones: list[float] = call["tones_hz"]
+    return tones
+
+
 def title(browser: SoftphoneBrowser) -> str:
     """Who is on the card."""
     return browser.page.inner_text("#call-title")
@@ -139,11 +146,15 @@ class TestSecondCall:
         state_text(browser, "Connected")
         browser.wait(lambda: title(browser) == phone.impu, "the first call on the card", 8)
         browser.wait_tone(phone.tone_hz)
-        wait_until_heard(world, PHONE.name, TONE_HZ)
+        wait_until(lambda: heard_in_pstn(world) == [], "silence on hold", 5)
         page.click("#hangup")
         browser.wait(lambda: title(browser) == other, "the second call again", 5)
         page.get_by_role("button", name="Resume").click()
         browser.wait_tone(PSTN_HZ)
+        # The phone's recording stops for good with the first hold; the PSTN says what it hears now.
+        wait_until(lambda: heard_in_pstn(world) != [], "the page's tone", 5)
+        (hz,) = heard_in_pstn(world)
+        assert abs(hz - TONE_HZ) <= 15
         browser.hang_up()
 
         page.click("#history summary")
@@ -297,13 +308,14 @@ class TestTrouble:
             ("0486", "The other side is busy."),
             ("0603", "The other side declined the call."),
             ("0404", "This number or name does not exist."),
+            ("112", "This page cannot make emergency calls."),
             (PREMIUM, f"This call is not allowed: {REASON}."),
         ],
     )
     def test_a_refused_call_is_told_by_its_cause(
         self, world: Lab, browser: SoftphoneBrowser, called: str, words: str
     ) -> None:
-        browser.dial(called if called.startswith("+") else number(called))
+        browser.dial(number(called) if len(called) == 4 else called)
         told = banner(browser, words)
         assert told.removeprefix(words).strip(), "what to do about it"
         assert browser.page.is_visible("#dial-card")
