@@ -13,6 +13,7 @@ from kemi.state.routing_document import RoutingDocument
 from kemi.state.web.client import connect
 from kemi.state.web.routes import RoutesStore
 from tests.browser.softphone import SoftphoneBrowser
+from tests.browser.web_user import WebUser
 from tests.lab.lab import Lab
 from tests.lab.options import PHONE, VIDEOPHONE, Part
 from tests.lab.proof import wait_clean, wait_released, wait_until_heard
@@ -163,6 +164,36 @@ class TestSecondCall:
         page.get_by_role("button", name=f"Call {other}").first.click()
         assert page.input_value("#target") == other
         page.click("#history summary")
+
+
+class TestHistory:
+    """With a session at the web service, calls of all devices."""
+
+    def test_what_another_browser_forgot_the_web_service_knows(
+        self, world: Lab, browser: SoftphoneBrowser
+    ) -> None:
+        name = "web1"
+        wait_until(lambda: world.info.web.origin in world.gateway_rpc.htable("jwks"), "keys", 10)
+        called = number("0100")
+        with WebUser(world.info.web.origin, playwright=browser.playwright) as user:
+            user.log_in(name, world.info.web.accounts[name])
+            user.wait_registered()
+            user.dial(called, tone_hz=TONE_HZ)
+            user.wait_established()
+            user.wait_tone(PSTN_HZ)
+            user.hang_up()
+            for forget in (False, True):
+                if forget:
+                    user.evaluate("() => localStorage.clear()")
+                user.page.reload()
+                user.wait_registered()
+                with user.page.expect_response("**/api/calls?*") as served:
+                    user.page.click("#history summary")
+                assert [call["direction"] for call in served.value.json()["calls"]] == ["out"]
+                name_shown = user.page.locator("#history-list li strong")
+                name_shown.wait_for()
+                assert [text.partition("@")[0] for text in name_shown.all_inner_texts()] == [called]
+                assert "To:" in user.page.inner_text("#history-list small")
 
 
 class TestTransfer:
