@@ -9,7 +9,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk oidc clients docs ksr-api clean
+.PHONY: help setup run test unit style types bench sdk oidc clients docs images ksr-api clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ docs: setup ## write what is made from code: the README's state diagrams, docs/c
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
 	$(PYTHON) -m tests.browser.matrix
+
+images: sdk ## take the README's pictures of the softphone, on the whole lab
+	SOFTPHONE_IMAGES=1 $(PYTEST) tests/browser/test_softphone_screens.py
 
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new

@@ -7,7 +7,7 @@ Must not know the gateway.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -86,13 +86,21 @@ class RemoteVideo:
 class SoftphoneBrowser:
     """One browser with one softphone page."""
 
-    def __init__(self, origin: str, *, camera: bool = False, playwright: Playwright | None = None) -> None:
+    def __init__(
+        self,
+        origin: str,
+        *,
+        camera: bool = False,
+        playwright: Playwright | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         """`camera`: the person has let the page use camera and microphone (needed for video).
 
         `playwright`: of another browser that stays open longer; there can be only one of it.
+        `arguments`: more of them for Chromium; of two that contradict each other the last one counts.
         """
         self.origin = origin
-        self._arguments = [*ARGUMENTS, *(PERMISSION if camera else ())]
+        self._arguments = [*ARGUMENTS, *(PERMISSION if camera else ()), *arguments]
         self.entries: list[Entry] = []
         self.console: list[str] = []
         self._borrowed = playwright

@@ -2,13 +2,20 @@
 
 import type { PhoneError } from "../sdk/src/index.ts";
 import { element } from "./dom.ts";
+import { troubleFrom } from "./trouble.ts";
 
 export type BannerTone = "error" | "info";
+
+/** A button beside the words. */
+export interface BannerAction {
+  readonly label: string;
+  readonly run: () => void;
+}
 
 const area = element("banners", HTMLDivElement);
 
 /** Show a message; screen readers speak errors at once. */
-export function showBanner(tone: BannerTone, title: string, advice = ""): void {
+export function showBanner(tone: BannerTone, title: string, advice = "", action?: BannerAction): void {
   const banner = document.createElement("div");
   banner.className = `banner ${tone}`;
   banner.setAttribute("role", tone === "error" ? "alert" : "status");
@@ -16,25 +23,28 @@ export function showBanner(tone: BannerTone, title: string, advice = ""): void {
   const strong = document.createElement("strong");
   strong.textContent = title;
   words.append(strong, advice === "" ? "" : ` ${advice}`);
-  const dismiss = document.createElement("button");
-  dismiss.type = "button";
-  dismiss.className = "plain";
-  dismiss.textContent = "Dismiss";
-  dismiss.addEventListener("click", () => banner.remove());
-  banner.append(words, dismiss);
+  const buttons = document.createElement("div");
+  if (action !== undefined) buttons.append(plainButton(action));
+  buttons.append(plainButton({ label: "Dismiss", run: () => banner.remove() }));
+  banner.append(words, buttons);
   area.replaceChildren(banner);
 }
 
-/** Show a failure with its advice. */
-export function showError(error: PhoneError): void {
-  showBanner("error", `${sentence(error.message)}`, error.advice);
+/** Show a failure with what to do about it. */
+export function showError(error: PhoneError, action?: BannerAction): void {
+  const { title, advice } = troubleFrom(error, navigator.onLine);
+  showBanner("error", title, advice, action);
 }
 
 export function clearBanners(): void {
   area.replaceChildren();
 }
 
-function sentence(text: string): string {
-  const upper = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
+function plainButton({ label, run }: BannerAction): HTMLButtonElement {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = "plain";
+  element.textContent = label;
+  element.addEventListener("click", run);
+  return element;
 }

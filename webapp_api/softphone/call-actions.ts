@@ -1,14 +1,15 @@
 /** What a person can do with the running call besides talking: hold, camera, transfer. Uses the SDK's public API only. */
 
 import { PhoneError, type Call } from "../sdk/src/index.ts";
-import { showBanner, showError } from "./banners.ts";
-import { button, element, input } from "./dom.ts";
+import { showError } from "./banners.ts";
+import { wishedDevice } from "./devices.ts";
+import { button } from "./dom.ts";
+import { initTransferForm, showTransferForm } from "./transfer-form.ts";
 
 const hold = button("hold");
 const video = button("change-video");
 const transfer = button("transfer");
-const form = element("transfer-form", HTMLFormElement);
-const target = input("transfer-target");
+const addCall = button("add-call");
 
 let shown: Call | undefined;
 /** What is under way: its button waits. */
@@ -20,33 +21,21 @@ let changed = (): void => undefined;
 export function initCallActions(onChanged: () => void): void {
   changed = onChanged;
   hold.addEventListener("click", () => void run((call) => (call.held.local ? call.resume() : call.hold())));
-  video.addEventListener("click", () => void run((call) => (call.sendsVideo ? call.removeVideo() : call.addVideo())));
-  transfer.addEventListener("click", () => showForm(form.hidden === true));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    void run(async (call) => {
-      await call.transfer(target.value.trim());
-      showBanner("info", "The call is transferred.");
-    });
-  });
-  form.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    showForm(false);
-    transfer.focus();
-  });
+  video.addEventListener("click", () => void run((call) => (call.sendsVideo ? call.removeVideo() : call.addVideo({ video: wishedDevice("videoinput") }))));
+  initTransferForm((action) => void run(action));
 }
 
 /** Act on `call` from now on; on none when undefined. */
 export function actOn(call: Call | undefined): void {
   shown = call;
-  showForm(false);
+  showTransferForm(false);
   showActions();
 }
 
 /** Show what can be done now. */
 export function showActions(): void {
   const running = shown?.state === "established" && !busy;
-  for (const control of [hold, video, transfer]) control.disabled = !running;
+  for (const control of [hold, video, transfer, addCall]) control.disabled = !running;
   const held = shown?.held.local ?? false;
   hold.setAttribute("aria-pressed", String(held));
   label(hold, held ? "Resume" : "Hold");
@@ -67,14 +56,6 @@ async function run(action: (call: Call) => Promise<void>): Promise<void> {
     showActions();
     changed();
   }
-}
-
-function showForm(visible: boolean): void {
-  form.hidden = !visible;
-  transfer.setAttribute("aria-expanded", String(visible));
-  if (!visible) return;
-  target.value = "";
-  target.focus();
 }
 
 function label(control: HTMLButtonElement, text: string): void {

@@ -3,9 +3,11 @@
 import { PhoneError, type Call, type CallState } from "../sdk/src/index.ts";
 import { showBanner, showError } from "./banners.ts";
 import { actOn, initCallActions, showActions } from "./call-actions.ts";
+import { chosenDevice, wishedDevice, type DeviceKind } from "./devices.ts";
 import { button, element } from "./dom.ts";
 import { buildKeypad, flashKey } from "./keypad.ts";
 import { LevelMeter } from "./level-meter.ts";
+import { copyDiagnostics, initQualityLine, stopQuality, watchQuality } from "./quality-line.ts";
 
 const STATE_TEXT: Readonly<Record<CallState, string>> = {
   preparing: "Waiting for microphone…",
@@ -18,6 +20,9 @@ const STATE_TEXT: Readonly<Record<CallState, string>> = {
   ending: "Hanging up…",
   ended: "Call ended",
 };
+
+const RECOVERING = "The connection for sound is being repaired.";
+const SILENT = "No sound arrives. The other side may be muted; if it should talk, hang up and call again.";
 
 const TIMER_INTERVAL_MS = 500;
 
@@ -38,12 +43,15 @@ const localMeter = new LevelMeter(element("local-level", HTMLElement));
 const remoteMeter = new LevelMeter(element("remote-level", HTMLElement));
 
 let shown: Call | undefined;
+/** No sound arrives though it should. */
+let silent = false;
 let context: AudioContext | undefined;
 /** Takes off what listens to the call that is shown. */
 let leave = (): void => undefined;
 
 /** Wire the controls once. */
 export function initCallView(): void {
+  initQualityLine();
   initCallActions(() => shown && showState(shown));
   buildKeypad(pad, sendTone);
   button("hangup").addEventListener("click", () => void shown?.hangup());
@@ -51,7 +59,8 @@ export function initCallView(): void {
   muteVideo.addEventListener("click", () => toggleMute("video"));
   togglePad.addEventListener("click", () => showPad(pad.hidden === true));
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target instanceof HTMLInputElement) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
     if (shown?.state !== "established" || !/^[0-9*#]$/.test(event.key)) return;
     flashKey(pad, event.key);
     sendTone(event.key);
@@ -59,13 +68,15 @@ export function initCallView(): void {
 }
 
 /** Show `call` until it ends, or another one is shown. */
-export function showCall(call: Call, name: string, onEnd: () => void): void {
+export function showCall(call: Call, name: string, gatewayVersion: string, onEnd: () => void): void {
   leave();
   shown = call;
+  silent = false;
   context ??= new AudioContext();
   void context.resume();
   card.hidden = false;
   title.textContent = name;
+  title.focus();
   avatar.textContent = initialOf(name);
   remoteVideo.srcObject = call.remoteStream;
   showPad(false);
@@ -73,6 +84,11 @@ export function showCall(call: Call, name: string, onEnd: () => void): void {
   actOn(call);
   showState(call);
   showRemoteVideo();
+  void playTo(chosenDevice("audiooutput"));
+  watchQuality(call, gatewayVersion, (nothing) => {
+    silent = nothing;
+    showNotice(call);
+  });
   const clock = setInterval(() => showTimer(call), TIMER_INTERVAL_MS);
   const trackJoined = (track: MediaStreamTrack): void => {
     track.addEventListener("unmute", showRemoteVideo);
@@ -93,8 +109,9 @@ export function showCall(call: Call, name: string, onEnd: () => void): void {
     call.on("end", (end) => {
       leave();
       card.hidden = true;
-      if (end.error !== undefined) showError(end.error);
-      else if (end.by === "remote") showBanner("info", "The other side hung up.", end.reason?.text ?? "");
+      if (end.error !== undefined) {
+        showError(end.error, { label: "Copy diagnostics", run: () => void copyDiagnostics(call) });
+      } else if (end.by === "remote") showBanner("info", "The other side hung up.", end.reason?.text ?? "");
       onEnd();
     }),
   ];
@@ -105,11 +122,41 @@ export function showCall(call: Call, name: string, onEnd: () => void): void {
     clearInterval(clock);
     localMeter.stop();
     remoteMeter.stop();
+    stopQuality();
     remoteVideo.srcObject = null;
     localVideo.srcObject = null;
     shown = undefined;
     actOn(undefined);
   };
+}
+
+/** The person has chosen another device: the running call goes on with it. */
+export async function useChosenDevice(kind: DeviceKind): Promise<void> {
+  if (kind === "audiooutput") {
+    await playTo(chosenDevice(kind));
+    return;
+  }
+  const call = shown;
+  if (call?.localStream === undefined || (kind === "videoinput" && !call.sendsVideo)) return;
+  const wish = wishedDevice(kind);
+  try {
+    await call.useDevice(kind === "audioinput" ? "audio" : "video", wish === true ? {} : wish);
+    showState(call);
+  } catch (error) {
+    if (!(error instanceof PhoneError)) throw error;
+    showError(error);
+  }
+}
+
+/** A loudspeaker that is not there any more leaves the sound where it is. */
+async function playTo(deviceId: string): Promise<void> {
+  if (!("setSinkId" in remoteVideo) || remoteVideo.sinkId === deviceId) return;
+  try {
+    await remoteVideo.setSinkId(deviceId);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    showBanner("error", "The chosen loudspeaker cannot be used.", "Choose another one.");
+  }
 }
 
 /** Browsers may keep sound off until the person has touched the page; any other failure is the end of the call. */
@@ -132,8 +179,7 @@ function showState(call: Call): void {
   togglePad.disabled = !established;
   muteAudio.disabled = call.localStream === undefined;
   if (!established) timer.hidden = true;
-  notice.hidden = !call.recovering;
-  notice.textContent = call.recovering ? "The connection for sound is being repaired." : "";
+  showNotice(call);
   showTimer(call);
   showActions();
   const local = call.localStream;
@@ -144,6 +190,12 @@ function showState(call: Call): void {
   muteVideo.hidden = !video;
   showMuted();
   if (context !== undefined) localMeter.start(context, local);
+}
+
+function showNotice(call: Call): void {
+  const words = call.recovering ? RECOVERING : silent ? SILENT : "";
+  notice.hidden = words === "";
+  if (notice.textContent !== words) notice.textContent = words;
 }
 
 function stateOf(call: Call): string {

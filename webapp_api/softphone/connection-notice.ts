@@ -13,23 +13,37 @@ const countdown = element("connection-countdown", HTMLElement);
 export function watchConnection(phone: Phone): void {
   let nextAttemptMs = 0;
   let clock: ReturnType<typeof setInterval> | undefined;
-  const show = (): void => {
+  const tick = (): void => {
     const seconds = Math.ceil((nextAttemptMs - performance.now()) / 1000);
-    countdown.textContent = seconds > 0 ? `Next attempt in ${seconds} s.` : "Trying…";
+    const trying = seconds > 0 ? `Next attempt in ${seconds} s.` : "Trying…";
+    countdown.textContent = phone.state === "reconnecting" ? trying : "";
+  };
+  const show = (): void => {
+    const over = phone.state === "closed" || phone.state === "signed-out" || phone.state === "disconnected";
+    const text = over ? "" : textFor(phone);
+    notice.hidden = text === "";
+    // Said once, not with every tick of the countdown.
+    if (words.textContent !== text) words.textContent = text;
+    clearInterval(clock);
+    tick();
+    if (text !== "") clock = setInterval(tick, TICK_MS);
+    if (!over) return;
+    removeEventListener("online", show);
+    removeEventListener("offline", show);
   };
   phone.on("reconnecting", ({ delayMs }) => {
     nextAttemptMs = performance.now() + delayMs;
-    show();
+    tick();
   });
-  phone.onState((state) => {
-    const reconnecting = state === "reconnecting";
-    const established = phone.calls.some((call) => call.state === "established");
-    notice.hidden = !reconnecting;
-    // Said once, not with every tick of the countdown.
-    words.textContent = reconnecting
-      ? `The connection to the gateway is lost.${established ? " Your call goes on." : ""} Reconnecting.`
-      : "";
-    clearInterval(clock);
-    if (reconnecting) clock = setInterval(show, TICK_MS);
-  });
+  phone.onState(show);
+  addEventListener("online", show);
+  addEventListener("offline", show);
+}
+
+/** What is wrong; empty when nothing is. The browser may know before the socket does. */
+function textFor(phone: Phone): string {
+  const reconnecting = phone.state === "reconnecting";
+  const goesOn = phone.calls.some((call) => call.state === "established") ? " Your call goes on." : "";
+  if (!navigator.onLine) return `This device has no network: check the cable or the wireless network.${goesOn}`;
+  return reconnecting ? `The connection to the gateway is lost.${goesOn} Reconnecting.` : "";
 }

@@ -14,3 +14,8 @@ export function button(id: string): HTMLButtonElement {
 export function input(id: string): HTMLInputElement {
   return element(id, HTMLInputElement);
 }
+
+/** Give `field` the focus where that does not bring up a keyboard on the screen. */
+export function focusUnlessTouched(field: HTMLElement): void {
+  if (!matchMedia("(pointer: coarse)").matches) field.focus();
+}

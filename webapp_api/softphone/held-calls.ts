@@ -35,6 +35,11 @@ export function takeBack(call: Call | undefined = held.keys().next().value): Hel
   return { call, name };
 }
 
+/** The calls that wait, the longest first. */
+export function heldCalls(): readonly HeldCall[] {
+  return [...held].map(([call, name]) => ({ call, name }));
+}
+
 function show(): void {
   list.hidden = held.size === 0;
   list.replaceChildren(

@@ -25,12 +25,12 @@ export function buildKeypad(container: HTMLElement, onKey: (key: string) => void
     const element = document.createElement("button");
     element.type = "button";
     element.dataset["key"] = key;
-    element.setAttribute("aria-label", name);
+    element.setAttribute("aria-label", letters === "" ? name : `${name} ${letters}`);
     const digit = document.createElement("b");
     digit.textContent = key;
     const small = document.createElement("small");
     small.textContent = letters;
-    element.append(digit, small);
+    element.append(digit, " ", small);
     element.addEventListener("click", () => onKey(key));
     container.append(element);
   }

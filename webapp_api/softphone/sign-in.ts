@@ -14,6 +14,7 @@ import {
   providerLoginUrl,
   type Credentials,
   type Login,
+  type LoginMethod,
   type LoginWays,
 } from "../sdk/src/index.ts";
 import { showError } from "./banners.ts";
@@ -34,7 +35,7 @@ const sipFields = element("sip-fields", HTMLDetailsElement);
 const guest = button("guest");
 const provider = element("provider", HTMLAnchorElement);
 
-let loggedIn = false;
+let loggedInBy: LoginMethod | undefined;
 
 /** Show the ways that the web service offers, and sign in whoever is logged in already. */
 export async function initSignIn(configUrl: string, signIn: SignIn): Promise<void> {
@@ -57,10 +58,15 @@ export async function initSignIn(configUrl: string, signIn: SignIn): Promise<voi
   form.dataset["ready"] = "";
 }
 
+/** How the person has logged in at the web service; undefined with a SIP password. */
+export function loginMethod(): LoginMethod | undefined {
+  return loggedInBy;
+}
+
 /** End the web session that the page has signed in with; a failure leaves it to its end by itself. */
 export async function endLogin(): Promise<void> {
-  if (!loggedIn) return;
-  loggedIn = false;
+  if (loggedInBy === undefined) return;
+  loggedInBy = undefined;
   await logout().catch(ignorePhoneError);
 }
 
@@ -97,7 +103,7 @@ async function accountCredentials(): Promise<SignInCredentials> {
 }
 
 function credentialsOf(person: Login): SignInCredentials {
-  loggedIn = true;
+  loggedInBy = person.method;
   return person.credentials;
 }
 

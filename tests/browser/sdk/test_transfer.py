@@ -128,7 +128,16 @@ async def test_the_page_calls_nobody_for_the_far_end_without_consent(
 ) -> None:
     async with one_way_call(page, gateway) as call:
         await refer_the_page(call, "<sip:premium@ims.example.com>")
-        await gateway.receive_response(603, "REFER")
+        await gateway.receive_response(202, "REFER")
+        await call.dialog.respond_to(await gateway.receive_request("NOTIFY"))
+        await expect(page.get_by_role("alert")).to_contain_text(
+            "The other side wants to connect you with premium@ims.example.com."
+        )
+        await page.get_by_role("button", name="Stay").click()
+        told = await gateway.receive_request("NOTIFY")
+        assert told.body == "SIP/2.0 603 Decline\r\n"
+        await call.dialog.respond_to(told)
+        await expect(page.locator("#transfer-request")).to_be_hidden()
         await call.page_is_heard()
         await call.hang_up()
 

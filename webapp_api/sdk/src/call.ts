@@ -1,7 +1,4 @@
-/**
- * One call, from its begin to its end: what outgoing and incoming calls share. Knows SIP.js's Session and the media
- * session; knows nothing of registration.
- */
+/** What outgoing and incoming calls share. Knows SIP.js's Session and the media session; knows nothing of registration. */
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
 import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
@@ -184,6 +181,11 @@ export abstract class Call {
   /** End video in both directions; its lines stay, switched off. */
   removeVideo(): Promise<void> {
     return this.#changes.removeVideo();
+  }
+
+  /** Send from another microphone or camera; what was muted stays so. UsageError when nothing of `kind` is sent. */
+  useDevice(kind: MediaKind, constraints: MediaTrackConstraints): Promise<void> {
+    return this.#changes.useDevice(kind, constraints);
   }
 
   /**

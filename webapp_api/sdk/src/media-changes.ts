@@ -5,7 +5,8 @@
 
 import type { Held } from "./call-types.ts";
 import { UsageError } from "./errors.ts";
-import { acquireLocalMedia, releaseLocalMedia, withVideoTrack, withoutVideoTracks, type LocalMedia, type MediaRequest } from "./media.ts";
+import { acquireLocalMedia, releaseLocalMedia, withTrack, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
+import type { MediaKind } from "./media-lines.ts";
 import type { MediaSession } from "./media-session.ts";
 import type { MediaChange } from "./renegotiation.ts";
 
@@ -51,7 +52,7 @@ export class MediaChanges {
     const local = this.#options.localMedia();
     try {
       if (track === undefined) throw new UsageError("the stream given for the call has no video");
-      const media = withVideoTrack(local ?? camera, track, !camera.borrowed);
+      const media = withTrack(local ?? camera, track, !camera.borrowed);
       await this.#options.renegotiate({
         change: () => {
           this.#options.session()?.lines.setTrack("video", track, media.stream);
@@ -73,7 +74,24 @@ export class MediaChanges {
       },
     });
     const local = this.#options.localMedia();
-    if (local !== undefined) this.#options.onLocalMedia(withoutVideoTracks(local));
+    if (local !== undefined) this.#options.onLocalMedia(withoutTracks(local, "video"));
+  }
+
+  /** Nothing is agreed anew: the line sends from another device. */
+  async useDevice(kind: MediaKind, constraints: MediaTrackConstraints): Promise<void> {
+    const device = await acquireLocalMedia({ audio: false, [kind]: constraints });
+    const [track] = device.stream.getTracks();
+    const local = this.#options.localMedia();
+    const old = local?.stream.getTracks().find((other) => other.kind === kind);
+    const lines = this.#options.session()?.lines;
+    if (track === undefined || local === undefined || old === undefined || lines === undefined) {
+      releaseLocalMedia(device);
+      throw new UsageError(`the call sends no ${kind}`);
+    }
+    track.enabled = old.enabled;
+    lines.setTrack(kind, track);
+    await lines.attach();
+    this.#options.onLocalMedia(withTrack(withoutTracks(local, kind), track, true));
   }
 
   /** The call is answered, or something was agreed in it: who holds now, and is there video to be answered? */

@@ -66,7 +66,7 @@ export function releaseLocalMedia(media: LocalMedia): void {
 }
 
 /** The media with one more track, ours to stop if `own`. */
-export function withVideoTrack(media: LocalMedia, track: MediaStreamTrack, own: boolean): LocalMedia {
+export function withTrack(media: LocalMedia, track: MediaStreamTrack, own: boolean): LocalMedia {
   return {
     ...media,
     stream: new MediaStream([...media.stream.getTracks(), track]),
@@ -74,11 +74,14 @@ export function withVideoTrack(media: LocalMedia, track: MediaStreamTrack, own: 
   };
 }
 
-/** The media without video; cameras that are ours are given back. */
-export function withoutVideoTracks(media: LocalMedia): LocalMedia {
-  const video = media.stream.getVideoTracks();
-  for (const track of video) if (isOwn(media, track)) track.stop();
-  return { ...media, stream: new MediaStream(media.stream.getTracks().filter((track) => !video.includes(track))) };
+/** The media without what it has of `kind`; devices that are ours are given back. */
+export function withoutTracks(media: LocalMedia, kind: "audio" | "video"): LocalMedia {
+  const rest: MediaStreamTrack[] = [];
+  for (const track of media.stream.getTracks()) {
+    if (track.kind !== kind) rest.push(track);
+    else if (isOwn(media, track)) track.stop();
+  }
+  return { ...media, stream: new MediaStream(rest) };
 }
 
 function isOwn(media: LocalMedia, track: MediaStreamTrack): boolean {

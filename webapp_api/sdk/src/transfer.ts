@@ -39,10 +39,13 @@ export function statusFromSipfrag(body: string): { status: number; reasonPhrase:
   return status === undefined ? undefined : { status: Number(status), reasonPhrase };
 }
 
-/** Refer-To for a call that takes the place of the one in `dialog`, as seen from its far side. */
+/**
+ * Refer-To for a call that takes the place of the one in `dialog`, as seen from its far side. It goes to their address:
+ * the Contact is the gateway's, which nobody else can reach; of several devices only one has the dialog (RFC 5589 §7.3).
+ */
 export function referToWithReplaces(dialog: SessionDialog): string {
   const replaces = `${dialog.callId};to-tag=${dialog.remoteTag};from-tag=${dialog.localTag}`;
-  return `<${dialog.remoteTarget.toString()}?Replaces=${encodeURIComponent(replaces)}>`;
+  return `<${dialog.remoteURI.toString()}?Replaces=${encodeURIComponent(replaces)}>`;
 }
 
 export interface TransferOptions {

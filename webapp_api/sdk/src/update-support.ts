@@ -77,7 +77,8 @@ export class UpdateSupport {
     const next = userAgent.transport.onMessage;
     userAgent.transport.onMessage = (raw: string): void => {
       if (raw.startsWith("UPDATE ") && this.#received(raw)) return;
-      next?.(raw);
+      // SIP.js drops what has a Contact that its grammar does not know, as the urn: of a 380 (TS 24.229 §5.2.10.4).
+      next?.(raw.replace(/^(SIP\/2\.0 380 [^]*?\r\n)(?:Contact|m) *: *<urn:[^\r]*\r\n/i, "$1"));
     };
   }
 

@@ -1,0 +1,81 @@
+/** One call as the history shows it. Pure: no page, no network. */
+
+import type { CallEnd } from "../sdk/src/index.ts";
+
+export type Outcome = "answered" | "missed" | "elsewhere" | "declined" | "cancelled" | "failed";
+
+export interface LoggedCall {
+  readonly callId: string;
+  readonly direction: "out" | "in";
+  /** What to show; the address when there is no name. */
+  readonly name: string;
+  /** What to dial to call back; "" when the caller withheld it. */
+  readonly address: string;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  /** Seconds of talk. */
+  readonly talkS: number;
+  readonly outcome: Outcome;
+}
+
+const OUTCOMES: Readonly<Partial<Record<CallEnd["cause"], Outcome>>> = {
+  missed: "missed",
+  "answered-elsewhere": "elsewhere",
+  "declined-elsewhere": "elsewhere",
+  declined: "declined",
+  cancelled: "cancelled",
+};
+
+/** What became of a call of this page. */
+export function outcomeOf(end: CallEnd, answered: boolean): Outcome {
+  return answered ? "answered" : (OUTCOMES[end.cause] ?? "failed");
+}
+
+/** The calls of a list that the web service gives (/api/calls); what is not understood is left out. */
+export function loggedFromDocument(document: unknown): LoggedCall[] {
+  const calls: unknown = isObject(document) ? document["calls"] : undefined;
+  return Array.isArray(calls) ? calls.flatMap(loggedFromEntry) : [];
+}
+
+/** Both lists as one, the latest first; of a call that is in both, this page knows the name. */
+export function merged(own: readonly LoggedCall[], served: readonly LoggedCall[], most: number): LoggedCall[] {
+  const known = new Set(own.map(({ callId }) => callId));
+  return [...own, ...served.filter(({ callId }) => !known.has(callId))].sort((a, b) => b.atMs - a.atMs).slice(0, most);
+}
+
+/** Whether something that was stored is a call. */
+export function isLogged(value: unknown): value is LoggedCall {
+  return (
+    isObject(value) &&
+    ["callId", "name", "address", "outcome"].every((member) => typeof value[member] === "string") &&
+    (value["direction"] === "out" || value["direction"] === "in") &&
+    typeof value["atMs"] === "number" &&
+    typeof value["talkS"] === "number"
+  );
+}
+
+function loggedFromEntry(entry: unknown): LoggedCall[] {
+  if (!isObject(entry)) return [];
+  const { call_id: callId, peer, direction, began_at: beganAt, duration_s: talkS, answered_at: answeredAt } = entry;
+  if (typeof callId !== "string" || typeof peer !== "string" || typeof beganAt !== "number") return [];
+  const address = peer.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
+  const out = direction === "out";
+  const status = entry["status"];
+  const unanswered = out ? (status === 487 ? "cancelled" : "failed") : "missed";
+  const answered = typeof answeredAt === "number" && answeredAt > 0;
+  return [
+    {
+      callId,
+      direction: out ? "out" : "in",
+      name: address === "" ? "Unknown" : address,
+      address,
+      atMs: beganAt * 1000,
+      talkS: typeof talkS === "number" ? talkS : 0,
+      outcome: entry["elsewhere"] === true ? "elsewhere" : answered ? "answered" : unanswered,
+    },
+  ];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

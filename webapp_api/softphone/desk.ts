@@ -1,0 +1,161 @@
+/** The calls of the person: made, answered, set aside, switched, handed on. One of them is on the card. */
+
+import { PhoneError, type Call, type IncomingCall, type MediaRequest, type Phone } from "../sdk/src/index.ts";
+import { clearBanners, showError } from "./banners.ts";
+import { showCall } from "./call-view.ts";
+import { callerAddress, callerName } from "./caller-text.ts";
+import { showDevices } from "./device-pickers.ts";
+import { wishedDevice } from "./devices.ts";
+import { button, element, focusUnlessTouched, input } from "./dom.ts";
+import { initHeldCalls, setAside, takeBack, type HeldCall } from "./held-calls.ts";
+import type { CallHistory } from "./history.ts";
+import { hook } from "./hook.ts";
+import { watchIncoming, type AnswerOptions } from "./incoming-view.ts";
+import { askAboutTransfer } from "./transfer-request.ts";
+
+const dialCard = element("dial-card", HTMLElement);
+const target = input("target");
+const signOut = button("sign-out");
+const addCall = button("add-call");
+
+/** Whom the person talks to. */
+let shownName = "";
+let history: CallHistory | undefined;
+let idle: (phone: Phone) => Promise<boolean> = () => Promise.resolve(false);
+
+/** Wire it once; `onIdle` hears when the last call is over, and tells whether the phone is, too. */
+export function initDesk(onIdle: (phone: Phone) => Promise<boolean>): void {
+  idle = onIdle;
+  initHeldCalls((held) => void switchTo(held));
+  addCall.addEventListener("click", () => showDial(dialCard.hidden === true));
+  dialCard.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || current() === undefined) return;
+    showDial(false);
+    addCall.focus();
+  });
+}
+
+/** Take the calls that come to `phone`, and write down what becomes of all. */
+export function openDesk(phone: Phone, calls: CallHistory): void {
+  history = calls;
+  phone.on("call", (call) => history?.follow(call, callerName(call.caller), callerAddress(call.caller) ?? ""));
+  watchIncoming(phone, { answer, established: (call) => enter(phone, call, callerName(call.caller)) });
+  showDial(true);
+}
+
+export function closeDesk(): void {
+  showDial(false);
+}
+
+/** Call what is in the form; a call that runs is held first. */
+export async function dial(video: boolean): Promise<void> {
+  const { phone } = hook;
+  if (phone === undefined) return;
+  clearBanners();
+  const name = target.value.trim();
+  try {
+    const running = current();
+    if (running?.call.state === "established") await hold(running);
+    const call = phone.call(name, media(video));
+    history?.follow(call, name, name);
+    enter(phone, call, name);
+    target.value = "";
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+/** Take an incoming call; the one that runs makes room for it. */
+async function answer(call: IncomingCall, { video, instead }: AnswerOptions): Promise<void> {
+  clearBanners();
+  const running = current();
+  try {
+    if (running !== undefined && call.replaces === undefined) {
+      if (instead || running.call.state !== "established") await running.call.hangup();
+      else await hold(running);
+    }
+    await call.answer(media(video));
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+/** The call is the page's now, until it ends or is set aside. */
+function enter(phone: Phone, call: Call, name: string): void {
+  const running = current();
+  if (running !== undefined && running.call !== call) setAside(running);
+  hook.call = call;
+  shownName = name;
+  showDial(false);
+  signOut.hidden = true;
+  showCall(call, name, phone.config.version, () => void leaveCall(phone));
+  askAboutTransfer(call, (accept) => void followTransfer(phone, accept));
+  call.onState((state) => {
+    if (state === "established") void showDevices();
+  });
+}
+
+async function leaveCall(phone: Phone): Promise<void> {
+  const waiting = takeBack();
+  if (waiting !== undefined) {
+    enter(phone, waiting.call, waiting.name);
+    return;
+  }
+  if (await idle(phone)) return;
+  showDial(true);
+  signOut.hidden = false;
+}
+
+/** The call on the card, while it is not over. */
+function current(): HeldCall | undefined {
+  const { call } = hook;
+  return call === undefined || call.end !== undefined ? undefined : { call, name: shownName };
+}
+
+async function hold({ call }: HeldCall): Promise<void> {
+  if (!call.held.local) await call.hold();
+}
+
+/** Hold the call on the card, and take another one back. */
+async function switchTo({ call, name }: HeldCall): Promise<void> {
+  const { phone } = hook;
+  const running = current();
+  if (phone === undefined) return;
+  try {
+    if (running !== undefined) await hold(running);
+    takeBack(call);
+    enter(phone, call, name);
+    await call.resume();
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+/** Call whom the other side names; it hangs up when that call is answered. */
+async function followTransfer(phone: Phone, accept: (media: MediaRequest) => { call: Call; name: string }): Promise<void> {
+  const running = current();
+  try {
+    if (running !== undefined) await hold(running);
+    const { call, name } = accept(media(false));
+    history?.follow(call, name, name);
+    enter(phone, call, name);
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
+function media(video: boolean): MediaRequest {
+  if (hook.streams !== undefined) return { streams: hook.streams };
+  return { audio: wishedDevice("audioinput"), video: video && wishedDevice("videoinput") };
+}
+
+function showDial(visible: boolean): void {
+  dialCard.hidden = !visible;
+  addCall.setAttribute("aria-expanded", String(visible));
+  if (visible) focusUnlessTouched(target);
+}
+
+function showFailure(error: unknown): void {
+  if (!(error instanceof PhoneError)) throw error;
+  if (error.kind !== "call-ended") showError(error);
+}
