@@ -83,6 +83,8 @@ class RtpEndpoint:
         self._rtp, self._rtcp = even_port_pair(host)
         self.port: int = self._rtp.getsockname()[1]
         self.ssrc = random.getrandbits(32)
+        self._next_sequence = random.getrandbits(15)
+        self._last_sent: tuple[float, int] | None = None  # when, with which timestamp
         self.packets_by_payload_type: Counter[int] = Counter()
         self.packets_by_ssrc: Counter[int] = Counter()
         self.rtcp_packets = 0
@@ -350,7 +352,7 @@ class RtpEndpoint:
     def _send_tone(self, hz: float, payload_type: int, stop: threading.Event) -> None:
         codec = STATIC_CODECS[payload_type]
         per_frame = int(_AUDIO_RATE_HZ * _FRAME_S)
-        offset, sequence = random.getrandbits(30), random.getrandbits(15)
+        offset, sequence = self._next_timestamp(_AUDIO_RATE_HZ), self._next_sequence
         number = 0
         ticks = self._ticks(_FRAME_S, stop)
         for _ in ticks:
@@ -387,7 +389,7 @@ class RtpEndpoint:
 
     def _send_video(self, codec: str, payload_type: int, stop: threading.Event, *, begun: bool) -> None:
         encoder = VideoEncoder(codec)
-        offset, sequence = random.getrandbits(30), random.getrandbits(15)
+        offset, sequence = self._next_timestamp(CLOCK_HZ), self._next_sequence
         for number, _ in enumerate(self._ticks(1 / FRAMES_PER_S, stop)):
             wanted = self._key_frame_wanted.is_set() or number == 0
             self._key_frame_wanted.clear()
@@ -398,6 +400,12 @@ class RtpEndpoint:
             for index, payload in enumerate(payloads, 1):
                 self._send(payload_type, sequence, timestamp, payload, index == len(payloads))
                 sequence += 1
+
+    def _next_timestamp(self, rate_hz: int) -> int:
+        """Return where the stream goes on: one SSRC counts on (RFC 3550 §5.1), or SRTP takes it for a replay."""
+        if self._last_sent is None:
+            return random.getrandbits(30)
+        return self._last_sent[1] + max(1, int((time.monotonic() - self._last_sent[0]) * rate_hz))
 
     def _ticks(self, every_s: float, stop: threading.Event) -> Iterator[None]:
         start = time.monotonic()
@@ -418,6 +426,7 @@ class RtpEndpoint:
         assert self.target is not None
         packet = RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker, self.extensions)
         self._last_timestamp = timestamp
+        self._next_sequence, self._last_sent = sequence + 1, (time.monotonic(), timestamp)
         self._rtp.sendto(self.sealed(rtp_to_bytes(packet)), self.target[:2])
         self.packets_sent += 1
         self._octets_sent += len(payload)

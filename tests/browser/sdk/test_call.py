@@ -126,7 +126,7 @@ async def test_a_bad_update_is_refused_and_the_next_good_one_works(
         await page.wait_for_function(HEARS_TONE, arg=PEER_TONE_HZ)
         await dialog.respond(486)
         await gateway.receive_request("ACK")
-        await expect(page.get_by_role("alert")).to_contain_text("The other side is busy. Try later.")
+        await expect(page.get_by_role("alert")).to_contain_text("The other side is busy. Try again later.")
     finally:
         await peer.close()
 
@@ -150,13 +150,13 @@ async def test_an_audio_and_video_call_offers_two_one_way_lines(page: Page, gate
     await expect(page.locator(".banner")).to_have_count(0)
 
 
-async def test_the_gateways_warning_is_shown_with_advice(page: Page, gateway: ScriptedGateway) -> None:
+async def test_a_refusal_is_shown_in_plain_words_with_advice(page: Page, gateway: ScriptedGateway) -> None:
     await sign_in(page, gateway)
     dialog = GatewayDialog(gateway, await dial(page, gateway))
     warning = ("Warning", '304 gateway.example "no codec in common"')
     await dialog.respond(488, headers=[warning])
     await gateway.receive_request("ACK")
-    await expect(page.get_by_role("alert")).to_contain_text("488 Not Acceptable Here: no codec in common.")
+    await expect(page.get_by_role("alert")).to_contain_text("There is no common sound or picture format.")
     await expect(page.get_by_role("alert")).to_contain_text("Try again without video.")
 
 
