@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -67,6 +68,10 @@ def _render(folder: Path, ports: PortBlocks, entry: Path | None) -> Kamailio:
     return Kamailio(sip_port, config, environment, KamailioRpc(folder / "kamailio-rpc.sock"))
 
 
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @contextmanager
 def running(folder: Path, entry: Path | None = None) -> Iterator[Kamailio]:
     """Run Kamailio in a folder, with another script than the gateway's if told."""
@@ -87,4 +92,10 @@ def running(folder: Path, entry: Path | None = None) -> Iterator[Kamailio]:
             yield kamailio
         finally:
             process.terminate()
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:  # Kamailio 5.6 may hang in its own end, now and then
+                for child in _children(process.pid):
+                    os.kill(child, signal.SIGKILL)
+                process.kill()
+                process.wait(5)

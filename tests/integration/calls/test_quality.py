@@ -19,6 +19,7 @@ import pytest
 
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
+from kemi.state.nodes import OPEN_S
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
 from rtpengine.ng.commands import Delete
@@ -158,6 +159,7 @@ async def test_a_call_whose_relay_does_not_answer(stage: Stage) -> None:
     stage.lab.ask_relay(Delete(call.call_id))
     assert record.by == "page"
     assert "does not answer" in record.media["audio"]["why"]
+    await asyncio.sleep(OPEN_S)  # nobody asks the relay before
 
 
 async def test_redis_is_away_and_no_call_is_lost(stage: Stage) -> None:
