@@ -152,6 +152,8 @@ class TestFromThePage:
             response = await call.ims.wait_status(183)
             assert beside(response) == [PIDF]
             assert "RTP/AVP" in response.sdp
+            # an answer before the PRACK waits, and is sent without what was beside it
+            await call.ims.trace.wait_response(200, "PRACK", call_id=call.call_id)
         await call.wic.answer(parts=BESIDE)
         answer = await call.ims.wait_status(200)
         assert beside(answer) == list(BESIDE)
