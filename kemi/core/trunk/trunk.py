@@ -33,16 +33,6 @@ class NumberForm(StrEnum):
     """As dialled in the trunk's own country: 03012345; others with 00 and the country code."""
 
 
-class DiversionForm(StrEnum):
-    """How a trunk is told, and tells, that a call was diverted."""
-
-    HISTORY_INFO = "history-info"
-    """RFC 7044."""
-    DIVERSION = "diversion"
-    """RFC 5806."""
-    NONE = "none"
-
-
 @dataclass(frozen=True, slots=True)
 class Trunk:
     """A carrier's SIP peer."""
@@ -60,7 +50,6 @@ class Trunk:
     numbers: NumberForm = NumberForm.PLUS
     caller: str = ""
     """The number shown for callers that own none, +E.164; "": they are anonymous."""
-    diversion: DiversionForm = DiversionForm.HISTORY_INFO
     user: str = ""
     """Of digest authentication (MD5, SHA-256, SHA-512-256); "": the trunk knows us by our address."""
     password: str = field(default="", repr=False)
