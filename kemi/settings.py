@@ -25,7 +25,7 @@ from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
-from kemi.unknown_keys import unknown_keys
+from kemi.core.unknown_keys import unknown_keys
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32

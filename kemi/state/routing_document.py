@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any
 
 import msgspec
 
 from kemi.core.routing.numbers import DialPlan, check_plan, is_sip_uri
 from kemi.core.routing.permissions import Permission, problems_of_permissions
-from kemi.core.routing.table import Hours, Route, RoutingTable, TableError, check_table
+from kemi.core.routing.table import Route, RoutingTable, TableError, check_table
+from kemi.core.unknown_keys import unknown_keys
 
 
 class RoutingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,29 +71,21 @@ def table_of(document: RoutingDocument) -> RoutingTable:
     )
 
 
-_ROUTE_FIELDS: Final = frozenset(Route.__dataclass_fields__)
-_HOURS_FIELDS: Final = frozenset(Hours.__dataclass_fields__)
-_PLAN_FIELDS: Final = frozenset(DialPlan.__dataclass_fields__)
-_PERMISSION_FIELDS: Final = frozenset(Permission.__dataclass_fields__)
-
-
 def _unknown_fields(raw: object) -> Iterator[str]:
     """Name fields that dataclasses would be given in vain: a misspelt one must not count as left out."""
     if not isinstance(raw, dict):
         return
-    routes, plans = raw.get("routes"), raw.get("plans")
-    for position, row in enumerate(routes if isinstance(routes, list) else ()):
-        if not isinstance(row, dict):
-            continue
-        hours = row.get("hours")
-        unknown = row.keys() - _ROUTE_FIELDS
-        unknown |= hours.keys() - _HOURS_FIELDS if isinstance(hours, dict) else set()
-        if unknown:
-            yield f"row {row.get('id', position)!r}: unknown {', '.join(sorted(unknown))}"
-    for what, parts, fields in (
-        ("plan of", plans, _PLAN_FIELDS),
-        ("permission", raw.get("permissions"), _PERMISSION_FIELDS),
+    routes = raw.get("routes")
+    named: list[tuple[str, dict[str, Any], type[Any]]] = [
+        (f"row {row.get('id', position)!r}", row, Route)
+        for position, row in enumerate(routes if isinstance(routes, list) else ())
+        if isinstance(row, dict)
+    ]
+    for what, parts, kind in (
+        ("plan of", raw.get("plans"), DialPlan),
+        ("permission", raw.get("permissions"), Permission),
     ):
-        for name, part in (parts if isinstance(parts, dict) else {}).items():
-            if isinstance(part, dict) and not part.keys() <= fields:
-                yield f"{what} {name!r}: unknown {', '.join(sorted(part.keys() - fields))}"
+        items = parts.items() if isinstance(parts, dict) else ()
+        named += [(f"{what} {name!r}", part, kind) for name, part in items if isinstance(part, dict)]
+    for name, part, kind in named:
+        yield from (f"{name}: {unknown}" for unknown in unknown_keys(part, kind))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kemi.unknown_keys import KeyPath
+from kemi.core.unknown_keys import KeyPath
 
 _AT: Final = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
 """As msgspec says it; ``[...]`` is some key of a table."""

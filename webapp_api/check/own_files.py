@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kemi import settings as gateway
-from kemi.unknown_keys import KeyPath, path_to_text, unknown_keys
+from kemi.core.unknown_keys import KeyPath, path_to_text, unknown_keys
 from rtpengine.agent import settings as agent
 from webapp_api import settings as web
 from webapp_api.check.blame import blamed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from kemi.unknown_keys import KeyPath
+from kemi.core.unknown_keys import KeyPath
 
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*([\w.\"'-]+)\s*\]\]?")
 _KEY: Final = re.compile(r"""\s*([\w-]+|"[^"]*"|'[^']*')\s*=\s*(.*)""")

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from kemi.unknown_keys import KeyPath
+from kemi.core.unknown_keys import KeyPath
 
 _ROLES: Final = Path(__file__).parents[2] / "ansible" / "roles"
 TEMPLATES: Final = {

@@ -81,17 +81,20 @@ class TestWeb:
         ("bad", "names"),
         [
             ({"routes": [{"id": "a", "number": "+49*", "to": "trunk", "name": "gone"}]}, "no trunk 'gone'"),
-            ({"routes": [{"id": "a", "number": "+49*", "to": "core", "prio": 1}]}, "unknown prio"),
-            ({"routes": [{"id": "a", "number": "+49*", "to": "core", "hours": {"tz": "UTC"}}]}, "unknown tz"),
+            ({"routes": [{"id": "a", "number": "+49*", "to": "core", "prio": 1}]}, "prio: unknown"),
+            (
+                {"routes": [{"id": "a", "number": "+49*", "to": "core", "hours": {"tz": "UTC"}}]},
+                "hours.tz: unknown",
+            ),
             ({"routes": [{"id": "a", "number": "+49*", "to": "moon"}]}, "$.routes[0].to"),
             ({"routes": [{"id": "a", "number": "+49*"}]}, "missing required field"),
             ({"plans": {"home.example": {"country": "Germany"}}}, "no ISO 3166 code"),
-            ({"plans": {"home.example": {"land": "DE"}}}, "unknown land"),
+            ({"plans": {"home.example": {"land": "DE"}}}, "land: unknown"),
             ({"trunk_groups": {"carrier": []}}, "trunk group 'carrier'"),
             ({"conferences": {"weekly": "weekly"}}, "conference 'weekly'"),
             ({"rows": []}, "unknown field"),
             ({"permissions": {"guest": {"classes": ["cheap"]}}}, "cheap"),
-            ({"permissions": {"guest": {"call": 1}}}, "unknown call"),
+            ({"permissions": {"guest": {"call": 1}}}, "call: unknown"),
         ],
     )
     def test_a_bad_table_is_named_and_the_old_one_stays(

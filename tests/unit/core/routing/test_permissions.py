@@ -134,7 +134,7 @@ def test_limits_are_said_in_words() -> None:
     [
         ('{"permissions": {"a b": {}}}', "a class is"),
         ('{"permissions": {"*": {"classes": ["local"]}}}', "Invalid enum value 'local'"),
-        ('{"permissions": {"*": {"call": 1}}}', "unknown call"),
+        ('{"permissions": {"*": {"call": 1}}}', "call: unknown"),
         ('{"permissions": {"*": {"calls": -1}}}', "calls is 0 to"),
         ('{"permissions": {"*": {"calls_per_minute": 1000000}}}', "calls_per_minute is 0 to"),
         ('{"permissions": {"*": {"per_minute": {"premium": 0}}}}', "per_minute"),

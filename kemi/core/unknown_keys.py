@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
 KeyPath = tuple[str | int, ...]
 """Names of tables and keys, and places in lists."""
@@ -35,26 +36,29 @@ def path_to_text(path: KeyPath) -> str:
 
 def unknown_keys(document: Mapping[str, Any], kind: type[Any], path: KeyPath = ()) -> Iterator[UnknownKey]:
     """Compare a document with the dataclass it is read into; what has another type than it should is passed over."""
-    hints = typing.get_type_hints(kind)
-    known = [one.name for one in fields(kind)]
+    known = _dataclasses_of(cast("Hashable", kind))
     for key, value in document.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             yield UnknownKey((*path, key), near[0] if near else "")
-            continue
-        for inner, place, item in _items(hints[key], value):
-            yield from unknown_keys(item, inner, (*path, key, *place))
+        elif (inner := known[key]) is not None:
+            items = {(): value} if isinstance(value, dict) else _places(value)
+            for place, item in items.items():
+                if isinstance(item, dict):
+                    yield from unknown_keys(item, inner, (*path, key, *place))
 
 
-def _items(hint: Any, value: Any) -> Iterator[tuple[type[Any], KeyPath, Mapping[str, Any]]]:
-    """Return what of a value is read into dataclasses, and where in it."""
-    options = [hint, *typing.get_args(hint)]
-    kinds = [option for option in options if is_dataclass(option) and isinstance(option, type)]
-    if not kinds:
-        return
-    if isinstance(value, dict):
-        yield kinds[0], (), value
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            if isinstance(item, dict):
-                yield kinds[0], (place,), item
+def _places(value: object) -> dict[KeyPath, Any]:
+    return {(place,): item for place, item in enumerate(value)} if isinstance(value, list) else {}
+
+
+@functools.cache
+def _dataclasses_of(kind: Hashable) -> dict[str, type[Any] | None]:
+    """Return the keys of a dataclass, and the dataclass that their values, or the items of these, are read into."""
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for one in fields(cast("type[Any]", kind)):
+        options = [hints[one.name], *typing.get_args(hints[one.name])]
+        kinds = (option for option in options if is_dataclass(option) and isinstance(option, type))
+        found[one.name] = next(kinds, None)
+    return found
