@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from flask import Flask
@@ -98,3 +99,13 @@ def operator(settings: Settings, tmp_path: Path, store: redis.Redis) -> Operator
         f"redis_url = {json.dumps(settings.redis_url)}\nkey_secret = {json.dumps(settings.key_secret)}\n"
     )
     return Operator(file)
+
+
+@pytest.fixture
+def page_of_operator(page: WebPage, services: Services) -> WebPage:
+    """Alice as operator, logged in."""
+    account = services.accounts.get(NAME)
+    assert account is not None
+    services.accounts.put(msgspec.structs.replace(account, operator=True))
+    assert page.log_in().status_code == 201
+    return page

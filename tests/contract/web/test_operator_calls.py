@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 import redis
 
@@ -18,7 +17,6 @@ from kemi.state import keys
 from kemi.state.running_calls import calls_as_text
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
-from webapp_api.services import Services
 
 CALLS, END, COUNTERS = "/api/operator/calls", "/api/operator/calls/end", "/api/operator/counters"
 
@@ -29,16 +27,6 @@ def record(call_id: str, owner: str) -> CallRecord:
         target_uri="tel:+49301", request_uri="tel:+49301", invite_via="", invite_cseq=1, wic_cseq=1, ims_cseq=1,
         connection_id="1", source="a:1", owner=owner, since=1.0,
     )  # fmt: skip
-
-
-@pytest.fixture
-def page_of_operator(page: WebPage, services: Services) -> WebPage:
-    """Alice as operator, logged in."""
-    account = services.accounts.get(NAME)
-    assert account is not None
-    services.accounts.put(msgspec.structs.replace(account, operator=True))
-    assert page.log_in().status_code == 201
-    return page
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-import msgspec
 import pytest
 import redis
 
@@ -17,7 +16,6 @@ from kemi.state.routing_document import RoutingDocument
 from kemi.state.web.routes import RoutesStore
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
-from webapp_api.services import Services
 
 ROUTES = "/api/operator/routes"
 TABLE: dict[str, Any] = {
@@ -36,16 +34,6 @@ TABLE: dict[str, Any] = {
     "trunk_groups": {"carrier": ["one", "two"]},
     "permissions": {"*": {"calls": 2}, "guest": {"classes": ["free"]}},
 }
-
-
-@pytest.fixture
-def page_of_operator(page: WebPage, services: Services) -> WebPage:
-    """Alice as operator, logged in."""
-    account = services.accounts.get(NAME)
-    assert account is not None
-    services.accounts.put(msgspec.structs.replace(account, operator=True))
-    assert page.log_in().status_code == 201
-    return page
 
 
 @pytest.fixture
