@@ -37,37 +37,31 @@ class OwnFile:
         return Finding(self.name, self.places.line(path), path_to_text(path), reason, hint)
 
 
-def _complaints_of_gateway(text: str) -> tuple[Any, list[str]]:
+def _settings_of(name: str, text: str) -> tuple[Any, list[str]]:
+    """Let the program read its file; returns its settings, None for what it refuses, and its complaints."""
+    read = READERS[name]
     try:
-        return gateway.settings_from_text(text), []
-    except gateway.SettingsError as error:
-        return None, [str(error)]
-
-
-def _complaints_of_agent(text: str) -> tuple[Any, list[str]]:
-    try:
-        return agent.settings_from_text(text), []
-    except agent.SettingsError as error:
-        return None, [str(error)]
-
-
-def _complaints_of_web(text: str) -> tuple[Any, list[str]]:
-    try:
-        return web.settings_from_text(text), []
+        return read(text), []
     except web.SettingsError as error:
         return None, list(error.faults)
+    except (gateway.SettingsError, agent.SettingsError) as error:
+        return None, [str(error)]
 
 
-PROGRAMS: Final[Mapping[str, tuple[type[Any], Callable[[str], tuple[Any, list[str]]]]]] = {
-    "gateway.toml": (gateway.Settings, _complaints_of_gateway),
-    "webapp_api.toml": (web.Settings, _complaints_of_web),
-    "media_agent.toml": (agent.Settings, _complaints_of_agent),
+PROGRAMS: Final[Mapping[str, type[Any]]] = {
+    "gateway.toml": gateway.Settings,
+    "webapp_api.toml": web.Settings,
+    "media_agent.toml": agent.Settings,
+}
+READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "gateway.toml": gateway.settings_from_text,
+    "webapp_api.toml": web.settings_from_text,
+    "media_agent.toml": agent.settings_from_text,
 }
 
 
 def read_own_file(name: str, text: str) -> OwnFile:
     """Read a file and find what is wrong with it by itself."""
-    kind, complain = PROGRAMS[name]
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -75,9 +69,9 @@ def read_own_file(name: str, text: str) -> OwnFile:
         line = int(place[1]) if place else len(text.splitlines())
         reason = f"not TOML: {_TOML_PLACE.sub('', str(error)).strip()}"
         return OwnFile(name, {}, Places(""), None, [Finding(name, line, "", reason)])
-    settings, complaints = complain(text)
+    settings, complaints = _settings_of(name, text)
     file = OwnFile(name, document, Places(text), settings)
-    unknown = list(unknown_keys(document, kind))
+    unknown = list(unknown_keys(document, PROGRAMS[name]))
     for one in unknown:
         hint = f"perhaps {one.meant}" if one.meant else "take it out"
         file.findings.append(file.finding(one.path, "unknown key", hint))
