@@ -61,10 +61,15 @@ CASES: Final = (
         judged=True,
     ),
     Case("100rel-opus", "two-way, 100rel (SIP.js); Opus phone", codec="opus", judged=True),
-    Case("unreliable", "two-way, answer taken from the 183 (JsSIP)", supported="outbound", judged=True),
+    Case(
+        "unreliable",
+        "two-way, answer taken from the 183 (JsSIP; SIP.js with earlyMedia)",
+        supported="outbound",
+        judged=True,
+    ),
     Case(
         "late",
-        "two-way, answer taken from the 200 (SIP.js without 100rel)",
+        "two-way, answer taken from the 200 (SIP.js without earlyMedia)",
         supported="outbound",
         takes=TakesAnswer.FINAL,
     ),
