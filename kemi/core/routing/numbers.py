@@ -218,6 +218,8 @@ def _check_length(parsed: PhoneNumber) -> None:
         raise BadNumber("digits are missing", incomplete=True)
     if result in (ValidationResult.TOO_LONG, ValidationResult.INVALID_LENGTH):
         raise BadNumber("no number of that country has so many digits")
+    if len(f"{parsed.country_code}{phonenumbers.national_significant_number(parsed)}") > MOST_DIGITS:
+        raise BadNumber("no number has more than 15 digits")
 
 
 def is_sip_address(text: str) -> bool:
@@ -227,6 +229,8 @@ def is_sip_address(text: str) -> bool:
     return scheme in ("sip", "sips") and bool(_USER.fullmatch(name)) and bool(_HOST.fullmatch(host))
 
 
+MOST_DIGITS: Final = 15
+"""Of an international number (ITU-T E.164 §6.1)."""
 _PARAMETERS: Final = re.compile(r"(?:;[\w.!%*+~-]+(?:=[\w.!%*+~:\[\]-]+)?)*", re.ASCII)
 
 
