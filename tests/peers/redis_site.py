@@ -1,4 +1,4 @@
-"""A Redis master with a replica and three Sentinels, which make the replica a master within about two seconds."""
+"""A Redis master with a replica and three Sentinels, of the role's templates, and the death of the master."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, Final, Self
 import redis
 
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
+from tests.lab.roles import render_role
 from tests.lab.waiting import wait_until
 
 NAME: Final = "gateway"
 SENTINELS: Final = 3
-DOWN_AFTER_MS: Final = 1000
 
 
 class RedisSite:
@@ -34,19 +34,18 @@ class RedisSite:
         self._ports.__enter__()
         self.master, self.replica = self._ports.port(), self._ports.port()
         self.sentinels = [self._ports.port() for _ in range(SENTINELS)]
-        secret = [f"requirepass {self._password}", f"masterauth {self._password}"] if self._password else []
-        self._start(self.master, secret)
-        self._start(self.replica, [*secret, f"replicaof {LOOPBACK} {self.master}"])
+        self._start(self.master, "redis.conf.j2")
+        self._start(self.replica, "redis.conf.j2", redis_replica_of=f"{LOOPBACK} {self.master}")
         wait_until(lambda: self._role(self.replica)[3] == "connected", "the replica follows", 10)
         for port in self.sentinels:
-            lines = [
-                f"sentinel monitor {NAME} {LOOPBACK} {self.master} 2",
-                f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
-                f"sentinel failover-timeout {NAME} 10000",
-            ]
-            if self._password:
-                lines.append(f"sentinel auth-pass {NAME} {self._password}")
-            self._start(port, lines, "--sentinel")
+            self._start(
+                port,
+                "sentinel.conf.j2",
+                redis_sentinel_port=port,
+                redis_sentinel_name=NAME,
+                redis_sentinel_master=LOOPBACK,
+                redis_sentinel_master_port=self.master,
+            )
         wait_until(self._sentinels_agree, "the Sentinels know each other and the replica", 15)
         return self
 
@@ -65,22 +64,33 @@ class RedisSite:
         """The URL programs are given."""
         hosts = ",".join(f"{LOOPBACK}:{port}" for port in self.sentinels)
         user = f":{self._password}@" if self._password else ""
-        return f"redis+sentinel://{user}{hosts}/{NAME}"
+        option = f"?sentinel_password={self._password}" if self._password else ""
+        return f"redis+sentinel://{user}{hosts}/{NAME}{option}"
 
     def kill_master(self) -> float:
         """Kill it; returns when that was, on the monotonic clock."""
         self._processes[self.master].kill()
         return time.monotonic()
 
-    def _start(self, port: int, lines: list[str], *options: str) -> None:
+    def _start(self, port: int, template: str, **variables: Any) -> None:
         folder = self._folder / str(port)
         folder.mkdir()
-        file = folder / "redis.conf"
-        file.write_text("\n".join([f"port {port}", f"bind {LOOPBACK}", f"dir {folder}", "save ''", *lines]))
+        file = folder / template.removesuffix(".j2")
+        common = {
+            "redis_address": LOOPBACK,
+            "redis_port": port,
+            "redis_password": self._password,
+            "redis_data_dir": str(folder),
+            "redis_sentinel_dir": str(folder),
+            "redis_append_only": False,
+        }
+        file.write_text(render_role("redis", template, {**common, **variables}))
         log = (folder / "log").open("wb")
         self._open_logs.append(log)
-        command = ["redis-server", str(file), *options]
-        self._processes[port] = subprocess.Popen(command, stdout=log, stderr=log)
+        options = ["--sentinel"] if template.startswith("sentinel") else []
+        self._processes[port] = subprocess.Popen(
+            ["redis-server", str(file), *options], stdout=log, stderr=log
+        )
         wait_until(lambda: _listens(port), f"Redis listens on {port}", 5)
 
     def _role(self, port: int) -> Any:
@@ -90,7 +100,7 @@ class RedisSite:
 
     def _sentinels_agree(self) -> bool:
         for port in self.sentinels:
-            with redis.Redis(port=port, decode_responses=True) as client:
+            with redis.Redis(port=port, password=self._password or None, decode_responses=True) as client:
                 seen: Any = client.execute_command("SENTINEL", "MASTER", NAME)
                 seen = seen if isinstance(seen, dict) else dict(zip(seen[::2], seen[1::2], strict=True))
                 if (int(seen["num-other-sentinels"]), int(seen["num-slaves"])) != (SENTINELS - 1, 1):
