@@ -45,7 +45,7 @@ class Server:
 
     def wait_healthy(self) -> None:
         """Wait until it answers."""
-        wait_until(self._healthy, "server ready", 10)
+        wait_until(self._healthy, "server ready", 20)
 
 
 @contextmanager
