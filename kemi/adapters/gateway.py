@@ -16,6 +16,7 @@ from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
+from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
@@ -93,7 +94,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
-        self._calls = CallStore(HtableTable("call"))
+        changed_calls = HtableTable("changed_call")
+        self._calls = CallStore(HtableTable("call"), changed_calls)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -179,6 +181,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             nodes=nodes,
             view=partial(views, nodes, settings.media),
             counters=self._doors.counters,
+            snapshots=CallSnapshots(self._calls, changed_calls, self._schedule),
         )
         measuring = Measuring(
             settings.node_name,

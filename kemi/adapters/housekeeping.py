@@ -187,6 +187,8 @@ class Housekeeping:
         self._keeper.restore(bindings)
         for key, binding in bindings.items():
             self._deadlines.put(key, binding.due_at)
+        for call_id in self._calls.on_connections({""}):
+            self._dispatch(call_id, FlowClosed())
 
     # ------------------------------------------------------------ connections
 

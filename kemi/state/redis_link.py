@@ -6,7 +6,7 @@ Every call has a short deadline and raises RedisUnavailable; nothing is tried ag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -69,6 +69,8 @@ class Stored:
 
     registrations: Mapping[str, Registration]
     subscriptions: Mapping[str, Subscription]
+    calls: Mapping[str, str] = field(default_factory=dict)
+    """Answered calls by name, as they were shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,13 @@ class RedisLink:
         try:
             registrations = self._redis.hgetall(keys.registrations(self.node))
             subscriptions = self._redis.hgetall(keys.subscriptions(self.node))
+            calls = self._redis.hgetall(keys.call_records(self.node))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
         return Stored(
             _decoded(cast("dict[str, str]", registrations), Registration),
             _decoded(cast("dict[str, str]", subscriptions), Subscription),
+            cast("dict[str, str]", calls),
         )
 
     def ship(
@@ -136,18 +140,20 @@ class RedisLink:
         events: Sequence[str],
         calls: Sequence[FinishedCall] = (),
         unkept: Sequence[str] = (),
+        records: Mapping[str, str | None] | None = None,
     ) -> None:
         """Write changed records (None: removed), events and finished calls, all in one round trip.
 
-        ``unkept``: events for those who listen now.
+        ``unkept``: events for those who listen now; ``records``: of answered calls.
         """
         pipeline = self._redis.pipeline(transaction=False)
-        for name, records in (
+        for name, changes in (
             (keys.registrations(self.node), registrations),
             (keys.subscriptions(self.node), subscriptions),
+            (keys.call_records(self.node), records or {}),
         ):
-            written = {key: text for key, text in records.items() if text is not None}
-            removed = [key for key, text in records.items() if text is None]
+            written = {key: text for key, text in changes.items() if text is not None}
+            removed = [key for key, text in changes.items() if text is None]
             if written:
                 pipeline.hset(name, mapping=cast("Any", written))
             if removed:
