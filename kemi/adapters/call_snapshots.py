@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.core.call.events import Due
 from kemi.core.call.revival import revive
 from kemi.core.errors import LocalProtocolError
 from kemi.state.calls import CallStore, record_from_text
@@ -64,6 +65,14 @@ class CallSnapshots:
         if stored:
             log_event(logging.WARNING, "calls_restored", kept=kept, of=len(stored))
         return dropped
+
+    def adopt(self, key: str, text: str) -> bool:
+        """Take over a call of another gateway; the core hears by a refresh where it is now."""
+        if not self._restore(key, text):
+            return False
+        self._schedule.put(key, Due.SESSION_REFRESH, 0.0)
+        self._changed.set(key, "1")
+        return True
 
     def _restore(self, key: str, text: str) -> bool:
         try:

@@ -189,6 +189,26 @@ class RedisLink:
         pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
 
+    def gateways(self) -> dict[str, str]:
+        """Return what each gateway of the site wrote last of itself and its relay nodes; its time is ``at``."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(keys.RELAY_NODES)
+        return cast("dict[str, str]", self._run(pipeline)[0])
+
+    def calls_of(self, node: str) -> dict[str, str]:
+        """Return the answered calls that another gateway keeps."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(keys.call_records(node))
+        return cast("dict[str, str]", self._run(pipeline)[0])
+
+    def claim_call(self, node: str, key: str) -> str | None:
+        """Take a call of another gateway; None when it is gone, or somebody else took it."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hget(keys.call_records(node), key)
+        pipeline.hdel(keys.call_records(node), key)
+        text, removed = self._run(pipeline)
+        return cast("str | None", text) if removed else None
+
     def ship_calls(self, asked: str, text: str) -> None:
         """Write which calls are running here, for who asked."""
         pipeline = self._redis.pipeline(transaction=False)
