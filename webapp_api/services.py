@@ -41,8 +41,8 @@ EXTENSION: Final = "services"
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
-"""Of one session, for its running calls, and as many to end one: each is put to all gateways, which hear some hundred in a
-second."""
+"""Of one session, for its running calls, and as many to end one: each is put to all gateways, and these hear some
+hundred in a second."""
 _OPERATOR_WORK_PER_MINUTE: Final = 600
 """Of one operator: lists that are read whole, passwords to hash, tables to look through."""
 _HISTORIES_PER_MINUTE: Final = 300
