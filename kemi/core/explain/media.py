@@ -20,7 +20,6 @@ _LATE_MS: Final = 400.0
 _FEW_REPORTS: Final = 2
 _LOST: Final = re.compile(r"no media for [\d.]+ s")
 _SIDE: Final = {WIC: PAGE, IMS: CORE}
-_WAITING: Final = frozenset({"active", "actpass"})
 
 
 def _can_tell(call: Reading) -> bool:
@@ -58,10 +57,17 @@ def _addresses(call: Reading) -> str:
 
 
 def _roles(call: Reading) -> tuple[str, str]:
-    """Return ``a=setup`` of the page and ours, as said last in an answer."""
-    page = call.last_line(PAGE, "audio", incoming=True)
-    ours = call.last_line(PAGE, "audio", incoming=False)
-    return (page.setup or "" if page else ""), (ours.setup or "" if ours else "")
+    """Return what the page and we said last of who begins DTLS, "" for nothing definite."""
+    page, ours = (_role(call, incoming=incoming) for incoming in (True, False))
+    return page, ours
+
+
+def _role(call: Reading, *, incoming: bool) -> str:
+    for one in reversed(list(call.messages(PAGE, incoming=incoming))):
+        line = one.line("audio") if one.status < 300 else None
+        if line is not None and line.setup in ("active", "passive"):
+            return line.setup
+    return ""
 
 
 def _ice(call: Reading) -> Found | None:
@@ -75,7 +81,7 @@ def _both_passive(call: Reading) -> Found | None:
     if not _handshake_missing(call):
         return None
     page, ours = _roles(call)
-    if page != "passive" or ours in _WAITING:
+    if not page == ours == "passive":
         return None
     return found(_figures(call, "audio", WIC), f"a=setup of the page {page}, of the gateway {ours}")
 
