@@ -56,6 +56,8 @@ def _description_refused(call: Reading) -> Found | None:
     told = call.told
     if told is None or told.status not in (415, 488) or call.heard is not None or _no_codec(call) is not None:
         return None
+    if call.detail.startswith("our UPDATE"):
+        return None
     return found(call.quoted(told), who=_NAMES[call.caller], detail=call.detail or told.reason_phrase)
 
 
@@ -233,7 +235,7 @@ RULES: Final = (
     ),
     Rule(
         code="lines-left-out", gravity=_NOTE, check=_lines_left_out,
-        says="{number} media line(s) of the page's offer are of no use here and were refused.",
+        says="Lines of the page's offer are of no use here and were refused: {number}.",
         do="The page's developer: data channels and further lines do not cross a telephone network.",
     ),
     Rule(

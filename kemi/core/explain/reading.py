@@ -235,8 +235,9 @@ class Reading:
     @cached_property
     def detail(self) -> str:
         """Why we refused a call, in our own words; "" where we did not."""
-        if self.told is not None and self.told.warning and (self.by_gateway or self.heard is None):
-            return self.told.warning
+        told, heard = self.told, self.heard
+        if told is not None and told.warning and (heard is None or heard.warning != told.warning):
+            return told.warning
         rejected = self.decision("request_rejected")
         if rejected is not None:
             return rejected.why or str(rejected.values.get("detail", ""))

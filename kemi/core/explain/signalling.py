@@ -206,6 +206,8 @@ def _session_timer(call: Reading) -> Found | None:
 
 def _page_lost(call: Reading) -> Found | None:
     lost = call.decision("flow_lost")
+    if not call.from_page and lost is None and not call.sent:
+        return None  # the page had gone before
     gone = call.detail in ("the WebSocket closed", "the page's connection is gone") or call.trace.why in (
         "connection lost", "flow_recovery",
     )  # fmt: skip
@@ -387,7 +389,7 @@ RULES: Final = (
     ),
     Rule(
         code="forked-early-media", gravity=_NOTE, check=_forked,
-        says="{number} devices answered with media of their own before or while one took the call.",
+        says="Several devices sent media before one of them had the call: {number} in all.",
         do="Nobody: the page hears the one that answered last.",
     ),
 )  # fmt: skip
