@@ -303,12 +303,12 @@ RULES: Final = (
         do="Whoever was silent had lost the call; the operator: look whether it crashed or its network was cut.",
     ),
     Rule(
-        code="request-too-large", gravity=_CAUSE, check=_fragments_lost,
-        says="Our INVITE of {size} bytes went out over UDP, in fragments, and nobody answered it.",
+        code="request-too-large", gravity=_TROUBLE, check=_fragments_lost,
+        says="Our INVITE of {size} bytes went over UDP in fragments, and no response came: some may have been dropped.",
         do="Operator: let large requests go over TCP (kamailio_udp_mtu), or let fragments pass the network.",
     ),
     Rule(
-        code="core-does-not-answer", gravity=_CAUSE, check=_core_silent, unless=("request-too-large",),
+        code="core-does-not-answer", gravity=_CAUSE, check=_core_silent,
         says="The IMS core did not answer the INVITE, and no other entry point was left.",
         do="Operator: is the core up and reachable from here (gwctl doctor)? Are icscf_uris right?",
     ),
