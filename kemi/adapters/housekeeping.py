@@ -25,6 +25,7 @@ from kemi.adapters.people import PeopleKeeper
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trace_figures import TraceFigures
 from kemi.adapters.traces import TraceKeeper
 from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
@@ -92,6 +93,7 @@ class Housekeeping:
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
         traces: TraceKeeper | None,
+        figures: TraceFigures,
         trunks: TrunkKeeper,
         new_token: NewToken,
     ) -> None:
@@ -113,7 +115,7 @@ class Housekeeping:
         self._page_of = page_of
         self._routes = routes
         self._people = people
-        self._traces = traces
+        self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -169,6 +171,7 @@ class Housekeeping:
     def _traced_calls(self, now: float) -> None:
         if self._traces is not None:
             self._traces.work(now)
+            self._figures.look(now, self._traces)
             self._traces.ship(now, self._shared.ship_traces)
 
     def _away_until(self, now: float) -> float:

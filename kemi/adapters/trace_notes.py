@@ -17,7 +17,9 @@ import msgspec
 
 from kemi.core.call import events
 from kemi.core.call.record import CallRecord
+from kemi.core.call.setup import SetUp
 from kemi.core.call.states import Dialog, Media
+from kemi.core.sdp.judge import Role
 from kemi.state.table import Table
 from rtpengine.ng.commands import Command, R
 from rtpengine.ng.errors import NgError
@@ -28,7 +30,7 @@ SLOTS: Final = 512
 """Notes of one process that wait; a note that nobody took is written over."""
 LONGEST: Final = 32_768
 """Characters of a message or description; more is cut off."""
-SIP, STATE, DECISION, RELAY, HEAD, MEDIA, OWNER = "m", "s", "d", "r", "h", "k", "o"
+SIP, STATE, DECISION, RELAY, HEAD, MEDIA, OWNER, JUDGED = "m", "s", "d", "r", "h", "k", "o", "j"
 """Kinds of rows; every row begins with key, trunk, time and kind."""
 
 _NO_CALLS: Final = ("REGISTER ", "OPTIONS ", "SUBSCRIBE ", "PUBLISH ", "GET ", "POST ", "HTTP/")
@@ -176,6 +178,18 @@ class TraceNotes:
             self._rows.append((key, "", time.time(), OWNER, self.owner_of_current()))
         if not self._depth:
             self._flush()
+
+    def judged(self, context: object) -> None:
+        """A page's offer was judged, and media are reserved for it."""
+        if self._table is None or not isinstance(context, SetUp):
+            return
+        judgement = context.judgement
+        media = [
+            (one.kind, one.reverse.value, one.wic_direction.value, [codec.name for codec in one.codecs], one.reason)
+            for one in judgement.media
+        ]  # fmt: skip
+        refused = [(one.index, one.kind, one.reason) for one in judgement.lines if one.role is Role.REJECTED]
+        self._row(JUDGED, judgement.flow.value, judgement.shape.value, judgement.reason, media, refused)
 
     # ------------------------------------------------------------ the relay
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -48,12 +47,6 @@ TRIM_S: Final = 5.0
 IDLE_S: Final = 86_400.0
 SILENT_S: Final = 3.0
 """A call this long in which a leg sent nothing counts as failed."""
-
-
-@dataclass(slots=True)
-class _Shipment:
-    portions: list[TracePortion]
-    entries: int
 
 
 class TraceKeeper:
@@ -144,6 +137,9 @@ class TraceKeeper:
                 result=redact_sdp(result),
             )
             self._keep(call, entry)
+        elif kind == rows.JUDGED:
+            for entry in _judged(at, *rest):
+                self._keep(call, entry)
         elif kind == rows.MEDIA:
             transport, profile, media = rest
             kept = call.kept
@@ -323,6 +319,19 @@ def _ng_values(raw: dict[str, Any]) -> dict[str, Any]:
         elif value not in (None, [], ""):
             found[NG_KEYS.get(name, name)] = value
     return found
+
+
+def _judged(
+    at: float, flow: str, shape: str, why: str, media: list[list[Any]], refused: list[list[Any]]
+) -> Iterator[Entry]:
+    def decision(name: str, why: str, **values: Any) -> Entry:
+        return Entry(at=at, what=What.DECISION, name=name, why=why, values=values)
+
+    yield decision("flow", why, flow=flow, shape=shape)
+    for kind, reverse, direction, codecs, reason in media:
+        yield decision("medium", reason, medium=kind, reverse=reverse, wic_direction=direction, codecs=codecs)
+    for line, kind, reason in refused:
+        yield decision("line_refused", reason, line=line, medium=kind)
 
 
 def _medium(row: list[Any]) -> tuple[str, dict[str, Any]]:
