@@ -56,7 +56,7 @@ def _description_refused(call: Reading) -> Found | None:
     told = call.told
     if told is None or told.status not in (415, 488) or call.heard is not None or _no_codec(call) is not None:
         return None
-    if call.detail.startswith("our UPDATE"):
+    if call.detail.startswith("our UPDATE") or _answer_unusable(call) is not None:
         return None
     return found(call.quoted(told), who=_NAMES[call.caller], detail=call.detail or told.reason_phrase)
 
@@ -64,7 +64,9 @@ def _description_refused(call: Reading) -> Found | None:
 def _answer_unusable(call: Reading) -> Found | None:
     decision = call.decision("core_answer_unusable", "page_answer_unusable", "own_offer_misunderstood")
     told = call.told
-    bad = told is not None and told.status == 502 and call.heard is None and bool(told.warning)
+    said = any(one.has_sdp for one in call.messages(call.callee, "INVITE", incoming=True))
+    bad = told is not None and call.heard is None and bool(told.warning)
+    bad = bad and told is not None and (told.status == 502 or (told.status == 488 and said))
     if decision is None and not bad:
         return None
     if decision is not None and not (call.failed or call.by_gateway):

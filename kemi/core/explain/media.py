@@ -11,7 +11,7 @@ from kemi.core.explain.reading import CORE, IMS, PAGE, PARTY, WIC, Reading
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
 
-_LONG_ENOUGH_S: Final = 2.0
+LONG_ENOUGH_S: Final = 2.0
 """A call has to last for media to be missed."""
 _REPORTS_PER_S: Final = 4.0
 _MUCH_LOSS_PERCENT: Final = 3.0
@@ -24,7 +24,7 @@ _SIDE: Final = {WIC: PAGE, IMS: CORE}
 
 
 def _can_tell(call: Reading) -> bool:
-    return call.answered and call.lasted_s >= _LONG_ENOUGH_S
+    return call.answered and call.lasted_s >= LONG_ENOUGH_S
 
 
 def _wanted(call: Reading, leg: str, kind: str = "audio") -> bool:

@@ -180,10 +180,11 @@ class Reading:
 
     @cached_property
     def heard(self) -> Sip | None:
-        """The last final response other than 2xx that the callee gave before any answer."""
+        """The last final response other than 2xx that the callee gave before any answer; 487 only says of a CANCEL."""
         if self.answered:
             return None
-        return self.last(self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700)))
+        refusals = self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700))
+        return self.last(one for one in refusals if one.status != 487)
 
     @staticmethod
     def last(messages: Iterable[Sip]) -> Sip | None:

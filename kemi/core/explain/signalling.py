@@ -55,6 +55,8 @@ def _cancelled(call: Reading) -> Found | None:
 
 
 def _elsewhere(call: Reading) -> Found | None:
+    if call.trace.why == "answered elsewhere":
+        return found(f"ended by {call.trace.by}: answered elsewhere")
     for cancel in call.messages(CORE, "CANCEL", incoming=True):
         if any("cause=200" in reason.replace(" ", "") for reason in cancel.headers.get("reason", ())):
             return found(call.quoted(cancel))

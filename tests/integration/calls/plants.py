@@ -28,6 +28,7 @@ from tests.integration.calls.planted import SECRET, Plant, World
 from tests.integration.calls.stage import ALICE, BOB, Call, until
 from tests.integration.calls.test_core_trouble import answer_with
 from tests.peers.call_plan import IGNORED, CallPlan, OfferReply, Step, refused, reset_socket
+from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import (
     CoreScript,
     Provisional,
@@ -73,11 +74,22 @@ async def over(call: OutgoingCall, timeout_s: float = 8.0) -> str:
 
 async def answered(world: World, offer: str = AUDIO, **how: Any) -> Call:
     """Let the shared page call and be answered."""
-    wic = await called(world, offer=offer, **how)
+    return await taken(world, await called(world, offer=offer, **how))
+
+
+async def taken(world: World, wic: OutgoingCall) -> Call:
+    """Wait until a call is answered by the core."""
     await wic.wait_answer()
-    call = Call(wic, await world.stage.core.wait_call())
+    call = Call(wic, device(world, wic))
     await call.ims.wait_ack()
     return call
+
+
+def device(world: World, wic: OutgoingCall) -> CalledDevice:
+    """Return the core's side of a call that has got there."""
+    ims = world.stage.core.calls[wic.call_id]
+    assert isinstance(ims, CalledDevice)
+    return ims
 
 
 async def hung_up(call: Call) -> str:
@@ -140,7 +152,7 @@ async def glare_unsolved(world: World) -> str:
 
 @plants("malformed-request")
 async def malformed(world: World) -> str:
-    return await over(await called(world, offer=with_replaced(AUDIO, r"^m=audio 9 ", "m=audio x ")))
+    return await over(await called(world, offer=with_replaced(AUDIO, r"^m=audio \d+ ", "m=audio x ")))
 
 
 @plants("extension-required")
@@ -208,7 +220,7 @@ async def connection_lost(world: World) -> str:
 async def came_back(world: World) -> str:
     world.stage.core.script = answers(DeviceMedia())
     page = await world.own_page()
-    call = await world.stage.answered(page)
+    call = await taken(world, await page.invite(BOB, AUDIO))
     page.lose()
     await page.lost.wait()
     await world.stage.logged(call.call_id, "event=flow_lost")
@@ -255,7 +267,8 @@ async def page_silent(world: World) -> str:
 @plants("late-offer-unanswered")
 async def late_offer(world: World) -> str:
     page = await world.own_page()
-    ims = world.stage.core.call(ALICE, sdp="", media=DeviceMedia(audio=""))
+    ims = world.stage.core.call(ALICE, sdp="")
+    ims.says_nothing = True
     wic = await page.wait_incoming()
     await wic.answer()
     await ims.wait_request("BYE")
@@ -266,7 +279,7 @@ async def late_offer(world: World) -> str:
 async def registration_ended(world: World) -> str:
     world.stage.core.script = answers(DeviceMedia())
     page = await world.own_page()
-    call = await world.stage.answered(page)
+    call = await taken(world, await page.invite(BOB, AUDIO))
     await page.unregister()
     await call.ims.wait_request("BYE")
     return call.call_id
@@ -369,7 +382,8 @@ async def no_ice(world: World) -> str:
 async def unusable(world: World) -> str:
     world.stage.core.script = CoreScript((UntilCancelled(),))
     wic = await called(world)
-    ims = await world.stage.core.wait_call()
+    await until(lambda: world.stage.core_knows(wic.call_id), lambda: "the core was not asked", 5)
+    ims = device(world, wic)
     answer = device_offer(DeviceMedia()).replace("PCMA/8000", "iLBC/8000")
     await answer_with(wic, ims, 183, answer)
     return await over(wic)
@@ -379,14 +393,6 @@ async def unusable(world: World) -> str:
 async def inactive(world: World) -> str:
     world.stage.core.script = answers(DeviceMedia(direction="inactive"))
     return await hung_up(await answered(world))
-
-
-@plants("digits-without-telephone-event")
-async def digits(world: World) -> str:
-    world.stage.core.script = answers(DeviceMedia(telephone_event=False))
-    call = await answered(world)
-    assert (await call.wic.info_dtmf("5")).status == 200
-    return await hung_up(call)
 
 
 @plants("video-dropped")
@@ -505,13 +511,18 @@ async def second_node(world: World) -> str:
 
 @plants("relay-silent")
 async def relay_silent(world: World) -> str:
-    """And once more at once, when it is known."""
+    """Somebody else's call, which rings, is answered when it is known that the node is down."""
+    world.stage.core.script = CoreScript((Provisional(180), UntilCancelled()))
+    ringing = await called(world)
+    await ringing.wait_status(180)
     nodes = list(world.stage.nodes.daemons.values())
     for node in nodes:
         node.pause()
     try:
         name = await over(await called(world))
-        _DOWN.append(await over(await called(world)))
+        device(world, ringing).respond(200, media=DeviceMedia())
+        await ringing.wait_request("BYE")
+        _DOWN.append(ringing.call_id)
     finally:
         for node in nodes:
             node.resume()

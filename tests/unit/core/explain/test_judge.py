@@ -16,13 +16,6 @@ from tests.unit.core.explain.cases import CASES
 GRAVITY = {rule.code: rule.gravity for rule in RULES}
 WITH = {"request-too-large": ["core-does-not-answer"]}
 """What goes with a verdict."""
-    "transcoded",
-    "one-way-session",
-    "page-without-100rel",
-    "forked-early-media",
-    "held",
-    "cancelled",
-}
 
 
 def codes_of(trace: CallTrace) -> list[str]:
