@@ -61,6 +61,7 @@ class TraceKeeper:
         self.calls = Calls()
         self._notes: deque[str] = deque(maxlen=MOST_NOTES)
         self._decoder = msgspec.json.Decoder(list[list[Any]])
+        self._ends: dict[str, FinishedCall] = {}
         self._waiting = 0
         self._next_ship = self._next_trim = 0.0
         self._refused: Counter[str] = Counter()
@@ -74,6 +75,7 @@ class TraceKeeper:
         until = time.perf_counter() + READING_S
         while self._notes and time.perf_counter() < until:
             self._read(self._notes.popleft())
+        self._apply_ends(now)
         if now >= self._refused_until:
             self._refused.clear()
             self._refused_until = now + 60
@@ -101,8 +103,9 @@ class TraceKeeper:
             call = self.calls.by_key[key] = Collected(key=key, call_id=call_id, began_at=at)
         call.impu, call.peer, call.direction, call.relay = impu, peer, direction, relay
         call.trunk, call.caller_tag, call.has_record = trunk, caller_tag, not caller_tag
-        call.ended_at, call.failed, call.status, call.by, call.why = 0.0, False, 0, "", ""
-        call.touched_at, call.changed = at, True
+        if at > call.ended_at:  # notes of several processes do not come in the order of their times
+            call.ended_at, call.failed, call.status, call.by, call.why = 0.0, False, 0, "", ""
+        call.touched_at, call.changed = max(call.touched_at, at), True
 
     def _row(self, row: list[Any], named: list[str]) -> None:
         key, trunk, at, kind, *rest = row
@@ -215,7 +218,15 @@ class TraceKeeper:
     def finished(self, calls: Iterable[FinishedCall]) -> None:
         """Learn how calls ended."""
         for one in calls:
-            call = self.calls.by_key.get(one.key)
+            self._ends[one.key] = one
+
+    def _apply_ends(self, now: float) -> None:
+        """A short call may be over before the notes that begin it are read."""
+        for key, one in list(self._ends.items()):
+            call = self.calls.by_key.get(key)
+            if call is None and now - one.ended_at < LINGER_S:
+                continue
+            del self._ends[key]
             if call is None:
                 continue
             call.impu, call.peer, call.relay = one.impu, one.peer, one.relay

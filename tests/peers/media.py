@@ -108,8 +108,6 @@ class RtpEndpoint:
         """Header extensions of what is sent (RFC 8285)."""
         self.bad_news: dict[str, int] = {}
         """What its reports say of what it hears, though it is not so: ``lost_of_256``, ``jitter``."""
-        self.late_s = 0.0
-        """How much longer the way there and back is by its reports."""
         self.obeys_feedback = True
         """Whether RTCP that asks for a key frame gets one."""
         self._key_frame_wanted = threading.Event()
@@ -448,7 +446,7 @@ class RtpEndpoint:
             self.packets_sent,
             self._octets_sent,
             about_ssrc=about,
-            last_sr=(last_sr - round(self.late_s * 65536)) & 0xFFFFFFFF if last_sr else 0,
+            last_sr=last_sr,
             since_last_sr_s=time.monotonic() - heard_at_s if last_sr else 0.0,
             **self.bad_news,
         )
