@@ -315,7 +315,7 @@ RULES: Final = (
         do="Operator: is the core up and reachable from here (gwctl doctor)? Are icscf_uris right?",
     ),
     Rule(
-        code="core-unavailable", gravity=_CAUSE, check=_core_unavailable,
+        code="core-unavailable", gravity=_CAUSE, check=_core_unavailable, unless=("trunks-exhausted",),
         says="The IMS core answered {status}: it cannot take calls now, and no other entry point was left.",
         do="Core: see the log of the entry point; operator: add a second entry point.",
     ),

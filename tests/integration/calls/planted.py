@@ -6,6 +6,7 @@ Knows how a world of calls is set up and played out. Must not know single faults
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,10 +25,13 @@ from tests.integration.calls.outbound_site import PORTS, Carriers, trunk
 from tests.integration.calls.routes import load
 from tests.integration.calls.stage import ALICE, CORE_PORT, gateway_options, until
 from tests.integration.calls.two_nodes import Nodes, NodeStage, two_daemons
+from tests.integration.registration.registering import KEYS_S
+from tests.integration.trust.issuers import BEARER_VARIABLES, ISSUER, publish_in_redis
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import REALM
+from tests.lab.waiting import wait_until
 from tests.peers.aiortc_wic import AiortcWic
 from tests.peers.carrier import Carrier
 from tests.peers.digest import Credentials
@@ -35,6 +39,8 @@ from tests.peers.media import RtpEndpoint
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 MEDIA_TIMEOUT_S: Final = 5
+LAST_S: Final = 6.0
+"""How long calls go on of which something is to be missed: two reports at least have to come."""
 SECRET: Final = Credentials("gateway", "a-password-in-no-log")
 TRUNKS: Final = [
     trunk("one", "first", "spare", user=SECRET.username, password=SECRET.password),
@@ -66,9 +72,12 @@ def planted_lab(directory: Path) -> Iterator[tuple[Lab, Nodes]]:
             gateway_media_timeout_s=MEDIA_TIMEOUT_S,
             gateway_session_expires_s=6,
             gateway_min_se_s=3,
+            **BEARER_VARIABLES,
         )
         with Lab(replace(options, parts=frozenset({Part.GATEWAY, Part.REDIS}))) as lab:
             load(lab, DOCUMENT)
+            publish_in_redis(lab, ISSUER.url, ISSUER.key)
+            wait_until(lambda: ISSUER.url in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KEYS_S)
             yield lab, nodes
 
 
@@ -107,12 +116,28 @@ Plant: TypeAlias = Callable[[World], Awaitable[str]]
 """Plays a call with a fault and returns its Call-ID."""
 
 
-def play(lab: Lab, nodes: Nodes, plants: dict[str, Plant], last_s: float) -> dict[str, CallTrace]:
-    """Let all plants grow, those that have to last ``last_s`` together; return the trace of each."""
-    return asyncio.run(_play(lab, nodes, plants, last_s))
+def planting(into: dict[str, Plant]) -> Callable[[str], Callable[[Plant], Plant]]:
+    """Return a decorator that names the verdict a plant is for."""
+
+    def plants(code: str) -> Callable[[Plant], Plant]:
+        def named(plant: Plant) -> Plant:
+            into[code] = plant
+            return plant
+
+        return named
+
+    return plants
 
 
-async def _play(lab: Lab, nodes: Nodes, plants: dict[str, Plant], last_s: float) -> dict[str, CallTrace]:
+def play(lab: Lab, nodes: Nodes, beds: list[dict[str, Plant]]) -> dict[str, CallTrace]:
+    """Let all plants of one bed grow after the other, then those of the next; return the trace of each.
+
+    What a plant leaves to be done later is done when its bed is full.
+    """
+    return asyncio.run(_play(lab, nodes, beds))
+
+
+async def _play(lab: Lab, nodes: Nodes, beds: list[dict[str, Plant]]) -> dict[str, CallTrace]:
     stage = NodeStage(lab, nodes, CORE_PORT)
     await stage.open()
     names: dict[str, str] = {}
@@ -122,17 +147,28 @@ async def _play(lab: Lab, nodes: Nodes, plants: dict[str, Plant], last_s: float)
         )
         with ExitStack() as stack:
             world = World(stage, carriers, await stage.page(), stack)
-            for code, plant in plants.items():
-                try:
-                    names[code] = await plant(world)
-                except Exception as error:
-                    raise AssertionError(f"{code} could not be planted") from error
-            await asyncio.sleep(last_s)
-            await asyncio.gather(*(end() for end in world.later))
-            await until(lambda: not stage.nodes.calls(), lambda: f"left: {stage.nodes.calls()}", 10)
+            for bed in beds:
+                names |= await _grown(world, bed)
             traces = await _traces(lab, names)
         await stage.close()
     return traces
+
+
+async def _grown(world: World, bed: dict[str, Plant]) -> dict[str, str]:
+    by_plant: dict[Plant, str] = {}
+    began = time.monotonic()
+    for code, plant in bed.items():
+        if plant in by_plant:
+            continue
+        try:
+            by_plant[plant] = await plant(world)
+        except Exception as error:
+            raise AssertionError(f"{code} could not be planted") from error
+    if world.later:
+        await asyncio.sleep(max(0.0, LAST_S - (time.monotonic() - began)))
+    await asyncio.gather(*(end() for end in world.later))
+    world.later.clear()
+    return {code: by_plant[plant] for code, plant in bed.items()}
 
 
 async def _traces(lab: Lab, names: dict[str, str]) -> dict[str, CallTrace]:

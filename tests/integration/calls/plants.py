@@ -1,4 +1,4 @@
-"""Faults of signalling, of the way and of the relay, each planted into a real call.
+"""Faults of signalling, of descriptions and of the way, each planted into a real call.
 
 A plant returns the Call-ID of its call, which is over soon.
 """
@@ -6,13 +6,9 @@ A plant returns the Call-ID of its call, which is over soon.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
+import time
 from typing import Any, Final
 
-from rtpengine.ng.commands import Delete
-from rtpengine.pool import node_from_text
-from rtpengine.transport.udp import UdpClient
 from tests.integration.calls import incoming
 from tests.integration.calls.offers import (
     AUDIO,
@@ -24,9 +20,10 @@ from tests.integration.calls.offers import (
     without_lines,
 )
 from tests.integration.calls.outbound_site import answered as answered_by_carrier
-from tests.integration.calls.planted import SECRET, Plant, World
+from tests.integration.calls.planted import SECRET, Plant, World, planting
 from tests.integration.calls.stage import ALICE, BOB, Call, until
 from tests.integration.calls.test_core_trouble import answer_with
+from tests.integration.trust.issuers import bearer, register, token_for
 from tests.peers.call_plan import IGNORED, CallPlan, OfferReply, Step, refused, reset_socket
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import (
@@ -51,14 +48,7 @@ MOBILE: Final = "tel:+4915112345678"
 FINAL: Final = range(300, 700)
 
 
-def plants(code: str) -> Callable[[Plant], Plant]:
-    """Name the verdict that a plant is for."""
-
-    def named(plant: Plant) -> Plant:
-        PLANTS[code] = plant
-        return plant
-
-    return named
+plants = planting(PLANTS)
 
 
 async def called(world: World, target: str = BOB, offer: str = AUDIO, **how: Any) -> OutgoingCall:
@@ -118,15 +108,10 @@ _rejected("precondition-failed", 580)
 
 
 @plants("core-does-not-answer")
+@plants("request-too-large")
 async def core_silent(world: World) -> str:
     world.stage.core.script = silent()
     return await over(await called(world))
-
-
-@plants("request-too-large")
-async def too_large(world: World) -> str:
-    world.stage.core.script = silent()
-    return await over(await called(world, offer=AUDIO_AND_VIDEO))
 
 
 @plants("no-prack")
@@ -323,6 +308,13 @@ def _not_sent(code: str, target: str) -> None:
         return await over(await called(world, target))
 
 
+@plants("token-refused")
+async def token(world: World) -> str:
+    page = await world.stage.page(registered=False)
+    assert (await register(page, token_for())).status == 200
+    return await over(await page.invite(BOB, AUDIO, headers=bearer(token_for(exp=int(time.time()) - 5))))
+
+
 _not_sent("not-permitted", "tel:+12125550123")
 _not_sent("route-refuses", "tel:+4312345678")
 _not_sent("no-route", "tel:+81312345678")
@@ -426,112 +418,3 @@ async def held(world: World) -> str:
 async def one_way(world: World) -> str:
     world.stage.core.script = answers(DeviceMedia(direction="recvonly"))
     return await hung_up(await answered(world, AUDIO_BOTH_WAYS))
-
-
-# ------------------------------------------------------------ the relay
-
-
-def _lose(world: World, call_id: str) -> None:
-    client = UdpClient(node_from_text(world.stage.node_of(call_id)))
-    client.request(Delete(call_id))
-    client.close()
-
-
-@plants("relay-lost-the-call")
-async def relay_lost(world: World) -> str:
-    world.stage.core.script = answers(DeviceMedia())
-    call = await answered(world)
-    _lose(world, call.call_id)
-    world.later.append(lambda: call.wic.wait_request("BYE", timeout_s=8))
-    return call.call_id
-
-
-@plants("no-figures")
-async def no_figures(world: World) -> str:
-    world.stage.core.script = answers(DeviceMedia())
-    call = await answered(world)
-    _lose(world, call.call_id)
-    return await hung_up(call)
-
-
-@plants("relay-command-failed")
-async def command_failed(world: World) -> str:
-    world.stage.core.script = answers(DeviceMedia())
-    call = await answered(world)
-    _lose(world, call.call_id)
-    await call.wic.info_dtmf("5")
-    return await hung_up(call)
-
-
-@plants("call-moved")
-async def moved(world: World) -> str:
-    world.stage.core.script = answers(DeviceMedia())
-    call = await answered(world)
-    call.ims.media = replace(call.ims.media, version=2)
-    world.stage.lose_node(call.call_id)
-    await world.stage.moved(call.call_id)
-    return await hung_up(call)
-
-
-@plants("relay-node-died")
-async def node_died(world: World) -> str:
-    world.stage.core.script = rings_for_ever()
-    call = await called(world)
-    await call.wait_status(180)
-    world.stage.lose_node(call.call_id)
-    return await over(call)
-
-
-@plants("no-relay-node")
-async def drained(world: World) -> str:
-    nodes = list(world.stage.nodes.daemons)
-    for node in nodes:
-        world.control("PUT", "/v1/nodes/drain", {"node": node, "drain": True})
-    name = await over(await called(world))
-    for node in nodes:
-        world.control("PUT", "/v1/nodes/drain", {"node": node, "drain": False})
-    return name
-
-
-@plants("second-relay-node")
-async def second_node(world: World) -> str:
-    world.stage.core.script = answers(DeviceMedia())
-    (first, *_) = world.stage.nodes.daemons.values()
-    first.pause()
-    try:
-        for _ in range(6):
-            call = await answered(world)
-            await call.hang_up()
-            if any("event=media_node_failed" in line for line in world.stage.log_lines(call.call_id)):
-                break
-    finally:
-        first.resume()
-    return call.call_id
-
-
-@plants("relay-silent")
-async def relay_silent(world: World) -> str:
-    """Somebody else's call, which rings, is answered when it is known that the node is down."""
-    world.stage.core.script = CoreScript((Provisional(180), UntilCancelled()))
-    ringing = await called(world)
-    await ringing.wait_status(180)
-    nodes = list(world.stage.nodes.daemons.values())
-    for node in nodes:
-        node.pause()
-    try:
-        name = await over(await called(world))
-        device(world, ringing).respond(200, media=DeviceMedia())
-        await ringing.wait_request("BYE")
-        _DOWN.append(ringing.call_id)
-    finally:
-        for node in nodes:
-            node.resume()
-    return name
-
-
-_DOWN: Final[list[str]] = []
-
-
-@plants("relay-known-to-be-down")
-async def known_down(_world: World) -> str:
-    return _DOWN.pop()

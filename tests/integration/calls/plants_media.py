@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from tests.integration.calls.planted import Plant, World
+from tests.integration.calls.planted import Plant, World, planting
 from tests.integration.calls.plants import device
 from tests.integration.calls.stage import BOB
 from tests.peers.aiortc_wic import AiortcMedia
@@ -22,14 +22,7 @@ from tests.peers.wic_call import OutgoingCall
 PLANTS: Final[dict[str, Plant]] = {}
 
 
-def plants(code: str) -> Callable[[Plant], Plant]:
-    """Name the verdict that a plant is for."""
-
-    def named(plant: Plant) -> Plant:
-        PLANTS[code] = plant
-        return plant
-
-    return named
+plants = planting(PLANTS)
 
 
 class SpoiltMedia(AiortcMedia):
@@ -213,14 +206,9 @@ async def jitter(world: World) -> str:
     return await _bad_news(world, jitter=800)
 
 
-@plants("long-delay")
-async def delay(world: World) -> str:
-    return await _bad_news(world, late_s=1.0)
-
-
-async def _bad_news(world: World, late_s: float = 0.0, **news: int) -> str:
+async def _bad_news(world: World, **news: int) -> str:
     phone = world.phone()
-    phone.bad_news, phone.late_s = dict(news), late_s
+    phone.bad_news = dict(news)
     call, _ = await talking(world, phone)
     phone.start_tone()
     return call.call_id
