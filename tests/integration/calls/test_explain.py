@@ -17,12 +17,13 @@ pytestmark = pytest.mark.lab
 
 
 HEALTHY = plants_healthy.PLANTS
-FAULTS = plants_media.LONG | plants.PLANTS | plants_media.PLANTS | plants_relay.PLANTS
+LONG = plants_media.LONG | plants_relay.LOST | plants.PLANTS
+FAULTS = LONG | plants_media.PLANTS | plants_relay.PLANTS
 BEDS = [
     Bed(HEALTHY, 2.5),
     Bed(plants_media.PLANTS, 2.5),
     # Long enough for two reports of each side, and for the time-outs of the lab.
-    Bed(plants_media.LONG | plants.PLANTS),
+    Bed(LONG),
     Bed(plants_relay.PLANTS),
 ]
 GRAVITY = {rule.code: rule.gravity for rule in RULES}
