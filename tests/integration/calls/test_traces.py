@@ -19,7 +19,7 @@ from tests.integration.calls.outbound_site import SECRET, Carriers, answered
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, until
 from tests.integration.calls.traced import decision, ladder, lines, of, reversed_ladder, trace_of
 from tests.lab.lab import Lab
-from tests.lab.log_secrets import leaks_in_text
+from tests.lab.log_secrets import leaks_in_trace
 from tests.peers.core_script import answers, rejects, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia
 
@@ -182,7 +182,7 @@ async def test_digits_texts_and_keys_are_in_no_trace(stage: Stage) -> None:
     assert "of application/dtmf-relay, not kept" in kept
     for secret in ("Signal=", "a-secret-text", *_passwords(call)):
         assert secret not in kept
-    assert not list(leaks_in_text(kept))
+    assert not list(leaks_in_trace(kept))
 
 
 async def test_how_good_a_running_call_is(stage: Stage) -> None:
