@@ -96,14 +96,16 @@ class TraceKeeper:
             self._row(row, named)
 
     def _begin(self, row: list[Any]) -> None:
-        key, trunk, at, _, call_id, impu, peer, direction, relay, caller_tag = row
+        key, trunk, at, _, call_id, impu, peer, direction, relay, caller_tag, since, answered_at = row
         if len(key) > LONGEST_KEY:
             return
         call = self.calls.by_key.get(key)
         if call is not None and call.has_record and caller_tag:
             return  # a trunk that uses a Call-ID once more
         if call is None:
-            call = self.calls.by_key[key] = Collected(key=key, call_id=call_id, began_at=at)
+            call = self.calls.by_key[key] = Collected(
+                key=key, call_id=call_id, began_at=since or at, answered_at=answered_at
+            )
         call.impu, call.peer, call.direction, call.relay = impu, peer, direction, relay
         call.trunk, call.caller_tag, call.has_record = trunk, caller_tag, not caller_tag
         call.ended_at, call.failed, call.status, call.by, call.why = 0.0, False, 0, "", ""
