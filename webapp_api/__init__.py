@@ -21,6 +21,7 @@ from webapp_api.blueprints import (
     operator_calls,
     operator_nodes,
     operator_routes,
+    operator_traces,
     operator_trunks,
     session,
     softphone,
@@ -39,7 +40,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, calls, events, description, metrics_page,
+    operator_calls, operator_traces, calls, events, description, metrics_page,
 )  # fmt: skip
 
 
