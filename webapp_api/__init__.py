@@ -25,6 +25,7 @@ from webapp_api.blueprints import (
     operator_pools,
     operator_registrations,
     operator_routes,
+    operator_traces,
     operator_trunks,
     operator_users,
     session,
@@ -44,8 +45,8 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, operator_registrations, operator_users, operator_pools, operator_audit, calls, dials, events,
-    description, metrics_page,
+    operator_calls, operator_registrations, operator_users, operator_pools, operator_audit, operator_traces, calls,
+    dials, events, description, metrics_page,
 )  # fmt: skip
 
 
