@@ -21,6 +21,7 @@ from webapp_api.blueprints import (
     operator_calls,
     operator_nodes,
     operator_routes,
+    operator_traces,
     operator_trunks,
     session,
     softphone,
@@ -36,7 +37,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, calls, events, description,
+    operator_calls, operator_traces, calls, events, description,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from webapp_api.blueprints.calls import CurrentCalls, PastCalls
 from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
+from webapp_api.blueprints.operator_traces import Trace, TracedCalls
 from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.session import Credentials, SessionDocument
 from webapp_api.errors import CONTENT_TYPE as PROBLEM
@@ -79,7 +80,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     shapes = (
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
-        OperatorTrunks, PastCalls, CurrentCalls,
+        OperatorTrunks, PastCalls, CurrentCalls, TracedCalls, Trace,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -208,6 +209,24 @@ def _paths() -> dict[str, Any]:
                 "Tell what the gateways counted: calls by kind of rates, denied ones, emergencies, alarms",
                 {"200": OperatorCounters},
                 "401 403 404 503",
+                session=True,
+            )
+        },
+        "/api/operator/traces": {
+            "get": _operation(
+                "Tell which traced calls there are, the latest first",
+                {"200": TracedCalls},
+                "400 401 403 404 503",
+                query=("impu", "call_id", "failed", "after", "limit"),
+                session=True,
+            )
+        },
+        "/api/operator/traces/{key}": {
+            "get": _operation(
+                "Return what a call did, by the key of its trace or its Call-ID",
+                {"200": Trace},
+                "401 403 404 503",
+                path=("key",),
                 session=True,
             )
         },
