@@ -13,12 +13,17 @@ export class ApiError extends Error {
   }
 }
 
-export type Ask = (method: string, path: string, body?: object) => Promise<Members>;
+export type Ask = (
+  method: string,
+  path: string,
+  body?: object,
+  conditions?: Readonly<Record<string, string>>,
+) => Promise<Members>;
 
 /** Asks below /api; throws ApiError. */
 export function asker(fetcher: typeof fetch = (...given) => fetch(...given)): Ask {
-  return async (method, path, body) => {
-    const headers = { accept: "application/json", "x-csrf-protection": "1", "content-type": "application/json" };
+  return async (method, path, body, conditions = {}) => {
+    const headers = { accept: "application/json", "x-csrf-protection": "1", "content-type": "application/json", ...conditions };
     let response: Response;
     try {
       response = await fetcher(`/api${path}`, {

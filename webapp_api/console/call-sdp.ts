@@ -1,6 +1,6 @@
 /** Session descriptions side by side: before and after the gateway or the relay, with what differs. */
 
-import { h } from "./dom.ts";
+import { h, labelled } from "./dom.ts";
 import { sdpDiff, type DiffRow } from "./sdp-diff.ts";
 import { sdpOf, type CallSdp } from "./sdp-texts.ts";
 import { countText } from "./words.ts";
@@ -10,7 +10,7 @@ const MARK = { same: "", changed: "≠", removed: "−", added: "+" } as const;
 const SPOKEN = { same: "", changed: "changed", removed: "only before", added: "only after" } as const;
 const OWN_CHOICE = "";
 /** Rows that are shown; a hostile description may have any number. */
-const MOST_ROWS = 3000;
+const MOST_ROWS = 1000;
 
 export function sdpCard(): TraceCard {
   const pair = h("select", { id: "sdp-pair" });
@@ -21,12 +21,9 @@ export function sdpCard(): TraceCard {
   const fields = h(
     "div",
     { class: "filters" },
-    h("label", { for: "sdp-pair" }, "Compare"),
-    pair,
-    h("label", { for: "sdp-before" }, "Before"),
-    before,
-    h("label", { for: "sdp-after" }, "After"),
-    after,
+    labelled("Compare", pair),
+    labelled("Before", before),
+    labelled("After", after),
   );
   let sdp: CallSdp = { texts: [], pairs: [] };
   const show = (): void => {

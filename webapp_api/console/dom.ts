@@ -39,6 +39,11 @@ export function element<Type extends Element>(id: string, type: abstract new (..
   return found;
 }
 
+/** A field of a form below its name. */
+export function labelled(label: string, field: HTMLInputElement | HTMLSelectElement): HTMLElement {
+  return h("div", { class: "field" }, h("label", { for: field.id }, label), field);
+}
+
 export interface Column {
   readonly title: string;
   readonly isNumber?: boolean;

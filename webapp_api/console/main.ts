@@ -10,9 +10,10 @@ import { routeFromHash, type Route } from "./route.ts";
 import { initSignIn, resume, showSignIn } from "./sign-in.ts";
 import { callView } from "./view-call.ts";
 import { callsView } from "./view-calls.ts";
-import { pastView, registrationsView } from "./view-lists.ts";
+import { auditView, pastView, registrationsView } from "./view-lists.ts";
 import { nodesView } from "./view-nodes.ts";
 import { overviewView } from "./view-overview.ts";
+import { usersView } from "./view-users.ts";
 
 /** Events change the page at most this often. */
 const RENDER_MS = 500;
@@ -137,6 +138,10 @@ function viewOf(route: Route): View {
       return registrationsView(desk, route);
     case "nodes":
       return nodesView(desk);
+    case "users":
+      return usersView(desk, route);
+    case "audit":
+      return auditView(desk, route);
     case "call":
       return callView(desk, route.key);
   }

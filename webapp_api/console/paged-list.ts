@@ -1,7 +1,7 @@
 /** A list that the service gives page by page: a form of filters, a table, and the way back and forth. */
 
 import { pathWith, type Ask } from "./api.ts";
-import { h, replaceKeepingFocus, table, type Child, type Column } from "./dom.ts";
+import { h, labelled, replaceKeepingFocus, table, type Child, type Column } from "./dom.ts";
 import { listOf, numberOrNone, textOf, type Members } from "./members.ts";
 import { countText } from "./words.ts";
 
@@ -23,6 +23,8 @@ export interface ListOptions {
   readonly query: Readonly<Record<string, string>>;
   readonly caption: string;
   readonly one: string;
+  /** Without: `one` with an s. */
+  readonly many?: string;
   readonly columns: readonly Column[];
   readonly cells: (entry: Members) => Child[];
   readonly complain: (error: unknown) => void;
@@ -48,13 +50,13 @@ export class PagedList {
   }
 
   async refresh(): Promise<void> {
-    const { ask, path, member, cursor, one, caption, columns, cells } = this.#options;
+    const { ask, path, member, cursor, one, many = `${one}s`, caption, columns, cells } = this.#options;
     const answer = await ask("GET", pathWith(path, { ...this.#query, [cursor]: this.#cursors.at(-1) ?? "" }));
     const entries = listOf(answer, member);
     const total = numberOrNone(answer["total"]);
     this.#next = textOf(answer, "next");
     const page = this.#cursors.length > 1 ? `, page ${this.#cursors.length}` : "";
-    const text = (total === undefined ? `${countText(entries.length, one)} on this page` : countText(total, one)) + page;
+    const text = (total === undefined ? `${countText(entries.length, one, many)} on this page` : countText(total, one, many)) + page;
     if (this.#found.textContent !== text) this.#found.textContent = text;
     replaceKeepingFocus(this.#rows, entries.length > 0 && table(caption, columns, entries.map(cells)));
     replaceKeepingFocus(
@@ -79,7 +81,7 @@ export class PagedList {
   #form(): HTMLElement | undefined {
     const { filters, query } = this.#options;
     if (filters.length === 0) return undefined;
-    const fields = filters.flatMap((filter) => fieldOf(filter, query[filter.name] ?? ""));
+    const fields = filters.map((filter) => fieldOf(filter, query[filter.name] ?? ""));
     const submit = (event: Event): void => {
       event.preventDefault();
       const given = new FormData(event.currentTarget as HTMLFormElement);
@@ -92,11 +94,11 @@ export class PagedList {
   }
 }
 
-function fieldOf({ name, label, choices }: Filter, value: string): HTMLElement[] {
+function fieldOf({ name, label, choices }: Filter, value: string): HTMLElement {
   const id = `filter-${name}`;
   const field =
     choices === undefined
       ? h("input", { id, name, type: "search", autocomplete: "off", spellcheck: "false", value })
       : h("select", { id, name }, ...choices.map(([one, text]) => h("option", { value: one, selected: one === value }, text)));
-  return [h("label", { for: id }, label), field];
+  return labelled(label, field);
 }

@@ -1,7 +1,7 @@
 /** The running calls: both legs, state and quality; an operator may end them. */
 
 import { endCall, refreshRunning, type Desk, type View } from "./desk.ts";
-import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
+import { h, labelled, replaceKeepingFocus, table, type Child } from "./dom.ts";
 import { LiveQuality } from "./live-quality.ts";
 import { textOf } from "./members.ts";
 import { hashOf } from "./route.ts";
@@ -40,7 +40,7 @@ export function callsView(desk: Desk): View {
     element: h(
       "section",
       { class: "card" },
-      h("div", { class: "filters" }, h("label", { for: "call-filter" }, "Filter"), filter),
+      h("div", { class: "filters" }, labelled("Filter", filter)),
       found,
       rows,
     ),

@@ -1,8 +1,8 @@
-/** Recorded calls, and registrations: lists that the service gives page by page. */
+/** Recorded calls, registrations and the audit log: lists that the service gives page by page. */
 
 import type { Desk, View } from "./desk.ts";
 import { h, type Child } from "./dom.ts";
-import { flagOf, textOf, type Members } from "./members.ts";
+import { flagOf, numberOf, textOf, type Members } from "./members.ts";
 import { PagedList, type ListOptions } from "./paged-list.ts";
 import { hashOf, type PageName, type Route } from "./route.ts";
 import { headFrom } from "./trace.ts";
@@ -71,8 +71,8 @@ function registrationCells(desk: Desk, entry: Members): Child[] {
   return [
     h("span", {}, addressText(identity), h("small", { class: "quiet" }, ` ${textOf(entry, "impi")}`)),
     h("span", { class: "badge", "data-state": textOf(entry, "state") }, textOf(entry, "state")),
-    momentText(Number(entry["since"])),
-    clockText(Number(entry["expires_at"])),
+    momentText(numberOf(entry, "since")),
+    clockText(numberOf(entry, "expires_at")),
     textOf(entry, "address"),
     textOf(entry, "user_agent"),
     textOf(entry, "gateway"),
@@ -83,6 +83,26 @@ function registrationCells(desk: Desk, entry: Members): Child[] {
       h("span", { class: "visually-hidden" }, ` the registration of ${identity}`),
     ),
   ];
+}
+
+export function auditView(desk: Desk, route: Route): View {
+  return listView(desk, "Audit log", route, "audit", {
+    path: "/operator/audit",
+    member: "entries",
+    cursor: "cursor",
+    filters: [{ name: "operator", label: "Operator" }],
+    caption: "What operators changed, the latest first",
+    one: "entry",
+    many: "entries",
+    columns: [{ title: "When" }, { title: "Operator" }, { title: "From" }, { title: "What" }, { title: "Status", isNumber: true }],
+    cells: (entry) => [
+      momentText(numberOf(entry, "at")),
+      textOf(entry, "operator"),
+      textOf(entry, "address"),
+      h("span", {}, textOf(entry, "action"), h("small", { class: "quiet" }, ` ${textOf(entry, "detail")}`)),
+      numberOf(entry, "status") > 0 ? textOf(entry, "status") : "",
+    ],
+  });
 }
 
 type OwnOptions = Omit<ListOptions, "ask" | "complain" | "onQuery" | "query">;

@@ -27,7 +27,7 @@ export function offsetText(seconds: number): string {
 
 /** A SIP or tel address as people write it. */
 export function addressText(uri: string): string {
-  const text = uri.replace(/^<|>$/g, "").replace(/^(sips?|tel):/i, "").replace(/[;?].*$/s, "");
+  const text = uri.replace(/^<(.*)>$/s, "$1").replace(/^(sips?|tel):/i, "").replace(/[;?].*$/s, "");
   return text === "" ? "unknown" : text;
 }
 
