@@ -25,6 +25,8 @@ from kemi.adapters.people import PeopleKeeper
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trace_figures import TraceFigures
+from kemi.adapters.traces import TraceKeeper
 from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
@@ -90,6 +92,8 @@ class Housekeeping:
         page_of: PageOf,
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
+        traces: TraceKeeper | None,
+        figures: TraceFigures,
         trunks: TrunkKeeper,
         new_token: NewToken,
     ) -> None:
@@ -111,6 +115,7 @@ class Housekeeping:
         self._page_of = page_of
         self._routes = routes
         self._people = people
+        self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -148,6 +153,7 @@ class Housekeeping:
             self._routing,
             self._accounts,
             self._trunks_due,
+            self._traced_calls,
         )
 
     def _routing(self, now: float) -> None:
@@ -161,6 +167,12 @@ class Housekeeping:
     def _trunks_due(self, now: float) -> None:
         self._trunks.tick(now)
         self._trunks.ship(now, self._shared)
+
+    def _traced_calls(self, now: float) -> None:
+        if self._traces is not None:
+            self._traces.work(now)
+            self._figures.look(now, self._traces)
+            self._traces.ship(now, self._shared.ship_traces)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s
@@ -344,6 +356,8 @@ class Housekeeping:
     def _finished_calls(self, now: float) -> None:
         calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
+        if self._traces is not None:
+            self._traces.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from kemi.adapters.log import log_event
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.errors import MediaUnavailable
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
@@ -91,7 +92,7 @@ class RelayNodes:
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         self._asked_at = time.time()
         try:
-            result = run(sequence, client)
+            result = run(sequence, NOTES.client(client))
         except (NgErrorReply, NgBadDatagram) as error:  # it answers
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
