@@ -13,6 +13,7 @@ from webapp_api.blueprints import (
     calls,
     config,
     description,
+    dials,
     events,
     health,
     keys,
@@ -42,7 +43,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
     operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit, calls,
-    events, description,
+    dials, events, description,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import msgspec
 from kemi.state.routing_document import RoutingDocument
 from webapp_api import cookies
 from webapp_api.blueprints.calls import CurrentCalls, PastCalls
+from webapp_api.blueprints.dials import IDEMPOTENCY_KEY, DialDocument, DialReport, DialWish
 from webapp_api.blueprints.operator_audit import AuditPage
 from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
@@ -31,7 +32,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
         OperatorTrunks, PastCalls, CurrentCalls, OperatorRegistration, OperatorRegistrations, User, Users, NewUser,
-        UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace,
+        UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace, DialDocument, DialReport, DialWish,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -114,7 +115,34 @@ def _paths() -> dict[str, Any]:
                 "400 401 404 503",
                 query=("cursor", "limit", "direction", "answered", "since", "until"),
                 session=True,
-            )
+            ),
+            "post": _operation(
+                "Let one of the user's open pages place a call (click-to-dial)",
+                {"202": DialDocument},
+                "400 401 403 404 409 413 415 422 429 503",
+                body=DialWish,
+                changes=True,
+                session=True,
+                fields=(IDEMPOTENCY_KEY,),
+            ),
+        },
+        "/api/dials/{dial}": {
+            "get": _operation(
+                "Tell how far a call is that was asked for",
+                {"200": DialDocument},
+                "401 404 503",
+                path=("dial",),
+                session=True,
+            ),
+            "put": _operation(
+                "Take a call that was asked for, as one of the user's pages, and say what came of it",
+                {"200": DialDocument},
+                "400 401 403 404 409 413 415 503",
+                body=DialReport,
+                path=("dial",),
+                changes=True,
+                session=True,
+            ),
         },
         "/api/calls/current": {
             "get": _operation(
@@ -241,7 +269,7 @@ def _paths() -> dict[str, Any]:
                 path=("name",),
                 changes=True,
                 session=True,
-                conditions=("If-Match", "If-None-Match"),
+                fields=("If-Match", "If-None-Match"),
             ),
             "delete": _operation(
                 "Remove an account and end its sessions, registrations and calls",
@@ -250,7 +278,7 @@ def _paths() -> dict[str, Any]:
                 path=("name",),
                 changes=True,
                 session=True,
-                conditions=("If-Match",),
+                fields=("If-Match",),
             ),
         },
         "/api/operator/pools": {

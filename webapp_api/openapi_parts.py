@@ -56,7 +56,7 @@ _STATUS: Final = {
     "412": "It is not, any more, what If-Match or If-None-Match names.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
-    "422": "The table is not good; the detail names rows and reasons, and the old one stays.",
+    "422": "The table is not good (the detail names rows and reasons; the old one stays), or the key was another's.",
     "429": "Too many attempts; Retry-After says when the next one counts.",
     "500": "The service has a fault; it is in its log.",
     "502": "The login service of the operator does not answer as it should.",
@@ -104,14 +104,14 @@ def operation(
     path: tuple[str, ...] = (),
     changes: bool = False,
     session: bool = False,
-    conditions: tuple[str, ...] = (),
+    fields: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
     parameters += [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in query]
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path
     ]
-    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in conditions]
+    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in fields]
     described: dict[str, Any] = {
         "summary": summary,
         "parameters": parameters,
