@@ -63,7 +63,7 @@ function rangeText(values: readonly (number | undefined)[], unit: string): strin
 }
 
 function figureTable(medium: string, series: readonly QualitySeries[]): HTMLElement {
-  const columns = ["Time", "Side", "MOS", "Loss, %", "Jitter, ms", "Packets"].map((title, at) => ({ title, isNumber: at > 1 }));
+  const columns = ["Time", "Side", "MOS", "Loss, %", "Jitter, ms", "Packets sent"].map((title, at) => ({ title, isNumber: at > 1 }));
   const rows = series
     .flatMap(({ leg, points }) => points.map((point) => ({ leg, point })))
     .sort((a, b) => a.point.afterS - b.point.afterS)
@@ -81,7 +81,7 @@ function figureText(value: number | undefined): string {
 
 /** The figures of the whole call, both legs (rtpengine/quality.py: MediumQuality). */
 function atTheEnd({ media }: Trace): Node[] {
-  const columns = ["Medium", "Side", "Codec", "Packets", "Errors", "MOS", "Loss, %", "Jitter, ms"].map((title, at) => ({ title, isNumber: at > 2 }));
+  const columns = ["Medium", "Side", "Codec", "Packets sent", "Errors", "MOS", "Loss, %", "Jitter, ms"].map((title, at) => ({ title, isNumber: at > 2 }));
   const rows: Child[][] = [];
   for (const [medium, told] of Object.entries(media)) {
     const legs = membersOf(told);
@@ -118,7 +118,7 @@ export function relayCard(): TraceCard {
         .map(({ at, name, why, values }) => {
           const { ms, ...rest } = values;
           const given = Object.entries(rest).map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
-          return [offsetText(at - trace.beganAt), name, typeof ms === "number" ? figureText(ms) : "", why || "none", h("small", {}, given.join("; "))];
+          return [h("time", {}, offsetText(at - trace.beganAt)), name, typeof ms === "number" ? figureText(ms) : "", why || "none", h("small", {}, given.join("; "))];
         });
       body.replaceChildren(rows.length === 0 ? h("p", { class: "quiet" }, "The relay was told nothing.") : table("Commands to the media relay", columns, rows));
     },

@@ -1,5 +1,6 @@
 /** The rungs of a call's ladder: page, gateway, and core or trunk side by side. Pure. */
 
+import type { Members } from "./members.ts";
 import { bodyOfMessage, isSdp } from "./sdp-texts.ts";
 import type { Entry, Kind, Trace } from "./trace.ts";
 
@@ -30,7 +31,7 @@ function rungOf(entry: Entry, beganAt: number): Rung[] {
     case "sip":
       return [messageRung(entry, afterS)];
     case "decision":
-      return [inGateway(entry, "decision", afterS, `${entry.name}${chosenText(entry)}`, entry.why)];
+      return [inGateway(entry, "decision", afterS, `${entry.name}${chosenText(entry)}`, entry.why || plainText(entry))];
     case "state":
       return [inGateway(entry, "state", afterS, entry.name, valuesText(entry))];
     case "relay":
@@ -82,8 +83,18 @@ function inGateway(entry: Entry, kind: Rung["kind"], afterS: number, title: stri
 
 /** What was chosen, when it is one thing. */
 function chosenText({ values }: Entry): string {
-  const chosen = Object.values(values).filter((value) => typeof value !== "object");
-  return chosen.length === 1 ? `: ${String(chosen[0])}` : "";
+  const [chosen, ...more] = plainValues(values);
+  return chosen !== undefined && more.length === 0 ? `: ${String(chosen[1])}` : "";
+}
+
+/** What was chosen, when it is more than one thing. */
+function plainText({ values }: Entry): string {
+  const chosen = plainValues(values);
+  return chosen.length > 1 ? chosen.map(([name, value]) => `${name} ${String(value)}`).join(", ") : "";
+}
+
+function plainValues(values: Members): [string, unknown][] {
+  return Object.entries(values).filter(([, value]) => typeof value !== "object" && value !== "");
 }
 
 function valuesText({ values }: Entry): string {

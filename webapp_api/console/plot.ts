@@ -36,7 +36,7 @@ export function linePlot({ label, unit, lines, atLeast }: PlotOptions): SVGSVGEl
     svg("text", { class: "axis", x: String(LEFT - 6), y: String(yAt(y) + 4), "text-anchor": "end" }, `${y}${unit}`),
   ]);
   const times = ticks(longest)
-    .filter((x) => x <= longest)
+    .filter((x) => x <= longest && Number.isInteger(x))
     .map((x) =>
       svg("text", { class: "axis", x: xAt(x).toFixed(1), y: String(HEIGHT - 8), "text-anchor": "middle" }, durationText(x)),
     );

@@ -71,7 +71,7 @@ function registrationCells(desk: Desk, entry: Members): Child[] {
   return [
     h("span", {}, addressText(identity), h("small", { class: "quiet" }, ` ${textOf(entry, "impi")}`)),
     h("span", { class: "badge", "data-state": textOf(entry, "state") }, textOf(entry, "state")),
-    momentText(numberOf(entry, "since")),
+    h("time", {}, momentText(numberOf(entry, "since"))),
     clockText(numberOf(entry, "expires_at")),
     textOf(entry, "address"),
     textOf(entry, "user_agent"),
@@ -96,7 +96,7 @@ export function auditView(desk: Desk, route: Route): View {
     many: "entries",
     columns: [{ title: "When" }, { title: "Operator" }, { title: "From" }, { title: "What" }, { title: "Status", isNumber: true }],
     cells: (entry) => [
-      momentText(numberOf(entry, "at")),
+      h("time", {}, momentText(numberOf(entry, "at"))),
       textOf(entry, "operator"),
       textOf(entry, "address"),
       h("span", {}, textOf(entry, "action"), h("small", { class: "quiet" }, ` ${textOf(entry, "detail")}`)),
