@@ -107,7 +107,7 @@ class TraceKeeper:
     def _row(self, row: list[Any], named: list[str]) -> None:
         key, trunk, at, kind, *rest = row
         if kind == rows.SIP:
-            self._message(at, trunk, named, *rest)
+            self._message(row, named)
             return
         call = self.calls.by_key.get(key)
         if kind == rows.OWNER:
@@ -117,13 +117,15 @@ class TraceKeeper:
             call = call or self.calls.by_key.get(_refused_key(key))
             self._decision(call, at, *rest)
         elif call is not None and self._room(call):
-            call.trunk = trunk or call.trunk
+            call.trunk = trunk
             self._entry(call, at, kind, rest)
 
     def _entry(self, call: Collected, at: float, kind: str, rest: list[Any]) -> None:
         if kind == rows.STATE:
             name, *states = rest
             values = dict(zip(("dialog", "wic", "ims", "media"), states, strict=True))
+            if values["dialog"] == "confirmed" and not call.answered_at:
+                call.answered_at, call.changed = at, True
             self._keep(call, Entry(at=at, what=What.STATE, name=name, values=values))
         elif kind == rows.RELAY:
             name, ms, values, sdp, result, error = rest
@@ -146,7 +148,8 @@ class TraceKeeper:
             call.media_chosen(at, {"transport": transport, "profile": profile, **dict(map(_medium, media))})
             self._waiting += call.kept - kept
 
-    def _message(self, at: float, trunk: str, named: list[str], incoming: bool, text: str) -> None:
+    def _message(self, row: list[Any], named: list[str]) -> None:
+        step, trunk, at, _, incoming, text = row
         facts = facts_of(text)
         if facts is None:
             return
@@ -170,9 +173,11 @@ class TraceKeeper:
             )
             self.calls.by_key[key] = call
         call.began_at = min(call.began_at, at)
+        if step == key:  # else nobody knew yet where the far end is
+            call.trunk = trunk
         if self._room(call):
             kept = call.kept
-            call.message(at, facts, text, trunk, incoming=incoming)
+            call.message(at, facts, text, incoming=incoming)
             self._waiting += call.kept - kept
 
     def _decision(

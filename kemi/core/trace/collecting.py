@@ -35,7 +35,7 @@ class Collected:
     caller_tag: str = ""
     """Of a trunk's call that is passed on: the trunk's tag."""
     trunk: str = ""
-    """The last that was named."""
+    """By which the far end is reached now; "": it is the core."""
     answered_at: float = 0.0
     ended_at: float = 0.0
     by: str = ""
@@ -71,13 +71,13 @@ class Collected:
         self.entries.append(entry)
         return True
 
-    def message(self, at: float, facts: Facts, text: str, trunk: str, *, incoming: bool) -> None:
+    def message(self, at: float, facts: Facts, text: str, *, incoming: bool) -> None:
         """Take a message."""
         self.add(
             Entry(
                 at=at,
                 what=What.SIP,
-                leg=self.leg(facts, trunk, incoming=incoming),
+                leg=self.leg(facts, incoming=incoming),
                 incoming=incoming,
                 name=facts.name,
                 values={"call_id": facts.call_id, "cseq": f"{facts.cseq} {facts.method}"},
@@ -87,11 +87,11 @@ class Collected:
         if not self.has_record:
             self._follow(at, facts, incoming=incoming)
 
-    def leg(self, facts: Facts, trunk: str, *, incoming: bool) -> str:
+    def leg(self, facts: Facts, *, incoming: bool) -> str:
         """Return whom a message came from, or goes to."""
         if facts.is_of_page:
             return PAGE
-        trunk = trunk or self.trunk
+        trunk = self.trunk
         if not trunk:
             return CORE
         if not self.caller_tag:

@@ -95,7 +95,7 @@ _SECRETS: Final = (
     _Secret(r"(sips?:[\w-]+\.)[0-9a-f]{16}(?=@)", rf"\g<1>{MASK}", "sip:", "sips:"),
     _Secret(r"(sips?:[^@:;>\s\"]+:)[^@>\s\"]+(?=@)", rf"\g<1>{MASK}", "sip:", "sips:"),
     _Secret(
-        r"([;?&](?:access[-_]?token|token|authorization|password|passwd|pwd|pin|secret|key|postd|ck|ik|nonce|response)"
+        r"([;?&](?:access[-_]?token|token|(?:proxy-)?authorization|password|passwd|pwd|pin|secret|key|postd|ck|ik|nonce|response)"
         r"(?:=|%3d))[^;&?>\s\",]+",
         rf"\g<1>{MASK}",
         "token=", "authorization=", "password=", "passwd=", "pwd=", "pin=", "secret=", "key=", "postd=", "ck=", "ik=",
