@@ -1,4 +1,4 @@
-"""The operators' console in a real Chromium, driven as a person would, and accounts and traces that it shows."""
+"""The operators' console in a real Chromium, driven as a person would, and a hostile call for it to show."""
 
 from __future__ import annotations
 
@@ -13,32 +13,14 @@ from kemi.core.trace.entries import Entry, What
 from kemi.state.redis_link import RedisLink
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
-from kemi.state.web.accounts import Account, AccountStore
-from kemi.state.web.client import connect
 from tests.lab.lab import Lab
-from tests.lab.subscribers import REALM
-from webapp_api.passwords import password_hash
+from tests.lab.parts.web_api import OPERATOR, web_password
 
-OPERATOR: Final = "operator"
-PASSWORD: Final = "correct horse battery"
 HOSTILE: Final = "<img src=x onerror=\"document.title='taken over'\"><b>Mallory</b>"
 TIMEOUT_MS: Final = 10_000
-HOSTILE_LINES: Final = 3000
+HOSTILE_LINES: Final = 60
 """Of a description that no device sends."""
 _RINGS: Final = TraceRings(100, 100, 3600, 3600)
-
-
-def add_operator(lab: Lab) -> None:
-    """Make an account with the role."""
-    AccountStore(connect(lab.info.redis_url)).put(
-        Account(
-            name=OPERATOR,
-            password_hash=password_hash(PASSWORD),
-            impi=f"{OPERATOR}@{REALM}",
-            impus=[f"sip:{OPERATOR}@{REALM}"],
-            operator=True,
-        )
-    )
 
 
 class Console:
@@ -57,7 +39,7 @@ class Console:
         page.goto(f"{origin}/console")
         page.wait_for_selector("body[data-ready]", state="attached")
 
-    def log_in(self, name: str = OPERATOR, password: str = PASSWORD) -> None:
+    def log_in(self, name: str = OPERATOR, password: str = web_password(OPERATOR)) -> None:
         """Fill in the form and press the button."""
         self.page.fill("#user", name)
         self.page.fill("#password", password)

@@ -14,18 +14,11 @@ from typing import Final, Literal
 import pytest
 
 from tests.browser.accessibility import serious_findings
-from tests.browser.console import (
-    HOSTILE,
-    OPERATOR,
-    PASSWORD,
-    Console,
-    add_operator,
-    console_page,
-    plant_trace,
-)
+from tests.browser.console import HOSTILE, Console, console_page, plant_trace
 from tests.browser.firefox import Firefox
 from tests.browser.softphone import SoftphoneBrowser
 from tests.lab.lab import Lab
+from tests.lab.parts.web_api import OPERATOR, web_password
 from tests.lab.proof import wait_released
 from tests.lab.waiting import wait_until
 
@@ -35,36 +28,36 @@ IMAGES: Final = Path(__file__).parents[2] / "docs/images"
 TAKES_IMAGES: Final = "PAGE_IMAGES" in os.environ
 NARROW: Final = (360, 740)
 WIDE: Final = (1200, 900)
+TALL: Final = (1100, 1750)
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 BUSY: Final = "+15550486"
-PAGES: Final = ("overview", "calls", "past", "registrations", "nodes", "users", "audit")
+PAGES: Final = ("overview", "past", "registrations", "nodes", "users", "audit", "calls")
 
 
 @pytest.fixture(scope="module")
-def operator(lab: Lab) -> Lab:
-    """A world with an operator."""
-    add_operator(lab)
-    return lab
-
-
-@pytest.fixture
-def softphone(operator: Lab) -> Iterator[SoftphoneBrowser]:
-    """A page that alice has signed in on."""
-    operator.phone("phone").listen()
-    alice = operator.info.users["alice"]
-    with SoftphoneBrowser(operator.info.web.origin) as browser:
+def browser(lab: Lab) -> Iterator[SoftphoneBrowser]:
+    """One browser for all tests, with a page that alice has signed in on."""
+    lab.phone("phone").listen()
+    alice = lab.info.users["alice"]
+    with SoftphoneBrowser(lab.info.web.origin) as browser:
         browser.sign_in(alice.name, alice.password)
         yield browser
-        operator.phone("phone").hangup_all()
-        wait_released(operator)
 
 
 @pytest.fixture
-def console(softphone: SoftphoneBrowser) -> Iterator[Console]:
+def softphone(lab: Lab, browser: SoftphoneBrowser) -> Iterator[SoftphoneBrowser]:
+    """The page for one test's call."""
+    yield browser
+    lab.phone("phone").hangup_all()
+    wait_released(lab)
+
+
+@pytest.fixture
+def console(browser: SoftphoneBrowser) -> Iterator[Console]:
     """A console that nobody has logged in at, beside the softphone; a fault in its scripts fails the test."""
-    browser = softphone.page.context.browser
-    assert browser is not None
-    with console_page(browser, softphone.origin) as console:
+    chromium = browser.page.context.browser
+    assert chromium is not None
+    with console_page(chromium, browser.origin) as console:
         yield console
         assert console.faults == []
 
@@ -93,13 +86,13 @@ def picture(console: Console, name: str, size: tuple[int, int], scheme: Literal[
 
 
 def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
-    operator: Lab, softphone: SoftphoneBrowser, console: Console
+    lab: Lab, softphone: SoftphoneBrowser, console: Console
 ) -> None:
     page = console.page
     console.log_in()
     console.wait_live()
     console.show("calls")
-    softphone.dial(operator.info.phones["phone"].impu)
+    softphone.dial(lab.info.phones["phone"].impu)
     softphone.wait_established()
     row = page.locator("tbody tr", has_text="alice")
     row.get_by_text("Talking").wait_for()
@@ -121,7 +114,7 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     page.click("#end-call")
     console.confirm()
     softphone.wait(lambda: softphone.state == "ended", "call ended by the operator", 5)
-    page.get_by_text("Ended by the").wait_for()
+    page.get_by_text("Ended by the gateway: ended by the operator.").wait_for()
     console.show("audit")
     assert "POST /api/operator/calls/end" in console.text("tbody tr")
 
@@ -138,13 +131,14 @@ def test_a_failed_call_is_counted_by_its_cause_and_has_a_verdict(
     console.page.wait_for_selector("#view[data-page=call][data-shown]")
     console.page.locator(".verdicts strong").first.wait_for()
     assert "busy" in console.text(".verdicts").lower()
+    picture(console, "verdict", WIDE, "dark")
 
 
-def test_what_strangers_write_is_shown_as_text(operator: Lab, console: Console) -> None:
-    key = plant_trace(operator, time.time())
+def test_what_strangers_write_is_shown_as_text(lab: Lab, console: Console) -> None:
+    key = plant_trace(lab, time.time())
     console.log_in()
     console.show("past?failed=true")
-    console.page.locator("tbody tr", has_text="Mallory").get_by_role("link").click()
+    console.page.locator("tbody tr", has_text="Mallory").get_by_role("link").first.click()
     console.page.wait_for_selector("#view[data-page=call][data-shown]")
     assert key in console.page.evaluate("() => decodeURIComponent(location.hash)")
     assert HOSTILE in console.page.inner_text("#call-title")
@@ -160,8 +154,8 @@ def test_what_strangers_write_is_shown_as_text(operator: Lab, console: Console) 
     assert findings(console, "a hostile call") == []
 
 
-def test_only_operators_get_in(operator: Lab, console: Console) -> None:
-    accounts = operator.info.web.accounts
+def test_only_operators_get_in(lab: Lab, console: Console) -> None:
+    accounts = lab.info.web.accounts
     console.log_in("web1", accounts["web1"])
     console.page.get_by_text("web1 is no operator").wait_for()
     assert (
@@ -196,7 +190,7 @@ def test_an_account_is_made_changed_and_removed(console: Console) -> None:
     console.show("users")
     page.get_by_role("button", name="Add an account").click()
     page.fill("#user-name", "carol")
-    page.fill("#user-password", PASSWORD)
+    page.fill("#user-password", "correct horse battery")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Change carol").click()
     page.get_by_role("checkbox", name="Disabled").check()
@@ -209,18 +203,17 @@ def test_an_account_is_made_changed_and_removed(console: Console) -> None:
     row.wait_for(state="detached")
 
 
-def test_every_page_can_be_used_by_everybody(
-    operator: Lab, softphone: SoftphoneBrowser, console: Console
-) -> None:
+def test_every_page_can_be_used_by_everybody(lab: Lab, softphone: SoftphoneBrowser, console: Console) -> None:
     page = console.page
     found = findings(console, "logged out")
     console.log_in()
     console.wait_live()
-    softphone.dial(operator.info.phones["phone"].impu)
+    softphone.dial(lab.info.phones["phone"].impu)
     softphone.wait_established()
     for name in PAGES:
         console.show(name)
-        page.wait_for_timeout(200)
+        if name == "calls":
+            page.locator("tbody tr", has_text="MOS: Page 4.").wait_for()
         found += findings(console, name)
         if name == "overview":
             picture(console, "overview", WIDE, "light")
@@ -230,7 +223,7 @@ def test_every_page_can_be_used_by_everybody(
     page.locator("tbody tr", has_text="alice").get_by_role("link").click()
     page.wait_for_selector("#view[data-page=call][data-shown]")
     found += findings(console, "a call")
-    picture(console, "call", WIDE, "light")
+    picture(console, "call", TALL, "light")
     page.click("#end-call")
     page.wait_for_selector("#confirm[open]")
     found += findings(console, "a question")
@@ -238,9 +231,9 @@ def test_every_page_can_be_used_by_everybody(
     assert not found, "\n".join(found)
 
 
-def test_firefox_shows_it_too(operator: Lab) -> None:
-    key = plant_trace(operator, time.time())
-    origin = operator.info.web.origin
+def test_firefox_shows_it_too(lab: Lab) -> None:
+    key = plant_trace(lab, time.time())
+    origin = lab.info.web.origin
     with Firefox() as firefox:
         tab = firefox.new_tab()
         tab.goto(f"{origin}/console")
@@ -250,7 +243,7 @@ def test_firefox_shows_it_too(operator: Lab) -> None:
                 document.getElementById("password").value = password;
                 document.getElementById("sign-in").requestSubmit();
             }""",
-            [OPERATOR, PASSWORD],
+            [OPERATOR, web_password(OPERATOR)],
         )
         live = "() => document.getElementById('feed-light').dataset.state === 'live'"
         wait_until(lambda: bool(tab.evaluate(live)), "events", 10)

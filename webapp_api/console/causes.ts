@@ -10,6 +10,9 @@ export interface FailedCall {
   readonly key: string;
   readonly atS: number;
   readonly cause: string;
+  readonly callId: string;
+  /** Told when a rule of the site forbade it; the end of such a call is told as well where it had begun. */
+  readonly isRefusal: boolean;
 }
 
 export interface CauseCount {
@@ -20,17 +23,24 @@ export interface CauseCount {
   readonly lastKey: string;
 }
 
+/** Not a fault, but somebody's wish. */
+const OPERATOR_WHY = "ended by the operator";
+
 /** A finished call (an event, or a recorded call) as a failure; undefined when it is none. */
 export function failureFrom(call: Members): FailedCall | undefined {
   const atS = numberOf(call, "ended_at") || numberOf(call, "at");
   const ending = { by: textOf(call, "by"), why: textOf(call, "why"), status: numberOf(call, "status") };
-  const key = textOf(call, "key") || textOf(call, "call_id");
+  const callId = textOf(call, "call_id");
+  const key = textOf(call, "key") || callId;
   const type = textOf(call, "type");
-  if (type === "call_refused" || type === "call_forbidden") return { key, atS, cause: `Refused: ${ending.why}` };
+  if (ending.why === OPERATOR_WHY) return undefined;
+  if (type === "call_refused" || type === "call_forbidden") {
+    return { key, atS, callId, cause: `Refused: ${ending.why}`, isRefusal: true };
+  }
   if (type !== "" && type !== "call_ended") return undefined;
   const answered = numberOf(call, "answered_at") > 0;
   if (answered ? ending.by !== "gateway" || ending.why === "" : isNoFailure(ending.status, ending.why)) return undefined;
-  return { key, atS, cause: causeText(ending) };
+  return { key, atS, callId, cause: causeText(ending), isRefusal: false };
 }
 
 /** A caller who gives up, and a device that rang beside the one that answered, are no failure. */
@@ -42,7 +52,10 @@ export class Failures {
   #calls: FailedCall[] = [];
 
   add(call: FailedCall): void {
-    this.#calls.push(call);
+    const isSame = (known: FailedCall): boolean => known.callId === call.callId && known.isRefusal !== call.isRefusal;
+    const at = this.#calls.findIndex(isSame);
+    if (at < 0) this.#calls.push(call);
+    else if (!call.isRefusal) this.#calls[at] = call;
   }
 
   /** Of the hour before `nowS`, the most frequent first. */

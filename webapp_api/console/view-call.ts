@@ -1,15 +1,18 @@
 /** One call: the verdicts, its ladder, session descriptions, relay commands and media quality. */
 
+import { ApiError, type Ask } from "./api.ts";
 import { endCall, type Desk, type View } from "./desk.ts";
 import { h, type Child } from "./dom.ts";
 import { ladderCard } from "./call-ladder.ts";
 import { qualityCard, relayCard } from "./call-media.ts";
 import { sdpCard } from "./call-sdp.ts";
-import { textOf } from "./members.ts";
+import { textOf, type Members } from "./members.ts";
 import { traceFrom, type Trace, type Verdict } from "./trace.ts";
 import { addressText, countText, durationText, endText, momentText } from "./words.ts";
 
 const EVERY_MS = 10_000;
+const FIRST_ATTEMPTS = 6;
+const BETWEEN_MS = 1000;
 const GRAVITY_TEXT = { cause: "Cause", trouble: "Trouble", note: "Note" } as const;
 
 /** A part of the page that shows the trace anew, and keeps what somebody has opened or chosen. */
@@ -28,7 +31,7 @@ export function callView(desk: Desk, key: string): View {
     element: h("div", { class: "stack" }, head, verdicts, ...cards.map((card) => card.element)),
     everyMs: EVERY_MS,
     async refresh() {
-      const document = await desk.ask("GET", `/operator/traces/${encodeURIComponent(key)}`);
+      const document = await traceOf(desk.ask, key, shown === "" ? FIRST_ATTEMPTS : 1);
       const text = JSON.stringify(document);
       // An ended call changes no more: whoever reads or selects there is not disturbed.
       if (text === shown) return;
@@ -41,6 +44,17 @@ export function callView(desk: Desk, key: string): View {
     render: () => undefined,
     asksAfter: (event) => textOf(event, "key") === key,
   };
+}
+
+/** What a call did is kept a moment later: of one that has just begun there may be no trace yet. */
+async function traceOf(ask: Ask, key: string, attempts: number): Promise<Members> {
+  try {
+    return await ask("GET", `/operator/traces/${encodeURIComponent(key)}`);
+  } catch (error) {
+    if (attempts <= 1 || !(error instanceof ApiError) || error.status !== 404) throw error;
+  }
+  await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
+  return traceOf(ask, key, attempts - 1);
 }
 
 function headOf(desk: Desk, trace: Trace): Child[] & Node[] {

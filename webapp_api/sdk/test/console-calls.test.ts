@@ -75,6 +75,8 @@ for (const [name, call, cause] of [
   ["a status without words of ours", { type: "call_ended", answered_at: 0, status: 418, by: "core", why: "I am a teapot" }, "418 I am a teapot"],
   ["refused at once", { type: "call_refused", why: "too many calls at once" }, "Refused: too many calls at once"],
   ["ended by the gateway in the middle", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "no media" }, "No media"],
+  ["ended by an operator", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "ended by the operator" }, undefined],
+  ["forbidden to go on by an operator", { type: "call_forbidden", why: "ended by the operator" }, undefined],
   ["a recorded call", { answered_at: 0, status: 503, by: "core", why: "" }, "503 No capacity"],
   ["given up by the caller", { type: "call_ended", answered_at: 0, status: 487, by: "page", why: "" }, undefined],
   ["answered on another device", { type: "call_ended", answered_at: 0, status: 0, by: "core", why: "answered elsewhere" }, undefined],
@@ -87,7 +89,7 @@ for (const [name, call, cause] of [
 test("failures are counted by cause for an hour", () => {
   const failures = new Failures();
   const add = (key: string, at: number, status: number): void => {
-    const failure = failureFrom({ type: "call_ended", key, ended_at: at, status, by: "core" });
+    const failure = failureFrom({ type: "call_ended", key, call_id: key, ended_at: at, status, by: "core" });
     assert.ok(failure !== undefined);
     failures.add(failure);
   };
@@ -100,6 +102,19 @@ test("failures are counted by cause for an hour", () => {
     { cause: "404 Number not found", count: 1, lastAtS: 3100, lastKey: "d" },
   ]);
   assert.deepEqual(failures.counts(3701).map(({ count }) => count), [2, 1]);
+});
+
+test("a call that was forbidden and then ended is one failure", () => {
+  const failures = new Failures();
+  for (const call of [
+    { type: "call_forbidden", call_id: "c", at: 10, why: "too long" },
+    { type: "call_ended", call_id: "c", key: "k", ended_at: 11, answered_at: 5, by: "gateway", why: "too long" },
+    { type: "call_forbidden", call_id: "d", at: 12, why: "too long" },
+  ]) {
+    const failure = failureFrom(call);
+    if (failure !== undefined) failures.add(failure);
+  }
+  assert.deepEqual(failures.counts(20).map(({ cause, lastKey }) => [cause, lastKey]), [["Refused: too long", "d"], ["Too long", "k"]]);
 });
 
 for (const [event, text] of [
