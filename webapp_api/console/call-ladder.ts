@@ -1,6 +1,6 @@
 /** The ladder of a call: a list whose items stand in the columns page, gateway, and core or trunk. */
 
-import { h, type Child } from "./dom.ts";
+import { h, replaceKeepingFocus, type Child } from "./dom.ts";
 import { rungsOf, type Rung } from "./ladder.ts";
 import { clockText, countText, offsetText } from "./words.ts";
 import type { TraceCard } from "./view-call.ts";
@@ -14,6 +14,7 @@ const MOST_TEXT = 200_000;
 export function ladderCard(): TraceCard {
   const list = h("ol", { class: "ladder" });
   const open = new Set<string>();
+  let shown = "";
   const kinds = Object.entries(KIND_TEXT).map(([kind, text]) => {
     const box = h("input", { type: "checkbox", checked: kind !== HIDDEN_AT_FIRST });
     const apply = (): void => void list.classList.toggle(`without-${kind}`, !box.checked);
@@ -35,9 +36,13 @@ export function ladderCard(): TraceCard {
     ),
     show(trace) {
       const rungs = rungsOf(trace);
+      const text = JSON.stringify(rungs);
+      // Somebody may be reading: what is the same stays.
+      if (text === shown) return;
+      shown = text;
       const messages = rungs.filter(({ kind }) => kind === "sip").length;
       found.textContent = `${countText(messages, "message")} since ${clockText(trace.beganAt)}.`;
-      list.replaceChildren(...rungs.map((rung, at) => item(rung, `${at} ${rung.afterS} ${rung.title}`, open)));
+      replaceKeepingFocus(list, ...rungs.map((rung) => item(rung, `${rung.afterS} ${rung.spoken} ${rung.title}`, open)));
     },
   };
 }
@@ -54,7 +59,7 @@ function item(rung: Rung, name: string, open: Set<string>): HTMLElement {
   const title = h("span", { class: "title" }, h("b", {}, rung.title), rung.note !== "" && h("small", {}, ` ${rung.note}`));
   const words = h("span", { class: "rung" }, h("span", { class: "visually-hidden" }, ` ${rung.spoken} `), title, arrow);
   if (rung.details.length === 0) return h("li", attributes, h("div", { class: "summary" }, time, words));
-  const details = h("details", {}, h("summary", { class: "summary" }, time, words));
+  const details = h("details", {}, h("summary", { class: "summary", "data-focus": name }, time, words));
   details.addEventListener("toggle", () => {
     if (details.open) open.add(name);
     else open.delete(name);

@@ -16,7 +16,7 @@ export function sdpCard(): TraceCard {
   const pair = h("select", { id: "sdp-pair" });
   const before = h("select", { id: "sdp-before" });
   const after = h("select", { id: "sdp-after" });
-  const found = h("p", { class: "quiet", role: "status" });
+  const count = h("p", { class: "quiet", role: "status" });
   const result = h("div", { class: "diff", tabindex: "0", role: "region", "aria-label": "Both descriptions, line by line" });
   const fields = h(
     "div",
@@ -30,7 +30,7 @@ export function sdpCard(): TraceCard {
     const rows = sdpDiff(sdp.texts[Number(before.value)]?.sdp ?? "", sdp.texts[Number(after.value)]?.sdp ?? "");
     const different = rows.filter(({ kind }) => kind !== "same").length;
     const more = rows.length > MOST_ROWS ? ` Only the first ${MOST_ROWS} lines are shown.` : "";
-    found.textContent = `${countText(different, "line is different", "lines are different")}.${more}`;
+    count.textContent = `${countText(different, "line is different", "lines are different")}.${more}`;
     result.replaceChildren(diffTable(rows.slice(0, MOST_ROWS)));
   };
   pair.addEventListener("change", () => {
@@ -53,14 +53,17 @@ export function sdpCard(): TraceCard {
       h("h2", { id: "sdp-title" }, "Session descriptions"),
       none,
       fields,
-      found,
+      count,
       result,
     ),
     show(trace) {
       const chosen = [pair.value, before.value, after.value] as const;
       const isFirst = sdp.texts.length === 0;
-      sdp = sdpOf(trace);
-      for (const part of [fields, found, result]) part.hidden = sdp.texts.length === 0;
+      const found = sdpOf(trace);
+      // Somebody may be reading: what is the same stays.
+      if (!isFirst && found.texts.length === sdp.texts.length) return;
+      sdp = found;
+      for (const part of [fields, count, result]) part.hidden = sdp.texts.length === 0;
       none.hidden = sdp.texts.length > 0;
       if (sdp.texts.length === 0) return;
       const texts = sdp.texts.map(({ label }, at) => [String(at), label] as const);

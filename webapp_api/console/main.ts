@@ -56,6 +56,7 @@ signOut.addEventListener("click", () => {
 window.addEventListener("hashchange", () => {
   if (feed !== undefined) open(routeFromHash(location.hash), true);
 });
+document.addEventListener("visibilitychange", refresh);
 window.addEventListener("pagehide", () => feed?.close());
 void resume(ask, enter).finally(() => {
   document.body.dataset["ready"] = "";
@@ -104,7 +105,7 @@ function open(route: Route, byLink: boolean): void {
   title.textContent = view.title;
   document.title = `${view.title} · Console`;
   for (const link of nav.querySelectorAll("a")) {
-    if (link.dataset["page"] === (route.page === "call" ? "calls" : route.page)) link.setAttribute("aria-current", "page");
+    if (link.dataset["page"] === (route.page === "call" ? "past" : route.page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   area.replaceChildren(view.element);

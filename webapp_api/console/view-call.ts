@@ -2,7 +2,7 @@
 
 import { ApiError, type Ask } from "./api.ts";
 import { endCall, type Desk, type View } from "./desk.ts";
-import { h, type Child } from "./dom.ts";
+import { h, replaceKeepingFocus, type Child } from "./dom.ts";
 import { ladderCard } from "./call-ladder.ts";
 import { qualityCard, relayCard } from "./call-media.ts";
 import { sdpCard } from "./call-sdp.ts";
@@ -37,7 +37,7 @@ export function callView(desk: Desk, key: string): View {
       if (text === shown) return;
       shown = text;
       const trace = traceFrom(document);
-      head.replaceChildren(...headOf(desk, trace));
+      replaceKeepingFocus(head, ...headOf(desk, trace));
       verdicts.replaceChildren(...verdictsOf(trace));
       for (const card of cards) card.show(trace);
     },
@@ -57,7 +57,7 @@ async function traceOf(ask: Ask, key: string, attempts: number): Promise<Members
   return traceOf(ask, key, attempts - 1);
 }
 
-function headOf(desk: Desk, trace: Trace): Child[] & Node[] {
+function headOf(desk: Desk, trace: Trace): Child[] {
   const who = `${addressText(trace.impu)} ${trace.direction === "out" ? "→" : "←"} ${addressText(trace.peer)}`;
   const running = trace.endedAt === 0;
   const talk = trace.answeredAt > 0 ? durationText((trace.endedAt || Date.now() / 1000) - trace.answeredAt) : "not answered";
@@ -74,7 +74,7 @@ function headOf(desk: Desk, trace: Trace): Child[] & Node[] {
     h("h2", { id: "call-title" }, who),
     h("p", {}, running ? h("span", { class: "badge", "data-state": "talking" }, "Running") : endText(trace)),
     h("dl", { class: "facts" }, ...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-    ...(running ? [h("button", { type: "button", class: "danger", id: "end-call", click }, "End the call")] : []),
+    ...(running ? [h("button", { type: "button", class: "danger", id: "end-call", "data-focus": "end", click }, "End the call")] : []),
   ];
 }
 

@@ -46,7 +46,8 @@ export function overviewView(desk: Desk): View {
       replaceKeepingFocus(errors, ...errorsOf(desk));
       replaceKeepingFocus(alarms, ...alarmsOf(desk, known));
     },
-    asksAfter: (event) => /^(de)?registered$|^trunk_/.test(textOf(event, "type")),
+    // Not after each registration: to count them, all are read.
+    asksAfter: (event) => textOf(event, "type").startsWith("trunk_"),
   };
 }
 

@@ -22,7 +22,7 @@ export function durationText(seconds: number): string {
 
 /** Seconds since something began, `+0.012 s`. */
 export function offsetText(seconds: number): string {
-  return `${seconds < 0 ? "−" : "+"}${Math.abs(seconds).toFixed(3)} s`;
+  return `${seconds <= -0.0005 ? "−" : "+"}${Math.abs(seconds).toFixed(3)} s`;
 }
 
 /** A SIP or tel address as people write it. */

@@ -145,6 +145,7 @@ test("words", () => {
   assert.equal(durationText(7.9), "0:07");
   assert.equal(durationText(4327), "1:12:07");
   assert.equal(offsetText(0.0124), "+0.012 s");
+  assert.equal(offsetText(-0.0002), "+0.000 s");
   assert.equal(offsetText(-1.5), "−1.500 s");
   assert.equal(addressText("<sip:+49301@d;user=phone>"), "+49301@d");
   assert.equal(addressText(""), "unknown");
