@@ -18,6 +18,7 @@ from tests.browser.console import HOSTILE, Console, console_page, plant_trace
 from tests.browser.firefox import Firefox
 from tests.browser.softphone import SoftphoneBrowser
 from tests.lab.lab import Lab
+from tests.lab.options import Part
 from tests.lab.parts.web_api import OPERATOR, web_password
 from tests.lab.proof import wait_released
 from tests.lab.waiting import wait_until
@@ -97,8 +98,9 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     row = page.locator("tbody tr", has_text="alice")
     row.get_by_text("Talking").wait_for()
     assert "phone" in row.inner_text()
-    row.get_by_role("link").click()
+    row.get_by_role("link").press("Enter")
     page.wait_for_selector('#view[data-page="call"][data-shown]')
+    assert page.evaluate("() => document.activeElement.id") == "page-title", "where a screen reader goes on"
     titles = page.locator(".ladder [data-kind=sip] .title").all_inner_texts()
     assert titles[0] == "INVITE (SDP)"
     lanes = [
@@ -108,7 +110,7 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     assert lanes[0] == ("page", "right")
     assert ("far", "right") in lanes
     assert page.locator(".ladder [data-kind=decision]").count() > 0
-    page.locator(".ladder summary").first.click()
+    page.locator(".ladder summary").first.press("Enter")
     assert page.inner_text(".ladder pre").startswith("INVITE ")
     assert page.locator(".diff tr[data-kind=changed]").count() > 0
     page.click("#end-call")
@@ -119,12 +121,17 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     assert "POST /api/operator/calls/end" in console.text("tbody tr")
 
 
-def test_a_failed_call_is_counted_by_its_cause_and_has_a_verdict(
-    softphone: SoftphoneBrowser, console: Console
+def test_a_call_that_failed_while_the_service_was_away_is_counted_and_has_a_verdict(
+    lab: Lab, softphone: SoftphoneBrowser, console: Console
 ) -> None:
     console.log_in()
     console.wait_live()
+    lab.kill("web_api")
+    console.page.wait_for_selector('#feed-light[data-state="waiting"]')
     softphone.dial(BUSY)
+    softphone.wait(lambda: softphone.state == "ended", "busy", 5)
+    lab.start_again("web_api", Part.WEB_API)
+    console.wait_live()
     link = console.page.locator("tr", has_text="486 Busy").get_by_role("link")
     link.wait_for()
     link.click()
