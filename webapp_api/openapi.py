@@ -18,7 +18,7 @@ from webapp_api.blueprints.operator_traces import Trace, TracedCalls
 from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.operator_users import NewUser, User, UserChange, Users
 from webapp_api.blueprints.session import Credentials, SessionDocument
-from webapp_api.openapi_parts import KeySet, Problem
+from webapp_api.openapi_parts import KeySet, Problem, named
 from webapp_api.openapi_parts import listening as _listening
 from webapp_api.openapi_parts import operation as _operation
 from webapp_api.settings import Settings
@@ -43,7 +43,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
             "description": "Sessions by cookie, access tokens for SIP over WebSocket (RFC 8898).",
         },
         "servers": [{"url": settings.public_origin}],
-        "paths": _paths(),
+        "paths": named(_paths()),
         "components": {
             "schemas": schemas,
             "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": cookies.SESSION}},
@@ -112,7 +112,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Tell what calls the user had, the latest first",
                 {"200": PastCalls},
-                "400 401 404 503",
+                "400 401 404 429 503",
                 query=("cursor", "limit", "direction", "answered", "since", "until"),
                 session=True,
             ),
@@ -168,7 +168,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Tell which calls are running, of all or of one public identity",
                 {"200": OperatorCalls},
-                "401 403 404 503",
+                "400 401 403 404 429 503",
                 query=("impu",),
                 session=True,
             )
@@ -310,22 +310,23 @@ def _paths() -> dict[str, Any]:
         },
         "/api/operator/routes": {
             "get": _operation(
-                "Return the routing table", {"200": RoutingTableDocument}, "401 403 404 503", session=True
+                "Return the routing table", {"200": RoutingTableDocument}, "401 403 404 429 503", session=True
             ),
             "put": _operation(
                 "Replace the routing table as a whole",
                 {"200": RoutingTableDocument},
-                "401 403 404 413 415 422 503",
+                "401 403 404 412 413 415 422 429 503",
                 body=RoutingDocument,
                 changes=True,
                 session=True,
+                fields=("If-Match",),
             ),
         },
         "/api/operator/routes/explain": {
             "get": _operation(
                 "Say which row wins for a number, and why",
                 {"200": RouteExplanation},
-                "401 403 404 503",
+                "400 401 403 404 429 503",
                 query=("number", "realm", "class"),
                 session=True,
             )

@@ -81,6 +81,19 @@ _CSRF: Final = [
 ]
 
 
+def named(paths: dict[str, Any]) -> dict[str, Any]:
+    """Give each operation a name for those who make clients of the description: getOperatorUsersByName."""
+    for path, operations in paths.items():
+        words = [
+            f"By{part[1:-1].title()}" if part.startswith("{") else part.partition(".")[0].title()
+            for part in path.strip("/").split("/")
+            if part not in ("api", ".well-known")
+        ]
+        for method, operation in operations.items():
+            operation["operationId"] = method + "".join(words).replace("_", "")
+    return paths
+
+
 def listening(summary: str) -> dict[str, Any]:
     """A WebSocket: OpenAPI knows only the request that opens it."""
     described = operation(summary, {"101": None}, "400 401 403 404 429 503", query=("after",), session=True)

@@ -45,6 +45,8 @@ _QUESTIONS_PER_MINUTE: Final = 60
 """Of one session, for its running calls: each is put to all gateways."""
 _OPERATOR_WORK_PER_MINUTE: Final = 600
 """Of one operator: lists that are read whole, passwords to hash, tables to look through."""
+_HISTORIES_PER_MINUTE: Final = 300
+"""Of one session: hundreds of records may have to be read for one page."""
 _DIALS_PER_MINUTE: Final = 20
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
@@ -77,6 +79,7 @@ class Services:
     unkept: UnkeptEvents
     listening: Listening
     questions: AttemptStore
+    history_requests: AttemptStore
     routes: RoutesStore
     dials: DialStore
     dial_attempts: AttemptStore
@@ -162,6 +165,7 @@ class Services:
                 per_address=settings.event_listeners_per_address,
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
+            history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
             routes=RoutesStore(redis),
             dials=DialStore(redis),
             dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),

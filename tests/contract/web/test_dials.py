@@ -171,6 +171,7 @@ def test_without_an_open_page_it_is_refused_at_once(page: WebPage) -> None:
 def test_not_without_end(page: WebPage, listening: Ear) -> None:
     statuses = [ask(page).status_code for _ in range(21)]
     assert statuses == [202] * 20 + [429]
+    assert len({event["dial"] for event in listening.many(20)}) == 20
 
 
 @pytest.mark.parametrize("to", ["", " ", "a b", "sip:a@b>", 'x"y', "a\nb", "ü", "1" * 256, 7])
