@@ -205,6 +205,28 @@ def test_both_serve_one_session(site: Site, store: redis.Redis) -> None:
         assert browser.get(f"{site.origin}/api/session", timeout=5).json() == {"authenticated": False}
 
 
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        pytest.param(f"GET /?{'x' * 9000} HTTP/1.1\r\n\r\n", 414, id="address"),
+        pytest.param(f"GET / HTTP/1.1\r\nX: {'x' * 9000}\r\n\r\n", 431, id="field"),
+        pytest.param("GET / HTTP/1.1\r\nBearer eyJsecret\r\n\r\n", 400, id="no field"),
+        pytest.param("eyJsecret\r\n\r\n", 400, id="no request"),
+    ],
+)
+def test_what_is_no_request_gets_a_problem_document_that_repeats_nothing(
+    site: Site, request_text: str, status: int
+) -> None:
+    with socket.create_connection((LOOPBACK, site.instances[0].port), DEATH_S) as connection:
+        connection.sendall(request_text.encode())
+        answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Type: application/problem+json" in head
+    assert json.loads(body)["status"] == status
+    assert "eyJsecret" not in answer + site.instances[0].log.read_text()
+
+
 def test_the_death_of_one_loses_nothing(site: Site, store: redis.Redis) -> None:
     cookie = log_in(site)
     listeners = [site.listen(cookie) for _ in range(2)]  # leastconn: one at each instance
@@ -245,3 +267,9 @@ def test_the_death_of_one_loses_nothing(site: Site, store: redis.Redis) -> None:
     over.set()
     reader.join()
     assert set(statuses) == {200}, "what only reads is asked again of the other instance"
+
+    kill(site.instances[1])
+    with site.browser(cookie) as browser:
+        answer = browser.get(f"{site.origin}/api/session", timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert (answer.json()["status"], answer.headers["Retry-After"]) == (503, "10")
