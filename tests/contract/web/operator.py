@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from click.testing import CliRunner
-
-from webapp_api.cli import main
+from webapp_api.gwctl.main import main
 
 
 @dataclass
