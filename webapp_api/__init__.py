@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp_api import bodies, csrf, errors, gate, proxy, security, static_files
+from webapp_api import audit, bodies, csrf, errors, gate, proxy, security, static_files
 from webapp_api.blueprints import (
     calls,
     config,
@@ -18,10 +18,14 @@ from webapp_api.blueprints import (
     keys,
     leases,
     oidc,
+    operator_audit,
     operator_calls,
     operator_nodes,
+    operator_pools,
+    operator_registrations,
     operator_routes,
     operator_trunks,
+    operator_users,
     session,
     softphone,
     tokens,
@@ -36,7 +40,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, calls, events, description,
+    operator_calls, operator_registrations, operator_users, operator_pools, operator_audit, calls, events, description,
 )  # fmt: skip
 
 
@@ -55,6 +59,7 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
     errors.register(app)
     security.register(app, settings)
     csrf.register(app, settings)
+    audit.register(app)
     static_files.register(app)
     app.wsgi_app = gate.Gate(app.wsgi_app, settings.threads)  # type: ignore[method-assign]
     app.wsgi_app = proxy.LoopbackProxy(app.wsgi_app)  # type: ignore[method-assign]

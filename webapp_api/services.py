@@ -4,11 +4,12 @@ import time
 from dataclasses import dataclass
 from typing import Final, Self
 
-from flask import current_app
-from werkzeug.exceptions import Forbidden, NotFound
+from flask import current_app, g
+from werkzeug.exceptions import Forbidden, NotFound, TooManyRequests
 
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
+from kemi.state.web.audit import AuditLog
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
 from kemi.state.web.event_feed import EventFeed, UnkeptEvents
@@ -40,6 +41,8 @@ OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
 """Of one session, for its running calls: each is put to all gateways."""
+_OPERATOR_WORK_PER_MINUTE: Final = 600
+"""Of one operator: lists that are read whole, passwords to hash, tables to look through."""
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
 _LEADER_S: Final = 10
@@ -71,6 +74,8 @@ class Services:
     listening: Listening
     questions: AttemptStore
     routes: RoutesStore
+    audit: AuditLog
+    operator_work: AttemptStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
     provider_sessions: ProviderSessions | None
@@ -151,6 +156,8 @@ class Services:
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             routes=RoutesStore(redis),
+            audit=AuditLog(redis),
+            operator_work=AttemptStore(redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,
@@ -175,15 +182,29 @@ def session_of_request() -> tuple[str, Session]:
     return secret, session
 
 
-def only_operators() -> str:
-    """Return the operator's name; raise Unauthorized for nobody, Forbidden for everybody who is no operator."""
+def only_operators(*, costs: bool = False) -> str:
+    """Return the operator's name.
+
+    Args:
+        costs: much has to be read or computed for the answer, so that there is a limit.
+
+    Raises:
+        Unauthorized: for nobody.
+        Forbidden: for everybody who is no operator.
+        TooManyRequests: an operator asks without end.
+    """
     _, session = session_of_request()
     if not is_operator(session):
         raise Forbidden("This is for operators.")
+    g.operator = session.name
+    if costs and (wait_s := services().operator_work.add(session.name)):
+        raise TooManyRequests(
+            "Too many requests; /api/operator/events tells without asking.", retry_after=wait_s
+        )
     return session.name
 
 
 def is_operator(session: Session) -> bool:
     """Whether the session's owner is an operator, now."""
     account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
-    return account is not None and account.operator
+    return account is not None and account.operator and not account.disabled

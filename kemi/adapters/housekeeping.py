@@ -52,7 +52,7 @@ from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
-from kemi.state.redis_link import EndCalls, ListCalls, Logout
+from kemi.state.redis_link import EndCalls, EndRegistration, ListCalls, Logout
 from kemi.state.running_calls import calls_as_text
 from kemi.state.schedule import Schedule
 
@@ -208,6 +208,9 @@ class Housekeeping:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
                     self._flows.end(key, Cause.LOGGED_OUT, now)
+                continue
+            if isinstance(command, EndRegistration):
+                self._flows.end(command.key, Cause.REMOVED, now)
                 continue
             if isinstance(command, ListCalls):
                 of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}

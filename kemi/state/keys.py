@@ -24,7 +24,8 @@
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
 ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
-identity); ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
+identity); ``{"type": "end_registration", "key": BINDING, "at": SECONDS}`` ends one binding, which the page may make
+again; ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
 write its calls, or those of public identities, into gw:running-calls:NAME.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
@@ -52,6 +53,8 @@ that who reads the names does not hold a secret or a login name:
 | gw:web:sessions-of:METHOD:DIGEST | sorted set, digest by end | the sessions of somebody |
 | gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |
 | gw:web:former-holder:IMPI | text, SID | who held an identity of the pool last |
+| gw:web:leased-at | hash, IMPI -> seconds | since when the last holder of an identity of the pool has had it |
+| gw:web:audit | stream of one field, ``json`` | what operators have changed (AuditEntry of kemi/state/web/audit.py) |
 | gw:web:signing-keys | hash, kid -> JSON | keys that sign our tokens, private parts encrypted |
 | gw:web:oidc-login:DIGEST | text, JSON; ends by itself | a login under way at an OpenID Connect provider |
 | gw:web:attempts:WHAT:DIGEST | number; ends by itself | attempts in the running window |
@@ -133,6 +136,8 @@ def finished_call(identifier: str) -> str:
 WEB: Final = "gw:web:"
 WEB_ACCOUNTS: Final = f"{WEB}accounts"
 WEB_SIGNING_KEYS: Final = f"{WEB}signing-keys"
+WEB_LEASED_AT: Final = f"{WEB}leased-at"
+WEB_AUDIT: Final = f"{WEB}audit"
 WEB_EVENTS_READ: Final = f"{WEB}events-read"
 
 

@@ -59,7 +59,14 @@ class ListCalls:
     """Only calls of these public identities; none: all."""
 
 
-Command: TypeAlias = Logout | EndCalls | ListCalls
+@dataclass(frozen=True, slots=True)
+class EndRegistration:
+    """Command: one binding ends, whose page may register again."""
+
+    key: str
+
+
+Command: TypeAlias = Logout | EndCalls | ListCalls | EndRegistration
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class _Command(msgspec.Struct):
     call_id: str = ""
     impu: str = ""
     by: str = ""
+    key: str = ""
 
 
 class RedisLink:
@@ -226,7 +234,9 @@ class RedisLink:
             self._position = identifier
             command = _command(fields.get(keys.STREAM_FIELD, ""))
             is_old = int(identifier.partition("-")[0]) < self._first_exchange_ms
-            if command is not None and not (is_old and isinstance(command, EndCalls | ListCalls)):
+            if command is not None and not (
+                is_old and isinstance(command, EndCalls | ListCalls | EndRegistration)
+            ):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
         return Heard(commands, found, set(drained), int(routing_version or 0))
@@ -296,6 +306,8 @@ def _command(text: str) -> Command | None:
         return Logout(command.sid)
     if command.type == "end_call" and (command.call_id or command.impu):
         return EndCalls(command.call_id, command.impu, "user" if command.by == "user" else "operator")
+    if command.type == "end_registration" and command.key:
+        return EndRegistration(command.key)
     if command.type == "list_calls" and command.asked:
         return ListCalls(command.asked, command.impus)
     return None

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from kemi.state.running_calls import RunningCall
+from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
 from webapp_api.services import only_operators, services
 
@@ -78,6 +79,7 @@ def end_calls() -> Response:
         raise BadRequest("The body names call_id or impu.")
     if len(order.call_id + order.impu) > _LONGEST_NAME or not (order.call_id + order.impu).isprintable():
         raise BadRequest("This is no name of a call or of somebody.")
+    remark(f"call_id={order.call_id} impu={order.impu}")
     services().commands.end_calls(call_id=order.call_id, impu=order.impu, now=time.time())
     _AUDIT.warning(
         "event=calls_ended operator=%s call_id=%s impu=%s", operator, order.call_id or "-", order.impu or "-"

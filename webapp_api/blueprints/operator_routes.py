@@ -11,6 +11,7 @@ from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, document_from_json
 from kemi.state.web.routes import Explanation, explanation
+from webapp_api.audit import remark
 from webapp_api.bodies import answer, json_of_request
 from webapp_api.services import only_operators, services
 
@@ -67,6 +68,7 @@ def put_routes() -> Response:
     try:
         document = document_from_json(json_of_request(MAX_BYTES))
         version = services().routes.put(document)
+        remark(f"version={version} rows={len(document.routes)}")
     except TableError as error:
         raise UnprocessableEntity("; ".join(error.problems[:MOST_PROBLEMS])) from error
     return answer(RoutingTableDocument(version, document))
