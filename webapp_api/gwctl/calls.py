@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from kemi.state.call_history import FinishedCall
+from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table, when
 
@@ -152,6 +153,7 @@ def running_calls(place: Place) -> Calls:
     EndedCalls,
     "calls end --call-id 5f0c2b@page.invalid",
     "calls end --impu sip:bob@ims.example.com",
+    note=note_change,
 )
 @click.option("--impu", default="", help="Every call of this public identity, made or answered.")
 @click.option("--call-id", default="", help="The call with this Call-ID.")

@@ -7,6 +7,7 @@ import time
 import click
 import msgspec
 
+from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table, when
 from webapp_api.keyring import signing_key
@@ -63,7 +64,7 @@ def list_keys(place: Place) -> Answer:
     return Answer(Keys(found), table(("KEY", "ALGORITHM", "MADE", "STATE"), rows, "no keys yet"))
 
 
-@command(keys, "rotate", RotatedKey, "keys rotate")
+@command(keys, "rotate", RotatedKey, "keys rotate", note=note_change)
 @pass_place
 def rotate_keys(place: Place) -> Answer:
     """Make the next key now; the former one stays in the set until its last token has run out."""

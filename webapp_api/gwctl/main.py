@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from webapp_api.gwctl.audit import add_audit
 from webapp_api.gwctl.calls import calls
 from webapp_api.gwctl.check import add_check
 from webapp_api.gwctl.doctor import add_doctor
@@ -63,5 +64,6 @@ for _group in _NOUNS:
     main.add_command(_group)
 add_counters(main)
 add_events(main)
+add_audit(main)
 add_check(main)
 add_doctor(main)

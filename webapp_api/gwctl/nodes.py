@@ -7,6 +7,7 @@ import time
 import click
 import msgspec
 
+from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table
 
@@ -76,7 +77,14 @@ def list_nodes(place: Place) -> Answer:
     return Answer(Nodes(found), table(columns, rows, "no gateway tells of a node"))
 
 
-@command(nodes, "drain", DrainedNode, "nodes drain 192.0.2.1:2223", "nodes drain 192.0.2.1:2223 --no")
+@command(
+    nodes,
+    "drain",
+    DrainedNode,
+    "nodes drain 192.0.2.1:2223",
+    "nodes drain 192.0.2.1:2223 --no",
+    note=note_change,
+)
 @click.argument("node")
 @click.option("--no", "takes_back", is_flag=True, help="Give it new calls again, as `nodes undrain`.")
 @pass_place
@@ -85,7 +93,7 @@ def drain_node(place: Place, node: str, takes_back: bool) -> Answer:
     return _drained(place, node, not takes_back)
 
 
-@command(nodes, "undrain", DrainedNode, "nodes undrain 192.0.2.1:2223")
+@command(nodes, "undrain", DrainedNode, "nodes undrain 192.0.2.1:2223", note=note_change)
 @click.argument("node")
 @pass_place
 def undrain_node(place: Place, node: str) -> Answer:

@@ -70,9 +70,18 @@ def to_json(document: object) -> str:
 class Command(click.Command):
     """A command with --json, whose help has examples and the shape of what it writes."""
 
-    def __init__(self, *args: Any, shape: type, examples: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        shape: type,
+        examples: Sequence[str] = (),
+        note: Callable[[str, str], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """``note``: gets name and arguments of the command once it has changed something."""
         super().__init__(*args, **kwargs)
         self.shape = shape
+        self._note = note
         self.examples = tuple(examples)
         self.params.append(
             click.Option(
@@ -94,6 +103,9 @@ class Command(click.Command):
             raise Away(f"Redis cannot be used: {error}") from error
         if answer is None:  # has written as it went
             return
+        if self._note is not None:
+            given = {name: value for name, value in ctx.params.items() if value}
+            self._note(ctx.command_path, " ".join(f"{name}={value}" for name, value in given.items()))
         assert isinstance(answer.document, self.shape), self.name
         if is_json():
             click.echo(msgspec.json.format(to_json(answer.document), indent=2))
@@ -154,12 +166,12 @@ class Program(Group):
 
 
 def command(
-    group: click.Group, name: str, shape: type, *examples: str
+    group: click.Group, name: str, shape: type, *examples: str, note: Callable[[str, str], None] | None = None
 ) -> Callable[[Callable[..., Answer | None]], Command]:
     """Add a command to a group; ``examples``: as they are typed, without the program's name."""
 
     def add(function: Callable[..., Answer | None]) -> Command:
-        made = click.command(name, cls=Command, shape=shape, examples=examples)(function)
+        made = click.command(name, cls=Command, shape=shape, examples=examples, note=note)(function)
         group.add_command(made)
         return made
 

@@ -14,6 +14,7 @@ from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, document_from_json
 from kemi.state.web.routes import Explanation, RoutesStore, explanation
+from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command
 
@@ -68,7 +69,7 @@ def show_routes(place: Place) -> Answer:
     return Answer(document, [msgspec.json.format(msgspec.json.encode(document), indent=2).decode()])
 
 
-@command(routes, "load", Version, "routes load table.json")
+@command(routes, "load", Version, "routes load table.json", note=note_change)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_place
 def load_routes(place: Place, file: Path) -> Answer:

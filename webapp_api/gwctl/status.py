@@ -9,7 +9,6 @@ from typing import Any, Final
 import click
 import msgspec
 
-from kemi.state.web.bindings import BindingsView
 from kemi.state.web.client import StateUnavailable
 from kemi.state.web.recent_events import RecentEvents
 from kemi.state.web.server import Server
@@ -107,7 +106,9 @@ def _without_redis(why: str) -> Status:
 
 def _status(place: Place, now: float) -> Status:
     facts = Server(place.redis).facts()
-    registered = Counter(node for node, _, _ in BindingsView(place.redis).all(now))
+    registered = Counter(
+        one.node for one in place.services.registrations.all() if one.binding.expires_at > now
+    )
     running = running_calls(place)
     calls = Counter(call.gateway for call in running.calls) + Counter(running.left_out)
     gateways = [

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from kemi.state.trunks import TrunkView
+from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.machine.control import ask_gateway
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table, when
@@ -72,7 +73,7 @@ def list_trunks(place: Place, down: bool) -> Answer:
     return Answer(Trunks(found), table(columns, rows, "no trunks"))
 
 
-@command(trunks, "leave", Leave, "trunks leave", "trunks leave --no")
+@command(trunks, "leave", Leave, "trunks leave", "trunks leave --no", note=note_change)
 @click.option("--no", "takes_back", is_flag=True, help="Register again.")
 @pass_place
 def leave_trunks(place: Place, takes_back: bool) -> Answer:

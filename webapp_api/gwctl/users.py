@@ -13,6 +13,7 @@ import msgspec
 
 from kemi.state.web.accounts import Account
 from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table
 from webapp_api.identities import Identity, IdentityError
@@ -28,6 +29,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     impus: list[str]
     user_class: str
     operator: bool
+    disabled: bool
+    """Nobody can log in with it."""
 
 
 class Users(msgspec.Struct, frozen=True):
@@ -59,10 +62,7 @@ def list_users(place: Place, operators: bool, user_class: str | None) -> Answer:
         for account in place.web_login.accounts.all()
         if (account.operator or not operators) and user_class in (None, account.user_class)
     ]
-    rows = [
-        (one.name, one.impi, " ".join(one.impus), one.user_class, "operator" if one.operator else "")
-        for one in found
-    ]
+    rows = [(one.name, one.impi, " ".join(one.impus), one.user_class, _role(one)) for one in found]
     return Answer(Users(found), table(("NAME", "IMPI", "IMPUS", "CLASS", "ROLE"), rows, "no accounts"))
 
 
@@ -80,6 +80,7 @@ def show_user(place: Place, name: str) -> Answer:
             *(f"impu      {impu}" for impu in user.impus),
             f"class     {user.user_class or '-'}",
             f"operator  {'yes' if user.operator else 'no'}",
+            f"disabled  {'yes' if user.disabled else 'no'}",
         ],
     )
 
@@ -91,6 +92,7 @@ def show_user(place: Place, name: str) -> Answer:
     "users add alice",
     "users add bob --impu sip:bob@ims.example.com --impu tel:+15550100",
     "users add carol < password-file",
+    note=note_change,
 )
 @click.argument("name")
 @click.option("--impi", help="Private identity; by default NAME@domain.")
@@ -116,7 +118,7 @@ def add_user(place: Place, name: str, impi: str | None, impus: tuple[str, ...]) 
     return Answer(ChangedUser(_shown(account)), [f"{name} added: {identity.impi} {' '.join(identity.impus)}"])
 
 
-@command(users, "remove", ChangedUser, "users remove bob")
+@command(users, "remove", ChangedUser, "users remove bob", note=note_change)
 @click.argument("name")
 @pass_place
 def remove_user(place: Place, name: str) -> Answer:
@@ -128,21 +130,23 @@ def remove_user(place: Place, name: str) -> Answer:
     return Answer(ChangedUser(_shown(account), ended), [f"{account.name} removed, {ended} sessions ended"])
 
 
-@command(users, "password", ChangedUser, "users password bob")
+@command(users, "password", ChangedUser, "users password bob", note=note_change)
 @click.argument("name")
 @pass_place
 def change_password(place: Place, name: str) -> Answer:
     """Set another password and end the account's sessions."""
     parts = place.web_login
-    account = _account(parts, name)
-    parts.accounts.put(msgspec.structs.replace(account, password_hash=password_hash(_password())))
+    _account(parts, name)
+    account = _changed(parts, name, password_hash=password_hash(_password()))
     ended = parts.logins.end_all(account.name)
     return Answer(
         ChangedUser(_shown(account), ended), [f"password of {account.name} changed, {ended} sessions ended"]
     )
 
 
-@command(users, "operator", ChangedUser, "users operator alice", "users operator alice --no")
+@command(
+    users, "operator", ChangedUser, "users operator alice", "users operator alice --no", note=note_change
+)
 @click.argument("name")
 @click.option("--no", "takes_away", is_flag=True, help="Take the role away.")
 @pass_place
@@ -153,7 +157,7 @@ def make_operator(place: Place, name: str, takes_away: bool) -> Answer:
     return Answer(ChangedUser(_shown(account)), [f"{account.name} is {role}"])
 
 
-@command(users, "class", ChangedUser, "users class alice staff", "users class alice")
+@command(users, "class", ChangedUser, "users class alice staff", "users class alice", note=note_change)
 @click.argument("name")
 @click.argument("user_class", default="")
 @pass_place
@@ -165,9 +169,24 @@ def set_class(place: Place, name: str, user_class: str) -> Answer:
     return Answer(ChangedUser(_shown(account)), [f"{account.name} is of {what}"])
 
 
+@command(users, "disable", ChangedUser, "users disable bob", "users disable bob --no", note=note_change)
+@click.argument("name")
+@click.option("--no", "takes_back", is_flag=True, help="Let it log in again.")
+@pass_place
+def disable_user(place: Place, name: str, takes_back: bool) -> Answer:
+    """Let nobody log in with an account, and end its sessions and registrations; everything else of it stays."""
+    parts = place.web_login
+    account = _changed(parts, name, disabled=not takes_back)
+    ended = 0 if takes_back else parts.logins.end_all(account.name)
+    said = "can log in again" if takes_back else f"is disabled, {ended} sessions ended"
+    return Answer(ChangedUser(_shown(account), ended), [f"{account.name} {said}"])
+
+
 def _changed(parts: Services, name: str, **changes: object) -> Account:
-    account = msgspec.structs.replace(_account(parts, name), **changes)
-    parts.accounts.put(account)
+    before = _account(parts, name)
+    account = msgspec.structs.replace(before, **changes)
+    if not parts.accounts.replace(account.name, before, account):
+        raise click.ClickException("somebody else has changed the account meanwhile; try again")
     return account
 
 
@@ -186,7 +205,12 @@ def _shown(account: Account) -> User:
         impus=account.impus,
         user_class=account.user_class,
         operator=account.operator,
+        disabled=account.disabled,
     )
+
+
+def _role(user: User) -> str:
+    return ",".join(filter(None, ("operator" if user.operator else "", "disabled" if user.disabled else "")))
 
 
 def _login_name(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from click.testing import CliRunner
+
 from webapp_api.gwctl.main import main
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from webapp_api.gwctl.main import main
 
 from kemi import settings as gateway
 from tests.unit.webapp_api.check.mistakes import MISTAKES, Mistake
@@ -17,6 +16,7 @@ from tests.unit.webapp_api.check.site import good_files
 from webapp_api.check.finding import Finding
 from webapp_api.check.programs import haproxy_findings, kamailio_findings
 from webapp_api.check.run import check_folder
+from webapp_api.gwctl.main import main
 
 RIGHT_OF_A_HUNDRED = 95
 NEARBY = 4
