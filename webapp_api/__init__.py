@@ -24,6 +24,7 @@ from webapp_api.blueprints import (
     operator_pools,
     operator_registrations,
     operator_routes,
+    operator_traces,
     operator_trunks,
     operator_users,
     session,
@@ -40,7 +41,8 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, operator_registrations, operator_users, operator_pools, operator_audit, calls, events, description,
+    operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit, calls,
+    events, description,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNod
 from webapp_api.blueprints.operator_pools import PoolIdentity, Pools
 from webapp_api.blueprints.operator_registrations import OperatorRegistration, OperatorRegistrations
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
+from webapp_api.blueprints.operator_traces import Trace, TracedCalls
 from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.operator_users import NewUser, User, UserChange, Users
 from webapp_api.blueprints.session import Credentials, SessionDocument
@@ -30,7 +31,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
         OperatorTrunks, PastCalls, CurrentCalls, OperatorRegistration, OperatorRegistrations, User, Users, NewUser,
-        UserChange, Pools, PoolIdentity, AuditPage,
+        UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -159,6 +160,24 @@ def _paths() -> dict[str, Any]:
                 "Tell what the gateways counted: calls by kind of rates, denied ones, emergencies, alarms",
                 {"200": OperatorCounters},
                 "401 403 404 503",
+                session=True,
+            )
+        },
+        "/api/operator/traces": {
+            "get": _operation(
+                "Tell which traced calls there are, the latest first",
+                {"200": TracedCalls},
+                "400 401 403 404 503",
+                query=("impu", "call_id", "failed", "after", "limit"),
+                session=True,
+            )
+        },
+        "/api/operator/traces/{key}": {
+            "get": _operation(
+                "Return what a call did, by the key of its trace or its Call-ID",
+                {"200": Trace},
+                "401 403 404 503",
+                path=("key",),
                 session=True,
             )
         },

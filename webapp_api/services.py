@@ -24,6 +24,7 @@ from kemi.state.web.running_calls import RunningCalls
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
+from kemi.state.web.traces import TracesView
 from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
 from webapp_api.keyring import Keyring
@@ -67,6 +68,7 @@ class Services:
     relay_nodes: NodesView
     running_calls: RunningCalls
     trunks: TrunksView
+    traces: TracesView
     finished_calls: FinishedCalls
     hub: Hub
     feed: EventFeed
@@ -145,6 +147,7 @@ class Services:
             relay_nodes=NodesView(redis),
             running_calls=RunningCalls(redis),
             trunks=TrunksView(redis),
+            traces=TracesView(redis),
             finished_calls=FinishedCalls(redis),
             hub=Hub(),
             feed=EventFeed(redis),

@@ -20,6 +20,9 @@
 | gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
 | gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
+| gw:traces, gw:traces-failed | sorted set, key of a call by its begin | gateway | web API: traced calls |
+| gw:trace-head:KEY | text, JSON (TraceHead of kemi/state/traces.py); ends by itself | gateway | web API |
+| gw:trace:KEY | list of compressed entries (kemi/state/traces.py); ends by itself | gateway | web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
@@ -131,6 +134,21 @@ def calls_of(impu: str) -> str:
 def finished_call(identifier: str) -> str:
     """Return the key of a finished call."""
     return f"gw:finished-call:{identifier}"
+
+
+def traces(*, failed: bool) -> str:
+    """Return the key of the ring of traced calls."""
+    return "gw:traces-failed" if failed else "gw:traces"
+
+
+def trace_head(key: str) -> str:
+    """Return the key of what is known of a traced call."""
+    return f"gw:trace-head:{key}"
+
+
+def trace(key: str) -> str:
+    """Return the key of a traced call's entries."""
+    return f"gw:trace:{key}"
 
 
 WEB: Final = "gw:web:"

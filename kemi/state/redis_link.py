@@ -17,8 +17,10 @@ from redis.retry import Retry
 from kemi.core.identity import canonical
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
-from kemi.state import keys
+from kemi.state import keys, trace_link
 from kemi.state.call_history import FinishedCall
+from kemi.state.trace_link import TraceRings
+from kemi.state.traces import TracePortion
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
@@ -204,6 +206,19 @@ class RedisLink:
         pipeline.hset(name, self.node, text)
         pipeline.expire(name, keys.ANSWER_KEPT_S)
         self._run(pipeline)
+
+    def ship_traces(self, portions: Sequence[TracePortion], rings: TraceRings) -> None:
+        """Write what is new of traced calls."""
+        pipeline = self._redis.pipeline(transaction=False)
+        trace_link.put(pipeline, portions, rings)
+        self._run(pipeline)
+
+    def trim_traces(self, rings: TraceRings, now: float) -> None:
+        """Forget traces that are too old or too many; ``now`` is in seconds since the epoch."""
+        try:
+            trace_link.trim(self._redis, rings, now)
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
 
     def exchange_trunks(self, view: str) -> dict[str, str]:
         """Write how this node sees trunks; return how all nodes do, this one included."""
