@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import webapp_api.gwctl.traces  # noqa: F401  adds its commands to `calls`
 from webapp_api.gwctl.audit import add_audit
 from webapp_api.gwctl.calls import calls
 from webapp_api.gwctl.check import add_check
