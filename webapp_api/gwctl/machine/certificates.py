@@ -6,7 +6,9 @@ import ipaddress
 import itertools
 import re
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -148,10 +150,7 @@ def _chain(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosis:
 
 def _trusted(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosis:
     """Judge as a browser does, with the roots of this machine."""
-    roots = [
-        x509.load_der_x509_certificate(der)
-        for der in ssl.create_default_context().get_ca_certs(binary_form=True)
-    ]
+    roots = _roots()
     issuer = chain[0].issuer.rfc4514_string()
     if not roots:
         return _SAYS.warning(subject, f"issued by {issuer}; this machine has no roots to judge it by")
@@ -168,6 +167,16 @@ def _trusted(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosi
         hint = "a certificate in between may be missing: the file needs the whole chain (fullchain.pem)"
         return _SAYS.warning(subject, f"issued by {issuer}, and not trusted here: {error}", hint)
     return _SAYS.ok(subject, f"issued by {issuer}, trusted")
+
+
+def _roots() -> list[x509.Certificate]:
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old roots are not ours to mend
+        for der in ssl.create_default_context().get_ca_certs(binary_form=True):
+            with suppress(ValueError):
+                found.append(x509.load_der_x509_certificate(der))
+    return found
 
 
 async def _shown(address: str, port: int, name: str, leaf: x509.Certificate | None) -> Diagnosis:

@@ -49,13 +49,16 @@ async def codecs(host: Host) -> AsyncIterator[Diagnosis]:
         except NgError as error:
             yield _SAYS.error(f"rtpengine {node}", str(error), "see the check of its port")
             continue
-        if missing := [name for name in wanted if name not in has]:
-            reason = f"cannot make {', '.join(missing)}"
-            yield _SAYS.error(f"rtpengine {node}", reason, _HINTS.get(missing[0], ""))
-        else:
-            others = [name for name in has if name not in wanted]
-            told = f"makes {', '.join(name for name in ASKED if name in wanted)}"
-            yield _SAYS.ok(f"rtpengine {node}", told + (f"; also {', '.join(others)}" if others else ""))
+        yield judged(f"rtpengine {node}", has, wanted)
+
+
+def judged(subject: str, has: list[str], wanted: list[str]) -> Diagnosis:
+    """Judge what a relay can make."""
+    if missing := [name for name in wanted if name not in has]:
+        return _SAYS.error(subject, f"cannot make {', '.join(missing)}", _HINTS.get(missing[0], ""))
+    others = [name for name in has if name not in wanted]
+    told = f"makes {', '.join(name for name in ASKED if name in wanted)}"
+    return _SAYS.ok(subject, told + (f"; also {', '.join(others)}" if others else ""))
 
 
 def _wanted(host: Host) -> list[str]:

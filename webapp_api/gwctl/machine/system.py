@@ -146,15 +146,15 @@ async def srtp(host: Host) -> AsyncIterator[Diagnosis]:
     pid = owner_of(bound)
     loaded = has_loaded(pid, LIBRARY) if pid is not None else None
     if loaded is None:
-        yield _SRTP.warning("rtpengine", "its process is not for this user to see", _ROOT_LOOKS)
+        yield _SRTP.warning("SRTP of rtpengine", "its process is not for this user to see", _ROOT_LOOKS)
     elif loaded:
-        yield _SRTP.ok(f"rtpengine (process {pid})", "keeps to AES-CM, by the library of its role")
+        yield _SRTP.ok(f"SRTP of rtpengine (process {pid})", "keeps to AES-CM, by the library of its role")
     else:
         reason = (
             f"runs without the library {LIBRARY}: one datagram of a stranger may end it with all its calls"
         )
         hint = "ansible/roles/rtpengine/README.md: LD_PRELOAD in the service; then restart rtpengine-daemon"
-        yield _SRTP.error(f"rtpengine (process {pid})", reason, hint)
+        yield _SRTP.error(f"SRTP of rtpengine (process {pid})", reason, hint)
 
 
 async def disk(host: Host) -> AsyncIterator[Diagnosis]:

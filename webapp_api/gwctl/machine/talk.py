@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 TIMEOUT_S: Final = 2.0
+HTTP_TIMEOUT_S: Final = 4.0
+"""HAProxy tries a backend for three seconds before it says 503."""
 _AGAIN_S: Final = 0.5
 """T1 of RFC 3261: when a datagram is sent again."""
 _MOST: Final = 1 << 16
@@ -118,7 +120,7 @@ async def http_get(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE  # judged elsewhere, by what it says
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(HTTP_TIMEOUT_S):
         reader, writer = await asyncio.open_connection(
             address, port, ssl=context, server_hostname=name.strip("[]") if tls else None, limit=_MOST
         )
