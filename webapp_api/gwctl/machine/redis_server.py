@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
 
+from kemi.state.connection import SentinelAddress, sentinel_address_from_url
 from kemi.state.web.client import StateUnavailable, connect
 from kemi.state.web.server import Server, ServerFacts
 from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
 from webapp_api.gwctl.machine.host import Host
+from webapp_api.gwctl.machine.talk import reach, reason_of
 
 _SAYS: Final = Doctor("redis")
 OLDEST: Final = (6, 2)
@@ -25,8 +27,15 @@ async def redis_server(host: Host) -> AsyncIterator[Diagnosis]:
     """Ask it."""
     if not host.redis_url:
         return
-    url = urlsplit(host.redis_url)
-    subject = f"Redis {url.hostname or url.path}{f':{url.port}' if url.port else ''}"
+    sentinels = sentinel_address_from_url(host.redis_url)
+    subject = _name_of(host.redis_url, sentinels)
+    for address, port in sentinels.sentinels if sentinels else ():
+        try:
+            await reach(address, port)
+            yield _SAYS.ok(f"Sentinel {address}:{port}", "listens")
+        except (OSError, TimeoutError) as error:
+            hint = "without a majority of them no other Redis takes over"
+            yield _SAYS.error(f"Sentinel {address}:{port}", reason_of(error), hint)
     began = time.monotonic()
     try:
         facts = await asyncio.to_thread(lambda: Server(connect(host.redis_url)).facts())
@@ -45,6 +54,14 @@ async def redis_server(host: Host) -> AsyncIterator[Diagnosis]:
         yield _SAYS.ok(subject, f"answers within {took_s * 1000:.0f} ms")
     for found in _judged(subject, facts):
         yield found
+
+
+def _name_of(url: str, sentinels: SentinelAddress | None) -> str:
+    """Name the server without its password."""
+    if sentinels is not None:
+        return f"Redis {sentinels.name} (by Sentinels)"
+    parts = urlsplit(url)
+    return f"Redis {parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
 
 
 def _judged(subject: str, facts: ServerFacts) -> list[Diagnosis]:
