@@ -63,7 +63,9 @@ ALLOWED_IMPORTS: Final = {
     "rtpengine": (),
     "webapp_api": ("kemi.core", "kemi.state"),
     # looks at the settings of all programs
-    "webapp_api/check": ("kemi.core", "kemi.settings", "rtpengine.agent.settings", "webapp_api"),
+    "webapp_api/check": (
+        "kemi.core", "kemi.settings", "kemi.state.connection", "rtpengine.agent.settings", "webapp_api",
+    ),  # fmt: skip
     # asks everything that runs on a machine how it is: the relay by its own protocol, too
     "webapp_api/gwctl/machine": ("kemi.core", "kemi.settings", "kemi.state", "rtpengine", "webapp_api"),
 }

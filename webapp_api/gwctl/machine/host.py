@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from kemi.settings import Settings as GatewaySettings
 from rtpengine.agent.settings import Settings as AgentSettings
@@ -81,8 +81,28 @@ class Host:
 
     @property
     def redis_url(self) -> str:
-        """The site's Redis, "" on a machine that uses none."""
-        return self.gateway.redis_url if self.gateway else self.web.redis_url if self.web else ""
+        """The site's Redis, or the one of this machine; "" where there is none."""
+        own = self._own_redis_url()
+        return self.gateway.redis_url if self.gateway else self.web.redis_url if self.web else own
+
+    @property
+    def is_redis_copy(self) -> bool:
+        """Whether this machine is to have a copy of a Redis, and no program that writes into one."""
+        return not (self.gateway or self.web) and bool(self._redis_option("replicaof"))
+
+    def _own_redis_url(self) -> str:
+        if not self.redis:
+            return ""
+        address = self._redis_option("bind").split()[:1] or ["127.0.0.1"]
+        host = address[0].lstrip("-")
+        password = self._redis_option("requirepass").strip('"')
+        secret = f":{quote(password, safe='')}@" if password else ""
+        shown = f"[{host}]" if ":" in host else host
+        return f"redis://{secret}{shown}:{self._redis_option('port') or 6379}/0"
+
+    def _redis_option(self, name: str) -> str:
+        found = re.search(rf"^{name}\s+(.+)$", self.redis, re.MULTILINE | re.IGNORECASE)
+        return found[1].strip() if found else ""
 
     def front_doors(self) -> list[tuple[str, int, str]]:
         """Return address, port and certificate ("" without TLS) of each listener of HAProxy."""

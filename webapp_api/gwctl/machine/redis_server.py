@@ -52,7 +52,7 @@ async def redis_server(host: Host) -> AsyncIterator[Diagnosis]:
         )
     else:
         yield _SAYS.ok(subject, f"answers within {took_s * 1000:.0f} ms")
-    for found in _judged(subject, facts):
+    for found in _judged(subject, facts, is_copy=host.is_redis_copy):
         yield found
 
 
@@ -64,7 +64,7 @@ def _name_of(url: str, sentinels: SentinelAddress | None) -> str:
     return f"Redis {parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
 
 
-def _judged(subject: str, facts: ServerFacts) -> list[Diagnosis]:
+def _judged(subject: str, facts: ServerFacts, *, is_copy: bool) -> list[Diagnosis]:
     found = []
     version = tuple(int(number) for number in re.findall(r"\d+", facts.version)[:2])
     if version < OLDEST:
@@ -73,7 +73,7 @@ def _judged(subject: str, facts: ServerFacts) -> list[Diagnosis]:
         )
     else:
         found.append(_SAYS.ok(f"{subject}, version", facts.version))
-    if facts.role != "master" or facts.loading:
+    if (facts.role != "master" and not is_copy) or facts.loading:
         state = "is loading its data" if facts.loading else "is a copy of another one and takes no writes"
         found.append(_SAYS.error(f"{subject}, role", state, "redis_url must name the master"))
     if facts.policy != "noeviction":

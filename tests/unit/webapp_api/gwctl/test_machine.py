@@ -22,6 +22,7 @@ from webapp_api.gwctl.machine.processes import most_open_files, owner_of, socket
 from webapp_api.gwctl.machine.run import CHECKS, examine
 from webapp_api.gwctl.machine.system import judged_disk, version_of
 from webapp_api.gwctl.machine.talk import http_get, options_by_tcp, options_by_udp, reach
+from webapp_api.settings import Settings
 
 
 def test_a_folder_without_our_files_is_said_to_be_one(tmp_path: Path) -> None:
@@ -146,6 +147,21 @@ def test_the_clock_of_a_provider(off: int, level: str) -> None:
     server.server_close()
     assert found.level == level
     assert _provider(f"http://127.0.0.1:{server.server_address[1]}").level == "error"
+
+
+def test_sentinels_that_do_not_run(tmp_path: Path) -> None:
+    url = "redis+sentinel://:secret@127.0.0.1:1/gw"
+    host = Host(tmp_path, web=Settings(public_origin="https://a.example", domain="a.example", redis_url=url))
+    found = examine(host, ("redis", "clock"))
+    assert [one.subject for one in found if one.level == "error"] == [
+        "Sentinel 127.0.0.1:1", "Redis gw (by Sentinels)",
+    ]  # fmt: skip
+    assert "secret" not in str(found)
+
+
+def test_a_machine_with_redis_alone(tmp_path: Path) -> None:
+    host = Host(tmp_path, redis='bind 192.0.2.1\nport 6380\nrequirepass "a b"\nreplicaof 192.0.2.2 6380\n')
+    assert (host.redis_url, host.is_redis_copy) == ("redis://:a%20b@192.0.2.1:6380/0", True)
 
 
 def test_what_is_judged_of_disks_codecs_and_versions() -> None:
