@@ -64,8 +64,12 @@ ALLOWED_IMPORTS: Final = {
     "webapp_api": ("kemi.core", "kemi.state"),
     # looks at the settings of all programs
     "webapp_api/check": (
-        "kemi.core", "kemi.settings", "kemi.state.connection", "rtpengine.agent.settings", "webapp_api",
-    ),  # fmt: skip
+        "kemi.core",
+        "kemi.settings",
+        "kemi.state.connection",
+        "rtpengine.agent.settings",
+        "webapp_api",
+    ),
     # asks everything that runs on a machine how it is: the relay by its own protocol, too
     "webapp_api/gwctl/machine": ("kemi.core", "kemi.settings", "kemi.state", "rtpengine", "webapp_api"),
 }

@@ -12,7 +12,7 @@ import msgspec
 from kemi.state.web.event_feed import EventFeed
 from kemi.state.web.recent_events import RecentEvents
 from webapp_api.gwctl.place import Place, pass_place
-from webapp_api.gwctl.program import Answer, command, is_json, to_json, when
+from webapp_api.gwctl.program import Answer, command, is_json, printable, to_json, when
 
 _MOST_BEFORE = 10_000
 
@@ -79,7 +79,9 @@ def add_events(group: click.Group) -> None:
         try:
             for seq, event in _events(place, since, follow):
                 if wanted(event):
-                    click.echo(to_json({"seq": seq, **event}) if is_json() else event_to_text(event))
+                    click.echo(
+                        to_json({"seq": seq, **event}) if is_json() else printable(event_to_text(event))
+                    )
                     shown += 1
                     if shown == count:
                         break

@@ -5,6 +5,7 @@ A command returns an Answer; whether people or programs read it is decided here.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from kemi.state.web.client import StateUnavailable
 from webapp_api.gwctl.shapes import shape_to_text
 from webapp_api.settings import SettingsError
 
+_CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
+"""Those below a space are escaped in JSON anyway."""
 _JSON: Final = "gwctl.json"
 _EXIT_CODES: Final = (
     "0 done, 1 something is wrong or cannot be done, 2 wrong usage, 3 no answer (Redis, gateway)"
@@ -63,8 +66,14 @@ def is_json() -> bool:
 
 
 def to_json(document: object) -> str:
-    """Write a document on one line."""
-    return msgspec.json.encode(document).decode()
+    """Write a document on one line, without what a terminal obeys: pages choose Call-IDs and names."""
+    text = msgspec.json.encode(document).decode()
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal obeys: pages choose Call-IDs and names."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 class Command(click.Command):
@@ -101,6 +110,8 @@ class Command(click.Command):
             raise click.ClickException(f"the settings cannot be used:\n{error}") from error
         except StateUnavailable as error:
             raise Away(f"Redis cannot be used: {error}") from error
+        except msgspec.MsgspecError as error:
+            raise click.ClickException(f"Redis has data of another release: {error}") from error
         if answer is None:  # has written as it went
             return
         if self._note is not None:
@@ -111,9 +122,9 @@ class Command(click.Command):
             click.echo(msgspec.json.format(to_json(answer.document), indent=2))
         else:
             for line in answer.lines:
-                click.echo(line)
+                click.echo(printable(line))
             for remark in answer.remarks:
-                click.echo(remark, err=True)
+                click.echo(printable(remark), err=True)
         ctx.exit(answer.exit_code)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -251,6 +251,21 @@ class TestEvents:
         assert shown == f"1970-01-01T00:16:40Z gw1 call_started impu={CORE} call_id=c1\n"
         assert operator("events", "--since", "60", "--no-follow", "--call-id", "x").stdout == ""
 
+    def test_a_page_does_not_write_into_the_operators_terminal(
+        self, operator: Operator, store: redis.Redis
+    ) -> None:
+        write_event(store, type="call_started", call_id="a\x1b[2J\x9b2Jb", node="gw1", at=1_000.0)
+        for form in ((), ("--json",)):
+            shown = operator("events", "--since", "60", "--no-follow", *form).stdout
+            assert all(one.isprintable() for one in shown.rstrip("\n")), shown
+            assert "[2J" in shown
+
+    def test_data_of_another_release_is_told_in_a_line(self, operator: Operator, store: redis.Redis) -> None:
+        store.hset(keys.RELAY_NODES, "gw1", '{"at": "now"}')
+        done = operator("nodes", "list")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "another release" in done.stderr
+
     def test_new_ones_are_waited_for(self, operator: Operator, store: redis.Redis) -> None:
         from threading import Timer
 
