@@ -87,10 +87,11 @@ $(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | set
 
 clients: $(CLIENTS_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, docs/clients.md
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
 	$(PYTHON) -m tests.browser.matrix
+	$(PYTHON) -m tests.verdicts_page
 
 images: sdk ## take the README's pictures of the softphone, on the whole lab
 	SOFTPHONE_IMAGES=1 $(PYTEST) tests/browser/test_softphone_screens.py

@@ -27,6 +27,8 @@ from kemi.adapters.people import PeopleKeeper
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trace_figures import TraceFigures
+from kemi.adapters.traces import TraceKeeper
 from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
@@ -92,6 +94,8 @@ class Housekeeping:
         page_of: PageOf,
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
+        traces: TraceKeeper | None,
+        figures: TraceFigures,
         trunks: TrunkKeeper,
         measuring: Measuring,
         new_token: NewToken,
@@ -114,6 +118,7 @@ class Housekeeping:
         self._page_of = page_of
         self._routes = routes
         self._people = people
+        self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
         self._new_token = new_token
@@ -155,6 +160,7 @@ class Housekeeping:
             self._accounts,
             self._trunks_due,
             self._measures,
+            self._traced_calls,
         )
 
     def _measures(self, now: float) -> None:
@@ -172,6 +178,12 @@ class Housekeeping:
     def _trunks_due(self, now: float) -> None:
         self._trunks.tick(now)
         self._trunks.ship(now, self._shared)
+
+    def _traced_calls(self, now: float) -> None:
+        if self._traces is not None:
+            self._traces.work(now)
+            self._figures.look(now, self._traces)
+            self._traces.ship(now, self._shared.ship_traces)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s
@@ -358,6 +370,8 @@ class Housekeeping:
         calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
         self._measuring.finished(calls)
+        if self._traces is not None:
+            self._traces.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)
 

@@ -38,8 +38,7 @@ def put(pipeline: Any, portions: Sequence[TracePortion], rings: TraceRings) -> N
         pipeline.expire(keys.trace(head.key), kept_s)
         pipeline.set(keys.trace_head(head.key), msgspec.json.encode(head), ex=kept_s)
         pipeline.zadd(keys.traces(failed=head.failed), {head.key: head.began_at})
-        if head.failed:
-            pipeline.zrem(keys.traces(failed=False), head.key)
+        pipeline.zrem(keys.traces(failed=not head.failed), head.key)
 
 
 def trim(redis: Redis, rings: TraceRings, now: float) -> None:

@@ -106,6 +106,8 @@ class RtpEndpoint:
         """Address, RTP port and RTCP port packets go to."""
         self.extensions: dict[int, bytes] = {}
         """Header extensions of what is sent (RFC 8285)."""
+        self.bad_news: dict[str, int] = {}
+        """What its reports say of what it hears, though it is not so: ``lost_of_256``, ``jitter``."""
         self.obeys_feedback = True
         """Whether RTCP that asks for a key frame gets one."""
         self._key_frame_wanted = threading.Event()
@@ -446,5 +448,6 @@ class RtpEndpoint:
             about_ssrc=about,
             last_sr=last_sr,
             since_last_sr_s=time.monotonic() - heard_at_s if last_sr else 0.0,
+            **self.bad_news,
         )
         self._rtcp.sendto(self.sealed(report_to_bytes(report)), (self.target[0], self.target[2]))

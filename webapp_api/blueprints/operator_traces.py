@@ -10,6 +10,8 @@ import msgspec
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
+from kemi.core.explain.judge import explain
+from kemi.core.explain.verdict import Gravity, Verdict
 from kemi.core.trace.entries import CallTrace, What
 from kemi.state.traces import TraceHead
 from webapp_api.bodies import answer
@@ -74,6 +76,18 @@ class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
     result: str
 
 
+class TraceVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a call failed or had no sound, in plain words; docs/explain.md has all of them."""
+
+    code: str
+    gravity: Gravity
+    says: str
+    because: list[str]
+    """What in the trace shows it."""
+    do: str
+    """What to do about it, and who; may be empty."""
+
+
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """A traced call with everything that is known of it."""
 
@@ -95,6 +109,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
     """Entries that were not kept."""
     entries: list[TraceEntry]
+    verdicts: list[TraceVerdict]
+    """The gravest first; of a running call what is known so far."""
 
 
 @blueprint.get("/api/operator/traces")
@@ -131,7 +147,20 @@ def _document(trace: CallTrace) -> Trace:
         TraceEntry(**{field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)})
         for entry in trace.entries
     ]
-    return Trace(**{**fields, "entries": entries})
+    return Trace(**{**fields, "entries": entries, "verdicts": _verdicts(trace)})
+
+
+def _verdicts(trace: CallTrace) -> list[TraceVerdict]:
+    def told(verdict: Verdict) -> TraceVerdict:
+        return TraceVerdict(
+            code=verdict.code,
+            gravity=verdict.gravity,
+            says=verdict.says,
+            because=list(verdict.because),
+            do=verdict.do,
+        )
+
+    return [told(verdict) for verdict in explain(trace)]
 
 
 def _traced(head: TraceHead) -> TracedCall:

@@ -56,13 +56,17 @@ def _description_refused(call: Reading) -> Found | None:
     told = call.told
     if told is None or told.status not in (415, 488) or call.heard is not None or _no_codec(call) is not None:
         return None
+    if call.detail.startswith("our UPDATE") or _answer_unusable(call) is not None:
+        return None
     return found(call.quoted(told), who=_NAMES[call.caller], detail=call.detail or told.reason_phrase)
 
 
 def _answer_unusable(call: Reading) -> Found | None:
     decision = call.decision("core_answer_unusable", "page_answer_unusable", "own_offer_misunderstood")
     told = call.told
-    bad = told is not None and told.status == 502 and call.heard is None and bool(told.warning)
+    said = any(one.has_sdp for one in call.messages(call.callee, "INVITE", incoming=True))
+    bad = told is not None and call.heard is None and bool(told.warning)
+    bad = bad and told is not None and (told.status == 502 or (told.status == 488 and said))
     if decision is None and not bad:
         return None
     if decision is not None and not (call.failed or call.by_gateway):
@@ -233,7 +237,7 @@ RULES: Final = (
     ),
     Rule(
         code="lines-left-out", gravity=_NOTE, check=_lines_left_out,
-        says="{number} media line(s) of the page's offer are of no use here and were refused.",
+        says="Lines of the page's offer are of no use here and were refused: {number}.",
         do="The page's developer: data channels and further lines do not cross a telephone network.",
     ),
     Rule(

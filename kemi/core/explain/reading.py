@@ -180,10 +180,11 @@ class Reading:
 
     @cached_property
     def heard(self) -> Sip | None:
-        """The last final response other than 2xx that the callee gave before any answer."""
+        """The last final response other than 2xx that the callee gave before any answer; 487 only says of a CANCEL."""
         if self.answered:
             return None
-        return self.last(self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700)))
+        refusals = self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700))
+        return self.last(one for one in refusals if one.status != 487)
 
     @staticmethod
     def last(messages: Iterable[Sip]) -> Sip | None:
@@ -235,8 +236,9 @@ class Reading:
     @cached_property
     def detail(self) -> str:
         """Why we refused a call, in our own words; "" where we did not."""
-        if self.told is not None and self.told.warning and (self.by_gateway or self.heard is None):
-            return self.told.warning
+        told, heard = self.told, self.heard
+        if told is not None and told.warning and (heard is None or heard.warning != told.warning):
+            return told.warning
         rejected = self.decision("request_rejected")
         if rejected is not None:
             return rejected.why or str(rejected.values.get("detail", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kemi.core.explain.described import direction_of
+from kemi.core.explain.media import LONG_ENOUGH_S
 from kemi.core.explain.reading import CORE, PAGE, Reading
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
@@ -12,6 +13,9 @@ from kemi.core.explain.verdict import Gravity
 _GONE: Final = "the media relay has lost the call"
 _DEAD: Final = frozenset({"the media node is gone"})
 _DOWN: Final = "known to be down"
+_ASKED_AT_THE_END: Final = frozenset({"query", "delete"})
+"""Whether the relay still has the call; it may not."""
+_PARTIES: Final = frozenset({"", "wic", "ims"})
 _BLOCK, _UNBLOCK = "block media", "unblock media"
 
 
@@ -95,26 +99,24 @@ def _second_node(call: Reading) -> Found | None:
 
 
 def _command_refused(call: Reading) -> Found | None:
-    failed = [one for one in call.relays if one.why]
-    if not failed or _why(call) or call.decisions("media_node_failed"):
+    failed = [one for one in call.relays if one.why and one.name not in _ASKED_AT_THE_END]
+    if not failed or _why(call) or call.failed or call.decisions("media_node_failed"):
         return None
-    return found(*_errors(call), command=failed[-1].name)
+    return found(*[call.shown(one) for one in failed], command=failed[-1].name)
 
 
 def _gate_closed(call: Reading) -> Found | None:
     """The last word to the relay was to drop what a side sends, though both sides want to speak."""
-    if not call.answered or any(one.name == _BLOCK and one.why for one in call.relays):
+    if call.lasted_s < LONG_ENOUGH_S or not _both_speak(call):
         return None
     closed: dict[tuple[str, str], str] = {}
     for one in call.relays:
         scope = (str(one.values.get("call-id", "")), str(one.values.get("from-tag", "")))
-        if one.name == _BLOCK:
+        if one.name == _BLOCK and scope[1] in _PARTIES:
             closed[scope] = call.shown(one)
         elif one.name == _UNBLOCK and not one.why:
             closed.pop(scope, None)
-    if not closed or not _both_speak(call):
-        return None
-    return found(*closed.values())
+    return found(*closed.values()) if closed else None
 
 
 def _both_speak(call: Reading) -> bool:

@@ -68,7 +68,11 @@ def _line(trace: CallTrace, entry: Entry) -> str:
 
 def _arrow(entry: Entry) -> str:
     message = sip_of(entry)
-    words = entry.name if message.status == 0 else f"{entry.name} ({message.method})"
+    words = (
+        entry.name
+        if message.status == 0 or message.method == "INVITE"
+        else f"{entry.name} ({message.method})"
+    )
     if message.has_sdp:
         words += " [SDP]"
     is_page = entry.leg == PAGE

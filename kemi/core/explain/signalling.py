@@ -55,6 +55,8 @@ def _cancelled(call: Reading) -> Found | None:
 
 
 def _elsewhere(call: Reading) -> Found | None:
+    if call.trace.why == "answered elsewhere":
+        return found(f"ended by {call.trace.by}: answered elsewhere")
     for cancel in call.messages(CORE, "CANCEL", incoming=True):
         if any("cause=200" in reason.replace(" ", "") for reason in cancel.headers.get("reason", ())):
             return found(call.quoted(cancel))
@@ -206,6 +208,8 @@ def _session_timer(call: Reading) -> Found | None:
 
 def _page_lost(call: Reading) -> Found | None:
     lost = call.decision("flow_lost")
+    if not call.from_page and lost is None and not call.sent:
+        return None  # the page had gone before
     gone = call.detail in ("the WebSocket closed", "the page's connection is gone") or call.trace.why in (
         "connection lost", "flow_recovery",
     )  # fmt: skip
@@ -301,17 +305,17 @@ RULES: Final = (
         do="Whoever was silent had lost the call; the operator: look whether it crashed or its network was cut.",
     ),
     Rule(
-        code="request-too-large", gravity=_CAUSE, check=_fragments_lost,
-        says="Our INVITE of {size} bytes went out over UDP, in fragments, and nobody answered it.",
+        code="request-too-large", gravity=_TROUBLE, check=_fragments_lost,
+        says="Our INVITE of {size} bytes went over UDP in fragments, and no response came: some may have been dropped.",
         do="Operator: let large requests go over TCP (kamailio_udp_mtu), or let fragments pass the network.",
     ),
     Rule(
-        code="core-does-not-answer", gravity=_CAUSE, check=_core_silent, unless=("request-too-large",),
+        code="core-does-not-answer", gravity=_CAUSE, check=_core_silent,
         says="The IMS core did not answer the INVITE, and no other entry point was left.",
         do="Operator: is the core up and reachable from here (gwctl doctor)? Are icscf_uris right?",
     ),
     Rule(
-        code="core-unavailable", gravity=_CAUSE, check=_core_unavailable,
+        code="core-unavailable", gravity=_CAUSE, check=_core_unavailable, unless=("trunks-exhausted",),
         says="The IMS core answered {status}: it cannot take calls now, and no other entry point was left.",
         do="Core: see the log of the entry point; operator: add a second entry point.",
     ),
@@ -387,7 +391,7 @@ RULES: Final = (
     ),
     Rule(
         code="forked-early-media", gravity=_NOTE, check=_forked,
-        says="{number} devices answered with media of their own before or while one took the call.",
+        says="Several devices sent media before one of them had the call: {number} in all.",
         do="Nobody: the page hears the one that answered last.",
     ),
 )  # fmt: skip

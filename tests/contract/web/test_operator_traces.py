@@ -46,6 +46,7 @@ def test_an_operator_sees_a_list_and_whole_traces(page_of_operator: WebPage) -> 
     for name in (KEY, "a/b?c@d"):
         trace = page_of_operator.ask("GET", f"{TRACES}/{quote(name, safe='')}").get_json()
         assert (trace["key"], trace["status"], trace["left_out"]) == (KEY, 488, 0)
+        assert [(one["code"], one["gravity"]) for one in trace["verdicts"]] == [("refused", "cause")]
         (entry,) = trace["entries"]
         assert (entry["what"], entry["name"], entry["why"]) == ("decision", "request_rejected", "no codec")
 
