@@ -41,6 +41,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.network_change
 	$(PYTHON) -m tests.bench.mixed
 	$(PYTHON) -m tests.bench.events
+	$(PYTHON) -m tests.bench.logins
 	$(PYTHON) -m tests.bench.nodes
 	$(PYTHON) -m tests.bench.routes
 	$(PYTHON) -m tests.bench.injection

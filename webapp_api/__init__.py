@@ -13,6 +13,7 @@ from webapp_api.blueprints import (
     calls,
     config,
     description,
+    dials,
     events,
     health,
     keys,
@@ -45,7 +46,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
     operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit, calls,
-    events, description, metrics_page,
+    dials, events, description, metrics_page,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import msgspec
 from kemi.state.routing_document import RoutingDocument
 from webapp_api import cookies
 from webapp_api.blueprints.calls import CurrentCalls, PastCalls
+from webapp_api.blueprints.dials import IDEMPOTENCY_KEY, DialDocument, DialReport, DialWish
 from webapp_api.blueprints.operator_audit import AuditPage
 from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
@@ -17,7 +18,7 @@ from webapp_api.blueprints.operator_traces import Trace, TracedCalls
 from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.operator_users import NewUser, User, UserChange, Users
 from webapp_api.blueprints.session import Credentials, SessionDocument
-from webapp_api.openapi_parts import KeySet, Problem
+from webapp_api.openapi_parts import KeySet, Problem, named
 from webapp_api.openapi_parts import listening as _listening
 from webapp_api.openapi_parts import operation as _operation
 from webapp_api.settings import Settings
@@ -31,7 +32,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
         OperatorTrunks, PastCalls, CurrentCalls, OperatorRegistration, OperatorRegistrations, User, Users, NewUser,
-        UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace,
+        UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace, DialDocument, DialReport, DialWish,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -42,7 +43,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
             "description": "Sessions by cookie, access tokens for SIP over WebSocket (RFC 8898).",
         },
         "servers": [{"url": settings.public_origin}],
-        "paths": _paths(),
+        "paths": named(_paths()),
         "components": {
             "schemas": schemas,
             "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": cookies.SESSION}},
@@ -111,10 +112,37 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Tell what calls the user had, the latest first",
                 {"200": PastCalls},
-                "400 401 404 503",
+                "400 401 404 429 503",
                 query=("cursor", "limit", "direction", "answered", "since", "until"),
                 session=True,
-            )
+            ),
+            "post": _operation(
+                "Let one of the user's open pages place a call (click-to-dial)",
+                {"202": DialDocument},
+                "400 401 403 404 409 413 415 422 429 503",
+                body=DialWish,
+                changes=True,
+                session=True,
+                fields=(IDEMPOTENCY_KEY,),
+            ),
+        },
+        "/api/dials/{dial}": {
+            "get": _operation(
+                "Tell how far a call is that was asked for",
+                {"200": DialDocument},
+                "401 404 503",
+                path=("dial",),
+                session=True,
+            ),
+            "put": _operation(
+                "Take a call that was asked for, as one of the user's pages, and say what came of it",
+                {"200": DialDocument},
+                "400 401 403 404 409 413 415 503",
+                body=DialReport,
+                path=("dial",),
+                changes=True,
+                session=True,
+            ),
         },
         "/api/calls/current": {
             "get": _operation(
@@ -140,7 +168,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Tell which calls are running, of all or of one public identity",
                 {"200": OperatorCalls},
-                "401 403 404 503",
+                "400 401 403 404 429 503",
                 query=("impu",),
                 session=True,
             )
@@ -241,7 +269,7 @@ def _paths() -> dict[str, Any]:
                 path=("name",),
                 changes=True,
                 session=True,
-                conditions=("If-Match", "If-None-Match"),
+                fields=("If-Match", "If-None-Match"),
             ),
             "delete": _operation(
                 "Remove an account and end its sessions, registrations and calls",
@@ -250,7 +278,7 @@ def _paths() -> dict[str, Any]:
                 path=("name",),
                 changes=True,
                 session=True,
-                conditions=("If-Match",),
+                fields=("If-Match",),
             ),
         },
         "/api/operator/pools": {
@@ -282,22 +310,23 @@ def _paths() -> dict[str, Any]:
         },
         "/api/operator/routes": {
             "get": _operation(
-                "Return the routing table", {"200": RoutingTableDocument}, "401 403 404 503", session=True
+                "Return the routing table", {"200": RoutingTableDocument}, "401 403 404 429 503", session=True
             ),
             "put": _operation(
                 "Replace the routing table as a whole",
                 {"200": RoutingTableDocument},
-                "401 403 404 413 415 422 503",
+                "401 403 404 412 413 415 422 429 503",
                 body=RoutingDocument,
                 changes=True,
                 session=True,
+                fields=("If-Match",),
             ),
         },
         "/api/operator/routes/explain": {
             "get": _operation(
                 "Say which row wins for a number, and why",
                 {"200": RouteExplanation},
-                "401 403 404 503",
+                "400 401 403 404 429 503",
                 query=("number", "realm", "class"),
                 session=True,
             )

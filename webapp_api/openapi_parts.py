@@ -56,7 +56,7 @@ _STATUS: Final = {
     "412": "It is not, any more, what If-Match or If-None-Match names.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
-    "422": "The table is not good; the detail names rows and reasons, and the old one stays.",
+    "422": "The table is not good (the detail names rows and reasons; the old one stays), or the key was another's.",
     "429": "Too many attempts; Retry-After says when the next one counts.",
     "500": "The service has a fault; it is in its log.",
     "502": "The login service of the operator does not answer as it should.",
@@ -79,6 +79,19 @@ _CSRF: Final = [
         "description": "The public origin; browsers set it themselves.",
     },
 ]
+
+
+def named(paths: dict[str, Any]) -> dict[str, Any]:
+    """Give each operation a name for those who make clients of the description: getOperatorUsersByName."""
+    for path, operations in paths.items():
+        words = [
+            f"By{part[1:-1].title()}" if part.startswith("{") else part.partition(".")[0].title()
+            for part in path.strip("/").split("/")
+            if part not in ("api", ".well-known")
+        ]
+        for method, operation in operations.items():
+            operation["operationId"] = method + "".join(words).replace("_", "")
+    return paths
 
 
 def listening(summary: str) -> dict[str, Any]:
@@ -104,14 +117,14 @@ def operation(
     path: tuple[str, ...] = (),
     changes: bool = False,
     session: bool = False,
-    conditions: tuple[str, ...] = (),
+    fields: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
     parameters += [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in query]
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path
     ]
-    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in conditions]
+    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in fields]
     described: dict[str, Any] = {
         "summary": summary,
         "parameters": parameters,

@@ -12,6 +12,7 @@ from kemi.state.web.attempts import AttemptStore
 from kemi.state.web.audit import AuditLog
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
+from kemi.state.web.dials import DialStore
 from kemi.state.web.event_feed import EventFeed, UnkeptEvents
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.listening import Listening
@@ -44,6 +45,9 @@ _QUESTIONS_PER_MINUTE: Final = 60
 """Of one session, for its running calls: each is put to all gateways."""
 _OPERATOR_WORK_PER_MINUTE: Final = 600
 """Of one operator: lists that are read whole, passwords to hash, tables to look through."""
+_HISTORIES_PER_MINUTE: Final = 300
+"""Of one session: hundreds of records may have to be read for one page."""
+_DIALS_PER_MINUTE: Final = 20
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
 _LEADER_S: Final = 10
@@ -75,7 +79,10 @@ class Services:
     unkept: UnkeptEvents
     listening: Listening
     questions: AttemptStore
+    history_requests: AttemptStore
     routes: RoutesStore
+    dials: DialStore
+    dial_attempts: AttemptStore
     audit: AuditLog
     operator_work: AttemptStore
     leadership: Leadership
@@ -158,7 +165,10 @@ class Services:
                 per_address=settings.event_listeners_per_address,
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
+            history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
             routes=RoutesStore(redis),
+            dials=DialStore(redis),
+            dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),
             audit=AuditLog(redis),
             operator_work=AttemptStore(redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
@@ -183,6 +193,16 @@ def session_of_request() -> tuple[str, Session]:
     if secret is None or session is None:
         raise not_logged_in(parts.settings.domain)
     return secret, session
+
+
+def person_of(session: Session) -> str:
+    """Return who listens with a session, as listeners are counted."""
+    return f"{session.method}:{session.name}"
+
+
+def owner_of(session: Session) -> str:
+    """Return whose a session is: the person's on all devices; of guests, who pass names on, each session is one."""
+    return f"guest:{session.sid}" if session.method is LoginMethod.GUEST else person_of(session)
 
 
 def only_operators(*, costs: bool = False) -> str:

@@ -44,7 +44,8 @@ call that the site's policy or its caller's permission did not let begin, or go 
 (kemi/state/call_history.py).
 
 Unkept events: ``{"type": "dtmf", "impu": ..., "call_id": ..., "digit": ..., "duration_ms": ..., ...}``, a key that the
-far end pressed. It may be part of a PIN, so no stream has it.
+far end pressed. It may be part of a PIN, so no stream has it. ``{"type": "dial_requested" | "dial_taken", "owner": ...,
+"dial": ID, "impu": ..., "at": ...}``, of the web API for itself: a person's pages are to place a call, or one does.
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:
@@ -57,6 +58,7 @@ that who reads the names does not hold a secret or a login name:
 | gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |
 | gw:web:former-holder:IMPI | text, SID | who held an identity of the pool last |
 | gw:web:leased-at | hash, IMPI -> seconds | since when the last holder of an identity of the pool has had it |
+| gw:web:dial:ID | text, JSON; ends by itself | a call that a person has asked a page of theirs to place |
 | gw:web:audit | stream of one field, ``json`` | what operators have changed (AuditEntry of kemi/state/web/audit.py) |
 | gw:web:signing-keys | hash, kid -> JSON | keys that sign our tokens, private parts encrypted |
 | gw:web:oidc-login:DIGEST | text, JSON; ends by itself | a login under way at an OpenID Connect provider |
@@ -187,6 +189,11 @@ def web_oidc_login(digest: str) -> str:
 def web_attempts(what: str, digest: str) -> str:
     """Return the key that counts attempts of one kind by one party."""
     return f"{WEB}attempts:{what}:{digest}"
+
+
+def web_dial(identifier: str) -> str:
+    """Return the key of a call that somebody has asked for."""
+    return f"{WEB}dial:{identifier}"
 
 
 def web_lock(name: str) -> str:

@@ -88,6 +88,8 @@ class CurrentCalls(msgspec.Struct, frozen=True, kw_only=True):
 def get_calls() -> Response:
     """Tell what calls there were."""
     _, session = session_of_request()
+    if wait_s := services().history_requests.add(session.sid):
+        raise TooManyRequests("Too many questions; wait before the next one.", retry_after=wait_s)
     after = queries.text("cursor")
     if after and not _CURSOR.fullmatch(after):
         raise BadRequest("cursor is not one of ours.")

@@ -7,10 +7,11 @@ import logging
 import time
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 
 from kemi.state.running_calls import RunningCall
+from webapp_api import queries
 from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
 from webapp_api.services import only_operators, services
@@ -60,9 +61,9 @@ class OperatorCounters(msgspec.Struct, frozen=True):
 @blueprint.get("/api/operator/calls")
 def get_calls() -> Response:
     """Tell which calls are running, all or those of ?impu=."""
-    only_operators()
-    impu = request.args.get("impu", "")
-    found, silent = services().running_calls.ask(time.time())
+    only_operators(costs=True)
+    impu = queries.text("impu")
+    found, silent = services().running_calls.ask(time.time(), [impu] if impu else [])
     gateways = [
         CallsOfGateway(gateway, [call for call in one.calls if impu in ("", call.owner)], one.left_out)
         for gateway, one in found.items()

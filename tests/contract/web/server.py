@@ -49,12 +49,14 @@ class Server:
 
 
 @contextmanager
-def gunicorn(settings: Settings, folder: Path, *, quick: bool = False, **changes: Any) -> Iterator[Server]:
+def gunicorn(
+    settings: Settings, folder: Path, *, quick: bool = False, config: str = "", **changes: Any
+) -> Iterator[Server]:
     """Serve with these settings; no request may have failed, and it has to end by itself.
 
-    ``quick``: sessions of listeners are looked at every second.
+    ``quick``: sessions of listeners are looked at every second.  ``config``: another module than the service's own.
     """
-    config = "tests.contract.web.quick_config" if quick else "webapp_api.gunicorn_config"
+    config = config or ("tests.contract.web.quick_config" if quick else "webapp_api.gunicorn_config")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
