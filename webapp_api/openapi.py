@@ -38,9 +38,12 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Web login of the WebRTC-IMS gateway",
+            "title": "Web API of the WebRTC-IMS gateway",
             "version": VERSION,
-            "description": "Sessions by cookie, access tokens for SIP over WebSocket (RFC 8898).",
+            "description": (
+                "Sessions by cookie, access tokens for SIP over WebSocket (RFC 8898), calls and events; for operators"
+                " users, registrations, calls, nodes, trunks and routes. Errors are problem details (RFC 9457)."
+            ),
         },
         "servers": [{"url": settings.public_origin}],
         "paths": named(_paths()),

@@ -39,6 +39,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "is_operator": _FLAG,
     "disabled": _FLAG,
     "direction": {"enum": ["out", "in"]},
+    **{name: {"type": "string"} for name in ("state", "code", "error", "iss")},
 }
 """What a query's values are; short texts otherwise."""
 _STATUS: Final = {
@@ -55,6 +56,7 @@ _STATUS: Final = {
     "409": "It would not be right as things are: there is one already, or somebody has changed it meanwhile.",
     "412": "It is not, any more, what If-Match or If-None-Match names.",
     "413": "The body is too large.",
+    "414": "The address is longer than 8190 characters.",
     "415": "The body is not JSON.",
     "422": "The table is not good (the detail names rows and reasons; the old one stays), or the key was another's.",
     "429": "Too many attempts; Retry-After says when the next one counts.",
@@ -119,6 +121,7 @@ def operation(
     session: bool = False,
     fields: tuple[str, ...] = (),
 ) -> dict[str, Any]:
+    statuses = (*errors.split(), *(["414"] if query else []), "500")
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
     parameters += [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in query]
     parameters += [
@@ -130,7 +133,7 @@ def operation(
         "parameters": parameters,
         "responses": {
             **{status: _response(status, _JSON, shape) for status, shape in results.items()},
-            **{status: _response(status, PROBLEM, Problem) for status in (*errors.split(), "500")},
+            **{status: _response(status, PROBLEM, Problem) for status in statuses},
         },
     }
     if body is not None:

@@ -45,7 +45,7 @@ class Server:
 
     def wait_healthy(self) -> None:
         """Wait until it answers."""
-        wait_until(self._healthy, "server ready", 10)
+        wait_until(self._healthy, "server ready", 20)
 
 
 @contextmanager
@@ -56,6 +56,20 @@ def gunicorn(
 
     ``quick``: sessions of listeners are looked at every second.  ``config``: another module than the service's own.
     """
+    server = started(settings, folder, quick=quick, config=config, **changes)
+    try:
+        server.wait_healthy()
+        yield server
+    finally:
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        assert "Traceback" not in server.log.read_text(), server.log.read_text()
+
+
+def started(
+    settings: Settings, folder: Path, *, quick: bool = False, config: str = "", **changes: Any
+) -> Server:
+    """Start the server; who asks for it ends it."""
     config = config or ("tests.contract.web.quick_config" if quick else "webapp_api.gunicorn_config")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -78,11 +92,4 @@ def gunicorn(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    try:
-        server = Server(port, process, log)
-        server.wait_healthy()
-        yield server
-    finally:
-        process.terminate()
-        assert process.wait(10) == 0
-        assert "Traceback" not in log.read_text(), log.read_text()
+    return Server(port, process, log)
