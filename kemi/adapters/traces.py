@@ -61,9 +61,9 @@ class TraceKeeper:
         self.calls = Calls()
         self._notes: deque[str] = deque(maxlen=MOST_NOTES)
         self._decoder = msgspec.json.Decoder(list[list[Any]])
-        self._ends: dict[str, FinishedCall] = {}
         self._waiting = 0
         self._next_ship = self._next_trim = 0.0
+        self._ended: list[FinishedCall] = []
         self._refused: Counter[str] = Counter()
         self._refused_until = 0.0
 
@@ -75,7 +75,7 @@ class TraceKeeper:
         until = time.perf_counter() + READING_S
         while self._notes and time.perf_counter() < until:
             self._read(self._notes.popleft())
-        self._apply_ends(now)
+        self._end(now)
         if now >= self._refused_until:
             self._refused.clear()
             self._refused_until = now + 60
@@ -216,18 +216,17 @@ class TraceKeeper:
                 self._keep(call, Entry(at=now, what=What.QUALITY, leg=leg, name=medium, values=values))
 
     def finished(self, calls: Iterable[FinishedCall]) -> None:
-        """Learn how calls ended."""
-        for one in calls:
-            self._ends[one.key] = one
+        """Learn how calls ended, maybe before the notes about them are read."""
+        self._ended += calls
 
-    def _apply_ends(self, now: float) -> None:
-        """A short call may be over before the notes that begin it are read."""
-        for key, one in list(self._ends.items()):
-            call = self.calls.by_key.get(key)
-            if call is None and now - one.ended_at < LINGER_S:
-                continue
-            del self._ends[key]
+    def _end(self, now: float) -> None:
+        waiting = self._ended
+        self._ended = []
+        for one in waiting:
+            call = self.calls.by_key.get(one.key)
             if call is None:
+                if now - one.ended_at < LINGER_S:
+                    self._ended.append(one)
                 continue
             call.impu, call.peer, call.relay = one.impu, one.peer, one.relay
             call.answered_at, call.ended_at = one.answered_at, one.ended_at

@@ -14,8 +14,8 @@ import msgspec
 
 from kemi.core.trace.entries import Entry, What
 
-COMPRESSION: Final = 1
-"""zlib level: higher ones cost several times as much and save little of what SIP repeats anyway."""
+COMPRESSION: Final = 3
+"""zlib level: lower ones cost the same, higher ones twice as much, and save 5 % more."""
 
 
 class TraceHead(msgspec.Struct, kw_only=True):

@@ -12,14 +12,15 @@ PAGE: Final = "page"
 CORE: Final = "core"
 
 _START: Final = re.compile(r"(?:SIP/2\.0 (\d{3}) ?([^\r\n]*)|(\w[\w.!%*+`'~-]*) ([^\r\n]*) SIP/2\.0)\r?\n")
-_CALL_ID: Final = re.compile(r"(?im)^(?:call-id|i)[ \t]*:\s*(\S+)")
-_CSEQ: Final = re.compile(r"(?im)^cseq[ \t]*:\s*(\d+)\s+(\w+)")
-_VIA: Final = re.compile(r"(?im)^(?:via|v)[ \t]*:\s*sip\s*/\s*2\.0\s*/\s*(\w+)")
-_FROM: Final = re.compile(r"(?im)^(?:from|f)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)")
-_TO: Final = re.compile(r"(?im)^(?:to|t)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)")
+_CALL_ID: Final = ("\r\nCall-ID: ", re.compile(r"(?im)^(?:call-id|i)[ \t]*:\s*([^\r\n]*)"))
+_CSEQ: Final = ("\r\nCSeq: ", re.compile(r"(?im)^cseq[ \t]*:\s*([^\r\n]*)"))
+_VIA: Final = ("\r\nVia: ", re.compile(r"(?im)^(?:via|v)[ \t]*:\s*([^\r\n]*)"))
+_FROM: Final = ("\r\nFrom: ", re.compile(r"(?im)^(?:from|f)[ \t]*:\s*([^\n]*(?:\n[ \t][^\n]*)*)"))
+_TO: Final = ("\r\nTo: ", re.compile(r"(?im)^(?:to|t)[ \t]*:\s*([^\n]*(?:\n[ \t][^\n]*)*)"))
+"""Header fields as nearly everybody writes them, which is found much faster, and in every other way."""
+_PROTOCOL: Final = re.compile(r"(?i)sip\s*/\s*2\.0\s*/\s*(\w+)")
 _TAG: Final = re.compile(r"(?i);\s*tag\s*=\s*([^;>,\s]+)")
 _URI: Final = re.compile(r"<([^>]*)>|\s*(\w+:[^;\s]+)")
-_PLAIN_CALL_ID: Final = "\r\nCall-ID: "
 
 
 @dataclass(slots=True)
@@ -52,19 +53,19 @@ class Facts:
 def facts_of(message: str) -> Facts | None:
     """Read a message; None: it is no SIP message of a call that can be named."""
     start = _START.match(message)
-    call_id = _value(message, _PLAIN_CALL_ID, _CALL_ID)
-    cseq = _CSEQ.search(message)
-    if start is None or not call_id or cseq is None:
+    call_id = _value(message, _CALL_ID)
+    number, _, method = _value(message, _CSEQ).partition(" ")
+    if start is None or not call_id or not number.isdecimal():
         return None
-    via = _VIA.search(message)
-    from_tag, to_tag = _tag(_FROM, message), _tag(_TO, message)
+    via = _PROTOCOL.match(_value(message, _VIA))
+    from_tag, to_tag = _tag(_value(message, _FROM)), _tag(_value(message, _TO))
     own = next((tag for tag in (to_tag, from_tag) if tag.startswith(INCOMING_TAG)), "")
     return Facts(
         name=f"{start[1]} {start[2]}".rstrip() if start[1] else start[3],
-        method=cseq[2].upper(),
+        method=method.strip().upper(),
         status=int(start[1]) if start[1] else 0,
         call_id=call_id,
-        cseq=int(cseq[1]),
+        cseq=int(number),
         own_tag=own,
         is_of_page=via is not None and via[1].upper() in ("WS", "WSS"),
         from_tag=from_tag,
@@ -74,24 +75,26 @@ def facts_of(message: str) -> Facts | None:
 
 def parties_of(message: str) -> tuple[str, str]:
     """Return the URIs that a message says it is from and to, as they stand there."""
-    return _uri(_FROM, message), _uri(_TO, message)
+    return _uri(_value(message, _FROM)), _uri(_value(message, _TO))
 
 
-def _value(message: str, plain: str, pattern: re.Pattern[str]) -> str:
+def _value(message: str, name: tuple[str, re.Pattern[str]]) -> str:
+    plain, pattern = name
     at = message.find(plain)
     if at >= 0:
-        return message[at + len(plain) : message.find("\r\n", at + len(plain))].strip()
+        at += len(plain)
+        end = message.find("\r\n", at)
+        if message[end + 2 : end + 3] not in (" ", "\t"):
+            return message[at:end].strip()
     found = pattern.search(message)
+    return found[1].strip() if found else ""
+
+
+def _tag(value: str) -> str:
+    found = _TAG.search(value.rpartition(">")[2])
     return found[1] if found else ""
 
 
-def _tag(pattern: re.Pattern[str], message: str) -> str:
-    field = pattern.search(message)
-    found = _TAG.search(field[1].rpartition(">")[2]) if field else None
-    return found[1] if found else ""
-
-
-def _uri(pattern: re.Pattern[str], message: str) -> str:
-    field = pattern.search(message)
-    found = _URI.search(field[1]) if field else None
+def _uri(value: str) -> str:
+    found = _URI.match(value) or _URI.search(value)
     return (found[1] or found[2] or "") if found else ""

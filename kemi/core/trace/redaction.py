@@ -45,11 +45,15 @@ class _Secret:
         self._hints = hints
 
     def masked(self, text: str, lower: str) -> str:
-        found = [hint for hint in self._hints if hint in lower]
-        if not found:
+        for hint in self._hints:
+            if hint in lower:
+                break
+        else:
             return text
-        as_written = all(text.count(hint) == lower.count(hint) for hint in found)
-        return (self._fast if as_written else self._any_case).sub(self._becomes, text)
+        for hint in self._hints:
+            if text.count(hint) != lower.count(hint):
+                return self._any_case.sub(self._becomes, text)
+        return self._fast.sub(self._becomes, text)
 
 
 def _credentials(found: re.Match[str]) -> str:
@@ -90,10 +94,13 @@ _SECRETS: Final = (
     _Secret(
         rf"^(p-access-network-info[ \t]*:[ \t]*[^;,\s]*){_VALUE}", _location, "p-access-network-info"
     ),
-    # Flow tokens (kemi/core/flow_token.py) and our own name at a trunk (kemi/core/trunk/names.py).
-    _Secret(r"(sips?:)[\w-]{38,}(?=[@;:])", rf"\g<1>{MASK}", "sip:", "sips:"),
-    _Secret(r"(sips?:[\w-]+\.)[0-9a-f]{16}(?=@)", rf"\g<1>{MASK}", "sip:", "sips:"),
-    _Secret(r"(sips?:[^@:;>\s\"]+:)[^@>\s\"]+(?=@)", rf"\g<1>{MASK}", "sip:", "sips:"),
+    # Flow tokens (kemi/core/flow_token.py), our own name at a trunk (kemi/core/trunk/names.py), passwords.
+    _Secret(
+        r"(sips?:)(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@)|([^@:;>\s\"]+:)[^@>\s\"]+(?=@))",
+        lambda found: f"{found[1]}{found[2] or found[3] or ''}{MASK}",
+        "sip:",
+        "sips:",
+    ),
     _Secret(
         r"([;?&](?:access[-_]?token|token|(?:proxy-)?authorization|password|passwd|pwd|pin|secret|key|postd|ck|ik|nonce|response)"
         r"(?:=|%3d))[^;&?>\s\",]+",
@@ -107,6 +114,7 @@ _MEDIA_KEYS: Final = (
     _Secret(r"^(k=)([^\r\n]*)", _media_key, "\nk="),
 )  # fmt: skip
 
+_EVERYTHING: Final = (*_SECRETS, *_MEDIA_KEYS)
 _END_OF_HEAD: Final = re.compile(r"\r?\n\r?\n")
 _METHOD: Final = re.compile(r"(?im)^cseq[ \t]*:\s*\d+\s+(\w+)")
 _TYPE: Final = re.compile(r"(?im)^(?:content-type|c)[ \t]*:\s*([^\s;,]+)")
@@ -120,8 +128,9 @@ def redact_sip(message: str) -> str:
     head, body = (message[: end.end()], message[end.end() :]) if end else (message, "")
     if body and _is_personal(head):
         body = _personal(head, body)
-    whole = head + body
-    return _masked(whole, (*_SECRETS, *_MEDIA_KEYS) if body else _SECRETS)
+    if body.startswith("v=0"):  # a description has no header fields
+        return _masked(head, _SECRETS) + _masked(body, _MEDIA_KEYS)
+    return _masked(head + body, _EVERYTHING if body else _SECRETS)
 
 
 def redact_sdp(sdp: str) -> str:
