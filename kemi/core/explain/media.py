@@ -14,6 +14,8 @@ from kemi.core.explain.verdict import Gravity
 LONG_ENOUGH_S: Final = 2.0
 """A call has to last for media to be missed."""
 _REPORTS_PER_S: Final = 4.0
+_FEW_PER_S: Final = 15.0
+_MANY: Final = 25
 _MUCH_LOSS_PERCENT: Final = 3.0
 _MUCH_JITTER_MS: Final = 50.0
 _LATE_MS: Final = 400.0
@@ -172,7 +174,9 @@ def _refused_packets(call: Reading) -> Found | None:
         for leg in (WIC, IMS):
             figures: Mapping[str, Any] = call.leg(kind, leg) or {}
             errors, packets = int(figures.get("errors") or 0), int(figures.get("packets") or 0)
-            if errors >= 25 and errors * 2 >= packets:
+            # What comes before its address is known, as early media, is dropped too.
+            misses_most = packets - errors < _FEW_PER_S * call.lasted_s
+            if errors >= _MANY and errors * 2 >= packets and misses_most and _can_tell(call):
                 return found(_figures(call, kind, leg), who=PARTY[leg], kind=kind)
     return None
 

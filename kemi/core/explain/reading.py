@@ -79,6 +79,11 @@ class Sip:
         return match.group(1) if match else ""
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is ours though it seems to come: what takes the place of a response cannot come otherwise."""
+        return any(value.split(" ")[1:2] == ["gateway"] for value in self.headers.get("warning", ()))
+
+    @property
     def q850(self) -> int:
         """Its cause of Q.850, 0 for none."""
         return cause_from_reasons(self.headers.get("reason", ())) or 0

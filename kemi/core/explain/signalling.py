@@ -169,7 +169,7 @@ def _change_refused(call: Reading) -> Found | None:
             continue
         if one.status in (481, 408) and call.trace.why not in ("BYE",):
             continue
-        who = "the gateway" if not one.incoming else _NAMES[one.side]
+        who = "the gateway" if one.is_ours or not one.incoming else _NAMES[one.side]
         return found(call.quoted(one), who=who, method=one.method, status=str(one.status))
     return None
 
