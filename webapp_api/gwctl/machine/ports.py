@@ -142,6 +142,10 @@ async def _relay(host: Host) -> AsyncIterator[Diagnosis]:
         if ng := host.relay.address("listen-ng"):
             subject = f"rtpengine ng {ng[0]}:{ng[1]}"
             yield await _pinged(subject, NodeAddress(*ng))
+    if host.agent is not None and host.agent.metrics.port:
+        metrics = host.agent.metrics
+        subject = f"media agent, figures for Prometheus {metrics.address}:{metrics.port}"
+        yield await _tried(subject, reach(metrics.address, metrics.port), _AGENT)
     if host.agent is not None and host.agent.dtmf.port:
         dtmf = host.agent.dtmf
         subject = f"media agent, reports of keys {dtmf.address}:{dtmf.port}"
