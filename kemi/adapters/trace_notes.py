@@ -28,7 +28,7 @@ from rtpengine.sessions import Requester
 
 SLOTS: Final = 512
 """Notes of one process that wait; a note that nobody took is written over."""
-LONGEST: Final = 32_768
+LONGEST: Final = 16_384
 """Characters of a message or description; more is cut off."""
 SIP, STATE, DECISION, RELAY, HEAD, MEDIA, OWNER, JUDGED = "m", "s", "d", "r", "h", "k", "o", "j"
 """Kinds of rows; every row begins with key, trunk, time and kind."""

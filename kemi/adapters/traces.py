@@ -37,6 +37,7 @@ MOST_WAITING: Final = 20_000
 SHIP_S: Final = 0.5
 TOGETHER_S: Final = 2.0
 """How long a running call's entries are collected before they are shipped."""
+QUIET_S: Final = 1.0
 AT_ONCE: Final = 100
 LINGER_S: Final = 5.0
 """How long messages of a call that is over are waited for."""
@@ -99,6 +100,8 @@ class TraceKeeper:
         if len(key) > LONGEST_KEY:
             return
         call = self.calls.by_key.get(key)
+        if call is not None and call.has_record and caller_tag:
+            return  # a trunk that uses a Call-ID once more
         if call is None:
             call = self.calls.by_key[key] = Collected(key=key, call_id=call_id, began_at=at)
         call.impu, call.peer, call.direction, call.relay = impu, peer, direction, relay
@@ -299,7 +302,9 @@ def _bytes(call: Collected) -> bytes:
 def _is_due(call: Collected, now: float) -> bool:
     if not (call.entries or call.changed):
         return False
-    return bool(call.ended_at) or not call.entries or now - call.entries[0].at >= TOGETHER_S
+    if call.ended_at and now - call.touched_at >= QUIET_S:  # its last messages come after its end
+        return True
+    return not call.entries or now - call.entries[0].at >= TOGETHER_S
 
 
 def _is_over(call: Collected, now: float) -> bool:

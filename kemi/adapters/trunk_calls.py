@@ -144,6 +144,7 @@ class TrunkCalls:
         check_proxy_require(request)
         if not request.from_tag or not request.contact:
             raise RemoteProtocolError("an INVITE needs a tag in From and a Contact (RFC 3261 §8.1.1)")
+        NOTES.passes(request.call_id, trunk.name, request.from_uri, request.request_uri, request.from_tag)
         way = self._way(trunk, request)
         caller = incoming.caller_of(request, trunk)
         shown = incoming.from_value(request, caller, trunk)

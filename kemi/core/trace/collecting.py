@@ -16,6 +16,8 @@ from kemi.core.trace.redaction import redact_sip
 MOST_ENTRIES: Final = 300
 """Of one call, without figures of its quality."""
 MOST_FIGURES: Final = 400
+MOST_CHARACTERS: Final = 200_000
+"""Of all messages and descriptions of a call."""
 REFUSED: Final = ";refused"
 """Ends the key of an INVITE of the core that got no record; a page's call may have its Call-ID."""
 
@@ -46,6 +48,7 @@ class Collected:
     left_out: int = 0
     entries: list[Entry] = field(default_factory=list)
     kept: int = 0
+    characters: int = 0
     figures: int = 0
     last_why: str = ""
     """Of a refusal."""
@@ -63,11 +66,12 @@ class Collected:
                 self.left_out += 1
                 return False
             self.figures += 1
-        elif self.kept >= MOST_ENTRIES:
+        elif self.kept >= MOST_ENTRIES or self.characters >= MOST_CHARACTERS:
             self.left_out, self.changed = self.left_out + 1, True
             return False
         else:
             self.kept += 1
+            self.characters += len(entry.text) + len(entry.result)
         self.entries.append(entry)
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
@@ -39,8 +39,17 @@ class Facts:
     """Ours, where the call goes towards a page; else ""."""
     is_of_page: bool
     """A page sent it or gets it: only pages speak WebSocket."""
-    from_tag: str
-    to_tag: str
+    message: str = field(default="", repr=False, compare=False)
+
+    @property
+    def from_tag(self) -> str:
+        """The tag in From."""
+        return _tag(_value(self.message, _FROM))
+
+    @property
+    def to_tag(self) -> str:
+        """The tag in To."""
+        return _tag(_value(self.message, _TO))
 
     @property
     def begins(self) -> bool:
@@ -58,19 +67,20 @@ def facts_of(message: str) -> Facts | None:
     if start is None or not call_id or not number.isdecimal():
         return None
     via = _PROTOCOL.match(_value(message, _VIA))
-    from_tag, to_tag = _tag(_value(message, _FROM)), _tag(_value(message, _TO))
-    own = next((tag for tag in (to_tag, from_tag) if tag.startswith(INCOMING_TAG)), "")
-    return Facts(
+    found = Facts(
         name=f"{start[1]} {start[2]}".rstrip() if start[1] else start[3],
         method=method.strip().upper(),
         status=int(start[1]) if start[1] else 0,
         call_id=call_id,
         cseq=int(number),
-        own_tag=own,
+        own_tag="",
         is_of_page=via is not None and via[1].upper() in ("WS", "WSS"),
-        from_tag=from_tag,
-        to_tag=to_tag,
+        message=message,
     )
+    if INCOMING_TAG in message:
+        tags = (found.to_tag, found.from_tag)
+        found.own_tag = next((tag for tag in tags if tag.startswith(INCOMING_TAG)), "")
+    return found
 
 
 def parties_of(message: str) -> tuple[str, str]:

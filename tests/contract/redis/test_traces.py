@@ -139,6 +139,21 @@ def test_rings_are_cut_each_by_itself_and_nothing_is_left_of_what_falls_out(
     assert kept.keys() == ["call-6", "call-3", "call-2"]
 
 
+def test_a_redis_that_is_nearly_full_keeps_fewer(kept: Kept, database: Any) -> None:
+    for number in (1, 2):
+        kept.write(head(number, failed=number == 2), sip(1.0, "x"))
+    used = database.info("memory")["used_memory"]
+    try:
+        database.config_set("maxmemory", used * 2)
+        kept.gateway.trim_traces(RINGS, 100.0)
+        assert len(kept.keys()) == 2
+        database.config_set("maxmemory", int(used * 1.2))
+        kept.gateway.trim_traces(RINGS, 100.0)
+        assert kept.keys() == []
+    finally:
+        database.config_set("maxmemory", 0)
+
+
 def test_what_cannot_be_read_counts_as_left_out(kept: Kept, database: Any) -> None:
     kept.write(head(1), sip(1.0, "x"))
     database.rpush(keys.trace("call-1"), "of another release")

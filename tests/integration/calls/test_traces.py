@@ -19,7 +19,7 @@ from tests.integration.calls.outbound_site import SECRET, Carriers, answered
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, until
 from tests.integration.calls.traced import decision, ladder, lines, of, reversed_ladder, trace_of
 from tests.lab.lab import Lab
-from tests.lab.log_secrets import leaks_in_text
+from tests.lab.log_secrets import leaks_in_trace
 from tests.peers.core_script import answers, rejects, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia
 
@@ -52,7 +52,7 @@ async def test_answer_then_update(stage: Stage) -> None:
     stage.core.script = answers(DeviceMedia())
     call = await stage.answered(await stage.page())
     await call.hang_up()
-    trace = await trace_of(stage, call.call_id, ends="BYE")
+    trace = await trace_of(stage, call.call_id)
     both_legs(trace, call)
     assert (trace.impu, trace.peer, trace.direction) == (ALICE, BOB, "from_page")
     assert (trace.by, trace.why, trace.status, trace.left_out) == ("page", "BYE", 0, 0)
@@ -88,7 +88,7 @@ async def test_answer_then_update(stage: Stage) -> None:
 async def test_a_call_towards_a_page(stage: Stage) -> None:
     call = await incoming.answered(stage, await stage.page())
     assert (await call.wic.bye()).status == 200
-    trace = await trace_of(stage, call.call_id, ends="BYE")
+    trace = await trace_of(stage, call.call_id)
     assert trace.key.startswith(f"{call.call_id};gw-in-")
     both_legs(trace, call)
     assert (trace.impu, trace.direction, trace.by) == (ALICE, "to_page", "page")
@@ -105,7 +105,7 @@ async def test_a_call_by_a_trunk_that_asks_who_calls_and_the_next_one(
     carriers.first.credentials = carriers.spare.credentials = SECRET
     call = await answered(stage, carriers.second)
     await call.hang_up()
-    trace = await trace_of(stage, call.call_id, ends="BYE")
+    trace = await trace_of(stage, call.call_id)
     both_legs(trace, call, "trunk:two")
     tried = [*carriers.first.calls[call.call_id].ladder(), *carriers.spare.calls[call.call_id].ladder()]
     assert ladder(trace, "trunk:one") == reversed_ladder(tried)
@@ -123,7 +123,7 @@ async def test_a_call_that_the_core_refuses_is_among_the_failed(stage: Stage) ->
     stage.core.script = rejects(486)
     call = await (await stage.page()).invite(BOB, AUDIO)
     await call.wait_status(486)
-    trace = await trace_of(stage, call.call_id, ends="ACK")
+    trace = await trace_of(stage, call.call_id, ends="ACK", times=2)
     assert (trace.by, trace.why, trace.status, trace.answered_at) == ("core", "refused", 486, 0.0)
     both_legs(trace, Call(call, await stage.core.wait_call()))
     view = TracesView(connect(stage.lab.info.redis_url))
@@ -135,7 +135,7 @@ async def test_calls_that_were_refused_before_they_had_a_record(stage: Stage) ->
     page = await stage.page(registered=False)
     call = await page.invite(BOB, AUDIO)
     await call.wait_status(403)
-    trace = await trace_of(stage, call.call_id, ends="ACK")
+    trace = await trace_of(stage, call.call_id, ends="ACK", times=1)
     assert (trace.by, trace.status, trace.why) == ("gateway", 403, UNREGISTERED)
     assert (trace.impu, trace.peer, trace.direction) == (ALICE, BOB, "from_page")
     assert ladder(trace, "page") == reversed_ladder(call.ladder())
@@ -144,13 +144,13 @@ async def test_calls_that_were_refused_before_they_had_a_record(stage: Stage) ->
     page = await stage.page()
     call = await page.invite("tel:+819012345678", AUDIO)
     response = await call.wait_status(range(400, 700))
-    trace = await trace_of(stage, call.call_id, ends="ACK")
+    trace = await trace_of(stage, call.call_id, ends="ACK", times=1)
     assert (trace.impu, trace.status) == (ALICE, response.status)
     assert trace.why
     await page.close()
     ims = stage.core.call(ALICE)
     response = await ims.wait_status(range(400, 700))
-    trace = await trace_of(stage, ims.call_id)
+    trace = await trace_of(stage, ims.call_id, ends="INVITE", times=2)
     assert (trace.direction, trace.status, trace.by) == ("to_page", response.status, "gateway")
     assert ladder(trace, "core")[:2] == ["<- INVITE", f"-> {response.status} INVITE"]
 
@@ -160,7 +160,7 @@ async def test_a_call_that_was_given_up(stage: Stage) -> None:
     call = await stage.ringing(await stage.page())
     await call.wic.cancel()
     await call.wic.wait_status(487)
-    trace = await trace_of(stage, call.call_id, ends="ACK")
+    trace = await trace_of(stage, call.call_id, ends="ACK", times=2)
     both_legs(trace, call)
     assert (trace.by, trace.why, trace.status) == ("page", "CANCEL", 487)
     view = TracesView(connect(stage.lab.info.redis_url))
@@ -175,14 +175,14 @@ async def test_digits_texts_and_keys_are_in_no_trace(stage: Stage) -> None:
         await call.wic.info_dtmf(digit)
     assert (await call.wic.info("a-secret-text", "text/plain")).status == 200
     await call.hang_up()
-    trace = await trace_of(stage, call.call_id, ends="BYE")
+    trace = await trace_of(stage, call.call_id)
     both_legs(trace, call)
     kept = raw(stage, trace.key).decode("latin-1")
     assert "fingerprint:sha-256" in kept
     assert "of application/dtmf-relay, not kept" in kept
     for secret in ("Signal=", "a-secret-text", *_passwords(call)):
         assert secret not in kept
-    assert not list(leaks_in_text(kept))
+    assert not list(leaks_in_trace(kept))
 
 
 async def test_how_good_a_running_call_is(stage: Stage) -> None:
@@ -201,7 +201,7 @@ async def test_how_good_a_running_call_is(stage: Stage) -> None:
     assert (trace.ended_at, trace.answered_at > 0) == (0.0, True)
     assert "packets" in of(trace, What.QUALITY)[0].values
     await call.hang_up()
-    await trace_of(stage, call.call_id, ends="BYE")
+    await trace_of(stage, call.call_id)
 
 
 def _passwords(call: Call) -> list[str]:

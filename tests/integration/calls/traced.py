@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from kemi.core.trace.entries import CallTrace, Entry, What
@@ -10,44 +9,31 @@ from kemi.state.web.client import connect
 from kemi.state.web.traces import TracesView
 from tests.integration.calls.stage import Stage, until
 
-SHIPPED_S = 0.75
-"""Somewhat longer than housekeeping waits before it ships what there is of a call that is over."""
 
-
-async def trace_of(stage: Stage, name: str, *, ends: str = "", timeout_s: float = 8.0) -> CallTrace:
+async def trace_of(
+    stage: Stage, name: str, *, ends: str = "BYE", times: int = 4, timeout_s: float = 8.0
+) -> CallTrace:
     """Wait for the trace of a call that is over.
 
-    ``ends``: the method of its last messages; it is complete once the page's leg has the last of them.
+    ``ends``, ``times``: the method of its last messages, and how many there are, responses included.
     """
     view = TracesView(connect(stage.lab.info.redis_url))
     found: list[CallTrace] = []
 
     def is_there() -> bool:
         trace = view.get(name)
-        if trace is None:
-            return False
-        found[:] = [trace]
-        last = [line for line in (*ladder(trace, "page"), *ladder(trace, "core")) if ends in line]
-        return bool(trace.ended_at) and (not ends or any(line[3:].endswith(ends) for line in last))
+        found[:] = [trace] if trace is not None else found
+        return bool(trace and trace.ended_at) and len(_of_method(found[0], ends)) >= times
 
     def complaint() -> str:
         return f"no trace of {name}" if not found else "\n".join([str(found[0].ended_at), *lines(found[0])])
 
     await until(is_there, complaint, timeout_s)
-    if ends:
-        await _settled(view, found)
     return found[0]
 
 
-async def _settled(view: TracesView, found: list[CallTrace]) -> None:
-    """Wait until nothing has come for as long as housekeeping takes to ship it."""
-    before = -1
-    while before != len(found[0].entries):
-        before = len(found[0].entries)
-        await asyncio.sleep(SHIPPED_S)
-        trace = view.get(found[0].key)
-        assert trace is not None
-        found[:] = [trace]
+def _of_method(trace: CallTrace, method: str) -> list[Entry]:
+    return [entry for entry in of(trace, What.SIP) if str(entry.values["cseq"]).endswith(f" {method}")]
 
 
 def lines(trace: CallTrace) -> list[str]:
