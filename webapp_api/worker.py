@@ -2,7 +2,6 @@
 
 import json
 import logging
-import socket
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,7 +23,7 @@ _log = logging.getLogger(__name__)
 class ProblemWorker(ThreadWorker):  # type: ignore[misc]
     """A thread for each connection that has a request; answers what is no HTTP in the words of the API."""
 
-    def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+    def handle_error(self, _req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Refuse a request that cannot be read; nothing of it is repeated, in the answer or in the log."""
         status = next(
             (known for kind, known in _STATUS if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR

@@ -17,6 +17,8 @@ from typing import Any
 from tests.lab.waiting import wait_until
 from webapp_api.settings import Settings
 
+STOP_S = 20
+"""The server gives requests ten seconds to end."""
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -62,7 +64,7 @@ def gunicorn(
         yield server
     finally:
         server.process.terminate()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(STOP_S) == 0
         assert "Traceback" not in server.log.read_text(), server.log.read_text()
 
 
