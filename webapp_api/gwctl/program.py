@@ -142,11 +142,19 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands about one thing, which may be named in the singular, too."""
+    """Commands about one thing, which may be named in the singular, too; without a command it is listed."""
 
     def __init__(self, *args: Any, aliases: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.aliases = dict(aliases or {})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `nodes` and `nodes --json` for `nodes list`."""
+        asks_for_help = bool(args) and args[0] in ctx.help_option_names
+        names_none = not args or args[0].startswith("-")
+        if "list" in self.commands and names_none and not asks_for_help and not ctx.resilient_parsing:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name, or another name it has."""

@@ -250,4 +250,5 @@ def test_relay_nodes_are_drained_for_all_gateways(operator: Operator, store: red
         "drained": False,
     }
     assert store.smembers(keys.DRAINED) == set()
-    assert operator("nodes", "list").stdout == "no gateway tells of a node\n"
+    assert operator("nodes", "list").stdout == operator("nodes").stdout == "no gateway tells of a node\n"
+    assert operator.document("nodes") == {"nodes": []}
