@@ -51,7 +51,8 @@ def main(context: click.Context, config: Path) -> None:
     """The operator's command line of the WebRTC gateway.
 
     Every command has --json and says in its help which document that is; errors are then JSON, too:
-    {"error": text, "exit_code": number}. Times are UTC. Nouns may be named in the singular (gwctl call list), and alone they list (gwctl nodes).
+    {"error": text, "exit_code": number}. Times are UTC. Nouns may be named in the singular (gwctl call list), and alone
+    they list (gwctl nodes).
 
     Exit status: 0 done, 1 something is wrong or cannot be done, 2 wrong usage, 3 Redis or a gateway does not answer.
 
