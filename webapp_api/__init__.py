@@ -69,5 +69,5 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
     audit.register(app)
     static_files.register(app)
     app.wsgi_app = gate.Gate(app.wsgi_app, settings.threads)  # type: ignore[method-assign]
-    app.wsgi_app = proxy.LoopbackProxy(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = proxy.TrustedProxy(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -159,7 +159,7 @@ def _paths() -> dict[str, Any]:
             "delete": _operation(
                 "End a call of the user's by its Call-ID",
                 {"204": None},
-                "400 401 403 404 503",
+                "400 401 403 404 429 503",
                 path=("call_id",),
                 changes=True,
                 session=True,
@@ -180,7 +180,7 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "End a call by its Call-ID, or all calls of a public identity",
                 {"202": EndOrder},
-                "400 401 403 404 413 415 503",
+                "400 401 403 404 413 415 429 503",
                 body=EndOrder,
                 changes=True,
                 session=True,

@@ -42,7 +42,8 @@ EXTENSION: Final = "services"
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
-"""Of one session, for its running calls: each is put to all gateways."""
+"""Of one session, for its running calls, and as many to end one: each is put to all gateways, and these hear some
+hundred in a second."""
 _OPERATOR_WORK_PER_MINUTE: Final = 600
 """Of one operator: lists that are read whole, passwords to hash, tables to look through."""
 _HISTORIES_PER_MINUTE: Final = 300
@@ -79,6 +80,7 @@ class Services:
     unkept: UnkeptEvents
     listening: Listening
     questions: AttemptStore
+    calls_to_end: AttemptStore
     history_requests: AttemptStore
     routes: RoutesStore
     dials: DialStore
@@ -166,6 +168,7 @@ class Services:
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
+            calls_to_end=AttemptStore(redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             routes=RoutesStore(redis),
             dials=DialStore(redis),
             dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),

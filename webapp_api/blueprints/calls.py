@@ -119,6 +119,8 @@ def delete_call(call_id: str) -> Response:
     _, session = session_of_request()
     if len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
         raise BadRequest("This is no Call-ID.")
+    if wait_s := services().calls_to_end.add(session.sid):
+        raise TooManyRequests("Too many calls to end; wait before the next one.", retry_after=wait_s)
     commands = services().commands
     for impu in session.impus:
         commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())

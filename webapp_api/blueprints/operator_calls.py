@@ -74,7 +74,7 @@ def get_calls() -> Response:
 @blueprint.post("/api/operator/calls/end")
 def end_calls() -> Response:
     """End calls, on every gateway, within a second; who asked for it is in the log."""
-    operator = only_operators()
+    operator = only_operators(costs=True)
     order = body_of(EndOrder)
     if bool(order.call_id) == bool(order.impu):
         raise BadRequest("The body names call_id or impu.")

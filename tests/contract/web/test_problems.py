@@ -58,14 +58,22 @@ def test_a_fault_is_a_problem_document_and_tells_nothing(
     assert "RuntimeError" in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/api/calls", "/api/operator/users"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/api/calls", 200), ("DELETE", "/api/calls/abc", 204), ("GET", "/api/operator/users", 200)],
+)
 def test_what_costs_much_has_a_limit(
-    page_of_operator: WebPage, services: Services, path: str, monkeypatch: pytest.MonkeyPatch
+    page_of_operator: WebPage,
+    services: Services,
+    method: str,
+    path: str,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for attempts in (services.history_requests, services.operator_work):
+    for attempts in (services.history_requests, services.calls_to_end, services.operator_work):
         monkeypatch.setattr(attempts, "_limit", 2)
-    answers = [page_of_operator.ask("GET", path) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    answers = [page_of_operator.ask(method, path) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [status, status, 429]
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
 
 
