@@ -162,8 +162,8 @@ class Housekeeping:
             self._routing,
             self._accounts,
             self._trunks_due,
-            self._measures,
             self._traced_calls,
+            self._measures,
             self._other_gateways,
         )
 
@@ -387,9 +387,9 @@ class Housekeeping:
     def _finished_calls(self, now: float) -> None:
         calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
-        self._measuring.finished(calls)
         if self._traces is not None:
             self._traces.finished(calls)
+        self._measuring.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)
 

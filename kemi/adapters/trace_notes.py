@@ -115,18 +115,28 @@ class TraceNotes:
 
     def _row(self, kind: str, *rest: object) -> None:
         self._rows.append((self._key, self._trunk, time.time(), kind, *rest))
+        if not self._depth:
+            self._flush()
 
     # ------------------------------------------------------------ the call
 
     def begins(self, record: CallRecord) -> None:
-        """A call has a record now."""
+        """A call has a record now, or again after a restart."""
         if self._table is None:
             return
         self._of(record)
         from_page = record.incoming is None
         peer = record.remote_identity or record.target_uri
         self._row(
-            HEAD, record.call_id, record.owner, peer, "from_page" if from_page else "to_page", record.node, ""
+            HEAD,
+            record.call_id,
+            record.owner,
+            peer,
+            "from_page" if from_page else "to_page",
+            record.node,
+            "",
+            record.since,
+            record.answered_at,
         )
 
     def passes(self, call_id: str, trunk: str, caller: str, called: str, caller_tag: str) -> None:
@@ -134,7 +144,7 @@ class TraceNotes:
         if self._table is None:
             return
         self._key, self._trunk = call_id, trunk
-        self._row(HEAD, call_id, called, caller, "to_page", "", caller_tag)
+        self._row(HEAD, call_id, called, caller, "to_page", "", caller_tag, 0.0, 0.0)
 
     def _of(self, record: CallRecord) -> None:
         outbound = record.outbound

@@ -17,7 +17,7 @@ from kemi.adapters import trace_notes as rows
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event, observe
 from kemi.adapters.trace_notes import NOTES
-from kemi.core.trace.collecting import Calls, Collected
+from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.reading import facts_of, parties_of
 from kemi.core.trace.redaction import redact_sdp, redact_values
@@ -44,10 +44,16 @@ LINGER_S: Final = 5.0
 LONGEST_KEY: Final = 300
 REFUSED_PER_MINUTE: Final = 30
 """Calls of one party without a record that are traced: nobody pushes all others out of their ring."""
+ALL_REFUSED_PER_MINUTE: Final = 120
+"""The same of all: who is not registered may call itself anything."""
 TRIM_S: Final = 5.0
 IDLE_S: Final = 86_400.0
 SILENT_S: Final = 3.0
 """A call this long in which a leg sent nothing counts as failed."""
+
+
+_SAID_BY_CALL_ID: Final = (rows.DECISION, rows.OWNER)
+"""Rows that name a call by its Call-ID alone where no step of the call did."""
 
 
 class TraceKeeper:
@@ -65,6 +71,8 @@ class TraceKeeper:
         self._waiting = 0
         self._next_ship = self._next_trim = 0.0
         self._ended: list[FinishedCall] = []
+        self._current = ""
+        """Key of the last message that was read."""
         self._refused: Counter[str] = Counter()
         self._refused_until = 0.0
 
@@ -87,7 +95,8 @@ class TraceKeeper:
         except msgspec.DecodeError as error:
             log_event(logging.ERROR, "trace_unreadable", detail=str(error))
             return
-        named = list(dict.fromkeys(row[0] for row in steps if row[0]))
+        named = list(dict.fromkeys(row[0] for row in steps if row[0] and row[3] not in _SAID_BY_CALL_ID))
+        self._current = ""
         # A call is known before the message that began it is read.
         for row in steps:
             if row[3] == rows.HEAD:
@@ -96,14 +105,16 @@ class TraceKeeper:
             self._row(row, named)
 
     def _begin(self, row: list[Any]) -> None:
-        key, trunk, at, _, call_id, impu, peer, direction, relay, caller_tag = row
+        key, trunk, at, _, call_id, impu, peer, direction, relay, caller_tag, since, answered_at = row
         if len(key) > LONGEST_KEY:
             return
         call = self.calls.by_key.get(key)
         if call is not None and call.has_record and caller_tag:
             return  # a trunk that uses a Call-ID once more
         if call is None:
-            call = self.calls.by_key[key] = Collected(key=key, call_id=call_id, began_at=at)
+            call = self.calls.by_key[key] = Collected(
+                key=key, call_id=call_id, began_at=since or at, answered_at=answered_at
+            )
         call.impu, call.peer, call.direction, call.relay = impu, peer, direction, relay
         call.trunk, call.caller_tag, call.has_record = trunk, caller_tag, not caller_tag
         if at > call.ended_at:  # notes of several processes do not come in the order of their times
@@ -115,12 +126,13 @@ class TraceKeeper:
         if kind == rows.SIP:
             self._message(row, named)
             return
+        if kind in _SAID_BY_CALL_ID and self._current == key + REFUSED:
+            key = self._current
         call = self.calls.by_key.get(key)
         if kind == rows.OWNER:
             if call is not None and rest[0]:
                 call.impu = rest[0]
         elif kind == rows.DECISION:
-            call = call or self.calls.by_key.get(_refused_key(key))
             self._decision(call, at, *rest)
         elif call is not None and self._room(call):
             call.trunk = trunk
@@ -160,6 +172,7 @@ class TraceKeeper:
         if facts is None:
             return
         key = self.calls.owner_of(facts, named, incoming=incoming)
+        self._current = key
         call = self.calls.by_key.get(key)
         if call is None:
             if not (facts.begins and incoming) or len(key) > LONGEST_KEY:
@@ -167,7 +180,7 @@ class TraceKeeper:
             caller, called = parties_of(text)
             page = facts.is_of_page
             self._refused[caller] += 1
-            if self._refused[caller] > REFUSED_PER_MINUTE:
+            if self._refused[caller] > REFUSED_PER_MINUTE or self._refused.total() > ALL_REFUSED_PER_MINUTE:
                 return
             call = Collected(
                 key=key,
@@ -321,10 +334,6 @@ def _failed(call: FinishedCall) -> bool:
         return True
     legs = [leg for medium in call.media.values() for leg in (medium.get("wic"), medium.get("ims"))]
     return call.duration_s >= SILENT_S and any(leg is not None and not leg.get("packets") for leg in legs)
-
-
-def _refused_key(key: str) -> str:
-    return f"{key};refused"
 
 
 def _ng_values(raw: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def _not_reachable(call: Reading) -> Found | None:
 
 
 def _cancelled(call: Reading) -> Found | None:
-    if call.answered or call.trace.why != "CANCEL" or _elsewhere(call) is not None:
+    # A 487 of the callee may be heard before it is known why.
+    given_up = call.trace.why == "CANCEL" or (call.status == 487 and not call.by_gateway)
+    if call.answered or not given_up or _elsewhere(call) is not None:
         return None
     cancel = next(call.messages(call.caller, "CANCEL", incoming=True), None)
     return found(call.quoted(cancel) or f"ended by {call.trace.by}: CANCEL", who=_NAMES[call.caller])

@@ -6,7 +6,6 @@ Knows how a world of calls is set up and played out. Must not know single faults
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,8 +38,6 @@ from tests.peers.media import RtpEndpoint
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 MEDIA_TIMEOUT_S: Final = 5
-LAST_S: Final = 6.0
-"""How long calls go on of which something is to be missed: two reports at least have to come."""
 SECRET: Final = Credentials("gateway", "a-password-in-no-log")
 TRUNKS: Final = [
     trunk("one", "first", "spare", user=SECRET.username, password=SECRET.password),
@@ -129,15 +126,20 @@ def planting(into: dict[str, Plant]) -> Callable[[str], Callable[[Plant], Plant]
     return plants
 
 
-def play(lab: Lab, nodes: Nodes, beds: list[dict[str, Plant]]) -> dict[str, CallTrace]:
-    """Let all plants of one bed grow after the other, then those of the next; return the trace of each.
+@dataclass(frozen=True)
+class Bed:
+    """Plants that grow one after the other; what they leave to be done later is done ``last_s`` after the last."""
 
-    What a plant leaves to be done later is done when its bed is full.
-    """
+    plants: dict[str, Plant]
+    last_s: float = 0.0
+
+
+def play(lab: Lab, nodes: Nodes, beds: list[Bed]) -> dict[str, CallTrace]:
+    """Let all plants grow, bed after bed, and return the trace of each."""
     return asyncio.run(_play(lab, nodes, beds))
 
 
-async def _play(lab: Lab, nodes: Nodes, beds: list[dict[str, Plant]]) -> dict[str, CallTrace]:
+async def _play(lab: Lab, nodes: Nodes, beds: list[Bed]) -> dict[str, CallTrace]:
     stage = NodeStage(lab, nodes, CORE_PORT)
     await stage.open()
     names: dict[str, str] = {}
@@ -145,19 +147,23 @@ async def _play(lab: Lab, nodes: Nodes, beds: list[dict[str, Plant]]) -> dict[st
         carriers = Carriers(
             **{name: await peers.enter_async_context(Carrier(LOOPBACK, port)) for name, port in PORTS.items()}
         )
-        with ExitStack() as stack:
-            world = World(stage, carriers, await stage.page(), stack)
-            for bed in beds:
-                names |= await _grown(world, bed)
-            traces = await _traces(lab, names)
+        for bed in beds:
+            with ExitStack() as stack:
+                world = World(stage, carriers, await stage.page(), stack)
+                try:
+                    names |= await _grown(world, bed)
+                finally:
+                    for page in stage.pages:
+                        await page.close()
+                    stage.pages.clear()
+        traces = await _traces(lab, names)
         await stage.close()
     return traces
 
 
-async def _grown(world: World, bed: dict[str, Plant]) -> dict[str, str]:
+async def _grown(world: World, bed: Bed) -> dict[str, str]:
     by_plant: dict[Plant, str] = {}
-    began = time.monotonic()
-    for code, plant in bed.items():
+    for code, plant in bed.plants.items():
         if plant in by_plant:
             continue
         try:
@@ -165,10 +171,9 @@ async def _grown(world: World, bed: dict[str, Plant]) -> dict[str, str]:
         except Exception as error:
             raise AssertionError(f"{code} could not be planted") from error
     if world.later:
-        await asyncio.sleep(max(0.0, LAST_S - (time.monotonic() - began)))
+        await asyncio.sleep(bed.last_s)
     await asyncio.gather(*(end() for end in world.later))
-    world.later.clear()
-    return {code: by_plant[plant] for code, plant in bed.items()}
+    return {code: by_plant[plant] for code, plant in bed.plants.items()}
 
 
 async def _traces(lab: Lab, names: dict[str, str]) -> dict[str, CallTrace]:

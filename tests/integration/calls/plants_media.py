@@ -23,6 +23,9 @@ PLANTS: Final[dict[str, Plant]] = {}
 
 
 plants = planting(PLANTS)
+LONG: Final[dict[str, Plant]] = {}
+"""Those that wait for a time-out, or for reports of both sides."""
+lasts = planting(LONG)
 
 
 class SpoiltMedia(AiortcMedia):
@@ -86,7 +89,7 @@ async def _silent(media: AiortcMedia) -> str:
     return media.connection.localDescription.sdp
 
 
-@plants("media-lost")
+@lasts("media-lost")
 async def media_lost(world: World) -> str:
     phone = world.phone()
     call, media = await talking(world, phone)
@@ -99,7 +102,7 @@ async def media_lost(world: World) -> str:
     return call.call_id
 
 
-@plants("session-timer-unanswered")
+@lasts("session-timer-unanswered")
 async def session_timer(world: World) -> str:
     timer = (("Session-Expires", "6;refresher=uas"), ("Require", "timer"))
     phone = world.phone()
@@ -196,12 +199,12 @@ async def no_picture(world: World) -> str:
     return call.call_id
 
 
-@plants("high-loss")
+@lasts("high-loss")
 async def loss(world: World) -> str:
     return await _bad_news(world, lost_of_256=30)
 
 
-@plants("high-jitter")
+@lasts("high-jitter")
 async def jitter(world: World) -> str:
     return await _bad_news(world, jitter=800)
 
@@ -214,7 +217,7 @@ async def _bad_news(world: World, **news: int) -> str:
     return call.call_id
 
 
-@plants("transcoded")
+@lasts("transcoded")
 async def transcoded(world: World) -> str:
     return await _bad_news(world)
 

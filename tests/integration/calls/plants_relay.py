@@ -22,6 +22,8 @@ from tests.peers.device_sdp import DeviceMedia
 
 PLANTS: Final[dict[str, Plant]] = {}
 plants = planting(PLANTS)
+LOST: Final[dict[str, Plant]] = {}
+"""A call that is found to be lost after a while, while the nodes work."""
 
 
 def _lose(world: World, call_id: str) -> None:
@@ -30,7 +32,7 @@ def _lose(world: World, call_id: str) -> None:
     client.close()
 
 
-@plants("relay-lost-the-call")
+@planting(LOST)("relay-lost-the-call")
 async def relay_lost(world: World) -> str:
     world.stage.core.script = answers(DeviceMedia())
     call = await answered(world)
