@@ -80,14 +80,14 @@ class TraceKeeper:
 
     def work(self, now: float) -> None:
         """Take what the workers noted and read it, as far as there is time."""
+        if now >= self._refused_until:
+            self._refused.clear()
+            self._refused_until = now + 60
         self._notes.extend(sorted(self._table.take_all()))  # they begin with their time
         until = time.perf_counter() + READING_S
         while self._notes and time.perf_counter() < until:
             self._read(self._notes.popleft())
         self._end(now)
-        if now >= self._refused_until:
-            self._refused.clear()
-            self._refused_until = now + 60
 
     def _read(self, note: str) -> None:
         try:

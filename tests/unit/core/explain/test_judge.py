@@ -86,6 +86,25 @@ def test_a_missing_transport_is_the_cause_and_not_what_follows_from_it() -> None
     assert codes_of(built.ended("gateway", "no media for 60 s").trace) == ["ice-never-done", "transcoded"]
 
 
+def test_reports_alone_are_no_sound() -> None:
+    """A page that is muted still sends RTCP, on the same port."""
+    trace = Built().begun().answered().talked(audio_wic=wic(12, codec=None), audio_ims=ims(500)).trace
+    assert codes_of(trace) == ["page-sends-no-media"]
+
+
+def test_early_media_that_was_dropped_is_not_missed() -> None:
+    """Until the answer tells its address nothing of the far end is taken."""
+    trace = Built().begun().answered().talked(audio_wic=wic(700), audio_ims=ims(900, errors=500)).trace
+    assert codes_of(trace) == ["transcoded"]
+
+
+def test_what_takes_the_place_of_a_bad_answer_is_the_gateways() -> None:
+    built = Built().begun().answered().sip("page>", "INVITE", sdp=PAGE_SDP, cseq="9 INVITE")
+    built.sip("core>", "488 Not Acceptable Here", 'Warning: 399 gateway "2 lines, not 1"', cseq="9 INVITE")
+    verdict = explain(built.talked(audio_wic=wic(), audio_ims=ims()).trace)[0]
+    assert (verdict.code, "by the gateway" in verdict.says) == ("change-refused", True)
+
+
 @pytest.mark.parametrize("cause", [17, 21, 18])
 def test_a_cause_of_q850_counts_more_than_the_status(cause: int) -> None:
     trace = Built().begun().refused("480 Temporarily Unavailable", f"Reason: Q.850;cause={cause}").trace
