@@ -71,7 +71,7 @@ def web_password(name: str) -> str:
 
 
 def add_accounts(redis_url: str, *, with_dids: bool = False) -> None:
-    """Make the accounts, as `python -m webapp_api accounts add` does one by one; perhaps with the carrier's numbers."""
+    """Make the accounts, as `gwctl users add` does one by one; perhaps with the carrier's numbers."""
     store = AccountStore(connect(redis_url))
     for subscriber in filter(has_account, SUBSCRIBERS):
         store.put(
