@@ -45,7 +45,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, operator_registrations, operator_users, operator_pools, operator_audit, operator_traces, calls,
+    operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit, calls,
     dials, events, description, metrics_page,
 )  # fmt: skip
 

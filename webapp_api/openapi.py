@@ -32,7 +32,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         Credentials, SessionDocument, TokenResponse, KeySet, Problem, DrainOrder, RelayNode, RelayNodes,
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
         OperatorTrunks, PastCalls, CurrentCalls, OperatorRegistration, OperatorRegistrations, User, Users, NewUser,
-        UserChange, Pools, PoolIdentity, AuditPage, DialDocument, DialReport, DialWish, TracedCalls, Trace,
+        UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace, DialDocument, DialReport, DialWish,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {

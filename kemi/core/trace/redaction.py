@@ -124,8 +124,7 @@ _PICTURES: Final = "application/media_control+xml"
 
 def redact_sip(message: str) -> str:
     """Return a SIP message without its secrets; everything else stays as it is, Content-Length too."""
-    end = _END_OF_HEAD.search(message)
-    head, body = (message[: end.end()], message[end.end() :]) if end else (message, "")
+    head, body = _parts(message)
     if body and _is_personal(head):
         body = _personal(head, body)
     if body.startswith("v=0"):  # a description has no header fields
@@ -150,11 +149,22 @@ def _masked(text: str, secrets: tuple[_Secret, ...]) -> str:
     return text
 
 
+def _parts(message: str) -> tuple[str, str]:
+    """Split head and body; a head that ends in any other way than it should is looked for only where none does."""
+    at = message.find("\r\n\r\n")
+    end = at + 4 if at >= 0 else len(message)
+    if "\n\n" in message or message.count("\n\r\n") > message.count("\r\n\r\n"):
+        odd = _END_OF_HEAD.search(message, 0, end)
+        end = odd.end() if odd else end
+    return message[:end], message[end:]
+
+
 def _is_personal(head: str) -> bool:
     """Whether a message carries what people typed: digits, or text for each other."""
     if head.partition(" ")[0].upper() in _PERSONAL:
         return True
-    if "INFO" not in head.upper() and "MESSAGE" not in head.upper():
+    upper = head.upper()
+    if "INFO" not in upper and "MESSAGE" not in upper:
         return False
     found = _METHOD.search(head)
     return found is not None and found[1].upper() in _PERSONAL

@@ -73,7 +73,8 @@ class Site:
         self.worker.leave()
 
     def work(self, now: float = 3e9) -> None:
-        self.keeper.work(now)
+        for _ in range(50):  # each tick reads for a short time only
+            self.keeper.work(now)
         self.keeper.ship(now, self.put)
 
     def entries(self, key: str) -> list[Entry]:

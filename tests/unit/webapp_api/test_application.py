@@ -47,8 +47,16 @@ class TestSoftphone:
         assert 'data-config-url="/config.json"' in response.text
         assert response.headers["Cache-Control"] == "no-store"
 
-    def test_the_page_needs_no_inline_script_or_style(self, client: FlaskClient) -> None:
-        text = client.get("/").text
+    def test_the_console_loads_files_of_its_own(self, client: FlaskClient) -> None:
+        response = client.get("/console")
+        assert response.status_code == 200
+        assert 'src="/static/dist/assets/console-D4.js"' in response.text
+        assert 'href="/static/dist/assets/console-style-E5.css"' in response.text
+        assert response.headers["Cache-Control"] == "no-store"
+
+    @pytest.mark.parametrize("path", ["/", "/console"])
+    def test_the_page_needs_no_inline_script_or_style(self, client: FlaskClient, path: str) -> None:
+        text = client.get(path).text
         assert "<style" not in text
         assert "style=" not in text
         assert text.count("<script") == 1

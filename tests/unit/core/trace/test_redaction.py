@@ -120,6 +120,14 @@ def test_digits(digits: str, how: tuple[str, str], method: str) -> None:
     assert redact_values({"code": digits, "duration": 100}) == {"code": MASK, "duration": 100}
 
 
+@pytest.mark.parametrize("empty", ["\r\n\r\n", "\n\n", "\n\r\n", "\r\n\n"])
+@pytest.mark.parametrize("body", ["Signal=SECRET7\r\n", "Signal=SECRET7\r\n\r\nSECRET7", "x\n\nSECRET7"])
+def test_digits_behind_any_end_of_the_head(empty: str, body: str) -> None:
+    head = message("Content-Type: application/dtmf-relay\r\n", "", "INFO").removesuffix("\r\n\r\n")
+    for text in (head, head.replace("\r\n", "\n")):
+        assert "SECRET7" not in redact_sip(text + empty + body)
+
+
 @given(SECRETS)
 def test_what_people_write_to_each_other(text: str) -> None:
     assert f"Z{text}Z" not in redact_sip(message("Content-Type: text/plain\r\n", f"Z{text}Z", "MESSAGE"))
