@@ -222,8 +222,16 @@ def _deafen(session: MediaSession, profile: MediaProfile) -> Sequence[None]:
         yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
-def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
-    """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
+def connect_terminating(
+    session: MediaSession, profile: MediaProfile, wic_answer: str, passing: str = ""
+) -> Sequence[str]:
+    """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS.
+
+    `passing` is the offer of IMS with nothing but what the WIC takes as it is and rtpengine cannot transcode: it leaves
+    that out of every offer for which it transcodes, so the WIC was told of it by others. Its port, ICE and DTLS stay.
+    """
+    if passing:
+        yield from ask(Offer(session.ng_call_id, IMS_TAG, passing, profile.terminating_offer(), WIC_TAG))
     answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.wic_answer())
     return (yield from ask(answer)).sdp
 

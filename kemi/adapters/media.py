@@ -193,9 +193,8 @@ class MediaRelay:
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            sequence = connect_terminating(
-                session, self._profiles.of(action.node, action.terms, kind, wic_answer), wic_answer
-            )
+            profile = self._profiles.of(action.node, action.terms, kind, wic_answer)
+            sequence = connect_terminating(session, profile, wic_answer, action.passing.get(kind, ""))
             answers[kind] = self._run(action.node, action.terms, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
