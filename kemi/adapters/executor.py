@@ -38,7 +38,7 @@ from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
-from kemi.state.trunks import TrunkStore
+from kemi.state.trunks import Redirections, TrunkStore
 
 FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
@@ -93,10 +93,10 @@ class Executor:
             act.CancelForwardedInvite: self._cancel_forwarded,
             act.AnswerForPage: self._answer_in_its_name,
             act.AnswerForCore: self._answer_in_its_name,
-            act.RefuseUnheard: self._refuse_unheard,
             act.RecordEnd: self._record_end,
             act.RecordProgress: self._record_progress,
             act.TellDigit: self._tell_digit,
+            act.RememberRedirection: Redirections(HtableTable("redirected")).remember,
             **MediaActions(relay, calls, self._notes).handlers,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
