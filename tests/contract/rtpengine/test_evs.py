@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Final
+from contextlib import ExitStack, suppress
+from typing import Any, Final
 
 import pytest
 
 from kemi.core.sdp.interwork import placeholder_answer
+from rtpengine.ng.commands import Offer
 from rtpengine.profiles import MediaProfiles, audio_profile
 from rtpengine.sessions import (
     MediaSession,
@@ -37,6 +38,14 @@ from tests.contract.rtpengine.test_codecs import (
 from tests.lab.relay_program import daemon_version
 
 EVS: Final = Spoken("EVS", "EVS/16000", 98, "br=5.9-24.4;bw=nb-swb")
+
+
+BROWSER_ANSWER: Final = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 98 101\r\nc=IN IP4 0.0.0.0\r\n"
+    "a=rtpmap:98 EVS/16000\r\na=rtpmap:101 telephone-event/16000\r\na=ice-ufrag:abcd\r\n"
+    f"a=ice-pwd:{'p' * 22}\r\na=ice-options:trickle\r\na=fingerprint:sha-256 {':'.join(['AB'] * 32)}\r\n"
+    "a=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n"
+)
 
 
 @pytest.fixture
@@ -136,9 +145,18 @@ def test_the_transport_of_a_client_stays_when_the_relay_hears_of_evs(
     session = MediaSession("evs transport", "audio", "", WicTransport.SHARED)
     offer = line(FAR_END, ims.port, IMS[1], EVS, EVS_EVENTS)
     first = run(reserve_terminating(session, profiles.of("audio"), offer), client)
-    passing = line(FAR_END, ims.port, EVS, EVS_EVENTS)
-    second = run(reserve_terminating(session, profiles.of("audio", "evs"), passing), client)
-    transport = ("ice-ufrag", "ice-pwd", "fingerprint", "candidate", "setup")
+    sequence = connect_terminating(
+        session, profiles.of("audio", "evs"), BROWSER_ANSWER, line(FAR_END, ims.port, EVS, EVS_EVENTS)
+    )
+    offered: list[str] = []
+    step: Any = next(sequence)
+    with suppress(StopIteration):
+        while True:
+            reply = client.request(step)
+            offered += [reply.sdp] if isinstance(step, Offer) else []
+            step = sequence.send(reply)
+    (second,) = offered
+    transport = ("ice-ufrag", "ice-pwd", "fingerprint", "candidate")
     assert section(first).port == section(second).port
     assert all(section(first).values(name) == section(second).values(name) for name in transport)
     assert section(first).values("ice-ufrag")
