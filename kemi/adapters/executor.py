@@ -295,10 +295,12 @@ class Executor:
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
         edits = action.edits
-        if edits.vias:
+        if (
+            edits.vias
+        ):  # of the core's request: such a response goes there, also one that we have sent ourselves
             ksr.add_vias(edits.vias)
         self._edit_ends(edits)
-        self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS else Side.IMS)
+        self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS and not edits.vias else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
         ksr.drop()
@@ -335,11 +337,11 @@ class Executor:
 
     def _answer_in_its_name(self, action: act.AnswerForPage | act.AnswerForCore) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
-        self._tell_ourselves(action.call_id, start_line, action.headers)
+        self._tell_ourselves(action.call_id, start_line, action.headers, action.body)
 
-    def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
+    def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...], body: str = "") -> None:
         sip = self._settings.sip
-        if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
+        if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines, body):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
     def prepare(self, edits: act.MessageEdits, to: Side, *, at_once: bool = False) -> None:

@@ -218,6 +218,7 @@ class AnswerForPage(Action):
     status: int
     reason_phrase: str
     headers: tuple[str, ...]
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,7 @@ class AnswerForCore(Action):
     status: int
     reason_phrase: str
     headers: tuple[str, ...]
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
     incoming = _incoming(record)
     if reply.status >= 200:
         if not record.confirmed_tag:
-            if reliable.holds_answer(incoming):
+            if reliable.holds_answer(incoming, reply):
                 return [act.DropReply()]
             record.confirmed_tag = record.current_tag
             record.move_dialog(DialogEvent.ANSWERED)
