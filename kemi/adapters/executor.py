@@ -294,13 +294,11 @@ class Executor:
         transactions.reply_statelessly(*_NOT_SENT, (), "")
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
-        edits = action.edits
-        if (
-            edits.vias
-        ):  # of the core's request: such a response goes there, also one that we have sent ourselves
+        edits, of_core = action.edits, ksr.side() is Side.IMS
+        if edits.vias:  # the core's: it goes there, though we may have sent it ourselves
             ksr.add_vias(edits.vias)
         self._edit_ends(edits)
-        self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS and not edits.vias else Side.IMS)
+        self._edit_headers(edits, Side.WIC if of_core and not edits.vias else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
         ksr.drop()
