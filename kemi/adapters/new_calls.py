@@ -19,6 +19,7 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
@@ -109,6 +110,7 @@ class NewCalls:
                 record.outbound.parameters = redirected.parameters
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
+        NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
@@ -229,6 +231,7 @@ class NewCalls:
         )
         record.since, record.profile = time.time(), profile
         self._calls.create(record)
+        NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
