@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Browser, Playwright
 from websockets.exceptions import ConnectionClosed
@@ -31,19 +31,26 @@ UNKNOWN: Final = frozenset({"emulation.setMediaFeaturesOverride"})
 
 
 @contextmanager
-def launched(playwright: Playwright, preferences: dict[str, bool | int | str]) -> Iterator[Browser]:
-    """Start a headless Firefox with these preferences."""
+def launch_options(preferences: Mapping[str, bool | int | str]) -> Iterator[dict[str, Any]]:
+    """Yield what playwright's `firefox.launch` has to know to start a headless Firefox with these preferences."""
     with TemporaryDirectory(prefix="firefox-") as folder:
         starter = Path(folder) / "firefox"
         starter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" "$@"\n')
         starter.chmod(0o755)
-        browser = playwright.firefox.launch(
-            channel=CHANNEL,
-            executable_path=starter,
-            headless=True,
-            firefox_user_prefs={**preferences},
-            env={"HOME": folder, "PATH": "/usr/bin:/bin"},
-        )
+        yield {
+            "channel": CHANNEL,
+            "executable_path": starter,
+            "headless": True,
+            "firefox_user_prefs": {**preferences},
+            "env": {"HOME": folder, "PATH": "/usr/bin:/bin"},
+        }
+
+
+@contextmanager
+def launched(playwright: Playwright, preferences: Mapping[str, bool | int | str]) -> Iterator[Browser]:
+    """Start it, and end it."""
+    with launch_options(preferences) as options:
+        browser = playwright.firefox.launch(**options)
         try:
             yield browser
         finally:

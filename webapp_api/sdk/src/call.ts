@@ -26,10 +26,13 @@ export abstract class Call {
   abstract readonly direction: "outgoing" | "incoming";
   /** All that comes from the far side. It is there from the start; tracks join it as the gateway adds them. */
   readonly remoteStream: MediaStream = new MediaStream();
+  /** @internal */
   protected readonly dependencies: CallDependencies;
+  /** @internal */
   protected media: LocalMedia | undefined;
+  /** @internal */
   protected handler: MediaSession | undefined;
-  /** Another call is about to take the place of this one (RFC 3891). */
+  /** Another call is about to take the place of this one (RFC 3891). @internal */
   replaced = false;
   readonly #renegotiation: Renegotiation;
   readonly #recovery: Recovery;
@@ -46,6 +49,7 @@ export abstract class Call {
   #end: CallEnd | undefined;
   #owesBye = false;
 
+  /** @internal */
   protected constructor(dependencies: CallDependencies, state: CallState) {
     this.dependencies = dependencies;
     this.#state = state;
@@ -89,18 +93,19 @@ export abstract class Call {
     });
   }
 
-  /** SIP.js's session, as soon as there is one. */
+  /** SIP.js's session, as soon as there is one. @internal */
   protected abstract get session(): Session | undefined;
+  /** @internal */
   protected abstract get callId(): string | undefined;
-  /** What this side did when it ends the call before it is answered. */
+  /** What this side did when it ends the call before it is answered. @internal */
   protected abstract readonly withdrawal: CallEndCause;
-  /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. */
+  /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. @internal */
   protected abstract withdraw(): Promise<unknown> | undefined;
-  /** Whether new lines of this side go one way. */
+  /** Whether new lines of this side go one way. @internal */
   protected abstract readonly oneWay: boolean;
-  /** What this side will send, but does not have yet. */
+  /** What this side will send, but does not have yet. @internal */
   protected expectedMedia: readonly MediaKind[] = [];
-  /** The browser does not take the far side's description. */
+  /** The browser does not take the far side's description. @internal */
   protected descriptionRefused(_cause: Error): void {}
 
   get state(): CallState {
@@ -247,7 +252,7 @@ export abstract class Call {
 
   /**
    * Phone: the socket is lost. A call that is not answered yet can no longer be; an answered one keeps its media and
-   * waits for the new socket.
+   * waits for the new socket. @internal
    */
   socketLost(error: PhoneError): void {
     if (this.#state === "ended") return;
@@ -260,18 +265,18 @@ export abstract class Call {
     void this.session?.dispose().catch(() => undefined);
   }
 
-  /** Phone: the socket will not come back, and with it nothing that could be said about this call. */
+  /** Phone: the socket will not come back, and with it nothing that could be said about this call. @internal */
   abandon(error: PhoneError): void {
     this.finish(failure(error));
     void this.session?.dispose().catch(() => undefined);
   }
 
-  /** Phone: this call ended while the socket was away, and the far side does not know yet. */
+  /** Phone: this call ended while the socket was away, and the far side does not know yet. @internal */
   get owesBye(): boolean {
     return this.#owesBye;
   }
 
-  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. */
+  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. @internal */
   socketRestored(): void {
     if (this.#state === "established") this.#recovery.socketRestored();
     if (!this.#owesBye) return;
@@ -279,18 +284,18 @@ export abstract class Call {
     this.session?.bye().catch(() => undefined);
   }
 
-  /** Phone: the gateway's UPDATE was answered. */
+  /** Phone: the gateway's UPDATE was answered. @internal */
   updateAnswered(): void {
     this.#updates += 1;
     this.#events.emit("update", { count: this.#updates });
   }
 
-  /** Phone: whether this call belongs to `session`. */
+  /** Phone: whether this call belongs to `session`. @internal */
   owns(session: unknown): boolean {
     return session === this.session;
   }
 
-  /** Phone: the media session of this call, for SIP.js. */
+  /** Phone: the media session of this call, for SIP.js. @internal */
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
@@ -309,7 +314,7 @@ export abstract class Call {
     return this.handler;
   }
 
-  /** What both kinds of session tell in the same way. */
+  /** What both kinds of session tell in the same way. @internal */
   protected sessionDelegate(): SessionDelegate {
     return {
       onBye: (bye) => {
@@ -327,18 +332,19 @@ export abstract class Call {
     };
   }
 
+  /** @internal */
   protected answered(event: "answer_received" | "answer_sent"): void {
     this.#answeredAt ??= new Date();
     this.apply(event);
     this.#changes.agreed();
   }
 
-  /** The end that this side brought about. */
+  /** The end that this side brought about. @internal */
   protected localEnd(): CallEnd {
     return { by: "local", cause: this.#answeredAt === undefined ? this.withdrawal : "hangup" };
   }
 
-  /** End the call because of `error`, and tell the far side. */
+  /** End the call because of `error`, and tell the far side. @internal */
   protected fail(error: PhoneError): void {
     if (this.#end !== undefined || this.#state === "ending") return;
     const established = this.#state === "established";
@@ -346,6 +352,7 @@ export abstract class Call {
     this.#tellFarSide(established);
   }
 
+  /** @internal */
   protected finish(end: CallEnd): void {
     if (this.#end !== undefined) return;
     this.#lastDiagnostics = this.diagnostics();
@@ -359,6 +366,7 @@ export abstract class Call {
     this.#events.emit("end", end);
   }
 
+  /** @internal */
   protected apply(event: CallEvent): void {
     // SIP.js goes on reporting responses that come after the end.
     if (this.#state === "ended") return;
