@@ -83,7 +83,7 @@ class Daemon:
         # Not of the system's own choosing: while the daemon is down somebody else could get such a port.
         self._claimed = PortBlocks(PortMode.FREE, rtp_ports=0)
         self.address = NodeAddress(ng_host, self._claimed.port())
-        self.log: collections.deque[str] = collections.deque(maxlen=500)
+        self.log: collections.deque[str] = collections.deque(maxlen=5000)
         self._configuration = directory / "rtpengine.conf"
         self._configuration.write_text(
             render_configuration(
