@@ -25,6 +25,13 @@ WATCH: Final = """() => {
         window.played.push(this.frequency.value);
         start.apply(this, all);
     };
+    window.locks = [];
+    const {request} = WakeLock.prototype;
+    WakeLock.prototype.request = async function (...all) {
+        const lock = await request.apply(this, all);
+        window.locks.push(lock);
+        return lock;
+    };
     const {disconnect} = GainNode.prototype;
     GainNode.prototype.disconnect = function (...all) {
         window.quiet += 1;
@@ -33,7 +40,7 @@ WATCH: Final = """() => {
 }"""
 
 
-async def test_a_caller_hears_that_it_rings_until_the_far_end_is_heard(
+async def test_ringback_until_the_far_end_is_heard_then_keys_and_a_word_to_who_speaks_muted(
     page: Page, gateway: ScriptedGateway
 ) -> None:
     await sign_in(page, gateway)
@@ -61,6 +68,7 @@ async def test_a_caller_hears_that_it_rings_until_the_far_end_is_heard(
         await dialog.respond_to(await gateway.receive_request("INFO"))
         assert await page.evaluate("() => window.played") == RING_HZ + SEVEN_HZ
 
+        assert await page.evaluate("() => window.locks.map(({released}) => released)") == [False]
         await expect(page.locator("#call-notice")).to_be_hidden()
         await page.click("#mute-audio")
         await expect(page.locator("#call-notice")).to_have_text("You are muted: nobody hears you.")
@@ -70,5 +78,6 @@ async def test_a_caller_hears_that_it_rings_until_the_far_end_is_heard(
         await page.get_by_role("button", name="Hang up").click()
         await dialog.acknowledge("BYE")
         await expect(page.locator("#dial-card")).to_be_visible()
+        assert await page.evaluate("() => window.locks.map(({released}) => released)") == [True]
     finally:
         await peer.close()
