@@ -13,14 +13,17 @@ import time
 from functools import partial
 
 from kemi.adapters import connections, ksr, transactions
+from kemi.adapters.adoption import Adoption
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
+from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
+from kemi.adapters.control_metrics import metrics_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
@@ -35,6 +38,7 @@ from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import Measuring
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
@@ -91,7 +95,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
-        self._calls = CallStore(HtableTable("call"))
+        changed_calls = HtableTable("changed_call")
+        self._calls = CallStore(HtableTable("call"), changed_calls)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -162,11 +167,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
                 **counter_routes(self._doors.counters),
+                **metrics_routes(self._doors.counters),
                 **self._trunks.control_routes(),
             },
         )
+        link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
+        snapshots = CallSnapshots(self._calls, changed_calls, self._schedule)
         self._shared = SharedState(
-            RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s),
+            link,
             self._flows,
             subscriptions,
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
@@ -176,6 +184,13 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             nodes=nodes,
             view=partial(views, nodes, settings.media),
             counters=self._doors.counters,
+            snapshots=snapshots,
+        )
+        measuring = Measuring(
+            settings.node_name,
+            partial(views, nodes, settings.media),
+            self._trunks.store.views,
+            lambda: len(self._calls.keys()),
         )
         self._housekeeping = Housekeeping(
             settings,
@@ -190,13 +205,15 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
-            progress=CallProgress(HtableTable("progress"), self._doors.notices),
+            progress=CallProgress(HtableTable("progress"), self._doors.notices, measuring.reached),
             notices=self._doors.notices,
             forbidding=forbidding,
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
+            measuring=measuring,
+            adoption=Adoption(link, snapshots),
             new_token=lambda: secrets.token_hex(12),
         )
 

@@ -7,18 +7,21 @@ Redis, and never for long.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 
 from kemi.adapters import connections
+from kemi.adapters.adoption import Adoption, taken_over
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import Measuring
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.notices import Notices
 from kemi.adapters.people import PeopleKeeper
@@ -91,6 +94,8 @@ class Housekeeping:
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
         trunks: TrunkKeeper,
+        measuring: Measuring,
+        adoption: Adoption,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -112,6 +117,8 @@ class Housekeeping:
         self._routes = routes
         self._people = people
         self._trunks = trunks
+        self._measuring = measuring
+        self._adoption = adoption
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -123,8 +130,10 @@ class Housekeeping:
 
     def tick(self, now: float) -> None:
         """Do what is to be done at this moment; one part's trouble must not keep the others from their turn."""
+        began = time.perf_counter()
         for part in self._parts(now):
             self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
+        self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
         # Pages wait for events: they go before what may take longer than the time between two ticks.
@@ -151,7 +160,13 @@ class Housekeeping:
             self._routing,
             self._accounts,
             self._trunks_due,
+            self._measures,
+            self._other_gateways,
         )
+
+    def _measures(self, now: float) -> None:
+        shared = self._shared
+        self._measuring.tick(now, len(self._known), redis=shared.is_up, waiting=shared.waiting())
 
     def _routing(self, now: float) -> None:
         if self._routes is not None:
@@ -179,6 +194,8 @@ class Housekeeping:
         self._keeper.restore(bindings)
         for key, binding in bindings.items():
             self._deadlines.put(key, binding.due_at)
+        for call_id in self._calls.on_connections({""}):
+            self._dispatch(call_id, FlowClosed())
 
     # ------------------------------------------------------------ connections
 
@@ -281,6 +298,7 @@ class Housekeeping:
     def _end(self, ended: Ended, now: float) -> None:
         binding, cause = ended.registration, ended.cause
         ending = ENDINGS[cause]
+        self._measuring.deregistered(cause.value)
         log_event(logging.INFO, "registration_ended", identity=binding.address_of_record, why=cause.value)
         flow = self._flows.flow(binding.connection_id) if binding.connection_id else None
         connections = {one for one in (binding.connection_id, binding.former_connection_id) if one}
@@ -296,13 +314,25 @@ class Housekeeping:
         """Follow the bindings that were written or removed: times, subscriptions, events, Redis."""
         keys = self._flows.take_changed()
         events = []
+        here = []
         for key in keys:
             binding = self._flows.binding(key)
             if binding is not None:
+                here.append(binding)
                 self._deadlines.put(key, binding.due_at)
             self._keeper.binding_changed(key, binding, now)
             events += self._events(key, binding, now)
         self._shared.note(keys, self._keeper.work(now), events)
+        self._adopt(here, now)
+
+    def _adopt(self, bindings: Iterable[Registration], now: float) -> None:
+        """The pages of a dead gateway have come here: so do their calls."""
+        for call_id in taken_over(self._adoption, bindings, now):
+            self._dispatch(call_id, FlowClosed())
+
+    def _other_gateways(self, now: float) -> None:
+        if self._shared.is_up and self._adoption.look(now):
+            self._adopt([binding for _, binding in self._flows.bindings()], now)
 
     def _events(self, key: str, binding: Registration | None, now: float) -> list[str]:
         before = self._known.get(key)
@@ -314,6 +344,7 @@ class Housekeeping:
             events.append(self._event("deregistered", self._known.pop(key), now))
         if told is not None:
             self._known[key] = told
+            self._measuring.registered()
             events.append(self._event("registered", told, now))
         return events
 
@@ -344,6 +375,7 @@ class Housekeeping:
     def _finished_calls(self, now: float) -> None:
         calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
+        self._measuring.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)
 
