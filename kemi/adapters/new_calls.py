@@ -18,6 +18,7 @@ from kemi.adapters.flows import LiveFlows
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
@@ -100,6 +101,7 @@ class NewCalls:
             record.outbound = outbound_of(way, request, record.asserted_identity, registration.identities)
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
+        NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
@@ -220,6 +222,7 @@ class NewCalls:
         )
         record.since, record.profile = time.time(), profile
         self._calls.create(record)
+        NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
