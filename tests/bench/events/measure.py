@@ -188,10 +188,10 @@ def _operator(lab: Lab) -> Wanted:
     return Wanted(url, browser.origin, browser.cookie, str(lab.info.web.certificate))
 
 
-def _sequence(one: Heard, since: Heard) -> list[str]:
-    """The sequence numbers that one heard, from where the other began to listen."""
-    began = order_of(since.events[0][0])
-    return [seq for seq, *_ in one.events if order_of(seq) >= began]
+def _sequence(one: Heard, other: Heard) -> list[str]:
+    """The sequence numbers that one heard while the other listened, too."""
+    began, ended = order_of(other.events[0][0]), order_of(other.events[-1][0])
+    return [seq for seq, *_ in one.events if began <= order_of(seq) <= ended]
 
 
 async def calls(lab: Lab, core_port: int, *, pages: int, rate: float, seconds: float) -> Delays:
@@ -233,7 +233,7 @@ async def calls(lab: Lab, core_port: int, *, pages: int, rate: float, seconds: f
     delays.events_per_s = len(heard.events) / (heard.events[-1][3] - heard.events[0][3])
     delays.since_note_s = [delay for _, _, _, _, delay in heard.events]
     delays.resumes, delays.gaps = again.connections - 1, again.gaps + heard.gaps
-    delays.resumed_rightly = _sequence(again, since=heard) == _sequence(heard, since=again)
+    delays.resumed_rightly = _sequence(again, heard) == _sequence(heard, again)
     heard_at = {(call_id, kind): at for _, call_id, kind, at, _ in heard.events}
     for call_id, sent_at in arrivals.items():
         for kind, found in (("call_ringing", delays.ringing_s), ("call_answered", delays.answered_s)):
