@@ -68,7 +68,7 @@ async def _call(world: World, handshake: Handshake) -> dict[str, object]:
         outgoing, media = await page.dial(world.info.phones[PHONE.name].impu)
         await outgoing.wait_answer()
         await media.until_connected()
-        out_in_page = await media.until_heard(PHONE.tone_hz, mid="1")
+        out_in_page = await media.until_heard(PHONE.tone_hz, mid="r0")
         out_at_phone = await asyncio.to_thread(_hears, phone)
         ended = await outgoing.bye()
 
