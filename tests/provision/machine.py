@@ -116,12 +116,21 @@ class Machine:
 
     def _is_up(self) -> bool:
         said = self.run("systemctl", "is-system-running", check=False).stdout.strip()
-        return said in ("running", "degraded") and self.run("systemctl", "is-active", "ssh", check=False).returncode == 0
+        return (
+            said in ("running", "degraded")
+            and self.run("systemctl", "is-active", "ssh", check=False).returncode == 0
+        )
 
-    def run(self, *command: str, check: bool = True, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root."""
-        inside = ("nsenter", "--target", str(self._leader), *"-m -u -i -n -p -r -w".split())
+        inside = ("nsenter", "--target", str(self._leader), *["-m", "-u", "-i", "-n", "-p", "-r", "-w"])
         return _run(*inside, *command, check=check, timeout_s=timeout_s)
+
+    def has(self, path: str) -> bool:
+        """Tell whether there is such a file inside."""
+        return self.run("test", "-e", path, check=False).returncode == 0
 
     def operator(
         self, *command: str, check: bool = True, timeout_s: float = 60
@@ -161,9 +170,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _run(
-    *command: str, check: bool = True, timeout_s: float = 60
-) -> subprocess.CompletedProcess[str]:
+def _run(*command: str, check: bool = True, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -17,7 +17,9 @@ from tests.provision.machine import ADDRESS, Machine
 
 ANSIBLE: Final = REPOSITORY / "ansible"
 TIMEOUT_S: Final = 400.0
-_RECAP: Final = re.compile(r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+).*failed=(?P<failed>\d+)", re.M)
+_RECAP: Final = re.compile(
+    r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+).*failed=(?P<failed>\d+)", re.M
+)
 _SSH: Final = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 

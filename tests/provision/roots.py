@@ -1,7 +1,7 @@
 """Debian systems to provision: made once from this machine's own package sources, kept, and copied for each run.
 
-A root has systemd, an SSH server and Python, nothing of the gateway; beside it lies a package archive with what the roles
-install, so that the machine that is provisioned needs no network. Knows nothing of running machines.
+A root has systemd, an SSH server and Python, nothing of the gateway; in it lies a package archive with what the
+roles install, so that the machine that is provisioned needs no network. Knows nothing of running machines.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ import yaml
 
 from tests.lab.roles import REPOSITORY, ROLES
 
-CACHE: Final = Path(os.environ.get("GATEWAY_ROOTS", "/var/tmp/webrtc-ims-gateway-roots"))  # noqa: S108
+CACHE: Final = Path(os.environ.get("GATEWAY_ROOTS", "/var/tmp/webrtc-ims-gateway-roots"))
 BASE_PACKAGES: Final = (
     "systemd",
     "systemd-sysv",
@@ -100,7 +100,14 @@ def _sources(suite: str) -> str:
 def _make_root(suite: str, root: Path, packages: list[str]) -> None:
     sources = root.with_suffix(".sources")
     sources.write_text(_sources(suite))
-    _run("mmdebstrap", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}", suite, str(root), str(sources))
+    _run(
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={','.join(BASE_PACKAGES)}",
+        suite,
+        str(root),
+        str(sources),
+    )
     # The archive: apt chooses and fetches, the machine itself finds them in a folder.
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     _run("chroot", str(root), "apt-get", "update")
