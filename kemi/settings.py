@@ -26,6 +26,7 @@ from kemi.core.registration.token import ALGORITHMS, TokenIssuer
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
+from kemi.state.connection import sentinel_address_from_url
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
@@ -244,7 +245,15 @@ def settings_from_text(text: str) -> Settings:
     return settings
 
 
+def _check_redis(url: str) -> None:
+    try:
+        sentinel_address_from_url(url)
+    except ValueError as error:
+        raise SettingsError(f"redis_url: {error}") from error
+
+
 def _check(settings: Settings) -> None:
+    _check_redis(settings.redis_url)
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
     _check_control(settings.control, settings.sip)

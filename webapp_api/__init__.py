@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp_api import bodies, csrf, errors, gate, proxy, security, static_files
+from webapp_api import bodies, csrf, errors, gate, metrics, proxy, security, static_files
 from webapp_api.blueprints import (
     calls,
     config,
@@ -26,6 +26,9 @@ from webapp_api.blueprints import (
     softphone,
     tokens,
 )
+from webapp_api.blueprints import (
+    metrics as metrics_page,
+)
 from webapp_api.passwords import hash_of_nobody
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
@@ -36,7 +39,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, calls, events, description,
+    operator_calls, calls, events, description, metrics_page,
 )  # fmt: skip
 
 
@@ -52,6 +55,7 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
         hash_of_nobody()
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
+    metrics.register(app)
     errors.register(app)
     security.register(app, settings)
     csrf.register(app, settings)

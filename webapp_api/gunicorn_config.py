@@ -7,6 +7,7 @@ from typing import Any
 
 from webapp_api.event_reader import EventReader
 from webapp_api.housekeeping import Housekeeping
+from webapp_api.metrics import process_ended
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import settings_from_environment
 
@@ -37,6 +38,11 @@ def post_worker_init(worker: Any) -> None:
         worker.housekeeping.start()
         worker.event_reader = EventReader(services, lambda: worker.alive)
         worker.event_reader.start()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Called in the first process when another one has ended, in whatever way."""
+    process_ended(worker.pid)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

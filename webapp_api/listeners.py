@@ -15,6 +15,7 @@ import msgspec
 
 from kemi.core.identity import canonical
 from kemi.state.web.event_feed import order_of
+from webapp_api import metrics
 from webapp_api.event_documents import may_be_told, operator_document, user_document
 
 MOST_WAITING: Final = 2000
@@ -99,6 +100,7 @@ class Listener:
         """End it; what waits is not sent any more."""
         if self.closing is None:
             self.closing, self.cut_at = why, time.monotonic()
+            metrics.LISTENERS_CUT.labels(str(why[0])).inc()
             self.waiting.clear()
         self.wake()
 
@@ -127,6 +129,7 @@ class Hub:
             # Spread, because all may have come at once.
             listener.beat_at = time.monotonic() + random.uniform(BEAT_S / 2, BEAT_S)  # noqa: S311 no secret
             self._listeners[listener] = None
+            metrics.LISTENERS.inc()
             for place in self._places(listener):
                 place[listener] = None
             if self.stopped:
@@ -136,7 +139,9 @@ class Hub:
     def leave(self, listener: Listener) -> None:
         """Forget a listener."""
         with self._lock:
-            self._listeners.pop(listener, None)
+            if listener in self._listeners:
+                del self._listeners[listener]
+                metrics.LISTENERS.dec()
             for place in self._places(listener):
                 place.pop(listener, None)
             for name in listener.names:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from kemi.state.connection import sentinel_address_from_url
 from webapp_api.identities import Identity
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ def login_faults(settings: Settings) -> Iterator[str]:
     """What is wrong with the settings of web login, each a type of its own already."""
     if settings.key_secret and len(settings.key_secret) < MIN_SECRET_LENGTH:
         yield f"key_secret: must have at least {MIN_SECRET_LENGTH} characters, from a random generator"
-    if not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
-        yield "redis_url: must be a redis, rediss or unix URL"
+    try:
+        sentinel_address_from_url(settings.redis_url)
+    except ValueError as error:
+        yield f"redis_url: {error}"
     if settings.token_algorithm not in ALGORITHMS:
         yield f"token_algorithm: must be one of {', '.join(ALGORITHMS)}"
     if settings.session_idle_s > settings.session_lifetime_s:

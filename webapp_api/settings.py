@@ -15,7 +15,10 @@ from webapp_api.identities import Identity
 from webapp_api.login_settings import LOGIN_TYPES, RANGES, OidcSettings, login_faults, tables_from_toml
 
 ENVIRONMENT_VARIABLE: Final = "WEBAPP_SETTINGS"
+METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's own: the folder in which the processes of one server add up what they measure."""
 SIP_PATH: Final = "/sip"
+_SHORTEST_SECRET: Final = 32
 
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)"
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -59,6 +62,8 @@ class Settings:
     """Of one person, over all processes."""
     event_listeners_per_address: int = 200
     """Of one client address, over all processes; many people may share an address."""
+    metrics_secret: str = field(default="", repr=False)
+    """What Prometheus shows as Bearer to read /metrics; empty: there is no such page."""
     features: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({"video": True}))
     """Flags that pages read, by name."""
 
@@ -152,6 +157,11 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
     return settings_from_text(text)
 
 
+def metrics_directory(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the folder, empty when the server starts; "": each process tells of itself alone."""
+    return environment.get(METRICS_VARIABLE, "")
+
+
 _TYPES: Final[dict[str, tuple[type, str]]] = {
     "public_origin": (str, "a text"),
     "domain": (str, "a text"),
@@ -164,6 +174,7 @@ _TYPES: Final[dict[str, tuple[type, str]]] = {
     "event_listeners": (int, "a whole number"),
     "event_listeners_per_user": (int, "a whole number"),
     "event_listeners_per_address": (int, "a whole number"),
+    "metrics_secret": (str, "a text"),
     "features": (Mapping, "a table of true and false"),
     **LOGIN_TYPES,
 }
@@ -212,6 +223,8 @@ def _value_faults(settings: Settings) -> list[str]:
     for name, (least, most) in _RANGES.items():
         if not least <= getattr(settings, name) <= most:
             faults.append(f"{name}: must be {least} to {most}")
+    if settings.metrics_secret and len(settings.metrics_secret) < _SHORTEST_SECRET:
+        faults.append(f"metrics_secret: at least {_SHORTEST_SECRET} characters, or none")
     faults += login_faults(settings)
     return faults
 

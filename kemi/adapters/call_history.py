@@ -133,6 +133,7 @@ class CallHistory:
             status=call.status,
             relay=call.relay,
             node=self._node,
+            trunk=call.trunk,
             media=missing | waiting.media,
         )
 

@@ -6,7 +6,7 @@ A digit is told to those who listen at this moment and kept nowhere: it may be a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -57,9 +57,13 @@ class Told:
 class CallProgress:
     """The housekeeping process's side."""
 
-    def __init__(self, table: Table, notices: Notices) -> None:
+    def __init__(
+        self, table: Table, notices: Notices, reached: Callable[[RecordProgress, float], None]
+    ) -> None:
+        """``reached`` is told of each new stage of a call, and when that was."""
         self._table = table
         self._notices = notices
+        self._reached = reached
         self._ranks: dict[str, int] = {}
         self._note = msgspec.json.Decoder(tuple[float, str, msgspec.Raw])
         self._step = msgspec.json.Decoder(RecordProgress)
@@ -93,6 +97,7 @@ class CallProgress:
         if step.key not in self._ranks and len(self._ranks) >= MOST_CALLS:
             del self._ranks[next(iter(self._ranks))]
         self._ranks[step.key] = rank
+        self._reached(step, at)
         if step.state == ELSEWHERE:
             return None  # the call's end says so
         return self._notices.text(

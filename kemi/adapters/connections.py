@@ -9,6 +9,7 @@ import KSR
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
+METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def accept_handshake() -> bool:

@@ -3,7 +3,7 @@
 A request comes to one worker process, as SIP over TCP does; a handler may wait for the relay as a call's step may,
 and for nothing else.  Whoever knows the secret may do everything here.
 
-An answer is one JSON object, of a refusal ``{"error": "a sentence"}``:
+An answer is one JSON object, of `/metrics` text; of a refusal ``{"error": "a sentence"}``:
 
     400  the body is no JSON object, or not what the route wants
     401  no secret, or a wrong one (RFC 6750)
@@ -30,7 +30,8 @@ from kemi.settings import ControlSettings
 MAX_BODY: Final = 8192
 """Bytes; what does not fit Kamailio's buffer (kamailio_tcp_rd_buf_size) ends the connection before anybody reads it."""
 
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, dict[str, Any] | str]
+"""Status and body: an object becomes JSON, a text goes as it is."""
 Handler = Callable[[dict[str, Any]], Answer]
 """Gets the body, of a GET the query; returns status and body."""
 Routes = Mapping[tuple[str, str], Handler]
@@ -75,9 +76,10 @@ class Control:
 
     def answer(self) -> None:
         """Carry out the current HTTP request and answer it."""
+        body: dict[str, Any] | str
+        lines: tuple[str, ...] = ()
         try:
             status, body = self._carry_out()
-            lines: tuple[str, ...] = ()
         except ControlRefusal as refusal:
             status, body, lines = refusal.status, {"error": str(refusal)}, refusal.lines
             log_event(
@@ -86,8 +88,10 @@ class Control:
         except Exception:
             connections.http_reply(500, _REASON_PHRASES[500], '{"error":"see the log"}', connections.JSON)
             raise
-        text = msgspec.json.encode(body).decode()
-        connections.http_reply(status, _REASON_PHRASES[status], text, connections.JSON, lines)
+        is_text = isinstance(body, str)
+        text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
+        kind = connections.METRICS if is_text else connections.JSON
+        connections.http_reply(status, _REASON_PHRASES[status], text, kind, lines)
 
     def _carry_out(self) -> Answer:
         given = ksr.headers("Authorization")

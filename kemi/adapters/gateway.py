@@ -21,6 +21,7 @@ from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
 from kemi.adapters.control_dtmf import dtmf_routes
 from kemi.adapters.control_lost import lost_routes
+from kemi.adapters.control_metrics import metrics_routes
 from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
@@ -35,6 +36,7 @@ from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import Measuring
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.new_calls import NewCalls
@@ -162,6 +164,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
                 **counter_routes(self._doors.counters),
+                **metrics_routes(self._doors.counters),
                 **self._trunks.control_routes(),
             },
         )
@@ -177,6 +180,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             view=partial(views, nodes, settings.media),
             counters=self._doors.counters,
         )
+        measuring = Measuring(
+            settings.node_name,
+            partial(views, nodes, settings.media),
+            self._trunks.store.views,
+            lambda: len(self._calls.keys()),
+        )
         self._housekeeping = Housekeeping(
             settings,
             for_registration,
@@ -190,13 +199,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             shared=self._shared,
             watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
-            progress=CallProgress(HtableTable("progress"), self._doors.notices),
+            progress=CallProgress(HtableTable("progress"), self._doors.notices, measuring.reached),
             notices=self._doors.notices,
             forbidding=forbidding,
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
+            measuring=measuring,
             new_token=lambda: secrets.token_hex(12),
         )
 

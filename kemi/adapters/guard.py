@@ -13,14 +13,34 @@ from typing import Final, ParamSpec
 
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import METRICS
 from kemi.core.errors import GatewayError
 from kemi.core.headers import explanation_of
 from kemi.core.messages import Side
+from kemi.core.metrics import catalogue as series
 
 P = ParamSpec("P")
 
 UNANSWERABLE: Final = (1002, "a request that cannot be answered")
 _SERVER_ERROR = (500, "Server Internal Error")
+_METHODS: Final = frozenset(
+    {
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    }
+)
 
 
 def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
@@ -80,6 +100,7 @@ def _log(error: Exception) -> None:
         where = {"call_id": ksr.call_id(), "method": ksr.method()}
     except Exception:  # not even the message can be read
         where = {}
+    _count(error, str(where.get("method", "")))
     if isinstance(error, GatewayError) and error.log_level < logging.ERROR:
         log_event(
             error.log_level,
@@ -94,3 +115,14 @@ def _log(error: Exception) -> None:
     detail = error.detail if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
     log_event(logging.ERROR, "callback_failed", **where, detail=detail)
     logging.getLogger("gateway").exception("traceback follows")
+
+
+def _count(error: Exception, method: str) -> None:
+    try:
+        if isinstance(error, GatewayError):
+            known = method if method in _METHODS else "other"
+            METRICS.count(series.REFUSED, known, str(error.status), error.termination.value)
+        else:
+            METRICS.count(series.ERRORS, "callback")
+    except Exception:
+        logging.getLogger("gateway").exception("not counted")

@@ -7,6 +7,7 @@ Redis, and never for long.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import Measuring
 from kemi.adapters.media_watch import MediaWatch
 from kemi.adapters.notices import Notices
 from kemi.adapters.people import PeopleKeeper
@@ -91,6 +93,7 @@ class Housekeeping:
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
         trunks: TrunkKeeper,
+        measuring: Measuring,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -112,6 +115,7 @@ class Housekeeping:
         self._routes = routes
         self._people = people
         self._trunks = trunks
+        self._measuring = measuring
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -123,8 +127,10 @@ class Housekeeping:
 
     def tick(self, now: float) -> None:
         """Do what is to be done at this moment; one part's trouble must not keep the others from their turn."""
+        began = time.perf_counter()
         for part in self._parts(now):
             self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
+        self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
         if now < self._next_all:
@@ -148,7 +154,12 @@ class Housekeeping:
             self._routing,
             self._accounts,
             self._trunks_due,
+            self._measures,
         )
+
+    def _measures(self, now: float) -> None:
+        shared = self._shared
+        self._measuring.tick(now, len(self._known), redis=shared.is_up, waiting=shared.waiting())
 
     def _routing(self, now: float) -> None:
         if self._routes is not None:
@@ -278,6 +289,7 @@ class Housekeeping:
     def _end(self, ended: Ended, now: float) -> None:
         binding, cause = ended.registration, ended.cause
         ending = ENDINGS[cause]
+        self._measuring.deregistered(cause.value)
         log_event(logging.INFO, "registration_ended", identity=binding.address_of_record, why=cause.value)
         flow = self._flows.flow(binding.connection_id) if binding.connection_id else None
         connections = {one for one in (binding.connection_id, binding.former_connection_id) if one}
@@ -311,6 +323,7 @@ class Housekeeping:
             events.append(self._event("deregistered", self._known.pop(key), now))
         if told is not None:
             self._known[key] = told
+            self._measuring.registered()
             events.append(self._event("registered", told, now))
         return events
 
@@ -341,6 +354,7 @@ class Housekeeping:
     def _finished_calls(self, now: float) -> None:
         calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
+        self._measuring.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)
 

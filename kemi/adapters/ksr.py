@@ -79,6 +79,12 @@ def received_port() -> int:
     return number("$Rp")
 
 
+def statistic(name: str) -> int | None:
+    """Return one of Kamailio's own statistics ("group:name"), None where there is no such one."""
+    value = KSR.pv.get(f"$stat({name.partition(':')[2]})")
+    return None if value is None else int(value)
+
+
 def source_address() -> str:
     """Return the IP address of the current message's sender."""
     return text("$si")

@@ -9,7 +9,9 @@ from functools import partial
 from typing import Any, Final
 
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import METRICS
 from kemi.core.errors import MediaUnavailable
+from kemi.core.metrics import catalogue as series
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Command
@@ -90,15 +92,21 @@ class RelayNodes:
         if not self._store.may_try(node, time.time()):
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         self._asked_at = time.time()
+        began = time.perf_counter()
         try:
             result = run(sequence, client)
         except (NgErrorReply, NgBadDatagram) as error:  # it answers
+            METRICS.count(series.RELAY_FAILED, node, "refused")
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
+            METRICS.count(series.RELAY_FAILED, node, "silent")
             self._store.missed(node, time.time())
             self._missed()
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
         self._store.answered(node)
+        METRICS.observe(
+            series.RELAY, time.perf_counter() - began, node, getattr(sequence, "__name__", "other")
+        )
         return result
 
     def run_hastily(self, node: str, sequence: Sequence[T], now: float) -> T:

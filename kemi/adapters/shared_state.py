@@ -118,6 +118,19 @@ class SharedState:
 
     # ------------------------------------------------------------ to Redis
 
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis answered when it was asked last."""
+        return not self._down
+
+    def waiting(self) -> dict[str, int]:
+        """Return how much there is to be shipped, by kind."""
+        return {
+            "bindings": len(self._bindings_to_ship),
+            "events": len(self._events),
+            "calls": len(self._calls),
+        }
+
     def note(
         self,
         bindings: Iterable[str],

@@ -37,6 +37,8 @@ class FinishedCall(msgspec.Struct, kw_only=True):
     """The rtpengine node, "" where no media was reserved."""
     node: str
     """The gateway node."""
+    trunk: str = ""
+    """The trunk it left by."""
     media: dict[str, dict[str, Any]]
 
 

@@ -19,6 +19,7 @@ from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
+from kemi.state.connection import redis_client
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
@@ -110,14 +111,7 @@ class RedisLink:
         self._calls_kept_s = calls_kept_s
         self._position = ""
         self._first_exchange_ms = 0
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=deadline_s,
-            socket_connect_timeout=deadline_s,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-            protocol=2,
-        )
+        self._redis = redis_client(url, deadline_s, Retry(NoBackoff(), 0))
 
     def disconnect(self) -> None:
         """Close the connection; the next call opens a new one."""

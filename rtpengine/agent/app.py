@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Final
 
+from rtpengine.agent import metrics
 from rtpengine.agent.control import ControlClient, ControlRefused, ControlUnreachable
 from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, body_of, is_pressed, listen
 from rtpengine.agent.reconciler import Reconciler
@@ -35,6 +36,7 @@ class Agent:
         self._reports = lines[0]
         self._keys = lines[2]
         self._dtmf = settings.dtmf
+        self._metrics = settings.metrics
         self._dtmf_receiver = DtmfReceiver(
             self._tell_key, is_pressed, frozenset(node.address for node in settings.nodes)
         )
@@ -48,6 +50,7 @@ class Agent:
             if self._dtmf.port
             else None
         )
+        page = metrics.serve(self._metrics)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for watch in self._watches:
@@ -55,6 +58,7 @@ class Agent:
                 tasks.create_task(self._report_for_ever())
                 tasks.create_task(self._reconciler.run())
         finally:
+            page()
             if dtmf is not None:
                 dtmf.close()
             self._dtmf_receiver.close()
@@ -63,6 +67,7 @@ class Agent:
 
     async def _tell_key(self, pressed: KeyPress) -> None:
         """Tell the gateway of a key at the far end; its calls come one after the other, so keys stay in order."""
+        metrics.KEYS.inc()
         with suppress(ControlRefused):  # the call is over
             await self._keys.ask("POST", "/v1/dtmf", body_of(pressed))
 
@@ -103,10 +108,12 @@ class Agent:
             if self._is_reachable:
                 _LOGGER.warning("event=gateway_unreachable detail=%r", str(error))
             self._is_reachable = False
+            metrics.GATEWAY_UP.set(0)
             return False
         if not self._is_reachable:
             _LOGGER.warning("event=gateway_back")
         self._is_reachable = True
+        metrics.GATEWAY_UP.set(1)
         if self._died.intersection(down):
             self._reconciler.want()
         self._died.difference_update(down)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
+from rtpengine.agent import metrics
 from rtpengine.agent.control import ControlClient, ControlRefused, ControlUnreachable
 from rtpengine.agent.ledger import Call, Ledger
 from rtpengine.agent.settings import ReconcileSettings
@@ -126,12 +127,14 @@ class Reconciler:
         except NgError as error:
             _LOGGER.warning("event=orphan_stays node=%s call_id=%s detail=%r", watch.name, name, str(error))
             return
+        metrics.ORPHANS.labels(watch.name).inc()
         _LOGGER.warning("event=orphan_deleted node=%s call_id=%s", watch.name, name)
 
     async def _lost(self, node: str, keys: list[str]) -> None:
         """Name calls that are without media, some at a time and several times at once."""
         if not keys:
             return
+        metrics.LOST.labels(node).inc(len(keys))
         _LOGGER.warning("event=calls_lost node=%s calls=%d", node, len(keys))
         portions = [keys[begin : begin + LOST_AT_ONCE] for begin in range(0, len(keys), LOST_AT_ONCE)]
         waiting = iter(portions)

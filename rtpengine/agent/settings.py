@@ -88,6 +88,14 @@ class DtmfSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where Prometheus reads what the agent measures; port 0: nowhere."""
+
+    address: str = "127.0.0.1"
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the agent knows of its site."""
 
@@ -96,6 +104,7 @@ class Settings:
     health: HealthSettings = field(default_factory=HealthSettings)
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
     dtmf: DtmfSettings = field(default_factory=DtmfSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
 
 def settings_from_text(text: str) -> Settings:
@@ -128,10 +137,15 @@ def _check(settings: Settings) -> None:
         for node in settings.nodes:
             ipaddress.ip_address(node.address)
         ipaddress.ip_address(settings.dtmf.address)
+        ipaddress.ip_address(settings.metrics.address)
     except ValueError as error:
-        raise SettingsError(f"control.address, nodes.address, dtmf.address: {error}") from error
+        raise SettingsError(
+            f"control.address, nodes.address, dtmf.address, metrics.address: {error}"
+        ) from error
     if not 0 <= settings.dtmf.port <= 0xFFFF:
         raise SettingsError("dtmf.port: a port, 0 for none")
+    if not 0 <= settings.metrics.port <= 0xFFFF:
+        raise SettingsError("metrics.port: a port, 0 for none")
     if not loopback:
         raise SettingsError("control.address: the gateway is on this machine, on a loopback address")
     names = [node.name for node in settings.nodes]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from rtpengine.agent import metrics
 from rtpengine.agent.settings import HealthSettings, NodeSettings
 from rtpengine.health import Health, NodeState
 from rtpengine.ng.commands import Command, Ping, R, Statistics
@@ -86,6 +87,7 @@ class NodeWatch:
             await asyncio.sleep(self._settings.ping_s)
 
     async def _ping(self) -> None:
+        began = time.perf_counter()
         try:
             await self.ask(Ping(), deadline_s=PING_DEADLINE_S)
         except NgUnreachable:
@@ -95,6 +97,7 @@ class NodeWatch:
         except NgError:
             pass
         else:
+            metrics.PINGS.labels(self.name).observe(time.perf_counter() - began)
             self._heard()
 
     def _heard(self) -> None:
@@ -114,8 +117,10 @@ class NodeWatch:
             _LOGGER.info("event=node_not_counted node=%s detail=%r", self.name, str(error))
             return
         self.calls, self.counted = found.calls, time.time()
+        metrics.CALLS.labels(self.name).set(found.calls)
         if found.uptime_s < self._uptime_s:
             self.restarts += 1
+            metrics.RESTARTS.labels(self.name).inc()
             _LOGGER.warning("event=node_restarted node=%s", self.name)
             self._on_change(self)
         else:
@@ -126,6 +131,8 @@ class NodeWatch:
         before = self.state
         step()
         if self.state is not before:
+            metrics.CHANGES.labels(self.name, self.state.value).inc()
+            metrics.UP.labels(self.name).set(int(self.state is NodeState.UP))
             if self.state is NodeState.DOWN:
                 self.calls = None
             level = logging.WARNING if self.state in (NodeState.DOWN, NodeState.SUSPECT) else logging.INFO

@@ -38,6 +38,8 @@ class Plan:
     gateway_ws: int
     gateway_control: int
     gateway_home: int
+    agent_metrics: int
+    metrics: int
     icscf: int
     scscf: int
     pcscf: int
@@ -74,6 +76,8 @@ def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
         gateway_ws=blocks.port(),
         gateway_control=blocks.port(),
         gateway_home=blocks.port(),
+        agent_metrics=blocks.port(),
+        metrics=blocks.port(),
         icscf=blocks.port(),
         scscf=blocks.port(),
         pcscf=blocks.port(),

@@ -21,6 +21,7 @@ class Site:
     run_dir: Path
     processes: Processes
     control_secret: str = field(default_factory=lambda: secrets.token_hex(32))
+    metrics_secret: str = field(default_factory=lambda: secrets.token_hex(32))
     """Opens the gateway's control endpoint."""
 
     def write(self, name: str, text: str) -> Path:

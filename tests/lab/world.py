@@ -43,6 +43,8 @@ class WebInfo(msgspec.Struct, frozen=True):
     certificate: str
     # Accounts of the web service: login name -> password, which is not the SIP password.
     accounts: Mapping[str, str]
+    # Where Prometheus reads this machine's figures (HAProxy's; /gateway, /media_agent and /webapp_api below it).
+    metrics_url: str
 
 
 class GatewayInfo(msgspec.Struct, frozen=True):

@@ -97,7 +97,12 @@ def _web_info(plan: Plan, run_dir: Path) -> WebInfo:
         if web_api.has_account(subscriber)
     }
     return WebInfo(
-        f"https://{host}", f"wss://{host}/sip", service_url, str(run_dir / "tls" / "site.crt"), accounts
+        f"https://{host}",
+        f"wss://{host}/sip",
+        service_url,
+        str(run_dir / "tls" / "site.crt"),
+        accounts,
+        f"http://{LOOPBACK}:{plan.metrics}/metrics",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from kemi.state.connection import sentinel_address_from_url
 from webapp_api.check.finding import Finding, Level
 from webapp_api.check.own_files import OwnFile
 from webapp_api.check.relay_file import RelayFile, address_of
@@ -185,6 +186,8 @@ def _redis(node: Node) -> Iterator[Finding]:
     if node.redis is None or node.gateway is None:
         return
     options = dict(re.findall(r"^(\w+) (.+)$", node.redis, re.MULTILINE))
+    if sentinel_address_from_url(node.gateway.settings.redis_url) is not None:
+        return  # the Sentinels say which server it is
     url = urlsplit(node.gateway.settings.redis_url)
     here = url.hostname in options.get("bind", "").split()
     if here and str(url.port or 6379) != options.get("port", "6379"):

@@ -9,6 +9,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from kemi.state.connection import redis_client
+
 DEADLINE_S: Final = 2.0
 """For connecting, and for each reply."""
 
@@ -18,15 +20,8 @@ StateUnavailable = redis.RedisError
 
 def connect(url: str) -> redis.Redis:
     """Return a client; it connects at its first command.  Threads may share it."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=DEADLINE_S,
-        socket_connect_timeout=DEADLINE_S,
-        # A connection that an idle timeout closed is opened again, once; what is away stays away.
-        retry=Retry(ConstantBackoff(0), 1),
-        protocol=2,
-    )
+    # A connection that an idle timeout closed is opened again, once; what is away stays away.
+    return redis_client(url, DEADLINE_S, Retry(ConstantBackoff(0), 1))
 
 
 def digest(text: str) -> str:

@@ -30,7 +30,11 @@ def start(site: Site) -> None:
             "haproxy_user": "",
             "haproxy_admin_socket": str(site.run_dir / "haproxy.sock"),
             "haproxy_log_target": "stderr",
-            "haproxy_metrics_port": 0,
+            "haproxy_metrics_port": site.plan.metrics,
+            "haproxy_metrics_gateway_port": site.plan.gateway_control,
+            "haproxy_metrics_gateway_secret": site.control_secret,
+            "haproxy_metrics_agent_port": site.plan.agent_metrics,
+            "haproxy_metrics_web_secret": site.metrics_secret,
         },
     )
     site.processes.spawn("haproxy", ["/usr/sbin/haproxy", "-db", "-f", str(config)], cwd=site.run_dir)

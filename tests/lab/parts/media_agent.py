@@ -27,6 +27,7 @@ def start(site: Site) -> None:
             "media_agent_exclusive_nodes": True,
             "media_agent_dtmf_address": LOOPBACK,
             "media_agent_dtmf_port": site.plan.rtpengine_dtmf,
+            "media_agent_metrics_port": site.plan.agent_metrics,
         },
     )
     argv = [sys.executable, "-m", "rtpengine.agent", "--config", str(settings), "--verbose"]

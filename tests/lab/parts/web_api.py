@@ -37,6 +37,7 @@ def start(site: Site) -> None:
             "webapp_api_redis_url": redis_url,
             "webapp_api_key_secret": secrets.token_hex(32),
             "webapp_api_guest_login": True,
+            "webapp_api_metrics_secret": site.metrics_secret,
             "webapp_api_features": {"video": True, "sipPassword": not site.options.standalone},
             "webapp_api_identity_pool": [
                 {"impi": BY_NAME[name].impi, "impus": list(BY_NAME[name].impus)} for name in GUEST_NAMES
@@ -50,7 +51,10 @@ def start(site: Site) -> None:
             *("--config", "python:webapp_api.gunicorn_config", "webapp_api.wsgi:app"),
         ],
         cwd=REPOSITORY,
-        env={"WEBAPP_SETTINGS": str(settings)},
+        env={
+            "WEBAPP_SETTINGS": str(settings),
+            "PROMETHEUS_MULTIPROC_DIR": str(site.folder("web-metrics")),
+        },
     )
 
 

@@ -25,7 +25,10 @@ class World:
     def __init__(self) -> None:
         table = MemoryTable()
         self.notes = ProgressNotes(table)
-        self.progress = CallProgress(table, Notices(MemoryTable(), "gw1"))
+        self.reached: list[tuple[str, float]] = []
+        self.progress = CallProgress(
+            table, Notices(MemoryTable(), "gw1"), lambda step, at: self.reached.append((step.state, at))
+        )
 
     def note(self, *states: str, key: str = "key", at: float = 1.0) -> None:
         for number, state in enumerate(states):
@@ -48,6 +51,7 @@ def test_each_step_is_told_once_and_in_order() -> None:
     }  # fmt: skip
     world.note("ringing", at=4.0)
     assert world.told() == []
+    assert world.reached == [("started", 1.0), ("ringing", 2.0), ("answered", 3.0)]
 
 
 def test_a_call_that_is_over_may_come_again_and_says_who_answered_it() -> None:

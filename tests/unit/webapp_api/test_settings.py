@@ -73,7 +73,9 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
             id="short secret",
         ),
         pytest.param(
-            'redis_url = "http://x"', "redis_url: must be a redis, rediss or unix URL", id="no Redis URL"
+            'redis_url = "http://x"',
+            "redis_url: must be a redis, rediss, unix, redis+sentinel or rediss+sentinel URL",
+            id="no Redis URL",
         ),
         pytest.param(
             'token_algorithm = "none"',

@@ -1,0 +1,54 @@
+"""What of a call goes into which series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+ANSWERED, CANCELLED, REFUSED, FAILED = "answered", "cancelled", "refused", "failed"
+OTHER: Final = "other"
+
+CAUSES: Final = {
+    # beginning of why a call ended (kemi/core/call/history.py) -> label
+    "BYE": "hung up",
+    "CANCEL": "cancelled",
+    "answered elsewhere": "answered elsewhere",
+    "refused": "refused",
+    "no answer": "no answer",
+    "connection lost": "connection lost",
+    "longer than a call may be": "too long",
+    "ended by": "ended by command",
+    "media relay": "media relay",
+    "no media": "media lost",
+    "the media": "media lost",
+    "no common codec": "no common codec",
+    "session": "session timer",
+}
+"""The reasons of calls are sentences, with names and numbers in some: a label is one of these, or ``other``."""
+
+
+def result(*, answered: bool, by: str, status: int, why: str) -> str:
+    """Return what became of a call in one word."""
+    if answered:
+        return ANSWERED
+    if why in ("CANCEL", "answered elsewhere") or status == 487:
+        return CANCELLED
+    if by == "gateway" or status in (408, 480, 500, 503, 504):
+        return FAILED
+    return REFUSED
+
+
+def cause(why: str) -> str:
+    """Return the label for a reason."""
+    return next((label for begin, label in CAUSES.items() if why.startswith(begin)), OTHER)
+
+
+def codec(leg: Mapping[str, Any] | None) -> str:
+    """Return the codec of a leg as a label: the daemon's own names are few, but a party chose among them."""
+    name = str((leg or {}).get("codec") or "none").partition("/")[0].lower()
+    return name if name in _CODECS else OTHER
+
+
+_CODECS: Final = frozenset(
+    {"none", "opus", "g722", "pcma", "pcmu", "amr", "amr-wb", "evs", "g729", "vp8", "h264"}
+)

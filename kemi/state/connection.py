@@ -1,0 +1,112 @@
+"""How programs reach Redis: one server, or the master that Sentinels name.
+
+    redis://[:PASSWORD@]HOST:PORT/DB                 one server; rediss:// by TLS, unix:// by a socket
+    redis+sentinel://[:PASSWORD@]HOST:PORT,HOST:PORT,.../NAME[/DB][?sentinel_password=...]
+                                                     the master NAME of these Sentinels; rediss+sentinel:// by TLS
+
+The Sentinels are asked whenever a connection is made.  A connection to a master that is one no more ends with the first
+thing written to it, and the next one goes to the new master.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+SCHEMES: Final = ("redis", "rediss", "unix")
+_SENTINEL_SCHEMES: Final = {"redis+sentinel": False, "rediss+sentinel": True}
+_SENTINEL_PORT: Final = 26379
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelAddress:
+    """Where Sentinels are, and which master is meant."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    name: str
+    database: int = 0
+    tls: bool = False
+    username: str = ""
+    password: str = field(default="", repr=False)
+    sentinel_password: str = field(default="", repr=False)
+
+
+def sentinel_address_from_url(url: str) -> SentinelAddress | None:
+    """Read a URL of Sentinels; None for one of a server; raises ValueError that says what is wrong, without the URL."""
+    scheme, colon, rest = url.partition("://")
+    if not colon or scheme not in (*SCHEMES, *_SENTINEL_SCHEMES):
+        raise ValueError("must be a redis, rediss, unix, redis+sentinel or rediss+sentinel URL")
+    if scheme in SCHEMES:
+        return None
+    # Several hosts are no authority of a URL (RFC 3986): user and hosts are taken apart here.
+    authority, _, path = rest.partition("/")
+    user, _, hosts = authority.rpartition("@")
+    path, _, query = path.partition("?")
+    name, _, database = path.partition("/")
+    if not name:
+        raise ValueError("names no master: .../NAME")
+    if database and not database.isdecimal():
+        raise ValueError("the database after the master's name is a number")
+    username, _, password = user.partition(":")
+    options = parse_qs(query)
+    if unknown := options.keys() - {"sentinel_password"}:
+        raise ValueError(f"has no option {sorted(unknown)[0]}")
+    return SentinelAddress(
+        sentinels=tuple(_host_and_port(one) for one in hosts.split(",")),
+        name=unquote(name),
+        database=int(database or 0),
+        tls=_SENTINEL_SCHEMES[scheme],
+        username=unquote(username),
+        password=unquote(password),
+        sentinel_password=options.get("sentinel_password", [""])[0],
+    )
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"a Sentinel is host:port: {error}") from error
+    if not host:
+        raise ValueError("a Sentinel is host:port, several with commas between")
+    return host, port or _SENTINEL_PORT
+
+
+def redis_client(url: str, deadline_s: float, retry: Retry) -> redis.Redis:
+    """Return a client, which connects at its first command; raises ValueError for a URL that is none.
+
+    Args:
+        url: as above.
+        deadline_s: seconds, for connecting (to each Sentinel and to the server) and for each reply.
+        retry: what it does by itself when a connection is lost.
+    """
+    address = sentinel_address_from_url(url)
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": deadline_s,
+        "socket_connect_timeout": deadline_s,
+        "retry": retry,
+        "protocol": 2,
+    }
+    if address is None:
+        return redis.Redis.from_url(url, **options)
+    about_sentinels = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry")}
+    if address.sentinel_password:
+        about_sentinels["password"] = address.sentinel_password
+    if address.tls:
+        options["ssl"] = about_sentinels["ssl"] = True
+    if address.username:
+        options["username"] = address.username
+    if address.password:
+        options["password"] = address.password
+    sentinel: Any = Sentinel
+    found: redis.Redis = sentinel(
+        list(address.sentinels), sentinel_kwargs={**about_sentinels, "protocol": 2}
+    ).master_for(address.name, db=address.database, **options)
+    return found

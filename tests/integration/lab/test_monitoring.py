@@ -1,0 +1,190 @@
+"""A real Prometheus, set up by the role, reads a machine's figures; alert rules and dashboards know the same series."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+from kemi.core.metrics.catalogue import CATALOGUE
+from rtpengine.agent import metrics as of_agent
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, Part
+from tests.lab.ports import LOOPBACK
+from tests.lab.roles import ROLES, render_role
+from tests.lab.waiting import wait_until
+from webapp_api import metrics as of_web
+
+FILES: Final = ROLES / "monitoring" / "files"
+DASHBOARDS: Final = sorted((FILES / "dashboards").glob("*.json"))
+JOBS: Final = {"gateway", "media_agent", "webapp_api", "haproxy"}
+PARTS: Final = {Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.MEDIA_AGENT, Part.WEB_API, Part.HAPROXY}
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Lab]:
+    """One machine with everything of ours."""
+    with Lab(LabOptions(parts=frozenset(PARTS))) as lab:
+        yield lab
+
+
+class Prometheus:
+    """A running one."""
+
+    def __init__(self, port: int) -> None:
+        self._base = f"http://{LOOPBACK}:{port}"
+
+    def get(self, path: str) -> Any:
+        """Return the data of an answer of its API."""
+        with urllib.request.urlopen(f"{self._base}{path}", timeout=5) as answer:
+            return json.load(answer)["data"]
+
+    def value(self, query: str) -> list[Any]:
+        """Return what a query finds now."""
+        found: list[Any] = self.get(f"/api/v1/query?query={quote(query)}")["result"]
+        return found
+
+    def up(self) -> set[str]:
+        """Return the jobs that are read."""
+        try:
+            return {one["metric"]["job"] for one in self.value("up == 1")}
+        except OSError:
+            return set()
+
+
+@pytest.fixture(scope="module")
+def prometheus(machine: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus of the role's configuration, on this machine."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    shutil.copy(FILES / "gateway.rules.yml", folder)
+    variables = {
+        "monitoring_gateways": [LOOPBACK],
+        "monitoring_webs": [LOOPBACK],
+        "monitoring_port": urlsplit(machine.info.web.metrics_url).port,
+        "monitoring_interval_s": 1,
+        "monitoring_config_dir": str(folder),
+    }
+    (folder / "prometheus.yml").write_text(render_role("monitoring", "prometheus.yml.j2", variables))
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = probe.getsockname()[1]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address={LOOPBACK}:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        running = Prometheus(port)
+        wait_until(lambda: running.up() >= JOBS, "Prometheus reads all programs", 20)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_everything_is_read_and_no_rule_is_broken(prometheus: Prometheus) -> None:
+    assert {one["metric"]["job"] for one in prometheus.value("up")} == JOBS
+    rules = [rule for group in prometheus.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+    assert len(rules) >= 20
+    assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
+    assert [one["metric"]["node"] for one in prometheus.value("gateway_relay_up == 1")]
+    assert prometheus.value("media_agent_gateway_up == 1")
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
+def test_dashboards_ask_for_what_there_is(prometheus: Prometheus, dashboard: Path) -> None:
+    panels = json.loads(dashboard.read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    assert len(queries) > 10
+    # Also of series that are there once something has happened: names alone are compared with what programs declare.
+    declared = declared_names()
+    for query in queries:
+        prometheus.value(query.replace("$instance", ".*"))
+        names = set(re.findall(r"\b(?:gateway|webapp|media_agent)_\w+", query))
+        assert names
+        assert names <= declared, query
+
+
+def test_rules_ask_for_what_there_is() -> None:
+    names = set(re.findall(r"\b(?:gateway|webapp|media_agent)_\w+(?=[{\[ )])", rules_text()))
+    assert len(names) > 15
+    assert names <= declared_names() | {"gateway_control_secret"}
+
+
+def rules_text() -> str:
+    """Return the expressions of the alert rules."""
+    groups = yaml.safe_load((FILES / "gateway.rules.yml").read_text())["groups"]
+    return "\n".join(f"{rule['expr']} " for group in groups for rule in group["rules"])
+
+
+def declared_names() -> set[str]:
+    """Return the names of all series that our programs may have."""
+    endings = ("", "_total", "_bucket", "_count", "_sum")
+    assert of_agent.UP is not of_web.LISTENERS  # both declare theirs when they are imported
+    own = {family.name for family in REGISTRY.collect()}
+    return {f"{name}{ending}" for name in own for ending in endings} | {
+        f"{name}{ending}" for name in CATALOGUE for ending in ("", "_bucket", "_count", "_sum")
+    }
+
+
+def test_alert_rules_fire_when_they_should() -> None:
+    done = subprocess.run(
+        ["promtool", "test", "rules", "gateway.rules.test.yml"],
+        cwd=FILES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", "/metrics", 200, id="HAProxy"),
+        pytest.param("GET", "/metrics/gateway", 200, id="gateway"),
+        pytest.param("GET", "/metrics/media_agent", 200, id="media agent"),
+        pytest.param("GET", "/metrics/webapp_api", 200, id="web API"),
+        pytest.param("GET", "/v1/calls", 404, id="nothing else of the control endpoint"),
+        pytest.param("GET", "/metrics/gateway/../v1/calls", 404, id="nor around the corner"),
+        pytest.param("POST", "/metrics/gateway", 403, id="reading only"),
+    ],
+)
+def test_figures_and_nothing_else_are_passed_on(machine: Lab, method: str, path: str, status: int) -> None:
+    url = urlsplit(machine.info.web.metrics_url)
+    line = http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
+    line.request(method, path)
+    answer = line.getresponse()
+    text = answer.read().decode()
+    assert answer.status == status
+    if status == 200:
+        assert "# TYPE " in text
+        assert machine.info.gateway.control_secret not in text
+    line.close()
+
+
+def test_the_public_origin_has_no_figures(machine: Lab) -> None:
+    web = urlsplit(machine.info.web.service_url)
+    line = http.client.HTTPConnection(web.hostname or "", web.port, timeout=5)
+    line.request("GET", "/metrics", headers={"X-Forwarded-For": "127.0.0.1"})
+    answer = line.getresponse()
+    assert (answer.status, answer.getheader("WWW-Authenticate")) == (401, "Bearer")
+    line.close()
