@@ -45,6 +45,11 @@ class Machine:
         return self._place / "key"
 
     @property
+    def lines(self) -> Path:
+        """A folder for the sockets of kept SSH connections."""
+        return self._place / "ssh"
+
+    @property
     def files(self) -> Path:
         """The machine's file system, seen from outside."""
         return Path(f"/proc/{self._leader}/root")

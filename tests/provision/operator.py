@@ -75,6 +75,8 @@ class Operator:
             "GATEWAY_WEB_KEY_SECRET": secrets.token_hex(32),
             "GATEWAY_CERTIFICATE": str(certificate),
             "GATEWAY_CERTIFICATE_KEY": str(key),
+            # All machines have the same address: lines to one must not be taken for another's.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(machine.lines),
         }
         self.variables: dict[str, Any] = {
             "ansible_host": machine.address,

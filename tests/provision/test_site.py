@@ -32,6 +32,7 @@ SERVICES: Final = (
     "haproxy",
     "rtpengine-daemon",
     "redis-server",
+    "redis-sentinel",
     "webrtc-ims-web",
     "webrtc-ims-media-agent",
     "webrtc-ims-firewall",
@@ -117,6 +118,11 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 "gateway_rtpengine_nodes": [
                     {"address": "127.0.0.1", "port": 2223, "version": RELAY[request.param]}
                 ],
+                # Redis by its Sentinel, which is alone here.
+                "redis_sentinel_port": 26379,
+                "redis_sentinel_quorum": 1,
+                "gateway_redis_url": "redis+sentinel://127.0.0.1:26379/gateway",
+                "webapp_api_redis_url": "redis+sentinel://127.0.0.1:26379/gateway",
                 "kamailio_pages": 200,
                 "haproxy_max_connections": 2000,
                 "webapp_api_event_listeners": 100,
