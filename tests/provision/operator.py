@@ -16,7 +16,7 @@ from tests.lab.subscribers import REALM
 from tests.provision.machine import ADDRESS, Machine
 
 ANSIBLE: Final = REPOSITORY / "ansible"
-TIMEOUT_S: Final = 600.0
+TIMEOUT_S: Final = 800.0
 _RECAP: Final = re.compile(
     r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+).*failed=(?P<failed>\d+)", re.M
 )
