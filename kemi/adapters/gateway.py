@@ -13,9 +13,11 @@ import time
 from functools import partial
 
 from kemi.adapters import connections, ksr, transactions
+from kemi.adapters.adoption import Adoption
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
+from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
@@ -93,7 +95,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
-        self._calls = CallStore(HtableTable("call"))
+        changed_calls = HtableTable("changed_call")
+        self._calls = CallStore(HtableTable("call"), changed_calls)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -168,8 +171,10 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 **self._trunks.control_routes(),
             },
         )
+        link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
+        snapshots = CallSnapshots(self._calls, changed_calls, self._schedule)
         self._shared = SharedState(
-            RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s),
+            link,
             self._flows,
             subscriptions,
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
@@ -179,6 +184,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             nodes=nodes,
             view=partial(views, nodes, settings.media),
             counters=self._doors.counters,
+            snapshots=snapshots,
         )
         measuring = Measuring(
             settings.node_name,
@@ -207,6 +213,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             people=people_keeper(settings),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
+            adoption=Adoption(link, snapshots),
             new_token=lambda: secrets.token_hex(12),
         )
 

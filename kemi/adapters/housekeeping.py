@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 
 from kemi.adapters import connections
+from kemi.adapters.adoption import Adoption, taken_over
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
 from kemi.adapters.dispatcher import Dispatcher
@@ -94,6 +95,7 @@ class Housekeeping:
         people: PeopleKeeper | None,
         trunks: TrunkKeeper,
         measuring: Measuring,
+        adoption: Adoption,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -116,6 +118,7 @@ class Housekeeping:
         self._people = people
         self._trunks = trunks
         self._measuring = measuring
+        self._adoption = adoption
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -155,6 +158,7 @@ class Housekeeping:
             self._accounts,
             self._trunks_due,
             self._measures,
+            self._other_gateways,
         )
 
     def _measures(self, now: float) -> None:
@@ -187,6 +191,8 @@ class Housekeeping:
         self._keeper.restore(bindings)
         for key, binding in bindings.items():
             self._deadlines.put(key, binding.due_at)
+        for call_id in self._calls.on_connections({""}):
+            self._dispatch(call_id, FlowClosed())
 
     # ------------------------------------------------------------ connections
 
@@ -305,13 +311,25 @@ class Housekeeping:
         """Follow the bindings that were written or removed: times, subscriptions, events, Redis."""
         keys = self._flows.take_changed()
         events = []
+        here = []
         for key in keys:
             binding = self._flows.binding(key)
             if binding is not None:
+                here.append(binding)
                 self._deadlines.put(key, binding.due_at)
             self._keeper.binding_changed(key, binding, now)
             events += self._events(key, binding, now)
         self._shared.note(keys, self._keeper.work(now), events)
+        self._adopt(here, now)
+
+    def _adopt(self, bindings: Iterable[Registration], now: float) -> None:
+        """The pages of a dead gateway have come here: so do their calls."""
+        for call_id in taken_over(self._adoption, bindings, now):
+            self._dispatch(call_id, FlowClosed())
+
+    def _other_gateways(self, now: float) -> None:
+        if self._shared.is_up and self._adoption.look(now):
+            self._adopt([binding for _, binding in self._flows.bindings()], now)
 
     def _events(self, key: str, binding: Registration | None, now: float) -> list[str]:
         before = self._known.get(key)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.log import log_event
 from kemi.state.call_history import FinishedCall
 from kemi.state.counters import Counters
@@ -57,6 +58,7 @@ class SharedState:
         nodes: NodeStore,
         view: Callable[[float], list[dict[str, Any]]],
         counters: Counters,
+        snapshots: CallSnapshots,
     ) -> None:
         """``view`` describes the relay nodes at a moment."""
         self._link = link
@@ -69,9 +71,11 @@ class SharedState:
         self._nodes = nodes
         self._view = view
         self._counters = counters
+        self._snapshots = snapshots
         self._next_view = self._next_trunks = 0.0
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
+        self._records_to_ship: dict[str, None] = {}
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
         self._calls: deque[FinishedCall] = deque(maxlen=MAX_CALLS)
         self._unkept: deque[str] = deque(maxlen=MAX_UNKEPT)
@@ -112,6 +116,7 @@ class SharedState:
                 self._subscriptions.set(subscription)
             else:
                 self._subscriptions_to_ship[call_id] = None
+        self._records_to_ship.update(dict.fromkeys(self._snapshots.restore(stored.calls)))
         if stored.registrations:
             log_event(logging.WARNING, "registrations_restored", kept=kept, of=len(stored.registrations))
         return True
@@ -151,8 +156,10 @@ class SharedState:
     def ship(self, now: float) -> None:
         """Ship what was noted, here and by the workers, and that the commands are done."""
         self._events.extend(text for _, text in taken(self._notices))
+        self._records_to_ship.update(dict.fromkeys(self._snapshots.take_changed()))
         kinds = (
             self._bindings_to_ship,
+            self._records_to_ship,
             self._subscriptions_to_ship,
             self._events,
             self._calls,
@@ -166,13 +173,14 @@ class SharedState:
             call_id: self._subscriptions.text(call_id)
             for call_id in islice(self._subscriptions_to_ship, AT_ONCE)
         }
+        records = {key: self._snapshots.text(key) for key in islice(self._records_to_ship, CALLS_AT_ONCE)}
         events = list(islice(self._events, AT_ONCE))
         calls = list(islice(self._calls, CALLS_AT_ONCE))
         unkept = list(self._unkept)
         self._unkept.clear()
         try:
             if waiting:
-                self._link.ship(bindings, subscriptions, events, calls, unkept)
+                self._link.ship(bindings, subscriptions, events, calls, unkept, records)
             if not self._commands_done:
                 self._link.done()
         except RedisUnavailable as error:
@@ -183,6 +191,8 @@ class SharedState:
             del self._bindings_to_ship[key]
         for call_id in subscriptions:
             del self._subscriptions_to_ship[call_id]
+        for key in records:
+            del self._records_to_ship[key]
         for _ in events:
             self._events.popleft()
         for _ in calls:
@@ -286,6 +296,7 @@ class SharedState:
         # It may have come back empty.
         for node in self._nodes.drained():
             self._nodes.drain(node, True)
+        self._records_to_ship.update(dict.fromkeys(self._snapshots.all()))
         self.note(
             (key for key, _ in self._flows.bindings()),
             (subscription.call_id for subscription in self._subscriptions.all()),

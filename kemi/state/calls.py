@@ -43,8 +43,10 @@ class CallStore:
 
     _MOST_KEPT: Final = 64
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, changed: Table | None = None) -> None:
+        """``changed`` gets the names of answered calls that were changed."""
         self._table = table
+        self._changed = changed
         self._kept: dict[str, tuple[str, CallRecord]] = {}
 
     def is_running(self, key: str) -> bool:
@@ -72,6 +74,10 @@ class CallStore:
         text = self._table.get(call_id)
         return None if text is None else record_from_text(text)
 
+    def text(self, call_id: str) -> str | None:
+        """Return the record as JSON, or None."""
+        return self._table.get(call_id)
+
     def change(self, call_id: str, step: Callable[[CallRecord], T]) -> T | None:
         """Lock a call, let ``step`` change its record, write it back; None when there is no such call."""
         with self._table.locked(call_id):
@@ -83,6 +89,8 @@ class CallStore:
             changed = record_to_text(record)
             if changed != text:
                 self._table.set(call_id, changed)
+                if record.answered_at and self._changed is not None:
+                    self._changed.set(call_id, "1")
         self._keep(call_id, changed, record)
         return result
 

@@ -8,6 +8,7 @@
 | gw:unkept-events | channel (PUBLISH), JSON | gateway | web API: who listens at that moment |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
+| gw:call-records:NODE | hash, call -> JSON (kemi/adapters/call_snapshots.py) | gateway node NODE | the same |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
 | gw:running-calls:NAME | hash, gateway node -> JSON (kemi/state/running_calls.py); ends by itself | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
@@ -86,6 +87,11 @@ def jwks(issuer: str) -> str:
 def registrations(node: str) -> str:
     """Return the key of a node's registrations."""
     return f"gw:registrations:{node}"
+
+
+def call_records(node: str) -> str:
+    """Return the key of the answered calls of a gateway node."""
+    return f"gw:call-records:{node}"
 
 
 def subscriptions(node: str) -> str:

@@ -6,7 +6,7 @@ Every call has a short deadline and raises RedisUnavailable; nothing is tried ag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -69,6 +69,8 @@ class Stored:
 
     registrations: Mapping[str, Registration]
     subscriptions: Mapping[str, Subscription]
+    calls: Mapping[str, str] = field(default_factory=dict)
+    """Answered calls by name, as they were shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,13 @@ class RedisLink:
         try:
             registrations = self._redis.hgetall(keys.registrations(self.node))
             subscriptions = self._redis.hgetall(keys.subscriptions(self.node))
+            calls = self._redis.hgetall(keys.call_records(self.node))
         except redis.RedisError as error:
             raise RedisUnavailable(str(error)) from error
         return Stored(
             _decoded(cast("dict[str, str]", registrations), Registration),
             _decoded(cast("dict[str, str]", subscriptions), Subscription),
+            cast("dict[str, str]", calls),
         )
 
     def ship(
@@ -136,18 +140,20 @@ class RedisLink:
         events: Sequence[str],
         calls: Sequence[FinishedCall] = (),
         unkept: Sequence[str] = (),
+        records: Mapping[str, str | None] | None = None,
     ) -> None:
         """Write changed records (None: removed), events and finished calls, all in one round trip.
 
-        ``unkept``: events for those who listen now.
+        ``unkept``: events for those who listen now; ``records``: of answered calls.
         """
         pipeline = self._redis.pipeline(transaction=False)
-        for name, records in (
+        for name, changes in (
             (keys.registrations(self.node), registrations),
             (keys.subscriptions(self.node), subscriptions),
+            (keys.call_records(self.node), records or {}),
         ):
-            written = {key: text for key, text in records.items() if text is not None}
-            removed = [key for key, text in records.items() if text is None]
+            written = {key: text for key, text in changes.items() if text is not None}
+            removed = [key for key, text in changes.items() if text is None]
             if written:
                 pipeline.hset(name, mapping=cast("Any", written))
             if removed:
@@ -182,6 +188,26 @@ class RedisLink:
                 pipeline.srem(keys.DRAINED, node)
         pipeline.hset(keys.RELAY_NODES, self.node, view)
         self._run(pipeline)
+
+    def gateways(self) -> dict[str, str]:
+        """Return what each gateway of the site wrote last of itself and its relay nodes; its time is ``at``."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(keys.RELAY_NODES)
+        return cast("dict[str, str]", self._run(pipeline)[0])
+
+    def calls_of(self, node: str) -> dict[str, str]:
+        """Return the answered calls that another gateway keeps."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(keys.call_records(node))
+        return cast("dict[str, str]", self._run(pipeline)[0])
+
+    def claim_call(self, node: str, key: str) -> str | None:
+        """Take a call of another gateway; None when it is gone, or somebody else took it."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hget(keys.call_records(node), key)
+        pipeline.hdel(keys.call_records(node), key)
+        text, removed = self._run(pipeline)
+        return cast("str | None", text) if removed else None
 
     def ship_calls(self, asked: str, text: str) -> None:
         """Write which calls are running here, for who asked."""

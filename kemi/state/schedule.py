@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -41,6 +41,9 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
 """What is not named here is a step."""
 
 
+_DUES: Final = frozenset(due.value for due in Due)
+
+
 class Schedule:
     """Wake-up times, in seconds since the epoch."""
 
@@ -61,6 +64,18 @@ class Schedule:
         """The call is over."""
         for table in self._tables.values():
             table.remove(call_id)
+
+    def waits(self, call_id: str, kinds: Iterable[Wait]) -> dict[str, str]:
+        """Return what a call waits for in these ways, as ``restore`` takes it."""
+        found = ((wait, self._tables[wait].get(call_id)) for wait in kinds)
+        return {wait.value: text for wait, text in found if text is not None}
+
+    def restore(self, call_id: str, waits: Mapping[str, str]) -> None:
+        """Let a call wait again as it did before a restart; what nobody knows any more is left out."""
+        for wait, table in self._tables.items():
+            text = waits.get(wait.value)
+            if text is not None and text.partition(" ")[2] in _DUES:
+                table.set(call_id, text)
 
     def take_due(self, now: float) -> list[tuple[str, Due]]:
         """Return and remove what is due by ``now``."""

@@ -136,11 +136,19 @@ class Lab(World):
 
     def start_again(self, process: str, part: Part) -> None:
         """Start a killed process with the same configuration and wait until its part can be used."""
+        self.spawn_again(process)
+        wait_until(partial(self.is_ready, part), f"{part} ready", self.options.ready_timeout_s)
+
+    def spawn_again(self, process: str) -> None:
+        """Start a killed process with the same configuration, and do not wait for it."""
         assert self._processes is not None
-        assert self._site is not None
         self._processes.start_again(process)
+
+    def is_ready(self, part: Part) -> bool:
+        """Whether a part can be used."""
+        assert self._site is not None
         (step,) = (step for step in STEPS if step.part is part)
-        wait_until(partial(_is_ready, self._site, step), f"{part} ready", self.options.ready_timeout_s)
+        return _is_ready(self._site, step)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -175,6 +175,8 @@ class CoreCall:
             self.violations.append(f"{request.method} with unknown To-tag {request.to_tag}")
         elif request.headers.all("Route") != dialog.route_set_of_peer:
             self.violations.append(f"{request.method} with Route {request.headers.all('Route')}")
+        if dialog is not None and request.method in ("INVITE", "UPDATE"):  # RFC 3261 §12.2.2
+            dialog.remote_target = request.contact_uri or dialog.remote_target
         if request.cseq.number <= self._remote_cseq:
             self.violations.append(f"{request.cseq} after {self._remote_cseq}")
         self._remote_cseq = max(self._remote_cseq, request.cseq.number)

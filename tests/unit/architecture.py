@@ -63,7 +63,13 @@ ALLOWED_IMPORTS: Final = {
     "rtpengine": (),
     "webapp_api": ("kemi.core", "kemi.state"),
     # looks at the settings of all programs
-    "webapp_api/check": ("kemi.core", "kemi.settings", "rtpengine.agent.settings", "webapp_api"),
+    "webapp_api/check": (
+        "kemi.core",
+        "kemi.settings",
+        "kemi.state.connection",
+        "rtpengine.agent.settings",
+        "webapp_api",
+    ),
 }
 
 STANDARD_LIBRARY_ONLY: Final = ("kemi/core", "rtpengine/ng", "rtpengine/transport")

@@ -9,16 +9,19 @@ from typing import Any, cast
 
 import pytest
 
+from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, SharedState
 from kemi.core.registration import Flow
 from kemi.core.registration.own_requests import Subscription
 from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
 from kemi.state.call_history import FinishedCall
+from kemi.state.calls import CallStore
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable, Stored
+from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import ALICE, binding
@@ -36,6 +39,7 @@ class ScriptedRedis:
         self.events: list[str] = []
         self.finished: list[str] = []
         self.unkept: list[str] = []
+        self.records: dict[str, str | None] = {}
         self.commands: list[Command] = []
         self.key_sets: dict[str, str] = {}
         self.content = Stored({}, {})
@@ -59,8 +63,10 @@ class ScriptedRedis:
         events: Sequence[str],
         calls: Sequence[FinishedCall] = (),
         unkept: Sequence[str] = (),
+        records: Mapping[str, str | None] | None = None,
     ) -> None:
         self._called("ship")
+        self.records.update(records or {})
         assert subscriptions is not None
         for key, text in registrations.items():
             if text is None:
@@ -99,6 +105,7 @@ class World:
         self.redis = ScriptedRedis()
         link: Any = self.redis
         self.nodes = NodeStore(self.tables.__getitem__)
+        self.calls = CallStore(self.tables["call"], self.tables["changed_call"])
         self.shared = SharedState(
             link,
             self.flows,
@@ -110,6 +117,9 @@ class World:
             nodes=self.nodes,
             view=lambda _: [],
             counters=Counters(self.tables["counter"]),
+            snapshots=CallSnapshots(
+                self.calls, self.tables["changed_call"], Schedule(self.tables.__getitem__)
+            ),
         )
 
     def register(self, number: int = 7) -> str:

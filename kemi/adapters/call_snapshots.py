@@ -1,0 +1,87 @@
+"""Answered calls outlive the gateway's processes: what Redis keeps of them, and what a restart makes of that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+
+from kemi.adapters.log import log_event
+from kemi.core.call.events import Due
+from kemi.core.call.revival import revive
+from kemi.core.errors import LocalProtocolError
+from kemi.state.calls import CallStore, record_from_text
+from kemi.state.records import taken
+from kemi.state.schedule import Schedule, Wait
+from kemi.state.table import Table
+
+_KEPT_WAITS = (Wait.LIFETIME, Wait.SESSION, Wait.PAGE_SESSION)
+
+
+class KeptCall(msgspec.Struct):
+    """A call as Redis keeps it."""
+
+    record: msgspec.Raw
+    waits: dict[str, str]
+    """What it waits for in the long run: kind of waiting -> time and what is due then."""
+
+
+class CallSnapshots:
+    """The housekeeping process's view of calls that are to outlive it."""
+
+    def __init__(self, calls: CallStore, changed: Table, schedule: Schedule) -> None:
+        self._calls = calls
+        self._changed = changed
+        self._schedule = schedule
+
+    def take_changed(self) -> list[str]:
+        """Return the names of the answered calls that have changed since the last time."""
+        return [key for key, _ in taken(self._changed)]
+
+    def all(self) -> list[str]:
+        """Return the names of all calls."""
+        return self._calls.keys()
+
+    def text(self, key: str) -> str | None:
+        """Return what is to be kept of a call now; None: nothing."""
+        record = self._calls.get(key)
+        if record is None or record.ended or not record.answered_at:
+            return None
+        text = self._calls.text(key)
+        if text is None:
+            return None
+        waits = self._schedule.waits(key, _KEPT_WAITS)
+        return msgspec.json.encode(KeptCall(msgspec.Raw(text.encode()), waits)).decode()
+
+    def restore(self, stored: Mapping[str, str]) -> list[str]:
+        """Take over the calls of before a restart; return the names of those of which nothing is to be kept."""
+        dropped, kept = [], 0
+        for key, text in stored.items():
+            if self._restore(key, text):
+                kept += 1
+            else:
+                dropped.append(key)
+        if stored:
+            log_event(logging.WARNING, "calls_restored", kept=kept, of=len(stored))
+        return dropped
+
+    def adopt(self, key: str, text: str) -> bool:
+        """Take over a call of another gateway; the core hears by a refresh where it is now."""
+        if not self._restore(key, text):
+            return False
+        self._schedule.put(key, Due.SESSION_REFRESH, 0.0)
+        self._changed.set(key, "1")
+        return True
+
+    def _restore(self, key: str, text: str) -> bool:
+        try:
+            kept = msgspec.json.decode(text, type=KeptCall)
+            record = record_from_text(bytes(kept.record).decode())
+        except (msgspec.MsgspecError, LocalProtocolError) as error:  # of another release
+            log_event(logging.WARNING, "call_not_restored", call_id=key, detail=str(error))
+            return False
+        if record.key != key or not revive(record) or not self._calls.create(record):
+            return False
+        self._schedule.restore(key, kept.waits)
+        return True

@@ -1,0 +1,34 @@
+"""A call whose gateway was restarted: what of its record still holds, and what was lost with the processes.
+
+Transactions and the pages' connections are gone.  The media are not: the relay is a program of its own.
+"""
+
+from __future__ import annotations
+
+from kemi.core.call.record import CallRecord
+from kemi.core.call.states import Dialog, OfferAnswer
+
+
+def revive(record: CallRecord) -> bool:
+    """Make a kept record one that a call can go on with; False where there is none to go on with.
+
+    A call that was being set up ends: both sides notice by themselves.  An offer that was out is given up, its sender
+    gets no answer and tries again (RFC 3261 §14.1); the description before it counts (RFC 3264 §8).
+    """
+    if record.dialog is not Dialog.CONFIRMED or not record.acknowledged or record.doomed:
+        return False
+    record.connection_id = ""  # counted from 1 again: the old number is somebody else's now
+    record.transaction = None
+    record.exchange = None
+    record.recovery = None  # a node that is still dead is noticed again
+    record.wic_offer_answer = record.ims_offer_answer = OfferAnswer.STABLE
+    record.update_offer = ""
+    record.own_ims_offer = 0
+    record.ack_awaited = None
+    record.outstanding.clear()
+    record.reliable.clear()
+    record.to_core.clear()
+    for timer in (record.wic_session, record.ims_session):
+        if timer is not None:
+            timer.refresh_cseq = 0
+    return True
