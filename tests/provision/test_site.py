@@ -68,10 +68,19 @@ class Site:
         """Return the end of what the gateway wrote."""
         return self.machine.run("journalctl", "--no-pager", "-n", "60", "-o", "cat", check=False).stdout
 
-    def page_refused(self) -> str:
-        """Return the answer to a WebSocket's handshake, as far as its head."""
-        request = ("-H", "Upgrade: websocket", "-H", "Connection: Upgrade", "-H", f"Origin: {ORIGIN}")
-        command = ("curl", "--insecure", "--silent", "--head", "--max-time", "5", *request, f"{ORIGIN}/sip")
+    def handshake_status(self) -> str:
+        """Return the status of the answer to a page's handshake."""
+        fields = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Origin": ORIGIN,
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Protocol": "sip",
+        }
+        headers = [argument for name, value in fields.items() for argument in ("-H", f"{name}: {value}")]
+        options = ("--insecure", "--silent", "--http1.1", "--output", "/dev/null", "--max-time", "2")
+        command = ("curl", *options, "--write-out", "%{http_code}", *headers, f"{ORIGIN}/sip")
         return self.machine.operator(*command, check=False).stdout
 
     @property
@@ -207,8 +216,9 @@ def test_an_upgrade_and_the_way_back(site: Site) -> None:
 
 def test_a_drained_node_takes_no_page_until_it_is_back(site: Site) -> None:
     assert site.operator.play("drain").returncode == 0
-    assert "503" in site.page_refused()
+    assert site.handshake_status() == "503"
     assert site.operator.play("drain", drain=False).returncode == 0
+    assert site.handshake_status() == "101"
     assert heard_both_ways(site.call())
 
 
