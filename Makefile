@@ -46,6 +46,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.network_change
 	$(PYTHON) -m tests.bench.mixed
 	$(PYTHON) -m tests.bench.events
+	$(PYTHON) -m tests.bench.logins
 	$(PYTHON) -m tests.bench.nodes
 	$(PYTHON) -m tests.bench.routes
 	$(PYTHON) -m tests.bench.injection
@@ -60,7 +61,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix
 NPM := $(NPM_IN) $(SDK)
-SDK_SOURCES := $(SDK)/build.ts $(SDK)/package-lock.json $(wildcard $(SDK)/src/*.ts $(SDK)/src/*/*.ts webapp_api/softphone/*)
+SDK_SOURCES := $(SDK)/build.ts $(SDK)/package-lock.json $(wildcard $(SDK)/src/*.ts $(SDK)/src/*/*.ts webapp_api/softphone/* webapp_api/console/*)
 SDK_INSTALLED := $(SDK)/node_modules/.package-lock.json
 SDK_BUILT := webapp_api/static/dist/manifest.json
 
@@ -72,7 +73,7 @@ $(SDK_BUILT): $(SDK_SOURCES) $(SDK_INSTALLED)
 	$(NPM) run build
 	@touch $@
 
-sdk: setup $(SDK_BUILT) ## build the browser SDK and the softphone
+sdk: setup $(SDK_BUILT) ## build the browser SDK, the softphone and the console
 
 OIDC := tests/oidc
 OIDC_INSTALLED := $(OIDC)/node_modules/.package-lock.json
@@ -92,13 +93,14 @@ $(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | set
 
 clients: $(CLIENTS_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, docs/clients.md
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
 	$(PYTHON) -m tests.browser.matrix
+	$(PYTHON) -m tests.verdicts_page
 
-images: sdk ## take the README's pictures of the softphone, on the whole lab
-	SOFTPHONE_IMAGES=1 $(PYTEST) tests/browser/test_softphone_screens.py
+images: sdk ## take the README's pictures of the softphone and the console, on the whole lab
+	PAGE_IMAGES=1 $(PYTEST) tests/browser/test_softphone_screens.py tests/browser/test_console.py
 
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new

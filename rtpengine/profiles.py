@@ -8,7 +8,7 @@ The codec rules for audio rest on a WIC offer that has one codec and telephone-e
 - when it is an IMS codec, too, naming it in `transcode` puts it back in its place of the IMS offer, and it passes
   through when IMS chooses it;
 - telephone-event is accepted, so the WIC's answer keeps it even when IMS drops it or chooses another rate.
-What rtpengine cannot transcode (EVS) is offered alone.
+What rtpengine cannot transcode (EVS) is offered alone: it takes that out of every offer for which it transcodes.
 """
 
 import functools

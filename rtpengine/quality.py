@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
 
 from rtpengine.ng.replies import CallStatistics, SsrcStatistics, StreamStatistics, TagStatistics
@@ -58,6 +59,10 @@ class Leg:
     errors: int
     heard: Heard | None
     """None: the party sent no receiver report, and there is nothing to estimate: it is sent no speech."""
+    reached: bool | None = None
+    """Whether a right ICE check of the party has come, on any of its transports; None: it does no ICE."""
+    secured: bool | None = None
+    """Whether DTLS is done, with the certificate it named; None: it does no DTLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class MediumQuality:
 # Codec → Ie and Bpl (ITU-T G.113 Appendix I; G.711 with loss concealment). Codecs it does not have are taken as such.
 _G711: Final = (0.0, 25.1)
 _IMPAIRMENT: Final[Mapping[str, tuple[float, float]]] = {"amr": (5.0, 10.0), "g729": (11.0, 19.0)}
+_VERIFIED: Final = "DTLS fingerprint verified"
 _R_DEFAULT: Final = 93.2
 _PACKETIZATION_MS: Final = 20.0
 
@@ -123,13 +129,22 @@ def _leg(medium: str, tags: list[TagStatistics], reports: list[SsrcStatistics]) 
     if not streams:
         return None
     codec = next((media.codec for media in medias if media.codec), None)
+    with_ice = [stream for media in medias if "ICE" in media.flags for stream in media.streams]
+    with_dtls = [stream for media in medias if "DTLS-SRTP" in media.flags for stream in media.streams]
     return Leg(
         codec=codec,
         packets=_sum(streams, "packets"),
         bytes=_sum(streams, "bytes"),
         errors=_sum(streams, "errors"),
         heard=_heard(medium, codec or "", reports),
+        # Until a check has come the endpoint is what the description says, in which no page has an address.
+        reached=any(map(_has_endpoint, with_ice)) if with_ice else None,
+        secured=any(_VERIFIED in stream.flags for stream in with_dtls) if with_dtls else None,
     )
+
+
+def _has_endpoint(stream: StreamStatistics) -> bool:
+    return stream.endpoint is not None and not ip_address(stream.endpoint[0]).is_unspecified
 
 
 def _estimated(leg: Leg | None, other: Leg | None) -> Leg | None:

@@ -222,10 +222,23 @@ def _deafen(session: MediaSession, profile: MediaProfile) -> Sequence[None]:
         yield from ask(Unsubscribe(session.ng_call_id, IMS_TAG))
 
 
-def connect_terminating(session: MediaSession, profile: MediaProfile, wic_answer: str) -> Sequence[str]:
-    """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS."""
+def connect_terminating(
+    session: MediaSession, profile: MediaProfile, wic_answer: str, passing: str = ""
+) -> Sequence[str]:
+    """Take the WIC's answer (one m-line), let media pass, and return the answer for IMS.
+
+    `passing` is the offer of IMS with nothing but what the WIC takes as it is and rtpengine cannot transcode: it leaves
+    that out of every offer for which it transcodes, so the WIC was told of it by others. Port, ICE and DTLS of the WIC
+    stay.
+    """
     answer = Answer(session.ng_call_id, IMS_TAG, WIC_TAG, wic_answer, profile.wic_answer())
-    return (yield from ask(answer)).sdp
+    ims_answer = (yield from ask(answer)).sdp
+    if (
+        passing
+    ):  # after an answer: from 12 on an `offer` to a WIC that has not answered is one to somebody else
+        yield from ask(Offer(session.ng_call_id, IMS_TAG, passing, profile.terminating_offer(), WIC_TAG))
+        ims_answer = (yield from ask(answer)).sdp
+    return ims_answer
 
 
 def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence[DeleteReply]:

@@ -8,20 +8,26 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp_api import bodies, csrf, errors, gate, metrics, proxy, security, static_files
+from webapp_api import audit, bodies, csrf, errors, gate, metrics, proxy, security, static_files
 from webapp_api.blueprints import (
     calls,
     config,
     description,
+    dials,
     events,
     health,
     keys,
     leases,
     oidc,
+    operator_audit,
     operator_calls,
     operator_nodes,
+    operator_pools,
+    operator_registrations,
     operator_routes,
+    operator_traces,
     operator_trunks,
+    operator_users,
     session,
     softphone,
     tokens,
@@ -39,7 +45,8 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, calls, events, description, metrics_page,
+    operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit, calls,
+    dials, events, description, metrics_page,
 )  # fmt: skip
 
 
@@ -59,7 +66,8 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
     errors.register(app)
     security.register(app, settings)
     csrf.register(app, settings)
+    audit.register(app)
     static_files.register(app)
     app.wsgi_app = gate.Gate(app.wsgi_app, settings.threads)  # type: ignore[method-assign]
-    app.wsgi_app = proxy.LoopbackProxy(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = proxy.TrustedProxy(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -1,5 +1,5 @@
-"""`python -m webapp_api`: the operator's commands."""
+"""`python -m webapp_api`: the same program as `gwctl`, where that is not installed."""
 
-from webapp_api.cli import main
+from webapp_api.gwctl.main import main
 
-main(prog_name="python -m webapp_api")
+main(prog_name="gwctl")

@@ -8,6 +8,8 @@ KINDS_FOR_USERS: Final = frozenset(
         "call_refused", "call_forbidden", "dtmf",
     }
 )  # fmt: skip
+KINDS_FOR_OWNERS: Final = frozenset({"dial_requested", "dial_taken"})
+"""Of calls that a person has asked for."""
 ELSEWHERE: Final = "answered elsewhere"
 _CALL: Final = (
     "call_id",
@@ -50,8 +52,15 @@ def user_document(seq: str, event: dict[str, Any], sid: str) -> dict[str, Any]:
     return document
 
 
+def owner_document(event: dict[str, Any]) -> dict[str, Any]:
+    """Return what the pages of a person are told of a call that the person has asked for."""
+    return {name: event[name] for name in ("type", "at", "dial", "call_id") if name in event}
+
+
 def operator_document(seq: str, event: dict[str, Any]) -> dict[str, Any] | None:
     """Return what an operator is told: everything, but for what is the user's own secret."""
+    if event.get("type") in KINDS_FOR_OWNERS:
+        return None
     document = {name: value for name, value in event.items() if name not in _SECRET}
     if "direction" in document:
         document["direction"] = direction_of(document["direction"])

@@ -17,7 +17,9 @@ _host = f"[{_settings.listen_address}]" if ":" in _settings.listen_address else 
 _KEPT_ALIVE = 1000
 
 bind = f"{_host}:{_settings.listen_port}"
-worker_class = "gthread"
+worker_class = "webapp_api.worker.ProblemWorker"
+# As HAProxy and nginx take them: a provider's code or a cursor in an address may be long.
+limit_request_line = 8190
 workers = _settings.workers
 # A listener keeps its thread; how many requests are worked on at a time, is up to gate.py.
 threads = _settings.threads + (_settings.event_listeners if _settings.web_login else 0)

@@ -16,7 +16,13 @@ import msgspec
 from kemi.core.identity import canonical
 from kemi.state.web.event_feed import order_of
 from webapp_api import metrics
-from webapp_api.event_documents import may_be_told, operator_document, user_document
+from webapp_api.event_documents import (
+    KINDS_FOR_OWNERS,
+    may_be_told,
+    operator_document,
+    owner_document,
+    user_document,
+)
 
 MOST_WAITING: Final = 2000
 """Messages that wait for a listener: twenty seconds of a busy site for an operator, and far more for anybody else."""
@@ -41,6 +47,8 @@ class Audience:
     sid: str
     impus: tuple[str, ...] = ()
     """Public identities; nobody's for an operator."""
+    owner: str = ""
+    """Who it is: what was asked for on one page of a person is told to all of them, and to nobody else."""
     operator: bool = False
     since: float = 0.0
     """Nothing that happened earlier: who leases an identity must not hear of its former holder."""
@@ -49,6 +57,8 @@ class Audience:
         """Return what this audience is told of an event; None for nothing."""
         if self.operator:
             return operator_document(seq, event)
+        if event.get("type") in KINDS_FOR_OWNERS:
+            return owner_document(event) if event.get("owner") == self.owner else None
         if self.since and event.get("sid", self.sid) != self.sid:
             return None  # the former holder's registration
         if not may_be_told(event, self.since) or spelt(event.get("impu")) not in self.names:

@@ -79,7 +79,8 @@ class Logins:
         self._count(self._by_address, party)
         self._count(self._by_name, name)
         account = self._accounts.get(name)
-        if not password_fits(account.password_hash if account else None, password) or account is None:
+        fits = password_fits(account.password_hash if account else None, password)
+        if not fits or account is None or account.disabled:
             challenge = WWWAuthenticate("session", {"realm": self._settings.domain})
             raise Unauthorized("Name or password is not right.", www_authenticate=challenge)
         self._by_address.take_back(party)
@@ -135,6 +136,14 @@ class Logins:
         for session in ended:
             self._end(session)
         return len(ended)
+
+    def end_sid(self, sid: str, impi: str) -> None:
+        """End the session of this public name, as its logout does; its registrations too when it is over already."""
+        session = self._sessions.end_sid(sid)
+        if session is None:
+            self._commands.logout(sid, impi, self._clock())
+        else:
+            self._end(session)
 
     def keep_lease(self, secret: str, session: Session) -> None:
         """Renew the lease of a guest.

@@ -1,7 +1,7 @@
 """Takes scheme and client address of the browser's request from the TLS front, and from nobody else."""
 
-from collections.abc import Iterable
-from ipaddress import ip_address
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,16 +11,18 @@ _SCHEME = "HTTP_X_FORWARDED_PROTO"
 _CLIENT = "HTTP_X_FORWARDED_FOR"
 
 
-class LoopbackProxy:
-    """WSGI layer: X-Forwarded-Proto and -For count only when the peer is on loopback, where the TLS front is."""
+class TrustedProxy:
+    """WSGI layer: X-Forwarded-Proto and -For count only when the peer is a TLS front, on loopback or a trusted one."""
 
-    def __init__(self, wsgi_app: "WSGIApplication") -> None:
+    def __init__(self, wsgi_app: "WSGIApplication", trusted: Sequence[str] = ()) -> None:
+        """``trusted``: addresses or networks of fronts on other machines."""
         self._wsgi_app = wsgi_app
+        self._trusted = [ip_network(one) for one in trusted]
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         scheme = environ.pop(_SCHEME, None)
         client = environ.pop(_CLIENT, "")
-        if _is_loopback(environ.get("REMOTE_ADDR", "")):
+        if self._is_front(environ.get("REMOTE_ADDR", "")):
             if scheme in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme
             # The front writes one address; were there more, only the last would be its own word.
@@ -31,10 +33,12 @@ class LoopbackProxy:
             environ["wsgi.url_scheme"] = "http"
         return self._wsgi_app(environ, start_response)
 
-
-def _is_loopback(text: str) -> bool:
-    address = _address(text)
-    return address is not None and ip_address(address).is_loopback
+    def _is_front(self, text: str) -> bool:
+        known = _address(text)
+        if known is None:
+            return False
+        peer = ip_address(known)
+        return peer.is_loopback or any(peer in network for network in self._trusted)
 
 
 def _address(text: str) -> str | None:

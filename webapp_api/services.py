@@ -4,13 +4,15 @@ import time
 from dataclasses import dataclass
 from typing import Final, Self
 
-from flask import current_app
-from werkzeug.exceptions import Forbidden, NotFound
+from flask import current_app, g
+from werkzeug.exceptions import Forbidden, NotFound, TooManyRequests
 
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
+from kemi.state.web.audit import AuditLog
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
+from kemi.state.web.dials import DialStore
 from kemi.state.web.event_feed import EventFeed, UnkeptEvents
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.listening import Listening
@@ -23,6 +25,7 @@ from kemi.state.web.running_calls import RunningCalls
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
+from kemi.state.web.traces import TracesView
 from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
 from webapp_api.keyring import Keyring
@@ -39,7 +42,13 @@ EXTENSION: Final = "services"
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
-"""Of one session, for its running calls: each is put to all gateways."""
+"""Of one session, for its running calls, and as many to end one: each is put to all gateways, and these hear some
+hundred in a second."""
+_OPERATOR_WORK_PER_MINUTE: Final = 600
+"""Of one operator: lists that are read whole, passwords to hash, tables to look through."""
+_HISTORIES_PER_MINUTE: Final = 300
+"""Of one session: hundreds of records may have to be read for one page."""
+_DIALS_PER_MINUTE: Final = 20
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
 _LEADER_S: Final = 10
@@ -64,13 +73,20 @@ class Services:
     relay_nodes: NodesView
     running_calls: RunningCalls
     trunks: TrunksView
+    traces: TracesView
     finished_calls: FinishedCalls
     hub: Hub
     feed: EventFeed
     unkept: UnkeptEvents
     listening: Listening
     questions: AttemptStore
+    calls_to_end: AttemptStore
+    history_requests: AttemptStore
     routes: RoutesStore
+    dials: DialStore
+    dial_attempts: AttemptStore
+    audit: AuditLog
+    operator_work: AttemptStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
     provider_sessions: ProviderSessions | None
@@ -140,6 +156,7 @@ class Services:
             relay_nodes=NodesView(redis),
             running_calls=RunningCalls(redis),
             trunks=TrunksView(redis),
+            traces=TracesView(redis),
             finished_calls=FinishedCalls(redis),
             hub=Hub(),
             feed=EventFeed(redis),
@@ -150,7 +167,13 @@ class Services:
                 per_address=settings.event_listeners_per_address,
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
+            history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
+            calls_to_end=AttemptStore(redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             routes=RoutesStore(redis),
+            dials=DialStore(redis),
+            dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),
+            audit=AuditLog(redis),
+            operator_work=AttemptStore(redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,
@@ -175,15 +198,39 @@ def session_of_request() -> tuple[str, Session]:
     return secret, session
 
 
-def only_operators() -> str:
-    """Return the operator's name; raise Unauthorized for nobody, Forbidden for everybody who is no operator."""
+def person_of(session: Session) -> str:
+    """Return who listens with a session, as listeners are counted."""
+    return f"{session.method}:{session.name}"
+
+
+def owner_of(session: Session) -> str:
+    """Return whose a session is: the person's on all devices; of guests, who pass names on, each session is one."""
+    return f"guest:{session.sid}" if session.method is LoginMethod.GUEST else person_of(session)
+
+
+def only_operators(*, costs: bool = False) -> str:
+    """Return the operator's name.
+
+    Args:
+        costs: much has to be read or computed for the answer, so that there is a limit.
+
+    Raises:
+        Unauthorized: for nobody.
+        Forbidden: for everybody who is no operator.
+        TooManyRequests: an operator asks without end.
+    """
     _, session = session_of_request()
     if not is_operator(session):
         raise Forbidden("This is for operators.")
+    g.operator = session.name
+    if costs and (wait_s := services().operator_work.add(session.name)):
+        raise TooManyRequests(
+            "Too many requests; /api/operator/events tells without asking.", retry_after=wait_s
+        )
     return session.name
 
 
 def is_operator(session: Session) -> bool:
     """Whether the session's owner is an operator, now."""
     account = services().accounts.get(session.name) if session.method is LoginMethod.PASSWORD else None
-    return account is not None and account.operator
+    return account is not None and account.operator and not account.disabled

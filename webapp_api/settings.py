@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -46,6 +46,9 @@ class Settings:
     """Scheme, host and port under which browsers reach the gateway; https unless the host is this machine."""
     domain: str
     """Home network domain, the realm of the accounts."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of TLS fronts on other machines, which may say who the client is; this machine's always
+    may."""
     stun_servers: tuple[str, ...] = ()
     """host:port of the gateway's STUN servers; a page learns its reflexive address there."""
     ice_gathering_timeout_ms: int = 1000
@@ -136,8 +139,9 @@ def settings_from_text(text: str) -> Settings:
     faults += tables_from_toml(table)
     if faults:
         raise SettingsError(faults)
-    if isinstance(table.get("stun_servers"), list):
-        table["stun_servers"] = tuple(table["stun_servers"])
+    for name in ("stun_servers", "trusted_proxies"):
+        if isinstance(table.get(name), list):
+            table[name] = tuple(table[name])
     if isinstance(table.get("features"), dict):
         table["features"] = MappingProxyType(table["features"])
     return Settings(**table)
@@ -166,6 +170,7 @@ _TYPES: Final[dict[str, tuple[type, str]]] = {
     "public_origin": (str, "a text"),
     "domain": (str, "a text"),
     "stun_servers": (tuple, "a list of texts"),
+    "trusted_proxies": (tuple, "a list of texts"),
     "ice_gathering_timeout_ms": (int, "a whole number"),
     "listen_address": (str, "a text"),
     "listen_port": (int, "a whole number"),
@@ -185,8 +190,8 @@ def _type_faults(settings: Settings) -> list[str]:
     for name, (expected, words) in _TYPES.items():
         value: Any = getattr(settings, name)
         fits = isinstance(value, expected) and not (expected is int and isinstance(value, bool))
-        if name == "stun_servers":
-            fits = fits and all(isinstance(server, str) for server in value)
+        if expected is tuple:
+            fits = fits and all(isinstance(one, str) for one in value)
         if name == "features":
             fits = fits and all(isinstance(flag, bool) for flag in value.values())
         if not fits:
@@ -214,6 +219,9 @@ def _value_faults(settings: Settings) -> list[str]:
         faults.append("public_origin: must be https, browsers give no microphone to other pages")
     if not _DOMAIN.fullmatch(settings.domain):
         faults.append("domain: must be a domain name")
+    for network in settings.trusted_proxies:
+        if not _is_network(network):
+            faults.append(f'trusted_proxies: "{network}" is neither an address nor a network')
     for server in settings.stun_servers:
         match = _HOST_AND_PORT.fullmatch(server)
         if match is None or not 1 <= int(match["port"]) <= 65_535:
@@ -232,6 +240,14 @@ def _value_faults(settings: Settings) -> list[str]:
 def _is_this_machine(origin: str) -> bool:
     host = urlsplit(origin).hostname or ""
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The built files of SDK and softphone: where they are, and how long browsers may keep them."""
+"""The built files of SDK, softphone and console: where they are, and how long browsers may keep them."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from flask import Flask, Response, request, url_for
 # Names with a hash: another content has another name.
 _HASHED_PREFIX: Final = "dist/assets/"
 _LIFETIME_S: Final = 31_536_000
-_REQUIRED: Final = ("softphone.js", "softphone.css", "sdk.js")
+_REQUIRED: Final = ("softphone.js", "softphone.css", "console.js", "console.css", "sdk.js")
 
 HOW_TO_BUILD: Final = (
     "npm --prefix webapp_api/sdk ci",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.call.events import Due
 from kemi.core.call.revival import revive
 from kemi.core.errors import LocalProtocolError
@@ -84,4 +85,5 @@ class CallSnapshots:
         if record.key != key or not revive(record) or not self._calls.create(record):
             return False
         self._schedule.restore(key, kept.waits)
+        NOTES.begins(record)
         return True

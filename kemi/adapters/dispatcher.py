@@ -12,6 +12,7 @@ from functools import partial
 
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import is_written, log_event
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.call import history
 from kemi.core.call.actions import Action
 from kemi.core.call.events import Event
@@ -55,6 +56,7 @@ class Dispatcher:
         return [action for event in events for action in self._step(event, record)]
 
     def _step(self, event: Event, record: CallRecord) -> list[Action]:
+        NOTES.step(record)
         before = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
         actions = handle(record, event, self._settings)
         progress = history.progress(record, event, before[0])
@@ -66,6 +68,7 @@ class Dispatcher:
             elif record.ended:
                 actions = [*actions, history.ended(record, event, actions)]
         after = (record.dialog, record.wic_offer_answer, record.ims_offer_answer, record.media_state)
+        NOTES.stepped(record, event, before != after)
         if before != after and is_written(logging.INFO):
             log_event(
                 logging.INFO,

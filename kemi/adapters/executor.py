@@ -38,7 +38,7 @@ from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
-from kemi.state.trunks import TrunkStore
+from kemi.state.trunks import Redirections, TrunkStore
 
 FAILURE_SUSPENDED = "ksr_failure_suspended"
 FAILURE_IMS = "ksr_failure_ims"
@@ -93,10 +93,10 @@ class Executor:
             act.CancelForwardedInvite: self._cancel_forwarded,
             act.AnswerForPage: self._answer_in_its_name,
             act.AnswerForCore: self._answer_in_its_name,
-            act.RefuseUnheard: self._refuse_unheard,
             act.RecordEnd: self._record_end,
             act.RecordProgress: self._record_progress,
             act.TellDigit: self._tell_digit,
+            act.RememberRedirection: Redirections(HtableTable("redirected")).remember,
             **MediaActions(relay, calls, self._notes).handlers,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
@@ -294,11 +294,11 @@ class Executor:
         transactions.reply_statelessly(*_NOT_SENT, (), "")
 
     def _forward_reply(self, action: act.ForwardReply) -> None:
-        edits = action.edits
-        if edits.vias:
+        edits, of_core = action.edits, ksr.side() is Side.IMS
+        if edits.vias:  # the core's: it goes there, though we may have sent it ourselves
             ksr.add_vias(edits.vias)
         self._edit_ends(edits)
-        self._edit_headers(edits, Side.WIC if ksr.side() is Side.IMS else Side.IMS)
+        self._edit_headers(edits, Side.WIC if of_core and not edits.vias else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
         ksr.drop()
@@ -335,11 +335,11 @@ class Executor:
 
     def _answer_in_its_name(self, action: act.AnswerForPage | act.AnswerForCore) -> None:
         start_line = f"SIP/2.0 {action.status} {action.reason_phrase}"
-        self._tell_ourselves(action.call_id, start_line, action.headers)
+        self._tell_ourselves(action.call_id, start_line, action.headers, action.body)
 
-    def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...]) -> None:
+    def _tell_ourselves(self, call_id: str, start_line: str, lines: tuple[str, ...], body: str = "") -> None:
         sip = self._settings.sip
-        if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines):
+        if not transactions.send_to_ourselves(f"sip:{sip.address}:{sip.port}", start_line, lines, body):
             log_event(logging.WARNING, "message_not_sent", call_id=call_id, message=start_line)
 
     def prepare(self, edits: act.MessageEdits, to: Side, *, at_once: bool = False) -> None:

@@ -1,9 +1,11 @@
-"""Callbacks of Kamailio about the pages' connections and the control port."""
+"""Callbacks of Kamailio about the pages' connections, the control port, and what leaves."""
 
 from __future__ import annotations
 
+from kemi.adapters import ksr
 from kemi.adapters.control import Control
 from kemi.adapters.guard import guarded
+from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.websocket import WebSocketFront
 
 
@@ -20,6 +22,11 @@ class FrontCallbacks:
             self._control.answer()
         else:
             self._front.handshake()
+
+    @guarded
+    def ksr_sent(self, _message: object) -> None:
+        """A SIP message leaves, whoever made it (kamailio/params/trace.cfg)."""
+        NOTES.sent(ksr.whole())
 
     @guarded
     def ksr_websocket_event(self, _message: object, event: str) -> None:

@@ -53,6 +53,9 @@ from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
+from kemi.adapters.trace_figures import TraceFigures
+from kemi.adapters.trace_notes import NOTES
+from kemi.adapters.traces import trace_keeper
 from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
 from kemi.core import standalone
@@ -211,6 +214,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
+            figures=TraceFigures(self._calls, self._relay),
+            traces=trace_keeper(settings, lambda: self._pages.owner(ksr.connection_id())),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
@@ -237,9 +242,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
 
         Kamailio closes the connection of a message that is dropped here.
         """
-        if not may_be_logged(ksr.received()):
+        message = ksr.received()
+        if not may_be_logged(message):
             ksr.drop()
             log_event(logging.INFO, "message_unreadable")
+            return
+        NOTES.came(message, muted=self._home.is_meant())
 
     @guarded_request
     def ksr_request_route(self, _message: object) -> None:

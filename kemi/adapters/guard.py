@@ -14,6 +14,7 @@ from typing import Final, ParamSpec
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.errors import GatewayError
 from kemi.core.headers import explanation_of
 from kemi.core.messages import Side
@@ -48,6 +49,7 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
 
     @functools.wraps(step)
     def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        NOTES.enter()
         try:
             step(*args, **kwargs)
         except GatewayError as error:
@@ -57,6 +59,7 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
         except Exception as error:
             _log(error)
             _answer(*_SERVER_ERROR, ())
+        _noted()
         return 1
 
     return callback
@@ -67,13 +70,22 @@ def guarded(step: Callable[P, None]) -> Callable[P, int]:
 
     @functools.wraps(step)
     def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        NOTES.enter()
         try:
             step(*args, **kwargs)
         except Exception as error:
             _log(error)
+        _noted()
         return 1
 
     return callback
+
+
+def _noted() -> None:
+    try:
+        NOTES.leave()
+    except Exception as error:  # a trace is worth no call
+        _log(error)
 
 
 def _answer(

@@ -44,7 +44,8 @@ class HomePart:
         self._people = people
         self._routes = routes
 
-    def _is_meant(self) -> bool:
+    def is_meant(self) -> bool:
+        """Whether the current message came to the home part."""
         return self._port != 0 and ksr.received_port() == self._port
 
     # ------------------------------------------------------------ requests
@@ -54,7 +55,7 @@ class HomePart:
 
         Raise SipReject for what is refused.
         """
-        if not self._is_meant():
+        if not self.is_meant():
             return False
         self._take(method)
         return True
@@ -114,7 +115,7 @@ class HomePart:
 
         One of a page that is gone must not count as the user's.
         """
-        if not self._is_meant():
+        if not self.is_meant():
             return False
         if status == reaching.FLOW_FAILED:
             ksr.change_status(reaching.PAGE_IS_GONE, "Flow Failed")

@@ -28,6 +28,8 @@ from kemi.adapters.people import PeopleKeeper
 from kemi.adapters.routing import RouteKeeper
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.subscriptions import SubscriptionKeeper
+from kemi.adapters.trace_figures import TraceFigures
+from kemi.adapters.traces import TraceKeeper
 from kemi.adapters.trunk_keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
@@ -55,7 +57,7 @@ from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
-from kemi.state.redis_link import EndCalls, ListCalls, Logout
+from kemi.state.redis_link import EndCalls, EndRegistration, ListCalls, Logout
 from kemi.state.running_calls import calls_as_text
 from kemi.state.schedule import Schedule
 
@@ -93,6 +95,8 @@ class Housekeeping:
         page_of: PageOf,
         routes: RouteKeeper | None,
         people: PeopleKeeper | None,
+        traces: TraceKeeper | None,
+        figures: TraceFigures,
         trunks: TrunkKeeper,
         measuring: Measuring,
         adoption: Adoption,
@@ -116,6 +120,7 @@ class Housekeeping:
         self._page_of = page_of
         self._routes = routes
         self._people = people
+        self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
         self._adoption = adoption
@@ -157,6 +162,7 @@ class Housekeeping:
             self._routing,
             self._accounts,
             self._trunks_due,
+            self._traced_calls,
             self._measures,
             self._other_gateways,
         )
@@ -176,6 +182,12 @@ class Housekeeping:
     def _trunks_due(self, now: float) -> None:
         self._trunks.tick(now)
         self._trunks.ship(now, self._shared)
+
+    def _traced_calls(self, now: float) -> None:
+        if self._traces is not None:
+            self._traces.work(now)
+            self._figures.look(now, self._traces)
+            self._traces.ship(now, self._shared.ship_traces)
 
     def _away_until(self, now: float) -> float:
         return now + self._settings.timers.flow_recovery_s
@@ -225,6 +237,9 @@ class Housekeeping:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
                     self._flows.end(key, Cause.LOGGED_OUT, now)
+                continue
+            if isinstance(command, EndRegistration):
+                self._flows.end(command.key, Cause.REMOVED, now)
                 continue
             if isinstance(command, ListCalls):
                 of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
@@ -372,6 +387,8 @@ class Housekeeping:
     def _finished_calls(self, now: float) -> None:
         calls = self._progress.finished(self._history.work(now))
         self._shared.finished(calls)
+        if self._traces is not None:
+            self._traces.finished(calls)
         self._measuring.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)

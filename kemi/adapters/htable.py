@@ -55,6 +55,14 @@ class HtableTable:
         """Keep other processes away from this key."""
         return _SlotLock(self._name, key)
 
+    def take_all(self) -> list[str]:
+        """Return all values and remove them.  Only for a table whose entries are written once and read by one process:
+        what is written over meanwhile is lost."""
+        found = [(key, value) for key, value in self.items()]
+        for key, _ in found:
+            self.remove(key)
+        return [value for _, value in found]
+
     def items(self) -> Iterator[tuple[str, str]]:
         """Return a snapshot of all entries."""
         found: list[tuple[str, str]] = []

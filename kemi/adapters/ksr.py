@@ -69,6 +69,11 @@ def received() -> str:
     return text("$rcv(buf)")
 
 
+def whole() -> str:
+    """Return the current message as it came; of one that is just leaving, as it leaves."""
+    return text("$mb")
+
+
 def body_length() -> int:
     """Return how many bytes follow the header fields, whatever Content-Length says."""
     return number("$bs")

@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping
 LOGGER = logging.getLogger("gateway")
 
 
+Observer = Callable[[int, str, Mapping[str, object]], None]
+
 _write_by_level: Mapping[str, Callable[[str], None]] = {}
+_observers: list[Observer] = []
 _threshold = logging.NOTSET
 _INFO_VERBOSITY = 2
 """From this debug level on Kamailio writes lines of level info."""
@@ -45,6 +48,8 @@ def is_written(level: int) -> bool:
 
 def log_event(level: int, event: str, **fields: object) -> None:
     """Write one event: straight to Kamailio once installed, because several are written for every call."""
+    for observer in _observers:
+        observer(level, event, fields)
     if not is_written(level):
         return
     line = line_from_event(event, fields)
@@ -74,6 +79,11 @@ class KamailioHandler(logging.Handler):
         write = _writer(self._functions, record.levelno)
         for line in self.format(record).splitlines():
             write(line + "\n")
+
+
+def observe(observer: Observer) -> None:
+    """Let somebody see every event, whether its line is written or not."""
+    _observers[:] = [observer]
 
 
 def install(

@@ -14,7 +14,7 @@ from kemi.adapters.knocking import knock_at
 from kemi.adapters.log import log_event
 from kemi.adapters.relay_nodes import RelayNodes
 from kemi.adapters.relay_sessions import named, running, taking
-from kemi.adapters.repertoires import Repertoires, answered_codecs, without_ptime
+from kemi.adapters.repertoires import Repertoires, answered_codecs, needs_offer, without_ptime
 from kemi.adapters.site_profiles import SiteProfiles
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
@@ -193,9 +193,8 @@ class MediaRelay:
             if wic_answer is None:
                 self._release_all(action.node, [session])
                 continue
-            sequence = connect_terminating(
-                session, self._profiles.of(action.node, action.terms, kind, wic_answer), wic_answer
-            )
+            profile = self._profiles.of(action.node, action.terms, kind, wic_answer)
+            sequence = connect_terminating(session, profile, wic_answer, action.passing.get(kind, ""))
             answers[kind] = self._run(action.node, action.terms, sequence)
         return IncomingConnected(answers, action.reply, action.bearer)
 
@@ -232,12 +231,7 @@ class MediaRelay:
             medium.reverse_line,
             daemon_version=self._nodes.versions[action.node],
         )
-        if (
-            not repertoire(medium.ims_line).encodings_by_type
-            <= repertoire(renewal.relay_offer).encodings_by_type
-        ):
-            # Payload types of the far end's own: as an answer the relay takes them for audio only, and of several
-            # codecs it may take another one than before.  As an offer it understands them.
+        if needs_offer(medium.kind, medium.ims_line, renewal.relay_offer):
             yield from self._reoffer(action, session, medium)
         return renewal
 
@@ -360,6 +354,10 @@ class MediaRelay:
         """
         last_s = self._nodes.run_hastily(node, last_packet_s(named(call_id, kind)), now)
         return None if last_s is None else now - last_s
+
+    def statistics_hastily(self, node: str, call_id: str, kind: str, now: float) -> RawStatistics:
+        """Return what the relay says of a running medium, for who must not wait long; ``now`` as in ``silence``."""
+        return self._nodes.run_hastily(node, ask(RawQuery(named(call_id, kind).ng_call_id)), now)
 
     def release(self, action: act.ReleaseMedia) -> dict[str, RawStatistics | str]:
         """Give all ports back; what cannot be reached now ends by the daemon's own time-out.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from kemi.adapters import ksr
 from kemi.adapters.call_history import CallNotes
 from kemi.adapters.media import MediaRelay
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.call import actions as act
 from kemi.core.call.events import Event, MediaFailed
 from kemi.core.errors import GatewayError
@@ -41,6 +42,7 @@ class MediaActions:
         }
 
     def _reserve(self, action: act.ReserveMedia) -> Event:
+        NOTES.judged(action.context)
         try:
             return self._relay.reserve(action)
         except GatewayError as error:

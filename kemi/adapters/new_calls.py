@@ -15,14 +15,17 @@ from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.doors import Doors
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
+from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS
 from kemi.core.call.actions import ForgetCall
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record_key import INCOMING_TAG, record_key
+from kemi.core.call.redirection import name_of
 from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import begin_call, release_media
@@ -41,6 +44,7 @@ from kemi.core.standalone import FROM_PAGES
 from kemi.core.trust import has_routing_parameters
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
+from kemi.state.trunks import Redirections
 
 
 class NewCalls:
@@ -68,6 +72,7 @@ class NewCalls:
         self._relay = relay
         self._dispatcher = dispatcher
         self._executor = executor
+        self._redirections = Redirections(HtableTable("redirected"))
         self._routes, self._emergency, self._barring = doors.routes, doors.emergency, doors.barring
 
     def from_page(self, request: Request) -> None:
@@ -98,8 +103,14 @@ class NewCalls:
             record.longest_s = way.permission.longest_call_s
         if way is not None and way.trunks and registration is not None:
             record.outbound = outbound_of(way, request, record.asserted_identity, registration.identities)
+            names = (way.number, name_of(dialled))
+            redirected = self._redirections.take(registration.owner, filter(None, names))
+            if redirected is not None:
+                record.outbound.diversions = redirected.diversions
+                record.outbound.parameters = redirected.parameters
         if not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
+        NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:
@@ -220,6 +231,7 @@ class NewCalls:
         )
         record.since, record.profile = time.time(), profile
         self._calls.create(record)
+        NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
         except Exception:

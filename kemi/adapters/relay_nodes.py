@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.errors import MediaUnavailable
 from kemi.core.metrics import catalogue as series
 from kemi.settings import MediaSettings
@@ -94,7 +95,7 @@ class RelayNodes:
         self._asked_at = time.time()
         began = time.perf_counter()
         try:
-            result = run(sequence, client)
+            result = run(sequence, NOTES.client(client))
         except (NgErrorReply, NgBadDatagram) as error:  # it answers
             METRICS.count(series.RELAY_FAILED, node, "refused")
             raise MediaUnavailable(f"media relay {node}: {error}") from error

@@ -45,10 +45,24 @@ class Repertoires:
 def answered_codecs(wic_offer: str, ims_answer: str) -> frozenset[str] | None:
     """Name the codecs of IMS; None where payload types that the relay numbered hang on the rest of its offer."""
     own, taken = repertoire(wic_offer), repertoire(ims_answer)
-    has_events = any(encoding.startswith("telephone-event/") for encoding in taken.encodings)
+    has_events = any(map(_is_event, taken.encodings))
     if has_events and ("telephone-event/8000" not in own.encodings or _renumbered_events(own, taken)):
         return None
     return frozenset(encoding.partition("/")[0] for encoding in taken.encodings)
+
+
+def needs_offer(kind: str, ims_line: str, relay_offer: str) -> bool:
+    """Whether the relay has to hear what the far end speaks as an offer, too, after it has heard it as an answer.
+
+    Payload types of the far end's own: as an answer the relay takes them for audio only, and of several codecs it may
+    take another one than before.  As an offer it understands them, but leaves out telephone-events where the page has
+    none of the clock of its own codec (Firefox: 8000 alone), so that digits would be lost.
+    """
+    said, offered = (
+        {pair for pair in repertoire(line).encodings_by_type if kind != "audio" or not _is_event(pair[1])}
+        for line in (ims_line, relay_offer)
+    )
+    return not said <= offered and (kind != "audio" or len(said) > 1)
 
 
 def far_speech(ims_line: str) -> FarSpeech | None:
@@ -64,7 +78,11 @@ def without_ptime(line: str) -> str:
     return _PTIME.sub("", line)
 
 
+def _is_event(encoding: str) -> bool:
+    return encoding.startswith("telephone-event/")
+
+
 def _renumbered_events(own: Repertoire, other: Repertoire) -> bool:
     """Whether the relay found payload types for telephone-events; those at 16000 always go with AMR-WB."""
     numbered = other.encodings - own.encodings - {"telephone-event/16000"}
-    return any(encoding.startswith("telephone-event/") for encoding in numbered)
+    return any(map(_is_event, numbered))

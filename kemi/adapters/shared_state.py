@@ -24,6 +24,8 @@ from kemi.state.records import taken
 from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
+from kemi.state.trace_link import TraceRings
+from kemi.state.traces import TracePortion
 from kemi.state.trunks import GatewayTrunks, TrunkStore, seen_trunks
 
 POLL_S: Final = 0.5
@@ -225,6 +227,21 @@ class SharedState:
             self._link.ship_calls(asked, text)
         except RedisUnavailable as error:
             self._failed(error, now)
+
+    def ship_traces(self, portions: list[TracePortion], rings: TraceRings, now: float, trim: bool) -> bool:
+        """Ship what is new of traced calls; False when Redis cannot be asked now."""
+        if now < self._next_try:
+            return False
+        try:
+            if portions:
+                self._link.ship_traces(portions, rings)
+            if trim:
+                self._link.trim_traces(rings, now)
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return False
+        self._worked()
+        return True
 
     def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
         """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""

@@ -10,7 +10,7 @@ from kemi.core.sdp.interwork import first_codec, protocol_of
 from kemi.settings import MediaSettings, NamedProfile
 from rtpengine.capabilities import OLDEST, Version
 from rtpengine.legs import LegKind
-from rtpengine.profiles import PLACEHOLDER, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
+from rtpengine.profiles import PASSING_ONLY, PLACEHOLDER, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
 from rtpengine.sources import MediaSource
 
 
@@ -47,10 +47,10 @@ class SiteProfiles:
 
     def terminating(self, node: str, terms: MediaTerms, kind: str, ims_offer: str) -> MediaProfile:
         """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first
-        if the core offers that; without transcoding what the core offers."""
+        if the core offers that; without transcoding, and of what nobody transcodes (EVS), what the core offers."""
         rules = self._known(terms)
         wanted = first_codec(ims_offer)
-        takes = wanted in WIC_AUDIO_CODECS and not rules.transcoding
+        takes = wanted in PASSING_ONLY or (wanted in WIC_AUDIO_CODECS and not rules.transcoding)
         speaks = wanted if takes or wanted == rules.audio_codecs[0].lower() else "opus"
         return self._of(node, rules).of(kind, speaks, protocol_of(ims_offer), digits=terms.digits)
 

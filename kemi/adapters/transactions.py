@@ -134,7 +134,7 @@ def on_local_request(reply_callback: str, failure_callback: str) -> None:
     KSR.tm.t_on_failure(failure_callback)
 
 
-def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...]) -> bool:
+def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...], body: str = "") -> bool:
     """Send our own socket a message about an INVITE we forwarded: the sender's CANCEL, or the next hop's response.
 
     tm finds the transaction by the topmost Via.  No function of 5.6 does it from another process: tmx.t_cancel_callid
@@ -142,7 +142,8 @@ def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...]) -> 
     and it never gives back its reference to what it found; tmx.t_reply_callid takes any fork of the Call-ID.
     """
     head = "".join(f"{line}\r\n" for line in lines)
-    return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}Content-Length: 0\r\n\r\n") > 0
+    length = f"Content-Length: {len(body.encode())}"
+    return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}") > 0
 
 
 def is_cancelled() -> bool:

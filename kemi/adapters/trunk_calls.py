@@ -18,6 +18,7 @@ from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.log import log_event
 from kemi.adapters.routing import RouteReader
+from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.trunk_room import TrunkRoom
 from kemi.core import headers
 from kemi.core.call.actions import ForwardInvite
@@ -143,6 +144,7 @@ class TrunkCalls:
         check_proxy_require(request)
         if not request.from_tag or not request.contact:
             raise RemoteProtocolError("an INVITE needs a tag in From and a Contact (RFC 3261 §8.1.1)")
+        NOTES.passes(request.call_id, trunk.name, request.from_uri, request.request_uri, request.from_tag)
         way = self._way(trunk, request)
         caller = incoming.caller_of(request, trunk)
         shown = incoming.from_value(request, caller, trunk)
@@ -156,6 +158,7 @@ class TrunkCalls:
         )
         if self._calls.of_call_id(request.call_id) or not self._store.begin(request.call_id, call):
             raise SipReject("this call is here already", status=482, reason_phrase="Loop Detected")
+        NOTES.passes(request.call_id, trunk.name, request.from_uri, way.request_uri, request.from_tag)
         try:
             self._admit(trunk, request.call_id)
             if transactions.new_transaction() is None:

@@ -16,7 +16,10 @@ from kemi.state.trunks import TrunkStore
 class TrunkRoom:
     """Counts the calls of trunks: those of this gateway in its tallies, the others' as housekeeping heard of them.
 
-    The other gateways' numbers are some seconds old: two that fill a trunk's last places at once may both succeed.
+    The other gateways' numbers are some seconds old: two that fill a trunk's last places at once may both succeed, and
+    then the carrier refuses one, which goes to the next trunk.  Exact counting would need an answer of Redis for each
+    call, which workers do not wait for, or a fixed share of the places for each gateway, which would refuse calls here
+    while there is room there; of these, one call too many for two seconds does the least harm.
     """
 
     def __init__(self, tallies: TallyStore, elsewhere: Table, is_running: Callable[[str], bool]) -> None:

@@ -25,6 +25,8 @@ MIXED: Final = "multipart/mixed"
 CARRIERS: Final = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 """What session descriptions are exchanged in; bodies of other methods are the two ends' own."""
 MAX_PARTS: Final = 16
+MAX_KEPT: Final = 4096
+"""Bytes of a body that is kept until it may be sent."""
 MAX_DEPTH: Final = 3
 MAX_FIELDS: Final = 16
 _BOUNDARY = re.compile(r"[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]", re.ASCII)
@@ -105,6 +107,7 @@ def describe(message: Message, body: Body) -> None:
     message.required_parts = any(
         leaf.kind is _Kind.OTHER and _is_required(leaf.fields) for leaf in root.leaves() if leaf is not root
     )
+    message.whole = _whole(body) if root.kind is _Kind.CONTAINER else ("", "")
     session = _session_of(root)
     if session is not None:
         message.content_type = SDP
@@ -112,6 +115,16 @@ def describe(message: Message, body: Body) -> None:
     elif root.kind is _Kind.OTHER:
         message.content_type = body.content_type
         message.body = body.content.decode("utf-8", "replace")
+
+
+def _whole(body: Body) -> tuple[str, str]:
+    """Return type and text of a body that may be kept until it is sent once more; "" for one that may not."""
+    if len(body.content) > MAX_KEPT or b"\0" in body.content or body.disposition or body.encoding:
+        return "", ""
+    try:
+        return body.content_type, body.content.decode()
+    except UnicodeDecodeError:
+        return "", ""
 
 
 def parts_of(body: Body) -> Iterator[tuple[Mapping[str, str], bytes]]:

@@ -55,6 +55,8 @@ class Message:
     content_type: str = ""
     required_parts: bool = False
     """Parts beside the session description say that they have to be understood."""
+    whole: tuple[str, str] = field(default=("", ""), repr=False)
+    """Content-Type and text of a body of several parts, where it is text and not long: to be sent once more."""
     headers: HeaderReader = field(default=_no_headers, repr=False)
 
     @property

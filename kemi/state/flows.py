@@ -119,12 +119,15 @@ class FlowStore:
                 registration.connection_id = connection_id
                 replaced = ""
                 if before is not None:
+                    registration.registered_at = before.registered_at or registration.registered_at
                     registration.former_connection_id = before.former_connection_id
                     if before.connection_id != connection_id:
                         replaced = before.connection_id
                         registration.former_connection_id = replaced or before.former_connection_id
                 if flow is None:
                     _away(registration, away_until)
+                else:
+                    registration.client_address = flow.client_address
                 self._registrations.set(key, registration)
             if flow is not None:
                 abandoned, flow.binding = flow.binding, key

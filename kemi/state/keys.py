@@ -21,11 +21,15 @@
 | gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
 | gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
+| gw:traces, gw:traces-failed | sorted set, key of a call by its begin | gateway | web API: traced calls |
+| gw:trace-head:KEY | text, JSON (TraceHead of kemi/state/traces.py); ends by itself | gateway | web API |
+| gw:trace:KEY | list of compressed entries (kemi/state/traces.py); ends by itself | gateway | web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
 ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
-identity); ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
+identity); ``{"type": "end_registration", "key": BINDING, "at": SECONDS}`` ends one binding, which the page may make
+again; ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
 write its calls, or those of public identities, into gw:running-calls:NAME.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
@@ -41,7 +45,8 @@ call that the site's policy or its caller's permission did not let begin, or go 
 (kemi/state/call_history.py).
 
 Unkept events: ``{"type": "dtmf", "impu": ..., "call_id": ..., "digit": ..., "duration_ms": ..., ...}``, a key that the
-far end pressed. It may be part of a PIN, so no stream has it.
+far end pressed. It may be part of a PIN, so no stream has it. ``{"type": "dial_requested" | "dial_taken", "owner": ...,
+"dial": ID, "impu": ..., "at": ...}``, of the web API for itself: a person's pages are to place a call, or one does.
 
 Keys below ``gw:web:`` belong to the web API alone (modules of kemi/state/web); DIGEST is SHA-256 in hexadecimal, so
 that who reads the names does not hold a secret or a login name:
@@ -53,6 +58,9 @@ that who reads the names does not hold a secret or a login name:
 | gw:web:sessions-of:METHOD:DIGEST | sorted set, digest by end | the sessions of somebody |
 | gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |
 | gw:web:former-holder:IMPI | text, SID | who held an identity of the pool last |
+| gw:web:leased-at | hash, IMPI -> seconds | since when the last holder of an identity of the pool has had it |
+| gw:web:dial:ID | text, JSON; ends by itself | a call that a person has asked a page of theirs to place |
+| gw:web:audit | stream of one field, ``json`` | what operators have changed (AuditEntry of kemi/state/web/audit.py) |
 | gw:web:signing-keys | hash, kid -> JSON | keys that sign our tokens, private parts encrypted |
 | gw:web:oidc-login:DIGEST | text, JSON; ends by itself | a login under way at an OpenID Connect provider |
 | gw:web:attempts:WHAT:DIGEST | number; ends by itself | attempts in the running window |
@@ -136,9 +144,26 @@ def finished_call(identifier: str) -> str:
     return f"gw:finished-call:{identifier}"
 
 
+def traces(*, failed: bool) -> str:
+    """Return the key of the ring of traced calls."""
+    return "gw:traces-failed" if failed else "gw:traces"
+
+
+def trace_head(key: str) -> str:
+    """Return the key of what is known of a traced call."""
+    return f"gw:trace-head:{key}"
+
+
+def trace(key: str) -> str:
+    """Return the key of a traced call's entries."""
+    return f"gw:trace:{key}"
+
+
 WEB: Final = "gw:web:"
 WEB_ACCOUNTS: Final = f"{WEB}accounts"
 WEB_SIGNING_KEYS: Final = f"{WEB}signing-keys"
+WEB_LEASED_AT: Final = f"{WEB}leased-at"
+WEB_AUDIT: Final = f"{WEB}audit"
 WEB_EVENTS_READ: Final = f"{WEB}events-read"
 
 
@@ -170,6 +195,11 @@ def web_oidc_login(digest: str) -> str:
 def web_attempts(what: str, digest: str) -> str:
     """Return the key that counts attempts of one kind by one party."""
     return f"{WEB}attempts:{what}:{digest}"
+
+
+def web_dial(identifier: str) -> str:
+    """Return the key of a call that somebody has asked for."""
+    return f"{WEB}dial:{identifier}"
 
 
 def web_lock(name: str) -> str:

@@ -17,9 +17,11 @@ from redis.retry import Retry
 from kemi.core.identity import canonical
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
-from kemi.state import keys
+from kemi.state import keys, trace_link
 from kemi.state.call_history import FinishedCall
 from kemi.state.connection import redis_client
+from kemi.state.trace_link import TraceRings
+from kemi.state.traces import TracePortion
 
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
@@ -60,7 +62,14 @@ class ListCalls:
     """Only calls of these public identities; none: all."""
 
 
-Command: TypeAlias = Logout | EndCalls | ListCalls
+@dataclass(frozen=True, slots=True)
+class EndRegistration:
+    """Command: one binding ends, whose page may register again."""
+
+    key: str
+
+
+Command: TypeAlias = Logout | EndCalls | ListCalls | EndRegistration
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,7 @@ class _Command(msgspec.Struct):
     call_id: str = ""
     impu: str = ""
     by: str = ""
+    key: str = ""
 
 
 class RedisLink:
@@ -217,6 +227,19 @@ class RedisLink:
         pipeline.expire(name, keys.ANSWER_KEPT_S)
         self._run(pipeline)
 
+    def ship_traces(self, portions: Sequence[TracePortion], rings: TraceRings) -> None:
+        """Write what is new of traced calls."""
+        pipeline = self._redis.pipeline(transaction=False)
+        trace_link.put(pipeline, portions, rings)
+        self._run(pipeline)
+
+    def trim_traces(self, rings: TraceRings, now: float) -> None:
+        """Forget traces that are too old or too many; ``now`` is in seconds since the epoch."""
+        try:
+            trace_link.trim(self._redis, rings, now)
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
     def exchange_trunks(self, view: str) -> dict[str, str]:
         """Write how this node sees trunks; return how all nodes do, this one included."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -246,7 +269,9 @@ class RedisLink:
             self._position = identifier
             command = _command(fields.get(keys.STREAM_FIELD, ""))
             is_old = int(identifier.partition("-")[0]) < self._first_exchange_ms
-            if command is not None and not (is_old and isinstance(command, EndCalls | ListCalls)):
+            if command is not None and not (
+                is_old and isinstance(command, EndCalls | ListCalls | EndRegistration)
+            ):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
         return Heard(commands, found, set(drained), int(routing_version or 0))
@@ -316,6 +341,8 @@ def _command(text: str) -> Command | None:
         return Logout(command.sid)
     if command.type == "end_call" and (command.call_id or command.impu):
         return EndCalls(command.call_id, command.impu, "user" if command.by == "user" else "operator")
+    if command.type == "end_registration" and command.key:
+        return EndRegistration(command.key)
     if command.type == "list_calls" and command.asked:
         return ListCalls(command.asked, command.impus)
     return None

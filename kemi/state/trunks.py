@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from kemi.core.call.actions import RememberRedirection
+from kemi.core.trunk.diversion import Diversion
 from kemi.core.trunk.health import Health, health_from_text, health_key, health_to_text
 from kemi.core.trunk.registration import Answer
 from kemi.state.records import RecordTable, taken
@@ -17,6 +19,8 @@ OLD_S: Final = 10.0
 """A gateway that has not written for so long does not run."""
 ENDED_KEPT_S: Final = 40.0
 """So long a call that is over waits for the answer to its BYE."""
+MOST_TARGETS: Final = 5
+"""Of one redirection, that are remembered."""
 _LEAVING: Final = "leaving"
 
 
@@ -182,3 +186,38 @@ class TrunkStore:
         for call_id, call in self._calls.items():
             if call.ended_at and now - call.ended_at > ENDED_KEPT_S:
                 self.forget(call_id)
+
+
+class Redirection(msgspec.Struct, frozen=True):
+    """One redirection that the core has told a page of."""
+
+    diversions: list[Diversion]
+    """Whom the call was for, the oldest first."""
+    parameters: list[str] = []
+    """What the core said of where the number is ported to (RFC 4694)."""
+
+
+class Redirections:
+    """By caller and by whom it was sent to; forgotten a minute later (autoexpire of the table)."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def remember(self, action: RememberRedirection) -> None:
+        """Keep it for each of the targets."""
+        for target, parameters in action.targets[:MOST_TARGETS]:
+            found = Redirection(list(action.diversions), list(parameters))
+            self._table.set(_redirected_key(action.owner, target), msgspec.json.encode(found).decode())
+
+    def take(self, owner: str, targets: Iterable[str]) -> Redirection | None:
+        """Return the one that sent a caller to one of ``targets``, which are names of one; it counts for one call."""
+        for target in dict.fromkeys(targets):
+            text = self._table.get(_redirected_key(owner, target))
+            if text is not None:
+                self._table.remove(_redirected_key(owner, target))
+                return msgspec.json.decode(text, type=Redirection)
+        return None
+
+
+def _redirected_key(owner: str, target: str) -> str:
+    return f"{owner} {target}"

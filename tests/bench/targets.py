@@ -124,7 +124,7 @@ def limited(callee_port: int) -> Iterator[Target]:
 
 
 @contextmanager
-def signalling(callee_port: int) -> Iterator[Target]:
+def signalling(callee_port: int, name: str = "signalling", **variables: object) -> Iterator[Target]:
     """Run the gateway with a stand-in for the relay's control port: the gateway's own cost, alone."""
     command = [sys.executable, "-m", "tests.bench.relay"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as relay:
@@ -132,7 +132,8 @@ def signalling(callee_port: int) -> Iterator[Target]:
         nodes = [{"address": LOOPBACK, "port": int(relay.stdout.readline()), "version": "10.5"}]
         parts = frozenset({Part.REDIS, Part.GATEWAY})
         try:
-            with _gateway("signalling", callee_port, parts, {"gateway_rtpengine_nodes": nodes}) as target:
+            variables = {"gateway_rtpengine_nodes": nodes, **variables}
+            with _gateway(name, callee_port, parts, variables) as target:
                 yield replace(target, media_pids=(relay.pid,))
         finally:
             relay.communicate()
@@ -183,6 +184,7 @@ TARGETS: Final[dict[str, TargetFactory]] = {
     "full": full_flow,
     "limited": limited,
     "signalling": signalling,
+    "untraced": lambda callee_port: signalling(callee_port, "signalling, untraced", gateway_trace=False),
 }
 
 

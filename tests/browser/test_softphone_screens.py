@@ -21,7 +21,7 @@ from tests.lab.proof import wait_released
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
 
 IMAGES: Final = Path(__file__).parents[2] / "docs/images"
-TAKES_IMAGES: Final = "SOFTPHONE_IMAGES" in os.environ
+TAKES_IMAGES: Final = "PAGE_IMAGES" in os.environ
 NARROW: Final = (360, 740)
 WIDE: Final = (900, 760)
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")

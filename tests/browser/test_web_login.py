@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 import redis
+from playwright.sync_api import Page
 
 from kemi.state import keys
 from tests.browser.web_user import WebUser, checked
@@ -27,6 +28,14 @@ LOG_OUT = """async () => {
     const headers = {"X-CSRF-Protection": "1"};
     return (await fetch("/api/session", {method: "DELETE", headers})).status;
 }"""
+
+
+CLICK = """async (wish) => {
+    const headers = {"X-CSRF-Protection": "1", "Content-Type": "application/json"};
+    const response = await fetch("/api/calls", {method: "POST", headers, body: JSON.stringify(wish)});
+    return (await response.json()).dial;
+}"""
+CALL_STATE = "() => window.softphone.call?.state ?? null"
 
 
 @pytest.fixture
@@ -93,6 +102,33 @@ class TestRegistered:
             browser.wait_tone(phone.tone_hz)
             wait_until_heard(lab, "phone", 1000.0)
             browser.hang_up()
+        wait_released(lab)
+
+    def test_one_of_two_open_pages_places_a_call_that_was_clicked_elsewhere(
+        self, lab: Lab, store: redis.Redis
+    ) -> None:
+        lab.phone("phone").listen()
+        phone = lab.info.phones["phone"]
+        with WebUser(lab.info.web.origin, camera=True) as browser:
+            browser.log_in("alice", lab.info.web.accounts["alice"])
+            browser.wait_registered()
+            pages = browser.page, browser.page.context.new_page()
+            pages[1].goto(lab.info.web.origin)
+            pages[1].wait_for_function("() => window.softphone.phone?.state === 'registered'")
+            dial = browser.page.evaluate(CLICK, {"to": phone.impu})
+            taken: list[Page] = []
+
+            def is_established() -> bool:
+                taken[:] = [page for page in pages if page.evaluate(CALL_STATE) is not None]
+                return [page.evaluate(CALL_STATE) for page in taken] == ["established"]
+
+            browser.wait(is_established, "one call", 15)
+            told = browser.page.evaluate("async (dial) => (await fetch(`/api/dials/${dial}`)).json()", dial)
+            call_id = taken[0].evaluate("() => window.softphone.call.diagnostics().callId")
+            assert (told["state"], told["to"], told["call_id"]) == ("placed", phone.impu, call_id)
+            taken[0].click("#hangup")
+            browser.wait(lambda: taken[0].evaluate(CALL_STATE) == "ended", "its end", LOGOUT_S)
+            assert [page for page in pages if page.evaluate(CALL_STATE) is not None] == taken
         wait_released(lab)
 
     def test_a_reload_needs_no_password(self, lab: Lab, store: redis.Redis) -> None:

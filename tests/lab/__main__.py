@@ -13,6 +13,7 @@ import click
 
 from tests.lab.lab import Lab
 from tests.lab.options import PARTS_BY_MODE, LabOptions, Mode, Part
+from tests.lab.parts.web_api import OPERATOR
 from tests.lab.ports import PortMode
 from tests.lab.processes import ProcessDied, log_tail, start_ticks, stop_leftovers
 from tests.lab.roles import REPOSITORY
@@ -159,6 +160,11 @@ def describe(info: LabInfo) -> list[str]:
     """Say in lines where everything is."""
     rows = [
         (Part.HAPROXY, "softphone", f"{info.web.origin}/  (self-signed certificate)"),
+        (
+            Part.HAPROXY,
+            "console",
+            f"{info.web.origin}/console  ({OPERATOR}, password {info.web.accounts[OPERATOR]})",
+        ),
         (Part.HAPROXY, "SIP over WSS", info.web.wss_url),
         (Part.GATEWAY, "gateway", f"sip:{info.gateway.address}:{info.gateway.sip_port} (UDP, TCP, STUN)"),
         (Part.RTPENGINE, "media relay", f"ng {info.rtpengine.ng_address}:{info.rtpengine.ng_port}"),

@@ -110,6 +110,8 @@ class Lab(World):
         if self in _RUNNING:
             _RUNNING.remove(self)
         self.disconnect()
+        if self._site is not None and Part.REDIS in self.options.parts:
+            log_secrets.search_traces(self._site.plan.redis)
         if self._processes is not None:
             self._processes.stop()
         if self._blocks is not None:

@@ -95,7 +95,7 @@ def _web_info(plan: Plan, run_dir: Path) -> WebInfo:
         subscriber.name: web_api.web_password(subscriber.name)
         for subscriber in SUBSCRIBERS
         if web_api.has_account(subscriber)
-    }
+    } | {web_api.OPERATOR: web_api.web_password(web_api.OPERATOR)}
     return WebInfo(
         f"https://{host}",
         f"wss://{host}/sip",

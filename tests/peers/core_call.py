@@ -43,6 +43,8 @@ class CoreCall:
         """Answers offers in later UPDATE and re-INVITE."""
         self.statuses: dict[str, int] = {}
         """Method → status of the next in-dialog requests; 200 unless given, SILENT for none."""
+        self.says_nothing = False
+        """Whether its ACK lacks the answer that it owes."""
         self.ack_parts: tuple[Part, ...] = ()
         """Further parts of the body of an ACK that has an answer."""
         self.answers: list[str] = []
@@ -186,7 +188,7 @@ class CoreCall:
     ) -> None:
         if response.status in SUCCESS:
             late = response.has_sdp and not invite.has_sdp  # our ACK has the answer (RFC 3261 §13.2.1)
-            answer = device_answer(response.sdp, self.media) if late else ""
+            answer = device_answer(response.sdp, self.media) if late and not self.says_nothing else ""
             ack = dialog.request(
                 "ACK", via=self.peer.new_via(), cseq=invite.cseq.number, headers=INNER_HOPS, sdp=answer
             )

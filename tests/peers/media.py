@@ -106,6 +106,7 @@ class RtpEndpoint:
         """Address, RTP port and RTCP port packets go to."""
         self.extensions: dict[int, bytes] = {}
         """Header extensions of what is sent (RFC 8285)."""
+        self.bad_news: dict[str, int] = {}  # its reports say so, though it is not: lost_of_256, jitter
         self.obeys_feedback = True
         """Whether RTCP that asks for a key frame gets one."""
         self._key_frame_wanted = threading.Event()
@@ -435,16 +436,14 @@ class RtpEndpoint:
         assert self.target is not None
         if not self.packets_sent:
             return
-        about = next(reversed(self.packets_by_ssrc), None)
         last_sr, heard_at_s = self._last_sr
         report = Report(
             self.ssrc,
             time.time(),
-            self._last_timestamp,
-            self.packets_sent,
-            self._octets_sent,
-            about_ssrc=about,
+            *(self._last_timestamp, self.packets_sent, self._octets_sent),
+            about_ssrc=next(reversed(self.packets_by_ssrc), None),
             last_sr=last_sr,
             since_last_sr_s=time.monotonic() - heard_at_s if last_sr else 0.0,
+            **self.bad_news,
         )
         self._rtcp.sendto(self.sealed(report_to_bytes(report)), (self.target[0], self.target[2]))

@@ -154,6 +154,10 @@ class Report:
     highest_sequence_number: int = 0
     last_sr: int = 0
     since_last_sr_s: float = 0.0
+    lost_of_256: int = 0
+    """Of the packets since the last report."""
+    jitter: int = 0
+    """In ticks of the clock of what is heard."""
 
 
 def report_to_bytes(report: Report) -> bytes:
@@ -164,9 +168,9 @@ def report_to_bytes(report: Report) -> bytes:
         blocks = struct.pack(
             "!IIIIII",
             report.about_ssrc,
-            0,
+            report.lost_of_256 << 24,
             report.highest_sequence_number,
-            0,
+            report.jitter,
             report.last_sr,
             int(report.since_last_sr_s * 65536),
         )

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 from tests.peers.addresses import name_addr_from_text
 from tests.peers.calling_device import CallingDevice
+from tests.peers.core_call import CalledDevice
+from tests.peers.core_script import CoreScript
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.dialog import Dialog, Pairs, dialog_of_caller
 from tests.peers.digest import Challenge, Credentials, challenge_to_text, is_authorized
 from tests.peers.sip import CSeq, Headers, SipRequest, SipResponse, new_tag, response_to
 from tests.peers.stream import StreamPeer
-from tests.peers.udp import Address
+from tests.peers.udp import Address, UdpPeer
 
 
 @dataclass
@@ -54,6 +56,20 @@ class CallOfTrunk(CallingDevice):
         return self.peer.contact
 
 
+class CallToTrunk(CalledDevice):
+    """A call of the gateway's, with no hops behind the peer."""
+
+    def __init__(self, peer: UdpPeer, invite: SipRequest, gateway: Address, script: CoreScript) -> None:
+        super().__init__(peer, invite, gateway, script)
+        self._own_hops, self._record_routes = [], [*invite.record_route]
+
+    @property
+    def contact(self) -> str:
+        """Contact value."""
+        assert isinstance(self.peer, ScriptedTrunk)
+        return self.peer.contact
+
+
 class ScriptedTrunk(StreamPeer):
     """The peer; open and close it."""
 
@@ -68,7 +84,9 @@ class ScriptedTrunk(StreamPeer):
         self.registrar = Registrar()
         self.options_status = 200
         self.options_headers: Pairs = ()
-        self.calls: dict[str, CallOfTrunk] = {}
+        self.calls: dict[str, CallOfTrunk | CallToTrunk] = {}
+        self.script: CoreScript | None = None
+        """How calls of the gateway are treated; None: the carrier is busy."""
         self._nonce = ""
 
     @property
@@ -122,6 +140,10 @@ class ScriptedTrunk(StreamPeer):
             self.send(self._registered(request), source)
         elif call is not None:
             call.request_received(request, source)
+        elif request.method == "INVITE" and request.to_tag is None and self.script is not None:
+            called = CallToTrunk(self, request, source, self.script)
+            self.calls[called.call_id] = called
+            called.start()
         elif request.method != "ACK":
             busy = request.method == "INVITE" and request.to_tag is None
             self.send(response_to(request, 486 if busy else 481, to_tag=new_tag()), source)

@@ -58,7 +58,7 @@ def operator_settings(plan: Plan, chosen: Iterable[Folder], user: str) -> str:
     return (
         "# variables of the role kamailio\n"
         f"{yaml.safe_dump(variables, sort_keys=False)}\n"
-        "# routing table: python -m webapp_api routes load FILE\n"
+        "# routing table: gwctl routes load FILE\n"
         f"{document}"
     )
 

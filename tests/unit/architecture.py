@@ -70,6 +70,8 @@ ALLOWED_IMPORTS: Final = {
         "rtpengine.agent.settings",
         "webapp_api",
     ),
+    # asks everything that runs on a machine how it is: the relay by its own protocol, too
+    "webapp_api/gwctl/machine": ("kemi.core", "kemi.settings", "kemi.state", "rtpengine", "webapp_api"),
 }
 
 STANDARD_LIBRARY_ONLY: Final = ("kemi/core", "rtpengine/ng", "rtpengine/transport")

@@ -7,21 +7,19 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest, TooManyRequests
 
 from kemi.state.call_history import FinishedCall
 from kemi.state.running_calls import RunningCall
 from kemi.state.web.sessions import LoginMethod, Session
+from webapp_api import queries
 from webapp_api.bodies import answer
 from webapp_api.event_documents import ELSEWHERE, direction_of
 from webapp_api.services import services, session_of_request
 
 blueprint = Blueprint("calls", __name__)
 
-MOST: Final = 100
-"""Calls of one page."""
-USUAL: Final = 20
 _MOST_READ: Final = 500
 _LONGEST_CALL_ID: Final = 300
 _CURSOR = re.compile(r"[0-9]{14}-[0-9a-f]{16}")
@@ -90,11 +88,12 @@ class CurrentCalls(msgspec.Struct, frozen=True, kw_only=True):
 def get_calls() -> Response:
     """Tell what calls there were."""
     _, session = session_of_request()
-    asked = request.args
-    after = asked.get("cursor", "")
+    if wait_s := services().history_requests.add(session.sid):
+        raise TooManyRequests("Too many questions; wait before the next one.", retry_after=wait_s)
+    after = queries.text("cursor")
     if after and not _CURSOR.fullmatch(after):
         raise BadRequest("cursor is not one of ours.")
-    limit = int(_number("limit", USUAL, 1, MOST))
+    limit = queries.limit()
     found, following = services().finished_calls.of_identities(
         session.impus, after=after, limit=limit, most_read=_MOST_READ, fits=_filter(session)
     )
@@ -120,6 +119,8 @@ def delete_call(call_id: str) -> Response:
     _, session = session_of_request()
     if len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
         raise BadRequest("This is no Call-ID.")
+    if wait_s := services().calls_to_end.add(session.sid):
+        raise TooManyRequests("Too many calls to end; wait before the next one.", retry_after=wait_s)
     commands = services().commands
     for impu in session.impus:
         commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())
@@ -130,10 +131,10 @@ def delete_call(call_id: str) -> Response:
 
 
 def _filter(session: Session) -> Callable[[FinishedCall], bool]:
-    direction = _choice("direction", ("out", "in"))
-    answered = _choice("answered", ("true", "false"))
-    since = max(_number("since", 0.0, 0.0, 1e11), _since(session))
-    until = _number("until", 1e11, 0.0, 1e11)
+    direction = queries.choice("direction", ("out", "in"))
+    answered = queries.choice("answered", ("true", "false"))
+    since = max(queries.number("since", 0.0, 0.0, 1e11), _since(session))
+    until = queries.number("until", 1e11, 0.0, 1e11)
 
     def fits(call: FinishedCall) -> bool:
         return (
@@ -150,24 +151,6 @@ def _since(session: Session) -> float:
     if session.method is not LoginMethod.GUEST:
         return 0.0
     return session.expires_at - services().settings.session_lifetime_s
-
-
-def _choice(name: str, known: tuple[str, ...]) -> str:
-    value = request.args.get(name, "")
-    if value and value not in known:
-        raise BadRequest(f"{name} is {' or '.join(known)}.")
-    return value
-
-
-def _number(name: str, usual: float, least: float, most: float) -> float:
-    text = request.args.get(name, "")
-    try:
-        value = float(text) if text else usual
-    except ValueError:
-        value = most + 1
-    if not least <= value <= most:
-        raise BadRequest(f"{name} is a number from {least:g} to {most:g}.")
-    return value
 
 
 def _past(call: FinishedCall) -> PastCall:

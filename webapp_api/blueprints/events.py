@@ -33,7 +33,7 @@ from webapp_api.listeners import (
     text_of,
 )
 from webapp_api.logins import party_of
-from webapp_api.services import is_operator, services, session_of_request
+from webapp_api.services import is_operator, owner_of, person_of, services, session_of_request
 
 blueprint = Blueprint("events", __name__)
 
@@ -69,7 +69,7 @@ def admit() -> None:
         raise ServiceUnavailable("Nobody else can listen here now.", retry_after=_RETRY_S)
     # A compressor would take a quarter of a megabyte for each listener.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-    names = secrets.token_hex(8), f"{session.method}:{session.name}", party_of(request.remote_addr)
+    names = secrets.token_hex(8), person_of(session), party_of(request.remote_addr)
     if not parts.listening.begin(*names, time.time()):
         raise TooManyRequests("There are enough listeners of this person, or address.", retry_after=_RETRY_S)
     g.listening = names
@@ -99,7 +99,7 @@ def user_events(socket: Server) -> None:
     since = 0.0
     if session.method is LoginMethod.GUEST:
         since = session.expires_at - services().settings.session_lifetime_s
-    _Conversation(socket, Audience(session.sid, tuple(session.impus), since=since)).hold()
+    _Conversation(socket, Audience(session.sid, tuple(session.impus), owner_of(session), since=since)).hold()
 
 
 def operator_events(socket: Server) -> None:

@@ -7,10 +7,12 @@ import logging
 import time
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 
 from kemi.state.running_calls import RunningCall
+from webapp_api import queries
+from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
 from webapp_api.services import only_operators, services
 
@@ -59,9 +61,9 @@ class OperatorCounters(msgspec.Struct, frozen=True):
 @blueprint.get("/api/operator/calls")
 def get_calls() -> Response:
     """Tell which calls are running, all or those of ?impu=."""
-    only_operators()
-    impu = request.args.get("impu", "")
-    found, silent = services().running_calls.ask(time.time())
+    only_operators(costs=True)
+    impu = queries.text("impu")
+    found, silent = services().running_calls.ask(time.time(), [impu] if impu else [])
     gateways = [
         CallsOfGateway(gateway, [call for call in one.calls if impu in ("", call.owner)], one.left_out)
         for gateway, one in found.items()
@@ -72,12 +74,13 @@ def get_calls() -> Response:
 @blueprint.post("/api/operator/calls/end")
 def end_calls() -> Response:
     """End calls, on every gateway, within a second; who asked for it is in the log."""
-    operator = only_operators()
+    operator = only_operators(costs=True)
     order = body_of(EndOrder)
     if bool(order.call_id) == bool(order.impu):
         raise BadRequest("The body names call_id or impu.")
     if len(order.call_id + order.impu) > _LONGEST_NAME or not (order.call_id + order.impu).isprintable():
         raise BadRequest("This is no name of a call or of somebody.")
+    remark(f"call_id={order.call_id} impu={order.impu}")
     services().commands.end_calls(call_id=order.call_id, impu=order.impu, now=time.time())
     _AUDIT.warning(
         "event=calls_ended operator=%s call_id=%s impu=%s", operator, order.call_id or "-", order.impu or "-"

@@ -6,6 +6,7 @@ import msgspec
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
+from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
 from webapp_api.services import only_operators, services
 
@@ -62,6 +63,7 @@ def put_node(node: str) -> Response:
     """Drain a node, or give it new calls again."""
     only_operators()
     order = body_of(DrainOrder)
+    remark(f"drain={order.drain}")
     if node not in {known.node for known in _nodes()}:
         raise NotFound("No gateway has this relay node.")
     services().relay_nodes.drain(node, order.drain)

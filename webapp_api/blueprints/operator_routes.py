@@ -4,13 +4,15 @@ import time
 
 import msgspec
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import NotFound, UnprocessableEntity
+from werkzeug.exceptions import NotFound, PreconditionFailed, UnprocessableEntity
 
 from kemi.core.emergency import service_of
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, document_from_json
-from kemi.state.web.routes import Explanation, explanation
+from kemi.state.web.routes import Explanation, OtherVersion, explanation
+from webapp_api import queries
+from webapp_api.audit import remark
 from webapp_api.bodies import answer, json_of_request
 from webapp_api.services import only_operators, services
 
@@ -54,31 +56,32 @@ class RouteExplanation(msgspec.Struct, frozen=True):
 
 @blueprint.get("/api/operator/routes")
 def get_routes() -> Response:
-    """Return the table."""
-    only_operators()
-    version, document = services().routes.get()
-    return answer(RoutingTableDocument(version, document))
+    """Return the table; ETag names its version."""
+    only_operators(costs=True)
+    return _answer(*services().routes.get())
 
 
 @blueprint.put("/api/operator/routes")
 def put_routes() -> Response:
-    """Replace the table; a bad one changes nothing."""
-    only_operators()
+    """Replace the table, with If-Match only the one that the operator has seen; a bad one changes nothing."""
+    only_operators(costs=True)
     try:
         document = document_from_json(json_of_request(MAX_BYTES))
-        version = services().routes.put(document)
+        version = services().routes.put(document, _seen_version())
+        remark(f"version={version} rows={len(document.routes)}")
     except TableError as error:
         raise UnprocessableEntity("; ".join(error.problems[:MOST_PROBLEMS])) from error
-    return answer(RoutingTableDocument(version, document))
+    except OtherVersion as error:
+        raise PreconditionFailed("Somebody has replaced the table meanwhile; read it again.") from error
+    return _answer(version, document)
 
 
 @blueprint.get("/api/operator/routes/explain")
 def explain_route() -> Response:
     """Say which row wins for ?number= of ?realm= and ?class=, and why."""
-    only_operators()
-    asked = request.args
-    realm, user_class = asked.get("realm") or services().settings.domain, asked.get("class", "")
-    number = asked.get("number", "")
+    only_operators(costs=True)
+    realm, user_class = queries.text("realm") or services().settings.domain, queries.text("class")
+    number = queries.text("number")
     version, document = services().routes.get()
     if not version:
         raise NotFound("There is no table: every call goes to the core.")
@@ -95,6 +98,21 @@ def explain_route() -> Response:
         version, dialled.number, False, _rows(found), found.cost.value, found.denied, found.limits
     )
     return answer(told)
+
+
+def _seen_version() -> int | None:
+    """Return which version the operator has seen: the table is replaced only if it still counts (RFC 9110 §13.1.1)."""
+    if "If-Match" not in request.headers or request.if_match.star_tag:
+        return None
+    versions = [int(tag) for tag in request.if_match.as_set() if tag.isdecimal()]
+    counts = services().routes.version()
+    return counts if counts in versions else -1
+
+
+def _answer(version: int, document: RoutingDocument) -> Response:
+    response = answer(RoutingTableDocument(version, document))
+    response.set_etag(str(version))
+    return response
 
 
 def _rows(found: Explanation) -> list[RouteVerdict]:

@@ -1,5 +1,5 @@
 /**
- * Bundles the SDK and the softphone into webapp_api/static/dist:
+ * Bundles the SDK, the softphone and the console into webapp_api/static/dist:
  *   sdk.js                  the SDK as one ES module, a stable name for other pages (re-exports a hashed file)
  *   assets/<name>-<hash>.*  never change, may be cached for ever
  *   manifest.json           logical name → file, read by the Flask application
@@ -21,8 +21,16 @@ const ENTRIES = {
   sdk: path.join(HERE, "src/index.ts"),
   softphone: path.resolve(HERE, "../softphone/main.ts"),
   style: path.resolve(HERE, "../softphone/style.css"),
+  console: path.resolve(HERE, "../console/main.ts"),
+  "console-style": path.resolve(HERE, "../console/style.css"),
 };
-const LOGICAL_NAMES = { sdk: "sdk.js", softphone: "softphone.js", style: "softphone.css" } as const;
+const LOGICAL_NAMES = {
+  sdk: "sdk.js",
+  softphone: "softphone.js",
+  style: "softphone.css",
+  console: "console.js",
+  "console-style": "console.css",
+} as const;
 
 /**
  * SIP.js's user agent names its own media session as the default of an option that this SDK always gives. A page need

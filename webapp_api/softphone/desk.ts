@@ -47,22 +47,32 @@ export function closeDesk(): void {
   showDial(false);
 }
 
-/** Call what is in the form; a call that runs is held first. */
+/** Call what is in the form. */
 export async function dial(video: boolean): Promise<void> {
+  if ((await callTo(target.value.trim(), video)) !== undefined) target.value = "";
+}
+
+/** Call somebody; a call that runs is held first. Undefined, with a banner that says why, when there is no call. */
+export async function callTo(name: string, video: boolean): Promise<Call | undefined> {
   const { phone } = hook;
-  if (phone === undefined) return;
+  if (phone === undefined) return undefined;
   clearBanners();
-  const name = target.value.trim();
   try {
     const running = current();
     if (running?.call.state === "established") await hold(running);
     const call = phone.call(name, media(video));
     history?.follow(call, name, name);
     enter(phone, call, name);
-    target.value = "";
+    return call;
   } catch (error) {
     showFailure(error);
+    return undefined;
   }
+}
+
+/** Whether somebody is on the card. */
+export function isTalking(): boolean {
+  return current() !== undefined;
 }
 
 /** Take an incoming call; the one that runs makes room for it. */

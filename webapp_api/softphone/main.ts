@@ -4,8 +4,9 @@ import { connect, PhoneError, type Phone, type PhoneState } from "../sdk/src/ind
 import { clearBanners, showBanner, showError } from "./banners.ts";
 import { initCallView, useChosenDevice } from "./call-view.ts";
 import { watchConnection } from "./connection-notice.ts";
-import { closeDesk, dial, initDesk, openDesk } from "./desk.ts";
+import { callTo, closeDesk, dial, initDesk, isTalking, openDesk } from "./desk.ts";
 import { initDevicePickers } from "./device-pickers.ts";
+import { takeDialRequests } from "./dial-requests.ts";
 import { button, element, focusUnlessTouched, input } from "./dom.ts";
 import { showHistory, initHistoryView } from "./history-view.ts";
 import { CallHistory } from "./history.ts";
@@ -35,6 +36,8 @@ const password = input("password");
 const target = input("target");
 const signOut = button("sign-out");
 const videoCall = button("video-call");
+
+let stopDialRequests: () => void = () => undefined;
 
 prefillFromAddress();
 initCallView();
@@ -100,9 +103,11 @@ function showSignedIn(phone: Phone): void {
   const history: CallHistory = new CallHistory(owner, method !== undefined, () => showHistory(history));
   showHistory(history);
   openDesk(phone, history);
+  if (method !== undefined) stopDialRequests = takeDialRequests(isTalking, callTo);
 }
 
 function showSignedOut(): void {
+  stopDialRequests();
   hook.phone = undefined;
   signInCard.hidden = false;
   signedInCards.hidden = true;

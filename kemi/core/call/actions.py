@@ -36,6 +36,7 @@ from kemi.core.call.media_actions import (
     WithholdDigits,
 )
 from kemi.core.messages import Side
+from kemi.core.trunk.diversion import Diversion
 
 MessageEdits = message_edits.MessageEdits
 
@@ -71,6 +72,7 @@ __all__ = [
     "RecordProgress",
     "RefuseUnheard",
     "ReleaseMedia",
+    "RememberRedirection",
     "RenewMedia",
     "ReofferFromIms",
     "RequestKeyFrames",
@@ -216,6 +218,7 @@ class AnswerForPage(Action):
     status: int
     reason_phrase: str
     headers: tuple[str, ...]
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,7 @@ class AnswerForCore(Action):
     status: int
     reason_phrase: str
     headers: tuple[str, ...]
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,17 @@ class Note(Action):
     event: str
     level: int
     fields: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RememberRedirection(Action):
+    """Keep where the core has sent a caller: a trunk may be told of it when the caller follows."""
+
+    owner: str
+    diversions: tuple[Diversion, ...]
+    """Whom the call was for, the oldest first."""
+    targets: tuple[tuple[str, tuple[str, ...]], ...]
+    """Where it was sent: number or address, with the parameters of a ported number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, digits, early_media, pictures, session_timer, trunk_call
+from kemi.core.call import boundary, digits, early_media, pictures, redirection, session_timer, trunk_call
 from kemi.core.call.core_invite import is_worth_a_longer_session, try_longer_session
 from kemi.core.call.correction import correct
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
@@ -37,7 +37,7 @@ NO_CORE: Final = Rejection(504, "Server Time-out", "the IMS core does not answer
 def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Sort a response to the forwarded INVITE."""
     if reply.status >= 300:
-        return [_forward_refusal(record, reply, settings)]
+        return [*redirection.remembered(record, reply), _forward_refusal(record, reply, settings)]
     if not reply.to_tag:
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the page already knows we are trying
     if reply.status < 200:

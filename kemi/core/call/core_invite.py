@@ -12,6 +12,7 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswerEvent
 from kemi.core.messages import uri_from_address
+from kemi.core.trunk.diversion import lines_for_trunk
 from kemi.core.trunk.numbers import shown, trunk_uri
 
 _OF_EXTENSIONS: Final = ("Supported:", "Require:", "Allow:", "Priority:", "Resource-Priority:")
@@ -84,7 +85,7 @@ def _to_home(record: CallRecord, settings: CallSettings) -> act.MessageEdits:
 
 def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) -> act.MessageEdits:
     trunk = settings.trunks[outbound.trunk]
-    uri = trunk_uri(outbound.number, trunk, outbound.parameters)
+    uri = trunk_uri(outbound.number, trunk, outbound.parameters if trunk.portability else ())
     caller = shown(outbound.caller, trunk, withheld=outbound.withheld)
     return act.MessageEdits(
         request_uri=uri,
@@ -97,6 +98,7 @@ def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) ->
             boundary.contact_for_core(record, settings),
             *session_timer.offer_to_core(record, settings),
             *caller.lines,
+            *lines_for_trunk(outbound.diversions, trunk, outbound.to_value[1:-1]),
             *(line for line in record.caller_lines if line.startswith(_OF_EXTENSIONS)),
             *credentials.lines(record, "INVITE", uri, settings),
         ),

@@ -43,6 +43,8 @@ class Incoming:
     """Status and reason phrase of the page's newest 18x that waits for a PRACK."""
     answer_held: bool = False
     """The page has answered, and its 2xx waits for a PRACK."""
+    held_body: tuple[str, str] = ("", "")
+    """Content-Type and body of that 2xx, where it has parts beside the description."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""

@@ -122,7 +122,11 @@ Reservation: TypeAlias = ReserveMedia | ReserveIncoming | AnswerAhead
 @dataclass(frozen=True, slots=True)
 class ConnectIncoming(Action):
     """Apply the page's answer, per medium; None: refused, its ports are given back.  Yields IncomingConnected or
-    MediaFailed."""
+    MediaFailed.
+
+    ``passing`` has the core's line of what the page has taken as it is (EVS): until now the relay had what it can
+    transcode.
+    """
 
     call_id: str
     node: str
@@ -130,6 +134,7 @@ class ConnectIncoming(Action):
     reply: Reply
     bearer: Any = field(default=None, compare=False)
     terms: MediaTerms = DEFAULT_TERMS
+    passing: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kemi.core.trunk.diversion import Diversion
 from kemi.core.trunk.trunk import transport_of
 
 
@@ -29,6 +30,8 @@ class Outbound:
     """Who is called: +E.164, or a local number as it was dialled."""
     parameters: list[str] = field(default_factory=list)
     """Portability and carrier parameters for the trunk's Request-URI."""
+    diversions: list[Diversion] = field(default_factory=list)
+    """Whom the call was for before the core sent the caller here, the oldest first."""
     caller: str = ""
     """+E.164 of the caller, one of its own identities; "": it has none."""
     is_emergency: bool = False

@@ -35,10 +35,17 @@ from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.setup import finish, release_media
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
-from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
+from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject, WarnCode
 from kemi.core.identity import known_as
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
-from kemi.core.sdp.interwork.incoming import client_answer_media, core_answer, core_offer_media
+from kemi.core.sdp.codecs import PASSING_AUDIO
+from kemi.core.sdp.interwork.incoming import (
+    client_answer_media,
+    core_answer,
+    core_offer_media,
+    refusal_of,
+    spoken_line,
+)
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -132,7 +139,20 @@ def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
         medium.wic_offer, medium.wic_direction = answer.sdp or "", answer.direction
     _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}
     media = {kind: answer.sdp for kind, answer in answers.items()}
-    return [act.ConnectIncoming(record.key, record.node, media, reply)]
+    passing = _settle_codecs(record)
+    return [act.ConnectIncoming(record.key, record.node, media, reply, passing=passing)]
+
+
+def _settle_codecs(record: CallRecord) -> dict[str, str]:
+    """Forget what the core has offered beside or instead of what the page speaks, where only one of both can be spoken;
+    return the lines in which that is what passes untouched, which the relay did not expect."""
+    passing = {}
+    for medium in record.media:
+        if medium.kind == "audio" and medium.active:
+            before, medium.ims_answer = medium.ims_answer, spoken_line(medium.ims_answer, medium.codec)
+            if medium.codec in PASSING_AUDIO and medium.ims_answer != before:
+                passing[medium.kind] = medium.ims_answer
+    return passing
 
 
 def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSettings) -> list[act.Action]:
@@ -185,7 +205,7 @@ def _pass_on(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
     incoming = _incoming(record)
     if reply.status >= 200:
         if not record.confirmed_tag:
-            if reliable.holds_answer(incoming):
+            if reliable.holds_answer(incoming, reply):
                 return [act.DropReply()]
             record.confirmed_tag = record.current_tag
             record.move_dialog(DialogEvent.ANSWERED)
@@ -204,6 +224,10 @@ def _forward(
     leg = record.legs[record.current_tag]
     remove: tuple[str, ...] = ("Record-Route", *trust.FROM_PAGE)
     insert: tuple[str, ...] = ()
+    if reply.status == 488 and not reply.headers("Warning") and record.wic_description:
+        refusal = refusal_of(sdp_from_text(record.wic_description))
+        known = refusal.warn_code is WarnCode.INCOMPATIBLE_FORMAT
+        insert = headers.explanation_of(refusal, settings.realm) if known else ()
     if not 300 <= reply.status < 400:  # the Contact of a redirection is its content (RFC 3261 §21.3)
         remove += ("Contact",)
     if reply.status < 300:

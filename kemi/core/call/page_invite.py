@@ -12,7 +12,7 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswerEvent
 from kemi.core.messages import Request, Side
-from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media
+from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media, spoken_line
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -23,6 +23,9 @@ _NOT_FOR_PAGES: Final = frozenset({"timer", "precondition", "early-session"})
 def describe_to_page(record: CallRecord, relay_offers: Mapping[str, str], settings: CallSettings) -> None:
     """Write our offer for the page, of what the relay gives for each medium."""
     lines = core_offer_media(sdp_from_text(record.ims_offer), settings.video_codecs, settings.audio_codecs)
+    if record.incoming is not None and record.incoming.answered_reliably:
+        # The core has its answer.
+        lines = tuple(line._replace(sdp=spoken_line(line.sdp)) for line in lines)
     one_way = any(medium.reverse_line is not None for medium in record.media)
     origin = Origin(record.session_id, 1)
     max_bundle = settings.max_bundle_pages

@@ -46,7 +46,7 @@ from kemi.core.call.states import (
 )
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Request
-from kemi.core.sdp.interwork.incoming import CoreLine, core_answer, core_offer_media
+from kemi.core.sdp.interwork.incoming import CoreLine, core_answer, core_offer_media, spoken_line
 from kemi.core.sdp.interwork.orientation import without_orientation
 from kemi.core.sdp.model import Origin, SessionDescription
 from kemi.core.sdp.preconditions import OPTION_TAG, missing, with_preconditions
@@ -221,8 +221,9 @@ def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> 
 
 
 def answer_ahead(record: CallRecord, lines: Sequence[CoreLine]) -> act.AnswerAhead:
-    """Answer the core before the page is asked: that cannot promise what only the page knows of its pictures."""
-    media = {line.kind: without_orientation(line.sdp) for line in lines}
+    """Answer the core before the page is asked: that cannot promise what only the page knows of its pictures, nor that
+    it has EVS, unless there is nothing else."""
+    media = {line.kind: spoken_line(without_orientation(line.sdp)) for line in lines}
     for medium in record.media:
         medium.ims_answer = media[medium.kind]
     return act.AnswerAhead(record.key, record.node, media, begins=True)

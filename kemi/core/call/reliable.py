@@ -9,6 +9,7 @@ What we send anew comes in once more as the page's own response, by our own sock
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kemi.core import headers
@@ -59,13 +60,13 @@ def repeats_answer(incoming: Incoming, reply: Reply) -> bool:
     return reply.side is Side.IMS and out is not None and out.described
 
 
-def holds_answer(incoming: Incoming) -> bool:
+def holds_answer(incoming: Incoming, reply: Reply) -> bool:
     """Whether a 2xx of the page has to wait: the core would not know what answers its offer (RFC 3262 §3)."""
     out = incoming.unacknowledged
     if out is None:
         return False
     if out.described:
-        incoming.answer_held = True
+        incoming.answer_held, incoming.held_body = True, reply.whole
         return True
     incoming.unacknowledged = None  # a PRACK may come, but none is asked for any more
     return False
@@ -121,8 +122,10 @@ def _next(record: CallRecord, incoming: Incoming) -> list[act.Action]:
     """Go on with what has waited for a PRACK."""
     progress, incoming.progress = incoming.progress, None
     if incoming.answer_held:
-        incoming.answer_held = False
-        return [answer_for_page(record, incoming, 200, "OK")]
+        content_type, body = incoming.held_body
+        incoming.answer_held, incoming.held_body = False, ("", "")
+        lines = (f"Content-Type: {content_type}",) if body else ()
+        return [replace(answer_for_page(record, incoming, 200, "OK", lines), body=body)]
     return [answer_for_page(record, incoming, *progress)] if progress is not None else []
 
 

@@ -93,6 +93,7 @@ class PendingRegistration:
     sent: Sent = field(default_factory=Sent)
     guessed: bool = False
     """It answered a challenge, so that another one means a wrong password."""
+    user_agent: str = ""
 
     @property
     def key(self) -> str:
@@ -135,6 +136,12 @@ class Registration:
     """When the page must be made to register again because the core shortened its time; 0: never."""
     sent: Sent = field(default_factory=Sent)
     charging: Charging = field(default_factory=Charging)
+    registered_at: float = 0.0
+    """When the core said yes first, seconds since the epoch."""
+    client_address: str = ""
+    """Where the page was when it registered last."""
+    user_agent: str = ""
+    """What the page calls itself; for people, nothing is decided from it."""
 
     @property
     def key(self) -> str:

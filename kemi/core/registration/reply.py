@@ -28,6 +28,8 @@ def registration_from_reply(pending: PendingRegistration, reply: Reply, now: flo
         core_expires_at=core_expires_at,
         sent=pending.sent,
         charging=_charging(reply),
+        registered_at=now,
+        user_agent=pending.user_agent,
     )
 
 

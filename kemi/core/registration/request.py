@@ -35,6 +35,7 @@ from kemi.core.registration.records import (
 from kemi.core.trust import FROM_PAGE
 
 DIGEST, BEARER = "digest", "bearer"
+LONGEST_USER_AGENT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def register_for_core(
             grant,
             Sent(passed, request.call_id, request.cseq, request.from_tag, flow_token),
             guessed=any(digest_parameter(digest, "response") for digest in credentials.digests),
+            user_agent="".join(request.headers("User-Agent"))[:LONGEST_USER_AGENT],
         ),
         MessageEdits(
             request_uri=f"sip:{settings.realm}",

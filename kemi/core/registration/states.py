@@ -74,6 +74,7 @@ class Cause(enum.StrEnum):
     GRANT_ENDED = "access token ended"  #: before the core's own time
     LEFT = "left"  #: the page lost its connection and stayed away
     LOGGED_OUT = "logged out"
+    REMOVED = "ended by an operator"
     # what the core reports (RFC 3680 §5.1, event of a contact)
     REJECTED = "rejected"
     DEACTIVATED = "deactivated"
@@ -116,6 +117,10 @@ ENDINGS: Final[Mapping[Cause, Ending]] = MappingProxyType(
         Cause.LEFT: Ending(BindingEvent.DEREGISTERED, on_behalf=True),
         Cause.LOGGED_OUT: Ending(
             BindingEvent.LOGGED_OUT, on_behalf=True, close=(LOGGED_OUT, "the web session was logged out")
+        ),
+        # The page may sign in anew: who is to stay away, loses the account or its session.
+        Cause.REMOVED: Ending(
+            BindingEvent.LOGGED_OUT, on_behalf=True, close=(REJECTED, "an operator ended the registration")
         ),
         Cause.REJECTED: Ending(
             BindingEvent.NETWORK_ENDED, close=(REJECTED, "the network ended the registration")

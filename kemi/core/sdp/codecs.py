@@ -14,8 +14,7 @@ from kemi.core.sdp.model import Codec, MediaDescription
 WIC_AUDIO_CODECS: Final = ("opus", "pcma", "pcmu", "g722", "evs")
 """What the relay can turn into any IMS codec, best first; EVS, of native clients, passes or is not there.
 
-Exactly one is kept per call: the codec pinned on the web side never changes with the IMS answer, so the
-answer the
+Exactly one is kept per call: the codec pinned on the web side never changes with the IMS answer, so the answer the
 client already has stays true."""
 
 IMS_AUDIO_CODECS: Final = frozenset({"opus", "amr-wb", "amr", "g722", "pcma", "pcmu"})
@@ -103,6 +102,18 @@ def _relayed_audio(codecs: Sequence[Codec], names: Sequence[str]) -> tuple[Codec
             events = {codec.clock_rate: codec for codec in reversed(codecs) if codec.name == TELEPHONE_EVENT}
             return (main, *(events[rate] for rate in rates if rate in events))
     return ()
+
+
+def passing_and_others(codecs: Sequence[Codec]) -> tuple[tuple[Codec, ...], tuple[Codec, ...]]:
+    """Split audio codecs into what only passes, with the telephone-events of its clock, and what is transcoded.
+
+    A relay that transcodes keeps nothing that it cannot transcode, so one call has either these or those.
+    """
+    passing = [codec for codec in codecs if codec.name in PASSING_AUDIO]
+    rates = {codec.clock_rate for codec in passing}
+    events = [codec for codec in codecs if codec.name == TELEPHONE_EVENT and codec.clock_rate in rates]
+    others = tuple(codec for codec in codecs if codec.name not in PASSING_AUDIO)
+    return ((*passing, *events) if passing else ()), others
 
 
 def in_order(codecs: Sequence[Codec], audio_codecs: Sequence[str]) -> list[Codec]:

@@ -7,7 +7,7 @@ and none leads to a trunk again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -50,6 +50,9 @@ NOT_FOR_TRUNKS: Final = (
 _EXTENSION: Final = re.compile(r"^(X-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)
 _HIDING: Final = frozenset({"id", "user", "header"})
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;?]*)", re.IGNORECASE)
+_PORTED: Final = frozenset({"npdi", "rn", "rn-context", "cic", "cic-context"})
+_USER_PARAMETERS: Final = re.compile(r"(?:sips?:[^@;?]*(;[^@?]*)@|tel:[^;?]*(;[^?]*))", re.IGNORECASE)
+"""Parameters of a number (RFC 3966 §3); those of a sip: URI come after the host."""
 _DISPLAY_NAME: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^"<>,;]*)\s*<')
 _GLOBAL_DIGITS: Final = re.compile(r"[1-9]\d{3,14}", re.ASCII)
 _NO_PLAN: Final = DialPlan()
@@ -90,15 +93,16 @@ def number_read(text: str, trunk: Trunk, plan: DialPlan | None = None) -> str:
 
 
 def called_text(request: Request, own_user: str) -> str:
-    """Return the number that is called, as the trunk wrote it.
+    """Return the number that is called, as the trunk wrote it, with its parameters.
 
     A trunk at which we register may call our Contact there, ``own_user``, and say in To whom it means.
     """
-    user = user_of(request.request_uri)
-    if own_user and user == own_user:
+    uri = request.request_uri
+    if own_user and user_of(uri) == own_user:
         called = addresses_from_headers(request.headers("P-Called-Party-ID"))
-        user = user_of(uri_from_address(called[0]) if called else request.to_uri)
-    return user
+        uri = uri_from_address(called[0]) if called else request.to_uri
+    user, parameters = user_of(uri), _USER_PARAMETERS.match(uri)
+    return user + (parameters[1] or parameters[2]) if user and parameters else user
 
 
 def user_of(uri: str) -> str:
@@ -130,6 +134,8 @@ def way_in(
     """
     realm = realm_of(trunk)
     plan = plans.get(realm)
+    parameters = ported(text, trunk, plan)
+    text = text.partition(";")[0]
     if is_emergency(f"tel:{text}", plan or _NO_PLAN):
         raise BadNumber("emergency calls do not come in by a trunk")
     number = number_read(text, trunk, plan)
@@ -137,10 +143,26 @@ def way_in(
     rows = [row for row in rows if row.realm == realm]
     if not rows:
         raise SipReject("nobody has this number here", status=404, reason_phrase="Not Found")
-    return WayIn(rows[0].id, _target(rows[0], number, conferences, home))
+    return WayIn(rows[0].id, _target(rows[0], number, conferences, home, parameters))
 
 
-def _target(row: Route, number: str, conferences: Mapping[str, str], home: str) -> str:
+def ported(text: str, trunk: Trunk, plan: DialPlan | None = None) -> tuple[str, ...]:
+    """Return what a trunk says of where a number is ported to, or over which carrier it goes (RFC 4694)."""
+    if not trunk.portability or ";" not in text:
+        return ()
+    number, _, parameters = text.partition(";")
+    plus = "" if number.startswith("+") or trunk.numbers is not NumberForm.DIGITS else "+"
+    plan = plan or DialPlan(country=trunk.country)
+    try:
+        found = dialled_from_uri(f"tel:{plus}{number};{parameters}", plan, trusted=True).parameters
+    except BadNumber:
+        return ()
+    return tuple(one for one in found if one.partition("=")[0] in _PORTED)
+
+
+def _target(
+    row: Route, number: str, conferences: Mapping[str, str], home: str, parameters: Sequence[str]
+) -> str:
     if row.to is Target.TRUNK:
         raise SipReject(
             "a trunk's call never leaves by a trunk again", status=482, reason_phrase="Loop Detected"
@@ -153,7 +175,9 @@ def _target(row: Route, number: str, conferences: Mapping[str, str], home: str) 
         )
     if row.to is Target.CONFERENCE:
         return conferences[row.name]
-    return row.name if row.to is Target.USER else f"sip:{number}@{home};user=phone"
+    if row.to is Target.USER:
+        return row.name
+    return f"sip:{';'.join((number, *parameters))}@{home};user=phone"
 
 
 def caller_of(request: Request, trunk: Trunk) -> Caller:
@@ -221,12 +245,13 @@ def invite_edits(
     charging: str,
 ) -> MessageEdits:
     """Return how a trunk's INVITE looks to the home network; ``charging``: value of P-Charging-Vector."""
-    diversion = request.headers("Diversion")
-    history = () if request.headers("History-Info") else history_from_diversion(diversion, target)
+    believed = trunk.believes_diversion
+    said = believed and not request.headers("History-Info")
+    history = history_from_diversion(request.headers("Diversion"), target) if said else ()
     return MessageEdits(
         request_uri=target,
         from_value=from_value(request, caller, trunk),
-        remove=(*names_not_believed(head), "Route", "Diversion"),
+        remove=(*names_not_believed(head), "Route", "Diversion", *(() if believed else ("History-Info",))),
         insert=(
             *identity_lines(request, caller, trunk),
             *history,

@@ -33,6 +33,16 @@ class NumberForm(StrEnum):
     """As dialled in the trunk's own country: 03012345; others with 00 and the country code."""
 
 
+class DiversionForm(StrEnum):
+    """How a trunk is told who a call was for before it was redirected."""
+
+    NONE = "none"
+    DIVERSION = "diversion"
+    """RFC 5806, which most carriers read."""
+    HISTORY_INFO = "history-info"
+    """RFC 7044."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trunk:
     """A carrier's SIP peer."""
@@ -50,6 +60,13 @@ class Trunk:
     numbers: NumberForm = NumberForm.PLUS
     caller: str = ""
     """The number shown for callers that own none, +E.164; "": they are anonymous."""
+    diversion: DiversionForm = DiversionForm.NONE
+    """What it is told of a call that was redirected."""
+    believes_diversion: bool = True
+    """Whether what it says of diversions goes on into the home network."""
+    portability: bool = False
+    """Whether what it says of ported numbers and carriers (npdi, rn, cic; RFC 4694) goes on to the core, and it is told
+    what the core says."""
     user: str = ""
     """Of digest authentication (MD5, SHA-256, SHA-512-256); "": the trunk knows us by our address."""
     password: str = field(default="", repr=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kemi.state import keys
+from kemi.state.web.client import digest
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -26,6 +27,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Whose rows of the routing table count for this person's calls."""
     operator: bool = False
     """Whether this person may see and change how the gateway works (/api/operator/)."""
+    disabled: bool = False
+    """Whether nobody can log in with it; everything else of it stays."""
+
+    @property
+    def version(self) -> str:
+        """Changes with everything that is kept of the account."""
+        return digest(_text(self))[:32]
 
 
 class AccountStore:
@@ -41,7 +49,26 @@ class AccountStore:
 
     def put(self, account: Account) -> None:
         """Add an account, or replace the one of the same name."""
-        self._redis.hset(keys.WEB_ACCOUNTS, account.name, msgspec.json.encode(account).decode())
+        self._redis.hset(keys.WEB_ACCOUNTS, account.name, _text(account))
+
+    def replace(self, name: str, before: Account | None, account: Account | None) -> bool:
+        """Put an account in the place of the one that was read; None: of none, or none.
+
+        False when another one is there meanwhile, and nothing is changed.
+        """
+
+        def step(pipe: Any) -> Any:
+            text = pipe.hget(keys.WEB_ACCOUNTS, name)
+            if (None if text is None else msgspec.json.decode(text, type=Account)) != before:
+                return False
+            pipe.multi()
+            if account is None:
+                pipe.hdel(keys.WEB_ACCOUNTS, name)
+            else:
+                pipe.hset(keys.WEB_ACCOUNTS, name, _text(account))
+            return True
+
+        return bool(self._redis.transaction(step, keys.WEB_ACCOUNTS, value_from_callable=True))
 
     def remove(self, name: str) -> bool:
         """Remove an account; False when there is none."""
@@ -53,3 +80,7 @@ class AccountStore:
         return sorted(
             (msgspec.json.decode(text, type=Account) for text in found.values()), key=lambda item: item.name
         )
+
+
+def _text(account: Account) -> str:
+    return msgspec.json.encode(account).decode()

@@ -14,14 +14,15 @@ from kemi.state import keys
 if TYPE_CHECKING:
     from redis import Redis
 
-# KEYS: leases, in the order of preference; then their former holders.  ARGV: sid, lifetime ms.
-# Returns the place of the one taken, 0 for none, and its former holder.
+# KEYS: leases, in the order of preference; then their former holders; last, since when.  ARGV: sid, lifetime ms, then
+# the names of the identities.  Returns the place of the one taken, 0 for none, and its former holder.
 _TAKE: Final = """
-local count = #KEYS / 2
+local count = (#KEYS - 1) / 2
 for place = 1, count do
   if redis.call('SET', KEYS[place], ARGV[1], 'NX', 'PX', ARGV[2]) then
     local former = redis.call('GET', KEYS[count + place])
     redis.call('SET', KEYS[count + place], ARGV[1])
+    redis.call('HSET', KEYS[#KEYS], ARGV[2 + place], redis.call('TIME')[1])
     return {place, former or ''}
   end
 end
@@ -65,6 +66,18 @@ class Lease(NamedTuple):
     """Who held it last, "" for nobody: a token of that session may still be good for a while."""
 
 
+class Holding(NamedTuple):
+    """An identity that is not free."""
+
+    sid: str
+    """Who holds it, or held it before it settled."""
+    settling: bool
+    since: float
+    """Seconds since the epoch; 0: not known."""
+    left_s: float
+    """Until it is free by itself."""
+
+
 class LeaseStore:
     """Who holds which identity of the pool."""
 
@@ -90,7 +103,8 @@ class LeaseStore:
     def take(self, impis: Sequence[str], sid: str) -> Lease | None:
         """Lease the first identity that is free; None when all are taken."""
         formers = [keys.web_former_holder(impi) for impi in impis]
-        place, former = self._take(keys=[*_keys(impis), *formers], args=[sid, self._lifetime_ms])
+        names = [*_keys(impis), *formers, keys.WEB_LEASED_AT]
+        place, former = self._take(keys=names, args=[sid, self._lifetime_ms, *impis])
         return Lease(impis[int(place) - 1], str(former)) if place else None
 
     def renew(self, impi: str, sid: str) -> bool:
@@ -104,6 +118,21 @@ class LeaseStore:
     def holds(self, impi: str, sid: str) -> bool:
         """Whether a session has an identity: in use, or still settling."""
         return self._redis.get(keys.web_lease(impi)) in (sid, f"-{sid}")
+
+    def holdings(self, impis: Sequence[str]) -> dict[str, Holding]:
+        """Return what is known of each identity that is not free."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for impi in impis:
+            pipeline.get(keys.web_lease(impi))
+            pipeline.pttl(keys.web_lease(impi))
+        pipeline.hgetall(keys.WEB_LEASED_AT)
+        *answers, leased_at = pipeline.execute()
+        found = {}
+        for impi, sid, left_ms in zip(impis, answers[::2], answers[1::2], strict=True):
+            if sid and left_ms > 0:
+                since = float(leased_at.get(impi, 0))
+                found[impi] = Holding(sid.removeprefix("-"), sid.startswith("-"), since, left_ms / 1000)
+        return found
 
     def deregistered(self, impi: str, sid: str) -> None:
         """Note that the holder's last registration has ended: what settles is free, else the grace time runs."""

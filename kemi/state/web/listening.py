@@ -49,6 +49,10 @@ class Listening:
                 pipe.expire(name, LIFETIME_S)
             pipe.execute()
 
+    def anybody(self, user: str, now: float) -> bool:
+        """Whether somebody listens as this person."""
+        return bool(self._redis.zcount(_user(user), now, "+inf"))
+
     def end(self, listener: str, user: str, address: str) -> None:
         """Count it no more."""
         with self._redis.pipeline(transaction=False) as pipe:

@@ -46,9 +46,14 @@ class NodesView:
 
     def seen(self, now: float) -> dict[str, GatewayNodes]:
         """Return what each running gateway sees, by its name."""
+        return {name: seen for name, seen in self.all().items() if now - seen.at < OLD_S}
+
+    def all(self) -> dict[str, GatewayNodes]:
+        """Return what each gateway wrote last, by its name, also of those that do not run any more."""
         found = self._redis.hgetall(keys.RELAY_NODES)
-        decoded = {name: msgspec.json.decode(text, type=GatewayNodes) for name, text in found.items()}
-        return {str(name): seen for name, seen in sorted(decoded.items()) if now - seen.at < OLD_S}
+        return {
+            str(name): msgspec.json.decode(text, type=GatewayNodes) for name, text in sorted(found.items())
+        }
 
     def drained(self) -> set[str]:
         """Return the nodes that get no new calls."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kemi.core.registration import Registration
 from kemi.state import keys
+from kemi.state.web.client import digest
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,6 +23,16 @@ class _Registration(msgspec.Struct):
     grant: _Grant
 
 
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """A binding at one node."""
+
+    id: str
+    """One name for node and key."""
+    node: str
+    key: str
+    binding: Registration
+
+
 class RegistrationsView:
     """Registrations of all nodes, read only."""
 
@@ -29,11 +41,31 @@ class RegistrationsView:
 
     def any_of(self, sid: str) -> bool:
         """Whether a registration is there whose token came from a web session; a record we cannot read may be one."""
-        return any(_may_be_of(sid, text) for text in self._records())
+        return any(_may_be_of(sid, text) for _, _, text in self._records())
 
-    def _records(self) -> Iterator[str]:
-        for name in self._redis.scan_iter(match=keys.registrations("*")):
-            yield from map(str, self._redis.hvals(name))
+    def all(self, node: str = "") -> list[Registered]:
+        """Return the registrations of a node, or of all; those that cannot be read are left out."""
+        return list(self._readable(node))
+
+    def get(self, identifier: str) -> Registered | None:
+        """Return one by its name; None when there is none."""
+        return next((found for found in self._readable() if found.id == identifier), None)
+
+    def _readable(self, only: str = "") -> Iterator[Registered]:
+        for node, key, text in self._records(only):
+            try:
+                binding = msgspec.json.decode(text, type=Registration)
+            except msgspec.DecodeError:
+                continue
+            yield Registered(id=digest(f"{node} {key}")[:32], node=node, key=key, binding=binding)
+
+    def _records(self, only: str = "") -> Iterator[tuple[str, str, str]]:
+        prefix = keys.registrations("")
+        found = [keys.registrations(only)] if only else self._redis.scan_iter(match=f"{prefix}*")
+        names = [str(name) for name in found]
+        for name in names:
+            for key, text in self._redis.hgetall(name).items():
+                yield name.removeprefix(prefix), str(key), str(text)
 
 
 def _may_be_of(sid: str, text: str) -> bool:

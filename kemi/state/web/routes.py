@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from redis import WatchError
 
 from kemi.core.routing.costs import CostClass, destination_of
 from kemi.core.routing.lookup import Query, Verdict, explain, find
@@ -31,15 +32,30 @@ OLD_KEPT_S: Final = 10
 """How long a replaced table can still be read, by who has begun to."""
 
 
+class OtherVersion(Exception):
+    """Somebody else has replaced the table meanwhile."""
+
+
 class RoutesStore:
     """The table in Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def put(self, document: RoutingDocument) -> int:
-        """Check a table and make it the one that counts; return its version.  Raise TableError, and change nothing."""
+    def put(self, document: RoutingDocument, instead_of: int | None = None) -> int:
+        """Check a table and make it the one that counts; return its version.
+
+        Args:
+            document: the table.
+            instead_of: only if this is the version that counts.
+
+        Raises:
+            TableError: the table is not good; nothing has changed.
+            OtherVersion: another version counts; nothing has changed.
+        """
         check_document(document)
+        if instead_of not in (None, self.version()):
+            raise OtherVersion
         # Gateways keep a table's file by its version: a Redis that lost everything must not give one out again.
         seconds, microseconds = self._redis.time()
         self._redis.set(keys.ROUTING_COUNTER, seconds * 1000 + microseconds // 1000, nx=True)
@@ -52,14 +68,21 @@ class RoutesStore:
             self._redis.rpush(rows, msgspec.json.encode(portion).decode())
             self._redis.expire(rows, UNFINISHED_KEPT_S)
         with self._redis.pipeline(transaction=True) as pipe:
+            pipe.watch(keys.ROUTING_VERSION)  # type: ignore[no-untyped-call]
+            before = self.version()
+            if instead_of not in (None, before):
+                raise OtherVersion
+            pipe.multi()
             pipe.persist(rows)
             pipe.set(keys.routing_rest(version), msgspec.json.encode(rest).decode())
-            before = self.version()
             pipe.set(keys.ROUTING_VERSION, version)
             if before:
                 pipe.expire(keys.routing_rows(before), OLD_KEPT_S)
                 pipe.expire(keys.routing_rest(before), OLD_KEPT_S)
-            pipe.execute()
+            try:
+                pipe.execute()
+            except WatchError as error:
+                raise OtherVersion from error
         return version
 
     def check(self, document: RoutingDocument) -> None:

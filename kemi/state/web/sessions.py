@@ -7,6 +7,8 @@ never changes its key; its end is the key's time to live, which each use moves, 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,6 +19,7 @@ from kemi.state.web.client import digest
 if TYPE_CHECKING:
     from redis import Redis
 
+_PORTION: Final = 500
 # KEYS: session, sessions of the account.  ARGV: json, idle ms, digest, end, now, lifetime ms
 _BEGIN: Final = """
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -57,6 +60,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     provider_tokens: ProviderTokens | None = None
     user_class: str = ""
     """Whose rows of the routing table count for the session's calls."""
+
+
+class _Named(msgspec.Struct):
+    sid: str
 
 
 class SessionStore:
@@ -113,6 +120,14 @@ class SessionStore:
         names = self._redis.zrange(_all_of(method, name), 0, -1)
         return [session for name in names if (session := self._end(str(name))) is not None]
 
+    def end_sid(self, sid: str) -> Session | None:
+        """End the session of this public name, which takes a look at all of them; None when there is none."""
+        for portion in _portions(self._redis.scan_iter(match=keys.web_session("*"), count=_PORTION)):
+            for key, text in zip(portion, self._redis.mget(portion), strict=True):
+                if text and msgspec.json.decode(text, type=_Named).sid == sid:
+                    return self._end(key.removeprefix(keys.web_session("")))
+        return None
+
     def _end(self, name: str) -> Session | None:
         text = self._redis.getdel(keys.web_session(name))
         if text is None:
@@ -124,6 +139,11 @@ class SessionStore:
 
 def _all_of(method: LoginMethod, name: str) -> str:
     return keys.web_sessions_of(method, digest(name))
+
+
+def _portions(names: Iterator[str]) -> Iterator[list[str]]:
+    while portion := list(islice(names, _PORTION)):
+        yield portion
 
 
 def _ms(seconds: float) -> int:

@@ -36,6 +36,11 @@ class CommandStream:
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
+    def end_registration(self, key: str, now: float) -> None:
+        """End one binding, by its key at its node; the page may register again."""
+        entry = msgspec.json.encode({"type": "end_registration", "key": key, "at": now})
+        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+
     def end_calls(self, *, call_id: str = "", impu: str = "", by: str = "operator", now: float) -> None:
         """End the call of this Call-ID, or every call of this public identity; of both: that call if it is of it."""
         command = {"type": "end_call", "call_id": call_id, "impu": impu, "by": by, "at": now}

@@ -18,6 +18,7 @@ from kemi.state.redis_link import (
     COMMANDS_AT_ONCE,
     DEADLINE_S,
     EndCalls,
+    EndRegistration,
     ListCalls,
     Logout,
     RedisLink,
@@ -105,6 +106,15 @@ def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database:
     # after a long time only what was not done, whatever its age
     late = RedisLink(_url(database), NODE)
     assert late.exchange((), time.time() + 100_000).commands == [Logout("missed")]
+
+
+def test_a_command_to_end_a_registration_is_for_the_bindings_of_now(link: RedisLink, database: Any) -> None:
+    stream = CommandStream(database)
+    stream.end_registration("sip:a@b urn:1 1", time.time())
+    time.sleep(0.002)
+    assert link.exchange((), time.time()).commands == []
+    stream.end_registration("sip:a@b urn:1 1", time.time())
+    assert link.exchange((), time.time()).commands == [EndRegistration("sip:a@b urn:1 1")]
 
 
 @pytest.mark.conformance("X-11")

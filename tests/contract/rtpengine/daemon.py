@@ -83,6 +83,8 @@ class Daemon:
         # Not of the system's own choosing: while the daemon is down somebody else could get such a port.
         self._claimed = PortBlocks(PortMode.FREE, rtp_ports=0)
         self.address = NodeAddress(ng_host, self._claimed.port())
+        self.cli_port = self._claimed.port()
+        """Of rtpengine-ctl, on loopback."""
         self.log: collections.deque[str] = collections.deque(maxlen=500)
         self._configuration = directory / "rtpengine.conf"
         self._configuration.write_text(
@@ -91,7 +93,7 @@ class Daemon:
                 rtpengine_ims_address=IMS_ADDRESS,
                 rtpengine_ng_address=ng_host,
                 rtpengine_ng_port=self.address.port,
-                rtpengine_cli_port=self._claimed.port(),
+                rtpengine_cli_port=self.cli_port,
                 rtpengine_port_min=ports.start,
                 rtpengine_port_max=ports.stop - 1,
                 rtpengine_threads=2,

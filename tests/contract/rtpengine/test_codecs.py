@@ -388,24 +388,3 @@ def test_comfort_noise_that_nobody_agreed_on_harms_nothing(
     assert sides.wic.wait_for(own, PACKETS)
     assert loudest_frequency_hz(wic.name, sides.wic.payloads(own)) == pytest.approx(IMS_TONE_HZ, abs=12)
     assert sides.wic.payload_types() <= {own, 13}  # it passes as it is: nobody knows a payload type 13 there
-
-
-def test_evs_passes_from_a_client_that_has_it(client: UdpClient, stack: ExitStack) -> None:
-    """Nobody here can decode it, so it arrives as it left, and no other codec is offered with it."""
-    profile = plain(audio_profile(("EVS", *ALL_IMS), wic_codec="evs", daemon_version=daemon_version()))
-    wic, ims = stack.enter_context(RtpPeer(WIC_ADDRESS)), stack.enter_context(RtpPeer(FAR_END))
-    evs = Spoken("EVS", "EVS/16000", 97, "br=5.9-24.4;bw=nb-swb")
-    session = MediaSession("evs", "audio", line(WIC_ADDRESS, wic.port, evs), WicTransport.SHARED)
-    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
-    assert list(section(given.relay_offer).codecs.values()) == ["EVS/16000"]
-    assert section(given.relay_offer).values("fmtp") == [f"97 {evs.fmtp}"]
-    answer = answer_to(given.relay_offer, "97", host=FAR_END, port=ims.port)
-    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
-    frames = [bytes([number]) * 61 for number in range(10)]
-    for peer, to in (
-        (wic, (WIC_ADDRESS, section(given.relay_answer).port)),
-        (ims, (IMS_ADDRESS, section(given.relay_offer).port)),
-    ):
-        peer.send(frames, codec="AMR-WB", payload_type=97, to=to, ssrc=WIC_SSRC)
-    assert wic.wait_for(97, 9) and ims.wait_for(97, 9)
-    assert set(wic.payloads(97)) | set(ims.payloads(97)) <= set(frames)

@@ -7,13 +7,13 @@ from typing import Any, Final
 import jsonschema
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 ORIGIN: Final = "https://gateway.example.com"
 NAME: Final = "alice"
 PASSWORD: Final = "correct horse battery"
 NODE_PATH: Final = "/api/operator/nodes/"
-CALL_PATH: Final = "/api/calls/"
 OWN_FIELDS: Final = {"Origin": ORIGIN, "X-CSRF-Protection": "1"}
 
 
@@ -70,11 +70,16 @@ class WebPage:
         """Plant a cookie."""
         self.browser.set_cookie(name, value, domain="gateway.example.com")
 
+    def _template(self, method: str, path: str) -> str:
+        """Return how the description spells a path; "" for what the application does not have."""
+        try:
+            rule, _ = self.app.url_map.bind("gateway.example.com").match(path, method, return_rule=True)
+        except HTTPException:
+            return ""
+        return template_of(rule.rule)
+
     def _check(self, method: str, path: str, response: TestResponse) -> None:
-        if path.startswith(NODE_PATH):
-            path = f"{NODE_PATH}{{node}}"
-        elif path.startswith(CALL_PATH) and method == "DELETE":
-            path = f"{CALL_PATH}{{call_id}}"
+        path = self._template(method, path)
         operation = self.description["paths"].get(path, {}).get(method.lower())
         if operation is None:
             return
@@ -87,3 +92,8 @@ class WebPage:
             jsonschema.Draft202012Validator(schema).validate(response.get_json())
         for name in described.get("headers", {}):
             assert name in response.headers
+
+
+def template_of(rule: str) -> str:
+    """Return a route of the application as the description spells it."""
+    return rule.replace("<path:", "<").replace("<", "{").replace(">", "}")

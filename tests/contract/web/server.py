@@ -17,6 +17,8 @@ from typing import Any
 from tests.lab.waiting import wait_until
 from webapp_api.settings import Settings
 
+STOP_S = 20
+"""The server gives requests ten seconds to end."""
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -45,16 +47,32 @@ class Server:
 
     def wait_healthy(self) -> None:
         """Wait until it answers."""
-        wait_until(self._healthy, "server ready", 10)
+        wait_until(self._healthy, "server ready", 20)
 
 
 @contextmanager
-def gunicorn(settings: Settings, folder: Path, *, quick: bool = False, **changes: Any) -> Iterator[Server]:
+def gunicorn(
+    settings: Settings, folder: Path, *, quick: bool = False, config: str = "", **changes: Any
+) -> Iterator[Server]:
     """Serve with these settings; no request may have failed, and it has to end by itself.
 
-    ``quick``: sessions of listeners are looked at every second.
+    ``quick``: sessions of listeners are looked at every second.  ``config``: another module than the service's own.
     """
-    config = "tests.contract.web.quick_config" if quick else "webapp_api.gunicorn_config"
+    server = started(settings, folder, quick=quick, config=config, **changes)
+    try:
+        server.wait_healthy()
+        yield server
+    finally:
+        server.process.terminate()
+        assert server.process.wait(STOP_S) == 0
+        assert "Traceback" not in server.log.read_text(), server.log.read_text()
+
+
+def started(
+    settings: Settings, folder: Path, *, quick: bool = False, config: str = "", **changes: Any
+) -> Server:
+    """Start the server; who asks for it ends it."""
+    config = config or ("tests.contract.web.quick_config" if quick else "webapp_api.gunicorn_config")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,11 +94,4 @@ def gunicorn(settings: Settings, folder: Path, *, quick: bool = False, **changes
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    try:
-        server = Server(port, process, log)
-        server.wait_healthy()
-        yield server
-    finally:
-        process.terminate()
-        assert process.wait(10) == 0
-        assert "Traceback" not in log.read_text(), log.read_text()
+    return Server(port, process, log)

@@ -6,7 +6,7 @@ from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.contract.web.client import WebPage
+from tests.contract.web.client import WebPage, template_of
 
 
 def test_it_is_openapi(page: WebPage) -> None:
@@ -21,7 +21,7 @@ def test_it_describes_every_endpoint_and_no_other(page: WebPage) -> None:
         for method in operations
     }
     there = {
-        (rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}"), method)
+        (template_of(rule.rule), method)
         for rule in page.app.url_map.iter_rules()
         if rule.rule.startswith(("/api/", "/.well-known/"))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

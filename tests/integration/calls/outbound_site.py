@@ -43,8 +43,17 @@ def trunk(name: str, *ports: str, **more: Any) -> dict[str, Any]:
 
 SECRET: Final = Credentials("gateway", "a-password-in-no-log")
 TRUNKS: Final = [
-    trunk("one", "first", "spare", caller="+49301000", user=SECRET.username, password=SECRET.password),
-    trunk("two", "second", numbers="national", country="DE"),
+    trunk(
+        "one",
+        "first",
+        "spare",
+        caller="+49301000",
+        user=SECRET.username,
+        password=SECRET.password,
+        diversion="diversion",
+        portability=True,
+    ),
+    trunk("two", "second", numbers="national", country="DE", diversion="history-info"),
     trunk("safe", "second", profile="safe"),
     trunk("narrow", "first", most_calls=1),
     trunk("narrow-too", "second", most_calls=1),

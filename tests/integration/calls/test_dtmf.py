@@ -58,6 +58,10 @@ def gateway_lab() -> Iterator[Lab]:
         wait_clean(lab, CLEAN_WITHIN_S)
 
 
+BOTH_EVENTS: Final = "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n"
+FIREFOX_EVENTS: Final = "a=rtpmap:101 telephone-event/8000\r\n"
+
+
 def with_events(sdp: str, offer: str = "a=rtpmap:126 telephone-event/8000\r\n") -> str:
     """Write telephone-events into a description of aiortc, which knows none; browsers do. An answer takes those of
     the offer."""
@@ -153,14 +157,24 @@ class TestFromThePage:
         await call.hang_up()
         assert "Signal" not in stage.gateway_log.read_text(errors="replace")
 
-    @pytest.mark.parametrize("number", [98, 101])
+    @pytest.mark.parametrize("page_events", [BOTH_EVENTS, FIREFOX_EVENTS], ids=["Chromium", "Firefox"])
+    @pytest.mark.parametrize(
+        ("codec", "clock_hz", "number"),
+        [("PCMA", 8000, 98), ("AMR-WB", 16000, 127), ("opus", 48000, 102)],
+    )
     async def test_a_device_may_have_its_own_number_for_events(
-        self, stage: Stage, page: AiortcWic, phone: RtpEndpoint, number: int
+        self,
+        stage: Stage,
+        page: AiortcWic,
+        phone: RtpEndpoint,
+        codec: str,
+        clock_hz: int,
+        number: int,
+        page_events: str,
     ) -> None:
-        stage.core.script = answers(DeviceMedia(audio_port=phone.port, event_number=number))
+        stage.core.script = answers(DeviceMedia(audio=codec, audio_port=phone.port, event_number=number))
         real = page.new_media()
-        events = "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n"
-        offer = with_events(await real.offer(), events)
+        offer = with_events(await real.offer(), page_events)
         call = await connected(stage, await page.invite(BOB, offer, media=real), real)
         phone.send_to_sdp(call.ims.invite.body)
         await phone.until(lambda p: p.packets_received > 10, what="the page", timeout_s=10)
@@ -169,9 +183,9 @@ class TestFromThePage:
             assert (await press(call, digit, 160)).status == 200
         await phone.until(lambda p: p.digits == "1D*", what="digits", timeout_s=5)
         await phone.until(
-            lambda p: all(one.ended for one in key_presses(p.packets(number), 8000)), what="the end"
+            lambda p: all(one.ended for one in key_presses(p.packets(number), clock_hz)), what="the end"
         )
-        pressed = key_presses(phone.packets(number), 8000)
+        pressed = key_presses(phone.packets(number), clock_hz)
         assert all(abs(one.duration_ms - 160) <= TOLERANCE_MS for one in pressed), pressed
         await call.hang_up()
 

@@ -325,7 +325,7 @@ class TestMissing:
         page = await stage.page()
         ims = await waiting(stage, page)
         refused = await ims.update(
-            offer(*RESOURCES, *DESIRED, version=2).replace("PCMA", "EVS").replace(" 8 ", " 77 ")
+            offer(*RESOURCES, *DESIRED, version=2).replace("PCMA", "iLBC").replace(" 8 ", " 77 ")
         )
         assert refused.status == 488
         assert warning_of(await ims.wait_status(580))

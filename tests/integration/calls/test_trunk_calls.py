@@ -16,6 +16,7 @@ from kemi.state.trunks import GatewayTrunks, TrunkView
 from kemi.state.web.client import connect
 from tests.integration.calls.routes import load
 from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, CORE_PORT, Stage, until
+from tests.integration.calls.traced import ladder, reversed_ladder, trace_of
 from tests.integration.calls.trunk_site import gateway_address, trunk_options, trunk_view
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK, own_port
@@ -123,6 +124,23 @@ async def test_a_number_is_somebody_here(
     bye = await call.wait_request("BYE")
     assert bye.headers.get("Reason") == "Q.850;cause=16"
     assert "P-Charging-Vector" not in bye.headers
+
+
+async def test_its_trace_has_both_ways_through_us(stage: Stage, trunk: ScriptedTrunk) -> None:
+    call, called = await talking(stage, trunk)
+    assert (await called.bye()).status == 200
+    await call.wait_request("BYE")
+    trace = await trace_of(stage, called.call_id)
+    assert ladder(trace, "trunk:acme") == reversed_ladder(call.ladder())
+    seen = reversed_ladder(called.ladder())
+    assert ladder(trace, "core")[-len(seen) :] == seen  # before it, the entry point that is silent
+    assert (trace.direction, trace.impu, trace.by, trace.why) == ("to_page", ALICE, "core", "BYE")
+    assert trace.began_at < trace.answered_at < trace.ended_at
+    call = await trunk.call("03012347", gateway_address(stage.lab))
+    await call.wait_status(604)
+    refused = await trace_of(stage, call.call_id, ends="ACK", times=1)
+    assert (refused.status, refused.by, refused.why) == (604, "gateway", "moved")
+    assert ladder(refused, "trunk:acme") == reversed_ladder(call.ladder())
 
 
 async def test_the_home_network_sees_a_clean_request(stage: Stage, trunk: ScriptedTrunk) -> None:

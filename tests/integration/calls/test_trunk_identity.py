@@ -11,9 +11,10 @@ from tests.integration.calls.outbound_site import (
     Carriers,
     answered,
 )
-from tests.integration.calls.stage import Stage, warning_of
+from tests.integration.calls.stage import BOB, Stage, warning_of
 from tests.integration.calls.test_page_offers import change, local
 from tests.lab.lab import Lab
+from tests.lab.subscribers import REALM
 from tests.peers.core_script import CoreScript, Provisional, answers, rejects, rings_for_ever
 from tests.peers.core_script import Final as Final_
 from tests.peers.device_sdp import DeviceMedia
@@ -51,6 +52,41 @@ async def test_a_trunk_asks_who_we_are(stage: Stage, carriers: Carriers, algorit
     await call.hang_up()
     assert carrier.challenged == ["INVITE", "INVITE", "BYE"]
     assert SECRET.password not in stage.gateway_log.read_text(errors="replace")
+
+
+async def test_trunks_hear_that_the_core_has_redirected_a_call(stage: Stage, carriers: Carriers) -> None:
+    """Each in its form, and of nobody who wants to be private; the call after that is one like any other."""
+    stage.core.script = rejects(
+        302,
+        ("Contact", f"<sip:{CALLEE};npdi;rn=+4930999@{REALM};user=phone>"),
+        ("History-Info", f"<tel:+4930111>;index=1, <{BOB};cause=486?Privacy=history>;index=1.1"),
+    )
+    page = await stage.page()
+    await (await page.invite(BOB, AUDIO_BOTH_WAYS)).wait_status(302)
+    lies = [("Diversion", "<tel:+4930666>"), ("History-Info", "<tel:+4930666>;index=1")]
+    carriers.do(rejects(503, ringing=False), second=answers(DeviceMedia()))
+    wic = await page.invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS, headers=lies)
+    await wic.wait_answer()
+    first, second = carriers.first.calls[wic.call_id].invite, carriers.second.calls[wic.call_id].invite
+    hidden = "<sip:anonymous@anonymous.invalid>;reason=deflection;privacy=full;counter=1"
+    shown = "<sip:+4930111@one.example;user=phone>;reason=user-busy;privacy=off;counter=1"
+    assert first.headers.all("Diversion") == [hidden, shown]
+    assert first.request_uri == f"sip:{CALLEE};npdi;rn=+4930999@one.example;user=phone"
+    assert second.headers.all("History-Info") == [
+        "<sip:030111@two.example;user=phone>;index=1",
+        "<sip:anonymous@anonymous.invalid;cause=486?Privacy=history>;index=1.1",
+        "<sip:03012345678@two.example;user=phone;cause=480>;index=1.1.1",
+    ]
+    assert second.request_uri == "sip:03012345678@two.example;user=phone"
+    assert "History-Info" not in first.headers and "Diversion" not in second.headers
+    assert (await wic.bye()).status == 200
+    carriers.do(answers(DeviceMedia()))
+    wic = await page.invite(f"tel:{CALLEE};npdi;rn=+4930666", AUDIO_BOTH_WAYS, headers=lies)
+    await wic.wait_answer()
+    again = carriers.first.calls[wic.call_id].invite
+    assert not {"Diversion", "History-Info"} & {name for name, _ in again.headers}
+    assert again.request_uri == f"sip:{CALLEE}@one.example;user=phone"
+    assert (await wic.bye()).status == 200
 
 
 async def test_a_nonce_is_too_old_within_one_invite(stage: Stage, carriers: Carriers) -> None:

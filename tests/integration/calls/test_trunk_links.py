@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.outbound_site import PROFILES
 from tests.integration.calls.routes import load
 from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, Stage, until
 from tests.integration.calls.trunk_site import (
@@ -27,9 +30,13 @@ from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_released
 from tests.lab.subscribers import REALM
+from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.authority import Authority
 from tests.peers.core_script import answers
+from tests.peers.device_sdp import DeviceMedia
 from tests.peers.digest import Credentials
+from tests.peers.sdp import sdp_from_text
+from tests.peers.srtp import SrtpEndpoint
 from tests.peers.trunk import ScriptedTrunk
 
 pytestmark = pytest.mark.lab
@@ -52,7 +59,8 @@ URIS = {
     "sha256": [f"sip:{HOSTS['sha256']}:{SILENT_PORT}", f"sip:{HOSTS['sha256']}:{PORT}"],
 }
 TRUNKS: list[dict[str, Any]] = [
-    *({"name": name, "uris": URIS[name], "options_s": OPTIONS_S} for name in ("udp", "tcp", "tls")),
+    *({"name": name, "uris": URIS[name], "options_s": OPTIONS_S} for name in ("udp", "tcp")),
+    {"name": "tls", "uris": URIS["tls"], "options_s": OPTIONS_S, "profile": "safe"},
     *({"name": name, "uris": URIS[name], **USER} for name in ("md5", "sha256")),
 ]
 DID = "+493012345"
@@ -79,6 +87,7 @@ def gateway_lab(authorities: dict[str, Authority]) -> Iterator[Lab]:
     certificate, key = authorities["carriers"].certify(LOOPBACK)
     options = trunk_options(
         TRUNKS,
+        gateway_media_profiles=PROFILES,
         kamailio_tls_port=TLS_PORT,
         kamailio_tls_certificate=str(certificate),
         kamailio_tls_key=str(key),
@@ -148,10 +157,10 @@ async def test_they_come_are_registered_with_renewed_and_left(
     await until(lambda: len(carriers["sha256"].trace.requests("REGISTER")) > first, lambda: "not renewed", 4)
     renewal = carriers["sha256"].trace.requests("REGISTER")[-1]
     assert "algorithm=SHA-256" in (renewal.headers.get("Authorization") or "")
-    status, _ = await asyncio.to_thread(lab.control, "PUT", "/v1/trunks/leave", {"leave": True})
-    assert status == 200
+    status, said = await signed_off(stage)
+    assert (status, said) == (0, "")
     for name in ("md5", "sha256"):
-        await shown(lab, name, registration="gone")
+        assert trunk_view(lab, name)["registration"] == "gone"
         assert not carriers[name].registrar.contacts
     await asyncio.to_thread(lab.control, "PUT", "/v1/trunks/leave", {"leave": False})
     await shown(lab, "md5", registration="registered")
@@ -165,6 +174,41 @@ async def test_they_come_are_registered_with_renewed_and_left(
     await shown(lab, "udp", state="down")
     why = trunk_view(lab, "udp")["hops"][0]["why"]
     assert why == "it answered 503"
+
+
+async def test_sound_over_tls_with_keys_by_sdes(
+    stage: Stage, page: AiortcWic, carriers: dict[str, ScriptedTrunk]
+) -> None:
+    carrier = carriers["tls"]
+    await shown(stage.lab, "tls", state="up")
+    with SrtpEndpoint() as phone:
+        carrier.script = answers(DeviceMedia(audio_port=phone.port, crypto=phone.crypto))
+        wic, real = await page.dial(f"sip:+4989555@{REALM};user=phone")
+        await wic.wait_answer(timeout_s=10)
+        invite = carrier.trace.requests("INVITE")[-1]
+        assert invite.headers.all("Via")[0].startswith("SIP/2.0/TLS")
+        offered = sdp_from_text(invite.body).section("audio")
+        assert (offered.protocol, bool(offered.attributes("crypto"))) == ("RTP/SAVP", True)
+        phone.send_to_sdp(invite.body)
+        phone.start_tone(440.0)
+        await real.until_connected()
+        await phone.until_tone(TONE_HZ, timeout_s=10)
+        await real.until_heard(440.0, mid="r0")
+        assert not phone.strange
+        call = carrier.calls[wic.call_id]
+        assert (await wic.bye()).status == 200
+        bye = await call.wait_request("BYE")
+        assert bye.headers.all("Via")[0].startswith("SIP/2.0/TLS")
+
+
+async def signed_off(stage: Stage) -> tuple[int, str]:
+    """Do what the unit of Kamailio does when it is stopped."""
+    environment = os.environ | {"GATEWAY_SETTINGS": str(stage.gateway_log.parent.parent / "gateway.toml")}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "kemi.leave_trunks", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await program.communicate()
+    return program.returncode or 0, said.decode()
 
 
 @pytest.mark.parametrize("name", ["tcp", "tls"])

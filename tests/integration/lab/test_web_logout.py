@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import msgspec
 import pytest
 
+from kemi.state.web.accounts import AccountStore
+from kemi.state.web.client import connect
 from tests.integration.lab.web import Browser
 from tests.integration.trust.issuers import bearer
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.subscribers import GUEST_NAMES
 from tests.lab.waiting import wait_until
+from tests.peers.digest import Credentials
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
 
+REGISTRATIONS = "/api/operator/registrations"
 LOGOUT_S = 5.0
 KEYS_S = 10.0
 GUEST = GUEST_NAMES[0]
@@ -47,13 +53,38 @@ async def pages(world: Lab) -> AsyncIterator[list[ScriptedWic]]:
         await page.close()
 
 
-async def open_page(lab: Lab, name: str, pages: list[ScriptedWic]) -> ScriptedWic:
+async def open_page(
+    lab: Lab, name: str, pages: list[ScriptedWic], *, with_password: bool = False
+) -> ScriptedWic:
     """Connect a page through the TLS front."""
     handshake = Handshake(lab.info.web.wss_url, lab.info.web.origin, forwarded_for=None)
-    page = ScriptedWic(handshake, WicIdentity(lab.info.users[name].impu))
+    user = lab.info.users[name]
+    credentials = Credentials(user.impi, user.password) if with_password else None
+    page = ScriptedWic(handshake, WicIdentity(user.impu, credentials))
     pages.append(page)
     await page.connect()
     return page
+
+
+def operator_of(lab: Lab, name: str) -> Browser:
+    """Make somebody an operator, who logs in."""
+    store = AccountStore(connect(lab.info.redis_url))
+    account = store.get(name)
+    assert account is not None
+    store.put(msgspec.structs.replace(account, operator=True))
+    browser = Browser(lab)
+    assert browser.log_in(name, lab.info.web.accounts[name]).status_code == 201
+    return browser
+
+
+def shown_registrations(operator: Browser, number: int) -> dict[str, dict[str, Any]]:
+    """Return what the operator is shown, by identity, once there are so many."""
+
+    def ask() -> list[dict[str, Any]]:
+        return list(operator.http.get(f"{operator.origin}{REGISTRATIONS}", timeout=5).json()["registrations"])
+
+    wait_until(lambda: len(ask()) == number, "the registrations", LOGOUT_S)
+    return {one["impu"]: one for one in ask()}
 
 
 def registered(lab: Lab, name: str) -> dict[str, str]:
@@ -110,3 +141,28 @@ async def test_of_two_guests_one_has_the_identity_until_its_registration_ends(
     assert (await successor.register(headers=bearer(second.token()))).status == 200
     assert registered(world, GUEST)
     second.log_out()
+
+
+async def test_an_operator_sees_and_ends_registrations_with_a_token_and_with_a_sip_password(
+    world: Lab, pages: list[ScriptedWic]
+) -> None:
+    operator, browser = operator_of(world, "alice"), Browser(world)
+    browser.log_in("alice", world.info.web.accounts["alice"])
+    with_token = await open_page(world, "alice", pages)
+    with_password = await open_page(world, "dave", pages, with_password=True)
+    assert (await with_token.register(headers=bearer(browser.token()))).status == 200
+    dave = world.info.users["dave"]
+    assert (await with_password.register()).status == 200
+    shown = await asyncio.to_thread(shown_registrations, operator, 2)
+    alice = shown[world.info.users["alice"].impu]
+    assert (alice["scheme"], alice["state"], alice["address"]) == ("bearer", "registered", "127.0.0.1")
+    assert 0 <= time.time() - alice["since"] < 30
+    for impu, page, code in ((alice["impu"], with_token, 4401), (dave.impu, with_password, 4403)):
+        path = f"{REGISTRATIONS}/{shown[impu]['id']}"
+        assert operator.http.delete(f"{operator.origin}{path}", timeout=5).status_code == 202
+        await asyncio.wait_for(page.lost.wait(), LOGOUT_S)
+        assert page.socket.close_code == code
+    assert await asyncio.to_thread(shown_registrations, operator, 0) == {}
+    assert not browser.session["authenticated"]
+    again = await open_page(world, "dave", pages, with_password=True)
+    assert (await again.register()).status == 200

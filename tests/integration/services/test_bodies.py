@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.integration.calls import incoming
@@ -152,13 +154,28 @@ class TestFromThePage:
             response = await call.ims.wait_status(183)
             assert beside(response) == [PIDF]
             assert "RTP/AVP" in response.sdp
-            # an answer before the PRACK waits, and is sent without what was beside it
             await call.ims.trace.wait_response(200, "PRACK", call_id=call.call_id)
         await call.wic.answer(parts=BESIDE)
         answer = await call.ims.wait_status(200)
         assert beside(answer) == list(BESIDE)
         if not early:  # an answer that has been acknowledged is not repeated
             assert "RTP/AVP" in answer.sdp
+        await unharmed(call)
+        await hang_up(call)
+
+    @pytest.mark.parametrize("parts", [[PIDF, ALONE], []], ids=["with parts", "without"])
+    async def test_its_answer_that_waits_for_a_prack(self, stage: Stage, parts: list[Part]) -> None:
+        call = await incoming.ringing(stage, await stage.page())
+        call.ims.pracks = False
+        answer = await call.wic.media.answer_offer(call.wic.invite.sdp)
+        await call.wic.respond(183, sdp=answer)
+        early = await call.ims.wait_status(183)
+        await call.wic.respond(200, sdp=answer, parts=parts)
+        await asyncio.sleep(0.2)
+        assert (await call.ims.prack(early)).status == 200
+        final = await call.ims.wait_status(200)
+        assert (final.has_sdp, beside(final)) == (False, parts)  # the answer was in the 183 (RFC 6337 §3.1.1)
+        await call.wic.wait_request("ACK")
         await unharmed(call)
         await hang_up(call)
 

@@ -50,7 +50,7 @@ def did_of(subscriber: Subscriber) -> str:
 
 
 def load_table(site: Site) -> None:
-    """Route the carrier's numbers to it, as `python -m webapp_api routes load` does."""
+    """Route the carrier's numbers to it, as `gwctl routes load` does."""
     RoutesStore(connect(f"redis://{LOOPBACK}:{site.plan.redis}/0")).put(
         RoutingDocument(
             routes=[

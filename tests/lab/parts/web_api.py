@@ -16,6 +16,8 @@ from tests.lab.subscribers import BY_NAME, GUEST_NAMES, REALM, SUBSCRIBERS, Subs
 from webapp_api.passwords import password_hash
 
 WORKERS: Final = 1
+OPERATOR: Final = "operator"
+"""Login name of the account with that role."""
 HEALTH_PATH: Final = "/healthz"
 
 
@@ -69,7 +71,7 @@ def web_password(name: str) -> str:
 
 
 def add_accounts(redis_url: str, *, with_dids: bool = False) -> None:
-    """Make the accounts, as `python -m webapp_api accounts add` does one by one; perhaps with the carrier's numbers."""
+    """Make the accounts, as `gwctl users add` does one by one; perhaps with the carrier's numbers."""
     store = AccountStore(connect(redis_url))
     for subscriber in filter(has_account, SUBSCRIBERS):
         store.put(
@@ -83,6 +85,15 @@ def add_accounts(redis_url: str, *, with_dids: bool = False) -> None:
                 ],
             )
         )
+    store.put(
+        Account(
+            name=OPERATOR,
+            password_hash=password_hash(web_password(OPERATOR)),
+            impi=f"{OPERATOR}@{REALM}",
+            impus=[f"sip:{OPERATOR}@{REALM}"],
+            operator=True,
+        )
+    )
 
 
 def ready(site: Site) -> bool:

@@ -49,3 +49,9 @@ def test_all_files_of_a_folder_are_searched(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "deeper" / "kamailio.log").write_bytes(b"\xff " + TOKEN.encode())
     log_secrets.search(tmp_path)
     assert [leak.partition(":")[0] for leak in log_secrets.found][:1] == ["kamailio.log"]
+
+
+def test_an_ice_password_in_a_trace() -> None:
+    assert list(log_secrets.leaks_in_trace("a=ice-ufrag:8mon\r\na=ice-pwd:***\r\n")) == []
+    (found,) = log_secrets.leaks_in_trace("a=ice-pwd:abcdefghijklmnopqrstuv\r\n")
+    assert found.startswith("an ICE password")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -152,3 +152,30 @@ def test_pictures_have_no_score_for_speech() -> None:
 def test_the_e_model(codec: str, loss: float, jitter: float, round_trip: float, expected: float) -> None:
     found = e_model_mos(codec, loss_percent=loss, jitter_ms=jitter, round_trip_ms=round_trip)
     assert found == pytest.approx(expected, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("address", "flags", "reached", "secured"),
+    [
+        pytest.param("0.0.0.0", [], False, False, id="no check"),
+        pytest.param("192.0.2.2", [], True, False, id="ICE only"),
+        pytest.param("192.0.2.2", ["DTLS fingerprint verified"], True, True, id="both"),
+    ],
+)
+def test_a_leg_tells_whether_its_party_is_reached_and_secured(
+    address: str, flags: list[str], reached: bool, secured: bool
+) -> None:
+    page, phone = participant("wic", "audio", "opus", PAGE, 0), participant("ims", "audio", "PCMA", FAR, 0)
+    (media,) = cast("list[dict[str, Any]]", page["medias"])
+    media["flags"] = ["ICE", "DTLS-SRTP"]
+    media["streams"][0] |= {"endpoint": {"address": address, "port": 9}, "flags": ["RTP", *flags]}
+    zero: dict[str, Encodable] = {"packets": 0, "bytes": 0, "errors": 0}
+    statistics: dict[str, Encodable] = {
+        "created": 1, "last signal": 1, "SSRC": {}, "totals": {"RTP": zero, "RTCP": zero}, "result": "ok",
+        "tags": {"wic": page, "ims": phone},
+    }  # fmt: skip
+    found = medium_quality("audio", RawStatistics(encode(statistics)).read())
+    assert found.wic is not None
+    assert (found.wic.reached, found.wic.secured) == (reached, secured)
+    assert found.ims is not None
+    assert (found.ims.reached, found.ims.secured) == (None, None)

@@ -186,6 +186,15 @@ class TestBindings:
         assert flows.binding(KEY) is None
         assert flows.registration("7", now=0.0) == other
 
+    def test_since_when_and_from_where_a_page_is_registered_is_known(self, flows: FlowStore) -> None:
+        flows.open(FLOW)
+        flows.open(AGAIN)
+        flows.register("7", alice(registered_at=10.0), away_until=30.0)
+        flows.register("8", alice(registered_at=50.0), away_until=80.0)
+        found = flows.registration("8", now=60.0)
+        assert found is not None
+        assert (found.registered_at, found.client_address) == (10.0, AGAIN.client_address)
+
     def test_the_successor_is_where_the_same_page_registered_again(self, flows: FlowStore) -> None:
         registered(flows)
         flows.lose("7", away_until=30.0)

@@ -15,6 +15,8 @@ MANIFEST = {
     "sdk.js": "assets/sdk-A1.js",
     "softphone.js": "assets/softphone-B2.js",
     "softphone.css": "assets/style-C3.css",
+    "console.js": "assets/console-D4.js",
+    "console.css": "assets/console-style-E5.css",
 }
 
 

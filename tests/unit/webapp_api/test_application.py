@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,16 @@ class TestSoftphone:
         assert 'data-config-url="/config.json"' in response.text
         assert response.headers["Cache-Control"] == "no-store"
 
-    def test_the_page_needs_no_inline_script_or_style(self, client: FlaskClient) -> None:
-        text = client.get("/").text
+    def test_the_console_loads_files_of_its_own(self, client: FlaskClient) -> None:
+        response = client.get("/console")
+        assert response.status_code == 200
+        assert 'src="/static/dist/assets/console-D4.js"' in response.text
+        assert 'href="/static/dist/assets/console-style-E5.css"' in response.text
+        assert response.headers["Cache-Control"] == "no-store"
+
+    @pytest.mark.parametrize("path", ["/", "/console"])
+    def test_the_page_needs_no_inline_script_or_style(self, client: FlaskClient, path: str) -> None:
+        text = client.get(path).text
         assert "<style" not in text
         assert "style=" not in text
         assert text.count("<script") == 1
@@ -185,12 +194,16 @@ class TestProxy:
             pytest.param("127.0.0.1", "nonsense", "127.0.0.1", id="nonsense"),
             pytest.param("127.0.0.1", None, "127.0.0.1", id="no header"),
             pytest.param("203.0.113.9", "198.51.100.7", "203.0.113.9", id="somebody else's word"),
+            pytest.param("192.0.2.130", "198.51.100.7", "198.51.100.7", id="trusted front elsewhere"),
+            pytest.param("192.0.2.120", "198.51.100.7", "192.0.2.120", id="beside the trusted network"),
         ],
     )
     def test_the_client(
         self, settings: Settings, static_directory: Path, peer: str, header: str | None, client_address: str
     ) -> None:
-        app = create_app(settings, static_directory)
+        app = create_app(
+            replace(settings, trusted_proxies=("192.0.2.128/25", "2001:db8::/32")), static_directory
+        )
 
         @app.get("/address")
         def address() -> str:

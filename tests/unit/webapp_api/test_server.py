@@ -42,4 +42,4 @@ def test_the_application_has_the_files_settings() -> None:
 def test_the_server_listens_and_scales_as_the_file_says() -> None:
     config = fresh("webapp_api.gunicorn_config")
     assert (config.bind, config.workers, config.threads) == ("[::1]:18082", 3, 5)
-    assert config.worker_class == "gthread"
+    assert config.worker_class == "webapp_api.worker.ProblemWorker"

@@ -48,6 +48,11 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
         pytest.param(
             'stun_servers = "gw:1"', "stun_servers: must be a list of texts", id="one server as text"
         ),
+        pytest.param(
+            'trusted_proxies = ["10.0.0.1/8"]',
+            'trusted_proxies: "10.0.0.1/8" is neither an address nor a network',
+            id="an address within a network",
+        ),
         pytest.param("stun_servers = [3478]", "stun_servers: must be a list of texts", id="server as number"),
         pytest.param(
             'stun_servers = ["gw"]', 'stun_servers: "gw" is not host:port', id="server without port"

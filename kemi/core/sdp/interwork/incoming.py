@@ -11,12 +11,22 @@ transport and a BUNDLE group of their own: ``0`` on which the client sends, ``r0
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
-from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.checks import Usability
-from kemi.core.sdp.codecs import IMS_AUDIO_CODECS, TELEPHONE_EVENT, WIC_AUDIO_CODECS, OnlyThese, in_order
+from kemi.core.sdp.codecs import (
+    AUXILIARY,
+    IMS_AUDIO_CODECS,
+    PASSING_AUDIO,
+    TELEPHONE_EVENT,
+    WIC_AUDIO_CODECS,
+    OnlyThese,
+    in_order,
+    passing_and_others,
+)
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
 from kemi.core.sdp.interwork.orientation import answering
@@ -41,7 +51,8 @@ class CoreLine(NamedTuple):
     """Which line of the offer it is."""
     direction: Direction
     sdp: str
-    """The line alone, with the codecs the relay takes."""
+    """The line alone, with the codecs the relay takes.  What only passes (EVS) comes last: the relay leaves it out
+    where it can transcode others, but does not give its payload type to another."""
 
 
 class ClientLine(NamedTuple):
@@ -64,7 +75,7 @@ def core_offer_media(
         NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
         RemoteProtocolError: a line has no address.
     """
-    allowed = relayed_names(video_codecs, audio_codecs)
+    allowed = relayed_names(video_codecs, audio_codecs, passing=True)
     chosen: dict[str, CoreLine] = {}
     unusable: dict[str, Usability] = {}
     for index, media in enumerate(offer.media):
@@ -74,11 +85,7 @@ def core_offer_media(
         elif media.kind not in chosen:
             if media.connection_address is None:
                 raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
-            proto, _ = chosen_protocol(media)
-            line = ims_line(media, media.port, proto, found.codecs, media.direction, media.connection)
-            chosen[media.kind] = CoreLine(
-                media.kind, index, media.direction, one_line_text(media.session, promising_key_frames(line))
-            )
+            chosen[media.kind] = _core_line(media, index, found.codecs)
     missing = ["audio"] if "audio" in unusable and "audio" not in chosen else [] if chosen else list(unusable)
     if missing:
         why = unusable[missing[0]]
@@ -88,11 +95,39 @@ def core_offer_media(
     return tuple(sorted(chosen.values(), key=lambda line: line.place))
 
 
+def _core_line(media: MediaDescription, place: int, codecs: Sequence[Codec]) -> CoreLine:
+    proto, _ = chosen_protocol(media)
+    passing, others = passing_and_others(codecs)
+    if all(codec.name in AUXILIARY for codec in others):
+        codecs = passing or others
+    else:
+        codecs = (*others, *(codec for codec in passing if codec not in others))
+    line = ims_line(media, media.port, proto, codecs, media.direction, media.connection)
+    text = one_line_text(media.session, promising_key_frames(line))
+    return CoreLine(media.kind, place, media.direction, text)
+
+
+def spoken_line(line: str, codec: str = "") -> str:
+    """Leave out of a line of the core what is not spoken when the client speaks ``codec``, lower case: what only passes
+    (EVS), or all else; "" as if that passed only where nothing else is there."""
+    description = sdp_from_text(line)
+    media = description.media[0]
+    passing, others = passing_and_others(media.codecs)
+    if not passing:
+        return line
+    is_alone = all(codec.name in AUXILIARY for codec in others)
+    kept = passing if is_alone or codec in PASSING_AUDIO else others
+    if len(kept) == len(media.codecs):
+        return line
+    said = ims_line(media, media.port, media.proto, kept, media.direction, media.connection)
+    return one_line_text(description.session, said)
+
+
 def relayed_names(
-    video_codecs: Sequence[str], audio_codecs: Sequence[str] = ()
+    video_codecs: Sequence[str], audio_codecs: Sequence[str] = (), *, passing: bool = False
 ) -> Mapping[str, frozenset[str]]:
-    """Return the codecs of the core that the relay takes, by kind, lower case."""
-    audio = IMS_AUDIO_CODECS
+    """Return the codecs of the core that the relay takes, by kind, lower case; with what only passes, if wanted."""
+    audio = IMS_AUDIO_CODECS | PASSING_AUDIO if passing else IMS_AUDIO_CODECS
     if isinstance(audio_codecs, OnlyThese):
         audio &= {name.lower() for name in audio_codecs} & set(WIC_AUDIO_CODECS)
     return {"audio": audio, "video": frozenset(name.lower() for name in video_codecs)}
@@ -146,9 +181,9 @@ def client_offer(
 ) -> SessionDescription:
     """Offer a client what the core offered, with the relay's transport: one line for each kind, or two one-way lines.
 
-    The payload types are the relay's.  On one-way lines a browser tells the lines apart by them alone, for there is no
-    extension with mids: audio that has one of video's gets another.  The line it listens on comes second: Chromium 156
-    finds no way to the first line of a new group by payload type alone.
+    The payload types are the relay's; of what only passes (EVS) they are the core's.  On one-way lines a browser tells
+    the lines apart by them alone, for there is no extension with mids: audio that has one of video's gets another.  The
+    line it listens on comes second: Chromium 156 finds no way to the first line of a new group by payload type alone.
     A single line stands in a BUNDLE group only where clients have the bundle policy max-bundle (``max_bundle``): they
     take no offer without, the others could add no video to such a call (kemi.core.sdp.judge.choose_transport).
     """
@@ -158,6 +193,9 @@ def client_offer(
     if one_way and "audio" in sources:
         video = (source for kind, source in sources.items() if kind == "video")
         sources["audio"] = numbered_apart(sources["audio"], video)
+    for line in lines:
+        others = [source for kind, source in sources.items() if one_way and kind != line.kind]
+        sources[line.kind] = _with_passing(sources[line.kind], line, others)
     for number, line in enumerate(lines):
         source = sources[line.kind]
         named = {str(number): line.direction}
@@ -170,6 +208,27 @@ def client_offer(
         if one_way or (max_bundle and len(lines) == 1):
             groups.append(f"a=group:BUNDLE {' '.join(named)}")
     return session_description(session_section(origin, "a=ice-lite", *groups), media)
+
+
+def _with_passing(
+    source: MediaDescription, line: CoreLine, others: Sequence[MediaDescription]
+) -> MediaDescription:
+    """Name what only passes, which the relay has left out: first, for nothing is lost of it, unless the core likes what
+    the client has better.
+
+    Nobody can give it another number than the core's; where one of ``others`` has that it is left out.
+    """
+    known = only_line(sdp_from_text(line.sdp)).codecs
+    codecs, _ = passing_and_others(known)
+    taken = {number for each in (source, *others) for number in each.formats}
+    if not codecs or any(codec.payload_type in taken for codec in codecs):
+        return source
+    lines = [text for codec in codecs for text in codec_to_lines(codec, feedback=False)]
+    formats = [codec.payload_type for codec in codecs]
+    is_liked = known[0].name in WIC_AUDIO_CODECS
+    ordered = [*source.formats, *formats] if is_liked else [*formats, *source.formats]
+    named = media_description(source.kind, source.port, source.proto, ordered, [*source.body, *lines])
+    return replace(named, session=source.session)
 
 
 def _offered(source: MediaDescription, mid: str, direction: Direction) -> MediaDescription:
@@ -198,8 +257,20 @@ def client_answer_media(offer: SessionDescription, answer_text: str) -> dict[str
             of_kind.append(_Answered(number, answered, _common_codecs(number, offered, answered)))
     found = {kind: _merged(answer, lines) for kind, lines in accepted.items()}
     if all(line.sdp is None for line in found.values()):
-        raise NotAcceptableHere("The page refused every medium")
+        raise refusal_of(offer)
     return found
+
+
+def refusal_of(offer: SessionDescription) -> NotAcceptableHere:
+    """Say why a client takes no medium of our offer, as far as that is known."""
+    speech = {codec.name for media in offer.media for codec in media.codecs} - AUXILIARY
+    if speech and speech <= PASSING_AUDIO:
+        names = ", ".join(sorted(speech)).upper()
+        return NotAcceptableHere(
+            f"The page does not have {names}, which cannot be transcoded",
+            warn_code=WarnCode.INCOMPATIBLE_FORMAT,
+        )
+    return NotAcceptableHere("The page refused every medium")
 
 
 class _Answered(NamedTuple):
@@ -247,6 +318,7 @@ def _merged(answer: SessionDescription, lines: Sequence[_Answered]) -> ClientLin
         ):
             chosen.append(codec)
     main = next(codec.name for codec in chosen if codec.name != TELEPHONE_EVENT)
+    chosen = list(passing_and_others(chosen)[main not in PASSING_AUDIO])
     line = client_line(carrier.line, chosen, direction, carrier.line.setup or "active")
     return ClientLine(direction, one_line_text(answer.session, line), main)
 

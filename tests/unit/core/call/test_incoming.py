@@ -83,7 +83,7 @@ class TestTheInvite:
             pytest.param(invite("x", content_type="text/plain"), SipReject, 415, id="content type"),
             pytest.param(invite("rubbish"), RemoteProtocolError, 400, id="no description"),
             pytest.param(invite(contact=""), RemoteProtocolError, 400, id="no Contact"),
-            pytest.param(invite(offer().replace("PCMA", "EVS")), NotAcceptableHere, 488, id="codec"),
+            pytest.param(invite(offer().replace("PCMA", "iLBC")), NotAcceptableHere, 488, id="codec"),
             pytest.param(invite(headers={"Session-Expires": ["60"]}), SipReject, 422, id="session"),
         ],
     )

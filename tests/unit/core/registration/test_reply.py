@@ -142,6 +142,13 @@ class TestRequest:
         assert flow_from_token(SETTINGS.flow_secret, found.sent.flow_token) == ("7", "n0nce")
         assert found.key == binding().key
 
+    def test_what_people_want_to_know_of_the_page(self) -> None:
+        asked = self.completed(Contact=[CONTACT], **{"User-Agent": ["SIP.js/0.21.2" + "x" * 500]})
+        assert (asked.user_agent[:13], len(asked.user_agent)) == ("SIP.js/0.21.2", 200)
+        found = registration_from_reply(asked, ok(f"{CONTACT};expires=60"), 7.0)
+        assert found is not None
+        assert (found.user_agent, found.registered_at) == (asked.user_agent, 7.0)
+
     def test_a_star_and_a_query_are_no_bindings(self) -> None:
         star = self.completed(Contact=["*"])
         assert (is_wildcard(star), is_query(star)) == (True, False)

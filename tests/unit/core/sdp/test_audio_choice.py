@@ -3,10 +3,11 @@
 import pytest
 
 from kemi.core.errors import NotAcceptableHere
-from kemi.core.sdp.codecs import relayed_codecs
+from kemi.core.sdp.codecs import OnlyThese, relayed_codecs
 from kemi.core.sdp.interwork import first_codec, placeholder_answer, protocol_of
 from kemi.core.sdp.interwork.core_reoffer import read_core_reoffer
-from kemi.core.sdp.interwork.incoming import core_offer_media
+from kemi.core.sdp.interwork.incoming import client_answer_media, client_offer, core_offer_media
+from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n"
@@ -22,6 +23,10 @@ MAPS = {
     "126": "telephone-event/8000",
     "100": "telephone-event/16000",
 }
+TRANSPORT = (
+    "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:passive\r\na=rtcp-mux\r\n"
+    "a=fingerprint:sha-256 " + ":".join(["AB"] * 32) + "\r\n"
+)
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n"
 
 
@@ -58,7 +63,7 @@ def test_what_a_page_speaks(offered: str, operator: tuple[str, ...], expected: s
     [
         pytest.param("97 8 0 126", (), ["97", "8", "0", "126"], id="the core's order"),
         pytest.param("97 8 0 126", ("PCMA", "AMR-WB-OA"), ["8", "97", "0", "126"], id="the operator's"),
-        pytest.param("96 97 8 13 126", ("EVS", "opus"), ["97", "8", "126"], id="no EVS and no CN to a page"),
+        pytest.param("96 97 8 13 126", ("EVS", "opus"), ["97", "8", "126", "96"], id="EVS last, no CN"),
     ],
 )
 def test_what_is_taken_of_the_core(offered: str, operator: tuple[str, ...], expected: list[str]) -> None:
@@ -66,10 +71,66 @@ def test_what_is_taken_of_the_core(offered: str, operator: tuple[str, ...], expe
     assert list(sdp_from_text(line.sdp).media[0].formats) == expected
 
 
-def test_the_core_with_evs_alone_is_refused_with_the_reason() -> None:
-    with pytest.raises(NotAcceptableHere, match="offers none of the codecs") as refused:
-        core_offer_media(sdp_from_text(audio("96 100")), ())
-    assert refused.value.status == 488
+def client_is_offered(offered: str, relayed: str, operator: tuple[str, ...] = ()) -> list[str]:
+    """Return the payload types a page is offered for what the core offers and the relay makes of it."""
+    lines = core_offer_media(sdp_from_text(audio(offered)), (), operator)
+    page = audio(relayed, "UDP/TLS/RTP/SAVPF", TRANSPORT)
+    return list(client_offer(lines, {"audio": page}, Origin(1, 1)).media[0].formats)
+
+
+class TestEvsTowardsAPage:
+    """The relay cannot transcode it, and leaves it out wherever it transcodes."""
+
+    @pytest.mark.parametrize(
+        ("offered", "operator", "relayed", "expected"),
+        [
+            pytest.param("96 97 100 126", (), "111 110", ["96", "100", "111", "110"], id="it comes first"),
+            pytest.param(
+                "97 96 100", ("AMR-WB",), "111 110", ["96", "100", "111", "110"], id="first all the same"
+            ),
+            pytest.param("96 100", (), "96 100", ["96", "100"], id="nothing else"),
+            pytest.param(
+                "96 111 100", ("opus",), "111 110", ["111", "110", "96", "100"], id="Opus is liked better"
+            ),
+            pytest.param("96 97", (), "96 110", ["96", "110"], id="its number is taken: without it"),
+            pytest.param("97 126", (), "111 110", ["111", "110"], id="the core has none"),
+            pytest.param(
+                "96 111 100", OnlyThese(("opus",)), "111", ["111"], id="no transcoding, and not named"
+            ),
+            pytest.param(
+                "96 97 100", OnlyThese(("EVS", "opus")), "96 100", ["96", "100"], id="as it is, or not"
+            ),
+        ],
+    )
+    def test_what_a_page_is_offered(
+        self, offered: str, operator: tuple[str, ...], relayed: str, expected: list[str]
+    ) -> None:
+        assert client_is_offered(offered, relayed, operator) == expected
+
+    @pytest.mark.parametrize(
+        ("answered", "codec", "kept"),
+        [
+            pytest.param("96 100 111 110", "evs", "96 100", id="EVS first"),
+            pytest.param("111 96 110 100", "opus", "111 110 100", id="Opus first"),
+            pytest.param("96", "evs", "96", id="without events"),
+        ],
+    )
+    def test_a_page_speaks_one_of_both(self, answered: str, codec: str, kept: str) -> None:
+        lines = core_offer_media(sdp_from_text(audio("96 97 100")), ())
+        page = audio("111 110", "UDP/TLS/RTP/SAVPF", TRANSPORT)
+        offer = client_offer(lines, {"audio": page}, Origin(1, 1))
+        answer = audio(answered, "UDP/TLS/RTP/SAVPF", TRANSPORT.replace("passive", "active") + "a=mid:0\r\n")
+        line = client_answer_media(offer, answer)["audio"]
+        assert line.codec == codec
+        assert list(sdp_from_text(line.sdp or "").media[0].formats) == kept.split()
+
+    def test_a_page_that_has_it_not_refuses_with_the_reason(self) -> None:
+        lines = core_offer_media(sdp_from_text(audio("96 100")), ())
+        offer = client_offer(lines, {"audio": audio("96 100", "UDP/TLS/RTP/SAVPF", TRANSPORT)}, Origin(1, 1))
+        refusal = f"{HEAD}m=audio 0 UDP/TLS/RTP/SAVPF 96\r\n"
+        with pytest.raises(NotAcceptableHere, match="does not have EVS") as refused:
+            client_answer_media(offer, refusal)
+        assert (refused.value.status, refused.value.warn_code) == (488, 305)
 
 
 @pytest.mark.parametrize("offered", ["96 97 126", "97 96"])

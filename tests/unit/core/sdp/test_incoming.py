@@ -96,7 +96,7 @@ class TestTheCoresOffer:
             pytest.param([AUDIO.replace("4000", "0")], "switched off", id="port 0"),
             pytest.param([AUDIO.replace("RTP/AVP", "RTP/SAVP")], "RTP/SAVP", id="SRTP"),
             pytest.param(
-                [AUDIO.replace("AMR-WB", "EVS").replace("PCMA", "x")], "none of the codecs", id="codec"
+                [AUDIO.replace("AMR-WB", "iLBC").replace("PCMA", "x")], "none of the codecs", id="codec"
             ),
             pytest.param(["m=message 9 TCP/MSRP *\r\n"], "neither audio nor video", id="MSRP"),
             pytest.param([AUDIO.replace("4000", "0"), VIDEO], "audio line", id="video alone of both"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.errors import SipReject
@@ -66,12 +68,14 @@ class Table:
         ]
 
 
-def way(text: str, *routes: Route, plans: dict[str, DialPlan] | None = None) -> WayIn:
+def way(
+    text: str, *routes: Route, plans: dict[str, DialPlan] | None = None, trunk: Trunk | None = None
+) -> WayIn:
     return way_in(
         Table(*routes),  # type: ignore[arg-type]
         plans or {},
         {"weekly": "sip:weekly@conf.example"},
-        TRUNK,
+        trunk or TRUNK,
         text,
         home="home.example",
         now=0.0,
@@ -121,6 +125,66 @@ def test_a_plan_of_the_trunk_s_realm_knows_extensions() -> None:
 )
 def test_a_row_of_the_trunk_says_where_it_goes(row: Route, target: str) -> None:
     assert way("03012345", row) == WayIn("r", target)
+
+
+PORTED = replace(TRUNK, portability=True)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "text", "target"),
+    [
+        (TRUNK, "03012345;npdi;rn=+4930999", "+493012345"),
+        (PORTED, "03012345;npdi;rn=+4930999", "+493012345;npdi;rn=+4930999"),
+        (PORTED, "03012345;NPDI;verstat=x;isub=7;cic=+49123", "+493012345;npdi;cic=+49123"),
+        (PORTED, "03012345", "+493012345"),
+        (PORTED, "03012345;rn=1;rn=2", "+493012345"),
+        (replace(PORTED, numbers=NumberForm.DIGITS), "493012345;npdi", "+493012345;npdi"),
+        (replace(PORTED, numbers=NumberForm.PLUS), "+493012345;npdi", "+493012345;npdi"),
+    ],
+)
+def test_where_a_number_is_ported_to_goes_on_to_the_core_if_wanted(
+    trunk: Trunk, text: str, target: str
+) -> None:
+    rows = [
+        Route("core", "+4930*", Target.CORE, realm="trunk:acme"),
+        Route("page", "+4930*", Target.USER, realm="trunk:acme", name="sip:a@h"),
+    ]
+    assert way(text, rows[0], trunk=trunk).request_uri == f"sip:{target}@home.example;user=phone"
+    assert way(text, rows[1], trunk=trunk).request_uri == "sip:a@h"
+
+
+@pytest.mark.parametrize(
+    ("uri", "text"),
+    [
+        ("sip:+4930;npdi;rn=+49@x.example;user=phone", "+4930;npdi;rn=+49"),
+        ("sip:+4930@x.example;user=phone;npdi", "+4930"),
+        ("tel:+4930;npdi;rn=+49", "+4930;npdi;rn=+49"),
+    ],
+)
+def test_the_number_is_read_with_its_parameters(uri: str, text: str) -> None:
+    assert called_text(invite(request_uri=uri), "") == text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Diversion": ["<sip:+4940111@c>;reason=user-busy"]},
+        {"History-Info": ["<sip:+4940111@c>;index=1"]},
+    ],
+    ids=["Diversion", "History-Info"],
+)
+def test_what_a_trunk_says_of_diversions_goes_on_if_it_is_believed(said: dict[str, list[str]]) -> None:
+    request = invite(said)
+    for trunk in (TRUNK, replace(TRUNK, believes_diversion=False)):
+        caller = caller_of(request, trunk)
+        edits = invite_edits(request, trunk, caller, "sip:a@h", head="", record_route=(), charging="x")
+        removed = "History-Info" in edits.remove
+        told = any(line.startswith("History-Info") for line in edits.insert)
+        assert "Diversion" in edits.remove
+        assert (removed, told) == (
+            not trunk.believes_diversion,
+            trunk.believes_diversion and "Diversion" in said,
+        )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.unit.webapp_api.check.site import good_files
 from webapp_api.check.finding import Finding
 from webapp_api.check.programs import haproxy_findings, kamailio_findings
 from webapp_api.check.run import check_folder
-from webapp_api.cli import main
+from webapp_api.gwctl.main import main
 
 RIGHT_OF_A_HUNDRED = 95
 NEARBY = 4

@@ -1,0 +1,340 @@
+"""A trace as the rules read it: messages with headers and descriptions, decisions, figures of the media."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from kemi.core.errors import GatewayError
+from kemi.core.sdp.model import MediaDescription, SessionDescription
+from kemi.core.sdp.text import sdp_from_text
+from kemi.core.trace.entries import CallTrace, Entry, What
+from kemi.core.trunk.q850 import cause_from_reasons
+
+PAGE, CORE, GATEWAY = "page", "core", "gateway"
+WIC, IMS = "wic", "ims"
+PARTY: Final[Mapping[str, str]] = {WIC: "the page", IMS: "the far end"}
+_COMPACT: Final[Mapping[str, str]] = {
+    "i": "call-id", "f": "from", "t": "to", "m": "contact", "v": "via", "c": "content-type", "k": "supported",
+}  # fmt: skip
+_OF_RELAY: Final = frozenset({"node", "ms"})
+_LONGEST: Final = 120
+_WARNING: Final = re.compile(r'3\d\d \S+ "([^"]*)"')
+_TAG: Final = re.compile(r">?[^;>]*;\s*tag=([^;\s]+)\s*", re.IGNORECASE)
+_STATUS: Final = re.compile(r"(?:SIP/2\.0 )?(\d{3})\b\s*(.*)")
+_SDP_PART: Final = re.compile(
+    r"content-type:\s*application/sdp.*?\n\r?\n(.*?)(?:\r?\n--|\Z)", re.IGNORECASE | re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sip:
+    """A SIP message of the trace."""
+
+    entry: Entry
+    method: str
+    """Of the request, also for its responses."""
+    status: int
+    """0: a request."""
+    reason_phrase: str
+    cseq: int
+    headers: Mapping[str, tuple[str, ...]]
+    """By name in lower case."""
+    body: str
+
+    @property
+    def side(self) -> str:
+        """Whose leg: ``page`` or ``core``, which is also a trunk."""
+        return PAGE if self.entry.leg == PAGE else CORE
+
+    @property
+    def incoming(self) -> bool:
+        """Whether it came to us."""
+        return self.entry.incoming
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is a final response."""
+        return self.status >= 200
+
+    def tokens(self, name: str) -> set[str]:
+        """Return the tokens of all header fields ``name``, in lower case."""
+        values = self.headers.get(name, ())
+        return {one.strip().lower() for value in values for one in value.split(",") if one.strip()}
+
+    @property
+    def to_tag(self) -> str:
+        """The To-tag, "" without one."""
+        value = next(iter(self.headers.get("to", ())), "")
+        match = _TAG.search(value.rpartition(">")[2] or value)
+        return match.group(1) if match else ""
+
+    @property
+    def warning(self) -> str:
+        """What its Warning tells a person."""
+        match = _WARNING.search(next(iter(self.headers.get("warning", ())), ""))
+        return match.group(1) if match else ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is ours though it seems to come: what takes the place of a response cannot come otherwise."""
+        return any(value.split(" ")[1:2] == ["gateway"] for value in self.headers.get("warning", ()))
+
+    @property
+    def q850(self) -> int:
+        """Its cause of Q.850, 0 for none."""
+        return cause_from_reasons(self.headers.get("reason", ())) or 0
+
+    @property
+    def sdp(self) -> SessionDescription | None:
+        """Its session description; None: none, or none that can be read."""
+        return described(self.body)
+
+    @property
+    def has_sdp(self) -> bool:
+        """Whether it has a body that should be a description."""
+        return "v=0" in self.body
+
+    def line(self, kind: str) -> MediaDescription | None:
+        """Return the first line of a kind of its description."""
+        sdp = self.sdp
+        return None if sdp is None else next((one for one in sdp.media if one.kind == kind), None)
+
+
+def described(text: str) -> SessionDescription | None:
+    """Return a description; None where there is none that can be read."""
+    try:
+        return sdp_from_text(text) if "v=0" in text else None
+    except GatewayError:
+        return None
+
+
+def sip_of(entry: Entry) -> Sip:
+    """Read an entry that is a SIP message."""
+    head, _, body = entry.text.replace("\r\n", "\n").partition("\n\n")
+    first, *lines = head.split("\n")
+    headers: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            key = name.strip().lower()
+            key = _COMPACT.get(key, key)
+            headers[key] = (*headers.get(key, ()), value.strip())
+    match = _STATUS.match(entry.name) or (_STATUS.match(first) if first.startswith("SIP/") else None)
+    status, phrase = (int(match.group(1)), match.group(2).strip()) if match else (0, "")
+    number, _, method = str(next(iter(headers.get("cseq", ())), entry.values.get("cseq", ""))).partition(" ")
+    if status == 0:
+        method = entry.name.partition(" ")[0] or method
+    if "multipart/" in ",".join(headers.get("content-type", ())).lower():
+        part = _SDP_PART.search(body)
+        body = part.group(1) + "\n" if part else ""
+    return Sip(entry, method.strip(), status, phrase, int(number) if number.isdecimal() else 0, headers, body)
+
+
+class Reading:
+    """One call."""
+
+    def __init__(self, trace: CallTrace) -> None:
+        self.trace = trace
+        self.sips = [sip_of(entry) for entry in trace.entries if entry.what is What.SIP]
+        self.relays = [entry for entry in trace.entries if entry.what is What.RELAY]
+        self.decided = [entry for entry in trace.entries if entry.what is What.DECISION]
+        self.states = [entry for entry in trace.entries if entry.what is What.STATE]
+        self.from_page = trace.direction != "to_page"
+        self.caller, self.callee = (PAGE, CORE) if self.from_page else (CORE, PAGE)
+
+    # ------------------------------------------------------------ messages
+
+    def messages(
+        self, side: str = "", method: str = "", *, incoming: bool | None = None, status: range | None = None
+    ) -> Iterator[Sip]:
+        """Go through messages; ``status``: responses in this range; without it requests and responses."""
+        for one in self.sips:
+            if (
+                (not side or one.side == side)
+                and (not method or one.method == method)
+                and (incoming is None or one.incoming is incoming)
+                and (status is None or one.status in status)
+            ):
+                yield one
+
+    def requests(self, side: str, method: str, *, incoming: bool) -> list[Sip]:
+        """Return requests in their order."""
+        return [one for one in self.messages(side, method, incoming=incoming) if one.status == 0]
+
+    @cached_property
+    def invite(self) -> Sip | None:
+        """The caller's INVITE, as it came."""
+        return next((one for one in self.requests(self.caller, "INVITE", incoming=True)), None)
+
+    @cached_property
+    def sent(self) -> list[Sip]:
+        """Our INVITEs to the callee, before it answered: one for each hop that was tried."""
+        invites = self.requests(self.callee, "INVITE", incoming=False)
+        return [one for one in invites if not one.to_tag]
+
+    @cached_property
+    def told(self) -> Sip | None:
+        """The final response other than 2xx that the caller got to its first INVITE."""
+        finals = self.messages(self.caller, "INVITE", incoming=False, status=range(300, 700))
+        first = self.invite.cseq if self.invite is not None else 0
+        return next((one for one in finals if not first or one.cseq == first), None)
+
+    @cached_property
+    def heard(self) -> Sip | None:
+        """The last final response other than 2xx that the callee gave before any answer; 487 only says of a CANCEL."""
+        if self.answered:
+            return None
+        refusals = self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700))
+        return self.last(one for one in refusals if one.status != 487)
+
+    @staticmethod
+    def last(messages: Iterable[Sip]) -> Sip | None:
+        """Return the last one."""
+        return next(iter(reversed(list(messages))), None)
+
+    def answers_to(self, request: Sip) -> list[Sip]:
+        """Return the responses to a request."""
+        return [
+            one
+            for one in self.messages(request.side, request.method, incoming=not request.incoming)
+            if one.status and one.cseq == request.cseq and one.entry.at >= request.entry.at
+        ]
+
+    # ------------------------------------------------------------ how it went
+
+    @property
+    def answered(self) -> bool:
+        """Whether the call was answered."""
+        return bool(self.trace.answered_at)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call is over."""
+        return bool(self.trace.ended_at)
+
+    @cached_property
+    def failed(self) -> bool:
+        """Whether the call was refused or given up."""
+        return not self.answered and (self.ended or self.trace.status >= 300 or self.told is not None)
+
+    @cached_property
+    def status(self) -> int:
+        """The status a call that was not answered ended with, 0 for none."""
+        if self.answered:
+            return 0
+        return self.trace.status or (self.told.status if self.told is not None else 0)
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether we ended it."""
+        return self.trace.by == GATEWAY
+
+    @cached_property
+    def rang(self) -> bool:
+        """Whether somebody rang."""
+        return any(True for _ in self.messages(self.callee, "INVITE", incoming=True, status=range(180, 181)))
+
+    @cached_property
+    def detail(self) -> str:
+        """Why we refused a call, in our own words; "" where we did not."""
+        told, heard = self.told, self.heard
+        if told is not None and told.warning and (heard is None or heard.warning != told.warning):
+            return told.warning
+        rejected = self.decision("request_rejected")
+        if rejected is not None:
+            return rejected.why or str(rejected.values.get("detail", ""))
+        return self.trace.why if self.by_gateway else ""
+
+    @property
+    def lasted_s(self) -> float:
+        """How long the call was talked on."""
+        if not self.answered:
+            return 0.0
+        until = self.trace.ended_at or max((entry.at for entry in self.trace.entries), default=0.0)
+        return max(0.0, until - self.trace.answered_at)
+
+    # ------------------------------------------------------------ decisions
+
+    def decisions(self, *names: str) -> list[Entry]:
+        """Return decisions of these names."""
+        return [entry for entry in self.decided if entry.name in names]
+
+    def decision(self, *names: str) -> Entry | None:
+        """Return the last decision of one of these names."""
+        return next(iter(reversed(self.decisions(*names))), None)
+
+    # ------------------------------------------------------------ media
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Media of which there are figures."""
+        named = {entry.name: None for entry in self.trace.entries if entry.what is What.QUALITY}
+        return tuple({**dict.fromkeys(self.trace.media), **named})
+
+    def leg(self, kind: str, leg: str) -> Mapping[str, Any] | None:
+        """Return the last figures of a leg (rtpengine/quality.py, Leg), None for none."""
+        known = (self.trace.media.get(kind) or {}).get(leg)
+        if isinstance(known, Mapping):
+            return known
+        told = [
+            entry.values
+            for entry in self.trace.entries
+            if entry.what is What.QUALITY and entry.name == kind and entry.leg == leg
+        ]
+        return told[-1] if told else None
+
+    def packets(self, kind: str, leg: str) -> int | None:
+        """Return how many packets a party sent, None where nobody knows."""
+        figures = self.leg(kind, leg)
+        return None if figures is None else int(figures.get("packets") or 0)
+
+    def last_line(self, side: str, kind: str, *, incoming: bool) -> MediaDescription | None:
+        """Return the last line of a kind that a side said or was told."""
+        for one in reversed(list(self.messages(side, incoming=incoming))):
+            if one.status < 300 and (line := one.line(kind)) is not None:
+                return line
+        return None
+
+    # ------------------------------------------------------------ evidence
+
+    def after(self, entry: Entry) -> str:
+        """Return when something happened, from the beginning of the call."""
+        return f"+{max(0.0, entry.at - self.trace.began_at):.3f} s"
+
+    def quoted(self, message: Sip | None) -> str:
+        """Return a message as evidence, "" for none."""
+        if message is None:
+            return ""
+        other = message.entry.leg or message.side
+        way = f"{other} → gateway" if message.incoming else f"gateway → {other}"
+        what = f"{message.status} {message.reason_phrase}".strip() + f" to {message.method}"
+        line = f"{self.after(message.entry)} {way}: {what if message.status else message.method}"
+        reason = next(iter(message.headers.get("reason", ())), "")
+        tail = [f"Warning: {message.warning}"] if message.warning else []
+        tail += [f"Reason: {reason}"] if reason else []
+        return "; ".join([line, *tail])
+
+    def shown(self, entry: Entry | None) -> str:
+        """Return a decision, state or command as evidence, "" for none."""
+        if entry is None:
+            return ""
+        shown = {
+            name: value
+            for name, value in entry.values.items()
+            if value not in ("", None, entry.why) and _is_short(value)
+        }
+        values = ", ".join(
+            f"{name}={value}"
+            for name, value in shown.items()
+            if name in _OF_RELAY or entry not in self.relays
+        )
+        parts = [f"{self.after(entry)} {entry.what} {entry.name}", entry.why, values]
+        return ": ".join(part for part in parts if part)
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, str | int | float) and len(str(value)) <= _LONGEST

@@ -1,0 +1,176 @@
+"""What of a message may be kept: all of it but secrets.
+
+Masked are credentials, nonces and tokens, keys of media, digits and messages of people, where a caller is, and the
+names of flows, which whoever knows them could use.  Fingerprints stay: they are public and tell much.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+MASK: Final = "***"
+
+_SCHEMES: Final = frozenset({"digest", "bearer", "basic", "ntlm", "kerberos", "negotiate"})
+_HARMLESS: Final = frozenset(
+    {
+        "username",
+        "realm",
+        "uri",
+        "algorithm",
+        "qop",
+        "nc",
+        "stale",
+        "scope",
+        "error",
+        "integrity-protected",
+        "authz_server",
+    }
+)
+"""Parameters of credentials and challenges that are no secret (RFC 3261 §25, RFC 8898, TS 24.229 §7.2A.2)."""
+_VALUE: Final = r"([^\n]*(?:\n[ \t][^\n]*)*)"
+"""Of a header field, with its further lines."""
+_PARAMETER: Final = re.compile(r"([\w.!%*+`'~-]+)\s*=\s*(\"(?:[^\"\\]|\\.)*(?:\"|$)|[^\s,\"]*)")
+
+
+class _Secret:
+    """Something to be masked.  Most messages have none, so a search for texts that it cannot lack comes first; and one
+    that does not care about case takes several times as long."""
+
+    def __init__(self, pattern: str, becomes: str | Callable[[re.Match[str]], str], *hints: str) -> None:
+        self._fast = re.compile(pattern, re.MULTILINE)
+        self._any_case = re.compile(pattern, re.MULTILINE | re.IGNORECASE)
+        self._becomes = becomes
+        self._hints = hints
+
+    def masked(self, text: str, lower: str) -> str:
+        for hint in self._hints:
+            if hint in lower:
+                break
+        else:
+            return text
+        for hint in self._hints:
+            if text.count(hint) != lower.count(hint):
+                return self._any_case.sub(self._becomes, text)
+        return self._fast.sub(self._becomes, text)
+
+
+def _credentials(found: re.Match[str]) -> str:
+    name, value = found[1], found[2]
+    scheme, _, rest = value.strip().partition(" ")
+    if scheme.lower() not in _SCHEMES:
+        scheme, rest = "", value
+    kept = [
+        f"{key}={text if key.lower() in _HARMLESS else MASK}"
+        for key, text in _PARAMETER.findall(rest)
+        if scheme.lower() in ("", "digest") or key.lower() in _HARMLESS
+    ]
+    end = "\r" if value.endswith("\r") else ""
+    return f"{name} {f'{scheme} ' if scheme else ''}{', '.join(kept) or MASK}{end}"
+
+
+def _location(found: re.Match[str]) -> str:
+    rest = found[2]
+    return f"{found[1]}{f';{MASK}' if rest.strip() else ''}{chr(13) if rest.endswith(chr(13)) else ''}"
+
+
+def _media_key(found: re.Match[str]) -> str:
+    name, value = found[1], found[2]
+    if not name.lower().startswith("a=crypto"):
+        return name + MASK
+    tag_and_suite = value.lower().partition("inline:")[0] if "inline:" in value.lower() else ""
+    return f"{name}{value[: len(tag_and_suite)]}{'inline:' if tag_and_suite else ''}{MASK}"
+
+
+_SECRETS: Final = (
+    _Secret(
+        rf"^((?:(?:proxy-)?(?:authorization|authenticate|authentication-info)|www-authenticate)[ \t]*:){_VALUE}",
+        _credentials,
+        "authorization",
+        "authenticat",
+    ),
+    _Secret(r"\b(bearer[ \t]+)[\w.~+/=-]+", rf"\g<1>{MASK}", "bearer"),
+    _Secret(
+        rf"^(p-access-network-info[ \t]*:[ \t]*[^;,\s]*){_VALUE}", _location, "p-access-network-info"
+    ),
+    # Flow tokens (kemi/core/flow_token.py), our own name at a trunk (kemi/core/trunk/names.py), passwords.
+    _Secret(
+        r"(sips?:)(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@)|([^@:;>\s\"]+:)[^@>\s\"]+(?=@))",
+        lambda found: f"{found[1]}{found[2] or found[3] or ''}{MASK}",
+        "sip:",
+        "sips:",
+    ),
+    _Secret(
+        r"([;?&](?:access[-_]?token|token|(?:proxy-)?authorization|password|passwd|pwd|pin|secret|key|postd|ck|ik|nonce|response)"
+        r"(?:=|%3d))[^;&?>\s\",]+",
+        rf"\g<1>{MASK}",
+        "token=", "authorization=", "password=", "passwd=", "pwd=", "pin=", "secret=", "key=", "postd=", "ck=", "ik=",
+        "nonce=", "response=", "%3d",
+    ),
+)  # fmt: skip
+_MEDIA_KEYS: Final = (
+    _Secret(r"^(a=(?:crypto|ice-pwd|key-mgmt):)([^\r\n]*)", _media_key, "a=crypto:", "a=ice-pwd:", "a=key-mgmt:"),
+    _Secret(r"^(k=)([^\r\n]*)", _media_key, "\nk="),
+)  # fmt: skip
+
+_EVERYTHING: Final = (*_SECRETS, *_MEDIA_KEYS)
+_END_OF_HEAD: Final = re.compile(r"\r?\n\r?\n")
+_METHOD: Final = re.compile(r"(?im)^cseq[ \t]*:\s*\d+\s+(\w+)")
+_TYPE: Final = re.compile(r"(?im)^(?:content-type|c)[ \t]*:\s*([^\s;,]+)")
+_PERSONAL: Final = frozenset({"INFO", "MESSAGE"})
+_PICTURES: Final = "application/media_control+xml"
+
+
+def redact_sip(message: str) -> str:
+    """Return a SIP message without its secrets; everything else stays as it is, Content-Length too."""
+    head, body = _parts(message)
+    if body and _is_personal(head):
+        body = _personal(head, body)
+    if body.startswith("v=0"):  # a description has no header fields
+        return _masked(head, _SECRETS) + _masked(body, _MEDIA_KEYS)
+    return _masked(head + body, _EVERYTHING if body else _SECRETS)
+
+
+def redact_sdp(sdp: str) -> str:
+    """Return a session description without keys and passwords of its media."""
+    return _masked(sdp, _MEDIA_KEYS)
+
+
+def redact_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the dictionary of an ng command without the digits that it plays."""
+    return {**values, "code": MASK} if "code" in values else values
+
+
+def _masked(text: str, secrets: tuple[_Secret, ...]) -> str:
+    lower = text.lower()
+    for secret in secrets:
+        text = secret.masked(text, lower)
+    return text
+
+
+def _parts(message: str) -> tuple[str, str]:
+    """Split head and body; a head that ends in any other way than it should is looked for only where none does."""
+    at = message.find("\r\n\r\n")
+    end = at + 4 if at >= 0 else len(message)
+    if "\n\n" in message or message.count("\n\r\n") > message.count("\r\n\r\n"):
+        odd = _END_OF_HEAD.search(message, 0, end)
+        end = odd.end() if odd else end
+    return message[:end], message[end:]
+
+
+def _is_personal(head: str) -> bool:
+    """Whether a message carries what people typed: digits, or text for each other."""
+    if head.partition(" ")[0].upper() in _PERSONAL:
+        return True
+    upper = head.upper()
+    if "INFO" not in upper and "MESSAGE" not in upper:
+        return False
+    found = _METHOD.search(head)
+    return found is not None and found[1].upper() in _PERSONAL
+
+
+def _personal(head: str, body: str) -> str:
+    found = _TYPE.search(head)
+    kind = found[1].lower() if found else "no type"
+    return body if kind == _PICTURES else f"[{len(body)} characters of {kind}, not kept]\r\n"

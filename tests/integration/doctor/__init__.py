@@ -1,0 +1,1 @@
+"""`gwctl doctor` on a machine that runs, with planted faults."""

@@ -1,0 +1,172 @@
+"""From a worker's notes to what is shipped: whose an entry is, what is left out, what waits while Redis is away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from kemi.adapters.trace_notes import SLOTS, TraceNotes
+from kemi.adapters.traces import ALL_REFUSED_PER_MINUTE, REFUSED_PER_MINUTE, TraceKeeper
+from kemi.core.trace.entries import Entry, What
+from kemi.core.trace.settings import TraceSettings
+from kemi.state.trace_link import TraceRings
+from kemi.state.traces import TracePortion, entries_from_bytes
+from tests.fakes.table import MemoryTable
+
+BEGUN_S = 1_000_000_000.0
+
+
+class Notes(MemoryTable):
+    """The table between workers and housekeeping."""
+
+    def take_all(self) -> list[str]:
+        """As HtableTable does."""
+        found = dict(self.items())
+        for key in found:
+            self.remove(key)
+        return list(found.values())
+
+
+def message(
+    start: str, *, ws: bool = False, call_id: str = "c1", cseq: str = "1 INVITE", caller: str = "a"
+) -> str:
+    via = "WSS" if ws else "UDP"
+    return (
+        f"{start}\r\nVia: SIP/2.0/{via} h;branch=z9hG4bK1\r\nFrom: <sip:{caller}@b>;tag=f\r\nTo: <sip:c@d>\r\n"
+        f"Call-ID: {call_id}\r\nCSeq: {cseq}\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+INVITE = "INVITE sip:c@d SIP/2.0"
+
+
+class Site:
+    """A worker and the housekeeping process."""
+
+    def __init__(self) -> None:
+        self.table = Notes()
+        self.worker = TraceNotes()
+        self.worker.switch_on(self.table)
+        self.worker.owner_of_current = lambda: ""
+        self.keeper = TraceKeeper(TraceSettings(), self.table, "gw1")  # type: ignore[arg-type]
+        self.redis: dict[str, list[TracePortion]] = {}
+        self.up = True
+
+    def put(self, portions: list[TracePortion], _rings: TraceRings, _now: float, _trim: bool) -> bool:
+        for portion in portions if self.up else ():
+            self.redis.setdefault(portion.head.key, []).append(portion)
+        return self.up
+
+    def refuse(self, text: str, why: str = "no such user", *, ws: bool = False, **of: str) -> None:
+        """Let an INVITE come and be refused, as a worker's callbacks would."""
+        self.worker.enter()
+        self.worker.came(text, muted=False)
+        self.worker.leave()
+        self.worker.enter()
+        told = {"call_id": of.get("call_id", "c1"), "method": "INVITE", "status": 404, "detail": why}
+        self.worker.decided(logging.INFO, "request_rejected", told)
+        self.worker.enter()
+        self.worker.sent(message("SIP/2.0 404 Not Found", ws=ws, **of))
+        self.worker.leave()
+        self.worker.leave()
+
+    def work(self, now: float = 3e9) -> None:
+        for _ in range(50):  # each tick reads for a short time only
+            self.keeper.work(now)
+        self.keeper.ship(now, self.put)
+
+    def entries(self, key: str) -> list[Entry]:
+        return [one for portion in self.redis[key] for one in entries_from_bytes(portion.entries)]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    yield Site()
+
+
+def test_one_note_for_a_step_and_all_of_it_shipped(site: Site) -> None:
+    site.refuse(message(INVITE, ws=True), ws=True)
+    assert len(dict(site.table.items())) == 1
+    site.work()
+    (portion,) = site.redis["c1"]
+    head = portion.head
+    assert (head.impu, head.peer, head.direction, head.node) == ("sip:a@b", "sip:c@d", "from_page", "gw1")
+    assert (head.status, head.why, head.by, head.failed) == (404, "no such user", "gateway", True)
+    assert [(one.what, one.name, one.leg, one.incoming) for one in site.entries("c1")] == [
+        (What.SIP, "INVITE", "page", True),
+        (What.DECISION, "request_rejected", "", False),
+        (What.SIP, "404 Not Found", "page", False),
+    ]
+    site.work(3e9 + 10)
+    assert not site.keeper.calls.by_key
+
+
+def test_the_cores_refused_invite_does_not_end_the_pages_call_with_its_call_id(site: Site) -> None:
+    site.refuse(message(INVITE, ws=True), "first", ws=True)
+    site.refuse(message(INVITE), "second")
+    site.work()
+    (first,), (second,) = site.redis["c1"], site.redis["c1;refused"]
+    assert (first.head.why, first.head.direction) == ("first", "from_page")
+    assert (second.head.why, second.head.direction, second.head.impu) == ("second", "to_page", "sip:c@d")
+    assert [one.name for one in site.entries("c1;refused")] == ["INVITE", "request_rejected", "404 Not Found"]
+
+
+def test_nobody_fills_the_ring_with_refused_calls(site: Site) -> None:
+    for number in range(REFUSED_PER_MINUTE + 5):
+        site.refuse(message(INVITE, call_id=f"x{number}"), call_id=f"x{number}")
+    site.work()
+    assert len(site.redis) == REFUSED_PER_MINUTE
+    for number in range(ALL_REFUSED_PER_MINUTE):
+        name = f"y{number}"
+        site.refuse(message(INVITE, call_id=name, caller=name), call_id=name, caller=name)
+    for second in (1, 2):
+        site.work(3e9 + second)
+    assert REFUSED_PER_MINUTE < len(site.redis) <= ALL_REFUSED_PER_MINUTE
+    site.keeper.work(3e9 + 61)
+    site.refuse(message(INVITE, call_id="z"), call_id="z")
+    site.work(3e9 + 62)
+    assert "z;refused" in site.redis
+
+
+def test_notes_that_nobody_takes_are_written_over(site: Site) -> None:
+    for number in range(SLOTS + 50):
+        site.refuse(message(INVITE, call_id=f"x{number}"), call_id=f"x{number}")
+    assert len(dict(site.table.items())) == SLOTS
+
+
+def test_what_is_no_call_leaves_no_note(site: Site) -> None:
+    for text in (
+        message("REGISTER sip:d SIP/2.0", cseq="1 REGISTER"),
+        message("SIP/2.0 200 OK", cseq="1 REGISTER"),
+        "GET / HTTP/1.1\r\n\r\n",
+    ):
+        site.worker.enter()
+        site.worker.came(text, muted=False)
+        site.worker.leave()
+        site.worker.enter()
+        site.worker.sent(text)
+        site.worker.leave()
+    site.worker.enter()
+    site.worker.came(message(INVITE), muted=True)
+    site.worker.sent(message(INVITE))
+    site.worker.leave()
+    assert not dict(site.table.items())
+    # A response that only says what is allowed is one of a call.
+    site.worker.enter()
+    site.worker.came(message(INVITE).replace("Content", "Allow: INVITE, REGISTER\r\nContent"), muted=False)
+    site.worker.leave()
+    site.worker.enter()
+    site.worker.leave()
+    assert len(dict(site.table.items())) == 1
+
+
+def test_what_redis_cannot_take_now_is_shipped_later(site: Site) -> None:
+    site.up = False
+    site.refuse(message(INVITE, ws=True), ws=True)
+    site.work()
+    assert not site.redis
+    site.up = True
+    site.work(3e9 + 10)
+    assert [one.name for one in site.entries("c1")] == ["INVITE", "request_rejected", "404 Not Found"]

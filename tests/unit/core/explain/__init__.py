@@ -1,0 +1,1 @@
+"""Verdicts on built traces."""

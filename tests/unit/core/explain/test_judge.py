@@ -1,0 +1,142 @@
+"""Each verdict is reached by a trace with its fault, by no healthy one, and its sentences are whole."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from kemi.core.explain.judge import RULES, explain
+from kemi.core.explain.verdict import Gravity
+from kemi.core.trace.entries import CallTrace, What
+from tests.unit.core.explain.built import CORE_SDP, PAGE_SDP, Built, ims, turned, wic
+from tests.unit.core.explain.cases import CASES
+
+GRAVITY = {rule.code: rule.gravity for rule in RULES}
+WITH = {"request-too-large": ["core-does-not-answer"]}
+"""What goes with a verdict."""
+
+
+def codes_of(trace: CallTrace) -> list[str]:
+    return [verdict.code for verdict in explain(trace)]
+
+
+def test_each_rule_has_a_case_and_a_name_of_its_own() -> None:
+    assert sorted(CASES) == sorted(rule.code for rule in RULES)
+    for rule in RULES:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.code)
+        assert set(rule.unless) <= GRAVITY.keys()
+
+
+@pytest.mark.parametrize("code", sorted(CASES))
+def test_a_fault_is_named_and_no_other(code: str) -> None:
+    verdicts = explain(CASES[code])
+    assert code in [verdict.code for verdict in verdicts]
+    grave = [verdict.code for verdict in verdicts if verdict.gravity is not Gravity.NOTE]
+    assert grave == WITH.get(code, []) + ([code] if GRAVITY[code] is not Gravity.NOTE else [])
+
+
+@pytest.mark.parametrize("code", sorted(CASES))
+def test_a_verdict_is_a_sentence_with_evidence_and_advice(code: str) -> None:
+    (verdict,) = [one for one in explain(CASES[code]) if one.code == code]
+    for sentence in (verdict.says, verdict.do):
+        assert sentence[0].isupper()
+        assert sentence.endswith((".", "?"))
+        assert "{" not in sentence
+    assert verdict.because
+    assert all(line and "\n" not in line for line in verdict.because)
+
+
+def test_the_gravest_comes_first() -> None:
+    order = list(Gravity)
+    for trace in CASES.values():
+        places = [order.index(verdict.gravity) for verdict in explain(trace)]
+        assert places == sorted(places)
+
+
+def test_a_healthy_call_of_either_direction_has_nothing_grave() -> None:
+    for to_page in (False, True):
+        trace = Built(to_page=to_page).begun().answered().talked(audio_wic=wic(), audio_ims=ims()).trace
+        assert codes_of(trace) == ["transcoded"]
+
+
+def test_a_call_of_a_second_is_too_short_to_miss_media() -> None:
+    trace = Built().begun().answered().talked(1.0, audio_wic=wic(0, reached=False), audio_ims=ims(0)).trace
+    assert codes_of(trace) == ["transcoded"]
+
+
+def test_a_party_that_does_not_want_to_send_is_not_missed() -> None:
+    trace = (
+        Built().begun().answered(turned(CORE_SDP, "recvonly")).talked(audio_wic=wic(), audio_ims=ims(0)).trace
+    )
+    assert codes_of(trace) == ["one-way-session", "transcoded"]
+
+
+def test_a_running_call_is_judged_by_what_is_known() -> None:
+    built = Built().begun().answered()
+    built.add(What.QUALITY, "audio", leg="wic", **wic(0, reached=False, secured=False)).now += 30
+    built.add(What.QUALITY, "audio", leg="ims", **ims())
+    assert codes_of(built.trace)[0] == "ice-never-done"
+
+
+def test_a_missing_transport_is_the_cause_and_not_what_follows_from_it() -> None:
+    built = Built().begun().answered()
+    built.talked(audio_wic=wic(0, reached=False, secured=False), audio_ims=ims(0))
+    assert codes_of(built.ended("gateway", "no media for 60 s").trace) == ["ice-never-done", "transcoded"]
+
+
+def test_reports_alone_are_no_sound() -> None:
+    """A page that is muted still sends RTCP, on the same port."""
+    trace = Built().begun().answered().talked(audio_wic=wic(12, codec=None), audio_ims=ims(500)).trace
+    assert codes_of(trace) == ["page-sends-no-media"]
+
+
+def test_early_media_that_was_dropped_is_not_missed() -> None:
+    """Until the answer tells its address nothing of the far end is taken."""
+    trace = Built().begun().answered().talked(audio_wic=wic(700), audio_ims=ims(900, errors=500)).trace
+    assert codes_of(trace) == ["transcoded"]
+
+
+def test_what_takes_the_place_of_a_bad_answer_is_the_gateways() -> None:
+    built = Built().begun().answered().sip("page>", "INVITE", sdp=PAGE_SDP, cseq="9 INVITE")
+    built.sip("core>", "488 Not Acceptable Here", 'Warning: 399 gateway "2 lines, not 1"', cseq="9 INVITE")
+    verdict = explain(built.talked(audio_wic=wic(), audio_ims=ims()).trace)[0]
+    assert (verdict.code, "by the gateway" in verdict.says) == ("change-refused", True)
+
+
+@pytest.mark.parametrize("cause", [17, 21, 18])
+def test_a_cause_of_q850_counts_more_than_the_status(cause: int) -> None:
+    trace = Built().begun().refused("480 Temporarily Unavailable", f"Reason: Q.850;cause={cause}").trace
+    assert codes_of(trace)[0] == {17: "busy", 21: "declined", 18: "nobody-answered"}[cause]
+
+
+def test_an_empty_trace_says_nothing() -> None:
+    assert explain(Built().trace) == []
+
+
+def test_nothing_in_a_trace_makes_it_fall() -> None:
+    """Entries are left out, turned around and spoilt, as by a trace that is too long or of another release."""
+    draw = random.Random(7)
+    for trace in list(CASES.values()) * 6:
+        entries = [entry for entry in trace.entries if draw.random() < 0.8]
+        draw.shuffle(entries)
+        texts = [entry.text for entry in entries] + [
+            PAGE_SDP,
+            "\x00",
+            "SIP/2.0 abc\r\nCSeq: x\r\n\r\nv=0\r\n",
+        ]
+        spoilt = CallTrace(
+            key="k", call_id="k", impu="", peer="", direction=draw.choice(["to_page", "from_page", ""]), node="",
+            began_at=trace.began_at, answered_at=draw.choice([0.0, trace.answered_at]), ended_at=trace.ended_at,
+            by=draw.choice(["", "page", trace.by]), why=trace.why, status=draw.choice([0, 1, 486, trace.status]),
+            media=draw.choice([trace.media, {"audio": {"why": "x"}}, {"audio": {"wic": None, "ims": {}}}]),
+        )  # fmt: skip
+        for entry in entries:
+            text = draw.choice([entry.text, entry.text[: draw.randrange(200)], draw.choice(texts)])
+            values = draw.choice([entry.values, {}, {"status": None, "packets": None, "heard": {}}])
+            spoilt.entries.append(type(entry)(at=entry.at, what=entry.what, leg=entry.leg, name=entry.name, text=text,
+                                              why=entry.why, incoming=entry.incoming, values=dict(values)))  # fmt: skip
+        for verdict in explain(spoilt):
+            assert verdict.says
+            assert "{" not in verdict.says

@@ -1,0 +1,64 @@
+/** What every page of the console works with: the interface, what is known of the moment, and the operator's ear. */
+
+import type { Ask } from "./api.ts";
+import { Failures } from "./causes.ts";
+import type { Members } from "./members.ts";
+import { RunningCalls } from "./running-calls.ts";
+import { Alarms } from "./alarms.ts";
+
+export interface Desk {
+  readonly ask: Ask;
+  readonly running: RunningCalls;
+  readonly failures: Failures;
+  readonly alarms: Alarms;
+  /** Events before this are not known although they were asked for: the stream has been cut. 0: none is missing. */
+  missedBeforeS: number;
+  /** Tell what has been done. */
+  readonly tell: (text: string) => void;
+  /** Tell what has failed. */
+  readonly complain: (error: unknown) => void;
+  readonly confirm: (question: Question) => Promise<boolean>;
+}
+
+export interface Question {
+  readonly title: string;
+  readonly text: string;
+  /** What the button says that does it. */
+  readonly yes: string;
+}
+
+/** One page. */
+export interface View {
+  readonly title: string;
+  readonly element: HTMLElement;
+  /** Ask the service for what the page shows; its failure is told by who calls it. */
+  readonly refresh: () => Promise<void>;
+  /** How often to ask without an event. */
+  readonly everyMs: number;
+  /** Show what has changed; called some time after events, not for each. */
+  readonly render: () => void;
+  /** Whether an event is a reason to ask the service again. */
+  readonly asksAfter?: (event: Members) => boolean;
+}
+
+export function newDesk(given: Pick<Desk, "ask" | "tell" | "complain" | "confirm">): Desk {
+  return { ...given, running: new RunningCalls(), failures: new Failures(), alarms: new Alarms(), missedBeforeS: 0 };
+}
+
+/** Ask for the running calls, for whoever shows them. */
+export async function refreshRunning(desk: Desk): Promise<void> {
+  desk.running.replace(await desk.ask("GET", "/operator/calls"));
+}
+
+/** End a call when the operator means it; whether it was asked for. */
+export async function endCall(desk: Desk, callId: string, who: string): Promise<boolean> {
+  const yes = await desk.confirm({
+    title: "End this call?",
+    text: `${who} will be disconnected at once. Your name goes into the audit log.`,
+    yes: "End the call",
+  });
+  if (!yes) return false;
+  await desk.ask("POST", "/operator/calls/end", { call_id: callId });
+  desk.tell("The gateways have been told to end the call.");
+  return true;
+}

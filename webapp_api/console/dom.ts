@@ -1,0 +1,85 @@
+/** Makes elements. Texts are always text: nothing that a caller or a peer wrote becomes markup. */
+
+export type Child = Node | string | false | undefined;
+export type Attributes = Readonly<Record<string, string | boolean | ((event: Event) => void)>>;
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with attributes (a function listens to the event of that name, true and false are set as such). */
+export function h<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[Tag] {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function svg<Tag extends keyof SVGElementTagNameMap>(
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: Child[]
+): SVGElementTagNameMap[Tag] {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled<Made extends Element>(made: Made, attributes: Attributes, children: readonly Child[]): Made {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") made.addEventListener(name, value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== false && child !== undefined));
+  return made;
+}
+
+/** The element with this id, of this class; a page without it is broken and says so. */
+export function element<Type extends Element>(id: string, type: abstract new (...args: never[]) => Type): Type {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} "${id}"`);
+  return found;
+}
+
+/** A field of a form below its name. */
+export function labelled(label: string, field: HTMLInputElement | HTMLSelectElement): HTMLElement {
+  return h("div", { class: "field" }, h("label", { for: field.id }, label), field);
+}
+
+export interface Column {
+  readonly title: string;
+  readonly isNumber?: boolean;
+}
+
+/**
+ * A table. On a narrow screen each row becomes a card, so roles are said anew and cells carry their column's name.
+ * `rows`: the cells of each row.
+ */
+export function table(caption: string, columns: readonly Column[], rows: readonly (readonly Child[])[]): HTMLTableElement {
+  const head = columns.map(({ title, isNumber }) =>
+    h("th", { scope: "col", role: "columnheader", ...(isNumber && { class: "number" }) }, title),
+  );
+  return h(
+    "table",
+    { role: "table" },
+    h("caption", { class: "visually-hidden" }, caption),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
+    h("tbody", { role: "rowgroup" }, ...rows.map((cells) => tableRow(columns, cells))),
+  );
+}
+
+function tableRow(columns: readonly Column[], cells: readonly Child[]): HTMLTableRowElement {
+  const made = columns.map(({ title, isNumber }, at) =>
+    h("td", { role: "cell", "data-label": title, ...(isNumber && { class: "number" }) }, cells[at] ?? ""),
+  );
+  return h("tr", { role: "row" }, ...made);
+}
+
+/** Put `made` in the place of what `area` has, and give the focus back to the same control, where there is one. */
+export function replaceKeepingFocus(area: Element, ...made: Child[]): void {
+  const focused = document.activeElement;
+  const name = focused instanceof HTMLElement && area.contains(focused) ? focused.dataset["focus"] : undefined;
+  area.replaceChildren(...made.filter((child) => child !== false && child !== undefined));
+  if (name === undefined) return;
+  for (const control of area.querySelectorAll<HTMLElement>("[data-focus]")) {
+    if (control.dataset["focus"] === name) control.focus();
+  }
+}

@@ -1,0 +1,104 @@
+/** A list that the service gives page by page: a form of filters, a table, and the way back and forth. */
+
+import { pathWith, type Ask } from "./api.ts";
+import { h, labelled, replaceKeepingFocus, table, type Child, type Column } from "./dom.ts";
+import { listOf, numberOrNone, textOf, type Members } from "./members.ts";
+import { countText } from "./words.ts";
+
+export interface Filter {
+  readonly name: string;
+  readonly label: string;
+  /** Value and what it is called; without, a text is typed in. */
+  readonly choices?: readonly (readonly [string, string])[];
+}
+
+export interface ListOptions {
+  readonly ask: Ask;
+  readonly path: string;
+  /** The member of the answer that is the list. */
+  readonly member: string;
+  /** The parameter that takes the answer's `next`. */
+  readonly cursor: "cursor" | "after";
+  readonly filters: readonly Filter[];
+  readonly query: Readonly<Record<string, string>>;
+  readonly caption: string;
+  readonly one: string;
+  /** Without: `one` with an s. */
+  readonly many?: string;
+  readonly columns: readonly Column[];
+  readonly cells: (entry: Members) => Child[];
+  readonly complain: (error: unknown) => void;
+  /** Called with the filters that hold, to keep them in the address. */
+  readonly onQuery: (query: Readonly<Record<string, string>>) => void;
+}
+
+export class PagedList {
+  readonly element: HTMLElement;
+  readonly #options: ListOptions;
+  readonly #found = h("p", { class: "quiet", role: "status" });
+  readonly #rows = h("div", { class: "table" });
+  readonly #turn = h("div", { class: "actions" });
+  #query: Readonly<Record<string, string>>;
+  /** The cursors of the pages up to this one. */
+  #cursors: string[] = [""];
+  #next = "";
+
+  constructor(options: ListOptions) {
+    this.#options = options;
+    this.#query = options.query;
+    this.element = h("section", { class: "card" }, this.#form(), this.#found, this.#rows, this.#turn);
+  }
+
+  async refresh(): Promise<void> {
+    const { ask, path, member, cursor, one, many = `${one}s`, caption, columns, cells } = this.#options;
+    const answer = await ask("GET", pathWith(path, { ...this.#query, [cursor]: this.#cursors.at(-1) ?? "" }));
+    const entries = listOf(answer, member);
+    const total = numberOrNone(answer["total"]);
+    this.#next = textOf(answer, "next");
+    const page = this.#cursors.length > 1 ? `, page ${this.#cursors.length}` : "";
+    const text = (total === undefined ? `${countText(entries.length, one, many)} on this page` : countText(total, one, many)) + page;
+    if (this.#found.textContent !== text) this.#found.textContent = text;
+    replaceKeepingFocus(this.#rows, entries.length > 0 && table(caption, columns, entries.map(cells)));
+    replaceKeepingFocus(
+      this.#turn,
+      this.#cursors.length > 1 && this.#button("Back", () => this.#cursors.pop()),
+      this.#next !== "" && this.#button("Next", () => this.#cursors.push(this.#next)),
+    );
+  }
+
+  #button(label: string, turn: () => void): HTMLElement {
+    const click = (): void => {
+      turn();
+      this.#ask();
+    };
+    return h("button", { type: "button", "data-focus": label, click }, label);
+  }
+
+  #ask(): void {
+    void this.refresh().catch(this.#options.complain);
+  }
+
+  #form(): HTMLElement | undefined {
+    const { filters, query } = this.#options;
+    if (filters.length === 0) return undefined;
+    const fields = filters.map((filter) => fieldOf(filter, query[filter.name] ?? ""));
+    const submit = (event: Event): void => {
+      event.preventDefault();
+      const given = new FormData(event.currentTarget as HTMLFormElement);
+      this.#query = Object.fromEntries(filters.map(({ name }) => [name, String(given.get(name) ?? "").trim()]));
+      this.#cursors = [""];
+      this.#options.onQuery(this.#query);
+      this.#ask();
+    };
+    return h("form", { class: "filters", submit }, ...fields, h("button", { type: "submit", class: "primary" }, "Show"));
+  }
+}
+
+function fieldOf({ name, label, choices }: Filter, value: string): HTMLElement {
+  const id = `filter-${name}`;
+  const field =
+    choices === undefined
+      ? h("input", { id, name, type: "search", autocomplete: "off", spellcheck: "false", value })
+      : h("select", { id, name }, ...choices.map(([one, text]) => h("option", { value: one, selected: one === value }, text)));
+  return labelled(label, field);
+}

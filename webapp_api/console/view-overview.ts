@@ -1,0 +1,130 @@
+/** The overview: how the site is now, and what failed within the last hour. */
+
+import type { Desk, View } from "./desk.ts";
+import { refreshRunning } from "./desk.ts";
+import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
+import { flagOf, listOf, numberOf, textOf, type Members } from "./members.ts";
+import { barPlot } from "./plot.ts";
+import { hashOf, type PageName } from "./route.ts";
+import { countsByGateway } from "./running-calls.ts";
+import { clockText, countText } from "./words.ts";
+
+const EVERY_MS = 15_000;
+const BARS = 8;
+
+interface Known {
+  nodes: readonly Members[];
+  trunks: readonly Members[];
+  gateways: readonly string[];
+  registrations: number | undefined;
+}
+
+export function overviewView(desk: Desk): View {
+  const known: Known = { nodes: [], trunks: [], gateways: [], registrations: undefined };
+  const tiles = h("div", { class: "tiles" });
+  const errors = h("section", { class: "card", "aria-labelledby": "errors-title" });
+  const alarms = h("section", { class: "card", "aria-labelledby": "alarms-title" });
+  return {
+    title: "Overview",
+    element: h("div", { class: "stack" }, tiles, h("div", { class: "columns" }, errors, alarms)),
+    everyMs: EVERY_MS,
+    async refresh() {
+      const [nodes, trunks, counters, registrations] = await Promise.all([
+        desk.ask("GET", "/operator/nodes"),
+        desk.ask("GET", "/operator/trunks"),
+        desk.ask("GET", "/operator/counters"),
+        desk.ask("GET", "/operator/registrations?limit=1"),
+        refreshRunning(desk),
+      ]);
+      known.nodes = listOf(nodes, "nodes");
+      known.trunks = listOf(trunks, "trunks");
+      known.gateways = listOf(counters, "gateways").map((gateway) => textOf(gateway, "gateway"));
+      known.registrations = numberOf(registrations, "total");
+    },
+    render() {
+      replaceKeepingFocus(tiles, ...tilesOf(desk, known));
+      replaceKeepingFocus(errors, ...errorsOf(desk));
+      replaceKeepingFocus(alarms, ...alarmsOf(desk, known));
+    },
+    // Not after each registration: to count them, all are read.
+    asksAfter: (event) => textOf(event, "type").startsWith("trunk_"),
+  };
+}
+
+function tilesOf(desk: Desk, known: Known): HTMLElement[] {
+  const counts = new Map([...known.gateways.map((name) => [name, 0] as const), ...countsByGateway(desk.running.all())]);
+  const byGateway = [...counts].map(([name, count]) => `${name || "not known"} ${count}`);
+  const up = known.nodes.filter((node) => listOf(node, "gateways").some((one) => textOf(one, "state") === "up"));
+  const drained = known.nodes.filter((node) => flagOf(node, "drained"));
+  const trunksUp = known.trunks.filter((trunk) => listOf(trunk, "gateways").some((one) => textOf(one, "state") === "up"));
+  return [
+    tile("calls", "Running calls", String(desk.running.size + desk.running.leftOut), byGateway.join(", ")),
+    tile("registrations", "Registrations", known.registrations === undefined ? "…" : String(known.registrations), ""),
+    tile("nodes", "Relay nodes up", `${up.length} of ${known.nodes.length}`, drained.length > 0 ? `${drained.length} drained` : ""),
+    tile("nodes", "Trunks up", known.trunks.length === 0 ? "none" : `${trunksUp.length} of ${known.trunks.length}`, ""),
+  ];
+}
+
+function tile(page: PageName, name: string, value: string, more: string): HTMLElement {
+  const [label, number, small] = [h("span", { class: "quiet" }, name), h("strong", {}, value), h("small", {}, more)];
+  return h("a", { class: "tile", href: hashOf(page), "data-focus": name }, label, number, small);
+}
+
+function errorsOf(desk: Desk): Child[] {
+  const counts = desk.failures.counts(Date.now() / 1000);
+  const title = h("h2", { id: "errors-title" }, "Failed calls of the last hour");
+  const since = desk.missedBeforeS > 0 && h("p", { class: "quiet" }, "There were more events than are kept: some are missing.");
+  if (counts.length === 0) return [title, since, h("p", { class: "quiet" }, "No call has failed.")];
+  const bars = counts.slice(0, BARS).map(({ cause, count }) => ({ label: cause, value: count }));
+  const rows = counts.map(({ cause, count, lastAtS, lastKey }) => [
+    cause,
+    String(count),
+    lastKey === ""
+      ? clockText(lastAtS)
+      : h("a", { href: hashOf("call", { key: lastKey }), "data-focus": `cause ${cause}` }, clockText(lastAtS)),
+  ]);
+  const columns = [{ title: "Cause" }, { title: "Calls", isNumber: true }, { title: "Last one" }];
+  return [
+    title,
+    since,
+    barPlot(`Failed calls by cause: ${counts.map(({ cause, count }) => `${cause} ${count}`).join("; ")}`, bars),
+    table("Failed calls of the last hour by cause", columns, rows),
+    h("p", {}, h("a", { href: hashOf("past", { query: { failed: "true" } }), "data-focus": "failed" }, "All failed calls that were recorded")),
+  ];
+}
+
+function alarmsOf(desk: Desk, known: Known): Child[] {
+  const now = [...nodeTroubles(known.nodes), ...trunkTroubles(known.trunks), ...desk.running.silent.map(silentText)];
+  const recent = desk.alarms.recent(Date.now() / 1000);
+  return [
+    h("h2", { id: "alarms-title" }, "Alarms"),
+    now.length > 0 && h("ul", { class: "alarms now", "aria-label": "Now" }, ...now.map((text) => h("li", {}, text))),
+    recent.length > 0 &&
+      h("ul", { class: "alarms", "aria-label": "Within the last hour" }, ...recent.map((alarm) => alarmItem(alarm.atS, alarm.text))),
+    now.length + recent.length === 0 && h("p", { class: "quiet" }, "None."),
+  ];
+}
+
+function alarmItem(atS: number, text: string): HTMLElement {
+  return h("li", {}, h("time", { class: "quiet" }, clockText(atS)), " ", text);
+}
+
+function silentText(gateway: string): string {
+  return `Gateway ${gateway} does not answer`;
+}
+
+function nodeTroubles(nodes: readonly Members[]): string[] {
+  return nodes.flatMap((node) =>
+    listOf(node, "gateways")
+      .filter((one) => ["down", "suspect"].includes(textOf(one, "state")))
+      .map((one) => `Relay node ${textOf(node, "node")} is ${textOf(one, "state")}, seen by ${textOf(one, "gateway")}`),
+  );
+}
+
+function trunkTroubles(trunks: readonly Members[]): string[] {
+  return trunks.flatMap((trunk) => {
+    const down = listOf(trunk, "gateways").filter((one) => textOf(one, "state") === "down");
+    if (down.length === 0) return [];
+    return [`Trunk ${textOf(trunk, "trunk")} is down at ${countText(down.length, "gateway")}`];
+  });
+}

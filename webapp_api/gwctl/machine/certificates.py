@@ -1,0 +1,195 @@
+"""Certificates: what browsers and trunks are shown, and whether they will take it."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import re
+import ssl
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
+from webapp_api.gwctl.machine.host import Host
+from webapp_api.gwctl.machine.talk import http_get, reason_of
+
+SOON: Final = timedelta(days=14)
+_SAYS: Final = Doctor("certificates")
+_RENEW: Final = "renew it, and reload the program that shows it"
+_ROOT_LOOKS: Final = "run the doctor as root, or as a user who may read it"
+_TLS_KEY: Final = re.compile(r"^\s*(certificate|private_key)\s*=\s*(\S+)", re.MULTILINE)
+
+
+async def certificates(host: Host) -> AsyncIterator[Diagnosis]:
+    """Look at the files, and at what is shown."""
+    for address, port, file in host.front_doors():
+        if file:
+            leaf = None
+            for found in _file(Path(file), host.public_host, must_be_trusted=True):
+                if isinstance(found, x509.Certificate):
+                    leaf = found
+                else:
+                    yield found
+            if host.web is not None:
+                yield await _shown(address, port, urlsplit(host.web.public_origin).netloc, leaf)
+    named = dict(_TLS_KEY.findall(host.tls))
+    if "certificate" in named:
+        for found in _file(Path(named["certificate"]), "", key_file=Path(named.get("private_key", ""))):
+            if isinstance(found, Diagnosis):
+                yield found
+
+
+def _file(
+    path: Path, name: str, *, must_be_trusted: bool = False, key_file: Path | None = None
+) -> Iterator[Diagnosis | x509.Certificate]:
+    """Judge a file with certificate, chain and, unless that has a file of its own, key."""
+    subject = str(path)
+    try:
+        pem = path.read_bytes()
+        key_pem = key_file.read_bytes() if key_file else pem
+    except PermissionError as error:
+        yield _SAYS.warning(error.filename or subject, "cannot be read by this user", _ROOT_LOOKS)
+        return
+    except OSError as error:
+        yield _SAYS.error(error.filename or subject, error.strerror or str(error), "put it there")
+        return
+    try:
+        chain = x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        yield _SAYS.error(subject, f"no certificate in it: {error}")
+        return
+    leaf = chain[0]
+    yield leaf
+    yield _dates(subject, leaf)
+    if name:
+        yield _names(subject, leaf, name)
+    yield _key(subject, leaf, key_pem)
+    yield _chain(subject, chain, name if must_be_trusted else "")
+
+
+def _dates(subject: str, leaf: x509.Certificate) -> Diagnosis:
+    now, end = datetime.now(UTC), leaf.not_valid_after_utc
+    told = f"valid until {end:%Y-%m-%dT%H:%M:%SZ}"
+    if now > end:
+        return _SAYS.error(f"{subject}, dates", f"expired on {end:%Y-%m-%dT%H:%M:%SZ}", _RENEW)
+    if now < leaf.not_valid_before_utc:
+        begin = f"{leaf.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
+        return _SAYS.error(f"{subject}, dates", f"valid from {begin} on only", "is the clock right?")
+    if end - now < SOON:
+        return _SAYS.warning(f"{subject}, dates", told, _RENEW)
+    return _SAYS.ok(f"{subject}, dates", told)
+
+
+def _names(subject: str, leaf: x509.Certificate, name: str) -> Diagnosis:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        reason = "has no subjectAltName: no browser takes it"
+        return _SAYS.error(f"{subject}, names", reason, f"get one for {name}")
+    dns = [one.lower() for one in names.get_values_for_type(x509.DNSName)]
+    addresses = [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+    try:
+        fits = str(ipaddress.ip_address(name)) in addresses
+    except ValueError:
+        fits = name.lower() in dns or f"*.{name.lower().partition('.')[2]}" in dns
+    if fits:
+        return _SAYS.ok(f"{subject}, names", f"is for {name}")
+    told = ", ".join([*dns, *addresses]) or "nobody"
+    return _SAYS.error(
+        f"{subject}, names",
+        f"is for {told}, and pages are at {name} (public_origin): browsers refuse it",
+        f"get one for {name}",
+    )
+
+
+def _key(subject: str, leaf: x509.Certificate, pem: bytes) -> Diagnosis:
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError) as error:
+        return _SAYS.error(f"{subject}, key", f"cannot be read: {str(error).partition('.')[0]}")
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
+        return _SAYS.error(
+            f"{subject}, key", "is another one's than the certificate's", "put the right one there"
+        )
+    return _SAYS.ok(f"{subject}, key", "is the certificate's")
+
+
+def _chain(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosis:
+    subject = f"{subject}, chain"
+    for lower, upper in itertools.pairwise(chain):
+        try:
+            lower.verify_directly_issued_by(upper)
+        except (ValueError, TypeError, InvalidSignature):
+            who = upper.subject.rfc4514_string()
+            return _SAYS.error(
+                subject, f"{who} did not issue the one above it", "leaf first, then who issued it"
+            )
+    leaf = chain[0]
+    if leaf.issuer == leaf.subject:
+        reason = "signed by itself: browsers ask their user, and pages of others do not connect"
+        return (
+            _SAYS.warning(subject, reason, "get one of a certificate authority")
+            if name
+            else _SAYS.ok(subject, "signed by itself")
+        )
+    if not name:
+        return _SAYS.ok(subject, f"issued by {leaf.issuer.rfc4514_string()}")
+    return _trusted(subject, chain, name)
+
+
+def _trusted(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosis:
+    """Judge as a browser does, with the roots of this machine."""
+    roots = _roots()
+    issuer = chain[0].issuer.rfc4514_string()
+    if not roots:
+        return _SAYS.warning(subject, f"issued by {issuer}; this machine has no roots to judge it by")
+    try:
+        whose: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        whose = x509.DNSName(name)
+    # Dates have been judged; here it is about who issued whom.
+    at = max(chain[0].not_valid_before_utc, min(datetime.now(UTC), chain[0].not_valid_after_utc))
+    try:
+        verifier = PolicyBuilder().store(Store(roots)).time(at).build_server_verifier(whose)  # type: ignore[arg-type]
+        verifier.verify(chain[0], chain[1:])
+    except VerificationError as error:
+        hint = "a certificate in between may be missing: the file needs the whole chain (fullchain.pem)"
+        return _SAYS.warning(subject, f"issued by {issuer}, and not trusted here: {error}", hint)
+    return _SAYS.ok(subject, f"issued by {issuer}, trusted")
+
+
+def _roots() -> list[x509.Certificate]:
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old roots are not ours to mend
+        for der in ssl.create_default_context().get_ca_certs(binary_form=True):
+            with suppress(ValueError):
+                found.append(x509.load_der_x509_certificate(der))
+    return found
+
+
+async def _shown(address: str, port: int, name: str, leaf: x509.Certificate | None) -> Diagnosis:
+    subject = f"HAProxy {address}:{port}, what it shows"
+    try:
+        answer = await http_get(address, port, "/healthz", name, tls=True)
+    except (OSError, TimeoutError) as error:
+        return _SAYS.error(subject, reason_of(error))
+    shown = x509.load_der_x509_certificate(answer.certificate)
+    if leaf is not None and shown != leaf:
+        until = f"{shown.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+        reason = f"another certificate than in the file, valid until {until}"
+        return _SAYS.error(subject, reason, "systemctl reload haproxy")
+    if datetime.now(UTC) > shown.not_valid_after_utc:
+        return _SAYS.error(subject, "an expired certificate", _RENEW)
+    return _SAYS.ok(subject, "the one in the file" if leaf is not None else "a certificate that is valid")

@@ -1,0 +1,108 @@
+"""The core and the trunks: names that resolve, and somebody who answers."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+from rtpengine.agent.control import ControlRefused, ControlUnreachable
+from webapp_api.gwctl.machine.control import ask_control
+from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
+from webapp_api.gwctl.machine.host import Host
+from webapp_api.gwctl.machine.talk import options_by_tcp, options_by_udp, reason_of
+
+_SAYS: Final = Doctor("core")
+_URI: Final = re.compile(r"sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)")
+_NOBODY: Final = "does the core know this node's address, and is there a way and no packet filter between?"
+
+
+async def core(host: Host) -> AsyncIterator[Diagnosis]:
+    """Ask the entry points of the home network; how the trunks are, the gateway knows."""
+    if host.gateway is None:
+        return
+    if host.gateway.home is not None:
+        yield _SAYS.ok("home network", "is this gateway's own, there is no core")
+    else:
+        for uri in host.gateway.icscf_uris:
+            async for found in _entry_point(uri):
+                yield found
+    if host.gateway.trunks:
+        for found in await _trunks(host):
+            yield found
+
+
+async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
+    match = _URI.fullmatch(uri)
+    if match is None:
+        yield _SAYS.error(uri, "cannot be read as a SIP URI")
+        return
+    name, port = match[1].strip("[]"), int(match[2] or 5060)
+    try:
+        addresses = await _addresses(name)
+    except OSError as error:
+        if match[2]:
+            yield _SAYS.error(
+                f"name {name}",
+                f"does not resolve: {reason_of(error)}",
+                "in the inventory: gateway_icscf_uris",
+            )
+        else:
+            reason = "has no address; Kamailio will look for SRV records, which are not looked at here"
+            yield _SAYS.warning(f"name {name}", reason, f"dig SRV _sip._udp.{name}")
+        return
+    if addresses != [name]:
+        yield _SAYS.ok(f"name {name}", f"is {', '.join(addresses)}")
+    for address in addresses:
+        yield await _answers(f"entry point {uri} at {address}", address, port, uri, match[3])
+
+
+async def _addresses(name: str) -> list[str]:
+    try:
+        return [str(ipaddress.ip_address(name))]
+    except ValueError:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None)
+        return sorted({str(one[4][0]) for one in found})
+
+
+async def _answers(subject: str, address: str, port: int, uri: str, parameters: str) -> Diagnosis:
+    failures = []
+    only_tcp = "transport=tcp" in parameters.lower()
+    for name, ask in (("UDP", options_by_udp), ("TCP", options_by_tcp)):
+        if name == "UDP" and only_tcp:
+            continue
+        try:
+            return _SAYS.ok(subject, f"answers OPTIONS over {name}: {await ask(address, port, uri)}")
+        except (OSError, TimeoutError) as error:
+            failures.append(f"{name}: {reason_of(error)}")
+    return _SAYS.error(subject, f"does not answer OPTIONS ({'; '.join(failures)})", _NOBODY)
+
+
+async def _trunks(host: Host) -> list[Diagnosis]:
+    assert host.gateway is not None
+    try:
+        told = await ask_control(host.gateway, "GET", "/v1/trunks", timeout_s=2.0)
+    except (ControlRefused, ControlUnreachable) as error:
+        return [
+            _SAYS.error(
+                "trunks", f"the gateway does not say how they are: {error}", "see the check of its ports"
+            )
+        ]
+    found = []
+    for trunk in told["trunks"]:
+        name = f"trunk {trunk['trunk']}"
+        down = [hop for hop in trunk["hops"] if hop["state"] == "down"]
+        reasons = "; ".join(f"{hop['uri']}: {hop['why'] or 'down'}" for hop in down)
+        if trunk["state"] == "down":
+            found.append(_SAYS.error(name, f"down: {reasons or 'no next hop is up'}", "ask the carrier"))
+        elif trunk["registration"] not in ("", "registered", "asking"):
+            found.append(
+                _SAYS.error(name, f"registration {trunk['registration']}: {trunk['why'] or 'not there'}")
+            )
+        elif down:
+            found.append(_SAYS.warning(name, reasons))
+        else:
+            found.append(_SAYS.ok(name, " ".join(filter(None, (trunk["state"], trunk["registration"])))))
+    return found

@@ -1,0 +1,96 @@
+"""What the kernel says of sockets and processes (/proc): who has a port, what that program has loaded and may open."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+_LISTENS: Final = "0A"
+_OPEN_FILES: Final = re.compile(r"Max open files\s+(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A bound UDP socket, or a TCP socket that listens."""
+
+    address: str
+    port: int
+    inode: str
+    drops: int
+    """Datagrams that found no room."""
+
+
+def sockets(kind: str) -> list[Socket]:
+    """Return the sockets of this network namespace; ``kind``: udp or tcp."""
+    found = []
+    for name in (kind, f"{kind}6"):
+        try:
+            lines = (PROC / "net" / name).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            parts = line.split()
+            if kind == "udp" or parts[3] == _LISTENS:
+                address, _, port = parts[1].partition(":")
+                drops = int(parts[-1]) if kind == "udp" else 0
+                found.append(Socket(_address(address), int(port, 16), parts[9], drops))
+    return found
+
+
+def sockets_at(kind: str, address: str, port: int) -> list[Socket]:
+    """Return those that get what is sent to an address and port."""
+    wanted = {str(ipaddress.ip_address(address)), "0.0.0.0", "::"}  # noqa: S104
+    return [one for one in sockets(kind) if one.port == port and one.address in wanted]
+
+
+def _address(text: str) -> str:
+    raw = bytes.fromhex(text)
+    words = [raw[start : start + 4] for start in range(0, len(raw), 4)]
+    if sys.byteorder == "little":
+        words = [word[::-1] for word in words]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def owner_of(found: list[Socket]) -> int | None:
+    """Return the process that has one of these sockets, the oldest; None where we may not see it."""
+    targets = {f"socket:[{one.inode}]" for one in found}
+    if not targets:
+        return None
+    for pid in sorted(int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()):
+        try:
+            if any(os.readlink(link) in targets for link in (PROC / str(pid) / "fd").iterdir()):  # noqa: PTH115
+                return pid
+        except OSError:  # not ours to see, or gone
+            continue
+    return None
+
+
+def most_open_files(pid: int) -> int | None:
+    """Return how many files a process may have open; None: no limit, or not known."""
+    try:
+        found = _OPEN_FILES.search((PROC / str(pid) / "limits").read_text())
+    except OSError:
+        return None
+    return int(found[1]) if found and found[1].isdigit() else None
+
+
+def has_loaded(pid: int, name: str) -> bool | None:
+    """Whether a library is in a process; None: not ours to see."""
+    try:
+        return name in (PROC / str(pid) / "maps").read_text()
+    except OSError:
+        return None
+
+
+def kernel_number(name: str) -> int | None:
+    """Return a setting of the kernel, as ``net/core/rmem_max``; None where there is none to see."""
+    try:
+        return int((PROC / "sys" / name).read_text().split()[0])
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,169 @@
+"""`routes`: where calls go."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from kemi.core.emergency import service_of
+from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
+from kemi.core.routing.table import TableError
+from kemi.state.routing_document import RoutingDocument, document_from_json
+from kemi.state.web.routes import Explanation, RoutesStore, explanation
+from webapp_api.gwctl.audit import note_change
+from webapp_api.gwctl.place import Place, pass_place
+from webapp_api.gwctl.program import Answer, Group, command
+
+
+class Version(msgspec.Struct, frozen=True):
+    """Which table counts."""
+
+    version: int
+    changed: bool
+
+
+class CheckedTable(msgspec.Struct, frozen=True):
+    """What is wrong with a table; nothing: it can be loaded."""
+
+    problems: list[str]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that fits."""
+
+    id: str
+    number: str
+    target: str
+    why: str
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """What the table says of one number."""
+
+    version: int
+    number: str
+    """As it is looked up."""
+    emergency: bool
+    rows: list[Row]
+    """Those that win first."""
+    cost: str
+    denied: str
+    """Why the caller may not call it, "" for one who may."""
+    limits: str
+
+
+@click.group(cls=Group)
+def routes() -> None:
+    """Where calls go: the routing table of all gateways."""
+
+
+@command(routes, "show", RoutingDocument, "routes show > table.json")
+@pass_place
+def show_routes(place: Place) -> Answer:
+    """Print the table as JSON, to be edited and loaded again."""
+    _, document = place.services.routes.get()
+    return Answer(document, [msgspec.json.format(msgspec.json.encode(document), indent=2).decode()])
+
+
+@command(routes, "load", Version, "routes load table.json", note=note_change)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@pass_place
+def load_routes(place: Place, file: Path) -> Answer:
+    """Make FILE (JSON) the table that counts. A bad one is refused row by row, and the old one stays."""
+    store = place.services.routes
+    try:
+        document = document_from_json(file.read_bytes())
+        version, known = store.get()
+        if version and known == document:
+            return Answer(Version(version, False), [f"version {version} counts already"])
+        version = store.put(document)
+    except TableError as error:
+        raise click.ClickException("the old table stays:\n" + "\n".join(error.problems)) from error
+    return Answer(Version(version, True), [f"version {version} counts"])
+
+
+@command(routes, "check", CheckedTable, "routes check table.json")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@pass_place
+def check_routes(place: Place, file: Path) -> Answer:
+    """Say whether FILE could be loaded, and change nothing."""
+    try:
+        place.services.routes.check(document_from_json(file.read_bytes()))
+    except TableError as error:
+        return Answer(CheckedTable(list(error.problems)), [], 1, [f"Error: {one}" for one in error.problems])
+    return Answer(CheckedTable([]), ["a good table"])
+
+
+@command(
+    routes,
+    "explain",
+    Explained,
+    "routes explain +493012345",
+    "routes explain 0900123 --class guest --at 2026-12-24T18:00+01:00",
+)
+@click.argument("number")
+@click.option("--realm", default="", help="Of the caller; by default the domain of web login.")
+@click.option("--class", "user_class", default="", help="Of the caller.")
+@click.option("--at", default=None, help="A time, as 2026-12-24T18:00+01:00; by default now.")
+@pass_place
+def explain_route(place: Place, number: str, realm: str, user_class: str, at: str | None) -> Answer:
+    """Say which row wins for NUMBER (as dialled: +49…, 030…, or a sip: address), which others fit it, and why not."""
+    realm = realm or place.settings.domain
+    try:
+        now = time.time() if at is None else datetime.fromisoformat(at).timestamp()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--at") from error
+    return _explain(place.services.routes, number, realm, user_class, now)
+
+
+def _explain(store: RoutesStore, number: str, realm: str, user_class: str, now: float) -> Answer:
+    version, document = store.get()
+    if not version:
+        raise click.ClickException("there is no table: every call goes to the core")
+    uri = number if ":" in number else f"tel:{number}"
+    plan = document.plans.get(realm, DialPlan())
+    if is_emergency(uri, plan):
+        found = explanation(document, realm, user_class, service_of(uri), now)
+        told = _explained(version, number, True, found)
+        says = (
+            f"{number} is for emergencies: refused with 380, or what gateway_emergency of the gateways says"
+        )
+        return Answer(told, [says, *_lines(told)])
+    try:
+        dialled = dialled_from_uri(uri, plan)
+    except BadNumber as error:
+        raise click.ClickException(f"{number} gets {error.status}: {error.detail}") from error
+    told = _explained(
+        version, dialled.number, False, explanation(document, realm, user_class, dialled.number, now)
+    )
+    says = f"version {version}: {number} in {realm} is {dialled.number}"
+    if not told.rows:
+        return Answer(told, [says], 1, ["Error: no row fits: 404"])
+    allowed = f"denied: {told.denied}" if told.denied else "allowed"
+    rates = f"rates: {told.cost}, {allowed}" + (f"; at most {told.limits}" if told.limits else "")
+    return Answer(told, [says, rates, *_lines(told)])
+
+
+def _explained(version: int, number: str, emergency: bool, found: Explanation) -> Explained:
+    rows = []
+    for verdict in found.verdicts:
+        row = verdict.route
+        target = " ".join(filter(None, (row.to, row.name, str(row.status or ""), row.reason)))
+        rows.append(Row(id=row.id, number=row.number, target=target, why=verdict.why))
+    return Explained(
+        version=version,
+        number=number,
+        emergency=emergency,
+        rows=rows,
+        cost=found.cost.value,
+        denied=found.denied,
+        limits=found.limits,
+    )
+
+
+def _lines(told: Explained) -> list[str]:
+    return [f"{row.id}: {row.number} -> {row.target}: {row.why}" for row in told.rows]

@@ -1,0 +1,218 @@
+"""`status`: how all gateways are, on one screen."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, Final
+
+import click
+import msgspec
+
+from kemi.state.web.client import StateUnavailable
+from kemi.state.web.recent_events import RecentEvents
+from kemi.state.web.server import Server
+from webapp_api.gwctl.calls import running_calls
+from webapp_api.gwctl.events import event_to_text
+from webapp_api.gwctl.nodes import Node, nodes_of, state_of
+from webapp_api.gwctl.place import Place, pass_place
+from webapp_api.gwctl.program import Answer, ExitCode, command, table, when
+from webapp_api.gwctl.trunks import Trunk, trouble_of, trunks_of
+from webapp_api.version import VERSION
+
+ALARMS: Final = ("fraud_alarm", "login_locked", "emergency_call", "trunk_down", "trunk_registration")
+ALARM_S: Final = 3600.0
+GONE_S: Final = 86_400.0
+"""A gateway that was silent for longer has been taken out of service."""
+_OLD_S: Final = 10.0
+_MOST_EVENTS: Final = 10_000
+_MOST_SHOWN: Final = 5
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """One gateway node."""
+
+    gateway: str
+    seen_s: float
+    """How long ago it has written to Redis; it does so every two seconds."""
+    agent: bool
+    """Whether a media agent runs beside it."""
+    registrations: int
+    calls: int | None
+    """None: it does not say."""
+
+
+class RedisStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The server."""
+
+    reachable: bool
+    version: str = ""
+    used_bytes: int = 0
+    most_bytes: int = 0
+    """0: no limit."""
+    error: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything at a moment."""
+
+    at: str
+    version: str
+    """Of this program."""
+    redis: RedisStatus
+    gateways: list[Gateway]
+    registrations: int
+    calls: int
+    nodes: list[Node]
+    trunks: list[Trunk]
+    alarms: list[dict[str, Any]]
+    """Events of the last hour that somebody should know, the oldest first."""
+    wrong: list[str]
+    """What is wrong, in words; empty: all is well."""
+
+
+def add_status(group: click.Group) -> None:
+    """Add the command."""
+
+    @command(group, "status", Status, "status", "status --json", "--config lab-run status")
+    @pass_place
+    def status(place: Place) -> Answer:
+        """Show on one screen how all gateways are; exit status 1 when something is wrong.
+
+        Gateways and when they were seen, registrations, calls, relay nodes, trunks, alarms of the last hour, Redis.
+        """
+        try:
+            found = _status(place, time.time())
+        except StateUnavailable as error:
+            found = _without_redis(str(error))
+            return Answer(found, _lines(found), ExitCode.AWAY)
+        return Answer(found, _lines(found), ExitCode.WRONG if found.wrong else ExitCode.DONE)
+
+
+def _without_redis(why: str) -> Status:
+    return Status(
+        at=when(time.time()),
+        version=VERSION,
+        redis=RedisStatus(reachable=False, error=why),
+        gateways=[],
+        registrations=0,
+        calls=0,
+        nodes=[],
+        trunks=[],
+        alarms=[],
+        wrong=[f"Redis cannot be used: {why}"],
+    )
+
+
+def _status(place: Place, now: float) -> Status:
+    facts = Server(place.redis).facts()
+    registered = Counter(
+        one.node for one in place.services.registrations.all() if one.binding.expires_at > now
+    )
+    running = running_calls(place)
+    calls = Counter(call.gateway for call in running.calls) + Counter(running.left_out)
+    gateways = [
+        Gateway(
+            gateway=name,
+            seen_s=round(max(0.0, now - seen.at), 1),
+            agent=seen.agent,
+            registrations=registered[name],
+            calls=None if name in running.silent or now - seen.at >= _OLD_S else calls[name],
+        )
+        for name, seen in place.services.relay_nodes.all().items()
+        if now - seen.at < GONE_S
+    ]
+    nodes, trunks = nodes_of(place), trunks_of(place)
+    events = RecentEvents(place.redis).since(now - ALARM_S, _MOST_EVENTS)
+    redis = RedisStatus(
+        reachable=True, version=facts.version, used_bytes=facts.used_bytes, most_bytes=facts.most_bytes
+    )
+    return Status(
+        at=when(now),
+        version=VERSION,
+        redis=redis,
+        gateways=gateways,
+        registrations=registered.total(),
+        calls=calls.total(),
+        nodes=nodes,
+        trunks=trunks,
+        alarms=[{"seq": seq, **event} for seq, event in events if _is_alarm(event)],
+        wrong=[*_wrong_gateways(gateways), *_wrong_parts(redis, nodes, trunks)],
+    )
+
+
+def _is_alarm(event: dict[str, Any]) -> bool:
+    kind = event.get("type")
+    return kind in ALARMS and not (kind == "trunk_registration" and event.get("state") == "registered")
+
+
+def _wrong_gateways(gateways: list[Gateway]) -> list[str]:
+    wrong = [] if gateways else ["no gateway has written to this Redis within a day"]
+    for one in gateways:
+        if one.seen_s >= _OLD_S:
+            wrong.append(f"gateway {one.gateway} is silent for {one.seen_s:.0f} s")
+        elif one.calls is None:
+            wrong.append(f"gateway {one.gateway} does not answer which calls it has")
+        if one.seen_s < _OLD_S and not one.agent:
+            wrong.append(f"gateway {one.gateway} hears no media agent: dead relay nodes are noticed late")
+    return wrong
+
+
+def _wrong_parts(redis: RedisStatus, nodes: list[Node], trunks: list[Trunk]) -> list[str]:
+    wrong = [
+        f"relay node {one.node} is {state_of(one)} (gateway {one.gateway})"
+        for one in nodes
+        if one.state in ("down", "suspect", "returning") or one.broken
+    ]
+    taking = [one for one in nodes if not one.drained and one.weight and one.state != "down"]
+    if nodes and not taking:
+        wrong.append("no relay node takes new calls")
+    wrong += [
+        f"trunk {one.trunk} (gateway {one.gateway}): {why}" for one in trunks if (why := trouble_of(one))
+    ]
+    if redis.most_bytes and redis.used_bytes > 0.9 * redis.most_bytes:
+        wrong.append(f"Redis is full to {redis.used_bytes / redis.most_bytes:.0%}: it will refuse new state")
+    return wrong
+
+
+def _lines(found: Status) -> list[str]:
+    redis = found.redis
+    memory = f"{redis.used_bytes / 1e6:.1f} MB" + (
+        f" of {redis.most_bytes / 1e6:.0f}" if redis.most_bytes else ""
+    )
+    state = f"{redis.version}, {memory}" if redis.reachable else f"away: {redis.error}"
+    lines = [f"{found.at}  gateway software {found.version}  Redis {state}", ""]
+    if redis.reachable:
+        gateways = [
+            (
+                *(one.gateway, f"{one.seen_s:.1f} s ago", "yes" if one.agent else "NO"),
+                *(one.registrations, "?" if one.calls is None else one.calls),
+            )
+            for one in found.gateways
+        ]
+        columns = ("GATEWAY", "SEEN", "AGENT", "REGISTRATIONS", "CALLS")
+        lines += [*table(columns, gateways, "no gateway runs"), ""]
+        nodes = [
+            (
+                one.node,
+                state_of(one),
+                "?" if one.calls is None else one.calls,
+                one.weight,
+                one.version,
+                one.gateway,
+            )
+            for one in found.nodes
+        ]
+        lines += [
+            *table(("RELAY NODE", "STATE", "CALLS", "WEIGHT", "VERSION", "GATEWAY"), nodes, "no relay nodes"),
+            "",
+        ]
+        trunks = [(one.trunk, one.state, one.registration, one.calls, one.gateway) for one in found.trunks]
+        if trunks:
+            lines += [*table(("TRUNK", "STATE", "REGISTRATION", "CALLS", "GATEWAY"), trunks, ""), ""]
+        kinds = Counter(str(event.get("type")) for event in found.alarms)
+        told = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
+        lines += [f"alarms of the last hour: {told}"]
+        lines += [f"    {event_to_text(event)}" for event in found.alarms[-_MOST_SHOWN:]]
+    wrong = [f"WRONG: {one}" for one in found.wrong]
+    return [*lines, *(wrong or ["all is well"])]

@@ -1,0 +1,219 @@
+/** What the console knows of calls: running ones by answers and events, failures by cause, alarms, addresses. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { alarmText } from "../../console/alarms.ts";
+import { ApiError, asker, pathWith } from "../../console/api.ts";
+import { Failures, failureFrom } from "../../console/causes.ts";
+import { EventFeed, waitMs, type FeedHandlers } from "../../console/event-feed.ts";
+import { hashOf, routeFromHash } from "../../console/route.ts";
+import { callFits, countsByGateway, RunningCalls } from "../../console/running-calls.ts";
+import { addressText, causeText, durationText, endText, offsetText } from "../../console/words.ts";
+
+const told = {
+  gateways: [
+    {
+      gateway: "gw1",
+      left_out: 2,
+      calls: [
+        { key: "k1", call_id: "c1", owner: "sip:alice@d", peer: "tel:+49301", direction: "out", kinds: ["audio"], dialog: "confirmed", since: 100, node: "relay1" },
+        { key: "k2", call_id: "c2", owner: "sip:bob@d", peer: "sip:x@d", direction: "in", kinds: ["audio", "video"], dialog: "early", since: 200, node: "" },
+      ],
+    },
+    { gateway: "gw2", left_out: 0, calls: [] },
+  ],
+  silent: ["gw3"],
+}; // prettier-ignore
+
+function running(): RunningCalls {
+  const calls = new RunningCalls();
+  calls.replace(told);
+  return calls;
+}
+
+test("an answer replaces what was known", () => {
+  const calls = running();
+  calls.replace(told);
+  assert.deepEqual(calls.all().map(({ key, gateway, state }) => [key, gateway, state]), [["k2", "gw1", "ringing"], ["k1", "gw1", "talking"]]);
+  assert.equal(calls.leftOut, 2);
+  assert.deepEqual(calls.silent, ["gw3"]);
+});
+
+test("events add, change and end calls", () => {
+  const calls = running();
+  const event = { key: "k3", call_id: "c3", impu: "sip:carol@d", peer: "sip:y@d", direction: "out", node: "gw2", at: 300 };
+  assert.equal(calls.apply({ type: "call_started", ...event }), true);
+  assert.equal(calls.apply({ type: "call_answered", ...event }), true);
+  assert.deepEqual(calls.all()[0], {
+    key: "k3", callId: "c3", gateway: "gw2", owner: "sip:carol@d", peer: "sip:y@d", direction: "out", kinds: [], state: "talking", since: 300, relay: "",
+  }); // prettier-ignore
+  assert.deepEqual(countsByGateway(calls.all()), [["gw1", 2], ["gw2", 1]]);
+  assert.equal(calls.apply({ type: "call_ended", ...event }), true);
+  assert.equal(calls.apply({ type: "call_ended", ...event }), false);
+  assert.equal(calls.apply({ type: "registered", impu: "sip:a@d" }), false);
+  assert.equal(calls.size, 2);
+});
+
+test("an event of the past does not take a call back to an earlier state", () => {
+  const calls = running();
+  assert.equal(calls.apply({ type: "call_ringing", key: "k1" }), false);
+  assert.equal(calls.apply({ type: "call_answered", key: "k2" }), true);
+  assert.equal(calls.apply({ type: "call_started", key: "k2" }), false);
+  assert.deepEqual(calls.all().map(({ state }) => state), ["talking", "talking"]);
+});
+
+test("a call is found by any of its names", () => {
+  const [second, first] = running().all();
+  assert.ok(first !== undefined && second !== undefined);
+  for (const text of ["ALICE", " +49301", "c1", "gw1", "relay1", ""]) assert.ok(callFits(first, text), text);
+  assert.ok(!callFits(second, "alice"));
+});
+
+for (const [name, call, cause] of [
+  ["busy", { type: "call_ended", answered_at: 0, status: 486, by: "core", why: "" }, "486 Busy"],
+  ["a status without words of ours", { type: "call_ended", answered_at: 0, status: 418, by: "core", why: "I am a teapot" }, "418 I am a teapot"],
+  ["refused at once", { type: "call_refused", why: "too many calls at once" }, "Refused: too many calls at once"],
+  ["ended by the gateway in the middle", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "no media" }, "No media"],
+  ["ended by an operator", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "ended by the operator" }, undefined],
+  ["forbidden to go on by an operator", { type: "call_forbidden", why: "ended by the operator" }, undefined],
+  ["a recorded call", { answered_at: 0, status: 503, by: "core", why: "" }, "503 No capacity"],
+  ["given up by the caller", { type: "call_ended", answered_at: 0, status: 487, by: "page", why: "" }, undefined],
+  ["answered on another device", { type: "call_ended", answered_at: 0, status: 0, by: "core", why: "answered elsewhere" }, undefined],
+  ["an ordinary end", { type: "call_ended", answered_at: 5, status: 0, by: "page", why: "" }, undefined],
+  ["another event", { type: "call_started" }, undefined],
+] as const) {
+  test(`failure or not: ${name}`, () => assert.equal(failureFrom({ ...call, at: 1 })?.cause, cause));
+}
+
+test("failures are counted by cause for an hour", () => {
+  const failures = new Failures();
+  const add = (key: string, at: number, status: number): void => {
+    const failure = failureFrom({ type: "call_ended", key, call_id: key, ended_at: at, status, by: "core" });
+    assert.ok(failure !== undefined);
+    failures.add(failure);
+  };
+  add("a", 100, 486);
+  add("b", 3000, 486);
+  add("c", 2900, 486);
+  add("d", 3100, 404);
+  assert.deepEqual(failures.counts(3650), [
+    { cause: "486 Busy", count: 3, lastAtS: 3000, lastKey: "b" },
+    { cause: "404 Number not found", count: 1, lastAtS: 3100, lastKey: "d" },
+  ]);
+  assert.deepEqual(failures.counts(3701).map(({ count }) => count), [2, 1]);
+});
+
+test("a call that was forbidden and then ended is one failure", () => {
+  const failures = new Failures();
+  for (const call of [
+    { type: "call_forbidden", call_id: "c", at: 10, why: "too long" },
+    { type: "call_ended", call_id: "c", key: "k", ended_at: 11, answered_at: 5, by: "gateway", why: "too long" },
+    { type: "call_forbidden", call_id: "d", at: 12, why: "too long" },
+  ]) {
+    const failure = failureFrom(call);
+    if (failure !== undefined) failures.add(failure);
+  }
+  assert.deepEqual(failures.counts(20).map(({ cause, lastKey }) => [cause, lastKey]), [["Refused: too long", "d"], ["Too long", "k"]]);
+});
+
+for (const [event, text] of [
+  [{ type: "fraud_alarm", impu: "sip:a@d", what: "premium", calls: 21 }, /sip:a@d made 21 calls \(premium\)/],
+  [{ type: "fraud_alarm", user_class: "guest", what: "denied", calls: 5 }, /users of the class guest/],
+  [{ type: "login_locked", address: "198.51.100.7" }, /198\.51\.100\.7 is locked out/],
+  [{ type: "trunk_down", trunk: "carrier", next_hop: "sip:1.2.3.4", why: "503", node: "gw1" }, /carrier: sip:1\.2\.3\.4 is down: 503, seen by gw1/],
+  [{ type: "trunk_registration", trunk: "carrier", state: "waiting", why: "403" }, /registration is waiting: 403/],
+  [{ type: "trunk_registration", trunk: "carrier", state: "registered" }, /^$/],
+  [{ type: "call_started" }, /^$/],
+] as const) {
+  test(`alarm: ${JSON.stringify(event)}`, () => assert.match(alarmText(event), text));
+}
+
+test("addresses of pages go both ways, whatever is in a key", () => {
+  for (const key of ["a@b;to", "x/y#z?q=1", "%", "ümläut <b>"]) {
+    assert.deepEqual(routeFromHash(hashOf("call", { key })), { page: "call", key, query: {} });
+  }
+  const query = { impu: "sip:a@d", failed: "true" };
+  assert.deepEqual(routeFromHash(hashOf("past", { query: { ...query, call_id: "" } })), { page: "past", key: "", query });
+  assert.equal(routeFromHash("").page, "overview");
+  assert.equal(routeFromHash("#/__proto__").page, "overview");
+  assert.equal(routeFromHash("#/call").page, "calls");
+  assert.equal(routeFromHash("#/call/%E0%A4").key, "%E0%A4");
+});
+
+test("words", () => {
+  assert.equal(durationText(7.9), "0:07");
+  assert.equal(durationText(4327), "1:12:07");
+  assert.equal(offsetText(0.0124), "+0.012 s");
+  assert.equal(offsetText(-0.0002), "+0.000 s");
+  assert.equal(offsetText(-1.5), "−1.500 s");
+  assert.equal(addressText("<sip:+49301@d;user=phone>"), "+49301@d");
+  assert.equal(addressText(""), "unknown");
+  assert.equal(causeText({ by: "gateway", why: "", status: 0 }), "Ended by the gateway");
+  assert.equal(endText({ by: "core", why: "busy", status: 486 }), "Ended by the core with 486: busy.");
+  assert.equal(pathWith("/x", { a: "", b: "1&2" }), "/x?b=1%262");
+  assert.equal(pathWith("/x", { a: "" }), "/x");
+});
+
+test("a refusal is told in the service's words", async () => {
+  const answers = (status: number, body: string): typeof fetch => () => Promise.resolve(new Response(body, { status }));
+  const refused = asker(answers(403, '{"detail": "This is for operators."}'))("GET", "/x");
+  await assert.rejects(refused, { name: "ApiError", status: 403, message: "This is for operators." });
+  await assert.rejects(asker(answers(502, "<html>"))("GET", "/x"), { status: 502, message: /HTTP 502/ });
+  await assert.rejects(asker(() => Promise.reject(new TypeError("no network")))("GET", "/x"), (error) => error instanceof ApiError && error.status === 0);
+});
+
+/** A WebSocket that does what the test says. */
+class Line {
+  readonly url: string;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+
+  constructor(url: string) {
+    this.url = url;
+  }
+
+  say(message: object): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+
+  close(): void {
+    this.onclose?.({ code: 1005 });
+  }
+}
+
+test("who listens goes on after an interruption, and stops when the session is over", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const lines: Line[] = [];
+  const heard: unknown[] = [];
+  const handlers: FeedHandlers = {
+    onEvent: (event) => heard.push(event["type"]),
+    onStart: (cut) => heard.push(`start ${cut}`),
+    onGap: () => heard.push("gap"),
+    onState: (state) => heard.push(state),
+    onOver: (code) => heard.push(code),
+  };
+  const open = (url: string): WebSocket => {
+    const line = new Line(url);
+    lines.push(line);
+    return line as unknown as WebSocket;
+  };
+  new EventFeed({ url: "wss://x/e", handlers, open, random: () => 1 });
+  lines[0]?.say({ type: "position", seq: "0-0", gap: true });
+  lines[0]?.say({ type: "call_started", seq: "7-1" });
+  lines[0]?.say({ type: "dtmf" });
+  lines[0]?.onclose?.({ code: 1006 });
+  t.mock.timers.tick(500);
+  lines[1]?.say({ type: "position", seq: "7-1", gap: true });
+  lines[1]?.onclose?.({ code: 4401 });
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(lines.map(({ url }) => url), ["wss://x/e?after=0-0", "wss://x/e?after=7-1"]);
+  assert.deepEqual(heard, [
+    "connecting", "live", "start true", "call_started", "dtmf", "waiting", "connecting", "live", "gap", "over", 4401,
+  ]); // prettier-ignore
+});
+
+test("waits grow, and end at a quarter of a minute", () => {
+  assert.deepEqual([0, 1, 2, 9, 99].map((failures) => waitMs(failures, 1)), [500, 1000, 2000, 15_000, 15_000]);
+  assert.equal(waitMs(0, 0), 250);
+});
