@@ -53,6 +53,9 @@ PASSING_ONLY: Final = frozenset({"evs"})
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 _INJECT_DTMF: Final = "inject-DTMF"
+_ICE_ONLY: Final = "endpoint-learning-off"
+"""Media goes where ICE says: by default rtpengine follows packets, too, and was seen to go on to a socket that the WIC
+had left.  It is heard from everywhere; SRTP says that it is the WIC."""
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
 # first free dynamic payload type even when IMS speaks Opus itself.
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
@@ -148,7 +151,7 @@ class MediaProfile:
             codec=replace(self.codec, transcode=transcode),
             ptime=self.packet_ms and self.packet_ms[0],
             ptime_reverse=self.packet_ms and self.packet_ms[1],
-            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags()),
+            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), _ICE_ONLY),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -183,7 +186,7 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def answer(self) -> MediaOptions:
         """Return the options of an `answer` of IMS."""
-        return replace(self.wic_answer(), flags=(*self.wic_answer().flags, *self._ims_flags()))
+        return replace(self._answer(), flags=(*self._answer().flags, *self._ims_flags()))
 
     @functools.cache  # noqa: B019
     def wic_answer(self) -> MediaOptions:
@@ -192,6 +195,10 @@ class MediaProfile:
         Its source is not bound: ICE says where it is, and it may nominate one pair of candidates after the other, of
         which rtpengine holds on to that with the highest priority. SRTP says that it is the WIC.
         """
+        return replace(self._answer(), flags=(*self._answer().flags, _ICE_ONLY))
+
+    @functools.cache  # noqa: B019
+    def _answer(self) -> MediaOptions:
         return MediaOptions(
             codec=CodecRules(offer=self.answered_codecs), flags=(*self._sdp_flags(), *self._dtmf_flags())
         )
@@ -200,7 +207,7 @@ class MediaProfile:
     def stand_in_answer(self) -> MediaOptions:
         """Return the options of a placeholder's `answer` for the WIC: nobody is heard at its port."""
         flags = source_flags(MediaSource.SIGNALLED, self.daemon_version)
-        return replace(self.wic_answer(), flags=(*self.wic_answer().flags, *flags))
+        return replace(self._answer(), flags=(*self._answer().flags, *flags))
 
     @functools.cache  # noqa: B019
     def passing_answer(self) -> MediaOptions:
@@ -262,7 +269,9 @@ class MediaProfile:
     @functools.cache  # noqa: B019
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
-        return MediaOptions(codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding",))
+        return MediaOptions(
+            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", _ICE_ONLY)
+        )
 
     def _ims_flags(self) -> tuple[str, ...]:
         return source_flags(self.ims_source, self.daemon_version)

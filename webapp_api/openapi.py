@@ -198,7 +198,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Tell which traced calls there are, the latest first",
                 {"200": TracedCalls},
-                "400 401 403 404 503",
+                "400 401 403 404 429 503",
                 query=("impu", "call_id", "failed", "after", "limit"),
                 session=True,
             )
@@ -207,7 +207,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "Return what a call did, by the key of its trace or its Call-ID",
                 {"200": Trace},
-                "401 403 404 503",
+                "401 403 404 429 503",
                 path=("key",),
                 session=True,
             )

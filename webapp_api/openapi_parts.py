@@ -38,6 +38,8 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "operator": _TEXT,
     "is_operator": _FLAG,
     "disabled": _FLAG,
+    "failed": _FLAG,
+    "after": {"type": "string"},
     "direction": {"enum": ["out", "in"]},
     **{name: {"type": "string"} for name in ("state", "code", "error", "iss")},
 }

@@ -1,6 +1,6 @@
 """What happens without a message: connections that end, times that run out, commands of the web API, Redis.
 
-Ten times a second, and events five times as often, in a process of its own, which is the only one that may wait for
+Ten times a second, and events ten times as often, in a process of its own, which is the only one that may wait for
 Redis, and never for long.
 """
 
@@ -141,10 +141,13 @@ class Housekeeping:
         self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
+        # Pages wait for events: they go before what may take longer than the time between two ticks.
+        first = self._call_progress, self._shared.ship
         if now < self._next_all:
-            return self._call_progress, self._shared.ship
+            return (*first, self._finished_calls) if self._history.is_behind else first
         self._next_all = now + EVERY_S
         return (
+            *first,
             self._begin,
             self._lost_connections,
             self._commands,
@@ -153,7 +156,7 @@ class Housekeeping:
             self._ended_bindings,
             self._call_timers,
             self._lost_media,
-            self._call_progress,
+            self._call_progress,  # again: a call's end comes after all else that is told of it
             self._finished_calls,
             self._old_dialogs,
             self._changes,

@@ -110,22 +110,33 @@ class SoftphoneBrowser:
 
     def __enter__(self) -> Self:
         self._playwright = self._borrowed or sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=self._arguments
-        )
-        # The lab signs its own certificate.
-        page = self._browser.new_context(ignore_https_errors=True).new_page()
-        page.on("websocket", self._watch)
-        page.on("console", lambda message: self.console.append(message.text))
-        page.on("pageerror", lambda error: self.console.append(f"page error: {error}"))
-        page.goto(self.origin, wait_until="load")
-        page.wait_for_selector("#sign-in[data-ready]", state="attached")
+        try:
+            self._browser = self._launch(self._playwright)
+            # The lab signs its own certificate.
+            page = self._browser.new_context(ignore_https_errors=True).new_page()
+            self._listen(page)
+            page.goto(self.origin, wait_until="load")
+            page.wait_for_selector("#sign-in[data-ready]", state="attached")
+        except BaseException:
+            self._close()
+            raise
         self._page = page
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _launch(self, playwright: Playwright) -> Browser:
+        return playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=self._arguments)
+
+    def _listen(self, page: Page) -> None:
+        page.on("websocket", self._watch)
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(f"page error: {error}"))
+
+    def _close(self) -> None:
         if self._browser is not None:
             self._browser.close()
         if self._playwright is not None and self._borrowed is None:

@@ -14,13 +14,11 @@ from kemi.core.explain.judge import explain
 from kemi.core.explain.verdict import Gravity, Verdict
 from kemi.core.trace.entries import CallTrace, What
 from kemi.state.traces import TraceHead
+from webapp_api import queries
 from webapp_api.bodies import answer
 from webapp_api.services import only_operators, services
 
 blueprint = Blueprint("operator_traces", __name__)
-MOST: Final = 200
-"""Traces of one page."""
-USUAL: Final = 50
 _LONGEST_NAME: Final = 1_000
 
 
@@ -116,15 +114,15 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 @blueprint.get("/api/operator/traces")
 def get_traces() -> Response:
     """Tell which traced calls there are."""
-    only_operators()
-    asked = request.args
+    only_operators(costs=True)
+    failed = queries.choice("failed", ("true", "false"))
     try:
         found, following = services().traces.list(
-            _limit(asked.get("limit", "")),
-            impu=asked.get("impu", ""),
-            call_id=asked.get("call_id", ""),
-            failed=_failed(asked.get("failed", "")),
-            after=asked.get("after", ""),
+            queries.limit(),
+            impu=queries.text("impu"),
+            call_id=queries.text("call_id"),
+            failed=None if not failed else failed == "true",
+            after=request.args.get("after", ""),
         )
     except ValueError as error:
         raise BadRequest("after is not one of ours.") from error
@@ -134,7 +132,7 @@ def get_traces() -> Response:
 @blueprint.get("/api/operator/traces/<path:key>")
 def get_trace(key: str) -> Response:
     """Return a trace by its key, or the latest of a Call-ID."""
-    only_operators()
+    only_operators(costs=True)
     trace = services().traces.get(key) if len(key) <= _LONGEST_NAME else None
     if trace is None:
         raise NotFound("No trace has this name (any more).")
@@ -165,19 +163,3 @@ def _verdicts(trace: CallTrace) -> list[TraceVerdict]:
 
 def _traced(head: TraceHead) -> TracedCall:
     return TracedCall(**{name: getattr(head, name) for name in TracedCall.__struct_fields__})
-
-
-def _limit(text: str) -> int:
-    if not text:
-        return USUAL
-    if not (
-        text.isascii() and text.isdecimal() and 1 <= int(text[:4]) <= MOST and len(text) <= len(str(MOST))
-    ):
-        raise BadRequest(f"limit is a number from 1 to {MOST}.")
-    return int(text)
-
-
-def _failed(text: str) -> bool | None:
-    if text not in ("", "true", "false"):
-        raise BadRequest("failed is true or false.")
-    return None if not text else text == "true"

@@ -10,12 +10,12 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-import { build, type Metafile, type Plugin } from "esbuild";
+import { build, type Metafile } from "esbuild";
+
+import { BUNDLING, SDK_LIMIT_BYTES } from "./bundling.ts";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const OUT = path.resolve(HERE, "../static/dist");
-/** What a page has to load for a call; SIP.js alone is about 50 kB. */
-const SDK_LIMIT_BYTES = 70_000;
 
 const ENTRIES = {
   sdk: path.join(HERE, "src/index.ts"),
@@ -32,19 +32,6 @@ const LOGICAL_NAMES = {
   "console-style": "console.css",
 } as const;
 
-/**
- * SIP.js's user agent names its own media session as the default of an option that this SDK always gives. A page need
- * not load what is never made.
- */
-const withoutStockMediaSession: Plugin = {
-  name: "without-stock-media-session",
-  setup({ onLoad }) {
-    onLoad({ filter: /[\\/]session-description-handler-factory-default\.js$/ }, () => ({
-      contents: "export const defaultSessionDescriptionHandlerFactory = () => undefined;",
-    }));
-  },
-};
-
 await rm(OUT, { recursive: true, force: true });
 const { metafile } = await build({
   entryPoints: ENTRIES,
@@ -52,15 +39,10 @@ const { metafile } = await build({
   absWorkingDir: HERE,
   entryNames: "assets/[name]-[hash]",
   chunkNames: "assets/[name]-[hash]",
-  bundle: true,
   splitting: true,
-  format: "esm",
-  target: "es2022",
-  minify: true,
   sourcemap: "linked",
-  legalComments: "none",
   metafile: true,
-  plugins: [withoutStockMediaSession],
+  ...BUNDLING,
 });
 
 const manifest: Record<string, string> = {};

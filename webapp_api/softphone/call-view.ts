@@ -8,6 +8,9 @@ import { button, element } from "./dom.ts";
 import { buildKeypad, flashKey } from "./keypad.ts";
 import { LevelMeter } from "./level-meter.ts";
 import { copyDiagnostics, initQualityLine, stopQuality, watchQuality } from "./quality-line.ts";
+import { playKey } from "./ring-tone.ts";
+import { ringBack } from "./ringback.ts";
+import { keepAwake } from "./wake-lock.ts";
 
 const STATE_TEXT: Readonly<Record<CallState, string>> = {
   preparing: "Waiting for microphone…",
@@ -24,7 +27,12 @@ const STATE_TEXT: Readonly<Record<CallState, string>> = {
 const RECOVERING = "The connection for sound is being repaired.";
 const SILENT = "No sound arrives. The other side may be muted; if it should talk, hang up and call again.";
 
+const MUTED = "You are muted: nobody hears you.";
+
 const TIMER_INTERVAL_MS = 500;
+/** How loud, and for how many looks of the meter, somebody speaks. */
+const SPEECH_PERCENT = 50;
+const SPEECH_LOOKS = 5;
 
 const card = element("call-card", HTMLElement);
 const title = element("call-title", HTMLElement);
@@ -39,12 +47,14 @@ const pad = element("dtmf-pad", HTMLElement);
 const muteAudio = button("mute-audio");
 const muteVideo = button("mute-video");
 const togglePad = button("toggle-pad");
-const localMeter = new LevelMeter(element("local-level", HTMLElement));
+const localMeter = new LevelMeter(element("local-level", HTMLElement), noticeSpeech);
 const remoteMeter = new LevelMeter(element("remote-level", HTMLElement));
 
 let shown: Call | undefined;
 /** No sound arrives though it should. */
 let silent = false;
+/** For how many looks somebody has spoken who is muted. */
+let speech = 0;
 let context: AudioContext | undefined;
 /** Takes off what listens to the call that is shown. */
 let leave = (): void => undefined;
@@ -72,6 +82,7 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
   leave();
   shown = call;
   silent = false;
+  speech = 0;
   context ??= new AudioContext();
   void context.resume();
   card.hidden = false;
@@ -84,6 +95,7 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
   actOn(call);
   showState(call);
   showRemoteVideo();
+  keepAwake(true);
   void playTo(chosenDevice("audiooutput"));
   watchQuality(call, gatewayVersion, (nothing) => {
     silent = nothing;
@@ -98,6 +110,7 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
     void playRemote();
   };
   const offs = [
+    ringBack(call),
     call.onState(() => showState(call)),
     call.on("hold", () => showState(call)),
     call.on("recovering", () => showState(call)),
@@ -123,6 +136,7 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
     localMeter.stop();
     remoteMeter.stop();
     stopQuality();
+    keepAwake(false);
     remoteVideo.srcObject = null;
     localVideo.srcObject = null;
     shown = undefined;
@@ -189,13 +203,21 @@ function showState(call: Call): void {
   localVideo.hidden = !video;
   muteVideo.hidden = !video;
   showMuted();
-  if (context !== undefined) localMeter.start(context, local);
+  if (context !== undefined) localMeter.start(context, local, true);
 }
 
 function showNotice(call: Call): void {
-  const words = call.recovering ? RECOVERING : silent ? SILENT : "";
+  const words = call.recovering ? RECOVERING : speech >= SPEECH_LOOKS ? MUTED : silent ? SILENT : "";
   notice.hidden = words === "";
   if (notice.textContent !== words) notice.textContent = words;
+}
+
+/** Who speaks into a muted microphone does not know that it is. */
+function noticeSpeech(percent: number): void {
+  const before = speech;
+  if (shown === undefined || !shown.muted("audio") || shown.held.local) speech = 0;
+  else if (percent >= SPEECH_PERCENT) speech += 1;
+  if (shown !== undefined && before >= SPEECH_LOOKS !== speech >= SPEECH_LOOKS) showNotice(shown);
 }
 
 function stateOf(call: Call): string {
@@ -238,6 +260,7 @@ function showMuted(): void {
 }
 
 function sendTone(key: string): void {
+  playKey(key);
   shown?.sendDtmf(key).catch((error: unknown) => {
     if (error instanceof PhoneError) showError(error);
   });

@@ -109,7 +109,7 @@ function changed(busy: boolean): void {
   list.hidden = !ringing;
   const name = list.querySelector('[data-part="name"]')?.textContent ?? "";
   document.title = ringing ? `${name} is calling` : pageTitle;
-  if (ringing) ringTone.start(busy);
+  if (ringing) ringTone.start(busy ? "knock" : "ring");
   else {
     ringTone.stop();
     announcement.textContent = "";

@@ -9,23 +9,32 @@ export class LevelMeter {
   readonly #element: HTMLElement;
   #timer: ReturnType<typeof setInterval> | undefined;
   #source: MediaStreamAudioSourceNode | undefined;
+  #copies: readonly MediaStreamTrack[] = [];
+  readonly #onLevel: (percent: number) => void;
 
-  constructor(element: HTMLElement) {
+  /** `onLevel` hears each level, from 0 to 100. */
+  constructor(element: HTMLElement, onLevel: (percent: number) => void = () => undefined) {
     this.#element = element;
+    this.#onLevel = onLevel;
   }
 
-  /** Follow the audio of `stream`; a stream without audio shows nothing. */
-  start(context: AudioContext, stream: MediaStream): void {
+  /** Follow the audio of `stream`, also while it is muted where `isOwn`; a stream without audio shows nothing. */
+  start(context: AudioContext, stream: MediaStream, isOwn = false): void {
     this.stop();
     if (stream.getAudioTracks().length === 0) return;
+    // A copy of a track is not muted with it.
+    if (isOwn) this.#copies = stream.getAudioTracks().map((track) => track.clone());
+    for (const copy of this.#copies) copy.enabled = true;
     const analyser = context.createAnalyser();
     analyser.fftSize = 1024;
-    this.#source = context.createMediaStreamSource(stream);
+    this.#source = context.createMediaStreamSource(isOwn ? new MediaStream([...this.#copies]) : stream);
     this.#source.connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     this.#timer = setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
-      this.#show(percentFromSamples(samples));
+      const percent = percentFromSamples(samples);
+      this.#show(percent);
+      this.#onLevel(percent);
     }, INTERVAL_MS);
   }
 
@@ -33,6 +42,8 @@ export class LevelMeter {
     clearInterval(this.#timer);
     this.#source?.disconnect();
     this.#source = undefined;
+    for (const copy of this.#copies) copy.stop();
+    this.#copies = [];
     this.#show(0);
   }
 

@@ -1,29 +1,49 @@
-/** The sound of an incoming call, made by the browser: no file to load. */
+/** The sounds of a telephone, made by the browser: no file to load. Silent where the browser allows no sound yet. */
 
-/** The two tones of a ringing telephone (ITU-T E.180 supplement 2, North America), softened. */
-const TONES_HZ = [440, 480] as const;
+/** Seconds, and how loud. A person who is in a call gets a short knock instead of a ring. */
+interface Pattern {
+  readonly onS: number;
+  readonly everyS: number;
+  readonly gain: number;
+}
 
-/** Seconds; a person who is in a call gets a short knock instead of a ring. */
-const RING = { onS: 1.6, everyS: 4, gain: 0.12 } as const;
-const KNOCK = { onS: 0.25, everyS: 5, gain: 0.05 } as const;
+const RING: Pattern = { onS: 1.6, everyS: 4, gain: 0.12 };
+const KNOCK: Pattern = { onS: 0.25, everyS: 5, gain: 0.05 };
+/** What a caller hears while the other side rings. */
+const RINGBACK: Pattern = { onS: 2, everyS: 6, gain: 0.05 };
+const KEY_S = 0.12;
+const KEY_GAIN = 0.06;
 const EDGE_S = 0.04;
 
+/** The two tones of a ringing telephone (ITU-T E.180 supplement 2, North America), softened. */
+const RING_HZ = [440, 480] as const;
+/** Rows and columns of the keys (ITU-T Q.23). */
+const KEYS = ["123", "456", "789", "*0#"] as const;
+const ROW_HZ = [697, 770, 852, 941] as const;
+const COLUMN_HZ = [1209, 1336, 1477] as const;
+
+let shared: AudioContext | undefined;
+
+function audible(): AudioContext {
+  const context = (shared ??= new AudioContext());
+  void context.resume();
+  return context;
+}
+
 export class RingTone {
-  #context: AudioContext | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #output: GainNode | undefined;
 
-  /** Ring until `stop`; `softly` during a call. Stays silent where the browser allows no sound yet. */
-  start(softly: boolean): void {
+  /** Ring until `stop`: this page, softly during a call, or as one hears it who calls. */
+  start(what: "ring" | "knock" | "ringback"): void {
     this.stop();
-    const pattern = softly ? KNOCK : RING;
-    const context = (this.#context ??= new AudioContext());
-    void context.resume();
-    this.#output = new GainNode(context);
-    this.#output.connect(context.destination);
-    const ring = (): void => this.#burst(context, pattern.onS, pattern.gain);
+    const { onS, everyS, gain } = { ring: RING, knock: KNOCK, ringback: RINGBACK }[what];
+    const context = audible();
+    const output = (this.#output = new GainNode(context));
+    output.connect(context.destination);
+    const ring = (): void => burst(context, output, RING_HZ, onS, gain);
     ring();
-    this.#timer = setInterval(ring, pattern.everyS * 1000);
+    this.#timer = setInterval(ring, everyS * 1000);
   }
 
   stop(): void {
@@ -31,19 +51,27 @@ export class RingTone {
     this.#output?.disconnect();
     this.#output = undefined;
   }
+}
 
-  #burst(context: AudioContext, onS: number, gain: number): void {
-    if (this.#output === undefined) return;
-    const begin = context.currentTime + EDGE_S;
-    const envelope = new GainNode(context, { gain: 0 });
-    envelope.gain.setTargetAtTime(gain, begin, EDGE_S);
-    envelope.gain.setTargetAtTime(0, begin + onS - EDGE_S, EDGE_S);
-    envelope.connect(this.#output);
-    for (const frequency of TONES_HZ) {
-      const oscillator = new OscillatorNode(context, { frequency });
-      oscillator.connect(envelope);
-      oscillator.start(begin);
-      oscillator.stop(begin + onS + 5 * EDGE_S);
-    }
+/** Let the person hear which key was pressed. */
+export function playKey(key: string): void {
+  const row = KEYS.findIndex((keys) => keys.includes(key));
+  const [low, high] = [ROW_HZ[row], COLUMN_HZ[KEYS[row]?.indexOf(key) ?? -1]];
+  if (low === undefined || high === undefined) return;
+  const context = audible();
+  burst(context, context.destination, [low, high], KEY_S, KEY_GAIN);
+}
+
+function burst(context: AudioContext, output: AudioNode, tonesHz: readonly number[], onS: number, gain: number): void {
+  const begin = context.currentTime + EDGE_S;
+  const envelope = new GainNode(context, { gain: 0 });
+  envelope.gain.setTargetAtTime(gain, begin, EDGE_S);
+  envelope.gain.setTargetAtTime(0, begin + onS - EDGE_S, EDGE_S);
+  envelope.connect(output);
+  for (const frequency of tonesHz) {
+    const oscillator = new OscillatorNode(context, { frequency });
+    oscillator.connect(envelope);
+    oscillator.start(begin);
+    oscillator.stop(begin + onS + 5 * EDGE_S);
   }
 }

@@ -8,35 +8,31 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
 import requests
-from websockets.asyncio.client import connect
-from websockets.typing import Origin
 
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.client import connect as connect_to_redis
+from kemi.state.web.event_feed import order_of
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from tests.bench.cpu import tree_cpu_s
 from tests.bench.events.crowd import Crowd
+from tests.bench.events.ear import Heard, Wanted
+from tests.bench.generator import LoadOrder, order_to_text
 from tests.bench.registration.memory import open_files, resident
-from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import BOB, Stage
 from tests.integration.lab.web import Browser
 from tests.lab.lab import Lab
-from tests.peers.core_script import answers
-from tests.peers.trace import Direction
-from tests.peers.wic import ScriptedWic
+from tests.lab.subscribers import REALM
 
 PER_USER: Final = 10
-CALL_S: Final = 0.4
+LEAVES_EVERY_S: Final = 1.0
 
 
 @dataclass
@@ -62,8 +58,18 @@ class Delays:
 
     ringing_s: list[float] = field(default_factory=list)
     answered_s: list[float] = field(default_factory=list)
+    calls_per_s: float = 0.0
     events_per_s: float = 0.0
-    lost: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    """By type. A 180 that a worker reads after the 200 behind it is no event any more."""
+    since_note_s: list[float] = field(default_factory=list)
+    """What of it, and of all other events, comes after the gateway's worker has made its note."""
+    resumes: int = 0
+    """How often another listener broke off and came back."""
+    gaps: int = 0
+    resumed_rightly: bool = False
+    """It heard every event, once and in order."""
+    failures: dict[str, int] = field(default_factory=dict)
 
 
 def sessions(lab: Lab, number: int) -> list[str]:
@@ -130,73 +136,109 @@ async def rest(lab: Lab, port: int, held: Held, seconds: float) -> None:
     await asyncio.to_thread(ask)
 
 
-class _Ear:
-    """An operator who hears everything through the TLS front, and when."""
-
-    def __init__(self) -> None:
-        self.heard: dict[tuple[str, str], float] = {}
-        self.number = 0
-
-    async def listen(self, lab: Lab) -> None:
-        accounts = AccountStore(connect_to_redis(lab.info.redis_url))
-        alice = accounts.get("alice")
-        assert alice is not None
-        accounts.put(msgspec.structs.replace(alice, operator=True))
-        browser = Browser(lab)
-        assert browser.log_in("alice", lab.info.web.accounts["alice"]).status_code == 201
-        self._socket = await connect(
-            f"{browser.origin.replace('https', 'wss')}/api/operator/events",
-            origin=Origin(browser.origin),
-            additional_headers={"Cookie": f"__Host-session={browser.cookie}"},
-            ssl=ssl.create_default_context(cafile=str(lab.info.web.certificate)),
-            proxy=None,
-        )
-        self._task = asyncio.create_task(self._hear())
-
-    async def _hear(self) -> None:
-        async for text in self._socket:
-            at = time.monotonic()
-            event: dict[str, Any] = json.loads(text)
-            self.number += event["type"] != "position"
-            self.heard[event.get("call_id", ""), event["type"]] = at
-
-    async def close(self) -> None:
-        await self._socket.close()
-        await self._task
+@asynccontextmanager
+async def _process(module: str, *arguments: str) -> AsyncIterator[_Process]:
+    """A process of the load, apart from ours so that nobody waits for anybody."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 26,
+    )
+    try:
+        yield _Process(process)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        await process.wait()
 
 
-async def calls(stage: Stage, *, pages: int, rate: float, seconds: float) -> Delays:
-    """Let pages call at a rate, each call of some four events; time two messages of each call."""
-    ear, delays = _Ear(), Delays()
-    await ear.listen(stage.lab)
-    stage.core.script = answers()
-    opened = [await stage.page() for _ in range(pages)]
-    began, number = time.monotonic(), ear.number
-    running: set[asyncio.Task[None]] = set()
-    for count in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, began + count / rate - time.monotonic()))
-        task = asyncio.create_task(_call(opened[count % pages]))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    await asyncio.gather(*running)
-    delays.events_per_s = (ear.number - number) / (time.monotonic() - began)
-    await asyncio.sleep(1)
-    for entry in stage.core.trace.entries:
-        message = entry.message
-        kind = {180: "call_ringing", 200: "call_answered"}.get(getattr(message, "status", 0), "")
-        if not kind or entry.direction is not Direction.SENT or message.cseq.method != "INVITE":
-            continue
-        heard_at = ear.heard.get((message.call_id, kind))
-        if heard_at is None:
-            delays.lost += 1
-        else:
-            (delays.ringing_s if kind == "call_ringing" else delays.answered_s).append(heard_at - entry.at_s)
-    await ear.close()
+class _Process:
+    """One of them, which is told and tells in lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin, process.stdout
+
+    def tell(self, line: str) -> None:
+        self._stdin.write(line.encode() + b"\n")
+
+    async def said(self) -> Any:
+        line = await self._stdout.readline()
+        assert line, "it has ended"
+        return json.loads(line)
+
+    async def result(self) -> Any:
+        """Let it have no more to read, and take all that it says."""
+        self._stdin.close()
+        return json.loads(await self._stdout.read())
+
+
+def _operator(lab: Lab) -> Wanted:
+    """An operator who hears everything, through the TLS front."""
+    accounts = AccountStore(connect_to_redis(lab.info.redis_url))
+    alice = accounts.get("alice")
+    assert alice is not None
+    accounts.put(msgspec.structs.replace(alice, operator=True))
+    browser = Browser(lab)
+    assert browser.log_in("alice", lab.info.web.accounts["alice"]).status_code == 201
+    assert browser.cookie is not None
+    url = f"{browser.origin.replace('https', 'wss')}/api/operator/events"
+    return Wanted(url, browser.origin, browser.cookie, str(lab.info.web.certificate))
+
+
+def _sequence(one: Heard, other: Heard) -> list[str]:
+    """The sequence numbers that one heard while the other listened, too."""
+    began, ended = order_of(other.events[0][0]), order_of(other.events[-1][0])
+    return [seq for seq, *_ in one.events if began <= order_of(seq) <= ended]
+
+
+async def calls(lab: Lab, core_port: int, *, pages: int, rate: float, seconds: float) -> Delays:
+    """Let pages call at a rate, each call of four events; time two messages of each call.
+
+    The callee rings and answers at once, so both were sent when its INVITE came.
+    """
+    delays = Delays()
+    order = LoadOrder(
+        port=lab.info.gateway.ws_port,
+        seconds=seconds,
+        connections=pages,
+        rate=rate,
+        register=True,
+        headers={"Origin": lab.info.web.origin, "X-Forwarded-For": "198.51.100.7"},
+        realm=REALM,
+        target=f"sip:bob@{REALM}",
+    )
+    async with (
+        _process("tests.bench.callee", "--port", str(core_port)) as callee,
+        _process("tests.bench.events.ear") as ear,
+        _process("tests.bench.events.ear") as restless,
+        _process("tests.bench.generator") as generator,
+    ):
+        await callee.said()
+        operator = _operator(lab)
+        for one, leaves_every_s in ((ear, 0.0), (restless, LEAVES_EVERY_S)):
+            one.tell(json.dumps(asdict(replace(operator, leaves_every_s=leaves_every_s))))
+            await one.said()
+        generator.tell(order_to_text(order))
+        load = await generator.result()
+        for one in (ear, restless):
+            one.tell("")
+        heard, again = Heard(**await ear.said()), Heard(**await restless.said())
+        callee.tell("report")
+        arrivals: dict[str, float] = (await callee.said())["arrivals"]
+    delays.calls_per_s = len(load["calls"]) / load["elapsed_s"]
+    delays.failures = load["failures"]
+    delays.events_per_s = len(heard.events) / (heard.events[-1][3] - heard.events[0][3])
+    delays.since_note_s = [delay for _, _, _, _, delay in heard.events]
+    delays.resumes, delays.gaps = again.connections - 1, again.gaps + heard.gaps
+    delays.resumed_rightly = _sequence(again, heard) == _sequence(heard, again)
+    heard_at = {(call_id, kind): at for _, call_id, kind, at, _ in heard.events}
+    for call_id, sent_at in arrivals.items():
+        for kind, found in (("call_ringing", delays.ringing_s), ("call_answered", delays.answered_s)):
+            if (at := heard_at.get((call_id, kind))) is None:
+                delays.lost[kind] = delays.lost.get(kind, 0) + 1
+            else:
+                found.append(at - sent_at)
     return delays
-
-
-async def _call(page: ScriptedWic) -> None:
-    call = await page.invite(BOB, AUDIO)
-    await call.wait_answer()
-    await asyncio.sleep(CALL_S)
-    await call.bye()

@@ -160,6 +160,12 @@ class ScriptedGateway:
                 await self._refuse(register, Challenge("ims.example.com", f"other-{number}"))
         await self._grant(register)
 
+    async def register_with_token(self, token: str) -> None:
+        """Grant a registration that brings this access token (RFC 8898)."""
+        register = await self.receive_request("REGISTER")
+        assert register.headers.get("Authorization") == f"Bearer {token}"
+        await self._grant(register)
+
     async def _grant(self, register: SipRequest) -> None:
         contact = register.headers.get("Contact") or ""
         self.register_contact = contact

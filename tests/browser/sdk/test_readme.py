@@ -21,6 +21,8 @@ from tests.browser.sdk.softphone_page import ALICE
 
 pytestmark = pytest.mark.browser
 
+LINES: Final = 10
+TOKEN: Final = "header.payload.signature"
 README: Final = Path(__file__).parents[3] / "webapp_api" / "sdk" / "README.md"
 STAGE: Final = """() => {
   document.body.innerHTML =
@@ -30,6 +32,7 @@ STAGE: Final = """() => {
   const shown = [];
   Object.assign(window, {
     form: { password: part("password") },
+    accessToken: async () => "header.payload.signature",
     audioElement: part("audio"),
     answerButton: part("answer"),
     declineButton: part("decline"),
@@ -57,11 +60,16 @@ async def page(gateway: ScriptedGateway) -> AsyncIterator[Page]:
             await browser.close()
 
 
-async def run(page: Page, name: str) -> None:
-    """Run an example."""
+def example(name: str) -> str:
+    """Return an example as it is printed."""
     found = re.search(rf"<!-- example: {name} -->\n```ts\n(.*?)```", README.read_text(), re.DOTALL)
     assert found is not None, f"the README has no example {name!r}"
-    await page.add_script_tag(content=found[1], type="module")
+    return found[1]
+
+
+async def run(page: Page, name: str) -> None:
+    """Run an example."""
+    await page.add_script_tag(content=example(name), type="module")
 
 
 async def shows(page: Page, words: str) -> None:
@@ -72,8 +80,14 @@ async def shows(page: Page, words: str) -> None:
 
 
 async def test_a_call(page: Page, gateway: ScriptedGateway) -> None:
+    assert example("call").count("\n") == LINES
     await run(page, "call")
-    await gateway.register(ALICE)
+    await refused_call(page, gateway)
+
+
+async def refused_call(page: Page, gateway: ScriptedGateway) -> None:
+    """Play the gateway to the example of a call: nobody is there."""
+    await gateway.register_with_token(TOKEN)
     invite = await gateway.receive_request("INVITE")
     assert invite.request_uri == "sip:+15550100100@ims.example.com;user=phone"
     await GatewayDialog(gateway, invite).respond(486)

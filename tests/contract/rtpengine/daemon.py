@@ -85,7 +85,7 @@ class Daemon:
         self.address = NodeAddress(ng_host, self._claimed.port())
         self.cli_port = self._claimed.port()
         """Of rtpengine-ctl, on loopback."""
-        self.log: collections.deque[str] = collections.deque(maxlen=500)
+        self.log: collections.deque[str] = collections.deque(maxlen=5000)
         self._configuration = directory / "rtpengine.conf"
         self._configuration.write_text(
             render_configuration(

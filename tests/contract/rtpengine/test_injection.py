@@ -17,9 +17,12 @@ from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.contract.rtpengine.injected import SHAPES, Siege
 from tests.lab.relay_program import daemon_version
 from tests.peers.injection import REPORTS
+from tests.peers.media import MediaTimeoutError
 
 SPARE_PORTS = 200
-PACKETS_PER_S = 1500
+PACKETS_PER_S = (1500, 600)
+"""The second where the machine is so busy that the first makes rtpengine deaf, which is no matter of this test."""
+DEAF = "UDP receive queue exceeded"
 PHASE_S = 0.25
 
 
@@ -41,10 +44,21 @@ def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(
     daemon: Daemon, spare: Daemon, shape: str
 ) -> None:
-    siege = Siege(
-        daemon, spare, packets_per_s=PACKETS_PER_S, phase_s=PHASE_S, shape=SHAPES[shape], kinds=REPORTS
-    )
-    await siege.run()
+    for packets_per_s in PACKETS_PER_S:
+        siege = Siege(
+            daemon, spare, packets_per_s=packets_per_s, phase_s=PHASE_S, shape=SHAPES[shape], kinds=REPORTS
+        )
+        daemon.log.clear()
+        spare.log.clear()
+        try:
+            await siege.run()
+        except (MediaTimeoutError, AssertionError):
+            if packets_per_s == PACKETS_PER_S[-1] or not any(
+                DEAF in line for line in (*daemon.log, *spare.log)
+            ):
+                raise
+        else:
+            break
     # From 11.3 on RTCP may pass after each answer, until the first packet of the other side.
     after_answers = capabilities(daemon_version()).asymmetric_learns
     for phase in siege.phases:

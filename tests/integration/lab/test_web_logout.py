@@ -77,14 +77,15 @@ def operator_of(lab: Lab, name: str) -> Browser:
     return browser
 
 
-def shown_registrations(operator: Browser, number: int) -> dict[str, dict[str, Any]]:
-    """Return what the operator is shown, by identity, once there are so many."""
+def shown_registrations(operator: Browser, *impus: str) -> dict[str, dict[str, Any]]:
+    """Return what the operator is shown of pages that are there, by identity, once it is these identities."""
 
-    def ask() -> list[dict[str, Any]]:
-        return list(operator.http.get(f"{operator.origin}{REGISTRATIONS}", timeout=5).json()["registrations"])
+    def ask() -> dict[str, dict[str, Any]]:
+        found = operator.http.get(f"{operator.origin}{REGISTRATIONS}", timeout=5).json()["registrations"]
+        return {one["impu"]: one for one in found if one["state"] == "registered"}
 
-    wait_until(lambda: len(ask()) == number, "the registrations", LOGOUT_S)
-    return {one["impu"]: one for one in ask()}
+    wait_until(lambda: ask().keys() == set(impus), "the registrations", KEYS_S)
+    return ask()
 
 
 def registered(lab: Lab, name: str) -> dict[str, str]:
@@ -153,7 +154,7 @@ async def test_an_operator_sees_and_ends_registrations_with_a_token_and_with_a_s
     assert (await with_token.register(headers=bearer(browser.token()))).status == 200
     dave = world.info.users["dave"]
     assert (await with_password.register()).status == 200
-    shown = await asyncio.to_thread(shown_registrations, operator, 2)
+    shown = await asyncio.to_thread(shown_registrations, operator, world.info.users["alice"].impu, dave.impu)
     alice = shown[world.info.users["alice"].impu]
     assert (alice["scheme"], alice["state"], alice["address"]) == ("bearer", "registered", "127.0.0.1")
     assert 0 <= time.time() - alice["since"] < 30
@@ -162,7 +163,7 @@ async def test_an_operator_sees_and_ends_registrations_with_a_token_and_with_a_s
         assert operator.http.delete(f"{operator.origin}{path}", timeout=5).status_code == 202
         await asyncio.wait_for(page.lost.wait(), LOGOUT_S)
         assert page.socket.close_code == code
-    assert await asyncio.to_thread(shown_registrations, operator, 0) == {}
+    assert await asyncio.to_thread(shown_registrations, operator) == {}
     assert not browser.session["authenticated"]
     again = await open_page(world, "dave", pages, with_password=True)
     assert (await again.register()).status == 200

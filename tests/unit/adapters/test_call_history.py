@@ -127,6 +127,8 @@ def test_a_storm_is_read_bit_by_bit_and_completely(world: World, monkeypatch: py
         world.notes.ended(replace(CALL, key=f"call-{number}"), 110.0)
     first = world.history.work(110.0 + WAIT_S)
     assert len(first) < 200
+    assert world.history.is_behind
     found = first + [call for _ in range(1000) for call in world.history.work(110.0 + WAIT_S)]
     assert {call.key for call in found} == {f"call-{number}" for number in range(200)}
+    assert not world.history.is_behind
     assert all(call.media["audio"]["wic"]["packets"] == 5 for call in found)

@@ -69,6 +69,7 @@ export interface CallDiagnostics {
   readonly mediaLines: readonly MediaLine[];
 }
 
+/** What a call stands on. @internal */
 export interface CallDependencies {
   readonly userAgent: UserAgent;
   readonly updateSupport: UpdateSupport;

@@ -1,55 +1,54 @@
 /** What outgoing and incoming calls share. Knows SIP.js's Session and the media session; knows nothing of registration. */
 
-import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
+import type { CallEvent, CallState } from "./call-state.ts";
 import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
+import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, type DtmfOptions } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
+import { Farewell } from "./farewell.ts";
 import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
 import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
 import { MediaChanges } from "./media-changes.ts";
 import { MediaSession } from "./media-session.ts";
 import { Recovery } from "./recovery.ts";
+import { RemoteMedia } from "./remote-media.ts";
 import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
 import { sendInfo } from "./sip-response.ts";
 import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
-import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
-
-/** How long a hang-up waits for the gateway to confirm it before the call is over all the same, milliseconds. */
-const HANGUP_TIMEOUT_MS = 4000;
 
 export abstract class Call {
   abstract readonly direction: "outgoing" | "incoming";
   /** All that comes from the far side. It is there from the start; tracks join it as the gateway adds them. */
-  readonly remoteStream: MediaStream = new MediaStream();
+  readonly remoteStream: MediaStream;
+  /** @internal */
   protected readonly dependencies: CallDependencies;
+  /** @internal */
   protected media: LocalMedia | undefined;
+  /** @internal */
   protected handler: MediaSession | undefined;
-  /** Another call is about to take the place of this one (RFC 3891). */
+  /** Another call is about to take the place of this one (RFC 3891). @internal */
   replaced = false;
   readonly #renegotiation: Renegotiation;
   readonly #recovery: Recovery;
   readonly #changes: MediaChanges;
   readonly #transfers: CallTransfers;
   readonly #events = new Emitter<CallEvents>();
-  readonly #startedMs = performance.now();
-  readonly #states: { state: CallState; atMs: number }[];
-  #state: CallState;
-  #hangupTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #remote = new RemoteMedia();
+  readonly #record: CallRecord;
+  readonly #farewell: Farewell;
   #lastDiagnostics: CallDiagnostics | undefined;
-  #answeredAt: Date | undefined;
   #updates = 0;
-  #end: CallEnd | undefined;
-  #owesBye = false;
 
+  /** @internal */
   protected constructor(dependencies: CallDependencies, state: CallState) {
     this.dependencies = dependencies;
-    this.#state = state;
-    this.#states = [{ state, atMs: 0 }];
+    this.remoteStream = this.#remote.stream;
+    this.#record = new CallRecord(state);
     const isConnected = (): boolean => dependencies.userAgent.isConnected();
     this.#renegotiation = new Renegotiation({
       dialog: () => this.#dialog,
@@ -57,7 +56,7 @@ export abstract class Call {
       contact: () => this.#contact,
       ownsCallId: state === "preparing",
       isConnected,
-      isRunning: () => this.#state === "established",
+      isRunning: () => this.state === "established",
       onBroken: (error) => this.#broken(error),
       onNoReply: dependencies.onNoReply,
     });
@@ -78,43 +77,50 @@ export abstract class Call {
       dialog: () => this.#dialog,
       contact: () => this.#contact,
     });
+    this.#farewell = new Farewell({
+      session: () => this.session,
+      withdraw: () => this.withdraw(),
+      isConnected,
+      closeMedia: () => this.handler?.close(),
+    });
     this.#recovery = new Recovery({
       restart: () => this.#renegotiation.run({ iceRestart: true }),
       isConnected,
       isUp: () => this.handler?.peerConnection?.connectionState === "connected",
       onRecovering: (recovering) => {
-        if (this.#end === undefined) this.#events.emit("recovering", recovering);
+        if (this.end === undefined) this.#events.emit("recovering", recovering);
       },
       onLost: (error) => this.fail(error),
     });
   }
 
-  /** SIP.js's session, as soon as there is one. */
+  /** SIP.js's session, as soon as there is one. @internal */
   protected abstract get session(): Session | undefined;
+  /** @internal */
   protected abstract get callId(): string | undefined;
-  /** What this side did when it ends the call before it is answered. */
+  /** What this side did when it ends the call before it is answered. @internal */
   protected abstract readonly withdrawal: CallEndCause;
-  /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. */
+  /** Take back (CANCEL), or refuse, the INVITE that is not answered yet. @internal */
   protected abstract withdraw(): Promise<unknown> | undefined;
-  /** Whether new lines of this side go one way. */
+  /** Whether new lines of this side go one way. @internal */
   protected abstract readonly oneWay: boolean;
-  /** What this side will send, but does not have yet. */
+  /** What this side will send, but does not have yet. @internal */
   protected expectedMedia: readonly MediaKind[] = [];
-  /** The browser does not take the far side's description. */
+  /** The browser does not take the far side's description. @internal */
   protected descriptionRefused(_cause: Error): void {}
 
   get state(): CallState {
-    return this.#state;
+    return this.#record.state;
   }
 
   /** Why and by whom the call ended; undefined while it goes on. */
   get end(): CallEnd | undefined {
-    return this.#end;
+    return this.#record.end;
   }
 
   /** When the call was answered. */
   get answeredAt(): Date | undefined {
-    return this.#answeredAt;
+    return this.#record.answeredAt;
   }
 
   /** Microphone and camera, or the application's own stream; undefined until they are there. */
@@ -132,9 +138,9 @@ export abstract class Call {
 
   /** Cancel, refuse or end the call. Resolves when it is over; does nothing more when it already is. */
   async hangup(): Promise<void> {
-    if (this.#state === "ended") return;
+    if (this.state === "ended") return;
     const over = new Promise<void>((resolve) => this.on("end", () => resolve()));
-    if (this.#state !== "ending") this.#requestHangup();
+    if (this.state !== "ending") this.#requestHangup();
     await over;
   }
 
@@ -145,7 +151,7 @@ export abstract class Call {
 
   /** Whether the way for media is broken and being repaired. */
   get recovering(): boolean {
-    return this.#end === undefined && this.#recovery.recovering;
+    return this.end === undefined && this.#recovery.recovering;
   }
 
   /** Whether the far side would take this side's video, and gets none. */
@@ -194,7 +200,7 @@ export abstract class Call {
    */
   async transfer(target: string | Call): Promise<void> {
     this.#needRunning();
-    const other = target instanceof Call && target.#state === "established" ? target.#dialog : undefined;
+    const other = target instanceof Call && target.state === "established" ? target.#dialog : undefined;
     await this.#transfers.start(typeof target === "string" ? target : other);
     await this.hangup();
   }
@@ -214,10 +220,10 @@ export abstract class Call {
    * telephone-events where the configuration has the feature `rtpDtmf` and both sides agreed on them.
    */
   async sendDtmf(tones: string, options: DtmfOptions = {}): Promise<void> {
-    const byRtp = this.dependencies.config.features["rtpDtmf"] === true && this.#state === "established";
+    const byRtp = this.dependencies.config.features["rtpDtmf"] === true && this.state === "established";
     await sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
       const { session } = this;
-      if (session === undefined || this.#state !== "established") throw new UsageError("DTMF needs an answered call");
+      if (session === undefined || this.state !== "established") throw new UsageError("DTMF needs an answered call");
       await sendInfo(session, DTMF_CONTENT_TYPE, content);
     });
   }
@@ -234,7 +240,7 @@ export abstract class Call {
     const last = this.#lastDiagnostics;
     return {
       callId: this.callId,
-      states: [...this.#states],
+      states: this.#record.states,
       reflexiveAddress: this.handler?.gathering.reflexiveAddress,
       candidates: [...(this.handler?.gathering.candidates ?? [])],
       gatheringMs: this.handler?.gatheringMs,
@@ -247,50 +253,48 @@ export abstract class Call {
 
   /**
    * Phone: the socket is lost. A call that is not answered yet can no longer be; an answered one keeps its media and
-   * waits for the new socket.
+   * waits for the new socket. @internal
    */
   socketLost(error: PhoneError): void {
-    if (this.#state === "ended") return;
-    if (this.#state === "established") {
+    if (this.state === "ended") return;
+    if (this.state === "established") {
       this.#recovery.socketLost();
       this.#renegotiation.abandon(error);
       return;
     }
-    this.finish(this.#state === "ending" ? this.localEnd() : failure(error));
+    this.finish(this.state === "ending" ? this.localEnd() : failure(error));
     void this.session?.dispose().catch(() => undefined);
   }
 
-  /** Phone: the socket will not come back, and with it nothing that could be said about this call. */
+  /** Phone: the socket will not come back, and with it nothing that could be said about this call. @internal */
   abandon(error: PhoneError): void {
     this.finish(failure(error));
     void this.session?.dispose().catch(() => undefined);
   }
 
-  /** Phone: this call ended while the socket was away, and the far side does not know yet. */
+  /** Phone: this call ended while the socket was away, and the far side does not know yet. @internal */
   get owesBye(): boolean {
-    return this.#owesBye;
+    return this.#farewell.owed;
   }
 
-  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. */
+  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. @internal */
   socketRestored(): void {
-    if (this.#state === "established") this.#recovery.socketRestored();
-    if (!this.#owesBye) return;
-    this.#owesBye = false;
-    this.session?.bye().catch(() => undefined);
+    if (this.state === "established") this.#recovery.socketRestored();
+    this.#farewell.sayWhatIsOwed();
   }
 
-  /** Phone: the gateway's UPDATE was answered. */
+  /** Phone: the gateway's UPDATE was answered. @internal */
   updateAnswered(): void {
     this.#updates += 1;
     this.#events.emit("update", { count: this.#updates });
   }
 
-  /** Phone: whether this call belongs to `session`. */
+  /** Phone: whether this call belongs to `session`. @internal */
   owns(session: unknown): boolean {
     return session === this.session;
   }
 
-  /** Phone: the media session of this call, for SIP.js. */
+  /** Phone: the media session of this call, for SIP.js. @internal */
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
@@ -309,7 +313,7 @@ export abstract class Call {
     return this.handler;
   }
 
-  /** What both kinds of session tell in the same way. */
+  /** What both kinds of session tell in the same way. @internal */
   protected sessionDelegate(): SessionDelegate {
     return {
       onBye: (bye) => {
@@ -327,70 +331,51 @@ export abstract class Call {
     };
   }
 
+  /** @internal */
   protected answered(event: "answer_received" | "answer_sent"): void {
-    this.#answeredAt ??= new Date();
+    this.#record.answered();
     this.apply(event);
     this.#changes.agreed();
   }
 
-  /** The end that this side brought about. */
+  /** The end that this side brought about. @internal */
   protected localEnd(): CallEnd {
-    return { by: "local", cause: this.#answeredAt === undefined ? this.withdrawal : "hangup" };
+    return { by: "local", cause: this.answeredAt === undefined ? this.withdrawal : "hangup" };
   }
 
-  /** End the call because of `error`, and tell the far side. */
+  /** End the call because of `error`, and tell the far side. @internal */
   protected fail(error: PhoneError): void {
-    if (this.#end !== undefined || this.#state === "ending") return;
-    const established = this.#state === "established";
+    if (this.end !== undefined || this.state === "ending") return;
+    const established = this.state === "established";
     this.finish(failure(error));
-    this.#tellFarSide(established);
+    this.#farewell.say(established);
   }
 
+  /** @internal */
   protected finish(end: CallEnd): void {
-    if (this.#end !== undefined) return;
+    if (!this.#record.ended(end)) return;
     this.#lastDiagnostics = this.diagnostics();
-    this.#end = end;
-    clearTimeout(this.#hangupTimer);
+    this.#farewell.confirmed();
     this.#recovery.stop();
     this.#renegotiation.abandon(new CallEndedError("the call is over"));
     this.#transfers.ended(end.by === "remote");
     if (this.media !== undefined) releaseLocalMedia(this.media);
-    if (this.#state !== "ended") this.apply("call_terminated");
+    this.apply("call_terminated");
     this.#events.emit("end", end);
   }
 
+  /** @internal */
   protected apply(event: CallEvent): void {
-    // SIP.js goes on reporting responses that come after the end.
-    if (this.#state === "ended") return;
-    const next = nextState(CALL_TRANSITIONS, this.#state, event);
-    if (next === this.#state) return;
-    this.#state = next;
-    this.#states.push({ state: next, atMs: performance.now() - this.#startedMs });
-    this.#events.emit("state", next);
+    if (this.#record.apply(event)) this.#events.emit("state", this.state);
   }
 
   #requestHangup(): void {
-    const established = this.#state === "established";
+    const established = this.state === "established";
     this.apply("hangup_requested");
     if (this.media !== undefined) releaseLocalMedia(this.media);
-    if (this.#state === "ended" || !this.dependencies.userAgent.isConnected()) {
-      this.#tellFarSide(established);
-      this.finish(this.localEnd());
-      return;
-    }
-    this.#hangupTimer = setTimeout(() => this.finish(this.localEnd()), HANGUP_TIMEOUT_MS);
-    this.#tellFarSide(established);
-  }
-
-  #tellFarSide(established: boolean): void {
-    if (established && !this.dependencies.userAgent.isConnected()) {
-      this.#owesBye = true;
-      this.handler?.close();
-      return;
-    }
-    const sent = established ? this.session?.bye() : this.withdraw();
-    // A session that is already over in SIP.js reports its own end.
-    sent?.catch(() => undefined);
+    this.#farewell.say(established);
+    if (this.state === "ended" || !this.dependencies.userAgent.isConnected()) this.finish(this.localEnd());
+    else this.#farewell.wait(() => this.finish(this.localEnd()));
   }
 
   get #contact(): string {
@@ -404,13 +389,13 @@ export abstract class Call {
   }
 
   #needRunning(): void {
-    if (this.#end !== undefined) throw new CallEndedError("the call is over");
-    if (this.#state !== "established") throw new UsageError("only an answered call can be changed");
+    if (this.end !== undefined) throw new CallEndedError("the call is over");
+    if (this.state !== "established") throw new UsageError("only an answered call can be changed");
   }
 
   /** The dialog or its media cannot go on. */
   #broken(error: PhoneError): void {
-    if (this.#end !== undefined || this.#state !== "established") return;
+    if (this.end !== undefined || this.state !== "established") return;
     if (error instanceof SipError) {
       this.finish({ by: "failure", cause: "gone", error });
       void this.session?.dispose().catch(() => undefined);
@@ -418,30 +403,21 @@ export abstract class Call {
   }
 
   #connectionChanged(state: RTCPeerConnectionState): void {
-    if (this.#end !== undefined) return;
-    if (this.#state === "established" || state === "connected") this.#recovery.connectionChanged(state);
+    if (this.end !== undefined) return;
+    if (this.state === "established" || state === "connected") this.#recovery.connectionChanged(state);
     else if (state === "failed") this.fail(new IceError("no media path to the gateway"));
   }
 
   #agreed(): void {
     const connection = this.handler?.peerConnection;
-    if (this.#end !== undefined || connection === undefined) return;
-    // A line that was switched off for good ends its track.
-    for (const track of this.remoteStream.getTracks()) {
-      if (track.readyState === "ended") this.remoteStream.removeTrack(track);
-    }
+    if (this.end !== undefined || connection === undefined) return;
+    this.#remote.forgetEnded();
     this.#events.emit("media", mediaLinesOf(connection));
-    if (this.#state === "established") this.#changes.agreed();
+    if (this.state === "established") this.#changes.agreed();
   }
 
   #remoteTrackAdded(track: MediaStreamTrack): void {
-    if (this.remoteStream.getTrackById(track.id) !== null) return;
-    // The newest line of a kind is the one the gateway sends on.
-    for (const earlier of this.remoteStream.getTracks()) {
-      if (earlier.kind === track.kind) this.remoteStream.removeTrack(earlier);
-    }
-    this.remoteStream.addTrack(track);
-    this.#events.emit("remoteTrack", track);
+    if (this.#remote.add(track)) this.#events.emit("remoteTrack", track);
   }
 
   #localTracks(kind: "audio" | "video"): MediaStreamTrack[] {

@@ -1,6 +1,6 @@
 /**
- * A call to the page. The gateway offers one two-way line of each kind, or a line for each direction; the page rings until somebody answers, refuses,
- * or the caller (or another device of the user) ends it.
+ * A call to the page. The gateway offers one two-way line of each kind, or a line for each direction; the page rings until
+ * somebody answers, refuses, or the caller (or another device of the user) ends it.
  */
 
 import { Call } from "./call.ts";
@@ -25,12 +25,14 @@ export class IncomingCall extends Call {
   readonly offersVideo: boolean;
   /** The call of this page that this one takes the place of when it is answered (RFC 3891). */
   readonly replaces: Call | undefined;
+  /** @internal */
   protected readonly withdrawal = "declined";
+  /** @internal */
   protected readonly oneWay: boolean;
   readonly #invitation: Invitation;
   readonly #offersAudio: boolean;
 
-  /** Made by Phone. */
+  /** Made by Phone. @internal */
   constructor(dependencies: CallDependencies, invitation: Invitation) {
     super(dependencies, "alerting");
     const { request } = invitation;
@@ -110,7 +112,7 @@ export class IncomingCall extends Call {
     await this.#invitation.reject({ statusCode: 302, extraHeaders: [`Contact: <${uri}>`] });
   }
 
-  /** Phone: tell the caller that this side rings. */
+  /** Phone: tell the caller that this side rings. @internal */
   alert(): void {
     if (this.state !== "alerting") return;
     // A caller that requires 100rel would need an answer in the 180 before anybody has answered: it gets none.
@@ -118,19 +120,22 @@ export class IncomingCall extends Call {
     this.#invitation.progress({ statusCode: 180, extraHeaders: [ALLOW_HEADER] }).catch(() => undefined);
   }
 
+  /** @internal */
   protected get session(): Invitation {
     return this.#invitation;
   }
 
+  /** @internal */
   protected get callId(): string {
     return this.#invitation.request.callId;
   }
 
+  /** @internal */
   protected withdraw(): Promise<unknown> {
     return this.#invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE });
   }
 
-  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). */
+  /** SIP.js would refuse with 480; what is wrong is the description (RFC 3261 §21.4.26). @internal */
   protected override descriptionRefused(cause: Error): void {
     if (this.state !== "answering" && this.state !== "alerting") return;
     const warning = warningToText({ code: 399, agent: "webrtc-ims-sdk", text: cause.message });

@@ -1,7 +1,7 @@
 /**
- * A call that the page makes. The offer is one-way (sendonly), unless told otherwise. The gateway answers it at once in a reliable 183 and
- * adds the other direction with an UPDATE in the early dialog, so that the media path stands before the callee is
- * alerted.
+ * A call that the page makes. The offer is one-way (sendonly), unless told otherwise. The gateway answers it at once in a
+ * reliable 183 and adds the other direction with an UPDATE in the early dialog, so that the media path stands before the
+ * callee is alerted.
  */
 
 import { Call } from "./call.ts";
@@ -24,13 +24,15 @@ export class OutgoingCall extends Call {
   readonly direction = "outgoing";
   /** The address that is called, a SIP URI. */
   readonly target: string;
+  /** @internal */
   protected readonly withdrawal = "cancelled";
+  /** @internal */
   protected readonly oneWay: boolean;
   readonly #headers: readonly string[];
   #inviter: Inviter | undefined;
   #inviteRequest: OutgoingInviteRequest | undefined;
 
-  /** Made by Phone.call; `headers` are lines for the INVITE. */
+  /** Made by Phone.call; `headers` are lines for the INVITE. @internal */
   constructor(dependencies: CallDependencies, targetUri: string, media: MediaRequest, headers: readonly string[] = []) {
     super(dependencies, "preparing");
     this.target = targetUri;
@@ -39,14 +41,17 @@ export class OutgoingCall extends Call {
     void this.#run(media);
   }
 
+  /** @internal */
   protected get session(): Inviter | undefined {
     return this.#inviter;
   }
 
+  /** @internal */
   protected get callId(): string | undefined {
     return this.#inviter?.request.callId;
   }
 
+  /** @internal */
   protected withdraw(): Promise<unknown> | undefined {
     return this.#inviter?.cancel();
   }

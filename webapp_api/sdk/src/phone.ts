@@ -62,7 +62,7 @@ export interface PhoneEvents {
   error: PhoneError;
 }
 
-/** What tests put in the place of the network. */
+/** What tests put in the place of the network. @internal */
 export type UserAgentParts = Pick<UserAgentOptions, "transportConstructor">;
 
 /** Fetch the configuration if need be and open the WebSocket; throws ConfigError, SocketError or UsageError. */
@@ -138,7 +138,7 @@ export class Phone {
     globalThis.addEventListener?.("offline", this.#offline);
   }
 
-  /** Open the WebSocket. Applications call `connect`. */
+  /** Open the WebSocket. Applications call `connect`. @internal */
   static async open(config: PhoneConfig, options: ConnectOptions, parts: UserAgentParts = {}): Promise<Phone> {
     const phone = new Phone(config, options, parts);
     try {

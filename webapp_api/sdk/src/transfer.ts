@@ -42,12 +42,14 @@ export function statusFromSipfrag(body: string): { status: number; reasonPhrase:
 /**
  * Refer-To for a call that takes the place of the one in `dialog`, as seen from its far side. It goes to their address:
  * the Contact is the gateway's, which nobody else can reach; of several devices only one has the dialog (RFC 5589 §7.3).
+ * @internal
  */
 export function referToWithReplaces(dialog: SessionDialog): string {
   const replaces = `${dialog.callId};to-tag=${dialog.remoteTag};from-tag=${dialog.localTag}`;
   return `<${dialog.remoteURI.toString()}?Replaces=${encodeURIComponent(replaces)}>`;
 }
 
+/** @internal */
 export interface TransferOptions {
   readonly dialog: SessionDialog;
   /** A name-addr. */
@@ -58,7 +60,7 @@ export interface TransferOptions {
   readonly onProgress: (progress: TransferProgress) => void;
 }
 
-/** One transfer that this side asked for. */
+/** One transfer that this side asked for. @internal */
 export class Transfer {
   /** Resolves when the target has answered the far side; rejects with SipError when it has not. */
   readonly done: Promise<void>;
@@ -119,7 +121,7 @@ interface TransferredCall {
   on(name: "end", listener: () => void): () => void;
 }
 
-/** Answer a REFER with 202, and make of it a request that the application decides on (RFC 3515 §2.4.4). */
+/** Answer a REFER with 202, and make of it a request that the application decides on (RFC 3515 §2.4.4). @internal */
 export function transferRequestFrom<Call extends TransferredCall>(
   referral: Referral,
   options: {
