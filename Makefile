@@ -5,14 +5,15 @@ PORTS ?= fixed
 MODE ?= world
 # Most tests wait for timers and media rather than compute: more of them than cores run side by side.
 WORKERS ?= 4
+SUITES ?= bookworm
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit style types bench sdk oidc clients docs images ksr-api clean
+.PHONY: help setup run test test-provision unit style types bench sdk oidc clients docs images ksr-api release wheelhouse clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install Debian packages and Python environment (again: less than a second)
 	@bash .ci/install
@@ -23,12 +24,16 @@ run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: s
 test: sdk oidc clients style types ## every check and every test (WORKERS=0: one after the other)
 	$(PYTEST) --numprocesses=$(WORKERS)
 
+test-provision: sdk ## boot an empty Debian 12, provision it with the playbooks, call through it, upgrade it (as root; minutes; SUITES="bookworm trixie": Debian 13, too)
+	GATEWAY_SUITES="$(SUITES)" $(PYTEST) tests/provision -m provision
+
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick
 
 style: setup ## lint and formatting
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	cd ansible && PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint --offline -q
 
 types: setup ## strict type check
 	.venv/bin/mypy
@@ -100,6 +105,12 @@ images: sdk ## take the README's pictures of the softphone and the console, on t
 ksr-api: setup ## write the typing stub of Kamailio's functions from a running Kamailio
 	$(PYTHON) -m tests.contract.kamailio.api_list | $(PYTHON) -m kemi.typings.make_ksr > $(KSR_STUB).new
 	mv $(KSR_STUB).new $(KSR_STUB)
+
+release: sdk ## pack this commit for the Ansible role `common`: build/release/webrtc-ims-gateway-VERSION.tar.gz
+	ansible/make_release
+
+wheelhouse: setup ## fetch the Python packages of a release as wheels, for machines without a network: build/wheelhouse
+	$(PYTHON) -m pip wheel --quiet --wheel-dir build/wheelhouse --constraint constraints.txt $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"])')
 
 clean: ## remove what the commands above made, except the Python environment
 	rm -rf build lab-run webapp_api/static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

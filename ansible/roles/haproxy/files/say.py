@@ -1,0 +1,23 @@
+"""Says one command to HAProxy's admin socket: say.py SOCKET COMMAND...  Exit status 1 when HAProxy complains."""
+
+import socket
+import sys
+
+TIMEOUT_S = 5.0
+
+
+def main() -> int:
+    """Say it, and print the answer."""
+    path, *words = sys.argv[1:]
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(TIMEOUT_S)
+        line.connect(path)
+        line.sendall((" ".join(words) + "\n").encode())
+        answer = b"".join(iter(lambda: line.recv(65536), b"")).decode().strip()
+    print(answer)
+    # "set server" answers nothing when it did it.
+    return 1 if answer and words[0] == "set" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Provisioning of real machines: Debian with its service manager, in namespaces of its own, by our playbooks."""

@@ -1,0 +1,169 @@
+"""What stops a play before it changes anything: every kind of fault once, each as a machine of one inventory.
+
+Runs the roles' own pre-flight on this machine, as many machines, in one play; nothing is installed or changed.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.lab.ports import LOOPBACK
+from tests.provision.operator import ANSIBLE, make_certificate
+
+SECRET: Final = "0123456789abcdef0123456789abcdef"
+PLAY: Final = """
+- name: Pre-flight of one role
+  hosts: all
+  gather_facts: false
+  vars:
+    ansible_facts: {all_ipv4_addresses: [192.0.2.10], all_ipv6_addresses: []}
+  tasks:
+    - name: Pre-flight
+      ansible.builtin.include_role:
+        name: "{{ the_role }}"
+        tasks_from: "{{ the_tasks | default('preflight') }}"
+"""
+_FAILURE: Final = re.compile(
+    r"^(?:fatal|failed): \[([\w-]+)\].*?(?=^\w+: \[|^TASK|^PLAY|^\[ERROR\]|\Z)", re.MULTILINE | re.DOTALL
+)
+KAMAILIO: Final = {
+    "the_role": "kamailio",
+    "gateway_flow_secret": SECRET,
+    "gateway_control_secret": SECRET,
+    "kamailio_core_check": False,
+}
+
+
+def faults(folder: Path, taken: int, silent: int) -> dict[str, tuple[dict[str, Any], str]]:
+    """Return, by machine, its variables and what the play has to say of them."""
+    certificate, key = make_certificate(folder)
+    _, other_key = make_certificate(folder, name="other")
+    tls = {
+        "the_role": "tls",
+        "tls_certificate_file": str(certificate),
+        "tls_key_file": str(key),
+        "tls_names": ["10.199.7.2"],
+    }
+    return {
+        "good-gateway": (KAMAILIO, ""),
+        "good-certificate": (tls, ""),
+        "text-for-number": (
+            {**KAMAILIO, "kamailio_sip_port": "sip"},
+            "argument 'kamailio_sip_port' is of type str and we were unable to convert to int",
+        ),
+        "text-for-list": (
+            {**KAMAILIO, "gateway_trunks": 5},
+            "Elements value for option 'gateway_trunks' is of type",
+        ),
+        "no-such-choice": (
+            {**KAMAILIO, "gateway_core_leg": "sdes"},
+            "value of gateway_core_leg must be one of",
+        ),
+        "node-without-version": (
+            {**KAMAILIO, "gateway_rtpengine_nodes": [{"address": "192.0.2.1", "port": 2223}]},
+            "missing required arguments: version found in gateway_rtpengine_nodes",
+        ),
+        "no-secret": ({**KAMAILIO, "gateway_flow_secret": ""}, "gateway_flow_secret is missing"),
+        "short-secret": (
+            {**KAMAILIO, "gateway_control_secret": "a" * 31},
+            "gateway_control_secret is missing",
+        ),
+        "another-address": (
+            {**KAMAILIO, "kamailio_sip_address": "192.0.2.99"},
+            "kamailio_sip_address is 192.0.2.99, which another-address does not have",
+        ),
+        "port-taken": (
+            {**KAMAILIO, "kamailio_ws_port": taken},
+            f"Port {taken}/tcp of port-taken is taken by another program than kamailio",
+        ),
+        "silent-core": (
+            {**KAMAILIO, "kamailio_core_check": True, "gateway_icscf_uris": [f"sip:{LOOPBACK}:{silent}"]},
+            f"sip:{LOOPBACK}:{silent} does not answer",
+        ),
+        "foreign-key": (
+            {**tls, "tls_key_file": str(other_key)},
+            "The certificate is not for this private key",
+        ),
+        "foreign-name": (
+            {**tls, "tls_names": ["gateway.example.com"]},
+            "The certificate is not for gateway.example.com",
+        ),
+        "old-certificate": ({**tls, "tls_days_left": 60}, "ends in less than 60 days"),
+        "no-certificate": (
+            {**tls, "tls_certificate_file": ""},
+            "There is no certificate for the public origin",
+        ),
+        "open-redis": ({"the_role": "redis", "redis_address": "192.0.2.10"}, "redis_password is missing"),
+        "open-relay": (
+            {"the_role": "rtpengine", "rtpengine_ng_address": "192.0.2.10"},
+            "whoever reaches the control port controls all calls",
+        ),
+        "tokens-from-nobody": (
+            {"the_role": "webapp_api", "gateway_registration_schemes": ["bearer"]},
+            "webapp_api_key_secret is missing",
+        ),
+        "no-release": (
+            {
+                "the_role": "common",
+                "the_tasks": "preflight_release",
+                "common_release_archive": f"{folder}/webrtc-ims-gateway-0.tar.gz",
+            },
+            "There is no release to install",
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, tuple[str, str]]]:
+    """Play once; return what was said of each machine, and what had to be."""
+    folder = tmp_path_factory.mktemp("preflight")
+    with (
+        socket.create_server((LOOPBACK, 0)) as taken,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+    ):
+        silent.bind((LOOPBACK, 0))
+        machines = faults(folder, taken.getsockname()[1], silent.getsockname()[1])
+        here = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "kamailio_sip_address": LOOPBACK,
+        }
+        hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
+        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+        (folder / "play.yml").write_text(PLAY)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "ansible", "playbook", "--forks", "4"),
+                *("-i", str(folder / "hosts.json"), str(folder / "play.yml")),
+            ],
+            cwd=ANSIBLE,
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    said = dict.fromkeys(machines, "")
+    for found in _FAILURE.finditer(done.stdout):
+        said[found[1]] += re.sub(r"\s+", " ", found[0]).replace("''", "'")
+    assert re.search(r"changed=0", done.stdout), done.stdout + done.stderr
+    assert not re.search(r"changed=[1-9]", done.stdout), done.stdout
+    yield {name: (said[name], wanted) for name, (_, wanted) in machines.items()}
+
+
+def test_a_fault_stops_the_play_and_is_named(outcome: Mapping[str, tuple[str, str]]) -> None:
+    unnamed = {
+        name: said or "nothing" for name, (said, wanted) in outcome.items() if wanted and wanted not in said
+    }
+    assert not unnamed
+
+
+def test_what_is_right_passes(outcome: Mapping[str, tuple[str, str]]) -> None:
+    assert not {name: said for name, (said, wanted) in outcome.items() if not wanted and said}

@@ -1,0 +1,231 @@
+"""One inventory and one playbook make a gateway of an empty Debian: it is called, upgraded and taken back.
+
+`make test-provision` runs this, on Debian 12; GATEWAY_SUITES="bookworm trixie" on both.  In order: each test goes on
+with the machine as the one before left it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.lab.roles import REPOSITORY
+from tests.peers.aiortc_wic import TONE_HZ
+from tests.provision.machine import ADDRESS, Machine
+from tests.provision.operator import ANSIBLE, Operator
+from tests.provision.roots import root_of
+from tests.provision.world import PHONE, TOLERANCE_HZ
+
+pytestmark = [pytest.mark.provision, pytest.mark.timeout(900)]
+
+SUITES: Final = os.environ.get("GATEWAY_SUITES", "bookworm").split()
+RELAY: Final = {"bookworm": "10.5", "trixie": "12.5"}
+ORIGIN: Final = f"https://{ADDRESS}"
+SERVICES: Final = (
+    "kamailio",
+    "haproxy",
+    "rtpengine-daemon",
+    "redis-server",
+    "redis-sentinel",
+    "webrtc-ims-web",
+    "webrtc-ims-media-agent",
+    "webrtc-ims-firewall",
+)
+MOST_EXPOSED: Final = 3.0
+
+
+@dataclass
+class Site:
+    """One machine, who provisions it, and where the world around it writes."""
+
+    machine: Machine
+    operator: Operator
+    run_dir: Path
+    releases: tuple[Path, Path]
+
+    def call(self) -> dict[str, Any]:
+        """Let a page and a phone call each other."""
+        arguments = ("call", str(self.run_dir), f"wss://{ADDRESS}/sip", ORIGIN)
+        done = subprocess.run(
+            self.machine.in_network(sys.executable, "-m", "tests.provision.world", *arguments),
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-3000:] + self.journal()
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
+    def journal(self) -> str:
+        """Return the end of what the gateway wrote."""
+        return self.machine.run("journalctl", "--no-pager", "-n", "60", "-o", "cat", check=False).stdout
+
+    def handshake_status(self) -> str:
+        """Return the status of the answer to a page's handshake."""
+        fields = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Origin": ORIGIN,
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Protocol": "sip",
+        }
+        headers = [argument for name, value in fields.items() for argument in ("-H", f"{name}: {value}")]
+        options = ("--insecure", "--silent", "--http1.1", "--output", "/dev/null", "--max-time", "2")
+        command = ("curl", *options, "--write-out", "%{http_code}", *headers, f"{ORIGIN}/sip")
+        return self.machine.operator(*command, check=False).stdout
+
+    @property
+    def current(self) -> str:
+        """The release that counts on the machine."""
+        return self.machine.run("readlink", "/opt/webrtc-ims-gateway/current").stdout.strip()
+
+
+def make_releases(folder: Path) -> tuple[Path, Path]:
+    """Make a release of the working copy, and one of another version that has the same code."""
+    name = subprocess.run(
+        [ANSIBLE / "make_release"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    release = REPOSITORY / name
+    later = folder / "webrtc-ims-gateway-99.0.tar.gz"
+    later.write_bytes(release.read_bytes())
+    return release, later
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An empty machine with a core and a phone in its network."""
+    folder = tmp_path_factory.mktemp("operator")
+    releases = make_releases(folder)
+    with Machine(root_of(request.param)) as machine:
+        run_dir = folder / "lab"
+        program = (sys.executable, "-m", "tests.provision.world", "run", str(run_dir))
+        with subprocess.Popen(
+            machine.in_network(*program),
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as world:
+            assert world.stdout is not None
+            assert world.stdin is not None
+            icscf = world.stdout.readline().strip()
+            assert icscf.startswith("sip:")
+            variables = {
+                "gateway_icscf_uris": [icscf],
+                # The core is on the machine's own loopback here.
+                "gateway_core_networks": ["127.0.0.0/8"],
+                "rtpengine_ims_address": "127.0.0.1",
+                "gateway_rtpengine_nodes": [
+                    {"address": "127.0.0.1", "port": 2223, "version": RELAY[request.param]}
+                ],
+                # Redis by its Sentinel, which is alone here.
+                "redis_sentinel_port": 26379,
+                "redis_sentinel_quorum": 1,
+                "gateway_redis_url": "redis+sentinel://127.0.0.1:26379/gateway",
+                "webapp_api_redis_url": "redis+sentinel://127.0.0.1:26379/gateway",
+                "kamailio_pages": 200,
+                "haproxy_max_connections": 2000,
+                "webapp_api_event_listeners": 100,
+            }
+            yield Site(machine, Operator(machine, folder, releases[0], variables), run_dir, releases)
+            world.stdin.close()
+
+
+def heard_both_ways(said: dict[str, Any]) -> bool:
+    """Tell whether page and phone heard each other, whoever called."""
+    return all(
+        abs(call["page_heard_hz"] - PHONE.tone_hz) <= TOLERANCE_HZ
+        and abs(call["phone_heard_hz"] - TONE_HZ) <= TOLERANCE_HZ
+        for call in (said["page_calls"], said["phone_calls"])
+    )
+
+
+def test_a_fault_leaves_an_empty_machine_as_it_was(site: Site) -> None:
+    played = site.operator.play(gateway_icscf_uris=["sip:127.0.0.1:9"])
+    assert played.returncode != 0
+    assert "No entry point of the home network answers OPTIONS" in played.output
+    assert played.changed == 0
+    assert not site.machine.has("/etc/webrtc-ims-gateway")
+
+
+def test_one_playbook_makes_a_gateway_that_page_and_phone_call_through(site: Site) -> None:
+    played = site.operator.play()
+    assert played.returncode == 0, played.output[-4000:]
+    said = site.call()
+    assert said["registered"] == 200
+    assert heard_both_ways(said), said
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    played = site.operator.play()
+    assert (played.returncode, played.changes) == (0, [])
+
+
+def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
+    played = site.operator.play("site", "--check", "--diff", haproxy_client_connections=77)
+    assert played.returncode == 0, played.output[-4000:]
+    assert "sc0_conn_cur gt 77" in played.output
+    assert played.changes == ["haproxy : Write HAProxy's configuration", "haproxy : Reload HAProxy"]
+    assert "gt 77" not in site.machine.run("cat", "/etc/webrtc-ims-gateway/haproxy.cfg").stdout
+
+
+@pytest.mark.parametrize("service", [pytest.param(service, id=service) for service in SERVICES])
+def test_a_service_has_few_rights(site: Site, service: str) -> None:
+    said = site.machine.run("systemd-analyze", "security", "--no-pager", f"{service}.service").stdout
+    exposure = float(said.strip().splitlines()[-1].split(":")[1].split()[0])
+    assert exposure <= MOST_EXPOSED
+
+
+def test_no_secret_is_in_arguments_or_environments(site: Site) -> None:
+    secrets = [site.operator.environment[name] for name in site.operator.environment if "SECRET" in name]
+    command = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; ps -eo args; journalctl --no-pager"
+    seen = site.machine.run("sh", "-c", command, check=False).stdout
+    assert "kamailio" in seen
+    assert not [secret for secret in secrets if secret in seen]
+    readable = site.machine.run("find", "/etc/webrtc-ims-gateway", "-name", "*.toml", "-perm", "/o=r").stdout
+    assert not readable
+
+
+def test_rules_of_others_stay(site: Site) -> None:
+    site.machine.run("nft", "add", "table", "inet", "of_others")
+    site.machine.run("systemctl", "reload", "webrtc-ims-firewall")
+    tables = site.machine.run("nft", "list", "tables").stdout
+    assert {"of_others", "webrtc_ims_gateway", "eims_agw"} <= set(tables.split())
+
+
+def test_an_upgrade_and_the_way_back(site: Site) -> None:
+    before = site.current
+    played = site.operator.play("upgrade", common_release_archive=str(site.releases[1]))
+    assert played.returncode == 0, played.output[-4000:]
+    assert site.current == "releases/99.0"
+    assert heard_both_ways(site.call())
+    played = site.operator.play("rollback")
+    assert played.returncode == 0, played.output[-4000:]
+    assert site.current == before
+    assert heard_both_ways(site.call())
+
+
+def test_a_drained_node_takes_no_page_until_it_is_back(site: Site) -> None:
+    assert site.operator.play("drain").returncode == 0
+    assert site.handshake_status() == "503"
+    assert site.operator.play("drain", drain=False).returncode == 0
+    assert site.handshake_status() == "101"
+    assert heard_both_ways(site.call())
+
+
+def test_a_backup_has_state_and_configuration(site: Site, tmp_path: Path) -> None:
+    played = site.operator.play("backup", backup_dir=str(tmp_path / "backup"))
+    assert played.returncode == 0, played.output[-4000:]
+    fetched = tmp_path / "backup/gateway"
+    assert (fetched / "redis.rdb").read_bytes().startswith(b"REDIS")
+    assert "flow_secret" in (fetched / "webrtc-ims-gateway/gateway.toml").read_text()
+    assert not (tmp_path / "backup").stat().st_mode & 0o077

@@ -1,0 +1,107 @@
+"""The world around a provisioned gateway, in the machine's network: the lab's IMS core and phones, and pages.
+
+    python -m tests.provision.world run RUN_DIR       # core and phones, until its standard input ends; says when ready
+    python -m tests.provision.world call RUN_DIR WSS_URL ORIGIN     # one call in each direction; says what was heard
+
+Programs of their own, for a network is a process's.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tests.lab.baresip import Phone
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, Part, PhoneOptions
+from tests.lab.subscribers import BY_NAME
+from tests.lab.tone import heard_hz
+from tests.lab.waiting import wait_until
+from tests.lab.world import INFO_FILE, World, info_from_file
+from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
+from tests.peers.digest import Credentials
+from tests.peers.websocket import Handshake
+from tests.peers.wic import WicIdentity
+
+CALLER: Final = "alice"
+PHONE: Final = PhoneOptions("phone", ("PCMA",), tone_hz=440)
+TOLERANCE_HZ: Final = 15.0
+HEARD_WITHIN_S: Final = 10.0
+
+
+@click.group()
+def main() -> None:
+    """Core, phones and pages in the machine's network."""
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+def run(run_dir: Path) -> None:
+    """Run the core and a phone until standard input ends."""
+    options = LabOptions(parts=frozenset({Part.IMS, Part.PHONES}), run_dir=run_dir, phones=(PHONE,))
+    with Lab(options) as lab:
+        click.echo(lab.info.ims.icscf)
+        sys.stdin.read()
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("wss_url")
+@click.argument("origin")
+def call(run_dir: Path, wss_url: str, origin: str) -> None:
+    """Let a page and a phone call each other through the gateway."""
+    world = World()
+    world.info = info_from_file(run_dir / INFO_FILE)
+    click.echo(json.dumps(asyncio.run(_call(world, Handshake(wss_url, origin=origin, forwarded_for=None)))))
+
+
+async def _call(world: World, handshake: Handshake) -> dict[str, object]:
+    user = BY_NAME[CALLER]
+    identity = WicIdentity(user.impu, credentials=Credentials(user.impi, user.password))
+    phone = world.phone(PHONE.name)
+    phone.listen()
+    async with AiortcWic(handshake, identity) as page:
+        registered = await page.register()
+        outgoing, media = await page.dial(world.info.phones[PHONE.name].impu)
+        await outgoing.wait_answer()
+        await media.until_connected()
+        out_in_page = await media.until_heard(PHONE.tone_hz, mid="r0")
+        out_at_phone = await asyncio.to_thread(_hears, phone)
+        ended = await outgoing.bye()
+
+        phone.forget_recordings()
+        await asyncio.to_thread(phone.dial, user.impu)
+        incoming = await page.wait_incoming()
+        await incoming.ring()
+        await incoming.answer()
+        media = page.media[-1]
+        await media.until_connected()
+        in_in_page = await media.until_heard(PHONE.tone_hz, mid="0")
+        in_at_phone = await asyncio.to_thread(_hears, phone)
+        await incoming.bye()
+        await page.register(expires_s=0)
+    return {
+        "registered": registered.status,
+        "ended": ended.status,
+        "page_calls": {"page_heard_hz": out_in_page.hz, "phone_heard_hz": out_at_phone},
+        "phone_calls": {"page_heard_hz": in_in_page.hz, "phone_heard_hz": in_at_phone},
+    }
+
+
+def _hears(phone: Phone) -> float:
+    heard = [0.0]
+
+    def right() -> bool:
+        recordings = phone.recordings()
+        heard[0] = heard_hz(recordings[-1]) if recordings else 0.0
+        return abs(heard[0] - TONE_HZ) <= TOLERANCE_HZ
+
+    wait_until(right, f"{TONE_HZ} Hz at the phone", HEARD_WITHIN_S)
+    return heard[0]
+
+
+if __name__ == "__main__":
+    main()
