@@ -9,7 +9,11 @@ import pytest
 from rtpengine.ng.commands import Delete, List
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon, media_ports
+from tests.fakes.installed_ksr import installed_ksr
+from tests.fakes.ksr import FakeKamailio
 
+KSR: Final = installed_ksr()
+"""The gateway counts in Kamailio's memory what the relay does."""
 SHARED_PORTS: Final = 1000
 OWN_PORTS: Final = 200
 
@@ -19,6 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.contract)
+
+
+@pytest.fixture(autouse=True)
+def kamailio() -> None:
+    """Let each test have a memory of its own."""
+    KSR.kamailio = FakeKamailio()
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
 
-from tests.fakes.ksr import FakeKamailio, FakeKsr
+from tests.fakes.installed_ksr import installed_ksr
+from tests.fakes.ksr import FakeKamailio
 
-KSR = FakeKsr()
-sys.modules["KSR"] = KSR  # before anything imports kemi.adapters.ksr
+KSR = installed_ksr()  # before anything imports kemi.adapters.ksr
 
 from kemi.adapters import gateway as gateway_module  # noqa: E402
 from kemi.adapters.entry_points import EntryPoints  # noqa: E402
