@@ -8,6 +8,7 @@ import { button, element } from "./dom.ts";
 import { buildKeypad, flashKey } from "./keypad.ts";
 import { LevelMeter } from "./level-meter.ts";
 import { copyDiagnostics, initQualityLine, stopQuality, watchQuality } from "./quality-line.ts";
+import { initPictureInPicture, offerPictureInPicture } from "./picture-in-picture.ts";
 import { playKey } from "./ring-tone.ts";
 import { ringBack } from "./ringback.ts";
 import { keepAwake } from "./wake-lock.ts";
@@ -62,6 +63,7 @@ let leave = (): void => undefined;
 /** Wire the controls once. */
 export function initCallView(): void {
   initQualityLine();
+  initPictureInPicture();
   initCallActions(() => shown && showState(shown));
   buildKeypad(pad, sendTone);
   button("hangup").addEventListener("click", () => void shown?.hangup());
@@ -139,6 +141,7 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
     keepAwake(false);
     remoteVideo.srcObject = null;
     localVideo.srcObject = null;
+    offerPictureInPicture(false);
     shown = undefined;
     actOn(undefined);
   };
@@ -146,6 +149,7 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
 
 /** The person has chosen another device: the running call goes on with it. */
 export async function useChosenDevice(kind: DeviceKind): Promise<void> {
+  if (kind === "ringoutput") return; // it rings there the next time
   if (kind === "audiooutput") {
     await playTo(chosenDevice(kind));
     return;
@@ -239,6 +243,7 @@ function showTimer(call: Call): void {
 function showRemoteVideo(): void {
   const video = shown?.remoteStream.getVideoTracks().some((track) => !track.muted) ?? false;
   stage.dataset["video"] = String(video);
+  offerPictureInPicture(video);
 }
 
 function showPad(visible: boolean): void {

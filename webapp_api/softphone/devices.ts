@@ -1,10 +1,11 @@
-/** Which microphone, loudspeaker and camera the person has chosen. Remembered in this browser. */
+/** Which microphone, loudspeakers and camera the person has chosen. Remembered in this browser. */
 
 import { readStored, writeStored } from "./stored.ts";
 
-export type DeviceKind = "audioinput" | "audiooutput" | "videoinput";
+/** As browsers name kinds of devices, but that what rings may be another loudspeaker than what talks. */
+export type DeviceKind = "audioinput" | "audiooutput" | "ringoutput" | "videoinput";
 
-export const DEVICE_KINDS: readonly DeviceKind[] = ["audioinput", "audiooutput", "videoinput"];
+export const DEVICE_KINDS: readonly DeviceKind[] = ["audioinput", "audiooutput", "ringoutput", "videoinput"];
 
 export interface Device {
   /** "" is what the system uses. */
@@ -17,6 +18,7 @@ const KEY = "softphone.devices";
 const NAMES: Readonly<Record<DeviceKind, string>> = {
   audioinput: "Microphone",
   audiooutput: "Loudspeaker",
+  ringoutput: "Loudspeaker",
   videoinput: "Camera",
 };
 
@@ -47,7 +49,8 @@ export async function devicesOf(kind: DeviceKind): Promise<Device[]> {
   const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   present.clear();
   for (const { deviceId } of all) present.add(deviceId);
-  const real = all.filter((device) => device.kind === kind && device.deviceId !== "" && device.deviceId !== "default");
+  const plugged = kind === "ringoutput" ? "audiooutput" : kind;
+  const real = all.filter((device) => device.kind === plugged && device.deviceId !== "" && device.deviceId !== "default");
   const list = real.map(({ deviceId, label }, index) => ({ id: deviceId, label: label || `${NAMES[kind]} ${index + 1}` }));
   return [{ id: "", label: "As the system has it" }, ...list];
 }
@@ -55,6 +58,11 @@ export async function devicesOf(kind: DeviceKind): Promise<Device[]> {
 /** Whether this browser can play to a device that is not the system's. */
 export function canChooseLoudspeaker(): boolean {
   return "setSinkId" in HTMLMediaElement.prototype;
+}
+
+/** The same for the sounds of the page itself. */
+export function canChooseRinger(): boolean {
+  return "setSinkId" in AudioContext.prototype;
 }
 
 function remembered(): [DeviceKind, string][] {

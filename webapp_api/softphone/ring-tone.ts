@@ -1,5 +1,7 @@
 /** The sounds of a telephone, made by the browser: no file to load. Silent where the browser allows no sound yet. */
 
+import { chosenDevice } from "./devices.ts";
+
 /** Seconds, and how loud. A person who is in a call gets a short knock instead of a ring. */
 interface Pattern {
   readonly onS: number;
@@ -22,10 +24,18 @@ const KEYS = ["123", "456", "789", "*0#"] as const;
 const ROW_HZ = [697, 770, 852, 941] as const;
 const COLUMN_HZ = [1209, 1336, 1477] as const;
 
-let shared: AudioContext | undefined;
+/** Chromium's; other browsers play to the system's loudspeaker. */
+interface ChoosingContext extends AudioContext {
+  setSinkId?(id: string): Promise<void>;
+}
 
-function audible(): AudioContext {
-  const context = (shared ??= new AudioContext());
+/** One for what rings, one for what belongs to a call. */
+const contexts: { ring?: ChoosingContext; call?: ChoosingContext } = {};
+
+function audible(what: "ring" | "call"): AudioContext {
+  const context: ChoosingContext = (contexts[what] ??= new AudioContext());
+  // A device that is not there any more leaves the sound where it is: a call must be heard.
+  void context.setSinkId?.(chosenDevice(what === "ring" ? "ringoutput" : "audiooutput")).catch(() => undefined);
   void context.resume();
   return context;
 }
@@ -38,7 +48,7 @@ export class RingTone {
   start(what: "ring" | "knock" | "ringback"): void {
     this.stop();
     const { onS, everyS, gain } = { ring: RING, knock: KNOCK, ringback: RINGBACK }[what];
-    const context = audible();
+    const context = audible(what === "ring" ? "ring" : "call");
     const output = (this.#output = new GainNode(context));
     output.connect(context.destination);
     const ring = (): void => burst(context, output, RING_HZ, onS, gain);
@@ -58,7 +68,7 @@ export function playKey(key: string): void {
   const row = KEYS.findIndex((keys) => keys.includes(key));
   const [low, high] = [ROW_HZ[row], COLUMN_HZ[KEYS[row]?.indexOf(key) ?? -1]];
   if (low === undefined || high === undefined) return;
-  const context = audible();
+  const context = audible("call");
   burst(context, context.destination, [low, high], KEY_S, KEY_GAIN);
 }
 

@@ -74,7 +74,14 @@ async def test_video_of_the_far_end_is_announced_and_the_camera_stays_off(
         )
         await expect(page.locator("#stage")).to_have_attribute("data-video", "true")
         await expect(page.locator("#local-video")).to_be_hidden()
+        out = page.get_by_role("button", name="Picture in picture")
+        for pressed in ("true", "false"):
+            await out.click()
+            await expect(out).to_have_attribute("aria-pressed", pressed)
+            shown = await page.evaluate("() => document.pictureInPictureElement?.id ?? ''")
+            assert shown == ("remote-video" if pressed == "true" else "")
         await call.hang_up()
+        await expect(out).to_be_hidden()
 
 
 async def test_the_form_of_a_transfer_closes_with_escape(page: Page, gateway: ScriptedGateway) -> None:

@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.sdk.gateway import PATIENCE_S, GatewayDialog, ScriptedGateway
-from tests.browser.sdk.media_peer import MediaPeer
+from tests.browser.sdk.gateway_call import GatewayCall
+from tests.browser.sdk.media_peer import MediaPeer, TwoWayPeer
 from tests.browser.sdk.softphone_page import INJECT_TONE, dial, sign_in
 
 pytestmark = pytest.mark.browser
@@ -81,3 +82,43 @@ async def test_ringback_until_the_far_end_is_heard_then_keys_and_a_word_to_who_s
         assert await page.evaluate("() => window.locks.map(({released}) => released)") == [True]
     finally:
         await peer.close()
+
+
+async def test_it_rings_where_the_person_wants_and_talks_elsewhere(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    await sign_in(page, gateway)
+    await page.evaluate(
+        """() => {
+        window.sinks = [];
+        const {setSinkId} = AudioContext.prototype;
+        AudioContext.prototype.setSinkId = function (id) {
+            window.sinks.push(id);
+            return setSinkId.call(this, id);
+        };
+    }"""
+    )
+    await page.click("#devices summary")
+    # Browsers name devices once the page may use the microphone.
+    await page.evaluate("async () => { await navigator.mediaDevices.getUserMedia({audio: true}); }")
+    await page.evaluate("() => navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+    await page.select_option("#ringer", label="Fake Audio Output 2")
+    ringer = await page.input_value("#ringer")
+    assert ringer
+    peer = TwoWayPeer(440)
+    try:
+        call = GatewayCall(gateway)
+        await call.invite(sdp=await peer.offer())
+        await expect(page.locator("#incoming")).to_be_visible()
+        await page.wait_for_function("() => window.sinks.length > 0")
+        assert await page.evaluate("() => window.sinks") == [ringer]
+        await page.keyboard.press("Escape")
+        await call.cancel()
+        await expect(page.locator("#incoming")).to_be_hidden()
+    finally:
+        await peer.close()
+    await page.reload()
+    assert (
+        await page.evaluate("() => JSON.parse(localStorage.getItem('softphone.devices')).ringoutput")
+        == ringer
+    )
