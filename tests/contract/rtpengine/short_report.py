@@ -19,6 +19,11 @@ from pathlib import Path
 
 import aioice.ice
 
+from tests.fakes.installed_ksr import installed_ksr
+
+installed_ksr()  # before anything imports what stands on Kamailio
+
+# ruff: noqa: E402
 from tests.contract.rtpengine.daemon import ROLE, WIC_ADDRESS, Daemon, render
 from tests.contract.rtpengine.injected import FarEnd
 from tests.contract.rtpengine.live_call import LiveCall

@@ -34,6 +34,7 @@ def play(folder: Path, table: Any, times: int = 1) -> subprocess.CompletedProces
         "webapp_api_config_dir": str(folder),
         "webapp_api_code_dir": str(ROOT),
         "webapp_api_venv_dir": sys.prefix,
+        "webapp_api_user": "root",
         "ansible_python_interpreter": sys.executable,
     }
     playbook = folder / "play.yml"

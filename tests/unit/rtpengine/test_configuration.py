@@ -4,7 +4,7 @@ import configparser
 
 import pytest
 
-from tests.contract.rtpengine.daemon import ROLE, render, render_configuration
+from tests.contract.rtpengine.daemon import ROLE, render_configuration
 
 
 def configuration(**variables: object) -> dict[str, str]:
@@ -39,10 +39,8 @@ def test_the_interfaces_have_the_names_of_the_media_profiles(advertised: str, in
 
 
 def test_the_service_loads_the_library() -> None:
-    text = render(
-        ROLE / "templates" / "rtpengine-service.conf.j2", rtpengine_srtp_library="/opt/srtp_profiles.so"
-    )
-    assert text.splitlines()[-2:] == ["[Service]", "Environment=LD_PRELOAD=/opt/srtp_profiles.so"]
+    text = (ROLE / "templates" / "rtpengine-service.conf.j2").read_text()
+    assert "Environment=LD_PRELOAD={{ rtpengine_srtp_library }}" in text
 
 
 def test_an_ipv6_control_address_is_bracketed() -> None:

@@ -278,6 +278,7 @@ class TestRole:
         of_the_tasks = {
             "gateway_routing_table",
             *(f"webapp_api_{name}_dir" for name in ("code", "venv", "config")),
+            *(f"webapp_api_{name}" for name in ("user", "max_files", "max_tasks")),
         }
         assert defaults.keys() - of_the_tasks == {f"webapp_api_{item.name}" for item in fields(Settings)}
 
