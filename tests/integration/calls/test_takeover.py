@@ -29,13 +29,15 @@ from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
 
+RECOVERY_S = 20
+"""Long enough for a page on a busy machine."""
 NOTICED_S = SILENT_S + 2 * LOOK_S + 1
 
 
 @pytest.fixture(scope="module")
 def gateway_lab() -> Iterator[Lab]:
     """The gateway that will die, with the site's relay and Redis."""
-    options = gateway_options(gateway_node="gw-a")
+    options = gateway_options(gateway_node="gw-a", gateway_flow_recovery_s=RECOVERY_S)
     with Lab(replace(options, parts=options.parts | {Part.REDIS})) as lab:
         yield lab
 
@@ -50,7 +52,10 @@ def other_lab(gateway_lab: Lab) -> Iterator[Lab]:
         "version": relay_version(),
     }
     options = gateway_options(
-        gateway_node="gw-b", gateway_redis_url=info.redis_url, gateway_rtpengine_nodes=[relay]
+        gateway_node="gw-b",
+        gateway_redis_url=info.redis_url,
+        gateway_rtpengine_nodes=[relay],
+        gateway_flow_recovery_s=RECOVERY_S,
     )
     with Lab(replace(options, parts=frozenset({Part.GATEWAY}))) as lab:
         yield lab
