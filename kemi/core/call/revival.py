@@ -15,8 +15,14 @@ def revive(record: CallRecord) -> bool:
     A call that was being set up ends: both sides notice by themselves.  An offer that was out is given up, its sender
     gets no answer and tries again (RFC 3261 §14.1); the description before it counts (RFC 3264 §8).
     """
-    if record.dialog is not Dialog.CONFIRMED or not record.acknowledged or record.doomed:
+    if record.dialog is not Dialog.CONFIRMED or record.doomed:
         return False
+    settled = record.wic_offer_answer is record.ims_offer_answer is OfferAnswer.STABLE
+    if not record.acknowledged and not settled:
+        return False
+    record.acknowledged = (
+        True  # an ACK that came meanwhile was lost; the 2xx comes again until it is (RFC 3261 §13.3.1.4)
+    )
     record.connection_id = ""  # counted from 1 again: the old number is somebody else's now
     record.transaction = None
     record.exchange = None

@@ -51,15 +51,20 @@ def kept(stage: Stage) -> dict[str, Any]:
     return {key: json.loads(text) for key, text in texts.items() if text != BROKEN}
 
 
-async def restart(stage: Stage, *names: str) -> float:
-    """Kill the gateway once Redis has these calls; return how long nobody was there, in seconds."""
+async def settled(stage: Stage, *names: str) -> None:
+    """Wait until Redis has these calls as they are."""
 
     def acknowledged() -> bool:
         found = kept(stage)
         return all(found.get(name, {}).get("record", {}).get("acknowledged") for name in names)
 
-    await until(acknowledged, lambda: f"kept: {sorted(kept(stage))}", 3)
+    await until(acknowledged, lambda: f"kept: {sorted(kept(stage))}", 5)
     await asyncio.sleep(0.3)
+
+
+async def restart(stage: Stage, *names: str) -> float:
+    """Kill the gateway once Redis has these calls; return how long nobody was there, in seconds."""
+    await settled(stage, *names)
     began = time.monotonic()
     stage.lab.kill("gateway")
     stage.lab.spawn_again("gateway")

@@ -13,7 +13,7 @@ from kemi.adapters.adoption import LOOK_S, SILENT_S
 from tests.integration.calls.stage import BOB, Call, Stage, gateway_options, until
 from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_type
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
-from tests.integration.calls.test_restart import kept
+from tests.integration.calls.test_restart import settled
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
@@ -73,8 +73,7 @@ def both_run(gateway_lab: Lab, other_lab: Lab) -> Iterator[None]:
 
 async def move(stage: Stage, other: Lab, page: ScriptedWic, *names: str) -> None:
     """Kill the gateway, and let the page come to the other one."""
-    await until(lambda: set(names) <= kept(stage).keys(), lambda: str(kept(stage).keys()), 3)
-    await asyncio.sleep(0.3)
+    await settled(stage, *names)
     stage.lab.kill("gateway")
     await page.lost.wait()
     gateway = other.info.gateway
@@ -129,7 +128,7 @@ async def test_a_call_is_nobody_elses(stage: Stage, other_lab: Lab) -> None:
     """Another page of the same person has another Contact."""
     page = await stage.page()
     call = await stage.answered(page)
-    await until(lambda: call.call_id in kept(stage), lambda: str(kept(stage)), 3)
+    await settled(stage, call.call_id)
     stage.lab.kill("gateway")
     handshake = Handshake(
         f"ws://{LOOPBACK}:{other_lab.info.gateway.ws_port}/sip", origin=other_lab.info.web.origin

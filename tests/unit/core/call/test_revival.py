@@ -1,0 +1,49 @@
+"""What of a call's record outlives its gateway."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call.record import Outstanding
+from kemi.core.call.revival import revive
+from kemi.core.call.states import OfferAnswer
+from tests.unit.core.call import incoming_ladder
+from tests.unit.core.call.ladder import record_at
+
+
+@pytest.mark.parametrize("stage", ["offered", "answered_early", "updating", "forwarded", "ringing"])
+def test_a_call_that_was_being_set_up_ends(stage: str) -> None:
+    assert not revive(record_at(stage))
+
+
+def test_an_answered_call_goes_on_without_what_the_processes_knew() -> None:
+    record = record_at("confirmed")
+    record.connection_id, record.acknowledged = "7", True
+    record.wic_offer_answer = OfferAnswer.OFFER_RECEIVED
+    record.outstanding["3"] = Outstanding("tag", 3, [])
+    before = (record.key, record.node, record.media, record.confirmed_tag, record.ims_cseq)
+    assert revive(record)
+    assert (record.key, record.node, record.media, record.confirmed_tag, record.ims_cseq) == before
+    assert (record.connection_id, record.outstanding, record.exchange) == ("", {}, None)
+    assert record.wic_offer_answer is record.ims_offer_answer is OfferAnswer.STABLE
+
+
+@pytest.mark.parametrize(("state", "goes_on"), [(OfferAnswer.STABLE, True), (OfferAnswer.OFFER_SENT, False)])
+def test_without_the_ack_only_what_both_sides_have_agreed_on(state: OfferAnswer, goes_on: bool) -> None:
+    record = record_at("confirmed")
+    record.acknowledged, record.wic_offer_answer = False, state
+    record.ims_offer_answer = OfferAnswer.STABLE
+    assert revive(record) is goes_on
+
+
+def test_a_call_that_is_to_be_ended_is_none() -> None:
+    record = record_at("confirmed")
+    record.doomed = "why"
+    assert not revive(record)
+
+
+def test_a_call_towards_a_page_goes_on_too() -> None:
+    record = incoming_ladder.record_at("confirmed")
+    record.acknowledged = True
+    assert revive(record)
+    assert record.incoming is not None
