@@ -36,7 +36,11 @@ def world() -> Iterator[Lab]:
     """Web API, gateway and real core; one identity for all guests, which rests a minute unless it is signed off."""
     guest = f"{GUEST}@ims.test"
     pool = [{"impi": guest, "impus": [f"sip:{guest}"]}]
-    web = {"webapp_api_identity_pool": pool, "webapp_api_lease_settling_s": 60}
+    web = {
+        "webapp_api_identity_pool": pool,
+        "webapp_api_lease_settling_s": 60,
+        "webapp_api_login_attempts_per_address": 1000,  # whoever waits for an identity asks often
+    }
     with Lab(LabOptions(parts=PARTS, phones=(), role_variables={"webapp_api": web})) as lab:
         wait_until(
             lambda: lab.info.web.origin in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KEYS_S
