@@ -21,6 +21,7 @@ from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
+from kemi.core.overload import OverloadSettings, check_overload
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
 from kemi.core.trace.settings import TraceSettings, check_trace
@@ -64,6 +65,8 @@ class SipSettings:
     """Networks whose SIP is taken on the side of the core, as 192.0.2.0/24; empty: everybody's."""
     tls_port: int = 0
     """For trunks over TLS; 0: there is none."""
+    tcp_workers: int = 4
+    """Processes that work on the pages' messages."""
 
     def socket_towards(self, next_hop: str) -> str:
         """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
@@ -212,6 +215,7 @@ class Settings:
     registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    overload: OverloadSettings = field(default_factory=OverloadSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
@@ -283,6 +287,7 @@ def _check(settings: Settings) -> None:
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
+        check_overload(settings.overload)
         check_trace(settings.trace)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:

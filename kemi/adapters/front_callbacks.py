@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kemi.adapters import ksr
 from kemi.adapters.control import Control
+from kemi.adapters.doors import Doors
 from kemi.adapters.guard import guarded
 from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.websocket import WebSocketFront
@@ -14,6 +15,7 @@ class FrontCallbacks:
 
     _control: Control
     _front: WebSocketFront
+    _doors: Doors
 
     @guarded
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
@@ -27,6 +29,11 @@ class FrontCallbacks:
     def ksr_sent(self, _message: object) -> None:
         """A SIP message leaves, whoever made it (kamailio/params/trace.cfg)."""
         NOTES.sent(ksr.whole())
+
+    @guarded
+    def ksr_rtimer_overload(self, _message: object, _event: str) -> None:
+        """Twenty times a second, in a process of its own."""
+        self._doors.overload_watch.tick()
 
     @guarded
     def ksr_websocket_event(self, _message: object, event: str) -> None:

@@ -96,7 +96,6 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._flows = FlowStore(HtableTable)
-        self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), changed_calls)
@@ -120,7 +119,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._doors = Doors(settings, self._flows, self._calls, routes)
+        self._doors = Doors(settings, self._flows, self._calls, routes, self._border.is_of_core)
+        self._front = WebSocketFront(settings, self._flows, self._doors.overload.refuses_connections)
         self._registrar = Registrar(
             settings,
             for_registration,
@@ -253,6 +253,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
+        if self._doors.overload.refuses(method):
+            return
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")

@@ -104,6 +104,11 @@ class TraceNotes:
         # Kamailio may take an ACK without asking us.
         self._received = not message.startswith("ACK")
 
+    def forget(self) -> None:
+        """The current message is worth no trace, and neither is what it is answered."""
+        self._rows.clear()
+        self._muted = True
+
     def sent(self, message: str) -> None:
         """A message leaves, as it is on the wire."""
         if self._table is None or self._muted or not _is_of_call(message):

@@ -105,13 +105,23 @@ def take(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> fl
     """
     if rate <= 0:
         return 0.0
-    interval = 1 / rate
-    even_at = _not_before(tally.even_at.get(str(kind), 0.0), now, burst_s + interval)
-    early = even_at - now - max(0.0, burst_s - interval)
+    even_at, early = _even(tally, kind, rate, burst_s, now)
     if early > _ROUNDING_S:
         return early
-    tally.even_at[str(kind)] = even_at + interval
+    tally.even_at[str(kind)] = even_at + 1 / rate
     return 0.0
+
+
+def would_take(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> bool:
+    """Whether ``take`` would admit this request; nothing is counted."""
+    return rate <= 0 or _even(tally, kind, rate, burst_s, now)[1] <= _ROUNDING_S
+
+
+def _even(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> tuple[float, float]:
+    """Return when an even stream would have brought this request, and by how much it comes too early."""
+    interval = 1 / rate
+    even_at = _not_before(tally.even_at.get(str(kind), 0.0), now, burst_s + interval)
+    return even_at, even_at - now - max(0.0, burst_s - interval)
 
 
 def _not_before(even_at: float, now: float, furthest_s: float) -> float:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
 
@@ -44,6 +45,7 @@ class Target:
     path: str = "/sip"
     register: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    rpc: KamailioRpc | None = None
 
 
 TargetFactory = Callable[[int], AbstractContextManager[Target]]
@@ -171,6 +173,7 @@ def _gateway(
             tuple(processes[part] for part in ("rtpengine",) if part in processes),
             register=True,
             headers={"Origin": origin, "X-Forwarded-For": "198.51.100.7"},
+            rpc=lab.gateway_rpc,
         )
 
 

@@ -1,0 +1,75 @@
+"""How much new work this node takes, as all its workers see it: a limit and a bucket for each kind.
+
+As long as there is no limit, a worker asks for one entry that is not there.  Times are of the machine's monotonic
+clock, which all processes share and nobody sets.
+"""
+
+from __future__ import annotations
+
+from kemi.core.overload import NEVER, Work, admit
+from kemi.state.table import Table
+
+_FULL = "full"
+
+
+class OverloadStore:
+    """Limits, buckets, and what was refused."""
+
+    def __init__(self, table: Table, refused: Table) -> None:
+        """``refused``: requests of the core that were refused a moment ago."""
+        self._table = table
+        self._refused = refused
+
+    # ------------------------------------------------------------ workers
+
+    def limit(self, work: Work) -> float | None:
+        """Return how much of this work is let in for each second, None for all of it."""
+        text = self._table.get(work.value)
+        return None if text is None else float(text)
+
+    def take(self, work: Work, weight: float, limit: float, now: float) -> bool:
+        """Let a request in; False: it is one too many."""
+        key = f"{work.value} bucket"
+        with self._table.locked(key):
+            after = admit(float(self._table.get(key) or 0.0), weight, limit, now)
+            if after is None:
+                return False
+            self._table.set(key, repr(after))
+        return True
+
+    def note_refused(self, work: Work, now: float) -> None:
+        """Somebody was refused."""
+        self._table.set(f"{work.value} refused", repr(now))
+
+    def remember(self, branch: str) -> None:
+        """A request over UDP was refused, and may come once more."""
+        self._refused.set(branch, "1")
+
+    def was_refused(self, branch: str) -> bool:
+        """Whether this request was refused already."""
+        return self._refused.get(branch) is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is too little shared memory for anything new."""
+        return self._table.get(_FULL) is not None
+
+    # ------------------------------------------------------------ who regulates
+
+    def refused_at(self, work: Work) -> float:
+        """Return when somebody was refused last."""
+        return float(self._table.get(f"{work.value} refused") or NEVER)
+
+    def set_limit(self, work: Work, limit: float | None) -> None:
+        """Say how much is let in from now on."""
+        if limit is None:
+            self._table.remove(work.value)
+        else:
+            self._table.set(work.value, repr(limit))
+
+    def set_full(self, full: bool) -> None:
+        """Say whether there is too little shared memory."""
+        if full:
+            self._table.set(_FULL, "1")
+        else:
+            self._table.remove(_FULL)
