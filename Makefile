@@ -38,7 +38,7 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; overload; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
@@ -55,6 +55,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.first_frame --browser firefox
 	$(PYTHON) -m tests.bench.dtmf
 	$(PYTHON) -m tests.bench.ng
+	$(PYTHON) -m tests.bench.overload
 	$(PYTHON) -m tests.bench.media_load
 	$(PYTHON) -m tests.sipp load
 

@@ -126,9 +126,11 @@ def limited(callee_port: int) -> Iterator[Target]:
 
 
 @contextmanager
-def signalling(callee_port: int, name: str = "signalling", **variables: object) -> Iterator[Target]:
+def signalling(
+    callee_port: int, name: str = "signalling", *, relay_delay_s: float = 0.0, **variables: object
+) -> Iterator[Target]:
     """Run the gateway with a stand-in for the relay's control port: the gateway's own cost, alone."""
-    command = [sys.executable, "-m", "tests.bench.relay"]
+    command = [sys.executable, "-m", "tests.bench.relay", "--delay-s", str(relay_delay_s)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as relay:
         assert relay.stdout is not None
         nodes = [{"address": LOOPBACK, "port": int(relay.stdout.readline()), "version": "10.5"}]

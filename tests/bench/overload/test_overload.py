@@ -1,0 +1,58 @@
+"""A small overload: a slow relay, so that a few calls a second are more than the gateway can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.generator import LoadOrder
+from tests.bench.overload.crowd import CrowdOrder, order_from_text, order_to_text
+from tests.bench.overload.measure import call, is_good, memory_of
+from tests.bench.runner import callee
+from tests.bench.targets import Target, signalling
+from tests.lab.waiting import wait_until
+
+pytestmark = pytest.mark.lab
+
+RELAY_S = 0.03
+"""A call asks the relay three times while a worker waits, and there are four workers: some forty calls a second."""
+CALM, MUCH = 10.0, 200.0
+BEFORE_S, OVERLOAD_S, AFTER_S = 1.0, 3.0, 2.0
+
+
+@pytest.fixture
+def slow() -> Iterator[Target]:
+    with (
+        callee() as far_end,
+        signalling(far_end.port, relay_delay_s=RELAY_S, gateway_emergency="core") as target,
+    ):
+        yield target
+
+
+def limits(target: Target) -> dict[str, str]:
+    assert target.rpc is not None
+    return target.rpc.htable("overload")
+
+
+def test_good_calls_go_on_others_hear_503_and_calls_for_help_are_first(slow: Target) -> None:
+    before = memory_of(slow)
+    rates = [(CALM, BEFORE_S), (MUCH, OVERLOAD_S), (CALM, AFTER_S)]
+    outcomes, for_help = call(slow, rates, processes=1, connections=20)
+    begin = min(invited for invited, _, _ in outcomes) + BEFORE_S
+    end = begin + OVERLOAD_S
+    kinds = {what for _, _, what in outcomes}
+    assert kinds == {"good", "INVITE 503"}
+    under = [one for one in outcomes if begin + 1 <= one[0] < end]
+    good, refused = [one for one in under if is_good(one)], [one for one in under if one[2] != "good"]
+    assert len(refused) > len(good) > 2 * 10
+    assert all(is_good(one) for one in outcomes if one[0] < begin or one[0] >= end + 0.5)
+    assert all(map(is_good, for_help))
+    assert sum(begin <= one[0] < end for one in for_help) >= 6
+    wait_until(lambda: "calls" not in limits(slow), "no limit any more", 3.0)
+    assert memory_of(slow).shared < before.shared + 50
+
+
+def test_an_order_reads_back_as_written() -> None:
+    order = CrowdOrder(LoadOrder(1, headers={"Origin": "https://a"}), [(1.0, 2.0), (3.0, 4.0)])
+    assert order_from_text(order_to_text(order)) == order
