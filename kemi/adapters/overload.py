@@ -83,7 +83,7 @@ class OverloadGate:
 
     def refuses_connections(self) -> bool:
         """Whether no page may connect, because there is no memory for it."""
-        return self._settings.enabled and self._store.is_full
+        return self._store.is_full
 
     # ------------------------------------------------------------ while there is a limit
 

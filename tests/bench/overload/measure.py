@@ -72,10 +72,8 @@ class Run:
 @contextmanager
 def pinned_gateway(**variables: Any) -> Iterator[Target]:
     """Run a gateway on one core; everything that loads it has the others."""
-    with (
-        callee() as far_end,
-        signalling(far_end.port, gateway_emergency="core", **variables) as target,
-    ):
+    settings: dict[str, Any] = {"gateway_overload_control": True, "gateway_emergency": "core", **variables}
+    with callee() as far_end, signalling(far_end.port, **settings) as target:
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) > 1:
             for pid in process_tree(target.gateway_pids):

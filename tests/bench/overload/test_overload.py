@@ -25,7 +25,9 @@ BEFORE_S, OVERLOAD_S, AFTER_S = 1.0, 3.0, 2.0
 def slow() -> Iterator[Target]:
     with (
         callee() as far_end,
-        signalling(far_end.port, relay_delay_s=RELAY_S, gateway_emergency="core") as target,
+        signalling(
+            far_end.port, relay_delay_s=RELAY_S, gateway_overload_control=True, gateway_emergency="core"
+        ) as target,
     ):
         yield target
 
