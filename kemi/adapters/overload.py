@@ -31,7 +31,6 @@ from kemi.core.overload import (
     Work,
     is_urgent,
     refusal_lines,
-    spread_s,
     typical_wait_s,
     weight_of,
 )
@@ -72,6 +71,8 @@ class OverloadGate:
         self._is_emergency = is_emergency
         self._is_of_core = is_of_core
         self._store = overload_store()
+        shortest_s = self._settings.retry_after_s
+        self._later = [refusal_lines(wait_s) for wait_s in range(shortest_s, 3 * shortest_s + 1)]
 
     def refuses(self, method: str) -> bool:
         """Answer the current request if it is new work and one too many; False: it goes on."""
@@ -109,8 +110,7 @@ class OverloadGate:
             and self._store.take(work, weight_of(method), limit, now)
         ):
             return False
-        wait_s = spread_s(self._settings.retry_after_s, random.random())  # noqa: S311 - no secret
-        self._refuse(work, method, now, refusal_lines(wait_s))
+        self._refuse(work, method, now, random.choice(self._later))  # noqa: S311 - no secret
         return True
 
     def _is_known(self, connection_id: str) -> bool:
@@ -143,7 +143,7 @@ class OverloadGate:
         return True
 
     def _refuse(self, work: Work, method: str, now: float, lines: tuple[str, ...]) -> None:
-        NOTES.forget()
+        NOTES.forget(ksr.call_id())
         transactions.reply_statelessly(*REFUSAL, lines, "")
         self._store.note_refused(work, now)
         METRICS.count(series.OVERLOAD_REFUSED, method)

@@ -33,6 +33,9 @@ LONGEST: Final = 16_384
 SIP, STATE, DECISION, RELAY, HEAD, MEDIA, OWNER, JUDGED = "m", "s", "d", "r", "h", "k", "o", "j"
 """Kinds of rows; every row begins with key, trunk, time and kind."""
 
+MOST_FORGOTTEN: Final = 256
+
+_CALL_ID: Final = re.compile(r"\n(?:Call-ID|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _NO_CALLS: Final = ("REGISTER ", "OPTIONS ", "SUBSCRIBE ", "PUBLISH ", "GET ", "POST ", "HTTP/")
 _NO_CALLS_CSEQ: Final = re.compile(r"\nCSeq: \d+ (?:REGISTER|OPTIONS|SUBSCRIBE|PUBLISH)\r")
 _NO_DECISIONS: Final = frozenset({"call_state_changed", "call_ended"})
@@ -53,6 +56,8 @@ class TraceNotes:
         self._muted = False
         self._key = self._trunk = ""
         self._number = 0
+        self._forgotten: dict[str, None] = {}
+        """Call-IDs of INVITEs that were worth no trace, the oldest first."""
         self.owner_of_current: Callable[[], str] = str
         """Whose page sent the current message, "" for none or nobody."""
         self._encode = msgspec.json.Encoder().encode
@@ -100,14 +105,26 @@ class TraceNotes:
         self._muted, self._received = muted, False
         if muted or not _is_of_call(message):
             return
+        is_ack = message.startswith("ACK")
+        if is_ack and self._forgotten and self._was_forgotten(message):
+            return
         self._message(message, incoming=True)
         # Kamailio may take an ACK without asking us.
-        self._received = not message.startswith("ACK")
+        self._received = not is_ack
 
-    def forget(self) -> None:
-        """The current message is worth no trace, and neither is what it is answered."""
+    def _was_forgotten(self, message: str) -> bool:
+        found = _CALL_ID.search(message)
+        return found is not None and self._forgotten.pop(found.group(1), self) is None
+
+    def forget(self, call_id: str) -> None:
+        """The current INVITE is worth no trace, and neither are its answer and its ACK."""
+        if self._table is None:
+            return
         self._rows.clear()
         self._muted = True
+        if len(self._forgotten) >= MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
+        self._forgotten[call_id] = None
 
     def sent(self, message: str) -> None:
         """A message leaves, as it is on the wire."""

@@ -56,7 +56,7 @@ class OverloadSettings:
     least_memory: float = 0.1
     """Share of the shared memory that must be free for new work of any kind, and for new connections."""
     retry_after_s: int = 5
-    """Whoever is refused comes back after this time and up to twice as much more."""
+    """Whoever is refused comes back after this time, or up to three times as much."""
 
 
 def check_overload(settings: OverloadSettings) -> None:
@@ -215,8 +215,3 @@ def refusal_lines(retry_after_s: int | None) -> tuple[str, ...]:
     """
     again = () if retry_after_s is None else (f"Retry-After: {retry_after_s}",)
     return (*again, *explanation(WHY, "gateway"))
-
-
-def spread_s(shortest_s: int, chance: float) -> int:
-    """Return after how many seconds somebody comes back; ``chance`` from 0 to 1 spreads them over twice the time."""
-    return shortest_s + round(2 * shortest_s * chance)
