@@ -24,6 +24,7 @@ from kemi.core.limits import kind_of
 from kemi.core.messages import Side, addresses_from_headers, uri_from_address
 from kemi.core.metrics import catalogue as series
 from kemi.core.overload import (
+    NEVER,
     REFUSAL,
     WORK_OF,
     Regulator,
@@ -39,6 +40,9 @@ from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 from kemi.state.overload import OverloadStore
 
+_OPEN: Final = (NEVER, (0.0, 0.0))
+_LONGEST_CLOSED_S: Final = 0.1
+_TELL_S: Final = 0.05
 _TO_THE_CORE: Final = refusal_lines(None)
 
 
@@ -71,6 +75,11 @@ class OverloadGate:
         self._is_emergency = is_emergency
         self._is_of_core = is_of_core
         self._store = overload_store()
+        self._closed: dict[Work, tuple[float, tuple[float, float]]] = {}
+        """Until when nobody is let in, by the limit of that moment."""
+        self._uncounted: dict[str, int] = {}
+        """Method -> requests that were refused since it was told last."""
+        self._told_at = NEVER
         shortest_s = self._settings.retry_after_s
         self._later = [refusal_lines(wait_s) for wait_s in range(shortest_s, 3 * shortest_s + 1)]
 
@@ -107,7 +116,7 @@ class OverloadGate:
         if (
             kind is not None
             and self._admission.has_room(connection_id, kind)
-            and self._store.take(work, weight_of(method), limit, now)
+            and self._takes(work, method, limit, now)
         ):
             return False
         self._refuse(work, method, now, random.choice(self._later))  # noqa: S311 - no secret
@@ -136,17 +145,33 @@ class OverloadGate:
         if not self._store.was_refused(branch):
             if transactions.transaction_state() >= 0:
                 return False  # sent once more, and let in before
-            if self._store.take(work, weight_of(method), limit, now):
+            if self._takes(work, method, limit, now):
                 return False
             self._store.remember(branch)
         self._refuse(work, method, now, _TO_THE_CORE)
         return True
 
+    def _takes(self, work: Work, method: str, limit: float, now: float) -> bool:
+        weight = weight_of(method)
+        closed = limit, weight
+        until, what = self._closed.get(work, _OPEN)
+        if now < until and what == closed:
+            return False
+        wait_s = self._store.take(work, weight, limit, now)
+        if wait_s:
+            self._closed[work] = now + min(wait_s, _LONGEST_CLOSED_S), closed
+        return not wait_s
+
     def _refuse(self, work: Work, method: str, now: float, lines: tuple[str, ...]) -> None:
         NOTES.forget(ksr.call_id())
         transactions.reply_statelessly(*REFUSAL, lines, "")
-        self._store.note_refused(work, now)
-        METRICS.count(series.OVERLOAD_REFUSED, method)
+        self._uncounted[method] = self._uncounted.get(method, 0) + 1
+        if not 0 <= now - self._told_at < _TELL_S:
+            self._told_at = now
+            self._store.note_refused(work, now)
+            for one, number in self._uncounted.items():
+                METRICS.count(series.OVERLOAD_REFUSED, one, by=number)
+            self._uncounted.clear()
 
 
 class OverloadWatch:

@@ -98,12 +98,12 @@ class Regulator:
     """Of the rate at which messages began to wait too long."""
     _GROWTH: Final = 2.0
     """Logarithm of the factor by which the rate grows in a second when nobody waits."""
-    _FALL: Final = 1.0
-    """The same of its fall when messages wait for twice as long as they may."""
+    _FALL: Final = 0.7
+    """The same of its fall when messages wait for twice as long as they may, or longer."""
     _DAMPING: Final = 0.6
-    _FARTHEST: Final = 2.0
-    _STEEPEST: Final = 0.3
-    _LOWEST: Final = 0.15
+    _FARTHEST: Final = 1.0
+    _STEEPEST: Final = 0.2
+    _LOWEST: Final = 0.3
     """Of the rate at which the overload began."""
     _LONGEST_STEP_S: Final = 0.5
 
@@ -146,8 +146,8 @@ class Regulator:
         self._limit = max(least, self._limit * math.exp(change))
 
 
-def admit(even_at: float, weight: float, rate: float, now: float) -> float | None:
-    """Return the bucket after this request was let in; None: it is refused, and the bucket stays.
+def admit(even_at: float, weight: float, rate: float, now: float) -> tuple[float, float]:
+    """Return the bucket after this request, and 0.0 when it is let in; or after how many seconds it would be.
 
     The generic cell rate algorithm, as in kemi/core/limits.py.
 
@@ -158,13 +158,14 @@ def admit(even_at: float, weight: float, rate: float, now: float) -> float | Non
         now: of the same clock.
     """
     if rate <= 0:
-        return None
+        return even_at, math.inf
     burst_s = max(_BURST_S, _LEAST_BURST / rate)
     taken_s = weight / rate
     if even_at > now + burst_s + _ROUNDING_S:
         even_at = now + burst_s - taken_s  # of a rate that was higher, or of before a restart
     after = max(even_at, now) + taken_s
-    return after if after <= now + burst_s + _ROUNDING_S else None
+    early_s = after - now - burst_s
+    return (even_at, early_s) if early_s > _ROUNDING_S else (after, 0.0)
 
 
 _BURST_S: Final = 0.1

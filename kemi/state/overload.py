@@ -27,15 +27,14 @@ class OverloadStore:
         text = self._table.get(work.value)
         return None if text is None else float(text)
 
-    def take(self, work: Work, weight: float, limit: float, now: float) -> bool:
-        """Let a request in; False: it is one too many."""
+    def take(self, work: Work, weight: float, limit: float, now: float) -> float:
+        """Let a request in and return 0.0; or return after how many seconds it would be let in."""
         key = f"{work.value} bucket"
         with self._table.locked(key):
-            after = admit(float(self._table.get(key) or 0.0), weight, limit, now)
-            if after is None:
-                return False
-            self._table.set(key, repr(after))
-        return True
+            after, wait_s = admit(float(self._table.get(key) or 0.0), weight, limit, now)
+            if not wait_s:
+                self._table.set(key, repr(after))
+        return wait_s
 
     def note_refused(self, work: Work, now: float) -> None:
         """Somebody was refused."""

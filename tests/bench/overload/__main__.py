@@ -53,14 +53,13 @@ def main(
     machine = calibrate()
     click.echo(machine.to_text())
     found: dict[str, Run] = {}
-    most = 0.0
-    for control in (True, False) if without else (True,):
-        with pinned_gateway(gateway_overload_control=control) as target:
-            if not most:
-                most = sustainable(target, first, step_seconds, lambda text: click.echo(text, err=True))
-                wait_rest(target)
-            found[NAMES[control]] = overload(target, most, times, seconds)
-            click.echo(f"{NAMES[control]}: {found[NAMES[control]]}", err=True)
+    with pinned_gateway(gateway_overload_control=False) as target:
+        most = sustainable(target, first, step_seconds, lambda text: click.echo(text, err=True))
+        if without:
+            wait_rest(target)
+            found[NAMES[False]] = overload(target, most, times, seconds)
+    with pinned_gateway() as target:
+        found[NAMES[True]] = overload(target, most, times, seconds)
     columns = {name: rows(run) for name, run in found.items()}
     click.echo(f"{'':46}" + "".join(f"{name:>26}" for name in columns))
     for label in next(iter(columns.values())):

@@ -65,7 +65,7 @@ class Crowd:
                     self._start(self._connections[number % len(self._connections)])
                     number += 1
                     started += 1
-                await asyncio.sleep(max(0.0, min(seconds, (started + 1) / rate) - (time.monotonic() - begin)))
+                await asyncio.sleep(max(0.0, min(seconds, started / rate) - (time.monotonic() - begin)))
             begin += seconds
         while self._running:
             await asyncio.sleep(0.05)

@@ -88,7 +88,12 @@ def pinned_gateway(**variables: Any) -> Iterator[Target]:
 
 
 def call(
-    target: Target, rates: list[tuple[float, float]], *, processes: int = 2, connections: int = 100
+    target: Target,
+    rates: list[tuple[float, float]],
+    *,
+    processes: int = 2,
+    connections: int = 100,
+    for_help: float = EMERGENCY_RATE,
 ) -> tuple[list[Outcome], list[Outcome]]:
     """Let pages call by a plan of rates and seconds, and some for help; return what became of both."""
     order = LoadOrder(
@@ -98,8 +103,8 @@ def call(
     orders = [
         CrowdOrder(replace(order, first_user=number * connections), divided) for number in range(processes)
     ]
-    for_help = replace(order, connections=6, first_user=processes * connections, target=EMERGENCY)
-    orders.append(CrowdOrder(for_help, [(EMERGENCY_RATE, sum(seconds for _, seconds in rates))]))
+    others = replace(order, connections=6, first_user=processes * connections, target=EMERGENCY)
+    orders.append(CrowdOrder(others, [(for_help, sum(seconds for _, seconds in rates))]))
     found = _run(orders)
     return [outcome for outcomes in found[:-1] for outcome in outcomes], found[-1]
 

@@ -59,12 +59,10 @@ class Node:
     def _takes(self, at: float) -> bool:
         if self.limit is None:
             return True
-        after = admit(self._bucket, 1.0, self.limit, at)
-        if after is None:
+        self._bucket, wait_s = admit(self._bucket, 1.0, self.limit, at)
+        if wait_s:
             self._refused_at = at
-            return False
-        self._bucket = after
-        return True
+        return not wait_s
 
 
 class TestRegulator:
@@ -138,9 +136,8 @@ class TestBucket:
     def through(self, rate: float, times: list[float], bucket: float = 0.0) -> list[bool]:
         passed = []
         for now in times:
-            after = admit(bucket, 1.0, rate, now)
-            passed.append(after is not None)
-            bucket = bucket if after is None else after
+            bucket, wait_s = admit(bucket, 1.0, rate, now)
+            passed.append(not wait_s)
         return passed
 
     def test_the_rate_is_kept_and_some_may_come_at_once(self) -> None:
@@ -160,11 +157,20 @@ class TestBucket:
         table = MemoryTable()
         first, second = (OverloadStore(table, MemoryTable()) for _ in range(2))
         passed = [
-            worker.take(Work.CALLS, 1.0, 10.0, 100.0)
+            not worker.take(Work.CALLS, 1.0, 10.0, 100.0)
             for worker in (first, second) * 10
         ]  # fmt: skip
         assert sum(passed) == 5
-        assert first.take(Work.LOGINS, 1.0, 10.0, 100.0)
+        assert not first.take(Work.LOGINS, 1.0, 10.0, 100.0)
+
+    def test_who_is_refused_knows_when_somebody_passes_again(self) -> None:
+        bucket = 0.0
+        while not (result := admit(bucket, 1.0, 10.0, 100.0))[1]:
+            bucket = result[0]
+        wait_s = result[1]
+        assert wait_s == pytest.approx(0.1)
+        assert admit(bucket, 1.0, 10.0, 100.0 + wait_s - 0.01)[1]
+        assert not admit(bucket, 1.0, 10.0, 100.0 + wait_s + 0.001)[1]
 
 
 class TestWait:
