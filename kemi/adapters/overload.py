@@ -51,6 +51,12 @@ def overload_store() -> OverloadStore:
     return OverloadStore(HtableTable("overload"), HtableTable("overload_refused"))
 
 
+def free_share() -> float:
+    """Return how much of Kamailio's shared memory is free, as a share of all of it."""
+    free, used = ksr.statistic("shmem:free_size") or 0, ksr.statistic("shmem:real_used_size") or 0
+    return free / (free + used) if free + used else 1.0
+
+
 class OverloadGate:
     """What a worker asks before it begins anything new."""
 
@@ -93,7 +99,8 @@ class OverloadGate:
 
     def refuses_connections(self) -> bool:
         """Whether no page may connect, because there is no memory for it."""
-        return self._store.is_full
+        least = self._settings.least_memory
+        return self._settings.enabled and least > 0 and free_share() < least
 
     # ------------------------------------------------------------ while there is a limit
 
@@ -192,7 +199,7 @@ class OverloadWatch:
         self._probes = Probes((sip.ws_address, sip.ws_port), sip.tcp_workers, (sip.address, sip.port))
         self._store = overload_store()
         self._regulators = {work: Regulator(work, settings.overload) for work in Work}
-        self._limits: dict[Work, float | None] = dict.fromkeys(Work)
+        self._limits: dict[Work, float | None] = {}
         self._counted: list[tuple[float, dict[Work, int]]] = []
         self._full = False
         self._next_gauges = 0.0
@@ -216,19 +223,19 @@ class OverloadWatch:
                 METRICS.set(series.OVERLOAD_LIMITED, int(self._limits[work] is not None), work.value)
 
     def _set(self, work: Work, limit: float | None, wait_s: float) -> None:
-        before, self._limits[work] = self._limits[work], limit
-        if limit == before:
+        if work in self._limits and limit == self._limits[work]:
             return
+        before, self._limits[work] = self._limits.get(work), limit
         self._store.set_limit(work, limit)
-        if before is None:
+        if before is None and limit is not None:
             log_event(
                 logging.WARNING,
                 "overload_began",
                 work=work.value,
                 wait_ms=round(wait_s * 1000),
-                limit=round(limit or 0.0, 1),
+                limit=round(limit, 1),
             )
-        elif limit is None:
+        elif limit is None and before is not None:
             log_event(logging.WARNING, "overload_ended", work=work.value)
 
     def _rates(self, now: float) -> dict[Work, float]:
@@ -242,12 +249,10 @@ class OverloadWatch:
         least = self._settings.least_memory
         if not least:
             return
-        free, used = ksr.statistic("shmem:free_size") or 0, ksr.statistic("shmem:used_size") or 0
-        share = free / (free + used) if free + used else 1.0
+        share = free_share()
         full = share < (least * _MEMORY_BACK if self._full else least)
         if full != self._full:
             self._full = full
-            self._store.set_full(full)
             log_event(logging.ERROR if full else logging.WARNING, "memory_short", free=f"{share:.3f}")
 
 

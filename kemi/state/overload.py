@@ -1,15 +1,19 @@
 """How much new work this node takes, as all its workers see it: a limit and a bucket for each kind.
 
-As long as there is no limit, a worker asks for one entry that is not there.  Times are of the machine's monotonic
-clock, which all processes share and nobody sets.
+Times are of the machine's monotonic clock, which all processes share and nobody sets.  What the regulating process says
+has always the same length: Kamailio writes such a value in the place of the one before, and so needs no memory, when
+there may be none.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemi.core.overload import NEVER, Work, admit
 from kemi.state.table import Table
 
-_FULL = "full"
+_NONE: Final = "none"
+_WIDTH: Final = 16
 
 
 class OverloadStore:
@@ -25,7 +29,7 @@ class OverloadStore:
     def limit(self, work: Work) -> float | None:
         """Return how much of this work is let in for each second, None for all of it."""
         text = self._table.get(work.value)
-        return None if text is None else float(text)
+        return None if text is None or text.startswith(_NONE) else float(text)
 
     def take(self, work: Work, weight: float, limit: float, now: float) -> float:
         """Let a request in and return 0.0; or return after how many seconds it would be let in."""
@@ -48,11 +52,6 @@ class OverloadStore:
         """Whether this request was refused already."""
         return self._refused.get(branch) is not None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there is too little shared memory for anything new."""
-        return self._table.get(_FULL) is not None
-
     # ------------------------------------------------------------ who regulates
 
     def refused_at(self, work: Work) -> float:
@@ -61,14 +60,5 @@ class OverloadStore:
 
     def set_limit(self, work: Work, limit: float | None) -> None:
         """Say how much is let in from now on."""
-        if limit is None:
-            self._table.remove(work.value)
-        else:
-            self._table.set(work.value, repr(limit))
-
-    def set_full(self, full: bool) -> None:
-        """Say whether there is too little shared memory."""
-        if full:
-            self._table.set(_FULL, "1")
-        else:
-            self._table.remove(_FULL)
+        text = _NONE if limit is None else f"{limit:.6f}"
+        self._table.set(work.value, text.ljust(_WIDTH))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from kemi.core.overload import WHY, Work
 from tests.integration.calls.incoming import ringing
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import BOB, warning_of
 from tests.integration.limits.limited import LimitedStage, final_status
-from tests.peers.websocket import PageSocket
 
 pytestmark = pytest.mark.lab
 
@@ -31,7 +28,7 @@ def nothing_new(stage: LimitedStage, *keys: str) -> Iterator[None]:
         yield
     finally:
         for key in keys:
-            rpc("htable.delete", "overload", key)
+            rpc("htable.sets", "overload", key, "none")
 
 
 async def test_a_new_call_waits_and_a_running_one_goes_on(stage: LimitedStage) -> None:
@@ -78,10 +75,3 @@ async def test_a_page_whose_connection_broke_comes_back(stage: LimitedStage) -> 
     with nothing_new(stage, Work.LOGINS):
         again = await stage.join(page, registered=False)
         assert (await again.register()).status == 200
-
-
-async def test_without_memory_nobody_connects(stage: LimitedStage) -> None:
-    with nothing_new(stage, "full"), pytest.raises(InvalidStatus) as caught:
-        await PageSocket.open(replace(stage.handshake))
-    response = caught.value.response
-    assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
