@@ -43,7 +43,7 @@ class Run:
     """One gateway before, under and after more calls than it can take."""
 
     sustainable: float
-    """The most good calls per second of any rate that was tried."""
+    """The most calls per second that were answered, of any rate that was tried."""
     offered: float
     goodput: float
     goodput_at_first: float
@@ -141,16 +141,23 @@ def is_good(outcome: Outcome) -> bool:
 
 
 def sustainable(target: Target, first: float, seconds: float, said: Callable[[str], None]) -> float:
-    """Return the most good calls per second, from rates that grow until there are no more."""
+    """Return the most calls per second that are answered while others come, from rates that grow until it is no more.
+
+    What is answered when no more calls come does not count: it has waited.
+    """
     best, rate = 0.0, first
     while True:
         outcomes, _ = call(target, [(rate, seconds)])
-        good = sum(map(is_good, outcomes)) / seconds
+        begin = min(invited for invited, _, _ in outcomes)
+        counted_from, end = begin + seconds / 3, begin + seconds
+        answered = sum(is_good(one) and counted_from <= one[1] < end for one in outcomes)
+        good = answered / (end - counted_from)
         setup = percentiles([answered - invited for invited, answered, what in outcomes if what == GOOD])
-        said(f"  {rate:.0f} calls/s: {good:.0f} good, set-up p50 {setup.p50:.0f} p99 {setup.p99:.0f} ms")
-        if good < 1.03 * best:
-            return max(best, good)
-        best, rate = good, rate * 1.2
+        said(f"  {rate:.0f} calls/s: {good:.0f} answered, set-up p50 {setup.p50:.0f} p99 {setup.p99:.0f} ms")
+        best = max(best, good)
+        if good < 0.95 * rate:
+            return best
+        rate *= 1.15
 
 
 def overload(target: Target, most: float, times: float, seconds: float, after_s: float = 6.0) -> Run:
