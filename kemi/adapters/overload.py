@@ -40,6 +40,9 @@ from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 from kemi.state.overload import OverloadStore
 
+_UNREAD: Final = (NEVER, None)
+_FRESH_S: Final = 0.005
+"""So long a limit counts without another look: the process that sets it works twenty times a second."""
 _OPEN: Final = (NEVER, (0.0, 0.0))
 _LONGEST_CLOSED_S: Final = 0.1
 _TELL_S: Final = 0.05
@@ -81,6 +84,8 @@ class OverloadGate:
         self._is_emergency = is_emergency
         self._is_of_core = is_of_core
         self._store = overload_store()
+        self._read: dict[Work, tuple[float, float | None]] = {}
+        """When the limit was looked at last, and what it was."""
         self._closed: dict[Work, tuple[float, tuple[float, float]]] = {}
         """Until when nobody is let in, by the limit of that moment."""
         self._uncounted: dict[str, int] = {}
@@ -94,8 +99,16 @@ class OverloadGate:
         work = WORK_OF.get(method)
         if work is None:
             return False
-        limit = self._store.limit(work)
+        limit = self._limit(work)
         return limit is not None and self._refuses(work, method, limit)
+
+    def _limit(self, work: Work) -> float | None:
+        now = time.monotonic()
+        read_at, limit = self._read.get(work, _UNREAD)
+        if now - read_at > _FRESH_S:
+            limit = self._store.limit(work)
+            self._read[work] = now, limit
+        return limit
 
     def refuses_connections(self) -> bool:
         """Whether no page may connect, because there is no memory for it."""

@@ -47,6 +47,7 @@ class Gate:
     def limit(self, calls: float | None = None, logins: float | None = None) -> None:
         self.store.set_limit(Work.CALLS, calls)
         self.store.set_limit(Work.LOGINS, logins)
+        self._doors.overload._read.clear()  # it is believed for a moment
 
     def count(self) -> None:
         """Count an INVITE of the page, as is done for what goes on."""
