@@ -30,6 +30,7 @@ def rows(run: Run) -> dict[str, str]:
         "good calls/s under overload": f"{run.goodput:.0f}",
         "goodput": f"{100 * run.ratio:.0f} %",
         "in its first two seconds": f"{100 * run.goodput_at_first / run.sustainable:.0f} %",
+        "CPU ms for each good call, at most / now": f"{run.cpu_ms_at_most:.1f} / {run.cpu_ms:.1f}",
         "refused with 503": f"{100 * run.refused:.0f} %",
         "lost": f"{100 * run.lost:.1f} %",
         "set-up p50 / p99 ms": f"{run.setup_ms.p50:.0f} / {run.setup_ms.p99:.0f}",
@@ -54,7 +55,6 @@ def main(
     """Overload a gateway with and without its control, print a table and write JSON to build/bench."""
     machine = calibrate()
     click.echo(machine.to_text())
-    found: dict[str, Run] = {}
 
     def say(text: str) -> None:
         click.echo(text, err=True)
@@ -62,7 +62,8 @@ def main(
     with pinned_gateway(gateway_overload_control=False) as bare, pinned_gateway() as tamed:
         first_found = sustainable(bare, first, step_seconds, say)
         wait_rest(bare)
-        mosts, runs = [first_found], []
+        mosts: list[tuple[float, float]] = []
+        runs: list[Run] = []
         for _ in range(rounds):
             runs.append(overload(tamed, first_found, times, seconds))
             say(f"with control: {runs[-1]}")
@@ -70,11 +71,11 @@ def main(
             # In turn, so that a slow drift of the machine hits both alike.
             mosts.append(answered_per_s(bare, 1.1 * first_found, step_seconds, say))
             wait_rest(bare)
-        most = statistics.median(mosts[1:])
+        most, cpu_ms = (statistics.median(column) for column in zip(*mosts, strict=True))
+        shown = {NAMES[True]: sorted(runs, key=lambda run: run.goodput)[len(runs) // 2]}
         if without:
-            found[NAMES[False]] = replace(overload(bare, first_found, times, seconds), sustainable=most)
-        middle = sorted(runs, key=lambda run: run.goodput)[len(runs) // 2]
-        found[NAMES[True]] = replace(middle, sustainable=most)
+            shown[NAMES[False]] = overload(bare, first_found, times, seconds)
+        found = {name: replace(run, sustainable=most, cpu_ms_at_most=cpu_ms) for name, run in shown.items()}
     columns = {name: rows(run) for name, run in found.items()}
     click.echo(f"{'':46}" + "".join(f"{name:>26}" for name in columns))
     for label in next(iter(columns.values())):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.cpu import process_tree
+from tests.bench.cpu import process_tree, tree_cpu_s
 from tests.bench.generator import LoadOrder
 from tests.bench.overload.crowd import GOOD, CrowdOrder, Outcome, order_to_text
 from tests.bench.results import Percentiles, percentiles
@@ -40,6 +40,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A gateway at a moment of the monotonic clock."""
+
+    at_s: float
+    cpu_s: float
+    """What its processes have used so far."""
+    memory: Memory
+
+
+@dataclass(frozen=True)
 class Run:
     """One gateway before, under and after more calls than it can take."""
 
@@ -61,6 +71,10 @@ class Run:
     before: Memory
     most: Memory
     after: Memory
+    cpu_ms: float
+    """Of the gateway for each good call under overload, refusals included."""
+    cpu_ms_at_most: float
+    """The same at the most calls it can take."""
     recovery_s: float
     """From the end of the overload to the last call that was not good."""
 
@@ -141,25 +155,32 @@ def is_good(outcome: Outcome) -> bool:
     return what == GOOD and answered - invited <= LATE_S
 
 
-def answered_per_s(target: Target, rate: float, seconds: float, said: Callable[[str], None]) -> float:
-    """Return how many calls per second are answered, of so many that come.
+def answered_per_s(
+    target: Target, rate: float, seconds: float, said: Callable[[str], None]
+) -> tuple[float, float]:
+    """Return how many calls per second are answered, of so many that come, and the gateway's CPU for each, in ms.
 
     The first third is not looked at, and what is answered when no more calls come does not count: it has waited.
     """
-    outcomes, _ = call(target, [(rate, seconds)])
+    with _watched(target) as samples:
+        outcomes, _ = call(target, [(rate, seconds)])
     begin = min(invited for invited, _, _ in outcomes)
     counted_from, end = begin + seconds / 3, begin + seconds
     good = sum(is_good(one) and counted_from <= one[1] < end for one in outcomes) / (end - counted_from)
     setup = percentiles([answered - invited for invited, answered, what in outcomes if what == GOOD])
-    said(f"  {rate:.0f} calls/s: {good:.0f} answered, set-up p50 {setup.p50:.0f} p99 {setup.p99:.0f} ms")
-    return good
+    cpu_ms = 1000 * _cpu_per_s(samples, counted_from, end) / max(good, 1.0)
+    said(
+        f"  {rate:.0f} calls/s: {good:.0f} answered, {cpu_ms:.1f} ms of CPU each,"
+        f" set-up p50 {setup.p50:.0f} p99 {setup.p99:.0f} ms"
+    )
+    return good, cpu_ms
 
 
 def sustainable(target: Target, first: float, seconds: float, said: Callable[[str], None]) -> float:
     """Return the most calls per second that are answered, from rates that grow until it is no more."""
     best, rate, missed = 0.0, first, 0
     while True:
-        good = answered_per_s(target, rate, seconds, said)
+        good, _ = answered_per_s(target, rate, seconds, said)
         best = max(best, good)
         missed = missed + 1 if good < 0.95 * rate else 0
         if missed == 2:  # one alone may be the machine's
@@ -170,10 +191,10 @@ def sustainable(target: Target, first: float, seconds: float, said: Callable[[st
 def overload(target: Target, most: float, times: float, seconds: float, after_s: float = 6.0) -> Run:
     """Ask for so many times more than a gateway can, for so long, and then for half of what it can."""
     calm = most / 2
-    with _memory(target) as watched:
-        before = watched[0]
+    with _watched(target) as samples:
         outcomes, emergencies = call(target, [(calm, 2.0), (times * most, seconds), (calm, after_s)])
-    peak = Memory(max(one.shared for one in watched), max(one.private for one in watched))
+    memory = [sample.memory for sample in samples]
+    peak = Memory(max(one.shared for one in memory), max(one.private for one in memory))
     begin = min(invited for invited, _, _ in outcomes) + 2.0
     end = begin + seconds
     under = [one for one in outcomes if begin <= one[0] < end]
@@ -194,9 +215,13 @@ def overload(target: Target, most: float, times: float, seconds: float, after_s:
         emergencies=len(emergencies),
         emergencies_good=sum(map(is_good, emergencies)),
         emergency_setup_ms=percentiles([one[1] - one[0] for one in emergencies if one[2] == GOOD]),
-        before=before,
+        before=memory[0],
         most=peak,
         after=memory_of(target),
+        cpu_ms=1000
+        * _cpu_per_s(samples, begin + SETTLING_S, end)
+        / max(1.0, sum(map(is_good, settled)) / (seconds - SETTLING_S)),
+        cpu_ms_at_most=0.0,
         recovery_s=max((one[0] for one in late), default=end) - end,
     )
 
@@ -213,13 +238,15 @@ def memory_of(target: Target) -> Memory:
 
 
 @contextmanager
-def _memory(target: Target) -> Iterator[list[Memory]]:
-    seen = [memory_of(target)]
-    over = threading.Event()
+def _watched(target: Target) -> Iterator[list[Sample]]:
+    def sample() -> Sample:
+        return Sample(time.monotonic(), tree_cpu_s(target.gateway_pids), memory_of(target))
+
+    seen, over = [sample()], threading.Event()
 
     def watch() -> None:
-        while not over.wait(1.0):
-            seen.append(memory_of(target))
+        while not over.wait(0.5):
+            seen.append(sample())
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -228,6 +255,12 @@ def _memory(target: Target) -> Iterator[list[Memory]]:
     finally:
         over.set()
         thread.join()
+
+
+def _cpu_per_s(samples: Sequence[Sample], begin: float, end: float) -> float:
+    first = min(samples, key=lambda one: abs(one.at_s - begin))
+    last = min(samples, key=lambda one: abs(one.at_s - end))
+    return (last.cpu_s - first.cpu_s) / max(0.1, last.at_s - first.at_s)
 
 
 def wait_rest(target: Target, seconds: float = 8.0) -> None:
