@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Final
 import click
 
 from tests.bench.cpu import calibrate
-from tests.bench.overload.measure import Run, answered_per_s, overload, pinned_gateway, sustainable, wait_rest
+from tests.bench.overload.measure import Run, overload, pinned_gateway, sustainable, wait_rest
 from tests.bench.report import Bar
 
 OUTPUT: Final = Path(__file__).parents[3] / "build" / "bench"
@@ -60,22 +59,17 @@ def main(
         click.echo(text, err=True)
 
     with pinned_gateway(gateway_overload_control=False) as bare, pinned_gateway() as tamed:
-        first_found = sustainable(bare, first, step_seconds, say)
+        most, cpu_ms = sustainable(bare, first, step_seconds, say)
         wait_rest(bare)
-        mosts: list[tuple[float, float]] = []
         runs: list[Run] = []
         for _ in range(rounds):
-            runs.append(overload(tamed, first_found, times, seconds))
+            runs.append(overload(tamed, most, times, seconds))
             say(f"with control: {runs[-1]}")
             wait_rest(tamed)
-            # In turn, so that a slow drift of the machine hits both alike.
-            mosts.append(answered_per_s(bare, 1.1 * first_found, step_seconds, say))
-            wait_rest(bare)
-        most, cpu_ms = (statistics.median(column) for column in zip(*mosts, strict=True))
         shown = {NAMES[True]: sorted(runs, key=lambda run: run.goodput)[len(runs) // 2]}
         if without:
-            shown[NAMES[False]] = overload(bare, first_found, times, seconds)
-        found = {name: replace(run, sustainable=most, cpu_ms_at_most=cpu_ms) for name, run in shown.items()}
+            shown[NAMES[False]] = overload(bare, most, times, seconds)
+        found = {name: replace(run, cpu_ms_at_most=cpu_ms) for name, run in shown.items()}
     columns = {name: rows(run) for name, run in found.items()}
     click.echo(f"{'':46}" + "".join(f"{name:>26}" for name in columns))
     for label in next(iter(columns.values())):

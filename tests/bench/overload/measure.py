@@ -176,12 +176,17 @@ def answered_per_s(
     return good, cpu_ms
 
 
-def sustainable(target: Target, first: float, seconds: float, said: Callable[[str], None]) -> float:
-    """Return the most calls per second that are answered, from rates that grow until it is no more."""
-    best, rate, missed = 0.0, first, 0
+def sustainable(
+    target: Target, first: float, seconds: float, said: Callable[[str], None]
+) -> tuple[float, float]:
+    """Return the most calls per second that are answered and the CPU for each, from rates that grow until it is no more.
+
+    Beyond it a gateway without control collapses: every call waits for those that came before.
+    """
+    best, rate, missed = (0.0, 0.0), first, 0
     while True:
-        good, _ = answered_per_s(target, rate, seconds, said)
-        best = max(best, good)
+        good, cpu_ms = answered_per_s(target, rate, seconds, said)
+        best = max(best, (good, cpu_ms))
         missed = missed + 1 if good < 0.95 * rate else 0
         if missed == 2:  # one alone may be the machine's
             return best
