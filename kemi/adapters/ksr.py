@@ -123,8 +123,9 @@ def source() -> str:
 
 
 def ends() -> tuple[str, str, int, str, int]:
-    """Return protocol, our own address and port, and the sender's, of a message as soon as it has come."""
-    return text("$pr"), text("$Ri"), number("$Rp"), text("$si"), number("$sp")
+    """Return protocol, our own address and port, and the sender's, of a message that was not parsed yet."""
+    ours = text("$rcv(rcvip)"), number("$rcv(rcvport)")
+    return text("$rcv(sproto)").lower(), *ours, text("$rcv(srcip)"), number("$rcv(srcport)")
 
 
 def has_body() -> bool:

@@ -244,7 +244,7 @@ class TestCopies:
             raise ConnectionRefusedError("nobody listens")
 
         keeper, _ = self.keeper(site, [], traces=True)
-        keeper._copies._collector = SimpleNamespace(send=refuse)  # type: ignore[union-attr, assignment]
+        keeper._copies._collector = SimpleNamespace(send=refuse)  # type: ignore[union-attr]
         site.refuse(message(INVITE))
         site.work()
         assert len(site.redis) == 1
