@@ -24,13 +24,16 @@ from tests.peers.device_sdp import DeviceMedia
 pytestmark = pytest.mark.lab
 
 PARTS = frozenset({Part.REDIS, Part.GATEWAY, Part.RTPENGINE, Part.MEDIA_AGENT, Part.WEB_API, Part.HAPROXY})
+QUICK_AGENT = {"media_agent_reconcile_s": 0.5, "media_agent_grace_s": 1.0}
 SOON_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Lab]:
     """All programs of a site; alice is an operator."""
-    with Lab(replace(gateway_options(), parts=PARTS)) as lab:
+    options = gateway_options()
+    variables = {**options.role_variables, "media_agent": QUICK_AGENT}
+    with Lab(replace(options, parts=PARTS, role_variables=variables)) as lab:
         accounts = AccountStore(connect(lab.info.redis_url))
         alice = accounts.get("alice")
         assert alice is not None
