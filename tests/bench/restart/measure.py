@@ -16,20 +16,22 @@ from typing import Any, Final
 from kemi.state import keys
 from kemi.state.web.client import connect
 from rtpengine.ng.commands import Query
+from rtpengine.ng.errors import NgTimeout
+from rtpengine.ng.replies import CallStatistics
 from tests.bench.restart.media import Phone, counted, tick
-from tests.integration.calls import incoming
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, gateway_options
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.peers.aiortc_wic import AiortcMedia
+from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.sdp import offer_again, sdp_from_text
 from tests.peers.sip import SipResponse
 from tests.peers.wic import ScriptedWic
-from tests.peers.wic_call import TextMedia
+from tests.peers.wic_call import OutgoingCall, TextMedia
 
 RECOVERY_S: Final = 30
 """As a site has it."""
@@ -38,10 +40,12 @@ BACK_WITHIN_S: Final = 20.0
 RETRY_S: Final = 0.5
 MOST_JITTER_S: Final = 1.0
 """Pages come back spread over this time, as the SDK does."""
-AT_ONCE: Final = 20
+AT_ONCE: Final = 10
+PATIENCE_S: Final = 20.0
+ASKED_AT_MOST: Final = 5
 OPTIONS: Final = {
     "gateway_flow_recovery_s": RECOVERY_S,
-    "gateway_ng_deadline_ms": 1000,
+    "gateway_ng_deadline_ms": 3000,
     "gateway_update_timeout_s": 5,
     "gateway_ims_response_timeout_s": 5,
     "gateway_prack_timeout_s": 10,
@@ -86,17 +90,27 @@ class Restart:
     silent: int
     """Calls of which it took less than nine tenths."""
     heard: list[float]
-    """Of calls with real sound: packets that arrived at the phone for each that was due."""
+    """Of calls with real sound: packets that arrived at the phone for each that the page sent."""
     longest_gap_s: float
     """Between two packets at a phone of those; the load's own pauses are in it."""
     failed: dict[str, dict[str, str]]
     """Call -> what of it failed."""
 
 
+PATIENT_AGENT: Final = {"media_agent_late_s": 2.0, "media_agent_silent_s": 10.0}
+"""A busy machine is not to be taken for a dead relay."""
+MEDIA_PORTS: Final = 2_000
+
+
 def restart_options() -> LabOptions:
     """Return the world of the bench."""
     options = gateway_options(**OPTIONS)
-    return replace(options, parts=options.parts | {Part.REDIS, Part.MEDIA_AGENT})
+    return replace(
+        options,
+        parts=options.parts | {Part.REDIS, Part.MEDIA_AGENT},
+        media_ports=MEDIA_PORTS,
+        role_variables={**options.role_variables, "media_agent": PATIENT_AGENT},
+    )
 
 
 async def measure(lab: Lab, how: str, calls: int, real: int, say: Callable[[str], None]) -> Restart:
@@ -106,7 +120,14 @@ async def measure(lab: Lab, how: str, calls: int, real: int, say: Callable[[str]
     phones: list[Phone] = []
     ticking = asyncio.create_task(tick(phones))
     try:
-        running = [await _call(stage, number, phones, real=number < real) for number in range(calls + real)]
+        running = []
+        for number in range(calls + real):
+            try:
+                running.append(await _call(stage, number, phones, real=number < real))
+            except TimeoutError as error:
+                raise RuntimeError(f"call {number} could not be set up") from error
+            if len(running) % 50 == 0:
+                say(f"{how}: {len(running)} calls")
         say(f"{how}: {len(running)} calls")
         await _settled(lab, running)
         found = await _restart(stage, how, running, say)
@@ -135,19 +156,31 @@ async def _call(stage: Stage, number: int, phones: list[Phone], *, real: bool) -
     if real:
         media = AiortcMedia()
         wic = await page.invite(BOB, await media.offer(audio="sendrecv"), media=media)
-        await wic.wait_answer(timeout_s=20)
-        call = Call(wic, await stage.core.wait_call())
-        await call.ims.wait_ack()
+        call = await _answered(stage, wic)
         kind = "with sound"
     elif number % 4 == 3:
-        call = await incoming.answered(stage, page, media=device)
+        ims = stage.core.call(ALICE, media=device)
+        called = await page.wait_incoming(timeout_s=PATIENCE_S)
+        await called.ring()
+        await ims.wait_status(180, timeout_s=PATIENCE_S)
+        await called.answer()
+        call = PageCall(called, ims)
         kind = "towards the page"
     else:
-        call = await stage.answered(page, AUDIO_BOTH_WAYS if number % 4 == 2 else AUDIO)
+        offer = AUDIO_BOTH_WAYS if number % 4 == 2 else AUDIO
+        call = await _answered(stage, await page.invite(BOB, offer))
         kind = "from the page"
     call.ims.media = device
     phone.send_to(await _told(call))
-    return Running(f"{number} {kind}", call, page, phone, media)
+    return Running(f"{number} {kind} {call.call_id}", call, page, phone, media)
+
+
+async def _answered(stage: Stage, wic: OutgoingCall) -> Call:
+    await wic.wait_answer(timeout_s=PATIENCE_S)
+    ims = stage.core.calls[wic.call_id]
+    assert isinstance(ims, CalledDevice)
+    await ims.wait_ack(timeout_s=PATIENCE_S)
+    return Call(wic, ims)
 
 
 async def _told(call: Call | PageCall) -> str:
@@ -175,7 +208,7 @@ async def _settled(lab: Lab, running: list[Running]) -> None:
 
 async def _restart(stage: Stage, how: str, running: list[Running], say: Callable[[str], None]) -> Restart:
     lab = stage.lab
-    before = _taken(lab, running)
+    before = await _taken(lab, running)
     for one in running:
         one.phone.listen_anew()
     began = time.monotonic()
@@ -189,32 +222,56 @@ async def _restart(stage: Stage, how: str, running: list[Running], say: Callable
     say(f"{how}: back after {away_s:.1f} s")
     came = await asyncio.gather(*(_back(one.page) for one in running))
     back_s = time.monotonic() - began
-    after = _taken(lab, running)
-    relayed, silent = 0.0, 0
-    counted_all = sent_all = 0
+    after = await _taken(lab, running)
+    silent = counted_all = sent_all = 0
     heard = []
     for one in running:
-        sent = after[one.name][0] - before[one.name][0]
-        taken = after[one.name][1] - before[one.name][1]
-        counted_all, sent_all = counted_all + taken, sent_all + sent
-        silent += taken < 0.9 * sent
+        was, now = before[one.name], after[one.name]
+        counted_all, sent_all = counted_all + now.taken - was.taken, sent_all + now.sent - was.sent
+        silent += now.taken - was.taken < 0.9 * (now.sent - was.sent)
         if one.real is not None:
-            seconds = after[one.name][3] - before[one.name][3]
-            heard.append((after[one.name][2] - before[one.name][2]) / (50 * seconds))
+            heard.append((now.heard - was.heard) / max(1, now.page_sent - was.page_sent))
     relayed = counted_all / max(1, sent_all)
     gap_s = max((one.phone.longest_gap_s for one in running if one.real is not None), default=0.0)
     return Restart(how, len(running), away_s, back_s, came.count(False), relayed, silent, heard, gap_s, {})
 
 
-def _taken(lab: Lab, running: list[Running]) -> dict[str, tuple[int, int, int, float]]:
-    """Return what each device has sent, the relay has received of it, the device has received, and when."""
+@dataclass(frozen=True)
+class _Counted:
+    """Packets of one call so far."""
+
+    sent: int
+    """By the device."""
+    taken: int
+    """Of these, by the relay."""
+    page_sent: int
+    heard: int
+    """By the device."""
+
+
+async def _taken(lab: Lab, running: list[Running]) -> dict[str, _Counted]:
     names = lab.relay_calls()
     found = {}
     for one in running:
         (name,) = (name for name in names if name == one.key or name.startswith(f"{one.key};"))
-        packets = counted(lab.ask_relay(Query(call_id=name)), one.phone.port)
-        found[one.name] = (one.phone.sent, packets, one.phone.received, time.monotonic())
+        packets = counted(await _asked(lab, name), one.phone.port)
+        by_page = 0 if one.real is None else await _sent_by(one.real)
+        found[one.name] = _Counted(one.phone.sent, packets, by_page, one.phone.received)
     return found
+
+
+async def _asked(lab: Lab, name: str) -> CallStatistics:
+    for _ in range(ASKED_AT_MOST - 1):
+        try:
+            return lab.ask_relay(Query(call_id=name))
+        except NgTimeout:
+            await asyncio.sleep(RETRY_S)
+    return lab.ask_relay(Query(call_id=name))
+
+
+async def _sent_by(media: AiortcMedia) -> int:
+    stats = await media.connection.getStats()
+    return sum(one.packetsSent for one in stats.values() if one.type == "outbound-rtp")
 
 
 def _is_ready(lab: Lab) -> bool:
@@ -282,7 +339,8 @@ async def _page_offers(one: Running, direction: str) -> SipResponse:
         one.directions = {section.attribute("mid") or "": section.direction for section in lines}
     mids = dict.fromkeys(one.directions, direction) if direction else one.directions
     offer = offer_again(media.local, mids)
-    response = await one.call.wic.reinvite(offer)
+    wic = one.call.wic
+    response = await wic.ask(wic.next_invite(offer), timeout_s=PATIENCE_S)
     if response.status == 200:
         media.local = offer
     return response

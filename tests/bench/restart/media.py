@@ -15,8 +15,8 @@ from tests.peers.sdp import sdp_from_text
 from tests.peers.tone import samples_to_g711, sine
 
 PACKET_S: Final = 0.02
-SPARING: Final = 10
-"""A device that only has to be counted sends every tenth packet: two hundred of them in one process."""
+SPARING: Final = 20
+"""A device that only has to be counted sends one packet of twenty: two hundred of them in one process."""
 _FRAME: Final = 160
 _TONE: Final = samples_to_g711(sine(500.0, rate_hz=8000, start=0, count=_FRAME), "PCMA")
 
