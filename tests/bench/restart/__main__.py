@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -67,6 +68,8 @@ def main(calls: int, sound: int, way: str, strict: bool) -> None:
             found.append(
                 asyncio.run(measure(lab, how, calls, sound, lambda line: click.echo(line, err=True)))
             )
+            OUTPUT.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / f"restart-{how}-gateway.log")
             wait_clean(lab, CLEAN_WITHIN_S)
     click.echo(machine.to_text())
     click.echo(table(found))
@@ -77,7 +80,6 @@ def main(calls: int, sound: int, way: str, strict: bool) -> None:
     judged = [bar for one in found for bar in bars(one)]
     for bar in judged:
         click.echo(bar.to_text())
-    OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"restart-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(
         json.dumps({"machine": asdict(machine), "restarts": [asdict(one) for one in found]}, indent=1)
