@@ -52,6 +52,10 @@ def bars(one: Restart) -> list[Bar]:
     ]
 
 
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
 @click.command()
 @click.option("--calls", default=200, show_default=True)
 @click.option("--sound", default=6, show_default=True, help="Calls more, with real media at both ends.")
@@ -65,11 +69,11 @@ def main(calls: int, sound: int, way: str, strict: bool) -> None:
     found = []
     with Lab(restart_options()) as lab:
         for how in WAYS if way == "both" else (way,):
-            found.append(
-                asyncio.run(measure(lab, how, calls, sound, lambda line: click.echo(line, err=True)))
-            )
             OUTPUT.mkdir(parents=True, exist_ok=True)
-            shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / f"restart-{how}-gateway.log")
+            try:
+                found.append(asyncio.run(measure(lab, how, calls, sound, _say)))
+            finally:
+                shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / f"restart-{how}-gateway.log")
             wait_clean(lab, CLEAN_WITHIN_S)
     click.echo(machine.to_text())
     click.echo(table(found))

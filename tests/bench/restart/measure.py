@@ -18,7 +18,7 @@ from kemi.state.web.client import connect
 from rtpengine.ng.commands import Query
 from rtpengine.ng.errors import NgTimeout
 from rtpengine.ng.replies import CallStatistics
-from tests.bench.restart.media import Phone, counted, tick
+from tests.bench.restart.media import CODEC, Phone, counted, tick
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, gateway_options
@@ -158,7 +158,7 @@ async def _set_up(
 async def _call(stage: Stage, number: int, phones: list[Phone], *, real: bool) -> Running:
     phone = await Phone.open(sparing=not real)
     phones.append(phone)
-    device = DeviceMedia(audio_port=phone.port)
+    device = DeviceMedia(audio_port=phone.port, audio=CODEC)
     stage.core.script = answers(device)
     page = await stage.page(ALICE)
     call: Call | PageCall
@@ -358,7 +358,7 @@ async def _page_offers(one: Running, direction: str) -> SipResponse:
 
 async def _core_offers(one: Running, **changes: Any) -> SipResponse:
     one.version += 1
-    media = DeviceMedia(audio_port=one.phone.port, version=one.version, **changes)
+    media = DeviceMedia(audio_port=one.phone.port, audio=CODEC, version=one.version, **changes)
     one.call.ims.media = media
     return await one.call.ims.reinvite(device_offer(media))
 
