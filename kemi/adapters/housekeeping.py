@@ -248,7 +248,8 @@ class Housekeeping:
                 of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
                 names = of_some if command.impus else set(self._calls.keys())
                 records = filter(None, map(self._calls.get, names))
-                answer = calls_as_text(command.asked, records, len(names))
+                figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
+                answer = calls_as_text(command.asked, records, len(names), figures_of)
                 self._shared.ship_calls(command.asked, answer, now)
                 continue
             self._end_calls(command, now)
