@@ -44,4 +44,5 @@ export type { Reason, Warning } from "./sip-headers.ts";
 export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
 export { tokenSource, type AccessToken } from "./token-source.ts";
 export type { TransferProgress, TransferRequest } from "./transfer.ts";
+export type { SipMessage } from "./user-agent.ts";
 export { VERSION } from "./version.ts";

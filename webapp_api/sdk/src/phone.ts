@@ -16,7 +16,7 @@ import { closeCodeFromError, isFarewell, isRestart } from "./socket-close.ts";
 import { nextState } from "./state-table.ts";
 import { addressOfRecordFromText, targetUriFromText } from "./target.ts";
 import { UpdateSupport } from "./update-support.ts";
-import { createUserAgent } from "./user-agent.ts";
+import { createUserAgent, type SipMessage } from "./user-agent.ts";
 
 const DEFAULT_EXPIRES_S = 600;
 const TEMPORARILY_UNAVAILABLE = 480;
@@ -58,6 +58,8 @@ export interface PhoneEvents {
   call: IncomingCall;
   /** The socket or the registration is lost; the next attempt to get it back comes after this wait. */
   reconnecting: Wait;
+  /** A SIP message went or came. It holds credentials, tokens and digits: mask them before it is kept or shown. */
+  sip: SipMessage;
   /** The phone gave up: the socket does not come back, or the person is signed out. */
   error: PhoneError;
 }
@@ -105,6 +107,7 @@ export class Phone {
       sessionDescriptionHandlerFactory: (session) => handlerOf(session),
       onDisconnect: (cause) => this.#socketLost(cause),
       onInvite: (invitation) => this.#called(invitation),
+      onMessage: (message) => this.#events.emit("sip", message),
       parts,
     });
     this.#updateSupport = new UpdateSupport(this.#userAgent, {
