@@ -11,12 +11,13 @@ import { OutgoingCall } from "./outgoing-call.ts";
 import { PHONE_TRANSITIONS, type PhoneEvent, type PhoneState } from "./phone-state.ts";
 import { DEFAULT_RECONNECT, Reconnector, type AttemptResult, type ReconnectSettings, type Wait } from "./reconnector.ts";
 import { mayPass, Registration } from "./registration.ts";
+import type { SipMessage } from "./sip-message.ts";
 import { UserAgent, type Invitation, type Session, type UserAgentOptions } from "./sipjs.ts";
 import { closeCodeFromError, isFarewell, isRestart } from "./socket-close.ts";
 import { nextState } from "./state-table.ts";
 import { addressOfRecordFromText, targetUriFromText } from "./target.ts";
 import { UpdateSupport } from "./update-support.ts";
-import { createUserAgent, type SipMessage } from "./user-agent.ts";
+import { createUserAgent } from "./user-agent.ts";
 
 const DEFAULT_EXPIRES_S = 600;
 const TEMPORARILY_UNAVAILABLE = 480;

@@ -1,6 +1,7 @@
 /** How SIP.js is set up for a phone: identity, credentials, transport, and nothing in the console. */
 
 import { UsageError } from "./errors.ts";
+import type { SipMessage } from "./sip-message.ts";
 import { SIPExtension, UserAgent, type Invitation, type UserAgentOptions } from "./sipjs.ts";
 import { VERSION } from "./version.ts";
 
@@ -14,13 +15,6 @@ const LONGEST_RING_S = 200;
  * calls of the page are gone with it. Empty where the browser makes no UUIDs (no https): SIP.js then makes its own.
  */
 const INSTANCE_ID = globalThis.crypto?.randomUUID?.() ?? "";
-
-/** One SIP message, as it is on the wire: with credentials, tokens and digits. */
-export interface SipMessage {
-  /** false: it came. */
-  readonly sent: boolean;
-  readonly text: string;
-}
 
 export interface UserAgentSetup {
   /** SIP URI that is registered */
