@@ -23,7 +23,7 @@ from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trace.settings import TraceSettings, check_trace
+from kemi.core.trace.settings import HepSettings, TraceSettings, check_hep, check_trace
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
@@ -217,6 +217,7 @@ class Settings:
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
     trace: TraceSettings = field(default_factory=TraceSettings)
+    hep: HepSettings = field(default_factory=HepSettings)
     home: HomeSettings | None = None
     """None: the home network of the pages is an IMS core."""
     trunks: list[Trunk] = field(default_factory=list)
@@ -284,6 +285,7 @@ def _check(settings: Settings) -> None:
     try:
         check_emergency(settings.emergency)
         check_trace(settings.trace)
+        check_hep(settings.hep)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)

@@ -175,7 +175,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             },
         )
         link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
-        snapshots = CallSnapshots(self._calls, changed_calls, self._schedule)
+        snapshots = CallSnapshots(
+            self._calls, changed_calls, self._schedule, self._trunks.store, self._trunks.room
+        )
         self._shared = SharedState(
             link,
             self._flows,
@@ -215,7 +217,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             figures=TraceFigures(self._calls, self._relay),
-            traces=trace_keeper(settings, lambda: self._pages.owner(ksr.connection_id())),
+            traces=trace_keeper(
+                settings, lambda: self._pages.owner(ksr.connection_id()), self._flows.client_at
+            ),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),

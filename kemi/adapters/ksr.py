@@ -13,6 +13,7 @@ from typing import cast
 
 import KSR
 
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
@@ -121,6 +122,12 @@ def source() -> str:
     return f"[{address}]:{text('$sp')}" if ":" in address else f"{address}:{text('$sp')}"
 
 
+def ends() -> tuple[str, str, int, str, int]:
+    """Return protocol, our own address and port, and the sender's, of a message that was not parsed yet."""
+    ours = text("$rcv(rcvip)"), number("$rcv(rcvport)")
+    return text("$rcv(sproto)").lower(), *ours, text("$rcv(srcip)"), number("$rcv(srcport)")
+
+
 def has_body() -> bool:
     """Whether the current message has a body.
 
@@ -199,6 +206,7 @@ def set_request_uri(uri: str) -> None:
 def set_next_hop(uri: str) -> None:
     """Set where the request is sent, whatever its Request-URI says."""
     KSR.pv.sets("$du", uri)
+    NOTES.sent_to(uri)
 
 
 def set_send_socket(socket: str) -> None:

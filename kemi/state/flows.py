@@ -61,6 +61,12 @@ class FlowStore:
         """Return what is known of a connection, whether or not it still stands; for whoever only counts."""
         return self._flows.get(connection_id)
 
+    def client_at(self, source: str) -> str:
+        """Return where the page really is that Kamailio sees at ``address:port``, "" where there is none."""
+        connection_id = self._ports.get(source)
+        found = self._flows.get(connection_id) if connection_id is not None else None
+        return "" if found is None else found.client_address
+
     def is_open(self, connection_id: str) -> bool:
         """Whether the connection stands."""
         return self.flow(connection_id) is not None

@@ -8,7 +8,8 @@
 | gw:unkept-events | channel (PUBLISH), JSON | gateway | web API: who listens at that moment |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
-| gw:call-records:NODE | hash, call -> JSON (kemi/adapters/call_snapshots.py) | gateway node NODE | the same |
+| gw:call-records:NODE | hash, call -> JSON (kemi/adapters/call_snapshots.py), ``trunk CALL-ID`` -> JSON (TrunkCall of
+kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that takes its calls |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
 | gw:running-calls:NAME | hash, gateway node -> JSON (kemi/state/running_calls.py); ends by itself | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |

@@ -83,6 +83,11 @@ def facts_of(message: str) -> Facts | None:
     return found
 
 
+def top_via(message: str) -> str:
+    """Return the value of the first Via, with those that stand on its line."""
+    return _value(message, _VIA)
+
+
 def parties_of(message: str) -> tuple[str, str]:
     """Return the URIs that a message says it is from and to, as they stand there."""
     return _uri(_value(message, _FROM)), _uri(_value(message, _TO))
