@@ -147,8 +147,9 @@ def check_form(request: Request) -> None:
         raise RemoteProtocolError("the Request-URI is no URI without header fields (RFC 3261 §19.1.1)")
     if request.cseq > MAX_CSEQ:
         raise RemoteProtocolError("the number of CSeq is too large (RFC 3261 §8.1.1.5)")
-    if not all(_same_method(request.method, value) for value in request.headers("CSeq")):
-        raise RemoteProtocolError("CSeq is of another method (RFC 3261 §8.1.1.5)")
+    for value in request.headers("CSeq"):
+        if not _CSEQ.fullmatch(value) or not _same_method(request.method, value):
+            raise RemoteProtocolError("CSeq is no number with this method (RFC 3261 §8.1.1.5)")
     for name in ("From", "To"):
         if not all(_ADDRESS.fullmatch(value) for value in request.headers(name)):
             raise RemoteProtocolError(f"{name} is no address (RFC 3261 §25.1)")

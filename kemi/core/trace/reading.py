@@ -20,7 +20,7 @@ _TO: Final = ("\r\nTo: ", re.compile(r"(?im)^(?:to|t)[ \t]*:\s*([^\n]*(?:\n[ \t]
 """Header fields as nearly everybody writes them, which is found much faster, and in every other way."""
 _PROTOCOL: Final = re.compile(r"(?i)sip\s*/\s*2\.0\s*/\s*(\w+)")
 _TAG: Final = re.compile(r"(?i);\s*tag\s*=\s*([^;>,\s]+)")
-_URI: Final = re.compile(r"<([^>]*)>|\s*(\w+:[^;\s]+)")
+_URI: Final = re.compile(r"<([^<>]*)>|(?<!\w)(\w+:[^;\s]+)")
 
 
 @dataclass(slots=True)
@@ -106,5 +106,5 @@ def _tag(value: str) -> str:
 
 
 def _uri(value: str) -> str:
-    found = _URI.match(value) or _URI.search(value)
+    found = _URI.search(value)
     return (found[1] or found[2] or "") if found else ""
