@@ -45,7 +45,7 @@ from kemi.core.trust import (
 from tests.fuzz.target import Target, refused, text_of
 
 ALICE = "sip:alice@ims.example"
-_RULES = TargetRules(CallPolicy(denied_numbers=("+900",), domains=("friend.example",)), "ims.example")
+_RULES = TargetRules(CallPolicy(denied_numbers=["+900"], domains=["friend.example"]), "ims.example")
 _PLAN = DialPlan(country="DE", area_code="30", trunk_prefix="0", short_codes={"115": "+4930115"})
 
 

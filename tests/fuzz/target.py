@@ -21,9 +21,14 @@ class Target:
     """Pieces that random inputs are made of."""
 
     @property
+    def folder(self) -> Path:
+        """Where its kept inputs are."""
+        return CORPUS / self.name
+
+    @property
     def corpus(self) -> list[Path]:
         """Kept inputs; those named ``found-*`` once failed."""
-        return sorted((CORPUS / self.name).glob("*"))
+        return sorted(self.folder.glob("*"))
 
 
 def text_of(data: bytes) -> str:

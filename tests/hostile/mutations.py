@@ -312,8 +312,8 @@ def other_body(draft: Draft, world: World, rng: random.Random) -> None:
 
 def other_type(draft: Draft, _world: World, rng: random.Random) -> None:
     """Say that the body is something else."""
-    types = (b"", b"text/plain", b"application/sdp;x=" + b"y" * 500, b"multipart/mixed;boundary=b", b"application/dtmf-relay",
-             b"application/reginfo+xml", b"message/sipfrag")  # fmt: skip
+    types = (b"", b"text/plain", b"application/sdp;x=" + b"y" * 500, b"multipart/mixed;boundary=b",
+             b"application/dtmf-relay", b"application/reginfo+xml", b"message/sipfrag")  # fmt: skip
     draft.lines = [line for line in draft.lines if name_of(line) not in (b"content-type", b"c")]
     draft.lines.append(b"Content-Type: " + rng.choice(types))
 
@@ -322,10 +322,12 @@ def requirements(draft: Draft, _world: World, rng: random.Random) -> None:
     """Ask for what nobody expects here."""
     draft.lines.append(
         rng.choice(
-            (b"Require: 100rel", b"Require: precondition, foo", b"Supported: timer, replaces, 100rel", b"Session-Expires: 1",
-             b"Min-SE: 999999", b"RSeq: 1", b"RAck: 1 1 INVITE", b"Replaces: x;to-tag=a;from-tag=b", b"Event: reg",
+            (b"Require: 100rel", b"Require: precondition, foo", b"Supported: timer, replaces, 100rel",
+             b"Session-Expires: 1", b"Min-SE: 999999", b"RSeq: 1", b"RAck: 1 1 INVITE", b"Replaces: x;to-tag=a;from-tag=b",
+             b"Event: reg",
              b"Refer-To: <sip:evil@evil.example>", b"Proxy-Require: foo", b"P-Asserted-Identity: <sip:smuggled@x>",
-             b"Max-Forwards: 0", b"Subscription-State: terminated", b"Privacy: id;critical", b"Join: a;to-tag=b;from-tag=c")
+             b"Max-Forwards: 0", b"Subscription-State: terminated", b"Privacy: id;critical",
+             b"Join: a;to-tag=b;from-tag=c")
         )
     )  # fmt: skip
 
@@ -342,8 +344,8 @@ def nothing(_draft: Draft, _world: World, _rng: random.Random) -> None:
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     drop_header, double_header, reorder, borrow_header, other_method, other_status, as_response, other_number,
-    wrong_length, other_tag, other_call_id, other_branch, routes, other_uri, strange_bytes, long_value, fold, other_body,
-    other_type, requirements, two_messages, nothing,
+    wrong_length, other_tag, other_call_id, other_branch, routes, other_uri, strange_bytes, long_value, fold,
+    other_body, other_type, requirements, two_messages, nothing,
 )  # fmt: skip
 _TAG: Final = re.compile(rb";tag=([^;\s>]+)")
 
