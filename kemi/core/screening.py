@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
 from kemi.core.messages import Request, addresses_from_headers
@@ -126,7 +127,7 @@ def check_one_message(body_length: int, content_lengths: list[str], *, has_conte
         raise RemoteProtocolError("more than one Content-Length")
     if content_lengths:
         text = content_lengths[0]
-        if not (text.isascii() and text.isdecimal()) or int(text) != body_length:
+        if number_or(None, text) != body_length:
             raise RemoteProtocolError(
                 "Content-Length is not the length of the body: one message in each frame"
             )
@@ -136,7 +137,7 @@ def check_one_message(body_length: int, content_lengths: list[str], *, has_conte
 
 def check_whole(body_length: int, content_lengths: list[str]) -> None:
     """Check that nothing of a message of the core was cut off (RFC 3261 §18.3); raise RemoteProtocolError."""
-    if content_lengths and content_lengths[0].isdecimal() and int(content_lengths[0]) > body_length:
+    if content_lengths and number_or(0, content_lengths[0]) > body_length:
         raise RemoteProtocolError("the message is shorter than its Content-Length says")
 
 

@@ -40,6 +40,8 @@ def main(mutants: int, seed: int, volley: int, rounds: int, only: str) -> None:
             if outcome.faults:
                 failed = True
                 OUTPUT.mkdir(parents=True, exist_ok=True)
+                for key, found in outcome.about.items():
+                    (OUTPUT / f"{key}.txt").write_bytes(b"\r\n=====\r\n".join(found))
                 shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / f"seed-{seed + number}.log")
     if failed:
         raise click.exceptions.Exit(1)

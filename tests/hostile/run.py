@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +64,8 @@ class Outcome:
     slowest_probe_s: float = 0.0
     faults: list[str] = field(default_factory=list)
     """What must not be."""
+    about: dict[str, list[bytes]] = field(default_factory=dict)
+    """Mutants about a call that was left behind."""
 
 
 @dataclass
@@ -78,6 +80,8 @@ class Attack:
     outcome: Outcome
     seen: list[bytes] = field(default_factory=list)
     """Messages of earlier calls."""
+    sent: deque[tuple[str, str, bytes]] = field(default_factory=lambda: deque(maxlen=4000))
+    """Who sent what, and what had been done to it."""
 
     async def fire(self, call_id: str) -> None:
         """Send a volley of mutants of a call's messages."""
@@ -88,7 +92,8 @@ class Attack:
         for _ in range(self.volley):
             side = self.rng.choice(self.sides)
             about = self.rng.choice(own if self.rng.random() < 0.8 else world.messages)
-            _, data = mutant(about, world, self.rng)
+            what, data = mutant(about, world, self.rng)
+            self.sent.append((side, what, data))
             await self.senders.send(side, [data])
         gateway = self.senders.gateway
         try:
@@ -227,7 +232,7 @@ async def batch(
         outcome.closed["own page"] += senders.page.closed_times
         outcome.closed["other page"] += senders.other.closed_times
         outcome.closed["page not registered"] += senders.stranger.closed_times
-        await _clean(lab, outcome)
+        await _clean(attack)
     if (now := worker_ids(lab)) != before_ids:
         outcome.faults.append(f"other processes than before: {sorted(before_ids ^ now)}")
     if words := complaints(lab) - before_words:
@@ -236,18 +241,22 @@ async def batch(
     await a_normal_call(lab, outcome)
 
 
-async def _clean(lab: Lab, outcome: Outcome) -> None:
+async def _clean(attack: Attack) -> None:
+    lab = attack.lab
+
     def left() -> dict[str, int]:
         return {what: count for what, count in left_behind(lab).items() if what != "transactions" and count}
 
     try:
-        await until(
-            lambda: not left(),
-            lambda: f"left behind: {left()}, {dict(lab.gateway_rpc.htable('call'))}",
-            CLEAN_WITHIN_S,
-        )
+        await until(lambda: not left(), lambda: f"left behind: {left()}", CLEAN_WITHIN_S)
     except AssertionError as error:
-        outcome.faults.append(str(error))
+        attack.outcome.faults.append(str(error))
+        for key in lab.gateway_rpc.htable("call"):
+            attack.outcome.about[key] = [
+                f"{side}: {what}\n".encode() + data
+                for side, what, data in attack.sent
+                if key.partition(";")[0].encode() in data
+            ]
 
 
 async def a_normal_call(lab: Lab, outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Request, addresses_from_headers, parameter, uri_from_address, with_parameters
 from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
@@ -53,4 +54,4 @@ def _capped(contact: str, longest_s: int) -> str:
 
 def capped_expires(text: str, longest_s: int) -> int:
     """Return a lifetime in seconds that is no longer than ``longest_s``; an unreadable one is the longest."""
-    return min(int(text), longest_s) if text.isascii() and text.isdecimal() else longest_s
+    return min(number_or(longest_s, text), longest_s)

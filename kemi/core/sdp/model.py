@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from kemi.core.decimals import is_number
 from kemi.core.errors import SdpSyntaxError
 
 
@@ -368,11 +369,6 @@ class SessionDescription:
     def bundle_group_of(self, mid: str | None) -> tuple[str, ...]:
         """Give the mids bundled with this one, itself included; nothing when it stands alone."""
         return next((group for group in self.bundle_groups if mid in group), ())
-
-
-def is_number(text: str) -> bool:
-    """Say whether this is a plain decimal of a size that is no attack."""
-    return text.isascii() and text.isdigit() and len(text) <= 20
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
+from kemi.core.decimals import is_number
 
 PAGE: Final = "page"
 CORE: Final = "core"
@@ -64,7 +65,7 @@ def facts_of(message: str) -> Facts | None:
     start = _START.match(message)
     call_id = _value(message, _CALL_ID)
     number, _, method = _value(message, _CSEQ).partition(" ")
-    if start is None or not call_id or not number.isdecimal():
+    if start is None or not call_id or not is_number(number):
         return None
     via = _PROTOCOL.match(_value(message, _VIA))
     found = Facts(
