@@ -320,16 +320,15 @@ def other_type(draft: Draft, _world: World, rng: random.Random) -> None:
 
 def requirements(draft: Draft, _world: World, rng: random.Random) -> None:
     """Ask for what nobody expects here."""
-    draft.lines.append(
-        rng.choice(
-            (b"Require: 100rel", b"Require: precondition, foo", b"Supported: timer, replaces, 100rel",
-             b"Session-Expires: 1", b"Min-SE: 999999", b"RSeq: 1", b"RAck: 1 1 INVITE", b"Replaces: x;to-tag=a;from-tag=b",
-             b"Event: reg",
-             b"Refer-To: <sip:evil@evil.example>", b"Proxy-Require: foo", b"P-Asserted-Identity: <sip:smuggled@x>",
-             b"Max-Forwards: 0", b"Subscription-State: terminated", b"Privacy: id;critical",
-             b"Join: a;to-tag=b;from-tag=c")
-        )
-    )  # fmt: skip
+    draft.lines.append(rng.choice(_UNEXPECTED))
+
+
+_UNEXPECTED: Final = (
+    b"Require: 100rel", b"Require: precondition, foo", b"Supported: timer, replaces, 100rel", b"Session-Expires: 1",
+    b"Min-SE: 999999", b"RSeq: 1", b"RAck: 1 1 INVITE", b"Replaces: x;to-tag=a;from-tag=b", b"Event: reg",
+    b"Refer-To: <sip:evil@evil.example>", b"Proxy-Require: foo", b"P-Asserted-Identity: <sip:smuggled@x>",
+    b"Max-Forwards: 0", b"Subscription-State: terminated", b"Privacy: id;critical", b"Join: a;to-tag=b;from-tag=c",
+)  # fmt: skip
 
 
 def two_messages(draft: Draft, world: World, rng: random.Random) -> None:
