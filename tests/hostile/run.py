@@ -43,7 +43,7 @@ COMPLAINTS: Final = (
     "[core/mem/",
 )
 PROBE_WITHIN_S: Final = 5.0
-WITHIN_S: Final = 3.0
+WITHIN_S: Final = 4.0
 """A broken call is not waited for any longer."""
 CLEAN_WITHIN_S: Final = 45.0
 _BRANCH: Final = re.compile(rb"branch=z9hG4bK[^;,\s]*")
@@ -280,8 +280,9 @@ async def a_normal_call(lab: Lab, outcome: Outcome) -> None:
 
 @contextlib.contextmanager
 def hostile_lab() -> Iterator[Lab]:
-    """A gateway with its relay, without limits, so that what is sent arrives."""
-    with Lab(gateway_options()) as lab:
+    """A gateway with its relay, without limits, so that what is sent arrives; its timers outlast a volley."""
+    timers = {f"gateway_{what}_timeout_s": 6 for what in ("prack", "update", "ims_response", "ims_answer")}
+    with Lab(gateway_options(**timers)) as lab:
         yield lab
 
 

@@ -25,6 +25,8 @@ def contact_of(request: Request) -> str:
         return "".join(contacts)
     if not re.match(r"sips?:[^\s<>]+$", uri_from_address(contacts[0]), re.IGNORECASE):
         raise RemoteProtocolError("Contact is not a sip: URI")
+    if _REPLACED in contacts[0]:  # it could not be written anew, and so would pass with all it says
+        raise RemoteProtocolError("Contact is not UTF-8")
     return contacts[0]
 
 
@@ -36,7 +38,7 @@ def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None)
         tags: feature tags to add where they are missing, as ``audio`` or ``+g.3gpp.icsi-ref="..."``.
         longest_s: seconds its registration may last, None for any time.
     """
-    if not contact or contact == "*" or _REPLACED in contact:
+    if not contact or contact == "*":
         return contact
     changed = without_parameters(contact, FROM_PAGE_IN_CONTACT)
     if longest_s is not None:
