@@ -37,6 +37,8 @@ NO_CORE: Final = Rejection(504, "Server Time-out", "the IMS core does not answer
 
 def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Sort a response to the forwarded INVITE."""
+    if not record.forwarded:
+        return [act.DropReply()]  # to an INVITE that nobody has sent
     if reply.status >= 300:
         return [*redirection.remembered(record, reply), _forward_refusal(record, reply, settings)]
     if not reply.to_tag:
