@@ -6,11 +6,14 @@ MODE ?= world
 # Most tests wait for timers and media rather than compute: more of them than cores run side by side.
 WORKERS ?= 4
 SUITES ?= bookworm
+SECONDS ?= 600
+MUTANTS ?= 20000
+SEED ?= 1
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api release wheelhouse clean
+.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +65,13 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.ng
 	$(PYTHON) -m tests.bench.media_load
 	$(PYTHON) -m tests.sipp load
+
+fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
+
+mutants: sdk ## send mutants of running calls to the gateway, from every side (MUTANTS=20000 SEED=1)
+	$(PYTHON) -m tests.hostile --mutants $(MUTANTS) --seed $(SEED) --rounds 10
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix

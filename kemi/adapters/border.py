@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.messages import Side
-from kemi.core.screening import check_branch, check_head, check_one_message, check_whole
+from kemi.core.screening import check_branch, check_head, check_no_nul, check_one_message, check_whole
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 
@@ -42,6 +42,7 @@ class Border:
         ):
             raise SipReject("not a node of the core")
         else:
+            check_no_nul(ksr.head())
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
 
 

@@ -288,7 +288,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
 
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":
-            self._new_calls.from_page(request)
+            if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
+                self._new_calls.from_page(request)
         elif request.method == "REGISTER":
             self._registrar.forward(request)
         elif request.method != "ACK":

@@ -285,6 +285,12 @@ class TestContact:
         with pytest.raises(RemoteProtocolError):
             forwarded({"Contact": contacts})
 
+    @pytest.mark.conformance("X-09")
+    def test_what_is_no_text_could_not_be_written_anew_and_is_refused(self) -> None:
+        """It would keep its time, and feature tags that only the network may set."""
+        with pytest.raises(RemoteProtocolError, match="UTF-8"):
+            forwarded({"Contact": [f"<{OURS}>;+x=\ufffd;expires=999999;+g.3gpp.smsip"]})
+
 
 class TestWhatIsRefused:
     """Whatever the credentials say."""
