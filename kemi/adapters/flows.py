@@ -26,7 +26,7 @@ class LiveFlows:
         Raises SipReject: 403 for a token that is not ours, 430 when its connection is gone, is another one by now
         (numbers count from 1 after a restart, ports are used again) or is registered no more.
         """
-        connection_id, nonce = flow_from_token(self._secret, route_token)
+        connection_id, nonce, _ = flow_from_token(self._secret, route_token)
         flow = self._flows.flow(connection_id) if self._stands(connection_id) else None
         if (
             flow is None
