@@ -104,7 +104,7 @@ REJECTED: Final = 4403
 LOGGED_OUT: Final = 4401
 REPLACED: Final = (4409, "this page is registered over another connection now")
 RENEW: Final = (1012, "the registration must be renewed now")
-# Not 1012, after which pages spread their return over seconds: a gateway that leaves sends them away one after the other.
+# Not 1012, after which pages spread their return over seconds: these are sent away one after the other anyway.
 LEAVING: Final = (1000, "this gateway is going out of service: please connect again")
 IDLE: Final = (1008, "no registration in time")
 

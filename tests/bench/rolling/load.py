@@ -77,7 +77,7 @@ class LoadPage(ScriptedWic):
         while True:
             await self.lost.wait()
             began, self.is_ready = time.monotonic(), False
-            await asyncio.sleep(random.random() * 0.1)
+            await asyncio.sleep(0.5 + random.random() / 2)  # as the SDK does
             await self._come()
             self._outcome.away_s.append(time.monotonic() - began)
 
