@@ -101,7 +101,7 @@ class Elsewhere:
         for branch, waiting in list(self._store.waiting()):
             token = self._store.moved_to(waiting.token)
             binding = self._flows.once_on(waiting.connection_id, waiting.token, waiting.contact)
-            if not token and binding is not None and binding.connection_id:
+            if not token and binding is not None and binding.connection_id not in ("", waiting.connection_id):
                 token = binding.sent.flow_token
             if not token and binding is not None and now < waiting.until:
                 continue

@@ -99,8 +99,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._flows = FlowStore(HtableTable)
-        self._passing_on = PassingOn(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
+        self._passing_on = PassingOn(settings, self._flows, self._live_flows)
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), changed_calls)
         leaving = Leaving(HtableTable("leaving"), self._flows, self._calls)

@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from kemi.adapters import ksr, transactions
+from kemi.adapters.flows import LiveFlows
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
@@ -36,7 +37,8 @@ _GONE: Final = 430, "Flow Failed"
 class PassingOn:
     """The part of a worker process that passes requests on."""
 
-    def __init__(self, settings: Settings, flows: FlowStore) -> None:
+    def __init__(self, settings: Settings, flows: FlowStore, live_flows: LiveFlows) -> None:
+        self._live_flows = live_flows
         self._sip = settings.sip
         self._timers = settings.timers
         self._secret = settings.flow_secret
@@ -59,8 +61,7 @@ class PassingOn:
         if name.host not in ("", self._own):
             self._pass_on(request, PassedOn(name.host))
             return True
-        flow = self._flows.flow(name.connection_id)
-        if request.method == "OPTIONS" or (flow is not None and flow.nonce == name.nonce):
+        if request.method == "OPTIONS" or self._live_flows.stands(name):
             return False
         return self._takes_of_absent(request, token, name.connection_id)
 
@@ -73,12 +74,15 @@ class PassingOn:
         binding = self._flows.once_on(connection_id, token, request.request_uri)
         if binding is None:
             return False
-        if binding.connection_id:
+        if binding.connection_id not in ("", connection_id):
             self._pass_on(request, self._next(binding.sent.flow_token))
             return True
-        lost_at = binding.away_until - self._timers.flow_recovery_s
+        now = time.time()
+        lost_at = now  # housekeeping has not heard of it yet
+        if not binding.connection_id:
+            lost_at = binding.away_until - self._timers.flow_recovery_s
         until = lost_at + self._timers.flow_wait_s
-        if binding.state is not BindingState.AWAY or until <= time.time():
+        if binding.state is BindingState.ABANDONED or until <= now:
             return False
         self._wait(request, token, connection_id, until)
         return True

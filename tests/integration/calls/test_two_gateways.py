@@ -22,7 +22,7 @@ from tests.peers.wic import ScriptedWic
 pytestmark = pytest.mark.lab
 
 RECOVERY_S = 20
-WAIT_S = 2
+WAIT_S = 3
 FLOW_FAILED = 430
 
 
@@ -87,7 +87,7 @@ async def test_a_call_waits_for_a_page_that_is_changing_its_connection(
     ims = stage.core.call(ALICE)
     await asyncio.sleep(0.3)
     await comes_to(stage.lab if comes_back_to == "the same" else other, page)
-    wic = await page.wait_incoming(timeout_s=1)
+    wic = await page.wait_incoming()
     await wic.ring()
     await ims.wait_status(180)
     await wic.answer()
@@ -106,7 +106,7 @@ async def test_a_call_does_not_wait_for_ever(stage: Stage, other: Lab) -> None:
     cancelled.cancel()
     assert (await cancelled.wait_status(487)).status == 487
     assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 2)).status == FLOW_FAILED
-    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 1
+    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 2
     late = stage.core.call(ALICE)
     assert (await late.wait_status(FLOW_FAILED, timeout_s=0.5)).status == FLOW_FAILED
 
@@ -142,7 +142,7 @@ async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, ot
             await idle.connect()
         ims = stage.core.call(ALICE)
         await comes_to(other, idle)
-        wic = await idle.wait_incoming(timeout_s=1)
+        wic = await idle.wait_incoming()
         await wic.ring()
         await wic.answer()
         await PageCall(wic, ims).works()

@@ -144,7 +144,7 @@ class TestDelivery:
         assert [reply.status for reply in kamailio.replies] == [430]
 
     def test_one_that_ends_while_its_call_is_worked_on(self, kamailio: FakeKamailio, page: Gateway) -> None:
-        answers = iter([1, -1])
+        answers = iter([1, 1, -1])
         kamailio.script("tcpops.tcp_conid_alive", lambda *_: next(answers))
         kamailio.receive(core_invite(token(kamailio)))
         page.ksr_request_route(MESSAGE)
