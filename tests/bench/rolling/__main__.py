@@ -24,6 +24,7 @@ from tests.peers.core import ScriptedCore
 
 OUTPUT: Final = Path(__file__).parents[3] / "build" / "bench"
 _BETWEEN_S: Final = 4.0
+_AT_ONCE: Final = 10
 
 
 async def measure(running: Site, pages: int, rate: float, hold_s: float) -> tuple[Outcome, list[Upgraded]]:
@@ -32,17 +33,20 @@ async def measure(running: Site, pages: int, rate: float, hold_s: float) -> tupl
     async with ScriptedCore(HUB, CORE_PORT) as core:
         every = [LoadPage(running.url, ORIGIN, number, outcome) for number in range(pages)]
         load = Load(core, every, outcome, hold_s)
-        for page in every:
-            await page.begin()
+        for first in range(0, pages, _AT_ONCE):
+            await asyncio.gather(*(page.begin() for page in every[first : first + _AT_ONCE]))
+        _say(f"{pages} pages are registered")
         stop = asyncio.Event()
         calls = asyncio.create_task(load.run(rate, stop))
         upgraded = []
-        for node in running.nodes:
+        try:
+            for node in running.nodes:
+                await asyncio.sleep(_BETWEEN_S)
+                upgraded.append(await asyncio.to_thread(running.upgrade, node, _say))
             await asyncio.sleep(_BETWEEN_S)
-            upgraded.append(await asyncio.to_thread(running.upgrade, node, _say))
-        await asyncio.sleep(_BETWEEN_S)
-        stop.set()
-        await calls
+        finally:
+            stop.set()
+            await calls
         for page in every:
             await page.end()
     return outcome, upgraded
@@ -77,8 +81,8 @@ def _report(outcome: Outcome, upgraded: list[Upgraded], notes: dict[str, int]) -
 
 @click.command()
 @click.option("--rate", default=20.0, show_default=True, help="Calls each second, half of them to pages.")
-@click.option("--pages", default=100, show_default=True)
-@click.option("--hold", default=3.0, show_default=True, help="Seconds a call takes.")
+@click.option("--pages", default=200, show_default=True)
+@click.option("--hold", default=2.0, show_default=True, help="Seconds a call takes.")
 @click.option("--strict", is_flag=True, help="Fail when a call fails.")
 @click.option("--inside", is_flag=True, hidden=True)
 def main(rate: float, pages: int, hold: float, strict: bool, inside: bool) -> None:
