@@ -103,7 +103,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         self._passing_on = PassingOn(settings, self._flows, self._live_flows)
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), changed_calls)
-        leaving = Leaving(HtableTable("leaving"), self._flows, self._calls)
+        leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
         self._front = WebSocketFront(settings, self._flows, leaving.is_leaving)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)

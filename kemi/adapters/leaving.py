@@ -1,7 +1,8 @@
 """This gateway goes out of service: it takes no new pages, and sends those away that have no call.
 
-They come back by another gateway at once; calls that come for them meanwhile wait (passing_on.py).  A page with calls
-goes when its last one is over.  After a restart the gateway is in service again.
+They come back by another gateway at once; calls that come for them meanwhile wait (passing_on.py).  So that none waits
+in vain, pages go no faster than those before them have arrived.  A page with calls goes when its last one is over.
+After a restart the gateway is in service again.
 
     GET /v1/drain                 -> {"drain": whether, "pages": registered pages still here, "calls": calls still here}
     PUT /v1/drain {"drain": whether} -> the same
@@ -10,26 +11,29 @@ goes when its last one is over.  After a restart the gateway is in service again
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
 from kemi.adapters.control import Answer, ControlRefusal, Routes
 from kemi.adapters.log import log_event
+from kemi.core.registration import Registration
+from kemi.core.registration.states import BindingState
+from kemi.settings import TimerSettings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from kemi.state.table import Table
 
 EVERY_S: Final = 0.1
-AT_ONCE: Final = 10
-"""Pages sent away in each of these times: they register elsewhere, a hundred each second."""
+MOST_ON_THEIR_WAY: Final = 30
+"""Pages that were sent away and are not known to have arrived; one that takes too long is no longer counted."""
 _OF_NODE: Final = "node"
 
 
 class Leaving:
     """Whether this gateway is leaving, as all its processes know it."""
 
-    def __init__(self, table: Table, flows: FlowStore, calls: CallStore) -> None:
+    def __init__(self, table: Table, flows: FlowStore, calls: CallStore, timers: TimerSettings) -> None:
+        self._recovery_s, self._wait_s = timers.flow_recovery_s, timers.flow_wait_s
         self._table = table
         self._flows = flows
         self._calls = calls
@@ -54,15 +58,19 @@ class Leaving:
         if now < self._next or not self.is_leaving():
             return []
         self._next = now + EVERY_S
-        found = self._connections()
-        return list(islice(found, AT_ONCE))
-
-    def _connections(self) -> Iterator[str]:
+        bindings = [binding for _, binding in self._flows.bindings()]
+        on_their_way = sum(
+            not self._is_here(one) and self._lost_at(one, now) + self._wait_s > now for one in bindings
+        )
         busy = {record.connection_id for record in map(self._calls.get, self._calls.keys()) if record}
-        for _, binding in self._flows.bindings():
-            connection_id = binding.connection_id
-            if connection_id and connection_id not in busy and self._flows.is_open(connection_id):
-                yield connection_id
+        idle = (one.connection_id for one in bindings if self._is_here(one) and one.connection_id not in busy)
+        return list(islice(idle, max(0, MOST_ON_THEIR_WAY - on_their_way)))
+
+    def _is_here(self, binding: Registration) -> bool:
+        return bool(binding.connection_id) and self._flows.is_open(binding.connection_id)
+
+    def _lost_at(self, binding: Registration, now: float) -> float:
+        return binding.away_until - self._recovery_s if binding.state is BindingState.AWAY else now
 
     def counts(self) -> dict[str, Any]:
         """Return what is left."""

@@ -77,14 +77,12 @@ class PassingOn:
         if binding.connection_id not in ("", connection_id):
             self._pass_on(request, self._next(binding.sent.flow_token))
             return True
-        now = time.time()
-        lost_at = now  # housekeeping has not heard of it yet
-        if not binding.connection_id:
-            lost_at = binding.away_until - self._timers.flow_recovery_s
-        until = lost_at + self._timers.flow_wait_s
-        if binding.state is BindingState.ABANDONED or until <= now:
+        now, wait_s = time.time(), self._timers.flow_wait_s
+        # A binding with its connection: housekeeping has not heard yet that this has ended.
+        lost_at = now if binding.connection_id else binding.away_until - self._timers.flow_recovery_s
+        if binding.state is BindingState.ABANDONED or now >= lost_at + wait_s:
             return False
-        self._wait(request, token, connection_id, until)
+        self._wait(request, token, connection_id, now + wait_s)
         return True
 
     def _next(self, token: str) -> PassedOn:

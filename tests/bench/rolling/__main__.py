@@ -74,6 +74,7 @@ def _report(outcome: Outcome, upgraded: list[Upgraded], notes: dict[str, int]) -
             aligned(nodes),
             f"pages changed the gateway {len(outcome.away_s)} times, "
             f"without a registration for {away.p50:.0f} ms (p50), {away.p95:.0f} ms (p95)",
+            f"INVITEs of pages that met the closing of their connection, sent again: {outcome.sent_again}",
             *(f"{what}: {count}" for what, count in notes.items()),
         )
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
-from tests.peers.wic_call import IncomingCall
+from tests.peers.wic_call import IncomingCall, OutgoingCall
 
 TARGET: Final = f"sip:bob@{REALM}"
 SUCCESS: Final = range(200, 700)
@@ -31,9 +30,11 @@ _SETUP_S: Final = 12.0
 class Outcome:
     """What became of all calls."""
 
-    begun: Counter[str] = field(default_factory=Counter)
+    begun: dict[str, int] = field(default_factory=lambda: {"from pages": 0, "to pages": 0})
     failed: list[str] = field(default_factory=list)
     setup_s: dict[str, list[float]] = field(default_factory=lambda: {"from pages": [], "to pages": []})
+    sent_again: int = 0
+    """INVITEs of pages that met the closing of their connection, and were sent again over the next one."""
     away_s: list[float] = field(default_factory=list)
     """How long pages were without a registration when they changed the gateway."""
 
@@ -45,13 +46,24 @@ class LoadPage(ScriptedWic):
         handshake = Handshake(url, origin=origin, forwarded_for=None)
         super().__init__(handshake, WicIdentity(f"sip:page{number}@{REALM}"))
         self._outcome = outcome
-        self.is_ready = False
+        self.is_back = asyncio.Event()
         self._own: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Register, and stay registered."""
         await self._come()
         self._own = [asyncio.create_task(self._stay()), asyncio.create_task(self._answer_calls())]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can call."""
+        return self.is_back.is_set() and not self.lost.is_set()
+
+    def forget(self, call_id: str) -> list[str]:
+        """Forget a call that is over: a run of many calls would search all of them for every message."""
+        self.trace.forget(call_id)
+        call = self.calls.pop(call_id, None)
+        return call.violations if call is not None else []
 
     async def end(self) -> None:
         """Go for good."""
@@ -67,7 +79,7 @@ class LoadPage(ScriptedWic):
                 await self.connect()
                 response = await self.register()
                 if response.status == 200:
-                    self.is_ready = True
+                    self.is_back.set()
                     return
             except Exception as error:
                 if wait_s is None:
@@ -77,7 +89,8 @@ class LoadPage(ScriptedWic):
     async def _stay(self) -> None:
         while True:
             await self.lost.wait()
-            began, self.is_ready = time.monotonic(), False
+            began = time.monotonic()
+            self.is_back.clear()
             await asyncio.sleep(0.5 + random.random() / 2)  # as the SDK does
             await self._come()
             self._outcome.away_s.append(time.monotonic() - began)
@@ -133,6 +146,11 @@ class Load:
         self.outcome.begun["from pages"] += 1
         began = time.monotonic()
         call = await page.invite(TARGET, AUDIO)
+        if await self._met_the_end(page, call):
+            page.forget(call.call_id)
+            self.outcome.sent_again += 1
+            await page.is_back.wait()
+            call = await page.invite(TARGET, AUDIO)
 
         async def steps() -> None:
             response = await call.wait_status(SUCCESS, timeout_s=_SETUP_S)
@@ -144,6 +162,18 @@ class Load:
 
         await self._judged("from page", call.call_id, steps())
         self._forget(page, call.call_id)
+
+    @staticmethod
+    async def _met_the_end(page: LoadPage, call: OutgoingCall) -> bool:
+        """Whether an INVITE was sent down a connection that the gateway was closing at that moment."""
+        lost = asyncio.create_task(page.lost.wait())
+        heard = asyncio.create_task(call.wait_status(range(100, 700), timeout_s=_SETUP_S))
+        await asyncio.wait((lost, heard), return_when=asyncio.FIRST_COMPLETED)
+        unheard = not heard.done()
+        for task in (lost, heard):
+            task.cancel()
+        await asyncio.gather(lost, heard, return_exceptions=True)
+        return unheard
 
     async def _to_page(self) -> None:
         page = random.choice(self.pages)
@@ -163,9 +193,8 @@ class Load:
         self._forget(page, call.call_id)
 
     def _forget(self, page: LoadPage, call_id: str) -> None:
-        """A run of many calls would search all of them for every message."""
-        for side in (self.core, page):
-            call = side.calls.pop(call_id, None)
-            if call is not None and call.violations:
-                self.outcome.failed.append(f"{call_id}: {call.violations}")
-            side.trace.forget(call_id)
+        self.core.trace.forget(call_id)
+        call = self.core.calls.pop(call_id, None)
+        seen = [*page.forget(call_id), *(call.violations if call is not None else ())]
+        if seen:
+            self.outcome.failed.append(f"{call_id}: {seen}")

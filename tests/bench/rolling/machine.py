@@ -25,10 +25,12 @@ from typing import Any, Final
 
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
+from tests.lab.processes import log_tail
 from tests.lab.roles import REPOSITORY, render_role
 from tests.lab.waiting import wait_until
 
 _STOPPED_WITHIN_S: Final = 15.0
+_STARTED_WITHIN_S: Final = 30.0
 _SAY: Final = REPOSITORY / "ansible/roles/haproxy/files/say.py"
 REDIS_PORT: Final = 6379
 
@@ -89,7 +91,10 @@ class Orders:
         os.kill(pid, signal.SIGTERM)
         wait_until(lambda: _has_ended(pid), "Kamailio has stopped", _STOPPED_WITHIN_S)
         self.lab.kill("gateway")
-        self.lab.start_again("gateway", Part.GATEWAY)
+        self.lab.spawn_again("gateway")
+        wait_until(
+            lambda: self.lab.is_ready(Part.GATEWAY), f"Kamailio: {log_tail(self._log)}", _STARTED_WITHIN_S
+        )
         return time.monotonic() - began
 
     def logged(self, words: str) -> int:
