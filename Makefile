@@ -59,6 +59,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.injection
 	$(PYTHON) -m tests.bench.node_loss
 	$(PYTHON) -m tests.bench.restart
+	$(PYTHON) -m tests.bench.rolling
 	$(PYTHON) -m tests.bench.first_frame
 	$(PYTHON) -m tests.bench.first_frame --browser firefox
 	$(PYTHON) -m tests.bench.dtmf

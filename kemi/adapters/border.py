@@ -49,6 +49,7 @@ class Border:
 def _networks(settings: Settings) -> list[str]:
     """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
     networks, home = settings.sip.core_networks, settings.home
+    site = [settings.sip.address, *settings.sip.peers]  # ours, too: we cancel by a message to ourselves
     if home is not None:
-        return [*networks, settings.sip.address, home.address]
-    return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
+        return [*networks, *site, home.address]
+    return [*networks, *site] if networks else []
