@@ -64,6 +64,16 @@ class CallSnapshots:
         waits = self._schedule.waits(key, _KEPT_WAITS)
         return msgspec.json.encode(KeptCall(msgspec.Raw(text.encode()), waits)).decode()
 
+    def give(self, key: str) -> str | None:
+        """Forget a call that another gateway is to have; return what that gets, None: it is not one to be kept."""
+        with self._calls.locked(key):
+            text = self.text(key)
+            if text is not None:
+                self._calls.forget(key)
+        if text is not None:
+            self._schedule.forget(key)
+        return text
+
     def restore(self, stored: Mapping[str, str]) -> list[str]:
         """Take over the calls of before a restart; return the names of those of which nothing is to be kept."""
         dropped, kept = [], 0

@@ -15,6 +15,7 @@ import KSR
 
 from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
+from kemi.core.decimals import number_or
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
@@ -40,7 +41,7 @@ def text(variable: str) -> str:
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
     value = text(variable)
-    return int(value) if value.isdecimal() else 0
+    return number_or(0, value)
 
 
 def headers(name: str) -> list[str]:

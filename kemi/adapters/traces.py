@@ -26,6 +26,7 @@ from kemi.core.trace.redaction import redact_sdp, redact_values
 from kemi.core.trace.settings import TraceSettings
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
+from kemi.state.running_calls import Figures
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
 from rtpengine.ng.commands import NG_KEYS
@@ -236,11 +237,19 @@ class TraceKeeper:
     def figures(self, key: str, medium: str, found: dict[str, Any], now: float) -> None:
         """Take what the relay counts of a running medium: leg -> figures."""
         call = self.calls.by_key.get(key)
-        if call is None or not self._room(call):
+        if call is None:
+            return
+        call.latest_figures[medium] = {"at": round(now, 3), **found}
+        if not self._room(call):
             return
         for leg, values in found.items():
             if values:
                 self._keep(call, Entry(at=now, what=What.QUALITY, leg=leg, name=medium, values=values))
+
+    def latest_figures(self, key: str) -> Figures:
+        """Return what was counted last of a running call; nothing is known of one that is not traced."""
+        call = self.calls.by_key.get(key)
+        return {} if call is None else call.latest_figures
 
     def finished(self, calls: Iterable[FinishedCall]) -> None:
         """Learn how calls ended, maybe before the notes about them are read."""

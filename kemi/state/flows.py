@@ -187,6 +187,17 @@ class FlowStore:
                     return flow
         return None
 
+    def once_on(self, connection_id: str, token: str, contact: str) -> Registration | None:
+        """Return the binding whose page was reached over a connection, by this Path token, before it lost that."""
+        uri = contact.partition(";")[0]
+        for _, found in self._registrations.holding(uri):
+            if same_contact(found.contact, contact) and (
+                found.sent.flow_token == token
+                or (found.connection_id and found.former_connection_id == connection_id)
+            ):
+                return found
+        return None
+
     def change(self, key: str, step: Callable[[Registration], Registration | None]) -> Registration | None:
         """Let ``step`` change a binding and return it, or None to leave it; return what was written."""
         with self._registrations.locked(key):
