@@ -20,11 +20,18 @@ NO_ROOM: Final = 503
 class WebSocketFront:
     """The WebSocket part of a worker process."""
 
-    def __init__(self, settings: Settings, flows: FlowStore, is_full: Callable[[], bool]) -> None:
-        """``is_full``: whether there is no memory for another connection."""
+    def __init__(
+        self,
+        settings: Settings,
+        flows: FlowStore,
+        is_leaving: Callable[[], bool],
+        is_full: Callable[[], bool],
+    ) -> None:
+        """``is_leaving``: whether this gateway takes no new pages any more; ``is_full``: whether it has no memory for
+        another one."""
         self._settings = settings
         self._flows = flows
-        self._is_full = is_full
+        self._is_leaving, self._is_full = is_leaving, is_full
 
     def handshake(self) -> None:
         """Accept or refuse the current HTTP request."""
@@ -58,6 +65,8 @@ class WebSocketFront:
         origin = ksr.headers("Origin")
         if len(origin) != 1 or origin[0] not in self._settings.origins:
             return 403, "Forbidden", "this web origin is not allowed"
+        if self._is_leaving():
+            return NO_ROOM, "Service Unavailable", "this gateway is going out of service"
         if self._is_full():
             return NO_ROOM, "Service Unavailable", "no memory for another connection"
         return None

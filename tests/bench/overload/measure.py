@@ -179,7 +179,7 @@ def answered_per_s(
 def sustainable(
     target: Target, first: float, seconds: float, said: Callable[[str], None]
 ) -> tuple[float, float]:
-    """Return the most calls per second that are answered and the CPU for each, from rates that grow until it is no more.
+    """Return the most calls per second that are answered and the CPU for each, from rates that grow.
 
     Beyond it a gateway without control collapses: every call waits for those that came before.
     """
