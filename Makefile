@@ -6,11 +6,15 @@ MODE ?= world
 # Most tests wait for timers and media rather than compute: more of them than cores run side by side.
 WORKERS ?= 4
 SUITES ?= bookworm
+# Load under which faults strike, and length of the soak.
+CALLS ?= 50
+RATE ?= 20
+HOURS ?= 1
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-provision unit style types bench sdk oidc clients docs images ksr-api release wheelhouse clean
+.PHONY: help setup run test test-faults test-provision soak unit style types bench sdk oidc clients docs images ksr-api release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +30,12 @@ test: sdk oidc clients style types ## every check and every test (WORKERS=0: one
 
 test-provision: sdk ## boot an empty Debian 12, provision it with the playbooks, call through it, upgrade it (as root; minutes; SUITES="bookworm trixie": Debian 13, too)
 	GATEWAY_SUITES="$(SUITES)" $(PYTEST) tests/provision -m provision
+
+test-faults: sdk ## kill, stop and starve every part under 50 calls and 20 new ones a second, as root (minutes; CALLS=20 RATE=5: less)
+	FAULT_CALLS=$(CALLS) FAULT_RATE=$(RATE) $(PYTEST) tests/faults -m faults --capture=no
+
+soak: sdk ## mixed calls for HOURS=1: none may fail, nothing may grow or be left
+	$(PYTHON) -m tests.bench.soak --hours $(HOURS) --strict
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick

@@ -75,7 +75,8 @@ def start(site: Site) -> None:
 
 
 def ready(site: Site) -> bool:
-    return answers_options(LOOPBACK, site.plan.gateway_sip)
+    own = site.options.role_variables.get("kamailio", {})
+    return answers_options(str(own.get("kamailio_sip_address", LOOPBACK)), site.plan.gateway_sip)
 
 
 def rpc_socket(run_dir: Path) -> Path:
