@@ -11,7 +11,7 @@ import math
 import os
 import re
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import msgspec
 from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
-from kemi.core.limits import LimitSettings
+from kemi.core.limits import LimitSettings, check_limits
 from kemi.core.overload import OverloadSettings, check_overload
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
@@ -281,10 +281,10 @@ def _check(settings: Settings) -> None:
     except ValueError as error:
         raise SettingsError(f"sip.core_networks, sip.peers: {error}") from error
     _check_registration(settings.registration, settings.tokens)
-    _check_limits(settings.limits)
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
+        check_limits(settings.limits, MAX_LIFETIME_S)
         check_overload(settings.overload)
         check_trace(settings.trace)
         check_hep(settings.hep)
@@ -403,19 +403,6 @@ def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> No
         raise SettingsError("registration: contact_tags and access_network_info stand on one line each")
     for issuer in tokens.issuers:
         _check_issuer(issuer)
-
-
-def _check_limits(limits: LimitSettings) -> None:
-    for name in ("connection", "identity", "address"):
-        for kind, rate in asdict(getattr(limits, name)).items():
-            if not 0 <= rate < math.inf:
-                raise SettingsError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
-    for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
-        if getattr(limits, name) < 0:
-            raise SettingsError(f"limits.{name}: a number, or 0 for no limit")
-    for name in ("burst_s", "failed_logins_window_s", "lock_s"):
-        if not 0 < getattr(limits, name) <= MAX_LIFETIME_S:
-            raise SettingsError(f"limits.{name}: more than 0 and at most {MAX_LIFETIME_S} seconds")
 
 
 def _check_policy(policy: CallPolicy) -> None:

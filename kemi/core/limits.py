@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL", "BYE"})
@@ -66,6 +67,20 @@ class LimitSettings:
     failed_logins_window_s: float = 600.0
     """In this time so many failed logins lock."""
     lock_s: float = 300.0
+
+
+def check_limits(settings: LimitSettings, longest_s: float) -> None:
+    """Raise ValueError for what cannot be used; ``longest_s``: how long a tally is kept."""
+    for name in ("connection", "identity", "address"):
+        for kind, rate in asdict(getattr(settings, name)).items():
+            if not 0 <= rate < math.inf:
+                raise ValueError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
+    for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
+        if getattr(settings, name) < 0:
+            raise ValueError(f"limits.{name}: a number, or 0 for no limit")
+    for name in ("burst_s", "failed_logins_window_s", "lock_s"):
+        if not 0 < getattr(settings, name) <= longest_s:
+            raise ValueError(f"limits.{name}: more than 0 and at most {longest_s} seconds")
 
 
 @dataclass(slots=True)
