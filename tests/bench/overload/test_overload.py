@@ -50,7 +50,7 @@ def test_good_calls_go_on_others_hear_503_and_calls_for_help_are_first(slow: Tar
     good = [one for one in under if is_good(one)]
     refused = [one for one in under if one[2] == "INVITE 503"]
     assert len(refused) > len(good) >= 3
-    assert len(under) - len(refused) - len(good) <= 0.1 * len(under)
+    assert len(under) - len(refused) - len(good) <= 0.25 * len(under)  # without control most of them
     assert {what for _, _, what in for_help} <= {"good", "timeout"}  # never refused
     assert sum(what == "good" for _, _, what in for_help) >= 0.7 * len(for_help)
     wait_until(lambda: limits(slow)["calls"].strip() == "none", "no limit any more", 10.0)
