@@ -1,18 +1,24 @@
-"""Callbacks of Kamailio about the pages' connections, the control port, and what leaves."""
+"""Callbacks of Kamailio about the pages' connections, the control port, and whatever comes and leaves."""
 
 from __future__ import annotations
+
+import logging
 
 from kemi.adapters import ksr
 from kemi.adapters.control import Control
 from kemi.adapters.guard import guarded
+from kemi.adapters.home import HomePart
+from kemi.adapters.log import log_event
 from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.websocket import WebSocketFront
+from kemi.core.screening import may_be_logged
 
 
 class FrontCallbacks:
     """Hands them to the parts, which whoever inherits has made."""
 
     _control: Control
+    _home: HomePart
     _front: WebSocketFront
 
     @guarded
@@ -22,6 +28,19 @@ class FrontCallbacks:
             self._control.answer()
         else:
             self._front.handshake()
+
+    @guarded
+    def ksr_received(self, _message: object) -> None:
+        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
+
+        Kamailio closes the connection of a message that is dropped here.
+        """
+        message = ksr.received()
+        if not may_be_logged(message):
+            ksr.drop()
+            log_event(logging.INFO, "message_unreadable")
+            return
+        NOTES.came(message, muted=self._home.is_meant())
 
     @guarded
     def ksr_sent(self, _message: object) -> None:

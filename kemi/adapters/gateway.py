@@ -6,7 +6,6 @@ unrelated call.
 
 from __future__ import annotations
 
-import logging
 import random
 import secrets
 import time
@@ -39,7 +38,6 @@ from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.leaving import Leaving, leaving_routes
-from kemi.adapters.log import log_event
 from kemi.adapters.measuring import Measuring
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
@@ -57,7 +55,6 @@ from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.trace_figures import TraceFigures
-from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.traces import trace_keeper
 from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
@@ -78,7 +75,7 @@ from kemi.core.causes import answered_elsewhere
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.screening import check_response, screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -247,19 +244,6 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         return 0
 
     # ------------------------------------------------------------ requests
-
-    @guarded
-    def ksr_received(self, _message: object) -> None:
-        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
-
-        Kamailio closes the connection of a message that is dropped here.
-        """
-        message = ksr.received()
-        if not may_be_logged(message):
-            ksr.drop()
-            log_event(logging.INFO, "message_unreadable")
-            return
-        NOTES.came(message, muted=self._home.is_meant())
 
     @guarded_request
     def ksr_request_route(self, _message: object) -> None:

@@ -22,7 +22,7 @@ from tests.peers.wic import ScriptedWic
 pytestmark = pytest.mark.lab
 
 RECOVERY_S = 20
-WAIT_S = 3
+WAIT_S = 5
 FLOW_FAILED = 430
 
 
@@ -105,10 +105,10 @@ async def test_a_call_does_not_wait_for_ever(stage: Stage, other: Lab) -> None:
     await cancelled.wait_status(100)
     cancelled.cancel()
     assert (await cancelled.wait_status(487)).status == 487
-    assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 2)).status == FLOW_FAILED
-    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 2
+    assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 5)).status == FLOW_FAILED
+    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 4
     late = stage.core.call(ALICE)
-    assert (await late.wait_status(FLOW_FAILED, timeout_s=0.5)).status == FLOW_FAILED
+    assert (await late.wait_status(FLOW_FAILED, timeout_s=2)).status == FLOW_FAILED
 
 
 async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
