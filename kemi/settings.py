@@ -175,7 +175,6 @@ class TimerSettings:
     flow_recovery_s: float = 30
     reports_s: float = 180
     """How long a call that is over waits for the last report on its transfer."""
-    """How long calls and bindings wait for a page whose connection is gone."""
     flow_wait_s: float = 5
     """How long a request of the core waits for a page whose connection has just ended; 0: not at all."""
     entry_point_s: float = 5
@@ -307,9 +306,8 @@ def _check_timers(timers: TimerSettings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
-    for name in ("media_timeout_s", "flow_wait_s"):
-        if not 0 <= getattr(timers, name) < math.inf:
-            raise SettingsError(f"timers.{name}: seconds, or 0 for no limit, or no waiting")
+    if not all(0 <= found < math.inf for found in (timers.media_timeout_s, timers.flow_wait_s)):
+        raise SettingsError("timers.media_timeout_s, timers.flow_wait_s: seconds; 0: no limit, no waiting")
     if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
         raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
 

@@ -19,6 +19,7 @@ class FrontCallbacks:
     """Hands them to the parts, which whoever inherits has made."""
 
     _control: Control
+    _home: HomePart
     _front: WebSocketFront
     _doors: Doors
     _home: HomePart
@@ -43,6 +44,19 @@ class FrontCallbacks:
             self._control.answer()
         else:
             self._front.handshake()
+
+    @guarded
+    def ksr_received(self, _message: object) -> None:
+        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
+
+        Kamailio closes the connection of a message that is dropped here.
+        """
+        message = ksr.received()
+        if not may_be_logged(message):
+            ksr.drop()
+            log_event(logging.INFO, "message_unreadable")
+            return
+        NOTES.came(message, muted=self._home.is_meant())
 
     @guarded
     def ksr_sent(self, _message: object) -> None:
