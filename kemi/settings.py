@@ -23,7 +23,7 @@ from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trace.settings import HepSettings, TraceSettings, check_hep, check_trace
+from kemi.core.trace.settings import HepSettings, TraceSettings, check_traces
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
@@ -31,8 +31,7 @@ from kemi.state.connection import sentinel_address_from_url
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
-MAX_PORT = 65_535
-MAX_WEIGHT = 1000
+MAX_PORT, MAX_WEIGHT = 65_535, 1000
 SCHEMES = ("digest", "bearer")
 PAGE_CODECS = frozenset({"opus", "g722", "pcma", "pcmu", "evs"})
 CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
@@ -170,9 +169,9 @@ class TimerSettings:
     ims_response_s: float = 5
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
+    """How long calls and bindings wait for a page whose connection is gone."""
     reports_s: float = 180
     """How long a call that is over waits for the last report on its transfer."""
-    """How long calls and bindings wait for a page whose connection is gone."""
     flow_wait_s: float = 5
     """How long a request of the core waits for a page whose connection has just ended; 0: not at all."""
     entry_point_s: float = 5
@@ -281,8 +280,7 @@ def _check(settings: Settings) -> None:
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
-        check_trace(settings.trace)
-        check_hep(settings.hep)
+        check_traces(settings.trace, settings.hep)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
