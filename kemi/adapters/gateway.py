@@ -125,14 +125,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
         self._doors = Doors(settings, self._flows, self._calls, routes)
+        admission = self._doors.admission
         self._registrar = Registrar(
-            settings,
-            for_registration,
-            self._flows,
-            revoked,
-            self._executor,
-            self._doors.admission,
-            entry_points,
+            settings, for_registration, self._flows, revoked, self._executor, admission, entry_points
         )
         self._dialog_ids = DialogIds(self._calls)
         subscriptions = SubscriptionStore(HtableTable)
