@@ -24,7 +24,7 @@ from kemi.core.limits import LimitSettings, check_limits
 from kemi.core.overload import OverloadSettings, check_overload
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trace.settings import HepSettings, TraceSettings, check_hep, check_trace
+from kemi.core.trace.settings import HepSettings, TraceSettings, check_traces
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
@@ -32,8 +32,7 @@ from kemi.state.connection import sentinel_address_from_url
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
-MAX_PORT = 65_535
-MAX_WEIGHT = 1000
+MAX_PORT, MAX_WEIGHT = 65_535, 1000
 SCHEMES = ("digest", "bearer")
 PAGE_CODECS = frozenset({"opus", "g722", "pcma", "pcmu", "evs"})
 CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
@@ -173,6 +172,7 @@ class TimerSettings:
     ims_response_s: float = 5
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
+    """How long calls and bindings wait for a page whose connection is gone."""
     reports_s: float = 180
     """How long a call that is over waits for the last report on its transfer."""
     flow_wait_s: float = 5
@@ -285,8 +285,7 @@ def _check(settings: Settings) -> None:
         check_emergency(settings.emergency)
         check_limits(settings.limits, MAX_LIFETIME_S)
         check_overload(settings.overload)
-        check_trace(settings.trace)
-        check_hep(settings.hep)
+        check_traces(settings.trace, settings.hep)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)

@@ -16,7 +16,6 @@ from kemi.adapters.adoption import Adoption
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
-from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
@@ -125,14 +124,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         self._front = WebSocketFront(
             settings, self._flows, leaving.is_leaving, self._doors.overload.refuses_connections
         )
+        admission = self._doors.admission
         self._registrar = Registrar(
-            settings,
-            for_registration,
-            self._flows,
-            revoked,
-            self._executor,
-            self._doors.admission,
-            entry_points,
+            settings, for_registration, self._flows, revoked, self._executor, admission, entry_points
         )
         self._dialog_ids = DialogIds(self._calls)
         subscriptions = SubscriptionStore(HtableTable)
@@ -180,9 +174,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             },
         )
         link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
-        snapshots = CallSnapshots(
-            self._calls, changed_calls, self._schedule, self._trunks.store, self._trunks.room
-        )
+        snapshots = self._trunks.snapshots(self._calls, changed_calls, self._schedule)
         self._shared = SharedState(
             link,
             self._flows,
@@ -222,9 +214,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             figures=TraceFigures(self._calls, self._relay),
-            traces=trace_keeper(
-                settings, lambda: self._pages.owner(ksr.connection_id()), self._flows.client_at
-            ),
+            traces=trace_keeper(settings, self._pages, self._flows),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
