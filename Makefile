@@ -9,11 +9,15 @@ SUITES ?= bookworm
 SECONDS ?= 600
 MUTANTS ?= 20000
 SEED ?= 1
+# Load under which faults strike, and length of the soak.
+CALLS ?= 50
+RATE ?= 20
+HOURS ?= 1
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
+.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean test-faults soak
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +33,12 @@ test: sdk oidc clients style types audit ## every check and every test (WORKERS=
 
 test-provision: sdk ## boot an empty Debian 12, provision it with the playbooks, call through it, upgrade it (as root; minutes; SUITES="bookworm trixie": Debian 13, too)
 	GATEWAY_SUITES="$(SUITES)" $(PYTEST) tests/provision -m provision
+
+test-faults: sdk ## kill, stop and starve every part under 50 calls and 20 new ones a second, as root (minutes; CALLS=20 RATE=5: less)
+	FAULT_CALLS=$(CALLS) FAULT_RATE=$(RATE) $(PYTEST) tests/faults -m faults --capture=no
+
+soak: sdk ## mixed calls for HOURS=1: none may fail, nothing may grow or be left
+	$(PYTHON) -m tests.bench.soak --hours $(HOURS) --strict
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick

@@ -431,14 +431,16 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
                 self._registrar.answered(ksr.reply())
             return
         reply = ksr.reply()
-        if reply.side is Side.WIC:
-            event: WicReply | ImsReply = WicReply(
-                reply, self._new_calls.forbidden(reply, ksr.connection_id())
-            )
-        else:
-            event = ImsReply(reply)
+        key = record_key(reply.call_id, reply.from_tag)
         try:
-            known = self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
+            if reply.side is Side.WIC:
+                self._pages.check_answerer(key, ksr.connection_id())
+                event: WicReply | ImsReply = WicReply(
+                    reply, self._new_calls.forbidden(reply, ksr.connection_id())
+                )
+            else:
+                event = ImsReply(reply)
+            known = self._dispatcher.dispatch(key, event)
         except Exception:
             ksr.drop()
             raise

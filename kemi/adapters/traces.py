@@ -19,6 +19,7 @@ from kemi.adapters.hep_export import HepExport
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event, observe
 from kemi.adapters.trace_notes import NOTES
+from kemi.core.pace import is_early
 from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.reading import facts_of, parties_of
@@ -279,11 +280,11 @@ class TraceKeeper:
         put: Callable[[list[TracePortion], TraceRings, float, bool], bool],
     ) -> None:
         """Ship what is due; ``put`` writes portions, trims the rings where told, and says whether it could."""
-        if now < self._next_ship or not self._keeps:
+        if is_early(now, self._next_ship, SHIP_S) or not self._keeps:
             return
         self._next_ship = now + SHIP_S
         due = [call for call in self.calls.by_key.values() if _is_due(call, now)][:AT_ONCE]
-        trim = now >= self._next_trim
+        trim = not is_early(now, self._next_trim, TRIM_S)
         if due or trim:
             portions = [TracePortion(self._head(call), _bytes(call)) for call in due]
             if not put(portions, self.rings, now, trim):

@@ -15,7 +15,7 @@ from tests.fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.conformance("X-18")
 
-EXAMPLES = 60
+EXAMPLES = 40
 ALL = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 
 
@@ -58,8 +58,7 @@ def test_what_is_read_twice_is_noticed() -> None:
     """A reader that begins again at each comma."""
 
     def square(data: bytes) -> None:
-        for place, byte in enumerate(data):
-            if byte == ord(","):
-                data.count(b"x", place)
+        for place in range(len(data) if data.startswith(b",,") else 0):
+            max(data[place:])
 
     assert list(slow(Target("square", square), brief=True))

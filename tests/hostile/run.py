@@ -43,7 +43,7 @@ COMPLAINTS: Final = (
     "[core/mem/",
 )
 PROBE_WITHIN_S: Final = 5.0
-WITHIN_S: Final = 4.0
+WITHIN_S: Final = 8.0
 """A broken call is not waited for any longer."""
 CLEAN_WITHIN_S: Final = 45.0
 _BRANCH: Final = re.compile(rb"branch=z9hG4bK[^;,\s]*")

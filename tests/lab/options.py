@@ -82,6 +82,8 @@ class LabOptions:
 
     parts: frozenset[Part] = WHOLE_WORLD
     run_dir: Path | None = None
+    # An empty folder for the logs, on another file system than the rest; None: a folder in the run directory.
+    log_dir: Path | None = None
     ports: PortMode = PortMode.FREE
     phones: tuple[PhoneOptions, ...] = (PHONE, VIDEOPHONE)
     # Ports of the media relay; an audio call takes four, a video call eight.

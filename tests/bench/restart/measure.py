@@ -38,7 +38,7 @@ RECOVERY_S: Final = 30
 STARTED_WITHIN_S: Final = 30.0
 BACK_WITHIN_S: Final = 20.0
 RETRY_S: Final = 0.5
-MOST_JITTER_S: Final = 1.0
+MOST_JITTER_S: Final = 3.0
 """Pages come back spread over this time, as the SDK does."""
 AT_ONCE: Final = 10
 PATIENCE_S: Final = 20.0
@@ -50,6 +50,7 @@ OPTIONS: Final = {
     "gateway_update_timeout_s": 5,
     "gateway_ims_response_timeout_s": 5,
     "gateway_prack_timeout_s": 10,
+    "gateway_entry_point_timeout_s": 10,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.adapters.gateway import Gateway
@@ -288,6 +290,17 @@ class TestTheCall:
         record = record_from_text(record_text(kamailio))
         assert record.incoming is not None
         assert record.incoming.via == "SIP/2.0/WS 127.0.0.1:8080;branch=z9hG4bKours"
+
+    @pytest.mark.conformance("X-09")
+    @pytest.mark.parametrize("status", [180, 200, 486])
+    def test_another_page_answers_nothing(self, kamailio: FakeKamailio, page: Gateway, status: int) -> None:
+        """Whoever has heard our tag, the caller for one, could answer in the page's place."""
+        tag = called(kamailio, page)
+        before = record_text(kamailio)
+        kamailio.receive(replace(page_reply(status, tag), connection_id=8))
+        page.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+        assert record_text(kamailio) == before
 
     def test_a_connection_that_closes_while_it_rings(self, kamailio: FakeKamailio, page: Gateway) -> None:
         tag = called(kamailio, page)
