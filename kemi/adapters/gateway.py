@@ -28,6 +28,7 @@ from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.doors import Doors
+from kemi.adapters.elsewhere import Elsewhere
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
@@ -37,6 +38,7 @@ from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
+from kemi.adapters.leaving import Leaving, leaving_routes
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import Measuring
 from kemi.adapters.media import MediaRelay
@@ -46,6 +48,7 @@ from kemi.adapters.node_views import views
 from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.own_users import routes_of
 from kemi.adapters.pages import Pages
+from kemi.adapters.passing_on import PassingOn, PassingOnCallbacks
 from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import route_keeper
@@ -90,16 +93,18 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway(OwnRequestCallbacks, FrontCallbacks):
+class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._flows = FlowStore(HtableTable)
-        self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
+        self._passing_on = PassingOn(settings, self._flows, self._live_flows)
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), changed_calls)
+        leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
+        self._front = WebSocketFront(settings, self._flows, leaving.is_leaving)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -170,12 +175,15 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
                 **counter_routes(self._doors.counters),
+                **leaving_routes(leaving),
                 **metrics_routes(self._doors.counters),
                 **self._trunks.control_routes(),
             },
         )
         link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
-        snapshots = CallSnapshots(self._calls, changed_calls, self._schedule)
+        snapshots = CallSnapshots(
+            self._calls, changed_calls, self._schedule, self._trunks.store, self._trunks.room
+        )
         self._shared = SharedState(
             link,
             self._flows,
@@ -215,10 +223,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             figures=TraceFigures(self._calls, self._relay),
-            traces=trace_keeper(settings, lambda: self._pages.owner(ksr.connection_id())),
+            traces=trace_keeper(
+                settings, lambda: self._pages.owner(ksr.connection_id()), self._flows.client_at
+            ),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
+            elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots),
+            leaving=leaving,
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -284,20 +296,18 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
 
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":
-            self._new_calls.from_page(request)
+            if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
+                self._new_calls.from_page(request)
         elif request.method == "REGISTER":
             self._registrar.forward(request)
         elif request.method != "ACK":
             self._standalone.from_page(request)
 
     def _from_ims(self, request: Request) -> None:
-        if request.method == "ACK":
-            return
-        if request.method == "INVITE":
-            if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
-                self._new_calls.from_core(request)
-            return
-        self._standalone.from_core(request)
+        if request.method == "ACK" or (request.method == "INVITE" and transactions.transaction_state() == 0):
+            return  # 0: sent once more, tm has repeated what we answered
+        if not self._passing_on.takes(request):
+            (self._new_calls if request.method == "INVITE" else self._standalone).from_core(request)
 
     def _inside_dialog(self, request: Request) -> None:
         if request.side is Side.IMS and request.method != "ACK" and transactions.transaction_state() == 0:
@@ -312,12 +322,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         else:
             self._dialog_ids.translate(request, partial(self._pages.owner_of_call, key))
             event = ImsRequest(request, *self._pages.page_of(key))
-        if not self._dispatcher.dispatch(key, event) and request.method != "ACK":
-            raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
+        if not self._dispatcher.dispatch(key, event):
+            self._passing_on.inside(key, request)
 
     def _cancel(self) -> None:
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
+        if self._passing_on.cancels():
+            return
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
         elsewhere = answered_elsewhere(ksr.headers("Reason"))
         record = self._calls.get(key)
@@ -412,7 +424,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
-        if self._trunks.calls.takes_reply(method, status):
+        if self._trunks.calls.takes_reply(method, status) or self._passing_on.takes_reply():
             return
         if method in ("REGISTER", "CANCEL"):
             if method == "REGISTER" and status >= 200:
