@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from kemi.core.bans import BanSettings, check_bans
 from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
@@ -92,6 +93,8 @@ class RegistrationPolicy:
         default_factory=lambda: [f'+g.3gpp.icsi-ref="{MMTEL_ICSI_TAG}"', "audio", "video"]
     )
     access_network_info: str = ""
+    hide_users: bool = True
+    """Whether a page that has not logged in hears the same of users the core knows and of others."""
     from_counts: bool = False
     """Whether a page's From chooses among its registered identities when it prefers none."""
 
@@ -212,6 +215,7 @@ class Settings:
     registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    bans: BanSettings = field(default_factory=BanSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
@@ -283,6 +287,7 @@ def _check(settings: Settings) -> None:
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
+        check_bans(settings.bans)
         check_trace(settings.trace)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:

@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from kemi.adapters.bans import BANS
 from kemi.adapters.barring import Barring
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.notices import Notices
+from kemi.core.bans import Offence
 from kemi.core.errors import OverLimit, SipReject
 from kemi.core.identity import canonical
 from kemi.core.limits import (
@@ -164,7 +166,9 @@ class Admission:
 
         It counts for the address alone: a token cannot be guessed, and so locks nobody out whom it names.
         """
-        self._failed("address", self._connection(connection_id).address, time.time())
+        address = self._connection(connection_id).address
+        self._failed("address", address, time.time())
+        BANS.offended(address, Offence.STALE, connection_id)
 
     def answered(self, pending: PendingRegistration, status: int, challenges: Sequence[str]) -> None:
         """Learn from the core's final response to a REGISTER."""
@@ -175,7 +179,11 @@ class Admission:
             self._failed("address", address, now)
             if pending.grant.scheme == DIGEST:
                 self._failed("identity", identity, now)
-        elif 200 <= status < 300 and self._limits.failed_logins_identity:
+            BANS.login_failed(address, identity, pending.connection_id)
+        elif 200 <= status < 300:
+            BANS.logged_in(address)
+            if not self._limits.failed_logins_identity:
+                return
             self._tallies.change(f"identity {identity}", lambda tally: count_success(tally, address))
 
     def _failed(self, what: str, who: str, now: float) -> None:

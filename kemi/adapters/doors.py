@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from kemi.adapters.admission import Admission
+from kemi.adapters.bans import BANS
 from kemi.adapters.barring import Barring
 from kemi.adapters.emergency import EmergencyScreen
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.notices import Notices
 from kemi.adapters.routing import RouteReader
+from kemi.core.errors import SipReject
 from kemi.core.messages import Request
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -23,6 +25,7 @@ class Doors:
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
         self.routes = routes
+        self._flows = flows
         tallies = TallyStore(HtableTable("tally"))
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
         self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
@@ -31,5 +34,14 @@ class Doors:
     def admit(self, request: Request) -> None:
         """Let a page's request in; raise the answer it gets when it does not go on."""
         impu = self.admission.identity(request.connection_id)
-        if not self.emergency.screen(request, impu, self.admission.admit_emergency):
-            self.admission.admit(request)
+        if self.emergency.screen(request, impu, self.admission.admit_emergency):
+            return
+        if not impu:
+            self._check_ban(request.connection_id)
+        self.admission.admit(request)
+
+    def _check_ban(self, connection_id: str) -> None:
+        """Refuse what still comes over a connection that housekeeping is about to end."""
+        flow = self._flows.opened(connection_id)
+        if flow is not None and BANS.ban_of(flow.client_address) is not None:
+            raise SipReject("this address is banned")

@@ -14,6 +14,7 @@ from functools import partial
 
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.adoption import Adoption
+from kemi.adapters.bans import BANS, BanKeeper
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
@@ -72,10 +73,10 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.record_key import record_key
 from kemi.core.causes import answered_elsewhere
-from kemi.core.errors import GatewayError, SipReject
+from kemi.core.errors import SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.screening import may_be_logged, screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -95,6 +96,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        BANS.configure(settings)
         self._flows = FlowStore(HtableTable)
         self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
@@ -219,6 +221,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
+            bans=BanKeeper,
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -245,6 +248,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         message = ksr.received()
         if not may_be_logged(message):
             ksr.drop()
+            BANS.unreadable()
             log_event(logging.INFO, "message_unreadable")
             return
         NOTES.came(message, muted=self._home.is_meant())
@@ -253,7 +257,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
-        self._border.admit(method)
+        if not self._border.admits(method):
+            return
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
         if self._home.takes(method) or self._trunks.calls.takes(method):
@@ -399,13 +404,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
     @guarded
     def ksr_reply_route(self, _message: object) -> None:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
-        try:
-            self._border.admit("")
-            if ksr.side() is Side.WIC:
-                check_response(ksr.headers("Via"))
-        except GatewayError:
-            ksr.drop()
-            raise
+        if not self._border.admits_reply():
+            return
         status = ksr.number("$rs")
         if self._home.takes_reply(status):
             return

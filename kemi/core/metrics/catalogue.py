@@ -142,6 +142,21 @@ DENIED: Final = Metric("gateway_calls_denied_total", C, "Calls a permission forb
 EMERGENCY: Final = Metric("gateway_emergency_calls_total", C, "Calls to emergency numbers.", ("action",))
 ALARMS: Final = Metric("gateway_fraud_alarms_total", C, "Alarms of the permissions.")
 
+BANNED: Final = Metric("gateway_banned_addresses", G, "Client addresses that are banned at this moment.")
+BANS: Final = Metric(
+    "gateway_bans_total", C, "Addresses this node has banned, by their last offence.", ("why",)
+)
+BANS_MET: Final = Metric(
+    "gateway_banned_handshakes_total",
+    C,
+    "WebSocket handshakes of banned addresses; the TLS front sees the rest.",
+)
+STRANGERS: Final = Metric(
+    "gateway_strangers_total",
+    C,
+    "SIP messages of nobody we know on the side of the core, all without an answer.",
+)
+
 REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")
 WAITING: Final = Metric("gateway_redis_waiting", G, "What waits to be shipped to Redis.", ("what",))
 TICK: Final = Metric("gateway_housekeeping_seconds", H, "One round of housekeeping.", (), TICK_S)

@@ -19,11 +19,22 @@ from tests.bench.cpu import process_tree
 from tests.lab.lab import Lab
 
 KEPT_TABLES: Final = frozenset(
-    {"closed", "notice", "jwks", "tally", "node", "unreleased", "metric", "redirected"}
+    {
+        "closed",
+        "notice",
+        "jwks",
+        "tally",
+        "node",
+        "unreleased",
+        "metric",
+        "redirected",
+        "offender",
+        "challenge",
+    }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
-issuers' keys, counts by user and address, what is known of relay nodes, what is measured, and whom the core has sent
-elsewhere a moment ago."""
+issuers' keys, counts by user and address, what an address did wrong, how the core asks for passwords, what is known
+of relay nodes, what is measured, and whom the core has sent elsewhere a moment ago."""
 
 
 @dataclass(frozen=True)
