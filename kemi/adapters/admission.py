@@ -49,6 +49,8 @@ from kemi.state.tallies import TallyStore
 class _Connection:
     address: str
     tally: Tally = field(default_factory=Tally)
+    asked: str = ""
+    """Whom the last REGISTER of somebody who had not logged in was for."""
 
 
 class Admission:
@@ -65,6 +67,7 @@ class Admission:
         barring: Barring,
     ) -> None:
         self._limits = settings.limits
+        self._hides_users = settings.registration.hide_users
         self._rules = TargetRules(settings.policy, settings.realm)
         self._flows = flows
         self._calls = calls
@@ -93,6 +96,7 @@ class Admission:
         if identity:
             self._admit_identity(identity, request, kind, now)
         elif kind is Kind.REGISTER:
+            self._ask(connection, request)
             self._check_lock(request, connection.address, now)
         self._check_target(request, identity, now)
 
@@ -103,6 +107,14 @@ class Admission:
         wait_s = take(tally, "emergency", limits.connection.invite, limits.burst_s, now)
         if wait_s:
             raise self._over("connection", request.connection_id, Kind.INVITE, wait_s, is_news(tally, now))
+
+    @staticmethod
+    def _ask(connection: _Connection, request: Request) -> None:
+        """Somebody who has not logged in asks for a user: who asks for one after the other is looking for some."""
+        user = _identity_key(request.to_uri)
+        if connection.asked not in ("", user):
+            BANS.offended(connection.address, Offence.SCAN, request.connection_id)
+        connection.asked = user
 
     def _admit_address(self, address: str, kind: Kind, now: float, *, is_known: bool) -> None:
         limits = self._limits
@@ -172,6 +184,8 @@ class Admission:
 
     def answered(self, pending: PendingRegistration, status: int, challenges: Sequence[str]) -> None:
         """Learn from the core's final response to a REGISTER."""
+        if self._hides_users and pending.grant.scheme == DIGEST and not pending.guessed and status >= 300:
+            return  # nobody has tried a password: that the core knows no such user must not be felt
         address = self._connection(pending.connection_id).address
         identity = _identity_key(pending.address_of_record)
         if login_failed(status, challenges, guessed=pending.guessed):
@@ -179,7 +193,7 @@ class Admission:
             self._failed("address", address, now)
             if pending.grant.scheme == DIGEST:
                 self._failed("identity", identity, now)
-            BANS.login_failed(address, identity, pending.connection_id)
+            BANS.offended(address, Offence.LOGIN, pending.connection_id)
         elif 200 <= status < 300:
             BANS.logged_in(address)
             if not self._limits.failed_logins_identity:
@@ -221,9 +235,11 @@ class Admission:
     def _over(what: str, who: str, kind: Kind, wait_s: float, news: bool) -> OverLimit:
         if news:
             log_event(logging.WARNING, "limit_reached", what=what, who=who, kind=kind.value)
-        return OverLimit(
+        error = OverLimit(
             f"too many requests of this {what}", lines=(f"Retry-After: {max(1, math.ceil(wait_s))}",)
         )
+        error.shared = what == "address"
+        return error
 
 
 def _identity_key(uri: str) -> str:

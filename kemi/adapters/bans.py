@@ -25,7 +25,6 @@ from kemi.core.bans import (
     BanSettings,
     Offence,
     Trusted,
-    failed_login,
     logged_in,
     offence_of,
     offend,
@@ -74,7 +73,7 @@ class Bans:
             return
         connection_id = ksr.connection_id()
         flow = self._flows.opened(connection_id)
-        offence = offence_of(error, registered=flow is not None and bool(flow.binding))
+        offence = offence_of(error, ksr.method(), registered=flow is not None and bool(flow.binding))
         if flow is not None and offence is not None:
             self.offended(flow.client_address, offence, connection_id)
 
@@ -83,13 +82,6 @@ class Bans:
         flow = self._flows.opened(ksr.connection_id())
         if flow is not None:
             self.offended(flow.client_address, Offence.MALFORMED, flow.connection_id)
-
-    def login_failed(self, client_address: str, user: str, connection_id: str) -> None:
-        """The core did not take somebody's password, or knows no such user."""
-        if self._counts(client_address):
-            address = address_key(client_address)
-            offence = self.store.change(address, lambda offender: failed_login(offender, user))
-            self.offended(address, offence, connection_id)
 
     def logged_in(self, client_address: str) -> None:
         """The core took somebody's password or token."""
@@ -150,7 +142,7 @@ class BanKeeper:
         if bans:
             self._end_connections(bans)
         self._done = {address: at for address, at in self._done.items() if address in bans}
-        if now >= self._next_sync:
+        if now >= self._next_sync or not all(ban.shipped for ban in bans.values()):
             self._next_sync = now + SYNC_S
             METRICS.set(series.BANNED, len(bans))
             self._sync(bans, now, shared)

@@ -4,6 +4,7 @@ What a page does wrong costs its address points, which are forgotten evenly over
 with failed logins).  An address that has too many is banned.  Where somebody has logged in lately many honest people
 may be behind one address, so that it has a multiple of the points.
 
+Nobody learns from a ban which users there are: to ask for one whom the core does not know costs what others cost.
 Nothing that a hostile page of another site can make its visitors' browsers do costs points (a handshake with another
 Origin), and nothing whose sender may be forged (UDP): both would ban the innocent.
 """
@@ -30,8 +31,8 @@ KNOWN_S: Final = 3600.0
 class Offence(enum.StrEnum):
     """What costs points."""
 
-    LOGIN = "login"  #: a wrong password, or a user whom the core does not know
-    SCAN = "scan"  #: the same, for another user than the time before
+    LOGIN = "login"  #: a wrong password, or one for a user whom the core does not know
+    SCAN = "scan"  #: a REGISTER for another user than before over the same connection, none of whom has logged in
     STALE = "stale"  #: an access token that is not good, as one that has run out while a machine slept
     UNREGISTERED = "unregistered"  #: a request of somebody who has not logged in
     MALFORMED = "malformed"  #: what is no SIP
@@ -72,8 +73,6 @@ class Offender:
     """When its last point is forgotten."""
     known_until: float = 0.0
     """So long it counts as one where somebody logs in."""
-    tried: str = ""
-    """Whom the last failed login was for."""
 
 
 @dataclass(slots=True)
@@ -107,24 +106,21 @@ def offend(offender: Offender, offence: Offence, settings: BanSettings, now: flo
     return True
 
 
-def failed_login(offender: Offender, user: str) -> Offence:
-    """Return which offence a failed login is: who tries user after user is looking for some."""
-    other = bool(offender.tried) and offender.tried != user
-    offender.tried = user
-    return Offence.SCAN if other else Offence.LOGIN
-
-
 def logged_in(offender: Offender, now: float) -> None:
     """Somebody has logged in from there: his own attempts before are forgiven."""
     offender.known_until = now + KNOWN_S
     offender.until = min(offender.until, now)
-    offender.tried = ""
 
 
-def offence_of(error: GatewayError, *, registered: bool) -> Offence | None:
-    """Return what a page did of which a request was refused; None: nothing that a well-meant page does not do, too."""
+def offence_of(error: GatewayError, method: str, *, registered: bool) -> Offence | None:
+    """Return what a page did of which a request was refused; None: nothing that a well-meant page does not do, too.
+
+    All of a site's pages come back at once after a restart: what they meet together is nobody's offence.
+    """
     if isinstance(error, OverLimit):
-        return Offence.FLOOD
+        if error.shared:
+            return None
+        return Offence.FLOOD if registered or method == "REGISTER" else Offence.UNREGISTERED
     if isinstance(error, RemoteProtocolError):
         return Offence.MALFORMED
     if isinstance(error, SipReject) and error.status == 403:

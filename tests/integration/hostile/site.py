@@ -38,6 +38,7 @@ LOGIN_ATTEMPTS: Final = 4
 LOGIN_WINDOW_S: Final = 10
 TRUSTED: Final = f"{LOOPBACK}/32"
 
+_TLS: Final = unverified_tls()
 _hosts = itertools.count(1)
 
 
@@ -45,7 +46,7 @@ def hostile_options(**gateway: Any) -> LabOptions:
     """Return the lab."""
     kamailio = {
         **NO_LIMITS,
-        "gateway_limits_connection": {"register": 20, "invite": 2, "in_call": 30, "other": 10},
+        "gateway_limits_connection": {"register": 100, "invite": 2, "in_call": 30, "other": 10},
         "gateway_limits_burst_s": 2,
         "gateway_core_networks": [TRUSTED],
         "gateway_trusted_networks": [TRUSTED],
@@ -95,7 +96,7 @@ class Client:
 
     def tls(self) -> ssl.SSLSocket:
         """Connect and shake hands; raise OSError where the front does not want us."""
-        return unverified_tls().wrap_socket(self.tcp(), server_hostname="localhost")
+        return _TLS.wrap_socket(self.tcp(), server_hostname="localhost")
 
     def is_let_in(self) -> bool:
         """Whether the front takes connections of this address."""

@@ -8,7 +8,9 @@ import secrets
 import socket
 import ssl
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 import requests
@@ -56,20 +58,27 @@ class TestFloods:
     def test_connections_at_a_time(self, lab: Lab) -> None:
         client = Client(lab)
         with ExitStack() as stack:
-            lines = [stack.enter_context(client.tcp()) for _ in range(CONNECTIONS + 15)]
+            lines = []
+            for _ in range(CONNECTIONS + 15):
+                with suppress(ConnectionResetError):
+                    lines.append(stack.enter_context(client.tcp()))
             assert survivors(lines) == CONNECTIONS
             assert not client.is_let_in()
             assert Client(lab).is_let_in()
 
     def test_handshakes_in_a_row(self, lab: Lab) -> None:
         client = Client(lab)
-        let_in = [client.is_let_in() for _ in range(CONNECTIONS_PER_10S + 20)]
-        assert let_in == [True] * CONNECTIONS_PER_10S + [False] * 20
+        for _ in range(CONNECTIONS_PER_10S + 15):
+            with suppress(ConnectionResetError):
+                client.tcp().close()
+        assert not client.is_let_in()
         assert Client(lab).is_let_in()
 
     def test_whoever_is_trusted_is_not_counted(self, lab: Lab) -> None:
         client = Client(lab, LOOPBACK)
-        assert all(client.is_let_in() for _ in range(CONNECTIONS_PER_10S + 20))
+        for _ in range(CONNECTIONS_PER_10S + 20):
+            client.tcp().close()
+        assert client.is_let_in()
 
     def test_what_is_not_there(self, lab: Lab) -> None:
         client = Client(lab)
@@ -112,6 +121,11 @@ HANDSHAKE = [
 """Of a page; its Origin is missing."""
 
 
+def log_of(lab: Lab, name: str) -> str:
+    """Return the whole log of a program."""
+    return (Path(lab.info.log_dir) / f"{name}.log").read_text(errors="replace")
+
+
 def text(*lines: str, body: str = "") -> bytes:
     return "\r\n".join([*lines, "", body]).encode()
 
@@ -150,31 +164,43 @@ def smuggling(head: list[str], inner: str) -> dict[str, bytes]:
     }
 
 
+def answers_to(lab: Lab, requests_of: dict[str, bytes]) -> list[tuple[str, bytes]]:
+    """Send each from an address of its own, and return what came."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(
+            zip(
+                requests_of,
+                pool.map(lambda data: Client(lab).ask(data, wait_s=0.5), requests_of.values()),
+                strict=True,
+            )
+        )
+
+
 class TestSmuggling:
     """Front and backends agree on where a request ends, or there is none."""
 
     def test_towards_kamailio(self, lab: Lab) -> None:
-        client = Client(lab)
-        for name, data in smuggling(HANDSHAKE, smuggled(lab)).items():
-            client = Client(lab)
-            answer = client.ask(data, wait_s=0.3)
-            assert re.findall(rb"HTTP/1\.[01] (\d+)", answer) in ([b"400"], [b"403"], [b"501"], []), name
-            assert b"101 Switching" not in answer, name
-        flows = [json.loads(one)["client_address"] for one in lab.gateway_rpc.htable("flow").values()]
-        assert FORGED not in flows
-        assert FORGED not in lab.log_tails()["gateway"]
+        known, now = BanList(connect(lab.info.redis_url)), time.time()
+        known.put(
+            FORGED, SharedBan(now + 60, "a test", "cli:test", now)
+        )  # so that the gateway says when it comes
+        wait_until(lambda: FORGED in lab.gateway_rpc.htable("ban"), "the gateway knows", 4)
+        for name, answer in answers_to(lab, smuggling(HANDSHAKE, smuggled(lab))):
+            first = re.match(rb"HTTP/1\.[01] (\d+)", answer)
+            assert first is None or first.group(1) in (b"400", b"413", b"422"), name
+            # What the front takes for a second request is one, and this client's.
+            assert f"handshake_banned address={FORGED}" not in log_of(lab, "gateway"), name
 
     def test_towards_the_web_service(self, lab: Lab) -> None:
         head = ["POST /api/session HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
         path = f"/{secrets.token_hex(8)}"
         inner = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {FORGED}\r\n\r\n"
         before = self._unknown(lab)
-        for name, data in smuggling(head, inner).items():
-            answer = Client(lab).ask(data, wait_s=0.3)
+        for name, answer in answers_to(lab, smuggling(head, inner)):
             # What the front itself takes for a second request is one, and is named as this client's.
             statuses = re.findall(rb"HTTP/1\.[01] (\d+)", answer)
-            assert len(statuses) <= 1 or path in lab.log_tails()["haproxy"], name
-        seen = lab.log_tails()["haproxy"].count(f"path={path} ")
+            assert len(statuses) <= 1 or path in log_of(lab, "haproxy"), name
+        seen = log_of(lab, "haproxy").count(f"path={path} ")
         assert self._unknown(lab) - before <= seen
 
     @staticmethod
@@ -204,7 +230,7 @@ class TestLogins:
         statuses = [int(answer.split(b" ", 2)[1]) for answer in answers]
         assert statuses == [401] * LOGIN_ATTEMPTS + [429] * (LOGIN_ATTEMPTS + 1)
         assert bans(lab)[client.host]["by"] == "webapp_api"
-        refused = client.ask(text("GET / HTTP/1.1", "Host: localhost"))
+        refused = client.ask(text("GET / HTTP/1.1", "Host: localhost", "Connection: close"))
         assert refused.startswith(b"HTTP/1.1 403 ")
         assert FIELD.encode().lower() not in refused.lower()
         assert not client.is_let_in()  # from now on before TLS

@@ -28,7 +28,7 @@ from tests.integration.limits.limited import LimitedStage
 from tests.integration.trust.raw import options_text
 from tests.lab.lab import Lab
 from tests.lab.subscribers import REALM
-from tests.peers.sip import SipResponse
+from tests.peers.sip import SipResponse, new_branch
 from tests.peers.websocket_bridge import WebSocketBridge
 from tests.peers.wic import ScriptedWic, WicIdentity
 
@@ -36,10 +36,12 @@ pytestmark = pytest.mark.lab
 
 WITHIN: Final = 10
 """Requests after which a scanner is to be shut out."""
-STRANGER: Final = "127.67.0.9"
-NAMES_OF_PROGRAMS: Final = re.compile(
-    rb"^(Server|User-Agent|Allow|Supported|Accept)\s*:", re.IGNORECASE | re.MULTILINE
+HANDSHAKE: Final = (
+    *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+    *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: sip"),
 )
+STRANGER: Final = "127.67.0.9"
+NAMES_OF_PROGRAMS: Final = re.compile(rb"^(Server|User-Agent)\s*:|kamailio", re.IGNORECASE | re.MULTILINE)
 
 
 async def sipvicious(folder: Path, name: str, *arguments: str, timeout_s: float = 15) -> str:
@@ -113,48 +115,34 @@ class TestTheCoresSide:
 class TestSipvicious:
     """Through the public origin."""
 
-    async def test_svmap_learns_no_names(self, lab: Lab, tmp_path: Path) -> None:
-        client = Client(lab)
-        async with bridge_of(client) as bridge:
-            told = await sipvicious(
-                tmp_path, "svmap", "-b", client.host, "-p", str(bridge.port), "-t", "0.05", client.host
-            )
-            assert not [one for one in bridge.answers if NAMES_OF_PROGRAMS.search(one)], bridge.answers
-        assert "kamailio" not in told.lower()
-
-    @pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
-    async def test_svwar_finds_no_user(self, lab: Lab, tmp_path: Path, method: str) -> None:
+    async def test_svwar_finds_no_user(self, lab: Lab, tmp_path: Path) -> None:
         client = Client(lab)
         users = [user.name for user in lab.info.users.values()][:12]
         names = tmp_path / "names"
         names.write_text("\n".join([f"nobody{n}" for n in range(3)] + users))
         async with bridge_of(client) as bridge:
             told = await sipvicious(
-                *(tmp_path, "svwar", "--force", "-m", method, "-d", str(names), "--domain", REALM),
-                *("-b", client.host, "-p", str(bridge.port), "-t", "0.05", "--maximumtime", "2", client.host),
+                *(tmp_path, "svwar", "--force", "-d", str(names), "--domain", REALM),
+                *("-b", client.host, "-p", str(bridge.port), "-t", "0.02", "--maximumtime", "1", client.host),
             )
+            assert "found nothing" in told
             assert not [name for name in users if f"| {name} " in told], told
-            await until(lambda: client.host in bans_here(lab), lambda: f"not banned: {told}", 2)
-            assert bridge.passed <= 2 * len(users)
-        heard = [int(one.split(b" ", 2)[1]) for one in bridge.answers if one.startswith(b"SIP/2.0")]
-        served = [status for status in heard if status in (401, 403)]
-        assert set(heard) <= {100, 401, 403, 487}, heard
-        assert len(served) <= 2 * WITHIN, heard
+            assert bridge.passed <= WITHIN  # it gives up by itself: all are alike
+        assert {int(one.split(b" ", 2)[1]) for one in bridge.answers} <= {401, 403}
 
-    async def test_svcrack_is_shut_out(self, lab: Lab, tmp_path: Path) -> None:
+    async def test_svcrack_opens_nothing(self, lab: Lab, tmp_path: Path) -> None:
         client, victim = Client(lab), lab.info.users["alice"]
         words = tmp_path / "words"
         words.write_text("\n".join([*(f"guess{n}" for n in range(20)), victim.password]))
         async with bridge_of(client) as bridge:
             told = await sipvicious(
                 *(tmp_path, "svcrack", "-u", "alice", "-d", str(words), "-b", client.host),
-                *("-p", str(bridge.port), "-t", "0.05", "--maximumtime", "2", client.host),
+                *("-p", str(bridge.port), "-t", "0.02", "--maximumtime", "1", client.host),
+                timeout_s=3,
             )
             assert victim.password not in told
-            await until(lambda: client.host in bans_here(lab), lambda: f"not banned: {told}", 2)
-            assert bridge.refused > 0
-        heard = [one for one in bridge.answers if one.startswith(b"SIP/2.0 401")]
-        assert len(heard) <= WITHIN
+            assert bridge.passed <= WITHIN or client.host in bans_here(lab)
+        assert {int(one.split(b" ", 2)[1]) for one in bridge.answers} <= {401, 403}
 
 
 class TestBans:
@@ -174,7 +162,8 @@ class TestBans:
                 assert (await page.register()).status == 401
             assert sent <= WITHIN
             await asyncio.wait_for(page.lost.wait(), 1)
-        assert not client.is_let_in() or client.get("/config.json") == 403
+        assert client.get("/sip", f"Origin: {client.origin}", *HANDSHAKE) == 403
+        assert not client.is_let_in()  # from now on before TLS
         began = time.monotonic()
         await until(lambda: bool(site.bans(lab).get(client.host)), lambda: "Redis was not told", 4)
         while client.host in bans_here(lab):
@@ -184,6 +173,34 @@ class TestBans:
         async with client.page("alice") as page:
             assert (await page.register()).status == 200
             assert (await page.unregister()).status == 200
+
+    @pytest.mark.parametrize("method", ["REGISTER", "INVITE", "MESSAGE", "SUBSCRIBE"])
+    async def test_whoever_asks_for_user_after_user(self, lab: Lab, method: str) -> None:
+        """Known and unknown ones alike, so that the ban says nothing of them."""
+        client = Client(lab)
+        names = [user.name for user in lab.info.users.values()][:5] + [f"nobody{n}" for n in range(20)]
+        async with client.page("alice") as page:
+            for sent, name in enumerate(names, start=1):  # noqa: B007  # is looked at below
+                call_id = f"{method}-{name}-{client.host}"
+                aor, at = f"<sip:{name}@{REALM}>", "" if method == "REGISTER" else f"{name}@"
+                lines = [
+                    f"{method} sip:{at}{REALM} SIP/2.0",
+                    f"Via: SIP/2.0/WSS raw.invalid;branch={new_branch()}",
+                ]
+                lines += ["Max-Forwards: 70", f"From: {aor};tag=raw", f"To: {aor}", f"Call-ID: {call_id}"]
+                lines += [
+                    f"CSeq: 1 {method}",
+                    f"Contact: {page.contact}",
+                    "Event: presence",
+                    "Content-Length: 0",
+                ]
+                await page.send_raw("\r\n".join([*lines, "", ""]))
+                response = await page.trace.wait_response(range(200, 700), method, call_id=call_id)
+                assert response.status in ([401] if method == "REGISTER" else [403, 503])
+                if client.host in bans_here(lab):
+                    break
+            assert sent <= WITHIN
+            await asyncio.wait_for(page.lost.wait(), 2)
 
     async def test_who_has_logged_in_there_stays(self, lab: Lab) -> None:
         client = Client(lab)
@@ -199,12 +216,8 @@ class TestBans:
     async def test_another_sites_pages_ban_nobody(self, lab: Lab) -> None:
         """Any page on the web can make its visitors' browsers connect."""
         client = Client(lab)
-        lines = [
-            *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
-            *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: sip"),
-        ]
         statuses = [
-            client.get("/sip", "Origin: https://evil.example", *lines) for _ in range(3 * site.POINTS)
+            client.get("/sip", "Origin: https://evil.example", *HANDSHAKE) for _ in range(3 * site.POINTS)
         ]
         assert set(statuses) == {403}
         async with client.page("alice") as page:

@@ -15,7 +15,6 @@ from kemi.core.bans import (
     Trusted,
     banned_network,
     check_bans,
-    failed_login,
     logged_in,
     offence_of,
     offend,
@@ -38,19 +37,6 @@ def until_banned(offence: Offence, offender: Offender, every_s: float = 0.0) -> 
 @pytest.mark.parametrize("offence", list(Offence))
 def test_each_offence_costs_its_points(offence: Offence) -> None:
     assert until_banned(offence, Offender()) == SETTINGS.points / POINTS[offence]
-
-
-def test_a_scan_is_over_within_ten_requests() -> None:
-    offender = Offender()
-    for number in range(1, 11):
-        if offend(offender, failed_login(offender, f"sip:{number}@x"), SETTINGS, NOW):
-            break
-    assert number == 5  # the first one may be a mistyped name
-
-
-def test_one_user_who_mistypes_is_no_scan() -> None:
-    offender = Offender()
-    assert [failed_login(offender, "sip:a@x") for _ in range(3)] == [Offence.LOGIN] * 3
 
 
 def test_where_somebody_has_logged_in_there_may_be_many() -> None:
@@ -92,19 +78,27 @@ def test_nobody_is_banned_where_that_is_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "registered", "offence"),
+    ("error", "method", "registered", "offence"),
     [
-        (OverLimit(), True, Offence.FLOOD),
-        (RemoteProtocolError(), True, Offence.MALFORMED),
-        (SipReject("no"), False, Offence.UNREGISTERED),
-        (SipReject("no premium numbers"), True, Offence.FORBIDDEN),
-        (SipReject("no such call", status=481), False, None),
+        (OverLimit(), "INVITE", True, Offence.FLOOD),
+        (OverLimit(), "REGISTER", False, Offence.FLOOD),
+        (OverLimit(), "INVITE", False, Offence.UNREGISTERED),
+        (RemoteProtocolError(), "INVITE", True, Offence.MALFORMED),
+        (SipReject("no"), "INVITE", False, Offence.UNREGISTERED),
+        (SipReject("no premium numbers"), "INVITE", True, Offence.FORBIDDEN),
+        (SipReject("no such call", status=481), "BYE", False, None),
     ],
 )
 def test_what_a_refusal_says_of_a_page(
-    error: GatewayError, registered: bool, offence: Offence | None
+    error: GatewayError, method: str, registered: bool, offence: Offence | None
 ) -> None:
-    assert offence_of(error, registered=registered) is offence
+    assert offence_of(error, method, registered=registered) is offence
+
+
+def test_a_limit_that_many_share_says_nothing_of_any() -> None:
+    error = OverLimit()
+    error.shared = True
+    assert offence_of(error, "REGISTER", registered=False) is None
 
 
 @pytest.mark.parametrize(
