@@ -78,7 +78,9 @@ def delete_ban(address: str) -> Response:
     kept = _kept(address)
     remark(kept)
     services().bans.lift(kept)
-    return Response(status=204)
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _kept(address: str) -> str:
