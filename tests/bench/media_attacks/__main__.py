@@ -28,6 +28,7 @@ from tests.peers.injection import CHECKS, HANDSHAKES, KINDS, Kind
 OUTPUT = Path(__file__).parents[3] / "build" / "bench"
 PORTS: Final = 200
 MOST_LOST: Final = 0.001
+DEAF: Final = "UDP receive queue exceeded"
 ATTACKS: Final[Mapping[str, Sequence[Kind]]] = {
     "": (),
     "STUN": CHECKS,
@@ -86,10 +87,13 @@ def main(seconds: float, rate: int, strict: bool) -> None:
     ):
         found = asyncio.run(besiege(daemon, ATTACKS, packets_per_s=rate, lasts_s=seconds))
         judged = bars(found, alive=daemon.alive)
+        deaf = sum(DEAF in line for line in daemon.log)
     click.echo(machine.to_text())
     click.echo(text(found))
     for bar in judged:
         click.echo(bar.to_text())
+    if deaf:
+        click.echo(f"the machine is too busy: {deaf} times rtpengine did not come to read a port")
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"media_attacks-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     document = {"machine": asdict(machine), "attacks": [asdict(one) for one in found]}
