@@ -49,6 +49,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.logins
 	$(PYTHON) -m tests.bench.nodes
 	$(PYTHON) -m tests.bench.routes
+	$(PYTHON) -m tests.bench.descriptions
 	$(PYTHON) -m tests.bench.injection
 	$(PYTHON) -m tests.bench.node_loss
 	$(PYTHON) -m tests.bench.first_frame
