@@ -65,7 +65,7 @@ def list_bans(place: Place) -> Answer:
     "add",
     AddressBan,
     "bans add 192.0.2.7",
-    "bans add 2001:db8::1 --for 86400 --why 'guesses passwords'",
+    "bans add 2001:db8::1 --for 86400 --why scanner",
     note=note_change,
 )
 @click.argument("address")

@@ -70,6 +70,7 @@ async def bridge_of(client: Client) -> AsyncIterator[WebSocketBridge]:
         yield bridge
 
 
+@pytest.mark.conformance("X-16")
 class TestTheCoresSide:
     """Whoever is neither core nor trunk hears nothing there, not even that somebody is at home."""
 
@@ -145,6 +146,7 @@ class TestSipvicious:
         assert {int(one.split(b" ", 2)[1]) for one in bridge.answers} <= {401, 403}
 
 
+@pytest.mark.conformance("X-10")
 class TestBans:
     """Who is shut out, for how long, and who is not."""
 
