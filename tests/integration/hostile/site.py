@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 import time
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ CONNECTIONS_PER_10S: Final = 60
 REQUESTS_PER_10S: Final = 200
 ERRORS_PER_10S: Final = 30
 POINTS: Final = 8
-BAN_S: Final = 3
+BAN_S: Final = 4
 MARK_S: Final = 1
 LOGIN_ATTEMPTS: Final = 4
 LOGIN_WINDOW_S: Final = 10
@@ -147,6 +148,16 @@ def bans(lab: Lab) -> dict[str, dict[str, Any]]:
         return {str(host): json.loads(text) for host, text in store.hgetall(keys.BANS).items()}
     finally:
         store.close()
+
+
+def log_of(lab: Lab, name: str) -> str:
+    """Return the whole log of a program."""
+    return (Path(lab.info.log_dir) / f"{name}.log").read_text(errors="replace")
+
+
+def was_banned(lab: Lab, host: str) -> bool:
+    """Whether the gateway has ever banned an address; on a busy machine the ban may be over."""
+    return f"event=address_banned address={host} " in log_of(lab, "gateway")
 
 
 def bans_here(lab: Lab) -> dict[str, dict[str, Any]]:

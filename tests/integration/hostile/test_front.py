@@ -10,7 +10,6 @@ import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 import requests
@@ -26,6 +25,7 @@ from tests.integration.hostile.site import (
     MARK_S,
     Client,
     bans,
+    log_of,
 )
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK
@@ -119,11 +119,6 @@ HANDSHAKE = [
     "Sec-WebSocket-Protocol: sip",
 ]
 """Of a page; its Origin is missing."""
-
-
-def log_of(lab: Lab, name: str) -> str:
-    """Return the whole log of a program."""
-    return (Path(lab.info.log_dir) / f"{name}.log").read_text(errors="replace")
 
 
 def text(*lines: str, body: str = "") -> bytes:
