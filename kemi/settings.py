@@ -11,6 +11,7 @@ import math
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trace.settings import TraceSettings, check_trace
+from kemi.core.trace.settings import HepSettings, TraceSettings, check_hep, check_trace
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
@@ -63,6 +64,8 @@ class SipSettings:
     ws_port: int
     core_networks: list[str] = field(default_factory=list)
     """Networks whose SIP is taken on the side of the core, as 192.0.2.0/24; empty: everybody's."""
+    peers: list[str] = field(default_factory=list)
+    """Addresses of the site's other gateways, which pass requests on to us; they need not be in ``core_networks``."""
     tls_port: int = 0
     """For trunks over TLS; 0: there is none."""
 
@@ -174,6 +177,8 @@ class TimerSettings:
     reports_s: float = 180
     """How long a call that is over waits for the last report on its transfer."""
     """How long calls and bindings wait for a page whose connection is gone."""
+    flow_wait_s: float = 5
+    """How long a request of the core waits for a page whose connection has just ended; 0: not at all."""
     entry_point_s: float = 5
     """How long an entry point of the home network may take to answer before the next one is tried."""
     entry_point_avoid_s: float = 60
@@ -221,6 +226,7 @@ class Settings:
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
     trace: TraceSettings = field(default_factory=TraceSettings)
+    hep: HepSettings = field(default_factory=HepSettings)
     home: HomeSettings | None = None
     """None: the home network of the pages is an IMS core."""
     trunks: list[Trunk] = field(default_factory=list)
@@ -251,15 +257,15 @@ def settings_from_text(text: str) -> Settings:
     return settings
 
 
-def _check_redis(url: str) -> None:
+def _keyed(key: str, check: Callable[[Any], object], value: object) -> None:
     try:
-        sentinel_address_from_url(url)
+        check(value)
     except ValueError as error:
-        raise SettingsError(f"redis_url: {error}") from error
+        raise SettingsError(f"{key}: {error}") from error
 
 
 def _check(settings: Settings) -> None:
-    _check_redis(settings.redis_url)
+    _keyed("redis_url", sentinel_address_from_url, settings.redis_url)
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
     _check_control(settings.control, settings.sip)
@@ -270,18 +276,9 @@ def _check(settings: Settings) -> None:
     _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
-    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
-        if getattr(settings.timers, name) <= 0:
-            raise SettingsError(f"timers.{name}: must be positive")
-    timers = settings.timers
-    if not 0 <= timers.media_timeout_s < math.inf:
-        raise SettingsError("timers.media_timeout_s: seconds, or 0 for no limit")
-    if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
-        raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
-    try:
-        CoreNetworks(settings.sip.core_networks)
-    except ValueError as error:
-        raise SettingsError(f"sip.core_networks: {error}") from error
+    _check_timers(settings.timers)
+    networks = [*settings.sip.core_networks, *settings.sip.peers]
+    _keyed("sip.core_networks, sip.peers", CoreNetworks, networks)
     _check_registration(settings.registration, settings.tokens)
     _check_limits(settings.limits)
     _check_policy(settings.policy)
@@ -289,6 +286,7 @@ def _check(settings: Settings) -> None:
         check_emergency(settings.emergency)
         check_bans(settings.bans)
         check_trace(settings.trace)
+        check_hep(settings.hep)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
@@ -302,6 +300,17 @@ def _check(settings: Settings) -> None:
                 f"trunks: {trunk.name}: networks: needed for a next hop that is a name, "
                 "or none of its answers would be taken"
             )
+
+
+def _check_timers(timers: TimerSettings) -> None:
+    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
+        if getattr(timers, name) <= 0:
+            raise SettingsError(f"timers.{name}: must be positive")
+    for name in ("media_timeout_s", "flow_wait_s"):
+        if not 0 <= getattr(timers, name) < math.inf:
+            raise SettingsError(f"timers.{name}: seconds, or 0 for no limit, or no waiting")
+    if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
+        raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
 
 
 def _check_tls(settings: Settings) -> None:
@@ -335,10 +344,7 @@ def _check_media(media: MediaSettings) -> None:
     if len(set(domains)) < len(domains):
         raise SettingsError("media.profiles: each domain in one profile only")
     for domain in domains:
-        try:
-            check_domain(domain)
-        except ValueError as error:
-            raise SettingsError(f"media.profiles: {error}") from error
+        _keyed("media.profiles", check_domain, domain)
 
 
 def _check_nodes(nodes: list[MediaNode]) -> None:
@@ -417,10 +423,7 @@ def _check_policy(policy: CallPolicy) -> None:
         ("domains", check_domain),
     ):
         for text in getattr(policy, name):
-            try:
-                check(text)
-            except ValueError as error:
-                raise SettingsError(f"policy.{name}: {error}") from error
+            _keyed(f"policy.{name}", check, text)
 
 
 def _check_issuer(issuer: TokenIssuer) -> None:

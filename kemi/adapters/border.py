@@ -11,12 +11,21 @@ from collections.abc import Callable
 from typing import Final
 
 from kemi.adapters import connections, ksr
+from kemi.adapters.bans import BANS
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.messages import Side
 from kemi.core.metrics import catalogue as series
-from kemi.core.screening import check_branch, check_head, check_one_message, check_response, check_whole
+from kemi.core.screening import (
+    check_branch,
+    check_head,
+    check_no_nul,
+    check_one_message,
+    check_response,
+    check_whole,
+    may_be_logged,
+)
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 
@@ -33,6 +42,16 @@ class Border:
         self._core_networks = CoreNetworks(_networks(settings))
         self._watching = CoreNetworks(settings.bans.trusted) if settings.bans.trusted else None
         self._told_at = 0.0
+
+    @staticmethod
+    def is_readable(message: str) -> bool:
+        """Whether Kamailio may read a message; another one is dropped, with which Kamailio ends its connection."""
+        if may_be_logged(message):
+            return True
+        ksr.drop()
+        BANS.unreadable()
+        log_event(logging.INFO, "message_unreadable")
+        return False
 
     def admits(self, method: str) -> bool:
         """Whether this is a message of a page, or of the core, and not of a stranger, who gets no answer.
@@ -56,6 +75,7 @@ class Border:
             self._ignore()
             return False
         else:
+            check_no_nul(ksr.head())
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
         return True
 
@@ -90,6 +110,7 @@ class Border:
 def _networks(settings: Settings) -> list[str]:
     """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
     networks, home = settings.sip.core_networks, settings.home
+    site = [settings.sip.address, *settings.sip.peers]  # ours, too: we cancel by a message to ourselves
     if home is not None:
-        return [*networks, settings.sip.address, home.address]
-    return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
+        return [*networks, *site, home.address]
+    return [*networks, *site] if networks else []

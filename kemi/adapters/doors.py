@@ -22,6 +22,7 @@ class Doors:
     """The doors of a worker process, and what stands behind them."""
 
     def __init__(self, settings: Settings, flows: FlowStore, calls: CallStore, routes: RouteReader) -> None:
+        BANS.configure(settings)
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
         self.routes = routes

@@ -86,6 +86,7 @@ class SharedState:
         self._down = False
         self._commands_done = True
         self._restored = False
+        self._handed_over: dict[str, str] = {}
         self.routing_version = 0
         """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
@@ -295,9 +296,25 @@ class SharedState:
         self._commands_done = self._commands_done and not heard.commands
         return heard.commands
 
+    def take_handed_over(self, now: float) -> list[str]:
+        """Take the calls over that other gateways have given us; return their names."""
+        given, self._handed_over = self._handed_over, {}
+        if not given:
+            return []
+        try:
+            self._link.took_over(list(given))
+        except RedisUnavailable as error:  # they are still there the next time
+            self._failed(error, now)
+            return []
+        taken_over = [key for key, text in given.items() if self._snapshots.adopt(key, text)]
+        for key in taken_over:
+            log_event(logging.WARNING, "call_adopted", call_id=key)
+        return taken_over
+
     def _learn(self, heard: Heard) -> None:
         self._publish(heard.key_sets)
         self.routing_version = heard.routing_version
+        self._handed_over = heard.handed_over
         for node in self._nodes.learn_drained(heard.drained):
             what = "node_drained" if node in heard.drained else "node_undrained"
             log_event(logging.WARNING, what, node=node, by="operator")

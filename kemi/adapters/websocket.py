@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Final
 
 from kemi.adapters import connections, ksr
@@ -23,9 +24,11 @@ BANNED_FIELD: Final = "X-Banned"
 class WebSocketFront:
     """The WebSocket part of a worker process."""
 
-    def __init__(self, settings: Settings, flows: FlowStore) -> None:
+    def __init__(self, settings: Settings, flows: FlowStore, is_leaving: Callable[[], bool]) -> None:
+        """``is_leaving``: whether this gateway takes no new pages any more."""
         self._settings = settings
         self._flows = flows
+        self._is_leaving = is_leaving
 
     def handshake(self) -> None:
         """Accept or refuse the current HTTP request."""
@@ -72,6 +75,8 @@ class WebSocketFront:
         origin = ksr.headers("Origin")
         if len(origin) != 1 or origin[0] not in self._settings.origins:
             return 403, "Forbidden", "this web origin is not allowed"
+        if self._is_leaving():
+            return 503, "Service Unavailable", "this gateway is going out of service"
         return None
 
     def closed(self) -> None:

@@ -130,6 +130,11 @@ class Lab(World):
         assert self._processes is not None
         self._processes.kill(process)
 
+    def end(self, process: str) -> None:
+        """End one process as an operator would."""
+        assert self._processes is not None
+        self._processes.end(process)
+
     @property
     def process_ids(self) -> Mapping[str, int]:
         """The processes of this moment; lab.json has those of the start."""

@@ -163,6 +163,9 @@ TICK: Final = Metric("gateway_housekeeping_seconds", H, "One round of housekeepi
 TICKED: Final = Metric(
     "gateway_housekeeping_last_seconds", G, "When it last had its turn, in seconds since the epoch."
 )
+HEP: Final = Metric(
+    "gateway_hep_messages_total", C, "Copies of SIP messages for the collector: sent, failed.", ("result",)
+)
 STARTED: Final = Metric("gateway_start_seconds", G, "When this gateway started, in seconds since the epoch.")
 INFO: Final = Metric("gateway_info", G, "1; the labels are what is to be known.", ("node", "version"))
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from kemi.core.decimals import is_number
 from kemi.core.errors import SdpSyntaxError
 
 
@@ -371,11 +372,6 @@ def _by_name(lines: Iterable[str]) -> Mapping[str, Sequence[str]]:
             else:
                 named[head] = [value]
     return named
-
-
-def is_number(text: str) -> bool:
-    """Say whether this is a plain decimal of a size that is no attack."""
-    return text.isascii() and text.isdigit() and len(text) <= 20
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,8 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from kemi.core.decimals import is_number
 from kemi.core.errors import SdpSyntaxError
-from kemi.core.sdp.model import MediaDescription, SessionDescription, SessionSection, is_number
+from kemi.core.sdp.model import MediaDescription, SessionDescription, SessionSection
 
 MAX_SIZE: Final = 64 * 1024
 """Characters; Chromium's largest audio and video offers stay below 10,000."""

@@ -30,11 +30,14 @@ KEPT_TABLES: Final = frozenset(
         "redirected",
         "offender",
         "challenge",
+        "passed_on",
+        "moved",
+        "handed_over",
     }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
 issuers' keys, counts by user and address, what an address did wrong, how the core asks for passwords, what is known
-of relay nodes, what is measured, and whom the core has sent elsewhere a moment ago."""
+of relay nodes, what is measured, whom the core has sent elsewhere a moment ago, and what went to another gateway."""
 
 
 @dataclass(frozen=True)
