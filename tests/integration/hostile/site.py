@@ -123,7 +123,7 @@ class Client:
     def get(self, path: str, *lines: str) -> int:
         """Ask for something and return the status."""
         fields = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines, "", ""]
-        return int(self.ask("\r\n".join(fields).encode()).split(b" ", 2)[1])
+        return int(self.ask("\r\n".join(fields).encode(), wait_s=10).split(b" ", 2)[1])
 
     def handshake(self, origin: str | None = None) -> Handshake:
         """Return how a page at this address connects."""

@@ -221,11 +221,11 @@ class TestLogins:
             f"Content-Length: {len(body)}",
             body=body,
         )
-        answers = [client.ask(request) for _ in range(2 * LOGIN_ATTEMPTS + 1)]
+        answers = [client.ask(request, wait_s=10) for _ in range(2 * LOGIN_ATTEMPTS + 1)]
         statuses = [int(answer.split(b" ", 2)[1]) for answer in answers]
         assert statuses == [401] * LOGIN_ATTEMPTS + [429] * (LOGIN_ATTEMPTS + 1)
         assert bans(lab)[client.host]["by"] == "webapp_api"
-        refused = client.ask(text("GET / HTTP/1.1", "Host: localhost", "Connection: close"))
+        refused = client.ask(text("GET / HTTP/1.1", "Host: localhost", "Connection: close"), wait_s=10)
         assert refused.startswith(b"HTTP/1.1 403 ")
         assert FIELD.encode().lower() not in refused.lower()
         assert not client.is_let_in()  # from now on before TLS
