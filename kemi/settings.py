@@ -11,12 +11,14 @@ import math
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from kemi.core.bans import BanSettings, check_bans
 from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
@@ -96,6 +98,8 @@ class RegistrationPolicy:
         default_factory=lambda: [f'+g.3gpp.icsi-ref="{MMTEL_ICSI_TAG}"', "audio", "video"]
     )
     access_network_info: str = ""
+    hide_users: bool = True
+    """Whether a page that has not logged in hears the same of users the core knows and of others."""
     from_counts: bool = False
     """Whether a page's From chooses among its registered identities when it prefers none."""
 
@@ -219,6 +223,7 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     overload: OverloadSettings = field(default_factory=OverloadSettings)
+    bans: BanSettings = field(default_factory=BanSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
@@ -255,15 +260,15 @@ def settings_from_text(text: str) -> Settings:
     return settings
 
 
-def _check_redis(url: str) -> None:
+def _keyed(key: str, check: Callable[[Any], object], value: object) -> None:
     try:
-        sentinel_address_from_url(url)
+        check(value)
     except ValueError as error:
-        raise SettingsError(f"redis_url: {error}") from error
+        raise SettingsError(f"{key}: {error}") from error
 
 
 def _check(settings: Settings) -> None:
-    _check_redis(settings.redis_url)
+    _keyed("redis_url", sentinel_address_from_url, settings.redis_url)
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")
     _check_control(settings.control, settings.sip)
@@ -275,10 +280,8 @@ def _check(settings: Settings) -> None:
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
     _check_timers(settings.timers)
-    try:
-        CoreNetworks([*settings.sip.core_networks, *settings.sip.peers])
-    except ValueError as error:
-        raise SettingsError(f"sip.core_networks, sip.peers: {error}") from error
+    networks = [*settings.sip.core_networks, *settings.sip.peers]
+    _keyed("sip.core_networks, sip.peers", CoreNetworks, networks)
     _check_registration(settings.registration, settings.tokens)
     _check_policy(settings.policy)
     try:
@@ -286,6 +289,7 @@ def _check(settings: Settings) -> None:
         check_limits(settings.limits, MAX_LIFETIME_S)
         check_overload(settings.overload)
         check_traces(settings.trace, settings.hep)
+        check_bans(settings.bans)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
@@ -342,10 +346,7 @@ def _check_media(media: MediaSettings) -> None:
     if len(set(domains)) < len(domains):
         raise SettingsError("media.profiles: each domain in one profile only")
     for domain in domains:
-        try:
-            check_domain(domain)
-        except ValueError as error:
-            raise SettingsError(f"media.profiles: {error}") from error
+        _keyed("media.profiles", check_domain, domain)
 
 
 def _check_nodes(nodes: list[MediaNode]) -> None:
@@ -411,10 +412,7 @@ def _check_policy(policy: CallPolicy) -> None:
         ("domains", check_domain),
     ):
         for text in getattr(policy, name):
-            try:
-                check(text)
-            except ValueError as error:
-                raise SettingsError(f"policy.{name}: {error}") from error
+            _keyed(f"policy.{name}", check, text)
 
 
 def _check_issuer(issuer: TokenIssuer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp_api import audit, bodies, csrf, errors, gate, metrics, proxy, security, static_files
+from webapp_api import audit, bans, bodies, csrf, errors, gate, metrics, proxy, security, static_files
 from webapp_api.blueprints import (
     calls,
     config,
@@ -20,6 +20,7 @@ from webapp_api.blueprints import (
     leases,
     oidc,
     operator_audit,
+    operator_bans,
     operator_calls,
     operator_nodes,
     operator_pools,
@@ -45,8 +46,8 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
-    operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit, calls,
-    dials, events, description, metrics_page,
+    operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit,
+    operator_bans, calls, dials, events, description, metrics_page,
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) ->
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     metrics.register(app)
+    bans.register(app)
     errors.register(app)
     security.register(app, settings)
     csrf.register(app, settings)

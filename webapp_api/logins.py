@@ -1,5 +1,6 @@
 """Logging in and out: who gets a session, and what ends with it. Knows no HTTP but its errors."""
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -9,8 +10,11 @@ from typing import Final
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import NotFound, ServiceUnavailable, TooManyRequests, Unauthorized
 
+from kemi.core.limits import address_key
+from kemi.state.bans import SharedBan
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
+from kemi.state.web.bans import BanList
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session, SessionStore
 from kemi.state.web.streams import CommandStream
@@ -21,6 +25,7 @@ from webapp_api.settings import Settings
 GUEST_CLASS: Final = "guest"
 """Of the routing table, for everybody with a leased identity."""
 NOT_OFFERED: Final = "This way to log in is not offered here."
+_log = logging.getLogger(__name__)
 _LONGEST_WAIT_S: Final = 60
 
 
@@ -52,6 +57,8 @@ class Logins:
         leases: LeaseStore,
         by_name: AttemptStore,
         by_address: AttemptStore,
+        refused: AttemptStore,
+        bans: BanList,
         commands: CommandStream,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,6 +68,8 @@ class Logins:
         self._leases = leases
         self._by_name = by_name
         self._by_address = by_address
+        self._refused = refused
+        self._bans = bans
         self._commands = commands
         self._clock = clock
         self._pool = {identity.impi: identity for identity in settings.identity_pool}
@@ -76,7 +85,7 @@ class Logins:
         if not self._settings.password_login:
             raise NotFound(NOT_OFFERED)
         name, party = name.strip().lower(), party_of(address)
-        self._count(self._by_address, party)
+        self._count_address(address)
         self._count(self._by_name, name)
         account = self._accounts.get(name)
         fits = password_fits(account.password_hash if account else None, password)
@@ -105,7 +114,7 @@ class Logins:
         """
         if not self._settings.guest_login:
             raise NotFound(NOT_OFFERED)
-        self._count(self._by_address, party_of(address))
+        self._count_address(address)
         order = sorted(self._pool, key=lambda _: secrets.randbits(32))
         sid = new_sid()
         lease = self._leases.take(order, sid)
@@ -183,6 +192,20 @@ class Logins:
         )
         self._sessions.begin(secret, session, now)
         return secret, session
+
+    def _count_address(self, address: str | None) -> None:
+        """Count an attempt; who goes on and on although he is told to wait is banned for a while."""
+        party = party_of(address)
+        try:
+            self._count(self._by_address, party)
+        except TooManyRequests:
+            kept = address_key(address or "")
+            if self._refused.add(party) and not self._bans.is_trusted(kept):
+                now = self._clock()
+                until = now + self._settings.login_window_s
+                self._bans.put(kept, SharedBan(until, "web login", "webapp_api", now))
+                _log.warning("event=address_banned address=%s why=web_login", kept)
+            raise
 
     @staticmethod
     def _count(attempts: AttemptStore, party: str) -> None:

@@ -9,6 +9,7 @@ from webapp_api import cookies
 from webapp_api.blueprints.calls import CurrentCalls, PastCalls
 from webapp_api.blueprints.dials import IDEMPOTENCY_KEY, DialDocument, DialReport, DialWish
 from webapp_api.blueprints.operator_audit import AuditPage
+from webapp_api.blueprints.operator_bans import AddressBan, BanOrder, Bans
 from webapp_api.blueprints.operator_calls import EndOrder, OperatorCalls, OperatorCounters
 from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNodes
 from webapp_api.blueprints.operator_pools import PoolIdentity, Pools
@@ -33,6 +34,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
         OperatorTrunks, PastCalls, CurrentCalls, OperatorRegistration, OperatorRegistrations, User, Users, NewUser,
         UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace, DialDocument, DialReport, DialWish,
+        AddressBan, BanOrder, Bans,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -110,6 +112,30 @@ def _paths() -> dict[str, Any]:
                 changes=True,
                 session=True,
             )
+        },
+        "/api/operator/bans": {
+            "get": _operation(
+                "Tell which client addresses are banned", {"200": Bans}, "401 403 404 429 503", session=True
+            )
+        },
+        "/api/operator/bans/{address}": {
+            "put": _operation(
+                "Ban a client address, or change its ban",
+                {"200": AddressBan},
+                "400 401 403 404 409 413 415 503",
+                body=BanOrder,
+                path=("address",),
+                changes=True,
+                session=True,
+            ),
+            "delete": _operation(
+                "End a ban",
+                {"204": None},
+                "400 401 403 404 503",
+                path=("address",),
+                changes=True,
+                session=True,
+            ),
         },
         "/api/calls": {
             "get": _operation(

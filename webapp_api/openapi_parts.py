@@ -53,7 +53,7 @@ _STATUS: Final = {
     "303": "Go on at Location.",
     "400": "The request is not as described.",
     "401": "Nobody is logged in, or the credentials are not right.",
-    "403": "The request may come from another site, or the account has no identity, or is no operator's.",
+    "403": "The request may come from another site, the account has no identity, or is no operator's; or a ban.",
     "404": "The operator does not offer this, or there is no such thing.",
     "409": "It would not be right as things are: there is one already, or somebody has changed it meanwhile.",
     "412": "It is not, any more, what If-Match or If-None-Match names.",
@@ -123,7 +123,7 @@ def operation(
     session: bool = False,
     fields: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    statuses = (*errors.split(), *(["414"] if query else []), "500")
+    statuses = sorted({*errors.split(), *(["414"] if query else []), "403", "500"})
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
     parameters += [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in query]
     parameters += [

@@ -10,6 +10,7 @@ from werkzeug.exceptions import Forbidden, NotFound, TooManyRequests
 from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
 from kemi.state.web.audit import AuditLog
+from kemi.state.web.bans import BanList
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
 from kemi.state.web.dials import DialStore
@@ -86,6 +87,7 @@ class Services:
     dials: DialStore
     dial_attempts: AttemptStore
     audit: AuditLog
+    bans: BanList
     operator_work: AttemptStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
@@ -108,6 +110,7 @@ class Services:
         rotation = Lock(redis, "key-rotation", _ROTATION_S)
         keyring = Keyring(settings, SigningKeyStore(redis), key_sets, rotation)
         commands = CommandStream(redis)
+        bans = BanList(redis)
         logins = Logins(
             settings,
             accounts=accounts,
@@ -117,6 +120,10 @@ class Services:
             by_address=AttemptStore(
                 redis, "login-address", limit=settings.login_attempts_per_address, window_s=window_s
             ),
+            refused=AttemptStore(
+                redis, "login-refused", limit=settings.login_attempts_per_address, window_s=window_s
+            ),
+            bans=bans,
             commands=commands,
         )
         provider_keys = provider_sessions = None
@@ -173,6 +180,7 @@ class Services:
             dials=DialStore(redis),
             dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),
             audit=AuditLog(redis),
+            bans=bans,
             operator_work=AttemptStore(redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,

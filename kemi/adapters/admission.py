@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from kemi.adapters.bans import BANS
 from kemi.adapters.barring import Barring
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.notices import Notices
+from kemi.core.bans import Offence
 from kemi.core.errors import OverLimit, SipReject
 from kemi.core.identity import canonical
 from kemi.core.limits import (
@@ -48,6 +50,8 @@ from kemi.state.tallies import TallyStore
 class _Connection:
     address: str
     tally: Tally = field(default_factory=Tally)
+    asked: str = ""
+    """Whom the last REGISTER of somebody who had not logged in was for."""
 
 
 class Admission:
@@ -64,6 +68,7 @@ class Admission:
         barring: Barring,
     ) -> None:
         self._limits = settings.limits
+        self._hides_users = settings.registration.hide_users
         self._rules = TargetRules(settings.policy, settings.realm)
         self._flows = flows
         self._calls = calls
@@ -92,6 +97,7 @@ class Admission:
         if identity:
             self._admit_identity(identity, request, kind, now)
         elif kind is Kind.REGISTER:
+            self._ask(connection, request)
             self._check_lock(request, connection.address, now)
         self._check_target(request, identity, now)
 
@@ -108,6 +114,14 @@ class Admission:
         wait_s = take(tally, "emergency", limits.connection.invite, limits.burst_s, now)
         if wait_s:
             raise self._over("connection", request.connection_id, Kind.INVITE, wait_s, is_news(tally, now))
+
+    @staticmethod
+    def _ask(connection: _Connection, request: Request) -> None:
+        """Somebody who has not logged in asks for a user: who asks for one after the other is looking for some."""
+        user = _identity_key(request.to_uri)
+        if connection.asked not in ("", user):
+            BANS.offended(connection.address, Offence.SCAN, request.connection_id)
+        connection.asked = user
 
     def _admit_address(self, address: str, kind: Kind, now: float, *, is_known: bool) -> None:
         limits = self._limits
@@ -171,10 +185,14 @@ class Admission:
 
         It counts for the address alone: a token cannot be guessed, and so locks nobody out whom it names.
         """
-        self._failed("address", self._connection(connection_id).address, time.time())
+        address = self._connection(connection_id).address
+        self._failed("address", address, time.time())
+        BANS.offended(address, Offence.STALE, connection_id)
 
     def answered(self, pending: PendingRegistration, status: int, challenges: Sequence[str]) -> None:
         """Learn from the core's final response to a REGISTER."""
+        if self._hides_users and pending.grant.scheme == DIGEST and not pending.guessed and status >= 300:
+            return  # nobody has tried a password: that the core knows no such user must not be felt
         address = self._connection(pending.connection_id).address
         identity = _identity_key(pending.address_of_record)
         if login_failed(status, challenges, guessed=pending.guessed):
@@ -182,7 +200,11 @@ class Admission:
             self._failed("address", address, now)
             if pending.grant.scheme == DIGEST:
                 self._failed("identity", identity, now)
-        elif 200 <= status < 300 and self._limits.failed_logins_identity:
+            BANS.offended(address, Offence.LOGIN, pending.connection_id)
+        elif 200 <= status < 300:
+            BANS.logged_in(address)
+            if not self._limits.failed_logins_identity:
+                return
             self._tallies.change(f"identity {identity}", lambda tally: count_success(tally, address))
 
     def _failed(self, what: str, who: str, now: float) -> None:
@@ -220,9 +242,11 @@ class Admission:
     def _over(what: str, who: str, kind: Kind, wait_s: float, news: bool) -> OverLimit:
         if news:
             log_event(logging.WARNING, "limit_reached", what=what, who=who, kind=kind.value)
-        return OverLimit(
+        error = OverLimit(
             f"too many requests of this {what}", lines=(f"Retry-After: {max(1, math.ceil(wait_s))}",)
         )
+        error.shared = what == "address"
+        return error
 
 
 def _identity_key(uri: str) -> str:

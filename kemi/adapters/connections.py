@@ -31,6 +31,12 @@ def close_connection(connection_id: str, code: int, reason: str) -> bool:
     return KSR.tcpops.tcp_close_connection_id(int(connection_id)) > 0
 
 
+def end_connection(connection_id: str) -> None:
+    """End a TCP connection at once."""
+    if connection_id.isdecimal():
+        KSR.tcpops.tcp_close_connection_id(int(connection_id))
+
+
 def connection_stands(connection_id: str) -> bool:
     """Whether this very connection still exists; until it has ended, nobody else has its port."""
     return connection_id.isdecimal() and KSR.tcpops.tcp_conid_alive(int(connection_id)) > 0

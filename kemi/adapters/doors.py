@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemi.adapters.admission import Admission
+from kemi.adapters.bans import BANS
 from kemi.adapters.barring import Barring
 from kemi.adapters.emergency import EmergencyScreen
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.notices import Notices
 from kemi.adapters.overload import OverloadGate, OverloadWatch
 from kemi.adapters.routing import RouteReader
+from kemi.core.errors import SipReject
 from kemi.core.messages import Request
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -32,9 +34,11 @@ class Doors:
         is_of_core: Callable[[], bool],
     ) -> None:
         """``is_of_core``: whether the sender of the current message may speak with us as the core."""
+        BANS.configure(settings)
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
         self.routes = routes
+        self._flows = flows
         tallies = TallyStore(HtableTable("tally"))
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
         self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
@@ -45,5 +49,14 @@ class Doors:
     def admit(self, request: Request) -> None:
         """Let a page's request in; raise the answer it gets when it does not go on."""
         impu = self.admission.identity(request.connection_id)
-        if not self.emergency.screen(request, impu, self.admission.admit_emergency):
-            self.admission.admit(request)
+        if self.emergency.screen(request, impu, self.admission.admit_emergency):
+            return
+        if not impu:
+            self._check_ban(request.connection_id)
+        self.admission.admit(request)
+
+    def _check_ban(self, connection_id: str) -> None:
+        """Refuse what still comes over a connection that housekeeping is about to end."""
+        flow = self._flows.opened(connection_id)
+        if flow is not None and BANS.ban_of(flow.client_address) is not None:
+            raise SipReject("this address is banned")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-
 from kemi.adapters import ksr
+from kemi.adapters.border import Border
 from kemi.adapters.control import Control
 from kemi.adapters.doors import Doors
 from kemi.adapters.guard import guarded
 from kemi.adapters.home import HomePart
-from kemi.adapters.log import log_event
 from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.websocket import WebSocketFront
-from kemi.core.screening import may_be_logged
 
 
 class FrontCallbacks:
     """Hands them to the parts, which whoever inherits has made."""
 
+    _border: Border
     _control: Control
     _home: HomePart
     _front: WebSocketFront
@@ -38,11 +36,8 @@ class FrontCallbacks:
         Kamailio closes the connection of a message that is dropped here.
         """
         message = ksr.received()
-        if not may_be_logged(message):
-            ksr.drop()
-            log_event(logging.INFO, "message_unreadable")
-            return
-        NOTES.came(message, muted=self._home.is_meant())
+        if self._border.is_readable(message):
+            NOTES.came(message, muted=self._home.is_meant())
 
     @guarded
     def ksr_sent(self, _message: object) -> None:

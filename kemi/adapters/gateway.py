@@ -71,10 +71,10 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.record_key import record_key
 from kemi.core.causes import answered_elsewhere
-from kemi.core.errors import GatewayError, SipReject
+from kemi.core.errors import SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_response, screen
+from kemi.core.screening import screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -241,9 +241,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
-        if self._doors.overload.refuses(method):
+        if self._doors.overload.refuses(method) or not self._border.admits(method):
             return
-        self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
         if self._home.takes(method) or self._trunks.calls.takes(method):
@@ -389,13 +388,8 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
     @guarded
     def ksr_reply_route(self, _message: object) -> None:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
-        try:
-            self._border.admit("")
-            if ksr.side() is Side.WIC:
-                check_response(ksr.headers("Via"))
-        except GatewayError:
-            ksr.drop()
-            raise
+        if not self._border.admits_reply():
+            return
         status = ksr.number("$rs")
         if self._home.takes_reply(status):
             return

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, ParamSpec
 
 from kemi.adapters import connections, ksr, transactions
+from kemi.adapters.bans import BANS
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
 from kemi.adapters.trace_notes import NOTES
@@ -134,6 +135,7 @@ def _count(error: Exception, method: str) -> None:
         if isinstance(error, GatewayError):
             known = method if method in _METHODS else "other"
             METRICS.count(series.REFUSED, known, str(error.status), error.termination.value)
+            BANS.refused(error)
         else:
             METRICS.count(series.ERRORS, "callback")
     except Exception:

@@ -15,6 +15,7 @@ import msgspec
 
 from kemi.adapters import connections
 from kemi.adapters.adoption import Adoption, taken_over
+from kemi.adapters.bans import BanKeeper
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
 from kemi.adapters.dispatcher import Dispatcher
@@ -131,6 +132,7 @@ class Housekeeping:
         self._measuring = measuring
         self._adoption, self._elsewhere = adoption, elsewhere
         self._leaving = leaving
+        self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -161,6 +163,7 @@ class Housekeeping:
             self._commands,
             self._due_bindings,
             self._idle_connections,
+            self._banned,
             self._pages_to_send_away,
             self._ended_bindings,
             self._call_timers,
@@ -245,6 +248,9 @@ class Housekeeping:
             if now - since >= self._settings.timers.unregistered_s:
                 log_event(logging.INFO, "connection_idle", connection=connection_id)
                 self._close(connection_id, IDLE)
+
+    def _banned(self, now: float) -> None:
+        self._bans.tick(now, self._shared)
 
     def _close(self, connection_id: str, reason: tuple[int, str]) -> None:
         """Close a connection; from now on nothing is delivered to it, whether or not the page answers."""

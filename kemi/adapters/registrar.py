@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from typing import Final
 
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.admission import Admission
@@ -32,6 +33,7 @@ from kemi.core.registration import (
 )
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
 from kemi.core.registration.contact import contact_of
+from kemi.core.registration.likeness import likeness
 from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
 from kemi.core.registration.token import NO_PASSWORDS, REFUSAL, TokenRefused, challenge, grant_from_token
@@ -40,6 +42,8 @@ from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 from kemi.state.table import Table
 
+_LAST: Final = "last"
+_MOST_CHALLENGED: Final = 256
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
 
@@ -65,6 +69,10 @@ class Registrar:
         self._grace_s = settings.timers.flow_recovery_s
         self._issuers = settings.tokens.issuers
         self._tokens = TokenVerifier(self._issuers, KeySets(HtableTable("jwks")))
+        self._hides_users = settings.registration.hide_users and DIGEST in settings.registration.schemes
+        self._last_challenge = HtableTable("challenge")
+        self._challenged: dict[tuple[str, int], list[str]] = {}
+        """Challenges of the core that are on their way to a page: tm's failure callback follows in this process."""
         self._token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
 
     # ------------------------------------------------------------ from the page
@@ -187,6 +195,8 @@ class Registrar:
                 self._unanswered(request)
             return
         pending = self._flows.expected(request.call_id, request.cseq)
+        if status in (401, 403, 404) and self._hides(request):
+            self._ask_for_password(request, status)
         if status in (401, 407):
             return
         log_event(
@@ -204,6 +214,24 @@ class Registrar:
         log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
         lines = explanation("the IMS core does not answer", self._settings.realm)
         transactions.reply_in_transaction(504, "Server Time-out", lines, "")
+
+    def _hides(self, request: Request) -> bool:
+        """Whether this page must not learn which users the core knows: nobody has logged in over its connection."""
+        if not self._hides_users or credentials_from_headers(request.headers("Authorization")).token:
+            return False
+        flow = self._flows.opened(request.connection_id)
+        return flow is None or not flow.binding
+
+    def _ask_for_password(self, request: Request, status: int) -> None:
+        """Answer with a challenge: the core's, or one like it for somebody it does not know or take."""
+        challenges = self._challenged.pop((request.call_id, request.cseq), [])
+        if status != 401 or not challenges:
+            made = likeness(self._last_challenge.get(_LAST) or "", self._settings.realm, secrets.choice)
+            challenges = [made]
+        if BEARER in self._settings.schemes:
+            challenges = [challenge(self._settings.realm, self._issuers[0]), *challenges]
+        lines = tuple(f"WWW-Authenticate: {value}" for value in challenges)
+        transactions.reply_in_transaction(401, "Unauthorized", lines, "")
 
     def _refused(self, request: Request, status: int) -> None:
         """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
@@ -237,12 +265,21 @@ class Registrar:
                 # First, because browsers' SIP libraries answer the last challenge only; a field each (RFC 8898 §2.1.1).
                 ksr.insert_headers([f"WWW-Authenticate: {challenge(self._settings.realm, self._issuers[0])}"])
             passed = [challenge_for_page(value) for value in core_challenges]
+            self._remember(reply, passed)
             if passed != core_challenges:
                 remove.append("WWW-Authenticate")
                 lines += [f"WWW-Authenticate: {value}" for value in passed]
         ksr.remove_headers(tuple(remove))
         if lines:
             ksr.append_headers(lines)
+
+    def _remember(self, reply: Reply, challenges: list[str]) -> None:
+        if not self._hides_users or not challenges:
+            return
+        while len(self._challenged) >= _MOST_CHALLENGED:
+            del self._challenged[next(iter(self._challenged))]
+        self._challenged[reply.call_id, reply.cseq] = challenges
+        self._last_challenge.set(_LAST, challenges[0])
 
     def _confirmed(self, pending: PendingRegistration, reply: Reply) -> None:
         now = time.time()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import msgspec
 from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.log import log_event
 from kemi.core.pace import is_early
+from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts
 from kemi.state.call_history import FinishedCall
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
@@ -262,6 +263,22 @@ class SharedState:
             calls = sum(one.calls for found in others for one in found.trunks if one.trunk == view.trunk)
             trunks.set_elsewhere(view.trunk, calls)
         self._worked()
+
+    def exchange_bans(
+        self, now: float, new: Mapping[str, SharedBan], over: Iterable[str], trusted: Sequence[str]
+    ) -> dict[str, SharedBan] | None:
+        """Ship bans of ours and which are over; return all bans of the site, None when Redis cannot be asked now."""
+        if now < self._next_try:
+            return None
+        try:
+            found = self._link.exchange_bans(
+                {address: ban_to_text(ban) for address, ban in new.items()}, list(over), trusted
+            )
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return None
+        self._worked()
+        return bans_from_texts(found)
 
     # ------------------------------------------------------------ from Redis
 

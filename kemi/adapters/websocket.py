@@ -9,12 +9,17 @@ from collections.abc import Callable
 from typing import Final
 
 from kemi.adapters import connections, ksr
+from kemi.adapters.bans import BANS
 from kemi.adapters.log import log_event
+from kemi.adapters.measuring import METRICS
+from kemi.core.metrics import catalogue as series
 from kemi.core.registration import Flow
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 
 NO_ROOM: Final = 503
+BANNED_FIELD: Final = "X-Banned"
+"""Seconds that are left; the TLS front keeps it to itself (ansible/roles/haproxy)."""
 
 
 class WebSocketFront:
@@ -42,6 +47,8 @@ class WebSocketFront:
             connections.http_reply(status, reason_phrase, detail, lines=again)
             log_event(logging.INFO, "handshake_refused", status=status, detail=detail, source=ksr.source())
             return
+        if self._is_banned(ksr.headers("X-Forwarded-For")[0]):
+            return
         flow = Flow(
             connection_id=ksr.connection_id(),
             nonce=secrets.token_hex(8),
@@ -52,6 +59,18 @@ class WebSocketFront:
         self._flows.open(flow, time.time())
         if not connections.accept_handshake():
             self._flows.close(flow.connection_id)
+
+    @staticmethod
+    def _is_banned(client_address: str) -> bool:
+        """Refuse a banned address; the header field tells the TLS front to refuse it from now on."""
+        ban = BANS.ban_of(client_address)
+        if ban is None:
+            return False
+        lines = [f"{BANNED_FIELD}: {max(1, round(ban.until - time.time()))}"]
+        connections.http_reply(403, "Forbidden", "not now", lines=lines)
+        METRICS.count(series.BANS_MET)
+        log_event(logging.INFO, "handshake_banned", address=client_address)
+        return True
 
     def _refusal(self) -> tuple[int, str, str] | None:
         sip = self._settings.sip

@@ -121,6 +121,8 @@ class OverLimit(GatewayError):
     reason_phrase = "Too Many Requests"
     termination = Termination.CLIENT_ERROR
     log_level = logging.DEBUG
+    shared: bool = False
+    """Whether many share the limit, so that it says nothing of whoever met it."""
 
 
 class LocalProtocolError(GatewayError):

@@ -20,6 +20,8 @@ kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that ta
 | gw:routing-rest:VERSION | text, JSON (kemi/state/routing_document.py, no rows) | web API | the same |
 | gw:routing-counter | number, milliseconds since the epoch at first | web API | web API: the version given last |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
+| gw:bans | hash, address or IPv6 /64 -> JSON (SharedBan of kemi/state/bans.py) | gateway, web API | all of them |
+| gw:bans-trusted | text, JSON: networks that are never banned | gateway | web API |
 | gw:calls | sorted set, id by end | gateway | web API: finished calls of all nodes |
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
 | gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
@@ -39,7 +41,9 @@ Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid
 call that the site's policy or its caller's permission did not let begin, or go on; ``{"type": "emergency_call", "impu":
 ..., "call_id": ..., "method": ..., "action": "refuse" | "core" | "route", ...}``; ``{"type": "fraud_alarm", "impu": ...
 (or none: the whole class), "user_class": ..., "what": "denied" or a kind of rates, "calls": so many in an hour, ...}``;
-``{"type": "login_locked", "impu" or "address": ..., "node": ..., "at": ...}``; ``{"type": "call_started" |
+``{"type": "login_locked", "impu" or "address": ..., "node": ..., "at": ...}``;
+``{"type": "address_banned", "address": ..., "why": an offence of kemi/core/bans.py, "until": SECONDS, "node": ...,
+"at": ...}``; ``{"type": "call_started" |
 "call_ringing" | "call_answered", "key": ..., "call_id": ..., "impu": ..., "peer": ..., "direction": "from_page" |
 "to_page", "node": ..., "at": ...}``, each once for a call, which may skip some. ``{"type": "trunk_down" |
 "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ..., "at": ...}``; ``{"type": "trunk_registration",
@@ -83,6 +87,8 @@ TRUNKS: Final = "gw:trunks"
 UNKEPT_EVENTS: Final = "gw:unkept-events"
 ANSWER_KEPT_S: Final = 10
 """How long an answer of the gateways to a question is kept."""
+BANS: Final = "gw:bans"
+BANS_TRUSTED: Final = "gw:bans-trusted"
 DRAINED: Final = "gw:drained"
 STREAM_FIELD: Final = "json"
 STREAM_LENGTH: Final = 10_000

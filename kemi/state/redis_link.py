@@ -278,6 +278,19 @@ class RedisLink:
         pipeline.hgetall(keys.TRUNKS)
         return cast("dict[str, str]", self._run(pipeline)[1])
 
+    def exchange_bans(
+        self, new: Mapping[str, str], over: Sequence[str], trusted: Sequence[str]
+    ) -> dict[str, str]:
+        """Write bans by address, remove those that are over, say who is never banned; return the bans of all."""
+        pipeline = self._redis.pipeline(transaction=False)
+        if new:
+            pipeline.hset(keys.BANS, mapping=cast("Any", dict(new)))
+        if over:
+            pipeline.hdel(keys.BANS, *over)
+        pipeline.set(keys.BANS_TRUSTED, msgspec.json.encode(trusted))
+        pipeline.hgetall(keys.BANS)
+        return cast("dict[str, str]", self._run(pipeline)[-1])
+
     def exchange(self, issuers: Sequence[str], now: float) -> Heard:
         """Return the commands since the last time and what others have changed, in one round trip.
 

@@ -4,6 +4,7 @@ Knows jinja2, the roles' defaults and their place; knows nothing of what the var
 """
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ def template_environment(folder: Path) -> Environment:
     )
     environment.filters["to_json"] = json.dumps
     environment.filters["bool"] = lambda value: str(value).lower() in ("true", "yes", "on", "1")
+    environment.tests["search"] = lambda value, pattern: re.search(pattern, str(value)) is not None
     environment.globals["ansible_managed"] = "Rendered from the Ansible role."
     return environment
 
@@ -74,7 +76,7 @@ def role_variables(role: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     raise ValueError(f"the defaults of role {role} refer to each other in a circle")
 
 
-def render_role(role: str, template: str, overrides: Mapping[str, Any]) -> str:
-    """Render one template of a role."""
+def render_role(role: str, template: str, overrides: Mapping[str, Any], **of_others: Any) -> str:
+    """Render one template of a role; ``of_others``: variables of other roles that it reads."""
     environment = template_environment(ROLES / role / "templates")
-    return environment.get_template(template).render(role_variables(role, overrides))
+    return environment.get_template(template).render(role_variables(role, overrides), **of_others)

@@ -71,6 +71,81 @@ def _binding_request(_number: int, _ssrc: int) -> bytes:
     return struct.pack("!HHI", 1, 0, 0x2112A442) + os.urandom(12)
 
 
+def _client_hello(number: int, _ssrc: int) -> bytes:
+    """A DTLS handshake of his own (RFC 6347 §4.2.2), as far as anybody gets without an answer."""
+    suites = b"\x00\x04\xc0\x2b\xc0\x2f"
+    extensions = struct.pack("!HHHHHB", 9, 14, 5, 2, 1, 0)  # use_srtp: AES-CM, no MKI (RFC 5764)
+    body = b"\xfe\xfd" + os.urandom(32) + b"\x00\x00" + suites + b"\x01\x00" + extensions
+    return _handshake(1, number, body)
+
+
+def _handshake(kind: int, number: int, body: bytes) -> bytes:
+    length = len(body).to_bytes(3, "big")
+    message = bytes([kind]) + length + struct.pack("!H", number & 0xFF) + b"\x00\x00\x00" + length + body
+    return (
+        b"\x16\xfe\xff\x00\x00"
+        + (number & 0xFFFFFFFF).to_bytes(6, "big")
+        + struct.pack("!H", len(message))
+        + message
+    )
+
+
+def _server_hello(number: int, _ssrc: int) -> bytes:
+    """What he would say were he the page's DTLS server."""
+    return _handshake(2, number, b"\xfe\xfd" + os.urandom(32) + b"\x00\xc0\x2b\x00")
+
+
+def _alert(number: int, _ssrc: int) -> bytes:
+    """Fatal, handshake_failure; close_notify every other time."""
+    alert = b"\x02\x28" if number % 2 else b"\x01\x00"
+    return b"\x15\xfe\xfd\x00\x00" + (number & 0xFFFFFFFF).to_bytes(6, "big") + b"\x00\x02" + alert
+
+
+def _finished(number: int, _ssrc: int) -> bytes:
+    """ChangeCipherSpec and what might be encrypted, of epoch 1."""
+    sequence = (number & 0xFFFFFFFF).to_bytes(6, "big")
+    return (
+        b"\x14\xfe\xfd\x00\x00" + sequence + b"\x00\x01\x01"
+        b"\x17\xfe\xfd\x00\x01" + sequence + b"\x00\x40" + os.urandom(64)
+    )
+
+
+def _half_a_record(number: int, _ssrc: int) -> bytes:
+    """A handshake record cut anywhere."""
+    return _client_hello(number, 0)[: 1 + number % 60]
+
+
+def _stun(kind: int, attributes: bytes, *, length: int | None = None) -> bytes:
+    size = len(attributes) if length is None else length
+    return struct.pack("!HHI", kind, size, 0x2112A442) + os.urandom(12) + attributes
+
+
+def _nomination(number: int, _ssrc: int) -> bytes:
+    """A check with USE-CANDIDATE and a user name, signed with a key that is not the call's (RFC 8445 §7.3)."""
+    user = b"abcd:efgh"
+    attributes = struct.pack("!HH", 6, len(user)) + user + b"\x00" * (-len(user) % 4)
+    attributes += struct.pack("!HHI", 0x24, 4, 0x7EFFFFFF) + struct.pack("!HH", 0x25, 0)
+    attributes += struct.pack("!HHQ", 0x802A, 8, number) + struct.pack("!HH", 8, 20) + os.urandom(20)
+    return _stun(1, attributes)
+
+
+def _stun_response(_number: int, _ssrc: int) -> bytes:
+    """A success to a check that he did not see, and an address of his in it."""
+    return _stun(0x0101, struct.pack("!HHBBH4s", 0x20, 8, 0, 1, 0x1234, b"\x01\x02\x03\x04"))
+
+
+def _stun_that_lies(number: int, _ssrc: int) -> bytes:
+    """Lengths beyond the end: of the message, or of an attribute."""
+    if number % 2:
+        return _stun(1, b"\x00\x06\x00\x04abcd", length=0xFFFC)
+    return _stun(1, struct.pack("!HH", 6, 0xFFFF) + b"abcd")
+
+
+HANDSHAKES: Final = (_client_hello, _server_hello, _alert, _finished, _half_a_record)
+"""DTLS of somebody who has no part in it."""
+CHECKS: Final = (_binding_request, _nomination, _stun_response, _stun_that_lies)
+"""STUN of somebody who does not know the call's passwords."""
+
 # All name few SSRCs. With a new one in each packet rtpengine forgets which SSRC it gave the call's own stream and gives
 # it another one: nothing is relayed or lost, but whoever counts packets by SSRC cannot tell.
 # RTCP comes first: before the first RTP of a call it is what address checks forget.

@@ -46,6 +46,8 @@ class Handshake:
     """Local port to connect from, as a TLS front that uses one again; None: the system chooses."""
     new_socket: Callable[[], socket.socket] | None = None
     """Makes the socket, where that has to be in another network."""
+    source_address: str = ""
+    """Local address to connect from: a client address of its own where a real HAProxy is in front."""
 
 
 def unverified_tls() -> ssl.SSLContext:
@@ -54,6 +56,12 @@ def unverified_tls() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _local_address(handshake: Handshake) -> tuple[str, int] | None:
+    if handshake.source_port is None and not handshake.source_address:
+        return None
+    return handshake.source_address or "127.0.0.1", handshake.source_port or 0
 
 
 class PageSocket:
@@ -84,7 +92,7 @@ class PageSocket:
             close_timeout=2,
             proxy=None,
             max_size=None,
-            local_addr=None if handshake.source_port is None else ("127.0.0.1", handshake.source_port),
+            local_addr=_local_address(handshake),
             sock=await cls._connected(handshake),
         )
         return cls(connection)

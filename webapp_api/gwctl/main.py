@@ -8,6 +8,7 @@ import click
 
 import webapp_api.gwctl.traces  # noqa: F401  adds its commands to `calls`
 from webapp_api.gwctl.audit import add_audit
+from webapp_api.gwctl.bans import bans
 from webapp_api.gwctl.calls import calls
 from webapp_api.gwctl.check import add_check
 from webapp_api.gwctl.doctor import add_doctor
@@ -23,7 +24,7 @@ from webapp_api.gwctl.trunks import trunks
 from webapp_api.gwctl.users import users
 from webapp_api.version import VERSION
 
-_NOUNS = (registrations, calls, nodes, trunks, routes, users, keys)
+_NOUNS = (registrations, calls, nodes, trunks, routes, users, bans, keys)
 ALIASES = {
     "accounts": "users",
     **{str(group.name).removesuffix("s"): str(group.name) for group in _NOUNS},

@@ -20,7 +20,14 @@ from webapp_api.gwctl.program import Answer, ExitCode, command, table, when
 from webapp_api.gwctl.trunks import Trunk, trouble_of, trunks_of
 from webapp_api.version import VERSION
 
-ALARMS: Final = ("fraud_alarm", "login_locked", "emergency_call", "trunk_down", "trunk_registration")
+ALARMS: Final = (
+    "fraud_alarm",
+    "login_locked",
+    "address_banned",
+    "emergency_call",
+    "trunk_down",
+    "trunk_registration",
+)
 ALARM_S: Final = 3600.0
 GONE_S: Final = 86_400.0
 """A gateway that was silent for longer has been taken out of service."""

@@ -154,6 +154,20 @@ OVERLOAD_WAIT: Final = Metric(
 OVERLOAD_LIMITED: Final = Metric(
     "gateway_overload_limited", G, "1 while not all new work of this kind is let in.", ("work",)
 )
+BANNED: Final = Metric("gateway_banned_addresses", G, "Client addresses that are banned at this moment.")
+BANS: Final = Metric(
+    "gateway_bans_total", C, "Addresses this node has banned, by their last offence.", ("why",)
+)
+BANS_MET: Final = Metric(
+    "gateway_banned_handshakes_total",
+    C,
+    "WebSocket handshakes of banned addresses; the TLS front sees the rest.",
+)
+STRANGERS: Final = Metric(
+    "gateway_strangers_total",
+    C,
+    "SIP messages of nobody we know on the side of the core, all without an answer.",
+)
 
 REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")
 WAITING: Final = Metric("gateway_redis_waiting", G, "What waits to be shipped to Redis.", ("what",))

@@ -16,6 +16,11 @@ from typing import Final
 import aioice.ice
 import click
 
+from tests.fakes.installed_ksr import installed_ksr
+
+installed_ksr()  # before anything imports what stands on Kamailio
+
+# ruff: noqa: E402
 from tests.bench.cpu import calibrate
 from tests.bench.report import Bar, aligned
 from tests.contract.rtpengine.daemon import Daemon, media_ports

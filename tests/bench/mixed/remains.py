@@ -28,6 +28,8 @@ KEPT_TABLES: Final = frozenset(
         "unreleased",
         "metric",
         "redirected",
+        "offender",
+        "challenge",
         "passed_on",
         "moved",
         "handed_over",
@@ -35,7 +37,8 @@ KEPT_TABLES: Final = frozenset(
     }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
-issuers' keys, counts by user and address, what is known of relay nodes, what is measured, whom the core has sent
+issuers' keys, counts by user and address, what an address did wrong, how the core asks for
+passwords, what is known of relay nodes, what is measured, whom the core has sent
 elsewhere a moment ago, what went to another gateway, and how much new work is let in."""
 
 

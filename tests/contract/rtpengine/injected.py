@@ -38,6 +38,7 @@ _AT_MOST_PER_S: Final = {"rtp": 120, "rtcp": 15}
 """What an end of a call sends under one SSRC; what names its SSRC and is more is somebody else's."""
 _RECEIVER_REPORT: Final = 201
 _REPORTS: Final = range(192, 224)
+_FIRST_OF_RTP: Final = 128
 
 Seen = Counter[tuple[str, int]]
 """(medium as the header tells it, SSRC) -> packets."""
@@ -104,6 +105,8 @@ class FarEnd:
         self.host = host
         self.sequence: list[int] = []
         """Sequence numbers of RTP that came."""
+        self.others = 0
+        """What came that is neither RTP nor RTCP (RFC 7983)."""
         self._seen = seen
         self._numbers = numbers
         self._rtp, self._rtcp = even_port_pair(host)
@@ -145,6 +148,7 @@ class FarEnd:
         while not self._stopped:
             data = one.recv(2048)
             if (found := described(data)) is None:
+                self.others += bool(data) and data[0] < _FIRST_OF_RTP
                 continue
             self._seen[found] += 1
             if found[0] == "rtp":

@@ -1,5 +1,5 @@
-"""The role's library and its packet filter each keep from rtpengine what it would die of; in a network namespace, which
-needs root."""
+"""The role's library and its packet filter each keep from rtpengine what it would die of, and the firewall's role keeps
+floods from media ports; in a network namespace, which needs root."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import sys
 import pytest
 
 
-def test_short_reports_do_not_end_the_relay() -> None:
+@pytest.mark.parametrize("program", ["short_report", "media_floods"])
+def test_in_a_network_of_its_own(program: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("a packet filter needs root (a network namespace and nftables)")
-    command = ["unshare", "--net", sys.executable, "-m", "tests.contract.rtpengine.short_report"]
+    command = ["unshare", "--net", sys.executable, "-m", f"tests.contract.rtpengine.{program}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

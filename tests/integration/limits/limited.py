@@ -45,6 +45,7 @@ def limited_options(**variables: Any) -> LabOptions:
         "gateway_failed_logins_per_address": FAILED_ADDRESS,
         "gateway_failed_logins_window_s": 600,
         "gateway_login_lock_s": LOCK_S,
+        "gateway_hide_users": False,  # refusals of the core are seen as they are
         "gateway_denied_numbers": ["+1900", "0900"],
         "gateway_longest_call_s": LONGEST_CALL_S,
         "gateway_overload_control": False,

@@ -26,6 +26,7 @@ def start(site: Site) -> None:
             "haproxy_client_connections": MAX_CONNECTIONS,
             "haproxy_client_connections_per_10s": 100 * MAX_CONNECTIONS,
             "haproxy_client_requests_per_10s": 100 * MAX_CONNECTIONS,
+            "haproxy_client_errors_per_10s": 100 * MAX_CONNECTIONS,
             "haproxy_hsts_max_age_s": 0,
             "haproxy_user": "",
             "haproxy_admin_socket": str(site.run_dir / "haproxy.sock"),

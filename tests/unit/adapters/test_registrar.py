@@ -93,10 +93,24 @@ def test_a_user_the_core_does_not_know_is_challenged(
     assert [reply.status for reply in kamailio.replies] == [401]
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_strangers_do_not_learn_which_users_the_core_knows(
+    kamailio: FakeKamailio, site: Gateway, status: int
+) -> None:
+    kamailio.script("tm.t_branch_timeout", -1)
+    kamailio.receive(register(), transaction=(1, 2))
+    kamailio.failure_status = status
+    site.ksr_failure_register(MESSAGE)
+    (reply,) = kamailio.replies
+    ours, like_the_cores = (line for line in reply.headers if line.startswith("WWW-Authenticate"))
+    assert (reply.status, ours) == (401, f"WWW-Authenticate: {CHALLENGE}")
+    assert like_the_cores.startswith("WWW-Authenticate: Digest realm=")
+
+
 @pytest.mark.parametrize(
     ("extra", "status"),
     [
-        pytest.param("", 403, id="a password: as it is"),
+        pytest.param("", 500, id="a password: 500"),
         pytest.param(f"Authorization: Bearer {token()}", 500, id="500"),
     ],
 )
@@ -152,13 +166,23 @@ class TestTheCoresSide:
 
     NETWORKS = SETTINGS_TEXT.replace("ws_port = 8080", 'ws_port = 8080\ncore_networks = ["203.0.113.0/24"]')
 
-    @pytest.mark.parametrize(("method", "status"), [("INVITE", 403), ("BYE", 403), ("OPTIONS", 200)])
-    def test_strangers(self, kamailio: FakeKamailio, gateway: Gateway, method: str, status: int) -> None:
+    @pytest.mark.parametrize("method", ["INVITE", "BYE", "OPTIONS"])
+    def test_strangers_get_no_answer(self, kamailio: FakeKamailio, gateway: Gateway, method: str) -> None:
         assert gateway
         site = Gateway(settings_from_text(self.NETWORKS))
         kamailio.receive(from_core(f"{method} sip:x SIP/2.0\nCall-ID: 1\n"))
         site.ksr_request_route(MESSAGE)
-        assert [reply.status for reply in kamailio.replies] == [status]
+        assert kamailio.replies == []
+
+    @pytest.mark.parametrize(("method", "answers"), [("INVITE", []), ("OPTIONS", [200])])
+    def test_whoever_is_trusted_may_ask_how_we_are(
+        self, kamailio: FakeKamailio, gateway: Gateway, method: str, answers: list[int]
+    ) -> None:
+        assert gateway
+        site = Gateway(settings_from_text(self.NETWORKS + '\n[bans]\ntrusted = ["198.51.100.0/24"]\n'))
+        kamailio.receive(from_core(f"{method} sip:x SIP/2.0\nCall-ID: 1\n"))
+        site.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == answers
 
     def test_a_strangers_response_is_dropped(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
         assert gateway

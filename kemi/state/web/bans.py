@@ -1,0 +1,64 @@
+"""Banned client addresses, as all gateways and web processes share them (kemi/core/bans.py says who is banned)."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from kemi.core.bans import Trusted
+from kemi.state import keys
+from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+FRESH_S: Final = 2.0
+"""So long a process goes by what it knows."""
+
+
+class BanList:
+    """The list in Redis.  An address stands as kemi.core.limits.address_key writes it; times are since the epoch."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._known: dict[str, SharedBan] = {}
+        self._known_until = 0.0
+        self._lock = threading.Lock()
+
+    def all(self, now: float) -> dict[str, SharedBan]:
+        """Return the bans that have not run out."""
+        texts = cast("dict[str, str]", self._redis.hgetall(keys.BANS))
+        return {address: ban for address, ban in bans_from_texts(texts).items() if ban.until > now}
+
+    def put(self, address: str, ban: SharedBan) -> None:
+        """Ban an address, or change its ban; gateways hear of it within two seconds."""
+        self._redis.hset(keys.BANS, address, ban_to_text(ban))
+        self._known_until = 0.0
+
+    def lift(self, address: str) -> bool:
+        """End a ban; False when there is none."""
+        self._known_until = 0.0
+        return bool(self._redis.hdel(keys.BANS, address))
+
+    def trusted(self) -> list[str]:
+        """Return the networks that are never banned, as the gateways say."""
+        text = cast("str | None", self._redis.get(keys.BANS_TRUSTED))
+        return msgspec.json.decode(text, type=list[str]) if text else []
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is never banned."""
+        return Trusted(self.trusted()).holds(address)
+
+    def ban_of(self, address: str, now: float) -> SharedBan | None:
+        """Return the ban of an address, as known at most two seconds ago; for every request."""
+        if now >= self._known_until:
+            with self._lock:
+                if now >= self._known_until:
+                    self._known_until = (
+                        now + FRESH_S
+                    )  # first: when Redis is away, it is not asked for each request
+                    self._known = self.all(now)
+        found = self._known.get(address)
+        return found if found is not None and found.until > now else None

@@ -1,0 +1,1 @@
+"""Floods of STUN, DTLS, RTP and RTCP at the ports of a running call."""
