@@ -37,13 +37,15 @@ class Border:
             )
         elif ksr.received_port() in self._no_sip:
             raise SipReject("SIP comes in WebSocket messages here, or not at all")
-        elif method != "OPTIONS" and not (
-            self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
-        ):
+        elif method != "OPTIONS" and not self.is_of_core():
             raise SipReject("not a node of the core")
         else:
             check_no_nul(ksr.head())
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
+
+    def is_of_core(self) -> bool:
+        """Whether the sender of the current message, which is no page's, is a node of the core or a trunk."""
+        return self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
 
 
 def _networks(settings: Settings) -> list[str]:
