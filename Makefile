@@ -6,6 +6,10 @@ MODE ?= world
 # Most tests wait for timers and media rather than compute: more of them than cores run side by side.
 WORKERS ?= 4
 SUITES ?= bookworm
+# Load under which faults strike, and length of the soak.
+CALLS ?= 50
+RATE ?= 20
+HOURS ?= 1
 SECONDS ?= 600
 MUTANTS ?= 20000
 SEED ?= 1
@@ -13,7 +17,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
+.PHONY: help setup run test test-faults test-provision soak unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +34,12 @@ test: sdk oidc clients style types audit ## every check and every test (WORKERS=
 test-provision: sdk ## boot an empty Debian 12, provision it with the playbooks, call through it, upgrade it (as root; minutes; SUITES="bookworm trixie": Debian 13, too)
 	GATEWAY_SUITES="$(SUITES)" $(PYTEST) tests/provision -m provision
 
+test-faults: sdk ## kill, stop and starve every part under 50 calls and 20 new ones a second, as root (minutes; CALLS=20 RATE=5: less)
+	FAULT_CALLS=$(CALLS) FAULT_RATE=$(RATE) $(PYTEST) tests/faults -m faults --capture=no
+
+soak: sdk ## mixed calls for HOURS=1: none may fail, nothing may grow or be left
+	$(PYTHON) -m tests.bench.soak --hours $(HOURS) --strict
+
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick
 
@@ -44,7 +54,7 @@ types: setup ## strict type check
 audit: setup ## known holes and licences of what is used, secrets in the tree, bandit; says what it could not look at
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.audit
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; overload; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
@@ -64,6 +74,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.first_frame --browser firefox
 	$(PYTHON) -m tests.bench.dtmf
 	$(PYTHON) -m tests.bench.ng
+	$(PYTHON) -m tests.bench.overload
 	$(PYTHON) -m tests.bench.media_load
 	$(PYTHON) -m tests.sipp load
 

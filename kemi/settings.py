@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +22,11 @@ from kemi.core.bans import BanSettings, check_bans
 from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
-from kemi.core.limits import LimitSettings
+from kemi.core.limits import LimitSettings, check_limits
+from kemi.core.overload import OverloadSettings, check_overload
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trace.settings import HepSettings, TraceSettings, check_hep, check_trace
+from kemi.core.trace.settings import HepSettings, TraceSettings, check_traces
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
@@ -33,8 +34,7 @@ from kemi.state.connection import sentinel_address_from_url
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
-MAX_PORT = 65_535
-MAX_WEIGHT = 1000
+MAX_PORT, MAX_WEIGHT = 65_535, 1000
 SCHEMES = ("digest", "bearer")
 PAGE_CODECS = frozenset({"opus", "g722", "pcma", "pcmu", "evs"})
 CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
@@ -68,6 +68,8 @@ class SipSettings:
     """Addresses of the site's other gateways, which pass requests on to us; they need not be in ``core_networks``."""
     tls_port: int = 0
     """For trunks over TLS; 0: there is none."""
+    tcp_workers: int = 4
+    """Processes that work on the pages' messages."""
 
     def socket_towards(self, next_hop: str) -> str:
         """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
@@ -174,9 +176,9 @@ class TimerSettings:
     ims_response_s: float = 5
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
+    """How long calls and bindings wait for a page whose connection is gone."""
     reports_s: float = 180
     """How long a call that is over waits for the last report on its transfer."""
-    """How long calls and bindings wait for a page whose connection is gone."""
     flow_wait_s: float = 5
     """How long a request of the core waits for a page whose connection has just ended; 0: not at all."""
     entry_point_s: float = 5
@@ -221,6 +223,7 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     bans: BanSettings = field(default_factory=BanSettings)
+    overload: OverloadSettings = field(default_factory=OverloadSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
@@ -280,13 +283,13 @@ def _check(settings: Settings) -> None:
     networks = [*settings.sip.core_networks, *settings.sip.peers]
     _keyed("sip.core_networks, sip.peers", CoreNetworks, networks)
     _check_registration(settings.registration, settings.tokens)
-    _check_limits(settings.limits)
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
         check_bans(settings.bans)
-        check_trace(settings.trace)
-        check_hep(settings.hep)
+        check_limits(settings.limits, MAX_LIFETIME_S)
+        check_overload(settings.overload)
+        check_traces(settings.trace, settings.hep)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
@@ -306,9 +309,8 @@ def _check_timers(timers: TimerSettings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
-    for name in ("media_timeout_s", "flow_wait_s"):
-        if not 0 <= getattr(timers, name) < math.inf:
-            raise SettingsError(f"timers.{name}: seconds, or 0 for no limit, or no waiting")
+    if not all(0 <= found < math.inf for found in (timers.media_timeout_s, timers.flow_wait_s)):
+        raise SettingsError("timers.media_timeout_s, timers.flow_wait_s: seconds; 0: no limit, no waiting")
     if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
         raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
 
@@ -399,19 +401,6 @@ def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> No
         raise SettingsError("registration: contact_tags and access_network_info stand on one line each")
     for issuer in tokens.issuers:
         _check_issuer(issuer)
-
-
-def _check_limits(limits: LimitSettings) -> None:
-    for name in ("connection", "identity", "address"):
-        for kind, rate in asdict(getattr(limits, name)).items():
-            if not 0 <= rate < math.inf:
-                raise SettingsError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
-    for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
-        if getattr(limits, name) < 0:
-            raise SettingsError(f"limits.{name}: a number, or 0 for no limit")
-    for name in ("burst_s", "failed_logins_window_s", "lock_s"):
-        if not 0 < getattr(limits, name) <= MAX_LIFETIME_S:
-            raise SettingsError(f"limits.{name}: more than 0 and at most {MAX_LIFETIME_S} seconds")
 
 
 def _check_policy(policy: CallPolicy) -> None:

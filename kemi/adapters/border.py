@@ -69,9 +69,7 @@ class Border:
             )
         elif ksr.received_port() in self._no_sip:
             raise SipReject("SIP comes in WebSocket messages here, or not at all")
-        elif not (
-            self._core_networks.contains(ksr.source_address()) or self._is_of_trunk() or self._watches(method)
-        ):
+        elif not (self.is_of_core() or self._watches(method)):
             self._ignore()
             return False
         else:
@@ -105,6 +103,10 @@ class Border:
             log_event(logging.WARNING, "stranger_ignored", source=source, protocol=ksr.text("$pr"))
         if ksr.text("$pr") != "udp":
             connections.end_connection(ksr.connection_id())
+
+    def is_of_core(self) -> bool:
+        """Whether the sender of the current message, which is no page's, is a node of the core or a trunk."""
+        return self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
 
 
 def _networks(settings: Settings) -> list[str]:

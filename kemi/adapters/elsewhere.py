@@ -29,6 +29,7 @@ from kemi.state.waiting import PassedOn, WaitingStore
 
 SELDOM_S: Final = 1.0
 BACK_OFF_S: Final = 1.0
+SUSPENDED_WITHIN_S: Final = 1.0
 MOST: Final = 1_000
 """Pages looked for at once."""
 
@@ -107,8 +108,9 @@ class Elsewhere:
                 continue
             if token:
                 self._store.passed_on(branch, PassedOn(self._host(token), token))
-            self._store.waits_no_longer(branch)
-            transactions.resume((waiting.transaction_index, waiting.transaction_label), CONTINUE)
+            transaction = waiting.transaction_index, waiting.transaction_label
+            if transactions.resume(transaction, CONTINUE) or now > waiting.until + SUSPENDED_WITHIN_S:
+                self._store.waits_no_longer(branch)
 
     def _waited_until(self, binding: Registration) -> float:
         return binding.away_until - self._timers.flow_recovery_s + self._timers.flow_wait_s

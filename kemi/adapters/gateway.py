@@ -16,7 +16,6 @@ from kemi.adapters.adoption import Adoption
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
-from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
@@ -55,7 +54,6 @@ from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.trace_figures import TraceFigures
-from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.traces import trace_keeper
 from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
@@ -102,7 +100,6 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), changed_calls)
         leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
-        self._front = WebSocketFront(settings, self._flows, leaving.is_leaving)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -123,15 +120,13 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._doors = Doors(settings, self._flows, self._calls, routes)
+        self._doors = Doors(settings, self._flows, self._calls, routes, self._border.is_of_core)
+        self._front = WebSocketFront(
+            settings, self._flows, leaving.is_leaving, self._doors.overload.refuses_connections
+        )
+        admission = self._doors.admission
         self._registrar = Registrar(
-            settings,
-            for_registration,
-            self._flows,
-            revoked,
-            self._executor,
-            self._doors.admission,
-            entry_points,
+            settings, for_registration, self._flows, revoked, self._executor, admission, entry_points
         )
         self._dialog_ids = DialogIds(self._calls)
         subscriptions = SubscriptionStore(HtableTable)
@@ -179,9 +174,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             },
         )
         link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
-        snapshots = CallSnapshots(
-            self._calls, changed_calls, self._schedule, self._trunks.store, self._trunks.room
-        )
+        snapshots = self._trunks.snapshots(self._calls, changed_calls, self._schedule)
         self._shared = SharedState(
             link,
             self._flows,
@@ -221,9 +214,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             figures=TraceFigures(self._calls, self._relay),
-            traces=trace_keeper(
-                settings, lambda: self._pages.owner(ksr.connection_id()), self._flows.client_at
-            ),
+            traces=trace_keeper(settings, self._pages, self._flows),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
@@ -246,21 +237,11 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
 
     # ------------------------------------------------------------ requests
 
-    @guarded
-    def ksr_received(self, _message: object) -> None:
-        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
-
-        Kamailio closes the connection of a message that is dropped here.
-        """
-        message = ksr.received()
-        if self._border.is_readable(message):
-            NOTES.came(message, muted=self._home.is_meant())
-
     @guarded_request
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
-        if not self._border.admits(method):
+        if self._doors.overload.refuses(method) or not self._border.admits(method):
             return
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")

@@ -43,6 +43,7 @@ from kemi.core.call.events import (
     TimerFired,
 )
 from kemi.core.call.states import advance
+from kemi.core.pace import is_early
 from kemi.core.registration import Registration, RegistrationSettings
 from kemi.core.registration.own_requests import deregister
 from kemi.core.registration.states import (
@@ -129,8 +130,7 @@ class Housekeeping:
         self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
-        self._adoption, self._elsewhere = adoption, elsewhere
-        self._leaving = leaving
+        self._adoption, self._elsewhere, self._leaving = adoption, elsewhere, leaving
         self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -151,7 +151,7 @@ class Housekeeping:
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
         # Pages wait for events: they go before what may take longer than the time between two ticks.
         first = self._call_progress, self._shared.ship
-        if now < self._next_all:
+        if is_early(now, self._next_all, EVERY_S):
             return (*first, self._finished_calls) if self._history.is_behind else first
         self._next_all = now + EVERY_S
         return (
@@ -240,7 +240,7 @@ class Housekeeping:
             self._close(connection_id, LEAVING)
 
     def _idle_connections(self, now: float) -> None:
-        if now < self._next_idle_check:
+        if is_early(now, self._next_idle_check, IDLE_CHECK_S):
             return
         self._next_idle_check = now + IDLE_CHECK_S
         for connection_id, since in list(self._flows.unregistered()):
@@ -425,7 +425,7 @@ class Housekeeping:
         self._shared.note((), (), events)
 
     def _old_dialogs(self, now: float) -> None:
-        if now >= self._next_dialog_check:
+        if not is_early(now, self._next_dialog_check, DIALOG_CHECK_S):
             self._next_dialog_check = now + DIALOG_CHECK_S
             self._dialogs.forget_expired(now)
 

@@ -94,9 +94,9 @@ class PassingOn:
             raise RemoteProtocolError(f"no transaction can be made of this {request.method}")
         log_event(logging.INFO, "request_waits", call_id=request.call_id, method=request.method)
         waiting = Waiting(*transaction, token, connection_id, request.request_uri, until)
+        self._store.wait(ksr.branch(), waiting)  # before: its CANCEL may be here already
         if not transactions.suspend(until - time.time() + GUARD_S, FAILURE):
             raise RemoteProtocolError(f"this {request.method} cannot wait")
-        self._store.wait(ksr.branch(), waiting)
 
     def _pass_on(self, request: Request, to: PassedOn) -> None:
         log_event(logging.INFO, "request_passed_on", call_id=request.call_id, to=to.host)
@@ -123,7 +123,8 @@ class PassingOn:
     def goes_on(self) -> None:
         """Inside the transaction of a request that waited."""
         to = self._store.next_of(ksr.branch())
-        if transactions.is_cancelled():
+        if transactions.is_cancelled():  # before it was suspended: tm has answered the CANCEL only
+            transactions.reply_in_transaction(487, "Request Terminated", (), "")
             return
         if to is None or not self._relay(ksr.method(), to):
             transactions.reply_in_transaction(*_GONE, (), "")
@@ -145,7 +146,8 @@ class PassingOn:
         """Whether the current CANCEL is for a request that was passed on, or waits; it has been carried out then."""
         if ksr.side() is not Side.IMS or not self._store.knows(ksr.branch()):
             return False
-        transactions.relay()  # one that waits gets its 487 here
+        transactions.relay()  # one that waits gets its 487 here, or as soon as it is suspended
+        self._store.wait_until(ksr.branch(), time.time())
         return True
 
     def takes_reply(self) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.log import log_event
+from kemi.core.pace import is_early
 from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts
 from kemi.state.call_history import FinishedCall
 from kemi.state.counters import Counters
@@ -99,7 +100,7 @@ class SharedState:
         keys and ended sessions are known too before the first message; ``poll`` reads the commands once more and
         carries them out.
         """
-        if self._restored or now < self._next_try:
+        if self._restored or self._backs_off(now):
             return self._restored
         try:
             stored = (link or self._link).stored()
@@ -170,7 +171,7 @@ class SharedState:
             self._unkept,
         )
         waiting = any(kinds)
-        if now < self._next_try or not (waiting or not self._commands_done):
+        if self._backs_off(now) or not (waiting or not self._commands_done):
             return
         bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}
         subscriptions = {
@@ -206,7 +207,7 @@ class SharedState:
     def ship_nodes(self, now: float) -> None:
         """Ship what an operator changed here, at once, and every now and then how the relay nodes are."""
         changes = self._nodes.drain_changes()
-        if now < self._next_try or not (changes or now >= self._next_view):
+        if self._backs_off(now) or not (changes or not is_early(now, self._next_view, VIEW_S)):
             return
         view = {
             "at": now,
@@ -232,7 +233,7 @@ class SharedState:
 
     def ship_traces(self, portions: list[TracePortion], rings: TraceRings, now: float, trim: bool) -> bool:
         """Ship what is new of traced calls; False when Redis cannot be asked now."""
-        if now < self._next_try:
+        if self._backs_off(now):
             return False
         try:
             if portions:
@@ -247,7 +248,7 @@ class SharedState:
 
     def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
         """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""
-        if now < self._next_try or now < self._next_trunks:
+        if self._backs_off(now) or is_early(now, self._next_trunks, TRUNKS_S):
             return
         views = trunks.views()
         text = msgspec.json.encode(GatewayTrunks(now, views)).decode()
@@ -283,7 +284,7 @@ class SharedState:
 
     def poll(self, now: float) -> list[Command]:
         """Return the commands that have come; keep the issuers' keys up to date for the workers."""
-        if now < self._next_try or now < self._next_poll:
+        if self._backs_off(now) or is_early(now, self._next_poll, POLL_S):
             return []
         self._next_poll = now + POLL_S
         try:
@@ -332,6 +333,9 @@ class SharedState:
             log_event(logging.INFO, "key_sets_changed", issuers=",".join(changed), version=version)
 
     # ------------------------------------------------------------ outages
+
+    def _backs_off(self, now: float) -> bool:
+        return is_early(now, self._next_try, BACK_OFF_S)
 
     def _failed(self, error: RedisUnavailable, now: float) -> None:
         self._next_try = now + BACK_OFF_S

@@ -38,6 +38,9 @@ MESSAGES: Final = (SIP, OTHER_SIP)
 """They go on with: came in, text, and between which sockets.  Of one that came that is protocol, our address and port,
 the sender's address and port; of another one the URI that the worker has sent it to, or ""."""
 
+MOST_FORGOTTEN: Final = 256
+
+_CALL_ID: Final = re.compile(r"\n(?:Call-ID|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _NO_SIP: Final = ("GET ", "POST ", "PUT ", "HTTP/")
 _NO_CALLS: Final = ("REGISTER ", "OPTIONS ", "SUBSCRIBE ", "PUBLISH ", *_NO_SIP)
 _NO_CALLS_CSEQ: Final = re.compile(r"\nCSeq: \d+ (?:REGISTER|OPTIONS|SUBSCRIBE|PUBLISH)\r")
@@ -60,6 +63,8 @@ class TraceNotes:
         self._copies = False
         self._key = self._trunk = ""
         self._number = 0
+        self._forgotten: dict[str, None] = {}
+        """Call-IDs of INVITEs that were worth no trace, the oldest first."""
         self._towards = ""
         self._ends_of_current: Callable[[], object] = str
         self.owner_of_current: Callable[[], str] = str
@@ -111,10 +116,27 @@ class TraceNotes:
         if self._table is None:
             return
         self._muted, self._received = muted, False
-        if muted or not self._message(message, incoming=True):
+        is_ack = message.startswith("ACK")
+        if muted or (is_ack and self._forgotten and self._was_forgotten(message)):
+            return
+        if not self._message(message, incoming=True):
             return
         # Kamailio may take an ACK without asking us.
-        self._received = not message.startswith("ACK")
+        self._received = not is_ack
+
+    def _was_forgotten(self, message: str) -> bool:
+        found = _CALL_ID.search(message)
+        return found is not None and self._forgotten.pop(found.group(1), self) is None
+
+    def forget(self, call_id: str) -> None:
+        """The current INVITE is worth no trace, and neither are its answer and its ACK."""
+        if self._table is None:
+            return
+        self._rows.clear()
+        self._muted = True
+        if len(self._forgotten) >= MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
+        self._forgotten[call_id] = None
 
     def sent_to(self, uri: str) -> None:
         """What is sent next goes there."""

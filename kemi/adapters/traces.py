@@ -18,7 +18,9 @@ from kemi.adapters import trace_notes as rows
 from kemi.adapters.hep_export import HepExport
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event, observe
+from kemi.adapters.pages import Pages
 from kemi.adapters.trace_notes import NOTES
+from kemi.core.pace import is_early
 from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.reading import facts_of, parties_of
@@ -26,6 +28,7 @@ from kemi.core.trace.redaction import redact_sdp, redact_values
 from kemi.core.trace.settings import TraceSettings
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
+from kemi.state.flows import FlowStore
 from kemi.state.running_calls import Figures
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
@@ -279,11 +282,11 @@ class TraceKeeper:
         put: Callable[[list[TracePortion], TraceRings, float, bool], bool],
     ) -> None:
         """Ship what is due; ``put`` writes portions, trims the rings where told, and says whether it could."""
-        if now < self._next_ship or not self._keeps:
+        if is_early(now, self._next_ship, SHIP_S) or not self._keeps:
             return
         self._next_ship = now + SHIP_S
         due = [call for call in self.calls.by_key.values() if _is_due(call, now)][:AT_ONCE]
-        trim = now >= self._next_trim
+        trim = not is_early(now, self._next_trim, TRIM_S)
         if due or trim:
             portions = [TracePortion(self._head(call), _bytes(call)) for call in due]
             if not put(portions, self.rings, now, trim):
@@ -318,16 +321,14 @@ class TraceKeeper:
         )
 
 
-def trace_keeper(
-    settings: Settings, owner_of_current: Callable[[], str], client_of: Callable[[str], str]
-) -> TraceKeeper | None:
+def trace_keeper(settings: Settings, pages: Pages, flows: FlowStore) -> TraceKeeper | None:
     """Switch tracing on in this process and those that come of it; None where the site wants none, and no copies."""
     if not (settings.trace.enabled or settings.hep.collector):
         return None
     table = HtableTable("trace")
-    copies = HepExport(settings.hep, settings.node_name, client_of) if settings.hep.collector else None
+    copies = HepExport(settings.hep, settings.node_name, flows.client_at) if settings.hep.collector else None
     NOTES.switch_on(table, None if copies is None else ksr.ends)
-    NOTES.owner_of_current = owner_of_current
+    NOTES.owner_of_current = lambda: pages.owner(ksr.connection_id())
     if settings.trace.enabled:
         observe(NOTES.decided)
     return TraceKeeper(settings.trace, table, settings.node_name, copies)

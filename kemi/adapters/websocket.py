@@ -19,23 +19,32 @@ from kemi.state.flows import FlowStore
 
 BANNED_FIELD: Final = "X-Banned"
 """Seconds that are left; the TLS front keeps it to itself (ansible/roles/haproxy)."""
+NO_ROOM: Final = 503
 
 
 class WebSocketFront:
     """The WebSocket part of a worker process."""
 
-    def __init__(self, settings: Settings, flows: FlowStore, is_leaving: Callable[[], bool]) -> None:
-        """``is_leaving``: whether this gateway takes no new pages any more."""
+    def __init__(
+        self,
+        settings: Settings,
+        flows: FlowStore,
+        is_leaving: Callable[[], bool],
+        is_full: Callable[[], bool],
+    ) -> None:
+        """``is_leaving``: whether this gateway takes no new pages any more; ``is_full``: whether it has no memory for
+        another one."""
         self._settings = settings
         self._flows = flows
-        self._is_leaving = is_leaving
+        self._is_leaving, self._is_full = is_leaving, is_full
 
     def handshake(self) -> None:
         """Accept or refuse the current HTTP request."""
         refusal = self._refusal()
         if refusal is not None:
             status, reason_phrase, detail = refusal
-            connections.http_reply(status, reason_phrase, detail)
+            again = ("Retry-After: 10",) if status == NO_ROOM else ()
+            connections.http_reply(status, reason_phrase, detail, lines=again)
             log_event(logging.INFO, "handshake_refused", status=status, detail=detail, source=ksr.source())
             return
         if self._is_banned(ksr.headers("X-Forwarded-For")[0]):
@@ -76,7 +85,9 @@ class WebSocketFront:
         if len(origin) != 1 or origin[0] not in self._settings.origins:
             return 403, "Forbidden", "this web origin is not allowed"
         if self._is_leaving():
-            return 503, "Service Unavailable", "this gateway is going out of service"
+            return NO_ROOM, "Service Unavailable", "this gateway is going out of service"
+        if self._is_full():
+            return NO_ROOM, "Service Unavailable", "no memory for another connection"
         return None
 
     def closed(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kemi.state.records import RecordTable
 from kemi.state.table import Table
@@ -59,6 +59,13 @@ class WaitingStore:
     def wait(self, branch: str, waiting: Waiting) -> None:
         """Remember a suspended request."""
         self._waiting.set(branch, waiting)
+
+    def wait_until(self, branch: str, until: float) -> None:
+        """Let a request, if it waits, wait no longer than this."""
+        with self._waiting.locked(branch):
+            found = self._waiting.get(branch)
+            if found is not None:
+                self._waiting.set(branch, replace(found, until=until))
 
     def waiting(self) -> Iterator[tuple[str, Waiting]]:
         """Return all that wait."""

@@ -17,7 +17,7 @@ from tests.audit.findings import AuditUnavailable, Finding
 
 ROOT: Final = Path(__file__).parents[2]
 NPM_FOLDERS: Final = ("webapp_api/sdk", "tests/browser/matrix", "tests/oidc")
-DEADLINE_S: Final = 45.0
+DEADLINE_S: Final = 30.0
 _SHORT: Final = 160
 
 

@@ -5,13 +5,15 @@ Knows the handshake as HAProxy forwards it and socket-level ends. Must not know 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -44,6 +46,8 @@ class Handshake:
     """Local port to connect from, as a TLS front that uses one again; None: the system chooses."""
     source_address: str = ""
     """Local address to connect from: a client address of its own where a real HAProxy is in front."""
+    new_socket: Callable[[], socket.socket] | None = None
+    """Makes the socket, where that has to be in another network."""
 
 
 def unverified_tls() -> ssl.SSLContext:
@@ -89,8 +93,23 @@ class PageSocket:
             proxy=None,
             max_size=None,
             local_addr=_local_address(handshake),
+            sock=await cls._connected(handshake),
         )
         return cls(connection)
+
+    @staticmethod
+    async def _connected(handshake: Handshake) -> socket.socket | None:
+        if handshake.new_socket is None:
+            return None
+        made = handshake.new_socket()
+        made.setblocking(False)
+        url = urlsplit(handshake.url)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, (url.hostname, url.port))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     @property
     def local_address(self) -> tuple[str, int]:

@@ -48,8 +48,8 @@ ONLY_IN: Final = (
     ),
     OnlyIn(
         "socket",
-        ("rtpengine/transport/*", "kemi/adapters/collector.py"),
-        "one place talks to the network, and one only tells a collector",
+        ("rtpengine/transport/*", "kemi/adapters/collector.py", "kemi/adapters/probes.py"),
+        "one place talks to relays, one only tells a collector, and one asks our own workers",
     ),
     OnlyIn("redis", ("kemi/state/*",), "one place talks to Redis"),
     OnlyIn("flask", ("webapp_api/*",), "only the web API is a web application"),

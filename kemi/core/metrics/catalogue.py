@@ -156,6 +156,18 @@ STRANGERS: Final = Metric(
     C,
     "SIP messages of nobody we know on the side of the core, all without an answer.",
 )
+OVERLOAD_REFUSED: Final = Metric(
+    "gateway_overload_refused_total",
+    C,
+    "New requests refused because there was more to do than this node can.",
+    ("method",),
+)
+OVERLOAD_WAIT: Final = Metric(
+    "gateway_overload_wait_seconds", G, "How long a message waits before a worker takes it."
+)
+OVERLOAD_LIMITED: Final = Metric(
+    "gateway_overload_limited", G, "1 while not all new work of this kind is let in.", ("work",)
+)
 
 REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")
 WAITING: Final = Metric("gateway_redis_waiting", G, "What waits to be shipped to Redis.", ("what",))

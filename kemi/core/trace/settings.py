@@ -56,6 +56,12 @@ class HepSettings:
         return host.strip("[]"), int(port)
 
 
+def check_traces(trace: TraceSettings, hep: HepSettings) -> None:
+    """Raise ValueError that names the key."""
+    check_trace(trace)
+    check_hep(hep)
+
+
 def check_hep(settings: HepSettings) -> None:
     """Raise ValueError that names the key."""
     if settings.collector:

@@ -48,6 +48,7 @@ def limited_options(**variables: Any) -> LabOptions:
         "gateway_hide_users": False,  # refusals of the core are seen as they are
         "gateway_denied_numbers": ["+1900", "0900"],
         "gateway_longest_call_s": LONGEST_CALL_S,
+        "gateway_overload_control": False,
     }
     return registration_options(**{**own, **variables})
 

@@ -79,7 +79,8 @@ def start(site: Site) -> None:
 def ready(site: Site) -> bool:
     chosen = site.options.role_variables.get("kamailio", {})
     return answers_options(
-        chosen.get("kamailio_sip_address", LOOPBACK), chosen.get("kamailio_sip_port", site.plan.gateway_sip)
+        str(chosen.get("kamailio_sip_address", LOOPBACK)),
+        chosen.get("kamailio_sip_port", site.plan.gateway_sip),
     )
 
 
