@@ -37,9 +37,9 @@ KEPT_TABLES: Final = frozenset(
     }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
-issuers' keys, counts by user and address, what an address did wrong, how the core asks for
-passwords, what is known of relay nodes, what is measured, whom the core has sent
-elsewhere a moment ago, what went to another gateway, and how much new work is let in."""
+issuers' keys, counts by user and address, what an address did wrong, how the core asks for passwords, what is known
+of relay nodes, what is measured, whom the core has sent elsewhere a moment ago, what went to another gateway, and how
+much new work is let in."""
 
 
 @dataclass(frozen=True)
