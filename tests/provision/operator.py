@@ -95,6 +95,7 @@ class Operator:
             "GATEWAY_CERTIFICATE_KEY": str(key),
             # Networks have the same addresses: lines to one must not be taken for another's.
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(network.lines),
+            "ANSIBLE_FORKS": "8",
         }
         self.variables: dict[str, Any] = {
             "ansible_ssh_private_key_file": str(network.key),
