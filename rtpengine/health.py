@@ -55,7 +55,7 @@ REFUSALS: Final = 2
 class Patience:
     """How long is waited for what, in seconds, and after how many pings at least a node is down."""
 
-    late_s: float = 0.25
+    late_s: float = 0.15
     silent_s: float = 0.6
     unanswered: int = 4
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
-from tests import side_by_side
+from tests import second_try, side_by_side
 from tests.lab import log_secrets
 from tests.lab.lab import Lab, running_labs
 from tests.lab.options import LabOptions, Part
@@ -56,17 +56,13 @@ def run_dir() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-REAL_DAEMONS = ("tests/integration/", "tests/browser/", "tests/contract/", "tests/sipp/")
+def pytest_configure(config: pytest.Config) -> None:
+    """Give tests on real daemons their second try."""
+    second_try.register(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Try a test on real daemons once more when it fails: the machine is shared, and their clocks run on.
-
-    The summary counts these as rerun; twice is a failure.  Tests of pure code get no second try.
-    """
-    for item in items:
-        if item.nodeid.startswith(REAL_DAEMONS):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+    """Order the tests as they are handed out when they run side by side."""
     if config.getoption("numprocesses", default=None) or hasattr(config, "workerinput"):
         items.sort(key=lambda item: side_by_side.rank(item.nodeid))
 

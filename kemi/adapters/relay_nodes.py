@@ -42,6 +42,8 @@ class RelayNodes:
         self._missed = missed
         self._asked_at = 0.0
         """When this worker began what it waits for; it does one thing at a time."""
+        self._tried: list[str] | None = None
+        """Who was asked for the call that begins, whom it waits for included; None: it cannot go elsewhere."""
         self.versions = {name: node.daemon_version for name, node in self._nodes.items()}
         deadline_s = settings.ng_deadline_ms / 1000
         self._clients, self._hasty = (
@@ -72,17 +74,20 @@ class RelayNodes:
     ) -> T:
         """Let a node do something, "" for any; one that fails is not the last one that is asked."""
         tried, failed = list(left_out), None
-        for _ in range(NODES_ASKED):
+        for to_come in reversed(range(NODES_ASKED)):
             try:
                 chosen = node or self.choose(call_id, tried)
             except MediaUnavailable as error:
                 raise failed or error from error
+            self._tried = [*tried, chosen] if to_come else None
             try:
                 return attempt(chosen)
             except MediaUnavailable as error:
                 note = {"call_id": call_id, "node": chosen, "detail": error.detail}
                 log_event(logging.WARNING, "media_node_failed", **note)
                 tried, failed, node = [*tried, chosen], error, ""
+            finally:
+                self._tried = None
         raise failed or MediaUnavailable("no media relay was asked")
 
     def run(self, node: str, sequence: Sequence[T]) -> T:
@@ -132,4 +137,14 @@ class RelayNodes:
             self._clients[node].send_only(commands)
 
     def _is_lost(self, node: str) -> bool:
-        return not self._store.usable(node, time.time(), self._asked_at)
+        """Whether waiting on makes no sense: a call that begins leaves a suspect node for a steady one, too."""
+        now = time.time()
+        if not self._store.usable(node, now, self._asked_at):
+            return True
+        if self._tried is None or self._store.is_prompt(node, now):
+            return False
+        others = [name for name in self._nodes if name not in self._tried]
+        return any(
+            view.takes_calls and self._store.is_prompt(view.node, now)
+            for view in self._store.view(others, now)
+        )

@@ -52,8 +52,8 @@ class NodeSettings:
 class HealthSettings:
     """How nodes are watched, in seconds; see rtpengine/health.py."""
 
-    ping_s: float = 0.15
-    late_s: float = 0.25
+    ping_s: float = 0.1
+    late_s: float = 0.15
     silent_s: float = 0.6
     statistics_s: float = 1.0
 

@@ -1,10 +1,12 @@
 """What a relay node costs the others when it stops, and what pages that vanish leave.
 
-    python -m tests.bench.nodes [--seconds 30] [--drops 2000]
+    python -m tests.bench.nodes [--rounds 3] [--seconds 30] [--drops 2000]
 
-First REGISTERs and calls run at a fixed rate, then one of two nodes is stopped (SIGSTOP) and they go on: what they took
-before and after, the moment of the stop included.  Then pages in calls lose their connection, and the relay's open
-ports are counted.  Exit status 1 when something is left, or a stopped node costs more than a tenth.
+REGISTERs and calls run at a fixed rate, in windows that take turns: in one the first of two nodes is drained, in the
+other it is stopped (SIGSTOP) a second after the beginning.  Either way the other node has the same load, so a
+difference is what the stop itself costs.  Calls that begin before the stop is known may have chosen the stopped node:
+they are a row of their own; REGISTERs are compared whole.  Then pages in calls lose their connection, and the relay's
+open ports are counted.  Exit status 1 when something is left, or a stopped node costs more than a tenth.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from tests.peers.websocket import Loss
 from tests.peers.wic import ScriptedWic
 
 REGISTERS_PER_S = 20
-CALLS_PER_S = 2
+CALLS_PER_S = 4
 PAGES = 20
 DROPS_AT_ONCE = 25
 ALLOWED = 1.1
@@ -45,13 +47,16 @@ NOISE_MS = 2.0
 
 
 @dataclass
-class Window:
-    """What took how long, in milliseconds."""
+class Windows:
+    """What took how long in all windows of a kind, in milliseconds."""
 
     registers: list[float] = field(default_factory=list)
-    calls: dict[str, list[float]] = field(default_factory=dict)
-    """By node."""
-    refused: int = 0
+    calls: list[float] = field(default_factory=list)
+    """On the other node."""
+    unaware: list[float] = field(default_factory=list)
+    """Begun while the first node had stopped and nobody knew."""
+    refused: list[str] = field(default_factory=list)
+    known_after: list[float] = field(default_factory=list)
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -70,54 +75,86 @@ async def at_rate(per_s: float, seconds: float, work: Callable[[int], Awaitable[
     await asyncio.gather(*tasks)
 
 
-async def load(
-    stage: NodeStage, pages: list[ScriptedWic], callers: list[ScriptedWic], seconds: float
-) -> Window:
-    """Run REGISTERs and calls side by side."""
-    window = Window()
+class Load:
+    """REGISTERs and calls side by side."""
 
-    async def register(number: int) -> None:
-        began = time.monotonic()
-        await pages[number % len(pages)].register()
-        window.registers.append((time.monotonic() - began) * 1000)
+    def __init__(self, nodes: Nodes, stage: NodeStage) -> None:
+        self.nodes = nodes
+        self._stage = stage
+        self._pages: list[ScriptedWic] = []
+        self._callers: list[ScriptedWic] = []
+        self._unaware = False
 
-    async def call(number: int) -> None:
-        began = time.monotonic()
-        wic = await callers[number % len(callers)].invite(BOB, AUDIO)
-        node = ""
-        try:
-            if (await wic.wait_status(range(183, 700))).status < 300:
-                node = json.loads(stage.record(wic.call_id))["node"]
+    async def open(self) -> None:
+        """Let the pages register."""
+        self._pages = [await self._stage.page() for _ in range(PAGES)]
+        self._callers = [await self._stage.page() for _ in range(PAGES)]
+
+    async def run(self, seconds: float, windows: Windows) -> None:
+        """Run for a time; add what it took."""
+
+        async def register(number: int) -> None:
+            began = time.monotonic()
+            await self._pages[number % PAGES].register()
+            windows.registers.append((time.monotonic() - began) * 1000)
+
+        async def call(number: int) -> None:
+            row = windows.unaware if self._unaware else windows.calls
+            began = time.monotonic()
+            wic = await self._callers[number % PAGES].invite(BOB, AUDIO)
+            try:
+                await wic.wait_status(range(183, 300))
                 await wic.wait_answer()
-        except NothingMatchedError:
-            node = ""
-        if not node:
-            window.refused += 1
-            return
-        window.calls.setdefault(node, []).append((time.monotonic() - began) * 1000)
-        await wic.bye()
+            except NothingMatchedError as error:
+                windows.refused.append(str(error))
+                return
+            row.append((time.monotonic() - began) * 1000)
+            await wic.bye()
 
-    await asyncio.gather(at_rate(REGISTERS_PER_S, seconds, register), at_rate(CALLS_PER_S, seconds, call))
-    return window
+        await asyncio.gather(at_rate(REGISTERS_PER_S, seconds, register), at_rate(CALLS_PER_S, seconds, call))
+
+    async def run_with_a_stop(self, seconds: float, windows: Windows) -> None:
+        """Run for a time, with the first node stopped a second after the beginning; let it go on at the end."""
+        node = self.nodes.a
+
+        async def stop() -> None:
+            # Until now nothing was to choose it: every call of this window is on the other node or hit by the stop.
+            await asyncio.sleep(1)
+            self.nodes.daemons[node].pause()
+            began, self._unaware = time.monotonic(), True
+            drain(self.nodes, on=False)
+            while await asyncio.to_thread(self.nodes.state, node) == "up":
+                await asyncio.sleep(0.02)
+            self._unaware = False
+            windows.known_after.append(time.monotonic() - began)
+
+        await asyncio.gather(stop(), self.run(seconds, windows))
+        drain(self.nodes, on=True)
+        self.nodes.daemons[node].resume()
+        await asyncio.to_thread(self.nodes.wait_state, node, "up")
 
 
-async def stopped_node(nodes: Nodes, seconds: float) -> tuple[Window, Window]:
-    """Measure before and after one of the nodes stops."""
+def drain(nodes: Nodes, *, on: bool) -> None:
+    """Let the first node have no new calls, or again."""
+    status, _ = nodes.lab.control("PUT", "/v1/nodes/drain", {"node": nodes.a, "drain": on})
+    assert status == 200, status
+
+
+async def stopped_node(nodes: Nodes, rounds: int, seconds: float) -> tuple[Windows, Windows]:
+    """Measure with the first node drained, and stopped, in turns."""
     stage = NodeStage(nodes)
     await stage.open()
-    pages = [await stage.page() for _ in range(PAGES)]
-    callers = [await stage.page() for _ in range(PAGES)]
-    await load(stage, pages, callers, 3)
-    before = await load(stage, pages, callers, seconds)
-
-    async def stop() -> None:
-        await asyncio.sleep(1)
-        nodes.daemons[nodes.a].pause()
-
-    _, after = await asyncio.gather(stop(), load(stage, pages, callers, seconds))
-    nodes.daemons[nodes.a].resume()
+    load = Load(nodes, stage)
+    await load.open()
+    drain(nodes, on=True)
+    await load.run(3, Windows())
+    drained, stopped = Windows(), Windows()
+    for number in range(rounds):
+        turns = [load.run(seconds, drained), load.run_with_a_stop(seconds, stopped)]
+        for turn in turns if number % 2 else reversed(turns):
+            await turn
     await stage.close()
-    return before, after
+    return drained, stopped
 
 
 def media_ports(nodes: Nodes) -> int:
@@ -146,13 +183,13 @@ async def dropped_pages(nodes: Nodes, drops: int) -> tuple[int, int, int]:
     return most, left, failed
 
 
-def report(before: Window, after: Window, kept: str) -> tuple[dict[str, object], bool]:
+def report(drained: Windows, stopped: Windows) -> tuple[dict[str, object], bool]:
     """Compare; return the figures, and whether the stopped node cost too much."""
-    figures: dict[str, object] = {"refused before/after": [before.refused, after.refused]}
-    too_much = False
+    figures: dict[str, object] = {"refused drained/stopped": [len(drained.refused), len(stopped.refused)]}
+    too_much = bool(drained.refused or stopped.refused)
     rows = [
-        ("REGISTER", before.registers, after.registers),
-        ("calls on the other node", before.calls.get(kept, []), after.calls.get(kept, [])),
+        ("REGISTER", drained.registers, stopped.registers),
+        ("calls on the other node", drained.calls, stopped.calls),
     ]
     for name, old, new in rows:
         for percent in (50, 99):
@@ -160,17 +197,22 @@ def report(before: Window, after: Window, kept: str) -> tuple[dict[str, object],
             figures[f"{name} p{percent} ms"] = [round(was, 2), round(now, 2)]
             too_much = too_much or now > was * ALLOWED + NOISE_MS
         figures[f"{name} number"] = [len(old), len(new)]
+    figures["stop known after s"] = [round(seconds, 2) for seconds in stopped.known_after]
+    figures["calls begun before it was known ms"] = [round(value) for value in sorted(stopped.unaware)]
+    if too_much:
+        figures["refused"] = (drained.refused + stopped.refused)[:5]
     return figures, too_much
 
 
 @click.command()
-@click.option("--seconds", default=30.0, show_default=True, help="Length of each of the two windows.")
+@click.option("--rounds", default=3, show_default=True, help="Pairs of windows.")
+@click.option("--seconds", default=30.0, show_default=True, help="Length of each window.")
 @click.option("--drops", default=2000, show_default=True, help="Pages that vanish.")
-def main(seconds: float, drops: int) -> None:
+def main(rounds: int, seconds: float, drops: int) -> None:
     """Measure and print JSON."""
     with tempfile.TemporaryDirectory() as folder, lab_with_nodes(Path(folder), **PATIENT) as nodes:
-        before, after = asyncio.run(stopped_node(nodes, seconds))
-        figures, too_much = report(before, after, nodes.b)
+        drained, stopped = asyncio.run(stopped_node(nodes, rounds, seconds))
+        figures, too_much = report(drained, stopped)
         if drops:
             most, left, failed = asyncio.run(dropped_pages(nodes, drops))
             figures["drops"] = {

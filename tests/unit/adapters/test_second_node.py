@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,8 +15,8 @@ from kemi.core.call import actions as act
 from kemi.core.call.events import AnsweredAhead, IncomingReserved, MediaReserved
 from kemi.core.errors import MediaUnavailable
 from kemi.settings import MediaNode, settings_from_text
-from kemi.state.nodes import NodeStore
-from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
+from kemi.state.nodes import NodeReport, NodeStore
+from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout, NgUnreachable
 from rtpengine.pool import NodeAddress
 from tests.unit.adapters.test_media import ANSWERS
 from tests.unit.core.call import descriptions as sdp
@@ -37,10 +38,12 @@ class Daemons:
     failures: dict[str, NgError] = field(default_factory=dict)
     said: list[tuple[str, str]] = field(default_factory=list)
     thrown: list[str] = field(default_factory=list)
+    slow: set[str] = field(default_factory=set)
+    """Answer only who does not give up."""
 
-    def client(self, address: NodeAddress, **_: object) -> OneDaemon:
+    def client(self, address: NodeAddress, *, give_up: Callable[[], bool], **_: object) -> OneDaemon:
         """Return the client of a node."""
-        return OneDaemon(self, str(address))
+        return OneDaemon(self, str(address), give_up)
 
 
 @dataclass
@@ -49,12 +52,15 @@ class OneDaemon:
 
     all: Daemons
     node: str
+    give_up: Callable[[], bool]
 
     def request(self, command: Any) -> object:
         """Answer, or fail."""
         self.all.said.append((self.node, command.command))
         if self.node in self.all.failures:
             raise self.all.failures[self.node]
+        if self.node in self.all.slow and self.give_up():
+            raise NgUnreachable(self.node)
         return ANSWERS.get(command.command, lambda _: None)(command)
 
     def request_all(self, commands: tuple[Any, ...]) -> list[object]:
@@ -123,3 +129,34 @@ def test_a_call_that_has_a_node_stays_there(daemons: Daemons, relay: MediaRelay)
     with pytest.raises(MediaUnavailable):
         relay.reserve(replace(RESERVE, begins=False))
     assert {node for node, _ in daemons.said} == {A}
+
+
+def report(store: NodeStore, **states: str) -> None:
+    """Let the agent say what it knows of each node."""
+    names = {"a": A, "b": B, "c": C}
+    store.report([NodeReport(names[name], state) for name, state in states.items()], time.time())
+
+
+def test_a_call_that_begins_leaves_a_suspect_node_for_a_steady_one(
+    daemons: Daemons, relay: MediaRelay, store: NodeStore
+) -> None:
+    report(store, a="suspect", b="suspect", c="up")
+    daemons.slow = {A}
+    assert relay.reserve(RESERVE).node == C
+    assert daemons.thrown == [f"{A} delete call-1"]
+
+
+@pytest.mark.parametrize(
+    ("states", "begins"),
+    [
+        pytest.param({"a": "suspect", "b": "suspect", "c": "down"}, True, id="no other is steady"),
+        pytest.param({"a": "suspect", "b": "up", "c": "up"}, False, id="the call has media there"),
+        pytest.param({"a": "up", "b": "up", "c": "up"}, True, id="nothing is known against it"),
+    ],
+)
+def test_otherwise_a_slow_node_is_waited_for(
+    daemons: Daemons, relay: MediaRelay, store: NodeStore, states: dict[str, str], begins: bool
+) -> None:
+    report(store, **states)
+    daemons.slow = {A}
+    assert relay.reserve(replace(RESERVE, begins=begins)).node == A

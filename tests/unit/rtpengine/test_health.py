@@ -6,7 +6,7 @@ import pytest
 
 from rtpengine.health import TRANSITIONS, Health, NodeState, Sign
 
-PING_S = 0.15
+PING_S = 0.1
 
 
 class Node:

@@ -26,7 +26,7 @@ def test_what_the_role_renders_is_taken() -> None:
         ('address = "127.0.0.1"', 'address = "192.0.2.1"', "control.address"),
         ("[[nodes]]", "[[nodez]]", "nodes"),
         ("port = 2223", 'port = "2223"', "nodes"),
-        ("ping_s = 0.15", "ping_s = 0.5", "health"),
+        ("ping_s = 0.1", "ping_s = 0.5", "health"),
         ("silent_s = 0.6", "silent_s = 0.1", "health"),
         ("interval_s = 5.0", "interval_s = 0", "reconcile"),
         ("[health]", "[health", "not TOML"),

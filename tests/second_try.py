@@ -1,0 +1,140 @@
+"""The second try of tests on real daemons: alone, after all others, when the machine is quiet.
+
+Many tests share two cores, and the clocks of daemons and browsers run on while a test waits for its turn.  Such a
+test that fails is no verdict yet: it is run once more, with nothing beside it, and that result counts.  Tests of pure
+code get no second try, and neither does anything when so much fails that the machine cannot be the reason.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+REAL_DAEMONS: Final = (
+    "tests/bench/",
+    "tests/browser/",
+    "tests/contract/",
+    "tests/integration/",
+    "tests/sipp/",
+)
+"""The beginnings of the ids of tests whose daemons keep time."""
+
+MOST: Final = 16
+"""More failures than this are no accident: they stay failures."""
+
+REPORTS_TO: Final = "GATEWAY_TEST_REPORTS_TO"
+"""The environment variable that names the file to which a second try writes its reports, a line of JSON each."""
+
+
+class SecondTry:
+    """Holds failures back while tests run side by side, and runs those tests again when the workers are done."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._first: dict[str, list[pytest.TestReport]] = {}
+        self._done = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """Turn the failure of such a test into "rerun", which counts as nothing."""
+        if not self._done and report.failed and report.nodeid.startswith(REAL_DAEMONS):
+            self._first.setdefault(report.nodeid, []).append(report)
+            report.outcome = "rerun"  # type: ignore[assignment]  # a word of ours, known to pytest_report_teststatus
+        yield
+
+    @pytest.hookimpl
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Name the outcome of ours in progress and summary."""
+        return ("rerun", "R", "RERUN") if report.outcome == "rerun" else None  # type: ignore[comparison-overlap]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Run what failed again, one test after the other, and report that."""
+        result = yield
+        self._done = True
+        if len(self._first) > MOST:
+            self._report([report for reports in self._first.values() for report in reports], failed=True)
+        elif self._first:
+            self._keep()
+            self._report(_run(sorted(self._first), self._config))
+        return result
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Say what was tried twice, and how it failed the first time."""
+        for nodeid, reports in self._first.items():
+            reason = reports[0].longreprtext.strip().splitlines()[-1:] or [""]
+            terminalreporter.write_line(f"TRIED TWICE {nodeid}: {reason[0][:160]}")
+
+    def _report(self, reports: list[pytest.TestReport], *, failed: bool = False) -> None:
+        for report in reports:
+            if failed:
+                report.outcome = "failed"
+            self._config.hook.pytest_runtest_logreport(report=report)
+
+    def _keep(self) -> None:
+        """Keep the first failures whole, for whoever looks for the reason: `.pytest_cache/d/first-tries`."""
+        if self._config.cache is None:
+            return
+        folder = self._config.cache.mkdir("first-tries")
+        for number, (nodeid, reports) in enumerate(self._first.items()):
+            texts = [
+                part
+                for report in reports
+                for part in (report.longreprtext, *(f"--- {name}\n{text}" for name, text in report.sections))
+            ]
+            (folder / f"{number}.txt").write_text("\n".join([nodeid, *texts]))
+
+
+def _run(nodeids: list[str], config: pytest.Config) -> list[pytest.TestReport]:
+    """Run tests in a process of their own and return their reports; a test that did not come to its end has failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "reports"
+        file.touch()
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "--numprocesses=0", "-p", "no:cacheprovider", *nodeids],
+            cwd=config.rootpath,
+            env={**os.environ, REPORTS_TO: str(file)},
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    reports = [config.hook.pytest_report_from_serializable(config=config, data=line) for line in lines]
+    ended = {report.nodeid for report in reports if report.when == "teardown"}
+    return reports + [_not_ended(nodeid) for nodeid in sorted(set(nodeids) - ended)]
+
+
+def _not_ended(nodeid: str) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid, (nodeid, None, nodeid), {}, "failed", "the second try did not come to its end", "call"
+    )
+
+
+class ReportsToFile:
+    """In the process of a second try: writes every report to the file."""
+
+    def __init__(self, config: pytest.Config, file: Path) -> None:
+        self._config = config
+        self._file = file
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add the report as a line of JSON."""
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        with self._file.open("a") as out:
+            out.write(json.dumps(data) + "\n")
+
+
+def register(config: pytest.Config) -> None:
+    """Take part in this process's run, if it is one that hands tests out, or a second try."""
+    if REPORTS_TO in os.environ:
+        config.pluginmanager.register(ReportsToFile(config, Path(os.environ[REPORTS_TO])))
+    elif config.getoption("numprocesses", default=None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SecondTry(config))
