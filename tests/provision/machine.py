@@ -6,6 +6,7 @@
 Everything it does stays in its own network namespace, and in that of the network it is a part of.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -24,6 +25,10 @@ from tests.provision.roots import Root
 BOOT_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
 POWER_OFF: Final = signal.SIGRTMIN + 4
+# Where this system's control groups are that a service manager uses, whichever there are.
+CONTROL_GROUPS: Final = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
+# Machines that share a control group take each other's services away.
+_IN_GROUPS_OF_ITS_OWN: Final = 'for group in $0; do echo $$ >"$group/cgroup.procs"; done; exec "$@"'
 
 
 class Machine:
@@ -37,6 +42,7 @@ class Machine:
         self.name = f"gw{secrets.token_hex(3)}"
         self._place = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._root = self._place / "root"
+        self._groups = [place / self.name for place in CONTROL_GROUPS if place.is_dir()]
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -73,9 +79,12 @@ class Machine:
 
     def _boot(self) -> None:
         log = (self._place / "boot.log").open("wb")
+        for group in self._groups:
+            group.mkdir()
+        groups = " ".join(map(str, self._groups))
         self._nspawn = subprocess.Popen(
             [
-                *self.network.inside(),
+                *self.network.inside("sh", "-c", _IN_GROUPS_OF_ITS_OWN, groups),
                 *("systemd-nspawn", "--quiet", "--boot", "--directory", str(self._root)),
                 *("--machine", self.name, f"--network-bridge={BRIDGE}", "--register=no", "--keep-unit"),
             ],
@@ -135,6 +144,10 @@ class Machine:
             except subprocess.TimeoutExpired:
                 os.killpg(self._nspawn.pid, signal.SIGKILL)
                 self._nspawn.wait()
+        for group in self._groups:
+            for folder, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):  # something of it still ends
+                    Path(folder).rmdir()
         for mounted in (self._root, self._place / "layer"):
             for _ in range(20):
                 if not mounted.is_mount() or not run("umount", str(mounted), check=False).returncode:

@@ -116,7 +116,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     release = make_release()
     root = root_of(request.param)
     with ExitStack() as stack:
-        network = stack.enter_context(Network(PAGES, "198.51.100.1/24", f"{CORE}/24"))
+        network = stack.enter_context(Network(PAGES, f"{CORE}/24"))
         empty = {
             name: Machine(
                 root,
