@@ -2,10 +2,8 @@
 
     python -m tests.provision.world run RUN_DIR [--address ADDRESS]  # core and phones, until its standard input ends
     python -m tests.provision.world call RUN_DIR WSS_URL ORIGIN      # one call in each direction; says what was heard
-    python -m tests.provision.world pages ORIGIN CALLER CALLEE       # a page calls another; both log in on the web
 
-Programs of their own, for a network is a process's. ``run`` says the entry point of the core when it is ready. The
-password of both pages comes from standard input.
+Programs of their own, for a network is a process's. ``run`` says the entry point of the core when it is ready.
 """
 
 import asyncio
@@ -20,7 +18,7 @@ from tests.lab.baresip import Phone
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part, PhoneOptions
 from tests.lab.ports import LOOPBACK
-from tests.lab.subscribers import BY_NAME, REALM
+from tests.lab.subscribers import BY_NAME
 from tests.lab.tone import heard_hz
 from tests.lab.waiting import wait_until
 from tests.lab.world import INFO_FILE, World, info_from_file
@@ -61,27 +59,6 @@ def call(run_dir: Path, wss_url: str, origin: str) -> None:
     world = World()
     world.info = info_from_file(run_dir / INFO_FILE)
     click.echo(json.dumps(asyncio.run(_call(world, Handshake(wss_url, origin=origin, forwarded_for=None)))))
-
-
-@main.command()
-@click.argument("origin")
-@click.argument("caller")
-@click.argument("callee")
-def pages(origin: str, caller: str, callee: str) -> None:
-    """Let a page call another page, both logged in on the web."""
-    from tests.browser.web_user import WebUser
-
-    password = sys.stdin.read().strip()
-    with WebUser(origin) as calling, WebUser(origin, playwright=calling.playwright) as called:
-        for page, name in ((calling, caller), (called, callee)):
-            page.log_in(name, password)
-            page.wait_registered()
-        called.speak(PHONE.tone_hz)
-        calling.dial(f"sip:{callee}@{REALM}", tone_hz=TONE_HZ)
-        called.answer()
-        calling.wait_established()
-        click.echo(json.dumps([calling.wait_tone(PHONE.tone_hz), called.wait_tone(TONE_HZ)]))
-        calling.hang_up()
 
 
 async def _call(world: World, handshake: Handshake) -> dict[str, object]:
