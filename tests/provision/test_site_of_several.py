@@ -219,7 +219,7 @@ def test_a_login_counts_at_all_fronts_and_outlives_a_web_node(site: Site, tmp_pa
     command = ("sh", "-c", 'printf "%s\\n" "$0" | gwctl users add alice', password)
     site.machines["web1"].run(*command)
     login = {"name": "alice", "password": password}
-    assert site.status("sig1", "/api/session", jar, login) == "200"
+    assert site.status("sig1", "/api/session", jar, login) == "201"
     assert site.status("sig2", "/api/tokens", jar, {}) == "200"
     site.machines["web2"].run("systemctl", "stop", "webrtc-ims-web")
     assert [site.status(gateway, "/api/tokens", jar, {}) for gateway in GATEWAYS] == ["200", "200"]
