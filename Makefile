@@ -6,11 +6,18 @@ MODE ?= world
 # Most tests wait for timers and media rather than compute: more of them than cores run side by side.
 WORKERS ?= 4
 SUITES ?= bookworm
+SECONDS ?= 600
+MUTANTS ?= 20000
+SEED ?= 1
+# Load under which faults strike, and length of the soak.
+CALLS ?= 50
+RATE ?= 20
+HOURS ?= 1
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-provision unit style types bench sdk oidc clients docs images ksr-api release wheelhouse clean
+.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean test-faults soak
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,11 +28,17 @@ setup: ## install Debian packages and Python environment (again: less than a sec
 run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; MODE=standalone: no core; PORTS=free; SIPP=1: with the trunks of tests/sipp)
 	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once) $(if $(SIPP),--sipp)
 
-test: sdk oidc clients style types ## every check and every test (WORKERS=0: one after the other)
+test: sdk oidc clients style types audit ## every check and every test (WORKERS=0: one after the other)
 	$(PYTEST) --numprocesses=$(WORKERS)
 
 test-provision: sdk ## boot an empty Debian 12, provision it with the playbooks, call through it, upgrade it (as root; minutes; SUITES="bookworm trixie": Debian 13, too)
 	GATEWAY_SUITES="$(SUITES)" $(PYTEST) tests/provision -m provision
+
+test-faults: sdk ## kill, stop and starve every part under 50 calls and 20 new ones a second, as root (minutes; CALLS=20 RATE=5: less)
+	FAULT_CALLS=$(CALLS) FAULT_RATE=$(RATE) $(PYTEST) tests/faults -m faults --capture=no
+
+soak: sdk ## mixed calls for HOURS=1: none may fail, nothing may grow or be left
+	$(PYTHON) -m tests.bench.soak --hours $(HOURS) --strict
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick
@@ -38,7 +51,10 @@ style: setup ## lint and formatting
 types: setup ## strict type check
 	.venv/bin/mypy
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
+audit: setup ## known holes and licences of what is used, secrets in the tree, bandit; says what it could not look at
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.audit
+
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; overload; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
@@ -49,14 +65,25 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.logins
 	$(PYTHON) -m tests.bench.nodes
 	$(PYTHON) -m tests.bench.routes
+	$(PYTHON) -m tests.bench.descriptions
 	$(PYTHON) -m tests.bench.injection
 	$(PYTHON) -m tests.bench.node_loss
+	$(PYTHON) -m tests.bench.restart
+	$(PYTHON) -m tests.bench.rolling
 	$(PYTHON) -m tests.bench.first_frame
 	$(PYTHON) -m tests.bench.first_frame --browser firefox
 	$(PYTHON) -m tests.bench.dtmf
 	$(PYTHON) -m tests.bench.ng
+	$(PYTHON) -m tests.bench.overload
 	$(PYTHON) -m tests.bench.media_load
 	$(PYTHON) -m tests.sipp load
+
+fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	$(PYTHON) -m tests.fuzz --seconds $(SECONDS)
+
+mutants: sdk ## send mutants of running calls to the gateway, from every side (MUTANTS=20000 SEED=1)
+	$(PYTHON) -m tests.hostile --mutants $(MUTANTS) --seed $(SEED) --rounds 10
 
 # What npm and the SDK's build produce, remade only when their sources are newer.
 NPM_IN := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --no-audit --no-fund --prefix
@@ -93,11 +120,12 @@ $(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | set
 
 clients: $(CLIENTS_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md, licences.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
 	$(PYTHON) -m tests.browser.matrix
 	$(PYTHON) -m tests.verdicts_page
+	$(PYTHON) -m tests.audit.licences
 
 images: sdk ## take the README's pictures of the softphone and the console, on the whole lab
 	PAGE_IMAGES=1 $(PYTEST) tests/browser/test_softphone_screens.py tests/browser/test_console.py

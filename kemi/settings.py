@@ -11,7 +11,7 @@ import math
 import os
 import re
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,11 @@ import msgspec
 from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
-from kemi.core.limits import LimitSettings
+from kemi.core.limits import LimitSettings, check_limits
+from kemi.core.overload import OverloadSettings, check_overload
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
-from kemi.core.trace.settings import TraceSettings, check_trace
+from kemi.core.trace.settings import HepSettings, TraceSettings, check_traces
 from kemi.core.trunk.trunk import Trunk, check_trunks, is_literal, transport_of
 from kemi.core.trust import CoreNetworks
 from kemi.core.unknown_keys import unknown_keys
@@ -31,8 +32,7 @@ from kemi.state.connection import sentinel_address_from_url
 
 SETTINGS_VARIABLE = "GATEWAY_SETTINGS"
 _MIN_SECRET_LENGTH = 32
-MAX_PORT = 65_535
-MAX_WEIGHT = 1000
+MAX_PORT, MAX_WEIGHT = 65_535, 1000
 SCHEMES = ("digest", "bearer")
 PAGE_CODECS = frozenset({"opus", "g722", "pcma", "pcmu", "evs"})
 CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
@@ -62,8 +62,12 @@ class SipSettings:
     ws_port: int
     core_networks: list[str] = field(default_factory=list)
     """Networks whose SIP is taken on the side of the core, as 192.0.2.0/24; empty: everybody's."""
+    peers: list[str] = field(default_factory=list)
+    """Addresses of the site's other gateways, which pass requests on to us; they need not be in ``core_networks``."""
     tls_port: int = 0
     """For trunks over TLS; 0: there is none."""
+    tcp_workers: int = 4
+    """Processes that work on the pages' messages."""
 
     def socket_towards(self, next_hop: str) -> str:
         """Return Kamailio's name of the socket that a request to a next hop leaves by: of its transport."""
@@ -168,9 +172,11 @@ class TimerSettings:
     ims_response_s: float = 5
     ims_answer_s: float = 180
     flow_recovery_s: float = 30
+    """How long calls and bindings wait for a page whose connection is gone."""
     reports_s: float = 180
     """How long a call that is over waits for the last report on its transfer."""
-    """How long calls and bindings wait for a page whose connection is gone."""
+    flow_wait_s: float = 5
+    """How long a request of the core waits for a page whose connection has just ended; 0: not at all."""
     entry_point_s: float = 5
     """How long an entry point of the home network may take to answer before the next one is tried."""
     entry_point_avoid_s: float = 60
@@ -212,11 +218,13 @@ class Settings:
     registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    overload: OverloadSettings = field(default_factory=OverloadSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
     """How long Redis keeps what is known of finished calls; 0: not at all."""
     trace: TraceSettings = field(default_factory=TraceSettings)
+    hep: HepSettings = field(default_factory=HepSettings)
     home: HomeSettings | None = None
     """None: the home network of the pages is an IMS core."""
     trunks: list[Trunk] = field(default_factory=list)
@@ -266,24 +274,18 @@ def _check(settings: Settings) -> None:
     _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
-    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
-        if getattr(settings.timers, name) <= 0:
-            raise SettingsError(f"timers.{name}: must be positive")
-    timers = settings.timers
-    if not 0 <= timers.media_timeout_s < math.inf:
-        raise SettingsError("timers.media_timeout_s: seconds, or 0 for no limit")
-    if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
-        raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
+    _check_timers(settings.timers)
     try:
-        CoreNetworks(settings.sip.core_networks)
+        CoreNetworks([*settings.sip.core_networks, *settings.sip.peers])
     except ValueError as error:
-        raise SettingsError(f"sip.core_networks: {error}") from error
+        raise SettingsError(f"sip.core_networks, sip.peers: {error}") from error
     _check_registration(settings.registration, settings.tokens)
-    _check_limits(settings.limits)
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
-        check_trace(settings.trace)
+        check_limits(settings.limits, MAX_LIFETIME_S)
+        check_overload(settings.overload)
+        check_traces(settings.trace, settings.hep)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)
@@ -297,6 +299,16 @@ def _check(settings: Settings) -> None:
                 f"trunks: {trunk.name}: networks: needed for a next hop that is a name, "
                 "or none of its answers would be taken"
             )
+
+
+def _check_timers(timers: TimerSettings) -> None:
+    for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
+        if getattr(timers, name) <= 0:
+            raise SettingsError(f"timers.{name}: must be positive")
+    if not all(0 <= found < math.inf for found in (timers.media_timeout_s, timers.flow_wait_s)):
+        raise SettingsError("timers.media_timeout_s, timers.flow_wait_s: seconds; 0: no limit, no waiting")
+    if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
+        raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
 
 
 def _check_tls(settings: Settings) -> None:
@@ -388,19 +400,6 @@ def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> No
         raise SettingsError("registration: contact_tags and access_network_info stand on one line each")
     for issuer in tokens.issuers:
         _check_issuer(issuer)
-
-
-def _check_limits(limits: LimitSettings) -> None:
-    for name in ("connection", "identity", "address"):
-        for kind, rate in asdict(getattr(limits, name)).items():
-            if not 0 <= rate < math.inf:
-                raise SettingsError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
-    for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
-        if getattr(limits, name) < 0:
-            raise SettingsError(f"limits.{name}: a number, or 0 for no limit")
-    for name in ("burst_s", "failed_logins_window_s", "lock_s"):
-        if not 0 < getattr(limits, name) <= MAX_LIFETIME_S:
-            raise SettingsError(f"limits.{name}: more than 0 and at most {MAX_LIFETIME_S} seconds")
 
 
 def _check_policy(policy: CallPolicy) -> None:

@@ -21,6 +21,7 @@ REAL_DAEMONS: Final = (
     "tests/bench/",
     "tests/browser/",
     "tests/contract/",
+    "tests/faults/",
     "tests/integration/",
     "tests/sipp/",
 )

@@ -34,7 +34,14 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What shares a worker, by name: the beginnings of its tests' ids."""
 
-ORDER: Final = ("tests/bench/mixed/", "tests/sipp/", "tests/integration/", "tests/contract/", "tests/bench/")
+ORDER: Final = (
+    "tests/bench/mixed/",
+    "tests/sipp/",
+    "tests/faults/",
+    "tests/integration/",
+    "tests/contract/",
+    "tests/bench/",
+)
 """After the groups, the longest first; what is short fills the gaps at the end."""
 
 

@@ -32,6 +32,7 @@ from kemi.core.limits import (
     locked_for_s,
     login_failed,
     take,
+    would_take,
 )
 from kemi.core.messages import Request
 from kemi.core.policy import TargetRules
@@ -93,6 +94,12 @@ class Admission:
         elif kind is Kind.REGISTER:
             self._check_lock(request, connection.address, now)
         self._check_target(request, identity, now)
+
+    def has_room(self, connection_id: str, kind: Kind) -> bool:
+        """Whether a connection's own rate lets another such request in; it is not counted."""
+        limits = self._limits
+        tally = self._connection(connection_id).tally
+        return would_take(tally, kind, limits.connection.of(kind), limits.burst_s, time.time())
 
     def admit_emergency(self, request: Request) -> None:
         """Count a page's emergency call beside all else it asked for; raise OverLimit (503) for a flood of them."""

@@ -16,6 +16,7 @@ import msgspec
 
 from kemi.adapters.call_snapshots import CallSnapshots, KeptCall
 from kemi.adapters.log import log_event
+from kemi.core.pace import is_early
 from kemi.core.registration import Registration, same_contact
 from kemi.state.redis_link import RedisLink, RedisUnavailable
 
@@ -49,7 +50,7 @@ class Adoption:
 
         Raises RedisUnavailable.
         """
-        if now < self._next_look:
+        if is_early(now, self._next_look, LOOK_S):
             return False
         self._next_look = now + LOOK_S
         silent = {node for node, text in self._link.gateways().items() if now - _seen_at(text) > SILENT_S}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kemi.adapters import ksr
 from kemi.core.errors import SipReject
 from kemi.core.messages import Side
-from kemi.core.screening import check_branch, check_head, check_one_message, check_whole
+from kemi.core.screening import check_branch, check_head, check_no_nul, check_one_message, check_whole
 from kemi.core.trust import CoreNetworks
 from kemi.settings import Settings
 
@@ -37,17 +37,21 @@ class Border:
             )
         elif ksr.received_port() in self._no_sip:
             raise SipReject("SIP comes in WebSocket messages here, or not at all")
-        elif method != "OPTIONS" and not (
-            self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
-        ):
+        elif method != "OPTIONS" and not self.is_of_core():
             raise SipReject("not a node of the core")
         else:
+            check_no_nul(ksr.head())
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
+
+    def is_of_core(self) -> bool:
+        """Whether the sender of the current message, which is no page's, is a node of the core or a trunk."""
+        return self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
 
 
 def _networks(settings: Settings) -> list[str]:
     """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
     networks, home = settings.sip.core_networks, settings.home
+    site = [settings.sip.address, *settings.sip.peers]  # ours, too: we cancel by a message to ourselves
     if home is not None:
-        return [*networks, settings.sip.address, home.address]
-    return [*networks, settings.sip.address] if networks else []  # we cancel by a message to ourselves
+        return [*networks, *site, home.address]
+    return [*networks, *site] if networks else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 
 import msgspec
 
 from kemi.adapters.log import log_event
 from kemi.adapters.trace_notes import NOTES
+from kemi.adapters.trunk_room import TrunkRoom
 from kemi.core.call.events import Due
 from kemi.core.call.revival import revive
 from kemi.core.errors import LocalProtocolError
@@ -16,6 +18,7 @@ from kemi.state.calls import CallStore, record_from_text
 from kemi.state.records import taken
 from kemi.state.schedule import Schedule, Wait
 from kemi.state.table import Table
+from kemi.state.trunks import TrunkStore
 
 _KEPT_WAITS = (Wait.LIFETIME, Wait.SESSION, Wait.PAGE_SESSION)
 
@@ -31,10 +34,14 @@ class KeptCall(msgspec.Struct):
 class CallSnapshots:
     """The housekeeping process's view of calls that are to outlive it."""
 
-    def __init__(self, calls: CallStore, changed: Table, schedule: Schedule) -> None:
+    def __init__(
+        self, calls: CallStore, changed: Table, schedule: Schedule, trunks: TrunkStore, room: TrunkRoom
+    ) -> None:
         self._calls = calls
         self._changed = changed
         self._schedule = schedule
+        self._trunks = trunks
+        self._room = room
 
     def take_changed(self) -> list[str]:
         """Return the names of the answered calls that have changed since the last time."""
@@ -42,10 +49,12 @@ class CallSnapshots:
 
     def all(self) -> list[str]:
         """Return the names of all calls."""
-        return self._calls.keys()
+        return [*self._calls.keys(), *self._trunks.kept_names()]
 
     def text(self, key: str) -> str | None:
         """Return what is to be kept of a call now; None: nothing."""
+        if self._trunks.is_kept_name(key):
+            return self._trunks.kept_text(key)
         record = self._calls.get(key)
         if record is None or record.ended or not record.answered_at:
             return None
@@ -55,11 +64,22 @@ class CallSnapshots:
         waits = self._schedule.waits(key, _KEPT_WAITS)
         return msgspec.json.encode(KeptCall(msgspec.Raw(text.encode()), waits)).decode()
 
+    def give(self, key: str) -> str | None:
+        """Forget a call that another gateway is to have; return what that gets, None: it is not one to be kept."""
+        with self._calls.locked(key):
+            text = self.text(key)
+            if text is not None:
+                self._calls.forget(key)
+        if text is not None:
+            self._schedule.forget(key)
+        return text
+
     def restore(self, stored: Mapping[str, str]) -> list[str]:
         """Take over the calls of before a restart; return the names of those of which nothing is to be kept."""
         dropped, kept = [], 0
         for key, text in stored.items():
-            if self._restore(key, text):
+            restore = self._restore_trunks if self._trunks.is_kept_name(key) else self._restore
+            if restore(key, text):
                 kept += 1
             else:
                 dropped.append(key)
@@ -85,5 +105,15 @@ class CallSnapshots:
         if record.key != key or not revive(record) or not self._calls.create(record):
             return False
         self._schedule.restore(key, kept.waits)
+        if record.trunk is not None:
+            self._room.back(record.trunk.trunk, key)
         NOTES.begins(record)
+        return True
+
+    def _restore_trunks(self, name: str, text: str) -> bool:
+        """Take over a call that a trunk began: what its next message is changed back by."""
+        call = self._trunks.restore(name, text, time.time())
+        if call is None:
+            return False
+        self._room.back(call.trunk, self._trunks.call_id_of(name))
         return True

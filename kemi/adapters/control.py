@@ -25,6 +25,7 @@ import msgspec
 
 from kemi.adapters import connections, ksr
 from kemi.adapters.log import log_event
+from kemi.core.decimals import number_or
 from kemi.settings import ControlSettings
 
 MAX_BODY: Final = 8192
@@ -133,8 +134,8 @@ def text_of(body: Mapping[str, Any], name: str) -> str:
 def number_of(body: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
     """Return a whole number of the body or of the query; raise ControlRefusal unless it is within its limits."""
     value = body.get(name, default)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
+    if isinstance(value, str):
+        value = number_or(value, value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ControlRefusal(400, f"{name}: a number from {least} to {most} is wanted")
     return value

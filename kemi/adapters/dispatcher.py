@@ -15,10 +15,11 @@ from kemi.adapters.log import is_written, log_event
 from kemi.adapters.trace_notes import NOTES
 from kemi.core.call import history
 from kemi.core.call.actions import Action
-from kemi.core.call.events import Event
+from kemi.core.call.events import Event, IncomingReserved, MediaReserved
 from kemi.core.call.flow import handle
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import reserved_too_late
 from kemi.core.call.states import Dialog
 from kemi.state.calls import CallStore
 
@@ -44,10 +45,16 @@ class Dispatcher:
         while events:
             actions = self._calls.change(call_id, partial(self._steps, events))
             if actions is None:
+                self._too_late(call_id, events)
                 return known
             known = True
             events = self._carry_out(call_id, actions)
         return known
+
+    def _too_late(self, call_id: str, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, MediaReserved | IncomingReserved):
+                self._carry_out(call_id, reserved_too_late(call_id, event))
 
     def _steps(self, events: list[Event], record: CallRecord) -> list[Action]:
         """Handle what came of one action after the other, in one go."""

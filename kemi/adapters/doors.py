@@ -1,12 +1,16 @@
-"""What a page's request passes before anything is made of it: emergencies first, then limits and the site's policy."""
+"""What a request passes before anything is made of it: room for new work; of a page emergencies first, then limits and
+the site's policy."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from kemi.adapters.admission import Admission
 from kemi.adapters.barring import Barring
 from kemi.adapters.emergency import EmergencyScreen
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.notices import Notices
+from kemi.adapters.overload import OverloadGate, OverloadWatch
 from kemi.adapters.routing import RouteReader
 from kemi.core.messages import Request
 from kemi.settings import Settings
@@ -19,7 +23,15 @@ from kemi.state.tallies import TallyStore
 class Doors:
     """The doors of a worker process, and what stands behind them."""
 
-    def __init__(self, settings: Settings, flows: FlowStore, calls: CallStore, routes: RouteReader) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        flows: FlowStore,
+        calls: CallStore,
+        routes: RouteReader,
+        is_of_core: Callable[[], bool],
+    ) -> None:
+        """``is_of_core``: whether the sender of the current message may speak with us as the core."""
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
         self.routes = routes
@@ -27,6 +39,8 @@ class Doors:
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
         self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
         self.admission = Admission(settings, flows, calls, tallies, self.barring)
+        self.overload = OverloadGate(settings, flows, self.admission, self.emergency.knows, is_of_core)
+        self.overload_watch = OverloadWatch(settings)
 
     def admit(self, request: Request) -> None:
         """Let a page's request in; raise the answer it gets when it does not go on."""

@@ -17,7 +17,7 @@ from kemi.core.emergency import (
 )
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request
-from kemi.core.routing.numbers import is_emergency
+from kemi.core.routing.numbers import is_emergency, may_be_emergency
 from kemi.core.routing.way import Way
 from kemi.settings import Settings
 from kemi.state.counters import Counters
@@ -45,7 +45,9 @@ class EmergencyScreen:
 
     def knows(self, uri: str) -> bool:
         """Whether a call to this URI is one for help."""
-        return is_emergency(uri, self._routes.plan(self._realm), self._settings.numbers)
+        return may_be_emergency(uri) and is_emergency(
+            uri, self._routes.plan(self._realm), self._settings.numbers
+        )
 
     def screen(self, request: Request, impu: str, admit: Admit) -> bool:
         """Return whether a page's request is an emergency that goes on, whatever bars other calls.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from kemi.core.errors import SipReject
-from kemi.core.flow_token import flow_from_token
+from kemi.core.flow_token import FlowName, flow_from_token
 from kemi.core.registration import Flow
 from kemi.state.flows import FlowStore
 
@@ -26,12 +26,16 @@ class LiveFlows:
         Raises SipReject: 403 for a token that is not ours, 430 when its connection is gone, is another one by now
         (numbers count from 1 after a restart, ports are used again) or is registered no more.
         """
-        connection_id, nonce = flow_from_token(self._secret, route_token)
-        flow = self._flows.flow(connection_id) if self._stands(connection_id) else None
-        if (
-            flow is None
-            or flow.nonce != nonce
-            or self._flows.registration(connection_id, time.time()) is None
-        ):
+        name = flow_from_token(self._secret, route_token)
+        flow = self._flow(name)
+        if flow is None or self._flows.registration(name.connection_id, time.time()) is None:
             raise SipReject("the page's connection is gone", status=430, reason_phrase="Flow Failed")
         return flow
+
+    def stands(self, name: FlowName) -> bool:
+        """Whether the connection that a token names is still the page's."""
+        return self._flow(name) is not None
+
+    def _flow(self, name: FlowName) -> Flow | None:
+        flow = self._flows.flow(name.connection_id) if self._stands(name.connection_id) else None
+        return flow if flow is not None and flow.nonce == name.nonce else None

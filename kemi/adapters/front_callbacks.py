@@ -1,19 +1,41 @@
-"""Callbacks of Kamailio about the pages' connections, the control port, and what leaves."""
+"""Callbacks of Kamailio about the pages' connections, the control port, and whatever comes and leaves."""
 
 from __future__ import annotations
 
+import logging
+
 from kemi.adapters import ksr
 from kemi.adapters.control import Control
+from kemi.adapters.doors import Doors
 from kemi.adapters.guard import guarded
+from kemi.adapters.home import HomePart
+from kemi.adapters.log import log_event
 from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.websocket import WebSocketFront
+from kemi.core.screening import may_be_logged
 
 
 class FrontCallbacks:
     """Hands them to the parts, which whoever inherits has made."""
 
     _control: Control
+    _home: HomePart
     _front: WebSocketFront
+    _doors: Doors
+    _home: HomePart
+
+    @guarded
+    def ksr_received(self, _message: object) -> None:
+        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
+
+        Kamailio closes the connection of a message that is dropped here.
+        """
+        message = ksr.received()
+        if not may_be_logged(message):
+            ksr.drop()
+            log_event(logging.INFO, "message_unreadable")
+            return
+        NOTES.came(message, muted=self._home.is_meant())
 
     @guarded
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
@@ -24,9 +46,27 @@ class FrontCallbacks:
             self._front.handshake()
 
     @guarded
+    def ksr_received(self, _message: object) -> None:
+        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
+
+        Kamailio closes the connection of a message that is dropped here.
+        """
+        message = ksr.received()
+        if not may_be_logged(message):
+            ksr.drop()
+            log_event(logging.INFO, "message_unreadable")
+            return
+        NOTES.came(message, muted=self._home.is_meant())
+
+    @guarded
     def ksr_sent(self, _message: object) -> None:
         """A SIP message leaves, whoever made it (kamailio/params/trace.cfg)."""
         NOTES.sent(ksr.whole())
+
+    @guarded
+    def ksr_rtimer_overload(self, _message: object, _event: str) -> None:
+        """Twenty times a second, in a process of its own."""
+        self._doors.overload_watch.tick()
 
     @guarded
     def ksr_websocket_event(self, _message: object, event: str) -> None:

@@ -6,7 +6,6 @@ unrelated call.
 
 from __future__ import annotations
 
-import logging
 import random
 import secrets
 import time
@@ -17,7 +16,6 @@ from kemi.adapters.adoption import Adoption
 from kemi.adapters.border import Border
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
-from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Control
 from kemi.adapters.control_calls import call_routes
 from kemi.adapters.control_counters import counter_routes
@@ -28,6 +26,7 @@ from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.doors import Doors
+from kemi.adapters.elsewhere import Elsewhere
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
 from kemi.adapters.flows import LiveFlows
@@ -37,7 +36,7 @@ from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
-from kemi.adapters.log import log_event
+from kemi.adapters.leaving import Leaving, leaving_routes
 from kemi.adapters.measuring import Measuring
 from kemi.adapters.media import MediaRelay
 from kemi.adapters.media_watch import MediaWatch
@@ -46,6 +45,7 @@ from kemi.adapters.node_views import views
 from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.own_users import routes_of
 from kemi.adapters.pages import Pages
+from kemi.adapters.passing_on import PassingOn, PassingOnCallbacks
 from kemi.adapters.people import people_keeper, people_of
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.routing import route_keeper
@@ -54,7 +54,6 @@ from kemi.adapters.site import call_settings, registration_settings
 from kemi.adapters.standalone import StandaloneRequests
 from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.trace_figures import TraceFigures
-from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.traces import trace_keeper
 from kemi.adapters.trunk_parts import TrunkParts
 from kemi.adapters.websocket import WebSocketFront
@@ -75,7 +74,7 @@ from kemi.core.causes import answered_elsewhere
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.screening import check_response, may_be_logged, screen
+from kemi.core.screening import check_response, screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -90,16 +89,17 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway(OwnRequestCallbacks, FrontCallbacks):
+class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._flows = FlowStore(HtableTable)
-        self._front = WebSocketFront(settings, self._flows)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
+        self._passing_on = PassingOn(settings, self._flows, self._live_flows)
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), changed_calls)
+        leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -120,15 +120,13 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
         revoked = HtableTable("revoked")
-        self._doors = Doors(settings, self._flows, self._calls, routes)
+        self._doors = Doors(settings, self._flows, self._calls, routes, self._border.is_of_core)
+        self._front = WebSocketFront(
+            settings, self._flows, leaving.is_leaving, self._doors.overload.refuses_connections
+        )
+        admission = self._doors.admission
         self._registrar = Registrar(
-            settings,
-            for_registration,
-            self._flows,
-            revoked,
-            self._executor,
-            self._doors.admission,
-            entry_points,
+            settings, for_registration, self._flows, revoked, self._executor, admission, entry_points
         )
         self._dialog_ids = DialogIds(self._calls)
         subscriptions = SubscriptionStore(HtableTable)
@@ -170,12 +168,13 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),
                 **counter_routes(self._doors.counters),
+                **leaving_routes(leaving),
                 **metrics_routes(self._doors.counters),
                 **self._trunks.control_routes(),
             },
         )
         link = RedisLink(settings.redis_url, settings.node_name, calls_kept_s=settings.calls_kept_s)
-        snapshots = CallSnapshots(self._calls, changed_calls, self._schedule)
+        snapshots = self._trunks.snapshots(self._calls, changed_calls, self._schedule)
         self._shared = SharedState(
             link,
             self._flows,
@@ -215,10 +214,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
             figures=TraceFigures(self._calls, self._relay),
-            traces=trace_keeper(settings, lambda: self._pages.owner(ksr.connection_id())),
+            traces=trace_keeper(settings, self._pages, self._flows),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
+            elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots),
+            leaving=leaving,
             new_token=lambda: secrets.token_hex(12),
         )
 
@@ -236,23 +237,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
 
     # ------------------------------------------------------------ requests
 
-    @guarded
-    def ksr_received(self, _message: object) -> None:
-        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
-
-        Kamailio closes the connection of a message that is dropped here.
-        """
-        message = ksr.received()
-        if not may_be_logged(message):
-            ksr.drop()
-            log_event(logging.INFO, "message_unreadable")
-            return
-        NOTES.came(message, muted=self._home.is_meant())
-
     @guarded_request
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
+        if self._doors.overload.refuses(method):
+            return
         self._border.admit(method)
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
@@ -284,20 +274,18 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
 
     def _from_wic(self, request: Request) -> None:
         if request.method == "INVITE":
-            self._new_calls.from_page(request)
+            if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
+                self._new_calls.from_page(request)
         elif request.method == "REGISTER":
             self._registrar.forward(request)
         elif request.method != "ACK":
             self._standalone.from_page(request)
 
     def _from_ims(self, request: Request) -> None:
-        if request.method == "ACK":
-            return
-        if request.method == "INVITE":
-            if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
-                self._new_calls.from_core(request)
-            return
-        self._standalone.from_core(request)
+        if request.method == "ACK" or (request.method == "INVITE" and transactions.transaction_state() == 0):
+            return  # 0: sent once more, tm has repeated what we answered
+        if not self._passing_on.takes(request):
+            (self._new_calls if request.method == "INVITE" else self._standalone).from_core(request)
 
     def _inside_dialog(self, request: Request) -> None:
         if request.side is Side.IMS and request.method != "ACK" and transactions.transaction_state() == 0:
@@ -312,12 +300,14 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         else:
             self._dialog_ids.translate(request, partial(self._pages.owner_of_call, key))
             event = ImsRequest(request, *self._pages.page_of(key))
-        if not self._dispatcher.dispatch(key, event) and request.method != "ACK":
-            raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
+        if not self._dispatcher.dispatch(key, event):
+            self._passing_on.inside(key, request)
 
     def _cancel(self) -> None:
         if transactions.transaction_state() <= 0:
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
+        if self._passing_on.cancels():
+            return
         key = record_key(ksr.call_id(), transactions.tag_of_cancelled())
         elsewhere = answered_elsewhere(ksr.headers("Reason"))
         record = self._calls.get(key)
@@ -412,21 +402,23 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks):
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
-        if self._trunks.calls.takes_reply(method, status):
+        if self._trunks.calls.takes_reply(method, status) or self._passing_on.takes_reply():
             return
         if method in ("REGISTER", "CANCEL"):
             if method == "REGISTER" and status >= 200:
                 self._registrar.answered(ksr.reply())
             return
         reply = ksr.reply()
-        if reply.side is Side.WIC:
-            event: WicReply | ImsReply = WicReply(
-                reply, self._new_calls.forbidden(reply, ksr.connection_id())
-            )
-        else:
-            event = ImsReply(reply)
+        key = record_key(reply.call_id, reply.from_tag)
         try:
-            known = self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
+            if reply.side is Side.WIC:
+                self._pages.check_answerer(key, ksr.connection_id())
+                event: WicReply | ImsReply = WicReply(
+                    reply, self._new_calls.forbidden(reply, ksr.connection_id())
+                )
+            else:
+                event = ImsReply(reply)
+            known = self._dispatcher.dispatch(key, event)
         except Exception:
             ksr.drop()
             raise

@@ -18,8 +18,10 @@ from kemi.adapters.adoption import Adoption, taken_over
 from kemi.adapters.call_history import CallHistory
 from kemi.adapters.call_progress import CallProgress
 from kemi.adapters.dispatcher import Dispatcher
+from kemi.adapters.elsewhere import Elsewhere
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
+from kemi.adapters.leaving import Leaving
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import Measuring
 from kemi.adapters.media_watch import MediaWatch
@@ -40,12 +42,14 @@ from kemi.core.call.events import (
     TimerFired,
 )
 from kemi.core.call.states import advance
+from kemi.core.pace import is_early
 from kemi.core.registration import Registration, RegistrationSettings
 from kemi.core.registration.own_requests import deregister
 from kemi.core.registration.states import (
     BINDING,
     ENDINGS,
     IDLE,
+    LEAVING,
     RENEW,
     BindingEvent,
     BindingState,
@@ -100,6 +104,8 @@ class Housekeeping:
         trunks: TrunkKeeper,
         measuring: Measuring,
         adoption: Adoption,
+        elsewhere: Elsewhere,
+        leaving: Leaving,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
@@ -123,7 +129,8 @@ class Housekeeping:
         self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
-        self._adoption = adoption
+        self._adoption, self._elsewhere = adoption, elsewhere
+        self._leaving = leaving
         self._new_token = new_token
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
@@ -143,16 +150,18 @@ class Housekeeping:
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
         # Pages wait for events: they go before what may take longer than the time between two ticks.
         first = self._call_progress, self._shared.ship
-        if now < self._next_all:
+        if is_early(now, self._next_all, EVERY_S):
             return (*first, self._finished_calls) if self._history.is_behind else first
         self._next_all = now + EVERY_S
         return (
             *first,
             self._begin,
             self._lost_connections,
+            self._moved_pages,
             self._commands,
             self._due_bindings,
             self._idle_connections,
+            self._pages_to_send_away,
             self._ended_bindings,
             self._call_timers,
             self._lost_media,
@@ -219,8 +228,17 @@ class Housekeeping:
             for call_id in self._calls.on_connections(lost):
                 self._dispatch(call_id, FlowClosed())
 
+    def _moved_pages(self, now: float) -> None:
+        for key in self._elsewhere.look(now):
+            self._known.pop(key, None)  # the other gateway has told that it is registered
+        self._elsewhere.let_go_on(now)
+
+    def _pages_to_send_away(self, now: float) -> None:
+        for connection_id in self._leaving.to_send_away(now):
+            self._close(connection_id, LEAVING)
+
     def _idle_connections(self, now: float) -> None:
-        if now < self._next_idle_check:
+        if is_early(now, self._next_idle_check, IDLE_CHECK_S):
             return
         self._next_idle_check = now + IDLE_CHECK_S
         for connection_id, since in list(self._flows.unregistered()):
@@ -236,7 +254,10 @@ class Housekeeping:
     # ------------------------------------------------------------ bindings
 
     def _commands(self, now: float) -> None:
-        for command in self._shared.poll(now):
+        commands = self._shared.poll(now)
+        for call_id in self._shared.take_handed_over(now):
+            self._dispatch(call_id, FlowClosed())
+        for command in commands:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
                     self._flows.end(key, Cause.LOGGED_OUT, now)
@@ -248,7 +269,8 @@ class Housekeeping:
                 of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
                 names = of_some if command.impus else set(self._calls.keys())
                 records = filter(None, map(self._calls.get, names))
-                answer = calls_as_text(command.asked, records, len(names))
+                figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
+                answer = calls_as_text(command.asked, records, len(names), figures_of)
                 self._shared.ship_calls(command.asked, answer, now)
                 continue
             self._end_calls(command, now)
@@ -332,6 +354,7 @@ class Housekeeping:
         here = []
         for key in keys:
             binding = self._flows.binding(key)
+            self._elsewhere.changed(key, binding)
             if binding is not None:
                 here.append(binding)
                 self._deadlines.put(key, binding.due_at)
@@ -397,7 +420,7 @@ class Housekeeping:
         self._shared.note((), (), events)
 
     def _old_dialogs(self, now: float) -> None:
-        if now >= self._next_dialog_check:
+        if not is_early(now, self._next_dialog_check, DIALOG_CHECK_S):
             self._next_dialog_check = now + DIALOG_CHECK_S
             self._dialogs.forget_expired(now)
 

@@ -13,7 +13,9 @@ from typing import cast
 
 import KSR
 
+from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
+from kemi.core.decimals import number_or
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
@@ -39,7 +41,7 @@ def text(variable: str) -> str:
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
     value = text(variable)
-    return int(value) if value.isdecimal() else 0
+    return number_or(0, value)
 
 
 def headers(name: str) -> list[str]:
@@ -121,6 +123,12 @@ def source() -> str:
     return f"[{address}]:{text('$sp')}" if ":" in address else f"{address}:{text('$sp')}"
 
 
+def ends() -> tuple[str, str, int, str, int]:
+    """Return protocol, our own address and port, and the sender's, of a message that was not parsed yet."""
+    ours = text("$rcv(rcvip)"), number("$rcv(rcvport)")
+    return text("$rcv(sproto)").lower(), *ours, text("$rcv(srcip)"), number("$rcv(srcport)")
+
+
 def has_body() -> bool:
     """Whether the current message has a body.
 
@@ -199,6 +207,7 @@ def set_request_uri(uri: str) -> None:
 def set_next_hop(uri: str) -> None:
     """Set where the request is sent, whatever its Request-URI says."""
     KSR.pv.sets("$du", uri)
+    NOTES.sent_to(uri)
 
 
 def set_send_socket(socket: str) -> None:

@@ -36,9 +36,9 @@ def _quoted(value: object) -> str:
 
 
 def line_from_event(event: str, fields: Mapping[str, object]) -> str:
-    """Return the text of one log line."""
+    """Return the text of one log line, without NUL, which Kamailio's functions do not take."""
     parts = [f"event={event}", *(f"{key}={_quoted(value)}" for key, value in fields.items() if value != "")]
-    return " ".join(parts)
+    return " ".join(parts).replace("\0", "\\0")
 
 
 def is_written(level: int) -> bool:
@@ -78,7 +78,7 @@ class KamailioHandler(logging.Handler):
         """Write one record; a traceback becomes lines of its own."""
         write = _writer(self._functions, record.levelno)
         for line in self.format(record).splitlines():
-            write(line + "\n")
+            write(line.replace("\0", "\\0") + "\n")
 
 
 def observe(observer: Observer) -> None:

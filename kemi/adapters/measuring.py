@@ -15,6 +15,7 @@ from kemi.core.call.actions import RecordProgress
 from kemi.core.call.history import ANSWERED, RINGING, STARTED
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
+from kemi.core.pace import is_early
 from kemi.state.call_history import FinishedCall
 from kemi.state.metrics import Metrics
 from kemi.state.trunks import TrunkView
@@ -88,7 +89,7 @@ class Measuring:
 
     def tick(self, now: float, bindings: int, *, redis: bool, waiting: Mapping[str, int]) -> None:
         """Count what there is at this moment, every now and then."""
-        if now < self._next:
+        if is_early(now, self._next, GAUGES_S):
             return
         if not self._next:
             METRICS.set(series.INFO, 1, self._node, _version())

@@ -8,6 +8,7 @@ from typing import Final
 from kemi.adapters.media import MediaRelay
 from kemi.core.call.lost_media import watched, why_lost
 from kemi.core.errors import MediaUnavailable
+from kemi.core.pace import is_early
 from kemi.state.calls import CallStore
 
 TICKS_EACH_S: Final = 10
@@ -34,7 +35,7 @@ class MediaWatch:
         if not self._timeout_s:
             return []
         if not self._waiting:
-            if now < self._next_round:
+            if is_early(now, self._next_round, self._round_s):
                 return []
             self._next_round = now + self._round_s
             self._waiting = self._calls.keys()

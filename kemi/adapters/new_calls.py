@@ -21,14 +21,15 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.registrar import Registrar
 from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS
-from kemi.core.call.actions import ForgetCall
+from kemi.core.call.actions import ForgetCall, ReleaseMedia
 from kemi.core.call.events import FlowClosed, WicFailed
 from kemi.core.call.incoming import begin_incoming, called_registration
 from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.redirection import name_of
 from kemi.core.call.session import with_terms
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import begin_call, release_media
+from kemi.core.call.setup import begin_call
+from kemi.core.call.states import Media
 from kemi.core.call.trunk_call import outbound_of
 from kemi.core.emergency import PRIORITY_LINES, WHY
 from kemi.core.errors import GatewayError, SipReject
@@ -244,9 +245,12 @@ class NewCalls:
             self._dispatcher.dispatch(record.key, WicFailed(430, local=True))
 
     def _abandon(self, call_id: str) -> None:
-        """A set-up failed half-way in a way nobody foresaw: leave nothing behind."""
+        """A set-up failed half-way in a way nobody foresaw: leave nothing behind.
+
+        Ports may have been given that the record does not know of yet.
+        """
         record = self._calls.get(call_id)
-        if record is not None:
-            for action in release_media(record):
-                self._executor.perform(call_id, action)
+        if record is not None and record.media_state is not Media.RELEASED:
+            kinds = tuple(medium.kind for medium in record.media)
+            self._executor.perform(call_id, ReleaseMedia(record.key, record.node, kinds))
         self._executor.perform(call_id, ForgetCall(call_id))

@@ -17,6 +17,7 @@ from kemi.adapters.trunk_calls import TrunkAnswers
 from kemi.core.call.actions import SendRequest
 from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record_key import record_key
+from kemi.core.decimals import is_number
 from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.messages import Reply, Side
 
@@ -78,7 +79,7 @@ class OwnRequests:
 
     def _answered_in_call(self, reply: Reply) -> None:
         text = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
-        retry_after_s = float(text) if text.isdecimal() else None
+        retry_after_s = float(text) if is_number(text) else None
         jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
         event: UpdateAnswered | OwnRequestAnswered
         if reply.method == "UPDATE" and reply.side is Side.WIC:

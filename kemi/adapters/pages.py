@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kemi.core.errors import SipReject
 from kemi.core.registration import Flow
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
@@ -25,6 +26,14 @@ class Pages:
         """Return whose call it is, or ""."""
         record = self._calls.get(key)
         return record.owner if record is not None else ""
+
+    def check_answerer(self, key: str, connection_id: str) -> None:
+        """Raise SipReject unless a response about this call, if there is one, comes from its page."""
+        record = self._calls.get(key)
+        if record is None or record.connection_id == connection_id:
+            return
+        if self.owner(connection_id) != record.owner:
+            raise SipReject("a response of another page")
 
     def page_of(self, key: str) -> tuple[bool, Flow | None]:
         """Whether a call's page can be reached; and the connection it came back on, if the call knows an old one."""

@@ -13,6 +13,7 @@ from typing import Final
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.core.home.identities import keys_of, wanted
+from kemi.core.pace import is_early
 from kemi.core.routing.numbers import DialPlan
 from kemi.settings import Settings
 from kemi.state.redis_link import RedisLink, RedisUnavailable
@@ -64,7 +65,7 @@ class PeopleKeeper:
 
     def tick(self, now: float) -> None:
         """Read some more accounts."""
-        if now < self._next_at:
+        if is_early(now, self._next_at, max(AGAIN_S, EVERY_S)):
             return
         try:
             self._cursor, accounts = self._link.account_identities(self._cursor)

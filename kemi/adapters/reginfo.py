@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from kemi.core.decimals import is_number, number_or
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.registration.reginfo import Reginfo, ReportedContact, ReportedRegistration
 
@@ -29,7 +30,7 @@ def reginfo_from_text(text: str) -> Reginfo:
     if root.tag != f"{_NAMESPACE}reginfo":
         raise RemoteProtocolError("the document element is not reginfo")
     version = root.get("version", "")
-    if not version.isdecimal():
+    if not is_number(version):
         raise RemoteProtocolError("reginfo without a version number")
     registrations = root.findall(f"{_NAMESPACE}registration")
     return Reginfo(
@@ -58,4 +59,4 @@ def _contact(element: Element) -> ReportedContact:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+    return None if text is None else number_or(None, text)

@@ -35,6 +35,7 @@ BITE_S: Final = 0.25
 """How long one tick may work at a table, while nothing else is done in this process: no timer is that exact."""
 AGAIN_S: Final = 10.0
 """When a table that could not be fetched is tried again."""
+_LOOK_S: Final = 1.0
 _CURRENT: Final = "current"
 _REFUSED: Final = "refused"
 
@@ -159,7 +160,8 @@ class RouteReader:
         self._folder = Path(folder)
         self._has_none = not folder
         self._table = table
-        self._version = ""
+        self._version = self._newest = ""
+        self._next_look = 0.0
         self._file: RouteFile | None = None
         self._document = RoutingDocument()
 
@@ -168,7 +170,7 @@ class RouteReader:
         if self._has_none:
             return None
         # After a restart calls come before housekeeping has looked: the table of before counts for them, not none.
-        version = self._table.get(_CURRENT) or str(newest_version(self._folder) or "")
+        version = self._table.get(_CURRENT) or self._of_before()
         if version != self._version and version:
             try:
                 file = RouteFile.open(route_path(self._folder, int(version)))
@@ -180,6 +182,14 @@ class RouteReader:
                     self._file.close()
                 self._file, self._document, self._version = file, document, version
         return None if self._file is None else (self._file, self._document)
+
+    def _of_before(self) -> str:
+        """Return the newest version in the folder, which is looked at once a second: every call asks several times."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_S
+            self._newest = str(newest_version(self._folder) or "")
+        return self._newest
 
     def plan(self, realm: str) -> DialPlan:
         """Return how the users of a realm dial."""

@@ -16,6 +16,7 @@ import msgspec
 
 from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.log import log_event
+from kemi.core.pace import is_early
 from kemi.state.call_history import FinishedCall
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
@@ -85,6 +86,7 @@ class SharedState:
         self._down = False
         self._commands_done = True
         self._restored = False
+        self._handed_over: dict[str, str] = {}
         self.routing_version = 0
         """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
@@ -97,7 +99,7 @@ class SharedState:
         keys and ended sessions are known too before the first message; ``poll`` reads the commands once more and
         carries them out.
         """
-        if self._restored or now < self._next_try:
+        if self._restored or self._backs_off(now):
             return self._restored
         try:
             stored = (link or self._link).stored()
@@ -168,7 +170,7 @@ class SharedState:
             self._unkept,
         )
         waiting = any(kinds)
-        if now < self._next_try or not (waiting or not self._commands_done):
+        if self._backs_off(now) or not (waiting or not self._commands_done):
             return
         bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}
         subscriptions = {
@@ -204,7 +206,7 @@ class SharedState:
     def ship_nodes(self, now: float) -> None:
         """Ship what an operator changed here, at once, and every now and then how the relay nodes are."""
         changes = self._nodes.drain_changes()
-        if now < self._next_try or not (changes or now >= self._next_view):
+        if self._backs_off(now) or not (changes or not is_early(now, self._next_view, VIEW_S)):
             return
         view = {
             "at": now,
@@ -230,7 +232,7 @@ class SharedState:
 
     def ship_traces(self, portions: list[TracePortion], rings: TraceRings, now: float, trim: bool) -> bool:
         """Ship what is new of traced calls; False when Redis cannot be asked now."""
-        if now < self._next_try:
+        if self._backs_off(now):
             return False
         try:
             if portions:
@@ -245,7 +247,7 @@ class SharedState:
 
     def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
         """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""
-        if now < self._next_try or now < self._next_trunks:
+        if self._backs_off(now) or is_early(now, self._next_trunks, TRUNKS_S):
             return
         views = trunks.views()
         text = msgspec.json.encode(GatewayTrunks(now, views)).decode()
@@ -265,7 +267,7 @@ class SharedState:
 
     def poll(self, now: float) -> list[Command]:
         """Return the commands that have come; keep the issuers' keys up to date for the workers."""
-        if now < self._next_try or now < self._next_poll:
+        if self._backs_off(now) or is_early(now, self._next_poll, POLL_S):
             return []
         self._next_poll = now + POLL_S
         try:
@@ -278,9 +280,25 @@ class SharedState:
         self._commands_done = self._commands_done and not heard.commands
         return heard.commands
 
+    def take_handed_over(self, now: float) -> list[str]:
+        """Take the calls over that other gateways have given us; return their names."""
+        given, self._handed_over = self._handed_over, {}
+        if not given:
+            return []
+        try:
+            self._link.took_over(list(given))
+        except RedisUnavailable as error:  # they are still there the next time
+            self._failed(error, now)
+            return []
+        taken_over = [key for key, text in given.items() if self._snapshots.adopt(key, text)]
+        for key in taken_over:
+            log_event(logging.WARNING, "call_adopted", call_id=key)
+        return taken_over
+
     def _learn(self, heard: Heard) -> None:
         self._publish(heard.key_sets)
         self.routing_version = heard.routing_version
+        self._handed_over = heard.handed_over
         for node in self._nodes.learn_drained(heard.drained):
             what = "node_drained" if node in heard.drained else "node_undrained"
             log_event(logging.WARNING, what, node=node, by="operator")
@@ -298,6 +316,9 @@ class SharedState:
             log_event(logging.INFO, "key_sets_changed", issuers=",".join(changed), version=version)
 
     # ------------------------------------------------------------ outages
+
+    def _backs_off(self, now: float) -> bool:
+        return is_early(now, self._next_try, BACK_OFF_S)
 
     def _failed(self, error: RedisUnavailable, now: float) -> None:
         self._next_try = now + BACK_OFF_S

@@ -10,6 +10,7 @@ from kemi.adapters.media import MediaRelay
 from kemi.adapters.traces import TraceKeeper
 from kemi.core.call.states import Dialog
 from kemi.core.errors import MediaUnavailable
+from kemi.core.pace import is_early
 from kemi.core.trace.collecting import Collected
 from kemi.state.calls import CallStore
 from rtpengine.ng.errors import NgError
@@ -39,7 +40,7 @@ class TraceFigures:
     def look(self, now: float, traces: TraceKeeper) -> None:
         """Ask about calls that are due, as far as there is time."""
         running = traces.calls.by_key
-        if not self._due and now >= self._next_round:
+        if not self._due and not is_early(now, self._next_round, DUE_S):
             self._next_round = now + DUE_S
             self._due = [
                 call

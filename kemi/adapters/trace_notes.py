@@ -32,8 +32,17 @@ LONGEST: Final = 16_384
 """Characters of a message or description; more is cut off."""
 SIP, STATE, DECISION, RELAY, HEAD, MEDIA, OWNER, JUDGED = "m", "s", "d", "r", "h", "k", "o", "j"
 """Kinds of rows; every row begins with key, trunk, time and kind."""
+OTHER_SIP: Final = "p"
+"""A message of no call: a collector gets it, traces do not."""
+MESSAGES: Final = (SIP, OTHER_SIP)
+"""They go on with: came in, text, and between which sockets.  Of one that came that is protocol, our address and port,
+the sender's address and port; of another one the URI that the worker has sent it to, or ""."""
 
-_NO_CALLS: Final = ("REGISTER ", "OPTIONS ", "SUBSCRIBE ", "PUBLISH ", "GET ", "POST ", "HTTP/")
+MOST_FORGOTTEN: Final = 256
+
+_CALL_ID: Final = re.compile(r"\n(?:Call-ID|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
+_NO_SIP: Final = ("GET ", "POST ", "PUT ", "HTTP/")
+_NO_CALLS: Final = ("REGISTER ", "OPTIONS ", "SUBSCRIBE ", "PUBLISH ", *_NO_SIP)
 _NO_CALLS_CSEQ: Final = re.compile(r"\nCSeq: \d+ (?:REGISTER|OPTIONS|SUBSCRIBE|PUBLISH)\r")
 _NO_DECISIONS: Final = frozenset({"call_state_changed", "call_ended"})
 _DETAILS: Final = ("why", "detail", "reason")
@@ -51,15 +60,22 @@ class TraceNotes:
         self._depth = 0
         self._received = False
         self._muted = False
+        self._copies = False
         self._key = self._trunk = ""
         self._number = 0
+        self._forgotten: dict[str, None] = {}
+        """Call-IDs of INVITEs that were worth no trace, the oldest first."""
+        self._towards = ""
+        self._ends_of_current: Callable[[], object] = str
         self.owner_of_current: Callable[[], str] = str
         """Whose page sent the current message, "" for none or nobody."""
         self._encode = msgspec.json.Encoder().encode
 
-    def switch_on(self, table: Table) -> None:
-        """Begin to leave notes."""
+    def switch_on(self, table: Table, ends_of_current: Callable[[], object] | None = None) -> None:
+        """Begin to leave notes; with ``ends_of_current`` of all SIP, each with its sockets, for a collector."""
         self._table = table
+        if ends_of_current is not None:
+            self._copies, self._ends_of_current = True, ends_of_current
 
     @property
     def on(self) -> bool:
@@ -70,6 +86,8 @@ class TraceNotes:
 
     def enter(self) -> None:
         """A callback begins, maybe inside of another one."""
+        if not self._depth:
+            self._towards = ""
         self._depth += 1
 
     def leave(self) -> None:
@@ -98,20 +116,47 @@ class TraceNotes:
         if self._table is None:
             return
         self._muted, self._received = muted, False
-        if muted or not _is_of_call(message):
+        is_ack = message.startswith("ACK")
+        if muted or (is_ack and self._forgotten and self._was_forgotten(message)):
             return
-        self._message(message, incoming=True)
+        if not self._message(message, incoming=True):
+            return
         # Kamailio may take an ACK without asking us.
-        self._received = not message.startswith("ACK")
+        self._received = not is_ack
+
+    def _was_forgotten(self, message: str) -> bool:
+        found = _CALL_ID.search(message)
+        return found is not None and self._forgotten.pop(found.group(1), self) is None
+
+    def forget(self, call_id: str) -> None:
+        """The current INVITE is worth no trace, and neither are its answer and its ACK."""
+        if self._table is None:
+            return
+        self._rows.clear()
+        self._muted = True
+        if len(self._forgotten) >= MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
+        self._forgotten[call_id] = None
+
+    def sent_to(self, uri: str) -> None:
+        """What is sent next goes there."""
+        self._towards = uri
 
     def sent(self, message: str) -> None:
         """A message leaves, as it is on the wire."""
-        if self._table is None or self._muted or not _is_of_call(message):
+        if self._table is None or self._muted:
             return
         self._message(message, incoming=False)
 
-    def _message(self, message: str, *, incoming: bool) -> None:
-        self._row(SIP, incoming, message[:LONGEST])
+    def _message(self, message: str, *, incoming: bool) -> bool:
+        kind = SIP if _is_of_call(message) else OTHER_SIP
+        if kind == OTHER_SIP and (not self._copies or message.startswith(_NO_SIP)):
+            return False
+        ends: object = ""
+        if self._copies:
+            ends = self._ends_of_current() if incoming else self._towards
+        self._row(kind, incoming, message[:LONGEST], ends)
+        return True
 
     def _row(self, kind: str, *rest: object) -> None:
         self._rows.append((self._key, self._trunk, time.time(), kind, *rest))

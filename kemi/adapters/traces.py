@@ -13,10 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
+from kemi.adapters import ksr
 from kemi.adapters import trace_notes as rows
+from kemi.adapters.hep_export import HepExport
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event, observe
+from kemi.adapters.pages import Pages
 from kemi.adapters.trace_notes import NOTES
+from kemi.core.pace import is_early
 from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.reading import facts_of, parties_of
@@ -24,6 +28,8 @@ from kemi.core.trace.redaction import redact_sdp, redact_values
 from kemi.core.trace.settings import TraceSettings
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
+from kemi.state.flows import FlowStore
+from kemi.state.running_calls import Figures
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
 from rtpengine.ng.commands import NG_KEYS
@@ -59,9 +65,13 @@ _SAID_BY_CALL_ID: Final = (rows.DECISION, rows.OWNER)
 class TraceKeeper:
     """Collects traces in the housekeeping process."""
 
-    def __init__(self, settings: TraceSettings, table: HtableTable, node: str) -> None:
+    def __init__(
+        self, settings: TraceSettings, table: HtableTable, node: str, copies: HepExport | None = None
+    ) -> None:
         self._table = table
         self._node = node
+        self._keeps = settings.enabled
+        self._copies = copies
         self.rings = TraceRings(
             settings.calls, settings.failed_calls, settings.kept_s, settings.failed_kept_s
         )
@@ -95,6 +105,10 @@ class TraceKeeper:
         except msgspec.DecodeError as error:
             log_event(logging.ERROR, "trace_unreadable", detail=str(error))
             return
+        if self._copies is not None:
+            self._copies.take(steps)
+        if not self._keeps:
+            return
         named = list(dict.fromkeys(row[0] for row in steps if row[0] and row[3] not in _SAID_BY_CALL_ID))
         self._current = ""
         # A call is known before the message that began it is read.
@@ -123,8 +137,9 @@ class TraceKeeper:
 
     def _row(self, row: list[Any], named: list[str]) -> None:
         key, trunk, at, kind, *rest = row
-        if kind == rows.SIP:
-            self._message(row, named)
+        if kind in rows.MESSAGES:
+            if kind == rows.SIP:
+                self._message(row, named)
             return
         if kind in _SAID_BY_CALL_ID and self._current == key + REFUSED:
             key = self._current
@@ -167,7 +182,7 @@ class TraceKeeper:
             self._waiting += call.kept - kept
 
     def _message(self, row: list[Any], named: list[str]) -> None:
-        step, trunk, at, _, incoming, text = row
+        step, trunk, at, _, incoming, text, _ = row
         facts = facts_of(text)
         if facts is None:
             return
@@ -225,15 +240,24 @@ class TraceKeeper:
     def figures(self, key: str, medium: str, found: dict[str, Any], now: float) -> None:
         """Take what the relay counts of a running medium: leg -> figures."""
         call = self.calls.by_key.get(key)
-        if call is None or not self._room(call):
+        if call is None:
+            return
+        call.latest_figures[medium] = {"at": round(now, 3), **found}
+        if not self._room(call):
             return
         for leg, values in found.items():
             if values:
                 self._keep(call, Entry(at=now, what=What.QUALITY, leg=leg, name=medium, values=values))
 
+    def latest_figures(self, key: str) -> Figures:
+        """Return what was counted last of a running call; nothing is known of one that is not traced."""
+        call = self.calls.by_key.get(key)
+        return {} if call is None else call.latest_figures
+
     def finished(self, calls: Iterable[FinishedCall]) -> None:
         """Learn how calls ended, maybe before the notes about them are read."""
-        self._ended += calls
+        if self._keeps:
+            self._ended += calls
 
     def _end(self, now: float) -> None:
         waiting = self._ended
@@ -258,11 +282,11 @@ class TraceKeeper:
         put: Callable[[list[TracePortion], TraceRings, float, bool], bool],
     ) -> None:
         """Ship what is due; ``put`` writes portions, trims the rings where told, and says whether it could."""
-        if now < self._next_ship:
+        if is_early(now, self._next_ship, SHIP_S) or not self._keeps:
             return
         self._next_ship = now + SHIP_S
         due = [call for call in self.calls.by_key.values() if _is_due(call, now)][:AT_ONCE]
-        trim = now >= self._next_trim
+        trim = not is_early(now, self._next_trim, TRIM_S)
         if due or trim:
             portions = [TracePortion(self._head(call), _bytes(call)) for call in due]
             if not put(portions, self.rings, now, trim):
@@ -297,15 +321,17 @@ class TraceKeeper:
         )
 
 
-def trace_keeper(settings: Settings, owner_of_current: Callable[[], str]) -> TraceKeeper | None:
-    """Switch tracing on in this process and those that come of it; None where the site wants none."""
-    if not settings.trace.enabled:
+def trace_keeper(settings: Settings, pages: Pages, flows: FlowStore) -> TraceKeeper | None:
+    """Switch tracing on in this process and those that come of it; None where the site wants none, and no copies."""
+    if not (settings.trace.enabled or settings.hep.collector):
         return None
     table = HtableTable("trace")
-    NOTES.switch_on(table)
-    NOTES.owner_of_current = owner_of_current
-    observe(NOTES.decided)
-    return TraceKeeper(settings.trace, table, settings.node_name)
+    copies = HepExport(settings.hep, settings.node_name, flows.client_at) if settings.hep.collector else None
+    NOTES.switch_on(table, None if copies is None else ksr.ends)
+    NOTES.owner_of_current = lambda: pages.owner(ksr.connection_id())
+    if settings.trace.enabled:
+        observe(NOTES.decided)
+    return TraceKeeper(settings.trace, table, settings.node_name, copies)
 
 
 def _bytes(call: Collected) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import KSR
 
 from kemi.adapters import ksr
+from kemi.adapters.trace_notes import NOTES
 
 
 def max_forwards_ok() -> bool:
@@ -123,6 +124,7 @@ def send_request(
     method_: str, uri: str, next_hop: str, socket: str, lines: tuple[str, ...], body: str
 ) -> bool:
     """Send a request of our own; From, To, Call-ID and CSeq are among the lines."""
+    NOTES.sent_to(next_hop or uri)
     return (
         KSR.tm.t_uac_send(method_, uri, next_hop, socket, "".join(f"{line}\r\n" for line in lines), body) > 0
     )
@@ -141,6 +143,7 @@ def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...], bod
     compares Call-ID and CSeq number but no method, so it finds our UPDATE instead of an INVITE with the same number,
     and it never gives back its reference to what it found; tmx.t_reply_callid takes any fork of the Call-ID.
     """
+    NOTES.sent_to(own_uri)
     head = "".join(f"{line}\r\n" for line in lines)
     length = f"Content-Length: {len(body.encode())}"
     return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}") > 0

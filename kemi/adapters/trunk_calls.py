@@ -335,6 +335,8 @@ class TrunkCalls:
             ksr.remove_headers(incoming.names_withheld(ksr.headers))
             if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
+        if method == "INVITE" and to_trunk and 200 <= status < 300 and not call.answered:
+            self._store.answer(call_id)
         if method == "BYE" and status >= 200:
             self._over(call_id, call.trunk)
         return True

@@ -18,6 +18,7 @@ from kemi.adapters.notices import Notices
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.trunk_room import TrunkRoom
 from kemi.core.messages import Side
+from kemi.core.pace import is_early
 from kemi.core.trunk import registration as reg
 from kemi.core.trunk.health import Health, after_answer, after_silence
 from kemi.core.trunk.names import own_call_id, trunk_user
@@ -95,9 +96,9 @@ class TrunkKeeper:
             if reg.is_due(member.registration, now) and not member.asked_at:
                 reg.due(member.registration, now)
                 self._register(member, now)
-        if now >= self._next_show:
+        if not is_early(now, self._next_show, SHOWN_EVERY_S):
             self._show(now)
-        if now >= self._next_sweep:
+        if not is_early(now, self._next_sweep, SWEEP_S):
             self._next_sweep = now + SWEEP_S
             self._store.forget_ended(now)
 

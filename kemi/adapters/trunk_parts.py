@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.control import Routes
 from kemi.adapters.control_trunks import trunk_routes
 from kemi.adapters.entry_points import EntryPoints
@@ -17,6 +18,8 @@ from kemi.adapters.trunk_room import TrunkRoom, running
 from kemi.core.trunk.sources import TrunkSources, hosts_of
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
+from kemi.state.schedule import Schedule
+from kemi.state.table import Table
 from kemi.state.tallies import TallyStore
 from kemi.state.trunks import TrunkStore
 
@@ -45,6 +48,10 @@ class TrunkParts:
             settings, sources, self.store, self.room, calls, routes, executor, entry_points
         )
         self.answers = TrunkAnswers(settings.flow_secret, self.store)
+
+    def snapshots(self, calls: CallStore, changed: Table, schedule: Schedule) -> CallSnapshots:
+        """Return what is kept of calls beyond a restart; ``changed``: names of those to be written."""
+        return CallSnapshots(calls, changed, schedule, self.store, self.room)
 
     def control_routes(self) -> Routes:
         """Return the routes of the control endpoint."""

@@ -38,6 +38,14 @@ class TrunkRoom:
             tally_key(trunk.name), lambda tally: admit_call(tally, key, most, now, self._is_running)
         )
 
+    def back(self, trunk: str, key: str) -> None:
+        """Count a call that was running before a restart."""
+
+        def back(tally: Tally) -> None:
+            tally.calls[key] = time.time()
+
+        self._tallies.change(tally_key(trunk), back)
+
     def leave(self, trunk: str, key: str) -> None:
         """A call is over, or goes on elsewhere: its place is free at once."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Callable
+from typing import Final
 
 from kemi.adapters import connections, ksr
 from kemi.adapters.log import log_event
@@ -12,20 +14,32 @@ from kemi.core.registration import Flow
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 
+NO_ROOM: Final = 503
+
 
 class WebSocketFront:
     """The WebSocket part of a worker process."""
 
-    def __init__(self, settings: Settings, flows: FlowStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        flows: FlowStore,
+        is_leaving: Callable[[], bool],
+        is_full: Callable[[], bool],
+    ) -> None:
+        """``is_leaving``: whether this gateway takes no new pages any more; ``is_full``: whether it has no memory for
+        another one."""
         self._settings = settings
         self._flows = flows
+        self._is_leaving, self._is_full = is_leaving, is_full
 
     def handshake(self) -> None:
         """Accept or refuse the current HTTP request."""
         refusal = self._refusal()
         if refusal is not None:
             status, reason_phrase, detail = refusal
-            connections.http_reply(status, reason_phrase, detail)
+            again = ("Retry-After: 10",) if status == NO_ROOM else ()
+            connections.http_reply(status, reason_phrase, detail, lines=again)
             log_event(logging.INFO, "handshake_refused", status=status, detail=detail, source=ksr.source())
             return
         flow = Flow(
@@ -51,6 +65,10 @@ class WebSocketFront:
         origin = ksr.headers("Origin")
         if len(origin) != 1 or origin[0] not in self._settings.origins:
             return 403, "Forbidden", "this web origin is not allowed"
+        if self._is_leaving():
+            return NO_ROOM, "Service Unavailable", "this gateway is going out of service"
+        if self._is_full():
+            return NO_ROOM, "Service Unavailable", "no memory for another connection"
         return None
 
     def closed(self) -> None:

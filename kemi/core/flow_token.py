@@ -1,8 +1,9 @@
 """Flow tokens: what our Path says about the WebSocket a registration came over (RFC 5626 §5.2).
 
 Behind a proxy every flow is the proxy's address and a port that is used again, so an address would name the wrong
-page sooner or later.  The token names Kamailio's connection id and a nonce drawn in that connection's handshake, and
-is signed; whoever brings it back is checked against the flow that has this connection id now.
+page sooner or later.  The token names Kamailio's connection id, a nonce drawn in that connection's handshake and the
+gateway that has the connection, and is signed; whoever brings it back is checked against the flow that has this
+connection id now, by that gateway: any other one of the site passes the request on to it (RFC 5626 §5.3).
 """
 
 from __future__ import annotations
@@ -10,30 +11,43 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
+from typing import NamedTuple
 
 from kemi.core.errors import SipReject
 from kemi.core.messages import addresses_from_headers, uri_from_address
 
 _SIGNATURE_BYTES = 10
+_BRANCH = re.compile(r";\s*branch\s*=\s*([^;,\s]+)", re.IGNORECASE)
 
 
-def token_from_flow(secret: str, connection_id: str, nonce: str) -> str:
+class FlowName(NamedTuple):
+    """What a token says."""
+
+    connection_id: str
+    nonce: str
+    host: str = ""
+    """``address:port`` of the gateway's socket towards the core; "": of a release whose tokens did not name it."""
+
+
+def token_from_flow(secret: str, connection_id: str, nonce: str, host: str = "") -> str:
     """Return the user part of our Path URI."""
-    payload = f"{connection_id}.{nonce}".encode()
+    payload = ".".join((connection_id, nonce, *([host] if host else []))).encode()
     return base64.urlsafe_b64encode(_signature(secret, payload) + payload).decode().rstrip("=")
 
 
-def flow_from_token(secret: str, token: str) -> tuple[str, str]:
-    """Return connection id and nonce; raise SipReject (403) when the token is not ours or was changed."""
+def flow_from_token(secret: str, token: str) -> FlowName:
+    """Return what the token says; raise SipReject (403) when it is not ours or was changed."""
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        connection_id, separator, nonce = payload.decode("ascii").partition(".")
+        connection_id, separator, rest = payload.decode("ascii").partition(".")
     except (ValueError, UnicodeDecodeError):
         raise SipReject("not a flow token", reason_phrase="Invalid Flow Token") from None
     if not separator or not hmac.compare_digest(signature, _signature(secret, payload)):
         raise SipReject("flow token with a wrong signature", reason_phrase="Invalid Flow Token")
-    return connection_id, nonce
+    nonce, _, host = rest.partition(".")
+    return FlowName(connection_id, nonce, host)
 
 
 def token_from_routes(values: list[str]) -> str:
@@ -42,6 +56,12 @@ def token_from_routes(values: list[str]) -> str:
     uri = uri_from_address(routes[0]) if routes else ""
     user, separator, _ = uri.partition(":")[2].partition("@")
     return user if separator else ""
+
+
+def second_branch(values: list[str]) -> str:
+    """Return the branch of the second Via of a response, "" when there is none: whose request it answers behind us."""
+    branches = _BRANCH.findall(",".join(values))
+    return branches[1] if len(branches) > 1 else ""
 
 
 def _signature(secret: str, payload: bytes) -> bytes:

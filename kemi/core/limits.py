@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL", "BYE"})
@@ -68,6 +69,20 @@ class LimitSettings:
     lock_s: float = 300.0
 
 
+def check_limits(settings: LimitSettings, longest_s: float) -> None:
+    """Raise ValueError for what cannot be used; ``longest_s``: how long a tally is kept."""
+    for name in ("connection", "identity", "address"):
+        for kind, rate in asdict(getattr(settings, name)).items():
+            if not 0 <= rate < math.inf:
+                raise ValueError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
+    for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
+        if getattr(settings, name) < 0:
+            raise ValueError(f"limits.{name}: a number, or 0 for no limit")
+    for name in ("burst_s", "failed_logins_window_s", "lock_s"):
+        if not 0 < getattr(settings, name) <= longest_s:
+            raise ValueError(f"limits.{name}: more than 0 and at most {longest_s} seconds")
+
+
 @dataclass(slots=True)
 class Tally:
     """What is remembered of one connection, identity or address.  Times are seconds since the epoch."""
@@ -105,13 +120,23 @@ def take(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> fl
     """
     if rate <= 0:
         return 0.0
-    interval = 1 / rate
-    even_at = _not_before(tally.even_at.get(str(kind), 0.0), now, burst_s + interval)
-    early = even_at - now - max(0.0, burst_s - interval)
+    even_at, early = _even(tally, kind, rate, burst_s, now)
     if early > _ROUNDING_S:
         return early
-    tally.even_at[str(kind)] = even_at + interval
+    tally.even_at[str(kind)] = even_at + 1 / rate
     return 0.0
+
+
+def would_take(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> bool:
+    """Whether ``take`` would admit this request; nothing is counted."""
+    return rate <= 0 or _even(tally, kind, rate, burst_s, now)[1] <= _ROUNDING_S
+
+
+def _even(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> tuple[float, float]:
+    """Return when an even stream would have brought this request, and by how much it comes too early."""
+    interval = 1 / rate
+    even_at = _not_before(tally.even_at.get(str(kind), 0.0), now, burst_s + interval)
+    return even_at, even_at - now - max(0.0, burst_s - interval)
 
 
 def _not_before(even_at: float, now: float, furthest_s: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
 from kemi.core.messages import Request, addresses_from_headers
@@ -126,7 +127,7 @@ def check_one_message(body_length: int, content_lengths: list[str], *, has_conte
         raise RemoteProtocolError("more than one Content-Length")
     if content_lengths:
         text = content_lengths[0]
-        if not (text.isascii() and text.isdecimal()) or int(text) != body_length:
+        if number_or(None, text) != body_length:
             raise RemoteProtocolError(
                 "Content-Length is not the length of the body: one message in each frame"
             )
@@ -134,9 +135,19 @@ def check_one_message(body_length: int, content_lengths: list[str], *, has_conte
         raise RemoteProtocolError("a body without Content-Type")
 
 
+def check_no_nul(head: str) -> None:
+    """Check a message of the core; raise RemoteProtocolError.
+
+    RFC 3261 §25.1 has NUL in a quoted text, behind a backslash; no text that goes to Kamailio may have one, nor a line
+    of the log.
+    """
+    if "\0" in head:
+        raise RemoteProtocolError("there is a NUL in a header field")
+
+
 def check_whole(body_length: int, content_lengths: list[str]) -> None:
     """Check that nothing of a message of the core was cut off (RFC 3261 §18.3); raise RemoteProtocolError."""
-    if content_lengths and content_lengths[0].isdecimal() and int(content_lengths[0]) > body_length:
+    if content_lengths and number_or(0, content_lengths[0]) > body_length:
         raise RemoteProtocolError("the message is shorter than its Content-Length says")
 
 
@@ -147,8 +158,9 @@ def check_form(request: Request) -> None:
         raise RemoteProtocolError("the Request-URI is no URI without header fields (RFC 3261 §19.1.1)")
     if request.cseq > MAX_CSEQ:
         raise RemoteProtocolError("the number of CSeq is too large (RFC 3261 §8.1.1.5)")
-    if not all(_same_method(request.method, value) for value in request.headers("CSeq")):
-        raise RemoteProtocolError("CSeq is of another method (RFC 3261 §8.1.1.5)")
+    for value in request.headers("CSeq"):
+        if not _CSEQ.fullmatch(value) or not _same_method(request.method, value):
+            raise RemoteProtocolError("CSeq is no number with this method (RFC 3261 §8.1.1.5)")
     for name in ("From", "To"):
         if not all(_ADDRESS.fullmatch(value) for value in request.headers(name)):
             raise RemoteProtocolError(f"{name} is no address (RFC 3261 §25.1)")

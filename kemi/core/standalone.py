@@ -13,6 +13,7 @@ from typing import Final
 from kemi.core import headers, trust
 from kemi.core.call import boundary
 from kemi.core.call.settings import CallSettings
+from kemi.core.decimals import is_number
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.identity import asserted_identity, target_for_core
@@ -275,7 +276,7 @@ def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
         dialog.expires_at = min(dialog.expires_at, now + LINGER_S)
         return
     expires = parameters(f"<>;{rest}").get("expires", "")
-    if expires.isdecimal():
+    if is_number(expires):
         dialog.expires_at = now + int(expires) + LINGER_S
 
 
@@ -291,7 +292,7 @@ def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
     elif reply.side is Side.WIC and reply.contact:
         dialog.page_contact = uri_from_address(reply.contact)
     expires = "".join(reply.headers("Expires")).strip()
-    if expires.isdecimal():
+    if is_number(expires):
         dialog.expires_at = now + int(expires) + LINGER_S
     elif dialog.expires_at < now + IMPLICIT_S:
         dialog.expires_at = now + IMPLICIT_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
 import msgspec
@@ -64,6 +65,10 @@ class CallStore:
             self._table.set(key, text)
         self._keep(key, text, record)
         return True
+
+    def locked(self, key: str) -> AbstractContextManager[None]:
+        """Keep other processes away from a call; may be nested."""
+        return self._table.locked(key)
 
     def knows(self, key: str) -> bool:
         """Whether there is such a call."""

@@ -61,6 +61,12 @@ class FlowStore:
         """Return what is known of a connection, whether or not it still stands; for whoever only counts."""
         return self._flows.get(connection_id)
 
+    def client_at(self, source: str) -> str:
+        """Return where the page really is that Kamailio sees at ``address:port``, "" where there is none."""
+        connection_id = self._ports.get(source)
+        found = self._flows.get(connection_id) if connection_id is not None else None
+        return "" if found is None else found.client_address
+
     def is_open(self, connection_id: str) -> bool:
         """Whether the connection stands."""
         return self.flow(connection_id) is not None
@@ -179,6 +185,17 @@ class FlowStore:
                 flow = self.flow(found.connection_id)
                 if flow is not None:
                     return flow
+        return None
+
+    def once_on(self, connection_id: str, token: str, contact: str) -> Registration | None:
+        """Return the binding whose page was reached over a connection, by this Path token, before it lost that."""
+        uri = contact.partition(";")[0]
+        for _, found in self._registrations.holding(uri):
+            if same_contact(found.contact, contact) and (
+                found.sent.flow_token == token
+                or (found.connection_id and found.former_connection_id == connection_id)
+            ):
+                return found
         return None
 
     def change(self, key: str, step: Callable[[Registration], Registration | None]) -> Registration | None:

@@ -8,7 +8,9 @@
 | gw:unkept-events | channel (PUBLISH), JSON | gateway | web API: who listens at that moment |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
-| gw:call-records:NODE | hash, call -> JSON (kemi/adapters/call_snapshots.py) | gateway node NODE | the same |
+| gw:call-records:NODE | hash, call -> JSON (kemi/adapters/call_snapshots.py), ``trunk CALL-ID`` -> JSON (TrunkCall of
+kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that takes its calls |
+| gw:handed-over:NODE | hash, call -> JSON, as the line above | gateways | gateway node NODE, which has the page now |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
 | gw:running-calls:NAME | hash, gateway node -> JSON (kemi/state/running_calls.py); ends by itself | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
@@ -100,6 +102,11 @@ def registrations(node: str) -> str:
 def call_records(node: str) -> str:
     """Return the key of the answered calls of a gateway node."""
     return f"gw:call-records:{node}"
+
+
+def handed_over(node: str) -> str:
+    """Return the key of the answered calls that other gateways have given a node."""
+    return f"gw:handed-over:{node}"
 
 
 def subscriptions(node: str) -> str:

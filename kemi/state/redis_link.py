@@ -94,6 +94,8 @@ class Heard:
     """Relay nodes that get no new calls."""
     routing_version: int
     """Of the routing table that counts; 0: there is none."""
+    handed_over: dict[str, str] = field(default_factory=dict)
+    """Answered calls that other gateways have given us: name -> JSON."""
 
 
 class _Identities(msgspec.Struct):
@@ -211,6 +213,35 @@ class RedisLink:
         pipeline.hgetall(keys.call_records(node))
         return cast("dict[str, str]", self._run(pipeline)[0])
 
+    def bindings_elsewhere(self, bindings: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return what other gateways keep of these bindings: gateway -> binding -> JSON."""
+        try:
+            names = cast("list[str]", self._redis.hkeys(keys.RELAY_NODES))
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+        others = [name for name in names if name != self.node]
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in others:
+            pipeline.hmget(keys.registrations(name), list(bindings))
+        found = zip(others, self._run(pipeline), strict=True)
+        return {
+            name: {key: text for key, text in zip(bindings, texts, strict=True) if text}
+            for name, texts in found
+        }
+
+    def hand_over(self, node: str, calls: Mapping[str, str]) -> None:
+        """Give answered calls to another gateway; this one keeps them no longer."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hset(keys.handed_over(node), mapping=cast("Any", dict(calls)))
+        pipeline.hdel(keys.call_records(self.node), *calls)
+        self._run(pipeline)
+
+    def took_over(self, calls: Sequence[str]) -> None:
+        """Say that calls that were handed over are here."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hdel(keys.handed_over(self.node), *calls)
+        self._run(pipeline)
+
     def claim_call(self, node: str, key: str) -> str | None:
         """Take a call of another gateway; None when it is gone, or somebody else took it."""
         pipeline = self._redis.pipeline(transaction=True)
@@ -263,7 +294,8 @@ class RedisLink:
             pipeline.get(keys.jwks(issuer))
         pipeline.smembers(keys.DRAINED)
         pipeline.get(keys.ROUTING_VERSION)
-        streams, *key_sets, drained, routing_version = self._run(pipeline)
+        pipeline.hgetall(keys.handed_over(self.node))
+        streams, *key_sets, drained, routing_version, handed_over = self._run(pipeline)
         commands: list[Command] = []
         for identifier, fields in _entries(streams):
             self._position = identifier
@@ -274,7 +306,7 @@ class RedisLink:
             ):
                 commands.append(command)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
-        return Heard(commands, found, set(drained), int(routing_version or 0))
+        return Heard(commands, found, set(drained), int(routing_version or 0), dict(handed_over))
 
     def routing_rest(self, version: int) -> str | None:
         """Return a routing table without its rows; None: it was replaced meanwhile."""

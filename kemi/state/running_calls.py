@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -12,6 +12,44 @@ from kemi.core.call.record import CallRecord
 
 MOST_CALLS: Final = 1000
 """Of one gateway, in one answer."""
+CORE: Final = "core"
+
+Figures: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Kind -> ``at``, when they were taken, and the figures of both legs (rtpengine/quality.py: MediumQuality)."""
+
+
+class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How one medium of a leg is: what its party sends, and what its receiver reports say of what it hears.
+
+    Null is what nobody has told yet.
+    """
+
+    at: float
+    """When that was asked of the media relay, in seconds since the epoch."""
+    codec: str | None
+    packets: int
+    """That came from the party."""
+    mos: float | None
+    """Mean opinion score of what the party hears, from 1.0 to 4.5; audio only."""
+    mos_source: str | None
+    """rtcp: of the relay; e-model: computed of the reports; estimated: the party sends no reports."""
+    loss_percent: float | None
+    jitter_ms: float | None
+    round_trip_ms: float | None
+    """Between the relay and the party."""
+
+
+class LiveLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a running call."""
+
+    party: str = ""
+    """Its public identity, number or address."""
+    by: str = ""
+    """How it is reached: page, core, or trunk:NAME."""
+    offer_answer: str = ""
+    """Where offer and answer with it stand (RFC 3264): idle, offer received, answer sent, offer sent, stable."""
+    media: dict[str, LegQuality] = {}
+    """audio, video -> how it is; empty while the call is not answered, or where the site keeps no traces."""
 
 
 class RunningCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +74,20 @@ class RunningCall(msgspec.Struct, frozen=True, kw_only=True):
     """Its media relay node."""
 
 
+class LiveCall(RunningCall, frozen=True, kw_only=True):
+    """A running call with its legs; a gateway of an older release tells nothing of them."""
+
+    page: LiveLeg = LiveLeg()
+    far: LiveLeg = LiveLeg()
+    """The other side: behind the core, or behind a trunk."""
+
+
 class GatewayCalls(msgspec.Struct, frozen=True, kw_only=True):
     """What one gateway answered."""
 
     asked: str
     """The question it answers."""
-    calls: list[RunningCall]
+    calls: list[LiveCall]
     left_out: int = 0
     """How many more there are."""
 
@@ -62,9 +108,54 @@ def running_call(record: CallRecord) -> RunningCall:
     )
 
 
-def calls_as_text(asked: str, records: Iterable[CallRecord], number: int) -> str:
-    """Write an answer; ``number``: of all calls there are."""
-    calls = [running_call(record) for record in islice(records, MOST_CALLS)]
+def live_call(record: CallRecord, figures: Figures) -> LiveCall:
+    """Describe a call with its legs."""
+    call = running_call(record)
+    trunk = record.trunk
+    return LiveCall(
+        **msgspec.structs.asdict(call),
+        page=LiveLeg(
+            party=call.owner,
+            by="page",
+            offer_answer=record.wic_offer_answer.value,
+            media=_media(figures, "wic"),
+        ),
+        far=LiveLeg(
+            party=call.peer,
+            by=f"trunk:{trunk.trunk}" if trunk is not None else CORE,
+            offer_answer=record.ims_offer_answer.value,
+            media=_media(figures, "ims"),
+        ),
+    )
+
+
+def _media(figures: Figures, leg: str) -> dict[str, LegQuality]:
+    return {
+        kind: _leg_quality(found["at"], counted)
+        for kind, found in figures.items()
+        if (counted := found.get(leg)) is not None
+    }
+
+
+def _leg_quality(at: float, counted: Mapping[str, Any]) -> LegQuality:
+    heard = counted["heard"] or {}
+    return LegQuality(
+        at=at,
+        codec=counted["codec"],
+        packets=counted["packets"],
+        mos=heard.get("mos"),
+        mos_source=heard.get("mos_source"),
+        loss_percent=heard.get("loss_percent"),
+        jitter_ms=heard.get("jitter_ms"),
+        round_trip_ms=heard.get("round_trip_ms"),
+    )
+
+
+def calls_as_text(
+    asked: str, records: Iterable[CallRecord], number: int, figures_of: Callable[[str], Figures]
+) -> str:
+    """Write an answer; ``number``: of all calls there are; ``figures_of``: of a call's key, what is known last."""
+    calls = [live_call(record, figures_of(record.key)) for record in islice(records, MOST_CALLS)]
     answer = GatewayCalls(asked=asked, calls=calls, left_out=max(0, number - len(calls)))
     return msgspec.json.encode(answer).decode()
 

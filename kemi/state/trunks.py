@@ -19,9 +19,13 @@ OLD_S: Final = 10.0
 """A gateway that has not written for so long does not run."""
 ENDED_KEPT_S: Final = 40.0
 """So long a call that is over waits for the answer to its BYE."""
+LONGEST_S: Final = 86_400.0
+"""As long the table keeps a call (kamailio/params/state.cfg)."""
 MOST_TARGETS: Final = 5
 """Of one redirection, that are remembered."""
 _LEAVING: Final = "leaving"
+_KEPT: Final = "trunk "
+"""Begins the name of a trunk's call among those that Redis keeps; no Call-ID has a space."""
 
 
 class HopView(msgspec.Struct, frozen=True):
@@ -84,6 +88,8 @@ class TrunkCall(msgspec.Struct):
     source: str
     """IP address the INVITE came from."""
     since: float
+    answered: bool = False
+    """Then it outlives a restart of the gateway."""
     ended_at: float = 0.0
     """When a BYE passed, seconds since the epoch."""
 
@@ -97,6 +103,7 @@ class TrunkStore:
         self._answers = RecordTable(table("trunk_answer"), Answer)
         self._calls = RecordTable(table("trunk_call"), TrunkCall)
         self._elsewhere = table("trunk_elsewhere")
+        self._changed = table("changed_call")
 
     # ------------------------------------------------------------ next hops
 
@@ -164,17 +171,73 @@ class TrunkStore:
             self._calls.set(call_id, call)
         return True
 
+    def answer(self, call_id: str) -> None:
+        """The home network has answered a call."""
+
+        def answered(call: TrunkCall) -> bool:
+            before, call.answered = call.answered, True
+            return not before
+
+        self._change(call_id, answered)
+
     def end(self, call_id: str, now: float) -> None:
         """A BYE has passed."""
+
+        def ended(call: TrunkCall) -> bool:
+            before, call.ended_at = call.ended_at, call.ended_at or now
+            return not before
+
+        self._change(call_id, ended)
+
+    def _change(self, call_id: str, change: Callable[[TrunkCall], bool]) -> None:
         with self._calls.locked(call_id):
             call = self._calls.get(call_id)
-            if call is not None and not call.ended_at:
-                call.ended_at = now
+            if call is not None and change(call):
                 self._calls.set(call_id, call)
+                self._note(call_id, call)
+
+    def _note(self, call_id: str, call: TrunkCall) -> None:
+        if call.answered:
+            self._changed.set(_KEPT + call_id, "1")
 
     def forget(self, call_id: str) -> None:
         """The call is over."""
-        self._calls.remove(call_id)
+        call = self._calls.take(call_id)
+        if call is not None:
+            self._note(call_id, call)
+
+    # ------------------------------------------------------------ calls that outlive a restart
+
+    @staticmethod
+    def is_kept_name(name: str) -> bool:
+        """Whether a name among the kept calls is one of a trunk's call."""
+        return name.startswith(_KEPT)
+
+    @staticmethod
+    def call_id_of(name: str) -> str:
+        """Return the Call-ID of a trunk's call by that name."""
+        return name.removeprefix(_KEPT)
+
+    def kept_names(self) -> list[str]:
+        """Return the names of the calls that are to be kept."""
+        return [_KEPT + call_id for call_id, call in self._calls.items() if _is_kept(call)]
+
+    def kept_text(self, name: str) -> str | None:
+        """Return what is to be kept of a call now; None: nothing."""
+        call_id = self.call_id_of(name)
+        call = self._calls.get(call_id)
+        return self._calls.raw.get(call_id) if call is not None and _is_kept(call) else None
+
+    def restore(self, name: str, text: str, now: float) -> TrunkCall | None:
+        """Take over a call of before a restart; None: there is none to go on with."""
+        try:
+            call = msgspec.json.decode(text, type=TrunkCall)
+        except msgspec.MsgspecError:  # of another release
+            return None
+        is_running = _is_kept(call) and now - call.since < LONGEST_S
+        return call if is_running and self.begin(self.call_id_of(name), call) else None
+
+    # ------------------------------------------------------------ all of them
 
     def is_running(self, call_id: str) -> bool:
         """Whether a trunk's call has not ended."""
@@ -186,6 +249,10 @@ class TrunkStore:
         for call_id, call in self._calls.items():
             if call.ended_at and now - call.ended_at > ENDED_KEPT_S:
                 self.forget(call_id)
+
+
+def _is_kept(call: TrunkCall) -> bool:
+    return call.answered and not call.ended_at
 
 
 class Redirection(msgspec.Struct, frozen=True):

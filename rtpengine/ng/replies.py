@@ -21,6 +21,7 @@ _T = TypeVar("_T", int, bytes, list[Decoded], dict[bytes, Decoded])
 _UNKNOWN_CALL: Final = frozenset({"unknown call-id", "call-id not found or tags didn't match"})
 
 _SDP_PAYLOAD: Final = re.compile(rb"d3:sdp([1-9][0-9]{0,4}):(.*)6:result2:oke", re.DOTALL)
+_MOST_DIGITS: Final = 20
 _SUCCESSES: Final = (b"ok", b"pong")
 
 
@@ -342,7 +343,7 @@ def _to_text(value: bytes) -> str:
 
 
 def _to_int(value: bytes) -> int:
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _MOST_DIGITS:
         raise NgBadDatagram("a number in the reply is none")
     return int(value)
 

@@ -1,4 +1,5 @@
-"""A slow network on one machine: two TUN devices with a queue in between, and a network namespace behind the far one.
+"""A slow network on one machine, which may lose packets, too: two TUN devices with a queue in between, and a network
+namespace behind the far one.
 
 Knows devices, addresses and time.  Must not know what is sent.  For kernels without netem.  Nothing can stay behind:
 the devices belong to the process of the queue, the namespace to the process inside, and both end with their parent.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import select
 import struct
 import subprocess
@@ -18,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _TUN: Final = Path("/dev/net/tun")
 _TUNSETIFF: Final = 0x400454CA
@@ -38,6 +40,12 @@ class DelayLine:
 
     number: int
     one_way_s: float
+    orders: IO[str]
+
+    def change(self, one_way_s: float, lost_share: float = 0.0) -> None:
+        """Delay packets that come from now on so long, and lose this share of them, each way."""
+        self.orders.write(f"{one_way_s} {lost_share}\n")
+        self.orders.flush()
 
     @property
     def near(self) -> str:
@@ -97,10 +105,11 @@ def delay_line(one_way_s: float) -> Iterator[DelayLine]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
+        assert process.stdin is not None
         number = process.stdout.readline().strip()
         if not number:
             raise NoDelayLineError("no TUN devices can be made here")
-        line = DelayLine(int(number), one_way_s)
+        line = DelayLine(int(number), one_way_s, process.stdin)
         _run("ip", "addr", "add", f"{line.near}/24", "dev", f"slow{number}n")
         _run("ip", "link", "set", f"slow{number}n", "up")
         yield line
@@ -139,7 +148,8 @@ def _open_device(name: str) -> int | None:
 
 
 def _forward(near: int, far: int, one_way_s: float) -> None:
-    """Pass packets on, each after its time, until standard input ends."""
+    """Pass packets on, each after its time, until standard input ends; a line there changes time and loss."""
+    lost_share, chance = 0.0, random.Random(1)
     under_way: deque[tuple[float, int, bytes]] = deque()
     other = {near: far, far: near}
     until_end = sys.stdin.fileno()
@@ -147,10 +157,17 @@ def _forward(near: int, far: int, one_way_s: float) -> None:
         wait_s = max(0.0, under_way[0][0] - time.monotonic()) if under_way else None
         ready, _, _ = select.select([near, far, until_end], [], [], wait_s)
         if until_end in ready:
-            return
+            order = os.read(until_end, _PACKET_BYTES).decode().splitlines()
+            if not order:
+                return
+            one_way_s, lost_share = map(float, order[-1].split())
         now = time.monotonic()
-        for device in ready:
-            under_way.extend((now + one_way_s, other[device], packet) for packet in _packets(device))
+        for device in {near, far}.intersection(ready):
+            under_way.extend(
+                (now + one_way_s, other[device], packet)
+                for packet in _packets(device)
+                if not lost_share or chance.random() >= lost_share
+            )
         while under_way and under_way[0][0] <= time.monotonic():
             _, device, packet = under_way.popleft()
             try:

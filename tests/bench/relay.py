@@ -6,6 +6,7 @@ have the size of a real relay's.  Prints its port when it is ready.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import socket
 import sys
@@ -39,10 +40,11 @@ _OK: Final = encode({"result": "ok"})
 
 
 class FastRelay(asyncio.DatagramProtocol):
-    """Answers at once."""
+    """Answers at once, or later."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_s: float) -> None:
         self.port = 0
+        self._delay_s = delay_s
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,16 +59,22 @@ class FastRelay(asyncio.DatagramProtocol):
         assert self._transport is not None
         cookie, _, body = data.partition(b" ")
         answer = next((answer for command, answer in _ANSWERS.items() if command in body), _OK)
-        self._transport.sendto(b"%b %b" % (cookie, answer), addr)
+        reply = b"%b %b" % (cookie, answer)
+        if self._delay_s:
+            asyncio.get_running_loop().call_later(self._delay_s, self._transport.sendto, reply, addr)
+        else:
+            self._transport.sendto(reply, addr)
 
 
-async def main() -> None:
+async def serve(delay_s: float) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    _, relay = await loop.create_datagram_endpoint(FastRelay, local_addr=("127.0.0.1", 0))
+    _, relay = await loop.create_datagram_endpoint(lambda: FastRelay(delay_s), local_addr=("127.0.0.1", 0))
     print(relay.port, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--delay-s", type=float, default=0.0)
+    asyncio.run(serve(parser.parse_args().delay_s))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
 
@@ -44,6 +45,7 @@ class Target:
     path: str = "/sip"
     register: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    rpc: KamailioRpc | None = None
 
 
 TargetFactory = Callable[[int], AbstractContextManager[Target]]
@@ -124,9 +126,11 @@ def limited(callee_port: int) -> Iterator[Target]:
 
 
 @contextmanager
-def signalling(callee_port: int, name: str = "signalling", **variables: object) -> Iterator[Target]:
+def signalling(
+    callee_port: int, name: str = "signalling", *, relay_delay_s: float = 0.0, **variables: object
+) -> Iterator[Target]:
     """Run the gateway with a stand-in for the relay's control port: the gateway's own cost, alone."""
-    command = [sys.executable, "-m", "tests.bench.relay"]
+    command = [sys.executable, "-m", "tests.bench.relay", "--delay-s", str(relay_delay_s)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as relay:
         assert relay.stdout is not None
         nodes = [{"address": LOOPBACK, "port": int(relay.stdout.readline()), "version": "10.5"}]
@@ -171,6 +175,7 @@ def _gateway(
             tuple(processes[part] for part in ("rtpengine",) if part in processes),
             register=True,
             headers={"Origin": origin, "X-Forwarded-For": "198.51.100.7"},
+            rpc=lab.gateway_rpc,
         )
 
 

@@ -35,6 +35,7 @@ CLICK = """async (wish) => {
     const response = await fetch("/api/calls", {method: "POST", headers, body: JSON.stringify(wish)});
     return (await response.json()).dial;
 }"""
+REGISTERED = "() => window.softphone.phone?.state === 'registered'"
 CALL_STATE = "() => window.softphone.call?.state ?? null"
 
 
@@ -114,7 +115,16 @@ class TestRegistered:
             browser.wait_registered()
             pages = browser.page, browser.page.context.new_page()
             pages[1].goto(lab.info.web.origin)
-            pages[1].wait_for_function("() => window.softphone.phone?.state === 'registered'")
+            # Whoever is logged in and takes the softphone to another tab, and back, stays logged in.
+            pages[1].click("#use-here")
+            pages[1].wait_for_function(REGISTERED)
+            pages[0].click(".banner button:has-text('Use here')")
+            pages[0].wait_for_function(REGISTERED)
+            pages[1].locator(".banner", has_text="used in another tab now").wait_for()
+            pages[1].reload()
+            pages[1].click("#use-both")
+            pages[1].wait_for_function(REGISTERED)
+            assert browser.session()["authenticated"] is True
             dial = browser.page.evaluate(CLICK, {"to": phone.impu})
             taken: list[Page] = []
 

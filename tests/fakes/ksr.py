@@ -62,6 +62,7 @@ class FakeKamailio:
     failure_status: int | None = None
     """$T_reply_code inside a failure route."""
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    statistics: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[str, tuple[object, ...]]] = field(default_factory=list)
     replies: list[SentReply] = field(default_factory=list)
     requests: list[SentRequest] = field(default_factory=list)
@@ -133,6 +134,8 @@ class FakeKamailio:
         return value
 
     def _read(self, name: str) -> int | str | None:
+        if match := re.fullmatch(r"\$stat\((\w+)\)", name):
+            return self.statistics.get(match.group(1))
         if match := re.fullmatch(r"\$hdrc\(([\w-]+)\)", name):
             return len(self._current.values(match.group(1)))
         if match := re.fullmatch(r"\$\(hdr\(([\w-]+)\)\[(\d+)\]\)", name):

@@ -66,8 +66,8 @@ class Lab(World):
         try:
             run_dir = self._prepare_run_dir()
             self._blocks = claim_ports(self.options)
-            log_dir = run_dir / LOGS
-            log_dir.mkdir()
+            log_dir = self._log_dir
+            log_dir.mkdir(exist_ok=log_dir == self.options.log_dir)
             self._processes = Processes(run_dir, log_dir)
             site = Site(self.options, plan_ports(self.options, self._blocks), run_dir, self._processes)
             self._site = site
@@ -116,19 +116,28 @@ class Lab(World):
             self._processes.stop()
         if self._blocks is not None:
             self._blocks.release()
-        if (logs := self._run_dir / LOGS).is_dir():
+        if (logs := self._log_dir).is_dir():
             log_secrets.search(logs)
         if self._own_run_dir and not keep_run_dir:
             shutil.rmtree(self._run_dir, ignore_errors=True)
 
     def log_tails(self) -> dict[str, str]:
         """Return the end of every log by process name."""
-        return {path.stem: log_tail(path) for path in sorted((self._run_dir / LOGS).glob("*.log"))}
+        return {path.stem: log_tail(path) for path in sorted(self._log_dir.glob("*.log"))}
+
+    @property
+    def _log_dir(self) -> Path:
+        return self.options.log_dir or self._run_dir / LOGS
 
     def kill(self, process: str) -> None:
         """Kill one process as a crash would."""
         assert self._processes is not None
         self._processes.kill(process)
+
+    def end(self, process: str) -> None:
+        """End one process as an operator would."""
+        assert self._processes is not None
+        self._processes.end(process)
 
     @property
     def process_ids(self) -> Mapping[str, int]:

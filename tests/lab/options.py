@@ -53,6 +53,7 @@ NO_LIMITS: Final[Mapping[str, Any]] = {
     "gateway_calls_per_identity": 0,
     "gateway_failed_logins_per_identity": 0,
     "gateway_failed_logins_per_address": 0,
+    "gateway_overload_control": False,  # several labs share a machine, on which every message waits
 }
 """Variables of the role kamailio for whoever sends on purpose what no user would."""
 
@@ -82,6 +83,8 @@ class LabOptions:
 
     parts: frozenset[Part] = WHOLE_WORLD
     run_dir: Path | None = None
+    # An empty folder for the logs, on another file system than the rest; None: a folder in the run directory.
+    log_dir: Path | None = None
     ports: PortMode = PortMode.FREE
     phones: tuple[PhoneOptions, ...] = (PHONE, VIDEOPHONE)
     # Where the IMS core and its phones are: an address of this machine.

@@ -143,6 +143,16 @@ class Processes:
         process.wait()
         self._write_records()
 
+    def end(self, name: str) -> None:
+        """End one process as systemd would: it is asked to, and killed when it takes too long."""
+        process = self._running.pop(name)
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+        _kill_group(process.pid, signal.SIGKILL)
+        process.wait()
+        self._write_records()
+
     def start_again(self, name: str) -> int:
         """Start a process that was killed, as it was started before; return its new id."""
         return self._spawned[name]()

@@ -103,6 +103,7 @@ class ScriptedCore(UdpPeer):
         headers: Pairs = (),
         supported: str = "100rel",
         fork_of: CallingDevice | None = None,
+        at: Address | None = None,
     ) -> CallingDevice:
         """Call a registered page through its Path and return the call.
 
@@ -115,6 +116,7 @@ class ScriptedCore(UdpPeer):
             headers: more header fields.
             supported: option tags; "" leaves the field out.
             fork_of: another core's call of the same INVITE: same Call-ID, From-tag and CSeq.
+            at: another gateway of the site than the one the Path names.
 
         Raises:
             KeyError: `aor` is not registered.
@@ -146,7 +148,7 @@ class ScriptedCore(UdpPeer):
             invite.add_parts(*parts)
         first = registration.path[0] if registration.path else f"<{registration.contact}>"
         hop = sip_uri_from_text(name_addr_from_text(first).uri)
-        call = CallingDevice(self, invite, (hop.host, hop.port or 5060))
+        call = CallingDevice(self, invite, at or (hop.host, hop.port or 5060))
         call.media = chosen
         call.pracks = self.acknowledges_reliable
         self.calls[call.call_id] = call

@@ -5,13 +5,15 @@ Knows the handshake as HAProxy forwards it and socket-level ends. Must not know 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -42,6 +44,8 @@ class Handshake:
     subprotocols: tuple[str, ...] = ("sip",)
     source_port: int | None = None
     """Local port to connect from, as a TLS front that uses one again; None: the system chooses."""
+    new_socket: Callable[[], socket.socket] | None = None
+    """Makes the socket, where that has to be in another network."""
 
 
 def unverified_tls() -> ssl.SSLContext:
@@ -81,8 +85,23 @@ class PageSocket:
             proxy=None,
             max_size=None,
             local_addr=None if handshake.source_port is None else ("127.0.0.1", handshake.source_port),
+            sock=await cls._connected(handshake),
         )
         return cls(connection)
+
+    @staticmethod
+    async def _connected(handshake: Handshake) -> socket.socket | None:
+        if handshake.new_socket is None:
+            return None
+        made = handshake.new_socket()
+        made.setblocking(False)
+        url = urlsplit(handshake.url)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, (url.hostname, url.port))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     @property
     def local_address(self) -> tuple[str, int]:

@@ -46,7 +46,11 @@ ONLY_IN: Final = (
         ),
         "four modules know Kamailio's functions",
     ),
-    OnlyIn("socket", ("rtpengine/transport/*",), "one place talks to the network"),
+    OnlyIn(
+        "socket",
+        ("rtpengine/transport/*", "kemi/adapters/collector.py", "kemi/adapters/probes.py"),
+        "one place talks to relays, one only tells a collector, and one asks our own workers",
+    ),
     OnlyIn("redis", ("kemi/state/*",), "one place talks to Redis"),
     OnlyIn("flask", ("webapp_api/*",), "only the web API is a web application"),
     OnlyIn("flask_sock", ("webapp_api/*",), "only the web API is a web application"),

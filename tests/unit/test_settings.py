@@ -66,6 +66,8 @@ def test_what_may_be_left_out_has_a_default() -> None:
         pytest.param('audio_codecs = ["opus", "PCMA"]', "audio_codecs = []", "media.audio_codecs", id="no codec"),
         pytest.param("prack_s = 32", "prack_s = 0", "timers.prack_s", id="no time for PRACK"),
         pytest.param("update_s = 5", "update_s = -1", "timers.update_s", id="negative time"),
+        pytest.param("[timers]", "[overload]\ntarget_wait_s = 0\n\n[timers]", "overload.target_wait_s", id="no wait"),
+        pytest.param("[timers]", "[overload]\nleast_memory = 1.0\n\n[timers]", "least_memory", id="all memory"),
         pytest.param("ims_response_s = 5", "ims_response_s = 0", "timers.ims_response_s", id="no time for the core"),
         pytest.param("ims_answer_s = 180", 'ims_answer_s = "x"', "timers.ims_answer_s", id="time is text"),
         pytest.param("[sip]", "[sipp]", "sip", id="section misspelt"),

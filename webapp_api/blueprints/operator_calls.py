@@ -10,7 +10,7 @@ import msgspec
 from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 
-from kemi.state.running_calls import RunningCall
+from kemi.state.running_calls import LiveCall
 from webapp_api import queries
 from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
@@ -25,7 +25,7 @@ class CallsOfGateway(msgspec.Struct, frozen=True):
     """The running calls of one gateway."""
 
     gateway: str
-    calls: list[RunningCall]
+    calls: list[LiveCall]
     left_out: int
     """How many more it has."""
 
@@ -60,7 +60,7 @@ class OperatorCounters(msgspec.Struct, frozen=True):
 
 @blueprint.get("/api/operator/calls")
 def get_calls() -> Response:
-    """Tell which calls are running, all or those of ?impu=."""
+    """Tell which calls are running, all or those of ?impu=, with both legs and how their media are."""
     only_operators(costs=True)
     impu = queries.text("impu")
     found, silent = services().running_calls.ask(time.time(), [impu] if impu else [])

@@ -6,6 +6,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound, PreconditionFailed, UnprocessableEntity
 
+from kemi.core.decimals import is_number
 from kemi.core.emergency import service_of
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
@@ -104,7 +105,7 @@ def _seen_version() -> int | None:
     """Return which version the operator has seen: the table is replaced only if it still counts (RFC 9110 §13.1.1)."""
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None
-    versions = [int(tag) for tag in request.if_match.as_set() if tag.isdecimal()]
+    versions = [int(tag) for tag in request.if_match.as_set() if is_number(tag)]
     counts = services().routes.version()
     return counts if counts in versions else -1
 

@@ -1,6 +1,14 @@
 /** The running calls, as the gateways told them and as events change them. Pure but for its own list. */
 
-import { listOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
+import { listOf, membersOf, numberOf, numberOrNone, textOf, textsOf, type Members } from "./members.ts";
+
+/** What one side hears; undefined is what nobody has told. */
+export interface Hearing {
+  readonly mos: number | undefined;
+  readonly lossPercent: number | undefined;
+  readonly jitterMs: number | undefined;
+  readonly roundTripMs: number | undefined;
+}
 
 export interface RunningCall {
   readonly key: string;
@@ -17,6 +25,11 @@ export interface RunningCall {
   readonly since: number;
   /** Its media relay, "" while not known. */
   readonly relay: string;
+  /** How the far end is reached: core, or trunk:NAME; "" while not known. */
+  readonly by: string;
+  /** What the page hears, and the far end; undefined while nothing is known. */
+  readonly page: Hearing | undefined;
+  readonly far: Hearing | undefined;
 }
 
 export class RunningCalls {
@@ -88,6 +101,9 @@ function fromAnswer(call: Members, gateway: string): RunningCall {
     state: DIALOG_STATE[textOf(call, "dialog")] ?? "calling",
     since: numberOf(call, "since"),
     relay: textOf(call, "node"),
+    by: textOf(membersOf(call["far"]), "by"),
+    page: hearingOf(membersOf(call["page"])),
+    far: hearingOf(membersOf(call["far"])),
   };
 }
 
@@ -103,7 +119,34 @@ function fromEvent(event: Members, state: RunningCall["state"]): RunningCall {
     state,
     since: numberOf(event, "at"),
     relay: "",
+    by: "",
+    page: undefined,
+    far: undefined,
   };
+}
+
+function hearingOf(leg: Members): Hearing | undefined {
+  const sound = membersOf(leg["media"])["audio"];
+  if (sound === undefined) return undefined;
+  const told = membersOf(sound);
+  return {
+    mos: numberOrNone(told["mos"]),
+    lossPercent: numberOrNone(told["loss_percent"]),
+    jitterMs: numberOrNone(told["jitter_ms"]),
+    roundTripMs: numberOrNone(told["round_trip_ms"]),
+  };
+}
+
+/** In words: what is not known is left out. */
+export function hearingText({ mos, lossPercent, jitterMs, roundTripMs }: Hearing): string {
+  return [
+    mos !== undefined && `MOS ${mos.toFixed(1)}`,
+    lossPercent !== undefined && `loss ${lossPercent.toFixed(1)} %`,
+    jitterMs !== undefined && `jitter ${jitterMs.toFixed(0)} ms`,
+    roundTripMs !== undefined && `round trip ${roundTripMs.toFixed(0)} ms`,
+  ]
+    .filter((words) => words !== false)
+    .join(", ");
 }
 
 function directionOf(members: Members): "out" | "in" {
@@ -113,7 +156,7 @@ function directionOf(members: Members): "out" | "in" {
 /** Whether a call has `text` somewhere in its names; case does not count. */
 export function callFits(call: RunningCall, text: string): boolean {
   const wanted = text.trim().toLowerCase();
-  const names = [call.owner, call.peer, call.callId, call.key, call.gateway, call.relay, call.state];
+  const names = [call.owner, call.peer, call.callId, call.key, call.gateway, call.relay, call.by, call.state];
   return wanted === "" || names.some((name) => name.toLowerCase().includes(wanted));
 }
 

@@ -2,10 +2,9 @@
 
 import { endCall, refreshRunning, type Desk, type View } from "./desk.ts";
 import { h, labelled, replaceKeepingFocus, table, type Child } from "./dom.ts";
-import { LiveQuality } from "./live-quality.ts";
 import { textOf } from "./members.ts";
 import { hashOf } from "./route.ts";
-import { callFits, type RunningCall } from "./running-calls.ts";
+import { callFits, hearingText, type Hearing, type RunningCall } from "./running-calls.ts";
 import { addressText, clockText, countText, durationText } from "./words.ts";
 
 const EVERY_MS = 15_000;
@@ -20,7 +19,6 @@ const COLUMNS = [
 const STATE_TEXT = { calling: "Calling", ringing: "Ringing", talking: "Talking" } as const;
 
 export function callsView(desk: Desk): View {
-  const quality = new LiveQuality(desk.ask);
   const filter = h("input", { id: "call-filter", type: "search", autocomplete: "off", spellcheck: "false" });
   const found = h("p", { class: "quiet", role: "status" });
   const rows = h("div", { class: "table" });
@@ -32,7 +30,7 @@ export function callsView(desk: Desk): View {
     const silent = desk.running.silent.length > 0 ? `; no answer of ${desk.running.silent.join(", ")}` : "";
     const text = `${countText(calls.length, "call")}${more}${untold}${silent}`;
     if (found.textContent !== text) found.textContent = text;
-    replaceKeepingFocus(rows, calls.length > 0 && table("Running calls", COLUMNS, calls.slice(0, MOST_ROWS).map((call) => cells(desk, call, quality))));
+    replaceKeepingFocus(rows, calls.length > 0 && table("Running calls", COLUMNS, calls.slice(0, MOST_ROWS).map((call) => cells(desk, call))));
   };
   filter.addEventListener("input", render);
   return {
@@ -48,14 +46,13 @@ export function callsView(desk: Desk): View {
     async refresh() {
       await refreshRunning(desk);
       render();
-      await quality.refresh(shown());
     },
     render,
     asksAfter: (event) => textOf(event, "type") === "call_answered",
   };
 }
 
-function cells(desk: Desk, call: RunningCall, quality: LiveQuality): Child[] {
+function cells(desk: Desk, call: RunningCall): Child[] {
   const [page, peer] = [addressText(call.owner), addressText(call.peer)];
   const end = h(
     "button",
@@ -70,12 +67,16 @@ function cells(desk: Desk, call: RunningCall, quality: LiveQuality): Child[] {
   );
   return [
     h("a", { href: hashOf("call", { key: call.key }), "data-focus": `call ${call.key}` }, page),
-    `${call.direction === "out" ? "→" : "←"} ${peer}`,
+    h("span", {}, `${call.direction === "out" ? "→" : "←"} ${peer}`, call.by.startsWith("trunk:") && h("small", { class: "quiet" }, ` ${call.by.replace(":", " ")}`)),
     h("span", {}, clockText(call.since), h("small", { class: "quiet" }, ` ${durationText(Date.now() / 1000 - call.since)}`)),
     h("span", { class: "badge", "data-state": call.state }, STATE_TEXT[call.state]),
     call.kinds.join(", "),
-    quality.textOf(call.key),
+    h("span", {}, hearingLine("Page", call.page), hearingLine(call.by.startsWith("trunk:") ? "Trunk" : "Core", call.far)),
     h("span", {}, call.gateway, call.relay !== "" && h("small", { class: "quiet" }, ` relay ${call.relay}`)),
     end,
   ];
+}
+
+function hearingLine(who: string, hearing: Hearing | undefined): Child {
+  return hearing !== undefined && h("span", { class: "hearing" }, `${who}: ${hearingText(hearing) || "nothing told"}`);
 }

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from kemi.state.call_history import FinishedCall
+from kemi.state.running_calls import LiveLeg
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table, when
@@ -31,6 +32,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
     node: str
     """Its media relay node."""
+    page: LiveLeg
+    far: LiveLeg
+    """The other side: behind the core, or behind a trunk."""
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +105,10 @@ def calls() -> None:
 @click.option("--node", default="", help="Only those whose media is on this relay node.")
 @pass_place
 def list_calls(place: Place, impu: str, gateway: str, node: str) -> Answer:
-    """Show running calls; exit status 3 when a gateway does not answer."""
+    """Show running calls; exit status 3 when a gateway does not answer.
+
+    PAGE and FAR: what that side hears, as MOS/loss in percent/jitter/round trip in ms; - is what nobody has told.
+    """
     told = running_calls(place)
     found = [
         call
@@ -111,15 +118,24 @@ def list_calls(place: Place, impu: str, gateway: str, node: str) -> Answer:
     rows = [
         (
             *(call.impu, call.direction, call.peer, call.state, ",".join(call.kinds), call.since),
-            *(call.gateway, call.call_id),
+            *(_quality(call.page), _quality(call.far), call.gateway, call.call_id),
         )
         for call in found
     ]
-    columns = ("IMPU", "DIR", "PEER", "STATE", "MEDIA", "SINCE", "GATEWAY", "CALL-ID")
+    columns = ("IMPU", "DIR", "PEER", "STATE", "MEDIA", "SINCE", "PAGE", "FAR", "GATEWAY", "CALL-ID")
     remarks = [f"{name} has {number} more calls" for name, number in told.left_out.items()]
     remarks += [f"{name} does not answer" for name in told.silent]
     document = msgspec.structs.replace(told, calls=found)
     return Answer(document, table(columns, rows, "no calls"), 3 if told.silent else 0, remarks)
+
+
+def _quality(leg: LiveLeg) -> str:
+    """Say in one word what a side hears."""
+    sound = leg.media.get("audio")
+    if sound is None:
+        return "-"
+    figures = (sound.mos, sound.loss_percent, sound.jitter_ms, sound.round_trip_ms)
+    return "/".join("-" if figure is None else f"{figure:.1f}" for figure in figures)
 
 
 def running_calls(place: Place) -> Calls:
@@ -138,6 +154,8 @@ def running_calls(place: Place) -> Calls:
                 since=when(call.since),
                 gateway=gateway,
                 node=call.node,
+                page=call.page,
+                far=call.far,
             )
             for gateway, answer in answers.items()
             for call in answer.calls

@@ -12,7 +12,10 @@ import { showHistory, initHistoryView } from "./history-view.ts";
 import { CallHistory } from "./history.ts";
 import { hook } from "./hook.ts";
 import { buildKeypad } from "./keypad.ts";
-import { endLogin, initSignIn, loginMethod, type SignInCredentials } from "./sign-in.ts";
+import { currentCredentials, endLogin, forgetLogin, initSignIn, loginMethod, type SignInCredentials } from "./sign-in.ts";
+import { forgetSipTrace, initSipTrace, traceSip } from "./sip-trace.ts";
+import { TabLock } from "./tab-lock.ts";
+import { askWhichTab } from "./tab-question.ts";
 
 const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
   connecting: "Connecting…",
@@ -37,11 +40,16 @@ const target = input("target");
 const signOut = button("sign-out");
 const videoCall = button("video-call");
 
+/** The person uses the softphone in this tab. */
+let tab: TabLock | undefined;
+/** Another tab has taken it over: this one signs off as soon as no call runs. */
+let isTaken = false;
 let stopDialRequests: () => void = () => undefined;
 
 prefillFromAddress();
 initCallView();
 initDesk(leaveIfOver);
+initSipTrace();
 initDevicePickers((kind) => void useChosenDevice(kind));
 initHistoryView((address) => {
   target.value = address;
@@ -66,26 +74,64 @@ window.addEventListener("beforeunload", (event) => {
 });
 window.addEventListener("pagehide", () => void hook.phone?.close());
 
-async function signIn(credentials: () => Promise<SignInCredentials>): Promise<void> {
+async function signIn(credentials: () => Promise<SignInCredentials>, takesOver = false): Promise<void> {
   clearBanners();
+  forgetSipTrace();
   signInButtons.disabled = true;
   showPhoneState("connecting");
   let phone: Phone | undefined;
   try {
-    phone = await connect({ configUrl: CONFIG_URL, ...(await credentials()) });
+    const person = await credentials();
+    if (!(await isWantedHere(person.user, takesOver))) {
+      forgetLogin();
+      password.value = "";
+      showPhoneState("closed");
+      return;
+    }
+    phone = await connect({ configUrl: CONFIG_URL, ...person });
+    traceSip(phone);
     phone.onState(showPhoneState);
     await phone.register();
     hook.phone = phone;
     password.value = "";
     showSignedIn(phone);
+    if (isTaken) void giveAway();
   } catch (error) {
     showFailure(error);
+    tab?.release();
     await phone?.close();
     await endLogin();
     showPhoneState("closed");
   } finally {
     signInButtons.disabled = false;
   }
+}
+
+/** One tab rings, or as many as the person wants. */
+async function isWantedHere(user: string, takesOver: boolean): Promise<boolean> {
+  const lock = new TabLock(user, () => void giveAway());
+  tab = lock;
+  isTaken = false;
+  if (takesOver) await lock.takeOver();
+  else if (!(await lock.take())) {
+    signInCard.hidden = true;
+    const choice = await askWhichTab();
+    signInCard.hidden = false;
+    if (choice === "here") await lock.takeOver();
+    else if (choice === "both") lock.share();
+    else return false;
+  }
+  return true;
+}
+
+/** Another tab has the softphone now. The gateway ends the calls of who signs off, so a call that runs comes first. */
+async function giveAway(): Promise<void> {
+  isTaken = true;
+  const { phone } = hook;
+  if (phone === undefined) return; // it is told when it is there
+  stopDialRequests();
+  if (phone.calls.length === 0) await leaveIfOver(phone);
+  else showBanner("info", "The softphone is used in another tab now.", "This tab signs off when your call is over.");
 }
 
 function showSignedIn(phone: Phone): void {
@@ -119,16 +165,29 @@ function showSignedOut(): void {
 
 /** After the phone gave up: back to the form, with the reason still to be read. */
 async function leaveIfOver(phone: Phone): Promise<boolean> {
-  if (phone.state !== "disconnected" && phone.state !== "signed-out") return false;
+  if (!isTaken && phone.state !== "disconnected" && phone.state !== "signed-out") return false;
   showSignedOut();
+  tab?.release();
   await phone.close();
-  await endLogin();
+  if (isTaken) tellTaken();
+  else await endLogin();
   return true;
+}
+
+/** The web session goes on in the other tab; a SIP password is nowhere any more. */
+function tellTaken(): void {
+  const again = { label: "Use here", run: () => void signIn(currentCredentials, true) };
+  const [title, state] = ["The softphone is used in another tab now.", "This tab does not ring any more."];
+  if (loginMethod() === undefined) showBanner("info", title, `${state} Sign in to use it here.`);
+  else showBanner("info", title, state, again);
+  forgetLogin();
 }
 
 async function leave(): Promise<void> {
   clearBanners();
+  tab?.release();
   await hook.phone?.close();
+  forgetSipTrace();
   await endLogin();
   showSignedOut();
 }

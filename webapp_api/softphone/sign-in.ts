@@ -70,6 +70,18 @@ export async function endLogin(): Promise<void> {
   await logout().catch(ignorePhoneError);
 }
 
+/** Leave the web session to the browser's other tabs. */
+export function forgetLogin(): void {
+  loggedInBy = undefined;
+}
+
+/** Credentials of the session that this browser has; LoginError when it has none any more. */
+export async function currentCredentials(): Promise<SignInCredentials> {
+  const current = await currentLogin();
+  if (current === undefined) throw new LoginError({ status: 401, detail: "you are logged out" });
+  return credentialsOf(current);
+}
+
 /** The person is logged in: after a reload, or back from the provider. */
 async function resume(signIn: SignIn): Promise<void> {
   const current = await currentLogin().catch(ignorePhoneError);

@@ -24,6 +24,7 @@ from kemi.core.call.setup import (
     release_media,
 )
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
+from kemi.core.decimals import number_or
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
@@ -36,6 +37,8 @@ NO_CORE: Final = Rejection(504, "Server Time-out", "the IMS core does not answer
 
 def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Sort a response to the forwarded INVITE."""
+    if not record.forwarded:
+        return [act.DropReply()]  # to an INVITE that nobody has sent
     if reply.status >= 300:
         return [*redirection.remembered(record, reply), _forward_refusal(record, reply, settings)]
     if not reply.to_tag:
@@ -126,7 +129,7 @@ def _take_answer(
 def _rseq(reply: Reply) -> int:
     """Return the number of a reliable response, 0 for any other."""
     text = "".join(reply.headers("RSeq")).strip()
-    return int(text) if text.isdecimal() and "100rel" in reply.tokens("Require") else 0
+    return number_or(0, text) if "100rel" in reply.tokens("Require") else 0
 
 
 def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:

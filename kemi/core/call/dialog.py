@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kemi.core import headers, trust
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, core_told, credentials, refresh, session_timer
+from kemi.core.call import boundary, core_told, credentials, refresh, session_timer, unsure
 from kemi.core.call.answer import on_invite_reply, own_request_to_ims
 from kemi.core.call.core_answer import on_core_reply
 from kemi.core.call.core_late_offer import on_answer_timeout
@@ -116,8 +116,10 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
 
 def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
     """The page answered our UPDATE: during the set-up, or a correction afterwards."""
-    if not record.updating or record.ended:
-        return []  # the call ended while the UPDATE was under way
+    if (
+        not record.updating or record.ended
+    ):  # the call ended while the UPDATE was under way, or it had no offer
+        return unsure.on_answered(record, event.status, settings)
     if record.forwarded:
         return on_correction_answered(record, event, settings)
     return on_set_up_answered(record, event, settings)
@@ -183,6 +185,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         and record.wic_offer_answer is OfferAnswer.STABLE
     ):
         return send_update(record, settings)
+    if event.due is Due.FLOW_RECOVERY and event.flow_alive and record.answer_unsure:
+        return unsure.ask_page(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
         bye = own_request_to_ims(
             record, record.confirmed_tag, "BYE", record.next_ims_cseq(), headers.PAGE_GONE

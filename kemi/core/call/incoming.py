@@ -25,6 +25,7 @@ from kemi.core.call.incoming_record import Incoming
 from kemi.core.call.page_invite import call_page, describe_to_page, edits_of_invite
 from kemi.core.call.record import CallRecord, Leg, Medium, checksum
 from kemi.core.call.settings import CallSettings
+from kemi.core.call.setup import reserved_too_late
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
@@ -158,6 +159,8 @@ def _identities(request: Request, registration: Registration) -> list[str]:
 
 def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSettings) -> list[act.Action]:
     """Call the page, over its own connection and no other."""
+    if record.ended:
+        return reserved_too_late(record.key, event)
     record.node = event.node or record.node
     record.move_media(MediaEvent.RESERVED)
     describe_to_page(record, event.offers, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kemi.core.call import actions as act
-from kemi.core.call import refresh
+from kemi.core.call import refresh, unsure
 from kemi.core.call.events import OwnRequestAnswered
 from kemi.core.call.own_offer import acknowledge
 from kemi.core.call.record import CallRecord
@@ -19,4 +19,6 @@ def on_own_request_answered(
         return refresh.on_refresh_answered(record, event, settings)
     if event.to is Side.WIC and event.method == "INVITE":
         return acknowledge(record, event, settings)  # the call, or the offer, is over meanwhile
+    if event.to is Side.WIC and event.method == "INFO":
+        return unsure.on_answered(record, event.status, settings)
     return []

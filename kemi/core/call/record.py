@@ -219,6 +219,8 @@ class CallRecord:
     """The INVITE is being cancelled, by the page or by us."""
     acknowledged: bool = False
     """The page has sent its ACK."""
+    answer_unsure: bool = False
+    """The gateway was restarted between the answer and the ACK: perhaps the page has never heard of the answer."""
     abandoned: bool = False
     """The page is gone or hung up before the answer: nobody there will acknowledge one."""
     rejection: Rejection | None = None

@@ -19,6 +19,7 @@ from kemi.core.call.events import Due
 from kemi.core.call.incoming_record import Incoming, Unacknowledged
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.decimals import number_or
 from kemi.core.messages import Reply, Side
 
 T1_S: Final = 0.5
@@ -131,7 +132,7 @@ def _next(record: CallRecord, incoming: Incoming) -> list[act.Action]:
 
 def _number(record: CallRecord, of_page: str) -> int:
     """Return our RSeq for a response the page numbered itself, or for one of ours; rising by one (RFC 3262 §3)."""
-    own = int(of_page) if of_page.strip().isdecimal() else 0
+    own = number_or(0, of_page.strip())
     if own:
         for ours, known in record.reliable.items():
             if known[1] == own:

@@ -20,9 +20,10 @@ def revive(record: CallRecord) -> bool:
     settled = record.wic_offer_answer is record.ims_offer_answer is OfferAnswer.STABLE
     if not record.acknowledged and not settled:
         return False
-    record.acknowledged = (
-        True  # an ACK that came meanwhile was lost; the 2xx comes again until it is (RFC 3261 §13.3.1.4)
-    )
+    # An ACK that came meanwhile was lost; the 2xx comes again until it is (RFC 3261 §13.3.1.4). But perhaps the 2xx was
+    # lost, and the page has given up: it is asked when it is back.
+    record.answer_unsure = record.answer_unsure or not record.acknowledged
+    record.acknowledged = True
     record.connection_id = ""  # counted from 1 again: the old number is somebody else's now
     record.transaction = None
     record.exchange = None

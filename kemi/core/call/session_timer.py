@@ -13,6 +13,7 @@ from kemi.core.call.events import Due
 from kemi.core.call.record import CallRecord, SessionTimer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
+from kemi.core.decimals import number_or
 from kemi.core.errors import SipReject
 from kemi.core.messages import Message, Reply, Request, parameter
 
@@ -58,7 +59,7 @@ def answered_by_core(record: CallRecord, reply: Reply) -> list[act.Action]:
 def min_se_of(reply: Reply) -> int:
     """Return what a 422 asks for, 0 when it says nothing readable."""
     value = "".join(reply.headers("Min-SE")[:1]).partition(";")[0].strip()
-    return int(value) if value.isdecimal() else 0
+    return number_or(0, value)
 
 
 # ---------------------------------------------------------------- from the core
@@ -185,10 +186,10 @@ def _until_the_end(interval_s: int) -> float:
 def _asked(message: Message) -> tuple[int, str] | None:
     """Return interval in seconds and refresher ("uac", "uas" or "") of Session-Expires; None without it."""
     value = "".join(message.headers("Session-Expires")[:1])
-    seconds = value.partition(";")[0].strip()
-    if not seconds.isdecimal():
+    seconds = number_or(None, value.partition(";")[0].strip())
+    if seconds is None:
         return None
-    return int(seconds), (parameter(value, "refresher") or "").lower()
+    return seconds, (parameter(value, "refresher") or "").lower()
 
 
 def _too_short(settings: CallSettings) -> SipReject:

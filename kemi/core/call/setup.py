@@ -22,6 +22,7 @@ from kemi.core.call import boundary, digits, session_timer
 from kemi.core.call.core_invite import forward_invite
 from kemi.core.call.events import (
     Due,
+    IncomingReserved,
     InviteGuardExpired,
     InviteResumed,
     MediaReserved,
@@ -200,6 +201,8 @@ def on_transaction_created(
 
 def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSettings) -> list[act.Action]:
     """Answer the page at once; everything that follows is prepared now and waits in the record."""
+    if record.ended:
+        return reserved_too_late(record.key, event)
     set_up: SetUp = event.context
     record.node = event.node or record.node
     record.move_media(MediaEvent.RESERVED)
@@ -390,6 +393,16 @@ def finish(record: CallRecord, event: DialogEvent) -> list[act.Action]:
     """The call is over before it was answered: give everything back."""
     record.move_dialog(event)
     return [*release_media(record), act.ForgetCall(record.key)]
+
+
+def reserved_too_late(key: str, event: MediaReserved | IncomingReserved) -> list[act.Action]:
+    """The call ended while the relay was asked for its ports: they are given back, and who called is answered.
+
+    tm answers an INVITE whose CANCEL comes before it was suspended or forwarded with nothing but a mark.
+    """
+    kinds = tuple(event.reserved if isinstance(event, MediaReserved) else event.offers)
+    answer = act.SendReply(487, "Request Terminated")
+    return [act.ReleaseMedia(key, event.node, kinds), answer] if event.node else []
 
 
 def release_media(record: CallRecord) -> list[act.Action]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import GatewayError
 from kemi.core.sdp.model import MediaDescription, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -131,7 +132,7 @@ def sip_of(entry: Entry) -> Sip:
     if "multipart/" in ",".join(headers.get("content-type", ())).lower():
         part = _SDP_PART.search(body)
         body = part.group(1) + "\n" if part else ""
-    return Sip(entry, method.strip(), status, phrase, int(number) if number.isdecimal() else 0, headers, body)
+    return Sip(entry, method.strip(), status, phrase, number_or(0, number), headers, body)
 
 
 class Reading:

@@ -142,11 +142,27 @@ DENIED: Final = Metric("gateway_calls_denied_total", C, "Calls a permission forb
 EMERGENCY: Final = Metric("gateway_emergency_calls_total", C, "Calls to emergency numbers.", ("action",))
 ALARMS: Final = Metric("gateway_fraud_alarms_total", C, "Alarms of the permissions.")
 
+OVERLOAD_REFUSED: Final = Metric(
+    "gateway_overload_refused_total",
+    C,
+    "New requests refused because there was more to do than this node can.",
+    ("method",),
+)
+OVERLOAD_WAIT: Final = Metric(
+    "gateway_overload_wait_seconds", G, "How long a message waits before a worker takes it."
+)
+OVERLOAD_LIMITED: Final = Metric(
+    "gateway_overload_limited", G, "1 while not all new work of this kind is let in.", ("work",)
+)
+
 REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")
 WAITING: Final = Metric("gateway_redis_waiting", G, "What waits to be shipped to Redis.", ("what",))
 TICK: Final = Metric("gateway_housekeeping_seconds", H, "One round of housekeeping.", (), TICK_S)
 TICKED: Final = Metric(
     "gateway_housekeeping_last_seconds", G, "When it last had its turn, in seconds since the epoch."
+)
+HEP: Final = Metric(
+    "gateway_hep_messages_total", C, "Copies of SIP messages for the collector: sent, failed.", ("result",)
 )
 STARTED: Final = Metric("gateway_start_seconds", G, "When this gateway started, in seconds since the epoch.")
 INFO: Final = Metric("gateway_info", G, "1; the labels are what is to be known.", ("node", "version"))

@@ -19,7 +19,7 @@ _TRUSTED_ANYWHERE = re.compile(r"""integrity-protected|(?:^|[\s,;"'])(?:ck|ik)\s
 _BEARER = re.compile(r'(?:access_token\s*=\s*)?(?:"([\w.~+/-]+=*)"|([\w.~+/-]+=*))', re.ASCII)
 """``Bearer <b64token>`` (RFC 8898 §2.1.3) and ``Bearer access_token="<b64token>"`` (TS 24.371 table A.3.2-1)."""
 _KEY = r'(?:ck|ik)\s*=\s*(?:"[^"]*"|[^,\s]*)'
-_KEYS = re.compile(rf"\s*,\s*{_KEY}|(?<=\s){_KEY}\s*,?\s*", re.IGNORECASE)
+_KEYS = re.compile(rf"(?<!\s)\s*,\s*{_KEY}|(?<=\s){_KEY}\s*,?\s*", re.IGNORECASE)
 """ck and ik of a challenge for AKA (RFC 3310 with TS 24.229 §7.2A.1), with the comma before or behind them."""
 AUTH_DONE: Final = "auth-done"
 """The trusted node has authenticated this user (TS 33.203 annex U)."""

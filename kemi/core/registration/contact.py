@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Request, addresses_from_headers, parameter, uri_from_address, with_parameters
 from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
@@ -24,6 +25,8 @@ def contact_of(request: Request) -> str:
         return "".join(contacts)
     if not re.match(r"sips?:[^\s<>]+$", uri_from_address(contacts[0]), re.IGNORECASE):
         raise RemoteProtocolError("Contact is not a sip: URI")
+    if _REPLACED in contacts[0]:  # it could not be written anew, and so would pass with all it says
+        raise RemoteProtocolError("Contact is not UTF-8")
     return contacts[0]
 
 
@@ -35,7 +38,7 @@ def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None)
         tags: feature tags to add where they are missing, as ``audio`` or ``+g.3gpp.icsi-ref="..."``.
         longest_s: seconds its registration may last, None for any time.
     """
-    if not contact or contact == "*" or _REPLACED in contact:
+    if not contact or contact == "*":
         return contact
     changed = without_parameters(contact, FROM_PAGE_IN_CONTACT)
     if longest_s is not None:
@@ -53,4 +56,4 @@ def _capped(contact: str, longest_s: int) -> str:
 
 def capped_expires(text: str, longest_s: int) -> int:
     """Return a lifetime in seconds that is no longer than ``longest_s``; an unreadable one is the longest."""
-    return min(int(text), longest_s) if text.isascii() and text.isdecimal() else longest_s
+    return min(number_or(longest_s, text), longest_s)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kemi.core.call.actions import SendRequest
+from kemi.core.decimals import number_or
 from kemi.core.headers import charging_vector
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.registration.authorization import AUTH_DONE, empty_digest, protected
@@ -89,7 +90,7 @@ def subscription_answered(subscription: Subscription, reply: Reply, now: float) 
     if reply.cseq != subscription.cseq:
         return
     granted = "".join(reply.headers("Expires")).strip()
-    expires_s = int(granted) if granted.isdecimal() else 0
+    expires_s = number_or(0, granted)
     if not 200 <= reply.status < 300 or expires_s == 0:
         subscription.failed_at = now
         if reply.status == 481:  # the core has forgotten the dialog

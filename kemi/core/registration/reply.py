@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kemi.core.decimals import number_or
 from kemi.core.messages import Reply, addresses_from_headers, parameter, parameters, uri_from_address
 from kemi.core.registration.records import Charging, PendingRegistration, Registration
 
@@ -85,7 +86,7 @@ def _granted_expires(pending: PendingRegistration, reply: Reply) -> int:
     if ours is None:
         return 0
     text = parameter(ours, "expires") or "".join(reply.headers("Expires")).strip()
-    return int(text) if text.isdecimal() else 0
+    return number_or(0, text)
 
 
 def _charging(reply: Reply) -> Charging:

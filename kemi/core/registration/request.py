@@ -103,7 +103,7 @@ def register_for_core(
     if grant.impus and known_as(request.to_uri, grant.impus) is None:
         raise SipReject("the access token does not name this identity")
     contact = contact_of(request)
-    flow_token = token_from_flow(settings.flow_secret, flow.connection_id, flow.nonce)
+    flow_token = token_from_flow(settings.flow_secret, flow.connection_id, flow.nonce, settings.ims_host)
     longest_s = max(0, int(grant.expires_at - now)) if grant.scheme == BEARER else None
     passed = contact_for_core(contact, settings.contact_tags, longest_s)
     remove: tuple[str, ...] = ("Route", *FROM_PAGE)

@@ -73,6 +73,7 @@ class Cause(enum.StrEnum):
     EXPIRED = "expired"
     GRANT_ENDED = "access token ended"  #: before the core's own time
     LEFT = "left"  #: the page lost its connection and stayed away
+    MOVED = "moved"  #: the page is registered at another gateway of the site now
     LOGGED_OUT = "logged out"
     REMOVED = "ended by an operator"
     # what the core reports (RFC 3680 §5.1, event of a contact)
@@ -103,6 +104,8 @@ REJECTED: Final = 4403
 LOGGED_OUT: Final = 4401
 REPLACED: Final = (4409, "this page is registered over another connection now")
 RENEW: Final = (1012, "the registration must be renewed now")
+# Not 1012, after which pages spread their return over seconds: these are sent away one after the other anyway.
+LEAVING: Final = (1000, "this gateway is going out of service: please connect again")
 IDLE: Final = (1008, "no registration in time")
 
 ENDINGS: Final[Mapping[Cause, Ending]] = MappingProxyType(
@@ -115,6 +118,7 @@ ENDINGS: Final[Mapping[Cause, Ending]] = MappingProxyType(
             BindingEvent.EXPIRED, on_behalf=True, close=(LOGGED_OUT, "the access token ended")
         ),
         Cause.LEFT: Ending(BindingEvent.DEREGISTERED, on_behalf=True),
+        Cause.MOVED: Ending(BindingEvent.DEREGISTERED),
         Cause.LOGGED_OUT: Ending(
             BindingEvent.LOGGED_OUT, on_behalf=True, close=(LOGGED_OUT, "the web session was logged out")
         ),

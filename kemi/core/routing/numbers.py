@@ -30,6 +30,9 @@ _USER: Final = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%(?![01][0-9A-Fa-f]
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 MAX_EXTENSION_DIGITS: Final = 15
 
+_DIALLED_SIGN = re.compile(r"[\d*#%]")
+"""What a number cannot be without; or it is escaped."""
+
 
 @dataclass(frozen=True, slots=True)
 class DialPlan:
@@ -101,6 +104,12 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dial
     if not _USER.fullmatch(name) or not _HOST.fullmatch(host):
         raise BadNumber("this is no sip: address (RFC 3261 §19.1)")
     return Dialled(f"sip:{name}@{host.lower()}")
+
+
+def may_be_emergency(uri: str) -> bool:
+    """Whether a URI could be an emergency whatever the plan: it names a service, or somebody with a digit, * or #."""
+    scheme, _, rest = uri.strip().partition(":")
+    return scheme.lower() == "urn" or _DIALLED_SIGN.search(rest.partition("@")[0]) is not None
 
 
 def is_emergency(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> bool:

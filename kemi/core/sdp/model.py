@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from kemi.core.decimals import is_number
 from kemi.core.errors import SdpSyntaxError
 
 
@@ -79,10 +80,9 @@ class Codec(NamedTuple):
     fmtp: str
     feedback: tuple[str, ...]
 
-    def fmtp_parameters(self) -> dict[str, str]:
-        """Split ``a=1;b=2`` into lower-case names and values as written."""
-        pairs = (parameter.partition("=") for parameter in self.fmtp.split(";"))
-        return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
+    def fmtp_parameters(self) -> Mapping[str, str]:
+        """Split ``a=1;b=2`` into lower-case names and values as written; not to be changed."""
+        return _fmtp_parameters(self.fmtp)
 
 
 STATIC_PAYLOAD_TYPES: Final[Mapping[str, str]] = {
@@ -136,28 +136,29 @@ class Origin(NamedTuple):
 
 
 class _Section:
-    """Lines, searched anew for each question: texts are short and asked little, an index costs more than it saves."""
+    """Lines; the attributes with a value are sorted by name when one is asked for first."""
 
     __slots__ = ()
     lines: tuple[str, ...]
 
-    def attributes(self, name: str) -> list[str]:
+    def attributes(self, name: str) -> Sequence[str]:
         """Give the values of every ``a=name:`` here, in order."""
-        prefix = f"a={name}:"
-        start = len(prefix)
-        return [line[start:] for line in self.lines if line.startswith(prefix)]
+        return self._index().get(f"a={name}", ())
 
     def attribute(self, name: str) -> str | None:
         """Give the value of the first ``a=name:``; the empty string for a flag."""
-        prefix = f"a={name}:"
-        for line in self.lines:
-            if line.startswith(prefix):
-                return line[len(prefix) :]
+        values = self._index().get(f"a={name}")
+        if values is not None:
+            return values[0]
         return "" if self.flag(name) else None
 
     def flag(self, name: str) -> bool:
         """Say whether ``a=name`` stands here without a value."""
         return f"a={name}" in self.lines
+
+    def _index(self) -> Mapping[str, Sequence[str]]:
+        """Give the lines with a value by what stands before their first colon."""
+        raise NotImplementedError
 
     def values(self, line_type: str) -> Sequence[str]:
         """Give what follows ``=`` in every line of another type than ``a`` (``c``, ``b``, ``o`` ...), in order."""
@@ -177,6 +178,12 @@ class SessionSection(_Section):
     """The lines before the first m-line."""
 
     lines: tuple[str, ...]
+    _named: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def _index(self) -> Mapping[str, Sequence[str]]:
+        if self._named is None:
+            self._named = _by_name(self.lines)
+        return self._named
 
 
 @dataclass(slots=True)
@@ -190,7 +197,13 @@ class MediaDescription(_Section):
     formats: tuple[str, ...]
     session: SessionSection = field(repr=False, compare=False)
     """Gives what the m-line does not say itself (RFC 8866 §6)."""
+    _named: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
     _codecs: tuple[Codec, ...] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def _index(self) -> Mapping[str, Sequence[str]]:
+        if self._named is None:
+            self._named = _by_name(self.lines)
+        return self._named
 
     @property
     def body(self) -> tuple[str, ...]:
@@ -309,31 +322,9 @@ class MediaDescription(_Section):
     def codecs(self) -> tuple[Codec, ...]:
         """The payload types in the m-line's order; those that nothing describes are left out."""
         if self._codecs is None:
-            self._codecs = tuple(self._read_codecs())
+            said = (tuple(self.attributes(name)) for name in ("rtpmap", "fmtp", "rtcp-fb"))
+            self._codecs = _codecs(self.formats, *said)
         return self._codecs
-
-    def _read_codecs(self) -> Iterable[Codec]:
-        encodings: dict[str, str] = {}
-        fmtps: dict[str, str] = {}
-        feedback: dict[str, list[str]] = {}
-        for line in self.lines:
-            if line.startswith("a=rtpmap:"):
-                payload_type, _, encoding = line[9:].partition(" ")
-                encodings.setdefault(payload_type, encoding)
-            elif line.startswith("a=rtcp-fb:"):
-                payload_type, _, value = line[10:].partition(" ")
-                feedback.setdefault(payload_type, []).append(value)
-            elif line.startswith("a=fmtp:"):
-                payload_type, _, value = line[7:].partition(" ")
-                fmtps[payload_type] = f"{fmtps[payload_type]};{value}" if payload_type in fmtps else value
-        for_all = feedback.get("*", [])
-        for payload_type in self.formats:
-            encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
-            if encoding:
-                name, clock_rate = _name_and_clock_rate(encoding)
-                own = feedback.get(payload_type)
-                values = tuple(for_all) if own is None else (*for_all, *own)
-                yield Codec(payload_type, encoding, name, clock_rate, fmtps.get(payload_type, ""), values)
 
     def _number_of(self, name: str) -> int | None:
         value = self.attribute(name)
@@ -370,9 +361,54 @@ class SessionDescription:
         return next((group for group in self.bundle_groups if mid in group), ())
 
 
-def is_number(text: str) -> bool:
-    """Say whether this is a plain decimal of a size that is no attack."""
-    return text.isascii() and text.isdigit() and len(text) <= 20
+def _by_name(lines: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Sort lines by what stands before the first colon: one pass costs less than a search for each name."""
+    named: dict[str, list[str]] = {}
+    for line in lines:
+        head, colon, value = line.partition(":")
+        if colon:
+            if head in named:
+                named[head].append(value)
+            else:
+                named[head] = [value]
+    return named
+
+
+@functools.lru_cache(maxsize=64)
+def _codecs(
+    formats: tuple[str, ...], rtpmaps: tuple[str, ...], fmtps: tuple[str, ...], feedback: tuple[str, ...]
+) -> tuple[Codec, ...]:
+    """Bring together what is said about each payload type; what one browser says is the same in all calls."""
+    encodings: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+    wanted: dict[str, list[str]] = {}
+    for text in rtpmaps:
+        payload_type, _, encoding = text.partition(" ")
+        encodings.setdefault(payload_type, encoding)
+    for text in fmtps:
+        payload_type, _, value = text.partition(" ")
+        before = parameters.get(payload_type)
+        parameters[payload_type] = value if before is None else f"{before};{value}"
+    for text in feedback:
+        payload_type, _, value = text.partition(" ")
+        wanted.setdefault(payload_type, []).append(value)
+    for_all = wanted.get("*", [])
+    found = []
+    for payload_type in formats:
+        encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
+        if encoding:
+            name, clock_rate = _name_and_clock_rate(encoding)
+            values = (*for_all, *wanted.get(payload_type, ()))
+            fmtp = parameters.get(payload_type, "")
+            found.append(Codec(payload_type, encoding, name, clock_rate, fmtp, values))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=256)
+def _fmtp_parameters(fmtp: str) -> Mapping[str, str]:
+    """Take ``a=1;b=2`` apart; the same few come with every call."""
+    pairs = (parameter.partition("=") for parameter in fmtp.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
 
 
 @functools.lru_cache(maxsize=256)

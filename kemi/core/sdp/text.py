@@ -7,12 +7,15 @@ gets CRLF throughout, and empty lines after the last line go.
 
 from __future__ import annotations
 
+import itertools
+import operator
 import re
 from collections.abc import Sequence
 from typing import Final
 
+from kemi.core.decimals import is_number
 from kemi.core.errors import SdpSyntaxError
-from kemi.core.sdp.model import MediaDescription, SessionDescription, SessionSection, is_number
+from kemi.core.sdp.model import MediaDescription, SessionDescription, SessionSection
 
 MAX_SIZE: Final = 64 * 1024
 """Characters; Chromium's largest audio and video offers stay below 10,000."""
@@ -21,21 +24,26 @@ MAX_MEDIA: Final = 32
 
 _ORIGIN: Final = re.compile(r"o=\S+ +\d+ +\d+ +IN +IP[46] +\S+ *", re.ASCII)
 _MAX_PORT: Final = 65535
+_HEAD: Final = operator.itemgetter(slice(0, 2))
 
 
 def sdp_from_text(text: str) -> SessionDescription:
     """Read a description; raise SdpSyntaxError with the line and what is wrong with it."""
-    newline, lines, ends_with_newline = _split(text)
-    if {line[1:2] for line in lines} != {"="}:
-        number, line = next((number, line) for number, line in enumerate(lines, 1) if line[1:2] != "=")
-        raise SdpSyntaxError(f"{_shown(line)} is not <type>=<value>", number)
-    starts = [number for number, line in enumerate(lines) if line[0] == "m"]
-    if len(starts) > MAX_MEDIA:
-        raise SdpSyntaxError(f"{len(starts)} m-lines, at most {MAX_MEDIA} are taken", starts[MAX_MEDIA] + 1)
-    session = _session(lines, starts[0] if starts else len(lines))
-    ends = [*starts[1:], len(lines)]
+    newline, body, ends_with_newline = _tidied(text)
+    session_text, *media_texts = body.split(f"{newline}m=")
+    sections = [session_text.split(newline), *(f"m={media}".split(newline) for media in media_texts)]
+    starts = list(itertools.accumulate(map(len, sections), initial=1))
+    if starts[-1] > MAX_LINES + 1:
+        raise SdpSyntaxError(f"{starts[-1] - 1} lines, at most {MAX_LINES} are taken")
+    for lines, start in zip(sections, starts, strict=False):
+        _check_types(lines, start)
+    if len(media_texts) > MAX_MEDIA:
+        raise SdpSyntaxError(
+            f"{len(media_texts)} m-lines, at most {MAX_MEDIA} are taken", starts[MAX_MEDIA + 1]
+        )
+    session = _session(sections[0])
     media = tuple(
-        _media(tuple(lines[start:end]), session, start + 1) for start, end in zip(starts, ends, strict=False)
+        _media(tuple(lines), session, start) for lines, start in zip(sections[1:], starts[1:], strict=False)
     )
     return SessionDescription(session, media, newline, ends_with_newline)
 
@@ -50,37 +58,43 @@ def sdp_to_text(description: SessionDescription) -> str:
     return text + newline if description.ends_with_newline else text
 
 
-def _split(text: str) -> tuple[str, list[str], bool]:
+def _tidied(text: str) -> tuple[str, str, bool]:
+    """Return the line end, the text with that alone and none at its end, and whether it had one there."""
     if len(text) > MAX_SIZE:
         raise SdpSyntaxError(f"{len(text)} characters, at most {MAX_SIZE} are taken")
     if "\0" in text:
         raise SdpSyntaxError("a NUL character", text.count("\n", 0, text.index("\0")) + 1)
-    returns = text.count("\r")
-    newline = "\r\n" if returns else "\n"
-    if returns and (returns != text.count("\r\n") or returns != text.count("\n")):
-        text = text.replace("\r\n", "\n")
-        if "\r" in text:
+    newline = "\n"
+    if "\r" in text:
+        newline = "\r\n"
+        rest = text.replace("\r\n", "")
+        if "\r" in rest:
+            text = text.replace("\r\n", "\n")
             raise SdpSyntaxError("a carriage return inside", text.count("\n", 0, text.index("\r")) + 1)
-        text = text.replace("\n", "\r\n")
-    lines = text.split(newline)
-    ends_with_newline = lines[-1] == ""
-    while lines and lines[-1] == "":
-        lines.pop()
-    if not lines:
+        if "\n" in rest:
+            text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    body = text.rstrip("\r\n")
+    if not body:
         raise SdpSyntaxError("the body is empty")
-    if len(lines) > MAX_LINES:
-        raise SdpSyntaxError(f"{len(lines)} lines, at most {MAX_LINES} are taken")
-    return newline, lines, ends_with_newline
+    return newline, body, len(body) < len(text)
 
 
-def _session(lines: Sequence[str], end: int) -> SessionSection:
+def _check_types(lines: Sequence[str], start: int) -> None:
+    """Raise SdpSyntaxError where a line has no type; ``start`` is the number of the first."""
+    if all(head[1:] == "=" for head in set(map(_HEAD, lines))):
+        return
+    number, line = next((number, line) for number, line in enumerate(lines, start) if line[1:2] != "=")
+    raise SdpSyntaxError(f"{_shown(line)} is not <type>=<value>", number)
+
+
+def _session(lines: Sequence[str]) -> SessionSection:
     if lines[0].rstrip(" ") != "v=0":
         raise SdpSyntaxError(f"{_shown(lines[0])} where v=0 must be", 1)
-    if end < 2 or not lines[1].startswith("o="):
+    if len(lines) < 2 or not lines[1].startswith("o="):
         raise SdpSyntaxError("no o= line after v=0", 2)
     if not _ORIGIN.fullmatch(lines[1]):
         raise SdpSyntaxError(f"{_shown(lines[1])} is not o=<user> <id> <version> IN IP4|IP6 <address>", 2)
-    return SessionSection(tuple(lines[:end]))
+    return SessionSection(tuple(lines))
 
 
 def _media(lines: tuple[str, ...], session: SessionSection, line_number: int) -> MediaDescription:

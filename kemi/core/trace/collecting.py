@@ -57,6 +57,8 @@ class Collected:
     """The head is to be shipped."""
     touched_at: float = 0.0
     next_figures_at: float = 0.0
+    latest_figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Medium -> ``at``, and what was counted last of both legs."""
 
     def add(self, entry: Entry) -> bool:
         """Take an entry, if there is room; False: it is left out."""

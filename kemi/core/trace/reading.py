@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
+from kemi.core.decimals import is_number
 
 PAGE: Final = "page"
 CORE: Final = "core"
@@ -20,7 +21,7 @@ _TO: Final = ("\r\nTo: ", re.compile(r"(?im)^(?:to|t)[ \t]*:\s*([^\n]*(?:\n[ \t]
 """Header fields as nearly everybody writes them, which is found much faster, and in every other way."""
 _PROTOCOL: Final = re.compile(r"(?i)sip\s*/\s*2\.0\s*/\s*(\w+)")
 _TAG: Final = re.compile(r"(?i);\s*tag\s*=\s*([^;>,\s]+)")
-_URI: Final = re.compile(r"<([^>]*)>|\s*(\w+:[^;\s]+)")
+_URI: Final = re.compile(r"<([^<>]*)>|(?<!\w)(\w+:[^;\s]+)")
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ def facts_of(message: str) -> Facts | None:
     start = _START.match(message)
     call_id = _value(message, _CALL_ID)
     number, _, method = _value(message, _CSEQ).partition(" ")
-    if start is None or not call_id or not number.isdecimal():
+    if start is None or not call_id or not is_number(number):
         return None
     via = _PROTOCOL.match(_value(message, _VIA))
     found = Facts(
@@ -81,6 +82,11 @@ def facts_of(message: str) -> Facts | None:
         tags = (found.to_tag, found.from_tag)
         found.own_tag = next((tag for tag in tags if tag.startswith(INCOMING_TAG)), "")
     return found
+
+
+def top_via(message: str) -> str:
+    """Return the value of the first Via, with those that stand on its line."""
+    return _value(message, _VIA)
 
 
 def parties_of(message: str) -> tuple[str, str]:
@@ -106,5 +112,5 @@ def _tag(value: str) -> str:
 
 
 def _uri(value: str) -> str:
-    found = _URI.match(value) or _URI.search(value)
+    found = _URI.search(value)
     return (found[1] or found[2] or "") if found else ""

@@ -31,7 +31,13 @@ _HARMLESS: Final = frozenset(
 """Parameters of credentials and challenges that are no secret (RFC 3261 §25, RFC 8898, TS 24.229 §7.2A.2)."""
 _VALUE: Final = r"([^\n]*(?:\n[ \t][^\n]*)*)"
 """Of a header field, with its further lines."""
-_PARAMETER: Final = re.compile(r"([\w.!%*+`'~-]+)\s*=\s*(\"(?:[^\"\\]|\\.)*(?:\"|$)|[^\s,\"]*)")
+_PARAMETER: Final = re.compile(
+    r"(?<![\w.!%*+`'~-])([\w.!%*+`'~-]+)\s*=\s*(\"(?:[^\"\\]|\\.)*(?:\"|$)|[^\s,\"]*)"
+)
+
+
+_FLOW: Final = r"(sips?:)(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
+_FLOWS: Final = re.compile(_FLOW, re.IGNORECASE)
 
 
 class _Secret:
@@ -75,6 +81,18 @@ def _location(found: re.Match[str]) -> str:
     return f"{found[1]}{f';{MASK}' if rest.strip() else ''}{chr(13) if rest.endswith(chr(13)) else ''}"
 
 
+def _user_part(found: re.Match[str]) -> str:
+    flow, name, is_password = found[1], found[3], found[4]
+    if flow:
+        return f"{flow}{found[2] or ''}{MASK}"
+    # Looked at to its end only once: no host follows, and so there is no password, but there may be names of flows.
+    return f"{name}{MASK}@" if is_password else _FLOWS.sub(_flow, found[0])
+
+
+def _flow(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2] or ''}{MASK}"
+
+
 def _media_key(found: re.Match[str]) -> str:
     name, value = found[1], found[2]
     if not name.lower().startswith("a=crypto"):
@@ -96,8 +114,8 @@ _SECRETS: Final = (
     ),
     # Flow tokens (kemi/core/flow_token.py), our own name at a trunk (kemi/core/trunk/names.py), passwords.
     _Secret(
-        r"(sips?:)(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@)|([^@:;>\s\"]+:)[^@>\s\"]+(?=@))",
-        lambda found: f"{found[1]}{found[2] or found[3] or ''}{MASK}",
+        rf"{_FLOW}|(sips?:[^@:;>\s\"]+:)[^@>\s\"]+(@?)",
+        _user_part,
         "sip:",
         "sips:",
     ),

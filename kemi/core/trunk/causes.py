@@ -19,7 +19,7 @@ from kemi.core.trunk.q850 import (
 
 NORMAL: Final = 16
 """Somebody hung up."""
-_SIP_REASON: Final = re.compile(r"(?:^|,)\s*SIP\s*;[^,]*?\bcause\s*=\s*([0-9]{3})", re.IGNORECASE)
+_SIP_REASON: Final = re.compile(r"(?:^|,)\s*SIP\s*;[^,]*?\bcause\s*=\s*([1-6][0-9]{2})\b", re.IGNORECASE)
 
 
 def status_from_reasons(values: Sequence[str]) -> int | None:

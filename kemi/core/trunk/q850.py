@@ -30,7 +30,8 @@ _BEARER_NOT_AVAILABLE: Final = 58
 _NOT_COMPATIBLE: Final = frozenset(range(300, 400))
 _UNKNOWN_REJECTION: Final = 31
 """Normal, unspecified."""
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"?')
+"""The end may be missing, so that the search does not begin again at each escaped quotation mark."""
 _CAUSE: Final = re.compile(r"cause\s*=\s*([0-9]{1,3})", re.IGNORECASE)
 _WARNING: Final = re.compile(r"\s*([0-9]{3})\s")
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError
 from kemi.core.messages import addresses_from_headers, parameter, uri_from_address
 from kemi.core.trunk.digest import Challenge, Credentials, authorization, challenge_from_values
@@ -95,7 +96,7 @@ class Answer:
     def retry_after_s(self) -> float:
         """Seconds that Retry-After names (RFC 3261 §20.33), 0.0 for none."""
         text = self.retry_after.partition(";")[0].partition("(")[0].strip()
-        return float(text) if text.isascii() and text.isdecimal() else 0.0
+        return float(number_or(0, text))
 
 
 @dataclass(slots=True)
@@ -225,7 +226,7 @@ def answered(
     if status == 0 or status in DEAD_ANSWERS or status >= 500:
         return _unreachable(registration, trunk, answer, now, jitter)
     if status == 423 and registration.state is State.ASKING:
-        wanted = int(answer.min_expires) if answer.min_expires.strip().isdecimal() else 0
+        wanted = number_or(0, answer.min_expires.strip())
         if wanted > registration.expires_s:
             registration.expires_s = wanted
             move(registration, Event.TOO_BRIEF, now)
@@ -250,11 +251,10 @@ def granted(answer: Answer, contact: str, asked_s: int) -> int:
     for value in addresses_from_headers(answer.contacts):
         if _same(uri_from_address(value), contact):
             seconds = parameter(value, "expires") or answer.expires.strip()
-            return int(seconds) if seconds.isascii() and seconds.isdecimal() else asked_s
+            return number_or(asked_s, seconds)
     if answer.contacts:
         return 0
-    expires = answer.expires.strip()
-    return int(expires) if expires.isascii() and expires.isdecimal() else asked_s
+    return number_or(asked_s, answer.expires.strip())
 
 
 def _same(first: str, second: str) -> bool:

@@ -43,7 +43,8 @@ class TrunkSources:
     def are_neighbours(self, one: str, other: str) -> bool:
         """Whether two trunks, by their names, are the same, or have an address in common: a carrier's several trunks
         are not told apart by where a message came from."""
-        return one == other or not self._places[one].isdisjoint(self._places[other])
+        nowhere: frozenset[str] = frozenset()  # a trunk of before a restart may be gone
+        return one == other or not self._places.get(one, nowhere).isdisjoint(self._places.get(other, nowhere))
 
     def _trunk_of(self, address: str, port: int, protocol: str) -> Trunk | None:
         """Return the trunk whose message came from there; ``protocol``: udp, tcp or tls."""

@@ -19,11 +19,24 @@ from tests.bench.cpu import process_tree
 from tests.lab.lab import Lab
 
 KEPT_TABLES: Final = frozenset(
-    {"closed", "notice", "jwks", "tally", "node", "unreleased", "metric", "redirected"}
+    {
+        "closed",
+        "notice",
+        "jwks",
+        "tally",
+        "node",
+        "unreleased",
+        "metric",
+        "redirected",
+        "passed_on",
+        "moved",
+        "handed_over",
+        "overload",
+    }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
-issuers' keys, counts by user and address, what is known of relay nodes, what is measured, and whom the core has sent
-elsewhere a moment ago."""
+issuers' keys, counts by user and address, what is known of relay nodes, what is measured, whom the core has sent
+elsewhere a moment ago, what went to another gateway, and how much new work is let in."""
 
 
 @dataclass(frozen=True)

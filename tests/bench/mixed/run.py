@@ -19,7 +19,7 @@ from tests.bench.mixed.scenarios import Scenario, draw
 from tests.bench.mixed.stage import MixedStage
 from tests.integration.calls.stage import gateway_options
 from tests.lab.lab import Lab
-from tests.lab.options import Part
+from tests.lab.options import LabOptions, Part
 
 CLEAN_WITHIN_S: Final = 90.0
 """Transactions of a lost page take 32 s, and tables for one message at a time expire after a minute."""
@@ -70,11 +70,16 @@ class Outcome:
     """What Redis knows of the calls then."""
 
 
+def mixed_options(at_once: int) -> LabOptions:
+    """Return a lab of gateway, relay and Redis for so many calls at once."""
+    options = gateway_options(**_TIMERS)
+    return replace(options, parts=options.parts | {Part.REDIS}, media_ports=10 * at_once)
+
+
 @contextmanager
 def mixed_lab(at_once: int) -> Iterator[Lab]:
-    """Run a gateway, a relay and Redis for so many calls at once."""
-    options = gateway_options(**_TIMERS)
-    with Lab(replace(options, parts=options.parts | {Part.REDIS}, media_ports=10 * at_once)) as lab:
+    """Run one."""
+    with Lab(mixed_options(at_once)) as lab:
         yield lab
 
 

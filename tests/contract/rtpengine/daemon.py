@@ -87,20 +87,18 @@ class Daemon:
         """Of rtpengine-ctl, on loopback."""
         self.log: collections.deque[str] = collections.deque(maxlen=5000)
         self._configuration = directory / "rtpengine.conf"
-        self._configuration.write_text(
-            render_configuration(
-                rtpengine_wic_address=WIC_ADDRESS,
-                rtpengine_ims_address=IMS_ADDRESS,
-                rtpengine_ng_address=ng_host,
-                rtpengine_ng_port=self.address.port,
-                rtpengine_cli_port=self.cli_port,
-                rtpengine_port_min=ports.start,
-                rtpengine_port_max=ports.stop - 1,
-                rtpengine_threads=2,
-                rtpengine_log_level=6,
-                **variables,
-            )
-        )
+        values: dict[str, object] = {
+            "rtpengine_wic_address": WIC_ADDRESS,
+            "rtpengine_ims_address": IMS_ADDRESS,
+            "rtpengine_ng_address": ng_host,
+            "rtpengine_ng_port": self.address.port,
+            "rtpengine_cli_port": self.cli_port,
+            "rtpengine_port_min": ports.start,
+            "rtpengine_port_max": ports.stop - 1,
+            "rtpengine_threads": 2,
+            "rtpengine_log_level": 6,
+        }
+        self._configuration.write_text(render_configuration(**{**values, **variables}))
 
     def __enter__(self) -> Self:
         self.start()

@@ -126,7 +126,7 @@ def answering(store: redis.Redis) -> Iterator[list[dict[str, Any]]]:
         while not over.wait(0.02):
             for command in commands(store, "list_calls")[len(asked) :]:
                 asked.append(command)
-                text = calls_as_text(command["asked"], [record("one", ALICE)], 1)
+                text = calls_as_text(command["asked"], [record("one", ALICE)], 1, lambda _: {})
                 store.hset(keys.running_calls(command["asked"]), "gw1", text)
 
     thread = threading.Thread(target=answer)

@@ -18,6 +18,15 @@ from kemi.state.running_calls import calls_as_text
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
 
+HEARD: dict[str, Any] = {
+    "samples": 3, "loss_percent": 1.5, "lost_packets": 2, "jitter_ms": 4.0, "round_trip_ms": 31.25,
+    "end_to_end_ms": 60.0, "mos": 4.31, "mos_lowest": 4.0, "mos_source": "rtcp",
+}  # fmt: skip
+COUNTED: dict[str, Any] = {"codec": "opus/48000/2", "packets": 250, "bytes": 9, "errors": 0, "heard": HEARD}
+FIGURES: dict[str, dict[str, Any]] = {
+    "audio": {"at": 5.0, "wic": COUNTED, "ims": {**COUNTED, "codec": "PCMA/8000", "heard": None}},
+    "video": {"at": 6.0, "wic": {**COUNTED, "codec": "VP8/90000"}, "ims": None},
+}
 CALLS, END, COUNTERS = "/api/operator/calls", "/api/operator/calls/end", "/api/operator/counters"
 
 
@@ -41,7 +50,9 @@ def gateways(store: redis.Redis) -> Iterator[None]:
         records = [record("one", "sip:a@b"), record("two", "sip:c@d")]
         while not over.wait(0.05):
             for command in commands(store, "list_calls"):
-                answer = calls_as_text(command["asked"], records, 2)
+                answer = calls_as_text(
+                    command["asked"], records, 2, lambda key: FIGURES if "two" in key else {}
+                )
                 store.hset(keys.running_calls(command["asked"]), "gw1", answer)
 
     thread = threading.Thread(target=answer)
@@ -74,11 +85,22 @@ def test_calls_of_all_gateways_are_listed_on_the_web_and_by_command(
     assert [(call["call_id"], call["owner"], call["peer"]) for call in calls] == [
         ("two", "sip:c@d", "tel:+49301")
     ]
+    page, far = calls[0]["page"], calls[0]["far"]
+    assert (page["party"], page["by"], far["party"], far["by"]) == ("sip:c@d", "page", "tel:+49301", "core")
+    assert page["media"]["audio"] == {
+        "at": 5.0, "codec": "opus/48000/2", "packets": 250, "mos": 4.31, "mos_source": "rtcp", "loss_percent": 1.5,
+        "jitter_ms": 4.0, "round_trip_ms": 31.25,
+    }  # fmt: skip
+    assert (far["media"]["audio"]["codec"], far["media"]["audio"]["mos"]) == ("PCMA/8000", None)
+    assert (page["media"].keys(), far["media"].keys()) == ({"audio", "video"}, {"audio"})
     done = operator("calls", "list")
     _, *lines = done.stdout.splitlines()
     assert [line.split() for line in lines] == [
-        [owner, "out", "tel:+49301", "none", "-", "1970-01-01T00:00:01Z", "gw1", call_id]
-        for call_id, owner in (("one", "sip:a@b"), ("two", "sip:c@d"))
+        [owner, "out", "tel:+49301", "none", "-", "1970-01-01T00:00:01Z", *quality, "gw1", call_id]
+        for call_id, owner, quality in (
+            ("one", "sip:a@b", ("-", "-")),
+            ("two", "sip:c@d", ("4.3/1.5/4.0/31.2", "-/-/-/-")),
+        )
     ]
     assert (done.returncode, done.stderr) == (3, "gw2 does not answer\n")
 

@@ -60,6 +60,7 @@ def gateway_options(**variables: Any) -> LabOptions:
         "gateway_ims_response_timeout_s": IMS_RESPONSE_TIMEOUT_S,
         "gateway_ims_answer_timeout_s": IMS_ANSWER_TIMEOUT_S,
         "gateway_flow_recovery_s": FLOW_RECOVERY_S,
+        "gateway_flow_wait_s": 0,
         "gateway_reports_s": 2,
         "gateway_entry_point_timeout_s": ENTRY_POINT_TIMEOUT_S,
         "gateway_ng_deadline_ms": NG_DEADLINE_MS,

@@ -22,6 +22,7 @@ from kemi.state.call_history import FinishedCall
 from kemi.state.nodes import OPEN_S
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
+from kemi.state.web.running_calls import RunningCalls
 from rtpengine.ng.commands import Delete
 from tests.integration.calls.incoming import answered
 from tests.integration.calls.offers import AUDIO
@@ -103,6 +104,14 @@ async def test_both_legs_have_figures_during_the_call_and_after_it(
     assert all(3.5 < figures()[leg]["heard"]["mos"] <= 4.5 for leg in ("wic", "ims"))
     await until(reported, lambda: str(figures()), 10)
     during = figures()
+    # Operators ask all gateways: the same figures, as they were taken last.
+    found, silent = await asyncio.to_thread(RunningCalls(connect(stage.lab.info.redis_url)).ask, time.time())
+    (live,) = [one for answer in found.values() for one in answer.calls if one.call_id == call.call_id]
+    assert (silent, live.page.by, live.far.by, live.far.offer_answer) == ([], "page", "core", "stable")
+    for leg, codec in ((live.page, "opus/48000/2"), (live.far, "PCMA/8000")):
+        sound = leg.media["audio"]
+        assert (sound.codec, sound.packets > 0) == (codec, True)
+        assert sound.mos is not None and 3.5 < sound.mos <= 4.5
     await call.hang_up()
     record = await record_of(stage, call.call_id)
     assert (record.by, record.why, record.status, record.direction) == ("page", "BYE", 0, "from_page")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import StateUnavailable, connect
 from kemi.state.web.streams import CommandStream
-from tests.integration.calls.stage import Stage, gateway_options, until
+from tests.integration.calls.stage import CAROL, Stage, gateway_options, until
 from tests.lab.lab import Lab
 from tests.peers.redis_site import RedisSite
 
@@ -38,7 +38,9 @@ def gateway_lab(redis_site: RedisSite, tmp_path_factory: pytest.TempPathFactory)
         yield lab
 
 
-async def test_calls_go_on_and_nothing_is_lost(stage: Stage, redis_site: RedisSite) -> None:
+async def test_calls_go_on_and_nothing_is_lost(
+    stage: Stage, redis_site: RedisSite, record_property: Callable[[str, object], None]
+) -> None:
     store = connect(redis_site.url)
     page = await stage.page()
     running = await stage.answered(page)
@@ -62,7 +64,11 @@ async def test_calls_go_on_and_nothing_is_lost(stage: Stage, redis_site: RedisSi
         took.append(time.monotonic() - began)
         await during.hang_up()
     assert max(took) < 0.5
+    new_page = await stage.page(CAROL)
+    await (await stage.answered(new_page)).hang_up()
     await until(lambda: during.call_id in kept(), lambda: "kept by the new master", WITHIN_S)
+    record_property("redis_back_s", round(time.monotonic() - killed, 2))
+    record_property("longest_call_set_up_meanwhile_s", round(max(took), 3))
     assert first.call_id in kept()
     CommandStream(store).end_calls(call_id=running.call_id, impu="", now=time.time())
     await running.ims.wait_request("BYE", timeout_s=killed + WITHIN_S + 1 - time.monotonic())

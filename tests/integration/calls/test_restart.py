@@ -21,6 +21,7 @@ from tests.integration.calls.test_page_offers import change, directions, local, 
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
+from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import answers, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
@@ -145,6 +146,22 @@ async def test_a_page_that_does_not_come_back_ends_its_call(stage: Stage) -> Non
     bye = await call.ims.wait_request("BYE", timeout_s=RECOVERY_S + 3)
     assert time.monotonic() - began > RECOVERY_S - 1
     assert bye.headers.get("Reason") == PAGE_GONE
+
+
+async def test_a_page_that_never_heard_of_the_answer_leaves_nobody_hanging(stage: Stage) -> None:
+    """It gave up when its connection was lost; the gateway knows only that no ACK came."""
+    page = await stage.page()
+    wic = await page.invite(BOB, AUDIO, plan=CallPlan(ack=False))
+    await wic.wait_answer()
+    ims = await stage.core.wait_call()
+    await until(lambda: wic.call_id in kept(stage), lambda: f"kept: {kept(stage)}", 5)
+    await asyncio.sleep(0.3)
+    stage.lab.kill("gateway")
+    stage.lab.start_again("gateway", Part.GATEWAY)
+    del page.calls[wic.call_id]
+    await back(page)
+    bye = await ims.wait_request("BYE", timeout_s=RECOVERY_S + 5)
+    assert bye.headers.get("Reason") == 'SIP;cause=481;text="the page does not know the call any more"'
 
 
 async def test_a_call_towards_a_page_goes_on(stage: Stage) -> None:

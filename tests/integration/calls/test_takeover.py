@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from kemi.adapters.adoption import LOOK_S, SILENT_S
-from tests.integration.calls.stage import BOB, Call, Stage, gateway_options, until
+from tests.integration.calls.stage import BOB, Call, Stage, until
 from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_type
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
 from tests.integration.calls.test_restart import settled
+from tests.integration.calls.two_gateways import comes_to, first_gateway, handshake_at, second_gateway
 from tests.lab.lab import Lab
 from tests.lab.options import Part
-from tests.lab.ports import LOOPBACK
-from tests.lab.relay_program import relay_version
-from tests.lab.waiting import wait_until
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import offer_again
-from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
@@ -37,29 +32,15 @@ NOTICED_S = SILENT_S + 2 * LOOK_S + 1
 @pytest.fixture(scope="module")
 def gateway_lab() -> Iterator[Lab]:
     """The gateway that will die, with the site's relay and Redis."""
-    options = gateway_options(gateway_node="gw-a", gateway_flow_recovery_s=RECOVERY_S)
-    with Lab(replace(options, parts=options.parts | {Part.REDIS})) as lab:
+    with first_gateway(gateway_flow_recovery_s=RECOVERY_S) as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
 def other_lab(gateway_lab: Lab) -> Iterator[Lab]:
     """The other gateway, of the same relay and Redis."""
-    info = gateway_lab.info
-    relay: dict[str, Any] = {
-        "address": info.rtpengine.ng_address,
-        "port": info.rtpengine.ng_port,
-        "version": relay_version(),
-    }
-    options = gateway_options(
-        gateway_node="gw-b",
-        gateway_redis_url=info.redis_url,
-        gateway_rtpengine_nodes=[relay],
-        gateway_flow_recovery_s=RECOVERY_S,
-    )
-    with Lab(replace(options, parts=frozenset({Part.GATEWAY}))) as lab:
+    with second_gateway(gateway_lab, gateway_flow_recovery_s=RECOVERY_S) as lab:
         yield lab
-        wait_until(lambda: not lab.gateway_rpc.htable("call"), "no call is left", 15)
 
 
 @pytest.fixture(autouse=True)
@@ -76,10 +57,7 @@ async def move(stage: Stage, other: Lab, page: ScriptedWic, *names: str) -> None
     await settled(stage, *names)
     stage.lab.kill("gateway")
     await page.lost.wait()
-    gateway = other.info.gateway
-    page.handshake = Handshake(f"ws://{LOOPBACK}:{gateway.ws_port}/sip", origin=other.info.web.origin)
-    await page.connect()
-    assert (await page.register()).status == 200
+    await comes_to(other, page)
 
 
 async def adopted(other: Lab, key: str) -> None:
@@ -130,10 +108,7 @@ async def test_a_call_is_nobody_elses(stage: Stage, other_lab: Lab) -> None:
     call = await stage.answered(page)
     await settled(stage, call.call_id)
     stage.lab.kill("gateway")
-    handshake = Handshake(
-        f"ws://{LOOPBACK}:{other_lab.info.gateway.ws_port}/sip", origin=other_lab.info.web.origin
-    )
-    stranger = await stage.join(ScriptedWic(handshake, page.identity))
+    stranger = await stage.join(ScriptedWic(handshake_at(other_lab), page.identity))
     await asyncio.sleep(NOTICED_S)
     assert call.call_id not in other_lab.gateway_rpc.htable("call")
     assert stranger.contact_uri != page.contact_uri

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,12 +20,13 @@ from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, CORE_PORT, Stag
 from tests.integration.calls.traced import ladder, reversed_ladder, trace_of
 from tests.integration.calls.trunk_site import gateway_address, trunk_options, trunk_view
 from tests.lab.lab import Lab
+from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, Final, Provisional, rejects, rings_for_ever
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.sip import SipRequest
 from tests.peers.trunk import CallOfTrunk, ScriptedTrunk
 
@@ -311,3 +313,34 @@ async def test_the_home_network_is_away(stage: Stage, trunk: ScriptedTrunk) -> N
     answer = await call.wait_status(503)
     assert answer.headers.get("Reason") == "Q.850;cause=38"
     await stage.core.wait_call()
+
+
+async def test_a_restart_of_the_gateway_is_not_noticed(stage: Stage, trunk: ScriptedTrunk) -> None:
+    first = await talking(stage, trunk)
+    second = await talking(stage, trunk)
+    store: Any = connect(stage.lab.info.redis_url)
+
+    def kept() -> set[str]:
+        return {name for found in store.keys(keys.call_records("*")) for name in store.hgetall(found)}
+
+    names = {f"trunk {call.call_id}" for call, _ in (first, second)}
+    await until(lambda: kept() == names, lambda: f"kept: {kept()}", 3)
+    stage.lab.kill("gateway")
+    stage.lab.start_again("gateway", Part.GATEWAY)
+    # As many as it may have are running.
+    third = await trunk.call("03012345", gateway_address(stage.lab))
+    assert (await third.wait_status(503)).headers.get("Retry-After")
+    for call, called in (first, second):
+        for end, far in ((call, called), (called, call)):
+            assert (await end.reinvite(device_offer(DeviceMedia(version=2)))).status == 200
+            await far.wait_request("INVITE", count=1 if far is call else 2)
+            assert (await end.info("text/plain", "hello")).status == 200
+        changed = called.trace.requests("INVITE")[-1]
+        assert changed.from_.uri == called.invite.from_.uri != call.invite.from_.uri
+    assert (await first[0].bye()).status == 200
+    bye = await first[1].wait_request("BYE")
+    assert bye.from_.uri == first[1].invite.from_.uri
+    assert (await second[1].bye()).status == 200
+    bye = await second[0].wait_request("BYE")
+    assert bye.headers.get("Reason") == "Q.850;cause=16"
+    await until(lambda: not kept(), lambda: f"kept: {kept()}", 3)

@@ -47,6 +47,7 @@ def limited_options(**variables: Any) -> LabOptions:
         "gateway_login_lock_s": LOCK_S,
         "gateway_denied_numbers": ["+1900", "0900"],
         "gateway_longest_call_s": LONGEST_CALL_S,
+        "gateway_overload_control": False,
     }
     return registration_options(**{**own, **variables})
 

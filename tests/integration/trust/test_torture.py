@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from tests.integration.calls.stage import ALICE, CORE_PORT, gateway_options
+from tests.integration.calls.stage import ALICE, CLEAN_WITHIN_S, CORE_PORT, gateway_options
 from tests.integration.trust.torture import PASSED, PRIVATE, Torture
 from tests.integration.trust.torture_meaning import APPLICATION, IPV6, OLD, OUR_OWN, TRANSACTION
 from tests.integration.trust.torture_senders import CoreSender, RawPage, wire
@@ -20,6 +20,7 @@ from tests.integration.trust.torture_syntax import INVALID_SYNTAX, VALID_SYNTAX
 from tests.lab.kamailio import answers_options
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK
+from tests.lab.proof import wait_released
 from tests.peers.websocket import Handshake
 
 pytestmark = pytest.mark.lab
@@ -107,6 +108,7 @@ def torture_lab() -> Iterator[Lab]:
     """A gateway of its own: the log is searched for what these messages do."""
     with Lab(gateway_options(gateway_unregistered_timeout_s=60)) as lab:
         yield lab
+        wait_released(lab, CLEAN_WITHIN_S)  # no record, wake-up or relay call is left of any of them
 
 
 @pytest.fixture

@@ -75,7 +75,11 @@ def start(site: Site) -> None:
 
 
 def ready(site: Site) -> bool:
-    return answers_options(LOOPBACK, site.plan.gateway_sip)
+    chosen = site.options.role_variables.get("kamailio", {})
+    return answers_options(
+        str(chosen.get("kamailio_sip_address", LOOPBACK)),
+        chosen.get("kamailio_sip_port", site.plan.gateway_sip),
+    )
 
 
 def rpc_socket(run_dir: Path) -> Path:

@@ -41,5 +41,7 @@ def start(site: Site) -> None:
 
 
 def ready(site: Site) -> bool:
-    socket.create_connection((LOOPBACK, site.plan.https), 1).close()
+    chosen = site.options.role_variables.get("haproxy", {})
+    address = chosen.get("haproxy_address", LOOPBACK), chosen.get("haproxy_https_port", site.plan.https)
+    socket.create_connection(address, 1).close()
     return True

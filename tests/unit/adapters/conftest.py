@@ -34,6 +34,7 @@ from tests.unit.site import SETTINGS_TEXT  # noqa: E402
 def kamailio() -> Iterator[FakeKamailio]:
     """What the worker process sees; no lock may be left when the test ends."""
     KSR.kamailio = FakeKamailio()
+    KSR.kamailio.script("tm.t_check_trans", -1)  # every request is a new one
     yield KSR.kamailio
     assert KSR.kamailio.locked == set()
 

@@ -45,7 +45,11 @@ class Door:
         self.flows = FlowStore(HtableTable)
         settings = settings_from_text(SETTINGS_TEXT + limits)
         self.admission = Doors(
-            settings, self.flows, CallStore(HtableTable("call")), RouteReader("", HtableTable("routing"))
+            settings,
+            self.flows,
+            CallStore(HtableTable("call")),
+            RouteReader("", HtableTable("routing")),
+            lambda: True,
         ).admission
 
     def page(self, number: int, address: str = "192.0.2.1", *, registered: bool = False) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from kemi.adapters.gateway import Gateway
+from kemi.core.call.events import MediaReserved
+from kemi.core.call.media_actions import ReserveMedia
 from kemi.core.errors import MediaUnavailable
 from kemi.state.calls import record_from_text
 from tests.fakes.ksr import FakeKamailio
@@ -67,6 +70,16 @@ class TestCall:
         page.ksr_request_route(MESSAGE)
         assert kamailio.replies[-1].status == 482
 
+    def test_an_invite_sent_again_is_absorbed(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
+    ) -> None:
+        """Also when its call is over and its transaction still stands: nothing is reserved for it."""
+        kamailio.script("tm.t_check_trans", 0)
+        kamailio.receive(invite())
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies == []
+        assert relay.asked == []
+
     @pytest.mark.parametrize(
         ("method", "error", "status"),
         [
@@ -89,6 +102,23 @@ class TestCall:
         page.ksr_request_route(MESSAGE)
         assert [reply.status for reply in kamailio.replies] == [status]
         assert kamailio.tables.get("call", {}) == {}
+
+    def test_a_call_that_is_over_before_the_relay_answers_gives_the_ports_back(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """CANCEL in another worker has ended it and taken its record away."""
+        reserve = relay.reserve
+
+        def late(action: ReserveMedia) -> MediaReserved:
+            kamailio.tables["call"].clear()
+            return replace(reserve(action), node=action.node)
+
+        monkeypatch.setattr(relay, "reserve", late)
+        kamailio.receive(invite())
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [487]
+        assert [type(action).__name__ for action in relay.asked] == ["ReserveMedia", "ReleaseMedia"]
+        assert kamailio.tables["call"] == {}
 
     def test_a_set_up_that_fails_after_the_reservation_gives_the_ports_back(
         self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay

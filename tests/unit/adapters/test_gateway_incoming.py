@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.adapters.gateway import Gateway
@@ -144,12 +146,62 @@ class TestDelivery:
         assert [reply.status for reply in kamailio.replies] == [430]
 
     def test_one_that_ends_while_its_call_is_worked_on(self, kamailio: FakeKamailio, page: Gateway) -> None:
-        answers = iter([1, -1])
+        answers = iter([1, 1, -1])
         kamailio.script("tcpops.tcp_conid_alive", lambda *_: next(answers))
         kamailio.receive(core_invite(token(kamailio)))
         page.ksr_request_route(MESSAGE)
         assert [reply.status for reply in kamailio.replies] == [100, 430]
         assert not kamailio.tables.get("call")
+
+    def test_a_page_of_another_gateway(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        kamailio.receive(core_invite(token_from_flow(SECRET, "7", "any", "192.0.2.9:5060")))
+        page.ksr_request_route(MESSAGE)
+        (passed,) = kamailio.relayed
+        assert passed.variables["$du"] == "sip:192.0.2.9:5060"
+        assert not kamailio.replies
+        assert not kamailio.tables.get("call")
+        # Its responses go back as they are, whoever has a call with this Call-ID here.
+        kamailio.receive(
+            from_core(
+                """SIP/2.0 180 Ringing
+Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKours
+Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKcore
+From: <sip:bob@ims.example>;tag=caller
+To: <sip:alice@ims.example>;tag=there
+Call-ID: call-in
+CSeq: 5 INVITE
+
+"""
+            )
+        )
+        page.ksr_reply_route(MESSAGE)
+        assert not kamailio.dropped
+        kamailio.script("tm.t_check_trans", 1)
+        kamailio.receive(
+            from_core(
+                """CANCEL sip:x@page.invalid;transport=ws SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKcore
+From: <sip:bob@ims.example>;tag=caller
+To: <sip:alice@ims.example>
+Call-ID: call-in
+CSeq: 5 CANCEL
+Max-Forwards: 70
+
+"""
+            )
+        )
+        page.ksr_request_route(MESSAGE)
+        assert len(kamailio.relayed) == 2
+
+    def test_a_page_that_has_just_lost_its_connection(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        kamailio.script("tmx.t_suspend", 1)
+        (binding,) = kamailio.tables["registration"].values()
+        token_of_page = binding.partition('"flow_token":"')[2].partition('"')[0]
+        kamailio.script("tcpops.tcp_conid_alive", -1)
+        kamailio.receive(core_invite(token_of_page))
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies == []
+        assert len(kamailio.tables["waiting"]) == 1
 
     def test_another_contact_is_not_called(self, kamailio: FakeKamailio, page: Gateway) -> None:
         kamailio.receive(core_invite(token(kamailio), uri="sip:y@page.invalid"))
@@ -238,6 +290,17 @@ class TestTheCall:
         record = record_from_text(record_text(kamailio))
         assert record.incoming is not None
         assert record.incoming.via == "SIP/2.0/WS 127.0.0.1:8080;branch=z9hG4bKours"
+
+    @pytest.mark.conformance("X-09")
+    @pytest.mark.parametrize("status", [180, 200, 486])
+    def test_another_page_answers_nothing(self, kamailio: FakeKamailio, page: Gateway, status: int) -> None:
+        """Whoever has heard our tag, the caller for one, could answer in the page's place."""
+        tag = called(kamailio, page)
+        before = record_text(kamailio)
+        kamailio.receive(replace(page_reply(status, tag), connection_id=8))
+        page.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+        assert record_text(kamailio) == before
 
     def test_a_connection_that_closes_while_it_rings(self, kamailio: FakeKamailio, page: Gateway) -> None:
         tag = called(kamailio, page)

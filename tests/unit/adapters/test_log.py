@@ -43,6 +43,10 @@ def test_values_are_quoted_where_needed(value: object, written: str) -> None:
     assert log.line_from_event("thing_happened", {"k": value}) == f"event=thing_happened {written}"
 
 
+def test_kamailio_takes_no_nul() -> None:
+    assert log.line_from_event("e", {"a": "b\0c"}) == "event=e a=b\\0c"
+
+
 def test_empty_values_are_left_out() -> None:
     assert log.line_from_event("x", {"a": "", "b": 0}) == "event=x b=0"
 

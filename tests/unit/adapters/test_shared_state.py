@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from kemi.adapters.call_snapshots import CallSnapshots
 from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, SharedState
+from kemi.adapters.trunk_room import TrunkRoom, running
 from kemi.core.registration import Flow
 from kemi.core.registration.own_requests import Subscription
 from kemi.core.registration.records import Sent
@@ -23,6 +25,8 @@ from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable, Stored
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
+from kemi.state.tallies import TallyStore
+from kemi.state.trunks import LONGEST_S, TrunkCall, TrunkStore
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import ALICE, binding
 
@@ -106,6 +110,10 @@ class World:
         link: Any = self.redis
         self.nodes = NodeStore(self.tables.__getitem__)
         self.calls = CallStore(self.tables["call"], self.tables["changed_call"])
+        self.trunks = TrunkStore(self.tables.__getitem__)
+        self.room = TrunkRoom(
+            TallyStore(self.tables["tally"]), self.tables["trunk_elsewhere"], running(self.calls, self.trunks)
+        )
         self.shared = SharedState(
             link,
             self.flows,
@@ -118,7 +126,11 @@ class World:
             view=lambda _: [],
             counters=Counters(self.tables["counter"]),
             snapshots=CallSnapshots(
-                self.calls, self.tables["changed_call"], Schedule(self.tables.__getitem__)
+                self.calls,
+                self.tables["changed_call"],
+                Schedule(self.tables.__getitem__),
+                self.trunks,
+                self.room,
             ),
         )
 
@@ -346,3 +358,63 @@ class TestNodes:
         world.shared.ship_nodes(4.1)
         world.shared.poll(5.0)
         assert world.redis.drained == world.nodes.drained() == {"192.0.2.1:2223"}
+
+
+class TestCallsOfTrunks:
+    """What the trunk's side of a call needs outlives a restart."""
+
+    @staticmethod
+    def begun(world: World, name: str = "c1", since: float = 0.0) -> None:
+        call = TrunkCall(
+            "acme", "t1", "<sip:1@a>;tag=t1", "<sip:+1@a>;tag=t1", "192.0.2.7", since or time.time()
+        )
+        assert world.trunks.begin(name, call)
+
+    def test_only_answered_ones_are_kept_until_they_end(self, world: World) -> None:
+        self.begun(world)
+        world.shared.ship(1.0)
+        assert world.redis.records == {}
+        world.trunks.answer("c1")
+        world.trunks.answer("c1")
+        world.shared.ship(1.1)
+        (text,) = world.redis.records.values()
+        assert '"answered":true' in str(text)
+        world.trunks.end("c1", 2.0)
+        world.shared.ship(2.0)
+        assert world.redis.records == {"trunk c1": None}
+        world.trunks.forget("c1")
+        self.begun(world)
+        world.trunks.forget("c1")
+        world.shared.ship(3.0)
+        assert world.redis.records == {"trunk c1": None}
+
+    def test_it_goes_on_after_a_restart_and_counts(self, world: World) -> None:
+        self.begun(world, "c1")
+        self.begun(world, "old", time.time() - LONGEST_S)
+        for name in ("c1", "old"):
+            world.trunks.answer(name)
+        world.shared.ship(1.0)
+        after = World()
+        kept = {name: str(text) for name, text in world.redis.records.items()}
+        after.redis.content = Stored({}, {}, {**kept, "trunk broken": "{"})
+        assert after.shared.restore(2.0, 30.0)
+        assert after.trunks.call("c1") == world.trunks.call("c1")
+        assert (after.room.running("acme"), after.trunks.call("old")) == (1, None)
+        after.shared.ship(3.0)
+        assert after.redis.records == {"trunk old": None, "trunk broken": None}
+
+    def test_an_empty_redis_hears_of_them_again(self, world: World) -> None:
+        self.begun(world)
+        world.trunks.answer("c1")
+        world.redis.down = True
+        world.shared.ship(1.0)
+        world.redis.down = False
+        world.shared.ship(1.0 + BACK_OFF_S)
+        world.redis.records.clear()
+        world.redis.down = True
+        world.shared.note((), (), ["event"])
+        world.shared.ship(3.0)
+        world.redis.down = False
+        world.shared.ship(3.0 + BACK_OFF_S)
+        world.shared.ship(4.0 + BACK_OFF_S)
+        assert set(world.redis.records) == {"trunk c1"}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from kemi.adapters.hep_export import HepExport
 from kemi.adapters.trace_notes import SLOTS, TraceNotes
 from kemi.adapters.traces import ALL_REFUSED_PER_MINUTE, REFUSED_PER_MINUTE, TraceKeeper
 from kemi.core.trace.entries import Entry, What
-from kemi.core.trace.settings import TraceSettings
+from kemi.core.trace.settings import HepSettings, TraceSettings
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion, entries_from_bytes
+from tests.fakes.ksr import FakeKamailio
 from tests.fakes.table import MemoryTable
+from tests.peers.hep import HepPacket, packet_from_bytes
 
 BEGUN_S = 1_000_000_000.0
 
@@ -170,3 +174,79 @@ def test_what_redis_cannot_take_now_is_shipped_later(site: Site) -> None:
     site.up = True
     site.work(3e9 + 10)
     assert [one.name for one in site.entries("c1")] == ["INVITE", "request_rejected", "404 Not Found"]
+
+
+ENDS = ("udp", "192.0.2.1", 5060, "192.0.2.7", 5070)
+
+
+@pytest.mark.usefixtures("kamailio")
+class TestCopies:
+    """What a collector gets of the workers' notes."""
+
+    @staticmethod
+    def keeper(site: Site, realms: list[str], *, traces: bool) -> tuple[TraceKeeper, list[HepPacket]]:
+        sent: list[HepPacket] = []
+        copies = HepExport(HepSettings("192.0.2.9:9060", realms), "gw1", lambda _: "198.51.100.9")
+        copies._collector = SimpleNamespace(send=lambda data: sent.append(packet_from_bytes(data)))  # type: ignore[assignment]
+        site.worker.switch_on(site.table, lambda: ENDS)
+        site.keeper = TraceKeeper(TraceSettings(enabled=traces), site.table, "gw1", copies)  # type: ignore[arg-type]
+        return site.keeper, sent
+
+    @pytest.mark.parametrize("traces", [True, False])
+    def test_everything_with_and_without_traces(self, site: Site, traces: bool) -> None:
+        _, sent = self.keeper(site, [], traces=traces)
+        site.refuse(message(INVITE))
+        site.worker.enter()
+        site.worker.came(message("REGISTER sip:d SIP/2.0", cseq="1 REGISTER", call_id="r"), muted=False)
+        site.worker.leave()
+        site.worker.enter()
+        site.worker.sent_to("sip:192.0.2.8:5090")
+        site.worker.sent(message("OPTIONS sip:d SIP/2.0", cseq="1 OPTIONS", call_id="o"))
+        site.worker.leave()
+        site.work()
+        assert bool(site.redis) == traces
+        assert [packet.message.start_line.partition(" ")[0] for packet in sent] == [
+            "INVITE",
+            "SIP/2.0",
+            "REGISTER",
+            "OPTIONS",
+        ]
+        assert [packet.source for packet in sent][:2] == [("192.0.2.7", 5070), ("192.0.2.1", 5060)]
+        assert sent[3].destination == ("192.0.2.8", 5090)
+
+    def test_what_we_tell_ourselves_and_what_is_no_sip(self, site: Site) -> None:
+        _, sent = self.keeper(site, [], traces=True)
+        site.worker.sent_to("sip:192.0.2.1:5060")
+        own = message("CANCEL sip:d SIP/2.0", cseq="1 CANCEL").replace("UDP h;", "UDP 192.0.2.1;")
+        site.worker.enter()
+        site.worker.sent_to("sip:192.0.2.1:5060")
+        site.worker.sent(own)
+        site.worker.leave()
+        site.worker.came("GET / HTTP/1.1\r\n\r\n", muted=False)
+        site.worker.came(message("OPTIONS sip:d SIP/2.0", cseq="1 OPTIONS"), muted=True)
+        site.work()
+        assert not sent
+
+    def test_only_the_chosen_realms_and_what_a_call_is_known_for(self, site: Site) -> None:
+        _, sent = self.keeper(site, ["trunk:acme"], traces=True)
+        site.refuse(message(INVITE))
+        site.worker.enter()
+        site.worker.came(message(INVITE, call_id="t1"), muted=False)
+        site.worker.leave()
+        site.worker.enter()
+        site.worker.passes("t1", "acme", "sip:1@a", "sip:+49@gw", "f")
+        site.worker.leave()
+        site.work()
+        assert [packet.message.call_id for packet in sent] == ["t1"]
+
+    def test_a_collector_that_is_away(self, kamailio: FakeKamailio, site: Site) -> None:
+        def refuse(_: bytes) -> None:
+            raise ConnectionRefusedError("nobody listens")
+
+        keeper, _ = self.keeper(site, [], traces=True)
+        keeper._copies._collector = SimpleNamespace(send=refuse)  # type: ignore[union-attr]
+        site.refuse(message(INVITE))
+        site.work()
+        assert len(site.redis) == 1
+        (series,) = (name for name in kamailio.tables["metric"] if "hep" in name)
+        assert "failed" in series

@@ -11,14 +11,17 @@ from kemi.core.flow_token import flow_from_token, token_from_flow
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NUMBERS = st.integers(0, 2**31).map(str)
+HOSTS = st.sampled_from(["", "192.0.2.1:5060", "[2001:db8::1]:5060", "gateway.example:5060"])
 NONCES = st.text("0123456789abcdef", min_size=1, max_size=32)
 
 
 @pytest.mark.conformance("R-21")
-@given(connection_id=NUMBERS, nonce=NONCES)
-def test_a_token_leads_back_to_its_flow_and_is_a_legal_user_part(connection_id: str, nonce: str) -> None:
-    token = token_from_flow(SECRET, connection_id, nonce)
-    assert flow_from_token(SECRET, token) == (connection_id, nonce)
+@given(connection_id=NUMBERS, nonce=NONCES, host=HOSTS)
+def test_a_token_leads_back_to_its_flow_and_is_a_legal_user_part(
+    connection_id: str, nonce: str, host: str
+) -> None:
+    token = token_from_flow(SECRET, connection_id, nonce, host)
+    assert flow_from_token(SECRET, token) == (connection_id, nonce, host)
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -27,7 +30,7 @@ def test_a_token_leads_back_to_its_flow_and_is_a_legal_user_part(connection_id: 
 def test_a_changed_token_never_leads_to_another_flow(
     connection_id: str, nonce: str, data: st.DataObject
 ) -> None:
-    token = token_from_flow(SECRET, connection_id, nonce)
+    token = token_from_flow(SECRET, connection_id, nonce, "192.0.2.1:5060")
     position = data.draw(st.integers(0, len(token) - 1))
     changed = token[:position] + data.draw(st.text(max_size=4)) + token[position + 1 :]
     try:
@@ -35,7 +38,7 @@ def test_a_changed_token_never_leads_to_another_flow(
     except SipReject as error:
         assert (error.status, error.reason_phrase) == (403, "Invalid Flow Token")
     else:
-        assert found == (connection_id, nonce)  # base64 has spellings that mean the same
+        assert found == (connection_id, nonce, "192.0.2.1:5060")  # base64 has spellings that mean the same
 
 
 @given(token=st.text(max_size=60))

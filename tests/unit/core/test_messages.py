@@ -42,6 +42,12 @@ def test_the_uri_of_an_address(value: str, uri: str) -> None:
         pytest.param(["<sip:a;x=1,2>, <sip:b>"], ["<sip:a;x=1,2>", "<sip:b>"], id="comma in a URI"),
         pytest.param([], [], id="none"),
         pytest.param(["", " , "], [], id="empty parts"),
+        pytest.param(['"A \\", B" <sip:a>,<sip:b>'], ['"A \\", B" <sip:a>', "<sip:b>"], id="escaped quote"),
+        pytest.param(['<sip:a>, "B, <sip:b>'], ["<sip:a>", '"B, <sip:b>'], id="a quote that does not end"),
+        pytest.param(
+            ["<sip:a>, <sip:b, <sip:c>"], ["<sip:a>", "<sip:b, <sip:c>"], id="a bracket that does not end"
+        ),
+        pytest.param(["," * 20_000 + "<sip:a>"], ["<sip:a>"], id="20,000 commas"),
     ],
 )
 def test_addresses_are_split_at_the_right_commas(values: list[str], addresses: list[str]) -> None:

@@ -122,7 +122,7 @@ class TestTowardsTheCore:
     def test_the_path_leads_back_to_the_very_connection(self, contact: str, ob: str) -> None:
         (path,) = lines(forwarded({"Contact": [contact]}), "Path")
         token = path.removeprefix("<sip:").partition("@")[0]
-        assert flow_from_token(SETTINGS.flow_secret, token) == ("7", "n0nce")
+        assert flow_from_token(SETTINGS.flow_secret, token) == ("7", "n0nce", SETTINGS.ims_host)
         assert path.endswith(f"@192.0.2.1:5060;lr{ob}>")
 
     @pytest.mark.conformance("R-20", "R-22", "R-23", "R-24")
@@ -284,6 +284,12 @@ class TestContact:
     def test_others_are_refused(self, contacts: list[str]) -> None:
         with pytest.raises(RemoteProtocolError):
             forwarded({"Contact": contacts})
+
+    @pytest.mark.conformance("X-09")
+    def test_what_is_no_text_could_not_be_written_anew_and_is_refused(self) -> None:
+        """It would keep its time, and feature tags that only the network may set."""
+        with pytest.raises(RemoteProtocolError, match="UTF-8"):
+            forwarded({"Contact": [f"<{OURS}>;+x=\ufffd;expires=999999;+g.3gpp.smsip"]})
 
 
 class TestWhatIsRefused:

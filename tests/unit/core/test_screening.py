@@ -8,6 +8,7 @@ from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side
 from kemi.core.screening import (
     check_head,
+    check_no_nul,
     check_one_message,
     check_response,
     check_whole,
@@ -121,6 +122,8 @@ def test_an_option_tag_that_is_none_does_not_get_into_our_answer() -> None:
         pytest.param({"uri": "sip:x?Route=y"}, id="header fields behind a domain"),
         pytest.param({"uri": "sip:2001:db8::10"}, id="IPv6 without brackets"),
         pytest.param({"CSeq": "1 OPTIONS"}, id="CSeq of another method"),
+        pytest.param({"CSeq": "1\\\\ INVITE"}, id="CSeq without a number"),
+        pytest.param({"CSeq": f"{'9' * 5000} INVITE"}, id="CSeq of 5000 digits"),
         pytest.param({"From": "Bell, Alexander <sip:bob@x>;tag=1"}, id="a comma outside quotes"),
         pytest.param({"To": '"Bob <sip:bob@x>'}, id="an open quote"),
         pytest.param({"To": "< sip:bob@x >"}, id="blanks in brackets"),
@@ -152,6 +155,12 @@ def test_numbers_and_contacts_have_bounds(cseq: int, contact: str) -> None:
     spoilt.cseq, spoilt.contact = cseq, contact
     with pytest.raises(RemoteProtocolError):
         screen(spoilt)
+
+
+def test_no_nul_comes_from_the_core_either() -> None:
+    check_no_nul(f"{START}\r\nVia: x")
+    with pytest.raises(RemoteProtocolError):
+        check_no_nul(f'{START}\r\nTo: "\\\0" <sip:a@b>')
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents
 export { PHONE_STATES, type PhoneState } from "./phone-state.ts";
 export { DEFAULT_RECONNECT, type ReconnectSettings, type Wait } from "./reconnector.ts";
 export type { Reason, Warning } from "./sip-headers.ts";
+export type { SipMessage } from "./sip-message.ts";
 export type { CallStats, InboundMedia, OutboundMedia } from "./stats.ts";
 export { tokenSource, type AccessToken } from "./token-source.ts";
 export type { TransferProgress, TransferRequest } from "./transfer.ts";

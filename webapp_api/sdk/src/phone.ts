@@ -11,6 +11,7 @@ import { OutgoingCall } from "./outgoing-call.ts";
 import { PHONE_TRANSITIONS, type PhoneEvent, type PhoneState } from "./phone-state.ts";
 import { DEFAULT_RECONNECT, Reconnector, type AttemptResult, type ReconnectSettings, type Wait } from "./reconnector.ts";
 import { mayPass, Registration } from "./registration.ts";
+import type { SipMessage } from "./sip-message.ts";
 import { UserAgent, type Invitation, type Session, type UserAgentOptions } from "./sipjs.ts";
 import { closeCodeFromError, isFarewell, isRestart } from "./socket-close.ts";
 import { nextState } from "./state-table.ts";
@@ -58,6 +59,8 @@ export interface PhoneEvents {
   call: IncomingCall;
   /** The socket or the registration is lost; the next attempt to get it back comes after this wait. */
   reconnecting: Wait;
+  /** A SIP message went or came. It holds credentials, tokens and digits: mask them before it is kept or shown. */
+  sip: SipMessage;
   /** The phone gave up: the socket does not come back, or the person is signed out. */
   error: PhoneError;
 }
@@ -105,6 +108,7 @@ export class Phone {
       sessionDescriptionHandlerFactory: (session) => handlerOf(session),
       onDisconnect: (cause) => this.#socketLost(cause),
       onInvite: (invitation) => this.#called(invitation),
+      onMessage: (message) => this.#events.emit("sip", message),
       parts,
     });
     this.#updateSupport = new UpdateSupport(this.#userAgent, {

@@ -1,9 +1,12 @@
 /** How SIP.js is set up for a phone: identity, credentials, transport, and nothing in the console. */
 
 import { UsageError } from "./errors.ts";
+import type { SipMessage } from "./sip-message.ts";
 import { SIPExtension, UserAgent, type Invitation, type UserAgentOptions } from "./sipjs.ts";
 import { VERSION } from "./version.ts";
 
+/** What the transport of SIP.js logs before each message: it tells of them nowhere else. */
+const LOGGED_MESSAGE = /^(Sending|Received) WebSocket .*:\n\n/;
 const SOCKET_TIMEOUT_S = 5;
 /** The network decides when to stop ringing; this only ends what it forgot (RFC 3261 §16.6, timer C). */
 const LONGEST_RING_S = 200;
@@ -25,6 +28,7 @@ export interface UserAgentSetup {
   readonly sessionDescriptionHandlerFactory: NonNullable<UserAgentOptions["sessionDescriptionHandlerFactory"]>;
   readonly onDisconnect: (cause: Error | undefined) => void;
   readonly onInvite: (invitation: Invitation) => void;
+  readonly onMessage: (message: SipMessage) => void;
   /** what tests put in the place of the network */
   readonly parts: UserAgentOptions;
 }
@@ -48,7 +52,11 @@ export function createUserAgent(setup: UserAgentSetup): UserAgent {
     // SIP.js would write requests with credentials and DTMF digits to the console.
     logBuiltinEnabled: false,
     logConfiguration: false,
-    transportOptions: { server: setup.wssUrl, connectionTimeout: SOCKET_TIMEOUT_S, traceSip: false },
+    logConnector: (_level, _category, _label, content) => {
+      const found = LOGGED_MESSAGE.exec(content);
+      if (found !== null) setup.onMessage({ sent: found[1] === "Sending", text: content.slice(found[0].length, -1) });
+    },
+    transportOptions: { server: setup.wssUrl, connectionTimeout: SOCKET_TIMEOUT_S, traceSip: true },
     sessionDescriptionHandlerFactory: setup.sessionDescriptionHandlerFactory,
     delegate: { onDisconnect: setup.onDisconnect, onInvite: setup.onInvite },
     ...setup.parts,

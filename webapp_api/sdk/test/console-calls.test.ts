@@ -8,7 +8,7 @@ import { ApiError, asker, pathWith } from "../../console/api.ts";
 import { Failures, failureFrom } from "../../console/causes.ts";
 import { EventFeed, waitMs, type FeedHandlers } from "../../console/event-feed.ts";
 import { hashOf, routeFromHash } from "../../console/route.ts";
-import { callFits, countsByGateway, RunningCalls } from "../../console/running-calls.ts";
+import { callFits, countsByGateway, hearingText, RunningCalls } from "../../console/running-calls.ts";
 import { addressText, causeText, durationText, endText, offsetText } from "../../console/words.ts";
 
 const told = {
@@ -17,7 +17,7 @@ const told = {
       gateway: "gw1",
       left_out: 2,
       calls: [
-        { key: "k1", call_id: "c1", owner: "sip:alice@d", peer: "tel:+49301", direction: "out", kinds: ["audio"], dialog: "confirmed", since: 100, node: "relay1" },
+        { key: "k1", call_id: "c1", owner: "sip:alice@d", peer: "tel:+49301", direction: "out", kinds: ["audio"], dialog: "confirmed", since: 100, node: "relay1", page: { by: "page", media: { audio: { mos: 4.31, loss_percent: 1.54, jitter_ms: 4.4, round_trip_ms: null } } }, far: { by: "trunk:acme", media: {} } },
         { key: "k2", call_id: "c2", owner: "sip:bob@d", peer: "sip:x@d", direction: "in", kinds: ["audio", "video"], dialog: "early", since: 200, node: "" },
       ],
     },
@@ -40,13 +40,22 @@ test("an answer replaces what was known", () => {
   assert.deepEqual(calls.silent, ["gw3"]);
 });
 
+test("each side says what it hears, as far as it is known, and by what it is reached", () => {
+  const calls = running();
+  calls.apply({ type: "call_answered", key: "k2" });
+  const [second, first] = calls.all();
+  assert.ok(first !== undefined && second !== undefined);
+  assert.deepEqual([first.by, first.far, second.by, second.page], ["trunk:acme", undefined, "", undefined]);
+  assert.equal(hearingText(first.page ?? assert.fail()), "MOS 4.3, loss 1.5 %, jitter 4 ms");
+});
+
 test("events add, change and end calls", () => {
   const calls = running();
   const event = { key: "k3", call_id: "c3", impu: "sip:carol@d", peer: "sip:y@d", direction: "out", node: "gw2", at: 300 };
   assert.equal(calls.apply({ type: "call_started", ...event }), true);
   assert.equal(calls.apply({ type: "call_answered", ...event }), true);
   assert.deepEqual(calls.all()[0], {
-    key: "k3", callId: "c3", gateway: "gw2", owner: "sip:carol@d", peer: "sip:y@d", direction: "out", kinds: [], state: "talking", since: 300, relay: "",
+    key: "k3", callId: "c3", gateway: "gw2", owner: "sip:carol@d", peer: "sip:y@d", direction: "out", kinds: [], state: "talking", since: 300, relay: "", by: "", page: undefined, far: undefined,
   }); // prettier-ignore
   assert.deepEqual(countsByGateway(calls.all()), [["gw1", 2], ["gw2", 1]]);
   assert.equal(calls.apply({ type: "call_ended", ...event }), true);

@@ -15,8 +15,8 @@ def main() -> int:
         line.sendall((" ".join(words) + "\n").encode())
         answer = b"".join(iter(lambda: line.recv(65536), b"")).decode().strip()
     print(answer)
-    # "set server" answers nothing when it did it.
-    return 1 if answer and words[0] == "set" else 0
+    # These answer nothing when they did it, and that all is so already.
+    return 1 if answer and words[0] in ("set", "disable", "enable") and "already" not in answer else 0
 
 
 if __name__ == "__main__":

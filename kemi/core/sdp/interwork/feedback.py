@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kemi.core.decimals import number_or
 from kemi.core.sdp.build import address_to_text, media_description
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.text import sdp_from_text
@@ -27,7 +28,7 @@ def feedback_port(relay_offer: str) -> tuple[str, int]:
     """
     line = only_line(sdp_from_text(relay_offer))
     words = (line.attribute("rtcp") or "").split()
-    port = int(words[0]) if words and words[0].isdecimal() else line.port + 1
+    port = number_or(line.port + 1, words[0]) if words else line.port + 1
     return line.connection_address or "", port
 
 

@@ -15,6 +15,12 @@ from tests.unit.core.call.ladder import CORE_CONTACT, GATEWAY_TAG, SETTINGS, WIC
 ERROR = MediaUnavailable("relay 192.0.2.9:2223 does not answer")
 
 
+def test_a_response_to_an_invite_that_was_not_sent_yet_means_nothing() -> None:
+    call = Call.answered_early()
+    assert call.on(call.ims_reply(200, body=sdp.core_answer())).names == ["DropReply"]
+    assert call.record.legs == {}
+
+
 class TestProvisional:
     """RFC 3261 §12.1.1: 1xx with a To-tag make early dialogs; the page's has our tag."""
 

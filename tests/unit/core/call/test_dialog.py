@@ -297,6 +297,16 @@ class TestCancel:
         assert actions.names == ["Unschedule", *released, "ForgetCall"]
         assert call.record.ended
 
+    def test_ports_that_the_relay_gives_after_it_are_given_back(self) -> None:
+        """tm has marked the INVITE only: it is answered here."""
+        call = Call.offered()
+        call.on(ev.CancelReceived())
+        actions = call.on(ev.MediaReserved({"audio": ev.Reserved("", "")}, node="192.0.2.9:2223"))
+        assert actions.names == ["ReleaseMedia", "SendReply"]
+        released = actions.only(act.ReleaseMedia)
+        assert (released.node, released.kinds) == ("192.0.2.9:2223", ("audio",))
+        assert actions.only(act.SendReply).status == 487
+
     @pytest.mark.parametrize("stage", ["forwarded", "ringing"])
     def test_afterwards_the_cores_487_ends_it(self, stage: str) -> None:
         call: Call = getattr(Call, stage)()

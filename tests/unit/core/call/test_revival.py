@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
 from kemi.core.call.record import Outstanding
 from kemi.core.call.revival import revive
 from kemi.core.call.states import OfferAnswer
+from kemi.core.messages import Side
 from tests.unit.core.call import incoming_ladder
-from tests.unit.core.call.ladder import record_at
+from tests.unit.core.call.ladder import Call, record_at
 
 
 @pytest.mark.parametrize("stage", ["offered", "answered_early", "updating", "forwarded", "ringing"])
@@ -34,6 +37,7 @@ def test_without_the_ack_only_what_both_sides_have_agreed_on(state: OfferAnswer,
     record.acknowledged, record.wic_offer_answer = False, state
     record.ims_offer_answer = OfferAnswer.STABLE
     assert revive(record) is goes_on
+    assert record.answer_unsure is goes_on
 
 
 def test_a_call_that_is_to_be_ended_is_none() -> None:
@@ -47,3 +51,42 @@ def test_a_call_towards_a_page_goes_on_too() -> None:
     record.acknowledged = True
     assert revive(record)
     assert record.incoming is not None
+
+
+class TestUnsureAnswer:
+    """The page may never have heard that its call was answered: it is asked once it is back."""
+
+    @staticmethod
+    def revived() -> Call:
+        call = Call.confirmed()
+        call.record.acknowledged = False
+        assert revive(call.record)
+        return call
+
+    def test_the_page_is_asked_once(self) -> None:
+        call = self.revived()
+        asked = call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY)).only(act.SendRequest)
+        assert (asked.to, asked.method, asked.body) == (Side.WIC, "UPDATE", "")
+        assert call.on(ev.UpdateAnswered(200)) == []
+        assert call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY)) == []
+
+    def test_one_without_update_is_asked_in_another_way(self) -> None:
+        call = self.revived()
+        call.record.wic_takes_update = False
+        asked = call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY)).only(act.SendRequest)
+        assert (asked.to, asked.method) == (Side.WIC, "INFO")
+        call.on(ev.OwnRequestAnswered(Side.WIC, "INFO", 2, 481))
+        assert call.record.ended
+
+    def test_to_a_page_that_knows_no_such_call_it_is_over(self) -> None:
+        call = self.revived()
+        call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY))
+        goodbye = call.on(ev.UpdateAnswered(481)).only(act.SendRequest)
+        assert (goodbye.to, goodbye.method) == (Side.IMS, "BYE")
+        assert call.record.ended
+
+    def test_a_page_that_has_acknowledged_is_not_asked(self) -> None:
+        call = Call.confirmed()
+        call.record.acknowledged = True
+        assert revive(call.record)
+        assert call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY)) == []

@@ -139,7 +139,11 @@ class TestRequest:
         assert found.sent.contact_value == CONTACT
         assert (found.sent.call_id, found.sent.cseq, found.sent.from_tag) == ("reg-1", 3, "page-tag")
         assert found.grant.impi == "alice@p"
-        assert flow_from_token(SETTINGS.flow_secret, found.sent.flow_token) == ("7", "n0nce")
+        assert flow_from_token(SETTINGS.flow_secret, found.sent.flow_token) == (
+            "7",
+            "n0nce",
+            SETTINGS.ims_host,
+        )
         assert found.key == binding().key
 
     def test_what_people_want_to_know_of_the_page(self) -> None:

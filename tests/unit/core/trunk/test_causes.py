@@ -45,6 +45,8 @@ def test_a_status_of_its_own_is_told_by_its_cause(status: int, reasons: list[str
         (['SIP;cause=200;text="Call completed elsewhere"'], ("Reason: Q.850;cause=16",)),
         (['SIP;cause=503;text="the page is gone"'], ("Reason: Q.850;cause=41",)),
         (["SIP;cause=480", "Q.850;cause=20"], ()),
+        pytest.param(["SIP;cause=800"], ("Reason: Q.850;cause=16",), id="a cause that is no status"),
+        pytest.param(["SIP;cause=4800"], ("Reason: Q.850;cause=16",), id="one of four digits"),
     ],
 )
 def test_a_trunk_is_told_a_cause(reasons: list[str], lines: tuple[str, ...]) -> None:
@@ -59,6 +61,7 @@ def test_a_trunk_is_told_a_cause(reasons: list[str], lines: tuple[str, ...]) -> 
         (["Q.850;cause=38"], ("Reason: SIP;cause=503",)),
         (["SIP;cause=486"], ("Reason: Q.850;cause=17",)),
         (["Q.850;cause=38, SIP;cause=503"], ()),
+        pytest.param(["SIP;cause=800"], (), id="a cause that is no status"),
     ],
 )
 def test_a_page_is_told_a_status(reasons: list[str], lines: tuple[str, ...]) -> None:

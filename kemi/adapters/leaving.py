@@ -1,0 +1,94 @@
+"""This gateway goes out of service: it takes no new pages, and sends those away that have no call.
+
+They come back by another gateway at once; calls that come for them meanwhile wait (passing_on.py).  So that none waits
+in vain, pages go no faster than those before them have arrived.  A page with calls goes when its last one is over.
+After a restart the gateway is in service again.
+
+    GET /v1/drain                 -> {"drain": whether, "pages": registered pages still here, "calls": calls still here}
+    PUT /v1/drain {"drain": whether} -> the same
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import Any, Final
+
+from kemi.adapters.control import Answer, ControlRefusal, Routes
+from kemi.adapters.log import log_event
+from kemi.core.registration import Registration
+from kemi.core.registration.states import BindingState
+from kemi.settings import TimerSettings
+from kemi.state.calls import CallStore
+from kemi.state.flows import FlowStore
+from kemi.state.table import Table
+
+EVERY_S: Final = 0.1
+MOST_ON_THEIR_WAY: Final = 30
+"""Pages that were sent away and are not known to have arrived; one that takes too long is no longer counted."""
+_OF_NODE: Final = "node"
+
+
+class Leaving:
+    """Whether this gateway is leaving, as all its processes know it."""
+
+    def __init__(self, table: Table, flows: FlowStore, calls: CallStore, timers: TimerSettings) -> None:
+        self._recovery_s, self._wait_s = timers.flow_recovery_s, timers.flow_wait_s
+        self._table = table
+        self._flows = flows
+        self._calls = calls
+        self._next = 0.0
+
+    def is_leaving(self) -> bool:
+        """Whether no new pages are taken."""
+        return self._table.get(_OF_NODE) is not None
+
+    def leave(self, wanted: bool) -> None:
+        """Begin, or stay."""
+        if wanted == self.is_leaving():
+            return
+        log_event(logging.WARNING, "gateway_leaving" if wanted else "gateway_in_service")
+        if wanted:
+            self._table.set(_OF_NODE, "1")
+        else:
+            self._table.remove(_OF_NODE)
+
+    def to_send_away(self, now: float) -> list[str]:
+        """Return the connections to be closed now, those of pages without a call."""
+        if now < self._next or not self.is_leaving():
+            return []
+        self._next = now + EVERY_S
+        bindings = [binding for _, binding in self._flows.bindings()]
+        on_their_way = sum(
+            not self._is_here(one) and self._lost_at(one, now) + self._wait_s > now for one in bindings
+        )
+        busy = {record.connection_id for record in map(self._calls.get, self._calls.keys()) if record}
+        idle = (one.connection_id for one in bindings if self._is_here(one) and one.connection_id not in busy)
+        return list(islice(idle, max(0, MOST_ON_THEIR_WAY - on_their_way)))
+
+    def _is_here(self, binding: Registration) -> bool:
+        return bool(binding.connection_id) and self._flows.is_open(binding.connection_id)
+
+    def _lost_at(self, binding: Registration, now: float) -> float:
+        return binding.away_until - self._recovery_s if binding.state is BindingState.AWAY else now
+
+    def counts(self) -> dict[str, Any]:
+        """Return what is left."""
+        pages = sum(bool(binding.connection_id) for _, binding in self._flows.bindings())
+        return {"drain": self.is_leaving(), "pages": pages, "calls": len(self._calls.keys())}
+
+
+def leaving_routes(leaving: Leaving) -> Routes:
+    """Return the routes about this gateway's own service."""
+
+    def shown(_query: dict[str, Any]) -> Answer:
+        return 200, leaving.counts()
+
+    def drain(body: dict[str, Any]) -> Answer:
+        wanted = body.get("drain")
+        if not isinstance(wanted, bool):
+            raise ControlRefusal(400, "drain: true or false is wanted")
+        leaving.leave(wanted)
+        return 200, leaving.counts()
+
+    return {("GET", "/v1/drain"): shown, ("PUT", "/v1/drain"): drain}

@@ -1,0 +1,1 @@
+"""What a restart of Kamailio under two hundred answered calls costs them."""

@@ -1,0 +1,1 @@
+"""Calls while two gateways are upgraded one after the other; each machine is a network namespace."""

@@ -1,0 +1,1 @@
+"""Mutants of real calls: messages of running calls, spoiled and sent again from every side."""

@@ -1,0 +1,301 @@
+"""Plays real calls, and at every step of them sends mutants of what has been said so far.
+
+Knows the calls, who may break them, and what has to be true afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.hostile.mutations import borrowed_from, mutant
+from tests.hostile.peers import PatientCore, PatientPage, Senders, Stranger, time_of_options
+from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
+from tests.integration.calls.stage import ALICE, BOB, CAROL, CORE_PORT, Stage, gateway_options, until
+from tests.lab.lab import Lab
+from tests.lab.ports import LOOPBACK
+from tests.lab.proof import left_behind
+from tests.lab.subscribers import REALM
+from tests.peers.call_plan import CallPlan, Go, Step
+from tests.peers.core import RegistrarScript
+from tests.peers.core_script import early_media
+from tests.peers.trace import NothingMatchedError
+from tests.peers.websocket import Handshake
+from tests.peers.wic_call import WicCall
+
+WITHOUT_KNOWLEDGE: Final = ("other page", "page not registered")
+"""Who may not touch a call: what they send changes nothing, even if they know all its messages; but for the branches of
+our own requests, which are random: Kamailio takes whoever names one for the one who was asked."""
+SIDES: Final = (*WITHOUT_KNOWLEDGE, "own page", "core, UDP", "core's network, UDP", "core's network, TCP")
+COMPLAINTS: Final = (
+    "Traceback",
+    "callback_failed",
+    "housekeeping_failed",
+    "SystemError",
+    "BUG:",
+    "[core/mem/",
+)
+PROBE_WITHIN_S: Final = 5.0
+WITHIN_S: Final = 8.0
+"""A broken call is not waited for any longer."""
+CLEAN_WITHIN_S: Final = 45.0
+_BRANCH: Final = re.compile(rb"branch=z9hG4bK[^;,\s]*")
+_HOOKS: Final = (
+    Step.INVITE_SENT, Step.RELIABLE_RECEIVED, Step.UPDATE_RECEIVED, Step.RINGING_RECEIVED, Step.ANSWER_RECEIVED,
+    Step.ACK_SENT,
+)  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """What a run found."""
+
+    mutants: Counter[str] = field(default_factory=Counter)
+    """By who sent them."""
+    calls: int = 0
+    whole: int = 0
+    """Calls that went as if nobody had sent anything."""
+    closed: Counter[str] = field(default_factory=Counter)
+    """Connections that the gateway ended."""
+    slowest_probe_s: float = 0.0
+    faults: list[str] = field(default_factory=list)
+    """What must not be."""
+    about: dict[str, list[bytes]] = field(default_factory=dict)
+    """Mutants about a call that was left behind."""
+
+
+@dataclass
+class Attack:
+    """Everybody of one batch."""
+
+    lab: Lab
+    rng: random.Random
+    senders: Senders
+    sides: tuple[str, ...]
+    volley: int
+    outcome: Outcome
+    seen: list[bytes] = field(default_factory=list)
+    """Messages of earlier calls."""
+    sent: deque[tuple[str, str, bytes]] = field(default_factory=lambda: deque(maxlen=4000))
+    """Who sent what, and what had been done to it."""
+
+    async def fire(self, call_id: str) -> None:
+        """Send a volley of mutants of a call's messages."""
+        own = [*self.senders.page.trace.messages(call_id), *self.senders.core.trace.messages(call_id)]
+        if not own:
+            return
+        world = borrowed_from([*own, *self.seen[-60:]])
+        for _ in range(self.volley):
+            side = self.rng.choice(self.sides)
+            about = self.rng.choice(own if self.rng.random() < 0.8 else world.messages)
+            what, data = mutant(about, world, self.rng)
+            if side in WITHOUT_KNOWLEDGE and data.startswith(b"SIP/"):
+                data = _BRANCH.sub(b"branch=z9hG4bKguessed%08x" % self.rng.getrandbits(32), data)
+            self.sent.append((side, what, data))
+            await self.senders.send(side, [data])
+        gateway = self.senders.gateway
+        try:
+            took = await time_of_options(gateway, PROBE_WITHIN_S)
+        except TimeoutError:
+            self.outcome.faults.append(f"no answer to OPTIONS within {PROBE_WITHIN_S} s")
+            took = PROBE_WITHIN_S
+        self.outcome.slowest_probe_s = max(self.outcome.slowest_probe_s, took)
+
+    def remember(self, call_id: str) -> None:
+        """Keep the messages of a call that is over, and take it out of the peers' records."""
+        page, core = self.senders.page, self.senders.core
+        self.seen += [*page.trace.messages(call_id), *core.trace.messages(call_id)]
+        del self.seen[:-200]
+        for peer in (page, core):
+            peer.calls.pop(call_id, None)
+            peer.trace.forget(call_id)
+
+
+async def from_page(attack: Attack) -> tuple[str, bool]:
+    """A call of the page: set-up, hold by the page, INFO and BYE of a random end."""
+    page, core, rng = attack.senders.page, attack.senders.core, attack.rng
+
+    async def fire(call: WicCall) -> Go:
+        await attack.fire(call.call_id)
+        return Go.ON
+
+    plan = CallPlan(hooks={step: fire for step in _HOOKS if rng.random() < 0.7})
+    core.script = early_media() if rng.random() < 0.3 else core.script
+    call = await page.invite(BOB, rng.choice((AUDIO, AUDIO_BOTH_WAYS)), plan=plan)
+    try:
+        await call.wait_answer(WITHIN_S)
+        ims = core.calls[call.call_id]
+        await ims.trace.wait_request("ACK", call_id=call.call_id, timeout_s=WITHIN_S)
+        await attack.fire(call.call_id)
+        await _asked(call.info())
+        await attack.fire(call.call_id)
+        if rng.random() < 0.5:
+            ended = (await call.bye()).status == 200
+            await ims.wait_request("BYE")
+        else:
+            ended = (await ims.bye()).status == 200
+            await call.wait_request("BYE")
+        await attack.fire(call.call_id)
+        return call.call_id, ended
+    except (NothingMatchedError, RuntimeError, KeyError, AssertionError, ValueError):
+        return call.call_id, False
+
+
+async def to_page(attack: Attack) -> tuple[str, bool]:
+    """A call towards the page: it rings and answers, the core asks, a random end hangs up."""
+    page, core, rng = attack.senders.page, attack.senders.core, attack.rng
+    if ALICE not in core.registrations:
+        await page.register()
+    ims = core.call(ALICE)
+    try:
+        await attack.fire(ims.call_id)
+        call = await page.wait_incoming(WITHIN_S)
+        while call.call_id != ims.call_id:  # a mutant that was delivered
+            call = await page.wait_incoming(WITHIN_S)
+        await attack.fire(ims.call_id)
+        await call.ring()
+        await ims.wait_status(180, timeout_s=WITHIN_S)
+        await attack.fire(ims.call_id)
+        await call.answer()
+        await attack.fire(ims.call_id)
+        await _asked(ims.info("text/plain", "hello"))
+        await attack.fire(ims.call_id)
+        ended = (await (call.bye() if rng.random() < 0.5 else ims.bye())).status == 200
+        await attack.fire(ims.call_id)
+        return ims.call_id, ended
+    except (NothingMatchedError, RuntimeError, KeyError, AssertionError, ValueError, TimeoutError):
+        return ims.call_id, False
+
+
+async def _asked(request: Awaitable[object]) -> None:
+    with contextlib.suppress(NothingMatchedError, RuntimeError, KeyError, ValueError):
+        await request
+
+
+CALLS: Final[tuple[Callable[[Attack], Awaitable[tuple[str, bool]]], ...]] = (from_page, to_page)
+
+
+def worker_ids(lab: Lab) -> frozenset[int]:
+    """Return the ids of Kamailio's processes."""
+    gateway = lab.info.processes["gateway"]
+    children = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
+    return frozenset(int(child) for child in children)
+
+
+def complaints(lab: Lab) -> Counter[str]:
+    """Return what of our own code went wrong, as the log has it."""
+    log = (Path(lab.info.log_dir) / "gateway.log").read_text(errors="replace")
+    return Counter({word: log.count(word) for word in COMPLAINTS if word in log})
+
+
+async def batch(
+    lab: Lab, rng: random.Random, sides: tuple[str, ...], mutants: int, volley: int, outcome: Outcome
+) -> None:
+    """Play calls until so many mutants were sent; afterwards everything must be as before."""
+    before_words = complaints(lab)
+    info = lab.info
+    handshake = Handshake(f"ws://{LOOPBACK}:{info.gateway.ws_port}/sip", origin=info.web.origin)
+    core = PatientCore(LOOPBACK, CORE_PORT)
+    core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
+    senders = Senders(
+        (info.gateway.address, info.gateway.sip_port),
+        PatientPage(handshake, ALICE),
+        PatientPage(handshake, CAROL),
+        Stranger(handshake),
+        core,
+    )
+    attack = Attack(lab, rng, senders, sides, volley, outcome)
+    async with core:
+        await senders.open()
+        for page in (senders.page, senders.other):
+            await page.connect()
+            core.registrar = RegistrarScript(realm=REALM, associated_uris=(page.identity.aor,))
+            assert (await page.register()).status == 200
+        core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
+        await asyncio.sleep(0.5)  # the last processes are forked when the first already answer
+        before_ids = worker_ids(lab)
+        while senders.sent.total() < mutants:
+            await senders.page.come_back()
+            call_id, whole = await rng.choice(CALLS)(attack)
+            outcome.calls += 1
+            outcome.whole += whole
+            if not whole and set(sides) <= set(WITHOUT_KNOWLEDGE):
+                ladders = [*senders.page.trace.ladder(call_id), "|", *core.trace.ladder(call_id)]
+                outcome.faults.append(f"a stranger has broken call {call_id}: {' '.join(ladders)}")
+            attack.remember(call_id)
+        for page in (senders.page, senders.other):
+            await page.close()
+        await senders.close()
+        outcome.mutants += senders.sent
+        outcome.closed["own page"] += senders.page.closed_times
+        outcome.closed["other page"] += senders.other.closed_times
+        outcome.closed["page not registered"] += senders.stranger.closed_times
+        await _clean(attack)
+    if (now := worker_ids(lab)) != before_ids:
+        outcome.faults.append(f"other processes than before: {sorted(before_ids ^ now)}")
+    if words := complaints(lab) - before_words:
+        outcome.faults.append(f"in the log: {dict(words)}")
+    await asyncio.sleep(0.05)  # the core's socket closes in the loop's next round
+    await a_normal_call(lab, outcome)
+
+
+async def _clean(attack: Attack) -> None:
+    lab = attack.lab
+
+    def left() -> dict[str, int]:
+        return {what: count for what, count in left_behind(lab).items() if what != "transactions" and count}
+
+    try:
+        await until(lambda: not left(), lambda: f"left behind: {left()}", CLEAN_WITHIN_S)
+    except AssertionError as error:
+        attack.outcome.faults.append(str(error))
+        for key in lab.gateway_rpc.htable("call"):
+            attack.outcome.about[key] = [
+                f"{side}: {what}\n".encode() + data
+                for side, what, data in attack.sent
+                if key.partition(";")[0].encode() in data
+            ]
+
+
+async def a_normal_call(lab: Lab, outcome: Outcome) -> None:
+    """Everything still works for people who keep to the rules."""
+    stage = Stage(lab)
+    await stage.open()
+    try:
+        page = await stage.page(ALICE)
+        call = await stage.answered(page, AUDIO)
+        await call.hang_up()
+        await stage.close()
+    except AssertionError as error:
+        outcome.faults.append(f"a normal call afterwards: {error}")
+        await stage.core.close()
+
+
+@contextlib.contextmanager
+def hostile_lab() -> Iterator[Lab]:
+    """A gateway with its relay, without limits, so that what is sent arrives; its timers outlast a volley."""
+    timers = {f"gateway_{what}_timeout_s": 6 for what in ("prack", "update", "ims_response", "ims_answer")}
+    with Lab(gateway_options(**timers)) as lab:
+        yield lab
+
+
+def attack_lab(
+    lab: Lab, seed: int, mutants: int, sides: tuple[str, ...] = SIDES, volley: int = 12
+) -> Outcome:
+    """Send mutants to a lab; strangers in batches of their own, because their calls have to stay whole."""
+    outcome = Outcome()
+    rng = random.Random(seed)
+    strangers = tuple(side for side in sides if side in WITHOUT_KNOWLEDGE)
+    others = tuple(side for side in sides if side not in WITHOUT_KNOWLEDGE)
+    for chosen in (strangers, others):
+        if chosen:
+            share = mutants * len(chosen) // len(sides)
+            asyncio.run(batch(lab, rng, chosen, share, volley, outcome))
+    return outcome

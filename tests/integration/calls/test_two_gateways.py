@@ -1,0 +1,167 @@
+"""Two gateways of one site, both alive: calls find their page wherever it is, and pages may change the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.integration.calls.incoming import PageCall
+from tests.integration.calls.stage import ALICE, Stage, until
+from tests.integration.calls.test_page_offers import change, directions, local
+from tests.integration.calls.test_restart import settled
+from tests.integration.calls.two_gateways import comes_to, first_gateway, second_gateway
+from tests.lab.lab import Lab
+from tests.peers.sdp import offer_again
+from tests.peers.udp import Address
+from tests.peers.wic import ScriptedWic
+
+pytestmark = pytest.mark.lab
+
+RECOVERY_S = 20
+WAIT_S = 5
+FLOW_FAILED = 430
+
+
+@pytest.fixture(scope="module")
+def gateway_lab() -> Iterator[Lab]:
+    """The gateway A."""
+    with first_gateway(gateway_flow_recovery_s=RECOVERY_S, gateway_flow_wait_s=WAIT_S) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def other(gateway_lab: Lab) -> Iterator[Lab]:
+    """The gateway B."""
+    with second_gateway(gateway_lab, gateway_flow_recovery_s=RECOVERY_S, gateway_flow_wait_s=WAIT_S) as lab:
+        yield lab
+
+
+def sip_of(lab: Lab) -> Address:
+    return lab.info.gateway.address, lab.info.gateway.sip_port
+
+
+async def lost(stage: Stage, page: ScriptedWic) -> None:
+    """End the page's connection, and wait until the gateway knows: what it sends before that is lost with it."""
+    page.lose()
+    await page.lost.wait()
+
+    def noticed() -> bool:
+        bindings = stage.lab.gateway_rpc.htable("registration").values()
+        return all('"connection_id":""' in text for text in bindings if page.contact_uri in text)
+
+    await until(noticed, lambda: "the gateway has not noticed", 3)
+
+
+async def test_a_page_at_one_gateway_is_called_by_the_other(stage: Stage, other: Lab) -> None:
+    page = await stage.page()
+    ims = stage.core.call(ALICE, at=sip_of(other))
+    wic = await page.wait_incoming()
+    await wic.ring()
+    await ims.wait_status(180)
+    await wic.answer()
+    call = PageCall(wic, ims)
+    await call.works()
+    assert len(stage.lab.gateway_rpc.htable("call")) == 1
+    assert not other.gateway_rpc.htable("call")
+    assert (await ims.bye()).status == 200
+    await wic.wait_request("BYE")
+
+
+async def test_a_refusal_and_a_cancel_pass_through_the_other(stage: Stage, other: Lab) -> None:
+    page = await stage.page()
+    ims = stage.core.call(ALICE, at=sip_of(other))
+    await (await page.wait_incoming()).respond(486)
+    assert (await ims.wait_status(486)).status == 486
+    ims = stage.core.call(ALICE, at=sip_of(other))
+    wic = await page.wait_incoming()
+    await wic.ring()
+    await ims.wait_status(180)
+    ims.cancel()
+    await wic.wait_request("CANCEL")
+    assert (await ims.wait_status(487)).status == 487
+
+
+@pytest.mark.parametrize("comes_back_to", ["the same", "the other"])
+async def test_a_call_waits_for_a_page_that_is_changing_its_connection(
+    stage: Stage, other: Lab, comes_back_to: str
+) -> None:
+    page = await stage.page()
+    await lost(stage, page)
+    ims = stage.core.call(ALICE)
+    await asyncio.sleep(0.3)
+    await comes_to(stage.lab if comes_back_to == "the same" else other, page)
+    wic = await page.wait_incoming()
+    await wic.ring()
+    await ims.wait_status(180)
+    await wic.answer()
+    await PageCall(wic, ims).works()
+    assert (await wic.bye()).status == 200
+    await ims.wait_request("BYE")
+
+
+async def test_a_call_does_not_wait_for_ever(stage: Stage, other: Lab) -> None:
+    assert other.info
+    page = await stage.page()
+    await lost(stage, page)
+    cancelled, ims = stage.core.call(ALICE), stage.core.call(ALICE)
+    began = time.monotonic()
+    await cancelled.wait_status(100)
+    cancelled.cancel()
+    assert (await cancelled.wait_status(487)).status == 487
+    assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 5)).status == FLOW_FAILED
+    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 4
+    late = stage.core.call(ALICE)
+    assert (await late.wait_status(FLOW_FAILED, timeout_s=2)).status == FLOW_FAILED
+
+
+async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
+    """Nobody has died: the page has changed its network, and found the other gateway."""
+    page = await stage.page()
+    call = await stage.answered(page)
+    await settled(stage, call.call_id)
+    await lost(stage, page)
+    await comes_to(other, page)
+    await until(
+        lambda: call.call_id in other.gateway_rpc.htable("call"), lambda: "the call was not handed over", 3
+    )
+    assert not stage.record(call.call_id)
+    held = await change(call, offer_again(local(call), {"0": "inactive", "r0": "inactive"}))
+    assert (held.status, directions(held.body)) == (200, ["inactive", "inactive"])
+    resumed = await change(call, offer_again(local(call), {"0": "sendonly", "r0": "recvonly"}))
+    assert resumed.status == 200
+    assert (await call.ims.info("text/plain", "found you")).status == 200
+    assert (await call.wic.info()).status == 200
+    await call.hang_up()
+
+
+async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, other: Lab) -> None:
+    idle, busy = await stage.page(), await stage.page("sip:carol@ims.test")
+    call = await stage.answered(busy)
+    try:
+        assert stage.lab.control("PUT", "/v1/drain", {"drain": True})[0] == 200
+        await asyncio.wait_for(idle.lost.wait(), 3)
+        assert idle.socket.close_code == 1000
+        with pytest.raises(InvalidStatus, match="503"):
+            await idle.connect()
+        ims = stage.core.call(ALICE)
+        await comes_to(other, idle)
+        wic = await idle.wait_incoming()
+        await wic.ring()
+        await wic.answer()
+        await PageCall(wic, ims).works()
+        assert (await wic.bye()).status == 200
+        assert stage.lab.control("GET", "/v1/drain")[1] == {"drain": True, "pages": 1, "calls": 1}
+        await call.hang_up()
+        await asyncio.wait_for(busy.lost.wait(), 3)
+        await until(
+            lambda: stage.lab.control("GET", "/v1/drain")[1] == {"drain": True, "pages": 0, "calls": 0},
+            lambda: str(stage.lab.control("GET", "/v1/drain")[1]),
+            5,
+        )
+    finally:
+        stage.lab.control("PUT", "/v1/drain", {"drain": False})
+    await comes_to(stage.lab, busy)

@@ -1,0 +1,39 @@
+"""What a gateway answers an operator: the legs of its calls, and what is known last of their media."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kemi.core.call.outbound import Outbound
+from kemi.core.call.record import CallRecord
+from kemi.state.running_calls import LiveLeg, calls_as_text, calls_from_texts
+
+
+def record(**changes: Any) -> CallRecord:
+    return CallRecord(
+        call_id="c1", wic_tag="w", gateway_tag="g", wic_contact="sip:x@y", wic_uri="sip:a@b",
+        target_uri="tel:+49301", request_uri="tel:+49301", invite_via="", invite_cseq=1, wic_cseq=1, ims_cseq=1,
+        connection_id="1", source="a:1", owner="sip:a@b", since=1.0, **changes,
+    )  # fmt: skip
+
+
+def test_the_far_leg_says_by_which_trunk() -> None:
+    text = calls_as_text(
+        "q", [record(outbound=Outbound(left=[], number="+49301", trunk="acme"))], 1, lambda _: {}
+    )
+    (call,) = calls_from_texts({"gw1": text}, "q")["gw1"].calls
+    assert (call.far.by, call.far.party, call.page.by) == ("trunk:acme", "tel:+49301", "page")
+
+
+def test_a_call_nobody_has_asked_the_relay_about_has_no_figures() -> None:
+    (call,) = calls_from_texts({"gw1": calls_as_text("q", [record()], 1, lambda _: {})}, "q")["gw1"].calls
+    assert (call.page.media, call.far.media, call.far.by) == ({}, {}, "core")
+
+
+def test_a_gateway_of_an_older_release_tells_no_legs() -> None:
+    answer = json.loads(calls_as_text("q", [record()], 1, lambda _: {}))
+    for call in answer["calls"]:
+        del call["page"], call["far"]
+    (call,) = calls_from_texts({"gw1": json.dumps(answer)}, "q")["gw1"].calls
+    assert (call.owner, call.page, call.far) == ("sip:a@b", LiveLeg(), LiveLeg())
