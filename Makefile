@@ -6,18 +6,18 @@ MODE ?= world
 # Most tests wait for timers and media rather than compute: more of them than cores run side by side.
 WORKERS ?= 4
 SUITES ?= bookworm
-SECONDS ?= 600
-MUTANTS ?= 20000
-SEED ?= 1
 # Load under which faults strike, and length of the soak.
 CALLS ?= 50
 RATE ?= 20
 HOURS ?= 1
+SECONDS ?= 600
+MUTANTS ?= 20000
+SEED ?= 1
 SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-provision unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean test-faults soak
+.PHONY: help setup run test test-faults test-provision soak unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -22,20 +22,6 @@ class FrontCallbacks:
     _home: HomePart
     _front: WebSocketFront
     _doors: Doors
-    _home: HomePart
-
-    @guarded
-    def ksr_received(self, _message: object) -> None:
-        """Every message, before Kamailio parses it: what it cannot parse it logs, credentials and all.
-
-        Kamailio closes the connection of a message that is dropped here.
-        """
-        message = ksr.received()
-        if not may_be_logged(message):
-            ksr.drop()
-            log_event(logging.INFO, "message_unreadable")
-            return
-        NOTES.came(message, muted=self._home.is_meant())
 
     @guarded
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
