@@ -130,8 +130,7 @@ class Housekeeping:
         self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
-        self._adoption, self._elsewhere = adoption, elsewhere
-        self._leaving = leaving
+        self._adoption, self._elsewhere, self._leaving = adoption, elsewhere, leaving
         self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
         self._deadlines = Deadlines()
