@@ -19,6 +19,7 @@ from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.passing_on import CONTINUE
 from kemi.core.flow_token import flow_from_token
+from kemi.core.pace import is_early
 from kemi.core.registration import Registration
 from kemi.core.registration.states import BindingState, Cause
 from kemi.settings import Settings
@@ -66,10 +67,10 @@ class Elsewhere:
     def look(self, now: float) -> list[str]:
         """End the absent bindings that other gateways have now, hand their calls over, and return their keys."""
         looked_for = [key for key, one in self._absent.items() if now < self._waited_until(one)]
-        if now >= self._next_look:
+        if not is_early(now, self._next_look, SELDOM_S):
             self._next_look = now + SELDOM_S
             looked_for = list(self._absent)
-        if not looked_for or now < self._next_try:
+        if not looked_for or is_early(now, self._next_try, BACK_OFF_S):
             return []
         moved = []
         try:

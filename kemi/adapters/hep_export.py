@@ -16,6 +16,7 @@ from kemi.adapters.collector import Collector
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
 from kemi.core.metrics import catalogue as series
+from kemi.core.pace import is_early
 from kemi.core.trace.hep import Capturer, packet, with_true_length
 from kemi.core.trace.places import Place, Places, is_address
 from kemi.core.trace.reading import Facts, facts_of
@@ -88,6 +89,6 @@ class HepExport:
 
     def _complain(self, error: OSError) -> None:
         now = time.monotonic()
-        if now >= self._next_complaint:
+        if not is_early(now, self._next_complaint, COMPLAIN_S):
             self._next_complaint = now + COMPLAIN_S
             log_event(logging.WARNING, "hep_not_sent", collector=self._settings.collector, detail=str(error))

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from kemi.adapters.control import Answer, ControlRefusal, Routes
 from kemi.adapters.log import log_event
+from kemi.core.pace import is_early
 from kemi.core.registration import Registration
 from kemi.core.registration.states import BindingState
 from kemi.settings import TimerSettings
@@ -55,7 +56,7 @@ class Leaving:
 
     def to_send_away(self, now: float) -> list[str]:
         """Return the connections to be closed now, those of pages without a call."""
-        if now < self._next or not self.is_leaving():
+        if is_early(now, self._next, EVERY_S) or not self.is_leaving():
             return []
         self._next = now + EVERY_S
         bindings = [binding for _, binding in self._flows.bindings()]

@@ -76,6 +76,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 def page(run: Mapping[str, Any]) -> str:
     """Return docs/faults.md."""
     scale, machine = run["scale"], run["machine"]
+    note = f"{run['note']}\n\n" if run.get("note") else ""
     return f"""# Faults
 
 What a fault does to calls, measured by `make test-faults`. This page is made of one run, which is kept in
@@ -93,7 +94,7 @@ heard. Whoever is killed is started again after a second, as the roles' units ha
 Machine: {machine["cores"]} cores, {machine["model"].replace("_", " ")}, load {machine["load_1min"]} at the beginning.
 A smaller scale for a busy one: `make test-faults CALLS=20 RATE=5`; a short form runs with every `make test`.
 
-{table(rows_of(run))}
+{note}{table(rows_of(run))}
 
 What is not tried, or not so:
 
