@@ -222,8 +222,8 @@ class Settings:
     registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
-    bans: BanSettings = field(default_factory=BanSettings)
     overload: OverloadSettings = field(default_factory=OverloadSettings)
+    bans: BanSettings = field(default_factory=BanSettings)
     policy: CallPolicy = field(default_factory=CallPolicy)
     emergency: EmergencySettings = field(default_factory=EmergencySettings)
     calls_kept_s: int = 7 * 86_400
@@ -286,10 +286,10 @@ def _check(settings: Settings) -> None:
     _check_policy(settings.policy)
     try:
         check_emergency(settings.emergency)
-        check_bans(settings.bans)
         check_limits(settings.limits, MAX_LIFETIME_S)
         check_overload(settings.overload)
         check_traces(settings.trace, settings.hep)
+        check_bans(settings.bans)
         check_trunks(settings.trunks, {profile.name for profile in settings.media.profiles})
         if settings.home is not None:
             used = (settings.sip.port, settings.sip.ws_port, settings.sip.tls_port)

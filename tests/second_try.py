@@ -24,6 +24,7 @@ REAL_DAEMONS: Final = (
     "tests/faults/",
     "tests/integration/",
     "tests/sipp/",
+    "tests/hostile/",
 )
 """The beginnings of the ids of tests whose daemons keep time."""
 

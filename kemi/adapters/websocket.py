@@ -17,9 +17,9 @@ from kemi.core.registration import Flow
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 
+NO_ROOM: Final = 503
 BANNED_FIELD: Final = "X-Banned"
 """Seconds that are left; the TLS front keeps it to itself (ansible/roles/haproxy)."""
-NO_ROOM: Final = 503
 
 
 class WebSocketFront:

@@ -17,7 +17,7 @@ MESSAGE = (
     b"Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
 )
 SEED = 7
-MUTANTS = 120
+MUTANTS = 96
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+from tests.lab.ports import LOOPBACK
 from tests.lab.waiting import wait_until
 
 BINARY: Final = "/usr/bin/baresip"
@@ -64,7 +65,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything one phone's configuration depends on; ports are loopback ports."""
+    """Everything one phone's configuration depends on; its control line is on loopback."""
 
     account: Account
     address: str
@@ -119,7 +120,7 @@ def _config_lines(folder: Path, setup: Setup) -> list[str]:
         *(f"module {module}" for module in modules),
         "module_tmp uuid.so",
         "module_tmp account.so",
-        f"ctrl_tcp_listen {setup.address}:{setup.control_port}",
+        f"ctrl_tcp_listen {LOOPBACK}:{setup.control_port}",
     ]
 
 

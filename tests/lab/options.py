@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from tests.lab.ports import PortMode
+from tests.lab.ports import LOOPBACK, PortMode
 
 
 class Part(StrEnum):
@@ -53,8 +53,8 @@ NO_LIMITS: Final[Mapping[str, Any]] = {
     "gateway_calls_per_identity": 0,
     "gateway_failed_logins_per_identity": 0,
     "gateway_failed_logins_per_address": 0,
-    "gateway_ban_points": 0,
     "gateway_overload_control": False,  # several labs share a machine, on which every message waits
+    "gateway_ban_points": 0,
 }
 """Variables of the role kamailio for whoever sends on purpose what no user would."""
 
@@ -88,6 +88,8 @@ class LabOptions:
     log_dir: Path | None = None
     ports: PortMode = PortMode.FREE
     phones: tuple[PhoneOptions, ...] = (PHONE, VIDEOPHONE)
+    # Where the IMS core and its phones are: an address of this machine.
+    ims_address: str = LOOPBACK
     # Ports of the media relay; an audio call takes four, a video call eight.
     media_ports: int = 400
     # The gateway is its own home network, and the PSTN a carrier with a trunk.

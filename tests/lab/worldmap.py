@@ -54,9 +54,9 @@ def info_of(site: Site) -> LabInfo:
         ),
         ims=ImsInfo(
             REALM,
-            _sip_uri(plan.icscf),
-            _sip_uri(plan.scscf),
-            _sip_uri(plan.pcscf),
+            f"sip:{site.options.ims_address}:{plan.icscf}",
+            f"sip:{site.options.ims_address}:{plan.scscf}",
+            f"sip:{site.options.ims_address}:{plan.pcscf}",
             plan.hss_control,
             {node: str(ims.rpc_socket(run_dir, node)) for node in ims.NODES},
         ),
@@ -82,10 +82,6 @@ def info_of(site: Site) -> LabInfo:
             conference.PINS,
         ),
     )
-
-
-def _sip_uri(port: int) -> str:
-    return f"sip:{LOOPBACK}:{port}"
 
 
 def _web_info(plan: Plan, run_dir: Path) -> WebInfo:

@@ -44,10 +44,10 @@ class Handshake:
     subprotocols: tuple[str, ...] = ("sip",)
     source_port: int | None = None
     """Local port to connect from, as a TLS front that uses one again; None: the system chooses."""
-    source_address: str = ""
-    """Local address to connect from: a client address of its own where a real HAProxy is in front."""
     new_socket: Callable[[], socket.socket] | None = None
     """Makes the socket, where that has to be in another network."""
+    source_address: str = ""
+    """Local address to connect from: a client address of its own where a real HAProxy is in front."""
 
 
 def unverified_tls() -> ssl.SSLContext:

@@ -1,11 +1,12 @@
 """One machine: a Debian root booted with its own service manager, in a network of its own, reached by SSH.
 
-    with Machine(root_of("bookworm")) as machine:
+    with Network("10.199.7.1/24") as network, Machine(root_of("bookworm"), network, "10.199.7.2/24") as machine:
         machine.run("systemctl", "is-system-running")
 
-Everything it does stays in two network namespaces made for it: its own, and one for the operator who provisions it.
+Everything it does stays in its own network namespace, and in that of the network it is a part of.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -18,41 +19,32 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.lab.waiting import wait_until
+from tests.provision.network import BRIDGE, Network, first_of, run
 from tests.provision.roots import Root
 
-ADDRESS: Final = "10.199.7.2"
-OPERATOR_ADDRESS: Final = "10.199.7.1"
-BOOT_TIMEOUT_S: Final = 40.0
+BOOT_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
 POWER_OFF: Final = signal.SIGRTMIN + 4
+# Where this system's control groups are that a service manager uses, whichever there are.
+CONTROL_GROUPS: Final = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
+# Machines that share a control group take each other's services away.
+_IN_GROUPS_OF_ITS_OWN: Final = 'for group in $0; do echo $$ >"$group/cgroup.procs"; done; exec "$@"'
 
 
 class Machine:
     """A booted system; gone without a trace afterwards."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, network: Network, *addresses: str) -> None:
         self.base = root
+        self.network = network
+        self.addresses = addresses
+        self.address = first_of(addresses)
         self.name = f"gw{secrets.token_hex(3)}"
-        self.address = ADDRESS
         self._place = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._root = self._place / "root"
+        self._groups = [place / self.name for place in CONTROL_GROUPS if place.is_dir()]
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
-
-    @property
-    def key(self) -> Path:
-        """The operator's private key for SSH."""
-        return self._place / "key"
-
-    @property
-    def lines(self) -> Path:
-        """A folder for the sockets of kept SSH connections."""
-        return self._place / "ssh"
-
-    @property
-    def files(self) -> Path:
-        """The machine's file system, seen from outside."""
-        return Path(f"/proc/{self._leader}/root")
 
     def __enter__(self) -> Self:
         try:
@@ -74,27 +66,27 @@ class Machine:
         layer = self._place / "layer"
         layer.mkdir()
         # overlayfs takes no upper layer on some file systems of /tmp; a file system of our own always serves.
-        _run("mount", "-t", "tmpfs", "-o", "size=3g", "tmpfs", str(layer))
+        run("mount", "-t", "tmpfs", "-o", "size=3g", "tmpfs", str(layer))
         for folder in ("upper", "work"):
             (layer / folder).mkdir()
         options = f"lowerdir={self.base.path},upperdir={layer / 'upper'},workdir={layer / 'work'}"
-        _run("mount", "-t", "overlay", "-o", options, "overlay", str(self._root))
-        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
+        run("mount", "-t", "overlay", "-o", options, "overlay", str(self._root))
         home = self._root / "root/.ssh"
         home.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy(self.key.with_suffix(".pub"), home / "authorized_keys")
+        shutil.copy(self.network.key.with_suffix(".pub"), home / "authorized_keys")
         (self._root / "etc/hostname").write_text(f"{self.name}\n")
         (self._root / "etc/machine-id").write_text("")
 
     def _boot(self) -> None:
-        _run("ip", "netns", "add", self.name)
-        self.operator("ip", "link", "set", "lo", "up")
         log = (self._place / "boot.log").open("wb")
+        for group in self._groups:
+            group.mkdir()
+        groups = " ".join(map(str, self._groups))
         self._nspawn = subprocess.Popen(
             [
-                *self.in_operators_network(),
+                *self.network.inside("sh", "-c", _IN_GROUPS_OF_ITS_OWN, groups),
                 *("systemd-nspawn", "--quiet", "--boot", "--directory", str(self._root)),
-                *("--machine", self.name, "--network-veth", "--register=no", "--keep-unit"),
+                *("--machine", self.name, f"--network-bridge={BRIDGE}", "--register=no", "--keep-unit"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -102,10 +94,8 @@ class Machine:
             start_new_session=True,
         )
         wait_until(self._find_leader, "the machine's first process", BOOT_TIMEOUT_S)
-        link = f"ve-{self.name}"
-        self.operator("ip", "addr", "add", f"{OPERATOR_ADDRESS}/30", "dev", link)
-        self.operator("ip", "link", "set", link, "up")
-        self.run("ip", "addr", "add", f"{ADDRESS}/30", "dev", "host0")
+        for address in self.addresses:
+            self.run("ip", "addr", "add", address, "dev", "host0")
         self.run("ip", "link", "set", "host0", "up")
         wait_until(self._is_up, "the machine is up", BOOT_TIMEOUT_S)
 
@@ -131,26 +121,19 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root."""
         inside = ("nsenter", "--target", str(self._leader), *["-m", "-u", "-i", "-n", "-p", "-r", "-w"])
-        return _run(*inside, *command, check=check, timeout_s=timeout_s)
+        return run(*inside, *command, check=check, timeout_s=timeout_s)
 
     def has(self, path: str) -> bool:
         """Tell whether there is such a file inside."""
         return self.run("test", "-e", path, check=False).returncode == 0
 
-    def operator(
-        self, *command: str, check: bool = True, timeout_s: float = 60
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of this system in the operator's network, where the machine is reached by its address."""
-        return _run(*self.in_operators_network(*command), check=check, timeout_s=timeout_s)
+    def journal(self, lines: int = 60) -> str:
+        """Return the end of what its programs wrote."""
+        return self.run("journalctl", "--no-pager", "-n", str(lines), "-o", "cat", check=False).stdout
 
     def in_network(self, *command: str) -> list[str]:
         """Return a command of this system that runs in the machine's network."""
         return ["nsenter", "--target", str(self._leader), "--net", *command]
-
-    def in_operators_network(self, *command: str) -> list[str]:
-        """Return a command of this system that runs in the operator's network."""
-        # Not `ip netns exec`, which hides the control groups that systemd needs.
-        return ["nsenter", f"--net=/run/netns/{self.name}", *command]
 
     def stop(self) -> None:
         """Power off and remove everything."""
@@ -161,10 +144,13 @@ class Machine:
             except subprocess.TimeoutExpired:
                 os.killpg(self._nspawn.pid, signal.SIGKILL)
                 self._nspawn.wait()
-        _run("ip", "netns", "delete", self.name, check=False)
+        for group in self._groups:
+            for folder, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):  # something of it still ends
+                    Path(folder).rmdir()
         for mounted in (self._root, self._place / "layer"):
             for _ in range(20):
-                if not mounted.is_mount() or not _run("umount", str(mounted), check=False).returncode:
+                if not mounted.is_mount() or not run("umount", str(mounted), check=False).returncode:
                     break
                 time.sleep(0.2)
         if not self._root.is_mount():
@@ -173,10 +159,3 @@ class Machine:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _run(*command: str, check: bool = True, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
-    if check and done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done

@@ -1,4 +1,4 @@
-"""The operator: runs the playbooks against one machine, as a person would, and reads what Ansible says of it."""
+"""The operator: runs the playbooks against machines, as a person would, and reads what Ansible says of it."""
 
 import json
 import os
@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.lab.roles import REPOSITORY
-from tests.lab.subscribers import REALM
-from tests.provision.machine import ADDRESS, Machine
+from tests.provision.network import Network
 
 ANSIBLE: Final = REPOSITORY / "ansible"
-TIMEOUT_S: Final = 800.0
+TIMEOUT_S: Final = 1500.0
 _RECAP: Final = re.compile(
     r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+).*failed=(?P<failed>\d+)", re.M
 )
@@ -47,13 +46,13 @@ class Played:
         return changes
 
 
-def make_certificate(folder: Path, *, address: str = ADDRESS, name: str = "site") -> tuple[Path, Path]:
-    """Write a self-signed certificate for an address, and its key."""
+def make_certificate(folder: Path, *, names: str, name: str = "site") -> tuple[Path, Path]:
+    """Write a self-signed certificate for names as openssl has them, "IP:192.0.2.1,DNS:gateway.test"; and its key."""
     key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-nodes", "-days", "30", "-subj", "/CN=gateway", "-addext", f"subjectAltName=IP:{address}"),
+            *("-nodes", "-days", "30", "-subj", "/CN=gateway", "-addext", f"subjectAltName={names}"),
             *("-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,
@@ -63,28 +62,44 @@ def make_certificate(folder: Path, *, address: str = ADDRESS, name: str = "site"
 
 
 class Operator:
-    """Who has the inventory `lab`, its secrets, and a release."""
+    """Who has an inventory, its secrets, and a release."""
 
-    def __init__(self, machine: Machine, folder: Path, release: Path, variables: Mapping[str, Any]) -> None:
-        self.machine = machine
+    def __init__(
+        self,
+        network: Network,
+        inventory: str,
+        folder: Path,
+        *,
+        certificate_names: str,
+        variables: Mapping[str, Any],
+    ) -> None:
+        """Make the secrets.
+
+        Args:
+            network: where the machines are.
+            inventory: name of a folder in ansible/inventories.
+            folder: a place for certificate and variables.
+            certificate_names: whom the certificate is for, as `make_certificate` takes them.
+            variables: what this site has beside or instead of what the inventory says.
+        """
+        self.network = network
+        self.inventory = inventory
         self.folder = folder
-        certificate, key = make_certificate(folder)
+        certificate, key = make_certificate(folder, names=certificate_names)
         self.environment = {
             "GATEWAY_FLOW_SECRET": secrets.token_hex(32),
             "GATEWAY_CONTROL_SECRET": secrets.token_hex(32),
             "GATEWAY_WEB_KEY_SECRET": secrets.token_hex(32),
+            "GATEWAY_REDIS_PASSWORD": secrets.token_hex(32),
             "GATEWAY_CERTIFICATE": str(certificate),
             "GATEWAY_CERTIFICATE_KEY": str(key),
-            # All machines have the same address: lines to one must not be taken for another's.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(machine.lines),
+            # Networks have the same addresses: lines to one must not be taken for another's.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(network.lines),
+            "ANSIBLE_FORKS": "8",
         }
         self.variables: dict[str, Any] = {
-            "ansible_host": machine.address,
-            "ansible_ssh_private_key_file": str(machine.key),
+            "ansible_ssh_private_key_file": str(network.key),
             "ansible_ssh_common_args": _SSH,
-            "gateway_realm": REALM,
-            "common_release_archive": str(release),
-            "common_wheelhouse": str(machine.base.wheelhouse),
             **variables,
         }
 
@@ -101,10 +116,11 @@ class Operator:
         given.write_text(json.dumps({**self.variables, **variables}))
         command = [
             *(sys.executable, "-m", "ansible", "playbook"),
-            *("-i", "inventories/lab", f"playbooks/{playbook}.yml", "--extra-vars", f"@{given}", *options),
+            *("-i", f"inventories/{self.inventory}", f"playbooks/{playbook}.yml"),
+            *("--extra-vars", f"@{given}", *options),
         ]
         done = subprocess.run(
-            self.machine.in_operators_network(*command),
+            self.network.inside(*command),
             cwd=ANSIBLE,
             env={**os.environ, **self.environment, "ANSIBLE_FORCE_COLOR": "0", **(environment or {})},
             capture_output=True,

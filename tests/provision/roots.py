@@ -35,6 +35,8 @@ BASE_PACKAGES: Final = (
 ROLE_PACKAGES: Final = ("redis-server", "redis-sentinel", "haproxy", "nftables", "python3-venv", "gcc")
 ARCHIVE: Final = "srv/debian"
 PYTHON_OF: Final = {"bookworm": "3.11", "trixie": "3.13"}
+RELAY: Final = {"bookworm": "10.5", "trixie": "12.5"}
+"""rtpengine's versions, as gateway_rtpengine_nodes has them."""
 
 
 @dataclass(frozen=True, slots=True)

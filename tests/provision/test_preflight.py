@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.lab.ports import LOOPBACK
+from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, port_is_free
+from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE, make_certificate
 
 SECRET: Final = "0123456789abcdef0123456789abcdef"
@@ -24,13 +26,31 @@ PLAY: Final = """
   hosts: all
   gather_facts: false
   vars:
-    ansible_facts: {all_ipv4_addresses: [192.0.2.10], all_ipv6_addresses: []}
+    ansible_facts:
+      all_ipv4_addresses: [192.0.2.10]
+      all_ipv6_addresses: []
+      distribution: Debian
+      distribution_major_version: "{{ the_debian | default('12') }}"
+      distribution_version: "{{ the_debian | default('12') }}"
+      python_version: "{{ the_python | default('3.11.2') }}"
+      service_mgr: systemd
   tasks:
     - name: Pre-flight
       ansible.builtin.include_role:
         name: "{{ the_role }}"
-        tasks_from: "{{ the_tasks | default('preflight') }}"
+        tasks_from: preflight
+      when: the_tasks is not defined
+""" + "".join(
+    # One include for each: Ansible takes two of one role for the same, whatever tasks they name.
+    f"""
+    - name: Pre-flight of its own
+      ansible.builtin.include_role:
+        name: common
+        tasks_from: {tasks}
+      when: the_tasks | default('') == '{tasks}'
 """
+    for tasks in ("preflight_release", "preflight_redis", "preflight_clashes")
+)
 _FAILURE: Final = re.compile(
     r"^(?:fatal|failed): \[([\w-]+)\].*?(?=^\w+: \[|^TASK|^PLAY|^\[ERROR\]|\Z)", re.MULTILINE | re.DOTALL
 )
@@ -39,21 +59,39 @@ KAMAILIO: Final = {
     "gateway_flow_secret": SECRET,
     "gateway_control_secret": SECRET,
     "kamailio_core_check": False,
+    "common_redis_check": False,
 }
+PASSWORD: Final = "correct-horse-battery"
 
 
-def faults(folder: Path, taken: int, silent: int) -> dict[str, tuple[dict[str, Any], str]]:
+def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple[dict[str, Any], str]]:
     """Return, by machine, its variables and what the play has to say of them."""
-    certificate, key = make_certificate(folder)
-    _, other_key = make_certificate(folder, name="other")
+    certificate, key = make_certificate(folder, names="IP:10.199.7.2")
+    _, other_key = make_certificate(folder, names="IP:10.199.7.2", name="other")
     tls = {
         "the_role": "tls",
         "tls_certificate_file": str(certificate),
         "tls_key_file": str(key),
         "tls_names": ["10.199.7.2"],
     }
+    with_redis = {
+        "the_role": "common",
+        "the_tasks": "preflight_redis",
+        "common_redis_variable": "gateway_redis_url",
+    }
+    clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
+    web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
         "good-gateway": (KAMAILIO, ""),
+        "good-redis": ({**with_redis, "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0"}, ""),
+        "good-machine": ({"the_role": "common"}, ""),
+        "good-ports": (
+            {
+                **clashes,
+                "common_sockets": [web, {**web, "proto": "udp"}, {**web, "port": "0"}, {**web, "port": 0}],
+            },
+            "",
+        ),
         "good-certificate": (tls, ""),
         "text-for-number": (
             {**KAMAILIO, "kamailio_sip_port": "sip"},
@@ -88,6 +126,65 @@ def faults(folder: Path, taken: int, silent: int) -> dict[str, tuple[dict[str, A
             {**KAMAILIO, "kamailio_core_check": True, "gateway_icscf_uris": [f"sip:{LOOPBACK}:{silent}"]},
             f"sip:{LOOPBACK}:{silent} does not answer",
         ),
+        "silent-redis": (
+            {**KAMAILIO, "common_redis_check": True, "gateway_redis_url": f"redis://{LOOPBACK}:{silent}/0"},
+            "The Redis of gateway_redis_url cannot be used from silent-redis: [Errno 111] Connection refused",
+        ),
+        "another-password": (
+            {**with_redis, "common_redis_url": f"redis://:wrong@{LOOPBACK}:{redis}/0"},
+            "WRONGPASS",
+        ),
+        "silent-sentinel": (
+            {**with_redis, "common_redis_url": f"redis+sentinel://{LOOPBACK}:{silent}/gateway"},
+            f"Sentinel {LOOPBACK}:{silent}: [Errno 111] Connection refused",
+        ),
+        "old-redis": (
+            {
+                **with_redis,
+                "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0",
+                "common_oldest_redis": "99.0",
+            },
+            "older than 99.0",
+        ),
+        "redis-of-web": (
+            {
+                "the_role": "webapp_api",
+                "webapp_api_key_secret": SECRET,
+                "webapp_api_redis_url": f"redis://{LOOPBACK}:{silent}/0",
+            },
+            "The Redis of webapp_api_redis_url cannot be used",
+        ),
+        "old-kamailio": (
+            {**KAMAILIO, "kamailio_oldest_version": "99.0"},
+            "the gateway needs 99.0. Take a newer Debian",
+        ),
+        "old-debian": (
+            {"the_role": "common", "the_debian": "11"},
+            "the gateway is proven on Debian 12 and 13",
+        ),
+        "old-python": ({"the_role": "common", "the_python": "3.10.9"}, "has Python 3.10.9"),
+        "another-relay": (
+            {
+                "the_role": "rtpengine",
+                "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": 2223, "version": "9.5"}],
+            },
+            "Versions are not spoken to alike",
+        ),
+        "passwords-without-core": (
+            {**KAMAILIO, "gateway_standalone": True},
+            "without an IMS core nobody can check a password",
+        ),
+        "one-port-twice": (
+            {**clashes, "common_sockets": [web, {**web, "variable": "kamailio_ws_port", "address": "*"}]},
+            "webapp_api_listen_port and kamailio_ws_port are both 8000/tcp",
+        ),
+        "port-of-media": (
+            {
+                **clashes,
+                "common_sockets": [{**web, "variable": "kamailio_sip_port", "proto": "udp", "port": 30000}],
+            },
+            "kamailio_sip_port is 30000, one of the media ports",
+        ),
         "foreign-key": (
             {**tls, "tls_key_file": str(other_key)},
             "The certificate is not for this private key",
@@ -121,6 +218,21 @@ def faults(folder: Path, taken: int, silent: int) -> dict[str, tuple[dict[str, A
     }
 
 
+@contextmanager
+def redis_with_password(folder: Path) -> Iterator[int]:
+    """A Redis of somebody else; gives its port."""
+    with PortBlocks(PortMode.FREE, rtp_ports=0) as ports:
+        port = ports.port()
+        place = folder / "redis.conf"
+        place.write_text(f'bind {LOOPBACK}\nport {port}\nrequirepass {PASSWORD}\nsave ""\n')
+        with subprocess.Popen(["redis-server", place], stdout=subprocess.DEVNULL) as server:
+            try:
+                wait_until(lambda: not port_is_free(port), "Redis listens", 5)
+                yield port
+            finally:
+                server.terminate()
+
+
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, tuple[str, str]]]:
     """Play once; return what was said of each machine, and what had to be."""
@@ -128,9 +240,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
     with (
         socket.create_server((LOOPBACK, 0)) as taken,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+        redis_with_password(folder) as redis,
     ):
         silent.bind((LOOPBACK, 0))
-        machines = faults(folder, taken.getsockname()[1], silent.getsockname()[1])
+        machines = faults(folder, taken.getsockname()[1], silent.getsockname()[1], redis)
         here = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,

@@ -1,9 +1,9 @@
-"""The world around a provisioned gateway, in the machine's network: the lab's IMS core and phones, and pages.
+"""The world around a provisioned gateway, in one of its networks: the lab's IMS core and phones, and pages.
 
-    python -m tests.provision.world run RUN_DIR       # core and phones, until its standard input ends; says when ready
-    python -m tests.provision.world call RUN_DIR WSS_URL ORIGIN     # one call in each direction; says what was heard
+    python -m tests.provision.world run RUN_DIR [--address ADDRESS]  # core and phones, until its standard input ends
+    python -m tests.provision.world call RUN_DIR WSS_URL ORIGIN      # one call in each direction; says what was heard
 
-Programs of their own, for a network is a process's.
+Programs of their own, for a network is a process's. ``run`` says the entry point of the core when it is ready.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import click
 from tests.lab.baresip import Phone
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part, PhoneOptions
+from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME
 from tests.lab.tone import heard_hz
 from tests.lab.waiting import wait_until
@@ -39,9 +40,11 @@ def main() -> None:
 
 @main.command()
 @click.argument("run_dir", type=click.Path(path_type=Path))
-def run(run_dir: Path) -> None:
+@click.option("--address", default=LOOPBACK, help="Where core and phones are.")
+def run(run_dir: Path, address: str) -> None:
     """Run the core and a phone until standard input ends."""
-    options = LabOptions(parts=frozenset({Part.IMS, Part.PHONES}), run_dir=run_dir, phones=(PHONE,))
+    parts = frozenset({Part.IMS, Part.PHONES})
+    options = LabOptions(parts=parts, run_dir=run_dir, phones=(PHONE,), ims_address=address)
     with Lab(options) as lab:
         click.echo(lab.info.ims.icscf)
         sys.stdin.read()

@@ -142,6 +142,18 @@ DENIED: Final = Metric("gateway_calls_denied_total", C, "Calls a permission forb
 EMERGENCY: Final = Metric("gateway_emergency_calls_total", C, "Calls to emergency numbers.", ("action",))
 ALARMS: Final = Metric("gateway_fraud_alarms_total", C, "Alarms of the permissions.")
 
+OVERLOAD_REFUSED: Final = Metric(
+    "gateway_overload_refused_total",
+    C,
+    "New requests refused because there was more to do than this node can.",
+    ("method",),
+)
+OVERLOAD_WAIT: Final = Metric(
+    "gateway_overload_wait_seconds", G, "How long a message waits before a worker takes it."
+)
+OVERLOAD_LIMITED: Final = Metric(
+    "gateway_overload_limited", G, "1 while not all new work of this kind is let in.", ("work",)
+)
 BANNED: Final = Metric("gateway_banned_addresses", G, "Client addresses that are banned at this moment.")
 BANS: Final = Metric(
     "gateway_bans_total", C, "Addresses this node has banned, by their last offence.", ("why",)
@@ -155,18 +167,6 @@ STRANGERS: Final = Metric(
     "gateway_strangers_total",
     C,
     "SIP messages of nobody we know on the side of the core, all without an answer.",
-)
-OVERLOAD_REFUSED: Final = Metric(
-    "gateway_overload_refused_total",
-    C,
-    "New requests refused because there was more to do than this node can.",
-    ("method",),
-)
-OVERLOAD_WAIT: Final = Metric(
-    "gateway_overload_wait_seconds", G, "How long a message waits before a worker takes it."
-)
-OVERLOAD_LIMITED: Final = Metric(
-    "gateway_overload_limited", G, "1 while not all new work of this kind is let in.", ("work",)
 )
 
 REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")

@@ -30,6 +30,7 @@ from tests.lab.ims.diameter import (
     message_to_bytes,
 )
 from tests.lab.ims.hss import CxRefusal, Hss, Result, experimental_result
+from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import subscribers_from_file
 
 log = logging.getLogger("hss")
@@ -241,7 +242,7 @@ async def serve(hss: Hss, address: str, port: int, control_port: int) -> None:
         "terminate": server.op_terminate,
         "subscriptions": server.op_subscriptions,
     }
-    await serve_control(operations, address, control_port)
+    await serve_control(operations, LOOPBACK, control_port)
     await asyncio.Event().wait()
 
 

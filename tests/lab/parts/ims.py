@@ -1,5 +1,6 @@
 """The IMS core: the HSS first, then I-CSCF, S-CSCF and access P-CSCF."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -16,19 +17,17 @@ NODES: Final = ("scscf", "icscf", "pcscf")
 SHM_MB: Final = 64
 PKG_MB: Final = 4
 _TEMPLATES: Final = Path(__file__).parent.parent / "ims" / "templates"
-# "auth-done" is believed from here; a test of the trust boundary sends from another loopback network.
-_TRUSTED_SOURCES: Final = r"^127\.0\.0\."
 
 
 def start_hss(site: Site) -> None:
     subscribers = site.run_dir / "subscribers.json"
     subscribers_to_file(SUBSCRIBERS, subscribers)
     arguments = {
-        "--address": LOOPBACK,
+        "--address": site.options.ims_address,
         "--port": str(site.plan.hss),
         "--control-port": str(site.plan.hss_control),
         "--realm": REALM,
-        "--scscf-uri": f"sip:{LOOPBACK}:{site.plan.scscf}",
+        "--scscf-uri": f"sip:{site.options.ims_address}:{site.plan.scscf}",
         "--subscribers": str(subscribers),
     }
     argv = [
@@ -55,7 +54,7 @@ def start_cscfs(site: Site) -> None:
     for node in NODES:
         values = {
             "node": node,
-            "address": LOOPBACK,
+            "address": site.options.ims_address,
             "port": getattr(plan, node),
             "realm": REALM,
             "rpc_socket": str(rpc_socket(site.run_dir, node)),
@@ -68,7 +67,7 @@ def start_cscfs(site: Site) -> None:
             "pstn_port": plan.pstn,
             "pstn_prefix": PSTN_PREFIX,
             "conference_port": plan.conference,
-            "trusted_sources": _TRUSTED_SOURCES,
+            "trusted_sources": _trusted_sources(site.options.ims_address),
         }
         if node in cx_ports:
             site.write(f"{node}.xml", environment.get_template("cdp.xml.j2").render(values))
@@ -77,12 +76,18 @@ def start_cscfs(site: Site) -> None:
         site.processes.spawn(node, argv, cwd=site.run_dir)
 
 
+def _trusted_sources(address: str) -> str:
+    """Return who is believed when it says "auth-done": the core's own 256 addresses; a test sends from others."""
+    return "^" + re.escape(address.rpartition(".")[0] + ".")
+
+
 def _icscf_tables(site: Site) -> dict[str, str]:
     """Return the three tables ims_icscf insists on, in db_text's format (a colon in a value is escaped)."""
+    scscf = f"sip\\:{site.options.ims_address}\\:{site.plan.scscf}"
     return {
         "version": "table_name(string) table_version(int)\n",
         "nds_trusted_domains": f"id(int) trusted_domain(string)\n1:{REALM}\n",
-        "s_cscf": f"id(int) name(string) s_cscf_uri(string)\n1:scscf:sip\\:{LOOPBACK}\\:{site.plan.scscf}\n",
+        "s_cscf": f"id(int) name(string) s_cscf_uri(string)\n1:scscf:{scscf}\n",
         "s_cscf_capabilities": "id(int) id_s_cscf(int) capability(int)\n1:1:0\n2:1:1\n",
     }
 
@@ -90,7 +95,7 @@ def _icscf_tables(site: Site) -> dict[str, str]:
 def cscfs_ready(site: Site) -> bool:
     """Both Cx peers have connected and all three proxies answer."""
     return len(_hss(site).ask("peers")) == 2 and all(
-        answers_options(LOOPBACK, getattr(site.plan, node)) for node in NODES
+        answers_options(site.options.ims_address, getattr(site.plan, node)) for node in NODES
     )
 
 

@@ -22,12 +22,12 @@ def start(site: Site) -> None:
             subscriber.impu,
             subscriber.impi,
             subscriber.password,
-            outbound=f"sip:{LOOPBACK}:{site.plan.pcscf}",
+            outbound=f"sip:{site.options.ims_address}:{site.plan.pcscf}",
             auto_answer=phone.auto_answer,
         )
         setup = baresip.Setup(
             account,
-            LOOPBACK,
+            site.options.ims_address,
             ports.sip,
             ports.control,
             ports.rtp,

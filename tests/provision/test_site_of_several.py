@@ -1,0 +1,245 @@
+"""The inventory `example`, as it is: seven machines become a site, which is called through both of its gateways.
+
+`make test-provision` runs this, on the Debian that GATEWAY_SUITES names.  In order: each test goes on with the machines
+as the one before left them.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.lab.roles import REPOSITORY
+from tests.lab.subscribers import REALM
+from tests.lab.waiting import wait_until
+from tests.provision.machine import Machine
+from tests.provision.network import Network
+from tests.provision.operator import ANSIBLE, Operator
+from tests.provision.roots import RELAY, root_of
+from tests.provision.site import MOST_EXPOSED, exposure_of, heard_both_ways, make_release
+
+pytestmark = [pytest.mark.provision, pytest.mark.timeout(1800)]
+
+SUITES: Final = os.environ.get("GATEWAY_SUITES", "bookworm").split()
+NAME: Final = "gateway.example.com"
+ORIGIN: Final = f"https://{NAME}"
+# Pages have their place in 192.0.2.0/24, the core has its in the machines' own network.
+PAGES: Final = "192.0.2.1/24"
+CORE: Final = "198.51.100.101"
+GATEWAYS: Final = {"sig1": "192.0.2.11", "sig2": "192.0.2.12"}
+BOOTED_AT_A_TIME: Final = 3
+FAIL_OVER_S: Final = 5.0
+SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "signalling": ("kamailio", "haproxy", "webrtc-ims-media-agent"),
+    "media": ("rtpengine-daemon",),
+    "web": ("webrtc-ims-web",),
+    "redis": ("redis-server", "redis-sentinel"),
+}
+
+
+@dataclass
+class Site:
+    """Machines by their names in the inventory, who provisions them, and where the world around them writes."""
+
+    machines: Mapping[str, Machine]
+    operator: Operator
+    run_dir: Path
+
+    def run(self, *arguments: str, given: str = "", timeout_s: float = 120) -> str:
+        """Run a command of this system in the network of core and pages; return what it said."""
+        done = subprocess.run(
+            self.operator.network.inside(*arguments),
+            cwd=REPOSITORY,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+        journals = "".join(self.machines[name].journal() for name in GATEWAYS) if done.returncode else ""
+        assert done.returncode == 0, done.stderr[-3000:] + journals
+        return done.stdout
+
+    def call(self, gateway: str) -> dict[str, Any]:
+        """Let a page that is at this gateway and a phone call each other."""
+        url = f"wss://{GATEWAYS[gateway]}/sip"
+        program = (sys.executable, "-m", "tests.provision.world", "call", str(self.run_dir), url, ORIGIN)
+        said: dict[str, Any] = json.loads(self.run(*program))
+        return said
+
+    def answers(self, kind: str, host: str, port: int) -> bool:
+        """Tell whether somebody answers there to one who is no machine of the site."""
+        said = self.run(sys.executable, "-m", "tests.provision.knock", kind, host, str(port))
+        return said.strip() == "answered"
+
+    def status(self, gateway: str, path: str, jar: Path, document: object = None) -> str:
+        """Ask the web service by this gateway's front, with a browser's cookies; return the status."""
+        options = ["--insecure", "--silent", "--output", "/dev/null", "--max-time", "10"]
+        options += ["--cookie", str(jar), "--cookie-jar", str(jar), "--write-out", "%{http_code}"]
+        options += ["--resolve", f"{NAME}:443:{GATEWAYS[gateway]}"]
+        options += ["--header", f"Origin: {ORIGIN}", "--header", "X-CSRF-Protection: 1"]
+        if document is not None:
+            options += ["--header", "Content-Type: application/json", "--data", "@-"]
+        return self.run("curl", *options, f"{ORIGIN}{path}", given=json.dumps(document))
+
+
+def _inventory() -> dict[str, dict[str, Any]]:
+    """Return what the inventory says of each machine, with its groups."""
+    groups = yaml.safe_load((ANSIBLE / "inventories/example/hosts.yml").read_text())["all"]["children"]
+    hosts: dict[str, dict[str, Any]] = {}
+    for group, members in groups.items():
+        for name, variables in members["hosts"].items():
+            host = hosts.setdefault(name, {"groups": []})
+            host.update(variables or {})
+            host["groups"].append(group)
+    return hosts
+
+
+INVENTORY: Final = _inventory()
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Empty machines, and a core with a phone in their network."""
+    folder = tmp_path_factory.mktemp("operator")
+    release = make_release()
+    root = root_of(request.param)
+    with ExitStack() as stack:
+        network = stack.enter_context(Network(PAGES, f"{CORE}/24"))
+        empty = {
+            name: Machine(
+                root,
+                network,
+                *(f"{host[kind]}/24" for kind in ("ansible_host", "public_address") if kind in host),
+            )
+            for name, host in INVENTORY.items()
+        }
+        with ThreadPoolExecutor(BOOTED_AT_A_TIME) as pool:
+            list(pool.map(stack.enter_context, empty.values()))
+        run_dir = folder / "lab"
+        program = (sys.executable, "-m", "tests.provision.world", "run", str(run_dir), "--address", CORE)
+        world = stack.enter_context(
+            subprocess.Popen(
+                network.inside(*program),
+                cwd=REPOSITORY,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        assert world.stdout is not None
+        assert world.stdin is not None
+        icscf = world.stdout.readline().strip()
+        assert icscf.startswith(f"sip:{CORE}:")
+        variables = {
+            "gateway_realm": REALM,
+            "gateway_icscf_uris": [icscf],
+            "common_release_archive": str(release),
+            "common_wheelhouse": str(root.wheelhouse),
+            "gateway_rtpengine_nodes": [
+                {"address": host["ansible_host"], "port": 2223, "version": RELAY[request.param]}
+                for host in INVENTORY.values()
+                if "media" in host["groups"]
+            ],
+            # What a namespace without CAP_SYS_RESOURCE can hold.
+            "kamailio_pages": 200,
+            "haproxy_max_connections": 2000,
+            "webapp_api_event_listeners": 100,
+        }
+        operator = Operator(network, "example", folder, certificate_names=f"DNS:{NAME}", variables=variables)
+        yield Site(empty, operator, run_dir)
+        world.stdin.close()
+
+
+def test_one_playbook_makes_a_site_whose_gateways_are_both_called_through(site: Site) -> None:
+    played = site.operator.play()
+    assert played.returncode == 0, played.output[-6000:]
+    for gateway in GATEWAYS:
+        said = site.call(gateway)
+        assert said["registered"] == 200
+        assert heard_both_ways(said), (gateway, said)
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    played = site.operator.play()
+    assert (played.returncode, played.changes) == (0, [])
+
+
+def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
+    played = site.operator.play("site", "--check", "--diff", haproxy_client_connections=77)
+    assert played.returncode == 0, played.output[-4000:]
+    assert played.output.count("sc0_conn_cur gt 77") == len(GATEWAYS)
+    changes = ["haproxy : Write HAProxy's configuration", "haproxy : Reload HAProxy"]
+    assert sorted(played.changes) == sorted(changes * len(GATEWAYS))
+
+
+@pytest.mark.parametrize("name", sorted(INVENTORY))
+def test_the_services_of_a_machine_have_few_rights(site: Site, name: str) -> None:
+    services = [service for group in INVENTORY[name]["groups"] for service in SERVICES[group]]
+    exposures = {service: exposure_of(site.machines[name], service) for service in services}
+    assert services
+    assert max(exposures.values()) <= MOST_EXPOSED, exposures
+
+
+def test_strangers_reach_what_is_for_them_and_no_more(site: Site) -> None:
+    assert site.answers("stun", GATEWAYS["sig1"], 5060)
+    assert site.answers("tcp", GATEWAYS["sig1"], 443)
+    # From the core's network, but not one of the machines.
+    sig1, media1, web1 = (INVENTORY[name]["ansible_host"] for name in ("sig1", "media1", "web1"))
+    assert site.answers("sip", sig1, 5060)
+    open_to_them = [
+        (kind, host, port)
+        for kind, host, port in (
+            ("sip", GATEWAYS["sig1"], 5060),
+            ("tcp", sig1, 8080),
+            ("tcp", sig1, 8081),
+            ("ng", media1, 2223),
+            ("tcp", web1, 8000),
+            ("tcp", web1, 6379),
+            ("tcp", web1, 26379),
+        )
+        if site.answers(kind, host, port)
+    ]
+    assert not open_to_them
+
+
+def test_a_login_counts_at_all_fronts_and_outlives_a_web_node(site: Site, tmp_path: Path) -> None:
+    password, jar = secrets.token_hex(16), tmp_path / "jar"
+    command = ("sh", "-c", 'printf "%s\\n" "$0" | gwctl users add alice', password)
+    site.machines["web1"].run(*command)
+    login = {"name": "alice", "password": password}
+    assert site.status("sig1", "/api/session", jar, login) == "201"
+    assert site.status("sig2", "/api/tokens", jar, {}) == "200"
+    site.machines["web2"].run("systemctl", "stop", "webrtc-ims-web")
+    assert [site.status(gateway, "/api/tokens", jar, {}) for gateway in GATEWAYS] == ["200", "200"]
+    site.machines["web2"].run("systemctl", "start", "webrtc-ims-web")
+
+
+def test_the_death_of_the_redis_master_is_survived_and_needs_no_play(site: Site, tmp_path: Path) -> None:
+    first = site.machines["web1"]
+    first.run("systemctl", "stop", "redis-server")
+    began = time.monotonic()
+    jar = tmp_path / "jar"
+    wait_until(
+        lambda: site.status("sig1", "/api/session", jar, {"name": "bob", "password": "x"}) == "401",
+        "logins are judged again",
+        20,
+    )
+    took_s = time.monotonic() - began
+    assert heard_both_ways(site.call("sig2"))
+    assert took_s < FAIL_OVER_S
+    first.run("systemctl", "start", "redis-server")
+    played = site.operator.play()
+    assert (played.returncode, played.changes) == (0, [])
+    assert heard_both_ways(site.call("sig1"))

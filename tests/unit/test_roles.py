@@ -1,0 +1,29 @@
+"""Every variable of a role has a type that stops a play, and is in the role's README where that lists variables."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab.roles import ROLES, role_defaults
+
+LIST_OF_VARIABLES = "| variable | default | meaning |"
+
+
+def _types(role: str) -> dict[str, Any]:
+    specs = yaml.safe_load((ROLES / role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    # Before anything is changed the same types are looked at as when the role runs.
+    assert specs.get("preflight", specs["main"]) == specs["main"]
+    options: dict[str, Any] = specs["main"]["options"]
+    return options
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.iterdir()))
+def test_every_variable_of_a_role_is_described(role: str) -> None:
+    variables = role_defaults(role).keys()
+    assert _types(role).keys() == variables
+    readme = Path(ROLES / role / "README.md").read_text()
+    if LIST_OF_VARIABLES in readme:
+        assert not variables - set(re.findall(r"`([a-z_0-9]+)`", readme))
