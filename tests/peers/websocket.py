@@ -22,12 +22,28 @@ from websockets.typing import Subprotocol
 NO_CLOSE_FRAME = 1006
 """RFC 6455 §7.4.1: what is reported when there was none."""
 
+ENDS_AFTER_S = 2.0
+"""How long a browser waits for the server to end the connection (Chromium)."""
+
 
 class Loss(StrEnum):
     """How a socket ends without a closing handshake."""
 
     RESET = "TCP RST: the network or the process died"
     FIN = "TCP FIN without a close frame: the tab was killed"
+
+
+class BrowsersEnd(ClientConnection):
+    """Ends the TCP connection itself, when the server has not a while after the closing handshake, as browsers do."""
+
+    _is_ending = False
+
+    def data_received(self, data: bytes) -> None:
+        """Look for the server's Close frame."""
+        super().data_received(data)
+        if self.protocol.close_rcvd is not None and not self._is_ending:
+            self._is_ending = True
+            self.loop.call_later(ENDS_AFTER_S, self.transport.abort)
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,8 @@ class PageSocket:
             ssl=unverified_tls() if handshake.url.startswith("wss:") else None,
             compression=None,
             ping_interval=None,
-            # After the closing handshake a browser waits so long for the server to end the connection (Chromium).
-            close_timeout=2,
+            create_connection=BrowsersEnd,
+            close_timeout=ENDS_AFTER_S,
             proxy=None,
             max_size=None,
             local_addr=_local_address(handshake),

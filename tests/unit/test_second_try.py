@@ -34,7 +34,7 @@ def test_it():
 MANY = """
 import pytest
 
-@pytest.mark.parametrize("number", range(17))
+@pytest.mark.parametrize("number", range(41))
 def test_it(number):
     assert False, "all of them"
 """
@@ -91,4 +91,4 @@ def test_what_passes_at_the_second_try_has_passed(tmp_path: Path) -> None:
 def test_many_failures_are_no_accident(tmp_path: Path) -> None:
     status, output = run(tmp_path, {"integration/test_many.py": MANY})
     assert status == 1, output
-    assert "17 failed, 17 rerun" in output
+    assert "41 failed, 41 rerun" in output

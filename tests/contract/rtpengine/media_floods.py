@@ -31,6 +31,7 @@ def rules() -> str:
             "firewall_signalling": False,
             "firewall_media": True,
             "firewall_redis": False,
+            "firewall_web": False,
             "firewall_sip_networks": [],
             "firewall_media_setup_per_s": SETUP_PER_S,
             "firewall_media_packets_per_s": 20 * PACKETS,

@@ -128,7 +128,7 @@ class TestIdleConnection:
     async def test_one_whose_register_is_refused(self, stage: RegistrationStage) -> None:
         stage.core.registrar = replace(stage.core.registrar, status=403)
         page = await stage.join(stage.new_page(), registered=False)
-        assert (await page.register()).status == 403
+        assert (await page.register()).status == 401  # as every user hears who has not logged in
         await stage.closed_with(page, 1008, UNREGISTERED_S + 5)
 
     @pytest.mark.conformance("X-04")

@@ -49,6 +49,7 @@ def two_doors() -> Iterator[Lab]:
         gateway_entry_point_avoid_s=AVOID_S,
         gateway_unregistered_timeout_s=30,
         gateway_flow_recovery_s=1,
+        gateway_hide_users=False,  # what the core says is to be seen
     ) as lab:
         yield lab
 
