@@ -92,6 +92,8 @@ class TestTheCoresSide:
             line.sendto(text.encode(), (lab.info.gateway.address, lab.info.gateway.sip_port))
             with pytest.raises(TimeoutError):
                 line.recv(65535)
+        figures = str(lab.control("GET", "/metrics")[1])
+        assert re.search(r"^gateway_strangers_total [1-9]", figures, re.MULTILINE)
 
     def test_a_connection_ends_at_its_first_message(self, lab: Lab) -> None:
         gateway = lab.info.gateway
@@ -165,6 +167,9 @@ class TestBans:
             await asyncio.wait_for(page.lost.wait(), 1)
         assert client.get("/sip", f"Origin: {client.origin}", *HANDSHAKE) == 403
         assert not client.is_let_in()  # from now on before TLS
+        figures = str(lab.control("GET", "/metrics")[1])
+        for name in ("gateway_bans_total", "gateway_banned_handshakes_total"):
+            assert re.search(rf"^{name}.* [1-9]", figures, re.MULTILINE), name
         began = time.monotonic()
         while client.host in bans_here(lab):
             await asyncio.sleep(0.1)
@@ -248,13 +253,6 @@ class TestBans:
             assert set(statuses) <= {403, 503}
             assert 403 in statuses
             assert (await page.unregister()).status == 200
-
-    def test_figures(self, lab: Lab) -> None:
-        """Of all that; the tests above have happened before."""
-        status, body = lab.control("GET", "/metrics")
-        assert status == 200
-        for name in ("gateway_bans_total", "gateway_banned_handshakes_total", "gateway_strangers_total"):
-            assert re.search(rf"^{name}.* [1-9]", str(body), re.MULTILINE), name
 
 
 class TestWhoTheUsersAre:
