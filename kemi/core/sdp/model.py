@@ -135,11 +135,12 @@ class Origin(NamedTuple):
         return self._replace(version=self.version + 1)
 
 
+@dataclass(slots=True)
 class _Section:
     """Lines; the attributes with a value are sorted by name when one is asked for first."""
 
-    __slots__ = ()
     lines: tuple[str, ...]
+    _named: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def attributes(self, name: str) -> Sequence[str]:
         """Give the values of every ``a=name:`` here, in order."""
@@ -158,7 +159,9 @@ class _Section:
 
     def _index(self) -> Mapping[str, Sequence[str]]:
         """Give the lines with a value by what stands before their first colon."""
-        raise NotImplementedError
+        if self._named is None:
+            self._named = _by_name(self.lines)
+        return self._named
 
     def values(self, line_type: str) -> Sequence[str]:
         """Give what follows ``=`` in every line of another type than ``a`` (``c``, ``b``, ``o`` ...), in order."""
@@ -177,33 +180,18 @@ class _Section:
 class SessionSection(_Section):
     """The lines before the first m-line."""
 
-    lines: tuple[str, ...]
-    _named: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
-
-    def _index(self) -> Mapping[str, Sequence[str]]:
-        if self._named is None:
-            self._named = _by_name(self.lines)
-        return self._named
-
 
 @dataclass(slots=True)
 class MediaDescription(_Section):
     """One m-line with the lines that belong to it."""
 
-    lines: tuple[str, ...]
     kind: str
     port: int
     proto: str
     formats: tuple[str, ...]
     session: SessionSection = field(repr=False, compare=False)
     """Gives what the m-line does not say itself (RFC 8866 §6)."""
-    _named: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
     _codecs: tuple[Codec, ...] | None = field(default=None, init=False, repr=False, compare=False)
-
-    def _index(self) -> Mapping[str, Sequence[str]]:
-        if self._named is None:
-            self._named = _by_name(self.lines)
-        return self._named
 
     @property
     def body(self) -> tuple[str, ...]:
