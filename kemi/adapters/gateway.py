@@ -98,7 +98,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._passing_on = PassingOn(settings, self._flows, self._live_flows)
         changed_calls = HtableTable("changed_call")
-        self._calls = CallStore(HtableTable("call"), changed_calls)
+        self._calls = CallStore(HtableTable("call"), HtableTable("call_of"), changed_calls)
         leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)

@@ -217,7 +217,7 @@ class Housekeeping:
         self._keeper.restore(bindings)
         for key, binding in bindings.items():
             self._deadlines.put(key, binding.due_at)
-        for call_id in self._calls.on_connections({""}):
+        for call_id in self._calls.adrift():
             self._dispatch(call_id, FlowClosed())
 
     # ------------------------------------------------------------ connections

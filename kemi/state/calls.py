@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
@@ -12,11 +12,38 @@ from kemi.core.call.record import SCHEMA, CallRecord
 from kemi.core.errors import LocalProtocolError
 from kemi.core.identity import canonical
 from kemi.core.registration import same_contact
+from kemi.state.index import Index
 from kemi.state.table import Table
 
 T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(CallRecord)
+_ON, _OWNED, _NAMED = "on ", "of ", "id "
+"""What entries of the index begin with: connection, owner, Call-ID."""
+
+
+class _Indexed(msgspec.Struct):
+    """What of a record it is found by."""
+
+    connection_id: str
+    owner: str
+    call_id: str
+
+
+_INDEXED = msgspec.json.Decoder(_Indexed)
+
+
+def _values(key: str, record: CallRecord | _Indexed) -> Iterator[str]:
+    """Return the entries of a call, but none for what can be told without."""
+    yield _owned_by(record.owner)
+    if record.connection_id:
+        yield _ON + record.connection_id
+    if key != record.call_id:
+        yield _NAMED + record.call_id
+
+
+def _owned_by(impu: str) -> str:
+    return _OWNED + (canonical(impu) or impu)
 
 
 def record_to_text(record: CallRecord) -> str:
@@ -36,7 +63,7 @@ def record_from_text(text: str) -> CallRecord:
 
 
 class CallStore:
-    """The calls of this node, by ``CallRecord.key``.
+    """The calls of this node, by ``CallRecord.key``; found by connection and owner of their page, and by Call-ID, too.
 
     The records a process wrote last it keeps beside their texts: most changes of a call follow another one in the same
     process, and what nobody else has changed meanwhile need not be read again.
@@ -44,9 +71,10 @@ class CallStore:
 
     _MOST_KEPT: Final = 64
 
-    def __init__(self, table: Table, changed: Table | None = None) -> None:
+    def __init__(self, table: Table, index: Table, changed: Table | None = None) -> None:
         """``changed`` gets the names of answered calls that were changed."""
         self._table = table
+        self._index = Index(index)
         self._changed = changed
         self._kept: dict[str, tuple[str, CallRecord]] = {}
 
@@ -62,6 +90,8 @@ class CallStore:
             if self._table.get(key) is not None:
                 return False
             text = record_to_text(record)
+            for value in _values(key, record):
+                self._index.add(value, key)
             self._table.set(key, text)
         self._keep(key, text, record)
         return True
@@ -90,9 +120,12 @@ class CallStore:
             if text is None:
                 return None
             record = self._recall(call_id, text)
+            connection_id = record.connection_id
             result = step(record)
             changed = record_to_text(record)
             if changed != text:
+                if record.connection_id != connection_id:
+                    self._moved(call_id, connection_id, record.connection_id)
                 self._table.set(call_id, changed)
                 if record.answered_at and self._changed is not None:
                     self._changed.set(call_id, "1")
@@ -102,40 +135,57 @@ class CallStore:
     def forget(self, call_id: str) -> None:
         """Remove a call."""
         self._kept.pop(call_id, None)
-        self._table.remove(call_id)
+        with self._table.locked(call_id):
+            text = self._table.get(call_id)
+            if text is None:
+                return
+            self._table.remove(call_id)
+            for value in _values(call_id, _INDEXED.decode(text)):
+                self._index.remove(value, call_id)
 
     def keys(self) -> list[str]:
         """Return the names of all calls."""
         return [key for key, _ in self._table.items()]
 
     def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
-        """Return the Call-IDs of a page's calls: on one of its connections, or with its Contact and identity."""
-        found = []
-        for call_id, text in self._table.items():
-            record = record_from_text(text)
-            if record.connection_id in connection_ids or (
-                record.owner == owner and same_contact(record.wic_contact, contact)
-            ):
-                found.append(call_id)
-        return found
+        """Return the names of a page's calls: on one of its connections, or with its Contact and identity."""
+        found = dict.fromkeys(self.on_connections(connection_ids))
+        for key, record in self._having(_owned_by(owner)):
+            if record.owner == owner and same_contact(record.wic_contact, contact):
+                found[key] = None
+        return list(found)
 
     def on_connections(self, connection_ids: set[str]) -> list[str]:
         """Return the names of the calls whose page is on one of these connections."""
-        found = []
-        for call_id, text in self._table.items():
-            if record_from_text(text).connection_id in connection_ids:
-                found.append(call_id)
-        return found
+        return [
+            key
+            for connection_id in connection_ids
+            for key, record in self._having(_ON + connection_id)
+            if record.connection_id == connection_id
+        ]
+
+    def adrift(self) -> list[str]:
+        """Return the names of the calls whose page has no connection, as after a restart."""
+        return [key for key, text in self._table.items() if not _INDEXED.decode(text).connection_id]
 
     def of_identity(self, impu: str) -> list[str]:
         """Return the names of the calls of a public identity, which its pages make or answer."""
-        wanted = canonical(impu) or impu
-        found = ((key, record_from_text(text)) for key, text in self._table.items())
-        return [key for key, record in found if (canonical(record.owner) or record.owner) == wanted]
+        return [key for key, _ in self._having(_owned_by(impu))]
 
     def of_call_id(self, call_id: str) -> list[str]:
         """Return the names of the calls with this Call-ID: of page and page there are two, of forks several."""
-        return [key for key, text in self._table.items() if record_from_text(text).call_id == call_id]
+        own = [call_id] if self.knows(call_id) else []
+        return own + [key for key, _ in self._having(_NAMED + call_id)]
+
+    def _having(self, value: str) -> Iterator[tuple[str, CallRecord]]:
+        found = ((key, self.get(key)) for key in self._index.names(value))
+        return ((key, record) for key, record in found if record is not None)
+
+    def _moved(self, key: str, before: str, now: str) -> None:
+        if now:
+            self._index.add(_ON + now, key)
+        if before:
+            self._index.remove(_ON + before, key)
 
     def _recall(self, call_id: str, text: str) -> CallRecord:
         """Return the record of this text; what is kept is taken out, because a step may fail half-way."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import heapq
+from typing import Final
+
+_MOST_OUTDATED: Final = 1_000
 
 
 class Deadlines:
@@ -18,6 +21,12 @@ class Deadlines:
             return
         self._at[key] = at
         heapq.heappush(self._heap, (at, key))
+
+    def drop(self, key: str) -> None:
+        """Nothing is to be looked at for ``key``."""
+        if self._at.pop(key, None) is not None and len(self._heap) > 2 * len(self._at) + _MOST_OUTDATED:
+            self._heap = [(at, key) for key, at in self._at.items()]
+            heapq.heapify(self._heap)
 
     def due(self, now: float) -> list[str]:
         """Return and remove what has come up by ``now``, each key once."""

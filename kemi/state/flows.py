@@ -13,8 +13,12 @@ from dataclasses import dataclass, replace
 from kemi.core.call.states import advance
 from kemi.core.registration import Flow, PendingRegistration, Registration, same_contact
 from kemi.core.registration.states import BINDING, ENDINGS, BindingEvent, BindingState, Cause
+from kemi.state.index import Index
 from kemi.state.records import RecordTable, taken
 from kemi.state.table import Table
+
+_OF, _AT, _IN = "of ", "at ", "in "
+"""What entries of the index begin with: identity, Contact URI, web session."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class FlowStore:
         self._closed = table("closed")
         self._unregistered = table("unregistered")
         self._changed = table("changed")
+        self._index = Index(table("binding_of"))
 
     # ------------------------------------------------------------ connections
 
@@ -134,7 +139,7 @@ class FlowStore:
                     _away(registration, away_until)
                 else:
                     registration.client_address = flow.client_address
-                self._registrations.set(key, registration)
+                self._write(key, _found_by(before), registration)
             if flow is not None:
                 abandoned, flow.binding = flow.binding, key
                 self._flows.set(connection_id, flow)
@@ -142,7 +147,7 @@ class FlowStore:
                 if (
                     abandoned and abandoned != key
                 ):  # the same user as another instance over the same connection
-                    self._registrations.remove(abandoned)
+                    self._forget(abandoned)
                     self._changed.set(abandoned, "1")
         self._changed.set(key, "1")
         return replaced, before is None
@@ -169,18 +174,17 @@ class FlowStore:
 
     def bindings_of(self, address_of_record: str) -> list[str]:
         """Return the keys of all bindings of an identity."""
-        fragment = f'"{address_of_record}"'
-        found = self._registrations.holding(fragment)
+        found = self._having(_OF + address_of_record)
         return [key for key, binding in found if binding.address_of_record == address_of_record]
 
     def bindings_of_session(self, session: str) -> list[str]:
         """Return the keys of all bindings whose token came from this web session."""
-        found = self._registrations.holding(f'"{session}"')
-        return [key for key, binding in found if session and binding.grant.session == session]
+        found = self._having(_IN + session) if session else ()
+        return [key for key, binding in found if binding.grant.session == session]
 
     def successor(self, owner: str, contact: str, now: float) -> Flow | None:
         """Return the connection over which a page registered again: the same identity with the same Contact."""
-        for _, found in self._registrations.holding(f'"{owner}"'):
+        for _, found in self._having(_OF + owner):
             if found.owner == owner and found.expires_at > now and same_contact(found.contact, contact):
                 flow = self.flow(found.connection_id)
                 if flow is not None:
@@ -189,8 +193,7 @@ class FlowStore:
 
     def once_on(self, connection_id: str, token: str, contact: str) -> Registration | None:
         """Return the binding whose page was reached over a connection, by this Path token, before it lost that."""
-        uri = contact.partition(";")[0]
-        for _, found in self._registrations.holding(uri):
+        for _, found in self._having(_at(contact)):
             if same_contact(found.contact, contact) and (
                 found.sent.flow_token == token
                 or (found.connection_id and found.former_connection_id == connection_id)
@@ -198,13 +201,34 @@ class FlowStore:
                 return found
         return None
 
+    def _having(self, value: str) -> Iterator[tuple[str, Registration]]:
+        found = ((key, self._registrations.get(key)) for key in self._index.names(value))
+        return ((key, binding) for key, binding in found if binding is not None)
+
+    def _write(self, key: str, had: frozenset[str], binding: Registration) -> None:
+        """Write a binding, which is locked, and by what it is found; ``had``: by what it was."""
+        has = _found_by(binding)
+        for value in has - had:
+            self._index.add(value, key)
+        self._registrations.set(key, binding)
+        for value in had - has:
+            self._index.remove(value, key)
+
+    def _forget(self, key: str) -> None:
+        with self._registrations.locked(key):
+            known = self._registrations.get(key)
+            self._registrations.remove(key)
+            for value in _found_by(known):
+                self._index.remove(value, key)
+
     def change(self, key: str, step: Callable[[Registration], Registration | None]) -> Registration | None:
         """Let ``step`` change a binding and return it, or None to leave it; return what was written."""
         with self._registrations.locked(key):
             found = self._registrations.get(key)
+            had = _found_by(found)
             changed = None if found is None else step(found)
             if changed is not None:
-                self._registrations.set(key, changed)
+                self._write(key, had, changed)
         if changed is not None:
             self._changed.set(key, "1")
         return changed
@@ -221,7 +245,7 @@ class FlowStore:
                 found = self._registrations.get(key)
                 if found is None or found.connection_id != known.connection_id or not only_if(found):
                     return None
-                self._registrations.remove(key)
+                self._forget(key)
                 connection_id = found.connection_id
                 found.state = advance(BINDING, found.state, ENDINGS[cause].event)
             flow = self._flows.get(connection_id) if connection_id else None
@@ -240,7 +264,7 @@ class FlowStore:
                 return False
             restored = _away(registration, away_until)
             restored.former_connection_id = ""
-            self._registrations.set(key, restored)
+            self._write(key, frozenset(), restored)
         self._changed.set(key, "1")
         return True
 
@@ -276,3 +300,15 @@ def _away(found: Registration, away_until: float) -> Registration:
     found.connection_id = ""
     found.away_until = away_until
     return found
+
+
+def _at(contact: str) -> str:
+    return _AT + contact.partition(";")[0].lower()
+
+
+def _found_by(binding: Registration | None) -> frozenset[str]:
+    if binding is None:
+        return frozenset()
+    session = binding.grant.session
+    values = _OF + binding.address_of_record, _at(binding.contact), _IN + session if session else ""
+    return frozenset(filter(None, values))

@@ -49,14 +49,6 @@ class RecordTable(Generic[T]):
         """Return a snapshot of all records."""
         return ((key, self._decoder.decode(text)) for key, text in self.raw.items())
 
-    def holding(self, fragment: str) -> Iterator[tuple[str, T]]:
-        """Return the records whose JSON has this fragment; the others are not even decoded."""
-        return ((key, self._decoder.decode(text)) for key, text in self.raw.items() if fragment in text)
-
-    def below(self, prefix: str) -> Iterator[tuple[str, T]]:
-        """Return the records whose key begins so; the others are not even decoded."""
-        return ((key, self._decoder.decode(text)) for key, text in self.raw.items() if key.startswith(prefix))
-
 
 def taken(table: Table) -> list[tuple[str, str]]:
     """Return all entries of a table of notes and remove them; what is written meanwhile stays for the next time."""

@@ -1,17 +1,22 @@
-"""What is due when.  A call waits for several things at once, one of each kind (``Wait``)."""
+"""What is due when.  A call waits for several things at once, one of each kind (``Wait``).
+
+Workers write; housekeeping, which takes what is due, hears of each call that they wrote for and keeps its next time
+itself, so that calls that wait cost nothing.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from kemi.core.call.events import Due
+from kemi.state.deadlines import Deadlines
+from kemi.state.records import taken
 from kemi.state.table import Table
 
-LOOK_AT_LIFETIMES_S: Final = 0.5
-"""Every answered call has an entry there, so that looking at them all is not for every tick."""
+_CHANGED: Final = "waits"
 
 
 class Wait(enum.StrEnum):
@@ -48,13 +53,16 @@ class Schedule:
     """Wake-up times, in seconds since the epoch."""
 
     def __init__(self, new_table: Callable[[str], Table]) -> None:
-        """``new_table`` gives a table by the name of a kind of waiting."""
+        """``new_table`` gives a table by its name, which is that of a kind of waiting."""
         self._tables = {wait: new_table(wait.value) for wait in Wait}
-        self._next_look = 0.0
+        self._changed = new_table(_CHANGED)
+        self._deadlines = Deadlines()
+        """By call; of the housekeeping process."""
 
     def put(self, call_id: str, due: Due, at: float) -> None:
         """Schedule; replaces what the call waited for in this way."""
         self._tables[WAITS.get(due, Wait.STEP)].set(call_id, f"{at:.3f} {due.value}")
+        self._changed.set(call_id, "1")
 
     def drop(self, call_id: str) -> None:
         """The call waits for no step."""
@@ -64,6 +72,7 @@ class Schedule:
         """The call is over."""
         for table in self._tables.values():
             table.remove(call_id)
+        self._changed.set(call_id, "1")
 
     def waits(self, call_id: str, kinds: Iterable[Wait]) -> dict[str, str]:
         """Return what a call waits for in these ways, as ``restore`` takes it."""
@@ -76,27 +85,35 @@ class Schedule:
             text = waits.get(wait.value)
             if text is not None and text.partition(" ")[2] in _DUES:
                 table.set(call_id, text)
+        self._changed.set(call_id, "1")
 
     def take_due(self, now: float) -> list[tuple[str, Due]]:
         """Return and remove what is due by ``now``."""
-        taken = _taken(self._tables[Wait.STEP], now) + _taken(self._tables[Wait.RECOVERY], now)
-        if not 0 <= self._next_look - now <= LOOK_AT_LIFETIMES_S:
-            self._next_look = now + LOOK_AT_LIFETIMES_S
-            for wait, table in self._tables.items():
-                if wait not in (Wait.STEP, Wait.RECOVERY):
-                    taken += _taken(table, now)
-        return taken
+        for call_id, _ in taken(self._changed):
+            self._look(call_id)
+        found = []
+        for call_id in self._deadlines.due(now):
+            found += [
+                (call_id, due) for table in self._tables.values() for due in _taken(table, call_id, now)
+            ]
+            self._look(call_id)
+        return found
+
+    def _look(self, call_id: str) -> None:
+        texts = (table.get(call_id) for table in self._tables.values())
+        times = [float(text.partition(" ")[0]) for text in texts if text is not None]
+        if times:
+            self._deadlines.put(call_id, min(times))
+        else:
+            self._deadlines.drop(call_id)
 
 
-def _taken(table: Table, now: float) -> list[tuple[str, Due]]:
-    taken = []
-    for call_id, text in table.items():
-        at, _, due = text.partition(" ")
-        if float(at) > now:
-            continue
-        with table.locked(call_id):
-            if table.get(call_id) != text:
-                continue  # rescheduled meanwhile
-            table.remove(call_id)
-        taken.append((call_id, Due(due)))
-    return taken
+def _taken(table: Table, call_id: str, now: float) -> Iterator[Due]:
+    text = table.get(call_id)
+    if text is None or float(text.partition(" ")[0]) > now:
+        return
+    with table.locked(call_id):
+        if table.get(call_id) != text:
+            return  # rescheduled meanwhile, which is noted
+        table.remove(call_id)
+    yield Due(text.partition(" ")[2])

@@ -14,7 +14,7 @@ import click
 from tests.bench.cpu import calibrate
 from tests.bench.registration.measure import PROCESSES, Plan, Round, one_round
 from tests.bench.registration.report import bars, table
-from tests.bench.registration.site import check_files, registration_site
+from tests.bench.registration.site import fronts_for, registration_site
 from tests.bench.registration.swarm import swarm
 from tests.bench.registration.tokens import Credentials, available, order_with_credentials, variables
 
@@ -88,7 +88,7 @@ def main(
     compared = [variant_from_text(text) for text in variants] or [Variant()]
     chosen = [Credentials(kind) for kind in kinds] or list(available())
     try:
-        check_files(held)
+        fronts_for(held)
     except OSError as error:
         raise click.UsageError(str(error)) from error
     cases = [Case(variant, kind) for variant in compared for kind in chosen]

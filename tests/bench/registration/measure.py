@@ -67,7 +67,7 @@ class Held:
     empty_gateway_mb: float
     """Resident memory of Kamailio after the rate measurement, before the pages."""
     most_files: int
-    """File descriptors of HAProxy, the process that needs most."""
+    """File descriptors of the process of HAProxy that has most."""
     reasons: dict[str, int]
     """Why pages are missing."""
 
@@ -115,10 +115,10 @@ def measure_rate(site: RegistrationSite, pages: Swarm, plan: Plan) -> Rate:
     opened = pages.run(Task("open", plan.rate_pages, _AT_ONCE, _PATIENCE_S))
     pages.run(Task("refresh", seconds=1.0))
     site.core.cpu_s()
-    gateway_s, front_s = tree_cpu_s([site.gateway_pid]), tree_cpu_s([site.front_pid])
+    gateway_s, front_s = tree_cpu_s([site.gateway_pid]), tree_cpu_s(site.front_pids)
     seen = pages.run(Task("refresh", seconds=plan.rate_s))
     gateway_s = tree_cpu_s([site.gateway_pid]) - gateway_s
-    front_s = tree_cpu_s([site.front_pid]) - front_s
+    front_s = tree_cpu_s(site.front_pids) - front_s
     number, elapsed_s = max(1, seen.transactions), seen.ended_at_s - seen.began_at_s
 
     def each(cpu_s: float) -> float:
@@ -139,11 +139,11 @@ def measure_rate(site: RegistrationSite, pages: Swarm, plan: Plan) -> Rate:
 def measure_held(site: RegistrationSite, pages: Swarm, plan: Plan) -> Held:
     """Open pages up to the number to be held and see what memory grew by."""
     time.sleep(SETTLE_S)
-    gateway, front = resident([site.gateway_pid]), resident([site.front_pid])
+    gateway, front = resident([site.gateway_pid]), resident(site.front_pids)
     pool = shared_pool_used(site.rpc)
     opened = pages.run(Task("open", plan.held - plan.rate_pages, _AT_ONCE, _PATIENCE_S))
     time.sleep(SETTLE_S)
-    more, more_front = resident([site.gateway_pid]) - gateway, resident([site.front_pid]) - front
+    more, more_front = resident([site.gateway_pid]) - gateway, resident(site.front_pids) - front
     new = max(1, opened.registered - plan.rate_pages)
 
     def each(size: int) -> float:
@@ -157,7 +157,7 @@ def measure_held(site: RegistrationSite, pages: Swarm, plan: Plan) -> Held:
         pool_reserved_kb=each(shared_pool_used(site.rpc) - pool),
         front_kb=each(more_front.total),
         empty_gateway_mb=round(gateway.total / 1e6, 1),
-        most_files=open_files([site.front_pid]),
+        most_files=open_files(site.front_pids),
         reasons=opened.failures,
     )
 

@@ -45,6 +45,8 @@ class PagesOrder:
     port: int
     origin: str
     realm: str
+    more_ports: list[int] = field(default_factory=list)
+    """Where some of the pages connect instead of `port`, in turn."""
     tls: bool = True
     path: str = "/sip"
     first_page: int = 0
@@ -90,9 +92,10 @@ class Outcome:
 class Connection:
     """One page's socket."""
 
-    def __init__(self, pages: Pages, page: RegisteringPage, source: str) -> None:
+    def __init__(self, pages: Pages, page: RegisteringPage, source: str, port: int) -> None:
         self.page = page
         self.source = source
+        self.port = port
         self.registered = False
         self._pages = pages
         self._socket: socket.socket | None = None
@@ -109,8 +112,8 @@ class Connection:
         raw.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.bind((self.source, 0))
-        raw.connect_ex((order.host, order.port))
-        self._unsent = self.page.upgrade(f"{order.host}:{order.port}", order.path)
+        raw.connect_ex((order.host, self.port))
+        self._unsent = self.page.upgrade(f"{order.host}:{self.port}", order.path)
         self._socket, self._connecting = raw, True
         self._watched = selectors.EVENT_WRITE
         self._pages.selector.register(raw, self._watched, self)
@@ -313,7 +316,13 @@ class Pages:
             PageIdentity(user_of(index), order.realm, credentials), order.origin, order.headers
         )
         block = index // _PAGES_PER_ADDRESS
-        return Connection(self, page, f"127.1.{block // 250}.{1 + block % 250}")
+        ports = order.port, *order.more_ports
+        return Connection(
+            self,
+            page,
+            f"127.{1 + block // 62500}.{block // 250 % 250}.{1 + block % 250}",
+            ports[index % len(ports)],
+        )
 
 
 _TASKS: Final[dict[str, Callable[[Pages, Task], None]]] = {

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 from tests.bench.registration.pages import PagesOrder
-from tests.bench.targets import LOOPBACK, WORKERS
+from tests.bench.targets import LOOPBACK, WORKERS, free_port, wait_for_port
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
@@ -24,7 +27,8 @@ from tests.lab.subscribers import REALM
 
 FILES_FOR_A_PAGE: Final = 2
 """HAProxy's file descriptors for one page: its socket and the one to Kamailio."""
-_OTHER_FILES: Final = 100
+_OTHER_FILES: Final = 200
+_READY_S: Final = 10.0
 
 
 def connections(pages: int) -> int:
@@ -32,12 +36,16 @@ def connections(pages: int) -> int:
     return pages * 3 // 2 + 500
 
 
-def check_files(pages: int) -> None:
-    """Raise OSError with the number when this process may not open as many files as HAProxy will need."""
-    needed = FILES_FOR_A_PAGE * connections(pages) + _OTHER_FILES
+def fronts_for(pages: int) -> int:
+    """Return how many HAProxies these pages need where a process may open no more files than this one.
+
+    Raise OSError with the number where Kamailio, which has them all, could not hold so many.
+    """
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections(pages) + _OTHER_FILES
     if allowed < needed:
         raise OSError(f"{pages} pages need {needed} file descriptors, `ulimit -n` allows {allowed}")
+    return -(-FILES_FOR_A_PAGE * connections(pages) // (allowed - _OTHER_FILES))
 
 
 class CoreProcess:
@@ -62,7 +70,7 @@ class RegistrationSite:
     order: PagesOrder
     core: CoreProcess
     gateway_pid: int
-    front_pid: int
+    front_pids: tuple[int, ...]
     rpc: KamailioRpc
     redis_url: str
 
@@ -102,23 +110,45 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
             **_udp_only(),
             **changed,
         }
+        fronts = fronts_for(pages)
         options = LabOptions(
             parts=frozenset({Part.REDIS, Part.GATEWAY, Part.HAPROXY}),
             phones=(),
             media_ports=0,
-            role_variables={"kamailio": variables, "haproxy": _front_limits(pages)},
+            role_variables={"kamailio": variables, "haproxy": _front_limits(-(-pages // fronts))},
         )
-        with Lab(options) as lab:
+        with Lab(options) as lab, ExitStack() as stack:
             info = lab.info
             port = int(info.web.origin.rpartition(":")[2])
+            config = (Path(info.run_dir) / "haproxy.cfg").read_text()
+            more = [stack.enter_context(front(config, port)) for _ in range(fronts - 1)]
             yield RegistrationSite(
-                order=PagesOrder(LOOPBACK, port, info.web.origin, REALM),
+                order=PagesOrder(LOOPBACK, port, info.web.origin, REALM, more_ports=[one for one, _ in more]),
                 core=registrar,
                 gateway_pid=info.processes["gateway"],
-                front_pid=info.processes["haproxy"],
+                front_pids=(info.processes["haproxy"], *(pid for _, pid in more)),
                 rpc=lab.gateway_rpc,
                 redis_url=info.redis_url,
             )
+
+
+@contextmanager
+def front(config: str, port: int) -> Iterator[tuple[int, int]]:
+    """Run one more HAProxy like that of the lab, whose public port is given; yield its port and process."""
+    own_port = free_port(socket.SOCK_STREAM)
+    head, _, _ = config.partition("frontend metrics")
+    kept = [line for line in head.splitlines() if not line.strip().startswith("stats socket")]
+    with tempfile.TemporaryDirectory(prefix="front-") as folder:
+        file = Path(folder) / "haproxy.cfg"
+        file.write_text("\n".join(kept).replace(f":{port} ssl", f":{own_port} ssl") + "\n")
+        with (Path(folder) / "log").open("wb") as log:
+            process = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(file)], stdout=log, stderr=log)
+        try:
+            wait_for_port(own_port, process)
+            yield own_port, process.pid
+        finally:
+            process.terminate()
+            process.wait(_READY_S)
 
 
 def _udp_only() -> dict[str, int]:

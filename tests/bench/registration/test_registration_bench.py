@@ -24,7 +24,7 @@ from tests.bench.registration.page import Happening, PageIdentity, RegisteringPa
 from tests.bench.registration.pages import Outcome, PagesOrder, Task
 from tests.bench.registration.registrar import Registrar
 from tests.bench.registration.report import bars, table
-from tests.bench.registration.site import check_files
+from tests.bench.registration.site import fronts_for
 from tests.bench.registration.swarm import sum_of, swarm
 from tests.bench.registration.tokens import ALGORITHM, Credentials, Issuer, available
 from tests.bench.targets import free_port
@@ -232,9 +232,15 @@ def test_a_variant_is_read() -> None:
 
 def test_too_few_files_are_said_with_their_number() -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    check_files(10)
+    assert fronts_for(10) == 1
     with pytest.raises(OSError, match=rf"{allowed} pages need \d+ file descriptors, .* allows {allowed}"):
-        check_files(allowed)
+        fronts_for(allowed)
+
+
+def test_pages_too_many_for_one_haproxy_get_another_one() -> None:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert fronts_for(allowed * 3 // 10) == 1
+    assert fronts_for(allowed // 2) == 2
 
 
 @pytest.mark.contract

@@ -58,7 +58,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
     assert kamailio.calls == []
     return Executor(
         settings_from_text(SETTINGS_TEXT),
-        CallStore(HtableTable("call")),
+        CallStore(HtableTable("call"), HtableTable("call_of")),
         Schedule(HtableTable),
         cast("MediaRelay", relay),
         EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),

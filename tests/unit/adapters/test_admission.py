@@ -47,7 +47,7 @@ class Door:
         self.admission = Doors(
             settings,
             self.flows,
-            CallStore(HtableTable("call")),
+            CallStore(HtableTable("call"), HtableTable("call_of")),
             RouteReader("", HtableTable("routing")),
             lambda: True,
         ).admission

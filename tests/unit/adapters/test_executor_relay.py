@@ -76,7 +76,7 @@ class TestRelay:
     ) -> None:
         assert kamailio.tables == {}
         if known:
-            CallStore(HtableTable("call")).create(record_at("forwarded"))
+            CallStore(HtableTable("call"), HtableTable("call_of")).create(record_at("forwarded"))
         medium = act.MediumAnswer("audio", "offer", True, "answer", None)
         action = act.ConnectMedia("call-1", "node", "shared", (medium,), REPLY)
         assert executor.perform("call-1", action) == ev.MediaConnected(REPLY)

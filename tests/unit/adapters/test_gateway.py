@@ -249,6 +249,8 @@ class TestHousekeeping:
             "broken": text.replace("call-1", "broken").replace("[11,22]", "[0,0]"),
             "call-1": text,
         }
+        found = kamailio.tables["call_of"]
+        kamailio.tables["call_of"] = {value: f"broken\n{names}" for value, names in found.items()}
 
         def resume(index: int, *_: object) -> int:
             if index == 0:

@@ -44,7 +44,7 @@ class Relay:
 
 def watch_over(number: int) -> tuple[MediaWatch, Relay, CallStore]:
     """Return a watch over that many calls."""
-    calls, relay = CallStore(MemoryTable()), Relay()
+    calls, relay = CallStore(MemoryTable(), MemoryTable()), Relay()
     for name in range(number):
         calls.create(replace(running(), call_id=f"call-{name}"))
     return MediaWatch(calls, relay, TIMEOUT_S), relay, calls  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def test_a_call_that_ends_meanwhile_is_not_asked_about() -> None:
 
 
 def test_nobody_is_asked_where_silence_may_last_for_ever() -> None:
-    calls, relay = CallStore(MemoryTable()), Relay()
+    calls, relay = CallStore(MemoryTable(), MemoryTable()), Relay()
     calls.create(running())
     assert ticks(MediaWatch(calls, relay, 0.0), 0.0, 5) == []  # type: ignore[arg-type]
     assert relay.asked == []

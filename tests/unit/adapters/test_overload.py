@@ -34,7 +34,7 @@ class Gate:
         self._doors = Doors(
             settings_from_text(SETTINGS_TEXT + extra),
             self.flows,
-            CallStore(HtableTable("call")),
+            CallStore(HtableTable("call"), HtableTable("call_of")),
             RouteReader("", HtableTable("routing")),
             lambda: is_of_core,
         )

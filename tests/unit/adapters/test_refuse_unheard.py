@@ -28,7 +28,7 @@ REFUSAL = act.RefuseUnheard("call-1", 7, 430, "Flow Failed")
 def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
     return Executor(
         settings_from_text(SETTINGS_TEXT),
-        CallStore(HtableTable("call")),
+        CallStore(HtableTable("call"), HtableTable("call_of")),
         Schedule(HtableTable),
         cast("MediaRelay", relay),
         EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
@@ -43,7 +43,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
 def test_the_only_call_with_its_call_id(
     kamailio: FakeKamailio, executor: Executor, found: int, event: ev.Event | None
 ) -> None:
-    CallStore(HtableTable("call")).create(record_at("offered"))
+    CallStore(HtableTable("call"), HtableTable("call_of")).create(record_at("offered"))
     kamailio.script("tmx.t_reply_callid", found)
     assert executor.perform("c", REFUSAL) == event
     assert kamailio.called("tmx.t_reply_callid") == [("call-1", "7", 430, "Flow Failed")]
@@ -52,7 +52,7 @@ def test_the_only_call_with_its_call_id(
 def test_one_of_two_legs_is_left_to_its_timer(kamailio: FakeKamailio, executor: Executor) -> None:
     first, second = record_at("offered"), record_at("offered")
     second.gateway_tag = f"{INCOMING_TAG}2"
-    calls = CallStore(HtableTable("call"))
+    calls = CallStore(HtableTable("call"), HtableTable("call_of"))
     assert calls.create(first)
     assert calls.create(second)
     assert executor.perform("c", REFUSAL) is None

@@ -109,7 +109,7 @@ class World:
         self.redis = ScriptedRedis()
         link: Any = self.redis
         self.nodes = NodeStore(self.tables.__getitem__)
-        self.calls = CallStore(self.tables["call"], self.tables["changed_call"])
+        self.calls = CallStore(self.tables["call"], self.tables["call_of"], self.tables["changed_call"])
         self.trunks = TrunkStore(self.tables.__getitem__)
         self.room = TrunkRoom(
             TallyStore(self.tables["tally"]), self.tables["trunk_elsewhere"], running(self.calls, self.trunks)

@@ -75,20 +75,20 @@ class TestStore:
     """kemi/state/calls on a table."""
 
     def test_a_call_id_can_be_taken_only_once(self) -> None:
-        store = CallStore(MemoryTable())
+        store = CallStore(MemoryTable(), MemoryTable())
         record = record_at("offered")
         assert store.create(record)
         assert not store.create(record)
         assert store.get(record.call_id) == record
 
     def test_an_unknown_call_is_none(self) -> None:
-        store = CallStore(MemoryTable())
+        store = CallStore(MemoryTable(), MemoryTable())
         assert store.get("x") is None
         assert store.change("x", lambda record: record) is None
 
     def test_a_change_is_written_under_the_lock_and_the_lock_is_given_back(self) -> None:
         table = MemoryTable()
-        store = CallStore(table)
+        store = CallStore(table, MemoryTable())
         store.create(record_at("offered"))
 
         def step(record: CallRecord) -> str:
@@ -104,7 +104,7 @@ class TestStore:
 
     def test_nothing_is_written_when_nothing_changed(self) -> None:
         table = MemoryTable()
-        store = CallStore(table)
+        store = CallStore(table, MemoryTable())
         store.create(record_at("offered"))
         writes = table.writes
         store.change("call-1", lambda record: record.doomed)
@@ -112,7 +112,7 @@ class TestStore:
 
     def test_an_error_leaves_the_record_as_it_was_and_the_lock_free(self) -> None:
         table = MemoryTable()
-        store = CallStore(table)
+        store = CallStore(table, MemoryTable())
         store.create(record_at("offered"))
 
         def step(record: CallRecord) -> None:
@@ -129,7 +129,7 @@ class TestStore:
 
     def test_what_another_process_wrote_meanwhile_is_read(self) -> None:
         table = MemoryTable()
-        store, other = CallStore(table), CallStore(table)
+        store, other = CallStore(table, MemoryTable()), CallStore(table, MemoryTable())
         store.create(record_at("offered"))
 
         def step(record: CallRecord) -> str:
@@ -145,7 +145,7 @@ class TestStore:
         ]
 
     def test_only_so_many_are_kept(self) -> None:
-        store = CallStore(MemoryTable())
+        store = CallStore(MemoryTable(), MemoryTable())
         for number in range(200):
             record = record_at("offered")
             record.call_id = f"call-{number}"
@@ -155,20 +155,20 @@ class TestStore:
 
     def test_what_another_process_wrote_before_the_lock_is_seen(self) -> None:
         table = MemoryTable()
-        store = CallStore(table)
+        store = CallStore(table, MemoryTable())
         store.create(record_at("offered"))
         table.before("locked", lambda: store.forget("call-1"))
         assert store.change("call-1", lambda record: record) is None
 
     def test_forgetting_twice_is_fine(self) -> None:
-        store = CallStore(MemoryTable())
+        store = CallStore(MemoryTable(), MemoryTable())
         store.create(record_at("offered"))
         store.forget("call-1")
         store.forget("call-1")
         assert store.get("call-1") is None
 
     def test_calls_are_found_by_their_pages_connection(self) -> None:
-        store = CallStore(MemoryTable())
+        store = CallStore(MemoryTable(), MemoryTable())
         for call_id, connection_id in (("a", "7"), ("b", "8"), ("c", "7")):
             record = record_at("offered")
             record.call_id, record.connection_id = call_id, connection_id

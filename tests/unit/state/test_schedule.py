@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 import pytest
 
 from kemi.core.call.events import Due
-from kemi.state.schedule import Schedule
+from kemi.state.schedule import Schedule, Wait
 from tests.fakes.table import MemoryTable
 
 
@@ -84,3 +87,53 @@ def test_a_clock_that_is_set_back_does_not_stop_it() -> None:
     assert schedule.take_due(now=5000.0) == []
     schedule.put("a", Due.TOO_LONG, at=1000.0)
     assert schedule.take_due(now=1000.0) == [("a", Due.TOO_LONG)]
+
+
+class CountedTable(MemoryTable):
+    """Counts what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def get(self, key: str) -> str | None:
+        self.reads += 1
+        return super().get(key)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        self.reads += len(self.entries)
+        return super().items()
+
+
+def test_calls_that_wait_cost_nothing() -> None:
+    tables: defaultdict[str, CountedTable] = defaultdict(CountedTable)
+    schedule = Schedule(tables.__getitem__)
+    for number in range(1000):
+        schedule.put(f"call-{number}", Due.SESSION_REFRESH, at=900.0 + number)
+    assert schedule.take_due(now=1.0) == []
+    before = sum(table.reads for table in tables.values())
+    for now in range(2, 800):
+        assert schedule.take_due(float(now)) == []
+    assert sum(table.reads for table in tables.values()) == before
+    assert schedule.take_due(900.0) == [("call-0", Due.SESSION_REFRESH)]
+
+
+def test_calls_that_are_over_leave_nothing() -> None:
+    schedule = Schedule(lambda _name: MemoryTable())
+    for number in range(10_000):
+        schedule.put(f"call-{number}", Due.TOO_LONG, at=90_000.0)
+        schedule.take_due(now=1.0)
+        schedule.forget(f"call-{number}")
+    schedule.take_due(now=1.0)
+    assert len(schedule._deadlines) <= 1_001
+
+
+def test_what_is_restored_comes_in_its_time() -> None:
+    tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
+    schedule = Schedule(tables.__getitem__)
+    schedule.put("a", Due.SESSION_REFRESH, at=5.0)
+    kept = schedule.waits("a", [Wait.SESSION])
+    again = Schedule(lambda _name: MemoryTable())
+    again.restore("a", kept)
+    assert again.take_due(4.0) == []
+    assert again.take_due(5.0) == [("a", Due.SESSION_REFRESH)]
