@@ -55,18 +55,22 @@ class Elsewhere:
         self._snapshots = snapshots
         self._store = WaitingStore(HtableTable)
         self._absent: dict[str, Registration] = {}
+        self._awaited: dict[str, Registration] = {}
+        """Those for whom requests may still wait."""
         self._next_look = self._next_try = 0.0
 
     def changed(self, key: str, binding: Registration | None) -> None:
         """A binding was written or removed."""
         if binding is not None and binding.state is BindingState.AWAY:
-            self._absent[key] = binding
+            self._absent[key] = self._awaited[key] = binding
         else:
             self._absent.pop(key, None)
+            self._awaited.pop(key, None)
 
     def look(self, now: float) -> list[str]:
         """End the absent bindings that other gateways have now, hand their calls over, and return their keys."""
-        looked_for = [key for key, one in self._absent.items() if now < self._waited_until(one)]
+        self._awaited = {key: one for key, one in self._awaited.items() if now < self._waited_until(one)}
+        looked_for = list(self._awaited)
         if not is_early(now, self._next_look, SELDOM_S):
             self._next_look = now + SELDOM_S
             looked_for = list(self._absent)

@@ -11,20 +11,21 @@ After a restart the gateway is in service again.
 from __future__ import annotations
 
 import logging
-from itertools import islice
+from collections import deque
 from typing import Any, Final
 
 from kemi.adapters.control import Answer, ControlRefusal, Routes
 from kemi.adapters.log import log_event
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration
-from kemi.core.registration.states import BindingState
 from kemi.settings import TimerSettings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from kemi.state.table import Table
 
 EVERY_S: Final = 0.1
+WALK_S: Final = 1.0
+"""All pages are walked through no more often: a page with calls is looked at again then."""
 MOST_ON_THEIR_WAY: Final = 30
 """Pages that were sent away and are not known to have arrived; one that takes too long is no longer counted."""
 _OF_NODE: Final = "node"
@@ -34,11 +35,15 @@ class Leaving:
     """Whether this gateway is leaving, as all its processes know it."""
 
     def __init__(self, table: Table, flows: FlowStore, calls: CallStore, timers: TimerSettings) -> None:
-        self._recovery_s, self._wait_s = timers.flow_recovery_s, timers.flow_wait_s
+        self._wait_s = timers.flow_wait_s
         self._table = table
         self._flows = flows
         self._calls = calls
-        self._next = 0.0
+        self._next = self._next_walk = 0.0
+        self._here: deque[str] = deque()
+        """Bindings that have not been looked at since they were all walked through."""
+        self._on_their_way: dict[str, float] = {}
+        """Bindings whose page was sent away, and when."""
 
     def is_leaving(self) -> bool:
         """Whether no new pages are taken."""
@@ -59,19 +64,28 @@ class Leaving:
         if is_early(now, self._next, EVERY_S) or not self.is_leaving():
             return []
         self._next = now + EVERY_S
-        bindings = [binding for _, binding in self._flows.bindings()]
-        on_their_way = sum(
-            not self._is_here(one) and self._lost_at(one, now) + self._wait_s > now for one in bindings
-        )
-        busy = {record.connection_id for record in map(self._calls.get, self._calls.keys()) if record}
-        idle = (one.connection_id for one in bindings if self._is_here(one) and one.connection_id not in busy)
-        return list(islice(idle, max(0, MOST_ON_THEIR_WAY - on_their_way)))
+        self._on_their_way = {
+            key: at
+            for key, at in self._on_their_way.items()
+            if at <= now < at + self._wait_s and self._flows.binding(key) is not None
+        }
+        if not self._here and not is_early(now, self._next_walk, WALK_S):
+            self._next_walk = now + WALK_S
+            self._here.extend(key for key, binding in self._flows.bindings() if self._is_here(binding))
+        away = []
+        while self._here and len(self._on_their_way) < MOST_ON_THEIR_WAY:
+            key = self._here.popleft()
+            binding = self._flows.binding(key)
+            if binding is not None and self._is_here(binding) and not self._has_calls(binding):
+                self._on_their_way[key] = now
+                away.append(binding.connection_id)
+        return away
+
+    def _has_calls(self, binding: Registration) -> bool:
+        return bool(self._calls.on_connections({binding.connection_id}))
 
     def _is_here(self, binding: Registration) -> bool:
         return bool(binding.connection_id) and self._flows.is_open(binding.connection_id)
-
-    def _lost_at(self, binding: Registration, now: float) -> float:
-        return binding.away_until - self._recovery_s if binding.state is BindingState.AWAY else now
 
     def counts(self) -> dict[str, Any]:
         """Return what is left."""

@@ -44,7 +44,10 @@ _CALL_ID: Final = re.compile(r"\n(?:Call-ID|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNOR
 _NO_SIP: Final = ("GET ", "POST ", "PUT ", "HTTP/")
 _NO_CALLS: Final = ("REGISTER ", "OPTIONS ", "SUBSCRIBE ", "PUBLISH ", *_NO_SIP)
 _NO_CALLS_CSEQ: Final = re.compile(r"\nCSeq: \d+ (?:REGISTER|OPTIONS|SUBSCRIBE|PUBLISH)\r")
-_NO_DECISIONS: Final = frozenset({"call_state_changed", "call_ended"})
+_NO_DECISIONS: Final = frozenset(
+    {"call_state_changed", "call_ended", "registered", "deregistered", "registration_notified"}
+)
+"""Told of otherwise, or of no call."""
 _DETAILS: Final = ("why", "detail", "reason")
 
 T = TypeVar("T")

@@ -1,6 +1,7 @@
 """One registering page of the load client, as bytes in and bytes out.
 
-Knows the upgrade, REGISTER with digest or with given credentials, and keep-alives. Must not know sockets or rates.
+Knows the upgrade, REGISTER with digest or with given credentials, keep-alives, and that it takes no calls. Must not
+know sockets or rates.
 """
 
 from __future__ import annotations
@@ -61,6 +62,17 @@ def password_of(user: str) -> str:
     return f"secret-{user}"
 
 
+def _busy(invite: str) -> bytes:
+    """Return the answer of a page that takes no calls."""
+    copied = "".join(
+        f"{name}: {value}\r\n"
+        for name in ("Via", "From", "Call-ID", "CSeq")
+        for value in header_lines(invite, name)
+    )
+    to = f"To: {header(invite, 'To')};tag={secrets.token_hex(4)}\r\n"
+    return frame_to_bytes(f"SIP/2.0 486 Busy Here\r\n{copied}{to}Content-Length: 0\r\n\r\n".encode())
+
+
 class RegisteringPage:
     """The page's side of one connection after the other; identity, instance and Call-ID stay."""
 
@@ -118,6 +130,8 @@ class RegisteringPage:
         return answer, happening
 
     def _message(self, message: str) -> tuple[bytes, Happening | None]:
+        if message.startswith("INVITE "):
+            return _busy(message), None
         if not header(message, "CSeq").endswith(" REGISTER") or message.startswith("SIP/2.0 1"):
             return b"", None
         self.transactions += 1

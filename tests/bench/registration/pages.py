@@ -47,6 +47,8 @@ class PagesOrder:
     realm: str
     more_ports: list[int] = field(default_factory=list)
     """Where some of the pages connect instead of `port`, in turn."""
+    source: str = ""
+    """The address that pages come from; "": fifty pages share one of 127.0.0.0/8, as behind a NAT."""
     tls: bool = True
     path: str = "/sip"
     first_page: int = 0
@@ -61,7 +63,7 @@ class Task:
     """One thing to do.
 
     open: `pages` more pages connect and register, at most `at_once` at a time.
-    refresh: every open page registers again and again for `seconds`.
+    refresh: every open page, or the last `pages` of them, registers again and again for `seconds`.
     drop: the connections of the first `pages` pages end by reset, at once.
     back: all dropped pages connect and register again, `at_once` at a time, as often as it takes within `seconds`.
     """
@@ -292,6 +294,8 @@ class Pages:
                 under_way -= 1
 
         again = deque(connection for connection in self._connections if connection.registered)
+        if task.pages:
+            again = deque(list(again)[-task.pages :])
         under_way = len(again)
         self._then = done
 
@@ -316,13 +320,9 @@ class Pages:
             PageIdentity(user_of(index), order.realm, credentials), order.origin, order.headers
         )
         block = index // _PAGES_PER_ADDRESS
+        source = order.source or f"127.{1 + block // 62500}.{block // 250 % 250}.{1 + block % 250}"
         ports = order.port, *order.more_ports
-        return Connection(
-            self,
-            page,
-            f"127.{1 + block // 62500}.{block // 250 % 250}.{1 + block % 250}",
-            ports[index % len(ports)],
-        )
+        return Connection(self, page, source, ports[index % len(ports)])
 
 
 _TASKS: Final[dict[str, Callable[[Pages, Task], None]]] = {

@@ -49,7 +49,7 @@ def fronts_for(pages: int) -> int:
 
 
 class CoreProcess:
-    """The registrar."""
+    """The registrar, as a process that answers each line with one of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -57,10 +57,15 @@ class CoreProcess:
 
     def cpu_s(self) -> float:
         """Return the CPU seconds spent since this was last asked."""
+        return float(self.ask("report")["cpu_s"])
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Give an order and return its answer."""
         pipe = _pipe(self._process.stdin)
-        pipe.write("report\n")
+        pipe.write(line + "\n")
         pipe.flush()
-        return float(json.loads(_pipe(self._process.stdout).readline())["cpu_s"])
+        answer: dict[str, Any] = json.loads(_pipe(self._process.stdout).readline())
+        return answer
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,10 @@ class RegistrationSite:
 
 
 @contextmanager
-def core() -> Iterator[CoreProcess]:
+def core(module: str = "tests.bench.registration.registrar") -> Iterator[CoreProcess]:
     """Run the registrar until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.registration.registrar", "--realm", REALM],
+        [sys.executable, "-m", module, "--realm", REALM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,0 +1,1 @@
+"""What a call and a registration cost when few and when many others are held."""

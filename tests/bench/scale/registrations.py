@@ -1,0 +1,209 @@
+"""REGISTER and calls to pages with few and with many registrations held.
+
+Knows the steps and what is measured at each. Pages speak WebSocket without TLS, straight to Kamailio: HAProxy's cost of
+a page does not depend on the others (`tests.bench.registration` measures it). A process may have 20,000 descriptors at
+most where this was written, and Kamailio has all connections in one: beyond ``connections`` the registrations are of
+pages that have lost theirs, which the gateway keeps for ``gateway_flow_recovery_s``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.bench.registration.measure import PROCESSES
+from tests.bench.registration.pages import PagesOrder, Task
+from tests.bench.registration.site import CoreProcess, core
+from tests.bench.registration.swarm import Swarm, swarm
+from tests.bench.scale.processes import Processes, Spent
+from tests.bench.targets import LOOPBACK, WORKERS
+from tests.lab.lab import Lab
+from tests.lab.options import NO_LIMITS, LabOptions, Part
+from tests.lab.roles import role_defaults
+from tests.lab.subscribers import REALM
+
+STEPS: Final = (100, 10_000, 50_000)
+CONNECTIONS: Final = 18_000
+_SETTLE_S: Final = 6.5
+_AT_ONCE: Final = 100
+_PATIENCE_S: Final = 200.0
+_BUSY_PAGES: Final = 100
+_LONG_S: Final = 3600
+
+
+@dataclass
+class AtSize:
+    """What was measured with so many registrations held."""
+
+    held: int
+    connected: int
+    """How many of them have their connection."""
+    idle_cores: float
+    """CPU seconds a second when nothing happens but keep-alives."""
+    idle_by_kind: dict[str, float]
+    """The same by kind of process."""
+    register_ms: float
+    """Kamailio's CPU of one REGISTER transaction, of pages that refresh."""
+    register_by_kind: dict[str, float]
+    new_page_ms: float
+    """Of a page's handshake with its first two REGISTER transactions."""
+    call_to_page_ms: float
+    """Of an INVITE of the core to a page that is busy."""
+    lost_page_ms: float
+    """Of a page that loses its connection."""
+    memory_mb: dict[str, float]
+    restored_s: float = 0.0
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything but the pages."""
+
+    order: PagesOrder
+    core: CoreProcess
+    processes: Processes
+
+
+def measure(steps: Sequence[int], connections: int, seconds: float) -> list[AtSize]:
+    """Hold more and more registrations and measure at each step."""
+    with site(max(steps), connections) as running, swarm(running.order, 2 * max(steps), PROCESSES) as pages:
+        held, found = _Held(pages, connections), []
+        pages.run(Task("open", _BUSY_PAGES, _AT_ONCE, _PATIENCE_S))
+        pages.run(Task("refresh", seconds=2.0))  # the code is warm
+        held.number = held.connected = _BUSY_PAGES
+        for step in steps:
+            held.reach(step)
+            found.append(_measure(running, pages, held, seconds))
+        return found
+
+
+class _Held:
+    """How many registrations there are, and how many of them have their connection."""
+
+    def __init__(self, pages: Swarm, connections: int) -> None:
+        self._pages = pages
+        self._most = connections
+        self.number = self.connected = 0
+        self.failures: dict[str, int] = {}
+
+    def open(self, number: int) -> None:
+        """Let so many new pages register."""
+        outcome = self._pages.run(Task("open", number, _AT_ONCE, _PATIENCE_S))
+        for reason, count in outcome.failures.items():
+            self.failures[reason] = self.failures.get(reason, 0) + count
+        self.number += number
+        self.connected += number
+
+    def lose(self, number: int) -> None:
+        """Let so many of the connected pages lose their connection, the oldest first."""
+        lost_before = self.number - self.connected
+        self._pages.run(Task("drop", lost_before + number))
+        self.connected -= number
+
+    def reach(self, number: int) -> None:
+        """Get so many registrations."""
+        while self.number < number:
+            if self.connected >= self._most:
+                self.lose(self._most - 1000)
+                time.sleep(1.0)
+            self.open(min(number - self.number, self._most - self.connected))
+
+
+def _measure(running: Site, pages: Swarm, held: _Held, seconds: float) -> AtSize:
+    number, connected = held.number, held.connected
+    time.sleep(_SETTLE_S)
+    memory = running.processes.memory_mb()
+    with running.processes.spending() as idle:
+        time.sleep(seconds)
+    with running.processes.spending() as refreshing:
+        refreshed = pages.run(Task("refresh", _BUSY_PAGES, seconds=seconds))
+    with running.processes.spending() as calling:
+        calls = running.core.ask(f"call {int(100 * seconds)} 10 {_BUSY_PAGES}")
+    new = int(40 * seconds) // PROCESSES * PROCESSES
+    with running.processes.spending() as opening:
+        held.open(new)
+        time.sleep(0.5)
+    with running.processes.spending() as losing:
+        held.lose(new)
+        time.sleep(1.0)
+    answered = calls["statuses"].get("486", 0)
+    return AtSize(
+        held=number,
+        connected=connected,
+        idle_cores=round(idle.cpu_s / idle.seconds, 4),
+        idle_by_kind=_rounded(idle, idle.seconds),
+        register_ms=_ms(refreshing, idle, refreshed.transactions),
+        register_by_kind=_rounded(refreshing, refreshed.transactions / 1000),
+        new_page_ms=_ms(opening, idle, new),
+        call_to_page_ms=_ms(calling, idle, answered),
+        lost_page_ms=_ms(losing, idle, new),
+        memory_mb=memory,
+        failures={
+            **held.failures,
+            **refreshed.failures,
+            **{f"call {status}": count for status, count in calls["statuses"].items() if status != "486"},
+        },
+    )
+
+
+def _ms(spent: Spent, idle: Spent, number: int) -> float:
+    return round(1000 * spent.without(idle) / max(1, number), 3)
+
+
+def _rounded(spent: Spent, by: float) -> dict[str, float]:
+    return {kind: round(used_s / by, 4) for kind, used_s in spent.by_kind.items() if used_s / by >= 0.0005}
+
+
+@contextmanager
+def relay() -> Iterator[tuple[int, int]]:
+    """Run the stand-in for the relay's control port; yield its port and process."""
+    command = [sys.executable, "-m", "tests.bench.relay"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), process.pid
+        finally:
+            process.communicate()
+
+
+@contextmanager
+def site(registrations: int, connections: int) -> Iterator[Site]:
+    """Run gateway, Redis, the core and the relay's stand-in, with the sizes that the role gives for so many."""
+    with core("tests.bench.scale.core") as registrar, relay() as (port, _):
+        defaults = role_defaults("kamailio")
+        variables: dict[str, Any] = {
+            **NO_LIMITS,
+            "gateway_icscf_uris": [f"sip:{LOOPBACK}:{registrar.port}"],
+            "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": port, "version": "10.5"}],
+            "gateway_flow_recovery_s": _LONG_S,
+            "kamailio_udp_workers": WORKERS,
+            "kamailio_tcp_workers": WORKERS,
+            "kamailio_pages": max(connections, registrations // 3),
+            "kamailio_tcp_max_connections": connections + 1500,
+            "kamailio_debug": 1,
+            "kamailio_udp_mtu": 0,  # the core speaks UDP only
+            **{name: defaults[name] for name in ("kamailio_shm_mb", "kamailio_tcp_rd_buf_size")},
+        }
+        parts = frozenset({Part.REDIS, Part.GATEWAY})
+        options = LabOptions(parts=parts, phones=(), media_ports=0, role_variables={"kamailio": variables})
+        with Lab(options) as lab:
+            info = lab.info
+            yield Site(
+                PagesOrder(
+                    LOOPBACK,
+                    info.gateway.ws_port,
+                    info.web.origin,
+                    REALM,
+                    source=LOOPBACK,
+                    tls=False,
+                    headers={"X-Forwarded-For": "198.51.100.7"},
+                ),
+                registrar,
+                Processes(info.processes["gateway"], lab.gateway_rpc),
+            )
