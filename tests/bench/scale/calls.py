@@ -28,8 +28,7 @@ _PAGES: Final = 200
 _RATE: Final = 50.0
 _ASKED_RATE: Final = 200.0
 _LOST_RATE: Final = 10.0
-_SETTLE_S: Final = 36.0
-"""Longer than an ended call is remembered."""
+SETTLE_S: Final = 3.0
 
 
 @dataclass
@@ -84,7 +83,7 @@ def holder(order: LoadOrder) -> Iterator[HolderProcess]:
         process.communicate()
 
 
-def measure(steps: Sequence[int], seconds: float) -> list[AtSize]:
+def measure(steps: Sequence[int], seconds: float, *, settle_s: float = SETTLE_S) -> list[AtSize]:
     """Hold more and more calls and measure at each step."""
     found, held = [], 0
     with callee() as far_end, signalling(far_end.port, gateway_media_timeout_s=0) as target:
@@ -98,6 +97,7 @@ def measure(steps: Sequence[int], seconds: float) -> list[AtSize]:
             for step in steps:
                 failures = client.do("hold", step - held).failures
                 held = step
+                time.sleep(settle_s)
                 found.append(_measure(processes, client, step, seconds, failures))
     return found
 
@@ -105,7 +105,6 @@ def measure(steps: Sequence[int], seconds: float) -> list[AtSize]:
 def _measure(
     processes: Processes, client: HolderProcess, step: int, seconds: float, failures: dict[str, int]
 ) -> AtSize:
-    time.sleep(3.0)
     with processes.spending() as idle:
         time.sleep(seconds)
     with processes.spending() as asking:

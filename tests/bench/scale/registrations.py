@@ -29,7 +29,8 @@ from tests.lab.subscribers import REALM
 
 STEPS: Final = (100, 10_000, 50_000)
 CONNECTIONS: Final = 18_000
-_SETTLE_S: Final = 6.5
+SETTLE_S: Final = 6.5
+"""Longer than an answered transaction lives."""
 _AT_ONCE: Final = 100
 _PATIENCE_S: Final = 200.0
 _BUSY_PAGES: Final = 100
@@ -57,7 +58,6 @@ class AtSize:
     lost_page_ms: float
     """Of a page that loses its connection."""
     memory_mb: dict[str, float]
-    restored_s: float = 0.0
     failures: dict[str, int] = field(default_factory=dict)
 
 
@@ -70,7 +70,9 @@ class Site:
     processes: Processes
 
 
-def measure(steps: Sequence[int], connections: int, seconds: float) -> list[AtSize]:
+def measure(
+    steps: Sequence[int], connections: int, seconds: float, *, settle_s: float = SETTLE_S
+) -> list[AtSize]:
     """Hold more and more registrations and measure at each step."""
     with site(max(steps), connections) as running, swarm(running.order, 2 * max(steps), PROCESSES) as pages:
         held, found = _Held(pages, connections), []
@@ -79,6 +81,7 @@ def measure(steps: Sequence[int], connections: int, seconds: float) -> list[AtSi
         held.number = held.connected = _BUSY_PAGES
         for step in steps:
             held.reach(step)
+            time.sleep(settle_s)
             found.append(_measure(running, pages, held, seconds))
         return found
 
@@ -110,14 +113,13 @@ class _Held:
         """Get so many registrations."""
         while self.number < number:
             if self.connected >= self._most:
-                self.lose(self._most - 1000)
+                self.lose(self.connected - max(_BUSY_PAGES, self._most // 20))
                 time.sleep(1.0)
             self.open(min(number - self.number, self._most - self.connected))
 
 
 def _measure(running: Site, pages: Swarm, held: _Held, seconds: float) -> AtSize:
     number, connected = held.number, held.connected
-    time.sleep(_SETTLE_S)
     memory = running.processes.memory_mb()
     with running.processes.spending() as idle:
         time.sleep(seconds)
