@@ -46,6 +46,7 @@ class Target:
     register: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     rpc: KamailioRpc | None = None
+    redis_url: str = ""
 
 
 TargetFactory = Callable[[int], AbstractContextManager[Target]]
@@ -176,6 +177,7 @@ def _gateway(
             register=True,
             headers={"Origin": origin, "X-Forwarded-For": "198.51.100.7"},
             rpc=lab.gateway_rpc,
+            redis_url=lab.info.redis_url or "",
         )
 
 

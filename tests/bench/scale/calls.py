@@ -42,6 +42,7 @@ class AtSize:
     call_ms: float
     """Kamailio's CPU of a new call with its end, answer-then-UPDATE."""
     call_by_kind: dict[str, float]
+    call_redis: dict[str, float]
     request_ms: float
     """Of an INFO inside one of the held calls."""
     lost_page_ms: float
@@ -88,7 +89,7 @@ def measure(steps: Sequence[int], seconds: float, *, settle_s: float = SETTLE_S)
     found, held = [], 0
     with callee() as far_end, signalling(far_end.port, gateway_media_timeout_s=0) as target:
         assert target.rpc is not None
-        processes = Processes(target.gateway_pids[0], target.rpc)
+        processes = Processes(target.gateway_pids[0], target.rpc, target.redis_url)
         order = LoadOrder(
             target.ws_port, LOOPBACK, target.path, connections=_PAGES, register=True, headers=target.headers
         )
@@ -121,6 +122,7 @@ def _measure(
         idle_by_kind=_rounded(idle, idle.seconds),
         call_ms=_ms(calling, idle, called.good),
         call_by_kind=_rounded(calling, called.good / 1000),
+        call_redis=calling.redis_per(idle, called.good),
         request_ms=_ms(asking, idle, asked.good),
         lost_page_ms=_ms(losing, idle, lost.good),
         memory_mb=memory,

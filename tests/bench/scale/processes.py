@@ -1,6 +1,6 @@
-"""CPU time of Kamailio's processes by what they do, and the memory of all of them.
+"""CPU time of Kamailio's processes by what they do, the memory of all of them, and what they ask of Redis.
 
-Knows /proc and Kamailio's RPC. Must not know what is measured.
+Knows /proc, Kamailio's RPC and INFO of Redis. Must not know what is measured.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import redis
 
 from tests.bench.cpu import process_tree
 from tests.bench.registration.memory import resident, shared_pool_used
@@ -38,6 +40,16 @@ class Spent:
     cpu_s: float = 0.0
     by_kind: dict[str, float] = field(default_factory=dict)
     """CPU seconds by kind of process."""
+    redis_commands: int = 0
+    redis_cpu_s: float = 0.0
+
+    def redis_per(self, idle: Spent, number: int) -> dict[str, float]:
+        """Return what Redis did for each of so many, without what it does when nothing happens."""
+        share = self.seconds / idle.seconds if idle.seconds else 0.0
+        return {
+            "commands": round((self.redis_commands - idle.redis_commands * share) / max(1, number), 2),
+            "CPU ms": round(1000 * (self.redis_cpu_s - idle.redis_cpu_s * share) / max(1, number), 4),
+        }
 
     def without(self, idle: Spent) -> float:
         """Return the CPU seconds without what it uses when nothing happens."""
@@ -47,9 +59,10 @@ class Spent:
 class Processes:
     """Kamailio's processes."""
 
-    def __init__(self, gateway_pid: int, rpc: KamailioRpc) -> None:
+    def __init__(self, gateway_pid: int, rpc: KamailioRpc, redis_url: str) -> None:
         self._root = gateway_pid
         self._rpc = rpc
+        self._redis = redis.Redis.from_url(redis_url, decode_responses=True)
         told = rpc("core.ps")
         self._names: Mapping[int, str] = {told[at]: told[at + 1] for at in range(0, len(told), 2)}
 
@@ -57,10 +70,13 @@ class Processes:
     def spending(self) -> Iterator[Spent]:
         """Fill what is yielded when the block ends."""
         spent = Spent()
+        commands, redis_cpu_s = self._redis_used()
         before, began_s = self._used(), time.monotonic()
         yield spent
         spent.seconds = time.monotonic() - began_s
         after = self._used()
+        commands_now, redis_cpu_now_s = self._redis_used()
+        spent.redis_commands, spent.redis_cpu_s = commands_now - commands, redis_cpu_now_s - redis_cpu_s
         kinds: defaultdict[str, float] = defaultdict(float)
         for pid, used_s in after.items():
             kinds[self._kind(pid)] += used_s - before.get(pid, 0.0)
@@ -76,7 +92,16 @@ class Processes:
             "private": round((found.private + found.files) / 1e6, 1),
             "shared": round(found.shared / 1e6, 1),
             "pool given out": round(shared_pool_used(self._rpc) / 1e6, 1),
+            "Redis": round(int(self._info()["used_memory"]) / 1e6, 1),
         }
+
+    def _info(self) -> dict[str, Any]:
+        return self._redis.info()
+
+    def _redis_used(self) -> tuple[int, float]:
+        info = self._info()
+        used_s = float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+        return int(info["total_commands_processed"]), used_s
 
     def _used(self) -> dict[int, float]:
         return {pid: _cpu_s(pid) for pid in process_tree([self._root])}

@@ -51,6 +51,7 @@ class AtSize:
     register_ms: float
     """Kamailio's CPU of one REGISTER transaction, of pages that refresh."""
     register_by_kind: dict[str, float]
+    register_redis: dict[str, float]
     new_page_ms: float
     """Of a page's handshake with its first two REGISTER transactions."""
     call_to_page_ms: float
@@ -142,6 +143,7 @@ def _measure(running: Site, pages: Swarm, held: _Held, seconds: float) -> AtSize
         idle_by_kind=_rounded(idle, idle.seconds),
         register_ms=_ms(refreshing, idle, refreshed.transactions),
         register_by_kind=_rounded(refreshing, refreshed.transactions / 1000),
+        register_redis=refreshing.redis_per(idle, refreshed.transactions),
         new_page_ms=_ms(opening, idle, new),
         call_to_page_ms=_ms(calling, idle, answered),
         lost_page_ms=_ms(losing, idle, new),
@@ -207,5 +209,5 @@ def site(registrations: int, connections: int) -> Iterator[Site]:
                     headers={"X-Forwarded-For": "198.51.100.7"},
                 ),
                 registrar,
-                Processes(info.processes["gateway"], lab.gateway_rpc),
+                Processes(info.processes["gateway"], lab.gateway_rpc, info.redis_url or ""),
             )
