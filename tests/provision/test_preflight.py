@@ -154,6 +154,10 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
             },
             "The Redis of webapp_api_redis_url cannot be used",
         ),
+        "more-pages-than-ports": (
+            {"the_role": "haproxy", "haproxy_max_connections": 65_000},
+            "for connections from HAProxy to Kamailio: set net.ipv4.ip_local_port_range",
+        ),
         "old-kamailio": (
             {**KAMAILIO, "kamailio_oldest_version": "99.0"},
             "the gateway needs 99.0. Take a newer Debian",

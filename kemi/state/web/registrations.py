@@ -33,6 +33,10 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     binding: Registration
 
 
+_PORTION = 1_000
+"""Keys looked through in one round trip: most are of finished calls."""
+
+
 class RegistrationsView:
     """Registrations of all nodes, read only."""
 
@@ -61,7 +65,11 @@ class RegistrationsView:
 
     def _records(self, only: str = "") -> Iterator[tuple[str, str, str]]:
         prefix = keys.registrations("")
-        found = [keys.registrations(only)] if only else self._redis.scan_iter(match=f"{prefix}*")
+        found = (
+            [keys.registrations(only)]
+            if only
+            else self._redis.scan_iter(match=f"{prefix}*", count=_PORTION, _type="hash")
+        )
         names = [str(name) for name in found]
         for name in names:
             for key, text in self._redis.hgetall(name).items():
