@@ -4,7 +4,8 @@ They come back by another gateway at once; calls that come for them meanwhile wa
 in vain, pages go no faster than those before them have arrived.  A page with calls goes when its last one is over.
 After a restart the gateway is in service again.
 
-    GET /v1/drain                 -> {"drain": whether, "pages": registered pages still here, "calls": calls still here}
+    GET /v1/drain -> {"drain": whether, "pages": registered pages still here, "calls": calls still here},
+                     while it leaves with "waited_for": [{"impu", "state", "connected": whether, "calls": how many}]
     PUT /v1/drain {"drain": whether} -> the same
 """
 
@@ -28,6 +29,8 @@ WALK_S: Final = 1.0
 """All pages are walked through no more often: a page with calls is looked at again then."""
 MOST_ON_THEIR_WAY: Final = 30
 """Pages that were sent away and are not known to have arrived; one that takes too long is no longer counted."""
+MOST_SHOWN: Final = 20
+"""Pages that are shown by name, of those a leaving gateway waits for."""
 _OF_NODE: Final = "node"
 
 
@@ -88,9 +91,22 @@ class Leaving:
         return bool(binding.connection_id) and self._flows.is_open(binding.connection_id)
 
     def counts(self) -> dict[str, Any]:
-        """Return what is left."""
-        pages = sum(bool(binding.connection_id) for _, binding in self._flows.bindings())
-        return {"drain": self.is_leaving(), "pages": pages, "calls": len(self._calls.keys())}
+        """Return what is left, and while the gateway leaves whom it waits for."""
+        left = [binding for _, binding in self._flows.bindings() if binding.connection_id]
+        leaving = self.is_leaving()
+        counts = {"drain": leaving, "pages": len(left), "calls": len(self._calls.keys())}
+        return {**counts, "waited_for": self._waited_for(left[:MOST_SHOWN])} if leaving else counts
+
+    def _waited_for(self, left: list[Registration]) -> list[dict[str, Any]]:
+        return [
+            {
+                "impu": binding.address_of_record,
+                "state": binding.state,
+                "connected": self._flows.is_open(binding.connection_id),
+                "calls": len(self._calls.on_connections({binding.connection_id})),
+            }
+            for binding in left
+        ]
 
 
 def leaving_routes(leaving: Leaving) -> Routes:
