@@ -53,7 +53,20 @@ class HeldCall(LoadCall):
 
     last = ""
     """The 200 to the INVITE, by which requests are addressed."""
-    asked: Callable[[str | None], None] | None = None
+
+    def __init__(
+        self,
+        host: str,
+        user: str,
+        send: Callable[[str], None],
+        done: Callable[[LoadCall, str | None], None],
+        *,
+        realm: str,
+        target: str,
+    ) -> None:
+        super().__init__(host, user, send, done, realm=realm, target=target)
+        self._asked: dict[str, Callable[[str | None], None]] = {}
+        """CSeq of an INFO -> who waits for its answer."""
 
     def _invite_response(self, message: str, status: int, read_at_s: float) -> None:
         if 200 <= status < 300 and not self.last:
@@ -64,8 +77,9 @@ class HeldCall(LoadCall):
             super()._invite_response(message, status, read_at_s)
 
     def _response(self, message: str, read_at_s: float) -> None:
-        if header(message, "CSeq").endswith("INFO"):
-            done, self.asked = self.asked, None
+        cseq = header(message, "CSeq")
+        if cseq.endswith("INFO"):
+            done = self._asked.pop(cseq.partition(" ")[0], None)
             if done is not None:
                 done(None if message[8:11] == "200" else f"INFO {message[8:11]}")
         else:
@@ -73,7 +87,7 @@ class HeldCall(LoadCall):
 
     def ask(self, done: Callable[[str | None], None]) -> None:
         """Send INFO inside the call."""
-        self.asked = done
+        self._asked[str(self._cseq + 1)] = done
         self._in_dialog("INFO", self.last, header(self.last, "To"), "Info-Package: nothing\r\n")
 
 

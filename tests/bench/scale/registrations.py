@@ -8,8 +8,6 @@ pages that have lost theirs, which the gateway keeps for ``gateway_flow_recovery
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ _AT_ONCE: Final = 100
 _PATIENCE_S: Final = 200.0
 _BUSY_PAGES: Final = 100
 _LONG_S: Final = 3600
+_MEDIA_PORTS: Final = 2000
 
 
 @dataclass
@@ -76,7 +75,7 @@ def measure(
 ) -> list[AtSize]:
     """Hold more and more registrations and measure at each step."""
     with site(max(steps), connections) as running, swarm(running.order, 2 * max(steps), PROCESSES) as pages:
-        held, found = _Held(pages, connections), []
+        held, found = _Held(pages, connections, settle_s), []
         pages.run(Task("open", _BUSY_PAGES, _AT_ONCE, _PATIENCE_S))
         pages.run(Task("refresh", seconds=2.0))  # the code is warm
         held.number = held.connected = _BUSY_PAGES
@@ -90,9 +89,10 @@ def measure(
 class _Held:
     """How many registrations there are, and how many of them have their connection."""
 
-    def __init__(self, pages: Swarm, connections: int) -> None:
+    def __init__(self, pages: Swarm, connections: int, settle_s: float) -> None:
         self._pages = pages
         self._most = connections
+        self._settle_s = settle_s
         self.number = self.connected = 0
         self.failures: dict[str, int] = {}
 
@@ -115,7 +115,7 @@ class _Held:
         while self.number < number:
             if self.connected >= self._most:
                 self.lose(self.connected - max(_BUSY_PAGES, self._most // 20))
-                time.sleep(1.0)
+                time.sleep(self._settle_s + 2)  # their buffers are given back
             self.open(min(number - self.number, self._most - self.connected))
 
 
@@ -165,26 +165,13 @@ def _rounded(spent: Spent, by: float) -> dict[str, float]:
 
 
 @contextmanager
-def relay() -> Iterator[tuple[int, int]]:
-    """Run the stand-in for the relay's control port; yield its port and process."""
-    command = [sys.executable, "-m", "tests.bench.relay"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline()), process.pid
-        finally:
-            process.communicate()
-
-
-@contextmanager
 def site(registrations: int, connections: int) -> Iterator[Site]:
-    """Run gateway, Redis, the core and the relay's stand-in, with the sizes that the role gives for so many."""
-    with core("tests.bench.scale.core") as registrar, relay() as (port, _):
+    """Run gateway, Redis, relay and the core, with the sizes that the role gives for so many."""
+    with core("tests.bench.scale.core") as registrar:
         defaults = role_defaults("kamailio")
         variables: dict[str, Any] = {
             **NO_LIMITS,
             "gateway_icscf_uris": [f"sip:{LOOPBACK}:{registrar.port}"],
-            "gateway_rtpengine_nodes": [{"address": LOOPBACK, "port": port, "version": "10.5"}],
             "gateway_flow_recovery_s": _LONG_S,
             "kamailio_udp_workers": WORKERS,
             "kamailio_tcp_workers": WORKERS,
@@ -194,8 +181,10 @@ def site(registrations: int, connections: int) -> Iterator[Site]:
             "kamailio_udp_mtu": 0,  # the core speaks UDP only
             **{name: defaults[name] for name in ("kamailio_shm_mb", "kamailio_tcp_rd_buf_size")},
         }
-        parts = frozenset({Part.REDIS, Part.GATEWAY})
-        options = LabOptions(parts=parts, phones=(), media_ports=0, role_variables={"kamailio": variables})
+        parts = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY})
+        options = LabOptions(
+            parts=parts, phones=(), media_ports=_MEDIA_PORTS, role_variables={"kamailio": variables}
+        )
         with Lab(options) as lab:
             info = lab.info
             yield Site(

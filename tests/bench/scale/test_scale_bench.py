@@ -9,6 +9,7 @@ from tests.bench.frames import TEXT
 from tests.bench.registration.page import PageIdentity, RegisteringPage
 from tests.bench.scale import calls, registrations
 from tests.bench.scale.__main__ import table
+from tests.bench.scale.holder import HeldCall
 from tests.bench.scale.processes import Spent
 
 INVITE = (
@@ -36,6 +37,26 @@ def test_a_page_of_the_bench_takes_no_calls() -> None:
         b"SIP/2.0/UDP b;branch=2",
     ]
     assert first_field(fields, b"To").startswith(b"<sip:e@f>;tag=")
+
+
+def test_a_held_call_is_answered_and_asked_about_but_not_ended() -> None:
+    sent: list[str] = []
+    became: list[str | None] = []
+    asked: list[str | None] = []
+    call = HeldCall(
+        "h.invalid", "alice", sent.append, lambda _, why: became.append(why), realm="r", target="sip:b@r"
+    )
+    call.start()
+    answer = "SIP/2.0 200 OK\r\nTo: <sip:b@r>;tag=2\r\nCSeq: 1 INVITE\r\nContact: <sip:gw@192.0.2.1>\r\n\r\n"
+    for _ in range(2):  # a 200 that is sent once more gets its ACK, too
+        call.received(answer, 0.0)
+    call.ask(asked.append)
+    call.ask(asked.append)
+    assert [one.split()[0] for one in sent] == ["INVITE", "ACK", "ACK", "INFO", "INFO"]
+    assert became == [None]
+    call.received("SIP/2.0 481 Gone\r\nCSeq: 3 INFO\r\n\r\n", 0.0)
+    call.received("SIP/2.0 200 OK\r\nCSeq: 2 INFO\r\n\r\n", 0.0)
+    assert asked == ["INFO 481", None]
 
 
 def test_what_is_used_when_nothing_happens_is_taken_out() -> None:
