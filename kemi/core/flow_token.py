@@ -9,7 +9,6 @@ connection id now, by that gateway: any other one of the site passes the request
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 from typing import NamedTuple
@@ -65,4 +64,4 @@ def second_branch(values: list[str]) -> str:
 
 
 def _signature(secret: str, payload: bytes) -> bytes:
-    return hmac.new(secret.encode(), payload, hashlib.sha256).digest()[:_SIGNATURE_BYTES]
+    return hmac.digest(secret.encode(), payload, "sha256")[:_SIGNATURE_BYTES]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -39,6 +40,7 @@ class Asserted:
     remark: str = ""
 
 
+@lru_cache(maxsize=256)
 def canonical(uri: str) -> str | None:
     """Return a form in which two spellings of one public identity are equal (RFC 3261 §19.1.4, RFC 3966 §4).
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kemi.core.errors import RemoteProtocolError
 
@@ -129,8 +130,12 @@ def address_parts(value: str) -> tuple[str, str]:
     return (value, "") if end < 0 else (value[:end], value[end:])
 
 
-def parameters(value: str) -> dict[str, str]:
-    """Return the header parameters of an address: names in lower case, values without their quotes."""
+@lru_cache(maxsize=256)
+def parameters(value: str) -> Mapping[str, str]:
+    """Return the header parameters of an address: names in lower case, values without their quotes.
+
+    Kept for a while: one address is asked for several of them, and a page says the same Contact in all its messages.
+    """
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(address_parts(value)[1]):
         found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))

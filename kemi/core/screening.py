@@ -7,6 +7,7 @@ refused here, so that nothing hides from us that the core would see.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from kemi.core.decimals import number_or
@@ -67,8 +68,12 @@ def check_branch(branch: str) -> None:
         )
 
 
+@lru_cache(maxsize=4)
 def check_head(head: str) -> None:
-    """Check start line and header fields, without the empty line at their end; raise RemoteProtocolError (400)."""
+    """Check start line and header fields, without the empty line at their end; raise RemoteProtocolError (400).
+
+    One message is checked twice: before Kamailio reads it, and when it is routed.
+    """
     if "\0" in head or not head.count("\r\n") == head.count("\n") == head.count("\r"):
         raise RemoteProtocolError("lines end with CR and LF, and there is no NUL in a header field")
     lines = head.split("\r\n")[1:]

@@ -155,8 +155,12 @@ class FlowStore:
     def registration(self, connection_id: str, now: float) -> Registration | None:
         """Return the connection's registration unless it has run out."""
         flow = self.flow(connection_id)
-        found = self.binding(flow.binding) if flow is not None and flow.binding else None
-        if found is None or found.connection_id != connection_id or found.expires_at <= now:
+        return None if flow is None else self.registration_on(flow, now)
+
+    def registration_on(self, flow: Flow, now: float) -> Registration | None:
+        """Return the registration of a connection that stands, unless it has run out."""
+        found = self.binding(flow.binding) if flow.binding else None
+        if found is None or found.connection_id != flow.connection_id or found.expires_at <= now:
             return None
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from kemi.core.errors import RemoteProtocolError
@@ -63,8 +64,9 @@ def clean_digest(value: str) -> str:
     return f"Digest {cleaned}"
 
 
-def _parameters(value: str) -> list[tuple[str, str]]:
-    """Return names and values, as written, of digest credentials or a digest challenge."""
+@lru_cache(maxsize=4)
+def _parameters(value: str) -> tuple[tuple[str, str], ...]:
+    """Return names and values, as written, of digest credentials or a digest challenge; one is asked for several."""
     _, *others = value.split(maxsplit=1)
     rest = "".join(others).rstrip()
     found: list[tuple[str, str]] = []
@@ -75,7 +77,7 @@ def _parameters(value: str) -> list[tuple[str, str]]:
             raise RemoteProtocolError("Authorization is malformed")
         position = match.end()
         found.append((match.group(1), match.group(2)))
-    return found
+    return tuple(found)
 
 
 def digest_parameter(value: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kemi.core.identity import known_as
 from kemi.core.messages import parameter, parameters, uri_from_address
@@ -191,6 +192,7 @@ class Registration:
         return self.expires_at
 
 
+@lru_cache(maxsize=256)
 def binding_key(address_of_record: str, contact_value: str, contact: str) -> str:
     """Return what tells one binding from another: identity and instance with reg-id (RFC 5626 §6), else Contact.
 

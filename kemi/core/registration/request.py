@@ -145,11 +145,10 @@ def register_for_core(
 def _authorization(
     grant: Grant, credentials: Credentials, current: Registration | None, settings: RegistrationSettings
 ) -> list[str]:
-    empty = empty_digest(grant.impi, settings.realm)
     if grant.scheme == BEARER:
-        return [protected(empty, AUTH_DONE)]
+        return [protected(empty_digest(grant.impi, settings.realm), AUTH_DONE)]
     if not credentials.digests:
-        return [empty]
+        return [empty_digest(grant.impi, settings.realm)]
     values = []
     for digest in credentials.digests:
         username = digest_parameter(digest, "username")
