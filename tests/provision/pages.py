@@ -1,0 +1,149 @@
+"""Pages that do something while a playbook runs, as programs of their own in one of the site's networks.
+
+    python -m tests.provision.pages wander NAME ORIGIN URL...  # stays registered, at one of these gateways
+    python -m tests.provision.pages talk RUN_DIR ORIGIN URL    # a call to the phone, until standard input ends
+    python -m tests.provision.pages meet ORIGIN URL            # two accounts, of standard input, call each other
+
+``wander`` says each arrival as a line of JSON, {"url": ..., "status": ...}, and takes the next gateway when it loses
+one; ``talk`` says "talking", and at the end what it heard; ``meet`` takes [[NAME, PASSWORD, PUBLIC IDENTITY], ...].
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import click
+import requests
+from websockets.exceptions import WebSocketException
+
+from tests.lab.subscribers import BY_NAME
+from tests.lab.world import INFO_FILE, World, info_from_file
+from tests.peers.aiortc_wic import AiortcWic
+from tests.peers.digest import Credentials
+from tests.peers.websocket import Handshake
+from tests.peers.wic import ScriptedWic, WicIdentity
+from tests.provision.world import PHONE
+
+LOOK_S: Final = 0.2
+MEET_HZ: Final = (1000.0, 700.0)
+
+
+@click.group()
+def main() -> None:
+    """Pages that are somewhere."""
+
+
+@main.command()
+@click.argument("name")
+@click.argument("origin")
+@click.argument("urls", nargs=-1, required=True)
+def wander(name: str, origin: str, urls: tuple[str, ...]) -> None:
+    """Stay registered, at one gateway or another."""
+    asyncio.run(_wander(name, origin, urls))
+
+
+async def _wander(name: str, origin: str, urls: Sequence[str]) -> None:
+    page = ScriptedWic(_handshake(urls[0], origin), _identity(name))
+    told = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    places = list(urls)
+    while not told.done():
+        try:
+            page.handshake = _handshake(places[0], origin)
+            await page.connect()
+            registered = await page.register()
+        except (OSError, TimeoutError, WebSocketException, AssertionError):
+            await asyncio.sleep(LOOK_S)
+        else:
+            click.echo(json.dumps({"url": places[0], "status": registered.status}))
+            lost = asyncio.create_task(page.lost.wait())
+            await asyncio.wait({told, lost}, return_when=asyncio.FIRST_COMPLETED)
+            lost.cancel()
+        places.append(places.pop(0))
+    await page.close()
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("origin")
+@click.argument("url")
+def talk(run_dir: Path, origin: str, url: str) -> None:
+    """Call the phone, and stay in the call."""
+    world = World()
+    world.info = info_from_file(run_dir / INFO_FILE)
+    asyncio.run(_talk(world.info.phones[PHONE.name].impu, _handshake(url, origin)))
+
+
+async def _talk(target: str, handshake: Handshake) -> None:
+    async with AiortcWic(handshake, _identity("bob")) as page:
+        registered = await page.register()
+        call, media = await page.dial(target)
+        await call.wait_answer()
+        await media.until_connected()
+        await media.until_heard(PHONE.tone_hz, mid="r0")
+        click.echo("talking")
+        await asyncio.to_thread(sys.stdin.read)
+        heard = await media.until_heard(PHONE.tone_hz, mid="r0")
+        ended = await call.bye()
+    click.echo(json.dumps({"registered": registered.status, "heard_hz": heard.hz, "ended": ended.status}))
+
+
+@main.command()
+@click.argument("origin")
+@click.argument("url")
+def meet(origin: str, url: str) -> None:
+    """Log two accounts in, and let the first one call the other by its name."""
+    accounts: list[tuple[str, str, str]] = json.loads(sys.stdin.read())
+    click.echo(json.dumps(asyncio.run(_meet(origin, url, accounts))))
+
+
+async def _meet(origin: str, url: str, accounts: Sequence[tuple[str, str, str]]) -> dict[str, object]:
+    async with AsyncExitStack() as stack:
+        pages = []
+        statuses = []
+        for name, password, impu in accounts:
+            token = await asyncio.to_thread(access_token, origin, name, password)
+            page = await stack.enter_async_context(AiortcWic(_handshake(url, origin), WicIdentity(impu)))
+            registered = await page.register(headers=[("Authorization", f"Bearer {token}")])
+            pages.append(page)
+            statuses.append(registered.status)
+        caller, callee = pages
+        call, media = await caller.dial(accounts[1][2], audio="sendrecv", tone_hz=MEET_HZ[0])
+        incoming = await callee.wait_incoming()
+        await incoming.ring()
+        await incoming.answer()
+        await call.wait_answer()
+        for of_page in (media, callee.media[-1]):
+            await of_page.until_connected()
+        at_callee = await callee.media[-1].until_heard(MEET_HZ[0], mid="0")
+        ended = await call.bye()
+    return {"registered": statuses, "callee_heard_hz": at_callee.hz, "ended": ended.status}
+
+
+def access_token(origin: str, name: str, password: str) -> str:
+    """Log in at the web service, and take a token as a page does."""
+    with requests.Session() as browser:
+        browser.trust_env = False
+        browser.verify = False
+        browser.headers.update({"Origin": origin, "X-CSRF-Protection": "1"})
+        answer = browser.post(f"{origin}/api/session", json={"name": name, "password": password}, timeout=10)
+        answer.raise_for_status()
+        answer = browser.post(f"{origin}/api/tokens", json={}, timeout=10)
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+
+def _handshake(url: str, origin: str) -> Handshake:
+    return Handshake(url, origin=origin, forwarded_for=None)
+
+
+def _identity(name: str) -> WicIdentity:
+    user = BY_NAME[name]
+    return WicIdentity(user.impu, credentials=Credentials(user.impi, user.password))
+
+
+if __name__ == "__main__":
+    main()
