@@ -43,6 +43,8 @@ SERVICES: Final = (
     "webrtc-ims-media-agent",
     "webrtc-ims-firewall",
 )
+PROGRAMS: Final = SERVICES[:-1]
+"""Those that go on running."""
 
 
 @dataclass
@@ -247,7 +249,7 @@ def test_a_drained_node_takes_no_page_and_keeps_its_call_over_the_deadline(site:
         assert talking.says() == "talking"
         played = site.operator.play("drain", kamailio_drain_deadline_s=3)
         assert played.returncode == 0, played.output[-4000:]
-        assert "still has 1 calls and 1 pages after 3 s" in re.sub(r"\s+", " ", played.output)
+        assert "is not empty after 3 s (calls: 1, pages: 1)" in re.sub(r"\s+", " ", played.output)
         assert site.handshake_status() == "503"
         # Who is there stays there, on the only node.
         assert json.loads(talking.end()[-1])["ended"] == 200
@@ -272,19 +274,18 @@ def test_a_backup_has_state_and_configuration(site: Site, tmp_path: Path) -> Non
 def test_programs_have_limits_and_their_logs_are_in_a_journal_that_does_not_grow(site: Site) -> None:
     settings = site.machine.run("systemd-analyze", "cat-config", "systemd/journald.conf").stdout
     assert {"SystemMaxUse=1G", "MaxRetentionSec=30day"} <= set(settings.splitlines())
-    for service in SERVICES:
+    for service in PROGRAMS:
         shown = site.machine.run("systemctl", "show", service, "-p", "LimitNOFILE,LimitCORE,TasksMax").stdout
         limits = dict(line.split("=", 1) for line in shown.splitlines())
         assert limits["LimitCORE"] == "0", (service, limits)
-        assert limits["TasksMax"] != "infinity", (service, limits)
-        assert limits["LimitNOFILE"] != "infinity", (service, limits)
-    for service in set(SERVICES) - {"webrtc-ims-firewall"}:
-        said = site.machine.run("journalctl", "--no-pager", "-n", "1", "-o", "cat", "-u", service).stdout
-        assert said.strip(), f"{service} says nothing in the journal"
-    files = site.machine.run("find", "/var/log", "-type", "f", "-size", "+0").stdout.splitlines()
-    of_others = ("/var/log/journal/", "/var/log/apt/", "/var/log/dpkg.log", "/var/log/alternatives.log")
-    of_login = ("/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog", "/var/log/faillog")
-    assert not [path for path in files if not path.startswith(of_others + of_login)]
+        assert "infinity" not in limits.values(), (service, limits)
+        said = site.machine.run(
+            "journalctl", "--no-pager", "-n", "1", "-o", "cat", f"_SYSTEMD_UNIT={service}.service"
+        )
+        assert said.stdout.strip(), f"{service} says nothing in the journal"
+    files = site.machine.run("sh", "-c", "readlink /proc/[0-9]*/fd/* 2>/dev/null", check=False).stdout.split()
+    assert "/dev/null" in files
+    assert not [path for path in files if path.startswith("/var/log/") and "/journal/" not in path]
 
 
 def test_without_a_core_pages_call_each_other(site: Site) -> None:
@@ -302,7 +303,7 @@ def test_without_a_core_pages_call_each_other(site: Site) -> None:
         site.machine.run(*add)
     with site.page("meet", ORIGIN, f"wss://{ADDRESS}/sip", given=json.dumps(accounts)) as meeting:
         (said,) = map(json.loads, meeting.end())
-    assert (said["registered"], said["ended"]) == ([200, 200], 200)
-    assert abs(said["callee_heard_hz"] - TONE_HZ) < TOLERANCE_HZ
+    assert said["ended"] == 200
+    assert all(abs(said[f"{who}_heard_hz"] - TONE_HZ) <= TOLERANCE_HZ for who in ("caller", "callee"))
     played = site.operator.play(**variables)
     assert (played.returncode, played.changes) == (0, [])
