@@ -10,6 +10,7 @@ import re
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -259,6 +260,18 @@ def test_a_drained_node_takes_no_page_and_keeps_its_call_over_the_deadline(site:
     assert site.handshake_status() == "503"
     assert site.operator.play("drain", drain=False).returncode == 0
     assert site.handshake_status() == "101"
+    assert heard_both_ways(site.call())
+
+
+def test_a_drain_does_not_wait_for_a_gateway_that_is_dead(site: Site) -> None:
+    site.machine.run("systemctl", "stop", "kamailio")
+    began = time.monotonic()
+    played = site.operator.play("drain", kamailio_drain_deadline_s=600)
+    assert played.returncode == 0, played.output[-4000:]
+    assert "does not answer; the play goes on" in re.sub(r"\s+", " ", played.output)
+    assert time.monotonic() - began < 300
+    site.machine.run("systemctl", "start", "kamailio")
+    assert site.operator.play("drain", drain=False).returncode == 0
     assert heard_both_ways(site.call())
 
 

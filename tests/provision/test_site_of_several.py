@@ -309,3 +309,10 @@ def test_an_upgrade_sends_pages_from_node_to_node_and_waits_for_calls(site: Site
     assert {site.current(name) for name in ("sig1", "sig2", "web1", "web2")} == {"releases/99.0"}
     for gateway in GATEWAYS:
         assert heard_both_ways(site.call(gateway))
+
+
+def test_an_upgrade_without_anything_new_leaves_nobody_drained(site: Site) -> None:
+    again = str(site.releases[1])
+    played = site.operator.play("upgrade", "--limit", "sig1", common_release_archive=again)
+    assert played.returncode == 0, played.output[-6000:]
+    assert heard_both_ways(site.call("sig1"))
