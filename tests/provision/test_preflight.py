@@ -88,8 +88,7 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
-        "good-gateway": (KAMAILIO, ""),
-        "good-trunks": ({**KAMAILIO, **trunks}, ""),
+        "good-gateway": ({**KAMAILIO, **trunks}, ""),
         "good-redis": ({**with_redis, "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0"}, ""),
         "good-machine": ({"the_role": "common"}, ""),
         "good-ports": (
