@@ -4,8 +4,8 @@
     python -m tests.provision.pages talk RUN_DIR ORIGIN URL    # a call to the phone, until standard input ends
     python -m tests.provision.pages meet ORIGIN URL            # two accounts, of standard input, call each other
 
-``wander`` says each arrival as a line of JSON, {"url": ..., "status": ...}, and takes the next gateway when it loses
-one; ``talk`` says "talking", and at the end what it heard; ``meet`` takes [[NAME, PASSWORD, PUBLIC IDENTITY], ...].
+``wander`` says the URL of each gateway that takes it, and goes to the next one when it loses one; ``talk`` says
+"talking", and at the end what it heard; ``meet`` takes [[NAME, PASSWORD, PUBLIC IDENTITY], ...].
 """
 
 import asyncio
@@ -54,14 +54,16 @@ async def _wander(name: str, origin: str, urls: Sequence[str]) -> None:
         try:
             page.handshake = _handshake(places[0], origin)
             await page.connect()
-            registered = await page.register()
+            taken = (await page.register()).status == 200
         except (OSError, TimeoutError, WebSocketException, AssertionError):
-            await asyncio.sleep(LOOK_S)
-        else:
-            click.echo(json.dumps({"url": places[0], "status": registered.status}))
+            taken = False
+        if taken:
+            click.echo(places[0])
             lost = asyncio.create_task(page.lost.wait())
             await asyncio.wait({told, lost}, return_when=asyncio.FIRST_COMPLETED)
             lost.cancel()
+        else:
+            await asyncio.sleep(LOOK_S)
         places.append(places.pop(0))
     await page.close()
 

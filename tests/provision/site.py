@@ -1,6 +1,5 @@
 """What tests of one machine and of several have in common."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,13 +66,6 @@ def page(inside: Sequence[str], *arguments: str, given: str = "") -> Iterator[Pa
             yield Page(process)
         finally:
             process.kill()
-
-
-def place_of(said: str) -> str:
-    """Return where a wandering page has arrived; it was taken there."""
-    arrival = json.loads(said)
-    assert arrival["status"] == 200, arrival
-    return str(arrival["url"])
 
 
 def exposure_of(machine: Machine, service: str) -> float:

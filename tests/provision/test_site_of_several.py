@@ -34,7 +34,6 @@ from tests.provision.site import (
     heard_both_ways,
     make_releases,
     page,
-    place_of,
 )
 
 pytestmark = [pytest.mark.provision, pytest.mark.timeout(1800)]
@@ -291,11 +290,11 @@ def test_an_upgrade_sends_pages_from_node_to_node_and_waits_for_calls(site: Site
         site.page("talk", str(site.run_dir), ORIGIN, first) as talking,
         ThreadPoolExecutor(1) as pool,
     ):
-        assert [place_of(here.says()), place_of(there.says())] == [first, second]
+        assert [here.says(), there.says()] == [first, second]
         assert talking.says() == "talking"
         before = site.current("sig1")
         playing = pool.submit(site.operator.play, "upgrade", common_release_archive=str(site.releases[1]))
-        assert place_of(here.says()) == second
+        assert here.says() == second
         time.sleep(LOOKS_S)
         assert site.current("sig1") == before, "a node with a call was not waited for"
         (ended,) = map(json.loads, talking.end())
@@ -304,8 +303,8 @@ def test_an_upgrade_sends_pages_from_node_to_node_and_waits_for_calls(site: Site
         assert played.returncode == 0, played.output[-6000:]
         assert "the play goes on" not in played.output
         # The second gateway was left for the first one, new by then.
-        assert [place_of(said) for said in here.end()] == [first]
-        assert [place_of(said) for said in there.end()] == [first]
+        assert here.end() == [first]
+        assert there.end() == [first]
     assert {site.current(name) for name in ("sig1", "sig2", "web1", "web2")} == {"releases/99.0"}
     for gateway in GATEWAYS:
         assert heard_both_ways(site.call(gateway))
