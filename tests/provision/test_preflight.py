@@ -205,6 +205,10 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
             {**KAMAILIO, "gateway_standalone": True},
             "without an IMS core nobody can check a password",
         ),
+        "two-without-core": (
+            {**KAMAILIO, "gateway_standalone": True, "gateway_registration_schemes": ["bearer"]},
+            "users of two gateways do not reach each other",
+        ),
         "one-port-twice": (
             {**clashes, "common_sockets": [web, {**web, "variable": "kamailio_ws_port", "address": "*"}]},
             "webapp_api_listen_port and kamailio_ws_port are both 8000/tcp",
@@ -281,7 +285,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
             "kamailio_sip_address": LOOPBACK,
         }
         hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
-        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+        groups = {"signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}}}
+        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
         (folder / "play.yml").write_text(PLAY)
         done = subprocess.run(
             [
