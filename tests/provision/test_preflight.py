@@ -285,7 +285,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
             "kamailio_sip_address": LOOPBACK,
         }
         hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
-        groups = {"signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}}}
+        groups: dict[str, Any] = {"signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}}}
         (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
         (folder / "play.yml").write_text(PLAY)
         done = subprocess.run(
