@@ -16,11 +16,12 @@ from kemi.core.registration import Registration, RegistrationSettings
 from kemi.core.registration.own_requests import (
     LONGER_THAN_REGISTRATION_S,
     REFRESH_MARGIN_S,
-    RETRY_AFTER_S,
     Subscription,
     forget_dialog,
+    retry_at,
     subscribe,
     subscription_answered,
+    subscription_failed,
     subscription_key,
 )
 from kemi.core.registration.reginfo import SETTLED_AFTER_S, Verdict, judge
@@ -94,7 +95,7 @@ class Notifications:
     def unanswered(self, call_id: str) -> None:
         """Nobody answered a SUBSCRIBE of ours."""
         log_event(logging.WARNING, "subscription_refused", call_id=call_id, status=408)
-        self._store.change(call_id, lambda found: setattr(found, "failed_at", time.time()))
+        self._store.change(call_id, lambda found: subscription_failed(found, time.time()))
 
 
 def _learn(found: Subscription, request: Request, verdict: Verdict, now: float) -> None:
@@ -200,7 +201,7 @@ class SubscriptionKeeper:
         if subscription.stale:
             at = self._sent_at.get(call_id, 0.0) + AT_MOST_EVERY_S
         elif subscription.failed_at:
-            at = subscription.failed_at + RETRY_AFTER_S
+            at = retry_at(subscription)
         elif subscription.refresh_at:
             at = subscription.refresh_at
         else:

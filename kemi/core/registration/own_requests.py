@@ -16,6 +16,8 @@ LONGER_THAN_REGISTRATION_S: Final = 600
 """The subscription outlives the registration (TS 24.229 §5.2.3), so that its end is reported too."""
 REFRESH_MARGIN_S: Final = 30.0
 RETRY_AFTER_S: Final = 30.0
+MOST_RETRY_AFTER_S: Final = 3600.0
+"""Each wait is twice as long as the last: a core without this event is not asked twice a minute for every page."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Subscription:
     """When it must be refreshed, seconds since the epoch."""
     failed_at: float = 0.0
     """When the core refused last; 0: it did not."""
+    failures: int = 0
+    """How often it has refused since it agreed last."""
     version: int = -1
     """Version of the last notification."""
     stale: bool = False
@@ -92,17 +96,29 @@ def subscription_answered(subscription: Subscription, reply: Reply, now: float) 
     granted = "".join(reply.headers("Expires")).strip()
     expires_s = number_or(0, granted)
     if not 200 <= reply.status < 300 or expires_s == 0:
-        subscription.failed_at = now
+        subscription_failed(subscription, now)
         if reply.status == 481:  # the core has forgotten the dialog
             forget_dialog(subscription)
         return
-    subscription.failed_at = 0.0
+    subscription.failed_at, subscription.failures = 0.0, 0
     subscription.remote_tag = reply.to_tag
     if reply.contact:
         subscription.remote_target = uri_from_address(reply.contact)
         subscription.route_set = addresses_from_headers(reply.headers("Record-Route"))[::-1]
     subscription.expires_at = now + expires_s
     subscription.refresh_at = now + max(expires_s - REFRESH_MARGIN_S, expires_s / 2)
+
+
+def subscription_failed(subscription: Subscription, now: float) -> None:
+    """The core refused, or did not answer."""
+    subscription.failed_at = now
+    subscription.failures += 1
+
+
+def retry_at(subscription: Subscription) -> float:
+    """Return when a core that refused is asked again, in seconds since the epoch."""
+    doublings = min(max(0, subscription.failures - 1), 10)
+    return subscription.failed_at + min(RETRY_AFTER_S * 2.0**doublings, MOST_RETRY_AFTER_S)
 
 
 def forget_dialog(subscription: Subscription) -> None:

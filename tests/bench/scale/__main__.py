@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,15 +46,18 @@ def main(only: str | None, seconds: float, connections: int, short: bool) -> Non
     call_steps, page_steps = ((10, 50), (100, 300)) if short else (calls.STEPS, registrations.STEPS)
     if short:
         seconds, connections = 1.0, 200
-    found: dict[str, Any] = {}
-    if only != "calls":
-        found["registrations"] = [
-            asdict(one) for one in registrations.measure(page_steps, connections, seconds)
-        ]
-        click.echo(table("registrations held", found["registrations"]))
-    if only != "registrations":
-        found["calls"] = [asdict(one) for one in calls.measure(call_steps, seconds)]
-        click.echo(table("calls held", found["calls"]))
+    found: dict[str, list[dict[str, Any]]] = {}
+    measured: dict[str, Iterable[registrations.AtSize | calls.AtSize]] = {
+        "registrations": registrations.measure(page_steps, connections, seconds),
+        "calls": calls.measure(call_steps, seconds),
+    }
+    for what, sizes in measured.items():
+        if only in (None, what):
+            found[what] = []
+            for one in sizes:
+                found[what].append(asdict(one))
+                click.echo(f"{what}: {asdict(one)}", err=True)
+            click.echo(table(f"{what} held", found[what]))
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"scale-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps({"machine": asdict(machine), "seconds": seconds, **found}, indent=1))

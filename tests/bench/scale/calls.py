@@ -84,9 +84,9 @@ def holder(order: LoadOrder) -> Iterator[HolderProcess]:
         process.communicate()
 
 
-def measure(steps: Sequence[int], seconds: float, *, settle_s: float = SETTLE_S) -> list[AtSize]:
-    """Hold more and more calls and measure at each step."""
-    found, held = [], 0
+def measure(steps: Sequence[int], seconds: float, *, settle_s: float = SETTLE_S) -> Iterator[AtSize]:
+    """Hold more and more calls and yield what is measured at each step."""
+    held = 0
     with callee() as far_end, signalling(far_end.port, gateway_media_timeout_s=0) as target:
         assert target.rpc is not None
         processes = Processes(target.gateway_pids[0], target.rpc, target.redis_url)
@@ -99,8 +99,7 @@ def measure(steps: Sequence[int], seconds: float, *, settle_s: float = SETTLE_S)
                 failures = client.do("hold", step - held).failures
                 held = step
                 time.sleep(settle_s)
-                found.append(_measure(processes, client, step, seconds, failures))
-    return found
+                yield _measure(processes, client, step, seconds, failures)
 
 
 def _measure(

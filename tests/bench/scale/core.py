@@ -50,6 +50,14 @@ class CallingRegistrar(Registrar):
             contact = first_field(fields, b"Contact").partition(b">")[0].strip(b"<")
             self._pages[first_field(fields, b"To").strip(b"<>")] = contact, first_field(fields, b"Path")
             self._gateway = addr
+        elif data.startswith(b"SUBSCRIBE "):
+            fields = fields_from_request(data)
+            lines = b"Expires: %s\r\nContact: <sip:core@127.0.0.1:%d>\r\n" % (
+                first_field(fields, b"Expires"),
+                self.port,
+            )
+            self.send_response(200, fields, lines, b"", addr)
+            return
         super().datagram_received(data, addr)
 
     def call(self, number: int, at_once: int, last: int) -> None:

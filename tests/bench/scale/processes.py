@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -63,8 +63,7 @@ class Processes:
         self._root = gateway_pid
         self._rpc = rpc
         self._redis = redis.Redis.from_url(redis_url, decode_responses=True)
-        told = rpc("core.ps")
-        self._names: Mapping[int, str] = {told[at]: told[at + 1] for at in range(0, len(told), 2)}
+        self._names: dict[int, str] = {}
 
     @contextmanager
     def spending(self) -> Iterator[Spent]:
@@ -77,6 +76,8 @@ class Processes:
         after = self._used()
         commands_now, redis_cpu_now_s = self._redis_used()
         spent.redis_commands, spent.redis_cpu_s = commands_now - commands, redis_cpu_now_s - redis_cpu_s
+        told = self._rpc("core.ps")  # now: the last processes may begin after the first ones answer
+        self._names = {told[at]: told[at + 1] for at in range(0, len(told), 2)}
         kinds: defaultdict[str, float] = defaultdict(float)
         for pid, used_s in after.items():
             kinds[self._kind(pid)] += used_s - before.get(pid, 0.0)

@@ -72,18 +72,17 @@ class Site:
 
 def measure(
     steps: Sequence[int], connections: int, seconds: float, *, settle_s: float = SETTLE_S
-) -> list[AtSize]:
-    """Hold more and more registrations and measure at each step."""
+) -> Iterator[AtSize]:
+    """Hold more and more registrations and yield what is measured at each step."""
     with site(max(steps), connections) as running, swarm(running.order, 2 * max(steps), PROCESSES) as pages:
-        held, found = _Held(pages, connections, settle_s), []
+        held = _Held(pages, connections, settle_s)
         pages.run(Task("open", _BUSY_PAGES, _AT_ONCE, _PATIENCE_S))
         pages.run(Task("refresh", seconds=2.0))  # the code is warm
         held.number = held.connected = _BUSY_PAGES
         for step in steps:
             held.reach(step)
             time.sleep(settle_s)
-            found.append(_measure(running, pages, held, seconds))
-        return found
+            yield _measure(running, pages, held, seconds)
 
 
 class _Held:

@@ -80,13 +80,13 @@ class TestSmallRun:
     """What the bench does, in seconds."""
 
     def test_registrations_are_held_with_and_without_their_connection(self) -> None:
-        found = registrations.measure((120, 260), 150, 0.3, settle_s=0.5)
+        found = list(registrations.measure((120, 260), 150, 0.3, settle_s=0.5))
         assert [(one.held, one.failures) for one in found] == [(120, {}), (260, {})]
         assert found[1].connected <= 150
         assert all(min(one.register_ms, one.new_page_ms, one.call_to_page_ms) > 0 for one in found)
         assert "housekeeping" in found[0].idle_by_kind
 
     def test_calls_are_held_and_asked_about(self) -> None:
-        found = calls.measure((3, 9), 0.3, settle_s=0.2)
+        found = list(calls.measure((3, 9), 0.3, settle_s=0.2))
         assert [(one.held, one.failures) for one in found] == [(3, {}), (9, {})]
         assert all(min(one.call_ms, one.request_ms) > 0 for one in found)

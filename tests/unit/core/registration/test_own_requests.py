@@ -10,6 +10,7 @@ from kemi.core.registration.own_requests import (
     Subscription,
     deregister,
     forget_dialog,
+    retry_at,
     subscribe,
     subscription_answered,
     subscription_key,
@@ -139,3 +140,19 @@ class TestDeregister:
         assert line.count('"') == 12
         assert "\r" not in line
         assert "\n" not in line
+
+
+def test_a_core_that_refuses_is_asked_less_and_less_often() -> None:
+    found = subscription()
+    waits = []
+    for cseq in range(1, 13):
+        subscribe(found, 1200, SETTINGS, "icid-1")
+        answered(found, 489, cseq=cseq)
+        waits.append(retry_at(found) - 100.0)
+    assert waits[:4] == [30.0, 60.0, 120.0, 240.0]
+    assert waits[-1] == 3600.0
+    subscribe(found, 1200, SETTINGS, "icid-1")
+    answered(found, 200, cseq=13)
+    subscribe(found, 1200, SETTINGS, "icid-1")
+    answered(found, 489, cseq=14)
+    assert retry_at(found) == 130.0
