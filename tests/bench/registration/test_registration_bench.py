@@ -185,7 +185,7 @@ def test_what_processes_did_side_by_side_is_added_up() -> None:
 
 ROUND = Round(
     Rate(1000, 200.0, 100.0, 0.4, 0.1, 0.1, 0.1, 0),
-    Held(5000, 0, 1.0, 60.0, 100.0, 20.0, 200.0, 10011, {}),
+    Held(5000, 0, 1.0, 60.0, 98.0, 20.0, 200.0, 10011, {}),
     Storm(2000, 3.0, 0, 5, {}),
 )
 
@@ -200,7 +200,7 @@ class TestBars:
         assert self.kept() == [True, True]
 
     def test_the_larger_of_given_out_and_written_to_counts(self) -> None:
-        assert ROUND.held.total_kb == 121.0
+        assert ROUND.held.total_kb == 119.0
         assert dataclasses.replace(ROUND.held, pool_resident_kb=140.0).total_kb == 161.0
         assert self.kept(held=dataclasses.replace(ROUND.held, pool_resident_kb=140.0)) == [False, True]
 
@@ -214,6 +214,25 @@ class TestBars:
     )
     def test_one_lost_page_breaks_it(self, changes: dict[str, object]) -> None:
         assert self.kept(**changes) == [True, False]
+
+    @pytest.mark.parametrize(
+        ("name", "rate", "storm", "kept"),
+        [
+            pytest.param("digest, role defaults", 4000.0, Storm(10_000, 30.0, 0, 0, {}), True, id="all kept"),
+            pytest.param(
+                "digest, role defaults", 3999.0, Storm(10_000, 30.0, 0, 0, {}), False, id="digest, slow"
+            ),
+            pytest.param("token, role defaults", 3000.0, Storm(2000, 99.0, 0, 0, {}), True, id="small storm"),
+            pytest.param(
+                "token, role defaults", 3000.0, Storm(10_000, 30.1, 0, 0, {}), False, id="long storm"
+            ),
+        ],
+    )
+    def test_rate_and_storm(self, name: str, rate: float, storm: Storm, kept: bool) -> None:
+        changed = dataclasses.replace(
+            ROUND, rate=dataclasses.replace(ROUND.rate, transactions_per_s=rate), storm=storm
+        )
+        assert all(bar.kept for bar in bars({name: [changed]})) is kept
 
     def test_the_table_has_a_column_for_each_case(self) -> None:
         lines = table({"digest": [ROUND], "token": [ROUND, ROUND, ROUND]}).splitlines()
