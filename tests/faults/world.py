@@ -50,7 +50,7 @@ from tests.peers.wic_call import OutgoingCall
 CALLS_OF_A_PAGE: Final = 5
 NODES: Final = 2
 _REDIS_PORT: Final = 6379
-_OF_PAGES: Final = frozenset({"flow", "registration", "port", "subscription"})
+_OF_PAGES: Final = frozenset({"flow", "registration", "binding_of", "port", "subscription"})
 _SILENT_CALLS_S: Final = 600
 """Calls that are only text send no media: nobody may miss it."""
 

@@ -136,7 +136,9 @@ async def quiet(lab: Lab, *, with_pages: bool = True) -> Remains:
         await asyncio.sleep(0.5)
 
 
-_OF_PAGES: Final = frozenset(f"table {name}" for name in ("flow", "registration", "port", "subscription"))
+_OF_PAGES: Final = frozenset(
+    f"table {name}" for name in ("flow", "registration", "binding_of", "port", "subscription")
+)
 
 
 def of_calls(remains: Remains) -> dict[str, int]:
