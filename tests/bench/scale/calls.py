@@ -94,7 +94,7 @@ def measure(steps: Sequence[int], seconds: float, *, settle_s: float = SETTLE_S)
             target.ws_port, LOOPBACK, target.path, connections=_PAGES, register=True, headers=target.headers
         )
         with holder(order) as client:
-            client.do("call_at_rate", int(4 * _RATE), _RATE)  # the code is warm
+            client.do("call_at_rate", max(1, int(seconds * _RATE)), _RATE)  # the code is warm
             for step in steps:
                 failures = client.do("hold", step - held).failures
                 held = step

@@ -77,7 +77,7 @@ def measure(
     with site(max(steps), connections) as running, swarm(running.order, 2 * max(steps), PROCESSES) as pages:
         held = _Held(pages, connections, settle_s)
         pages.run(Task("open", _BUSY_PAGES, _AT_ONCE, _PATIENCE_S))
-        pages.run(Task("refresh", seconds=2.0))  # the code is warm
+        pages.run(Task("refresh", seconds=min(2.0, seconds)))  # the code is warm
         held.number = held.connected = _BUSY_PAGES
         for step in steps:
             held.reach(step)

@@ -79,14 +79,13 @@ def test_the_table_has_a_column_for_each_size() -> None:
 class TestSmallRun:
     """What the bench does, in seconds."""
 
-    def test_registrations_are_held_with_and_without_their_connection(self) -> None:
-        found = list(registrations.measure((120, 260), 150, 0.3, settle_s=0.5))
-        assert [(one.held, one.failures) for one in found] == [(120, {}), (260, {})]
-        assert found[1].connected <= 150
-        assert all(min(one.register_ms, one.new_page_ms, one.call_to_page_ms) > 0 for one in found)
-        assert "housekeeping" in found[0].idle_by_kind
+    def test_registrations_are_held(self) -> None:
+        (found,) = registrations.measure((120,), 150, 0.3, settle_s=0.1)
+        assert (found.held, found.connected, found.failures) == (120, 120, {})
+        assert min(found.register_ms, found.new_page_ms, found.call_to_page_ms) > 0
+        assert "housekeeping" in found.idle_by_kind
 
     def test_calls_are_held_and_asked_about(self) -> None:
-        found = list(calls.measure((3, 9), 0.3, settle_s=0.2))
-        assert [(one.held, one.failures) for one in found] == [(3, {}), (9, {})]
-        assert all(min(one.call_ms, one.request_ms) > 0 for one in found)
+        (found,) = calls.measure((3,), 0.3, settle_s=0.1)
+        assert (found.held, found.failures) == (3, {})
+        assert min(found.call_ms, found.request_ms) > 0
