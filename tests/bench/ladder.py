@@ -22,6 +22,7 @@ from typing import Final
 
 import click
 
+from tests.bench.classic import classic
 from tests.bench.cpu import calibrate, machine_busy_s, tree_cpu_s
 from tests.bench.figures import Figure, Sense
 from tests.bench.janus_calls import JanusOrder, janus_calls
@@ -29,7 +30,7 @@ from tests.bench.media_load import janus
 from tests.bench.results import LoadResult, percentiles
 from tests.bench.rows import ROOT, Ladder, Peer, Row, Step, hand_over
 from tests.bench.runner import Callee, Mode, Plan, callee, load, orders_for
-from tests.bench.targets import TARGETS, Target
+from tests.bench.targets import TARGETS, Target, TargetFactory
 
 ID: Final = "calls"
 WHAT: Final = "calls a second, signalling"
@@ -40,8 +41,20 @@ CALLS: Final = Figure(
 )
 MEDIA: Final = Figure("ladder.media", "the same, with rtpengine", "calls/s", Sense.AT_LEAST)
 CPU: Final = Figure("ladder.cpu", "CPU of gateway and relay for a call on that rung", "ms", Sense.AT_MOST)
-NATIVE, OURS, FULL, JANUS = "native Kamailio, plain calls", "gateway", "gateway with rtpengine", "Janus"
-_TARGETS: Final = {NATIVE: "native", OURS: "signalling", FULL: "full"}
+NATIVE, CLASSIC, JANUS = "native Kamailio, plain calls", "native Kamailio with rtpengine", "Janus"
+OURS, FULL = "gateway", "gateway with rtpengine"
+_TARGETS: Final[dict[str, TargetFactory]] = {
+    NATIVE: TARGETS["native"],
+    CLASSIC: classic,
+    OURS: TARGETS["signalling"],
+    FULL: TARGETS["full"],
+}
+_WITH_MEDIA: Final = frozenset({CLASSIC, FULL})
+_PEERS: Final = {
+    NATIVE: "half the messages, no media",
+    CLASSIC: "half the messages, media at the answer",
+    JANUS: "no PRACK, no UPDATE to the page",
+}
 _PROCESSES: Final = 2
 _CONNECTIONS: Final = 60
 _WARM_UP: Final = (30.0, 1.0)
@@ -162,8 +175,8 @@ def climbers_of(names: Sequence[str], far_end: Callee) -> Iterator[list[Climber]
                 running = stack.enter_context(janus.running_janus(folder))
                 found.append(Climber(name, [running.pid], janus_loader(running.port, far_end.port)))
                 continue
-            target = stack.enter_context(TARGETS[_TARGETS[name]](far_end.port))
-            pids = (*target.gateway_pids, *(target.media_pids if name == FULL else ()))
+            target = stack.enter_context(_TARGETS[name](far_end.port))
+            pids = (*target.gateway_pids, *(target.media_pids if name in _WITH_MEDIA else ()))
             found.append(Climber(name, pids, gateway_loader(target)))
         for climber in found:
             climber.loader(*_WARM_UP)
@@ -174,15 +187,15 @@ def rows_of(climbers: Sequence[Climber], half: Sequence[Rung]) -> list[Row]:
     """Return the rows."""
     best = {climber.name: climber.best for climber in climbers}
 
-    def peers(value: Callable[[Rung], float]) -> list[Peer]:
-        notes = {NATIVE: "half the messages, no media", JANUS: "no PRACK, no UPDATE to the page"}
-        return [Peer(name, value(rung), notes[name]) for name in notes if (rung := best.get(name))]
+    def peers(name: str, value: Callable[[Rung], float]) -> list[Peer]:
+        like = (CLASSIC, JANUS) if name in _WITH_MEDIA else (NATIVE, JANUS)
+        return [Peer(peer, value(rung), _PEERS[peer]) for peer in like if (rung := best.get(peer))]
 
     def row(figure: Figure, name: str, value: Callable[[Rung], float]) -> Row:
         rung = best.get(name)
         if rung is None:
             return Row.of(figure, None, note="broke on the first rung" if name in best else "left out")
-        return Row.of(figure, value(rung), peers=peers(value), generator=rung.load_share)
+        return Row.of(figure, value(rung), peers=peers(name, value), generator=rung.load_share)
 
     def rate(rung: Rung) -> float:
         return rung.step.done
@@ -213,9 +226,7 @@ def table(climbers: Sequence[Climber]) -> str:
 
 
 @click.command()
-@click.option(
-    "--who", default=f"{NATIVE}|{OURS}|{FULL}|{JANUS}", show_default=True, help="Names between bars."
-)
+@click.option("--who", default="|".join([*_TARGETS, JANUS]), show_default=True, help="Names between bars.")
 @click.option("--first", default=60.0, show_default=True, help="Calls/s of the first rung.")
 @click.option("--factor", default=1.5, show_default=True, help="From rung to rung.")
 @click.option(

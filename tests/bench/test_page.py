@@ -47,7 +47,7 @@ def test_a_line_names_peers_that_cannot_and_not_those_twice_that_did() -> None:
     )
     unable = [Peer("Janus", None, "no time"), Peer("native", None, "no media")]
     assert table.cells(row, unable)[1:] == [
-        "≤ 4 ms", "3.60 ms (median of 3, 3.50 to 3.70; aiortc)", "Janus 1.1.2: 6 ms; native: cannot (no media)",
+        "≤ 4 ms", "3.60 ms (median of 3, 3.50 to 3.70; aiortc)", "Janus 1.1.2: 6 ms; native: – (no media)",
         "kept", "50%",
     ]  # fmt: skip
 
@@ -139,6 +139,22 @@ def test_calls_that_lose_packets_are_not_held() -> None:
     rows, ladders = ADAPTERS["media-load"](data)
     assert [row.value for row in rows if row.figure.id == "media.held"] == [4]
     assert [ladder.breaks for ladder in ladders] == ["0.02% of the packets lost", "cores 80 % busy"]
+
+
+def test_whole_calls_are_judged_by_the_dearer_of_ours_and_by_a_thousand_redials() -> None:
+    def run(case: str, total_ms: float, rate: float = 60) -> dict[str, Any]:
+        return {"case": case, "offered_per_s": rate, "total_ms": total_ms, "generator_cpu_ms": total_ms}
+
+    redials = [{"case": case, "calls": calls, "silent": silent} for case, calls, silent in
+               (("update", 600, 0), ("two-way", 600, 1), ("janus", 200, 60))]  # fmt: skip
+    runs = [run("update", 3.0), run("two-way", 3.5), run("two-way", 9.0, 30), run("janus", 6.0)]
+    rows, _ = ADAPTERS["full-call"]({"runs": runs, "redials": redials})
+    assert [(row.value, row.generator, row.note) for row in rows] == [
+        (3.5, 0.5, "two-way, 100rel, 60 calls/s"), (1, None, "of 1200"),
+    ]  # fmt: skip
+    assert [peer.value for row in rows for peer in row.peers] == [6.0, 60]
+    few, _ = ADAPTERS["full-call"]({"runs": [], "redials": redials[:1]})
+    assert [(row.value, row.note) for row in few] == [(None, "not tried"), (None, "0 of only 600")]
 
 
 def test_a_file_of_another_shape_is_not_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,9 @@ _PACKETS_PER_CALL_S: Final = 100
 _DELAYS: Final = {"loopback": "audio.loopback", "50 ms each way": "audio.delayed"}
 _CLOSED: Final = "closed loop"
 _FIXED: Final = "100/s"
+_REDIALS: Final = 1000
+_OUR_CALLS: Final = {"update": "answer, then UPDATE", "two-way": "two-way, 100rel"}
+_THEIR_CALLS: Final = {"classic": "classic recipe", "janus": "Janus"}
 _PLAIN: Final = "passes a plain call on: half the messages, no media"
 
 
@@ -185,6 +188,39 @@ def _media_end(steps: Sequence[Raw]) -> str:
     return "cores 80 % busy" if (last.busy or 0) >= MEDIA_BUSY else ""
 
 
+def full_call(data: Raw) -> Found:
+    """``python -m tests.bench.full_call``: the dearer of our two kinds of call, at the highest rate."""
+    fastest = max((run["offered_per_s"] for run in data["runs"]), default=0)
+    costs: dict[str, list[float]] = {}
+    shares: dict[str, list[float]] = {}
+    for run in data["runs"]:
+        if run["offered_per_s"] == fastest:
+            costs.setdefault(run["case"], []).append(run["total_ms"])
+            share = run["generator_cpu_ms"] / (run["generator_cpu_ms"] + run["total_ms"])
+            shares.setdefault(run["case"], []).append(share)
+    ours = max(
+        (case for case in _OUR_CALLS if case in costs), key=lambda case: median(costs[case]), default=""
+    )
+    peers = [Peer(name, median(costs[case])) for case, name in _THEIR_CALLS.items() if case in costs]
+    rows = [
+        Row.median("web.cpu", costs.get(ours, []), peers=peers,
+                   generator=round(median(shares[ours]), 3) if ours else None,
+                   note=f"{_OUR_CALLS[ours]}, {fastest:g} calls/s" if ours else "not tried")
+    ]  # fmt: skip
+    again = {one["case"]: one for one in data["redials"]}
+    own = [again[case] for case in _OUR_CALLS if case in again]
+    peers = [
+        Peer(name, again[case]["silent"], f"of {again[case]['calls']}")
+        for case, name in _THEIR_CALLS.items()
+        if case in again
+    ]
+    redialled, silent = sum(one["calls"] for one in own), sum(one["silent"] for one in own)
+    enough, note = redialled >= _REDIALS, f"of {redialled}"
+    rows.append(Row.of("web.silent", silent if enough else None, peers=peers,
+                       note=note if enough else f"{silent} of only {redialled}"))  # fmt: skip
+    return rows, []
+
+
 def events(data: Raw) -> Found:
     """``python -m tests.bench.events``."""
     delays = data["delays"]
@@ -281,6 +317,7 @@ ADAPTERS: Final[Mapping[str, Callable[[Raw], Found]]] = {
     "registration": registration,
     "first-audio": first_audio,
     "media-load": media_load,
+    "full-call": full_call,
     "events": events,
     "network-change": network_change,
     "node-loss": node_loss,

@@ -47,7 +47,7 @@ def verdict(row: Row) -> str:
 def peer_text(peer: Peer, unit: str) -> str:
     """Say what a peer did, or why it cannot."""
     if peer.value is None:
-        return f"{peer.name}: cannot ({peer.note})"
+        return f"{peer.name}: – ({peer.note})"
     return f"{peer.name}: {quantity(peer.value, unit)}" + (f" ({peer.note})" if peer.note else "")
 
 

@@ -34,7 +34,7 @@ def page(benches: Document, remarked: Remarks, drawn: Sequence[str]) -> str:
     kept = sum(shown.row.is_kept is True for shown in spine)
     missed = sum(shown.row.is_kept is False for shown in spine)
     judged = sum(shown.row.figure.bar is not None for shown in spine)
-    unknown = sum(shown.row.value is None for shown in spine)
+    unknown = judged - kept - missed
     parts = [
         _HEAD,
         f"Of {judged} bars **{kept} are kept, {missed} missed and {unknown} not measured**, each missed one with its"
