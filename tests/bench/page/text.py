@@ -50,6 +50,8 @@ def page(benches: Document, remarked: Remarks, drawn: Sequence[str]) -> str:
         *_ladders(benches, drawn),
         "## Bars that are missed",
         *_missed([*spine, *others], remarked),
+        "## What Janus has no value for",
+        _cannot(spine, remarked),
         "## Method",
         _METHOD,
         "## Machine and runs",
@@ -106,7 +108,7 @@ def _table(shown: Sequence[Shown], remarked: Remarks) -> str:
     cannot = remarked.get("janus", {})
     for one in shown:
         name = one.row.figure.id
-        others = [Peer("Janus", None, cannot[name])] if name in cannot else []
+        others = [Peer("Janus", None, "[cannot](#what-janus-has-no-value-for)")] if name in cannot else []
         line = cells(one.row, others)
         line[4] = f"**{line[4]}**" if one.row.is_kept is False else line[4]
         lines.append([*line, f"`{one.bench}`" if one.bench else "–"])
@@ -138,6 +140,17 @@ def _missed(shown: Sequence[Shown], remarked: Remarks) -> Iterator[str]:
             said = remarked.get("missed", {}).get(one.row.figure.id, {})
             lines.append([one.row.figure.what, verdict(one.row), said.get("why", ""), said.get("next", "")])
     yield markdown(("figure", "by how much", "why", "what to try next"), lines) if lines else "None."
+
+
+def _cannot(shown: Sequence[Shown], remarked: Remarks) -> str:
+    reasons = remarked.get("janus", {})
+    rows = [one.row for one in shown]
+    lines = [
+        [row.figure.what, reasons[row.figure.id]]
+        for row in rows
+        if row.figure.id in reasons and not any(peer.name.startswith("Janus") for peer in row.peers)
+    ]
+    return markdown(("figure", "why"), lines) if lines else "Nothing."
 
 
 def _machines(benches: Document) -> Iterator[str]:
