@@ -27,6 +27,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,10 @@ from tests.bench.figures import FIGURES, Figure, Sense
 ROOT: Final = Path(__file__).parents[2]
 OUTPUT: Final = ROOT / "build" / "bench"
 SCHEMA: Final = 1
+HANDED_OVER: Final = frozenset(
+    {"schema", "command", "date", "revision", "machine", "versions", "rows", "ladders"}
+)
+"""Keys of a bench's file that anybody but the bench reads."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,8 @@ def revision() -> str:
     return described.stdout.strip()
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """Return the versions of the programs that take part; "" for one that is not here."""
     asked = {
         "kamailio": ("kamailio", "-v"),
@@ -175,7 +181,7 @@ def handed_over(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": revision(),
         "machine": asdict(machine),
-        "versions": versions(),
+        "versions": dict(versions()),
         "rows": [row_to_json(row) for row in rows],
         "ladders": [asdict(ladder) for ladder in ladders],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.bench.cpu import Machine
 from tests.bench.figures import SPINE, Figure, Sense
 from tests.bench.ladder import broken, rising
 from tests.bench.page import kept, plots, table, text
+from tests.bench.page.__main__ import taken
 from tests.bench.page.adapters import ADAPTERS
 from tests.bench.rows import Ladder, Peer, Row, Step, handed_over
 
@@ -23,7 +25,7 @@ def handed(
     *rows: Row, date: str = "2026-11-27T01:00:00+00:00", ladders: tuple[Ladder, ...] = ()
 ) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(handed_over("python -m bench", rows, ladders, MACHINE)))
-    return {**found, "date": date}
+    return {**found, "date": date, "revision": "abc"}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_a_file_of_another_shape_is_not_understood(tmp_path: Path, monkeypatch: 
     (tmp_path / "mixed-20261127T010000Z.json").write_text('{"machine": {}}')
     mixed = next(bench for bench in suite.BENCHES if bench.name == "mixed")
     with pytest.raises(KeyError):
-        suite.collected(mixed, 0.0, "python", MACHINE)
+        suite.collected(mixed, 0.0, "python")
 
 
 def test_what_was_written_before_the_bench_began_is_not_its_own(
@@ -172,10 +174,31 @@ def test_what_was_written_before_the_bench_began_is_not_its_own(
     path = tmp_path / "tokens-20261127T010000Z.json"
     path.write_text(json.dumps(handed(Row.of("token.check", 100.0))))
     tokens = next(bench for bench in suite.BENCHES if bench.name == "tokens")
-    assert suite.collected(tokens, path.stat().st_mtime + 1, "python", MACHINE) is None
-    found = suite.collected(tokens, path.stat().st_mtime, "python", MACHINE)
+    assert suite.collected(tokens, path.stat().st_mtime + 1, "python") is None
+    found = suite.collected(tokens, path.stat().st_mtime, "python")
     assert found is not None
     assert [row["value"] for row in found["rows"]] == [100.0]
+
+
+def test_the_page_takes_whole_runs_single_files_and_files_of_a_benchs_own_shape(tmp_path: Path) -> None:
+    whole, single, own = (
+        tmp_path / f"{name}-20261127T010000Z.json" for name in ("performance", "tokens", "mixed")
+    )
+    kept.write(whole, {"ladder": handed(Row.of("flow.delay_p50", 2.0))})
+    single.write_text(json.dumps({**handed(Row.of("token.check", 100.0)), "details": [1]}))
+    own.write_text(json.dumps({"machine": asdict(MACHINE), "outcome": {"ran": {"one": 5}, "failures": []}}))
+    benches: kept.Document = {"ladder": handed(Row.of("flow.delay_p50", 9.0))}
+    for path in (whole, single, own):
+        benches = taken(benches, path)
+    found = {
+        name: (bench["revision"] == "", [row["value"] for row in bench["rows"]])
+        for name, bench in benches.items()
+    }
+    assert found == {"ladder": (False, [2.0]), "tokens": (False, [100.0]), "mixed": (True, [0])}
+    assert "details" not in benches["tokens"]
+    own.rename(tmp_path / "else-1.json")
+    with pytest.raises(ValueError, match="no adapter for else"):
+        taken({}, tmp_path / "else-1.json")
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,42 @@
 """Writes docs/performance.md and its pictures: ``python -m tests.bench.page [RUN.json ...]``.
 
-A RUN is what ``tests.bench.suite`` or a bench wrote; it takes the place of what the same bench measured before.
+A RUN is what ``tests.bench.suite`` or a single bench wrote; it takes the place of what the same bench measured before.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.cpu import Machine
 from tests.bench.page import kept, plots, text
-from tests.bench.rows import ROOT
+from tests.bench.page.adapters import ADAPTERS
+from tests.bench.rows import HANDED_OVER, ROOT, handed_over
+from tests.bench.suite import module_of
 
 PAGE = ROOT / "docs" / "performance.md"
 
 
 def taken(benches: kept.Document, path: Path) -> kept.Document:
-    """Return the benches with those of a run in their places."""
+    """Return the benches with those of a run in their places.
+
+    Raises:
+        ValueError: nobody knows this bench's shape.
+    """
     run = json.loads(path.read_text())
     if "benches" in run:
         return {**benches, **run["benches"]}
-    keys = {"schema", "command", "date", "revision", "machine", "versions", "rows", "ladders"}
-    name = path.stem.rpartition("-")[0]
-    return {**benches, name: {key: run[key] for key in keys}}
+    name = path.stem.rpartition("-")[0] or "calls"
+    if "rows" in run:
+        return {**benches, name: {key: value for key, value in run.items() if key in HANDED_OVER}}
+    if name not in ADAPTERS:
+        raise ValueError(f"{path}: no rows, and no adapter for {name}")
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    found = handed_over(f"python -m {module_of(name)}", *ADAPTERS[name](run), Machine(**run["machine"]))
+    # Which commit it was is known to nobody any more.
+    return {**benches, name: {**found, "date": written, "revision": ""}}
 
 
 def main(arguments: list[str]) -> None:

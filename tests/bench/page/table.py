@@ -86,9 +86,10 @@ def terminal(rows: Sequence[Row]) -> str:
     widest = max(_width(what) for what, *_ in shown)
     for what, bar, row, said in shown:
         value = quantity(row.value, row.figure.unit) if row.value is not None else "–"
-        lines.append(f"{what:<{widest}}  {bar:>18}  {value:>18}  {said}")
+        reason = f": {row.note}" if row.value is None and row.note else ""
+        lines.append(f"{what:<{widest}}  {bar:>18}  {value:>18}  {said}{reason}")
         lines += [f"{'':<{widest}}  {'':>18}    {peer_text(peer, row.figure.unit)}" for peer in row.peers]
-        if row.note:
+        if row.note and row.value is not None:
             lines.append(f"{'':<{widest}}  {'':>18}    {row.note}")
     head = f"{'figure':<{widest}}  {'bar':>18}  {'measured':>18}  verdict"
     return "\n".join([head, *lines])
