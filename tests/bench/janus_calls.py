@@ -104,7 +104,7 @@ class Page:
                 raise CallError(f"hangup {result.get('code')}")
 
     async def _read(self) -> dict[str, Any]:
-        reply: dict[str, Any] = json.loads(await asyncio.wait_for(self._socket.recv(), _PATIENCE_S))
+        reply: dict[str, Any] = json.loads(await self._socket.recv())
         return reply
 
 
@@ -121,7 +121,7 @@ async def run(order: JanusOrder) -> LoadResult:
                 compression=None, ping_interval=None,
             )  # fmt: skip
             page = Page(socket, f"user{number}x{secrets.token_hex(3)}")
-            await page.open()
+            await asyncio.wait_for(page.open(), _PATIENCE_S)
             return socket, page
 
     pages = await asyncio.gather(*(opened(number) for number in range(order.users)))
@@ -132,7 +132,7 @@ async def run(order: JanusOrder) -> LoadResult:
 
     async def one(page: Page) -> None:
         try:
-            result.calls.append(await page.call(uri))
+            result.calls.append(await asyncio.wait_for(page.call(uri), _PATIENCE_S))
         except (CallError, TimeoutError) as error:
             failed(str(error) or "timeout")
             await asyncio.sleep(1)
@@ -151,7 +151,7 @@ async def run(order: JanusOrder) -> LoadResult:
             task.add_done_callback(running.discard)
         await asyncio.sleep(max(0.0, began + started / order.rate - time.monotonic()))
     if running:
-        await asyncio.wait(running)
+        await asyncio.wait(running, timeout=2 * _PATIENCE_S)
     result.elapsed_s, result.cpu_s = time.monotonic() - began, time.process_time() - cpu_s
     await asyncio.gather(*(socket.close() for socket, _ in pages))
     return result
