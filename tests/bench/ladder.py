@@ -37,10 +37,12 @@ WHAT: Final = "calls a second, signalling"
 PROMPT_S: Final = 1.0
 DONE_BAR: Final = 0.97
 CALLS: Final = Figure(
-    "ladder.signalling", "most calls/s of which 97 % are done, signalling only", "calls/s", Sense.AT_LEAST
+    "ladder.signalling", "most calls/s of which 97 % are done, signalling", "calls/s", Sense.AT_LEAST
 )
-MEDIA: Final = Figure("ladder.media", "the same, with rtpengine", "calls/s", Sense.AT_LEAST)
-CPU: Final = Figure("ladder.cpu", "CPU of gateway and relay for a call on that rung", "ms", Sense.AT_MOST)
+MEDIA: Final = Figure(
+    "ladder.media", "most calls/s of which 97 % are done, with rtpengine", "calls/s", Sense.AT_LEAST
+)
+CPU: Final = Figure("ladder.cpu", "CPU of gateway and relay for a call at that rate", "ms", Sense.AT_MOST)
 NATIVE, CLASSIC, JANUS = "native Kamailio, plain calls", "native Kamailio with rtpengine", "Janus"
 OURS, FULL = "gateway", "gateway with rtpengine"
 _TARGETS: Final[dict[str, TargetFactory]] = {

@@ -7,6 +7,7 @@ bench measured what.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -102,7 +103,7 @@ def _numbers(row: Row) -> list[tuple[str, float]]:
 
 def _color(who: str, theme: Theme) -> str:
     """Return the colour of somebody, the same in every picture."""
-    if who.startswith(("gateway, ", "rtpengine, Opus/", "gateway with", "kemi")):
+    if who.startswith(("rtpengine, Opus/", "kemi")):
         return theme.others[0]
     if who.startswith(("gateway", "rtpengine")):
         return theme.ours
@@ -145,7 +146,7 @@ def bars(shown: Sequence[Shown], theme: Theme) -> Canvas:
                   va="center", ha="left" if right else "right")  # fmt: skip
     axes.axvline(1, color=theme.text, linewidth=1)
     axes.set_xscale("log", base=2)
-    axes.set_xlim(1 / (_FAR * 6), _FAR * 7)
+    axes.set_xlim(1 / (_FAR * 10), _FAR * 7)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8])
     axes.set_xticklabels(["8 ×", "4 ×", "2 ×", "bar", "2 ×", "4 ×", "8 ×"])
@@ -158,16 +159,9 @@ def bars(shown: Sequence[Shown], theme: Theme) -> Canvas:
     return canvas
 
 
-_LONGEST: Final = 46
-
-
-def _short(what: str) -> str:
+def _short(what: str, width: int = 46) -> str:
     """Break a long name into two lines."""
-    if len(what) <= _LONGEST:
-        return what
-    middle = what.rfind(" ", 0, _LONGEST)
-    rest = what[middle + 1 :]
-    return f"{what[:middle]}\n{rest if len(rest) <= _LONGEST else rest[: _LONGEST - 1] + '…'}"
+    return "\n".join(textwrap.wrap(what, width, max_lines=2, placeholder=" …"))
 
 
 def peers(rows: Sequence[Row], theme: Theme) -> Canvas:
@@ -188,14 +182,14 @@ def peers(rows: Sequence[Row], theme: Theme) -> Canvas:
             axes.text(value, place, f" {number(value)}", va="center")
         if row.figure.bar:
             axes.axvline(row.figure.bar, color=theme.text, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set_yticks(range(len(named)), [who for who, _ in named])
+        axes.set_yticks(range(len(named)), [textwrap.shorten(who, 24, placeholder=" …") for who, _ in named])
         axes.set_ylim(most[at // columns] - 0.4, -0.6)
         axes.set_xlim(0, 1.22 * max(value for _, value in [*named, ("", row.figure.bar or 0)]))
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(_PLAIN)
         axes.locator_params(axis="x", nbins=5)
         side = "longer" if row.figure.sense is Sense.AT_LEAST else "shorter"
-        axes.set_title(f"{_short(row.figure.what)}\n{row.figure.unit}, {side} is better")
+        axes.set_title(f"{_short(row.figure.what, 40)}\n{row.figure.unit}, {side} is better")
         axes.spines["left"].set_visible(False)
     return canvas
 
@@ -203,7 +197,7 @@ def peers(rows: Sequence[Row], theme: Theme) -> Canvas:
 def ladder(ladders: Sequence[Ladder], theme: Theme) -> Canvas:
     """Draw what came of more and more load; a cross is a rung on which somebody was broken."""
     timed = any(step.p99_ms is not None for one in ladders for step in one.steps)
-    canvas = Canvas(figsize=(_WIDTH, 6.6), layout="constrained")
+    canvas = Canvas(figsize=(_WIDTH, 7.2), layout="constrained")
     above, below = canvas.subplots(2, 1, sharex=True)
     unit = ladders[0].unit
     looks = cycle(_MARKERS)
@@ -235,7 +229,7 @@ def ladder(ladders: Sequence[Ladder], theme: Theme) -> Canvas:
     for axes in (above, below):
         axes.grid()
         axes.set_axisbelow(True)
-    above.legend(loc="best")
+    canvas.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return canvas
 
 
