@@ -77,12 +77,12 @@ def test_the_value_measured_last_counts_and_one_not_measured_never_does() -> Non
 def test_the_calls_bench_becomes_rows() -> None:
     def run(rate: float, gateway: float, media: float = 0.0) -> dict[str, Any]:
         return {"calls_per_s": rate, "gateway_cpu_ms": gateway, "media_cpu_ms": media, "generator_cpu_ms": 0.5,
-                "callee_cpu_ms": 0.5, "added_ms": {"p95": 6.3}}  # fmt: skip
+                "callee_cpu_ms": 0.5, "added_ms": {"p50": 2.5, "p95": 6.3, "p99": 8.0}, "page_ms": {"p50": 0.5}}  # fmt: skip
 
     cells = {
         ("native", "closed loop"): [run(3000, 0.3)], ("kemi", "closed loop"): [run(2970, 0.32)],
         ("full", "closed loop"): [run(230, 4.8, 2.5)], ("signalling", "closed loop"): [run(340, 4.0), run(348, 4.0)],
-        ("full", "100/s"): [run(100, 5.6, 3.0)],
+        ("full", "100/s"): [run(100, 5.6, 3.0)], ("full", "half load"): [run(115, 5.0, 2.0)],
     }  # fmt: skip
     data = {
         "cells": [{"target": target, "mode": mode, "runs": runs} for (target, mode), runs in cells.items()]
@@ -97,6 +97,7 @@ def test_the_calls_bench_becomes_rows() -> None:
         0.99,
     )
     assert found["flow.added_p95"].value == 6.3
+    assert [found[f"flow.delay_{name}"].value for name in ("p50", "p99")] == [2.0, 7.5]
 
 
 def test_a_smaller_storm_is_not_the_figure() -> None:
@@ -157,6 +158,13 @@ def test_whole_calls_are_judged_by_the_dearer_of_ours_and_by_a_thousand_redials(
     assert [peer.value for row in rows for peer in row.peers] == [6.0, 60]
     few, _ = ADAPTERS["full-call"]({"runs": [], "redials": redials[:1]})
     assert [(row.value, row.note) for row in few] == [(None, "not tried"), (None, "0 of only 600")]
+
+
+def test_a_cost_that_grows_with_what_is_held_is_seen() -> None:
+    data = {"calls": [{"held": held, "call_ms": cost} for held, cost in ((10, 4.0), (5000, 6.0), (100, 4.1))]}
+    [row], _ = ADAPTERS["scale"](data)
+    assert (row.value, row.note) == (1.5, "10: 4.00 ms, 100: 4.10 ms, 5,000: 6.00 ms")
+    assert row.figure.what == "gateway CPU of a call, 5,000 calls held, of that with 10"
 
 
 def test_a_file_of_another_shape_is_not_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

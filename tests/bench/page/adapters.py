@@ -26,6 +26,7 @@ _PACKETS_PER_CALL_S: Final = 100
 _DELAYS: Final = {"loopback": "audio.loopback", "50 ms each way": "audio.delayed"}
 _CLOSED: Final = "closed loop"
 _FIXED: Final = "100/s"
+_HALF: Final = "half load"
 _REDIALS: Final = 1000
 _OUR_CALLS: Final = {"update": "answer, then UPDATE", "two-way": "two-way, 100rel"}
 _THEIR_CALLS: Final = {"classic": "classic recipe", "janus": "Janus"}
@@ -58,6 +59,12 @@ def calls(data: Raw) -> Found:
                    peers=[Peer(name, median(found), _PLAIN) for name in ("native",)
                           if (found := runs(name, _FIXED, lambda run: run["added_ms"]["p95"]))]),
     ]  # fmt: skip
+    for name in ("p50", "p99"):
+        # The page's own part differs from call to call: its median is taken off both.
+        delays = runs("full", _HALF, lambda run, name=name: run["added_ms"][name] - run["page_ms"]["p50"])  # type: ignore[misc]
+        if delays:
+            rows.append(Row.median(f"flow.delay_{name}", delays, note="with rtpengine",
+                                   generator=_share(cells.get(("full", _HALF), ()))))  # fmt: skip
     native, kemi = (runs(name, _CLOSED, _rate) for name in ("native", "kemi"))
     plain, full = (runs(name, _CLOSED, lambda run: run["gateway_cpu_ms"]) for name in ("kemi", "full"))
     rows.append(Row.median("plain.ratio", [own / twin for own, twin in zip(kemi, native, strict=False)]))
@@ -221,6 +228,21 @@ def full_call(data: Raw) -> Found:
     return rows, []
 
 
+def scale(data: Raw) -> Found:
+    """``python -m tests.bench.scale``: a cost with most held, of that with fewest."""
+    rows = []
+    for held, key, what in (("calls", "call_ms", "a call"), ("registrations", "register_ms", "a REGISTER")):
+        costs = {step["held"]: step[key] for step in data.get(held, ())}
+        if len(costs) < 2:
+            continue
+        least, most = min(costs), max(costs)
+        figure = Figure(f"scale.{held}", f"gateway CPU of {what}, {most:,} {held} held, of that with {least:,}",
+                        f"× with {least:,}", Sense.AT_MOST)  # fmt: skip
+        note = ", ".join(f"{number:,}: {cost:.2f} ms" for number, cost in sorted(costs.items()))
+        rows.append(Row.of(figure, round(costs[most] / costs[least], 2), note=note))
+    return rows, []
+
+
 def events(data: Raw) -> Found:
     """``python -m tests.bench.events``."""
     delays = data["delays"]
@@ -318,6 +340,7 @@ ADAPTERS: Final[Mapping[str, Callable[[Raw], Found]]] = {
     "first-audio": first_audio,
     "media-load": media_load,
     "full-call": full_call,
+    "scale": scale,
     "events": events,
     "network-change": network_change,
     "node-loss": node_loss,

@@ -252,8 +252,15 @@ def _climb(
     axes: Axes, steps: Sequence[Step], values: Sequence[float | None], color: str, marker: str, label: str
 ) -> None:
     points = [(step.offered, value) for step, value in zip(steps, values, strict=True) if value is not None]
+    line = "--" if "with rtpengine" in label else "-"
     axes.plot(
-        *zip(*points, strict=True), color=color, linewidth=1.8, label=label, marker=marker, markersize=4.5
+        *zip(*points, strict=True),
+        line,
+        color=color,
+        linewidth=1.8,
+        label=label,
+        marker=marker,
+        markersize=4.5,
     )
     crosses = [
         (step.offered, value)
