@@ -77,7 +77,8 @@ def test_the_value_measured_last_counts_and_one_not_measured_never_does() -> Non
 def test_the_calls_bench_becomes_rows() -> None:
     def run(rate: float, gateway: float, media: float = 0.0) -> dict[str, Any]:
         return {"calls_per_s": rate, "gateway_cpu_ms": gateway, "media_cpu_ms": media, "generator_cpu_ms": 0.5,
-                "callee_cpu_ms": 0.5, "added_ms": {"p50": 2.5, "p95": 6.3, "p99": 8.0}, "page_ms": {"p50": 0.5}}  # fmt: skip
+                "callee_cpu_ms": 0.5, "added_ms": {"p50": 2.5, "p95": 6.3, "p99": 8.0},
+                "page_ms": {"p50": 0.5}}  # fmt: skip
 
     cells = {
         ("native", "closed loop"): [run(3000, 0.3)], ("kemi", "closed loop"): [run(2970, 0.32)],

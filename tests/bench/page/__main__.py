@@ -6,6 +6,7 @@ A RUN is what ``tests.bench.suite`` or a single bench wrote; it takes the place 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ def taken(benches: kept.Document, path: Path) -> kept.Document:
     run = json.loads(path.read_text())
     if "benches" in run:
         return {**benches, **run["benches"]}
-    name = path.stem.rpartition("-")[0] or "calls"
+    name = re.sub(r"-?\d{8}[T-]?\d{6}Z?$", "", path.stem) or "calls"
     if "rows" in run:
         return {**benches, name: {key: value for key, value in run.items() if key in HANDED_OVER}}
     if name not in ADAPTERS:
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> None:
     for argument in arguments:
         benches = taken(benches, Path(argument))
     kept.write(kept.KEPT, benches)
+    benches = kept.read(kept.KEPT)
     drawn = plots.pictures(benches)
     for old in kept.FOLDER.glob("*.svg"):
         old.unlink()
