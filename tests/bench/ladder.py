@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -126,8 +127,15 @@ def climb(climber: Climber, far_end: Callee, rate: float, seconds: float) -> Run
     return Rung(step, round(cpu_ms, 3), round(share, 3), tuple(delays))
 
 
-def ascend(climbers: Sequence[Climber], far_end: Callee, rates: Iterator[float], seconds: float) -> None:
-    """Let all climb until each is broken and has shown it on one rung more."""
+def ascend(
+    climbers: Sequence[Climber],
+    far_end: Callee,
+    rates: Iterator[float],
+    seconds: float,
+    within_s: float = 600.0,
+) -> None:
+    """Let all climb until each is broken and has shown it on one rung more, or the time is over."""
+    until_s = time.monotonic() + within_s
     left = {climber.name: 1 for climber in climbers}
     for turn, rate in enumerate(rates):
         climbing = [climber for climber in climbers if left[climber.name] >= 0]
@@ -135,6 +143,9 @@ def ascend(climbers: Sequence[Climber], far_end: Callee, rates: Iterator[float],
             return
         # The order turns so that a slow drift of the machine hits all alike.
         for climber in climbing if turn % 2 == 0 else climbing[::-1]:
+            if time.monotonic() > until_s:
+                click.echo("the time is over", err=True)
+                return
             rung = climb(climber, far_end, rate, seconds)
             if broken(rung.step) and not climber.breaks:
                 again = climb(climber, far_end, rate, seconds)
@@ -235,8 +246,11 @@ def table(climbers: Sequence[Climber]) -> str:
     "--most", default=5000.0, show_default=True, help="Calls/s at which a ladder ends at the latest."
 )
 @click.option("--seconds", default=4.0, show_default=True, help="Length of one rung.")
+@click.option("--within", default=300.0, show_default=True, help="Seconds after which nobody climbs on.")
 @click.option("--halves", default=3, show_default=True, help="Runs at half load.")
-def main(who: str, first: float, factor: float, most: float, seconds: float, halves: int) -> None:
+def main(
+    who: str, first: float, factor: float, most: float, seconds: float, within: float, halves: int
+) -> None:
     """Raise the rate of calls until gateways and Janus break, print the rungs and write JSON to build/bench."""
     names = [name for name in who.split("|") if name != JANUS or janus.PROGRAM]
     unknown = sorted(set(names) - {*_TARGETS, JANUS})
@@ -246,7 +260,7 @@ def main(who: str, first: float, factor: float, most: float, seconds: float, hal
         click.echo(f"{janus.HOW_TO_INSTALL}. Left out.")
     machine = calibrate()
     with callee() as far_end, climbers_of(names, far_end) as climbers:
-        ascend(climbers, far_end, rising(first, factor, most), seconds)
+        ascend(climbers, far_end, rising(first, factor, most), seconds, within)
         full = next((climber for climber in climbers if climber.name == FULL), None)
         half = []
         if full and full.best:

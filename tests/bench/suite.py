@@ -71,7 +71,7 @@ BENCHES: Final = (
     Bench("ng", "tests.bench.ng", short="--seconds 0.5"),
     # Calls, registrations, media, side by side with peers.
     Bench("calls", "tests.bench", f"{_CALLS} --rounds 3 --seconds 4", f"{_CALLS} --rounds 1 --seconds 2", files="2"),
-    Bench("ladder", "tests.bench.ladder", short="--seconds 2 --rounds 1"),
+    Bench("ladder", "tests.bench.ladder", short="--seconds 1 --factor 3 --most 600 --halves 1 --within 60"),
     Bench("full-call", "tests.bench.full_call", short="--rates 10 --rounds 1 --seconds 2 --redials 20 --pages 5"),
     Bench("registration", "tests.bench.registration", "--held 10000 --storm 10000 --rounds 1",
           "--rounds 1 --held 600 --storm 200 --seconds 2"),
