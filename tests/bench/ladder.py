@@ -12,6 +12,7 @@ callee is asked, as the full flow does.
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -146,10 +147,16 @@ def ascend(
             if time.monotonic() > until_s:
                 click.echo("the time is over", err=True)
                 return
-            rung = climb(climber, far_end, rate, seconds)
-            if broken(rung.step) and not climber.breaks:
-                again = climb(climber, far_end, rate, seconds)
-                rung = max(rung, again, key=lambda one: one.step.done)
+            try:
+                rung = climb(climber, far_end, rate, seconds)
+                if broken(rung.step) and not climber.breaks:
+                    again = climb(climber, far_end, rate, seconds)
+                    rung = max(rung, again, key=lambda one: one.step.done)
+            except (subprocess.CalledProcessError, RuntimeError) as error:
+                click.echo(f"{climber.name}: {error}", err=True)
+                climber.rungs.append(Rung(Step(rate, 0, failed=1.0), 0.0, 0.0))
+                climber.breaks, left[climber.name] = climber.breaks or "load clients cannot connect", -1
+                continue
             climber.rungs.append(rung)
             what = broken(rung.step)
             if what:

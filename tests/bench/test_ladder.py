@@ -38,3 +38,14 @@ def test_calls_through_janus_are_answered(tmp_path: Path) -> None:
     [rung] = climber.rungs
     assert broken(rung.step) == ""
     assert rung.cpu_ms > 0
+
+
+def test_who_cannot_be_reached_any_more_climbs_no_further() -> None:
+    def loader(rate: float, seconds: float) -> LoadResult:
+        raise RuntimeError("load client ended with 1")
+
+    climber = Climber("gone", [], loader)
+    with callee() as far_end:
+        ascend([climber], far_end, iter([20.0, 40.0]), 0.5)
+    assert [rung.step.done for rung in climber.rungs] == [0]
+    assert (climber.best, climber.breaks) == (None, "load clients cannot connect")
