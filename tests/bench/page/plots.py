@@ -16,7 +16,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tests.bench.figures import Sense
 from tests.bench.page.kept import Document, Shown, chosen, ladders_of
@@ -218,8 +218,10 @@ def ladder(ladders: Sequence[Ladder], theme: Theme) -> Canvas:
         above.set_title(f"{ladders[0].what}: what was done of what was offered (on the thin line: all of it)")
         below.set_title("99th percentile of the time from INVITE to answer, ms")
         below.set_yscale("log")
-        for axis in (above.xaxis, above.yaxis, below.yaxis):
+        for axis, steps_of_ten in ((above.xaxis, (1, 2, 5)), (above.yaxis, (1, 2, 5)), (below.yaxis, (1,))):
+            axis.set_major_locator(LogLocator(subs=steps_of_ten))
             axis.set_major_formatter(_PLAIN)
+            axis.set_minor_formatter(NullFormatter())
     else:
         above.axhline(80, color=theme.text, linewidth=1, linestyle=(0, (4, 3)))
         above.set_title(f"{ladders[0].what}: % of all cores busy (dashed: the limit)")
