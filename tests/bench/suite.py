@@ -26,7 +26,7 @@ import click
 
 from tests.bench.cpu import Machine, calibrate
 from tests.bench.page import kept
-from tests.bench.page.adapters import ADAPTERS
+from tests.bench.page.adapters import ADAPTERS, TEXT_ADAPTERS
 from tests.bench.page.table import terminal
 from tests.bench.rows import HANDED_OVER, OUTPUT, ROOT, handed_over
 
@@ -145,7 +145,9 @@ def collected(bench: Bench, since_s: float, command: str) -> dict[str, Any] | No
         path for path in OUTPUT.glob(f"{bench.files or bench.name}*.json") if path.stat().st_mtime >= since_s
     ]
     if not written:
-        return None
+        adapt = TEXT_ADAPTERS.get(bench.name)
+        rows = adapt((LOGS / f"{bench.name}.log").read_text()) if adapt else []
+        return handed_over(command, rows, (), calibrate()) if rows else None
     data = json.loads(max(written, key=lambda path: path.stat().st_mtime).read_text())
     if "rows" in data:
         return {key: data[key] for key in HANDED_OVER} | {"command": command}

@@ -15,7 +15,7 @@ from tests.bench.figures import SPINE, Figure, Sense
 from tests.bench.ladder import broken, rising
 from tests.bench.page import kept, plots, table, text
 from tests.bench.page.__main__ import taken
-from tests.bench.page.adapters import ADAPTERS
+from tests.bench.page.adapters import ADAPTERS, TEXT_ADAPTERS
 from tests.bench.rows import Ladder, Peer, Row, Step, handed_over
 
 MACHINE = Machine(2, "a_machine", 0.1, 1700.0, 40000.0)
@@ -168,6 +168,19 @@ def test_a_cost_that_grows_with_what_is_held_is_seen() -> None:
     assert row.figure.what == "gateway CPU of a call, 5,000 calls held, of that with 10"
 
 
+def test_what_only_prints_is_read_where_it_prints() -> None:
+    text = (
+        "kept   audio: 75 µs of CPU an offer, bar 150 (read 20)\nBROKEN audio and video: 180 µs of CPU an offer\n"
+        "1000 routes, 40 INVITEs\n  form  p50 10 µs   p99 20 µs\n"
+        "kept   decisions of an INVITE at most 300 µs: p50 150, p99 190\n"
+        "100000 routes, 40 INVITEs\n  form  p50 10 µs   p99 20 µs\n"
+        "kept   decisions of an INVITE at most 300 µs: p50 170, p99 220\n"
+    )
+    found = {row.figure.id: row.value for adapter in TEXT_ADAPTERS.values() for row in adapter(text)}
+    assert found == {"sdp.audio": 75, "sdp.video": 180, "decisions": 170}
+    assert not [row for adapter in TEXT_ADAPTERS.values() for row in adapter("Traceback")]
+
+
 def test_a_file_of_another_shape_is_not_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "OUTPUT", tmp_path)
     (tmp_path / "mixed-20261127T010000Z.json").write_text('{"machine": {}}')
@@ -180,6 +193,8 @@ def test_what_was_written_before_the_bench_began_is_not_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suite, "OUTPUT", tmp_path)
+    monkeypatch.setattr(suite, "LOGS", tmp_path)
+    (tmp_path / "tokens.log").write_text("ES256 100 µs")
     path = tmp_path / "tokens-20261127T010000Z.json"
     path.write_text(json.dumps(handed(Row.of("token.check", 100.0))))
     tokens = next(bench for bench in suite.BENCHES if bench.name == "tokens")

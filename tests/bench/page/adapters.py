@@ -5,6 +5,7 @@ Knows those shapes. Must not run anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, Final
@@ -354,3 +355,28 @@ ADAPTERS: Final[Mapping[str, Callable[[Raw], Found]]] = {
     "restart": restart,
 }
 """By the beginning of the file's name; the calls' own is a bare time."""
+
+
+def descriptions_text(text: str) -> list[Row]:
+    """``python -m tests.bench.descriptions``, which only prints."""
+    figures = {"audio": "sdp.audio", "audio and video": "sdp.video"}
+    found = re.findall(r"^(?:kept|BROKEN) +(audio(?: and video)?): (\d+) µs", text, re.MULTILINE)
+    return [Row.of(figures[case], float(cost)) for case, cost in found]
+
+
+def decisions_text(text: str) -> list[Row]:
+    """``python -m tests.bench.decisions``, which only prints; its longest routing table counts."""
+    found = re.findall(
+        r"^(\d+) routes, .*?INVITE at most .*?: p50 (\d+), p99 (\d+)$", text, re.MULTILINE | re.DOTALL
+    )
+    if not found:
+        return []
+    routes, p50, p99 = max(((int(routes), p50, p99) for routes, p50, p99 in found), key=lambda one: one[0])
+    return [Row.of("decisions", float(p50), note=f"p50; p99 {p99} µs; {routes:,} routes")]
+
+
+TEXT_ADAPTERS: Final[Mapping[str, Callable[[str], list[Row]]]] = {
+    "descriptions": descriptions_text,
+    "decisions": decisions_text,
+}
+"""Of benches that write no file."""
