@@ -208,7 +208,8 @@ def test_the_page_takes_whole_runs_single_files_and_files_of_a_benchs_own_shape(
     whole, single, own = (
         tmp_path / f"{name}-20261127T010000Z.json" for name in ("performance", "tokens", "mixed")
     )
-    kept.write(whole, {"ladder": handed(Row.of("flow.delay_p50", 2.0))})
+    short = {**handed(Row.of("web.cpu", 9.0)), "short": True}
+    kept.write(whole, {"ladder": handed(Row.of("flow.delay_p50", 2.0)), "full-call": short})
     single.write_text(json.dumps({**handed(Row.of("token.check", 100.0)), "details": [1]}))
     own.write_text(json.dumps({"machine": asdict(MACHINE), "outcome": {"ran": {"one": 5}, "failures": []}}))
     benches: kept.Document = {"ladder": handed(Row.of("flow.delay_p50", 9.0))}

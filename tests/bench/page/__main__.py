@@ -1,6 +1,7 @@
 """Writes docs/performance.md and its pictures: ``python -m tests.bench.page [RUN.json ...]``.
 
-A RUN is what ``tests.bench.suite`` or a single bench wrote; it takes the place of what the same bench measured before.
+A RUN is what ``tests.bench.suite`` or a single bench wrote; it takes the place of what the same bench measured before;
+short forms are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def taken(benches: kept.Document, path: Path) -> kept.Document:
     """
     run = json.loads(path.read_text())
     if "benches" in run:
-        return {**benches, **run["benches"]}
+        return benches | {name: bench for name, bench in run["benches"].items() if not bench.get("short")}
     name = re.sub(r"-?\d{8}[T-]?\d{6}Z?$", "", path.stem) or "calls"
     if "rows" in run:
         return {**benches, name: {key: value for key, value in run.items() if key in HANDED_OVER}}
