@@ -166,7 +166,10 @@ def _version(program: str, flag: str) -> str:
     where = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/bin")
     if where is None:
         return ""
-    told = subprocess.run([where, flag], capture_output=True, text=True, timeout=10, check=False)
+    try:
+        told = subprocess.run([where, flag], capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired:  # the machine is busy
+        return ""
     number = re.search(r"\d+\.\d+[\w.~+-]*", told.stdout + told.stderr)
     return number[0] if number else ""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import suite
+from tests.bench import rows, suite
 from tests.bench.cpu import Machine
 from tests.bench.figures import SPINE, Figure, Sense
 from tests.bench.ladder import broken, rising
@@ -21,11 +21,17 @@ from tests.bench.rows import Ladder, Peer, Row, Step, handed_over
 MACHINE = Machine(2, "a_machine", 0.1, 1700.0, 40000.0)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_asked_for_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "versions", lambda: {"python": "3.11"})
+    monkeypatch.setattr(rows, "revision", lambda: "abc")
+
+
 def handed(
     *rows: Row, date: str = "2026-11-27T01:00:00+00:00", ladders: tuple[Ladder, ...] = ()
 ) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(handed_over("python -m bench", rows, ladders, MACHINE)))
-    return {**found, "date": date, "revision": "abc"}
+    return {**found, "date": date}
 
 
 @pytest.mark.parametrize(
