@@ -190,6 +190,7 @@ def main(short: bool, only: str, strict: bool) -> None:
     unknown = sorted(set(names) - {bench.name for bench in BENCHES})
     if unknown:
         raise click.BadParameter(f"{', '.join(unknown)}; known: {', '.join(bench.name for bench in BENCHES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
     click.echo(calibrate().to_text())
     benches: kept.Document = {}
     for bench in BENCHES:
