@@ -155,11 +155,16 @@ async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, ot
         await wic.answer()
         await PageCall(wic, ims).works()
         assert (await wic.bye()).status == 200
-        assert stage.lab.control("GET", "/v1/drain")[1] == {"drain": True, "pages": 1, "calls": 1}
+        left = stage.lab.control("GET", "/v1/drain")[1]
+        assert (left["drain"], left["pages"], left["calls"]) == (True, 1, 1)
+        assert [(one["impu"], one["calls"]) for one in left["waited_for"]] == [("sip:carol@ims.test", 1)]
         await call.hang_up()
         await asyncio.wait_for(busy.lost.wait(), 3)
         await until(
-            lambda: stage.lab.control("GET", "/v1/drain")[1] == {"drain": True, "pages": 0, "calls": 0},
+            lambda: (
+                stage.lab.control("GET", "/v1/drain")[1]
+                == {"drain": True, "pages": 0, "calls": 0, "waited_for": []}
+            ),
             lambda: str(stage.lab.control("GET", "/v1/drain")[1]),
             5,
         )
