@@ -13,9 +13,11 @@ from typing import cast
 
 import KSR
 
+from kemi.adapters.facts import FACTS
 from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.decimals import number_or
+from kemi.core.header_fields import Fields, fields_from_head, values_of
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
@@ -46,10 +48,19 @@ def number(variable: str) -> int:
 
 def headers(name: str) -> list[str]:
     """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
+    fields = FACTS.of(_fields)
+    return _asked_headers(name) if fields is None else values_of(fields, name)
+
+
+def _fields() -> Fields | None:
+    return fields_from_head(head())
+
+
+def _asked_headers(name: str) -> list[str]:
     count = KSR.pv.get(f"$hdrc({name})")
     values = [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
     compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
-    return values if compact is None else values + headers(compact)
+    return values if compact is None else values + _asked_headers(compact)
 
 
 def branch() -> str:
@@ -63,6 +74,10 @@ def _unfolded(value: str) -> str:
 
 def head() -> str:
     """Return start line and header fields of the current message as they came, without the empty line behind them."""
+    return FACTS.of(_head)
+
+
+def _head() -> str:
     return text("$mb").partition("\r\n\r\n")[0]
 
 
@@ -99,11 +114,19 @@ def source_address() -> str:
 
 def side() -> Side:
     """Return where the current message comes from: pages speak WebSocket, the core never does."""
+    return FACTS.of(_side)
+
+
+def _side() -> Side:
     return Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
 
 
 def method() -> str:
     """Return the method of the current request, or of the current reply's CSeq."""
+    return FACTS.of(_method)
+
+
+def _method() -> str:
     return text("$rm")
 
 
@@ -134,11 +157,19 @@ def has_body() -> bool:
 
     Kamailio's own answer is no without Content-Length, which a page may leave out (RFC 7118 §5).
     """
-    return KSR.textops.has_body() > 0 or (not KSR.pv.get("$hdrc(Content-Length)") and text("$rb") != "")
+    return FACTS.of(_has_body)
+
+
+def _has_body() -> bool:
+    return KSR.textops.has_body() > 0 or (not headers("Content-Length") and text("$rb") != "")
 
 
 def body() -> Body:
     """Return the body of the current message as it came; of one whose bytes are no text it is asked again."""
+    return FACTS.of(_body)
+
+
+def _body() -> Body:
     try:
         content = str(KSR.pv.get("$rb") or "").encode()
     except UnicodeDecodeError:
@@ -151,11 +182,12 @@ def _fill(message: Message) -> None:
     message.contact = text("$ct")
     if not has_body():
         return
-    if message.method in CARRIERS and not (found := body()).is_plain:
+    found = body()
+    if message.method in CARRIERS and not found.is_plain:
         describe(message, found)
         return
-    message.body = text("$rb")
-    message.content_type = text("$cT")
+    message.body = found.content.decode("utf-8", "replace")
+    message.content_type = found.content_type
 
 
 def request() -> Request:
@@ -229,7 +261,7 @@ def set_tag(header: str, tag: str) -> None:
 def add_to_tag(tag: str) -> bool:
     """Put a To-tag into the request itself, at once, so that every local reply carries it."""
     set_tag("To", tag)
-    return KSR.textopsx.msg_apply_changes() > 0
+    return _apply()
 
 
 def replace_header(name: str, value: str) -> None:
@@ -266,12 +298,17 @@ def add_at_once(lines: Iterable[str]) -> None:
     text_ = "".join(f"{line}\r\n" for line in lines)
     if text_:
         KSR.hdr.append(text_)
-        KSR.textopsx.msg_apply_changes()
+        _apply()
 
 
 def apply_changes() -> None:
     """Make what was changed of the current request the request itself; only in its own route."""
-    KSR.textopsx.msg_apply_changes()
+    _apply()
+
+
+def _apply() -> bool:
+    FACTS.forget()
+    return KSR.textopsx.msg_apply_changes() > 0
 
 
 def insert_headers(lines: Iterable[str]) -> None:
@@ -314,7 +351,7 @@ def hide_vias() -> str:
     KSR.hdr.remove("Via")
     host = f"[{address}]" if ":" in address else address
     KSR.hdr.insert(f"Via: SIP/2.0/UDP {host};branch=z9hG4bK-hidden\r\n")
-    KSR.textopsx.msg_apply_changes()
+    _apply()
     KSR.hdr.remove("Via")
     return original
 
@@ -331,13 +368,14 @@ def leave_vias_out() -> None:
 def restore(original: str) -> None:
     """Make the current request again what it was before ``hide_vias``."""
     KSR.textopsx.msg_set_buffer(original)
+    FACTS.forget()
 
 
 def add_vias(values: Iterable[str]) -> None:
     """Write further Via header fields behind the topmost one of a response, at once: responses that come after the
     end of their transaction are routed by what is written there."""
     KSR.hdr.append_after("".join(f"Via: {value}\r\n" for value in values), "Via")
-    KSR.textopsx.msg_apply_changes()
+    _apply()
 
 
 def drop() -> None:
