@@ -6,44 +6,52 @@ itself (ksr.py) says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final
 
-T = TypeVar("T")
+from kemi.core.bodies import Body
+from kemi.core.header_fields import Fields
+from kemi.core.messages import Side
 
 
 class Facts:
-    """Of the current message; outside callbacks nothing is kept."""
+    """Of one message; None: not asked yet."""
+
+    side: Side | None = None
+    method: str | None = None
+    head: str | None = None
+    fields: Fields | None = None
+    has_body: bool | None = None
+    body: Body | None = None
+
+
+class _Unkept(Facts):
+    """Outside callbacks nothing is kept."""
+
+    def __setattr__(self, _name: str, _value: object) -> None:
+        return
+
+
+class CurrentFacts:
+    """Of the current message."""
 
     def __init__(self) -> None:
-        self._known: dict[object, Any] | None = None
-        self._outer: list[dict[object, Any] | None] = []
+        self.known: Facts = _Unkept()
+        self._outer: list[Facts] = []
 
     def enter(self) -> None:
         """A callback begins, maybe inside of another one."""
-        self._outer.append(self._known)
-        self._known = {}
+        self._outer.append(self.known)
+        self.known = Facts()
 
     def leave(self) -> None:
         """It is over."""
-        self._known = self._outer.pop()
+        self.known = self._outer.pop()
 
     def forget(self) -> None:
         """The message is another one now."""
-        if self._known is not None:
-            self._known = {}
-
-    def of(self, read: Callable[[], T]) -> T:
-        """Return what ``read`` returns, which is called once for each message."""
-        known = self._known
-        if known is None:
-            return read()
-        try:
-            found: T = known[read]
-        except KeyError:
-            found = known[read] = read()
-        return found
+        if self._outer:
+            self.known = Facts()
 
 
-FACTS: Final = Facts()
+FACTS: Final = CurrentFacts()
 """This process's: it works on one message at a time."""

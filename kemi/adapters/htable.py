@@ -15,15 +15,17 @@ class _SlotLock:
     """Keeps other processes away from a key; nesting in one process is counted.  A plain class, because a
     generator for each of some thirty locks of a call is felt."""
 
-    __slots__ = ("_key", "_name")
+    __slots__ = ("_held", "_key", "_name")
 
-    def __init__(self, name: str, key: str) -> None:
-        self._name, self._key = name, key
+    def __init__(self, name: str, key: str, held: list[str]) -> None:
+        self._name, self._key, self._held = name, key, held
 
     def __enter__(self) -> None:
         KSR.htable.sht_lock(self._name, self._key)
+        self._held.append(self._key)
 
     def __exit__(self, *_: object) -> None:
+        self._held.remove(self._key)
         KSR.htable.sht_unlock(self._name, self._key)
 
 
@@ -33,9 +35,14 @@ class HtableTable:
     def __init__(self, name: str) -> None:
         self._name = name
         self._iterator = f"it_{name}"
+        self._held: list[str] = []
+        """Keys that this process has locked through this object; it seldom holds more than one."""
 
     def get(self, key: str) -> str | None:
         """Return the value, or None."""
+        if key in self._held:
+            value = KSR.htable.sht_get(self._name, key)
+            return None if value is None else str(value)
         KSR.htable.sht_lock(self._name, key)
         try:
             value = KSR.htable.sht_get(self._name, key)
@@ -53,7 +60,7 @@ class HtableTable:
 
     def locked(self, key: str) -> AbstractContextManager[None]:
         """Keep other processes away from this key."""
-        return _SlotLock(self._name, key)
+        return _SlotLock(self._name, key, self._held)
 
     def take_all(self) -> list[str]:
         """Return all values and remove them.  Only for a table whose entries are written once and read by one process:

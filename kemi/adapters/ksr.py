@@ -17,8 +17,8 @@ from kemi.adapters.facts import FACTS
 from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.decimals import number_or
-from kemi.core.header_fields import Fields, fields_from_head, values_of
-from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
+from kemi.core.header_fields import Fields, fields_from_head
+from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
 _REPLACEMENT = "\ufffd"
@@ -37,23 +37,25 @@ def text(variable: str) -> str:
         inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
         value = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
         return bytes.fromhex(cast("str", value)).decode("utf-8", "replace") if value else ""
+    if isinstance(value, str):
+        return value
     return "" if value is None else str(value)
 
 
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
-    value = text(variable)
-    return number_or(0, value)
+    value = KSR.pv.get(variable)
+    return value if isinstance(value, int) else number_or(0, text(variable))
 
 
 def headers(name: str) -> list[str]:
     """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
-    fields = FACTS.of(_fields)
-    return _asked_headers(name) if fields is None else values_of(fields, name)
+    return (FACTS.known.fields or _fields()).values(name)
 
 
-def _fields() -> Fields | None:
-    return fields_from_head(head())
+def _fields() -> Fields:
+    found = FACTS.known.fields = fields_from_head(head(), _asked_headers)
+    return found
 
 
 def _asked_headers(name: str) -> list[str]:
@@ -74,11 +76,10 @@ def _unfolded(value: str) -> str:
 
 def head() -> str:
     """Return start line and header fields of the current message as they came, without the empty line behind them."""
-    return FACTS.of(_head)
-
-
-def _head() -> str:
-    return text("$mb").partition("\r\n\r\n")[0]
+    found = FACTS.known.head
+    if found is None:
+        found = FACTS.known.head = text("$mb").partition("\r\n\r\n")[0]
+    return found
 
 
 def received() -> str:
@@ -114,20 +115,18 @@ def source_address() -> str:
 
 def side() -> Side:
     """Return where the current message comes from: pages speak WebSocket, the core never does."""
-    return FACTS.of(_side)
-
-
-def _side() -> Side:
-    return Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
+    found = FACTS.known.side
+    if found is None:
+        found = FACTS.known.side = Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
+    return found
 
 
 def method() -> str:
     """Return the method of the current request, or of the current reply's CSeq."""
-    return FACTS.of(_method)
-
-
-def _method() -> str:
-    return text("$rm")
+    found = FACTS.known.method
+    if found is None:
+        found = FACTS.known.method = text("$rm")
+    return found
 
 
 def call_id() -> str:
@@ -157,16 +156,20 @@ def has_body() -> bool:
 
     Kamailio's own answer is no without Content-Length, which a page may leave out (RFC 7118 §5).
     """
-    return FACTS.of(_has_body)
-
-
-def _has_body() -> bool:
-    return KSR.textops.has_body() > 0 or (not headers("Content-Length") and text("$rb") != "")
+    found = FACTS.known.has_body
+    if found is None:
+        found = FACTS.known.has_body = KSR.textops.has_body() > 0 or (
+            not headers("Content-Length") and text("$rb") != ""
+        )
+    return found
 
 
 def body() -> Body:
     """Return the body of the current message as it came; of one whose bytes are no text it is asked again."""
-    return FACTS.of(_body)
+    found = FACTS.known.body
+    if found is None:
+        found = FACTS.known.body = _body()
+    return found
 
 
 def _body() -> Body:
@@ -278,14 +281,11 @@ def set_cseq(value: int) -> None:
 
 def remove_headers(names: tuple[str, ...]) -> None:
     """Remove all header fields of these names; asks Kamailio only for those that are there."""
-    pattern, long_forms = finder(names)
-    present = {long_forms[name.lower()] for name in pattern.findall(head())}
-    for name in names:
-        if name in present:
-            KSR.hdr.remove(name)
-            compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
-            if compact is not None:
-                KSR.hdr.remove(compact)
+    for name in (FACTS.known.fields or _fields()).present(names):
+        KSR.hdr.remove(name)
+        compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
+        if compact is not None:
+            KSR.hdr.remove(compact)
 
 
 def append_headers(lines: Iterable[str]) -> None:

@@ -6,7 +6,8 @@ Only heads that cannot be read in two ways are read here: whatever Kamailio migh
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from kemi.core.header_names import COMPACT_FORMS, COMPACT_FORMS_OF_EXTENSIONS
@@ -15,45 +16,83 @@ _LONG_FORMS: Final = {compact: name for name, compact in COMPACT_FORMS.items()} 
     "l": "content-length",
     "s": "subject",
 }
+_FIELD: Final = re.compile(r"\r\n([\w.!%*+`'~-]+)[ \t]*:[ \t]*([^\r\n]*)", re.ASCII)
+_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 
-Fields = Mapping[str, list[str]]
-"""Name in lower case, long where Kamailio knows the long form -> the values of all its header fields, unfolded."""
+
+class Fields:
+    """The header fields of one message."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, by_name: dict[str, list[str]]) -> None:
+        """``by_name``: name in lower case, long where Kamailio knows the long form -> values, unfolded, in order."""
+        self._by_name = by_name
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all header fields ``name``, in order; those of an extension's compact form come last."""
+        known, compact = _forms(name)
+        found = self._by_name.get(known)
+        if compact:
+            return [*(found or ()), *self._by_name.get(compact, ())]
+        return found[:] if found else []
+
+    def present(self, names: tuple[str, ...]) -> Iterable[str]:
+        """Return those of these names that there may be header fields of, compact forms included."""
+        forms = _all_forms(names)
+        return {forms[form] for form in self._by_name.keys() & forms.keys()}
 
 
-def fields_from_head(head: str) -> Fields | None:
+class _Asked(Fields):
+    """Those of a message that could be read in two ways."""
+
+    __slots__ = ("_ask",)
+
+    def __init__(self, ask: Callable[[str], list[str]]) -> None:
+        super().__init__({})
+        self._ask = ask
+
+    def values(self, name: str) -> list[str]:
+        return self._ask(name)
+
+    def present(self, names: tuple[str, ...]) -> Iterable[str]:
+        return names
+
+
+def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
     """Read a head (start line and header fields, without the empty line behind them).
 
-    None for one with lines that do not end in CR and LF, or are neither a header field nor the rest of one, or with a
-    NUL.
+    ``ask`` returns the values of a name; it is asked of a head with lines that do not end in CR and LF, or are neither
+    a header field nor the rest of one, or with a NUL.
     """
+    if "\r\n " in head or "\r\n\t" in head:
+        head = _FOLD.sub(" ", head)
     ends = head.count("\r\n")
-    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
-        return None
-    fields: dict[str, list[str]] = {}
-    values: list[str] | None = None
-    for line in head.split("\r\n")[1:]:
-        if line[:1] in (" ", "\t"):
-            if values is None:
-                return None
-            values[-1] = f"{values[-1]} {line.strip()}"
-            continue
-        name, colon, value = line.partition(":")
-        if not colon:
-            return None
-        name = name.strip().lower()
-        values = fields.setdefault(_LONG_FORMS.get(name, name), [])
-        values.append(value.strip())
-    return fields
+    found = _FIELD.findall(head)
+    if len(found) != ends or head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
+        return _Asked(ask)
+    by_name: dict[str, list[str]] = {}
+    for name, value in found:
+        form = _form(name)
+        if form in by_name:
+            by_name[form].append(value.rstrip())
+        else:
+            by_name[form] = [value.rstrip()]
+    return Fields(by_name)
 
 
-def values_of(fields: Fields, name: str) -> list[str]:
-    """Return the values of all header fields ``name``, in order; those of the compact form of an extension follow."""
-    known, compact = _forms(name)
-    values = fields.get(known, ())
-    return [*values, *fields.get(compact, ())] if compact else [*values]
+@functools.lru_cache(maxsize=1024)
+def _form(name: str) -> str:
+    lower = name.lower()
+    return _LONG_FORMS.get(lower, lower)
 
 
 @functools.lru_cache(maxsize=256)
 def _forms(name: str) -> tuple[str, str]:
-    lower = name.lower()
-    return _LONG_FORMS.get(lower, lower), COMPACT_FORMS_OF_EXTENSIONS.get(lower, "")
+    return _form(name), COMPACT_FORMS_OF_EXTENSIONS.get(name.lower(), "")
+
+
+@functools.lru_cache(maxsize=64)
+def _all_forms(names: tuple[str, ...]) -> dict[str, str]:
+    forms = {_form(name): name for name in names}
+    return forms | {compact: name for name in names if (compact := _forms(name)[1])}
