@@ -10,6 +10,10 @@ from contextlib import AbstractContextManager
 
 import KSR
 
+_get = KSR.htable.sht_get
+_lock = KSR.htable.sht_lock
+_unlock = KSR.htable.sht_unlock
+
 
 class _SlotLock:
     """Keeps other processes away from a key; nesting in one process is counted.  A plain class, because a
@@ -21,12 +25,12 @@ class _SlotLock:
         self._name, self._key, self._held = name, key, held
 
     def __enter__(self) -> None:
-        KSR.htable.sht_lock(self._name, self._key)
+        _lock(self._name, self._key)
         self._held.append(self._key)
 
     def __exit__(self, *_: object) -> None:
         self._held.remove(self._key)
-        KSR.htable.sht_unlock(self._name, self._key)
+        _unlock(self._name, self._key)
 
 
 class HtableTable:
@@ -40,15 +44,16 @@ class HtableTable:
 
     def get(self, key: str) -> str | None:
         """Return the value, or None."""
+        name = self._name
         if key in self._held:
-            value = KSR.htable.sht_get(self._name, key)
-            return None if value is None else str(value)
-        KSR.htable.sht_lock(self._name, key)
-        try:
-            value = KSR.htable.sht_get(self._name, key)
-            return None if value is None else str(value)
-        finally:
-            KSR.htable.sht_unlock(self._name, key)
+            value = _get(name, key)
+        else:
+            _lock(name, key)
+            try:
+                value = _get(name, key)
+            finally:
+                _unlock(name, key)
+        return value if value is None or isinstance(value, str) else str(value)
 
     def set(self, key: str, value: str) -> None:
         """Write the value."""

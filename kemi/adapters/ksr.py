@@ -21,6 +21,7 @@ from kemi.core.header_fields import Fields, fields_from_head
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
+_pv = KSR.pv.get
 _REPLACEMENT = "\ufffd"
 _OF_BODY = ("Content-Disposition", "Content-Encoding")
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
@@ -32,7 +33,7 @@ _WS_PROTOCOLS = frozenset({"ws", "wss"})
 def text(variable: str) -> str:
     """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced."""
     try:
-        value = KSR.pv.get(variable)
+        value = _pv(variable)
     except UnicodeDecodeError:
         inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
         value = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
@@ -44,7 +45,7 @@ def text(variable: str) -> str:
 
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
-    value = KSR.pv.get(variable)
+    value = _pv(variable)
     return value if isinstance(value, int) else number_or(0, text(variable))
 
 

@@ -17,7 +17,11 @@ _LONG_FORMS: Final = {compact: name for name, compact in COMPACT_FORMS.items()} 
     "s": "subject",
 }
 _FIELD: Final = re.compile(r"\r\n([\w.!%*+`'~-]+)[ \t]*:[ \t]*([^\r\n]*)", re.ASCII)
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
+_KNOWN: Final[dict[str, str]] = {}
+"""Names as they were written before -> their forms.  Whoever sends messages chooses names: they stay short and few."""
+_LONGEST_KNOWN: Final = 40
+_MOST_KNOWN: Final = 512
+_FOLD: Final = re.compile(r"\r\n[ \t]+")
 
 
 class Fields:
@@ -66,14 +70,16 @@ def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
     a header field nor the rest of one, or with a NUL.
     """
     if "\r\n " in head or "\r\n\t" in head:
-        head = _FOLD.sub(" ", head)
+        *folded, last = _FOLD.split(head)
+        head = " ".join((*(line.rstrip(" \t") for line in folded), last))
     ends = head.count("\r\n")
     found = _FIELD.findall(head)
     if len(found) != ends or head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
         return _Asked(ask)
     by_name: dict[str, list[str]] = {}
+    known = _KNOWN.get
     for name, value in found:
-        form = _form(name)
+        form = known(name) or _form(name)
         if form in by_name:
             by_name[form].append(value.rstrip())
         else:
@@ -81,10 +87,12 @@ def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
     return Fields(by_name)
 
 
-@functools.lru_cache(maxsize=1024)
 def _form(name: str) -> str:
     lower = name.lower()
-    return _LONG_FORMS.get(lower, lower)
+    form = _LONG_FORMS.get(lower, lower)
+    if len(name) <= _LONGEST_KNOWN and len(_KNOWN) < _MOST_KNOWN:
+        _KNOWN[name] = form
+    return form
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kemi.core.header_fields import fields_from_head
@@ -34,6 +36,8 @@ class TestValues:
                 "Referred-By", ["b: compact", "Referred-By: long"], ["long", "compact"], id="extension"
             ),
             pytest.param("Subject", ["Subject: a", "  b", "\tc", "To: x"], ["a b c"], id="folded"),
+            pytest.param("Subject", ["Subject: a \t", " b"], ["a b"], id="space before a fold"),
+            pytest.param("Subject", ["Subject:", " a"], ["a"], id="folded at once"),
             pytest.param("Subject", ["Subject:"], [""], id="empty"),
             pytest.param("Subject", ["To: x"], [], id="absent"),
             pytest.param("X", ["Session-Expires: 90"], ["90"], id="what Kamailio takes for it"),
@@ -64,6 +68,21 @@ class TestValues:
         fields = fields_from_head("\r\n".join((START, *lines)), asked)
         assert fields.values("Via") == ["asked for Via"]
         assert set(fields.present(("From", "Via"))) == {"From", "Via"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("A: b" + " " * 30_000 + "c\r\n d", id="spaces"),
+        pytest.param("A: b" + "\r\n " * 10_000, id="folds"),
+        pytest.param("a" * 30_000, id="a long name"),
+        pytest.param("A: x\r\n" * 6_000 + "bad", id="many"),
+    ],
+)
+def test_nobody_keeps_a_worker_busy(line: str) -> None:
+    began = time.process_time()
+    fields_from_head(f"{START}\r\n{line}", asked)
+    assert time.process_time() - began < 0.1
 
 
 class TestPresent:
