@@ -89,6 +89,20 @@ def guarded(step: Callable[P, None]) -> Callable[P, int]:
     return callback
 
 
+def guarded_note(step: Callable[P, None]) -> Callable[P, int]:
+    """Guard a callback that notes a message and does nothing else: it comes for each one, mostly inside of others."""
+
+    @functools.wraps(step)
+    def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            step(*args, **kwargs)
+        except Exception as error:
+            _log(error)
+        return 1
+
+    return callback
+
+
 def _noted() -> None:
     try:
         NOTES.leave()

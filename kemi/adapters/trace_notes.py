@@ -146,6 +146,8 @@ class TraceNotes:
         """A message leaves, as it is on the wire."""
         if self._table is None or self._muted:
             return
+        if not self._depth:  # tm's timer, or Kamailio itself: nobody has said where to
+            self._towards = ""
         self._message(message, incoming=False)
 
     def _message(self, message: str, *, incoming: bool) -> bool:
