@@ -168,7 +168,7 @@ _NEVER_REACHED: Final[dict[str, Any]] = {
     "gateway_limits_connection": _RATES,
     "gateway_limits_identity": _RATES,
     "gateway_limits_address": {**_RATES, "in_call": 0},
-    "gateway_overload_target_wait_s": 30,
+    "gateway_overload_target_wait_s": 10,
 }
 """One page of the load does what a hundred do: it is counted as the role has it, but not refused."""
 _OF_TESTS: Final = {*NO_LIMITS, "kamailio_debug"}

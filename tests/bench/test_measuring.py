@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kemi.settings import settings_from_text
 from rtpengine.ng.replies import RawStatistics
 from rtpengine.quality import medium_quality
 from tests.bench.cpu import Machine, calibrate, tree_cpu_s
@@ -22,7 +23,7 @@ from tests.bench.runner import CLOSED_LOOP, HALF_LOAD, Cell, Comparison, Mode, P
 from tests.bench.stacks import Samples, add_leaves, add_stacks, dearest
 from tests.bench.targets import EVERYTHING
 from tests.lab.options import NO_LIMITS
-from tests.lab.roles import role_defaults
+from tests.lab.roles import render_role, role_defaults
 from tests.peers.sdp import page_offer, sdp_from_text
 from tests.peers.sip import SipRequest, SipResponse, message_from_text, message_to_text, response_to
 
@@ -43,6 +44,14 @@ class TestTargets:
     def test_what_tests_switch_off_is_on(self) -> None:
         assert set(NO_LIMITS) <= set(EVERYTHING)
         assert EVERYTHING["gateway_overload_control"] is True
+        settings = settings_from_text(
+            render_role(
+                "kamailio",
+                "gateway.toml.j2",
+                {"gateway_flow_secret": "x" * 32, "gateway_control_secret": "y" * 32, **EVERYTHING},
+            )
+        )
+        assert settings.overload.enabled
         assert (
             EVERYTHING["gateway_calls_per_identity"]
             == role_defaults("kamailio")["gateway_calls_per_identity"]
