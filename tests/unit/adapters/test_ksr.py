@@ -321,3 +321,28 @@ class TestFacts:
         for method in ("OPTIONS", "BYE"):
             kamailio.receive(FakeMessage.from_bytes(f"{method} sip:x SIP/2.0\n\n".encode()))
             assert ksr.method() == method
+
+
+class TestHeldLocks:
+    """A table that is asked under its own lock."""
+
+    def test_a_key_that_is_held_is_not_locked_once_more(self, kamailio: FakeKamailio) -> None:
+        table = HtableTable("call")
+        table.set("a", "1")
+        with table.locked("a"):
+            before = len(kamailio.called("htable.sht_lock"))
+            assert table.get("a") == "1"
+            assert len(kamailio.called("htable.sht_lock")) == before
+            table.get("b")
+            assert kamailio.called("htable.sht_lock")[before:] == [("call", "b")]
+
+    def test_it_is_held_until_the_outermost_lock_is_given_back(self, kamailio: FakeKamailio) -> None:
+        table = HtableTable("call")
+        with table.locked("a"):
+            with table.locked("a"):
+                pass
+            before = len(kamailio.called("htable.sht_lock"))
+            table.get("a")
+            assert len(kamailio.called("htable.sht_lock")) == before
+        table.get("a")
+        assert len(kamailio.called("htable.sht_lock")) == before + 1
