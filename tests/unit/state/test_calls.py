@@ -157,6 +157,8 @@ class TestStore:
             found, copy = store.seen("call-1"), store.get("call-1")
             assert found is not None
             assert found == copy
+        found = store.seen("call-1")
+        assert found is not None
         assert found.doomed == "!!"
         assert store.seen("call-2") is None
 
