@@ -169,6 +169,7 @@ _NEVER_REACHED: Final[dict[str, Any]] = {
     "gateway_limits_identity": _RATES,
     "gateway_limits_address": {**_RATES, "in_call": 0},
     "gateway_overload_target_wait_s": 10,
+    "gateway_calls_per_identity": 1000,
 }
 """One page of the load does what a hundred do: it is counted as the role has it, but not refused."""
 _OF_TESTS: Final = {*NO_LIMITS, "kamailio_debug"}
