@@ -52,10 +52,7 @@ class TestTargets:
             )
         )
         assert settings.overload.enabled
-        assert (
-            EVERYTHING["gateway_calls_per_identity"]
-            == role_defaults("kamailio")["gateway_calls_per_identity"]
-        )
+        assert EVERYTHING["gateway_ban_points"] == role_defaults("kamailio")["gateway_ban_points"]
 
 
 class TestStacks:
