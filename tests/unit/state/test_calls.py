@@ -146,7 +146,7 @@ class TestStore:
 
     def test_a_look_sees_what_another_process_wrote(self) -> None:
         table = MemoryTable()
-        store, other = CallStore(table), CallStore(table)
+        store, other = CallStore(table, MemoryTable()), CallStore(table, MemoryTable())
         store.create(record_at("offered"))
 
         def doom(record: CallRecord) -> None:
