@@ -17,7 +17,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-provision soak unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
+.PHONY: help setup run test test-faults test-provision soak unit style types audit bench counts sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,7 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.nodes
 	$(PYTHON) -m tests.bench.routes
 	$(PYTHON) -m tests.bench.descriptions
+	$(PYTHON) -m tests.bench.decisions
 	$(PYTHON) -m tests.bench.injection
 	$(PYTHON) -m tests.bench.node_loss
 	$(PYTHON) -m tests.bench.restart
@@ -77,6 +78,9 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.overload
 	$(PYTHON) -m tests.bench.media_load
 	$(PYTHON) -m tests.sipp load
+
+counts: setup ## machine instructions of the hot functions under valgrind, against the committed ones (a minute; apt-get install valgrind)
+	$(PYTHON) -m tests.bench.instructions
 
 fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
