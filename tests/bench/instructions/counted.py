@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.decisions.site import TOKEN, Worker
-from tests.bench.descriptions import Chain
+from tests.bench.descriptions import CASES, Chain
+from tests.unit.core.call import descriptions
 
 ROUNDS: Final = 16
 """A multiple of four: so many kinds of numbers are called in turn."""
 WARM_UP: Final = 16
-CASES: Final = {"audio": "audio-sendonly", "audio and video": "av-sendonly"}
 
 
 def cases(folder: Path) -> dict[str, Callable[[], object]]:
     """Return what is counted by name."""
     found: dict[str, Callable[[], object]] = {}
     for name, case in CASES.items():
-        steps = Chain(case).steps()
+        steps = Chain(descriptions.chromium(case)).steps()
         found |= {f"{name}: {step}": steps[step] for step in ("read", "judge", "to the relay", "to the core")}
     worker = Worker(folder, rows=200, users=8)
     for name in worker.invite(0).steps():
