@@ -17,7 +17,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-provision soak unit style types audit bench bench-page sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
+.PHONY: help setup run test test-faults test-provision soak unit style types audit bench bench-page counts sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench: sdk ## measure everything, one table, JSON in build/bench (QUICK=1: minut
 
 bench-page: setup ## put what `make bench` measured into docs/performance.md and its pictures
 	$(PYTHON) -m tests.bench.page $(wildcard build/bench/performance.json)
+
+counts: setup ## machine instructions of the hot functions under valgrind, against the committed ones (a minute; apt-get install valgrind)
+	$(PYTHON) -m tests.bench.instructions
 
 fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"

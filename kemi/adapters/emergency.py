@@ -17,7 +17,7 @@ from kemi.core.emergency import (
 )
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request
-from kemi.core.routing.numbers import is_emergency, may_be_emergency
+from kemi.core.routing.numbers import DialPlan, is_emergency, may_be_emergency
 from kemi.core.routing.way import Way
 from kemi.settings import Settings
 from kemi.state.counters import Counters
@@ -42,12 +42,17 @@ class EmergencyScreen:
         self._routes = routes
         self._counters = counters
         self._notices = notices
+        self._asked = "", DialPlan(), False
+        """What was asked last, with the answer: one request asks for its URI several times."""
 
     def knows(self, uri: str) -> bool:
         """Whether a call to this URI is one for help."""
-        return may_be_emergency(uri) and is_emergency(
-            uri, self._routes.plan(self._realm), self._settings.numbers
-        )
+        if not may_be_emergency(uri):
+            return False
+        plan = self._routes.plan(self._realm)
+        if self._asked[:2] != (uri, plan):
+            self._asked = uri, plan, is_emergency(uri, plan, self._settings.numbers)
+        return self._asked[2]
 
     def screen(self, request: Request, impu: str, admit: Admit) -> bool:
         """Return whether a page's request is an emergency that goes on, whatever bars other calls.

@@ -206,7 +206,7 @@ class NewCalls:
                 status=500,
                 reason_phrase="Server Internal Error",
             )
-        return replace(way, trunks=known)
+        return way if known == way.trunks else replace(way, trunks=known)
 
     @contextmanager
     def _told(self, request: Request, registration: Registration) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from dataclasses import replace
 from typing import Final
 
 from kemi.adapters import connections, ksr, transactions
@@ -36,7 +37,14 @@ from kemi.core.registration.contact import contact_of
 from kemi.core.registration.likeness import likeness
 from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
-from kemi.core.registration.token import NO_PASSWORDS, REFUSAL, TokenRefused, challenge, grant_from_token
+from kemi.core.registration.token import (
+    NO_PASSWORDS,
+    REFUSAL,
+    TokenRefused,
+    challenge,
+    grant_from_token,
+    token_hash,
+)
 from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
@@ -141,7 +149,7 @@ class Registrar:
         page = parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
         self._token_use.check(grant.session)
         self._token_use.claim(verified.issuer.issuer, grant.token_id, page)
-        return grant
+        return replace(grant, token_hash=token_hash(token))
 
     def check_token(self, request: Request, registration: Registration | None) -> bool:
         """Whether a request outside any dialog may go on: a token in it must be one of this registration's user.
@@ -158,6 +166,9 @@ class Registrar:
         if not token or flow is None:
             return True
         try:
+            if token_hash(token) == registration.grant.token_hash:  # its signature was right at the REGISTER
+                self._token_use.check(registration.grant.session)
+                return True
             grant = grant_from_token(self._tokens.verified(token), origin=flow.origin, now=time.time())
             self._token_use.check(grant.session)
             if grant.impi != registration.grant.impi:

@@ -29,6 +29,8 @@ _LOCAL_PHONE = re.compile(
     r"(sips?):([0-9*#().-]+)@([^;?]+)((?:;[^?]*)?;user=phone(?:;[^?]*)?)", re.IGNORECASE
 )
 _LOCAL_TEL = re.compile(r"tel:[0-9a-f*#().-]+((?:;.*)?)", re.IGNORECASE)
+_KEPT_LENGTH: Final = 256
+"""Longer ones are nobody's, and would only fill memory."""
 _PHONE_CONTEXT = ";phone-context="
 
 
@@ -47,6 +49,12 @@ def canonical(uri: str) -> str | None:
     Escapes are resolved, the host is in lower case, URI parameters and visual separators are gone.  None: not the URI
     of a user, or one with characters that no identity has.
     """
+    return _canonical(uri) if len(uri) <= _KEPT_LENGTH else _canonical.__wrapped__(uri)
+
+
+@lru_cache(maxsize=1024)
+def _canonical(uri: str) -> str | None:
+    """One request asks for the same few identities a dozen times."""
     text = uri.strip()
     if match := _SIP.fullmatch(text):
         scheme, user, host, port, _ = match.groups()

@@ -32,6 +32,7 @@ _PREFIX = re.compile(r"\+?[0-9*#]+|\+", re.ASCII)
 _DOMAIN = re.compile(r"\*|[a-z0-9.-]+|\[[0-9a-f:.]+\]")
 _PASSED_ON: Final = FROM_PAGES | {"INVITE"}
 """What goes to its Request-URI outside a dialog; REGISTER goes to the realm, and OPTIONS ends here."""
+_AFTER_HOST: Final = re.compile("[;?]")
 _PHONE_CONTEXT: Final = "phone-context="
 ANY: Final = "*"
 
@@ -104,7 +105,7 @@ def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
 
 
 def _domain(host: str) -> str:
-    name = re.split(r"[;?]", host, maxsplit=1)[0].lower()
+    name = _AFTER_HOST.split(host, maxsplit=1)[0].lower()
     name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0].rstrip(".")
     if not _DOMAIN.fullmatch(name) or name == ANY:
         raise UnreadableTarget("not a domain")

@@ -6,6 +6,7 @@ token is no good, never why: the reason is for our log.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -87,6 +88,11 @@ def challenge(realm: str, issuer: TokenIssuer, error: str = "") -> str:
     if error:
         parts.append(f'error="{error}"')
     return "Bearer " + ", ".join(parts)
+
+
+def token_hash(token: str) -> str:
+    """Return what a token is recognised by; the token cannot be made of it."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:

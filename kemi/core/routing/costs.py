@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import phonenumbers
@@ -59,6 +60,15 @@ _OF_TYPE: Final = {
 """Of one's own country; all other types have the national rate."""
 
 
+@lru_cache(maxsize=128)
+def parsed_number(number: str) -> phonenumbers.PhoneNumber:
+    """Read a number that begins with +; raise NumberParseException.
+
+    Kept for a moment, because a call asks for its number several times; not to be changed.
+    """
+    return phonenumbers.parse(number, None)
+
+
 def destination_of(number: str, country: str) -> Destination:
     """Return where a number as numbers.py writes it leads, called from a country (ISO 3166; "": not known)."""
     if not number.startswith("+"):
@@ -73,7 +83,7 @@ def destination_of(number: str, country: str) -> Destination:
         if number.startswith(code):
             return Destination(cost)
     try:
-        parsed = phonenumbers.parse(number, None)
+        parsed = parsed_number(number)
     except phonenumbers.NumberParseException:
         return Destination(CostClass.INTERNATIONAL)
     region = phonenumbers.region_code_for_number(parsed) or ""

@@ -17,10 +17,13 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from kemi.core.emergency import is_service
 from kemi.core.errors import SipReject
+from kemi.core.routing.costs import parsed_number
 from kemi.core.trust import ROUTING_PARAMETERS
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 _EMERGENCY_ANYWHERE: Final = frozenset({"112", "911"})
+MOST_EMERGENCY_DIGITS: Final = 8
+"""No country has a longer emergency number, and to ask the library costs more than to count."""
 _VISUAL: Final = str.maketrans("", "", "-.()")
 _GLOBAL: Final = re.compile(r"\+[0-9]{3,15}", re.ASCII)
 _LOCAL: Final = re.compile(r"[0-9*#]{1,24}", re.ASCII)
@@ -30,6 +33,9 @@ _USER: Final = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%(?![01][0-9A-Fa-f]
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 MAX_EXTENSION_DIGITS: Final = 15
 
+_AFTER_NUMBER: Final = re.compile("[;@?:]")
+_AFTER_HOST: Final = re.compile("[;?]")
+_PLUS_DIGITS: Final = re.compile(r"\+[0-9]+", re.ASCII)
 _DIALLED_SIGN = re.compile(r"[\d*#%]")
 """What a number cannot be without; or it is escaped."""
 
@@ -92,7 +98,7 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dial
     if scheme not in ("sip", "sips"):
         raise BadNumber("only sip: and tel: are called from here")
     user, at, host = rest.rpartition("@")
-    host, *parameters = re.split("[;?]", host)
+    host, *parameters = _AFTER_HOST.split(host)
     if not at or not host:
         raise BadNumber("a sip: address without a user")
     is_phone = "user=phone" in (one.strip().lower() for one in parameters)
@@ -121,7 +127,7 @@ def is_emergency(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> boo
     scheme, _, rest = uri.strip().lower().partition(":")
     if scheme == "urn":
         return is_service(uri)
-    number = unquote(re.split("[;@?:]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
+    number = unquote(_AFTER_NUMBER.split(rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
     if number.startswith("+"):
         return _is_emergency_with_code(number, plan, numbers)
     if _is_emergency_number(number, plan.country, numbers):
@@ -135,7 +141,7 @@ def emergency_number(uri: str, plan: DialPlan) -> str:
     scheme, _, rest = uri.strip().lower().partition(":")
     if scheme == "urn":
         return "112"
-    number = unquote(re.split("[;@?:]", rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
+    number = unquote(_AFTER_NUMBER.split(rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
     if number.startswith("+"):
         codes = (number[1 : 1 + length] for length in (1, 2, 3))
         known = (code for code in codes if int(code or 0) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
@@ -156,7 +162,9 @@ def _is_emergency_with_code(number: str, plan: DialPlan, numbers: Collection[str
 def _is_emergency_number(number: str, country: str, numbers: Collection[str]) -> bool:
     if number in _EMERGENCY_ANYWHERE or number in numbers:
         return True
-    return bool(country) and number.isdecimal() and phonenumbers.is_emergency_number(number, country)
+    if not country or len(number) > MOST_EMERGENCY_DIGITS or not number.isdecimal():
+        return False
+    return phonenumbers.is_emergency_number(number, country)
 
 
 def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
@@ -182,12 +190,12 @@ def _from_tel(text: str, plan: DialPlan, trusted: bool) -> Dialled:
 
 
 def _global(number: str) -> str:
-    if not re.fullmatch(r"\+[0-9]+", number, re.ASCII):
+    if not _PLUS_DIGITS.fullmatch(number):
         raise BadNumber("after + come digits")
     if len(number) > 16:
         raise BadNumber("longer than 15 digits (ITU-T E.164)")
     try:
-        parsed = phonenumbers.parse(number, None)
+        parsed = parsed_number(number)
     except phonenumbers.NumberParseException as error:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and len(number) > 4:
             raise BadNumber("there is no such country code") from error

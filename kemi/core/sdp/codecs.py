@@ -7,6 +7,7 @@ variants of one codec.  Knows nothing of directions or transports.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from kemi.core.sdp.model import Codec, MediaDescription
@@ -79,23 +80,31 @@ def relayed_codecs(
 
     What the operator offers the core first the client is to speak, too, if it can: that passes through.
     """
-    if media.kind == "audio":
-        if isinstance(audio_codecs, OnlyThese):
-            return _relayed_audio(media.codecs, [name.lower() for name in audio_codecs])
-        wish = [name.lower() for name in audio_codecs[:1] if name.lower() in WIC_AUDIO_CODECS]
-        return _relayed_audio(media.codecs, (*wish, *WIC_AUDIO_CODECS))
+    if media.kind != "audio":
+        return _relayed_video(media.codecs, tuple(video_codecs))
+    if isinstance(audio_codecs, OnlyThese):
+        return _relayed_audio(media.codecs, tuple(audio_codecs))
+    wish = [name for name in audio_codecs[:1] if name.lower() in WIC_AUDIO_CODECS]
+    return _relayed_audio(media.codecs, (*wish, *WIC_AUDIO_CODECS))
+
+
+@lru_cache(maxsize=64)
+def _relayed_video(codecs: tuple[Codec, ...], names: tuple[str, ...]) -> tuple[Codec, ...]:
+    """Choose once for all calls of one browser: its codecs are the same in each."""
     chosen = []
-    for name in map(str.lower, video_codecs):
-        same = [codec for codec in media.codecs if codec.name == name]
+    for name in map(str.lower, names):
+        same = [codec for codec in codecs if codec.name == name]
         for is_format in _FORMATS.get(name, _ALL):
             best = _best_variant([codec for codec in same if is_format(codec)], name)
             chosen += [] if best is None else [best]
     return tuple(chosen)
 
 
-def _relayed_audio(codecs: Sequence[Codec], names: Sequence[str]) -> tuple[Codec, ...]:
+@lru_cache(maxsize=64)
+def _relayed_audio(codecs: tuple[Codec, ...], names: tuple[str, ...]) -> tuple[Codec, ...]:
+    """The same for audio: one codec, with its telephone-events."""
     first = {codec.name: codec for codec in reversed(codecs)}
-    for name in names:
+    for name in map(str.lower, names):
         if name in first:
             main = first[name]
             rates = _EVENT_RATES.get(main.clock_rate, (8000,))

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from kemi.core.decimals import is_number
 from kemi.core.errors import SdpSyntaxError
+from kemi.core.sdp.index import OF_CODECS, Index, index_of
 
 
 class Direction(enum.StrEnum):
@@ -137,40 +138,43 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class _Section:
-    """Lines; the attributes with a value are sorted by name when one is asked for first."""
+    """Lines, and an index of them that is written when something is asked for first."""
 
     lines: tuple[str, ...]
-    _named: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
+    _index: Index | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def index(self) -> Index:
+        """The lines by name."""
+        if self._index is None:
+            self._index = index_of(self.lines)
+        return self._index
 
     def attributes(self, name: str) -> Sequence[str]:
         """Give the values of every ``a=name:`` here, in order."""
-        return self._index().get(f"a={name}", ())
+        head = f"a={name}"
+        if head in OF_CODECS:
+            return [line[len(head) + 1 :] for line in self.index.codec_lines if line.startswith(f"{head}:")]
+        return self.index.values.get(head, ())
 
     def attribute(self, name: str) -> str | None:
         """Give the value of the first ``a=name:``; the empty string for a flag."""
-        values = self._index().get(f"a={name}")
-        if values is not None:
+        values = (self._index or self.index).values.get("a=" + name) or self.attributes(name)
+        if values:
             return values[0]
         return "" if self.flag(name) else None
 
     def flag(self, name: str) -> bool:
         """Say whether ``a=name`` stands here without a value."""
-        return f"a={name}" in self.lines
-
-    def _index(self) -> Mapping[str, Sequence[str]]:
-        """Give the lines with a value by what stands before their first colon."""
-        if self._named is None:
-            self._named = _by_name(self.lines)
-        return self._named
+        return "a=" + name in (self._index or self.index).flags
 
     def values(self, line_type: str) -> Sequence[str]:
         """Give what follows ``=`` in every line of another type than ``a`` (``c``, ``b``, ``o`` ...), in order."""
-        start = line_type + "="
-        return [line[2:] for line in self.lines if line.startswith(start)]
+        return self.index.values.get(line_type + "=", ())
 
     def own_direction(self) -> Direction | None:
         """Give the direction attribute of this section alone."""
-        for line in self.lines:
+        for line in (self._index or self.index).flags:
             if line in _DIRECTION_LINES:
                 return _DIRECTION_LINES[line]
         return None
@@ -278,11 +282,8 @@ class MediaDescription(_Section):
     @property
     def connection(self) -> str | None:
         """What follows ``c=``: of this m-line, else of the session."""
-        for section in (self, self.session):
-            for line in section.lines:
-                if line.startswith("c="):
-                    return line[2:]
-        return None
+        values = self.values("c") or self.session.values("c")
+        return values[0] if values else None
 
     @property
     def connection_address(self) -> str | None:
@@ -310,8 +311,7 @@ class MediaDescription(_Section):
     def codecs(self) -> tuple[Codec, ...]:
         """The payload types in the m-line's order; those that nothing describes are left out."""
         if self._codecs is None:
-            said = (tuple(self.attributes(name)) for name in ("rtpmap", "fmtp", "rtcp-fb"))
-            self._codecs = _codecs(self.formats, *said)
+            self._codecs = _codecs(self.formats, tuple(self.index.codec_lines))
         return self._codecs
 
     def _number_of(self, name: str) -> int | None:
@@ -332,12 +332,17 @@ class SessionDescription:
     newline: str = field(default="\r\n", repr=False)
     """Line end it came with; RFC 8866 §5 asks receivers to take a bare LF too."""
     ends_with_newline: bool = field(default=True, repr=False)
+    _groups: tuple[tuple[str, ...], ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def bundle_groups(self) -> tuple[tuple[str, ...], ...]:
         """The mids of each a=group:BUNDLE, in order (RFC 9143)."""
-        words = (value.split() for value in self.session.attributes("group"))
-        return tuple(tuple(group[1:]) for group in words if group and group[0].upper() == "BUNDLE")
+        if self._groups is None:
+            words = (value.split() for value in self.session.attributes("group"))
+            self._groups = tuple(
+                tuple(group[1:]) for group in words if group and group[0].upper() == "BUNDLE"
+            )
+        return self._groups
 
     @property
     def session_connection(self) -> str | None:
@@ -346,40 +351,28 @@ class SessionDescription:
 
     def bundle_group_of(self, mid: str | None) -> tuple[str, ...]:
         """Give the mids bundled with this one, itself included; nothing when it stands alone."""
-        return next((group for group in self.bundle_groups if mid in group), ())
-
-
-def _by_name(lines: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """Sort lines by what stands before the first colon: one pass costs less than a search for each name."""
-    named: dict[str, list[str]] = {}
-    for line in lines:
-        head, colon, value = line.partition(":")
-        if colon:
-            if head in named:
-                named[head].append(value)
-            else:
-                named[head] = [value]
-    return named
+        for group in self.bundle_groups:
+            if mid in group:
+                return group
+        return ()
 
 
 @functools.lru_cache(maxsize=64)
-def _codecs(
-    formats: tuple[str, ...], rtpmaps: tuple[str, ...], fmtps: tuple[str, ...], feedback: tuple[str, ...]
-) -> tuple[Codec, ...]:
+def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Codec, ...]:
     """Bring together what is said about each payload type; what one browser says is the same in all calls."""
     encodings: dict[str, str] = {}
     parameters: dict[str, str] = {}
     wanted: dict[str, list[str]] = {}
-    for text in rtpmaps:
-        payload_type, _, encoding = text.partition(" ")
-        encodings.setdefault(payload_type, encoding)
-    for text in fmtps:
+    for line in codec_lines:
+        name, _, text = line.partition(":")
         payload_type, _, value = text.partition(" ")
-        before = parameters.get(payload_type)
-        parameters[payload_type] = value if before is None else f"{before};{value}"
-    for text in feedback:
-        payload_type, _, value = text.partition(" ")
-        wanted.setdefault(payload_type, []).append(value)
+        if name == "a=rtpmap":
+            encodings.setdefault(payload_type, value)
+        elif name == "a=fmtp":
+            before = parameters.get(payload_type)
+            parameters[payload_type] = value if before is None else f"{before};{value}"
+        else:
+            wanted.setdefault(payload_type, []).append(value)
     for_all = wanted.get("*", [])
     found = []
     for payload_type in formats:

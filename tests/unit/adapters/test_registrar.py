@@ -161,6 +161,24 @@ def test_a_bad_token_in_an_invite_is_challenged(
     assert kamailio.tables.get("call", {}) == {}
 
 
+@pytest.mark.parametrize("sends_the_same", [True, False])
+def test_the_token_of_the_register_is_not_verified_again_in_an_invite(
+    kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay, sends_the_same: bool
+) -> None:
+    assert relay
+    first, second = token(), token()
+    kamailio.receive(register(f"Authorization: Bearer {first}"))
+    site.ksr_request_route(MESSAGE)
+    kamailio.receive(registered())
+    site.ksr_reply_route(MESSAGE)
+    kamailio.tables["jwks"].clear()  # nothing can be verified any more
+    message = invite()
+    message.headers.append(("Authorization", f"Bearer {first if sends_the_same else second}"))
+    kamailio.receive(message)
+    site.ksr_request_route(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == [183 if sends_the_same else 407]
+
+
 class TestTheCoresSide:
     """X-16: who may speak there."""
 

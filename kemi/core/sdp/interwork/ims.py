@@ -26,7 +26,7 @@ from kemi.core.sdp.judge import Judgement
 from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_KEPT_ATTRIBUTES: Final = ("a=rtcp:", "a=ptime:", "a=maxptime:")
+_KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
 _UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
 
 
@@ -128,8 +128,10 @@ def ims_line(
     connection: str | None,
 ) -> MediaDescription:
     """Write an m-line of the core's side with the addresses and times of ``source``."""
-    formats = [codec.payload_type for codec in codecs]
-    return media_description(source.kind, port, proto, formats, _body(source, codecs, direction, connection))
+    head = [] if connection is None else [f"c={connection}"]
+    bandwidth = [f"b={value}" for value in source.values("b")]
+    body = [*head, *bandwidth, *_attributes(source, codecs), f"a={direction}"]
+    return media_description(source.kind, port, proto, [codec.payload_type for codec in codecs], body)
 
 
 def core_line(
@@ -141,32 +143,28 @@ def core_line(
     connection: str | None,
 ) -> MediaDescription:
     """Write an m-line for the core, which is told the bandwidth, and of audio the packet lengths (TS 26.114 §6.2)."""
-    line = ims_line(source, port, proto, codecs, direction, connection)
     head = [] if connection is None else [f"c={connection}"]
-    if line.kind == "audio":
-        rest = [text for text in line.body[len(head) : -1] if not text.startswith("b=")]
-        body = [*head, *audio_lines(source, codecs, source.connection), *rest]
-        body += [*packet_lines(source, codecs), line.body[-1]]
-    elif line.kind != "video" or any(text.startswith("b=AS:") for text in line.body):
-        return line
-    else:
-        body = [*head, f"b=AS:{bandwidth_kbps(codecs)}", *line.body[len(head) :]]
-    return media_description(line.kind, port, proto, line.formats, body)
+    bandwidth = [f"b={value}" for value in source.values("b")]
+    packets: list[str] = []
+    if source.kind == "audio":
+        bandwidth = audio_lines(source, codecs, source.connection)
+        packets = packet_lines(source, codecs)
+    elif source.kind == "video" and not any(line.startswith("b=AS:") for line in bandwidth):
+        bandwidth.insert(0, f"b=AS:{bandwidth_kbps(codecs)}")
+    body = [*head, *bandwidth, *_attributes(source, codecs), *packets, f"a={direction}"]
+    return media_description(source.kind, port, proto, [codec.payload_type for codec in codecs], body)
 
 
-def _body(
-    source: MediaDescription, codecs: Iterable[Codec], direction: Direction, connection: str | None
-) -> list[str]:
-    body = [] if connection is None else [f"c={connection}"]
-    body += [f"b={value}" for value in source.values("b")]
+def _attributes(source: MediaDescription, codecs: Iterable[Codec]) -> list[str]:
+    is_video = source.kind == "video"
+    lines: list[str] = []
     for codec in codecs:
-        body += codec_to_lines(codec, feedback=source.kind == "video")
-    kept = _KEPT_ATTRIBUTES if "SAVP" not in source.proto.upper() else (*_KEPT_ATTRIBUTES, "a=crypto:")
-    body += [line for line in source.lines if line.startswith(kept)]
-    if source.kind == "video":
-        body += orientation_lines(source)
-    body.append(f"a={direction}")
-    return body
+        lines += codec_to_lines(codec, feedback=is_video)
+    kept = (*_KEPT_ATTRIBUTES, "crypto") if "SAVP" in source.proto.upper() else _KEPT_ATTRIBUTES
+    lines += [f"a={name}:{value}" for name in kept for value in source.attributes(name)]
+    if is_video:
+        lines += orientation_lines(source)
+    return lines
 
 
 def ordered_codecs(source: MediaDescription, audio_codecs: Sequence[str]) -> Sequence[Codec]:

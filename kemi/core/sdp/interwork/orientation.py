@@ -25,6 +25,8 @@ def orientation_lines(media: MediaDescription) -> list[str]:
     """Return the line that offers the extension, or none: of this m-line, else of its session."""
     for section in (media, media.session):
         for value in section.attributes("extmap"):
+            if _EXTENSION not in value:
+                continue
             words = value.split()
             if words[1:2] == [_EXTENSION] and words[0] in _NUMBERS:
                 return [f"{_LINE}{words[0]} {_EXTENSION}"]

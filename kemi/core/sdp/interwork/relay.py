@@ -8,10 +8,11 @@ does not leave the web side (TS 23.228 §U.1.1 has media multiplexing removed at
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.build import codec_to_lines, media_description, session_description
+from kemi.core.sdp.build import codec_to_lines, media_description
 from kemi.core.sdp.codecs import AUXILIARY, TELEPHONE_EVENT
 from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.judge import MediumPlan
@@ -23,7 +24,7 @@ from kemi.core.sdp.model import (
     SessionDescription,
     SessionSection,
 )
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_text
 
 # Feedback for bandwidth estimation between two WebRTC ends; a relay that terminates SRTP must not promise it.
 _WEBRTC_ONLY_FEEDBACK: Final = frozenset({"transport-cc", "goog-remb"})
@@ -71,10 +72,7 @@ def client_line(
     if media.rtcp_mux:
         body.append("a=rtcp-mux")
     for codec in codecs:
-        if media.kind == "video":
-            body += codec_to_lines(codec._replace(feedback=_relayed_feedback(codec)))
-        else:
-            body += codec_to_lines(codec, feedback=False)
+        body += _video_lines(codec) if media.kind == "video" else codec_to_lines(codec, feedback=False)
     if media.kind == "video":
         body += orientation_lines(media)
     body.append(f"a={direction}")
@@ -203,13 +201,15 @@ def only_line(description: SessionDescription) -> MediaDescription:
 
 def one_line_text(session: SessionSection, media: MediaDescription) -> str:
     """Write a description with one m-line that says everything itself, and the o= of another description."""
-    lines = ("v=0", f"o={session.values('o')[0]}", "s=-", "t=0 0")
-    return sdp_to_text(session_description(SessionSection(lines), (media,)))
+    return "\r\n".join(("v=0", f"o={session.values('o')[0]}", "s=-", "t=0 0", *media.lines, ""))
 
 
 def _preferred(fingerprints: Sequence[Fingerprint]) -> Fingerprint:
     return next((one for one in fingerprints if one.hash_function == _PREFERRED_HASH), fingerprints[0])
 
 
-def _relayed_feedback(codec: Codec) -> tuple[str, ...]:
-    return tuple(value for value in codec.feedback if value not in _WEBRTC_ONLY_FEEDBACK)
+@lru_cache(maxsize=128)
+def _video_lines(codec: Codec) -> Sequence[str]:
+    """Write a video codec without feedback that only two WebRTC ends could use; the same few come with every call."""
+    feedback = tuple(value for value in codec.feedback if value not in _WEBRTC_ONLY_FEEDBACK)
+    return codec_to_lines(codec._replace(feedback=feedback))

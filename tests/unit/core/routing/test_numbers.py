@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
 
-from kemi.core.routing.numbers import BadNumber, DialPlan, check_plan, dialled_from_uri, is_emergency
+from kemi.core.routing.numbers import (
+    MOST_EMERGENCY_DIGITS,
+    BadNumber,
+    DialPlan,
+    check_plan,
+    dialled_from_uri,
+    is_emergency,
+)
 
 GERMAN = DialPlan(country="DE", area_code="30", trunk_prefix="0", short_codes={"115": "+4930115", "600": ""})
 AMERICAN = DialPlan(country="US")
@@ -101,3 +109,17 @@ def test_portability_is_said_by_the_network_only() -> None:
 def test_a_plan_that_cannot_be_used_is_refused(plan: DialPlan) -> None:
     with pytest.raises(ValueError, match=r".+"):
         check_plan(plan)
+
+
+def test_no_country_has_an_emergency_number_that_is_too_long_to_be_asked_for() -> None:
+    known = [
+        phonenumbers.PhoneMetadata.short_metadata_for_region(region)
+        for region in phonenumbers.SUPPORTED_SHORT_REGIONS
+    ]
+    lengths = {
+        length
+        for one in known
+        if one is not None and one.emergency
+        for length in one.emergency.possible_length
+    }
+    assert 3 <= max(lengths) <= MOST_EMERGENCY_DIGITS

@@ -1,0 +1,1 @@
+"""What is decided of a page's INVITE beside its session description: `python -m tests.bench.decisions`."""

@@ -1,0 +1,1 @@
+"""Machine instructions of the hot functions: `python -m tests.bench.instructions`."""
