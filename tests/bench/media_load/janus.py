@@ -14,6 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,8 +129,19 @@ class Janus:
         return request.sdp
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running Janus."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    """Of its WebSocket, on loopback."""
+    host: str
+    """Where its ICE is."""
+
+
 @contextlib.contextmanager
-def running_janus(folder: Path) -> Iterator[Janus]:
+def running_server(folder: Path) -> Iterator[Server]:
     """Run Janus with a configuration of its own until the block ends."""
     if PROGRAM is None:
         raise JanusError(HOW_TO_INSTALL)
@@ -140,12 +152,19 @@ def running_janus(folder: Path) -> Iterator[Janus]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
         try:
-            janus = Janus(process, port, host)
-            yield janus
-            janus.close()
+            yield Server(process, port, host)
         finally:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def running_janus(folder: Path) -> Iterator[Janus]:
+    """Run Janus with one session until the block ends."""
+    with running_server(folder) as server:
+        janus = Janus(server.process, server.port, server.host)
+        yield janus
+        janus.close()
 
 
 def _write_configuration(folder: Path, port: int) -> None:
