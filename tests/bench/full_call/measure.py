@@ -25,9 +25,12 @@ HEARD_WITHIN_S: Final = 2.0
 """From the answer until a call counts as silent."""
 REDIAL_AFTER_S: Final = 0.7
 _TAIL_S: Final = 1.0
-_IDLE_S: Final = 3.0
+_IDLE_S: Final = 2.0
 _REST_S: Final = 2.5
 """How long a page rests between calls at a rate: Janus loses the sound of one that follows sooner."""
+PAGES_PER_RATE: Final = 3.0
+"""Pages for each call/s, so that there is always one that has rested."""
+_AT_ONCE: Final = 20
 _numbers: Final = itertools.count()
 
 
@@ -102,11 +105,12 @@ async def answering_phone() -> AsyncIterator[Phone]:
 
 @asynccontextmanager
 async def open_pages(make: MakePage, count: int) -> AsyncIterator[list[Page]]:
-    """Open pages, one after the other."""
+    """Open pages, some at once."""
     pages: list[Page] = []
     try:
-        for number in range(count):
-            pages.append(await make(number))
+        for first in range(0, count, _AT_ONCE):
+            numbers = range(first, min(count, first + _AT_ONCE))
+            pages += await asyncio.gather(*(make(number) for number in numbers))
         yield pages
     finally:
         for page in pages:
