@@ -59,6 +59,12 @@ def _process_cpu_s(pid: int) -> float:
         return 0.0
 
 
+def machine_busy_s() -> float:
+    """Return the seconds that all cores together have worked so far, for whomever."""
+    fields = [int(field) for field in (_PROC / "stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # without idle and iowait
+
+
 @dataclass(frozen=True)
 class Machine:
     """The machine and its speed at this moment; results of different machines do not compare."""

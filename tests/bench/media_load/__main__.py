@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from tests.bench.cpu import calibrate, tree_cpu_s
+from tests.bench.cpu import calibrate, machine_busy_s, tree_cpu_s
 from tests.bench.media_load import janus
 from tests.bench.media_load.relays import Relay, janus_relay, passing_gateway, transcoding_gateway
 from tests.bench.media_load.streams import CORE_HZ, PTIME_S, WEB_HZ, Flow, Generator
@@ -120,7 +120,7 @@ class Running:
             generator.add(self._relay.set_up())
         generator.run(_WARM_UP_S)
         generator.forget()
-        began, own_s, busy_s = time.monotonic(), time.process_time(), _busy_s()
+        began, own_s, busy_s = time.monotonic(), time.process_time(), machine_busy_s()
         relay_s = tree_cpu_s([self._relay.pid])
         used: list[float] = []
 
@@ -130,7 +130,7 @@ class Running:
                     time.monotonic() - began,
                     tree_cpu_s([self._relay.pid]) - relay_s,
                     time.process_time() - own_s,
-                    _busy_s() - busy_s,
+                    machine_busy_s() - busy_s,
                 )
             )
 
@@ -159,13 +159,6 @@ class Running:
         before_s = tree_cpu_s([self._relay.pid])
         time.sleep(_IDLE_S)
         return round((tree_cpu_s([self._relay.pid]) - before_s) / _IDLE_S, 4)
-
-
-def _busy_s() -> float:
-    """Return the seconds all cores have worked so far."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    idle = fields[3] + fields[4]
-    return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
 
 
 def ramp(running: Running, calls: int, seconds: float, most: int) -> list[Step]:
