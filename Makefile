@@ -54,7 +54,7 @@ types: setup ## strict type check
 audit: setup ## known holes and licences of what is used, secrets in the tree, bandit; says what it could not look at
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.audit
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; overload; relay nodes, strangers, pictures, digits; the relay's client; running calls; whole calls; calls to a trunk
+bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; overload; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
 	$(PYTHON) -m tests.bench.registration
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.tokens
@@ -76,7 +76,6 @@ bench: sdk ## measure rates, delays and sizes; registrations; first audio; a cha
 	$(PYTHON) -m tests.bench.ng
 	$(PYTHON) -m tests.bench.overload
 	$(PYTHON) -m tests.bench.media_load
-	$(PYTHON) -m tests.bench.full_call
 	$(PYTHON) -m tests.sipp load
 
 fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
