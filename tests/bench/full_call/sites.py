@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,17 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rtpengine.ng.commands import Ping
+from rtpengine.pool import NodeAddress
+from rtpengine.transport.udp import UdpClient
 from tests.bench.first_audio import sites as first_audio
 from tests.bench.full_call.media import HOST
 from tests.bench.full_call.pages import CLASSIC, TWO_WAY, UPDATE, Kind, Page, janus_page, sip_page
 from tests.bench.generator import LoadOrder
 from tests.bench.media_load.janus import running_server
 from tests.bench.targets import free_port, kamailio, wait_for_port
+from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, media_ports, render_configuration
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
+from tests.lab.parts.rtpengine import THREADS
+from tests.lab.ports import PortBlocks, PortMode
+from tests.lab.relay_program import bare_command
 from tests.lab.subscribers import REALM
 
 _MEDIA_PORTS: Final = 4000
+_READY_S: Final = 10.0
+_LOG_LEVEL: Final = 5
+"""Of every rtpengine: the role's, which is its own, too."""
 _CLASSIC: Final = Path(first_audio.__file__).parent / "classic.cfg"
 _OURS: Final = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.HAPROXY, Part.MEDIA_AGENT})
 
@@ -53,7 +64,7 @@ def gateway(phone_port: int) -> Iterator[System]:
                 "kamailio_udp_mtu": 0,  # the phone speaks UDP only
                 "kamailio_debug": 1,
             },
-            "rtpengine": {"rtpengine_log_level": 4},
+            "rtpengine": {"rtpengine_log_level": _LOG_LEVEL},
         },
     )
     with Lab(options) as lab:
@@ -75,14 +86,11 @@ def gateway(phone_port: int) -> Iterator[System]:
 
 @contextmanager
 def classic(phone_port: int) -> Iterator[System]:
-    """Run the classic recipe: native routing, which gives the page's offer to the callee, and the same relay."""
-    options = LabOptions(
-        parts=frozenset({Part.RTPENGINE}),
-        phones=(),
-        media_ports=_MEDIA_PORTS,
-        role_variables={"rtpengine": {"rtpengine_log_level": 4}},
-    )
-    with Lab(options) as lab, tempfile.TemporaryDirectory(prefix="classic-") as folder:
+    """Run the classic recipe: native routing, which gives the page's offer to the callee, and Debian's rtpengine.
+
+    Its relay does without our library: nobody who follows the recipe has it.
+    """
+    with tempfile.TemporaryDirectory(prefix="classic-") as folder, _bare_relay(Path(folder)) as relay:
         port = free_port(socket.SOCK_STREAM)
         text = _CLASSIC.read_text()
         for name, value in {
@@ -90,7 +98,7 @@ def classic(phone_port: int) -> Iterator[System]:
             "WS_PORT": port,
             "SIP_PORT": free_port(socket.SOCK_DGRAM),
             "CALLEE_PORT": phone_port,
-            "NG_PORT": lab.info.rtpengine.ng_port,
+            "NG_PORT": relay.ng_port,
         }.items():
             text = text.replace(name, str(value))
         config = Path(folder) / "classic.cfg"
@@ -98,8 +106,44 @@ def classic(phone_port: int) -> Iterator[System]:
         with kamailio(config) as process:
             wait_for_port(port, process)
             order = LoadOrder(port, HOST, realm=REALM)
-            parts = {"gateway": process.pid, "rtpengine": lab.process_ids["rtpengine"]}
+            parts = {"gateway": process.pid, "rtpengine": relay.pid}
             yield System(parts, {"classic": lambda number: sip_page(order, number, CLASSIC, None)})
+
+
+@dataclass(frozen=True)
+class _Relay:
+    pid: int
+    ng_port: int
+
+
+@contextmanager
+def _bare_relay(folder: Path) -> Iterator[_Relay]:
+    config = folder / "rtpengine.conf"
+    with media_ports(_MEDIA_PORTS) as ports, PortBlocks(PortMode.FREE, rtp_ports=0) as blocks:
+        ng_port = blocks.port()
+        config.write_text(
+            render_configuration(
+                rtpengine_wic_address=WIC_ADDRESS,
+                rtpengine_ims_address=IMS_ADDRESS,
+                rtpengine_ng_port=ng_port,
+                rtpengine_cli_port=blocks.port(),
+                rtpengine_port_min=ports.start,
+                rtpengine_port_max=ports.stop - 1,
+                rtpengine_threads=THREADS,
+                rtpengine_log_level=_LOG_LEVEL,
+            )
+        )
+        command = [*bare_command(), f"--config-file={config}", "--foreground", "--log-stderr"]
+        with (folder / "rtpengine.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            client = UdpClient(NodeAddress(HOST, ng_port), deadline_s=_READY_S)
+            client.request(Ping())
+            client.close()
+            yield _Relay(process.pid, ng_port)
+        finally:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
