@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from rtpengine.ng.commands import Ping
+from rtpengine.ng.errors import NgError
 from rtpengine.pool import NodeAddress
 from rtpengine.transport.udp import UdpClient
 from tests.bench.first_audio import sites as first_audio
@@ -31,6 +32,7 @@ from tests.lab.parts.rtpengine import THREADS
 from tests.lab.ports import PortBlocks, PortMode
 from tests.lab.relay_program import bare_command
 from tests.lab.subscribers import REALM
+from tests.lab.waiting import wait_until
 
 _MEDIA_PORTS: Final = 4000
 _READY_S: Final = 10.0
@@ -137,13 +139,22 @@ def _bare_relay(folder: Path) -> Iterator[_Relay]:
         with (folder / "rtpengine.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            client = UdpClient(NodeAddress(HOST, ng_port), deadline_s=_READY_S)
-            client.request(Ping())
-            client.close()
+            wait_until(lambda: _answers(ng_port), "rtpengine ready", _READY_S)
             yield _Relay(process.pid, ng_port)
         finally:
             process.kill()
             process.wait()
+
+
+def _answers(ng_port: int) -> bool:
+    client = UdpClient(NodeAddress(HOST, ng_port), deadline_s=0.2)
+    try:
+        client.request(Ping())
+    except NgError:
+        return False
+    finally:
+        client.close()
+    return True
 
 
 @contextmanager
