@@ -24,7 +24,7 @@ from tests.bench.full_call.media import HOST
 from tests.bench.full_call.pages import CLASSIC, TWO_WAY, UPDATE, Kind, Page, janus_page, sip_page
 from tests.bench.generator import LoadOrder
 from tests.bench.media_load.janus import running_server
-from tests.bench.targets import free_port, kamailio, wait_for_port
+from tests.bench.targets import WORKERS, free_port, kamailio, wait_for_port
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, media_ports, render_configuration
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
@@ -35,6 +35,7 @@ from tests.lab.subscribers import REALM
 from tests.lab.waiting import wait_until
 
 _MEDIA_PORTS: Final = 4000
+_SHM_MB: Final = 1024
 _READY_S: Final = 10.0
 _LOG_LEVEL: Final = 5
 """Of every rtpengine: the role's, which is its own, too."""
@@ -64,6 +65,9 @@ def gateway(phone_port: int) -> Iterator[System]:
                 **NO_LIMITS,
                 "gateway_icscf_uris": [f"sip:{HOST}:{phone_port}"],
                 "kamailio_udp_mtu": 0,  # the phone speaks UDP only
+                "kamailio_udp_workers": WORKERS,
+                "kamailio_tcp_workers": WORKERS,
+                "kamailio_shm_mb": _SHM_MB,
                 "kamailio_debug": 1,
             },
             "rtpengine": {"rtpengine_log_level": _LOG_LEVEL},
@@ -96,6 +100,7 @@ def classic(phone_port: int) -> Iterator[System]:
         port = free_port(socket.SOCK_STREAM)
         text = _CLASSIC.read_text()
         for name, value in {
+            "children=2\nsocket_workers=2\ntcp_children=2": f"children={WORKERS}\ntcp_children={WORKERS}",
             "WS_ADDRESS": HOST,
             "WS_PORT": port,
             "SIP_PORT": free_port(socket.SOCK_DGRAM),
