@@ -31,8 +31,8 @@ int SSL_CTX_set_tlsext_use_srtp(void *context, const char *profiles)
 }
 
 /*
- * Contexts of DTLS that ended calls leave are taken for new ones.  rtpengine makes several for each call, one for each
- * port and for ICE, and OpenSSL 3 takes 0.15 ms for one: more than half of what a set-up costs.
+ * Contexts of DTLS that ended calls leave are taken for new ones.  rtpengine makes two for each audio call, for the
+ * port and for ICE, and OpenSSL 3 takes 0.15 ms for one.
  *
  * A context is used by one connection at a time, as before: it is kept when its only connection has been freed by the
  * same thread right after it.  rtpengine sets everything anew but the two values that forget() takes back.  Nothing of
