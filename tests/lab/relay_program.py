@@ -22,7 +22,7 @@ _SHOWN: Final = re.compile(r"Version: (\S+)")
 
 def relay_command() -> list[str]:
     """Return the command and its first arguments."""
-    return ["/usr/bin/env", f"LD_PRELOAD={_srtp_library()}", *bare_command()]
+    return ["/usr/bin/env", f"LD_PRELOAD={srtp_library()}", *bare_command()]
 
 
 def bare_command() -> list[str]:
@@ -31,7 +31,7 @@ def bare_command() -> list[str]:
 
 
 @functools.cache
-def _srtp_library() -> Path:
+def srtp_library() -> Path:
     """Compile the library of the role, unless that has been done."""
     library = _REPOSITORY / "build" / "srtp_profiles.so"
     if library.exists() and library.stat().st_mtime >= _SOURCE.stat().st_mtime:

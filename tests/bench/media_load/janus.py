@@ -12,14 +12,15 @@ import secrets
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.bench.targets import wait_for_port
 from tests.lab.ports import PortBlocks, PortMode
 from tests.peers.sip import SipRequest, message_from_bytes, message_to_bytes, new_tag, response_to
 
@@ -28,7 +29,6 @@ HOW_TO_INSTALL: Final = (
     "Janus is not installed: apt-get install --no-install-recommends janus && systemctl disable --now janus"
 )
 _LIBRARY: Final = Path("/usr/lib/x86_64-linux-gnu/janus")
-_READY_S: Final = 10.0
 _PATIENCE_S: Final = 10.0
 _PORTS: Final = "33000-60000"
 """Of RTP. Not the lab's, and taken by chance: Janus tries again where one is in use."""
@@ -48,7 +48,7 @@ class Janus:
         self._callee = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._callee.bind((_LOOPBACK, 0))
         self._callee.settimeout(_PATIENCE_S)
-        self._web: ClientConnection = _connected(process, port)
+        self._web: ClientConnection = _connected(port)
         self._events: list[dict[str, Any]] = []
         self._session = self._ask({"janus": "create"})["data"]["id"]
         self._users = 0
@@ -128,8 +128,19 @@ class Janus:
         return request.sdp
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running Janus."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    """Of its WebSocket, on loopback."""
+    host: str
+    """Where its ICE is."""
+
+
 @contextlib.contextmanager
-def running_janus(folder: Path) -> Iterator[Janus]:
+def running_server(folder: Path) -> Iterator[Server]:
     """Run Janus with a configuration of its own until the block ends."""
     if PROGRAM is None:
         raise JanusError(HOW_TO_INSTALL)
@@ -140,12 +151,20 @@ def running_janus(folder: Path) -> Iterator[Janus]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
         try:
-            janus = Janus(process, port, host)
-            yield janus
-            janus.close()
+            wait_for_port(port, process)
+            yield Server(process, port, host)
         finally:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def running_janus(folder: Path) -> Iterator[Janus]:
+    """Run Janus with one session until the block ends."""
+    with running_server(folder) as server:
+        janus = Janus(server.process, server.port, server.host)
+        yield janus
+        janus.close()
 
 
 def _write_configuration(folder: Path, port: int) -> None:
@@ -199,16 +218,10 @@ def _own_address() -> str:
         return address
 
 
-def _connected(process: subprocess.Popen[bytes], port: int) -> ClientConnection:
-    deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            return connect(
-                f"ws://{_LOOPBACK}:{port}",
-                subprotocols=[Subprotocol("janus-protocol")],
-                compression=None,
-                ping_interval=None,
-            )
-        except OSError:
-            time.sleep(0.1)
-    raise JanusError("Janus did not start")
+def _connected(port: int) -> ClientConnection:
+    return connect(
+        f"ws://{_LOOPBACK}:{port}",
+        subprotocols=[Subprotocol("janus-protocol")],
+        compression=None,
+        ping_interval=None,
+    )

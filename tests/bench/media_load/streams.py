@@ -117,7 +117,7 @@ class Call:
             self.broken += 1
             return
         if self.kept_at_web is not None:
-            self.kept_at_web.append(_payload(opened))
+            self.kept_at_web.append(payload_of(opened))
             del self.kept_at_web[:-_KEPT]
 
     def read_core(self) -> None:
@@ -128,7 +128,7 @@ class Call:
                 return
             self.at_core.take(packet, time.monotonic(), CODECS[self.core_codec].rtp_clock_hz)
             if self.kept_at_core is not None:
-                self.kept_at_core.append(_payload(packet))
+                self.kept_at_core.append(payload_of(packet))
                 del self.kept_at_core[:-_KEPT]
 
     def heard(self) -> tuple[int, int]:
@@ -139,7 +139,8 @@ class Call:
         )
 
 
-def _payload(packet: bytes) -> bytes:
+def payload_of(packet: bytes) -> bytes:
+    """Return the payload of an RTP packet."""
     start = 12 + 4 * (packet[0] & 0x0F)
     if packet[0] & 0x10:
         start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")

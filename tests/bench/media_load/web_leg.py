@@ -11,6 +11,7 @@ import functools
 import secrets
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,11 +23,13 @@ from OpenSSL import SSL
 from tests.contract.rtpengine.sdp import section
 
 _PATIENCE_S: Final = 10.0
-_RETRY_S: Final = 0.1
+RETRY_S: Final = 0.1
+"""How long until `retry`, in seconds."""
 _LARGEST: Final = 2048
 _MTU: Final = 1200
 _PRIORITY: Final = 2_130_706_431
-_UFRAG: Final = "load"
+UFRAG: Final = "load"
+"""ICE user fragment of every leg."""
 
 
 class NotConnectedError(RuntimeError):
@@ -37,6 +40,19 @@ class NotConnectedError(RuntimeError):
 def _certificate() -> RTCCertificate:
     """One for all legs: making a key takes longer than a handshake."""
     return RTCCertificate.generateCertificate()
+
+
+@functools.cache
+def _context() -> SSL.Context:
+    """DTLS of aiortc: certificate, SRTP profiles in Chromium's order, any certificate of the other end."""
+    return _certificate()._create_ssl_context(SRTP_PROFILES)
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Return the SHA-256 fingerprint of every leg's certificate."""
+    values = {one.algorithm: one.value for one in _certificate().getFingerprints()}
+    return values["sha-256"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,8 @@ class WebLeg:
         self._socket.setblocking(False)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.ssrc = ssrc
-        self._password = secrets.token_hex(12)
+        self.password = secrets.token_hex(12)
+        """ICE password."""
         self._remote: _Remote | None = None
         self._confirmed = False
         """Whether our check was answered."""
@@ -85,9 +102,9 @@ class WebLeg:
             f"c=IN IP4 {self.host}",
             f"a=rtcp:{self.port} IN IP4 {self.host}",
             f"a=candidate:1 1 udp {_PRIORITY} {self.host} {self.port} typ host",
-            f"a=ice-ufrag:{_UFRAG}",
-            f"a=ice-pwd:{self._password}",
-            f"a=fingerprint:sha-256 {self._fingerprint()}",
+            f"a=ice-ufrag:{UFRAG}",
+            f"a=ice-pwd:{self.password}",
+            f"a=fingerprint:sha-256 {fingerprint()}",
             "a=setup:actpass",
             "a=mid:0",
             "a=rtcp-mux",
@@ -99,6 +116,19 @@ class WebLeg:
 
     def connect(self, answer: str) -> None:
         """Bring ICE and DTLS up with the other end; raises NotConnectedError."""
+        self.begin(answer)
+        deadline, retry_at = time.monotonic() + _PATIENCE_S, time.monotonic() + RETRY_S
+        while not self.is_connected:
+            if time.monotonic() > deadline:
+                raise NotConnectedError(f"ICE {self._confirmed}, DTLS {self._out is not None}")
+            if time.monotonic() >= retry_at:
+                self.retry()
+                retry_at = time.monotonic() + RETRY_S
+            if self.receive() is None:
+                time.sleep(0.0005)
+
+    def begin(self, answer: str) -> None:
+        """Send the first check; `receive` does the rest, and `retry` now and then what got lost."""
         described = section(answer)
         ufrag, password = _session_or_media(answer, "ice-ufrag"), _session_or_media(answer, "ice-pwd")
         # The first candidate of RTP over UDP; Janus names its own addresses only there.
@@ -109,24 +139,31 @@ class WebLeg:
         )
         is_client = _session_or_media(answer, "setup") == "active"
         self._remote = _Remote((candidate[4], int(candidate[5])), ufrag, password.encode(), is_client)
-        # DTLS context of aiortc: certificate, SRTP profiles in Chromium's order, any certificate of the other end.
-        self._tls = SSL.Connection(_certificate()._create_ssl_context(SRTP_PROFILES), None)
+        self._tls = SSL.Connection(_context(), None)
         self._tls.set_ciphertext_mtu(_MTU)
         if is_client:
             self._tls.set_accept_state()
         else:
             self._tls.set_connect_state()
-        deadline, retry_at = time.monotonic() + _PATIENCE_S, 0.0
-        while not (self._confirmed and self._out):
-            if time.monotonic() > deadline:
-                raise NotConnectedError(f"ICE {self._confirmed}, DTLS {self._out is not None}")
-            if not self._confirmed and time.monotonic() >= retry_at:
-                self._check()
-                retry_at = time.monotonic() + _RETRY_S
-            if self._confirmed and not self._out:
-                self._shake_hands()
-            if self.receive() is None:
-                time.sleep(0.0005)
+        self._check()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the other end is known."""
+        return self._remote is not None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether our check was answered and there are SRTP keys."""
+        return self._confirmed and self._out is not None
+
+    def retry(self) -> None:
+        """Send again what was not answered: the check, or the handshake's last flight if it is time."""
+        if not self._confirmed:
+            self._check()
+        elif self._out is None and self._tls is not None:
+            self._tls.DTLSv1_handle_timeout()
+            self._flush()
 
     def send(self, packet: bytes) -> None:
         """Protect and send an RTP packet."""
@@ -144,7 +181,7 @@ class WebLeg:
             return b"" if 192 <= data[1] < 224 else data
         if data[0] < 4:
             self._take_stun(data, source)
-        elif 20 <= data[0] < 64 and self._tls is not None and not self._out:
+        elif 20 <= data[0] < 64 and self._tls is not None and self._out is None:
             self._tls.bio_write(data)
             self._shake_hands()
         return b""
@@ -158,15 +195,11 @@ class WebLeg:
         """Close the socket; nothing is said to the other end."""
         self._socket.close()
 
-    def _fingerprint(self) -> str:
-        values = {one.algorithm: one.value for one in _certificate().getFingerprints()}
-        return values["sha-256"]
-
     def _check(self) -> None:
         """Send a connectivity check that nominates (RFC 8445 §7.2, §8.1)."""
         assert self._remote is not None
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-        request.attributes["USERNAME"] = f"{self._remote.ufrag}:{_UFRAG}"
+        request.attributes["USERNAME"] = f"{self._remote.ufrag}:{UFRAG}"
         request.attributes["PRIORITY"] = _PRIORITY
         request.attributes["ICE-CONTROLLING"] = secrets.randbits(64)
         request.attributes["USE-CANDIDATE"] = None
@@ -177,11 +210,13 @@ class WebLeg:
     def _take_stun(self, data: bytes, source: tuple[str, int]) -> None:
         message = stun.parse_message(data)
         if message.message_class == stun.Class.RESPONSE:
-            self._confirmed = True
+            if not self._confirmed:
+                self._confirmed = True
+                self._shake_hands()
         elif message.message_class == stun.Class.REQUEST:
             response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, message.transaction_id)
             response.attributes["XOR-MAPPED-ADDRESS"] = source
-            response.add_message_integrity(self._password.encode())
+            response.add_message_integrity(self.password.encode())
             response.add_fingerprint()
             self._socket.sendto(bytes(response), source)
 
@@ -193,13 +228,17 @@ class WebLeg:
             self._tls.do_handshake()
         except SSL.WantReadError:
             done = False
-        try:
+        self._flush()
+        if done and self._out is None:
+            self._take_keys(self._tls, self._remote.is_client)
+
+    def _flush(self) -> None:
+        """Send what DTLS has to say."""
+        assert self._tls is not None
+        assert self._remote is not None
+        with suppress(SSL.WantReadError):
             while True:
                 self._socket.sendto(self._tls.bio_read(_MTU + 300), self._remote.address)
-        except SSL.WantReadError:
-            pass
-        if done:
-            self._take_keys(self._tls, self._remote.is_client)
 
     def _take_keys(self, tls: SSL.Connection, is_server: bool) -> None:
         """Make SRTP sessions of the handshake's keys (RFC 5764 §4.2)."""
