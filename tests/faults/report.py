@@ -61,6 +61,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.web.keys() - {"done"}:
         new += f"; requests to the web API: {_counts(row.web)}"
     holds = "yes" if not row.broken else f"**no**: {'; '.join(row.broken)}"
+    if row.why:
+        holds += f". {row.why}"
     left = ", ".join(f"{count} {name}" for name, count in row.left.items()) or "nothing"
     return (row.fault, row.promise, holds, back, running, new, left)
 
@@ -79,9 +81,9 @@ def page(run: Mapping[str, Any]) -> str:
     note = f"{run['note']}\n\n" if run.get("note") else ""
     return f"""# Faults
 
-What a fault does to calls, measured by `make test-faults`. This page is made of one run, which is kept in
-`tests/faults/measured.json`; `python -m tests.faults.page RUN.json` takes another one. A promise that did not hold
-says so, with what was measured.
+What a fault does to calls, measured by `make test-faults`. This page is made of what is kept in
+`tests/faults/measured.json`; `python -m tests.faults.page RUN.json ...` takes other runs, and of each fault the last
+one that has it. A promise that did not hold says so, with what was measured.
 
 While each fault strikes, {scale["running"]} calls stand ({scale["heard"]} of them with sound both ways, whose pauses
 are measured at both ends) and {scale["per_s"]:g} new ones begin every second, through HAProxy, Kamailio and relay
