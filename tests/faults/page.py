@@ -1,6 +1,7 @@
 """Writes docs/faults.md: `python -m tests.faults.page [RUN.json ...]`; with runs, those are kept and shown.
 
-Of each fault the last run that has it counts; machine and scale are the first one's.
+Of each fault the last run that has it counts; machine and scale are the first one's. A file of `tests.bench.soak`
+(`soak-*.json`) among them is shown below the table.
 """
 
 from __future__ import annotations
@@ -22,11 +23,26 @@ def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**runs[0], "rows": [rows[fault.what] for fault in FAULTS if fault.what in rows]}
 
 
+def soak(run: dict[str, Any]) -> dict[str, Any]:
+    """Return of a long run what is shown."""
+    return {
+        **{name: run[name] for name in ("rate", "seconds", "drift", "left", "web", "descriptors")},
+        "calls": sum(run["ran"].values()),
+        "kinds": len(run["ran"]),
+        "failed": len(run["failures"]),
+        "megabytes": [round(sum(run["samples"][at][1].values()) / 1e6, 1) for at in (0, -1)],
+    }
+
+
 def main(arguments: list[str]) -> None:
     """Keep runs, if some are named, and write the page."""
     if arguments:
-        run = merged([json.loads(Path(one).read_text()) for one in arguments])
-        KEPT.write_text(json.dumps(run, indent=1) + "\n")
+        runs = [json.loads(Path(one).read_text()) for one in arguments]
+        kept = json.loads(KEPT.read_text())
+        faults, long_ones = [run for run in runs if "rows" in run], [run for run in runs if "ran" in run]
+        found = merged(faults) if faults else kept
+        found["soak"] = soak(long_ones[-1]) if long_ones else kept.get("soak")
+        KEPT.write_text(json.dumps(found, indent=1) + "\n")
     PAGE.write_text(page(json.loads(KEPT.read_text())))
 
 

@@ -108,4 +108,28 @@ What is not tried, or not so:
   of a core are tested by `tests/integration/registration/test_entry_points.py`, a Redis that fails over by
   `tests/integration/calls/test_redis_failover.py`.
 - A page's own network is changed by `python -m tests.bench.network_change`.
+{_soak(run["soak"]) if run.get("soak") else ""}"""
+
+
+def _soak(run: Mapping[str, Any]) -> str:
+    """Return what a long run showed."""
+    begun, ended = run["descriptors"]
+    more = sum(max(0, count - begun.get(name, 0)) for name, count in ended.items())
+    asked, refused = run["web"]
+    private, shared = (f"{100 * run['drift'][name]:+.1f} %" for name in ("all processes", "shared memory"))
+    return f"""
+## For long
+
+`make soak`: calls of {run["kinds"]} kinds, most of the ways in which a call can go or fail, {run["rate"]:g} begun each
+second; none may fail, nothing may grow or stay.
+
+| | measured | promise |
+| --- | --- | --- |
+| time, calls | {run["seconds"] / 60:.0f} minutes, {run["calls"]:,} | |
+| calls that failed | {run["failed"]} | 0 |
+| requests to the web API, failed | {asked:,}, {refused} | 0 |
+| growth of what all processes have written to memory, after 40 % of the time | {private} | < 2 % |
+| the same of memory that Kamailio's workers share | {shared} | < 2 % |
+| records, transactions, relay calls left | {sum(run["left"].values())} | 0 |
+| file descriptors more than before | {more} | 0 |
 """
