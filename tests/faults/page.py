@@ -20,7 +20,11 @@ def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return one run of several, its rows in the order of the table of faults."""
     rows = {row["fault"]: row for run in runs for row in run["rows"]}
     assert len({json.dumps(run["scale"]) for run in runs}) == 1, "runs of different scales"
-    return {**runs[0], "rows": [rows[fault.what] for fault in FAULTS if fault.what in rows]}
+    chosen = [(fault, rows[fault.what]) for fault in FAULTS if fault.what in rows]
+    return {
+        **runs[0],
+        "rows": [{**row, "why": fault.known if row["broken"] else ""} for fault, row in chosen],
+    }
 
 
 def soak(run: dict[str, Any]) -> dict[str, Any]:
