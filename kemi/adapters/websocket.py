@@ -14,13 +14,13 @@ from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
 from kemi.core.metrics import catalogue as series
 from kemi.core.registration import Flow
+from kemi.core.trust import is_on_this_machine
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 
 NO_ROOM: Final = 503
 BANNED_FIELD: Final = "X-Banned"
 """Seconds that are left; the TLS front keeps it to itself (ansible/roles/haproxy)."""
-_LOOPBACK: Final = "127."
 
 
 class WebSocketFront:
@@ -75,7 +75,7 @@ class WebSocketFront:
 
     def _refusal(self) -> tuple[int, str, str] | None:
         sip = self._settings.sip
-        if ksr.received_port() != sip.ws_port or not _is_here(ksr.source_address(), sip.ws_address):
+        if ksr.received_port() != sip.ws_port or not is_on_this_machine(ksr.source_address(), sip.ws_address):
             return 403, "Forbidden", "connections come through the TLS front only"
         if ksr.text("$hu").partition("?")[0] != "/sip":
             return 404, "Not Found", "SIP over WebSocket is at /sip"
@@ -94,8 +94,3 @@ class WebSocketFront:
     def closed(self) -> None:
         """The current event's connection is gone.  May run in the TCP main process: only a note is allowed here."""
         self._flows.note_closed(ksr.connection_id())
-
-
-def _is_here(source: str, own: str) -> bool:
-    """Whether the sender is on this machine: the front's connections may have a loopback address of their own."""
-    return source == own or (source.startswith(_LOOPBACK) and own.startswith(_LOOPBACK))
