@@ -3,6 +3,7 @@
 Start: WEBAPP_SETTINGS=<file> gunicorn --config python:webapp_api.gunicorn_config webapp_api.wsgi:app
 """
 
+import gc
 from typing import Any
 
 from webapp_api.event_reader import EventReader
@@ -30,6 +31,12 @@ forwarded_allow_ips = "127.0.0.1,::1"
 # One slow page must not hold a thread for ever; every answer here takes milliseconds.
 timeout = 30
 graceful_timeout = 10
+
+
+def pre_fork(_server: Any, _worker: Any) -> None:
+    """Leave what is there to the collector no more: it would write to each object, and all memory were there twice."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:

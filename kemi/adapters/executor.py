@@ -261,9 +261,8 @@ class Executor:
 
     def _relay_of(self, action: act.ForwardRequest, method: str) -> Callable[[], bool]:
         if not action.change:
-            return transactions.relay
-        callback = FAILURE_CHANGE[action.to]
-        timers = self._settings.timers
+            return transactions.relay_goodbye if method == "BYE" else transactions.relay
+        callback, timers = FAILURE_CHANGE[action.to], self._settings.timers
         if method == "INVITE":
             return partial(transactions.relay_invite, callback, timers.update_s, timers.ims_answer_s)
         transactions.on_failure(callback)

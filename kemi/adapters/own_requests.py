@@ -46,6 +46,8 @@ class OwnRequests:
 
     def being_sent(self) -> None:
         """Ask tm for the responses to the request it is building, when somebody wants them."""
+        if ksr.method() == "BYE":
+            transactions.repeat_goodbye()
         to = self._executor.reporting
         if to is not None:
             transactions.on_local_request(REPLY, FAILURE[to])

@@ -10,6 +10,9 @@ import KSR
 from kemi.adapters import ksr
 from kemi.adapters.trace_notes import NOTES
 
+_GOODBYE_S = 32.0
+"""How long a BYE is sent again (64*T1, RFC 3261 §17.1.2.2): who never hears of it goes on paying for the call."""
+
 
 def max_forwards_ok() -> bool:
     """Count Max-Forwards down; False when it is used up."""
@@ -62,6 +65,11 @@ def relay_within(response_timeout_s: float, answer_timeout_s: float = 0) -> bool
     """
     KSR.tm.t_set_fr(int(answer_timeout_s * 1000), int(response_timeout_s * 1000))
     return KSR.tm.t_relay() > 0
+
+
+def relay_goodbye() -> bool:
+    """Forward the current BYE statefully, and again for as long as anybody may."""
+    return relay_within(_GOODBYE_S)
 
 
 def forget_replies() -> None:
@@ -128,6 +136,11 @@ def send_request(
     return (
         KSR.tm.t_uac_send(method_, uri, next_hop, socket, "".join(f"{line}\r\n" for line in lines), body) > 0
     )
+
+
+def repeat_goodbye() -> None:
+    """Inside tm's event for a BYE of our own: let it be sent again for as long as anybody may."""
+    KSR.tm.t_set_fr(0, int(_GOODBYE_S * 1000))
 
 
 def on_local_request(reply_callback: str, failure_callback: str) -> None:

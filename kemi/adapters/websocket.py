@@ -14,6 +14,7 @@ from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
 from kemi.core.metrics import catalogue as series
 from kemi.core.registration import Flow
+from kemi.core.trust import is_on_this_machine
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 
@@ -74,7 +75,7 @@ class WebSocketFront:
 
     def _refusal(self) -> tuple[int, str, str] | None:
         sip = self._settings.sip
-        if ksr.received_port() != sip.ws_port or ksr.source_address() != sip.ws_address:
+        if ksr.received_port() != sip.ws_port or not is_on_this_machine(ksr.source_address(), sip.ws_address):
             return 403, "Forbidden", "connections come through the TLS front only"
         if ksr.text("$hu").partition("?")[0] != "/sip":
             return 404, "Not Found", "SIP over WebSocket is at /sip"

@@ -21,13 +21,16 @@ _LINES = re.compile(r"[^\r\n]*(?:\r\n(?:[\w.!%*+`'~-]+[ \t]*:|[ \t])[^\r\n]*)*",
 _LENGTH_LINE = re.compile(r"\n(?:content-length|l)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(r"\d{0,9}", re.ASCII)
 """Nothing: the number is in the next line, folded."""
-_CREDENTIALS = ("authorization", "bearer", "eyj")
-"""What a message that holds credentials has in it, in lower case; "eyj" begins every JSON Web Token."""
+_CREDENTIALS = ("authorization", "bearer")
+"""What a message that holds credentials has in it, in lower case."""
+_JWT_BEGINS = "eyJ"
+"""What every JSON Web Token begins with; random identifiers have it in them now and then."""
 _START_LINE = re.compile(r"[\w.!%*+`'~-]+ \S+ SIP/2\.0|SIP/2\.0 \d{3} .*", re.ASCII)
 _HTTP_REQUEST = re.compile(r"[A-Z]+ \S+ HTTP/1\.[01]")
 _PARAMETERS = r"""(?:\s*;\s*[\w.!%*+`'~-]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>=]+))?)*\s*"""
 _HOST = r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?"
-_VIA = re.compile(rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+{_HOST}{_PARAMETERS}", re.ASCII)
+_HOP = rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+{_HOST}{_PARAMETERS}"
+_VIA = re.compile(rf"{_HOP}(?:,\s*{_HOP})*", re.ASCII)
 _ADDRESS = re.compile(
     rf"""(?:"(?:[^"\\]|\\.)*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
 )
@@ -96,7 +99,7 @@ def may_be_logged(message: str) -> bool:
     What Kamailio cannot parse it writes into its log, whole.  To drop a message ends its connection.
     """
     lower = message.lower()
-    if not any(word in lower for word in _CREDENTIALS):
+    if _JWT_BEGINS not in message and not any(word in lower for word in _CREDENTIALS):
         return True
     head = message.partition("\r\n\r\n")[0]
     try:

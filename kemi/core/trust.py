@@ -158,3 +158,8 @@ def without_routing_parameters(uri: str) -> str:
 def has_routing_parameters(uri: str) -> bool:
     """Whether a URI says what only the network may say of a number."""
     return _ROUTING.search(unquote(uri)) is not None
+
+
+def is_on_this_machine(source: str, own: str) -> bool:
+    """Whether who connects to an address of ours is here: on loopback the TLS front has an address of its own."""
+    return source == own or (source.startswith("127.") and own.startswith("127."))

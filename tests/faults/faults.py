@@ -53,7 +53,7 @@ def _lines() -> Iterator[Fault]:
 
 
 _HOUR: Final = 3600
-_EXPIRED: Final = "times are told by the clock: registrations and sessions of less than an hour are over"
+_EXPIRED: Final = "Times are told by the clock: registrations and sessions of less than an hour are over"
 
 
 def _clocks() -> Iterator[Fault]:
@@ -67,6 +67,11 @@ def _clocks() -> Iterator[Fault]:
         known = _EXPIRED if offset_s == _HOUR else ""
         yield Fault(name, what, promise, strikes.set_clock(offset_s), kind=Kind.CLOCK, known=known)
 
+
+_CLOCK_OF_KAMAILIO: Final = (
+    "Kamailio sets its own clock right every five seconds only: when it has stood still its timers then leap by that "
+    "time, and calls that are just being set up get 504"
+)
 
 FAULTS: Final = (
     Fault("worker-killed", "a Kamailio worker is killed", _RESTARTED, strikes.kill_worker("tcp receiver")),
@@ -100,6 +105,7 @@ FAULTS: Final = (
         strikes.stop("gateway"),
         strikes.go_on("gateway"),
         STOPPED_S,
+        known=_CLOCK_OF_KAMAILIO,
     ),
     Fault(
         "relay-killed",

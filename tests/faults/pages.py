@@ -63,7 +63,8 @@ class KeptPage:
 
     async def _comes_back(self) -> bool:
         try:
-            await asyncio.wait_for(self.wic.connect(), _ATTEMPT_S)
+            async with asyncio.timeout(_ATTEMPT_S):  # wait_for may lose a cancellation (until Python 3.12)
+                await self.wic.connect()
             if (await self.wic.register(timeout_s=_ATTEMPT_S)).status == 200:
                 return True
         except _TROUBLE:

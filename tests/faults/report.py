@@ -61,6 +61,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.web.keys() - {"done"}:
         new += f"; requests to the web API: {_counts(row.web)}"
     holds = "yes" if not row.broken else f"**no**: {'; '.join(row.broken)}"
+    if row.why:
+        holds += f". {row.why}"
     left = ", ".join(f"{count} {name}" for name, count in row.left.items()) or "nothing"
     return (row.fault, row.promise, holds, back, running, new, left)
 
@@ -79,9 +81,9 @@ def page(run: Mapping[str, Any]) -> str:
     note = f"{run['note']}\n\n" if run.get("note") else ""
     return f"""# Faults
 
-What a fault does to calls, measured by `make test-faults`. This page is made of one run, which is kept in
-`tests/faults/measured.json`; `python -m tests.faults.page RUN.json` takes another one. A promise that did not hold
-says so, with what was measured.
+What a fault does to calls, measured by `make test-faults`. This page is made of what is kept in
+`tests/faults/measured.json`; `python -m tests.faults.page RUN.json ...` takes other runs, and of each fault the last
+one that has it. A promise that did not hold says so, with what was measured.
 
 While each fault strikes, {scale["running"]} calls stand ({scale["heard"]} of them with sound both ways, whose pauses
 are measured at both ends) and {scale["per_s"]:g} new ones begin every second, through HAProxy, Kamailio and relay
@@ -106,4 +108,28 @@ What is not tried, or not so:
   of a core are tested by `tests/integration/registration/test_entry_points.py`, a Redis that fails over by
   `tests/integration/calls/test_redis_failover.py`.
 - A page's own network is changed by `python -m tests.bench.network_change`.
+{_soak(run["soak"]) if run.get("soak") else ""}"""
+
+
+def _soak(run: Mapping[str, Any]) -> str:
+    """Return what a long run showed."""
+    begun, ended = run["descriptors"]
+    more = sum(max(0, count - begun.get(name, 0)) for name, count in ended.items())
+    asked, refused = run["web"]
+    private, shared = (f"{100 * run['drift'][name]:+.1f} %" for name in ("all processes", "shared memory"))
+    return f"""
+## For long
+
+`make soak`: calls of {run["kinds"]} kinds, most of the ways in which a call can go or fail, {run["rate"]:g} begun each
+second; none may fail, nothing may grow or stay.
+
+| | measured | promise |
+| --- | --- | --- |
+| time, calls | {run["seconds"] / 60:.0f} minutes, {run["calls"]:,} | |
+| calls that failed | {run["failed"]} | 0 |
+| requests to the web API, failed | {asked:,}, {refused} | 0 |
+| growth of what all processes have written to memory, after 40 % of the time | {private} | < 2 % |
+| the same of memory that Kamailio's workers share | {shared} | < 2 % |
+| records, transactions, relay calls left | {sum(run["left"].values())} | 0 |
+| file descriptors more than before | {more} | 0 |
 """

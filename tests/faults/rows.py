@@ -59,6 +59,8 @@ class Row:
     notes: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Which parts of the promise did not hold."""
+    why: str = ""
+    """Why they cannot, where that is known."""
 
 
 def ends(attempts: Sequence[Attempt]) -> dict[str, int]:

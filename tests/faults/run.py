@@ -114,6 +114,7 @@ async def measure(world: FaultWorld, fault: Fault) -> Row:
     row.notes += world.stage.faults[:5]
     world.stage.faults.clear()
     judge(row, fault.promise, world.scale.slack)
+    row.why = fault.known if row.broken else ""
     return row
 
 

@@ -43,7 +43,10 @@ class WebRequests:
         while True:
             began = time.monotonic()
             try:
-                status = await asyncio.wait_for(self._ask(), PATIENCE_S)
+                async with asyncio.timeout(
+                    PATIENCE_S
+                ):  # wait_for may lose a cancellation (until Python 3.12)
+                    status = await self._ask()
                 end, what = (End.DONE, "") if status == 200 else (End.TOLD, str(status))
             except TimeoutError:
                 end, what = End.SILENT, ""

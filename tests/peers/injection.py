@@ -18,8 +18,8 @@ from typing import Final, Self
 SSRC: Final = 0x0BAD0BAD
 HOST: Final = "127.0.0.66"
 _BURST: Final = 10
-"""Packets in a row. rtpengine 10.5 reads no more from a port, for good, that had more than 50 waiting five times: so
-what was missed is not made up for."""
+"""Packets in a row: without the role's library rtpengine 10.5 reads no more from a port, for good, that had more than
+50 waiting five times, so what was missed is not made up for."""
 _LISTEN_EVERY: Final = 50
 
 Target = tuple[str, int]

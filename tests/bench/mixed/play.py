@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from tests.peers.wic_call import IncomingCall, OutgoingCall
 
 PATIENCE_S: Final = 30.0
 """How long a scenario waits for a message: many calls share two cores."""
+_REFRESH_S: Final = 240.0
+"""How old a page's registration gets; it is for ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Play:
         self._identity = WicIdentity(self.aor)
         self._slot = slot
         self._page: ScriptedWic | None = None
+        self._registered_at = 0.0
         self._numbers = 0
         self.call_ids: list[str] = []
 
@@ -59,16 +63,23 @@ class Play:
         self.call_ids = []
         if self._page is None:
             self._page = await self.stage.join(ScriptedWic(self.stage.handshake, self._identity))
+            self._registered_at = time.monotonic()
         elif self._page.lost.is_set():
             await self.come_back()
+        elif time.monotonic() - self._registered_at > _REFRESH_S:
+            await self._register()
         self.page.plan = CallPlan()
 
     async def come_back(self) -> None:
         """Connect again and register."""
         await self.page.lost.wait()
         await self.page.connect()
+        await self._register()
+
+    async def _register(self) -> None:
         response = await self.page.register(timeout_s=PATIENCE_S)
         assert response.status == 200, response.start_line
+        self._registered_at = time.monotonic()
 
     async def abandon(self) -> None:
         """Lose the connection after a failure and never come back: that ends whatever call is left."""

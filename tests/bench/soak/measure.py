@@ -31,6 +31,8 @@ _KEPT_S: Final = 120
 _KEPT_TRACES: Final = 100
 _WARM_UP_SLOTS: Final = 10_000
 """Pages of the warm-up are others."""
+_SOCKET_TABLES: Final = {"tcp": 9, "tcp6": 9, "udp": 9, "udp6": 9, "unix": 6, "netlink": 9, "raw": 9}
+"""Files of /proc/net, and the column of the inode."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,13 @@ class Sample:
 
     at_s: float
     private_bytes: dict[str, int]
+    """What it has written: pages of files, programs among them, come and go as the system likes."""
     descriptors: dict[str, int]
+    """Open ones, without sockets that have ended."""
     shared_bytes: int
     """Of the gateway's workers together."""
+    ended_sockets: int = 0
+    """Of all processes. Each of Kamailio's keeps at most eight (TCP_FD_CACHE_SIZE) until it needs the place."""
 
 
 @dataclass
@@ -91,14 +97,14 @@ async def soak(
     found = Soak()
     web = WebRequests(lab.info.web.origin)
     async with mixed_stage(lab) as stage:
+        web.start()
         before = await _warmed_up(lab, stage, per_s, slots)
         found.start = _sample(lab, 0.0)
         plays = [Play(stage, slot) for slot in range(slots)]
-        web.start()
         began = time.monotonic()
         sampling = asyncio.create_task(_sample_for_ever(lab, began, every_s, found, say))
         try:
-            await _play(stage, plays, seconds, per_s, found)
+            await _play(stage, plays, seconds, per_s, found, say)
         finally:
             sampling.cancel()
             with suppress(asyncio.CancelledError):
@@ -120,13 +126,24 @@ async def soak(
 async def _warmed_up(lab: Lab, stage: MixedStage, per_s: float, slots: int) -> Remains:
     """Play calls until every process has opened what it opens once, and see what there is without pages."""
     plays = [Play(stage, _WARM_UP_SLOTS + slot) for slot in range(slots)]
-    await _play(stage, plays, slots / per_s, per_s, Soak())
+    await _play(stage, plays, slots / per_s, per_s, Soak(), _say_nothing)
     for play in plays:
         await play.leave()
     return await quiet(lab, with_pages=False)
 
 
-async def _play(stage: MixedStage, plays: Sequence[Play], seconds: float, per_s: float, found: Soak) -> None:
+def _say_nothing(_line: str) -> None:
+    pass
+
+
+async def _play(
+    stage: MixedStage,
+    plays: Sequence[Play],
+    seconds: float,
+    per_s: float,
+    found: Soak,
+    say: Callable[[str], None],
+) -> None:
     """Begin a call at its time, on the page that has been free longest."""
     kinds = [scenario for scenario in SCENARIOS if not scenario.alone]
     chance = random.Random(1)
@@ -140,7 +157,7 @@ async def _play(stage: MixedStage, plays: Sequence[Play], seconds: float, per_s:
         play = await free.get()
         found.late += time.monotonic() - due > 1
         (scenario,) = chance.choices(kinds, [kind.weight for kind in kinds])
-        task = asyncio.create_task(_one(play, scenario, number, found, free))
+        task = asyncio.create_task(_one(play, scenario, number, found, free, say))
         running.add(task)
         task.add_done_callback(running.discard)
         number += 1
@@ -148,7 +165,14 @@ async def _play(stage: MixedStage, plays: Sequence[Play], seconds: float, per_s:
     found.failures += [Failure(-1, "any", fault) for fault in stage.faults]
 
 
-async def _one(play: Play, scenario: Scenario, number: int, found: Soak, free: asyncio.Queue[Play]) -> None:
+async def _one(
+    play: Play,
+    scenario: Scenario,
+    number: int,
+    found: Soak,
+    free: asyncio.Queue[Play],
+    say: Callable[[str], None],
+) -> None:
     try:
         await play.begin(f"soak/{number}")
         async with asyncio.timeout(SCENARIO_WITHIN_S):
@@ -156,7 +180,9 @@ async def _one(play: Play, scenario: Scenario, number: int, found: Soak, free: a
         violations = play.violations()
         assert not violations, violations
     except (AssertionError, OSError, TimeoutError) as error:
-        found.failures.append(Failure(number, scenario.name, f"{type(error).__name__}: {error}"))
+        what = f"{type(error).__name__}: {error}; calls: {', '.join(play.call_ids)}"
+        found.failures.append(Failure(number, scenario.name, what))
+        say(f"failed: {scenario.name}, call {number}: {what}")
         await play.abandon()
     found.ran[scenario.name] += 1
     play.end()
@@ -176,11 +202,18 @@ async def _sample_for_ever(
 
 def _sample(lab: Lab, at_s: float) -> Sample:
     trees = {name: process_tree([pid]) for name, pid in lab.process_ids.items()}
+    open_files = {name: [file for pid in pids for file in _descriptors(pid)] for name, pids in trees.items()}
+    living = _living_sockets()
+    ended = {
+        name: sum(file.startswith("socket:") and file not in living for file in files)
+        for name, files in open_files.items()
+    }
     return Sample(
         at_s,
         {name: sum(map(_private_bytes, pids)) for name, pids in trees.items()},
-        {name: sum(map(_descriptors, pids)) for name, pids in trees.items()},
+        {name: len(files) - ended[name] for name, files in open_files.items()},
         int(lab.gateway_rpc("core.shmmem")["used"]),
+        sum(ended.values()),
     )
 
 
@@ -190,11 +223,22 @@ def _private_bytes(pid: int) -> int:
     except OSError:  # ended meanwhile
         return 0
     found = (line.split() for line in text.splitlines())
-    return 1024 * sum(int(words[1]) for words in found if words[0].startswith("Private_"))
+    return 1024 * sum(int(words[1]) for words in found if words[0] == "Private_Dirty:")
 
 
-def _descriptors(pid: int) -> int:
-    try:
-        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return 0
+def _descriptors(pid: int) -> list[str]:
+    found = []
+    with suppress(OSError):  # ended, or closed meanwhile
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(str(entry.readlink()))
+    return found
+
+
+def _living_sockets() -> set[str]:
+    """Return all sockets that the system knows, as links to them are written."""
+    found = set()
+    for table, column in _SOCKET_TABLES.items():
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            found.add(f"socket:[{line.split()[column]}]")
+    return found

@@ -101,6 +101,10 @@ def to_json(found: Soak) -> dict[str, Any]:
         "late": found.late,
         "failures": [[one.number, one.scenario, one.what] for one in found.failures],
         "samples": [[one.at_s, one.private_bytes, one.shared_bytes] for one in found.samples],
+        "descriptors": [one.descriptors for one in (found.start, found.end) if one],
+        "ended_sockets": [one.ended_sockets for one in (found.start, found.end) if one],
+        "relay_sockets_more": found.sockets,
+        "web": [len(found.web), sum(attempt.end is not End.DONE for attempt in found.web)],
         "drift": drifts(found.samples),
         "left": found.left,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -11,6 +12,8 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import (
     ALICE,
     BOB,
+    CAROL,
+    FLOW_RECOVERY_S,
     IMS_ANSWER_TIMEOUT_S,
     IMS_RESPONSE_TIMEOUT_S,
     Call,
@@ -152,6 +155,20 @@ class TestSilence:
         assert (refused.status, warning_of(refused)) == (480, "nobody answered")
         await call.ims.wait_request("CANCEL")
         await call.ims.wait_request("ACK")
+
+    async def test_a_bye_reaches_a_core_that_is_away_for_longer_than_other_requests_wait(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page, other = await stage.page(ALICE), await stage.page(CAROL)
+        hung_up, lost = await stage.answered(page), await stage.answered(other)
+        with monkeypatch.context() as away:
+            away.setattr(stage.core, "datagram_received", lambda data, addr: None)
+            await hung_up.wic.send(hung_up.wic.request("BYE"))
+            other.lose()
+            await asyncio.sleep(FLOW_RECOVERY_S + 2 * IMS_RESPONSE_TIMEOUT_S)
+            assert not [end for end in (hung_up, lost) if "<- BYE" in end.ims.ladder()]
+        for end in (hung_up, lost):
+            await end.ims.wait_request("BYE")
 
 
 class TestNonsense:

@@ -226,8 +226,10 @@ def with_token(**changed: str) -> str:
         with_token(Via="SIP/2.0/WSS [2001:db8::1]:443;branch=1;rport;x=\"y z\""),
         with_token(From='"Alice \\"A\\"" <sip:alice@x>;tag=1'), with_token(From="<sip:alice@x>;tag=1;x=\"a\\\"b\""),
         with_token(Via="SIP / 2.0 / WS x;branch=1"), with_token(Subject="folded\r\n on"),
+        with_token(Via="SIP/2.0/UDP a;branch=1, SIP/2.0/TCP [2001:db8::5];branch=2 ,SIP/2.0/UDP b:5060"),
         "GET /sip HTTP/1.1\r\nFrom: a@b\r\nCookie: s=eyJhbGciOiJFUzI1NiJ9.x.y\r\nAuthorization: Bearer x\r\n\r\n",
         "SIP/2.0 200 OK Bearer\r\nVia: SIP/2.0/UDP x\r\n\r\n",
+        "NOTIFY sip:x SIP/2.0\r\nVia: x\r\nRoute: <sip:k7EyjQ2@x;lr>\r\n\r\n",
     ],
 )  # fmt: skip
 def test_what_kamailio_may_read(message: str) -> None:
@@ -241,6 +243,7 @@ def test_what_kamailio_may_read(message: str) -> None:
         "GARBAGE eyJhbGciOiJFUzI1NiJ9.x.y", "GET /sip HTTP/1.1\r\nCook ie: s=eyJ\r\n\r\n",
         "Bearer x", with_token().replace(" SIP/2.0\r\n", " SIP/3.0\r\n", 1),
         with_token().replace("\r\n", "\n"), with_token(Via=""), with_token(Via="SIP/2.0/WSS"),
+        with_token(Via="SIP/2.0/WSS x,"), "REGISTER sip:x SIP/2.0\r\nVia: x\r\nX: eyJ\r\n\r\n",
         with_token(Via='SIP/2.0/WSS x;branch="'), with_token(To="<sip:alice@x"), with_token(To='"a <sip:alice@x>'),
         with_token(CSeq="x REGISTER"), with_token(CSeq="1"), with_token(CSeq="1 INVITE"),
         with_token(Via="SIP/2.0/WSS x:;branch=1"), with_token(Via="SIP/2.0/WSS x;branch=1=2"),

@@ -1,25 +1,42 @@
 /*
- * What rtpengine has no setting for, loaded before its own libraries (LD_PRELOAD).
+ * What rtpengine has no setting for.  Loaded before its own libraries (LD_PRELOAD).
+ *
+ * Which protection profiles of SRTP it takes part in by DTLS (RFC 5764): this leaves AES-CM with HMAC-SHA1, which every
+ * WebRTC endpoint has (RFC 8827 §6.5), and takes AES-GCM away.  With AES-GCM rtpengine does not look at the tag of SRTCP
+ * whose E bit is 0, so that anybody's passes, and 10.5 dies of SRTCP shorter than 28 bytes, whoever sent it.
+ *
+ * How many datagrams it reads from a media port in one go: where 50 wait it stops, counts a strike, and after five of
+ * them 10.5 never reads the port again (stream_fd_readable, MAX_RECV_LOOP_STRIKES), so that whoever floods a port ends
+ * the call.  This lets it stop one before, as if no more were there, and has epoll tell it of the port again at once: by
+ * itself it would hear of new datagrams only (EPOLLET), and none comes into a queue that is full.
  *
  *     gcc -shared -fPIC -O2 -nostdlib -o srtp_profiles.so srtp_profiles.c
  */
 
+struct message { /* struct msghdr, as far as it is looked at */
+    void *name;
+    unsigned int name_length;
+    struct part {
+        void *base;
+        unsigned long length;
+    } *parts;
+    unsigned long part_count;
+};
+
+#ifdef __x86_64__
+#define AS_THE_SYSTEM_HAS_IT __attribute__((packed))
+#else
+#define AS_THE_SYSTEM_HAS_IT
+#endif
+struct event { /* struct epoll_event */
+    unsigned int events;
+    unsigned long long data;
+} AS_THE_SYSTEM_HAS_IT;
+
 extern void *dlsym(void *handle, const char *symbol);
-extern const void *DTLS_server_method(void);
-extern const void *DTLS_client_method(void);
-extern const void *SSL_CTX_get_ssl_method(const void *context);
-extern void *SSL_get_SSL_CTX(const void *connection);
-extern long SSL_CTX_ctrl(void *context, int command, long value, void *pointer);
-extern unsigned long SSL_CTX_set_options(void *context, unsigned long options);
-extern unsigned long SSL_CTX_clear_options(void *context, unsigned long options);
+extern int *__errno_location(void);
 
 static void *const the_next_library = (void *) -1L; /* RTLD_NEXT */
-
-/*
- * Which protection profiles of SRTP it takes part in by DTLS (RFC 5764).  This leaves AES-CM with HMAC-SHA1, which every
- * WebRTC endpoint has (RFC 8827 §6.5), and takes AES-GCM away.  With AES-GCM rtpengine does not look at the tag of SRTCP
- * whose E bit is 0, so that anybody's passes, and 10.5 dies of SRTCP shorter than 28 bytes, whoever sent it.
- */
 
 /* Of libssl; 0 is success. */
 int SSL_CTX_set_tlsext_use_srtp(void *context, const char *profiles)
@@ -30,99 +47,54 @@ int SSL_CTX_set_tlsext_use_srtp(void *context, const char *profiles)
     return in_libssl ? in_libssl(context, "SRTP_AES128_CM_SHA1_80") : 1;
 }
 
-/*
- * Contexts of DTLS that ended calls leave are taken for new ones.  rtpengine makes two for each audio call, for the
- * port and for ICE, and OpenSSL 3 takes 0.15 ms for one.
- *
- * A context is used by one connection at a time, as before: it is kept when its only connection has been freed by the
- * same thread right after it.  rtpengine sets everything anew but the two values that forget() takes back.  Nothing of
- * a session stays: there is neither a cache nor a ticket, so that each handshake is a whole one and looks at the
- * certificate.
- */
+enum {
+    IN_ONE_GO = 49,
+    LONGEST_MEDIA = 16384,
+    KNOWN = 1 << 16, /* descriptors */
+    CHANGE = 3,      /* EPOLL_CTL_MOD */
+    NOTHING_THERE = 11 /* EAGAIN */
+};
 
-enum { KEPT = 256, SET_READ_AHEAD = 41, SET_SESSION_CACHE_MODE = 44 };
-enum { NO_QUERY_MTU = 1 << 12, NO_TICKET = 1 << 14 };
+static struct {
+    int epoll;
+    struct event event;
+} watched[KNOWN];
 
-static void *kept[2][KEPT]; /* for servers, for clients */
-static __thread void *given_up; /* freed by rtpengine, while its connection still exists */
-static __thread int in_libssl_now;
-
-static void **kept_for(const void *method)
+/* Of libc. */
+int epoll_ctl(int epoll, int operation, int file, struct event *event)
 {
-    return method == DTLS_server_method() ? kept[0] : method == DTLS_client_method() ? kept[1] : 0;
-}
+    int (*in_libc)(int, int, int, struct event *) = dlsym(the_next_library, "epoll_ctl");
 
-static void free_in_libssl(void *context)
-{
-    void (*in_libssl)(void *) = dlsym(the_next_library, "SSL_CTX_free");
-
-    in_libssl(context);
-}
-
-static void forget(void *context)
-{
-    SSL_CTX_ctrl(context, SET_READ_AHEAD, 0, 0); /* to set it returns the value before, which has to be 0 */
-    SSL_CTX_clear_options(context, NO_QUERY_MTU);
-}
-
-static void keep(void *context)
-{
-    void **slots = kept_for(SSL_CTX_get_ssl_method(context));
-
-    forget(context);
-    for (int number = 0; slots && number < KEPT; number++) {
-        void *nothing = 0;
-
-        if (__atomic_compare_exchange_n(&slots[number], &nothing, context, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return;
+    if (event && file >= 0 && file < KNOWN) {
+        watched[file].event = *event;
+        watched[file].epoll = epoll;
     }
-    free_in_libssl(context);
+    return in_libc(epoll, operation, file, event);
 }
 
-void *SSL_CTX_new(const void *method)
+/* Of libc.  Other sockets than media ports, as that of the ng protocol, are read with larger buffers. */
+long recvmsg(int socket, struct message *message, int flags)
 {
-    void *(*in_libssl)(const void *) = dlsym(the_next_library, "SSL_CTX_new");
-    void **slots = kept_for(method);
-    void *context;
+    static long (*in_libc)(int, struct message *, int);
+    static __thread int last = -1, count;
+    long got;
 
-    for (int number = 0; slots && number < KEPT; number++)
-        if (__atomic_load_n(&slots[number], __ATOMIC_RELAXED)
-                && (context = __atomic_exchange_n(&slots[number], (void *) 0, __ATOMIC_ACQ_REL)))
-            return context;
-    context = in_libssl(method);
-    if (slots && context) {
-        SSL_CTX_set_options(context, NO_TICKET);
-        SSL_CTX_ctrl(context, SET_SESSION_CACHE_MODE, 0, 0);
+    if (!in_libc)
+        in_libc = dlsym(the_next_library, "recvmsg");
+    if (message->part_count != 1 || message->parts->length > LONGEST_MEDIA || socket >= KNOWN)
+        return in_libc(socket, message, flags);
+    if (socket != last)
+        count = 0;
+    last = socket;
+    if (count == IN_ONE_GO) {
+        struct event event = watched[socket].event;
+
+        count = 0;
+        epoll_ctl(watched[socket].epoll, CHANGE, socket, &event);
+        *__errno_location() = NOTHING_THERE;
+        return -1;
     }
-    return context;
-}
-
-void SSL_CTX_free(void *context)
-{
-    void *before = given_up;
-
-    /* libssl, too, frees what its connections hold. */
-    if (in_libssl_now || !context || !kept_for(SSL_CTX_get_ssl_method(context))) {
-        free_in_libssl(context);
-        return;
-    }
-    given_up = context;
-    if (before) /* its connection was not the next to be freed, if it had one */
-        free_in_libssl(before);
-}
-
-void SSL_free(void *connection)
-{
-    void (*in_libssl)(void *) = dlsym(the_next_library, "SSL_free");
-    void *context = given_up;
-
-    if (context && connection && SSL_get_SSL_CTX(connection) == context)
-        given_up = 0;
-    else
-        context = 0;
-    in_libssl_now++;
-    in_libssl(connection);
-    in_libssl_now--;
-    if (context)
-        keep(context);
+    got = in_libc(socket, message, flags);
+    count = got < 0 ? 0 : count + 1;
+    return got;
 }

@@ -1,0 +1,35 @@
+"""Connections of pages come to Kamailio from an address that nobody else connects from.
+
+Kamailio 5.6 finds a connection by address and port of its far end, whichever of its own ports it came to: the newest
+takes the place of the one before (TCP_ALIAS_REPLACE), and when it ends nothing is found. HAProxy's connections to the
+WebSocket port and those of the node's own programs to the control port may have the same port on loopback.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.trust import is_on_this_machine
+from tests.lab.roles import render_role
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        pytest.param("127.0.0.1", "source 127.0.0.2", id="on this machine"),
+        pytest.param("192.0.2.1", "", id="elsewhere"),
+    ],
+)
+def test_the_front_connects_from_an_address_of_its_own(address: str, source: str) -> None:
+    values = {"haproxy_certificate": "/x", "haproxy_sip_address": address}
+    text = render_role("haproxy", "haproxy.cfg.j2", values)
+    (line,) = (line for line in text.splitlines() if line.strip().startswith("server kamailio"))
+    assert line.partition("maxconn ")[2].partition(" ")[2] == source
+
+
+def test_the_front_may_come_from_any_loopback_address_and_nobody_from_elsewhere() -> None:
+    assert is_on_this_machine("127.0.0.2", "127.0.0.1")
+    assert is_on_this_machine("192.0.2.1", "192.0.2.1")
+    assert not is_on_this_machine("192.0.2.2", "192.0.2.1")
+    assert not is_on_this_machine("192.0.2.2", "127.0.0.1")
+    assert not is_on_this_machine("127.0.0.2", "192.0.2.1")
