@@ -58,12 +58,12 @@ from kemi.core.registration.states import (
 )
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import answer_text
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
 from kemi.state.redis_link import EndCalls, EndRegistration, ListCalls, Logout
-from kemi.state.running_calls import calls_as_text
 from kemi.state.schedule import Schedule
 
 EVERY_S: Final = 0.1
@@ -266,19 +266,18 @@ class Housekeeping:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
                     self._flows.end(key, Cause.LOGGED_OUT, now)
-                continue
-            if isinstance(command, EndRegistration):
+            elif isinstance(command, EndRegistration):
                 self._flows.end(command.key, Cause.REMOVED, now)
-                continue
-            if isinstance(command, ListCalls):
-                of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
-                names = of_some if command.impus else set(self._calls.keys())
-                records = filter(None, map(self._calls.get, names))
-                figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
-                answer = calls_as_text(command.asked, records, len(names), figures_of)
-                self._shared.ship_calls(command.asked, answer, now)
-                continue
-            self._end_calls(command, now)
+            elif isinstance(command, ListCalls):
+                self._list_calls(command, now)
+            else:
+                self._end_calls(command, now)
+
+    def _list_calls(self, command: ListCalls, now: float) -> None:
+        if command.question.gateway in ("", self._settings.node_name):
+            figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
+            answer = answer_text(command.asked, command.question, self._calls.texts(), figures_of, now)
+            self._shared.ship_calls(command.asked, answer, now)
 
     def _end_calls(self, order: EndCalls, now: float) -> None:
         found = set(self._calls.of_call_id(order.call_id) if order.call_id else ())

@@ -33,8 +33,8 @@ Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends e
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
 ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
 identity); ``{"type": "end_registration", "key": BINDING, "at": SECONDS}`` ends one binding, which the page may make
-again; ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
-write its calls, or those of public identities, into gw:running-calls:NAME.
+again; ``{"type": "list_calls", "asked": NAME, ..., "at": SECONDS}`` with the members of CallQuestion
+(kemi/state/call_questions.py) lets every node write which of its calls fit into gw:running-calls:NAME.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
