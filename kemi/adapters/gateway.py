@@ -213,7 +213,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
-            figures=TraceFigures(self._calls, self._relay),
+            figures=TraceFigures(
+                self._calls, self._relay, self._doors.notices, settings.trace.quality_events_s
+            ),
             traces=trace_keeper(settings, self._pages, self._flows),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,

@@ -200,7 +200,7 @@ class Housekeeping:
     def _traced_calls(self, now: float) -> None:
         if self._traces is not None:
             self._traces.work(now)
-            self._figures.look(now, self._traces)
+            self._shared.note((), (), self._figures.look(now, self._traces))
             self._traces.ship(now, self._shared.ship_traces)
 
     def _away_until(self, now: float) -> float:

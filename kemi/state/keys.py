@@ -47,7 +47,11 @@ call that the site's policy or its caller's permission did not let begin, or go 
 "call_ringing" | "call_answered", "key": ..., "call_id": ..., "impu": ..., "peer": ..., "direction": "from_page" |
 "to_page", "node": ..., "at": ...}``, each once for a call, which may skip some. ``{"type": "trunk_down" |
 "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ..., "at": ...}``; ``{"type": "trunk_registration",
-"trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended", ...}`` has what is kept of a finished call
+"trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_quality", "key": ...,
+"call_id": ..., "impu": ..., "peer": ..., "direction": ..., "began_at": ..., "quality": {"audio": {"wic": LEG or null,
+"ims": LEG or null}}, ...}`` when the rating of a side changes, with LEG = ``{"rating": "good" | "fair" | "poor" |
+"silent", ...}`` and the figures of RecentLeg (rtpengine/recent.py): what that side heard since it was looked at before.
+``{"type": "call_ended", ...}`` has what is kept of a finished call
 (kemi/state/call_history.py).
 
 Unkept events: ``{"type": "dtmf", "impu": ..., "call_id": ..., "digit": ..., "duration_ms": ..., ...}``, a key that the

@@ -35,7 +35,7 @@ export function callsAfter(calls: readonly Members[], event: Members, takesNew: 
   const changed = (made: Members): readonly Members[] => calls.map((call) => (call === known ? made : call));
   if (key === "") return undefined;
   if (type === "call_ended") return known && calls.filter((call) => call !== known);
-  if (type === "call_quality") return known && changed({ ...known, ...heard(known, event) });
+  if (type === "call_quality") return known && changed(heard(known, event));
   const dialog = DIALOG_AFTER[type];
   if (dialog === undefined) return undefined;
   if (known === undefined) return takesNew ? [begun(event, dialog), ...calls] : undefined;
@@ -43,16 +43,14 @@ export function callsAfter(calls: readonly Members[], event: Members, takesNew: 
   return DIALOGS.indexOf(dialog) <= DIALOGS.indexOf(textOf(known, "dialog")) ? undefined : changed({ ...known, dialog });
 }
 
+/** A side that the event says nothing of is as it was. */
 function heard(call: Members, event: Members): Members {
-  const told = membersOf(event["quality"]);
-  const legs = ([["page", "wic"], ["far", "ims"]] as const).map(([name, leg]) => {
-    const media = Object.entries(told).map(([kind, figures]) => {
-      const counted = membersOf(membersOf(figures)[leg]);
-      return [kind, { ...counted, ...membersOf(counted["heard"]) }];
-    });
-    return [name, { ...membersOf(call[name]), media: Object.fromEntries(media) }];
-  });
-  return Object.fromEntries(legs) as Members;
+  const audio = membersOf(membersOf(event["quality"])["audio"]);
+  const leg = (name: string, told: unknown): Members => {
+    const known = membersOf(call[name]);
+    return told === null || told === undefined ? known : { ...known, media: { ...membersOf(known["media"]), audio: told } };
+  };
+  return { ...call, page: leg("page", audio["wic"]), far: leg("far", audio["ims"]) };
 }
 
 function begun(event: Members, dialog: string): Members {

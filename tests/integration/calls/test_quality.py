@@ -70,6 +70,11 @@ def events(stage: Stage) -> list[dict[str, Any]]:
     return [json.loads(fields[keys.STREAM_FIELD]) for _, fields in database.xrange(keys.EVENTS)]
 
 
+def qualities(stage: Stage, key: str) -> list[dict[str, Any]]:
+    """Return how a call sounded, as was told while it ran."""
+    return [one for one in events(stage) if one["type"] == "call_quality" and one["key"] == key]
+
+
 @contextmanager
 def redis_asleep(stage: Stage) -> Iterator[None]:
     """Keep Redis from answering; it goes on where it was afterwards."""
@@ -112,6 +117,13 @@ async def test_both_legs_have_figures_during_the_call_and_after_it(
         sound = leg.media["audio"]
         assert (sound.codec, sound.packets > 0) == (codec, True)
         assert sound.mos is not None and 3.5 < sound.mos <= 4.5
+    # And an event says how the call sounds, once it has been looked at twice.
+    await until(lambda: bool(qualities(stage, call.call_id)), lambda: "no call_quality", 12)
+    (event,) = qualities(stage, call.call_id)
+    assert (event["impu"], event["peer"], event["direction"]) == (ALICE, BOB, "from_page")
+    legs = event["quality"]["audio"]
+    assert {legs[leg]["rating"] for leg in ("wic", "ims") if legs[leg]} == {"good"}
+    assert all(200 < leg["packets"] < 700 and leg["loss_percent"] <= 1 for leg in legs.values() if leg)
     await call.hang_up()
     record = await record_of(stage, call.call_id)
     assert (record.by, record.why, record.status, record.direction) == ("page", "BYE", 0, "from_page")
