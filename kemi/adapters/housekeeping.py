@@ -22,6 +22,7 @@ from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.elsewhere import Elsewhere
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
+from kemi.adapters.hiding import DueRefusals
 from kemi.adapters.leaving import Leaving
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import Measuring
@@ -107,13 +108,13 @@ class Housekeeping:
         adoption: Adoption,
         elsewhere: Elsewhere,
         leaving: Leaving,
+        refusals: DueRefusals,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
         self._registration_settings = registration_settings
         self._flows = flows
-        self._calls = calls
-        self._dialogs = dialogs
+        self._calls, self._dialogs = calls, dialogs
         self._schedule = schedule
         self._dispatcher = dispatcher
         self._executor = executor
@@ -125,12 +126,12 @@ class Housekeeping:
         self._notices = notices
         self._forbidding = forbidding
         self._page_of = page_of
-        self._routes = routes
-        self._people = people
+        self._routes, self._people = routes, people
         self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
-        self._adoption, self._elsewhere, self._leaving = adoption, elsewhere, leaving
+        self._adoption, self._elsewhere = adoption, elsewhere
+        self._leaving, self._refusals = leaving, refusals
         self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -149,8 +150,8 @@ class Housekeeping:
         self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
-        # Pages wait for events: they go before what may take longer than the time between two ticks.
-        first = self._call_progress, self._shared.ship
+        # Somebody waits for these: they go before what may take longer than the time between two ticks.
+        first = self._refusals.due_refusals, self._call_progress, self._shared.ship
         if is_early(now, self._next_all, EVERY_S):
             return (*first, self._finished_calls) if self._history.is_behind else first
         self._next_all = now + EVERY_S

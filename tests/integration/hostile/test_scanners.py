@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -33,6 +34,7 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
 
+PAIRS: Final = 12
 WITHIN: Final = 10
 """Requests after which a scanner is to be shut out."""
 HANDSHAKE: Final = (
@@ -274,6 +276,22 @@ class TestWhoTheUsersAre:
             async with client.page(name, "wrong") as page:
                 shapes.append(shape(await page.register()))
         assert shapes[0] == shapes[1]
+
+    @pytest.mark.parametrize("password", ["", "wrong"])
+    async def test_by_the_time_it_takes(self, lab: Lab, password: str) -> None:
+        """The core refuses a stranger's name at once, and fetches keys for a user of its own."""
+        took: dict[str, list[float]] = {"alice": [], "nobody-at-all": []}
+        for name in [*took] * PAIRS:
+            client = Client(lab)
+            identity = WicIdentity(f"sip:{name}@{REALM}")
+            async with (
+                client.page(name, password) if password else ScriptedWic(client.handshake(), identity)
+            ) as page:
+                began = time.perf_counter()
+                assert (await page.register()).status == 401
+                took[name].append(time.perf_counter() - began)
+        known, unknown = (statistics.median(times) for times in took.values())
+        assert 0.7 <= unknown / known <= 1.4, (known, unknown, took)
 
 
 def shape(response: SipResponse) -> tuple[object, ...]:
