@@ -19,6 +19,7 @@ import pytest
 
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import CallQuestion
 from kemi.state.nodes import OPEN_S
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
@@ -110,9 +111,15 @@ async def test_both_legs_have_figures_during_the_call_and_after_it(
     await until(reported, lambda: str(figures()), 10)
     during = figures()
     # Operators ask all gateways: the same figures, as they were taken last.
-    found, silent = await asyncio.to_thread(RunningCalls(connect(stage.lab.info.redis_url)).ask, time.time())
+    running = RunningCalls(connect(stage.lab.info.redis_url))
+    found, silent = await asyncio.to_thread(running.ask, time.time())
     (live,) = [one for answer in found.values() for one in answer.calls if one.call_id == call.call_id]
     assert (silent, live.page.by, live.far.by, live.far.offer_answer) == ([], "page", "core", "stable")
+    for fits, direction in ((1, "out"), (0, "in")):
+        question = CallQuestion(party=BOB, dialog="confirmed", node=live.node, direction=direction, limit=1)
+        some = await asyncio.to_thread(running.page, time.time(), question)
+        assert [one.call_id for _, one in some.calls] == [call.call_id] * fits
+        assert ([total for total, _ in some.totals.values()], some.following) == ([fits], None)
     for leg, codec in ((live.page, "opus/48000/2"), (live.far, "PCMA/8000")):
         sound = leg.media["audio"]
         assert (sound.codec, sound.packets > 0) == (codec, True)
