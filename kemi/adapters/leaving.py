@@ -4,13 +4,15 @@ They come back by another gateway at once; calls that come for them meanwhile wa
 in vain, pages go no faster than those before them have arrived.  A page with calls goes when its last one is over.
 After a restart the gateway is in service again.
 
-    GET /v1/drain                 -> {"drain": whether, "pages": registered pages still here, "calls": calls still here}
+    GET /v1/drain -> {"drain": whether, "pages": registered pages still here, "calls": calls still here},
+                     while it leaves with "waited_for": [{"impu", "state", "connected": whether, "calls": how many}]
     PUT /v1/drain {"drain": whether} -> the same
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from itertools import islice
 from typing import Any, Final
 
@@ -27,6 +29,8 @@ from kemi.state.table import Table
 EVERY_S: Final = 0.1
 MOST_ON_THEIR_WAY: Final = 30
 """Pages that were sent away and are not known to have arrived; one that takes too long is no longer counted."""
+MOST_SHOWN: Final = 20
+"""Pages that are shown by name, of those a leaving gateway waits for."""
 _OF_NODE: Final = "node"
 
 
@@ -74,9 +78,23 @@ class Leaving:
         return binding.away_until - self._recovery_s if binding.state is BindingState.AWAY else now
 
     def counts(self) -> dict[str, Any]:
-        """Return what is left."""
-        pages = sum(bool(binding.connection_id) for _, binding in self._flows.bindings())
-        return {"drain": self.is_leaving(), "pages": pages, "calls": len(self._calls.keys())}
+        """Return what is left, and while the gateway leaves whom it waits for."""
+        left = [binding for _, binding in self._flows.bindings() if binding.connection_id]
+        leaving = self.is_leaving()
+        counts = {"drain": leaving, "pages": len(left), "calls": len(self._calls.keys())}
+        return {**counts, "waited_for": self._waited_for(left[:MOST_SHOWN])} if leaving else counts
+
+    def _waited_for(self, left: list[Registration]) -> list[dict[str, Any]]:
+        calls = Counter(record.connection_id for record in map(self._calls.get, self._calls.keys()) if record)
+        return [
+            {
+                "impu": binding.address_of_record,
+                "state": binding.state,
+                "connected": self._flows.is_open(binding.connection_id),
+                "calls": calls[binding.connection_id],
+            }
+            for binding in left
+        ]
 
 
 def leaving_routes(leaving: Leaving) -> Routes:

@@ -58,7 +58,7 @@ class RelayNodes:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
         others = [name for name in self._nodes if name not in leave_out]
         views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
-        steady = [view for view in views if view.state != "suspect"]
+        steady = [view for view in views if view.is_steady]
         candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
             chosen = node_to_text(choose(call_id, candidates).address)
@@ -137,14 +137,15 @@ class RelayNodes:
             self._clients[node].send_only(commands)
 
     def _is_lost(self, node: str) -> bool:
-        """Whether waiting on makes no sense: a call that begins leaves a suspect node for a steady one, too."""
+        """Whether waiting on makes no sense; asked only when no answer came at once.
+
+        A call that begins need not wait for a node that is slow: it goes to one against which nothing is known.
+        """
         now = time.time()
         if not self._store.usable(node, now, self._asked_at):
             return True
-        if self._tried is None or self._store.is_prompt(node, now):
+        if self._tried is None:
             return False
+        self._store.waited_for(node, now)
         others = [name for name in self._nodes if name not in self._tried]
-        return any(
-            view.takes_calls and self._store.is_prompt(view.node, now)
-            for view in self._store.view(others, now)
-        )
+        return any(view.is_steady for view in self._store.view(others, now))

@@ -23,6 +23,8 @@ OPEN_S: Final = 2.0
 """How long an open breaker keeps everybody from a node that no agent watches."""
 TRIAL_S: Final = 1.0
 """How long one worker has for its trial before another one may try."""
+SLOW_S: Final = 0.5
+"""How long calls that begin prefer other nodes after one of them had to wait: until the agent knows better."""
 NOT_FOR_CALLS: Final = ("down", "returning")
 _REPORT: Final = "report"
 
@@ -74,6 +76,13 @@ class NodeView:
     drained: bool = False
     broken: bool = False
     """Its breaker is open."""
+    slow: bool = False
+    """A call that began had to wait for it just now."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether nothing at all is known against it."""
+        return self.takes_calls and self.state != "suspect" and not self.slow
 
     @property
     def takes_calls(self) -> bool:
@@ -161,6 +170,14 @@ class NodeStore:
         if self._breakers.raw.get(_breaker(node)) is not None:
             self._breakers.remove(_breaker(node))
 
+    def waited_for(self, node: str, now: float) -> None:
+        """A call that began did not get its answer at once: others that begin go elsewhere for a moment."""
+        self._breakers.set(_slow(node), _Breaker(now, now + SLOW_S))
+
+    def _is_slow(self, node: str, now: float) -> bool:
+        mark = self._breakers.get(_slow(node))
+        return mark is not None and mark.since <= now < mark.until
+
     def _is_broken(self, node: str, report: NodeReport | None, now: float) -> bool:
         breaker = self._breakers.get(_breaker(node))
         if breaker is None or not breaker.since <= now < breaker.until:
@@ -179,12 +196,12 @@ class NodeStore:
         for node in nodes:
             report = (reported or {}).get(node)
             drained = self._drains.get(node) is not None
-            broken = self._is_broken(node, report, now)
+            broken, slow = self._is_broken(node, report, now), self._is_slow(node, now)
             if report is None:
-                found.append(NodeView(node, drained=drained, broken=broken))
+                found.append(NodeView(node, drained=drained, broken=broken, slow=slow))
             else:
                 calls = None if report.calls is None else report.calls + self._taken_since(report)
-                found.append(NodeView(node, report.state, calls, drained, broken))
+                found.append(NodeView(node, report.state, calls, drained, broken, slow))
         return found
 
     def taken(self, node: str, now: float) -> None:
@@ -250,6 +267,10 @@ class NodeStore:
 
 def _breaker(node: str) -> str:
     return f"breaker {node}"
+
+
+def _slow(node: str) -> str:
+    return f"slow {node}"
 
 
 def _load(node: str) -> str:

@@ -32,7 +32,7 @@ from rtpengine.transport.address import connected_socket, family_of, send, unrea
 from rtpengine.transport.log import log_outcome
 
 _LOGGER: Final = logging.getLogger(__name__)
-LOOK_S: Final = 0.05
+LOOK_S: Final = 0.03
 # The socket waits by itself: a poll() before each reply would be a system call more.
 _LOOK_TIMEVAL: Final = struct.pack("@ll", 0, int(LOOK_S * 1_000_000))
 

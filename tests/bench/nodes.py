@@ -42,6 +42,7 @@ PATIENT = {
     "gateway_ims_answer_timeout_s": 30,
     "gateway_entry_point_timeout_s": 5,
 }
+SHOWN = 12
 NOISE_MS = 2.0
 """A difference below is the generator's own."""
 
@@ -57,6 +58,13 @@ class Windows:
     """Begun while the first node had stopped and nobody knew."""
     refused: list[str] = field(default_factory=list)
     known_after: list[float] = field(default_factory=list)
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+    """What took longest, with when it began in its window."""
+
+    def note(self, row: list[float], what: str, took_s: float, began_s: float) -> None:
+        """Add to a row; ``began_s`` counts from the window's beginning."""
+        row.append(took_s * 1000)
+        self.slowest = sorted([*self.slowest, (took_s * 1000, f"{what} at {began_s:.2f} s")])[-SHOWN:]
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -93,10 +101,12 @@ class Load:
     async def run(self, seconds: float, windows: Windows) -> None:
         """Run for a time; add what it took."""
 
+        opened = time.monotonic()
+
         async def register(number: int) -> None:
             began = time.monotonic()
             await self._pages[number % PAGES].register()
-            windows.registers.append((time.monotonic() - began) * 1000)
+            windows.note(windows.registers, "REGISTER", time.monotonic() - began, began - opened)
 
         async def call(number: int) -> None:
             row = windows.unaware if self._unaware else windows.calls
@@ -108,7 +118,7 @@ class Load:
             except NothingMatchedError as error:
                 windows.refused.append(str(error))
                 return
-            row.append((time.monotonic() - began) * 1000)
+            windows.note(row, "INVITE", time.monotonic() - began, began - opened)
             await wic.bye()
 
         await asyncio.gather(at_rate(REGISTERS_PER_S, seconds, register), at_rate(CALLS_PER_S, seconds, call))
@@ -122,7 +132,7 @@ class Load:
             await asyncio.sleep(1)
             self.nodes.daemons[node].pause()
             began, self._unaware = time.monotonic(), True
-            drain(self.nodes, on=False)
+            await asyncio.to_thread(drain, self.nodes, on=False)  # not to hold up the load
             while await asyncio.to_thread(self.nodes.state, node) == "up":
                 await asyncio.sleep(0.02)
             self._unaware = False
@@ -199,6 +209,10 @@ def report(drained: Windows, stopped: Windows) -> tuple[dict[str, object], bool]
         figures[f"{name} number"] = [len(old), len(new)]
     figures["stop known after s"] = [round(seconds, 2) for seconds in stopped.known_after]
     figures["calls begun before it was known ms"] = [round(value) for value in sorted(stopped.unaware)]
+    for name, windows in (("drained", drained), ("stopped", stopped)):
+        figures[f"slowest while {name}"] = [
+            f"{took:.0f} ms: {what}" for took, what in reversed(windows.slowest)
+        ]
     if too_much:
         figures["refused"] = (drained.refused + stopped.refused)[:5]
     return figures, too_much

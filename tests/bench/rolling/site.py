@@ -82,9 +82,9 @@ class Site:
 
     @staticmethod
     def _until_none(node: Machine, what: str, began: float) -> float:
-        while node.ask(do="control", method="GET", path="/v1/drain")[1][what]:
+        while (left := node.ask(do="control", method="GET", path="/v1/drain")[1])[what]:
             if time.monotonic() > began + _EMPTY_WITHIN_S:
-                raise TimeoutError(f"{node.name} still has {what}")
+                raise TimeoutError(f"{node.name} still has {what}: {left}")
             time.sleep(0.1)
         return time.monotonic() - began
 

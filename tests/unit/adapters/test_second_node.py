@@ -137,13 +137,24 @@ def report(store: NodeStore, **states: str) -> None:
     store.report([NodeReport(names[name], state) for name, state in states.items()], time.time())
 
 
-def test_a_call_that_begins_leaves_a_suspect_node_for_a_steady_one(
-    daemons: Daemons, relay: MediaRelay, store: NodeStore
+@pytest.mark.parametrize("state", ["up", "suspect"])
+def test_a_call_that_begins_leaves_a_slow_node_for_a_steady_one(
+    daemons: Daemons, relay: MediaRelay, store: NodeStore, state: str
 ) -> None:
-    report(store, a="suspect", b="suspect", c="up")
+    report(store, a=state, b="suspect", c="up")
     daemons.slow = {A}
     assert relay.reserve(RESERVE).node == C
     assert daemons.thrown == [f"{A} delete call-1"]
+
+
+def test_the_next_call_does_not_even_ask_it(daemons: Daemons, relay: MediaRelay, store: NodeStore) -> None:
+    report(store, a="up", b="down", c="up")
+    daemons.slow = {A}
+    relay.reserve(RESERVE)
+    daemons.said.clear()
+    for number in range(20):
+        assert relay.reserve(replace(RESERVE, call_id=f"call-{number}", node="")).node == C
+    assert {node for node, _ in daemons.said} == {C}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +162,6 @@ def test_a_call_that_begins_leaves_a_suspect_node_for_a_steady_one(
     [
         pytest.param({"a": "suspect", "b": "suspect", "c": "down"}, True, id="no other is steady"),
         pytest.param({"a": "suspect", "b": "up", "c": "up"}, False, id="the call has media there"),
-        pytest.param({"a": "up", "b": "up", "c": "up"}, True, id="nothing is known against it"),
     ],
 )
 def test_otherwise_a_slow_node_is_waited_for(

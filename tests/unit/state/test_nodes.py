@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from kemi.state.nodes import FRESH_S, OPEN_S, TRIAL_S, NodeReport, NodeStore
+from kemi.state.nodes import FRESH_S, OPEN_S, SLOW_S, TRIAL_S, NodeReport, NodeStore
 from tests.fakes.table import MemoryTable
 
 A, B = "192.0.2.1:2223", "192.0.2.2:2223"
@@ -114,6 +114,26 @@ class TestBreaker:
         workers.tables["node"].before("locked", lambda: tried.append(workers.other.may_try(A, later)))
         tried.append(workers.one.may_try(A, later))
         assert tried == [True, False]
+
+
+class TestSlowNodes:
+    def test_all_workers_know_for_a_moment(self, workers: Workers) -> None:
+        workers.report("up", NOW)
+        workers.one.waited_for(A, NOW)
+        (view,) = workers.other.view([A], NOW + SLOW_S - 0.1)
+        assert (view.slow, view.is_steady, view.takes_calls) == (True, False, True)
+        (view,) = workers.other.view([A], NOW + SLOW_S)
+        assert view.is_steady
+
+    def test_what_its_calls_need_is_still_asked_for(self, workers: Workers) -> None:
+        workers.report("up", NOW)
+        workers.one.waited_for(A, NOW)
+        assert workers.other.is_prompt(A, NOW)
+        assert workers.other.may_try(A, NOW)
+
+    def test_a_clock_that_was_set_back_ends_it(self, workers: Workers) -> None:
+        workers.one.waited_for(A, NOW)
+        assert workers.other.view([A], NOW - 3600)[0].is_steady
 
 
 class TestLoads:
