@@ -29,8 +29,9 @@ from kemi.state.records import RecordTable
 CONTINUE: Final = "ksr_continue_refusal"
 FAILURE: Final = "ksr_failure_refusal"
 GUARD_S: Final = 1.0
-LEAST_S: Final = 0.005
-"""A wait that is shorter is none: housekeeping looks every 10 ms, half of which is taken off each wait."""
+HALF_A_TICK_S: Final = 0.005
+"""Housekeeping looks every 10 ms, so that who waits gets the answer so much later on average."""
+LEAST_S: Final = 0.001
 REFUSALS: Final = frozenset({401, 403, 404})
 _LAST: Final = "last"
 _MOST_CHALLENGED: Final = 256
@@ -94,13 +95,13 @@ class HiddenUsers:
         return flow is None or not flow.binding
 
     def _waits(self, pending: PendingRegistration) -> bool:
-        due = due_at(pending.at, self._times(_times_of(pending)), secrets.choice) - LEAST_S
+        due = due_at(pending.at, self._times(_times_of(pending)), secrets.choice)
         wait_s = due - time.time()
         transaction = transactions.current()
         if wait_s < LEAST_S or transaction is None:
             return False
         branch = ksr.branch()
-        self._refusals.set(branch, Refusal(*transaction, due))
+        self._refusals.set(branch, Refusal(*transaction, due - HALF_A_TICK_S))
         if transactions.suspend(wait_s + GUARD_S, FAILURE):
             return True
         self._refusals.remove(branch)
