@@ -129,4 +129,7 @@ class Operator:
             timeout=TIMEOUT_S,
             stdin=subprocess.DEVNULL,
         )
-        return Played(done.returncode, done.stdout + done.stderr)
+        output = done.stdout + done.stderr
+        told = [value for name, value in self.environment.items() if name.endswith(("SECRET", "PASSWORD"))]
+        assert not [secret for secret in told if secret in output], "the play tells a secret"
+        return Played(done.returncode, output)

@@ -74,6 +74,12 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         "tls_key_file": str(key),
         "tls_names": ["10.199.7.2"],
     }
+    trunks = {
+        "kamailio_tls_port": 5061,
+        "kamailio_tls_certificate": str(certificate),
+        "kamailio_tls_key": str(key),
+        "kamailio_tls_ca": str(certificate),
+    }
     with_redis = {
         "the_role": "common",
         "the_tasks": "preflight_redis",
@@ -82,7 +88,7 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
-        "good-gateway": (KAMAILIO, ""),
+        "good-gateway": ({**KAMAILIO, **trunks}, ""),
         "good-redis": ({**with_redis, "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0"}, ""),
         "good-machine": ({"the_role": "common"}, ""),
         "good-ports": (
@@ -121,6 +127,31 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         "port-taken": (
             {**KAMAILIO, "kamailio_ws_port": taken},
             f"Port {taken}/tcp of port-taken is taken by another program than kamailio",
+        ),
+        "no-network": (
+            {**KAMAILIO, "gateway_core_networks": ["192.0.2.0/33"]},
+            "does not appear to be an IPv4 or IPv6 network. Look at the variable of that name",
+        ),
+        "no-media-node": (
+            {
+                **KAMAILIO,
+                "the_role": "media_agent",
+                "media_agent_control_secret": SECRET,
+                "media_agent_nodes": [],
+            },
+            "would be refused",
+        ),
+        "no-origin": (
+            {"the_role": "webapp_api", "webapp_api_public_origin": "gateway.example.com"},
+            "would be refused: public_origin",
+        ),
+        "no-file-for-trunks": (
+            {**KAMAILIO, **trunks, "kamailio_tls_key": f"{folder}/none.key"},
+            "none.key: No such file or directory",
+        ),
+        "foreign-key-for-trunks": (
+            {**KAMAILIO, **trunks, "kamailio_tls_key": str(other_key)},
+            f"{other_key} is no key for {certificate}",
         ),
         "silent-core": (
             {**KAMAILIO, "kamailio_core_check": True, "gateway_icscf_uris": [f"sip:{LOOPBACK}:{silent}"]},
@@ -173,6 +204,10 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         "passwords-without-core": (
             {**KAMAILIO, "gateway_standalone": True},
             "without an IMS core nobody can check a password",
+        ),
+        "two-without-core": (
+            {**KAMAILIO, "gateway_standalone": True, "gateway_registration_schemes": ["bearer"]},
+            "users of two gateways do not reach each other",
         ),
         "one-port-twice": (
             {**clashes, "common_sockets": [web, {**web, "variable": "kamailio_ws_port", "address": "*"}]},
@@ -250,7 +285,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
             "kamailio_sip_address": LOOPBACK,
         }
         hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
-        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+        groups: dict[str, Any] = {"signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}}}
+        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
         (folder / "play.yml").write_text(PLAY)
         done = subprocess.run(
             [

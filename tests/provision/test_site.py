@@ -7,9 +7,12 @@ with the machine as the one before left it.
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +21,13 @@ import pytest
 
 from tests.lab.roles import REPOSITORY
 from tests.lab.subscribers import REALM
+from tests.peers.aiortc_wic import TONE_HZ
 from tests.provision.machine import Machine
 from tests.provision.network import Network
 from tests.provision.operator import Operator
 from tests.provision.roots import RELAY, root_of
-from tests.provision.site import MOST_EXPOSED, exposure_of, heard_both_ways, make_release
+from tests.provision.site import MOST_EXPOSED, Page, exposure_of, heard_both_ways, make_releases, page
+from tests.provision.world import TOLERANCE_HZ
 
 pytestmark = [pytest.mark.provision, pytest.mark.timeout(900)]
 
@@ -39,6 +44,8 @@ SERVICES: Final = (
     "webrtc-ims-media-agent",
     "webrtc-ims-firewall",
 )
+PROGRAMS: Final = SERVICES[:-1]
+"""Those that go on running."""
 
 
 @dataclass
@@ -71,6 +78,10 @@ class Site:
         assert done.returncode == 0, done.stderr[-3000:] + self.machine.journal()
         return done.stdout
 
+    def page(self, *arguments: str, given: str = "") -> AbstractContextManager[Page]:
+        """Let a page do something beside the rest."""
+        return page(self.machine.in_network(), *arguments, given=given)
+
     def handshake_status(self) -> str:
         """Return the status of the answer to a page's handshake."""
         fields = {
@@ -90,14 +101,6 @@ class Site:
     def current(self) -> str:
         """The release that counts on the machine."""
         return self.machine.run("readlink", "/opt/webrtc-ims-gateway/current").stdout.strip()
-
-
-def make_releases(folder: Path) -> tuple[Path, Path]:
-    """Make a release of the working copy, and one of another version that has the same code."""
-    release = make_release()
-    later = folder / "webrtc-ims-gateway-99.0.tar.gz"
-    later.write_bytes(release.read_bytes())
-    return release, later
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -176,6 +179,17 @@ def test_a_fault_leaves_an_empty_machine_as_it_was(site: Site, fault: dict[str, 
     assert not site.machine.has("/etc/webrtc-ims-gateway")
 
 
+def test_a_check_of_an_empty_machine_tells_what_would_be_and_makes_nothing(site: Site) -> None:
+    packages = site.machine.run("dpkg-query", "--show").stdout
+    played = site.operator.play("site", "--check", "--diff")
+    assert played.returncode == 0, played.output[-4000:]
+    assert {"kamailio : Install Kamailio", "common : Make it the one that counts"} <= set(played.changes)
+    assert "gateway.toml" in played.output
+    assert site.machine.run("dpkg-query", "--show").stdout == packages
+    made = ("/etc/webrtc-ims-gateway", "/opt/webrtc-ims-gateway", "/etc/systemd/journald.conf.d")
+    assert not [path for path in made if site.machine.has(path)]
+
+
 def test_one_playbook_makes_a_gateway_that_page_and_phone_call_through(site: Site) -> None:
     played = site.operator.play()
     assert played.returncode == 0, played.output[-4000:]
@@ -231,11 +245,33 @@ def test_an_upgrade_and_the_way_back(site: Site) -> None:
     assert heard_both_ways(site.call())
 
 
-def test_a_drained_node_takes_no_page_until_it_is_back(site: Site) -> None:
-    assert site.operator.play("drain").returncode == 0
+def test_a_drained_node_takes_no_page_and_keeps_its_call_over_the_deadline(site: Site) -> None:
+    with site.page("talk", str(site.run_dir), ORIGIN, f"wss://{ADDRESS}/sip") as talking:
+        assert talking.says() == "talking"
+        played = site.operator.play("drain", kamailio_drain_deadline_s=3)
+        assert played.returncode == 0, played.output[-4000:]
+        assert "is not empty (calls: 1, pages: 1)" in re.sub(r"\s+", " ", played.output)
+        assert site.handshake_status() == "503"
+        # Who is there stays there, on the only node.
+        assert json.loads(talking.end()[-1])["ended"] == 200
+    played = site.operator.play("drain")
+    assert played.returncode == 0, played.output[-4000:]
+    assert "the play goes on" not in played.output
     assert site.handshake_status() == "503"
     assert site.operator.play("drain", drain=False).returncode == 0
     assert site.handshake_status() == "101"
+    assert heard_both_ways(site.call())
+
+
+def test_a_drain_does_not_wait_for_a_gateway_that_is_dead(site: Site) -> None:
+    site.machine.run("systemctl", "stop", "kamailio")
+    began = time.monotonic()
+    played = site.operator.play("drain", kamailio_drain_deadline_s=600)
+    assert played.returncode == 0, played.output[-4000:]
+    assert "does not answer; the play goes on" in re.sub(r"\s+", " ", played.output)
+    assert time.monotonic() - began < 300
+    site.machine.run("systemctl", "start", "kamailio")
+    assert site.operator.play("drain", drain=False).returncode == 0
     assert heard_both_ways(site.call())
 
 
@@ -246,3 +282,41 @@ def test_a_backup_has_state_and_configuration(site: Site, tmp_path: Path) -> Non
     assert (fetched / "redis.rdb").read_bytes().startswith(b"REDIS")
     assert "flow_secret" in (fetched / "webrtc-ims-gateway/gateway.toml").read_text()
     assert not (tmp_path / "backup").stat().st_mode & 0o077
+
+
+def test_programs_have_limits_and_their_logs_are_in_a_journal_that_does_not_grow(site: Site) -> None:
+    settings = site.machine.run("systemd-analyze", "cat-config", "systemd/journald.conf").stdout
+    assert {"SystemMaxUse=1G", "MaxRetentionSec=30day"} <= set(settings.splitlines())
+    for service in PROGRAMS:
+        shown = site.machine.run("systemctl", "show", service, "-p", "LimitNOFILE,LimitCORE,TasksMax").stdout
+        limits = dict(line.split("=", 1) for line in shown.splitlines())
+        assert limits["LimitCORE"] == "0", (service, limits)
+        assert "infinity" not in limits.values(), (service, limits)
+        said = site.machine.run(
+            "journalctl", "--no-pager", "-n", "1", "-o", "cat", f"_SYSTEMD_UNIT={service}.service"
+        )
+        assert said.stdout.strip(), f"{service} says nothing in the journal"
+    files = site.machine.run("sh", "-c", "readlink /proc/[0-9]*/fd/* 2>/dev/null", check=False).stdout.split()
+    assert "/dev/null" in files
+    assert not [path for path in files if path.startswith("/var/log/") and "/journal/" not in path]
+
+
+def test_without_a_core_pages_call_each_other(site: Site) -> None:
+    variables: dict[str, Any] = {
+        "gateway_standalone": True,
+        "gateway_registration_schemes": ["bearer"],
+        # Nobody is there to be asked.
+        "gateway_icscf_uris": ["sip:127.0.0.1:9"],
+    }
+    played = site.operator.play(**variables)
+    assert played.returncode == 0, played.output[-4000:]
+    accounts = [(name, secrets.token_hex(16), f"sip:{name}@{REALM}") for name in ("alice", "bob")]
+    for name, password, _ in accounts:
+        add = ("sh", "-c", 'printf "%s\\n" "$0" | gwctl users add "$1"', password, name)
+        site.machine.run(*add)
+    with site.page("meet", ORIGIN, f"wss://{ADDRESS}/sip", given=json.dumps(accounts)) as meeting:
+        (said,) = map(json.loads, meeting.end())
+    assert said["ended"] == 200
+    assert all(abs(said[f"{who}_heard_hz"] - TONE_HZ) <= TOLERANCE_HZ for who in ("caller", "callee"))
+    played = site.operator.play(**variables)
+    assert (played.returncode, played.changes) == (0, [])

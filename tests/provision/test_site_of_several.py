@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,14 @@ from tests.provision.machine import Machine
 from tests.provision.network import Network
 from tests.provision.operator import ANSIBLE, Operator
 from tests.provision.roots import RELAY, root_of
-from tests.provision.site import MOST_EXPOSED, exposure_of, heard_both_ways, make_release
+from tests.provision.site import (
+    MOST_EXPOSED,
+    Page,
+    exposure_of,
+    heard_both_ways,
+    make_releases,
+    page,
+)
 
 pytestmark = [pytest.mark.provision, pytest.mark.timeout(1800)]
 
@@ -40,6 +47,8 @@ CORE: Final = "198.51.100.101"
 GATEWAYS: Final = {"sig1": "192.0.2.11", "sig2": "192.0.2.12"}
 BOOTED_AT_A_TIME: Final = 3
 FAIL_OVER_S: Final = 5.0
+# More than the time between two looks of a play that waits for calls.
+LOOKS_S: Final = 6.0
 SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "signalling": ("kamailio", "haproxy", "webrtc-ims-media-agent"),
     "media": ("rtpengine-daemon",),
@@ -55,6 +64,7 @@ class Site:
     machines: Mapping[str, Machine]
     operator: Operator
     run_dir: Path
+    releases: tuple[Path, Path]
 
     def run(self, *arguments: str, given: str = "", timeout_s: float = 120) -> str:
         """Run a command of this system in the network of core and pages; return what it said."""
@@ -77,6 +87,20 @@ class Site:
         program = (sys.executable, "-m", "tests.provision.world", "call", str(self.run_dir), url, ORIGIN)
         said: dict[str, Any] = json.loads(self.run(*program))
         return said
+
+    def page(self, *arguments: str) -> AbstractContextManager[Page]:
+        """Let a page do something beside the rest."""
+        return page(self.operator.network.inside(), *arguments)
+
+    def relays(self, gateway: str) -> dict[str, dict[str, Any]]:
+        """Return what a gateway knows of the relay nodes, by their addresses."""
+        command = "cd /opt/webrtc-ims-gateway/current && exec .venv/bin/python -B -m rtpengine nodes --json"
+        said = json.loads(self.machines[gateway].run("sh", "-c", command).stdout)
+        return {node["node"]: node for node in said["nodes"]}
+
+    def current(self, name: str) -> str:
+        """The release that counts on a machine."""
+        return self.machines[name].run("readlink", "/opt/webrtc-ims-gateway/current").stdout.strip()
 
     def answers(self, kind: str, host: str, port: int) -> bool:
         """Tell whether somebody answers there to one who is no machine of the site."""
@@ -113,7 +137,7 @@ INVENTORY: Final = _inventory()
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Empty machines, and a core with a phone in their network."""
     folder = tmp_path_factory.mktemp("operator")
-    release = make_release()
+    releases = make_releases(folder)
     root = root_of(request.param)
     with ExitStack() as stack:
         network = stack.enter_context(Network(PAGES, f"{CORE}/24"))
@@ -145,7 +169,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         variables = {
             "gateway_realm": REALM,
             "gateway_icscf_uris": [icscf],
-            "common_release_archive": str(release),
+            "common_release_archive": str(releases[0]),
             "common_wheelhouse": str(root.wheelhouse),
             "gateway_rtpengine_nodes": [
                 {"address": host["ansible_host"], "port": 2223, "version": RELAY[request.param]}
@@ -158,7 +182,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             "webapp_api_event_listeners": 100,
         }
         operator = Operator(network, "example", folder, certificate_names=f"DNS:{NAME}", variables=variables)
-        yield Site(empty, operator, run_dir)
+        yield Site(empty, operator, run_dir, releases)
         world.stdin.close()
 
 
@@ -169,19 +193,6 @@ def test_one_playbook_makes_a_site_whose_gateways_are_both_called_through(site: 
         said = site.call(gateway)
         assert said["registered"] == 200
         assert heard_both_ways(said), (gateway, said)
-
-
-def test_a_second_run_changes_nothing(site: Site) -> None:
-    played = site.operator.play()
-    assert (played.returncode, played.changes) == (0, [])
-
-
-def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
-    played = site.operator.play("site", "--check", "--diff", haproxy_client_connections=77)
-    assert played.returncode == 0, played.output[-4000:]
-    assert played.output.count("sc0_conn_cur gt 77") == len(GATEWAYS)
-    changes = ["haproxy : Write HAProxy's configuration", "haproxy : Reload HAProxy"]
-    assert sorted(played.changes) == sorted(changes * len(GATEWAYS))
 
 
 @pytest.mark.parametrize("name", sorted(INVENTORY))
@@ -240,6 +251,67 @@ def test_the_death_of_the_redis_master_is_survived_and_needs_no_play(site: Site,
     assert heard_both_ways(site.call("sig2"))
     assert took_s < FAIL_OVER_S
     first.run("systemctl", "start", "redis-server")
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    """Nor does it take back what the Sentinels have decided."""
     played = site.operator.play()
     assert (played.returncode, played.changes) == (0, [])
+    assert heard_both_ways(site.call("sig1"))
+
+
+def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
+    limit = ("--limit", "signalling")
+    played = site.operator.play("site", "--check", "--diff", *limit, haproxy_client_connections=77)
+    assert played.returncode == 0, played.output[-4000:]
+    assert played.output.count("sc0_conn_cur gt 77") == len(GATEWAYS)
+    changes = ["haproxy : Write HAProxy's configuration", "haproxy : Reload HAProxy"]
+    assert sorted(played.changes) == sorted(changes * len(GATEWAYS))
+
+
+def test_a_drained_relay_node_gets_no_new_call(site: Site) -> None:
+    media1 = f"{INVENTORY['media1']['ansible_host']}:2223"
+    assert site.operator.play("drain", "--limit", "media1").returncode == 0
+    for gateway, address in GATEWAYS.items():
+        with site.page("talk", str(site.run_dir), ORIGIN, f"wss://{address}/sip") as talking:
+            assert talking.says() == "talking"
+            assert site.relays(gateway)[media1]["drained"]
+            assert site.relays(gateway)[media1]["calls"] == 0
+            assert len(talking.end()) == 1
+    assert site.operator.play("drain", "--limit", "media1", drain=False).returncode == 0
+    assert [site.relays(gateway)[media1]["drained"] for gateway in GATEWAYS] == [False, False]
+
+
+def test_an_upgrade_sends_pages_from_node_to_node_and_waits_for_calls(site: Site) -> None:
+    first, second = (f"wss://{address}/sip" for address in GATEWAYS.values())
+    with (
+        site.page("wander", "dave", ORIGIN, first, second) as here,
+        site.page("wander", "web1", ORIGIN, second, first) as there,
+        site.page("talk", str(site.run_dir), ORIGIN, first) as talking,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert [here.says(), there.says()] == [first, second]
+        assert talking.says() == "talking"
+        before = site.current("sig1")
+        playing = pool.submit(site.operator.play, "upgrade", common_release_archive=str(site.releases[1]))
+        assert here.says() == second
+        time.sleep(LOOKS_S)
+        assert site.current("sig1") == before, "a node with a call was not waited for"
+        (ended,) = map(json.loads, talking.end())
+        assert ended["ended"] == 200
+        played = playing.result()
+        assert played.returncode == 0, played.output[-6000:]
+        assert "the play goes on" not in played.output
+        # The second gateway was left for the first one, new by then.
+        assert here.end() == [first]
+        assert there.end() == [first]
+    assert {site.current(name) for name in ("sig1", "sig2", "web1", "web2")} == {"releases/99.0"}
+    for gateway in GATEWAYS:
+        assert heard_both_ways(site.call(gateway))
+
+
+def test_an_upgrade_without_anything_new_leaves_nobody_drained(site: Site) -> None:
+    again = str(site.releases[1])
+    played = site.operator.play("upgrade", "--limit", "sig1", common_release_archive=again)
+    assert played.returncode == 0, played.output[-6000:]
     assert heard_both_ways(site.call("sig1"))

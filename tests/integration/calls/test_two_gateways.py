@@ -138,6 +138,7 @@ async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
     await call.hang_up()
 
 
+@pytest.mark.conformance("B-11")
 async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, other: Lab) -> None:
     idle, busy = await stage.page(), await stage.page("sip:carol@ims.test")
     call = await stage.answered(busy)

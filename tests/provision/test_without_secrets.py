@@ -1,0 +1,36 @@
+"""What `--diff` shows of settings files has no secret in it, and all the rest."""
+
+import importlib.util
+
+import pytest
+
+from tests.provision.operator import ANSIBLE
+
+SPEC = importlib.util.spec_from_file_location(
+    "without_secrets", ANSIBLE / "callback_plugins/without_secrets.py"
+)
+assert SPEC is not None
+assert SPEC.loader is not None
+PLUGIN = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(PLUGIN)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('+flow_secret = "hush"', '+flow_secret = "***"'),
+        (r'-password = "hu \"sh"', '-password = "***"'),
+        (
+            'redis_url = "redis+sentinel://:hush@192.0.2.1:26379/gateway?sentinel_password=hush"',
+            'redis_url = "redis+sentinel://:***@192.0.2.1:26379/gateway?sentinel_password=***"',
+        ),
+        ("requirepass hush", "requirepass ***"),
+        ("sentinel auth-pass gateway hush", "sentinel auth-pass gateway ***"),
+        ('set-header Authorization "Bearer hush"', 'set-header Authorization "Bearer ***"'),
+        ('public_origin = "https://gateway.example.com:8443"',) * 2,
+        ("password_login = true",) * 2,
+        ('icscf_uris = ["sip:192.0.2.1:5060"]',) * 2,
+    ],
+)
+def test_secrets_are_stars(line: str, shown: str) -> None:
+    assert PLUGIN.without_secrets(line) == shown
