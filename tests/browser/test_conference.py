@@ -164,10 +164,8 @@ def test_with_pictures_where_the_path_has_them(world: Lab, page: SoftphoneBrowse
 def test_who_has_no_pin_is_turned_away_with_a_reason(world: Lab, page: SoftphoneBrowser) -> None:
     page.dial(SHORT_CODE, tone_hz=PAGE_HZ)
     page.wait_established()
-    # Telephone-events of the browser's own pass the relay, too, and INFO goes on behind them.
-    page.evaluate("() => window.softphone.call.sendDtmf('1#', {by: 'rtp'})")
+    press(page, "1#")
     page.wait_tones(WRONG_PIN_HZ)
-    assert page.ladder().count("-> INFO") == 0
     page.wait_tones(PIN_PROMPT_HZ)
     call_id = page.diagnostics()["callId"]
     press(page, "2#3#")
