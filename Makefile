@@ -17,7 +17,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-provision soak unit style types audit bench sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
+.PHONY: help setup run test test-faults test-provision soak unit style types audit bench bench-page sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,29 +54,11 @@ types: setup ## strict type check
 audit: setup ## known holes and licences of what is used, secrets in the tree, bandit; says what it could not look at
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.audit
 
-bench: sdk ## measure rates, delays and sizes; registrations; first audio; a change of network; mixed calls; overload; relay nodes, strangers, pictures, digits; the relay's client; running calls; calls to a trunk
-	$(PYTHON) -m tests.bench.registration
-	$(PYTHON) -m tests.bench
-	$(PYTHON) -m tests.bench.tokens
-	$(PYTHON) -m tests.bench.first_audio
-	$(PYTHON) -m tests.bench.network_change
-	$(PYTHON) -m tests.bench.mixed
-	$(PYTHON) -m tests.bench.events
-	$(PYTHON) -m tests.bench.logins
-	$(PYTHON) -m tests.bench.nodes
-	$(PYTHON) -m tests.bench.routes
-	$(PYTHON) -m tests.bench.descriptions
-	$(PYTHON) -m tests.bench.injection
-	$(PYTHON) -m tests.bench.node_loss
-	$(PYTHON) -m tests.bench.restart
-	$(PYTHON) -m tests.bench.rolling
-	$(PYTHON) -m tests.bench.first_frame
-	$(PYTHON) -m tests.bench.first_frame --browser firefox
-	$(PYTHON) -m tests.bench.dtmf
-	$(PYTHON) -m tests.bench.ng
-	$(PYTHON) -m tests.bench.overload
-	$(PYTHON) -m tests.bench.media_load
-	$(PYTHON) -m tests.sipp load
+bench: sdk ## measure everything, one table, JSON in build/bench (QUICK=1: minutes, and no figures to quote; ONLY=calls,ladder: these; STRICT=1: a missed bar is an error)
+	$(PYTHON) -m tests.bench.suite $(if $(QUICK),--short) $(if $(ONLY),--only $(ONLY)) $(if $(STRICT),--strict)
+
+bench-page: setup ## put what `make bench` measured into docs/performance.md and its pictures
+	$(PYTHON) -m tests.bench.page $(wildcard build/bench/performance.json)
 
 fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
@@ -120,12 +102,13 @@ $(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | set
 
 clients: $(CLIENTS_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md, licences.md
+docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md, licences.md, performance.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
 	$(PYTHON) -m tests.browser.matrix
 	$(PYTHON) -m tests.verdicts_page
 	$(PYTHON) -m tests.audit.licences
+	$(PYTHON) -m tests.bench.page
 
 images: sdk ## take the README's pictures of the softphone and the console, on the whole lab
 	PAGE_IMAGES=1 $(PYTEST) tests/browser/test_softphone_screens.py tests/browser/test_console.py

@@ -12,15 +12,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_SCHEDULER_CLOCK = 2
+"""CPUCLOCK_SCHED of clock_getcpuclockid(3), which Python lacks for other processes."""
 _PROC = Path("/proc")
 
 
 def tree_cpu_s(roots: Iterable[int]) -> float:
     """Return user and system seconds spent so far by these processes and all their descendants.
 
-    The scheduler's nanosecond counter is used where the kernel keeps one; the 10 ms ticks of
-    utime and stime are too coarse when twenty workers share a second.
+    By the scheduler's nanosecond counter: the 10 ms ticks of utime and stime are too coarse when twenty workers share
+    a second, and what /proc says of each thread leaves out those that have ended.
     """
     return sum(_process_cpu_s(pid) for pid in process_tree(roots))
 
@@ -51,12 +52,17 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def _process_cpu_s(pid: int) -> float:
+    """Return what all threads of a process used, those that have ended too."""
     try:
-        tasks = list((_PROC / str(pid) / "task").iterdir())
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-    except (OSError, IndexError):
-        fields = _stat_fields(pid)
-        return (int(fields[11]) + int(fields[12])) * _TICK_S if fields else 0.0
+        return time.clock_gettime(~pid << 3 | _SCHEDULER_CLOCK)
+    except OSError:  # the process has ended
+        return 0.0
+
+
+def machine_busy_s() -> float:
+    """Return the seconds that all cores together have worked so far, for whomever."""
+    fields = [int(field) for field in (_PROC / "stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # without idle and iowait
 
 
 @dataclass(frozen=True)

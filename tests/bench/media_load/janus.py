@@ -44,7 +44,7 @@ class Janus:
     """A running Janus and one session in it."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, host: str) -> None:
-        self.pid, self.host = process.pid, host
+        self.pid, self.port, self.host = process.pid, port, host
         self._callee = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._callee.bind((_LOOPBACK, 0))
         self._callee.settimeout(_PATIENCE_S)

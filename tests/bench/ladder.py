@@ -1,0 +1,290 @@
+"""More and more calls a second until a gateway breaks: ``python -m tests.bench.ladder``.
+
+Every rung is climbed by all, one after the other in turning order, as long as they stand.  A call counts as done when
+it was answered within a second and ended as it should.  A gateway is broken where it does fewer than 97 % of what it
+is offered; such a rung is tried twice, for something else may have needed the machine.  One rung beyond shows what
+breaking looks like.  Then the full flow is loaded with half of what it could take, for the delay of its INVITEs.
+
+Native Kamailio passes plain calls on; Janus' page sends one JSON request for a call.  Neither reserves media before the
+callee is asked, as the full flow does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import click
+
+from tests.bench.classic import classic
+from tests.bench.cpu import calibrate, machine_busy_s, tree_cpu_s
+from tests.bench.figures import Figure, Sense
+from tests.bench.janus_calls import JanusOrder, janus_calls
+from tests.bench.media_load import janus
+from tests.bench.results import LoadResult, percentiles
+from tests.bench.rows import ROOT, Ladder, Peer, Row, Step, hand_over
+from tests.bench.runner import Callee, Mode, Plan, callee, load, orders_for
+from tests.bench.targets import TARGETS, Target, TargetFactory
+
+ID: Final = "calls"
+WHAT: Final = "calls a second, signalling"
+PROMPT_S: Final = 1.0
+DONE_BAR: Final = 0.97
+CALLS: Final = Figure(
+    "ladder.signalling", "most calls/s of which 97 % are done, signalling", "calls/s", Sense.AT_LEAST
+)
+MEDIA: Final = Figure(
+    "ladder.media", "most calls/s of which 97 % are done, with rtpengine", "calls/s", Sense.AT_LEAST
+)
+CPU: Final = Figure("ladder.cpu", "CPU of gateway and relay for a call at that rate", "ms", Sense.AT_MOST)
+NATIVE, CLASSIC, JANUS = "native Kamailio, plain calls", "native Kamailio with rtpengine", "Janus"
+OURS, FULL = "gateway", "gateway with rtpengine"
+_TARGETS: Final[dict[str, TargetFactory]] = {
+    NATIVE: TARGETS["native"],
+    CLASSIC: classic,
+    OURS: TARGETS["signalling"],
+    FULL: TARGETS["full"],
+}
+_WITH_MEDIA: Final = frozenset({CLASSIC, FULL})
+_PEERS: Final = {
+    NATIVE: "half the messages, no media",
+    CLASSIC: "half the messages, media at the answer",
+    JANUS: "no PRACK, no UPDATE to the page",
+}
+_PROCESSES: Final = 2
+_CONNECTIONS: Final = 60
+_WARM_UP: Final = (30.0, 1.0)
+
+Loader = Callable[[float, float], LoadResult]
+"""From calls per second and seconds to what became of them."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one gateway did at one rate."""
+
+    step: Step
+    cpu_ms: float
+    """Of gateway and relay for each call."""
+    load_share: float
+    """Of the CPU time of all that took part, what went to load clients and callee."""
+    delays_s: tuple[float, ...] = ()
+    """From the page's INVITE to the core's, the page's own time taken out."""
+
+
+@dataclass
+class Climber:
+    """One gateway on its ladder."""
+
+    name: str
+    pids: Sequence[int]
+    loader: Loader
+    rungs: list[Rung] = field(default_factory=list)
+    breaks: str = ""
+
+    @property
+    def best(self) -> Rung | None:
+        """The highest rung on which it stood."""
+        stood = (rung for rung in self.rungs if not broken(rung.step))
+        return max(stood, key=lambda rung: rung.step.offered, default=None)
+
+
+def broken(step: Step) -> str:
+    """Say what is wrong with a rung; "" for nothing."""
+    if step.done >= DONE_BAR * step.offered:
+        return ""
+    late = max(0.0, 1 - step.done / step.offered - step.failed)
+    return f"{step.failed:.0%} failed, {late:.0%} answered after more than {PROMPT_S:g} s"
+
+
+def climb(climber: Climber, far_end: Callee, rate: float, seconds: float) -> Rung:
+    """Load one gateway for some seconds."""
+    far_end.report()
+    cpu_s, busy_s = tree_cpu_s(climber.pids), machine_busy_s()
+    seen = climber.loader(rate, seconds)
+    cpu_s, busy_s = tree_cpu_s(climber.pids) - cpu_s, machine_busy_s() - busy_s
+    arrivals, callee_s = far_end.report()
+    times = [call.answered_at_s - call.invite_at_s for call in seen.calls]
+    failed = sum(seen.failures.values())
+    number = max(1, len(times) + failed)
+    load_s = seen.cpu_s + callee_s
+    step = Step(
+        offered=round(number / seconds, 1),
+        done=round(sum(time <= PROMPT_S for time in times) / seconds, 1),
+        p99_ms=percentiles(times).p99 if times else None,
+        failed=round(failed / number, 4),
+        busy=round(min(1.0, busy_s / seen.elapsed_s / (os.cpu_count() or 1)), 3),
+    )
+    delays = (arrivals[c.call_id] - c.invite_at_s - c.page_s for c in seen.calls if c.call_id in arrivals)
+    cpu_ms, share = 1000 * cpu_s / max(1, len(times)), load_s / max(1e-9, load_s + cpu_s)
+    return Rung(step, round(cpu_ms, 3), round(share, 3), tuple(delays))
+
+
+def ascend(
+    climbers: Sequence[Climber],
+    far_end: Callee,
+    rates: Iterator[float],
+    seconds: float,
+    within_s: float = 600.0,
+) -> None:
+    """Let all climb until each is broken and has shown it on one rung more, or the time is over."""
+    until_s = time.monotonic() + within_s
+    left = {climber.name: 1 for climber in climbers}
+    for turn, rate in enumerate(rates):
+        climbing = [climber for climber in climbers if left[climber.name] >= 0]
+        if not climbing:
+            return
+        # The order turns so that a slow drift of the machine hits all alike.
+        for climber in climbing if turn % 2 == 0 else climbing[::-1]:
+            if time.monotonic() > until_s:
+                click.echo("the time is over", err=True)
+                return
+            try:
+                rung = climb(climber, far_end, rate, seconds)
+                if broken(rung.step) and not climber.breaks:
+                    again = climb(climber, far_end, rate, seconds)
+                    rung = max(rung, again, key=lambda one: one.step.done)
+            except (subprocess.CalledProcessError, RuntimeError) as error:
+                click.echo(f"{climber.name}: {error}", err=True)
+                climber.rungs.append(Rung(Step(rate, 0, failed=1.0), 0.0, 0.0))
+                climber.breaks, left[climber.name] = climber.breaks or "load clients cannot connect", -1
+                continue
+            climber.rungs.append(rung)
+            what = broken(rung.step)
+            if what:
+                climber.breaks = climber.breaks or what
+                left[climber.name] -= 1
+            click.echo(f"{climber.name}: {rung.step} {rung.cpu_ms} ms {what}", err=True)
+
+
+def rising(first: float, factor: float, most: float) -> Iterator[float]:
+    """Return the rates."""
+    rate = first
+    while rate <= most:
+        yield rate
+        rate *= factor
+
+
+def gateway_loader(target: Target) -> Loader:
+    """Return what loads a gateway over SIP."""
+    plan = Plan((), (), connections=_CONNECTIONS, processes=_PROCESSES)
+    return lambda rate, seconds: load(orders_for(target, plan, Mode("", rate), seconds))
+
+
+def janus_loader(port: int, callee_port: int) -> Loader:
+    """Return what loads Janus."""
+    return lambda rate, seconds: janus_calls(JanusOrder(port, callee_port, rate, seconds))
+
+
+@contextmanager
+def climbers_of(names: Sequence[str], far_end: Callee) -> Iterator[list[Climber]]:
+    """Start gateways and Janus, warm."""
+    with ExitStack() as stack:
+        found = []
+        for name in names:
+            if name == JANUS:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                running = stack.enter_context(janus.running_janus(folder))
+                found.append(Climber(name, [running.pid], janus_loader(running.port, far_end.port)))
+                continue
+            target = stack.enter_context(_TARGETS[name](far_end.port))
+            pids = (*target.gateway_pids, *(target.media_pids if name in _WITH_MEDIA else ()))
+            found.append(Climber(name, pids, gateway_loader(target)))
+        for climber in found:
+            climber.loader(*_WARM_UP)
+        yield found
+
+
+def rows_of(climbers: Sequence[Climber], half: Sequence[Rung]) -> list[Row]:
+    """Return the rows."""
+    best = {climber.name: climber.best for climber in climbers}
+
+    def peers(name: str, value: Callable[[Rung], float]) -> list[Peer]:
+        like = (CLASSIC, JANUS) if name in _WITH_MEDIA else (NATIVE, JANUS)
+        return [Peer(peer, value(rung), _PEERS[peer]) for peer in like if (rung := best.get(peer))]
+
+    def row(figure: Figure, name: str, value: Callable[[Rung], float]) -> Row:
+        rung = best.get(name)
+        if rung is None:
+            return Row.of(figure, None, note="broke on the first rung" if name in best else "left out")
+        return Row.of(figure, value(rung), peers=peers(name, value), generator=rung.load_share)
+
+    def rate(rung: Rung) -> float:
+        return rung.step.done
+
+    rows = [row(CALLS, OURS, rate), row(MEDIA, FULL, rate), row(CPU, FULL, lambda rung: rung.cpu_ms)]
+    if half:
+        figures = [percentiles(rung.delays_s) for rung in half]
+        note = f"with rtpengine, at {half[0].step.offered:g} calls/s"
+        share = median(rung.load_share for rung in half)
+        for name, runs in (("p50", [one.p50 for one in figures]), ("p99", [one.p99 for one in figures])):
+            rows.append(Row.median(f"flow.delay_{name}", runs, note=note, generator=share))
+    return rows
+
+
+def table(climbers: Sequence[Climber]) -> str:
+    """Return one line for each rung."""
+    lines = [
+        f"{'':30}{'offered/s':>10}{'done/s':>10}{'p99 ms':>10}{'failed':>8}{'busy':>7}{'CPU ms':>8}{'load':>7}"
+    ]
+    for climber in climbers:
+        for rung in climber.rungs:
+            step = rung.step
+            lines.append(
+                f"{climber.name:30}{step.offered:10.0f}{step.done:10.0f}{step.p99_ms or 0:10.1f}{step.failed:8.1%}"
+                f"{step.busy or 0:7.0%}{rung.cpu_ms:8.2f}{rung.load_share:7.0%}"
+            )
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--who", default="|".join([*_TARGETS, JANUS]), show_default=True, help="Names between bars.")
+@click.option("--first", default=60.0, show_default=True, help="Calls/s of the first rung.")
+@click.option("--factor", default=1.5, show_default=True, help="From rung to rung.")
+@click.option(
+    "--most", default=5000.0, show_default=True, help="Calls/s at which a ladder ends at the latest."
+)
+@click.option("--seconds", default=4.0, show_default=True, help="Length of one rung.")
+@click.option("--within", default=300.0, show_default=True, help="Seconds after which nobody climbs on.")
+@click.option("--halves", default=3, show_default=True, help="Runs at half load.")
+def main(
+    who: str, first: float, factor: float, most: float, seconds: float, within: float, halves: int
+) -> None:
+    """Raise the rate of calls until gateways and Janus break, print the rungs and write JSON to build/bench."""
+    names = [name for name in who.split("|") if name != JANUS or janus.PROGRAM]
+    unknown = sorted(set(names) - {*_TARGETS, JANUS})
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)}; known: {', '.join([*_TARGETS, JANUS])}")
+    if janus.PROGRAM is None:
+        click.echo(f"{janus.HOW_TO_INSTALL}. Left out.")
+    machine = calibrate()
+    with callee() as far_end, climbers_of(names, far_end) as climbers:
+        ascend(climbers, far_end, rising(first, factor, most), seconds, within)
+        full = next((climber for climber in climbers if climber.name == FULL), None)
+        half = []
+        if full and full.best:
+            half = [climb(full, far_end, full.best.step.offered / 2, seconds) for _ in range(halves)]
+    click.echo(machine.to_text())
+    click.echo(table(climbers))
+    ladders = [
+        Ladder(ID, WHAT, "calls/s", climber.name, tuple(rung.step for rung in climber.rungs), climber.breaks)
+        for climber in climbers
+        if climber.rungs
+    ]
+    rows = rows_of(climbers, half)
+    for row in rows:
+        click.echo(f"{row.figure.what}: {row.value} {row.figure.unit} ({row.note})")
+    path = hand_over("ladder", "python -m tests.bench.ladder", rows, ladders, machine=machine)
+    click.echo(f"written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
