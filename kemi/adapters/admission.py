@@ -7,6 +7,7 @@ addresses are counted in a table that all workers share.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -45,6 +46,9 @@ from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from kemi.state.tallies import TallyStore
 
+_LONGEST_KEPT: Final = 200
+"""Characters of a URI that is remembered with its key: who sends long ones fills no memory."""
+
 
 @dataclass(slots=True)
 class _Connection:
@@ -79,8 +83,11 @@ class Admission:
 
     # ------------------------------------------------------------ requests
 
-    def admit(self, request: Request) -> None:
-        """Count a page's request; raise OverLimit (503) or SipReject (403) when it does not go on."""
+    def admit(self, request: Request, identity: str | None = None) -> None:
+        """Count a page's request; raise OverLimit (503) or SipReject (403) when it does not go on.
+
+        ``identity``: who is registered over its connection, where that is known already.
+        """
         kind = kind_of(request.method, in_dialog=bool(request.to_tag))
         if kind is None:
             return
@@ -92,7 +99,8 @@ class Admission:
             raise self._over(
                 "connection", request.connection_id, kind, wait_s, is_news(connection.tally, now)
             )
-        identity = self.identity(request.connection_id)
+        if identity is None:
+            identity = self.identity(request.connection_id)
         self._admit_address(connection.address, kind, now, is_known=bool(identity))
         if identity:
             self._admit_identity(identity, request, kind, now)
@@ -250,4 +258,9 @@ class Admission:
 
 
 def _identity_key(uri: str) -> str:
+    return _kept_key(uri) if len(uri) <= _LONGEST_KEPT else canonical(uri) or uri.lower()
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept_key(uri: str) -> str:
     return canonical(uri) or uri.lower()

@@ -53,7 +53,7 @@ class Doors:
             return
         if not impu:
             self._check_ban(request.connection_id)
-        self.admission.admit(request)
+        self.admission.admit(request, impu)
 
     def _check_ban(self, connection_id: str) -> None:
         """Refuse what still comes over a connection that housekeeping is about to end."""

@@ -110,7 +110,7 @@ class Executor:
             log_event(action.level, action.event, call_id=call_id, **action.fields)
             return None
         if isinstance(action, act.SendRequest) and action.to is Side.WIC:
-            record = self._calls.get(call_id)
+            record = self._calls.seen(call_id)
             if record is not None and not self._is_connected(record.connection_id):
                 return self._page_is_gone(action, record)
         return self._handlers[type(action)](action)

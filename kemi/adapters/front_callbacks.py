@@ -6,7 +6,7 @@ from kemi.adapters import ksr
 from kemi.adapters.border import Border
 from kemi.adapters.control import Control
 from kemi.adapters.doors import Doors
-from kemi.adapters.guard import guarded
+from kemi.adapters.guard import guarded, guarded_note
 from kemi.adapters.home import HomePart
 from kemi.adapters.trace_notes import NOTES
 from kemi.adapters.websocket import WebSocketFront
@@ -39,7 +39,7 @@ class FrontCallbacks:
         if self._border.is_readable(message):
             NOTES.came(message, muted=self._home.is_meant())
 
-    @guarded
+    @guarded_note
     def ksr_sent(self, _message: object) -> None:
         """A SIP message leaves, whoever made it (kamailio/params/trace.cfg)."""
         NOTES.sent(ksr.whole())

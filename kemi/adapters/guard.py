@@ -13,6 +13,7 @@ from typing import Final, ParamSpec
 
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.bans import BANS
+from kemi.adapters.facts import FACTS
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import METRICS
 from kemi.adapters.trace_notes import NOTES
@@ -50,6 +51,7 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
 
     @functools.wraps(step)
     def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        FACTS.enter()
         NOTES.enter()
         try:
             step(*args, **kwargs)
@@ -60,6 +62,8 @@ def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
         except Exception as error:
             _log(error)
             _answer(*_SERVER_ERROR, ())
+        finally:
+            FACTS.leave()
         _noted()
         return 1
 
@@ -71,12 +75,29 @@ def guarded(step: Callable[P, None]) -> Callable[P, int]:
 
     @functools.wraps(step)
     def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        FACTS.enter()
         NOTES.enter()
         try:
             step(*args, **kwargs)
         except Exception as error:
             _log(error)
+        finally:
+            FACTS.leave()
         _noted()
+        return 1
+
+    return callback
+
+
+def guarded_note(step: Callable[P, None]) -> Callable[P, int]:
+    """Guard a callback that notes a message and does nothing else: it comes for each one, mostly inside of others."""
+
+    @functools.wraps(step)
+    def callback(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            step(*args, **kwargs)
+        except Exception as error:
+            _log(error)
         return 1
 
     return callback

@@ -10,21 +10,27 @@ from contextlib import AbstractContextManager
 
 import KSR
 
+_get = KSR.htable.sht_get
+_lock = KSR.htable.sht_lock
+_unlock = KSR.htable.sht_unlock
+
 
 class _SlotLock:
     """Keeps other processes away from a key; nesting in one process is counted.  A plain class, because a
     generator for each of some thirty locks of a call is felt."""
 
-    __slots__ = ("_key", "_name")
+    __slots__ = ("_held", "_key", "_name")
 
-    def __init__(self, name: str, key: str) -> None:
-        self._name, self._key = name, key
+    def __init__(self, name: str, key: str, held: list[str]) -> None:
+        self._name, self._key, self._held = name, key, held
 
     def __enter__(self) -> None:
-        KSR.htable.sht_lock(self._name, self._key)
+        _lock(self._name, self._key)
+        self._held.append(self._key)
 
     def __exit__(self, *_: object) -> None:
-        KSR.htable.sht_unlock(self._name, self._key)
+        self._held.remove(self._key)
+        _unlock(self._name, self._key)
 
 
 class HtableTable:
@@ -33,15 +39,21 @@ class HtableTable:
     def __init__(self, name: str) -> None:
         self._name = name
         self._iterator = f"it_{name}"
+        self._held: list[str] = []
+        """Keys that this process has locked through this object; it seldom holds more than one."""
 
     def get(self, key: str) -> str | None:
         """Return the value, or None."""
-        KSR.htable.sht_lock(self._name, key)
-        try:
-            value = KSR.htable.sht_get(self._name, key)
-            return None if value is None else str(value)
-        finally:
-            KSR.htable.sht_unlock(self._name, key)
+        name = self._name
+        if key in self._held:
+            value = _get(name, key)
+        else:
+            _lock(name, key)
+            try:
+                value = _get(name, key)
+            finally:
+                _unlock(name, key)
+        return value if value is None or isinstance(value, str) else str(value)
 
     def set(self, key: str, value: str) -> None:
         """Write the value."""
@@ -53,7 +65,7 @@ class HtableTable:
 
     def locked(self, key: str) -> AbstractContextManager[None]:
         """Keep other processes away from this key."""
-        return _SlotLock(self._name, key)
+        return _SlotLock(self._name, key, self._held)
 
     def take_all(self) -> list[str]:
         """Return all values and remove them.  Only for a table whose entries are written once and read by one process:

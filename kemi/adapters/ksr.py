@@ -13,12 +13,15 @@ from typing import cast
 
 import KSR
 
+from kemi.adapters.facts import FACTS
 from kemi.adapters.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.decimals import number_or
-from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS, finder
+from kemi.core.header_fields import Fields, fields_from_head
+from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
+_pv = KSR.pv.get
 _REPLACEMENT = "\ufffd"
 _OF_BODY = ("Content-Disposition", "Content-Encoding")
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
@@ -30,26 +33,37 @@ _WS_PROTOCOLS = frozenset({"ws", "wss"})
 def text(variable: str) -> str:
     """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced."""
     try:
-        value = KSR.pv.get(variable)
+        value = _pv(variable)
     except UnicodeDecodeError:
         inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
         value = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
         return bytes.fromhex(cast("str", value)).decode("utf-8", "replace") if value else ""
+    if isinstance(value, str):
+        return value
     return "" if value is None else str(value)
 
 
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
-    value = text(variable)
-    return number_or(0, value)
+    value = _pv(variable)
+    return value if isinstance(value, int) else number_or(0, text(variable))
 
 
 def headers(name: str) -> list[str]:
     """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
+    return (FACTS.known.fields or _fields()).values(name)
+
+
+def _fields() -> Fields:
+    found = FACTS.known.fields = fields_from_head(head(), _asked_headers)
+    return found
+
+
+def _asked_headers(name: str) -> list[str]:
     count = KSR.pv.get(f"$hdrc({name})")
     values = [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
     compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
-    return values if compact is None else values + headers(compact)
+    return values if compact is None else values + _asked_headers(compact)
 
 
 def branch() -> str:
@@ -63,7 +77,10 @@ def _unfolded(value: str) -> str:
 
 def head() -> str:
     """Return start line and header fields of the current message as they came, without the empty line behind them."""
-    return text("$mb").partition("\r\n\r\n")[0]
+    found = FACTS.known.head
+    if found is None:
+        found = FACTS.known.head = text("$mb").partition("\r\n\r\n")[0]
+    return found
 
 
 def received() -> str:
@@ -99,12 +116,18 @@ def source_address() -> str:
 
 def side() -> Side:
     """Return where the current message comes from: pages speak WebSocket, the core never does."""
-    return Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
+    found = FACTS.known.side
+    if found is None:
+        found = FACTS.known.side = Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
+    return found
 
 
 def method() -> str:
     """Return the method of the current request, or of the current reply's CSeq."""
-    return text("$rm")
+    found = FACTS.known.method
+    if found is None:
+        found = FACTS.known.method = text("$rm")
+    return found
 
 
 def call_id() -> str:
@@ -134,11 +157,23 @@ def has_body() -> bool:
 
     Kamailio's own answer is no without Content-Length, which a page may leave out (RFC 7118 §5).
     """
-    return KSR.textops.has_body() > 0 or (not KSR.pv.get("$hdrc(Content-Length)") and text("$rb") != "")
+    found = FACTS.known.has_body
+    if found is None:
+        found = FACTS.known.has_body = KSR.textops.has_body() > 0 or (
+            not headers("Content-Length") and text("$rb") != ""
+        )
+    return found
 
 
 def body() -> Body:
     """Return the body of the current message as it came; of one whose bytes are no text it is asked again."""
+    found = FACTS.known.body
+    if found is None:
+        found = FACTS.known.body = _body()
+    return found
+
+
+def _body() -> Body:
     try:
         content = str(KSR.pv.get("$rb") or "").encode()
     except UnicodeDecodeError:
@@ -151,11 +186,12 @@ def _fill(message: Message) -> None:
     message.contact = text("$ct")
     if not has_body():
         return
-    if message.method in CARRIERS and not (found := body()).is_plain:
+    found = body()
+    if message.method in CARRIERS and not found.is_plain:
         describe(message, found)
         return
-    message.body = text("$rb")
-    message.content_type = text("$cT")
+    message.body = found.content.decode("utf-8", "replace")
+    message.content_type = found.content_type
 
 
 def request() -> Request:
@@ -229,7 +265,7 @@ def set_tag(header: str, tag: str) -> None:
 def add_to_tag(tag: str) -> bool:
     """Put a To-tag into the request itself, at once, so that every local reply carries it."""
     set_tag("To", tag)
-    return KSR.textopsx.msg_apply_changes() > 0
+    return _apply()
 
 
 def replace_header(name: str, value: str) -> None:
@@ -246,14 +282,11 @@ def set_cseq(value: int) -> None:
 
 def remove_headers(names: tuple[str, ...]) -> None:
     """Remove all header fields of these names; asks Kamailio only for those that are there."""
-    pattern, long_forms = finder(names)
-    present = {long_forms[name.lower()] for name in pattern.findall(head())}
-    for name in names:
-        if name in present:
-            KSR.hdr.remove(name)
-            compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
-            if compact is not None:
-                KSR.hdr.remove(compact)
+    for name in (FACTS.known.fields or _fields()).present(names):
+        KSR.hdr.remove(name)
+        compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
+        if compact is not None:
+            KSR.hdr.remove(compact)
 
 
 def append_headers(lines: Iterable[str]) -> None:
@@ -266,12 +299,17 @@ def add_at_once(lines: Iterable[str]) -> None:
     text_ = "".join(f"{line}\r\n" for line in lines)
     if text_:
         KSR.hdr.append(text_)
-        KSR.textopsx.msg_apply_changes()
+        _apply()
 
 
 def apply_changes() -> None:
     """Make what was changed of the current request the request itself; only in its own route."""
-    KSR.textopsx.msg_apply_changes()
+    _apply()
+
+
+def _apply() -> bool:
+    FACTS.forget()
+    return KSR.textopsx.msg_apply_changes() > 0
 
 
 def insert_headers(lines: Iterable[str]) -> None:
@@ -314,7 +352,7 @@ def hide_vias() -> str:
     KSR.hdr.remove("Via")
     host = f"[{address}]" if ":" in address else address
     KSR.hdr.insert(f"Via: SIP/2.0/UDP {host};branch=z9hG4bK-hidden\r\n")
-    KSR.textopsx.msg_apply_changes()
+    _apply()
     KSR.hdr.remove("Via")
     return original
 
@@ -331,13 +369,14 @@ def leave_vias_out() -> None:
 def restore(original: str) -> None:
     """Make the current request again what it was before ``hide_vias``."""
     KSR.textopsx.msg_set_buffer(original)
+    FACTS.forget()
 
 
 def add_vias(values: Iterable[str]) -> None:
     """Write further Via header fields behind the topmost one of a response, at once: responses that come after the
     end of their transaction are routed by what is written there."""
     KSR.hdr.append_after("".join(f"Via: {value}\r\n" for value in values), "Via")
-    KSR.textopsx.msg_apply_changes()
+    _apply()
 
 
 def drop() -> None:

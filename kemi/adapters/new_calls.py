@@ -144,8 +144,11 @@ class NewCalls:
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
+        recipients = recipients_of(ksr.body())
+        if not recipients:
+            return
         registration = self._flows.registration(request.connection_id, time.time())
-        for uri in recipients_of(ksr.body()):
+        for uri in recipients:
             if self._settings.targets is not None:
                 self._settings.targets.check_uri(uri)
             if self._emergency.refuses() and self._emergency.knows(uri):

@@ -29,7 +29,7 @@ class Pages:
 
     def check_answerer(self, key: str, connection_id: str) -> None:
         """Raise SipReject unless a response about this call, if there is one, comes from its page."""
-        record = self._calls.get(key)
+        record = self._calls.seen(key)
         if record is None or record.connection_id == connection_id:
             return
         if self.owner(connection_id) != record.owner:

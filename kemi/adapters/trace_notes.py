@@ -6,6 +6,7 @@ at a time, so there is one of these in each.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -21,7 +22,7 @@ from kemi.core.call.setup import SetUp
 from kemi.core.call.states import Dialog, Media
 from kemi.core.sdp.judge import Role
 from kemi.state.table import Table
-from rtpengine.ng.commands import Command, R
+from rtpengine.ng.commands import Command, MediaOptions, R, options_to_ng
 from rtpengine.ng.errors import NgError
 from rtpengine.ng.replies import Reply
 from rtpengine.sessions import Requester
@@ -146,6 +147,8 @@ class TraceNotes:
         """A message leaves, as it is on the wire."""
         if self._table is None or self._muted:
             return
+        if not self._depth:  # tm's timer, or Kamailio itself: nobody has said where to
+            self._towards = ""
         self._message(message, incoming=False)
 
     def _message(self, message: str, *, incoming: bool) -> bool:
@@ -264,6 +267,9 @@ class TraceNotes:
         for place, command in enumerate(commands):
             result = getattr(replies[place], "sdp", "") if replies is not None else ""
             values = {name: getattr(command, name) for name in _names(type(command))}
+            options = values.get("options")
+            if options is not None:
+                values["options"] = _options_as_noted(options)
             sdp = getattr(command, "sdp", "")
             self._rows.append(
                 (
@@ -293,6 +299,12 @@ class _NotedClient:
             raise
         self._notes.commands(commands, began, replies, None)
         return replies
+
+
+@functools.lru_cache(maxsize=256)
+def _options_as_noted(options: MediaOptions) -> msgspec.Raw:
+    """A site has few, and every command brings some."""
+    return msgspec.Raw(msgspec.json.encode(options_to_ng(options)))
 
 
 _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {}

@@ -367,7 +367,7 @@ def _ng_values(raw: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in raw.items():
         if name == "options" and value is not None:
-            found |= _ng_values(value)
+            found |= value  # they came with the daemon's names
         elif isinstance(value, dict):
             if inner := _ng_values(value):
                 found[NG_KEYS.get(name, name)] = inner

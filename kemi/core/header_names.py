@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from typing import Final
 
 COMPACT_FORMS: Final = {
@@ -29,13 +27,3 @@ COMPACT_FORMS_OF_EXTENSIONS: Final = {
     "request-disposition": "d",
 }
 """The same where Kamailio 5.6 does not: to it these are header fields of their own."""
-
-
-@functools.lru_cache(maxsize=64)
-def finder(names: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, str]]:
-    """Return an expression that finds these header names in a message, and which name each find stands for."""
-    forms = {name.lower(): name for name in names}
-    compact = COMPACT_FORMS | COMPACT_FORMS_OF_EXTENSIONS
-    forms |= {compact[form]: name for form, name in forms.items() if form in compact}
-    any_name = "|".join(re.escape(form) for form in forms)
-    return re.compile(rf"\n({any_name})[ \t]*:", re.IGNORECASE | re.ASCII), forms

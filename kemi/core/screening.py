@@ -15,9 +15,9 @@ from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
 from kemi.core.messages import Request, addresses_from_headers
 from kemi.core.services import names_service
 
-_HEADER_LINE = re.compile(r"[\w.!%*+`'~-]+[ \t]*:|[ \t]", re.ASCII)
-"""A header field's first line, or the folded rest of one (RFC 3261 §7.3.1)."""
-_LENGTH_LINE = re.compile(r"(?:content-length|l)[ \t]*:(.*)", re.IGNORECASE)
+_LINES = re.compile(r"[^\r\n]*(?:\r\n(?:[\w.!%*+`'~-]+[ \t]*:|[ \t])[^\r\n]*)*", re.ASCII)
+"""A start line, and header fields: the first line of one, or the folded rest of one (RFC 3261 §7.3.1)."""
+_LENGTH_LINE = re.compile(r"\n(?:content-length|l)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(r"\d{0,9}", re.ASCII)
 """Nothing: the number is in the next line, folded."""
 _CREDENTIALS = ("authorization", "bearer", "eyj")
@@ -71,10 +71,9 @@ def check_head(head: str) -> None:
     """Check start line and header fields, without the empty line at their end; raise RemoteProtocolError (400)."""
     if "\0" in head or not head.count("\r\n") == head.count("\n") == head.count("\r"):
         raise RemoteProtocolError("lines end with CR and LF, and there is no NUL in a header field")
-    lines = head.split("\r\n")[1:]
-    if not all(map(_HEADER_LINE.match, lines)):
+    if not _LINES.fullmatch(head):
         raise RemoteProtocolError("a line of the message is no header field")
-    lengths = [found.group(1).strip() for line in lines if (found := _LENGTH_LINE.match(line))]
+    lengths = [length.strip() for length in _LENGTH_LINE.findall(head)]
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         # Asked for it, Kamailio would say that there is none.
         raise RemoteProtocolError("Content-Length is one number")

@@ -79,6 +79,14 @@ class CallStore:
         text = self._table.get(call_id)
         return None if text is None else record_from_text(text)
 
+    def seen(self, call_id: str) -> CallRecord | None:
+        """Return the record to look at and no more, or None: it is the one that the next change begins with."""
+        text = self._table.get(call_id)
+        if text is None:
+            return None
+        kept = self._kept.get(call_id)
+        return kept[1] if kept is not None and kept[0] == text else record_from_text(text)
+
     def text(self, call_id: str) -> str | None:
         """Return the record as JSON, or None."""
         return self._table.get(call_id)

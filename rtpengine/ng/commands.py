@@ -276,6 +276,13 @@ def command_to_ng(command: Command[R]) -> dict[str, Encodable]:
     return dictionary
 
 
+def options_to_ng(options: MediaOptions) -> dict[str, Encodable]:
+    """Write media options as they stand in a command."""
+    dictionary: dict[str, Encodable] = {}
+    _put_fields(dictionary, options)
+    return dictionary
+
+
 def command_to_bytes(command: Command[R]) -> bytes:
     """Write a command as the bencode of `command_to_ng`, fast: this is on the path of every call.
 

@@ -1,5 +1,6 @@
 """What both shells do with a socket: from host and port of a daemon on. Host names are not resolved."""
 
+import functools
 import ipaddress
 import socket
 
@@ -7,6 +8,7 @@ from rtpengine.ng.errors import NgUnreachable
 from rtpengine.pool import NodeAddress
 
 
+@functools.lru_cache(maxsize=64)
 def family_of(address: NodeAddress) -> socket.AddressFamily:
     """Tell the address family of an IP literal; raises ValueError for anything else."""
     version = ipaddress.ip_address(address.host).version

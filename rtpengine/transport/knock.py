@@ -12,6 +12,7 @@ from rtpengine.pool import NodeAddress
 from rtpengine.transport.address import family_of
 
 _PACKET = b"\0"
+_KIND = int(socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
 
 def knock(port: NodeAddress) -> None:
@@ -20,6 +21,5 @@ def knock(port: NodeAddress) -> None:
     Only where the leg's sources are `MediaSource.SIGNALLED`: by other rules it would be believed, or passed on.
     Raises OSError where the address is out of reach.
     """
-    with socket.socket(family_of(port), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as opened:
-        opened.setblocking(False)
+    with socket.socket(family_of(port), _KIND) as opened:
         opened.sendto(_PACKET, (port.host, port.port))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tests.bench.report import FIXED_RATE_BAR, bars, table
-from tests.bench.runner import CLOSED_LOOP, Mode, Plan, compare, comparison_to_json
+from tests.bench.runner import CLOSED_LOOP, HALF_LOAD, Mode, Plan, compare, comparison_to_json
 from tests.bench.targets import TARGETS
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench"
@@ -18,7 +18,9 @@ OUTPUT = Path(__file__).parents[2] / "build" / "bench"
 @click.option("--targets", default="native,kemi,full,signalling", show_default=True, help="Comma list.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--seconds", default=5.0, show_default=True, help="Length of one measured run.")
-@click.option("--rate", default=FIXED_RATE_BAR, show_default=True, help="Calls/s of the fixed rate mode.")
+@click.option(
+    "--rate", default=FIXED_RATE_BAR, show_default=True, help="Calls/s of the fixed rate mode; 0: none."
+)
 @click.option("--connections", default=20, show_default=True)
 @click.option("--processes", default=1, show_default=True, help="Load client processes.")
 @click.option("--strict", is_flag=True, help="Fail when a bar is broken.")
@@ -30,7 +32,7 @@ def main(
     unknown = sorted(set(names) - TARGETS.keys())
     if unknown:
         raise click.BadParameter(f"{', '.join(unknown)}; known: {', '.join(TARGETS)}")
-    modes = (CLOSED_LOOP, Mode(f"{rate:g}/s", rate))
+    modes = (CLOSED_LOOP, HALF_LOAD, *([Mode(f"{rate:g}/s", rate)] if rate else []))
     plan = Plan(names, modes, rounds, seconds, connections, processes)
     comparison = compare(plan, TARGETS, lambda line: click.echo(line, err=True))
     click.echo(table(comparison))

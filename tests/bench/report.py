@@ -6,12 +6,12 @@ Knows figures and bars. Must not run anything.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tests.bench.results import RunResult
-from tests.bench.runner import CLOSED_LOOP, Comparison
+from tests.bench.runner import CLOSED_LOOP, HALF_LOAD, Cell, Comparison
 
 FIXED_RATE_BAR: Final = 100.0
 """Calls per second at which the added latency is judged."""
@@ -84,4 +84,27 @@ def bars(comparison: Comparison) -> list[Bar]:
         if full and mode.rate == FIXED_RATE_BAR:
             added = full.median(lambda run: run.added_ms.p95)
             found.append(Bar(f"added set-up p95 at most 10 ms, {mode.name}", added, added <= 10))
+    return found + _flow_bars(measured)
+
+
+def _flow_bars(measured: Mapping[tuple[str, str], Cell]) -> list[Bar]:
+    """Return those of the full flow."""
+    found: list[Bar] = []
+    for target, least in (("signalling", 1000), ("full", 400)):
+        if closed := measured.get((target, CLOSED_LOOP.name)):
+            rate = closed.median(lambda run: run.calls_per_s)
+            found.append(Bar(f"{target}: at least {least} calls/s", rate, rate >= least))
+            cost = closed.median(lambda run: run.gateway_cpu_ms)
+            found.append(Bar(f"{target}: at most 1.5 ms of gateway CPU for each call", cost, cost <= 1.5))
+        if half := measured.get((target, HALF_LOAD.name)):
+            for name, most in (("p50", 3.0), ("p99", 10.0)):
+                # The page's own part differs from call to call: its median is taken off both.
+                added = half.median(lambda run, name=name: getattr(run.added_ms, name) - run.page_ms.p50)  # type: ignore[misc]
+                found.append(
+                    Bar(
+                        f"{target}: INVITE in to out {name} at most {most:g} ms, half load",
+                        added,
+                        added <= most,
+                    )
+                )
     return found

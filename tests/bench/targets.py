@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
+from tests.lab.roles import role_defaults
 
 LOOPBACK: Final = "127.0.0.1"
 _TWIN: Final = Path(__file__).parent / "twin"
@@ -100,28 +101,10 @@ def kamailio(config: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def full_flow(callee_port: int) -> Iterator[Target]:
+def full_flow(callee_port: int, name: str = "full flow", **variables: object) -> Iterator[Target]:
     """Run the gateway with rtpengine and Redis, and the callee in place of the IMS core."""
-    with _gateway(
-        "full flow", callee_port, frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY}), {}
-    ) as target:
-        yield target
-
-
-@contextmanager
-def limited(callee_port: int) -> Iterator[Target]:
-    """Run the same with every limit on, and none that is reached: what counting costs."""
-    rates = {"register": _NEVER, "invite": _NEVER, "in_call": _NEVER, "other": _NEVER}
-    limits = {
-        "gateway_limits_connection": rates,
-        "gateway_limits_identity": rates,
-        "gateway_limits_address": {**rates, "in_call": 0},  # as the role has it
-        "gateway_calls_per_identity": _NEVER,
-        "gateway_failed_logins_per_identity": _NEVER,
-        "gateway_failed_logins_per_address": _NEVER,
-    }
     parts = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY})
-    with _gateway("full flow, limited", callee_port, parts, limits) as target:
+    with _gateway(name, callee_port, parts, variables) as target:
         yield target
 
 
@@ -180,16 +163,33 @@ def _gateway(
 
 
 _NEVER: Final = 1_000_000
+_RATES: Final = {"register": _NEVER, "invite": _NEVER, "in_call": _NEVER, "other": _NEVER}
+_NEVER_REACHED: Final[dict[str, Any]] = {
+    "gateway_limits_connection": _RATES,
+    "gateway_limits_identity": _RATES,
+    "gateway_limits_address": {**_RATES, "in_call": 0},
+    "gateway_overload_target_wait_s": 10,
+    "gateway_calls_per_identity": 1000,
+}
+"""One page of the load does what a hundred do: it is counted as the role has it, but not refused."""
+_OF_TESTS: Final = {*NO_LIMITS, "kamailio_debug"}
+EVERYTHING: Final[dict[str, Any]] = {
+    **{name: value for name, value in role_defaults("kamailio").items() if name in _OF_TESTS},
+    **_NEVER_REACHED,
+}
+"""Limits, counters, bans, overload control and log lines as the role has them; traces and history are on anyway."""
 _MEDIA_PORTS: Final = 4000
 """A closed loop holds few calls at once, but rtpengine keeps ports of ended calls for a while."""
 
 TARGETS: Final[dict[str, TargetFactory]] = {
     "native": lambda callee_port: twin("native", "native.cfg", callee_port),
     "kemi": lambda callee_port: twin("kemi", "kemi.cfg", callee_port),
-    "full": full_flow,
-    "limited": limited,
-    "signalling": signalling,
-    "untraced": lambda callee_port: signalling(callee_port, "signalling, untraced", gateway_trace=False),
+    "full": lambda callee_port: full_flow(callee_port, **EVERYTHING),
+    "signalling": lambda callee_port: signalling(callee_port, **EVERYTHING),
+    "unlimited": lambda callee_port: signalling(callee_port, "signalling, no limits"),
+    "untraced": lambda callee_port: signalling(
+        callee_port, "signalling, untraced", **{**EVERYTHING, "gateway_trace": False}
+    ),
 }
 
 

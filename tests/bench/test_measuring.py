@@ -9,18 +9,76 @@ from collections.abc import Callable
 
 import pytest
 
+from kemi.settings import settings_from_text
+from rtpengine.ng.replies import RawStatistics
+from rtpengine.quality import medium_quality
 from tests.bench.cpu import Machine, calibrate, tree_cpu_s
 from tests.bench.frames import TEXT, Frame, FrameReader, frame_to_bytes
 from tests.bench.generator import LoadOrder, order_from_text, order_to_text
 from tests.bench.load_call import LoadCall, all_headers, header
+from tests.bench.relay import statistics
 from tests.bench.report import bars, table
 from tests.bench.results import CallTimes, Percentiles, RunResult, added_latencies_s, percentiles
-from tests.bench.runner import CLOSED_LOOP, Cell, Comparison, Mode, Plan
+from tests.bench.runner import CLOSED_LOOP, HALF_LOAD, Cell, Comparison, Mode, Plan
+from tests.bench.stacks import Samples, add_leaves, add_stacks, dearest
+from tests.bench.targets import EVERYTHING
+from tests.lab.options import NO_LIMITS
+from tests.lab.roles import render_role, role_defaults
 from tests.peers.sdp import page_offer, sdp_from_text
 from tests.peers.sip import SipRequest, SipResponse, message_from_text, message_to_text, response_to
 
 SLOW = Mode("100/s", 100.0)
 ZERO = Percentiles(0, 0, 0)
+
+
+class TestTargets:
+    """What stands in for a relay, and what is switched on."""
+
+    def test_the_stand_in_says_of_a_call_what_a_relay_says(self) -> None:
+        read = RawStatistics(statistics()).read()
+        found = medium_quality("audio", read)
+        assert found.wic is not None
+        assert found.ims is not None
+        assert (found.wic.codec, found.ims.codec, found.wic.packets) == ("opus/48000/2", "PCMA/8000", 50)
+
+    def test_what_tests_switch_off_is_on(self) -> None:
+        assert set(NO_LIMITS) <= set(EVERYTHING)
+        assert EVERYTHING["gateway_overload_control"] is True
+        settings = settings_from_text(
+            render_role(
+                "kamailio",
+                "gateway.toml.j2",
+                {"gateway_flow_secret": "x" * 32, "gateway_control_secret": "y" * 32, **EVERYTHING},
+            )
+        )
+        assert settings.overload.enabled
+        assert EVERYTHING["gateway_ban_points"] == role_defaults("kamailio")["gateway_ban_points"]
+
+
+class TestStacks:
+    """What samplers say, read."""
+
+    def test_of_py_spy_functions_are_added_up(self) -> None:
+        samples = Samples()
+        stack = "callback (kemi/adapters/guard.py:78);run (rtpengine/sessions.py:310)"
+        text = f"{stack};send (rtpengine/transport/address.py:8) 3\n{stack};run (rtpengine/sessions.py:312) 1\n 40\n"
+        add_stacks(samples, text, ("adapters/",))
+        assert samples.total == 4
+        assert samples.exclusive == {"transport/address.send": 3, "rtpengine/sessions.run": 1}
+        assert samples.inclusive["rtpengine/sessions.run"] == 4
+        assert dearest(samples.inclusive, 1, ["adapters/guard."]) == [("rtpengine/sessions.run", 4)]
+
+    def test_of_perf_libraries_are_added_up(self) -> None:
+        samples = Samples()
+        add_leaves(
+            samples,
+            "  812   7f1c0 _PyEval_EvalFrameDefault (/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0)\n"
+            "  812   ffff8 finish_task_switch.isra.0 ([kernel.kallsyms])\n"
+            "  813   55d20 parse_via (/usr/sbin/kamailio)\n"
+            "  813   55d21 ht_get_table (/usr/lib/kamailio/modules/htable.so)\n\n",
+        )
+        assert samples.inclusive == {"libpython3.11": 1, "kernel": 1, "kamailio": 1, "htable": 1}
+        assert samples.exclusive["kamailio parse_via"] == 1
 
 
 class TestNumbers:
@@ -187,9 +245,9 @@ class TestReport:
     @pytest.mark.parametrize(
         ("figures", "kept"),
         [
-            pytest.param(((1000, 1.0, 1), (950, 1.0, 1), (500, 3.0, 10)), [True] * 4, id="at the bars"),
+            pytest.param(((1000, 0.5, 1), (950, 0.5, 1), (400, 1.5, 10)), [True] * 6, id="at the bars"),
             pytest.param(
-                ((1000, 1.0, 1), (940, 1.0, 1), (500, 3.1, 11)), [False] * 4, id="just beyond the bars"
+                ((1000, 0.5, 1), (940, 0.5, 1), (399, 1.6, 11)), [False] * 6, id="just beyond the bars"
             ),
         ],
     )
@@ -198,6 +256,13 @@ class TestReport:
     ) -> None:
         judged = bars(comparison(**dict(zip(("native", "kemi", "full"), figures, strict=True))))
         assert [bar.kept for bar in judged] == kept
+
+    @pytest.mark.parametrize(("added", "kept"), [(4.0, [True, False]), (4.1, [False, False])])
+    def test_at_half_load_the_pages_own_part_is_taken_off(self, added: float, kept: list[bool]) -> None:
+        run = RunResult(1, {}, 500, ZERO, Percentiles(added, 9, 99), Percentiles(1, 2, 3), 1.0, 0, 0, 0)
+        cells = (Cell("signalling", HALF_LOAD.name, (run,)),)
+        plan = Plan(("signalling",), (HALF_LOAD,), rounds=1)
+        assert [bar.kept for bar in bars(Comparison(Machine(2, "m", 0.0, 1.0, 1.0), plan, cells))] == kept
 
     def test_what_was_not_measured_is_not_judged(self) -> None:
         assert bars(comparison(native=(1000, 1.0, 1))) == []

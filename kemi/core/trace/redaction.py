@@ -48,15 +48,11 @@ class _Secret:
         self._fast = re.compile(pattern, re.MULTILINE)
         self._any_case = re.compile(pattern, re.MULTILINE | re.IGNORECASE)
         self._becomes = becomes
-        self._hints = hints
+        self.hints = hints
 
     def masked(self, text: str, lower: str) -> str:
-        for hint in self._hints:
-            if hint in lower:
-                break
-        else:
-            return text
-        for hint in self._hints:
+        """Mask it in a text that has one of the hints."""
+        for hint in self.hints:
             if text.count(hint) != lower.count(hint):
                 return self._any_case.sub(self._becomes, text)
         return self._fast.sub(self._becomes, text)
@@ -163,7 +159,10 @@ def redact_values(values: dict[str, Any]) -> dict[str, Any]:
 def _masked(text: str, secrets: tuple[_Secret, ...]) -> str:
     lower = text.lower()
     for secret in secrets:
-        text = secret.masked(text, lower)
+        for hint in secret.hints:
+            if hint in lower:
+                text = secret.masked(text, lower)
+                break
     return text
 
 

@@ -48,6 +48,16 @@ class TestCall:
         assert message.sent_values("To") == [f"<sip:bob@ims.example>;tag={tag}"]
         assert not kamailio.dropped
 
+    def test_kamailio_is_not_asked_for_one_header_field_after_the_other(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        """That was a third of all there was to ask in a call: each head is taken apart once."""
+        forwarded(kamailio, page)
+        kamailio.receive(core_reply(200, body=sdp.core_answer()))
+        page.ksr_reply_route(MESSAGE)
+        asked = [str(variable) for (variable,) in kamailio.called("pv.get")]
+        assert not [variable for variable in asked if variable.startswith(("$hdrc(", "$(hdr("))]
+
     def test_a_failure_at_the_core_ends_it(
         self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
     ) -> None:

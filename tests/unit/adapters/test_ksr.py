@@ -7,6 +7,7 @@ import time
 import pytest
 
 from kemi.adapters import ksr, transactions
+from kemi.adapters.facts import FACTS
 from kemi.adapters.htable import HtableTable
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Reply, Side
@@ -287,3 +288,61 @@ class TestHtable:
     def test_an_iteration_that_cannot_start_is_empty(self, kamailio: FakeKamailio) -> None:
         kamailio.script("htable.sht_iterator_start", -1)
         assert list(HtableTable("call").items()) == []
+
+
+class TestFacts:
+    """What is asked once within a callback."""
+
+    def test_a_header_is_asked_for_once_and_again_after_a_change(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\nX: 1\n\n"))
+        FACTS.enter()
+        try:
+            assert (ksr.headers("X"), ksr.headers("X")) == (["1"], ["1"])
+            assert len(kamailio.called("pv.get")) == 1
+            ksr.add_at_once(["X: 2"])
+            assert ksr.headers("X") == ["1", "2"]
+        finally:
+            FACTS.leave()
+
+    def test_a_callback_inside_of_another_one_is_about_its_own_message(self, kamailio: FakeKamailio) -> None:
+        outer = FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\nX: outer\n\n")
+        kamailio.receive(outer)
+        FACTS.enter()
+        assert (ksr.method(), ksr.headers("X")) == ("OPTIONS", ["outer"])
+        kamailio.receive(FakeMessage.from_bytes(b"BYE sip:x SIP/2.0\nX: inner\n\n"))
+        FACTS.enter()
+        assert (ksr.method(), ksr.headers("X")) == ("BYE", ["inner"])
+        FACTS.leave()
+        kamailio.receive(outer)
+        assert (ksr.method(), ksr.headers("X")) == ("OPTIONS", ["outer"])
+        FACTS.leave()
+
+    def test_outside_callbacks_nothing_is_kept(self, kamailio: FakeKamailio) -> None:
+        for method in ("OPTIONS", "BYE"):
+            kamailio.receive(FakeMessage.from_bytes(f"{method} sip:x SIP/2.0\n\n".encode()))
+            assert ksr.method() == method
+
+
+class TestHeldLocks:
+    """A table that is asked under its own lock."""
+
+    def test_a_key_that_is_held_is_not_locked_once_more(self, kamailio: FakeKamailio) -> None:
+        table = HtableTable("call")
+        table.set("a", "1")
+        with table.locked("a"):
+            before = len(kamailio.called("htable.sht_lock"))
+            assert table.get("a") == "1"
+            assert len(kamailio.called("htable.sht_lock")) == before
+            table.get("b")
+            assert kamailio.called("htable.sht_lock")[before:] == [("call", "b")]
+
+    def test_it_is_held_until_the_outermost_lock_is_given_back(self, kamailio: FakeKamailio) -> None:
+        table = HtableTable("call")
+        with table.locked("a"):
+            with table.locked("a"):
+                pass
+            before = len(kamailio.called("htable.sht_lock"))
+            table.get("a")
+            assert len(kamailio.called("htable.sht_lock")) == before
+        table.get("a")
+        assert len(kamailio.called("htable.sht_lock")) == before + 1

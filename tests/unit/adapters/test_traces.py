@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.settings import HepSettings, TraceSettings
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion, entries_from_bytes
+from rtpengine.ng.commands import MediaOptions, Offer, command_to_ng
+from rtpengine.ng.replies import SdpReply
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.table import MemoryTable
 from tests.peers.hep import HepPacket, packet_from_bytes
@@ -250,3 +253,19 @@ class TestCopies:
         assert len(site.redis) == 1
         (series,) = (name for name in kamailio.tables["metric"] if "hep" in name)
         assert "failed" in series
+
+
+def test_a_command_to_the_relay_stands_in_the_trace_as_it_was_sent(site: Site) -> None:
+    offer = Offer("c1", "wic", "v=0", MediaOptions(ice="remove", flags=("strict-source",)), "ims")
+    site.worker.enter()
+    site.worker.passes("c1", "", "sip:a@b", "sip:c@d", "t")
+    site.worker.commands((offer,), time.time(), [SdpReply("v=0")], None)
+    site.worker.leave()
+    site.work()
+    (entry,) = [one for one in site.entries("c1") if one.what is What.RELAY]
+    sent = command_to_ng(offer)
+    assert {key: value for key, value in entry.values.items() if key != "ms"} == {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in sent.items()
+        if key not in ("command", "sdp")
+    }

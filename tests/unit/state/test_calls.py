@@ -144,6 +144,24 @@ class TestStore:
             "!!!!",
         ]
 
+    def test_a_look_sees_what_another_process_wrote(self) -> None:
+        table = MemoryTable()
+        store, other = CallStore(table), CallStore(table)
+        store.create(record_at("offered"))
+
+        def doom(record: CallRecord) -> None:
+            record.doomed += "!"
+
+        for change in (store.change, other.change):
+            change("call-1", doom)
+            found, copy = store.seen("call-1"), store.get("call-1")
+            assert found is not None
+            assert found == copy
+        found = store.seen("call-1")
+        assert found is not None
+        assert found.doomed == "!!"
+        assert store.seen("call-2") is None
+
     def test_only_so_many_are_kept(self) -> None:
         store = CallStore(MemoryTable())
         for number in range(200):
