@@ -5,7 +5,7 @@ from typing import Any, Final
 KINDS_FOR_USERS: Final = frozenset(
     {
         "registered", "deregistered", "call_started", "call_ringing", "call_answered", "call_ended",
-        "call_refused", "call_forbidden", "dtmf",
+        "call_quality", "call_refused", "call_forbidden", "dtmf",
     }
 )  # fmt: skip
 KINDS_FOR_OWNERS: Final = frozenset({"dial_requested", "dial_taken"})
@@ -22,6 +22,7 @@ _CALL: Final = (
     "by",
     "status",
     "media",
+    "quality",
 )
 _DIGIT: Final = ("call_id", "impu", "digit", "duration_ms")
 _SECRET: Final = ("digit", "sid")

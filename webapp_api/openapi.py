@@ -195,10 +195,13 @@ def _paths() -> dict[str, Any]:
         "/api/operator/events": {"get": _listening("Listen to everything that gateways tell")},
         "/api/operator/calls": {
             "get": _operation(
-                "Tell which calls are running, of all or of one public identity",
+                "Tell which calls are running, the latest first",
                 {"200": OperatorCalls},
                 "400 401 403 404 429 503",
-                query=("impu",),
+                query=(
+                    *("cursor", "limit", "impu", "party", "call_id", "direction", "dialog"),
+                    *("gateway", "node", "trunk", "older_s"),
+                ),
                 session=True,
             )
         },

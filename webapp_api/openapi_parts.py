@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kemi.state.call_questions import DIALOGS, DIRECTIONS
 from webapp_api import csrf, queries
 from webapp_api.errors import CONTENT_TYPE as PROBLEM
 
@@ -40,7 +41,16 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "disabled": _FLAG,
     "failed": _FLAG,
     "after": {"type": "string"},
-    "direction": {"enum": ["out", "in"]},
+    "direction": {"enum": list(DIRECTIONS)},
+    "dialog": {"enum": list(DIALOGS)},
+    "older_s": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1e9,
+        "default": 0,
+        "description": "Only calls that began at least so many seconds ago.",
+    },
+    "party": {**_TEXT, "description": "Part of the identity or number of either side; case does not count."},
     **{name: {"type": "string"} for name in ("state", "code", "error", "iss")},
 }
 """What a query's values are; short texts otherwise."""

@@ -58,13 +58,14 @@ def page_of(entries: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], st
 
     A cursor is the name of the last entry, so that what comes and goes meanwhile neither hides nor repeats another.
     """
-    most, after = limit(), _after()
+    most, after = limit(), cursor()
     following = [entry for entry in entries if after is None or name(entry) > after]
     page = following[:most]
-    return page, _cursor(name(page[-1])) if len(following) > most else ""
+    return page, cursor_of(name(page[-1])) if len(following) > most else ""
 
 
-def _after() -> str | None:
+def cursor() -> str | None:
+    """Return what the cursor names, or None when it is not there."""
     value = _one("cursor")
     if not value:
         return None
@@ -76,7 +77,8 @@ def _after() -> str | None:
         raise BadRequest("cursor is not one of ours.") from error
 
 
-def _cursor(name: str) -> str:
+def cursor_of(name: str) -> str:
+    """Return the cursor that names something."""
     return urlsafe_b64encode(name.encode()).decode().rstrip("=")
 
 

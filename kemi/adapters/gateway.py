@@ -33,6 +33,7 @@ from kemi.adapters.flows import LiveFlows
 from kemi.adapters.forbidding import Forbidding
 from kemi.adapters.front_callbacks import FrontCallbacks
 from kemi.adapters.guard import guarded, guarded_request
+from kemi.adapters.hiding import DueRefusals, HiddenUsers, HidingCallbacks
 from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.htable import HtableTable
@@ -89,7 +90,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
+class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -125,8 +126,10 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             settings, self._flows, leaving.is_leaving, self._doors.overload.refuses_connections
         )
         admission = self._doors.admission
+        self._hidden = HiddenUsers(settings, for_registration, self._flows)
         self._registrar = Registrar(
-            settings, for_registration, self._flows, revoked, self._executor, admission, entry_points
+            *(settings, for_registration, self._flows, revoked, self._executor, admission, entry_points),
+            self._hidden,
         )
         self._dialog_ids = DialogIds(self._calls)
         subscriptions = SubscriptionStore(HtableTable)
@@ -213,13 +216,16 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks):
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
             people=people_keeper(settings),
-            figures=TraceFigures(self._calls, self._relay),
+            figures=TraceFigures(
+                self._calls, self._relay, self._doors.notices, settings.trace.quality_events_s
+            ),
             traces=trace_keeper(settings, self._pages, self._flows),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
             elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots),
             leaving=leaving,
+            refusals=DueRefusals(),
             new_token=lambda: secrets.token_hex(12),
         )
 

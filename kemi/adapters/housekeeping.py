@@ -22,6 +22,7 @@ from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.elsewhere import Elsewhere
 from kemi.adapters.executor import Executor
 from kemi.adapters.forbidding import Forbidding, PageOf
+from kemi.adapters.hiding import DueRefusals
 from kemi.adapters.leaving import Leaving
 from kemi.adapters.log import log_event
 from kemi.adapters.measuring import Measuring
@@ -58,12 +59,12 @@ from kemi.core.registration.states import (
 )
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import answer_text
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
 from kemi.state.redis_link import EndCalls, EndRegistration, ListCalls, Logout
-from kemi.state.running_calls import calls_as_text
 from kemi.state.schedule import Schedule
 
 EVERY_S: Final = 0.1
@@ -107,13 +108,13 @@ class Housekeeping:
         adoption: Adoption,
         elsewhere: Elsewhere,
         leaving: Leaving,
+        refusals: DueRefusals,
         new_token: NewToken,
     ) -> None:
         self._settings = settings
         self._registration_settings = registration_settings
         self._flows = flows
-        self._calls = calls
-        self._dialogs = dialogs
+        self._calls, self._dialogs = calls, dialogs
         self._schedule = schedule
         self._dispatcher = dispatcher
         self._executor = executor
@@ -125,12 +126,12 @@ class Housekeeping:
         self._notices = notices
         self._forbidding = forbidding
         self._page_of = page_of
-        self._routes = routes
-        self._people = people
+        self._routes, self._people = routes, people
         self._traces, self._figures = traces, figures
         self._trunks = trunks
         self._measuring = measuring
-        self._adoption, self._elsewhere, self._leaving = adoption, elsewhere, leaving
+        self._adoption, self._elsewhere = adoption, elsewhere
+        self._leaving, self._refusals = leaving, refusals
         self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -149,8 +150,8 @@ class Housekeeping:
         self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
-        # Pages wait for events: they go before what may take longer than the time between two ticks.
-        first = self._call_progress, self._shared.ship
+        # Somebody waits for these: they go before what may take longer than the time between two ticks.
+        first = self._refusals.due_refusals, self._call_progress, self._shared.ship
         if is_early(now, self._next_all, EVERY_S):
             return (*first, self._finished_calls) if self._history.is_behind else first
         self._next_all = now + EVERY_S
@@ -200,7 +201,7 @@ class Housekeeping:
     def _traced_calls(self, now: float) -> None:
         if self._traces is not None:
             self._traces.work(now)
-            self._figures.look(now, self._traces)
+            self._shared.note((), (), self._figures.look(now, self._traces))
             self._traces.ship(now, self._shared.ship_traces)
 
     def _away_until(self, now: float) -> float:
@@ -266,19 +267,18 @@ class Housekeeping:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
                     self._flows.end(key, Cause.LOGGED_OUT, now)
-                continue
-            if isinstance(command, EndRegistration):
+            elif isinstance(command, EndRegistration):
                 self._flows.end(command.key, Cause.REMOVED, now)
-                continue
-            if isinstance(command, ListCalls):
-                of_some = {key for impu in command.impus for key in self._calls.of_identity(impu)}
-                names = of_some if command.impus else set(self._calls.keys())
-                records = filter(None, map(self._calls.get, names))
-                figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
-                answer = calls_as_text(command.asked, records, len(names), figures_of)
-                self._shared.ship_calls(command.asked, answer, now)
-                continue
-            self._end_calls(command, now)
+            elif isinstance(command, ListCalls):
+                self._list_calls(command, now)
+            else:
+                self._end_calls(command, now)
+
+    def _list_calls(self, command: ListCalls, now: float) -> None:
+        if command.question.gateway in ("", self._settings.node_name):
+            figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
+            answer = answer_text(command.asked, command.question, self._calls.texts(), figures_of, now)
+            self._shared.ship_calls(command.asked, answer, now)
 
     def _end_calls(self, order: EndCalls, now: float) -> None:
         found = set(self._calls.of_call_id(order.call_id) if order.call_id else ())

@@ -6,12 +6,12 @@ import logging
 import secrets
 import time
 from dataclasses import replace
-from typing import Final
 
 from kemi.adapters import connections, ksr, transactions
 from kemi.adapters.admission import Admission
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
+from kemi.adapters.hiding import HiddenUsers
 from kemi.adapters.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.tokens import KeySets, TokenUse, TokenVerifier
@@ -34,7 +34,6 @@ from kemi.core.registration import (
 )
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
 from kemi.core.registration.contact import contact_of
-from kemi.core.registration.likeness import likeness
 from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
 from kemi.core.registration.token import (
@@ -50,8 +49,6 @@ from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 from kemi.state.table import Table
 
-_LAST: Final = "last"
-_MOST_CHALLENGED: Final = 256
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
 
@@ -67,6 +64,7 @@ class Registrar:
         executor: Executor,
         admission: Admission,
         entry_points: EntryPoints,
+        hidden: HiddenUsers,
     ) -> None:
         self._flows = flows
         self._revoked = revoked
@@ -77,10 +75,7 @@ class Registrar:
         self._grace_s = settings.timers.flow_recovery_s
         self._issuers = settings.tokens.issuers
         self._tokens = TokenVerifier(self._issuers, KeySets(HtableTable("jwks")))
-        self._hides_users = settings.registration.hide_users and DIGEST in settings.registration.schemes
-        self._last_challenge = HtableTable("challenge")
-        self._challenged: dict[tuple[str, int], list[str]] = {}
-        """Challenges of the core that are on their way to a page: tm's failure callback follows in this process."""
+        self._hidden = hidden
         self._token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
 
     # ------------------------------------------------------------ from the page
@@ -206,8 +201,7 @@ class Registrar:
                 self._unanswered(request)
             return
         pending = self._flows.expected(request.call_id, request.cseq)
-        if status in (401, 403, 404) and self._hides(request):
-            self._ask_for_password(request, status)
+        is_hidden = self._hidden.answers(request, status, pending)
         if status in (401, 407):
             return
         log_event(
@@ -217,7 +211,8 @@ class Registrar:
             identity=pending.address_of_record if pending else "",
             status=status,
         )
-        self._refused(request, status)
+        if not is_hidden:
+            self._refused(request, status)
 
     def _unanswered(self, request: Request) -> None:
         """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
@@ -225,24 +220,6 @@ class Registrar:
         log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
         lines = explanation("the IMS core does not answer", self._settings.realm)
         transactions.reply_in_transaction(504, "Server Time-out", lines, "")
-
-    def _hides(self, request: Request) -> bool:
-        """Whether this page must not learn which users the core knows: nobody has logged in over its connection."""
-        if not self._hides_users or credentials_from_headers(request.headers("Authorization")).token:
-            return False
-        flow = self._flows.opened(request.connection_id)
-        return flow is None or not flow.binding
-
-    def _ask_for_password(self, request: Request, status: int) -> None:
-        """Answer with a challenge: the core's, or one like it for somebody it does not know or take."""
-        challenges = self._challenged.pop((request.call_id, request.cseq), [])
-        if status != 401 or not challenges:
-            made = likeness(self._last_challenge.get(_LAST) or "", self._settings.realm, secrets.choice)
-            challenges = [made]
-        if BEARER in self._settings.schemes:
-            challenges = [challenge(self._settings.realm, self._issuers[0]), *challenges]
-        lines = tuple(f"WWW-Authenticate: {value}" for value in challenges)
-        transactions.reply_in_transaction(401, "Unauthorized", lines, "")
 
     def _refused(self, request: Request, status: int) -> None:
         """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
@@ -255,8 +232,8 @@ class Registrar:
 
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""
-        self._hide(reply)
         pending = self._flows.awaited(reply.call_id, reply.cseq)
+        self._hide(reply, pending)
         if pending is not None:
             challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
             self._admission.answered(pending, reply.status, challenges)
@@ -266,7 +243,7 @@ class Registrar:
             if pending is not None:
                 self._confirmed(pending, reply)
 
-    def _hide(self, reply: Reply) -> None:
+    def _hide(self, reply: Reply, pending: PendingRegistration | None) -> None:
         """Take from the core's response what stays in the network; add our own challenge to the core's."""
         remove = [*TOWARDS_PAGE, *TOPOLOGY, "Warning"]
         lines = list(warnings_for_page(reply.headers("Warning"), self._settings.realm))
@@ -276,21 +253,13 @@ class Registrar:
                 # First, because browsers' SIP libraries answer the last challenge only; a field each (RFC 8898 §2.1.1).
                 ksr.insert_headers([f"WWW-Authenticate: {challenge(self._settings.realm, self._issuers[0])}"])
             passed = [challenge_for_page(value) for value in core_challenges]
-            self._remember(reply, passed)
+            self._hidden.challenged(reply, passed, pending)
             if passed != core_challenges:
                 remove.append("WWW-Authenticate")
                 lines += [f"WWW-Authenticate: {value}" for value in passed]
         ksr.remove_headers(tuple(remove))
         if lines:
             ksr.append_headers(lines)
-
-    def _remember(self, reply: Reply, challenges: list[str]) -> None:
-        if not self._hides_users or not challenges:
-            return
-        while len(self._challenged) >= _MOST_CHALLENGED:
-            del self._challenged[next(iter(self._challenged))]
-        self._challenged[reply.call_id, reply.cseq] = challenges
-        self._last_challenge.set(_LAST, challenges[0])
 
     def _confirmed(self, pending: PendingRegistration, reply: Reply) -> None:
         now = time.time()

@@ -237,13 +237,13 @@ class TraceKeeper:
 
     # ------------------------------------------------------------ from other parts of housekeeping
 
-    def figures(self, key: str, medium: str, found: dict[str, Any], now: float) -> None:
-        """Take what the relay counts of a running medium: leg -> figures."""
+    def figures(self, key: str, medium: str, found: dict[str, Any], now: float, *, is_entry: bool) -> None:
+        """Take what the relay counts of a running medium: leg -> figures; ``is_entry``: the trace keeps it."""
         call = self.calls.by_key.get(key)
         if call is None:
             return
         call.latest_figures[medium] = {"at": round(now, 3), **found}
-        if not self._room(call):
+        if not is_entry or not self._room(call):
             return
         for leg, values in found.items():
             if values:

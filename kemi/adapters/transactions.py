@@ -26,6 +26,12 @@ def new_transaction() -> tuple[int, int] | None:
     return int(KSR.pv.get("$T(id_index)") or 0), int(KSR.pv.get("$T(id_label)") or 0)
 
 
+def current() -> tuple[int, int] | None:
+    """Return the name of the transaction of the current message; None when it has none."""
+    index, label = KSR.pv.get("$T(id_index)"), KSR.pv.get("$T(id_label)")
+    return None if index is None or label is None else (int(index), int(label))
+
+
 def transaction_state() -> int:
     """Return > 0 when the current request belongs to a transaction, 0 when it is an absorbed ACK, < 0 otherwise."""
     return KSR.tm.t_check_trans()

@@ -155,6 +155,10 @@ class CallStore:
         """Return the names of all calls."""
         return [key for key, _ in self._table.items()]
 
+    def texts(self) -> list[str]:
+        """Return all records as JSON."""
+        return [text for _, text in self._table.items()]
+
     def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
         """Return the names of a page's calls: on one of its connections, or with its Contact and identity."""
         found = dict.fromkeys(self.on_connections(connection_ids))

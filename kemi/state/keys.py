@@ -33,8 +33,8 @@ Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends e
 web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
 ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
 identity); ``{"type": "end_registration", "key": BINDING, "at": SECONDS}`` ends one binding, which the page may make
-again; ``{"type": "list_calls", "asked": NAME, "impus": [IMPU, ...] or left out, "at": SECONDS}`` lets every node
-write its calls, or those of public identities, into gw:running-calls:NAME.
+again; ``{"type": "list_calls", "asked": NAME, ..., "at": SECONDS}`` with the members of CallQuestion
+(kemi/state/call_questions.py) lets every node write which of its calls fit into gw:running-calls:NAME.
 
 Events: ``{"type": "registered" | "deregistered", "impu": ..., "impi": ..., "sid": ..., "node": ..., "at": ...}``;
 ``{"type": "call_refused" | "call_forbidden", "impu": ..., "call_id": ..., "why": ..., "node": ..., "at": ...}`` for a
@@ -47,7 +47,11 @@ call that the site's policy or its caller's permission did not let begin, or go 
 "call_ringing" | "call_answered", "key": ..., "call_id": ..., "impu": ..., "peer": ..., "direction": "from_page" |
 "to_page", "node": ..., "at": ...}``, each once for a call, which may skip some. ``{"type": "trunk_down" |
 "trunk_up", "trunk": ..., "next_hop": ..., "why": ..., "node": ..., "at": ...}``; ``{"type": "trunk_registration",
-"trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_ended", ...}`` has what is kept of a finished call
+"trunk": ..., "state": ..., "why": ..., ...}``. ``{"type": "call_quality", "key": ...,
+"call_id": ..., "impu": ..., "peer": ..., "direction": ..., "began_at": ..., "quality": {"audio": {"wic": LEG or null,
+"ims": LEG or null}}, ...}`` when the rating of a side changes, with LEG = ``{"rating": "good" | "fair" | "poor" |
+"silent", ...}`` and the figures of RecentLeg (rtpengine/recent.py): what that side heard since it was looked at before.
+``{"type": "call_ended", ...}`` has what is kept of a finished call
 (kemi/state/call_history.py).
 
 Unkept events: ``{"type": "dtmf", "impu": ..., "call_id": ..., "digit": ..., "duration_ms": ..., ...}``, a key that the

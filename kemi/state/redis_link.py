@@ -19,6 +19,7 @@ from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys, trace_link
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import ALL_CALLS, CallQuestion
 from kemi.state.connection import redis_client
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion
@@ -58,8 +59,7 @@ class ListCalls:
 
     asked: str
     """Name of the question, which the answer repeats."""
-    impus: tuple[str, ...] = ()
-    """Only calls of these public identities; none: all."""
+    question: CallQuestion = ALL_CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,6 @@ class _Identities(msgspec.Struct):
 
 class _Command(msgspec.Struct):
     type: str = ""
-    impus: tuple[str, ...] = ()
     asked: str = ""
     sid: str = ""
     call_id: str = ""
@@ -389,8 +388,15 @@ def _command(text: str) -> Command | None:
     if command.type == "end_registration" and command.key:
         return EndRegistration(command.key)
     if command.type == "list_calls" and command.asked:
-        return ListCalls(command.asked, command.impus)
+        return _listing(command.asked, text)
     return None
+
+
+def _listing(asked: str, text: str) -> ListCalls | None:
+    try:
+        return ListCalls(asked, msgspec.json.decode(text, type=CallQuestion))
+    except msgspec.MsgspecError:
+        return None
 
 
 def _decoded(texts: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:

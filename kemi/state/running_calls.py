@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -89,7 +88,11 @@ class GatewayCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The question it answers."""
     calls: list[LiveCall]
     left_out: int = 0
-    """How many more there are."""
+    """How many more follow these."""
+    total: int | None = None
+    """How many fit the question, on all pages; None: the gateway is of a release that tells all it has."""
+    at: float = 0.0
+    """When that was so by the gateway's clock, in seconds since the epoch."""
 
 
 def running_call(record: CallRecord) -> RunningCall:
@@ -122,11 +125,16 @@ def live_call(record: CallRecord, figures: Figures) -> LiveCall:
         ),
         far=LiveLeg(
             party=call.peer,
-            by=f"trunk:{trunk.trunk}" if trunk is not None else CORE,
+            by=far_side(trunk.trunk if trunk is not None else ""),
             offer_answer=record.ims_offer_answer.value,
             media=_media(figures, "ims"),
         ),
     )
+
+
+def far_side(trunk: str) -> str:
+    """Return how the far side is reached; "": by no trunk."""
+    return f"trunk:{trunk}" if trunk else CORE
 
 
 def _media(figures: Figures, leg: str) -> dict[str, LegQuality]:
@@ -149,15 +157,6 @@ def _leg_quality(at: float, counted: Mapping[str, Any]) -> LegQuality:
         jitter_ms=heard.get("jitter_ms"),
         round_trip_ms=heard.get("round_trip_ms"),
     )
-
-
-def calls_as_text(
-    asked: str, records: Iterable[CallRecord], number: int, figures_of: Callable[[str], Figures]
-) -> str:
-    """Write an answer; ``number``: of all calls there are; ``figures_of``: of a call's key, what is known last."""
-    calls = [live_call(record, figures_of(record.key)) for record in islice(records, MOST_CALLS)]
-    answer = GatewayCalls(asked=asked, calls=calls, left_out=max(0, number - len(calls)))
-    return msgspec.json.encode(answer).decode()
 
 
 def calls_from_texts(texts: Mapping[str, str], asked: str) -> dict[str, GatewayCalls]:

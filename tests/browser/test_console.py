@@ -99,6 +99,15 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     row = page.locator("tbody tr", has_text="alice")
     row.get_by_text("Talking").wait_for()
     assert "phone" in row.inner_text()
+    show = page.get_by_role("button", name="Show")
+    page.fill("#filter-party", "nobody")
+    show.click()
+    row.wait_for(state="detached")
+    page.fill("#filter-party", "ALICE")
+    page.select_option("#filter-dialog", "confirmed")
+    show.click()
+    row.get_by_text("Talking").wait_for()
+    assert "party=ALICE&dialog=confirmed" in page.url
     row.get_by_role("link").press("Enter")
     page.wait_for_selector('#view[data-page="call"][data-shown]')
     assert page.evaluate("() => document.activeElement.id") == "page-title", "where a screen reader goes on"

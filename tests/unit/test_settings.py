@@ -122,6 +122,7 @@ def test_a_media_profile_that_cannot_be_names_its_key(profile: str, key: str) ->
         pytest.param("[limits.address]\ninvite = inf", "limits.address.invite", id="endless rate"),
         pytest.param("[trace]\ncalls = 0", "trace.calls", id="no ring"),
         pytest.param("[trace]\nfailed_calls = 1000000", "trace.failed_calls", id="more than Redis has room for"),
+        pytest.param("[trace]\nquality_events_s = 1", "trace.quality_events_s", id="events all the time"),
         pytest.param("[trace]\nkept_s = 1", "trace.kept_s", id="gone before it is read"),
         pytest.param('[policy]\ndenied_numbers = ["premium"]', "policy.denied_numbers", id="no number"),
         pytest.param('[policy]\nallowed_numbers = [""]', "policy.allowed_numbers", id="no prefix"),

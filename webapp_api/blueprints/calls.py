@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest, TooManyRequests
 
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import CallQuestion
 from kemi.state.running_calls import RunningCall
 from kemi.state.web.sessions import LoginMethod, Session
 from webapp_api import queries
@@ -107,7 +108,7 @@ def get_current_calls() -> Response:
     parts = services()
     if wait_s := parts.questions.add(session.sid):
         raise TooManyRequests("Too many questions; listen to /api/events instead.", retry_after=wait_s)
-    answers, silent = parts.running_calls.ask(time.time(), session.impus)
+    answers, silent = parts.running_calls.ask(time.time(), CallQuestion(impus=tuple(session.impus)))
     since = _since(session)
     current = [_current(call) for one in answers.values() for call in one.calls if call.since >= since]
     return answer(CurrentCalls(calls=sorted(current, key=lambda call: call.since), complete=not silent))

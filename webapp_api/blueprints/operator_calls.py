@@ -10,6 +10,7 @@ import msgspec
 from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest
 
+from kemi.state.call_questions import DIALOGS, DIRECTIONS, CallQuestion, place_from_text, place_to_text
 from kemi.state.running_calls import LiveCall
 from webapp_api import queries
 from webapp_api.audit import remark
@@ -19,23 +20,40 @@ from webapp_api.services import only_operators, services
 blueprint = Blueprint("operator_calls", __name__)
 _AUDIT = logging.getLogger("webapp_api.audit")
 _LONGEST_NAME = 300
+_LONGEST_S = 1e9
+_OF_CALL = LiveCall.__struct_fields__
+
+
+class OperatorCall(LiveCall, frozen=True, kw_only=True):
+    """A running call, as one gateway has it: a page that calls a page is two."""
+
+    gateway: str
 
 
 class CallsOfGateway(msgspec.Struct, frozen=True):
-    """The running calls of one gateway."""
+    """How many calls a gateway has that fit the filters."""
 
     gateway: str
-    calls: list[LiveCall]
-    left_out: int
-    """How many more it has."""
+    total: int
+    at: float
+    """When, by its clock, in seconds since the epoch; 0: it does not say."""
 
 
-class OperatorCalls(msgspec.Struct, frozen=True):
-    """Running calls."""
+class OperatorCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """Running calls, the latest first.
 
+    A call that runs from the first page to the last is on one of them, whatever begins or ends meanwhile; what began
+    after the first page is on no later one.
+    """
+
+    calls: list[OperatorCall]
+    total: int
+    """How many fit the filters, on all pages."""
+    next: str
+    """Cursor of what follows, "" at the end."""
     gateways: list[CallsOfGateway]
     silent: list[str]
-    """Gateways that did not answer in time."""
+    """Gateways that did not answer in time: their calls are missing."""
 
 
 class EndOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,15 +78,46 @@ class OperatorCounters(msgspec.Struct, frozen=True):
 
 @blueprint.get("/api/operator/calls")
 def get_calls() -> Response:
-    """Tell which calls are running, all or those of ?impu=, with both legs and how their media are."""
+    """Tell which calls are running that fit the filters, with both legs and how their media are."""
     only_operators(costs=True)
-    impu = queries.text("impu")
-    found, silent = services().running_calls.ask(time.time(), [impu] if impu else [])
-    gateways = [
-        CallsOfGateway(gateway, [call for call in one.calls if impu in ("", call.owner)], one.left_out)
-        for gateway, one in found.items()
+    now = time.time()
+    found = services().running_calls.page(now, _question(now))
+    calls = [
+        OperatorCall(gateway=gateway, **{name: getattr(call, name) for name in _OF_CALL})
+        for gateway, call in found.calls
     ]
-    return answer(OperatorCalls(gateways, silent))
+    gateways = [CallsOfGateway(name, total, at) for name, (total, at) in found.totals.items()]
+    return answer(
+        OperatorCalls(
+            calls=calls,
+            total=sum(one.total for one in gateways),
+            next=queries.cursor_of(place_to_text(found.following)) if found.following is not None else "",
+            gateways=gateways,
+            silent=found.silent,
+        )
+    )
+
+
+def _question(now: float) -> CallQuestion:
+    cursor = queries.cursor()
+    try:
+        after = place_from_text(cursor) if cursor is not None else None
+    except ValueError as error:
+        raise BadRequest("cursor is not one of ours.") from error
+    impu, older_s = queries.text("impu"), queries.number("older_s", 0.0, 0.0, _LONGEST_S)
+    return CallQuestion(
+        impus=(impu,) if impu else (),
+        party=queries.text("party"),
+        call_id=queries.text("call_id"),
+        direction=queries.choice("direction", DIRECTIONS),
+        dialog=queries.choice("dialog", DIALOGS),
+        gateway=queries.text("gateway"),
+        node=queries.text("node"),
+        trunk=queries.text("trunk"),
+        begun_until=now - older_s if older_s else None,
+        after=after,
+        limit=queries.limit(),
+    )
 
 
 @blueprint.post("/api/operator/calls/end")

@@ -3,12 +3,12 @@
 import type { Ask } from "./api.ts";
 import { Failures } from "./causes.ts";
 import type { Members } from "./members.ts";
-import { RunningCalls } from "./running-calls.ts";
+import { CallCounts } from "./running-calls.ts";
 import { Alarms } from "./alarms.ts";
 
 export interface Desk {
   readonly ask: Ask;
-  readonly running: RunningCalls;
+  readonly counts: CallCounts;
   readonly failures: Failures;
   readonly alarms: Alarms;
   /** Events before this are not known although they were asked for: the stream has been cut. 0: none is missing. */
@@ -37,17 +37,14 @@ export interface View {
   readonly everyMs: number;
   /** Show what has changed; called some time after events, not for each. */
   readonly render: () => void;
+  /** Take an event; what has changed is shown when `render` is called. */
+  readonly take?: (event: Members) => void;
   /** Whether an event is a reason to ask the service again. */
   readonly asksAfter?: (event: Members) => boolean;
 }
 
 export function newDesk(given: Pick<Desk, "ask" | "tell" | "complain" | "confirm">): Desk {
-  return { ...given, running: new RunningCalls(), failures: new Failures(), alarms: new Alarms(), missedBeforeS: 0 };
-}
-
-/** Ask for the running calls, for whoever shows them. */
-export async function refreshRunning(desk: Desk): Promise<void> {
-  desk.running.replace(await desk.ask("GET", "/operator/calls"));
+  return { ...given, counts: new CallCounts(), failures: new Failures(), alarms: new Alarms(), missedBeforeS: 0 };
 }
 
 /** End a call when the operator means it; whether it was asked for. */

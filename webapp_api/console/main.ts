@@ -2,7 +2,7 @@
 
 import { ApiError, asker } from "./api.ts";
 import { failureFrom, HOUR_S } from "./causes.ts";
-import { newDesk, refreshRunning, type Desk, type Question, type View } from "./desk.ts";
+import { newDesk, type Desk, type Question, type View } from "./desk.ts";
 import { element, h } from "./dom.ts";
 import { EventFeed, type FeedState } from "./event-feed.ts";
 import { numberOf, type Members } from "./members.ts";
@@ -77,7 +77,6 @@ function enter(name: string): void {
       },
       onGap: () => {
         desk.missedBeforeS = Date.now() / 1000;
-        void refreshRunning(desk).then(() => view?.render()).catch(complain);
         askSoon();
       },
       onState: showFeed,
@@ -132,7 +131,7 @@ function viewOf(route: Route): View {
     case "overview":
       return overviewView(desk);
     case "calls":
-      return callsView(desk);
+      return callsView(desk, route);
     case "past":
       return pastView(desk, route);
     case "registrations":
@@ -153,7 +152,8 @@ function take(event: Members): void {
     const atS = numberOf(event, "at");
     desk.missedBeforeS = atS > Date.now() / 1000 - HOUR_S ? atS : 0;
   }
-  desk.running.apply(event);
+  desk.counts.apply(event);
+  view?.take?.(event);
   desk.alarms.add(event);
   const failure = failureFrom(event);
   if (failure !== undefined) desk.failures.add(failure);

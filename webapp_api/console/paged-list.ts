@@ -19,6 +19,8 @@ export interface ListOptions {
   readonly member: string;
   /** The parameter that takes the answer's `next`. */
   readonly cursor: "cursor" | "after";
+  /** Without: as many entries as the service gives unasked. */
+  readonly limit?: string;
   readonly filters: readonly Filter[];
   readonly query: Readonly<Record<string, string>>;
   readonly caption: string;
@@ -27,6 +29,8 @@ export interface ListOptions {
   readonly many?: string;
   readonly columns: readonly Column[];
   readonly cells: (entry: Members) => Child[];
+  /** What is said beside the number of entries. */
+  readonly remark?: (answer: Members) => string;
   readonly complain: (error: unknown) => void;
   /** Called with the filters that hold, to keep them in the address. */
   readonly onQuery: (query: Readonly<Record<string, string>>) => void;
@@ -42,6 +46,9 @@ export class PagedList {
   /** The cursors of the pages up to this one. */
   #cursors: string[] = [""];
   #next = "";
+  #entries: readonly Members[] = [];
+  #total: number | undefined;
+  #remark = "";
 
   constructor(options: ListOptions) {
     this.#options = options;
@@ -49,16 +56,36 @@ export class PagedList {
     this.element = h("section", { class: "card" }, this.#form(), this.#found, this.#rows, this.#turn);
   }
 
+  /** Whether this is the first page of all entries there are. */
+  get isBeginning(): boolean {
+    return this.#cursors.length === 1 && Object.values(this.#query).every((value) => value === "");
+  }
+
   async refresh(): Promise<void> {
-    const { ask, path, member, cursor, one, many = `${one}s`, caption, columns, cells } = this.#options;
-    const answer = await ask("GET", pathWith(path, { ...this.#query, [cursor]: this.#cursors.at(-1) ?? "" }));
-    const entries = listOf(answer, member);
-    const total = numberOrNone(answer["total"]);
+    const { ask, path, member, cursor, limit = "", remark } = this.#options;
+    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: this.#cursors.at(-1) ?? "" }));
+    this.#entries = listOf(answer, member);
+    this.#total = numberOrNone(answer["total"]);
     this.#next = textOf(answer, "next");
+    this.#remark = remark?.(answer) ?? "";
+    this.render();
+  }
+
+  /** Change the entries; shown when `render` is called. `step`: undefined for no change. */
+  change(step: (entries: readonly Members[]) => readonly Members[] | undefined): void {
+    const changed = step(this.#entries);
+    if (changed === undefined) return;
+    if (this.#total !== undefined) this.#total += changed.length - this.#entries.length;
+    this.#entries = changed;
+  }
+
+  render(): void {
+    const { one, many = `${one}s`, caption, columns, cells } = this.#options;
     const page = this.#cursors.length > 1 ? `, page ${this.#cursors.length}` : "";
-    const text = (total === undefined ? `${countText(entries.length, one, many)} on this page` : countText(total, one, many)) + page;
+    const count = this.#total === undefined ? `${countText(this.#entries.length, one, many)} on this page` : countText(this.#total, one, many);
+    const text = `${count}${page}${this.#remark}`;
     if (this.#found.textContent !== text) this.#found.textContent = text;
-    replaceKeepingFocus(this.#rows, entries.length > 0 && table(caption, columns, entries.map(cells)));
+    replaceKeepingFocus(this.#rows, this.#entries.length > 0 && table(caption, columns, this.#entries.map(cells)));
     replaceKeepingFocus(
       this.#turn,
       this.#cursors.length > 1 && this.#button("Back", () => this.#cursors.pop()),

@@ -1,4 +1,4 @@
-/** The running calls, as the gateways told them and as events change them. Pure but for its own list. */
+/** The running calls, as the gateways told them and as events change them. Pure but for its own counts. */
 
 import { listOf, membersOf, numberOf, numberOrNone, textOf, textsOf, type Members } from "./members.ts";
 
@@ -10,122 +10,88 @@ export interface Hearing {
   readonly roundTripMs: number | undefined;
 }
 
-export interface RunningCall {
-  readonly key: string;
-  readonly callId: string;
-  readonly gateway: string;
-  /** Public identity of the page. */
-  readonly owner: string;
-  readonly peer: string;
-  /** out: the page calls. */
-  readonly direction: "out" | "in";
-  readonly kinds: readonly string[];
-  readonly state: (typeof STATES)[number];
-  /** Seconds since the epoch. */
-  readonly since: number;
-  /** Its media relay, "" while not known. */
-  readonly relay: string;
-  /** How the far end is reached: core, or trunk:NAME; "" while not known. */
-  readonly by: string;
-  /** What the page hears, and the far end; undefined while nothing is known. */
-  readonly page: Hearing | undefined;
-  readonly far: Hearing | undefined;
+/** How far a call is, by what its dialog with the page is, in the order in which it gets there. */
+const DIALOGS = ["none", "early", "confirmed"];
+export const STATE_OF_DIALOG: Readonly<Partial<Record<string, "calling" | "ringing" | "talking">>> = {
+  none: "calling",
+  early: "ringing",
+  confirmed: "talking",
+};
+
+const DIALOG_AFTER: Readonly<Partial<Record<string, string>>> = {
+  call_started: "none",
+  call_ringing: "early",
+  call_answered: "confirmed",
+};
+
+/**
+ * The calls of a page of /api/operator/calls after an event; undefined: they are as they were.
+ * `takesNew`: whether a call that begins now is on this page.
+ */
+export function callsAfter(calls: readonly Members[], event: Members, takesNew: boolean): readonly Members[] | undefined {
+  const key = textOf(event, "key");
+  const type = textOf(event, "type");
+  const known = calls.find((call) => textOf(call, "key") === key);
+  const changed = (made: Members): readonly Members[] => calls.map((call) => (call === known ? made : call));
+  if (key === "") return undefined;
+  if (type === "call_ended") return known && calls.filter((call) => call !== known);
+  if (type === "call_quality") return known && changed(heard(known, event));
+  const dialog = DIALOG_AFTER[type];
+  if (dialog === undefined) return undefined;
+  if (known === undefined) return takesNew ? [begun(event, dialog), ...calls] : undefined;
+  // An event that was missed and is told later than the answer.
+  return DIALOGS.indexOf(dialog) <= DIALOGS.indexOf(textOf(known, "dialog")) ? undefined : changed({ ...known, dialog });
 }
 
-export class RunningCalls {
-  readonly #calls = new Map<string, RunningCall>();
+/** A side that the event says nothing of is as it was. */
+function heard(call: Members, event: Members): Members {
+  const audio = membersOf(membersOf(event["quality"])["audio"]);
+  const leg = (name: string, told: unknown): Members => {
+    const known = membersOf(call[name]);
+    return told === null || told === undefined ? known : { ...known, media: { ...membersOf(known["media"]), audio: told } };
+  };
+  return { ...call, page: leg("page", audio["wic"]), far: leg("far", audio["ims"]) };
+}
+
+function begun(event: Members, dialog: string): Members {
+  const [owner, gateway, since] = [textOf(event, "impu"), textOf(event, "node"), numberOf(event, "at")];
+  return { ...event, dialog, owner, gateway, since, node: "", kinds: [] };
+}
+
+/** How many calls each gateway has. */
+export class CallCounts {
+  readonly #counts = new Map<string, { total: number; at: number }>();
   /** Gateways that did not answer the last question. */
   silent: readonly string[] = [];
-  /** How many more calls there are than the gateways told. */
-  leftOut = 0;
 
   /** Take what /api/operator/calls answers. */
   replace(document: Members): void {
-    this.#calls.clear();
+    this.#counts.clear();
     this.silent = textsOf(document, "silent");
-    this.leftOut = 0;
-    for (const answer of listOf(document, "gateways")) {
-      this.leftOut += numberOf(answer, "left_out");
-      for (const call of listOf(answer, "calls")) this.#put(fromAnswer(call, textOf(answer, "gateway")));
+    for (const one of listOf(document, "gateways")) {
+      this.#counts.set(textOf(one, "gateway"), { total: numberOf(one, "total"), at: numberOf(one, "at") });
     }
   }
 
-  /** Take an event; whether it changed the list. */
-  apply(event: Members): boolean {
-    const key = textOf(event, "key");
-    const type = textOf(event, "type");
-    if (key === "" || !type.startsWith("call_")) return false;
-    if (type === "call_ended") return this.#calls.delete(key);
-    const state = STATE_OF[type];
-    if (state === undefined) return false;
-    const known = this.#calls.get(key);
-    // An event that was missed and is told later than the answer.
-    if (known !== undefined && STATES.indexOf(state) <= STATES.indexOf(known.state)) return false;
-    this.#put(known === undefined ? fromEvent(event, state) : { ...known, state });
-    return true;
+  /** Take an event, unless it was of before the answer: the gateway's clock says so. */
+  apply(event: Members): void {
+    const counted = this.#counts.get(textOf(event, "node"));
+    const change = ({ call_started: 1, call_ended: -1 } as Partial<Record<string, number>>)[textOf(event, "type")];
+    if (counted === undefined || change === undefined || numberOf(event, "at") <= counted.at) return;
+    counted.total = Math.max(0, counted.total + change);
   }
 
-  /** Every call, the latest first. */
-  all(): RunningCall[] {
-    return [...this.#calls.values()].sort((a, b) => b.since - a.since || a.key.localeCompare(b.key));
+  byGateway(): [string, number][] {
+    return [...this.#counts].map(([gateway, { total }]): [string, number] => [gateway, total]).sort(([a], [b]) => a.localeCompare(b));
   }
 
-  get size(): number {
-    return this.#calls.size;
-  }
-
-  #put(call: RunningCall): void {
-    this.#calls.set(call.key, call);
+  get total(): number {
+    return this.byGateway().reduce((sum, [, total]) => sum + total, 0);
   }
 }
 
-const STATES = ["calling", "ringing", "talking"] as const;
-
-const STATE_OF: Readonly<Partial<Record<string, RunningCall["state"]>>> = {
-  call_started: "calling",
-  call_ringing: "ringing",
-  call_answered: "talking",
-};
-
-const DIALOG_STATE: Readonly<Partial<Record<string, RunningCall["state"]>>> = { confirmed: "talking", early: "ringing" };
-
-function fromAnswer(call: Members, gateway: string): RunningCall {
-  return {
-    key: textOf(call, "key"),
-    callId: textOf(call, "call_id"),
-    gateway,
-    owner: textOf(call, "owner"),
-    peer: textOf(call, "peer"),
-    direction: directionOf(call),
-    kinds: textsOf(call, "kinds"),
-    state: DIALOG_STATE[textOf(call, "dialog")] ?? "calling",
-    since: numberOf(call, "since"),
-    relay: textOf(call, "node"),
-    by: textOf(membersOf(call["far"]), "by"),
-    page: hearingOf(membersOf(call["page"])),
-    far: hearingOf(membersOf(call["far"])),
-  };
-}
-
-function fromEvent(event: Members, state: RunningCall["state"]): RunningCall {
-  return {
-    key: textOf(event, "key"),
-    callId: textOf(event, "call_id"),
-    gateway: textOf(event, "node"),
-    owner: textOf(event, "impu"),
-    peer: textOf(event, "peer"),
-    direction: directionOf(event),
-    kinds: [],
-    state,
-    since: numberOf(event, "at"),
-    relay: "",
-    by: "",
-    page: undefined,
-    far: undefined,
-  };
-}
-
-function hearingOf(leg: Members): Hearing | undefined {
+/** What a leg of a call hears; undefined while nothing is known. */
+export function hearingOf(leg: Members): Hearing | undefined {
   const sound = membersOf(leg["media"])["audio"];
   if (sound === undefined) return undefined;
   const told = membersOf(sound);
@@ -147,22 +113,4 @@ export function hearingText({ mos, lossPercent, jitterMs, roundTripMs }: Hearing
   ]
     .filter((words) => words !== false)
     .join(", ");
-}
-
-function directionOf(members: Members): "out" | "in" {
-  return textOf(members, "direction") === "out" ? "out" : "in";
-}
-
-/** Whether a call has `text` somewhere in its names; case does not count. */
-export function callFits(call: RunningCall, text: string): boolean {
-  const wanted = text.trim().toLowerCase();
-  const names = [call.owner, call.peer, call.callId, call.key, call.gateway, call.relay, call.by, call.state];
-  return wanted === "" || names.some((name) => name.toLowerCase().includes(wanted));
-}
-
-/** How many calls each gateway has, by name; those without calls are named by the caller. */
-export function countsByGateway(calls: readonly RunningCall[]): [string, number][] {
-  const counts = new Map<string, number>();
-  for (const { gateway } of calls) counts.set(gateway, (counts.get(gateway) ?? 0) + 1);
-  return [...counts].sort(([a], [b]) => a.localeCompare(b));
 }

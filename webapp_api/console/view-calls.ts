@@ -1,78 +1,86 @@
 /** The running calls: both legs, state and quality; an operator may end them. */
 
-import { endCall, refreshRunning, type Desk, type View } from "./desk.ts";
-import { h, labelled, replaceKeepingFocus, table, type Child } from "./dom.ts";
-import { textOf } from "./members.ts";
-import { hashOf } from "./route.ts";
-import { callFits, hearingText, type Hearing, type RunningCall } from "./running-calls.ts";
-import { addressText, clockText, countText, durationText } from "./words.ts";
+import { endCall, type Desk, type View } from "./desk.ts";
+import { h, type Child } from "./dom.ts";
+import { membersOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
+import { PagedList } from "./paged-list.ts";
+import { hashOf, type Route } from "./route.ts";
+import { callsAfter, hearingOf, hearingText, STATE_OF_DIALOG, type Hearing } from "./running-calls.ts";
+import { addressText, clockText, durationText } from "./words.ts";
 
 const EVERY_MS = 15_000;
-/** Rows of the table; the filter finds the others. */
-const MOST_ROWS = 200;
+const ROWS = "50";
 
 const COLUMNS = [
   { title: "Page" }, { title: "Core or trunk" }, { title: "Since" }, { title: "State" }, { title: "Media" },
   { title: "Quality" }, { title: "Gateway" }, { title: "Action" },
 ]; // prettier-ignore
+const FILTERS = [
+  { name: "party", label: "Either side" },
+  { name: "dialog", label: "State", choices: [["", "All"], ["none", "Calling"], ["early", "Ringing"], ["confirmed", "Talking"]] },
+  { name: "direction", label: "Direction", choices: [["", "Both"], ["out", "From the page"], ["in", "To the page"]] },
+  { name: "older_s", label: "Older than", choices: [["", "Any age"], ["60", "1 minute"], ["600", "10 minutes"], ["3600", "1 hour"], ["14400", "4 hours"]] },
+  { name: "trunk", label: "Trunk" },
+  { name: "gateway", label: "Gateway" },
+  { name: "node", label: "Relay node" },
+] as const; // prettier-ignore
 
 const STATE_TEXT = { calling: "Calling", ringing: "Ringing", talking: "Talking" } as const;
 
-export function callsView(desk: Desk): View {
-  const filter = h("input", { id: "call-filter", type: "search", autocomplete: "off", spellcheck: "false" });
-  const found = h("p", { class: "quiet", role: "status" });
-  const rows = h("div", { class: "table" });
-  const shown = (): RunningCall[] => desk.running.all().filter((call) => callFits(call, filter.value));
-  const render = (): void => {
-    const calls = shown();
-    const more = calls.length > MOST_ROWS ? `, the latest ${MOST_ROWS} are shown` : "";
-    const untold = desk.running.leftOut > 0 ? `; the gateways have ${desk.running.leftOut} more than they tell` : "";
-    const silent = desk.running.silent.length > 0 ? `; no answer of ${desk.running.silent.join(", ")}` : "";
-    const text = `${countText(calls.length, "call")}${more}${untold}${silent}`;
-    if (found.textContent !== text) found.textContent = text;
-    replaceKeepingFocus(rows, calls.length > 0 && table("Running calls", COLUMNS, calls.slice(0, MOST_ROWS).map((call) => cells(desk, call))));
-  };
-  filter.addEventListener("input", render);
+export function callsView(desk: Desk, route: Route): View {
+  const list = new PagedList({
+    path: "/operator/calls",
+    member: "calls",
+    cursor: "cursor",
+    limit: ROWS,
+    filters: FILTERS,
+    caption: "Running calls, the latest first",
+    one: "call",
+    columns: COLUMNS,
+    cells: (call) => cells(desk, call),
+    remark: (answer) => textsOf(answer, "silent").map((gateway) => `; no answer of ${gateway}`).join(""),
+    ask: desk.ask,
+    complain: desk.complain,
+    query: route.query,
+    onQuery: (query) => history.replaceState(null, "", hashOf("calls", { query })),
+  });
   return {
     title: "Live calls",
-    element: h(
-      "section",
-      { class: "card" },
-      h("div", { class: "filters" }, labelled("Filter", filter)),
-      found,
-      rows,
-    ),
+    element: list.element,
     everyMs: EVERY_MS,
-    async refresh() {
-      await refreshRunning(desk);
-      render();
-    },
-    render,
-    asksAfter: (event) => textOf(event, "type") === "call_answered",
+    refresh: () => list.refresh(),
+    render: () => list.render(),
+    take: (event) => list.change((calls) => callsAfter(calls, event, list.isBeginning)),
+    // Only the gateways know whether a call fits, and what media an answered one has.
+    asksAfter: (event) => ["call_answered", ...(list.isBeginning ? [] : ["call_started"])].includes(textOf(event, "type")),
   };
 }
 
-function cells(desk: Desk, call: RunningCall): Child[] {
-  const [page, peer] = [addressText(call.owner), addressText(call.peer)];
+function cells(desk: Desk, call: Members): Child[] {
+  const [page, peer] = [addressText(textOf(call, "owner")), addressText(textOf(call, "peer"))];
+  const [key, since, relay] = [textOf(call, "key"), numberOf(call, "since"), textOf(call, "node")];
+  const [near, far] = [membersOf(call["page"]), membersOf(call["far"])];
+  const trunk = textOf(far, "by").startsWith("trunk:") && textOf(far, "by").replace(":", " ");
+  const state = STATE_OF_DIALOG[textOf(call, "dialog")] ?? "calling";
   const end = h(
     "button",
     {
       type: "button",
       class: "danger small",
-      "data-focus": `end ${call.key}`,
+      "data-focus": `end ${key}`,
       "aria-label": `End the call of ${page} and ${peer}`,
-      click: () => void endCall(desk, call.callId, `${page} and ${peer}`).catch(desk.complain),
+      click: () => void endCall(desk, textOf(call, "call_id"), `${page} and ${peer}`).catch(desk.complain),
     },
     "End",
   );
   return [
-    h("a", { href: hashOf("call", { key: call.key }), "data-focus": `call ${call.key}` }, page),
-    h("span", {}, `${call.direction === "out" ? "→" : "←"} ${peer}`, call.by.startsWith("trunk:") && h("small", { class: "quiet" }, ` ${call.by.replace(":", " ")}`)),
-    h("span", {}, clockText(call.since), h("small", { class: "quiet" }, ` ${durationText(Date.now() / 1000 - call.since)}`)),
-    h("span", { class: "badge", "data-state": call.state }, STATE_TEXT[call.state]),
-    call.kinds.join(", "),
-    h("span", {}, hearingLine("Page", call.page), hearingLine(call.by.startsWith("trunk:") ? "Trunk" : "Core", call.far)),
-    h("span", {}, call.gateway, call.relay !== "" && h("small", { class: "quiet" }, ` relay ${call.relay}`)),
+    h("a", { href: hashOf("call", { key }), "data-focus": `call ${key}` }, page),
+    h("span", {}, `${textOf(call, "direction") === "out" ? "→" : "←"} ${peer}`, trunk && h("small", { class: "quiet" }, ` ${trunk}`)),
+    h("span", {}, clockText(since), h("small", { class: "quiet" }, ` ${durationText(Date.now() / 1000 - since)}`)),
+    h("span", { class: "badge", "data-state": state }, STATE_TEXT[state]),
+    textsOf(call, "kinds").join(", "),
+    h("span", {}, hearingLine("Page", hearingOf(near)), hearingLine(trunk === false ? "Core" : "Trunk", hearingOf(far))),
+    h("span", {}, textOf(call, "gateway"), relay !== "" && h("small", { class: "quiet" }, ` relay ${relay}`)),
     end,
   ];
 }

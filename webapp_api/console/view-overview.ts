@@ -1,12 +1,10 @@
 /** The overview: how the site is now, and what failed within the last hour. */
 
 import type { Desk, View } from "./desk.ts";
-import { refreshRunning } from "./desk.ts";
 import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
 import { flagOf, listOf, numberOf, textOf, type Members } from "./members.ts";
 import { barPlot } from "./plot.ts";
 import { hashOf, type PageName } from "./route.ts";
-import { countsByGateway } from "./running-calls.ts";
 import { clockText, countText } from "./words.ts";
 
 const EVERY_MS = 15_000;
@@ -29,13 +27,14 @@ export function overviewView(desk: Desk): View {
     element: h("div", { class: "stack" }, tiles, h("div", { class: "columns" }, errors, alarms)),
     everyMs: EVERY_MS,
     async refresh() {
-      const [nodes, trunks, counters, registrations] = await Promise.all([
+      const [nodes, trunks, counters, registrations, calls] = await Promise.all([
         desk.ask("GET", "/operator/nodes"),
         desk.ask("GET", "/operator/trunks"),
         desk.ask("GET", "/operator/counters"),
         desk.ask("GET", "/operator/registrations?limit=1"),
-        refreshRunning(desk),
+        desk.ask("GET", "/operator/calls?limit=1"),
       ]);
+      desk.counts.replace(calls);
       known.nodes = listOf(nodes, "nodes");
       known.trunks = listOf(trunks, "trunks");
       known.gateways = listOf(counters, "gateways").map((gateway) => textOf(gateway, "gateway"));
@@ -52,13 +51,13 @@ export function overviewView(desk: Desk): View {
 }
 
 function tilesOf(desk: Desk, known: Known): HTMLElement[] {
-  const counts = new Map([...known.gateways.map((name) => [name, 0] as const), ...countsByGateway(desk.running.all())]);
+  const counts = new Map([...known.gateways.map((name) => [name, 0] as const), ...desk.counts.byGateway()]);
   const byGateway = [...counts].map(([name, count]) => `${name || "not known"} ${count}`);
   const up = known.nodes.filter((node) => listOf(node, "gateways").some((one) => textOf(one, "state") === "up"));
   const drained = known.nodes.filter((node) => flagOf(node, "drained"));
   const trunksUp = known.trunks.filter((trunk) => listOf(trunk, "gateways").some((one) => textOf(one, "state") === "up"));
   return [
-    tile("calls", "Running calls", String(desk.running.size + desk.running.leftOut), byGateway.join(", ")),
+    tile("calls", "Running calls", String(desk.counts.total), byGateway.join(", ")),
     tile("registrations", "Registrations", known.registrations === undefined ? "…" : String(known.registrations), ""),
     tile("nodes", "Relay nodes up", `${up.length} of ${known.nodes.length}`, drained.length > 0 ? `${drained.length} drained` : ""),
     tile("nodes", "Trunks up", known.trunks.length === 0 ? "none" : `${trunksUp.length} of ${known.trunks.length}`, ""),
@@ -94,7 +93,7 @@ function errorsOf(desk: Desk): Child[] {
 }
 
 function alarmsOf(desk: Desk, known: Known): Child[] {
-  const now = [...nodeTroubles(known.nodes), ...trunkTroubles(known.trunks), ...desk.running.silent.map(silentText)];
+  const now = [...nodeTroubles(known.nodes), ...trunkTroubles(known.trunks), ...desk.counts.silent.map(silentText)];
   const recent = desk.alarms.recent(Date.now() / 1000);
   return [
     h("h2", { id: "alarms-title" }, "Alarms"),

@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from kemi.state.call_history import FinishedCall
-from kemi.state.running_calls import LiveLeg
+from kemi.state.call_questions import DIALOGS, DIRECTIONS, CallQuestion, place_from_text, place_to_text
+from kemi.state.running_calls import MOST_CALLS, LiveLeg
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table, when
@@ -38,11 +39,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
-    """Running calls."""
+    """Running calls, the latest first."""
 
     calls: list[Call]
-    left_out: dict[str, int]
-    """Gateway -> how many more it has."""
+    totals: dict[str, int]
+    """Gateway -> how many it has that fit the options, on all pages."""
+    next: str
+    """For the next page: --cursor; "": there is none."""
     silent: list[str]
     """Gateways that did not answer in time."""
 
@@ -97,36 +100,78 @@ def calls() -> None:
     "list",
     Calls,
     "calls list",
-    "calls list --impu sip:alice@ims.example.com",
-    "calls list --node 192.0.2.1:2223 --json",
+    "calls list --party +4930123",
+    "calls list --trunk acme --state confirmed --older-than 3600",
+    "calls list --node 192.0.2.1:2223 --limit 1000 --json",
 )
-@click.option("--impu", default="", help="Only those of this public identity.")
+@click.option("--impu", default="", help="Only those of this public identity, in any spelling.")
+@click.option("--party", default="", help="Only those with this in the identity or number of either side.")
+@click.option("--call-id", default="", help="Only those with this Call-ID.")
+@click.option("--direction", type=click.Choice(DIRECTIONS), default=None, help="out: the page calls.")
+@click.option("--state", type=click.Choice(DIALOGS), default=None, help="Of the dialog with the page.")
 @click.option("--gateway", default="", help="Only those of this gateway.")
 @click.option("--node", default="", help="Only those whose media is on this relay node.")
+@click.option("--trunk", default="", help="Only those over this trunk.")
+@click.option(
+    "--older-than", type=click.FloatRange(0), default=0.0, help="Only those that began so many seconds ago."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST_CALLS),
+    default=100,
+    show_default=True,
+    help="How many at most.",
+)
+@click.option("--cursor", default="", help="Go on where a page ended: its `next`.")
 @pass_place
-def list_calls(place: Place, impu: str, gateway: str, node: str) -> Answer:
-    """Show running calls; exit status 3 when a gateway does not answer.
+def list_calls(
+    place: Place,
+    impu: str,
+    party: str,
+    call_id: str,
+    direction: str | None,
+    state: str | None,
+    gateway: str,
+    node: str,
+    trunk: str,
+    older_than: float,
+    limit: int,
+    cursor: str,
+) -> Answer:
+    """Show running calls, the latest first; exit status 3 when a gateway does not answer.
 
     PAGE and FAR: what that side hears, as MOS/loss in percent/jitter/round trip in ms; - is what nobody has told.
     """
-    told = running_calls(place)
-    found = [
-        call
-        for call in told.calls
-        if impu in ("", call.impu) and gateway in ("", call.gateway) and node in ("", call.node)
-    ]
+    now = time.time()
+    try:
+        after = place_from_text(cursor) if cursor else None
+    except ValueError as error:
+        raise click.BadParameter("`next` of the page before", param_hint="--cursor") from error
+    question = CallQuestion(
+        impus=(impu,) if impu else (),
+        party=party,
+        call_id=call_id,
+        direction=direction or "",
+        dialog=state or "",
+        gateway=gateway,
+        node=node,
+        trunk=trunk,
+        begun_until=now - older_than if older_than else None,
+        after=after,
+        limit=limit,
+    )
+    told = running_calls(place, now, question)
     rows = [
         (
             *(call.impu, call.direction, call.peer, call.state, ",".join(call.kinds), call.since),
             *(_quality(call.page), _quality(call.far), call.gateway, call.call_id),
         )
-        for call in found
+        for call in told.calls
     ]
     columns = ("IMPU", "DIR", "PEER", "STATE", "MEDIA", "SINCE", "PAGE", "FAR", "GATEWAY", "CALL-ID")
-    remarks = [f"{name} has {number} more calls" for name, number in told.left_out.items()]
+    remarks = [f"{sum(told.totals.values())} calls fit; go on with --cursor {told.next}"] if told.next else []
     remarks += [f"{name} does not answer" for name in told.silent]
-    document = msgspec.structs.replace(told, calls=found)
-    return Answer(document, table(columns, rows, "no calls"), 3 if told.silent else 0, remarks)
+    return Answer(told, table(columns, rows, "no calls"), 3 if told.silent else 0, remarks)
 
 
 def _quality(leg: LiveLeg) -> str:
@@ -138,9 +183,9 @@ def _quality(leg: LiveLeg) -> str:
     return "/".join("-" if figure is None else f"{figure:.1f}" for figure in figures)
 
 
-def running_calls(place: Place) -> Calls:
-    """Ask all gateways."""
-    answers, silent = place.services.running_calls.ask(time.time())
+def running_calls(place: Place, now: float, question: CallQuestion) -> Calls:
+    """Ask the gateways."""
+    found = place.services.running_calls.page(now, question)
     return Calls(
         calls=[
             Call(
@@ -157,11 +202,11 @@ def running_calls(place: Place) -> Calls:
                 page=call.page,
                 far=call.far,
             )
-            for gateway, answer in answers.items()
-            for call in answer.calls
+            for gateway, call in found.calls
         ],
-        left_out={gateway: answer.left_out for gateway, answer in answers.items() if answer.left_out},
-        silent=silent,
+        totals={gateway: total for gateway, (total, _) in found.totals.items()},
+        next="" if found.following is None else place_to_text(found.following),
+        silent=found.silent,
     )
 
 

@@ -105,4 +105,10 @@ def event_to_text(event: dict[str, Any]) -> str:
     known = [name for name in _FIRST[1:] if event.get(name)]
     rest = [name for name in rest if isinstance(event[name], str | int | float) and event[name] != ""]
     words = [f"{name}={event[name]}" for name in (*known, *rest)]
+    if event.get("type") == "call_quality":
+        words += [
+            f"{leg}={told['rating']}"
+            for leg, told in event.get("quality", {}).get("audio", {}).items()
+            if told
+        ]
     return " ".join((when(at) or "-", str(event.get("node", "-")), str(event.get("type", "-")), *words))

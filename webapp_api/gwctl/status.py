@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from kemi.state.call_questions import CallQuestion
 from kemi.state.web.client import StateUnavailable
 from kemi.state.web.recent_events import RecentEvents
 from kemi.state.web.server import Server
@@ -116,8 +117,8 @@ def _status(place: Place, now: float) -> Status:
     registered = Counter(
         one.node for one in place.services.registrations.all() if one.binding.expires_at > now
     )
-    running = running_calls(place)
-    calls = Counter(call.gateway for call in running.calls) + Counter(running.left_out)
+    running = running_calls(place, now, CallQuestion(limit=1))
+    calls = Counter(running.totals)
     gateways = [
         Gateway(
             gateway=name,

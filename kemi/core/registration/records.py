@@ -97,6 +97,8 @@ class PendingRegistration:
     guessed: bool = False
     """It answered a challenge, so that another one means a wrong password."""
     user_agent: str = ""
+    at: float = 0.0
+    """When it went to the core, in seconds since the epoch."""
 
     @property
     def key(self) -> str:

@@ -132,6 +132,7 @@ def register_for_core(
             grant,
             Sent(passed, request.call_id, request.cseq, request.from_tag, flow_token),
             guessed=any(digest_parameter(digest, "response") for digest in credentials.digests),
+            at=now,
             user_agent="".join(request.headers("User-Agent"))[:LONGEST_USER_AGENT],
         ),
         MessageEdits(

@@ -57,6 +57,8 @@ class Collected:
     """The head is to be shipped."""
     touched_at: float = 0.0
     next_figures_at: float = 0.0
+    next_entry_at: float = 0.0
+    """When the trace gets figures again, which are asked for more often."""
     latest_figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Medium -> ``at``, and what was counted last of both legs."""
 

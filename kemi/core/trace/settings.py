@@ -26,6 +26,8 @@ class TraceSettings:
     """Those that failed, or had no sound."""
     kept_s: int = 86_400
     failed_kept_s: int = 7 * 86_400
+    quality_events_s: float = 10.0
+    """Least time between two events that tell how a running call sounds; 0: there are none."""
 
 
 def check_trace(settings: TraceSettings) -> None:
@@ -36,6 +38,8 @@ def check_trace(settings: TraceSettings) -> None:
     for name in ("kept_s", "failed_kept_s"):
         if not 60 <= getattr(settings, name) <= LONGEST_S:
             raise ValueError(f"trace.{name}: from 60 to {LONGEST_S} seconds")
+    if settings.quality_events_s and not 5 <= settings.quality_events_s <= 3600:
+        raise ValueError("trace.quality_events_s: from 5 to 3600 seconds; 0: no events")
 
 
 @dataclass(frozen=True, slots=True)

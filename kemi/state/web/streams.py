@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kemi.state import keys
+from kemi.state.call_questions import CallQuestion, question_fields
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -47,12 +48,10 @@ class CommandStream:
         entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
-    def list_calls(self, asked: str, now: float, impus: Sequence[str] = ()) -> None:
-        """Let every node say which calls are running, all or those of public identities.
-
-        ``asked`` names the question.
-        """
-        entry = msgspec.json.encode({"type": "list_calls", "asked": asked, "impus": list(impus), "at": now})
+    def list_calls(self, asked: str, now: float, question: CallQuestion) -> None:
+        """Let every node say which calls are running that are asked for; ``asked`` names the question."""
+        command = {**question_fields(question), "type": "list_calls", "asked": asked, "at": now}
+        entry = msgspec.json.encode(command)
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
 

@@ -111,7 +111,7 @@ class Worker:
         self.flows = FlowStore(HtableTable)
         self._lay_out(folder, rows)
         routes = RouteReader(str(folder), HtableTable("routing"))
-        store = CallStore(HtableTable("call"))
+        store = CallStore(HtableTable("call"), HtableTable("call_of"))
         self.doors = Doors(settings, self.flows, store, routes, lambda: True)
         nobody = cast(Any, None)  # what is not asked before the call begins
         self.registrar = Registrar(
@@ -121,6 +121,7 @@ class Worker:
             HtableTable("revoked"),
             nobody,
             self.doors.admission,
+            nobody,
             nobody,
         )
         self.new_calls = NewCalls(

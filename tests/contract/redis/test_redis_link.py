@@ -13,6 +13,7 @@ import pytest
 
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
+from kemi.state.call_questions import CallQuestion
 from kemi.state.redis_link import (
     ACCOUNTS_AT_ONCE,
     COMMANDS_AT_ONCE,
@@ -133,10 +134,11 @@ def test_commands_to_end_calls_are_for_the_calls_of_now(link: RedisLink, databas
         EndCalls(impu="sip:alice@ims.example"),
     ]
     stream.end_calls(call_id="call-1", impu="sip:alice@ims.example", by="user", now=time.time())
-    stream.list_calls("question", time.time(), ["sip:alice@ims.example"])
+    question = CallQuestion(impus=("sip:alice@ims.example",), party="+49", after=(1.5, "ab"), limit=7)
+    stream.list_calls("question", time.time(), question)
     assert again.exchange((), time.time()).commands == [
         EndCalls("call-1", "sip:alice@ims.example", "user"),
-        ListCalls("question", ("sip:alice@ims.example",)),
+        ListCalls("question", question),
     ]
 
 

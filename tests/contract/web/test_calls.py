@@ -14,8 +14,9 @@ import redis
 
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import CallQuestion, answer_text
+from kemi.state.calls import record_to_text
 from kemi.state.redis_link import RedisLink
-from kemi.state.running_calls import calls_as_text
 from tests.contract.web.client import WebPage
 from tests.contract.web.test_operator_calls import commands, record
 from tests.unit.adapters.test_shared_state import finished_call
@@ -126,7 +127,13 @@ def answering(store: redis.Redis) -> Iterator[list[dict[str, Any]]]:
         while not over.wait(0.02):
             for command in commands(store, "list_calls")[len(asked) :]:
                 asked.append(command)
-                text = calls_as_text(command["asked"], [record("one", ALICE)], 1, lambda _: {})
+                text = answer_text(
+                    command["asked"],
+                    CallQuestion(),
+                    [record_to_text(record("one", ALICE))],
+                    lambda _: {},
+                    1.0,
+                )
                 store.hset(keys.running_calls(command["asked"]), "gw1", text)
 
     thread = threading.Thread(target=answer)

@@ -164,10 +164,21 @@ def test_a_user_hears_of_own_calls_and_registrations_and_of_nothing_else(
         peer=BOB,
         direction="to_page",
     )
+    sound = {"audio": {"wic": None, "ims": {"rating": "poor", "mos": 2.1, "packets": 250}}}
+    happen(
+        store,
+        "call_quality",
+        call_id="a",
+        key="k",
+        peer=BOB,
+        direction="to_page",
+        began_at=1.0,
+        quality=sound,
+    )
     media = {"audio": {"wic": None, "ims": {"codec": "PCMA/8000", "heard": {"mos": 4.3}}}}
     happen(store, "call_ended", call_id="a", why="answered elsewhere", by="core", status=487, relay="10.0.0.1:2223",
            direction="to_page", began_at=1.0, answered_at=0.0, ended_at=2.0, duration_s=0.0, media=media)  # fmt: skip
-    registered, ringing, ended = ear.many(3)
+    registered, ringing, heard, ended = ear.many(4)
     assert (registered["type"], registered["impu"], registered["this_session"]) == (
         "registered",
         ALICE,
@@ -178,6 +189,8 @@ def test_a_user_hears_of_own_calls_and_registrations_and_of_nothing_else(
         "type": "call_ringing", "seq": seq, "at": ringing["at"], "call_id": "a", "peer": BOB, "direction": "in",
         "impu": "sip:alice@IMS.example.com;x=y",
     }  # fmt: skip
+    assert (heard["type"], heard["direction"], heard["quality"]) == ("call_quality", "in", sound)
+    assert not {"key", "node"} & heard.keys()
     assert (ended["elsewhere"], ended["status"], ended["quality"]) == (True, 487, media)
     assert not {"relay", "node", "media", "key"} & ended.keys()
 

@@ -251,6 +251,12 @@ class TestEvents:
         assert shown == f"1970-01-01T00:16:40Z gw1 call_started impu={CORE} call_id=c1\n"
         assert operator("events", "--since", "60", "--no-follow", "--call-id", "x").stdout == ""
 
+    def test_how_a_call_sounds(self, operator: Operator, store: redis.Redis) -> None:
+        sound = {"audio": {"wic": {"rating": "poor", "mos": 2.0}, "ims": None}}
+        write_event(store, type="call_quality", call_id="c1", node="gw1", at=1_000.0, quality=sound)
+        shown = operator("events", "--since", "60", "--no-follow").stdout
+        assert shown == "1970-01-01T00:16:40Z gw1 call_quality call_id=c1 wic=poor\n"
+
     def test_a_page_does_not_write_into_the_operators_terminal(
         self, operator: Operator, store: redis.Redis
     ) -> None:

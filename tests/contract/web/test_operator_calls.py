@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
 from kemi.core.call.record import CallRecord
 from kemi.state import keys
-from kemi.state.running_calls import calls_as_text
+from kemi.state.call_questions import CallQuestion, answer_text
+from kemi.state.calls import record_to_text
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
 
@@ -30,30 +32,38 @@ FIGURES: dict[str, dict[str, Any]] = {
 CALLS, END, COUNTERS = "/api/operator/calls", "/api/operator/calls/end", "/api/operator/counters"
 
 
-def record(call_id: str, owner: str) -> CallRecord:
+RUNNING: dict[str, CallRecord] = {}
+"""What gw1 has."""
+
+
+def record(call_id: str, owner: str, since: float = 1.0) -> CallRecord:
     return CallRecord(
         call_id=call_id, wic_tag="w", gateway_tag="g", wic_contact="sip:x@y", wic_uri=owner,
         target_uri="tel:+49301", request_uri="tel:+49301", invite_via="", invite_cseq=1, wic_cseq=1, ims_cseq=1,
-        connection_id="1", source="a:1", owner=owner, since=1.0,
+        connection_id="1", source="a:1", owner=owner, since=since,
     )  # fmt: skip
 
 
 @pytest.fixture
-def gateways(store: redis.Redis) -> Iterator[None]:
+def gateways(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One gateway that answers, and one that does not."""
+    monkeypatch.setattr("kemi.state.web.running_calls.ANSWER_S", 0.3)
+    RUNNING.clear()
+    RUNNING.update(one=record("one", "sip:a@b"), two=record("two", "sip:c@d"))
     for name in ("gw1", "gw2"):
         view = {"at": time.time(), "agent": False, "nodes": [], "counters": {"denied.premium": 2}}
         store.hset(keys.RELAY_NODES, name, json.dumps(view))
     over = threading.Event()
 
     def answer() -> None:
-        records = [record("one", "sip:a@b"), record("two", "sip:c@d")]
-        while not over.wait(0.05):
+        while not over.wait(0.02):
             for command in commands(store, "list_calls"):
-                answer = calls_as_text(
-                    command["asked"], records, 2, lambda key: FIGURES if "two" in key else {}
+                question = msgspec.convert(command, CallQuestion)
+                text = answer_text(
+                    *(command["asked"], question, [record_to_text(one) for one in list(RUNNING.values())]),
+                    *(lambda key: FIGURES if "two" in key else {}, 7.0),
                 )
-                store.hset(keys.running_calls(command["asked"]), "gw1", answer)
+                store.hset(keys.running_calls(command["asked"]), "gw1", text)
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -77,13 +87,11 @@ def test_calls_of_all_gateways_are_listed_on_the_web_and_by_command(
     page_of_operator: WebPage, operator: Operator
 ) -> None:
     told = page_of_operator.ask("GET", CALLS + "?impu=sip:c@d").get_json()
-    assert told["silent"] == ["gw2"]
-    ((gateway, calls, left_out),) = (
-        (one["gateway"], one["calls"], one["left_out"]) for one in told["gateways"]
-    )
-    assert (gateway, left_out) == ("gw1", 0)
-    assert [(call["call_id"], call["owner"], call["peer"]) for call in calls] == [
-        ("two", "sip:c@d", "tel:+49301")
+    assert (told["silent"], told["total"], told["next"]) == (["gw2"], 1, "")
+    assert told["gateways"] == [{"gateway": "gw1", "total": 1, "at": 7.0}]
+    calls = told["calls"]
+    assert [(call["call_id"], call["owner"], call["peer"], call["gateway"]) for call in calls] == [
+        ("two", "sip:c@d", "tel:+49301", "gw1")
     ]
     page, far = calls[0]["page"], calls[0]["far"]
     assert (page["party"], page["by"], far["party"], far["by"]) == ("sip:c@d", "page", "tel:+49301", "core")
@@ -95,7 +103,7 @@ def test_calls_of_all_gateways_are_listed_on_the_web_and_by_command(
     assert (page["media"].keys(), far["media"].keys()) == ({"audio", "video"}, {"audio"})
     done = operator("calls", "list")
     _, *lines = done.stdout.splitlines()
-    assert [line.split() for line in lines] == [
+    assert sorted(line.split() for line in lines) == [
         [owner, "out", "tel:+49301", "none", "-", "1970-01-01T00:00:01Z", *quality, "gw1", call_id]
         for call_id, owner, quality in (
             ("one", "sip:a@b", ("-", "-")),
@@ -103,6 +111,62 @@ def test_calls_of_all_gateways_are_listed_on_the_web_and_by_command(
         )
     ]
     assert (done.returncode, done.stderr) == (3, "gw2 does not answer\n")
+
+
+@pytest.mark.usefixtures("gateways")
+def test_pages_are_walked_on_the_web_and_by_command_while_calls_come_and_go(
+    page_of_operator: WebPage, operator: Operator
+) -> None:
+    RUNNING.clear()
+    RUNNING.update({f"c{number}": record(f"c{number}", "sip:a@b", 10.0 + number) for number in range(5)})
+    first = page_of_operator.ask("GET", CALLS + "?limit=2&gateway=gw1").get_json()
+    assert [call["call_id"] for call in first["calls"]] == ["c4", "c3"]
+    assert (first["total"], first["silent"]) == (5, [])  # gw2 was not asked
+    del RUNNING["c3"]
+    RUNNING["c9"] = record("c9", "sip:a@b", 99.0)
+    second = page_of_operator.ask("GET", f"{CALLS}?limit=2&gateway=gw1&cursor={first['next']}").get_json()
+    assert [call["call_id"] for call in second["calls"]] == ["c2", "c1"]
+    told = operator.document("calls", "list", "--limit", "4", "--gateway", "gw1")
+    assert ([call["call_id"] for call in told["calls"]], told["totals"]) == (
+        ["c9", "c4", "c2", "c1"],
+        {"gw1": 5},
+    )
+    done = operator("calls", "list", "--limit", "4", "--gateway", "gw1")
+    assert done.stderr == f"5 calls fit; go on with --cursor {told['next']}\n"
+    rest = operator.document("calls", "list", "--cursor", told["next"], "--gateway", "gw1")
+    assert ([call["call_id"] for call in rest["calls"]], rest["next"]) == (["c0"], "")
+
+
+@pytest.mark.usefixtures("gateways")
+@pytest.mark.parametrize(
+    ("query", "options", "found"),
+    [
+        ("party=%2B49%20301", ("--party", "+49 301"), ["one", "two"]),
+        ("party=a@B", ("--party", "a@B"), ["one"]),
+        ("call_id=two", ("--call-id", "two"), ["two"]),
+        ("direction=in", ("--direction", "in"), []),
+        ("dialog=none", ("--state", "none"), ["one", "two"]),
+        ("dialog=confirmed", ("--state", "confirmed"), []),
+        ("node=192.0.2.1:2223", ("--node", "192.0.2.1:2223"), []),
+        ("trunk=acme", ("--trunk", "acme"), []),
+        ("older_s=60", ("--older-than", "60"), ["one"]),
+    ],
+)
+def test_filters_are_the_same_on_the_web_and_by_command(
+    page_of_operator: WebPage, operator: Operator, query: str, options: tuple[str, ...], found: list[str]
+) -> None:
+    RUNNING["two"].since = time.time() if "older" in query else 1.0
+    told = page_of_operator.ask("GET", f"{CALLS}?gateway=gw1&{query}").get_json()
+    assert sorted(call["call_id"] for call in told["calls"]) == found
+    told = operator.document("calls", "list", "--gateway", "gw1", *options)
+    assert sorted(call["call_id"] for call in told["calls"]) == found
+
+
+@pytest.mark.parametrize(
+    "query", ["cursor=x", "cursor=bmFuOmFi", "dialog=terminated", "direction=up", "older_s=-1", "limit=101"]
+)
+def test_a_question_that_is_none(page_of_operator: WebPage, query: str) -> None:
+    assert page_of_operator.ask("GET", f"{CALLS}?{query}").status_code == 400
 
 
 @pytest.mark.usefixtures("gateways")

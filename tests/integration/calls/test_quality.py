@@ -19,6 +19,7 @@ import pytest
 
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
+from kemi.state.call_questions import CallQuestion
 from kemi.state.nodes import OPEN_S
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import connect
@@ -70,6 +71,11 @@ def events(stage: Stage) -> list[dict[str, Any]]:
     return [json.loads(fields[keys.STREAM_FIELD]) for _, fields in database.xrange(keys.EVENTS)]
 
 
+def qualities(stage: Stage, key: str) -> list[dict[str, Any]]:
+    """Return how a call sounded, as was told while it ran."""
+    return [one for one in events(stage) if one["type"] == "call_quality" and one["key"] == key]
+
+
 @contextmanager
 def redis_asleep(stage: Stage) -> Iterator[None]:
     """Keep Redis from answering; it goes on where it was afterwards."""
@@ -105,13 +111,26 @@ async def test_both_legs_have_figures_during_the_call_and_after_it(
     await until(reported, lambda: str(figures()), 10)
     during = figures()
     # Operators ask all gateways: the same figures, as they were taken last.
-    found, silent = await asyncio.to_thread(RunningCalls(connect(stage.lab.info.redis_url)).ask, time.time())
+    running = RunningCalls(connect(stage.lab.info.redis_url))
+    found, silent = await asyncio.to_thread(running.ask, time.time())
     (live,) = [one for answer in found.values() for one in answer.calls if one.call_id == call.call_id]
     assert (silent, live.page.by, live.far.by, live.far.offer_answer) == ([], "page", "core", "stable")
+    for fits, direction in ((1, "out"), (0, "in")):
+        question = CallQuestion(party=BOB, dialog="confirmed", node=live.node, direction=direction, limit=1)
+        some = await asyncio.to_thread(running.page, time.time(), question)
+        assert [one.call_id for _, one in some.calls] == [call.call_id] * fits
+        assert ([total for total, _ in some.totals.values()], some.following) == ([fits], None)
     for leg, codec in ((live.page, "opus/48000/2"), (live.far, "PCMA/8000")):
         sound = leg.media["audio"]
         assert (sound.codec, sound.packets > 0) == (codec, True)
         assert sound.mos is not None and 3.5 < sound.mos <= 4.5
+    # And an event says how the call sounds, once it has been looked at twice.
+    await until(lambda: bool(qualities(stage, call.call_id)), lambda: "no call_quality", 12)
+    (event,) = qualities(stage, call.call_id)
+    assert (event["impu"], event["peer"], event["direction"]) == (ALICE, BOB, "from_page")
+    legs = event["quality"]["audio"]
+    assert {legs[leg]["rating"] for leg in ("wic", "ims") if legs[leg]} == {"good"}
+    assert all(200 < leg["packets"] < 700 and leg["loss_percent"] <= 1 for leg in legs.values() if leg)
     await call.hang_up()
     record = await record_of(stage, call.call_id)
     assert (record.by, record.why, record.status, record.direction) == ("page", "BYE", 0, "from_page")

@@ -7,7 +7,9 @@ from typing import Any
 
 from kemi.core.call.outbound import Outbound
 from kemi.core.call.record import CallRecord
-from kemi.state.running_calls import LiveLeg, calls_as_text, calls_from_texts
+from kemi.state.call_questions import ALL_CALLS, answer_text
+from kemi.state.calls import record_to_text
+from kemi.state.running_calls import LiveLeg, calls_from_texts
 
 
 def record(**changes: Any) -> CallRecord:
@@ -18,22 +20,25 @@ def record(**changes: Any) -> CallRecord:
     )  # fmt: skip
 
 
+def told(*records: CallRecord) -> str:
+    return answer_text("q", ALL_CALLS, map(record_to_text, records), lambda _: {}, 1.0)
+
+
 def test_the_far_leg_says_by_which_trunk() -> None:
-    text = calls_as_text(
-        "q", [record(outbound=Outbound(left=[], number="+49301", trunk="acme"))], 1, lambda _: {}
-    )
+    text = told(record(outbound=Outbound(left=[], number="+49301", trunk="acme")))
     (call,) = calls_from_texts({"gw1": text}, "q")["gw1"].calls
     assert (call.far.by, call.far.party, call.page.by) == ("trunk:acme", "tel:+49301", "page")
 
 
 def test_a_call_nobody_has_asked_the_relay_about_has_no_figures() -> None:
-    (call,) = calls_from_texts({"gw1": calls_as_text("q", [record()], 1, lambda _: {})}, "q")["gw1"].calls
+    (call,) = calls_from_texts({"gw1": told(record())}, "q")["gw1"].calls
     assert (call.page.media, call.far.media, call.far.by) == ({}, {}, "core")
 
 
 def test_a_gateway_of_an_older_release_tells_no_legs() -> None:
-    answer = json.loads(calls_as_text("q", [record()], 1, lambda _: {}))
+    answer = json.loads(told(record()))
     for call in answer["calls"]:
         del call["page"], call["far"]
+    del answer["total"], answer["at"]
     (call,) = calls_from_texts({"gw1": json.dumps(answer)}, "q")["gw1"].calls
     assert (call.owner, call.page, call.far) == ("sip:a@b", LiveLeg(), LiveLeg())

@@ -217,10 +217,11 @@ export abstract class Call {
 
   /**
    * Send DTMF signals (0-9, A-D, *, #) one after the other: by SIP INFO (SipError when the gateway refuses one), or as
-   * telephone-events where the configuration has the feature `rtpDtmf` and both sides agreed on them.
+   * telephone-events where `by` or the feature `rtpDtmf` of the configuration says so and both sides agreed on them.
    */
   async sendDtmf(tones: string, options: DtmfOptions = {}): Promise<void> {
-    const byRtp = this.dependencies.config.features["rtpDtmf"] === true && this.state === "established";
+    const { by = this.dependencies.config.features["rtpDtmf"] === true ? "rtp" : "info" } = options;
+    const byRtp = by === "rtp" && this.state === "established";
     await sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
       const { session } = this;
       if (session === undefined || this.state !== "established") throw new UsageError("DTMF needs an answered call");

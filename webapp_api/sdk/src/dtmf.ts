@@ -12,6 +12,8 @@ export const DTMF_GAP_MS = 100;
 export interface DtmfOptions {
   readonly durationMs?: number;
   readonly gapMs?: number;
+  /** The way: SIP INFO, or telephone-events where both sides agreed on them. Without: as the configuration says. */
+  readonly by?: "info" | "rtp";
 }
 
 const DURATION_RANGE_MS = { least: 40, most: 6000 } as const;
