@@ -8,11 +8,15 @@ from rtpengine.ng.errors import NgUnreachable
 from rtpengine.pool import NodeAddress
 
 
-@functools.lru_cache(maxsize=64)
 def family_of(address: NodeAddress) -> socket.AddressFamily:
     """Tell the address family of an IP literal; raises ValueError for anything else."""
-    version = ipaddress.ip_address(address.host).version
-    return socket.AF_INET6 if version == 6 else socket.AF_INET
+    return _family_of(address.host)
+
+
+@functools.lru_cache(maxsize=64)
+def _family_of(host: str) -> socket.AddressFamily:
+    """Hosts are few, ports of media are not."""
+    return socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
 
 
 def connected_socket(address: NodeAddress) -> socket.socket:

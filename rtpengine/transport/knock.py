@@ -6,6 +6,7 @@ does, and is dropped. With `unidirectional` it counts for the other leg, too. So
 (that would begin a stream) nor STUN.
 """
 
+import functools
 import socket
 
 from rtpengine.pool import NodeAddress
@@ -21,5 +22,16 @@ def knock(port: NodeAddress) -> None:
     Only where the leg's sources are `MediaSource.SIGNALLED`: by other rules it would be believed, or passed on.
     Raises OSError where the address is out of reach.
     """
-    with socket.socket(family_of(port), _KIND) as opened:
-        opened.sendto(_PACKET, (port.host, port.port))
+    _socket(family_of(port)).sendto(_PACKET, (port.host, port.port))
+
+
+@functools.cache
+def _socket(family: socket.AddressFamily) -> socket.socket:
+    """Return what this process knocks with; one that a child shares with its parent does as well.
+
+    Opening and closing one each time costs several times what sending does. Nothing is ever read from it, so next to
+    nothing is kept of what strangers send there.
+    """
+    opened = socket.socket(family, _KIND)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+    return opened
