@@ -36,8 +36,8 @@ _PARAMETER: Final = re.compile(
 )
 
 
-_FLOW: Final = r"(sips?:)(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
-_FLOWS: Final = re.compile(_FLOW, re.IGNORECASE)
+_FLOW: Final = r"(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
+_FLOWS: Final = re.compile(rf"(sips?:){_FLOW}", re.IGNORECASE)
 
 
 class _Secret:
@@ -78,11 +78,11 @@ def _location(found: re.Match[str]) -> str:
 
 
 def _user_part(found: re.Match[str]) -> str:
-    flow, name, is_password = found[1], found[3], found[4]
-    if flow:
-        return f"{flow}{found[2] or ''}{MASK}"
+    scheme, flow, name, is_password = found.groups()
+    if name is None:
+        return f"{scheme}{flow or ''}{MASK}"
     # Looked at to its end only once: no host follows, and so there is no password, but there may be names of flows.
-    return f"{name}{MASK}@" if is_password else _FLOWS.sub(_flow, found[0])
+    return f"{scheme}{name}{MASK}@" if is_password else _FLOWS.sub(_flow, found[0])
 
 
 def _flow(found: re.Match[str]) -> str:
@@ -108,9 +108,10 @@ _SECRETS: Final = (
     _Secret(
         rf"^(p-access-network-info[ \t]*:[ \t]*[^;,\s]*){_VALUE}", _location, "p-access-network-info"
     ),
-    # Flow tokens (kemi/core/flow_token.py), our own name at a trunk (kemi/core/trunk/names.py), passwords.
+    # Flow tokens (kemi/core/flow_token.py), our own name at a trunk (kemi/core/trunk/names.py), passwords.  With the
+    # scheme before all alternatives it is searched for as a text, which is several times faster.
     _Secret(
-        rf"{_FLOW}|(sips?:[^@:;>\s\"]+:)[^@>\s\"]+(@?)",
+        rf"(sips?:)(?:{_FLOW}|([^@:;>\s\"]+:)[^@>\s\"]+(@?))",
         _user_part,
         "sip:",
         "sips:",
@@ -124,7 +125,11 @@ _SECRETS: Final = (
     ),
 )  # fmt: skip
 _MEDIA_KEYS: Final = (
-    _Secret(r"^(a=(?:crypto|ice-pwd|key-mgmt):)([^\r\n]*)", _media_key, "a=crypto:", "a=ice-pwd:", "a=key-mgmt:"),
+    # At the beginning of a line; said behind "a=", which is found much faster than lines are.
+    _Secret(
+        r"(a=(?<![^\n]a=)(?:crypto|ice-pwd|key-mgmt):)([^\r\n]*)", _media_key,
+        "a=crypto:", "a=ice-pwd:", "a=key-mgmt:",
+    ),
     _Secret(r"^(k=)([^\r\n]*)", _media_key, "\nk="),
 )  # fmt: skip
 
