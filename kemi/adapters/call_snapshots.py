@@ -55,10 +55,7 @@ class CallSnapshots:
         """Return what is to be kept of a call now; None: nothing."""
         if self._trunks.is_kept_name(key):
             return self._trunks.kept_text(key)
-        record = self._calls.get(key)
-        if record is None or record.ended or not record.answered_at:
-            return None
-        text = self._calls.text(key)
+        text = self._calls.answered_text(key)
         if text is None:
             return None
         waits = self._schedule.waits(key, _KEPT_WAITS)

@@ -178,6 +178,25 @@ class TestStore:
         table.before("locked", lambda: store.forget("call-1"))
         assert store.change("call-1", lambda record: record) is None
 
+    @pytest.mark.parametrize(
+        ("stage", "dialog", "answered_at", "runs"),
+        [
+            pytest.param("ringing", Dialog.EARLY, 0.0, False, id="not answered"),
+            pytest.param("confirmed", Dialog.CONFIRMED, 1795760571.0, True, id="answered"),
+            pytest.param("confirmed", Dialog.TERMINATED, 1795760571.0, False, id="over"),
+        ],
+    )
+    def test_only_of_an_answered_call_that_is_not_over_there_is_a_text_to_keep(
+        self, stage: str, dialog: Dialog, answered_at: float, runs: bool
+    ) -> None:
+        store = CallStore(MemoryTable(), MemoryTable())
+        record = record_at(stage)
+        record.dialog, record.answered_at = dialog, answered_at
+        store.create(record)
+        kept = store.answered_text(record.key)
+        assert kept == (record_to_text(record) if runs else None)
+        assert store.answered_text("nobody") is None
+
     def test_forgetting_twice_is_fine(self) -> None:
         store = CallStore(MemoryTable(), MemoryTable())
         store.create(record_at("offered"))
