@@ -88,9 +88,8 @@ _METHOD: Final = """
   in the last column. A rate includes them: on a machine of its own the gateway would do more.
 * **Delay** of an INVITE is from the page's `send` to the core's socket, on one clock, without what the page itself took
   for PRACK and UPDATE.
-* **Real-time priority** in the list of runs: other work went on and was pushed aside. Every packet then wakes its
-  reader at once, and caches are cold: of the same relay 21 µs a packet were seen on an idle machine and 51 µs so. Such
-  runs are for ratios.
+* **Real-time priority** in the list of runs: other work went on and was pushed aside. Of the same relay 21 µs a packet
+  were seen on an idle machine and 51 µs so, why was not looked into. Such runs are for ratios.
 * **Limits are off** where a load of one address would run into them, except in the figures that say so.
 * **Nothing is tuned to a benchmark**: the same configuration as the roles', with the same memory manager for all.
 """
