@@ -1,7 +1,8 @@
 """Which tests of one run share a worker when several run side by side (`pytest --numprocesses`).
 
 A file is never torn apart, for its fixtures are whole labs.  Browsers with real media share one worker, and so do the
-relay's tests with media in real time: two of a kind at once would take each other's processor time.
+relay's tests with media in real time: two of a kind at once would take each other's processor time.  Our own pages have
+another worker than stock clients: all browsers in one row would be the longest of all.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "browsers": (
-        "tests/browser/",
+        "tests/browser/matrix/",
         "tests/bench/first_audio/",
         "tests/bench/first_frame/",
         "tests/bench/network_change/",
         "tests/bench/test_delay_line.py",
     ),
+    "pages": ("tests/browser/",),
     "media": (
         "tests/bench/media_load/",
         "tests/contract/rtpengine/test_key_frames.py",
@@ -32,7 +34,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/contract/rtpengine/test_running_video.py",
     ),
 }
-"""What shares a worker, by name: the beginnings of its tests' ids."""
+"""What shares a worker, by name: the beginnings of its tests' ids; the first group that has one counts."""
 
 ORDER: Final = (
     "tests/bench/mixed/",
