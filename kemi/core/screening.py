@@ -154,6 +154,8 @@ def check_no_nul(head: str) -> None:
 
 def check_whole(body_length: int, content_lengths: list[str]) -> None:
     """Check that nothing of a message of the core was cut off (RFC 3261 §18.3); raise RemoteProtocolError."""
+    if not all(_LENGTH.fullmatch(length) for length in content_lengths):
+        raise RemoteProtocolError("Content-Length is one number")
     if content_lengths and number_or(0, content_lengths[0]) > body_length:
         raise RemoteProtocolError("the message is shorter than its Content-Length says")
 
