@@ -20,6 +20,8 @@ from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, port_is_free
 from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE, make_certificate
 
+pytestmark = pytest.mark.timeout(600)  # one play for some thirty machines: a minute of an idle processor
+
 SECRET: Final = "0123456789abcdef0123456789abcdef"
 PLAY: Final = """
 - name: Pre-flight of one role
