@@ -1,8 +1,7 @@
 """Which tests of one run share a worker when several run side by side (`pytest --numprocesses`).
 
 A file is never torn apart, for its fixtures are whole labs.  Browsers with real media share one worker, and so do the
-relay's tests with media in real time: two of a kind at once would take each other's processor time.  Our own pages have
-another worker than stock clients: all browsers in one row would be the longest of all.
+relay's tests with media in real time: two of a kind at once would take each other's processor time.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "browsers": (
-        "tests/browser/matrix/",
+        "tests/browser/",
         "tests/bench/first_audio/",
         "tests/bench/first_frame/",
         "tests/bench/network_change/",
         "tests/bench/test_delay_line.py",
     ),
-    "pages": ("tests/browser/",),
     "media": (
         "tests/bench/media_load/",
         "tests/contract/rtpengine/test_key_frames.py",
@@ -34,7 +32,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/contract/rtpengine/test_running_video.py",
     ),
 }
-"""What shares a worker, by name: the beginnings of its tests' ids; the first group that has one counts."""
+"""What shares a worker, by name: the beginnings of its tests' ids."""
 
 ORDER: Final = (
     "tests/bench/mixed/",

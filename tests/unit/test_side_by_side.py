@@ -9,8 +9,8 @@ from tests.side_by_side import GROUPS, rank, scope_of
 ROOT = Path(__file__).parents[2]
 
 
-def test_browsers_share_two_workers_and_other_files_have_their_own() -> None:
-    assert scope_of("tests/browser/sdk/test_hold.py::test_a") == "pages"
+def test_browsers_share_one_worker_and_other_files_have_their_own() -> None:
+    assert scope_of("tests/browser/sdk/test_hold.py::test_a") == "browsers"
     assert scope_of("tests/browser/matrix/test_matrix.py::test_b[x::y]") == "browsers"
     assert scope_of("tests/unit/core/test_token.py::TestA::test_b[x::y]") == "tests/unit/core/test_token.py"
 
