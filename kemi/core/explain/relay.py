@@ -181,7 +181,7 @@ RULES: Final = (
     Rule(
         code="second-relay-node", gravity=_TROUBLE, check=_second_node,
         says="The first media node that was asked ({node}) did not take the call; another one did.",
-        do="Operator: gwctl nodes; each such call is set up later by the deadline of a node.",
+        do="Operator: gwctl nodes; each such call is set up later, by 30 ms to the deadline of a node.",
     ),
     Rule(
         code="relay-command-failed", gravity=_TROUBLE, check=_command_refused,
