@@ -137,13 +137,12 @@ def profile(name: str, seconds: float, connections: int) -> dict[str, object]:
 
 
 def _profile(target: Target, plan: Plan, far_end: Callee, folder: Path) -> dict[str, object]:
-    by_kind = kinds(target)
-    workers = [pid for name, pids in by_kind.items() if "workers" in name for pid in pids]
-
     def run(mode: Mode = CLOSED_LOOP) -> None:
         load(orders_for(target, plan, mode, plan.seconds))
 
     measure(target, plan, CLOSED_LOOP, far_end)
+    by_kind = kinds(target)  # not before: Kamailio takes calls while it is still forking
+    workers = [pid for name, pids in by_kind.items() if "workers" in name for pid in pids]
     before = cost_of(by_kind)
     result = measure(target, plan, CLOSED_LOOP, far_end)
     after = cost_of(by_kind)

@@ -46,13 +46,12 @@ def calls(data: Raw) -> Found:
         return [Peer(name, median(found[name]), note) for name, note in notes.items() if found[name]]
 
     twins = {"native": _PLAIN, "kemi": f"KEMI, {_PLAIN}"}
-    whole = "limited" if ("limited", _CLOSED) in cells else "full"
     rows = [
         Row.median("flow.rate", runs("signalling", _CLOSED, _rate), peers=peers(_CLOSED, "calls_per_s", twins),
                    generator=_share(cells.get(("signalling", _CLOSED), ())), note="closed loop, 20 pages"),
-        Row.median("flow.cpu", runs(whole, _CLOSED, lambda run: run["gateway_cpu_ms"]),
-                   peers=peers(_CLOSED, "gateway_cpu_ms", twins), generator=_share(cells.get((whole, _CLOSED), ())),
-                   note="closed loop, Kamailio alone" + (", every limit on" if whole == "limited" else "")),
+        Row.median("flow.cpu", runs("full", _CLOSED, lambda run: run["gateway_cpu_ms"]),
+                   peers=peers(_CLOSED, "gateway_cpu_ms", twins), generator=_share(cells.get(("full", _CLOSED), ())),
+                   note="closed loop, Kamailio alone"),
         Row.median("flow.media_rate", runs("full", _CLOSED, _rate), generator=_share(cells.get(("full", _CLOSED), ())),
                    note="closed loop, 20 pages"),
         Row.median("flow.media_cpu", runs("full", _CLOSED, lambda run: run["media_cpu_ms"])),
