@@ -18,7 +18,7 @@ from typing import Final, cast
 _RECEIVE_BUFFER_BYTES: Final = 8 << 20
 _COPIED: Final = (b"Via", b"Record-Route", b"From", b"Call-ID", b"CSeq")
 _PHRASES: Final = {180: b"Ringing", 200: b"OK", 401: b"Unauthorized"}
-_SDP: Final = (
+SDP: Final = (
     b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
     b"m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
 )
@@ -51,7 +51,7 @@ class FastCallee(asyncio.DatagramProtocol):
             self.arrivals.setdefault(first_field(fields, b"Call-ID").decode(), came_at_s)
             contact = b"Contact: <sip:callee@127.0.0.1:%d>\r\n" % self.port
             self.send_response(180, fields, contact, b"", addr)
-            self.send_response(200, fields, contact, _SDP, addr)
+            self.send_response(200, fields, contact, SDP, addr)
         else:
             self.send_response(200, fields, b"", b"", addr)
 
