@@ -75,6 +75,7 @@ ROUNDING_S: Final = 1.0
 """A core counts in whole seconds: a difference below is none."""
 
 NewToken = Callable[[], str]
+Part = Callable[[float], object]
 
 
 class Housekeeping:
@@ -131,7 +132,7 @@ class Housekeeping:
         self._trunks = trunks
         self._measuring = measuring
         self._adoption, self._elsewhere = adoption, elsewhere
-        self._leaving, self._refusals = leaving, refusals
+        self._leaving = leaving
         self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
         self._deadlines = Deadlines()
@@ -141,46 +142,35 @@ class Housekeeping:
         self._next_idle_check = 0.0
         self._next_dialog_check = 0.0
         self._began = False
+        # Somebody waits for these: they go before what may take longer than the time between two ticks.
+        self._first: tuple[Part, ...] = (refusals.due_refusals, self._call_progress, shared.ship)
+        self._first_and_calls: tuple[Part, ...] = (*self._first, self._finished_calls)
+        self._all: tuple[Part, ...] = (
+            *self._first,
+            self._begin, self._lost_connections, self._moved_pages, self._commands, self._due_bindings,
+            self._idle_connections, self._banned, self._pages_to_send_away, self._ended_bindings,
+            self._call_timers, self._lost_media,
+            self._call_progress,  # again: a call's end comes after all else that is told of it
+            self._finished_calls, self._old_dialogs, self._changes, shared.ship, shared.ship_nodes,
+            self._routing, self._accounts, self._trunks_due, self._traced_calls, self._measures,
+            self._other_gateways,
+        )  # fmt: skip
 
     def tick(self, now: float) -> None:
         """Do what is to be done at this moment; one part's trouble must not keep the others from their turn."""
         began = time.perf_counter()
         for part in self._parts(now):
-            self._safely(part.__name__.strip("_"), lambda part=part: part(now))  # type: ignore[misc]
+            try:
+                part(now)
+            except Exception as error:
+                self._failed(part.__name__.strip("_"), error)
         self._measuring.took(began)
 
-    def _parts(self, now: float) -> tuple[Callable[[float], object], ...]:
-        # Somebody waits for these: they go before what may take longer than the time between two ticks.
-        first = self._refusals.due_refusals, self._call_progress, self._shared.ship
+    def _parts(self, now: float) -> tuple[Part, ...]:
         if is_early(now, self._next_all, EVERY_S):
-            return (*first, self._finished_calls) if self._history.is_behind else first
+            return self._first_and_calls if self._history.is_behind else self._first
         self._next_all = now + EVERY_S
-        return (
-            *first,
-            self._begin,
-            self._lost_connections,
-            self._moved_pages,
-            self._commands,
-            self._due_bindings,
-            self._idle_connections,
-            self._banned,
-            self._pages_to_send_away,
-            self._ended_bindings,
-            self._call_timers,
-            self._lost_media,
-            self._call_progress,  # again: a call's end comes after all else that is told of it
-            self._finished_calls,
-            self._old_dialogs,
-            self._changes,
-            self._shared.ship,
-            self._shared.ship_nodes,
-            self._routing,
-            self._accounts,
-            self._trunks_due,
-            self._traced_calls,
-            self._measures,
-            self._other_gateways,
-        )
+        return self._all
 
     def _measures(self, now: float) -> None:
         shared = self._shared
@@ -385,7 +375,7 @@ class Housekeeping:
         events = []
         if before is not None:
             events.append(self._event("deregistered", self._known.pop(key), now))
-        if told is not None:
+        if told.events or told.unkept:
             self._known[key] = told
             self._measuring.registered()
             events.append(self._event("registered", told, now))
@@ -413,7 +403,8 @@ class Housekeeping:
 
     def _call_progress(self, _now: float) -> None:
         told = self._progress.work()
-        self._shared.note((), (), told.events, told.unkept)
+        if told.events or told.unkept:
+            self._shared.note((), (), told.events, told.unkept)
 
     def _finished_calls(self, now: float) -> None:
         calls = self._progress.finished(self._history.work(now))
@@ -438,8 +429,12 @@ class Housekeeping:
         try:
             work()
         except Exception as error:
-            detail = f"{type(error).__name__}: {error}"
-            log_event(logging.ERROR, "housekeeping_failed", call_id=call_id, what=what, detail=detail)
+            Housekeeping._failed(what, error, call_id)
+
+    @staticmethod
+    def _failed(what: str, error: Exception, call_id: str = "") -> None:
+        detail = f"{type(error).__name__}: {error}"
+        log_event(logging.ERROR, "housekeeping_failed", call_id=call_id, what=what, detail=detail)
 
 
 def _who(binding: Registration) -> tuple[str, str, str]:

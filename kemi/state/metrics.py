@@ -6,7 +6,7 @@ A histogram is one entry: the numbers of its buckets, each for itself, and the s
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,12 +46,17 @@ class Metrics:
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """Put a value into its bucket."""
+        self.observe_all(metric, (value,), *labels)
+
+    def observe_all(self, metric: Metric, values: Sequence[float], *labels: str) -> None:
+        """Put values into their buckets, which costs hardly more than one."""
         key = _key(metric, labels)
         with self._table.locked(key):
             known = self._table.get(key)
             counts, total = _histogram(known) if known else ([0] * (len(metric.buckets) + 1), 0.0)
-            counts[bisect_left(metric.buckets, value)] += 1
-            self._table.set(key, " ".join((*map(str, counts), repr(total + value))))
+            for value in values:
+                counts[bisect_left(metric.buckets, value)] += 1
+            self._table.set(key, " ".join((*map(str, counts), repr(total + sum(values)))))
 
     def all(self) -> Iterator[Series]:
         """Return every series there is, in the order of names and labels."""

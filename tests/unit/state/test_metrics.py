@@ -19,8 +19,8 @@ def test_counters_gauges_and_histograms() -> None:
     metrics.count(series.CALLS_STARTED, "to_page")
     metrics.set(series.BINDINGS, 7)
     metrics.set(series.BINDINGS, 5)
-    for value in (0.001, 0.0011, 0.3, 99.0):
-        metrics.observe(series.RELAY, value, "node", "gate")
+    metrics.observe(series.RELAY, 0.001, "node", "gate")
+    metrics.observe_all(series.RELAY, (0.0011, 0.3, 99.0), "node", "gate")
     found = {(one.metric.name, one.labels): one for one in metrics.all()}
     assert found[series.CALLS_STARTED.name, ("from_page",)].value == 3
     assert found[series.CALLS_STARTED.name, ("to_page",)].value == 1
