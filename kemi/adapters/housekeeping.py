@@ -375,7 +375,7 @@ class Housekeeping:
         events = []
         if before is not None:
             events.append(self._event("deregistered", self._known.pop(key), now))
-        if told.events or told.unkept:
+        if told is not None:
             self._known[key] = told
             self._measuring.registered()
             events.append(self._event("registered", told, now))

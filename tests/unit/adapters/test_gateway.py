@@ -224,6 +224,14 @@ class TestHousekeeping:
         assert rejection is not None
         assert rejection.status == 480
 
+    def test_a_new_registration_becomes_an_event_and_no_part_fails(
+        self, page: Gateway, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        page._shared.restore = lambda *_: True  # type: ignore[method-assign]
+        page.ksr_rtimer_housekeeping(MESSAGE, "timer")
+        assert "housekeeping_failed" not in caplog.text
+        assert page._shared.waiting()["events"] == 1
+
     def test_another_websocket_event_means_nothing(self, kamailio: FakeKamailio, page: Gateway) -> None:
         page.ksr_websocket_event(MESSAGE, "websocket:something")
         assert kamailio.tables.get("closed", {}) == {}
