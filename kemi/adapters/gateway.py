@@ -309,7 +309,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             self._passing_on.inside(key, request)
 
     def _cancel(self) -> None:
-        if transactions.transaction_state() <= 0:
+        if transactions.transaction_state() <= 0 or not _may_cancel():
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         if self._passing_on.cancels():
             return
@@ -433,3 +433,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
     def ksr_rtimer_housekeeping(self, _message: object, _event: str) -> None:
         """Ten times a second, in a process of its own."""
         self._housekeeping.tick(time.time())
+
+
+def _may_cancel() -> bool:
+    """Whether the current CANCEL, of which tm knows the INVITE, is of whoever sent that: a page has one connection, and
+    who knows a branch may be anybody."""
+    return ksr.side() is Side.IMS or transactions.cancels_own_invite()

@@ -178,6 +178,12 @@ def tag_of_cancelled() -> str:
     return ksr.text("$T_inv($tt)")
 
 
+def cancels_own_invite() -> bool:
+    """Whether the current CANCEL comes from where its INVITE came from; of what else names a page's connection, a
+    transaction keeps nothing."""
+    return all(ksr.text(f"$T_inv({what})") == ksr.text(what) for what in ("$si", "$sp"))
+
+
 def is_local_timeout() -> bool:
     """Whether nobody answered the current transaction's branch."""
     return KSR.tm.t_branch_timeout() > 0

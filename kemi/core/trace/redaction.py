@@ -36,6 +36,7 @@ _PARAMETER: Final = re.compile(
 )
 
 
+_INLINE: Final = re.compile("inline:", re.IGNORECASE)
 _FLOW: Final = r"(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
 _FLOWS: Final = re.compile(rf"(sips?:){_FLOW}", re.IGNORECASE)
 
@@ -93,8 +94,8 @@ def _media_key(found: re.Match[str]) -> str:
     name, value = found[1], found[2]
     if not name.lower().startswith("a=crypto"):
         return name + MASK
-    tag_and_suite = value.lower().partition("inline:")[0] if "inline:" in value.lower() else ""
-    return f"{name}{value[: len(tag_and_suite)]}{'inline:' if tag_and_suite else ''}{MASK}"
+    key = _INLINE.search(value)
+    return f"{name}{value[: key.end()]}{MASK}" if key is not None else name + MASK
 
 
 _SECRETS: Final = (
