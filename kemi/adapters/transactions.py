@@ -168,6 +168,12 @@ def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...], bod
     return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}") > 0
 
 
+def send_text_to_ourselves(own_uri: str, text: str) -> bool:
+    """The same with a whole message."""
+    NOTES.sent_to(own_uri)
+    return KSR.corex.send_data(own_uri, text) > 0
+
+
 def is_cancelled() -> bool:
     """Whether the current transaction was cancelled by its sender."""
     return KSR.tm.t_is_canceled() > 0

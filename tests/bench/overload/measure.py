@@ -90,10 +90,11 @@ def pinned_gateway(**variables: Any) -> Iterator[Target]:
     """Run a gateway on one core; everything that loads it has the others."""
     settings: dict[str, Any] = {"gateway_overload_control": True, "gateway_emergency": "core", **variables}
     with callee() as far_end, signalling(far_end.port, **settings) as target:
-        _pin(process_tree(target.gateway_pids), {0})
-        others = process_tree([os.getpid()])
+        call(target, [(WARM_UP_RATE, WARM_UP_S)])  # Kamailio takes calls while it is still forking
+        gateway = process_tree(target.gateway_pids)
+        _pin(gateway, {0})
+        others = process_tree([os.getpid()]) - gateway
         _pin({pid for pid in others if os.sched_getaffinity(pid) != {0}}, set(range(1, os.cpu_count() or 1)))
-        call(target, [(WARM_UP_RATE, WARM_UP_S)])
         yield target
 
 
