@@ -63,7 +63,7 @@ def _credentials(found: re.Match[str]) -> str:
     name, value = found[1], found[2]
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() not in _SCHEMES:
-        scheme, rest = "", value
+        scheme, rest = "", value.strip()
     kept = [
         f"{key}={text if key.lower() in _HARMLESS else MASK}"
         for key, text in _PARAMETER.findall(rest)
