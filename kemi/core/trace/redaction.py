@@ -147,7 +147,8 @@ def redact_sip(message: str) -> str:
     head, body = _parts(message)
     if body and _is_personal(head):
         body = _personal(head, body)
-    if body.startswith("v=0"):  # a description has no header fields
+    # A description has no header fields; behind a head that ends in an odd way somebody may read them nevertheless.
+    if body.startswith("v=0") and head.endswith("\r\n\r\n"):
         return _masked(head, _SECRETS) + _masked(body, _MEDIA_KEYS)
     return _masked(head + body, _EVERYTHING if body else _SECRETS)
 
