@@ -162,10 +162,9 @@ def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...], bod
     compares Call-ID and CSeq number but no method, so it finds our UPDATE instead of an INVITE with the same number,
     and it never gives back its reference to what it found; tmx.t_reply_callid takes any fork of the Call-ID.
     """
-    NOTES.sent_to(own_uri)
     head = "".join(f"{line}\r\n" for line in lines)
     length = f"Content-Length: {len(body.encode())}"
-    return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}") > 0
+    return send_text_to_ourselves(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}")
 
 
 def send_text_to_ourselves(own_uri: str, text: str) -> bool:

@@ -6,7 +6,6 @@ Knows registrations and calls.  Must not know who attacks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -43,6 +42,7 @@ class Bystander:
         self._identity = identity
         self._core = core
         self._every_s = every_s
+        self._over = False
         self.told = Told()
 
     @asynccontextmanager
@@ -62,8 +62,6 @@ class Bystander:
                 self._over = True
                 await asyncio.gather(*tasks)
 
-    _over = False
-
     async def _again(self, step: Callable[[ScriptedWic], Awaitable[None]], page: ScriptedWic) -> None:
         while not self._over:
             began = time.monotonic()
@@ -73,8 +71,7 @@ class Bystander:
                 self.told.failures.append(
                     f"{step.__name__.strip('_')}: {type(error).__name__}: {error}"[:300]
                 )
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(max(0.0, began + self._every_s - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + self._every_s - time.monotonic()))
 
     async def _register(self, page: ScriptedWic) -> None:
         began = time.monotonic()
