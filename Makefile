@@ -105,7 +105,7 @@ $(CLIENTS_INSTALLED): $(CLIENTS)/package-lock.json $(CLIENTS)/package.json | set
 
 clients: $(CLIENTS_INSTALLED)
 
-docs: setup ## write what is made from code: the README's state diagrams, docs/conformance.md, clients.md, explain.md, licences.md, performance.md
+docs: setup ## write what is made from code: the state diagrams of docs/flow.md, docs/conformance.md, clients.md, explain.md, licences.md, performance.md
 	$(PYTHON) -m tests.diagrams
 	$(PYTHON) -m tests.conformance
 	$(PYTHON) -m tests.browser.matrix

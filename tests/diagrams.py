@@ -1,4 +1,4 @@
-"""Draws the state tables of kemi/core as Mermaid diagrams into the README.
+"""Draws the state tables of kemi/core as Mermaid diagrams into docs/flow.md.
 
     make docs
 
@@ -18,7 +18,7 @@ from typing import Any, Final
 from kemi.core.call.states import DIALOG, MEDIA, MOVING, OFFER_ANSWER, PRECONDITION, TELLING
 from kemi.core.registration.states import BINDING
 
-README: Final = Path(__file__).resolve().parents[1] / "README.md"
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "flow.md"
 TABLES: Final[Mapping[str, Mapping[Any, Mapping[Any, Any]]]] = {
     "dialog": DIALOG,
     "offer-answer": OFFER_ANSWER,
@@ -32,7 +32,7 @@ _MARKED = re.compile(r"(<!-- diagram:(?P<name>[\w-]+) -->\n).*?(<!-- /diagram --
 
 
 class DiagramError(ValueError):
-    """The README's markers are not those of the tables."""
+    """The page's markers are not those of the tables."""
 
 
 def _identifier(state: enum.StrEnum) -> str:
@@ -56,19 +56,19 @@ def diagram_from_table(table: Mapping[Any, Mapping[Any, Any]]) -> str:
 
 
 def text_with_diagrams(text: str) -> str:
-    """Return the README's text with all diagrams drawn anew; raise DiagramError when a marker is missing or unknown."""
+    """Return the page's text with all diagrams drawn anew; raise DiagramError when a marker is missing or unknown."""
     found = [match["name"] for match in _MARKED.finditer(text)]
     if sorted(found) != sorted(TABLES):
         raise DiagramError(
-            f"README.md has the markers {found}; each of {sorted(TABLES)} is needed once,"
+            f"{PAGE.name} has the markers {found}; each of {sorted(TABLES)} is needed once,"
             " as '<!-- diagram:NAME -->' on a line of its own and '<!-- /diagram -->' on a later one"
         )
     return _MARKED.sub(lambda match: match[1] + diagram_from_table(TABLES[match["name"]]) + match[3], text)
 
 
 def main() -> None:
-    """Draw into the README, or into the file named on the command line."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else README
+    """Draw into docs/flow.md, or into the file named on the command line."""
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
     path.write_text(text_with_diagrams(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 

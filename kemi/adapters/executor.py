@@ -33,7 +33,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.record import CallRecord
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
-from kemi.core.errors import LocalProtocolError
+from kemi.core.errors import LocalProtocolError, RemoteProtocolError
 from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -130,7 +130,7 @@ class Executor:
             raise LocalProtocolError("the To-tag could not be written into the INVITE")
         transaction = transactions.new_transaction()
         if transaction is None:
-            raise LocalProtocolError("no transaction for the INVITE")
+            raise RemoteProtocolError("no transaction can be made of this INVITE")
         return TransactionCreated(*transaction)
 
     def _suspend(self, action: act.SuspendInvite) -> None:

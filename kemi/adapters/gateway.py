@@ -26,6 +26,7 @@ from kemi.adapters.control_nodes import node_routes
 from kemi.adapters.dialog_ids import DialogIds
 from kemi.adapters.dispatcher import Dispatcher
 from kemi.adapters.doors import Doors
+from kemi.adapters.early_cancels import EarlyCancels
 from kemi.adapters.elsewhere import Elsewhere
 from kemi.adapters.entry_points import EntryPoints
 from kemi.adapters.executor import Executor
@@ -98,6 +99,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         self._flows = FlowStore(HtableTable)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
         self._passing_on = PassingOn(settings, self._flows, self._live_flows)
+        self._early_cancels = EarlyCancels(settings.sip, HtableTable("early_cancel"))
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), HtableTable("call_of"), changed_calls)
         leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
@@ -289,8 +291,11 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
     def _from_ims(self, request: Request) -> None:
         if request.method == "ACK" or (request.method == "INVITE" and transactions.transaction_state() == 0):
             return  # 0: sent once more, tm has repeated what we answered
+        branch = ksr.branch()
         if not self._passing_on.takes(request):
             (self._new_calls if request.method == "INVITE" else self._standalone).from_core(request)
+        if request.method == "INVITE":
+            self._early_cancels.carry_out(branch)
 
     def _inside_dialog(self, request: Request) -> None:
         if request.side is Side.IMS and request.method != "ACK" and transactions.transaction_state() == 0:
@@ -309,7 +314,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             self._passing_on.inside(key, request)
 
     def _cancel(self) -> None:
-        if transactions.transaction_state() <= 0:
+        if not (self._early_cancels.is_for_something() and _may_cancel()):
             raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
         if self._passing_on.cancels():
             return
@@ -433,3 +438,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
     def ksr_rtimer_housekeeping(self, _message: object, _event: str) -> None:
         """Ten times a second, in a process of its own."""
         self._housekeeping.tick(time.time())
+
+
+def _may_cancel() -> bool:
+    """Whether the current CANCEL, of which tm knows the INVITE, is of whoever sent that: a page has one connection, and
+    who knows a branch may be anybody."""
+    return ksr.side() is Side.IMS or transactions.cancels_own_invite()

@@ -45,7 +45,10 @@ def text(variable: str) -> str:
 
 def number(variable: str) -> int:
     """Return a pseudo-variable as a number, 0 when it is unset or no number."""
-    value = _pv(variable)
+    try:
+        value = _pv(variable)
+    except UnicodeDecodeError:  # a CSeq may begin with a number and go on with any bytes
+        return number_or(0, text(variable))
     return value if isinstance(value, int) else number_or(0, text(variable))
 
 

@@ -162,10 +162,15 @@ def send_to_ourselves(own_uri: str, start_line: str, lines: tuple[str, ...], bod
     compares Call-ID and CSeq number but no method, so it finds our UPDATE instead of an INVITE with the same number,
     and it never gives back its reference to what it found; tmx.t_reply_callid takes any fork of the Call-ID.
     """
-    NOTES.sent_to(own_uri)
     head = "".join(f"{line}\r\n" for line in lines)
     length = f"Content-Length: {len(body.encode())}"
-    return KSR.corex.send_data(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}") > 0
+    return send_text_to_ourselves(own_uri, f"{start_line}\r\n{head}{length}\r\n\r\n{body}")
+
+
+def send_text_to_ourselves(own_uri: str, text: str) -> bool:
+    """The same with a whole message."""
+    NOTES.sent_to(own_uri)
+    return KSR.corex.send_data(own_uri, text) > 0
 
 
 def is_cancelled() -> bool:
@@ -176,6 +181,12 @@ def is_cancelled() -> bool:
 def tag_of_cancelled() -> str:
     """Return our tag in the INVITE that the current CANCEL is for, which itself has none."""
     return ksr.text("$T_inv($tt)")
+
+
+def cancels_own_invite() -> bool:
+    """Whether the current CANCEL comes from where its INVITE came from; of what else names a page's connection, a
+    transaction keeps nothing."""
+    return all(ksr.text(f"$T_inv({what})") == ksr.text(what) for what in ("$si", "$sp"))
 
 
 def is_local_timeout() -> bool:

@@ -304,10 +304,15 @@ def exchanged(body: Body, sdp: str, *, parts: bool) -> Change:
     session = _session_of(root)
     if sdp and session is None:
         return _with_first(body.content, root, sdp) or alone
-    exchanges = [(_text(body.content, part.begin, part.end), "") for part in _removed(root, keep=bool(sdp))]
-    if sdp and session is not None:
-        end = session.content_end
-        exchanges.append((_text(body.content, session.begin, end), _head(body.content, session) + sdp))
+    try:
+        exchanges = [
+            (_text(body.content, part.begin, part.end), "") for part in _removed(root, keep=bool(sdp))
+        ]
+        if sdp and session is not None:
+            end = session.content_end
+            exchanges.append((_text(body.content, session.begin, end), _head(body.content, session) + sdp))
+    except RemoteProtocolError:  # what cannot be changed by itself does not go on beside what we say
+        return alone
     return Change(exchanges=tuple(exchanges))
 
 

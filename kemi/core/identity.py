@@ -32,6 +32,7 @@ _LOCAL_TEL = re.compile(r"tel:[0-9a-f*#().-]+((?:;.*)?)", re.IGNORECASE)
 _KEPT_LENGTH: Final = 256
 """Longer ones are nobody's, and would only fill memory."""
 _PHONE_CONTEXT = ";phone-context="
+_CONTEXT = re.compile(r"\+[0-9]+|[a-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,11 @@ def _canonical(uri: str) -> str | None:
 
 
 def _phone_context(parameters: str) -> str:
-    _, found, rest = parameters.lower().partition(_PHONE_CONTEXT)
-    return rest.partition(";")[0] if found else ""
+    """Return whose local number it is, "" for what is no domain and no global number (RFC 3966 §5.1.5)."""
+    context = parameters.lower().partition(_PHONE_CONTEXT)[2].partition(";")[0]
+    if context.startswith("+"):
+        context = context.translate(_SEPARATORS)
+    return context if _CONTEXT.fullmatch(context) else ""
 
 
 def known_as(uri: str, identities: Iterable[str]) -> str | None:

@@ -35,7 +35,7 @@ def document_from_json(text: bytes | str) -> RoutingDocument:
         raw = msgspec.json.decode(text)
         unknown = list(_unknown_fields(raw))
         document = msgspec.convert(raw, RoutingDocument, strict=True)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise TableError([str(error)]) from error
     if unknown:
         raise TableError(unknown)

@@ -67,7 +67,10 @@ class SdpReply(Reply):
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Self | None:
-        """Read a success as rtpengine writes it without going through it byte by byte; None for anything else."""
+        """Read a success as rtpengine writes it without going through it byte by byte; None for anything else.
+
+        Raises NgBadDatagram for a description that is not UTF-8, as ``from_ng`` does.
+        """
         found = _SDP_PAYLOAD.fullmatch(payload)
         if found is None or int(found[1]) != len(found[2]):
             return None

@@ -57,6 +57,8 @@ class FakeKamailio:
     message: FakeMessage | None = None
     cancelled_tag: str | None = None
     """To-tag of the INVITE that the current CANCEL is for."""
+    cancelled_source: tuple[str, int] | None = None
+    """Its sender; None: that of the CANCEL."""
     transaction: tuple[int, int] | None = None
     """Index and label of the current message's transaction."""
     failure_status: int | None = None
@@ -365,6 +367,8 @@ _VARIABLES: Final[dict[str, Callable[[FakeKamailio], int | str | None]]] = {
     "$mb": lambda k: f"{k._current.head}\r\n{k._current.body}",
     "$ws_conid": lambda k: k._current.connection_id,
     "$T_inv($tt)": lambda k: k.cancelled_tag,
+    "$T_inv($si)": lambda k: (k.cancelled_source or k._current.source)[0],
+    "$T_inv($sp)": lambda k: (k.cancelled_source or k._current.source)[1],
     "$T(id_index)": lambda k: k.transaction[0] if k.transaction else None,
     "$T(id_label)": lambda k: k.transaction[1] if k.transaction else None,
     "$T_reply_code": lambda k: k.failure_status,

@@ -78,9 +78,16 @@ def offers(data: bytes) -> None:
     """A page's offer, as far as the relay and back."""
     text = text_of(data)
     if not refused(lambda: sdp_from_text(text)):
-        assert sdp_to_text(sdp_from_text(text)) == text
+        assert sdp_to_text(sdp_from_text(text)) == _tidied(text)
     refused(lambda: _all_of_an_offer(text, OUR_SDK))
     refused(lambda: core_offer_media(sdp_from_text(text), ("H264", "VP8"), ("opus", "PCMA")))
+
+
+def _tidied(text: str) -> str:
+    """Return a description with one kind of line end, and no empty lines behind it (kemi/core/sdp/text.py)."""
+    plain = text.replace("\r\n", "\n")
+    kept = plain.rstrip("\n")
+    return f"{kept}\n"[: len(plain)].replace("\n", "\r\n" if "\r" in text else "\n")
 
 
 def _all_of_an_offer(text: str, client: ClientCapabilities) -> None:
@@ -106,7 +113,8 @@ def answers(data: bytes) -> None:
 def relay_replies(data: bytes) -> None:
     """What comes to the port of the relay's client."""
     key_press_from_bytes(data)
-    SdpReply.from_payload(data)
+    with contextlib.suppress(NgError):
+        SdpReply.from_payload(data)
     try:
         value = decode(data)
     except NgError:

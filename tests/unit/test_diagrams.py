@@ -1,4 +1,4 @@
-"""The README's diagrams are those of the tables."""
+"""The diagrams of docs/flow.md are those of the tables."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from kemi.core.call.states import DIALOG, OFFER_ANSWER
-from tests.diagrams import README, TABLES, DiagramError, diagram_from_table, main, text_with_diagrams
+from tests.diagrams import PAGE, TABLES, DiagramError, diagram_from_table, main, text_with_diagrams
 
 EMPTY = "# Title\n" + "".join(f"<!-- diagram:{name} -->\n<!-- /diagram -->\ntext\n" for name in TABLES)
 
 
-def test_the_readme_is_up_to_date() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_page_is_up_to_date() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     assert text_with_diagrams(text) == text, "run: make docs"
 
 
@@ -62,7 +62,7 @@ def test_states_of_two_words_get_an_identifier_of_one() -> None:
 
 
 def test_the_command_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "README.md"
+    path = tmp_path / "page.md"
     path.write_text(EMPTY, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["diagrams", str(path)])
     main()

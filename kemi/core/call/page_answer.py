@@ -17,7 +17,7 @@ from kemi.core.call import boundary, preconditions, reliable, session_timer
 from kemi.core.call.dialog import on_flow_closed as on_flow_closed_in_dialog
 from kemi.core.call.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.dialog import on_timer as on_timer_in_dialog
-from kemi.core.call.ending import hang_up_both
+from kemi.core.call.ending import FORGET_AFTER_S, hang_up_both
 from kemi.core.call.events import (
     Due,
     FlowClosed,
@@ -303,7 +303,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         note,
         act.DropReply(),
         *_end_at_page(record, settings, reason),
-        _answer_for_page(record, status, reason_phrase, explanation),
+        *_at_last(record, _answer_for_page(record, status, reason_phrase, explanation)),
     ]
 
 
@@ -323,6 +323,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     """Do what was scheduled: a reliable response has no PRACK yet, or what any call waits for."""
     if preconditions.pending(record) and event.due in preconditions.DUE:
         return preconditions.on_timer(record, event, settings)
+    if event.due is Due.FORGET and not record.ended:
+        return [act.Note("call_never_ended", logging.WARNING, {}), *finish(record, DialogEvent.REJECTED)]
     if event.due is not Due.RELIABLE_REPEAT:
         return on_timer_in_dialog(record, event, settings)
     actions = reliable.repeat(record, _incoming(record), settings)
@@ -344,7 +346,7 @@ def _no_prack(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         refusal = _answer_for_page(
             record, 504, "Server Time-out", headers.explanation(detail, settings.realm)
         )
-        return [note, *_end_at_page(record, settings, reason), refusal]
+        return [note, *_end_at_page(record, settings, reason), *_at_last(record, refusal)]
     record.rejection = Rejection(504, "Server Time-out", detail)
     cancel = act.CancelForwardedInvite(
         record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_core(record)
@@ -417,10 +419,16 @@ def refuse_for_page(
     if not _incoming(record).via:
         if record.media_state is Media.NONE and not _incoming(record).late_offer:
             return []  # not sent yet: whoever is about to will see
-        return [act.RefuseUnheard(record.call_id, record.invite_cseq, status, reason_phrase)]
+        return _at_last(record, act.RefuseUnheard(record.call_id, record.invite_cseq, status, reason_phrase))
     record.abandoned = True
     explanation = headers.explanation(detail, settings.realm)
-    return [_answer_for_page(record, status, reason_phrase, explanation)]
+    return _at_last(record, _answer_for_page(record, status, reason_phrase, explanation))
+
+
+def _at_last(record: CallRecord, answer: act.Action) -> list[act.Action]:
+    """Answer the INVITE by a message or command that may get lost, or may not find it: its record does not wait for
+    ever for tm to say that it is over."""
+    return [act.Schedule(record.key, Due.FORGET, FORGET_AFTER_S), answer]
 
 
 def _incoming(record: CallRecord) -> Incoming:

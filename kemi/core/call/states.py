@@ -1,7 +1,7 @@
 """The machines of a call, as tables.
 
-A missing pair is a bug of ours and says so: ``advance`` raises LocalProtocolError.  The README's diagrams are drawn
-from these tables (``make docs``).
+A missing pair is a bug of ours and says so: ``advance`` raises LocalProtocolError.  The diagrams of docs/flow.md are
+drawn from these tables (``make docs``).
 
 * ``DIALOG``: the dialog the page sees (RFC 3261 §12), whatever the core forks behind it.
 * ``OFFER_ANSWER``: one instance for each side (RFC 3264, RFC 6337 table 1: patterns 1, 2, 3 and 6).

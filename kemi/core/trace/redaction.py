@@ -36,6 +36,7 @@ _PARAMETER: Final = re.compile(
 )
 
 
+_INLINE: Final = re.compile("inline:", re.IGNORECASE)
 _FLOW: Final = r"(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
 _FLOWS: Final = re.compile(rf"(sips?:){_FLOW}", re.IGNORECASE)
 
@@ -62,7 +63,7 @@ def _credentials(found: re.Match[str]) -> str:
     name, value = found[1], found[2]
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() not in _SCHEMES:
-        scheme, rest = "", value
+        scheme, rest = "", value.strip()
     kept = [
         f"{key}={text if key.lower() in _HARMLESS else MASK}"
         for key, text in _PARAMETER.findall(rest)
@@ -93,8 +94,8 @@ def _media_key(found: re.Match[str]) -> str:
     name, value = found[1], found[2]
     if not name.lower().startswith("a=crypto"):
         return name + MASK
-    tag_and_suite = value.lower().partition("inline:")[0] if "inline:" in value.lower() else ""
-    return f"{name}{value[: len(tag_and_suite)]}{'inline:' if tag_and_suite else ''}{MASK}"
+    key = _INLINE.search(value)
+    return f"{name}{value[: key.end()]}{MASK}" if key is not None else name + MASK
 
 
 _SECRETS: Final = (
@@ -146,7 +147,8 @@ def redact_sip(message: str) -> str:
     head, body = _parts(message)
     if body and _is_personal(head):
         body = _personal(head, body)
-    if body.startswith("v=0"):  # a description has no header fields
+    # A description has no header fields; behind a head that ends in an odd way somebody may read them nevertheless.
+    if body.startswith("v=0") and head.endswith("\r\n\r\n"):
         return _masked(head, _SECRETS) + _masked(body, _MEDIA_KEYS)
     return _masked(head + body, _EVERYTHING if body else _SECRETS)
 

@@ -29,7 +29,7 @@ HTABLE: Final = SimpleNamespace(
 )
 LOGS: Final = dict.fromkeys(("dbg", "info", "notice", "warn", "err", "crit"), lambda _line: None)
 sys.modules.setdefault(
-    "KSR", cast(Any, SimpleNamespace(htable=HTABLE, **LOGS))
+    "KSR", cast(Any, SimpleNamespace(htable=HTABLE, pv=SimpleNamespace(get=lambda _name: None), **LOGS))
 )  # before the adapters import it
 
 from kemi.adapters import ksr, log  # noqa: E402

@@ -34,12 +34,13 @@ KEPT_TABLES: Final = frozenset(
         "moved",
         "handed_over",
         "overload",
+        "early_cancel",
     }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
 issuers' keys, counts by user and address, what an address did wrong, how the core asks for passwords, what is known
-of relay nodes, what is measured, whom the core has sent elsewhere a moment ago, what went to another gateway, and how
-much new work is let in."""
+of relay nodes, what is measured, whom the core has sent elsewhere a moment ago, what went to another gateway, how much
+new work is let in, and for a moment whose CANCEL came before its INVITE."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ EMERGENCY: Final = f"sip:112@{REALM}"
 WARM_UP_RATE, WARM_UP_S = 30.0, 2.0
 SETTLING_S: Final = 2.0
 """The beginning of an overload, which is judged apart from the rest of it."""
+_LOWER: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,11 @@ def pinned_gateway(**variables: Any) -> Iterator[Target]:
     """Run a gateway on one core; everything that loads it has the others."""
     settings: dict[str, Any] = {"gateway_overload_control": True, "gateway_emergency": "core", **variables}
     with callee() as far_end, signalling(far_end.port, **settings) as target:
-        _pin(process_tree(target.gateway_pids), {0})
-        others = process_tree([os.getpid()])
+        call(target, [(WARM_UP_RATE, WARM_UP_S)])  # Kamailio takes calls while it is still forking
+        gateway = process_tree(target.gateway_pids)
+        _pin(gateway, {0})
+        others = process_tree([os.getpid()]) - gateway
         _pin({pid for pid in others if os.sched_getaffinity(pid) != {0}}, set(range(1, os.cpu_count() or 1)))
-        call(target, [(WARM_UP_RATE, WARM_UP_S)])
         yield target
 
 
@@ -181,11 +183,18 @@ def sustainable(
 ) -> tuple[float, float]:
     """Return the most calls per second that are answered and the CPU for each, from rates that grow.
 
-    Beyond it a gateway without control collapses: every call waits for those that came before.
+    Beyond it a gateway without control collapses: every call waits for those that came before.  So the first rate is
+    made lower until the gateway keeps up with it.
     """
-    best, rate, missed = (0.0, 0.0), first, 0
+    best, rate, missed, climbs = (0.0, 0.0), first, 0, False
     while True:
         good, cpu_ms = answered_per_s(target, rate, seconds, said)
+        if not climbs and good < 0.95 * rate:
+            best = max(best, (good, cpu_ms))
+            rate /= _LOWER
+            wait_rest(target)
+            continue
+        climbs = True
         best = max(best, (good, cpu_ms))
         missed = missed + 1 if good < 0.95 * rate else 0
         if missed == 2:  # one alone may be the machine's

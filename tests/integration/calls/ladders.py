@@ -1,4 +1,4 @@
-"""Ladders of the README, as the two ends record them: ``->`` is what the end sent, ``<-`` what it received."""
+"""Ladders of docs/flow.md, as the two ends record them: ``->`` is what the end sent, ``<-`` what it received."""
 
 from __future__ import annotations
 

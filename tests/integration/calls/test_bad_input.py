@@ -1,4 +1,4 @@
-"""What a page may send wrong in its INVITE and PRACK; the core hears nothing of it (README, "Bad input")."""
+"""What a page may send wrong in its INVITE and PRACK; the core hears nothing of it (docs/flow.md)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.calls import ladders
 from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO
-from tests.integration.calls.stage import BOB, Call, Stage
+from tests.integration.calls.stage import ALICE, BOB, CAROL, Call, Stage
 from tests.peers.call_plan import CallPlan, Step, cancel_and_go_on, cancel_instead, hang_up_instead
 from tests.peers.core_script import (
     CoreScript,
@@ -17,6 +17,7 @@ from tests.peers.core_script import (
     rings_for_ever,
 )
 from tests.peers.device_sdp import DeviceMedia
+from tests.peers.sip import CSeq, Headers, SipRequest
 from tests.peers.wic_call import OutgoingCall
 
 pytestmark = pytest.mark.lab
@@ -28,6 +29,7 @@ BEFORE_THE_CORE = [
     pytest.param(Step.UPDATE_RECEIVED, id="during the UPDATE"),
 ]
 EARLY_DIALOG = BEFORE_THE_CORE[1:]
+KEPT_BY_CANCEL = ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID")
 
 
 async def check_terminated(call: OutgoingCall, method: str) -> None:
@@ -148,6 +150,26 @@ class TestAfterForwarding:
         await check_terminated(wic, "BYE")
         await call.ims.wait_request("ACK")
         assert call.ims.ladder()[-4:] == ladders.CORE_CANCELLED
+
+    @pytest.mark.parametrize(
+        "registered", [pytest.param(True, id="another user"), pytest.param(False, id="nobody")]
+    )
+    async def test_nobody_else_cancels_who_knows_all_of_the_invite(
+        self, stage: Stage, registered: bool
+    ) -> None:
+        stage.core.script = rings_for_ever()
+        call = await stage.ringing(await stage.page(ALICE))
+        other = await stage.page(CAROL, registered=registered)
+        invite = call.wic.invite
+        kept = [(name, value) for name, value in invite.headers if name in KEPT_BY_CANCEL]
+        fields = Headers([*kept, ("CSeq", str(CSeq(invite.cseq.number, "CANCEL")))])
+        await other.send(SipRequest("CANCEL", invite.request_uri, headers=fields))
+        response = await other.trace.wait_response(range(200, 700), "CANCEL", call_id=call.call_id)
+        assert response.status == 481
+        assert stage.record(call.call_id)
+        await call.wic.cancel()
+        await call.wic.wait_status(487)
+        await check_terminated(call.wic, "CANCEL")
 
     async def test_a_cancel_after_the_answer_does_nothing(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())

@@ -1,4 +1,4 @@
-"""The core refuses, is silent or talks nonsense (README, "Bad input")."""
+"""The core refuses, is silent or talks nonsense (docs/flow.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer, then UPDATE: the ladder of the README, seen from the page and from the core."""
+"""Answer, then UPDATE: the ladder of docs/flow.md, seen from the page and from the core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests inside an answered call, both ways: tags, numbers and routes are translated, nothing else (README)."""
+"""Requests inside an answered call, both ways: tags, numbers and routes are translated, nothing else (docs/flow.md)."""
 
 from __future__ import annotations
 

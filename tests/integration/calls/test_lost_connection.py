@@ -1,4 +1,4 @@
-"""The page's WebSocket dies: a set-up ends, a running call waits for its page (README; RFC 5626 §4.4)."""
+"""The page's WebSocket dies: a set-up ends, a running call waits for its page (docs/flow.md; RFC 5626 §4.4)."""
 
 from __future__ import annotations
 

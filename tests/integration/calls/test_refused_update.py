@@ -1,4 +1,4 @@
-"""The page answers the gateway's UPDATE with anything but a good 200: the call ends, or is tried again (README)."""
+"""The page answers our UPDATE with anything but a good 200: the call ends, or is tried again (docs/flow.md)."""
 
 from __future__ import annotations
 

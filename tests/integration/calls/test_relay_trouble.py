@@ -1,4 +1,4 @@
-"""The media relay is late or dead: no call without media, and nothing hangs (README, "Bad input").
+"""The media relay is late or dead: no call without media, and nothing hangs (docs/flow.md).
 
 Each test has a gateway and a relay of its own: a worker leaves a relay that failed alone for a while.
 """

@@ -309,7 +309,7 @@ class TestForeignCalls:
 
 
 class TestForbiddenTargets:
-    """A transfer is a call that the page has made (README: call policy)."""
+    """A transfer is a call that the page has made (docs/flow.md: not allowed)."""
 
     @pytest.mark.conformance("X-11")
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from kemi.adapters.executor import Executor
 from kemi.adapters.htable import HtableTable
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.errors import LocalProtocolError, MediaUnavailable
+from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
 from kemi.core.messages import Reply, Side
 from kemi.state.calls import CallStore
 from tests.fakes.ksr import FakeKamailio
@@ -44,7 +44,6 @@ class TestInviteTransaction:
         ("function", "action"),
         [
             pytest.param("textopsx.msg_apply_changes", act.CreateTransaction("ours"), id="no tag"),
-            pytest.param("tm.t_newtran", act.CreateTransaction("ours"), id="no transaction"),
             pytest.param("tmx.t_suspend", act.SuspendInvite(5.0), id="not suspended"),
         ],
     )
@@ -55,6 +54,15 @@ class TestInviteTransaction:
         kamailio.script(function, -1)
         with pytest.raises(LocalProtocolError):
             executor.perform("call-1", action)
+
+    def test_an_invite_of_which_tm_makes_no_transaction_is_its_senders_fault(
+        self, kamailio: FakeKamailio, executor: Executor
+    ) -> None:
+        """As one with a Content-Length that is no number."""
+        kamailio.receive(invite())
+        kamailio.script("tm.t_newtran", -1)
+        with pytest.raises(RemoteProtocolError):
+            executor.perform("call-1", act.CreateTransaction("ours"))
 
     def test_a_resume_that_comes_too_late_is_no_error(
         self, kamailio: FakeKamailio, executor: Executor

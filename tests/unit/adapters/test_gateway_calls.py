@@ -178,6 +178,16 @@ class TestCall:
         assert kamailio.relayed[-1].method == "CANCEL"
         assert kamailio.tables["call"] == {}
 
+    def test_nobody_cancels_over_another_connection(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        called(kamailio, page)
+        kamailio.script("tm.t_check_trans", 1)
+        kamailio.cancelled_source = ("127.0.0.1", 4242)
+        kamailio.receive(from_page("CANCEL sip:b SIP/2.0\nCall-ID: call-1\nCSeq: 1 CANCEL\n"))
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies[-1].status == 481
+        assert not [one for one in kamailio.relayed if one.method == "CANCEL"]
+        assert kamailio.tables["call"]
+
 
 class TestOwnUpdate:
     """The page's answer to our UPDATE comes by tm's callbacks."""

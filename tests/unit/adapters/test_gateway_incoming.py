@@ -193,6 +193,24 @@ Max-Forwards: 70
         page.ksr_request_route(MESSAGE)
         assert len(kamailio.relayed) == 2
 
+    def test_a_cancel_that_overtakes_its_invite_is_sent_again(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        kamailio.script("corex.send_data", 1)
+        invite = core_invite(token(kamailio))
+        cancel = (
+            "CANCEL sip:x@page.invalid;transport=ws SIP/2.0\n"
+            f"Via: {invite.value('Via')}\nCall-ID: call-in\nCSeq: 5 CANCEL\n\n"
+        )
+        kamailio.receive(from_core(cancel))
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [481]
+        kamailio.receive(core_invite(token(kamailio)))
+        page.ksr_request_route(MESSAGE)
+        ((_, text),) = kamailio.called("corex.send_data")
+        assert str(text).startswith("CANCEL ")
+        assert kamailio.tables["early_cancel"] == {}
+
     def test_a_page_that_has_just_lost_its_connection(self, kamailio: FakeKamailio, page: Gateway) -> None:
         kamailio.script("tmx.t_suspend", 1)
         (binding,) = kamailio.tables["registration"].values()

@@ -25,6 +25,7 @@ FROM = "sip:alice@ims.example"
         ("sip:alice@ims.example?Subject=x", "sip:alice@ims.example"),
         ("tel:+1-555-0100", "tel:+15550100;ext=1"),
         ("tel:7042;phone-context=EXAMPLE.com", "tel:70-42;phone-context=example.com"),
+        ("tel:7042;phone-context=+1-555", "tel:7042;ext=1;phone-context=+1555;x=y"),
     ],
 )
 def test_two_spellings_of_one_identity(one: str, other: str) -> None:
@@ -49,7 +50,8 @@ def test_two_identities(one: str, other: str) -> None:
     "uri",
     [
         "", "sip:", "sip:ims.example", "sip:alice@", "sip:a@b@c", "sip:alice:secret@ims.example", "tel:", "tel:+x",
-        "tel:7042", "mailto:a@b", "sip:a%00b@x", "sip:a%0d%0ab@x", "sip:a%40b@x", "sip:a\r\n@x", "sip:a@x y",
+        "tel:7042", "tel:7042;phone-context=  ", "tel:7042;phone-context=a b", "tel:7042;phone-context=+x",
+        "mailto:a@b", "sip:a%00b@x", "sip:a%0d%0ab@x", "sip:a%40b@x", "sip:a\r\n@x", "sip:a@x y",
         "sip:a@x>;verstat=1", "javascript:alert(1)",
     ],
 )  # fmt: skip

@@ -198,7 +198,7 @@ class TestBrokenAnswers:
         call = Incoming.ringing()
         given = call.page_answer(refuse=("0",)) if body == "refused" else body
         call.on(call.wic_reply(200, body=given))
-        assert call.actions.names == ["DropReply", "SendRequest", "SendRequest", "AnswerForPage"]
+        assert call.actions.names == ["DropReply", "SendRequest", "SendRequest", "Schedule", "AnswerForPage"]
         ack, bye = call.actions.all(act.SendRequest)
         assert (ack.method, bye.method, bye.request_uri) == ("ACK", "BYE", f"{PAGE_CONTACT};ob")
         assert f"To: <{ALICE}>;tag={PAGE_TAG}" in bye.headers
@@ -275,6 +275,16 @@ class TestEndBeforeTheAnswer:
         assert (refusal.sip_call_id, refusal.cseq) == (call.record.call_id, 5)
         assert (refusal.status, refusal.reason_phrase) == (430, "Flow Failed")
         assert call.on(ev.WicFailed(430)).names == ["ReleaseMedia", "ForgetCall"]
+
+    @pytest.mark.parametrize("heard", [True, False])
+    def test_a_refusal_that_nobody_hears_leaves_nothing(self, heard: bool) -> None:
+        """The other fork's transaction took it, or the datagram was lost: nothing else ends the record."""
+        call = Incoming.ringing() if heard else Incoming.sent()
+        assert call.on(ev.FlowClosed()).only(act.Schedule).due is ev.Due.FORGET
+        actions = call.on(ev.TimerFired(ev.Due.FORGET))
+        assert actions.only(act.ReleaseMedia)
+        assert actions.only(act.ForgetCall)
+        assert call.record.ended
 
     def test_one_that_was_not_called_yet_is_left_to_whoever_calls_it(self) -> None:
         call = Incoming.sent()

@@ -286,3 +286,8 @@ def test_a_bad_document_is_refused_and_named(text: str, problem: str) -> None:
     with pytest.raises(TableError) as refused:
         check_document(document_from_json(text))
     assert problem in "; ".join(refused.value.problems)
+
+
+def test_a_document_whose_bytes_are_no_text() -> None:
+    with pytest.raises(TableError, match="utf-8"):
+        document_from_json(b'{"w\x8brd": 1}')

@@ -200,3 +200,8 @@ def test_everything_else_stays(values: list[str], body: bytes) -> None:
 )  # fmt: skip
 def test_what_looks_like_a_secret_and_is_none(text: str) -> None:
     assert redact_sip(text) == text
+
+
+def test_characters_that_grow_in_lower_case_uncover_nothing_of_a_key() -> None:
+    kept = redact_sdp("a=crypto:1 " + "\u0130" * 8 + " inline:0123456789\r\n")
+    assert kept == "a=crypto:1 " + "\u0130" * 8 + " inline:***\r\n"
