@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from kemi.adapters import ksr
-from kemi.adapters.border import Border
-from kemi.adapters.control import Control
-from kemi.adapters.doors import Doors
+from kemi.adapters.control.endpoint import Control
+from kemi.adapters.doors.border import Border
+from kemi.adapters.doors.doors import Doors
 from kemi.adapters.guard import guarded, guarded_note
-from kemi.adapters.home import HomePart
-from kemi.adapters.trace_notes import NOTES
-from kemi.adapters.websocket import WebSocketFront
+from kemi.adapters.kamailio import ksr
+from kemi.adapters.monitoring.trace_notes import NOTES
+from kemi.adapters.network.home import HomePart
+from kemi.adapters.pages.websocket import WebSocketFront
 
 
 class FrontCallbacks:

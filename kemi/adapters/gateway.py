@@ -11,54 +11,54 @@ import secrets
 import time
 from functools import partial
 
-from kemi.adapters import connections, ksr, transactions
-from kemi.adapters.adoption import Adoption
-from kemi.adapters.border import Border
-from kemi.adapters.call_history import CallHistory
-from kemi.adapters.call_progress import CallProgress
-from kemi.adapters.control import Control
-from kemi.adapters.control_calls import call_routes
-from kemi.adapters.control_counters import counter_routes
-from kemi.adapters.control_dtmf import dtmf_routes
-from kemi.adapters.control_lost import lost_routes
-from kemi.adapters.control_metrics import metrics_routes
-from kemi.adapters.control_nodes import node_routes
-from kemi.adapters.dialog_ids import DialogIds
-from kemi.adapters.dispatcher import Dispatcher
-from kemi.adapters.doors import Doors
-from kemi.adapters.early_cancels import EarlyCancels
-from kemi.adapters.elsewhere import Elsewhere
-from kemi.adapters.entry_points import EntryPoints
-from kemi.adapters.executor import Executor
-from kemi.adapters.flows import LiveFlows
-from kemi.adapters.forbidding import Forbidding
+from kemi.adapters.calls.adoption import Adoption
+from kemi.adapters.calls.dialog_ids import DialogIds
+from kemi.adapters.calls.dispatcher import Dispatcher
+from kemi.adapters.calls.early_cancels import EarlyCancels
+from kemi.adapters.calls.executor import Executor
+from kemi.adapters.calls.history import CallHistory
+from kemi.adapters.calls.new_calls import NewCalls
+from kemi.adapters.calls.own_requests import OwnRequestCallbacks, OwnRequests
+from kemi.adapters.calls.progress import CallProgress
+from kemi.adapters.control.calls import call_routes
+from kemi.adapters.control.counters import counter_routes
+from kemi.adapters.control.dtmf import dtmf_routes
+from kemi.adapters.control.endpoint import Control
+from kemi.adapters.control.lost import lost_routes
+from kemi.adapters.control.metrics import metrics_routes
+from kemi.adapters.control.node_views import views
+from kemi.adapters.control.nodes import node_routes
+from kemi.adapters.doors.border import Border
+from kemi.adapters.doors.doors import Doors
+from kemi.adapters.doors.forbidding import Forbidding
+from kemi.adapters.doors.hiding import DueRefusals, HiddenUsers, HidingCallbacks
 from kemi.adapters.front_callbacks import FrontCallbacks
 from kemi.adapters.guard import guarded, guarded_request
-from kemi.adapters.hiding import DueRefusals, HiddenUsers, HidingCallbacks
-from kemi.adapters.home import HomePart
 from kemi.adapters.housekeeping import Housekeeping
-from kemi.adapters.htable import HtableTable
-from kemi.adapters.leaving import Leaving, leaving_routes
-from kemi.adapters.measuring import Measuring
-from kemi.adapters.media import MediaRelay
-from kemi.adapters.media_watch import MediaWatch
-from kemi.adapters.new_calls import NewCalls
-from kemi.adapters.node_views import views
-from kemi.adapters.own_requests import OwnRequestCallbacks, OwnRequests
-from kemi.adapters.own_users import routes_of
-from kemi.adapters.pages import Pages
-from kemi.adapters.passing_on import PassingOn, PassingOnCallbacks
-from kemi.adapters.people import people_keeper, people_of
-from kemi.adapters.registrar import Registrar
-from kemi.adapters.routing import route_keeper
+from kemi.adapters.kamailio import connections, ksr, transactions
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.monitoring.measuring import Measuring
+from kemi.adapters.monitoring.trace_figures import TraceFigures
+from kemi.adapters.monitoring.traces import trace_keeper
+from kemi.adapters.network.entry_points import EntryPoints
+from kemi.adapters.network.home import HomePart
+from kemi.adapters.network.own_users import routes_of
+from kemi.adapters.network.people import people_keeper, people_of
+from kemi.adapters.network.routing import route_keeper
+from kemi.adapters.network.standalone import StandaloneRequests
+from kemi.adapters.pages.calling import Pages
+from kemi.adapters.pages.elsewhere import Elsewhere
+from kemi.adapters.pages.flows import LiveFlows
+from kemi.adapters.pages.leaving import Leaving, leaving_routes
+from kemi.adapters.pages.passing_on import PassingOn, PassingOnCallbacks
+from kemi.adapters.pages.registrar import Registrar
+from kemi.adapters.pages.subscriptions import Notifications, SubscriptionKeeper
+from kemi.adapters.pages.websocket import WebSocketFront
+from kemi.adapters.relay.media import MediaRelay
+from kemi.adapters.relay.media_watch import MediaWatch
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.site import call_settings, registration_settings
-from kemi.adapters.standalone import StandaloneRequests
-from kemi.adapters.subscriptions import Notifications, SubscriptionKeeper
-from kemi.adapters.trace_figures import TraceFigures
-from kemi.adapters.traces import trace_keeper
-from kemi.adapters.trunk_parts import TrunkParts
-from kemi.adapters.websocket import WebSocketFront
+from kemi.adapters.trunks.parts import TrunkParts
 from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,

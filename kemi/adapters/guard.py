@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable
 from typing import Final, ParamSpec
 
-from kemi.adapters import connections, ksr, transactions
-from kemi.adapters.bans import BANS
-from kemi.adapters.facts import FACTS
+from kemi.adapters.doors.bans import BANS
+from kemi.adapters.kamailio import connections, ksr, transactions
+from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.log import log_event
-from kemi.adapters.measuring import METRICS
-from kemi.adapters.trace_notes import NOTES
+from kemi.adapters.monitoring.measuring import METRICS
+from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.errors import GatewayError
 from kemi.core.headers import explanation_of
 from kemi.core.messages import Side

@@ -13,28 +13,28 @@ from typing import Any, Final
 
 import msgspec
 
-from kemi.adapters import connections
-from kemi.adapters.adoption import Adoption, taken_over
-from kemi.adapters.bans import BanKeeper
-from kemi.adapters.call_history import CallHistory
-from kemi.adapters.call_progress import CallProgress
-from kemi.adapters.dispatcher import Dispatcher
-from kemi.adapters.elsewhere import Elsewhere
-from kemi.adapters.executor import Executor
-from kemi.adapters.forbidding import Forbidding, PageOf
-from kemi.adapters.hiding import DueRefusals
-from kemi.adapters.leaving import Leaving
+from kemi.adapters.calls.adoption import Adoption, taken_over
+from kemi.adapters.calls.dispatcher import Dispatcher
+from kemi.adapters.calls.executor import Executor
+from kemi.adapters.calls.history import CallHistory
+from kemi.adapters.calls.progress import CallProgress
+from kemi.adapters.doors.bans import BanKeeper
+from kemi.adapters.doors.forbidding import Forbidding, PageOf
+from kemi.adapters.doors.hiding import DueRefusals
+from kemi.adapters.kamailio import connections
 from kemi.adapters.log import log_event
-from kemi.adapters.measuring import Measuring
-from kemi.adapters.media_watch import MediaWatch
+from kemi.adapters.monitoring.measuring import Measuring
+from kemi.adapters.monitoring.trace_figures import TraceFigures
+from kemi.adapters.monitoring.traces import TraceKeeper
+from kemi.adapters.network.people import PeopleKeeper
+from kemi.adapters.network.routing import RouteKeeper
 from kemi.adapters.notices import Notices
-from kemi.adapters.people import PeopleKeeper
-from kemi.adapters.routing import RouteKeeper
+from kemi.adapters.pages.elsewhere import Elsewhere
+from kemi.adapters.pages.leaving import Leaving
+from kemi.adapters.pages.subscriptions import SubscriptionKeeper
+from kemi.adapters.relay.media_watch import MediaWatch
 from kemi.adapters.shared_state import SharedState
-from kemi.adapters.subscriptions import SubscriptionKeeper
-from kemi.adapters.trace_figures import TraceFigures
-from kemi.adapters.traces import TraceKeeper
-from kemi.adapters.trunk_keeper import TrunkKeeper
+from kemi.adapters.trunks.keeper import TrunkKeeper
 from kemi.core.call.events import (
     Due,
     Event,

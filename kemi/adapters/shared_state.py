@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kemi.adapters.call_snapshots import CallSnapshots
+from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.log import log_event
 from kemi.core.pace import is_early
 from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts

@@ -32,7 +32,7 @@ FROM_PAGE: Final = (
     "Security-Client", "Security-Server", "Security-Verify",
     # credentials: what may pass of them is written anew (kemi/core/registration/authorization.py)
     "Authorization", "Proxy-Authorization",
-    # session timers end at the gateway on each side (RFC 4028, kemi/core/call/session_timer.py)
+    # session timers end at the gateway on each side (RFC 4028, kemi/core/call/lifetime/session_timer.py)
     "Session-Expires", "Min-SE",
 )  # fmt: skip
 """Taken from every request of a page."""

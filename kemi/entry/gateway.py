@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 
-from kemi.adapters import ksr, log
+from kemi.adapters import log
 from kemi.adapters.gateway import Gateway
+from kemi.adapters.kamailio import ksr
 from kemi.settings import load_settings
 
 

@@ -8,7 +8,7 @@
 | gw:unkept-events | channel (PUBLISH), JSON | gateway | web API: who listens at that moment |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
 | gw:subscriptions:NODE | hash, Call-ID -> JSON | gateway node NODE | the same node at its start |
-| gw:call-records:NODE | hash, call -> JSON (kemi/adapters/call_snapshots.py), ``trunk CALL-ID`` -> JSON (TrunkCall of
+| gw:call-records:NODE | hash, call -> JSON (adapters/calls/snapshots.py), ``trunk CALL-ID`` -> JSON (TrunkCall of
 kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that takes its calls |
 | gw:handed-over:NODE | hash, call -> JSON, as the line above | gateways | gateway node NODE, which has the page now |
 | gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from kemi.adapters.tokens import KeySets, TokenVerifier
+from kemi.adapters.pages.tokens import KeySets, TokenVerifier
 from kemi.core.registration.token import TokenIssuer, grant_from_token
 from tests.bench.rows import Row, hand_over
 from tests.fakes.table import MemoryTable

@@ -8,7 +8,7 @@ from tests.fakes.ksr import FakeKsr
 
 
 def installed_ksr() -> FakeKsr:
-    """Return it; to be called before anything imports kemi.adapters.ksr."""
+    """Return it; to be called before anything imports kemi.adapters.kamailio.ksr."""
     found = sys.modules.setdefault("KSR", FakeKsr())
     assert isinstance(found, FakeKsr)
     return found

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from kemi.adapters.reginfo import reginfo_from_text
-from kemi.adapters.tokens import KeySets, TokenVerifier
+from kemi.adapters.pages.reginfo import reginfo_from_text
+from kemi.adapters.pages.tokens import KeySets, TokenVerifier
 from kemi.core.errors import SipReject
 from kemi.core.registration.reginfo import judge
 from kemi.core.registration.token import TokenIssuer, VerifiedToken, grant_from_token

@@ -39,16 +39,16 @@ ONLY_IN: Final = (
     OnlyIn(
         "KSR",
         (
-            "kemi/adapters/ksr.py",
-            "kemi/adapters/transactions.py",
-            "kemi/adapters/htable.py",
-            "kemi/adapters/connections.py",
+            "kemi/adapters/kamailio/ksr.py",
+            "kemi/adapters/kamailio/transactions.py",
+            "kemi/adapters/kamailio/htable.py",
+            "kemi/adapters/kamailio/connections.py",
         ),
         "four modules know Kamailio's functions",
     ),
     OnlyIn(
         "socket",
-        ("rtpengine/transport/*", "kemi/adapters/collector.py", "kemi/adapters/probes.py"),
+        ("rtpengine/transport/*", "kemi/adapters/monitoring/collector.py", "kemi/adapters/doors/probes.py"),
         "one place talks to relays, one only tells a collector, and one asks our own workers",
     ),
     OnlyIn("redis", ("kemi/state/*",), "one place talks to Redis"),

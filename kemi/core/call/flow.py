@@ -6,36 +6,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kemi.core.call import (
-    answer,
-    core_answer,
-    core_late_offer,
-    core_offer,
-    core_requests,
-    core_told,
-    credentials,
-    dialog,
-    digits,
-    events,
-    incoming,
-    media_control,
-    own_offer,
-    own_requests,
-    page_answer,
-    page_requests,
-    preconditions,
-    recovery,
-    refresh,
-    release,
-    session_timer,
-    setup,
-    trunk_call,
-)
+from kemi.core.call import events
 from kemi.core.call.actions import Action, Schedule
+from kemi.core.call.from_page import answer, credentials, setup, trunk_call
+from kemi.core.call.in_dialog import core_requests, dialog, page_requests
+from kemi.core.call.lifetime import own_requests, refresh, release, session_timer
+from kemi.core.call.media import digits, media_control
+from kemi.core.call.media.session import with_terms
+from kemi.core.call.node_loss import recovery
 from kemi.core.call.record import CallRecord, Offerer
-from kemi.core.call.session import with_terms
+from kemi.core.call.renegotiation import core_answer, core_late_offer, core_offer, core_told, own_offer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
+from kemi.core.call.towards_page import incoming, page_answer, preconditions
 from kemi.core.errors import LocalProtocolError
 from kemi.core.messages import Message
 

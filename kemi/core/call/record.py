@@ -6,10 +6,9 @@ import enum
 import zlib
 from dataclasses import dataclass, field
 
-from kemi.core.call.incoming_record import Incoming
-from kemi.core.call.outbound import Outbound
+from kemi.core.call.from_page.outbound import Outbound
+from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.record_key import record_key
-from kemi.core.call.recovery_record import Recovery
 from kemi.core.call.states import (
     DIALOG,
     MEDIA,
@@ -22,6 +21,7 @@ from kemi.core.call.states import (
     OfferAnswerEvent,
     advance,
 )
+from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.sdp.model import Direction
 
 SCHEMA = 3
@@ -244,7 +244,7 @@ class CallRecord:
     picture_passes: bool = False
     """Whether the far end's video has reached the page since it began to."""
     wic_takes_digits: str = ""
-    """Content-Type of the INFO the page wants the far end's digits in; "": it wants none (kemi/core/call/digits.py)."""
+    """Content-Type of the INFO the page wants the far end's digits in; "": it wants none (media/digits.py)."""
     digits_armed: bool = False
     """The relay can play digits for the page; until the first one it need not, and passes what it can as it is."""
     page_events: bool = False

@@ -1,6 +1,6 @@
 """Access tokens in SIP (RFC 8898; TS 24.371 §6.1; RFC 9068): what one must say, and what it then allows.
 
-The signature has been verified before anything here sees the claims (kemi/adapters/tokens.py).  A page learns that its
+The signature has been verified before anything here sees the claims (adapters/pages/tokens.py).  A page learns that its
 token is no good, never why: the reason is for our log.
 """
 

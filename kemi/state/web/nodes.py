@@ -35,7 +35,7 @@ class GatewayNodes(msgspec.Struct, frozen=True):
     """Whether a media agent runs beside it."""
     nodes: list[SeenNode]
     counters: dict[str, int] = {}
-    """What it has counted since its start (kemi/adapters/control_counters.py)."""
+    """What it has counted since its start (kemi/adapters/control/counters.py)."""
 
 
 class NodesView:

@@ -32,12 +32,13 @@ sys.modules.setdefault(
     "KSR", cast(Any, SimpleNamespace(htable=HTABLE, pv=SimpleNamespace(get=lambda _name: None), **LOGS))
 )  # before the adapters import it
 
-from kemi.adapters import ksr, log  # noqa: E402
-from kemi.adapters.doors import Doors  # noqa: E402
-from kemi.adapters.htable import HtableTable  # noqa: E402
-from kemi.adapters.new_calls import NewCalls  # noqa: E402
-from kemi.adapters.registrar import Registrar  # noqa: E402
-from kemi.adapters.routing import RouteReader, route_path  # noqa: E402
+from kemi.adapters import log  # noqa: E402
+from kemi.adapters.calls.new_calls import NewCalls  # noqa: E402
+from kemi.adapters.doors.doors import Doors  # noqa: E402
+from kemi.adapters.kamailio import ksr  # noqa: E402
+from kemi.adapters.kamailio.htable import HtableTable  # noqa: E402
+from kemi.adapters.network.routing import RouteReader, route_path  # noqa: E402
+from kemi.adapters.pages.registrar import Registrar  # noqa: E402
 from kemi.adapters.site import call_settings, registration_settings  # noqa: E402
 from kemi.core import headers, trust  # noqa: E402
 from kemi.core.bodies import Body  # noqa: E402

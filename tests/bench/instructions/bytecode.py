@@ -24,11 +24,12 @@ import pytest
 
 from tests.fakes.installed_ksr import installed_ksr
 
-KSR = installed_ksr()  # before anything imports kemi.adapters.ksr
+KSR = installed_ksr()  # before anything imports kemi.adapters.kamailio.ksr
 
-from kemi.adapters import call_history, traces  # noqa: E402
 from kemi.adapters import gateway as gateway_module  # noqa: E402
+from kemi.adapters.calls import history as call_history  # noqa: E402
 from kemi.adapters.gateway import Gateway  # noqa: E402
+from kemi.adapters.monitoring import traces  # noqa: E402
 from kemi.core.call.record import CallRecord  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
 from kemi.state import calls  # noqa: E402

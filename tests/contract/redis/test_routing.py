@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters import routing
-from kemi.adapters.routing import RouteKeeper, RouteReader
+from kemi.adapters.network import routing
+from kemi.adapters.network.routing import RouteKeeper, RouteReader
 from kemi.core.routing.lookup import Query, find
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target

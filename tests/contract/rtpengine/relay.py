@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from kemi.adapters.media import MediaRelay
+from kemi.adapters.relay.media import MediaRelay
 from kemi.settings import MediaNode, MediaSettings
 from kemi.state.nodes import NodeStore
 from tests.contract.rtpengine.daemon import Daemon

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from kemi.adapters.repertoires import far_speech
+from kemi.adapters.relay.repertoires import far_speech
 from kemi.core.sdp.interwork import placeholder_answer
 from rtpengine.ng.commands import MediaOptions
 from rtpengine.profiles import PLACEHOLDER, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles, audio_profile

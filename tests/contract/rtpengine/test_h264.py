@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kemi.adapters.media import MediaRelay
+from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.edits import MessageEdits
 from kemi.core.messages import Reply, Side

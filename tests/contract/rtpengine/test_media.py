@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from kemi.adapters.repertoires import far_speech
+from kemi.adapters.relay.repertoires import far_speech
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.capabilities import capabilities
 from rtpengine.ng.commands import MediaOptions, PlayDtmf

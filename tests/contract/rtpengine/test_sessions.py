@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters.repertoires import answered_codecs
+from kemi.adapters.relay.repertoires import answered_codecs
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.ng.commands import Answer, Command, List, Query, R
 from rtpengine.ng.errors import NgErrorReply

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kemi.adapters.adoption import LOOK_S, SILENT_S
+from kemi.adapters.calls.adoption import LOOK_S, SILENT_S
 from tests.integration.calls.stage import BOB, Call, Stage, until
 from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_type
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core

@@ -11,14 +11,14 @@ import pytest
 from tests.fakes.installed_ksr import installed_ksr
 from tests.fakes.ksr import FakeKamailio
 
-KSR = installed_ksr()  # before anything imports kemi.adapters.ksr
+KSR = installed_ksr()  # before anything imports kemi.adapters.kamailio.ksr
 
 from kemi.adapters import gateway as gateway_module  # noqa: E402
-from kemi.adapters.entry_points import EntryPoints  # noqa: E402
-from kemi.adapters.executor import Executor  # noqa: E402
+from kemi.adapters.calls.executor import Executor  # noqa: E402
 from kemi.adapters.gateway import Gateway  # noqa: E402
-from kemi.adapters.htable import HtableTable  # noqa: E402
-from kemi.adapters.media import MediaRelay  # noqa: E402
+from kemi.adapters.kamailio.htable import HtableTable  # noqa: E402
+from kemi.adapters.network.entry_points import EntryPoints  # noqa: E402
+from kemi.adapters.relay.media import MediaRelay  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
 from kemi.state.calls import CallStore  # noqa: E402
 from kemi.state.nodes import NodeStore  # noqa: E402

@@ -24,7 +24,7 @@ from tests.unit.core.call import descriptions as sdp
 
 
 class ScriptedRelay:
-    """Stands where kemi.adapters.media.MediaRelay stands."""
+    """Stands where kemi.adapters.relay.media.MediaRelay stands."""
 
     def __init__(self) -> None:
         self.asked: list[act.Action] = []

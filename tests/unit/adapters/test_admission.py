@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from kemi.adapters.admission import Admission
-from kemi.adapters.doors import Doors
+from kemi.adapters.doors.admission import Admission
+from kemi.adapters.doors.doors import Doors
 from kemi.adapters.gateway import Gateway
-from kemi.adapters.htable import HtableTable
-from kemi.adapters.routing import RouteReader
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import OverLimit, SipReject
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow, Grant, PendingRegistration

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters import call_history
-from kemi.adapters.call_history import WAIT_S, CallHistory, CallNotes
+from kemi.adapters.calls import history as call_history
+from kemi.adapters.calls.history import WAIT_S, CallHistory, CallNotes
 from kemi.core.call.actions import RecordEnd
 from kemi.state.call_history import FinishedCall
 from rtpengine.ng.bencode import encode

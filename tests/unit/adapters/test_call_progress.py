@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kemi.adapters import call_progress
-from kemi.adapters.call_progress import CallProgress, ProgressNotes
+from kemi.adapters.calls import progress as call_progress
+from kemi.adapters.calls.progress import CallProgress, ProgressNotes
 from kemi.adapters.notices import Notices
 from kemi.core.call.actions import RecordProgress, TellDigit
 from tests.fakes.table import MemoryTable

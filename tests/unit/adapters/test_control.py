@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters.control import Answer, Control, ControlRefusal
+from kemi.adapters.control.endpoint import Answer, Control, ControlRefusal
 from kemi.settings import ControlSettings
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.adapters.executor import Executor
-from kemi.adapters.htable import HtableTable
+from kemi.adapters.calls.executor import Executor
+from kemi.adapters.kamailio.htable import HtableTable
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError

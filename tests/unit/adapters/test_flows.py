@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kemi.adapters.flows import LiveFlows
+from kemi.adapters.pages.flows import LiveFlows
 from kemi.core.errors import SipReject
 from kemi.core.flow_token import token_from_flow
 from kemi.core.registration import Flow

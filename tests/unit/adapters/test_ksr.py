@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from kemi.adapters import ksr, transactions
-from kemi.adapters.facts import FACTS
-from kemi.adapters.htable import HtableTable
+from kemi.adapters.kamailio import ksr, transactions
+from kemi.adapters.kamailio.facts import FACTS
+from kemi.adapters.kamailio.htable import HtableTable
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Reply, Side
 from tests.fakes.ksr import FakeKamailio

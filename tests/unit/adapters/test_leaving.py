@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from kemi.adapters.leaving import MOST_ON_THEIR_WAY, Leaving
+from kemi.adapters.pages.leaving import MOST_ON_THEIR_WAY, Leaving
 from kemi.core.registration import Flow, Registration
 from kemi.core.registration.records import Sent
 from kemi.core.registration.states import Cause

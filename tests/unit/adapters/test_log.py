@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi.adapters import ksr, log
+from kemi.adapters import log
+from kemi.adapters.kamailio import ksr
 from tests.fakes.ksr import FakeKamailio
 
 

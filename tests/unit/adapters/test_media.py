@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from kemi.adapters import relay_nodes
-from kemi.adapters.media import MediaRelay
+from kemi.adapters.relay import relay_nodes
+from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     ImsReoffered,

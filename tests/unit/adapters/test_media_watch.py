@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from kemi.adapters.media_watch import LEAVE_ALONE_S, MediaWatch
-from kemi.core.call.lost_media import GONE, watched, why_lost
+from kemi.adapters.relay.media_watch import LEAVE_ALONE_S, MediaWatch
+from kemi.core.call.media.lost_media import GONE, watched, why_lost
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.model import Direction

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.adapters import ksr
-from kemi.adapters.doors import Doors
+from kemi.adapters.doors.doors import Doors
+from kemi.adapters.doors.overload import overload_store
 from kemi.adapters.gateway import Gateway
-from kemi.adapters.htable import HtableTable
-from kemi.adapters.overload import overload_store
-from kemi.adapters.routing import RouteReader
+from kemi.adapters.kamailio import ksr
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.network.routing import RouteReader
 from kemi.core.overload import Work
 from kemi.core.registration import Flow
 from kemi.settings import settings_from_text

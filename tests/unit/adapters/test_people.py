@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from kemi.adapters.own_users import RoutesAtHome
-from kemi.adapters.people import AGAIN_S, EVERY_S, People, PeopleKeeper
-from kemi.adapters.routing import RouteReader
+from kemi.adapters.network.own_users import RoutesAtHome
+from kemi.adapters.network.people import AGAIN_S, EVERY_S, People, PeopleKeeper
+from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.way import NoRoute, Way

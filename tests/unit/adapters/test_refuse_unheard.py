@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
-from kemi.adapters.entry_points import EntryPoints
-from kemi.adapters.executor import Executor
-from kemi.adapters.htable import HtableTable
-from kemi.adapters.media import MediaRelay
+from kemi.adapters.calls.executor import Executor
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.network.entry_points import EntryPoints
+from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.record_key import INCOMING_TAG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.adapters.repertoires import needs_offer
+from kemi.adapters.relay.repertoires import needs_offer
 
 OPUS, PCMA = "opus/48000/2", "PCMA/8000"
 

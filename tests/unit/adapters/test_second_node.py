@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters import relay_nodes
-from kemi.adapters.media import MediaRelay
+from kemi.adapters.relay import relay_nodes
+from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import AnsweredAhead, IncomingReserved, MediaReserved
 from kemi.core.errors import MediaUnavailable

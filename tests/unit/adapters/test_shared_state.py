@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from kemi.adapters.call_snapshots import CallSnapshots
+from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, SharedState
-from kemi.adapters.trunk_room import TrunkRoom, running
+from kemi.adapters.trunks.room import TrunkRoom, running
 from kemi.core.registration import Flow
 from kemi.core.registration.own_requests import Subscription
 from kemi.core.registration.records import Sent

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi.adapters.tokens import KeySets, TokenUse, TokenVerifier
+from kemi.adapters.pages.tokens import KeySets, TokenUse, TokenVerifier
 from kemi.core.registration.token import TokenIssuer, TokenRefused
 from tests.fakes.table import MemoryTable
 from tests.peers.access_token import ALGORITHMS, Issuer, SigningKey, base64url, key_set, tampered

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from kemi.adapters.hep_export import HepExport
-from kemi.adapters.trace_notes import SLOTS, TraceNotes
-from kemi.adapters.traces import ALL_REFUSED_PER_MINUTE, REFUSED_PER_MINUTE, TraceKeeper
+from kemi.adapters.monitoring.hep_export import HepExport
+from kemi.adapters.monitoring.trace_notes import SLOTS, TraceNotes
+from kemi.adapters.monitoring.traces import ALL_REFUSED_PER_MINUTE, REFUSED_PER_MINUTE, TraceKeeper
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.settings import HepSettings, TraceSettings
 from kemi.state.trace_link import TraceRings

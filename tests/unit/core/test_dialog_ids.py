@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from kemi.core.call.incoming_record import Incoming
 from kemi.core.call.record import CallRecord, Leg
 from kemi.core.call.states import Dialog
+from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.dialog_ids import (
     DialogName,
     dialog_name,

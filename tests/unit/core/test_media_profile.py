@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.call.session import with_terms
+from kemi.core.call.media.session import with_terms
 from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from tests.unit.core.call.ladder import Call, header_reader, invite
 

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kemi.core.call.incoming_record import Incoming
-from kemi.core.call.outbound import Outbound
+from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog
+from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.state.call_questions import (
     CallQuestion,
     Place,

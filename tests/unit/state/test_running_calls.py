@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kemi.core.call.outbound import Outbound
+from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.state.call_questions import ALL_CALLS, answer_text
 from kemi.state.calls import record_to_text

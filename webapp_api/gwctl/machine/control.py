@@ -1,4 +1,4 @@
-"""The control endpoint of this machine's gateway (kemi/adapters/control.py)."""
+"""The control endpoint of this machine's gateway (kemi/adapters/control/endpoint.py)."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.flow import handle
-from kemi.core.call.incoming import begin_incoming
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
+from kemi.core.call.towards_page.incoming import begin_incoming
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow
 from kemi.state.calls import record_from_text, record_to_text

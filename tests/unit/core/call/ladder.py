@@ -13,9 +13,9 @@ from typing import TypeVar
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.flow import handle
+from kemi.core.call.from_page.setup import begin_call
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.setup import begin_call
 from kemi.core.messages import HeaderReader, Reply, Request, Side
 from kemi.core.registration import Registration
 from kemi.state.calls import record_from_text, record_to_text

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.call import boundary, page_answer
+from kemi.core.call import boundary
+from kemi.core.call.towards_page import page_answer
 from kemi.core.messages import Reply, Side
 from kemi.core.policy import CallPolicy, TargetRules
 from tests.unit.core.call.incoming_ladder import Incoming

@@ -6,7 +6,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.core_told import MAX_ATTEMPTS
+from kemi.core.call.renegotiation.core_told import MAX_ATTEMPTS
 from kemi.core.call.states import Dialog, OfferAnswer
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.model import Direction

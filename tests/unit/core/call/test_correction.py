@@ -6,7 +6,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.setup import MAX_UPDATE_ATTEMPTS
+from kemi.core.call.from_page.setup import MAX_UPDATE_ATTEMPTS
 from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp

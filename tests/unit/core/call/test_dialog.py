@@ -7,7 +7,7 @@ import pytest
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.boundary import ICSI_REF
-from kemi.core.call.ending import FORGET_AFTER_S
+from kemi.core.call.lifetime.ending import FORGET_AFTER_S
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
 from kemi.core.trust import FROM_PAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.core.call.hearing import Hearing, ToldHearing, hearing_of
+from kemi.core.call.media.hearing import Hearing, ToldHearing, hearing_of
 
 GOOD, FAIR, POOR, SILENT = Hearing.GOOD, Hearing.FAIR, Hearing.POOR, Hearing.SILENT
 

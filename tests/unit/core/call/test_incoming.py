@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.call.incoming import called_registration
 from kemi.core.call.record_key import record_key
+from kemi.core.call.towards_page.incoming import called_registration
 from kemi.core.errors import (
     MediaUnavailable,
     NotAcceptableHere,

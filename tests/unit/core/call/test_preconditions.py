@@ -6,8 +6,8 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.incoming import called_registration
 from kemi.core.call.states import Dialog, OfferAnswer, Precondition
+from kemi.core.call.towards_page.incoming import called_registration
 from kemi.core.errors import MediaUnavailable, SipReject
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call.incoming_ladder import CORE_VIA, KEY, Incoming, invite, offer

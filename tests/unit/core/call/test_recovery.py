@@ -8,7 +8,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.recovery import MOST_ATTEMPTS, MOST_LOOKS, MOST_NODES
+from kemi.core.call.node_loss.recovery import MOST_ATTEMPTS, MOST_LOOKS, MOST_NODES
 from kemi.core.call.states import Moving, Telling
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side

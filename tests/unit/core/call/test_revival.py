@@ -6,8 +6,8 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.lifetime.revival import revive
 from kemi.core.call.record import Outstanding
-from kemi.core.call.revival import revive
 from kemi.core.call.states import OfferAnswer
 from kemi.core.messages import Side
 from tests.unit.core.call import incoming_ladder

@@ -7,7 +7,7 @@ import pytest
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.boundary import ICSI_REF
-from kemi.core.call.setup import MAX_UPDATE_ATTEMPTS
+from kemi.core.call.from_page.setup import MAX_UPDATE_ATTEMPTS
 from kemi.core.call.states import Dialog, Media, OfferAnswer
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, SipReject
 from kemi.core.messages import Side

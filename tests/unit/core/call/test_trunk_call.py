@@ -10,7 +10,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call import events as ev
 from kemi.core.call.flow import handle
-from kemi.core.call.outbound import Outbound
+from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.core.messages import Reply, Side
 from kemi.core.trunk.trunk import Trunk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.adapters.reginfo import MAX_BYTES, reginfo_from_text
+from kemi.adapters.pages.reginfo import MAX_BYTES, reginfo_from_text
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.registration import Registration
 from kemi.core.registration.reginfo import (

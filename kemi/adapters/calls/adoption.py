@@ -1,0 +1,114 @@
+"""Calls of a gateway that has died go on at the one their page came to.
+
+Housekeeping looks every few seconds which gateways of the site still write; the answered calls that a silent one left
+in Redis are remembered here by their owners.  A call is taken, from Redis by one gateway only, when its page registers
+here with the Contact it had: a page that is still where it was is never robbed of its call, even if its gateway has
+lost Redis and not its life.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from kemi.adapters.calls.snapshots import CallSnapshots, KeptCall
+from kemi.adapters.log import log_event
+from kemi.core.pace import is_early
+from kemi.core.registration import Registration, same_contact
+from kemi.state.redis_link import RedisLink, RedisUnavailable
+
+LOOK_S: Final = 2.0
+SILENT_S: Final = 5.0
+"""Gateways write every two seconds."""
+
+
+class _Whose(msgspec.Struct):
+    owner: str
+    wic_contact: str
+
+
+class _Seen(msgspec.Struct):
+    at: float
+
+
+class Adoption:
+    """The calls of silent gateways, as this one knows them."""
+
+    def __init__(self, link: RedisLink, snapshots: CallSnapshots) -> None:
+        self._link = link
+        self._snapshots = snapshots
+        self._next_look = 0.0
+        self._silent: set[str] = set()
+        self._orphans: dict[str, list[tuple[str, str, str]]] = {}
+        """Owner -> (gateway, name of the call, page's Contact)."""
+
+    def look(self, now: float) -> bool:
+        """Look which gateways are silent, every now and then; True when there are calls of one that was not before.
+
+        Raises RedisUnavailable.
+        """
+        if is_early(now, self._next_look, LOOK_S):
+            return False
+        self._next_look = now + LOOK_S
+        silent = {node for node, text in self._link.gateways().items() if now - _seen_at(text) > SILENT_S}
+        silent.discard(self._link.node)
+        new = silent - self._silent
+        for node in self._silent - silent:
+            log_event(logging.WARNING, "gateway_back", node=node)
+            self._forget(node)
+        self._silent = silent
+        for node in new:
+            log_event(logging.WARNING, "gateway_silent", node=node, calls=self._remember(node))
+        return bool(new)
+
+    def take(self, binding: Registration) -> list[str]:
+        """Take the calls of this page over; return their names.  Raises RedisUnavailable."""
+        found = self._orphans.get(binding.owner)
+        if not found or not binding.connection_id:
+            return []
+        taken = []
+        for orphan in list(found):
+            node, key, contact = orphan
+            if not same_contact(binding.contact, contact):
+                continue
+            text = self._link.claim_call(node, key)
+            found.remove(orphan)
+            if text is not None and self._snapshots.adopt(key, text):
+                log_event(logging.WARNING, "call_adopted", call_id=key, of=node)
+                taken.append(key)
+        return taken
+
+    def _remember(self, node: str) -> int:
+        texts = self._link.calls_of(node)
+        for key, text in texts.items():
+            try:
+                whose = msgspec.json.decode(msgspec.json.decode(text, type=KeptCall).record, type=_Whose)
+            except msgspec.MsgspecError:
+                continue  # of another release: its own gateway will see to it
+            self._orphans.setdefault(whose.owner, []).append((node, key, whose.wic_contact))
+        return len(texts)
+
+    def _forget(self, node: str) -> None:
+        for owner in list(self._orphans):
+            self._orphans[owner] = [orphan for orphan in self._orphans[owner] if orphan[0] != node]
+            if not self._orphans[owner]:
+                del self._orphans[owner]
+
+
+def _seen_at(text: str) -> float:
+    try:
+        return msgspec.json.decode(text, type=_Seen).at
+    except msgspec.MsgspecError:
+        return 0.0
+
+
+def taken_over(adoption: Adoption, bindings: Iterable[Registration], now: float) -> list[str]:
+    """Return the calls that were taken over for these pages; none while Redis is away."""
+    try:
+        return [key for binding in bindings for key in adoption.take(binding)]
+    except RedisUnavailable as error:
+        log_event(logging.WARNING, "adoption_failed", detail=str(error), at=now)
+        return []

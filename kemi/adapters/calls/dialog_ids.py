@@ -1,0 +1,55 @@
+"""Translates the dialogs that the current request names (kemi/core/dialog_ids.py), before anybody forwards it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kemi.adapters.kamailio import ksr
+from kemi.core.dialog_ids import (
+    NAMING_FIELDS,
+    DialogName,
+    check_named,
+    mentions_dialog,
+    record_keys,
+    tags_for,
+    translated,
+)
+from kemi.core.messages import Request, Side
+from kemi.state.calls import CallStore
+
+
+class DialogIds:
+    """The part of a worker process that knows a call by the name of either side."""
+
+    def __init__(self, calls: CallStore) -> None:
+        self._calls = calls
+
+    def translate(self, request: Request, owner: Callable[[], str]) -> None:
+        """Write the dialogs that ``request`` names as the side it goes to knows them.
+
+        ``owner``: the public identity of the page that sends the request or is to get it; only its calls are looked
+        at, so that nobody learns of another's.
+        """
+        if not mentions_dialog(ksr.head()):
+            return
+        to = Side.IMS if request.side is Side.WIC else Side.WIC
+        named: dict[DialogName, Mapping[str, str] | None] = {}
+
+        def tags_of(name: DialogName) -> Mapping[str, str] | None:
+            if name not in named:
+                check_named(len(named))
+                named[name] = self._tags(to, name, owner())
+            return named[name]
+
+        for field in NAMING_FIELDS:
+            values = request.headers(field)
+            changed = [translated(field, value, tags_of) for value in values]
+            if changed != values:
+                ksr.remove_headers((field,))
+                ksr.append_headers(f"{field}: {value}" for value in changed)
+
+    def _tags(self, to: Side, name: DialogName, owner: str) -> Mapping[str, str] | None:
+        found = (self._calls.get(key) for key in record_keys(name))
+        own = [record for record in found if record is not None and record.owner == owner]
+        own.sort(key=lambda record: record.ims_tag != name.tags[0])  # who gets a Replaces is named first
+        return next((tags for record in own if (tags := tags_for(to, record, name)) is not None), None)

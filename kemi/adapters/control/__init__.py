@@ -1,0 +1,1 @@
+"""The control endpoint: what this node's own programs ask and tell."""

@@ -1,0 +1,62 @@
+"""What a request passes before anything is made of it: room for new work; of a page emergencies first, then limits and
+the site's policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kemi.adapters.doors.admission import Admission
+from kemi.adapters.doors.bans import BANS
+from kemi.adapters.doors.barring import Barring
+from kemi.adapters.doors.emergency import EmergencyScreen
+from kemi.adapters.doors.overload import OverloadGate, OverloadWatch
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.network.routing import RouteReader
+from kemi.adapters.notices import Notices
+from kemi.core.errors import SipReject
+from kemi.core.messages import Request
+from kemi.settings import Settings
+from kemi.state.calls import CallStore
+from kemi.state.counters import Counters
+from kemi.state.flows import FlowStore
+from kemi.state.tallies import TallyStore
+
+
+class Doors:
+    """The doors of a worker process, and what stands behind them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        flows: FlowStore,
+        calls: CallStore,
+        routes: RouteReader,
+        is_of_core: Callable[[], bool],
+    ) -> None:
+        """``is_of_core``: whether the sender of the current message may speak with us as the core."""
+        BANS.configure(settings)
+        self.notices = Notices(HtableTable("notice"), settings.node_name)
+        self.counters = Counters(HtableTable("counter"))
+        self.routes = routes
+        self._flows = flows
+        tallies = TallyStore(HtableTable("tally"))
+        self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
+        self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
+        self.admission = Admission(settings, flows, calls, tallies, self.barring)
+        self.overload = OverloadGate(settings, flows, self.admission, self.emergency.knows, is_of_core)
+        self.overload_watch = OverloadWatch(settings)
+
+    def admit(self, request: Request) -> None:
+        """Let a page's request in; raise the answer it gets when it does not go on."""
+        impu = self.admission.identity(request.connection_id)
+        if self.emergency.screen(request, impu, self.admission.admit_emergency):
+            return
+        if not impu:
+            self._check_ban(request.connection_id)
+        self.admission.admit(request, impu)
+
+    def _check_ban(self, connection_id: str) -> None:
+        """Refuse what still comes over a connection that housekeeping is about to end."""
+        flow = self._flows.opened(connection_id)
+        if flow is not None and BANS.ban_of(flow.client_address) is not None:
+            raise SipReject("this address is banned")

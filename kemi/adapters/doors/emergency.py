@@ -1,0 +1,95 @@
+"""Emergency calls of pages, before anything else is asked of their requests (kemi/core/emergency.py)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from kemi.adapters.log import log_event
+from kemi.adapters.network.routing import RouteReader
+from kemi.adapters.notices import Notices
+from kemi.core.emergency import (
+    AlternativeService,
+    EmergencyAction,
+    is_emergency_registration,
+    targets_of,
+)
+from kemi.core.errors import SipReject
+from kemi.core.messages import Request
+from kemi.core.routing.numbers import DialPlan, is_emergency, may_be_emergency
+from kemi.core.routing.way import Way
+from kemi.settings import Settings
+from kemi.state.counters import Counters
+
+Admit = Callable[[Request], None]
+
+
+class EmergencyScreen:
+    """Knows emergency calls, and what becomes of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: RouteReader,
+        counters: Counters,
+        notices: Notices,
+    ) -> None:
+        self._settings = settings.emergency
+        self._realm = settings.realm
+        self._host = f"{settings.sip.address}:{settings.sip.port}"
+        """Ours in Path."""
+        self._routes = routes
+        self._counters = counters
+        self._notices = notices
+        self._asked = "", DialPlan(), False
+        """What was asked last, with the answer: one request asks for its URI several times."""
+
+    def knows(self, uri: str) -> bool:
+        """Whether a call to this URI is one for help."""
+        if not may_be_emergency(uri):
+            return False
+        plan = self._routes.plan(self._realm)
+        if self._asked[:2] != (uri, plan):
+            self._asked = uri, plan, is_emergency(uri, plan, self._settings.numbers)
+        return self._asked[2]
+
+    def screen(self, request: Request, impu: str, admit: Admit) -> bool:
+        """Return whether a page's request is an emergency that goes on, whatever bars other calls.
+
+        Raise AlternativeService for one that does not.  ``impu``: who registered over the connection, "" for nobody;
+        ``admit`` raises when even emergencies come too fast.
+        """
+        if request.method == "REGISTER":
+            self._check_registration(request)
+            return False
+        targets = targets_of(request)
+        found = [uri for uri in targets if self.knows(uri)]
+        if not found:
+            return False
+        admit(request)
+        action = self._settings.action
+        fields = {"method": request.method, "action": action.value}
+        log_event(logging.WARNING, "emergency_call", call_id=request.call_id, **fields)
+        self._counters.add(f"emergency.{action.value}")
+        self._notices.tell("emergency_call", time.time(), impu=impu, call_id=request.call_id, **fields)
+        if action is EmergencyAction.REFUSE:
+            raise AlternativeService.of(found[0], self._host, may_register=self._settings.registration)
+        return request.method != "REFER"  # which is no call of this page
+
+    def way(self, call_id: str, uri: str, user_class: str) -> Way | None:
+        """Return where the table sends an emergency call; None: to the core, as it was dialled."""
+        if self._settings.action is not EmergencyAction.ROUTE:
+            return None
+        way = self._routes.emergency_way(call_id, uri, self._realm, user_class)
+        if way is None:
+            log_event(logging.ERROR, "emergency_without_route", call_id=call_id)
+        return way
+
+    def refuses(self) -> bool:
+        """Whether no emergency call is made here."""
+        return self._settings.action is EmergencyAction.REFUSE
+
+    def _check_registration(self, request: Request) -> None:
+        if not self._settings.registration and is_emergency_registration(request.headers("Contact")):
+            raise SipReject("registrations for emergencies are not taken here")

@@ -1,0 +1,1 @@
+"""Kamailio's functions, typed: the only modules that import KSR, and what was read of the current message."""

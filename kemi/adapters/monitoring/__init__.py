@@ -1,0 +1,1 @@
+"""What is measured and recorded of all that: metrics, traces, HEP."""

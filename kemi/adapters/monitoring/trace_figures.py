@@ -1,0 +1,147 @@
+"""How good running calls are: the relay is asked about a few of them at each tick of housekeeping.
+
+The figures go into the calls' traces, and where what a side hears has changed, an event tells it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from kemi.adapters.monitoring.traces import TraceKeeper
+from kemi.adapters.notices import Notices
+from kemi.adapters.relay.media import MediaRelay
+from kemi.core.call.media.hearing import Hearing, ToldHearing, hearing_of
+from kemi.core.call.record import CallRecord
+from kemi.core.call.states import Dialog
+from kemi.core.errors import MediaUnavailable
+from kemi.core.pace import is_early
+from kemi.core.trace.collecting import Collected
+from kemi.state.calls import CallStore
+from kemi.state.running_calls import running_call
+from rtpengine.ng.errors import NgError
+from rtpengine.quality import MediumQuality, medium_quality
+from rtpengine.recent import RecentLeg, recent_sound
+
+LOOKING_S: Final = 0.01
+"""How long one tick may ask: there are ten each second, and other work waits."""
+EVERY_S: Final = 5.0
+"""How often a call is asked about at most."""
+OLDER: Final = 20
+"""The trace of a call that has lasted long gets this many entries while its age doubles, about: they stay few."""
+CALLS_EACH_S: Final = 20
+LEAVE_ALONE_S: Final = 10.0
+"""How long a node that did not answer is not asked again."""
+DUE_S: Final = 1.0
+_SOUND: Final = "audio"
+
+
+@dataclass(slots=True)
+class _Known:
+    """Of a call whose sound is watched."""
+
+    before: MediumQuality
+    told: ToldHearing
+
+
+class TraceFigures:
+    """The running calls of this node, in turn."""
+
+    def __init__(self, calls: CallStore, relay: MediaRelay, notices: Notices, events_s: float) -> None:
+        """``events_s``: least time between two events of a call, in seconds; 0: there are none."""
+        self._calls = calls
+        self._relay = relay
+        self._notices = notices
+        self._events_s = events_s
+        self._due: list[Collected] = []
+        self._next_round = 0.0
+        self._unreachable: dict[str, float] = {}
+        self._known: dict[str, _Known] = {}
+        self._events: list[str] = []
+
+    def look(self, now: float, traces: TraceKeeper) -> list[str]:
+        """Ask about calls that are due, as far as there is time; return events."""
+        running = traces.calls.by_key
+        if not self._due and not is_early(now, self._next_round, DUE_S):
+            self._next_round = now + DUE_S
+            self._due = [
+                call
+                for call in running.values()
+                if call.has_record and not call.ended_at and call.next_figures_at <= now
+            ]
+            for key in self._known.keys() - running.keys():
+                del self._known[key]
+        until = time.perf_counter() + LOOKING_S
+        while self._due and time.perf_counter() < until:
+            call = self._due.pop()
+            call.next_figures_at = now + DUE_S
+            if self._ask(call, now, traces):
+                thinned_s = max(EVERY_S, (now - call.began_at) / OLDER)
+                often_s = min(thinned_s, max(EVERY_S, self._events_s)) if self._events_s else thinned_s
+                call.next_figures_at = now + max(often_s, len(running) / CALLS_EACH_S)
+                if call.next_entry_at <= now:
+                    call.next_entry_at = now + thinned_s
+        events, self._events = self._events, []
+        return events
+
+    def _ask(self, call: Collected, now: float, traces: TraceKeeper) -> bool:
+        """Ask about one call; False: it is not answered yet, or over."""
+        record = self._calls.get(call.key)
+        if record is None or record.dialog is not Dialog.CONFIRMED:
+            return False
+        if self._unreachable.get(record.node, 0.0) > now:
+            return True
+        for medium in record.media:
+            if not medium.active:
+                continue
+            try:
+                found = self._relay.statistics_hastily(record.node, call.key, medium.kind, now)
+                quality = medium_quality(medium.kind, found.read())
+            except MediaUnavailable:
+                self._unreachable[record.node] = now + LEAVE_ALONE_S
+                return True
+            except NgError:  # a reply that cannot be read: the call's end says so
+                return True
+            is_entry = call.next_entry_at <= now
+            traces.figures(call.key, medium.kind, msgspec.to_builtins(quality), now, is_entry=is_entry)
+            if medium.kind == _SOUND and self._events_s:
+                self._watch(record, quality, now)
+        return True
+
+    def _watch(self, record: CallRecord, quality: MediumQuality, now: float) -> None:
+        known = self._known.get(record.key)
+        if known is None:
+            self._known[record.key] = _Known(quality, ToldHearing())
+            return
+        legs = dict(zip(("wic", "ims"), recent_sound(known.before, quality), strict=True))
+        known.before = quality
+        told = known.told.told
+        found = {
+            name: hearing_of(leg.mos, leg.packets, told.get(name))
+            for name, leg in legs.items()
+            if leg is not None
+        }
+        if known.told.is_news(found, now, self._events_s):
+            self._events.append(self._event(record, legs, found, now))
+
+    def _event(
+        self, record: CallRecord, legs: dict[str, RecentLeg | None], found: dict[str, Hearing], now: float
+    ) -> str:
+        call = running_call(record)
+        sound = {
+            name: None if leg is None else {"rating": found[name].value, **msgspec.to_builtins(leg)}
+            for name, leg in legs.items()
+        }
+        fields: dict[str, Any] = {
+            "key": call.key,
+            "call_id": call.call_id,
+            "impu": call.owner,
+            "peer": call.peer,
+            "direction": "from_page" if call.direction == "out" else "to_page",
+            "began_at": round(record.since, 3),
+            "quality": {_SOUND: sound},
+        }
+        return self._notices.text("call_quality", now, **fields)

@@ -1,0 +1,187 @@
+"""Requests outside calls, through us: MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, REFER."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import replace
+
+from kemi.adapters.calls.dialog_ids import DialogIds
+from kemi.adapters.calls.executor import Executor
+from kemi.adapters.kamailio import ksr, transactions
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.network.entry_points import EntryPoints
+from kemi.adapters.pages.flows import LiveFlows
+from kemi.adapters.pages.registrar import Registrar
+from kemi.core import standalone
+from kemi.core.call.actions import ForwardReply
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.towards_page.incoming import called_registration
+from kemi.core.edits import MessageEdits
+from kemi.core.errors import SipReject
+from kemi.core.flow_token import token_from_routes
+from kemi.core.headers import ALLOW, vias_of_response
+from kemi.core.messages import Message, Reply, Request, Side
+from kemi.core.registration import Flow
+from kemi.core.standalone import DIALOG_FORMING, IN_DIALOG, PageDialog, dialog_keys
+from kemi.state.dialogs import DialogStore
+from kemi.state.flows import FlowStore
+
+
+class StandaloneRequests:
+    """The part of a worker process that passes requests outside calls."""
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        flows: FlowStore,
+        live_flows: LiveFlows,
+        dialogs: DialogStore,
+        registrar: Registrar,
+        executor: Executor,
+        entry_points: EntryPoints,
+        dialog_ids: DialogIds,
+    ) -> None:
+        self._settings = settings
+        self._flows = flows
+        self._live_flows = live_flows
+        self._dialogs = dialogs
+        self._registrar = registrar
+        self._executor = executor
+        self._entry_points = entry_points
+        self._dialog_ids = dialog_ids
+        self._vias = HtableTable("passing")
+
+    # ------------------------------------------------------------ outside any dialog
+
+    def from_page(self, request: Request) -> None:
+        """Send a page's request to the core; raise SipReject for what does not pass."""
+        if request.method == "OPTIONS":
+            _answer_options()
+            return
+        standalone.check_method(request)
+        now = time.time()
+        registration = self._flows.registration(request.connection_id, now)
+        if not self._registrar.check_token(request, registration):
+            return
+        dialog = None
+        if registration is not None and request.method in DIALOG_FORMING:
+            dialog = standalone.begin_by_page(request, registration, secrets.token_hex(8), now)
+        edits = standalone.outside_for_core(
+            request, registration, dialog, self._settings, secrets.token_hex(16)
+        )
+        if dialog is not None:
+            self._dialogs.set(dialog_keys(request)[0], dialog)
+        self._relay_to_core(edits)
+
+    def from_core(self, request: Request) -> None:
+        """Send a request of the core to the page that its Path token names; raise SipReject for what does not pass."""
+        token = token_from_routes(request.headers("Route"))
+        if request.method == "OPTIONS":
+            if token:
+                self._live_flows.deliverable(token)
+            _answer_options()
+            return
+        flow = self._live_flows.deliverable(token)
+        standalone.check_method(request)
+        now = time.time()
+        registration = called_registration(request, self._flows.registration(flow.connection_id, now))
+        self._dialog_ids.translate(request, lambda: registration.owner)
+        if request.method in DIALOG_FORMING:
+            dialog = standalone.begin_by_core(request, registration.owner, flow, secrets.token_hex(8), now)
+            self._dialogs.set(dialog_keys(request)[1], dialog)
+        self._relay_to_page(request, flow, request.request_uri)
+
+    # ------------------------------------------------------------ inside a dialog
+
+    def inside(self, request: Request) -> bool:
+        """Send a request inside a dialog on; False when the dialog is none of those remembered here."""
+        if request.method not in IN_DIALOG:
+            return False
+        found = self._dialogs.find(dialog_keys(request))
+        if found is None:
+            return False
+        key, dialog = found
+        if request.side is Side.WIC:
+            self._inside_from_page(key, dialog, request)
+        else:
+            self._inside_from_core(key, dialog, request)
+        return True
+
+    def _inside_from_page(self, key: str, dialog: PageDialog, request: Request) -> None:
+        now = time.time()
+        registration = self._flows.registration(request.connection_id, now)
+        if registration is None or registration.owner != dialog.owner:
+            raise standalone.no_dialog()
+        if not self._registrar.check_token(request, registration):
+            return
+        edits = standalone.inside_for_core(
+            request, registration, dialog, self._settings, secrets.token_hex(16)
+        )
+        self._dialogs.change(key, lambda found: standalone.learn_from_page_request(found, request, now))
+        self._relay_to_core(edits)
+
+    def _inside_from_core(self, key: str, dialog: PageDialog, request: Request) -> None:
+        now = time.time()
+        flow = self._flow_of(dialog, now)
+        self._dialog_ids.translate(request, lambda: dialog.owner)
+        standalone.learn_from_core_request(dialog, request, now)
+        self._dialogs.change(key, lambda found: standalone.learn_from_core_request(found, request, now))
+        self._relay_to_page(request, flow, dialog.page_contact)
+
+    def _flow_of(self, dialog: PageDialog, now: float) -> Flow:
+        """Return the connection of a dialog's page, also when it came back on another one."""
+        flow = self._flows.flow(dialog.connection_id)
+        registration = self._flows.registration(dialog.connection_id, now) if flow else None
+        if registration is not None and registration.owner != dialog.owner:
+            flow = None
+        flow = flow or self._flows.successor(dialog.owner, dialog.page_contact, now)
+        if flow is None:
+            raise SipReject(
+                "the page's connection is gone", status=480, reason_phrase="Temporarily Unavailable"
+            )
+        return flow
+
+    def _relay_to_page(self, request: Request, flow: Flow, target: str) -> None:
+        self._vias.set(_passing_key(request, flow.connection_id), "\n".join(vias_of_response(request)))
+        edits = standalone.for_page(request, flow, target, self._settings)
+        self._executor.forward_to_page(edits, lambda: transactions.relay_within(standalone.FINAL_RESPONSE_S))
+
+    def _relay_to_core(self, edits: MessageEdits) -> None:
+        self._executor.prepare(edits, Side.IMS)
+        if edits.next_hop is None:
+            ksr.set_next_hop(self._entry_points.best())
+        if not transactions.relay_within(standalone.FINAL_RESPONSE_S):
+            self._executor.answer_not_sent()
+
+    # ------------------------------------------------------------ responses
+
+    def answered(self, reply: Reply) -> None:
+        """A response goes back to page or core."""
+        found = self._dialogs.find(dialog_keys(reply)) if reply.method in IN_DIALOG else None
+        now = time.time()
+        if found is not None and reply.status >= 200:
+            self._dialogs.change(found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now))
+        if reply.side is Side.IMS:
+            edits = standalone.reply_for_page(reply, self._settings)
+        else:
+            connection_id = ksr.connection_id()
+            vias = self._vias.get(_passing_key(reply, connection_id))
+            if vias is None:
+                ksr.drop()  # nobody waits for it (any more)
+                return
+            registration = self._flows.registration(connection_id, now)
+            edits = standalone.reply_for_core(
+                reply, registration, found[1] if found else None, self._settings
+            )
+            edits = replace(edits, vias=tuple(vias.split("\n")))
+        self._executor.perform(reply.call_id, ForwardReply(edits))
+
+
+def _passing_key(message: Message, connection_id: str) -> str:
+    """Return the name of a request of the core on its way to the page of one connection: forks share the rest."""
+    return f"{connection_id} {message.call_id} {message.cseq} {message.from_tag}"
+
+
+def _answer_options() -> None:
+    transactions.reply_statelessly(200, "OK", (ALLOW, "Accept: application/sdp"), "")

@@ -1,0 +1,1 @@
+"""Pages: their connections and registrations, and the ways to reach them."""

@@ -1,0 +1,138 @@
+"""Pages that have left this gateway and are at another one now: seen in Redis, where each keeps its registrations.
+
+Housekeeping's part of passing_on.py.  While a page is away, its binding is looked for at the other gateways: often for
+as long as requests may wait for it, then now and then.  Found there it ends here, without a word to the core, and
+the page's answered calls are handed over: that gateway tells the core by a refresh where they are now.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from kemi.adapters.calls.snapshots import CallSnapshots
+from kemi.adapters.kamailio import transactions
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.log import log_event
+from kemi.adapters.pages.passing_on import CONTINUE
+from kemi.core.flow_token import flow_from_token
+from kemi.core.pace import is_early
+from kemi.core.registration import Registration
+from kemi.core.registration.states import BindingState, Cause
+from kemi.settings import Settings
+from kemi.state.calls import CallStore
+from kemi.state.flows import FlowStore
+from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.waiting import PassedOn, WaitingStore
+
+SELDOM_S: Final = 1.0
+BACK_OFF_S: Final = 1.0
+SUSPENDED_WITHIN_S: Final = 1.0
+MOST: Final = 1_000
+"""Pages looked for at once."""
+
+
+class Elsewhere:
+    """The absent pages of this gateway, as the housekeeping process knows them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        link: RedisLink,
+        flows: FlowStore,
+        calls: CallStore,
+        snapshots: CallSnapshots,
+    ) -> None:
+        self._own = f"{settings.sip.address}:{settings.sip.port}"
+        self._secret = settings.flow_secret
+        self._timers = settings.timers
+        self._link = link
+        self._flows = flows
+        self._calls = calls
+        self._snapshots = snapshots
+        self._store = WaitingStore(HtableTable)
+        self._absent: dict[str, Registration] = {}
+        self._awaited: dict[str, Registration] = {}
+        """Those for whom requests may still wait."""
+        self._next_look = self._next_try = 0.0
+
+    def changed(self, key: str, binding: Registration | None) -> None:
+        """A binding was written or removed."""
+        if binding is not None and binding.state is BindingState.AWAY:
+            self._absent[key] = self._awaited[key] = binding
+        else:
+            self._absent.pop(key, None)
+            self._awaited.pop(key, None)
+
+    def look(self, now: float) -> list[str]:
+        """End the absent bindings that other gateways have now, hand their calls over, and return their keys."""
+        self._awaited = {key: one for key, one in self._awaited.items() if now < self._waited_until(one)}
+        looked_for = list(self._awaited)
+        if not is_early(now, self._next_look, SELDOM_S):
+            self._next_look = now + SELDOM_S
+            looked_for = list(self._absent)
+        if not looked_for or is_early(now, self._next_try, BACK_OFF_S):
+            return []
+        moved = []
+        try:
+            for key, node, host in self._found(looked_for[:MOST]):
+                self._hand_over(key, node, host)
+                self._flows.end(key, Cause.MOVED, now, lambda found: not found.connection_id)
+                moved.append(key)
+        except RedisUnavailable as error:
+            self._next_try = now + BACK_OFF_S
+            log_event(logging.WARNING, "pages_not_looked_for", detail=str(error))
+        return moved
+
+    def _hand_over(self, key: str, node: str, host: str) -> None:
+        binding = self._flows.binding(key)
+        if binding is None:
+            return
+        connections = {binding.former_connection_id} - {""}
+        texts = {}
+        for name in self._calls.of_page(binding.owner, connections, binding.contact):
+            text = self._snapshots.give(name)
+            if text is not None:
+                texts[name] = text
+                self._store.handed_over(name, host)
+                log_event(logging.WARNING, "call_handed_over", call_id=name, to=node)
+        if texts:
+            self._link.hand_over(node, texts)
+
+    def let_go_on(self, now: float) -> None:
+        """Let those requests go on whose page is back, here or elsewhere, or has been waited for long enough."""
+        for branch, waiting in list(self._store.waiting()):
+            token = self._store.moved_to(waiting.token)
+            binding = self._flows.once_on(waiting.connection_id, waiting.token, waiting.contact)
+            if not token and binding is not None and binding.connection_id not in ("", waiting.connection_id):
+                token = binding.sent.flow_token
+            if not token and binding is not None and now < waiting.until:
+                continue
+            if token:
+                self._store.passed_on(branch, PassedOn(self._host(token), token))
+            transaction = waiting.transaction_index, waiting.transaction_label
+            if transactions.resume(transaction, CONTINUE) or now > waiting.until + SUSPENDED_WITHIN_S:
+                self._store.waits_no_longer(branch)
+
+    def _waited_until(self, binding: Registration) -> float:
+        return binding.away_until - self._timers.flow_recovery_s + self._timers.flow_wait_s
+
+    def _host(self, token: str) -> str:
+        return flow_from_token(self._secret, token).host or self._own
+
+    def _found(self, keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+        for node, texts in self._link.bindings_elsewhere(keys).items():
+            for key, text in texts.items():
+                try:
+                    there = msgspec.json.decode(text, type=Registration)
+                except msgspec.MsgspecError:
+                    continue  # of another release
+                here = self._absent.get(key)
+                if here is not None and there.connection_id and there.granted_at > here.granted_at:
+                    self._absent.pop(key)
+                    self._store.moved(here.sent.flow_token, there.sent.flow_token)
+                    log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
+                    yield key, node, self._host(there.sent.flow_token)

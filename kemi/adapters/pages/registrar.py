@@ -1,0 +1,301 @@
+"""REGISTER through us: out to the core with our Path, back with what the core granted."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from dataclasses import replace
+
+from kemi.adapters.calls.executor import Executor
+from kemi.adapters.doors.admission import Admission
+from kemi.adapters.doors.hiding import HiddenUsers
+from kemi.adapters.kamailio import connections, ksr, transactions
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.log import log_event
+from kemi.adapters.network.entry_points import EntryPoints
+from kemi.adapters.pages.tokens import KeySets, TokenUse, TokenVerifier
+from kemi.core.entry_points import UNAVAILABLE, attempt_key
+from kemi.core.errors import SipReject
+from kemi.core.headers import explanation
+from kemi.core.messages import Reply, Request, Side, parameter, uri_from_address
+from kemi.core.registration import (
+    BEARER,
+    DIGEST,
+    Flow,
+    Grant,
+    PendingRegistration,
+    Registration,
+    RegistrationSettings,
+    check_register,
+    digest_grant,
+    register_for_core,
+    registration_from_reply,
+)
+from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
+from kemi.core.registration.contact import contact_of
+from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
+from kemi.core.registration.states import REPLACED, Cause
+from kemi.core.registration.token import (
+    NO_PASSWORDS,
+    REFUSAL,
+    TokenRefused,
+    challenge,
+    grant_from_token,
+    token_hash,
+)
+from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
+from kemi.settings import Settings
+from kemi.state.flows import FlowStore
+from kemi.state.table import Table
+
+CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
+
+
+class Registrar:
+    """The registration part of a worker process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registration_settings: RegistrationSettings,
+        flows: FlowStore,
+        revoked: Table,
+        executor: Executor,
+        admission: Admission,
+        entry_points: EntryPoints,
+        hidden: HiddenUsers,
+    ) -> None:
+        self._flows = flows
+        self._revoked = revoked
+        self._executor = executor
+        self._admission = admission
+        self._entry_points = entry_points
+        self._settings = registration_settings
+        self._grace_s = settings.timers.flow_recovery_s
+        self._issuers = settings.tokens.issuers
+        self._tokens = TokenVerifier(self._issuers, KeySets(HtableTable("jwks")))
+        self._hidden = hidden
+        self._token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
+
+    # ------------------------------------------------------------ from the page
+
+    def forward(self, request: Request) -> None:
+        """Send a page's REGISTER to the core."""
+        flow = self._flows.flow(request.connection_id)
+        if flow is None:
+            raise SipReject("this connection is closing", status=480, reason_phrase="Temporarily Unavailable")
+        now = time.time()
+        current = self._flows.registration_on(flow, now)
+        check_register(request, current, self._settings)
+        credentials = credentials_from_headers(request.headers("Authorization"))
+        if BEARER not in self._settings.schemes:
+            grant = digest_grant(request, credentials)
+        else:
+            try:
+                grant = self._granted(
+                    request, credentials.token, bool(credentials.digests), flow, current, now
+                )
+            except TokenRefused as refused:
+                self._challenge(request, 401, refused)
+                return
+            if grant.scheme == DIGEST:
+                grant = digest_grant(request, credentials)
+        register = register_for_core(
+            request,
+            flow,
+            grant,
+            credentials,
+            current,
+            self._settings,
+            icid=secrets.token_hex(16),
+            now=now,
+        )
+        self._flows.expect(request.call_id, request.cseq, register.pending)
+        self._executor.prepare(register.edits, Side.IMS)
+        if not self._entry_points.forward_register():
+            self._unanswered(request)
+
+    def _granted(
+        self,
+        request: Request,
+        token: str,
+        has_digest: bool,
+        flow: Flow,
+        current: Registration | None,
+        now: float,
+    ) -> Grant:
+        """Return what the token allows; without one what the connection's earlier token allowed, or digest."""
+        if token:
+            return self._grant_from_token(request, token, flow, now)
+        if current is not None and current.grant.scheme == BEARER and not has_digest:
+            # Stock libraries send no token when they sign off (RFC 8898 §2.1.4 lets the connection vouch).
+            self._token_use.check(current.grant.session)
+            return current.grant
+        if DIGEST not in self._settings.schemes:
+            told = NO_PASSWORDS if has_digest else REFUSAL
+            raise TokenRefused("none was sent", error="", told=told)
+        return Grant(DIGEST)
+
+    def _grant_from_token(self, request: Request, token: str, flow: Flow, now: float) -> Grant:
+        verified = self._tokens.verified(token)
+        grant = grant_from_token(verified, origin=flow.origin, now=now)
+        contact = contact_of(request) or request.contact
+        page = parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
+        self._token_use.check(grant.session)
+        self._token_use.claim(verified.issuer.issuer, grant.token_id, page)
+        return replace(grant, token_hash=token_hash(token))
+
+    def check_token(self, request: Request, registration: Registration | None) -> bool:
+        """Whether a request outside any dialog may go on: a token in it must be one of this registration's user.
+
+        A request without one passes, because its connection is bound to the registration.  Otherwise the challenge is
+        sent (RFC 8898 §2.3).
+        """
+        if registration is None or registration.grant.scheme != BEARER:
+            return True
+        token = credentials_from_headers(
+            [*request.headers("Authorization"), *request.headers("Proxy-Authorization")]
+        ).token
+        flow = self._flows.flow(request.connection_id)
+        if not token or flow is None:
+            return True
+        try:
+            if token_hash(token) == registration.grant.token_hash:  # its signature was right at the REGISTER
+                self._token_use.check(registration.grant.session)
+                return True
+            grant = grant_from_token(self._tokens.verified(token), origin=flow.origin, now=time.time())
+            self._token_use.check(grant.session)
+            if grant.impi != registration.grant.impi:
+                raise TokenRefused("the token of somebody else")
+        except TokenRefused as refused:
+            self._challenge(request, 407, refused)
+            return False
+        return True
+
+    def _challenge(self, request: Request, status: int, refused: TokenRefused) -> None:
+        """Ask for a (better) token; why this one is refused stands in our log only."""
+        log_event(
+            logging.INFO,
+            "token_refused",
+            call_id=request.call_id,
+            method=request.method,
+            detail=refused.detail,
+        )
+        if refused.error:  # or there was no token at all
+            self._admission.token_refused(request.connection_id)
+        reason_phrase = "Unauthorized" if status == 401 else "Proxy Authentication Required"
+        transactions.reply_statelessly(status, reason_phrase, self._refusal(status, refused), "")
+
+    def _refusal(self, status: int, refused: TokenRefused) -> tuple[str, ...]:
+        bearer = challenge(self._settings.realm, self._issuers[0], refused.error)
+        return (f"{CHALLENGES[status]}: {bearer}", *explanation(refused.told, self._settings.realm))
+
+    # ------------------------------------------------------------ from the core
+
+    def failed(self, request: Request, status: int, *, silent: bool) -> None:
+        """An entry point of the core did not say yes: the next one is asked where it cannot speak for the core."""
+        if silent or status == UNAVAILABLE:
+            transactions.forget_replies()
+            if not self._entry_points.forward_register_on():
+                self._unanswered(request)
+            return
+        pending = self._flows.expected(request.call_id, request.cseq)
+        is_hidden = self._hidden.answers(request, status, pending)
+        if status in (401, 407):
+            return
+        log_event(
+            logging.INFO,
+            "registration_refused",
+            call_id=request.call_id,
+            identity=pending.address_of_record if pending else "",
+            status=status,
+        )
+        if not is_hidden:
+            self._refused(request, status)
+
+    def _unanswered(self, request: Request) -> None:
+        """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
+        self._flows.expected(request.call_id, request.cseq)
+        log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
+        lines = explanation("the IMS core does not answer", self._settings.realm)
+        transactions.reply_in_transaction(504, "Server Time-out", lines, "")
+
+    def _refused(self, request: Request, status: int) -> None:
+        """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
+        if status not in (403, 404) or BEARER not in self._settings.schemes:
+            return
+        if credentials_from_headers(request.headers("Authorization")).token:
+            refused = TokenRefused("the core does not take the user")
+            lines = self._refusal(401, refused)
+            transactions.reply_in_transaction(401, "Unauthorized", lines, "")
+
+    def answered(self, reply: Reply) -> None:
+        """Learn from the core's final response; it goes on to the page without what is only for the network."""
+        pending = self._flows.awaited(reply.call_id, reply.cseq)
+        self._hide(reply, pending)
+        if pending is not None:
+            challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
+            self._admission.answered(pending, reply.status, challenges)
+        self._entry_points.answered(attempt_key(reply.method, reply.call_id, reply.cseq), reply.status)
+        if 200 <= reply.status < 300:
+            pending = self._flows.expected(reply.call_id, reply.cseq)
+            if pending is not None:
+                self._confirmed(pending, reply)
+
+    def _hide(self, reply: Reply, pending: PendingRegistration | None) -> None:
+        """Take from the core's response what stays in the network; add our own challenge to the core's."""
+        remove = [*TOWARDS_PAGE, *TOPOLOGY, "Warning"]
+        lines = list(warnings_for_page(reply.headers("Warning"), self._settings.realm))
+        if reply.status == 401:
+            core_challenges = reply.headers("WWW-Authenticate")
+            if BEARER in self._settings.schemes:
+                # First, because browsers' SIP libraries answer the last challenge only; a field each (RFC 8898 §2.1.1).
+                ksr.insert_headers([f"WWW-Authenticate: {challenge(self._settings.realm, self._issuers[0])}"])
+            passed = [challenge_for_page(value) for value in core_challenges]
+            self._hidden.challenged(reply, passed, pending)
+            if passed != core_challenges:
+                remove.append("WWW-Authenticate")
+                lines += [f"WWW-Authenticate: {value}" for value in passed]
+        ksr.remove_headers(tuple(remove))
+        if lines:
+            ksr.append_headers(lines)
+
+    def _confirmed(self, pending: PendingRegistration, reply: Reply) -> None:
+        now = time.time()
+        if is_query(pending):
+            return
+        registration = None if is_wildcard(pending) else registration_from_reply(pending, reply, now)
+        event = "registered" if registration else "deregistered"
+        log_event(logging.INFO, event, call_id=reply.call_id, identity=pending.address_of_record)
+        if registration is not None:
+            self._bind(pending, registration, reply, now)
+        elif is_wildcard(pending):
+            for key in self._flows.bindings_of(pending.address_of_record):
+                self._flows.end(key, Cause.DEREGISTERED, now)
+        else:
+            self._flows.end(pending.key, Cause.DEREGISTERED, now)
+
+    def _bind(
+        self, pending: PendingRegistration, registration: Registration, reply: Reply, now: float
+    ) -> None:
+        replaced, _ = self._flows.register(pending.connection_id, registration, now + self._grace_s)
+        if (
+            replaced
+        ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
+            connections.close_connection(replaced, *REPLACED)
+            self._flows.note_closed(replaced)
+        session = registration.grant.session
+        if session and self._revoked.get(session) is not None:
+            # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
+            self._flows.end(registration.key, Cause.LOGGED_OUT, now)
+        contacts = shown_contacts(pending, reply, registration, now)
+        if contacts:
+            ksr.remove_headers(("Contact",))
+            ksr.append_headers(f"Contact: {contact}" for contact in contacts)
+
+    @staticmethod
+    def deregistered(call_id: str, status: int) -> None:
+        """The core's answer to a REGISTER of ours for a page; 408: none came, and the core's own time will end it."""
+        level = logging.INFO if status < 300 else logging.WARNING
+        log_event(level, "deregistered_on_behalf", call_id=call_id, status=status)

@@ -1,0 +1,151 @@
+"""The relay nodes as one worker process asks them: who takes a call, who is waited for, what a miss means."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, Final
+
+from kemi.adapters.log import log_event
+from kemi.adapters.monitoring.measuring import METRICS
+from kemi.adapters.monitoring.trace_notes import NOTES
+from kemi.core.errors import MediaUnavailable
+from kemi.core.metrics import catalogue as series
+from kemi.settings import MediaSettings
+from kemi.state.nodes import NodeStore
+from rtpengine.ng.commands import Command
+from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
+from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
+from rtpengine.sessions import Sequence, T, run
+from rtpengine.transport.udp import UdpClient
+
+NODES_ASKED: Final = 2
+"""How many nodes are asked to take a call, a new one or one of a dead node; each has its deadline."""
+HASTY_S: Final = 0.25
+"""How long housekeeping waits, which everything else waits for."""
+
+
+class RelayNodes:
+    """Blocking clients of all nodes, with the view of them that the workers share."""
+
+    def __init__(self, settings: MediaSettings, store: NodeStore, missed: Callable[[], None]) -> None:
+        """``missed`` is called after a node has not answered: it may come back as another one."""
+        self._nodes = {
+            node.name: Node(
+                NodeAddress(node.address, node.port), node.weight, version_from_text(node.version)
+            )
+            for node in settings.nodes
+        }
+        self._store = store
+        self._missed = missed
+        self._asked_at = 0.0
+        """When this worker began what it waits for; it does one thing at a time."""
+        self._tried: list[str] | None = None
+        """Who was asked for the call that begins, whom it waits for included; None: it cannot go elsewhere."""
+        self.versions = {name: node.daemon_version for name, node in self._nodes.items()}
+        deadline_s = settings.ng_deadline_ms / 1000
+        self._clients, self._hasty = (
+            {
+                name: UdpClient(node.address, deadline_s=longest_s, give_up=partial(self._is_lost, name))
+                for name, node in self._nodes.items()
+            }
+            for longest_s in (deadline_s, min(deadline_s, HASTY_S))
+        )
+
+    def choose(self, call_id: str, leave_out: Collection[str] = ()) -> str:
+        """Return the node that takes a call; raise MediaUnavailable when none can."""
+        others = [name for name in self._nodes if name not in leave_out]
+        views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
+        steady = [view for view in views if view.is_steady]
+        candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
+        try:
+            chosen = node_to_text(choose(call_id, candidates).address)
+        except NgError as error:
+            raise MediaUnavailable(str(error)) from error
+        self._store.taken(chosen, time.time())
+        major, minor = self.versions[chosen]
+        log_event(logging.INFO, "media_node_chosen", call_id=call_id, node=chosen, daemon=f"{major}.{minor}")
+        return chosen
+
+    def on_one(
+        self, call_id: str, node: str, attempt: Callable[[str], T], left_out: Collection[str] = ()
+    ) -> T:
+        """Let a node do something, "" for any; one that fails is not the last one that is asked."""
+        tried, failed = list(left_out), None
+        for to_come in reversed(range(NODES_ASKED)):
+            try:
+                chosen = node or self.choose(call_id, tried)
+            except MediaUnavailable as error:
+                raise failed or error from error
+            self._tried = [*tried, chosen] if to_come else None
+            try:
+                return attempt(chosen)
+            except MediaUnavailable as error:
+                note = {"call_id": call_id, "node": chosen, "detail": error.detail}
+                log_event(logging.WARNING, "media_node_failed", **note)
+                tried, failed, node = [*tried, chosen], error, ""
+            finally:
+                self._tried = None
+        raise failed or MediaUnavailable("no media relay was asked")
+
+    def run(self, node: str, sequence: Sequence[T]) -> T:
+        """Let a node carry a sequence out; raise MediaUnavailable if it cannot or does not answer in time."""
+        client = self._clients.get(node)
+        if client is None:
+            raise MediaUnavailable(f"media relay {node} is no longer configured")
+        if not self._store.may_try(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
+        self._asked_at = time.time()
+        began = time.perf_counter()
+        try:
+            result = run(sequence, NOTES.client(client))
+        except (NgErrorReply, NgBadDatagram) as error:  # it answers
+            METRICS.count(series.RELAY_FAILED, node, "refused")
+            raise MediaUnavailable(f"media relay {node}: {error}") from error
+        except NgError as error:
+            METRICS.count(series.RELAY_FAILED, node, "silent")
+            self._store.missed(node, time.time())
+            self._missed()
+            raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
+        self._store.answered(node)
+        METRICS.observe(
+            series.RELAY, time.perf_counter() - began, node, getattr(sequence, "__name__", "other")
+        )
+        return result
+
+    def run_hastily(self, node: str, sequence: Sequence[T], now: float) -> T:
+        """The same for who must not wait long; ``now`` is in seconds since the epoch."""
+        client = self._hasty.get(node)
+        if client is None or not self._store.is_prompt(node, now):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+        self._asked_at = now
+        try:
+            return run(sequence, client)
+        except NgError as error:
+            raise MediaUnavailable(f"media relay {node}: {error}") from error
+
+    def check_prompt(self, node: str) -> None:
+        """Raise MediaUnavailable where an answer is not to be expected at once."""
+        if not self._store.is_prompt(node, time.time()):
+            raise MediaUnavailable(f"media relay {node} does not answer: not waited for")
+
+    def throw(self, node: str, commands: tuple[Command[Any], ...]) -> None:
+        """Send commands that nobody waits for: the node hears of them when it wakes up."""
+        if node in self._clients:
+            self._clients[node].send_only(commands)
+
+    def _is_lost(self, node: str) -> bool:
+        """Whether waiting on makes no sense; asked only when no answer came at once.
+
+        A call that begins need not wait for a node that is slow: it goes to one against which nothing is known.
+        """
+        now = time.time()
+        if not self._store.usable(node, now, self._asked_at):
+            return True
+        if self._tried is None:
+            return False
+        self._store.waited_for(node, now)
+        others = [name for name in self._nodes if name not in self._tried]
+        return any(view.is_steady for view in self._store.view(others, now))

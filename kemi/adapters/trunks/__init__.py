@@ -1,0 +1,1 @@
+"""Carriers: their calls, their health, their room."""

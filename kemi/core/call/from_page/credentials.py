@@ -1,0 +1,145 @@
+"""Who we are to a trunk: its challenges, and our answers in the requests of a call (RFC 3261 §22, RFC 8760).
+
+The password is in the site's settings alone; a record has the challenge, and a message our answer to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from kemi.core.call import actions as act
+from kemi.core.call.events import ForwardChallenged, OwnRequestChallenged
+from kemi.core.call.from_page.outbound import Asked, Outbound
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.core.errors import RemoteProtocolError
+from kemi.core.messages import Reply, Side
+from kemi.core.trunk.digest import Credentials, authorization, challenge_from_values
+from kemi.core.trunk.trunk import Trunk
+
+CHALLENGES: Final = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
+_OURS: Final = ("Authorization:", "Proxy-Authorization:")
+
+
+def asked_by(reply: Reply) -> Asked:
+    """Read what a 401 or 407 asks; raise RemoteProtocolError for a challenge that nobody can answer."""
+    values = reply.headers(CHALLENGES[reply.status])
+    challenge_from_values(values)
+    return Asked(list(values), reply.status == 407)
+
+
+def is_stale(asked: Asked) -> bool:
+    """Whether only the nonce was too old."""
+    return challenge_from_values(asked.values).stale
+
+
+def line(asked: Asked, trunk: Trunk, method: str, uri: str) -> str:
+    """Return our answer in one more request; counts it."""
+    challenge = challenge_from_values(asked.values)
+    asked.count += 1
+    # drawn by whoever drew the nonce: another one for each, and nobody has to remember it
+    cnonce = hashlib.sha256(f"{challenge.nonce} {trunk.user} {trunk.password}".encode()).hexdigest()[:16]
+    credentials = Credentials(trunk.user, trunk.password)
+    value = authorization(challenge, credentials, method, uri, cnonce=cnonce, count=asked.count)
+    return f"{'Proxy-' if asked.by_proxy else ''}Authorization: {value}"
+
+
+def lines(record: CallRecord, method: str, uri: str, settings: CallSettings) -> tuple[str, ...]:
+    """Return our answer to what the call's trunk asked last, for one more request; () where it has not asked."""
+    outbound = record.trunk
+    if outbound is None or outbound.asked is None or method in ("ACK", "CANCEL"):
+        return ()
+    return (line(outbound.asked, settings.trunks[outbound.trunk], method, uri),)
+
+
+def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettings) -> list[act.Action]:
+    """Let requests of a call to its trunk be sent again should it ask who sends them; those of ours say so at once."""
+    outbound = record.trunk
+    if outbound is None or not settings.trunks[outbound.trunk].user:
+        return list(actions)
+    dressed: list[act.Action] = []
+    for one in actions:
+        if isinstance(one, act.ForwardRequest) and one.to is Side.IMS:
+            dressed.append(replace(one, trunk=outbound.trunk))
+        elif (
+            isinstance(one, act.SendRequest) and one.to is Side.IMS and one.method != "ACK" and not one.trunk
+        ):
+            further = lines(record, one.method, one.request_uri, settings)
+            dressed.append(replace(one, trunk=outbound.trunk, headers=(*one.headers, *further)))
+        else:
+            dressed.append(one)
+    return dressed
+
+
+# ---------------------------------------------------------------- a request inside the dialog is challenged
+
+
+def on_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action] | None:
+    """Take a challenge of a forwarded request, which is answered once tm has it; None: it is no such response."""
+    outbound = record.trunk
+    if outbound is None or reply.status not in CHALLENGES or not settings.trunks[outbound.trunk].user:
+        return None
+    if reply.cseq == outbound.answered_cseq:
+        return None  # our answer was not good
+    try:
+        outbound.asked = asked_by(reply)
+    except RemoteProtocolError:
+        return None
+    return [act.ForwardReply(act.MessageEdits())]
+
+
+def on_forward_challenged(
+    record: CallRecord, event: ForwardChallenged, settings: CallSettings
+) -> list[act.Action]:
+    """Send the page's request once more, with credentials and a number of its own (RFC 3261 §22.2)."""
+    outbound, edits = record.trunk, event.forward.edits
+    if outbound is None or outbound.asked is None:
+        return []
+    uri = edits.request_uri or ""
+    cseq = outbound.answered_cseq = record.next_ims_cseq()
+    record.to_core = {ours: page for ours, page in record.to_core.items() if page != event.cseq}
+    record.to_core[str(cseq)] = event.cseq
+    if event.method == "INVITE":
+        record.last_invite = (event.cseq, cseq)
+    insert = tuple(one for one in edits.insert if not one.startswith(_OURS))
+    insert += lines(record, event.method, uri, settings)
+    return [
+        _note(outbound, event.method),
+        replace(event.forward, edits=replace(edits, cseq=cseq, insert=insert), again=True),
+    ]
+
+
+def on_own_challenged(
+    record: CallRecord, event: OwnRequestChallenged, settings: CallSettings
+) -> list[act.Action]:
+    """The same for a request of our own."""
+    outbound = record.trunk
+    if outbound is None:
+        return []
+    outbound.asked = asked_by(event.reply)
+    cseq = outbound.answered_cseq = record.next_ims_cseq()
+    if record.ims_session is not None and record.ims_session.refresh_cseq == event.cseq:
+        record.ims_session.refresh_cseq = cseq
+    if record.own_ims_offer == event.cseq:
+        record.own_ims_offer = cseq
+    if record.exchange is not None and record.exchange.cseq == event.cseq:
+        record.exchange.cseq = cseq
+    if record.recovery is not None and record.recovery.core_cseq == event.cseq:
+        record.recovery.core_cseq = cseq
+    trunk = settings.trunks[outbound.trunk]
+    return [_note(outbound, event.request.method), once_more(event.request, cseq, outbound.asked, trunk)]
+
+
+def once_more(request: act.SendRequest, cseq: int, asked: Asked, trunk: Trunk) -> act.SendRequest:
+    """Return a request of ours as it answers a challenge; a second one ends it."""
+    kept = (one for one in request.headers if not one.startswith((*_OURS, "CSeq:")))
+    answer = line(asked, trunk, request.method, request.request_uri)
+    return replace(request, headers=(*kept, f"CSeq: {cseq} {request.method}", answer), trunk="")
+
+
+def _note(outbound: Outbound, method: str) -> act.Note:
+    return act.Note("trunk_asked", logging.DEBUG, {"trunk": outbound.trunk, "method": method})

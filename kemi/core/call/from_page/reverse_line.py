@@ -1,0 +1,75 @@
+"""A stream towards a page that only sends, offered once it has acknowledged: of stock clients with one-way offers, and
+of video that was added one way.
+
+A page whose Allow has UPDATE (JsSIP) gets a line of its own for it; stock SIP.js, which has not, gives all its lines
+one direction, so that its own line is turned instead.  Until it has taken the offer the relay sends it nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from kemi.core.call import actions as act
+from kemi.core.call.errands import Errand, run_errands
+from kemi.core.call.events import MediaFailed, Renewed
+from kemi.core.call.media.running import SPLIT, renewal
+from kemi.core.call.record import CallRecord, Medium
+from kemi.core.call.settings import CallSettings
+from kemi.core.sdp.interwork.wic import reversed_lines
+from kemi.core.sdp.judge import ReverseShape
+from kemi.core.sdp.model import Origin, SessionDescription
+
+
+def with_reverse_lines(
+    record: CallRecord,
+    told: SessionDescription,
+    offer: SessionDescription | None,
+    media: list[Medium],
+    origin: Origin,
+) -> SessionDescription | None:
+    """Add a line for each stream that is wanted, and note in ``media`` where it stands; ``offer`` is what the page is
+    offered besides, None for nothing."""
+    wanted = [medium for medium in media if medium.reverse_wanted and medium.active]
+    if not wanted or not record.wic_takes_update:
+        return offer
+    lines = [(medium.line, medium.reverse_offer or None) for medium in wanted]
+    for place, medium in enumerate(wanted, start=len(told.media)):
+        medium.reverse_line = place
+    return reversed_lines(offer or told, lines, ReverseShape.ADD_LINES, origin)
+
+
+def take_reverse_lines(
+    record: CallRecord,
+    media: list[Medium],
+    answer: SessionDescription,
+    gate: act.GateMedia,
+    settings: CallSettings,
+) -> list[act.Action]:
+    """The page has answered: let the relay send where it listens, and open the gate."""
+    errands: list[Errand] = []
+    for medium in media:
+        if not medium.reverse_wanted:
+            continue
+        medium.reverse_wanted, medium.reverse_offer = False, ""
+        if medium.reverse_line is None:
+            continue
+        if answer.media[medium.reverse_line].rejected:
+            medium.reverse_line = None
+            continue
+        medium.reverse = True
+        if medium.reverse_answer is not None:
+            line = act.MediumAnswer(medium.kind, medium.wic_offer, True, None, medium.reverse_answer)
+            errands += [act.AcceptReverse(record.key, record.node, SPLIT, (line,)), renewal(record, [medium])]
+    return run_errands(record, [*errands, gate], _nothing_more, _on_failed, settings)
+
+
+def _nothing_more(
+    _record: CallRecord, _renewed: Mapping[str, Renewed], _settings: CallSettings
+) -> list[act.Action]:
+    return []
+
+
+def _on_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
+    detail = {"detail": event.error.detail, "node": record.node}
+    return [act.Note("media_failed", logging.ERROR, detail)]

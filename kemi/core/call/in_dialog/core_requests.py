@@ -1,0 +1,172 @@
+"""Requests of the core inside the dialog, on their way to the page: tags, CSeq and Contact are translated.
+
+The page sees one dialog with us, whichever fork of the core's a request comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.events import ImsRequest
+from kemi.core.call.from_page import early_media
+from kemi.core.call.from_page.answer import hear
+from kemi.core.call.in_dialog.common import NO_DIALOG, PASSED_ON, follow, passes, reported, unknown
+from kemi.core.call.in_dialog.fitting import misfit
+from kemi.core.call.in_dialog.to_page import edits_to_page, forward_to_page
+from kemi.core.call.lifetime import refresh, session_timer
+from kemi.core.call.lifetime.ending import hang_up, hang_up_both
+from kemi.core.call.media import pictures
+from kemi.core.call.record import CallRecord
+from kemi.core.call.renegotiation import core_late_offer as late
+from kemi.core.call.renegotiation.core_offer import on_core_offer
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
+from kemi.core.call.towards_page import preconditions, reliable
+from kemi.core.call.towards_page.incoming_record import Incoming
+from kemi.core.call.towards_page.late_offer import take_answer
+from kemi.core.errors import GatewayError
+from kemi.core.messages import Reply, Request, Side
+
+
+def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
+    """Sort a request of the core."""
+    request = event.request
+    if request.from_tag not in record.legs or request.to_tag != record.ims_tag:
+        return unknown(request)
+    follow(record, event.successor)
+    if refusal := misfit(record, request, settings):
+        return refusal
+    if request.method == "ACK":
+        return _ims_ack(record, request, settings)
+    if record.incoming is not None and not record.ended:
+        own = preconditions.on_core_request(record, event, settings)
+        if own is not None:
+            return own
+    if request.method == "BYE":
+        return _ims_bye(record, event, settings)
+    if not passes(record, request):
+        return [NO_DIALOG]
+    reported(record, request)
+    if request.method in ("INVITE", "UPDATE"):
+        return _session_change(record, event, settings)
+    if request.method == "PRACK" and record.incoming is not None:
+        return _ims_prack(record, record.incoming, event, settings)
+    if (answered := pictures.on_core_info(record, request)) is not None:
+        return answered
+    if request.method not in PASSED_ON:
+        return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
+    if not event.flow_alive:
+        return [_page_away(settings)]
+    return [forward_to_page(record, request, settings)]
+
+
+def _session_change(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
+    """A re-INVITE or UPDATE: each refreshes the session, an UPDATE without a description does no more."""
+    request = event.request
+    if request.method == "INVITE" and refresh.is_out(record):
+        return [act.SendReply(491, "Request Pending")]
+    session, clock = session_timer.refreshed_by_core(record, request, settings)
+    if request.method == "INVITE" or request.body:
+        return [*on_core_offer(record, event, settings), *clock]
+    if event.flow_alive and _names_another(record, request):
+        return [forward_to_page(record, request, settings), *clock]
+    lines = (
+        boundary.contact_for_core(record, settings),
+        headers.ALLOW,
+        *session,
+        *boundary.charging_line(record),
+    )
+    return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
+
+
+def _names_another(record: CallRecord, request: Request) -> bool:
+    """Whether an UPDATE says that somebody else is at the far end now, and the page can be told (RFC 4916 §4.5)."""
+    if record.trunk is not None:
+        return False  # a trunk's own form of the number that was called
+    asserted = boundary.remote_identity(request) or record.remote_identity
+    if (request.from_uri, asserted) == (record.target_uri, record.remote_identity):
+        return False
+    confirmed = record.dialog is Dialog.CONFIRMED
+    if not record.wic_takes_update or not (confirmed or record.needs_update):
+        return False  # of an early dialog Allow is no promise; see kemi/core/sdp/judge.py
+    record.remote_identity = asserted
+    if confirmed:
+        record.target_uri = request.from_uri
+    return True
+
+
+def _page_away(settings: CallSettings) -> act.SendReply:
+    explanation = headers.explanation("the page is away", settings.realm)
+    return act.SendReply(480, "Temporarily Unavailable", explanation)
+
+
+def _ims_prack(
+    record: CallRecord, incoming: Incoming, event: ImsRequest, settings: CallSettings
+) -> list[act.Action]:
+    """Match RAck against what is unacknowledged (RFC 3262 §3); the page's goes there, under its own number."""
+    request = event.request
+    offers = bool(request.body)
+    found = reliable.acknowledged(record, incoming, "".join(request.headers("RAck")), with_offer=offers)
+    if not isinstance(found, int) and offers and not any(isinstance(one, act.SendReply) for one in found):
+        return [*on_core_offer(record, event, settings), *found]
+    if not isinstance(found, int):
+        return found
+    if not event.flow_alive:
+        return [_page_away(settings)]
+    forward = forward_to_page(record, request, settings)
+    edits = replace(
+        forward.edits,
+        remove=(*forward.edits.remove, "RAck"),
+        insert=(*forward.edits.insert, f"RAck: {found} {record.invite_cseq} INVITE"),
+    )
+    return [replace(forward, edits=edits)]
+
+
+def _early_media(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """An UPDATE of a fork that rings may open or close its early media (RFC 5009 §8)."""
+    if record.incoming is not None or record.confirmed_tag or not request.headers("P-Early-Media"):
+        return []
+    early_media.learn(record.legs[request.from_tag], request)
+    nothing = Reply(
+        request.side, request.method, request.call_id, request.from_tag, request.to_tag, request.cseq
+    )
+    return hear(record, nothing, settings)
+
+
+def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """The caller's ACK goes to the page that was called; of a call of the page the ACK is the page's."""
+    if late.awaits(record, request):
+        return late.take_answer(record, request, settings)
+    if record.last_core_invite is not None and record.last_core_invite[0] == request.cseq:
+        cseq = record.last_core_invite[1]
+        record.outstanding.pop(str(cseq), None)  # the 2xx will not come again
+        return [act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))]
+    if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
+        return []
+    again, record.acknowledged = record.acknowledged, True
+    edits = edits_to_page(record, request, request.cseq, settings)
+    if not record.incoming.late_offer:
+        # What either side sent before the other was ready for it is lost.
+        asked = [] if again else pictures.request_key_frames(record)
+        return [act.ForwardRequest(Side.WIC, edits), *asked]
+    forward = act.ForwardRequest(Side.WIC, replace(edits, body=""))
+    if again or record.ended:
+        return [forward]
+    try:
+        return [forward, *take_answer(record, request)]
+    except GatewayError as error:
+        record.doomed = error.detail
+        return [forward, *hang_up_both(record, settings)]
+
+
+def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
+    if record.incoming is not None and record.dialog is Dialog.EARLY and event.flow_alive:
+        return [forward_to_page(record, event.request, settings)]  # the page's 487 ends the INVITE
+    if record.ended or event.request.from_tag != record.confirmed_tag:
+        return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
+    if not event.flow_alive:
+        return [*hang_up(record, "ims", act.SendReply(200, "OK")), act.ForgetCall(record.key)]
+    return hang_up(record, "ims", forward_to_page(record, event.request, settings))

@@ -1,0 +1,199 @@
+"""The rest of a dialog: responses both ways, CANCEL, dead flows, timers.
+
+Requests are in page_requests.py and core_requests.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from kemi.core import headers, trust
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.events import (
+    CancelReceived,
+    Due,
+    FlowClosed,
+    ImsReply,
+    TimerFired,
+    UpdateAnswered,
+    WicReply,
+)
+from kemi.core.call.from_page import credentials
+from kemi.core.call.from_page.answer import on_invite_reply, own_request_to_ims
+from kemi.core.call.from_page.correction import on_correction_answered
+from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
+from kemi.core.call.in_dialog.common import follow, over, referred
+from kemi.core.call.lifetime import refresh, session_timer, unsure
+from kemi.core.call.lifetime.ending import hang_up
+from kemi.core.call.record import CallRecord, Rejection
+from kemi.core.call.renegotiation import core_told
+from kemi.core.call.renegotiation.core_answer import on_core_reply
+from kemi.core.call.renegotiation.core_late_offer import on_answer_timeout
+from kemi.core.call.renegotiation.core_offer import on_page_reply
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
+
+# ---------------------------------------------------------------- replies
+
+
+def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) -> list[act.Action]:
+    """Bring the core's response to any request of the page into the page's dialog."""
+    reply = event.reply
+    if reply.from_tag != record.ims_tag:
+        return []
+    if reply.method in ("INVITE", "UPDATE"):
+        if record.confirmed_tag and (challenge := credentials.on_reply(record, reply, settings)) is not None:
+            return challenge
+        to_offer = on_core_reply(record, reply, settings)
+        if to_offer is not None:
+            return to_offer
+    if refresh.is_refresh(record, reply) or core_told.is_ours(record, reply):
+        return []  # tm hands it to us by itself
+    if reply.method == "INVITE" and record.incoming is None and reply.cseq == record.ims_invite_cseq:
+        return on_invite_reply(record, reply, settings)
+    if reply.method == "INVITE":
+        return []
+    if (challenge := credentials.on_reply(record, reply, settings)) is not None:
+        return challenge
+    hidden, insert = boundary.towards_page(reply, settings)
+    actions: list[act.Action] = []
+    if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
+        hidden, insert = boundary.required_of_page(reply, hidden, insert)
+        insert += session_timer.answer_to_page(record)
+        actions += session_timer.answered_by_core(record, reply)
+    edits = act.MessageEdits(
+        from_tag=None if record.incoming is None else record.wic_tag,
+        to_tag=record.gateway_tag,
+        cseq=record.to_core.get(str(reply.cseq)),
+        remove=("Contact", *hidden),
+        insert=insert,
+    )
+    if reply.status >= 200:
+        record.to_core.pop(str(reply.cseq), None)
+    actions.append(act.ForwardReply(boundary.as_of_page(record, edits)))
+    referred(record, reply)
+    # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
+    return [*actions, *over(record, reply, settings)] if reply.to_tag == record.confirmed_tag else actions
+
+
+def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) -> list[act.Action]:
+    """Bring the page's response to a request of the core back into the core's dialog."""
+    reply = event.reply
+    if reply.from_tag != record.gateway_tag:
+        return []
+    known = record.outstanding.get(str(reply.cseq))
+    if known is None:
+        return []  # the answer to a request of our own: tm hands it to us by itself
+    insert = boundary.charging_line(record)
+    if reply.contact:
+        insert.append(boundary.contact_for_core(record, settings))
+    if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
+        insert += session_timer.answer_to_core(record)
+    edits = act.MessageEdits(
+        from_tag=known.tag,
+        to_tag=None if record.incoming is None else record.gateway_tag,
+        cseq=known.cseq,
+        remove=("Contact", "Record-Route", *trust.FROM_PAGE),
+        insert=tuple(insert),
+        vias=tuple(known.vias),
+    )
+    if record.trunk is not None:
+        edits = replace(
+            edits,
+            from_value=f"{record.trunk.to_value};tag={known.tag}",
+            to_value=f"{record.trunk.from_value};tag={record.wic_tag}",
+            from_tag=None,
+        )
+    forward = act.ForwardReply(edits)
+    if reply.method in ("INVITE", "UPDATE"):
+        if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):
+            del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end
+        return on_page_reply(record, reply, forward)
+    referred(record, reply)
+    if reply.status >= 200:
+        del record.outstanding[str(reply.cseq)]
+    return [forward, *over(record, reply, settings)]
+
+
+def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
+    """The page answered our UPDATE: during the set-up, or a correction afterwards."""
+    if (
+        not record.updating or record.ended
+    ):  # the call ended while the UPDATE was under way, or it had no offer
+        return unsure.on_answered(record, event.status, settings)
+    if record.forwarded:
+        return on_correction_answered(record, event, settings)
+    return on_set_up_answered(record, event, settings)
+
+
+# ---------------------------------------------------------------- cancel, dead flows, timers
+
+
+def on_cancel(record: CallRecord, _event: CancelReceived, _settings: CallSettings) -> list[act.Action]:
+    """The page cancelled.  Before the core knows the call it ends here; afterwards the core's 487 (or 200) decides."""
+    if record.ended or record.dialog is Dialog.CONFIRMED:
+        return []
+    record.cancelled = True
+    if record.forwarded:
+        return []
+    note = act.Note("call_cancelled", logging.INFO)
+    return [note, act.Unschedule(record.key), *finish(record, DialogEvent.CANCELLED)]
+
+
+def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSettings) -> list[act.Action]:
+    """The page's connection is gone.  A set-up ends at once; a running call waits for the page to come back."""
+    if record.ended or record.abandoned:
+        return []
+    note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
+    if record.dialog is Dialog.CONFIRMED:
+        return [note, act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
+    record.cancelled = record.abandoned = True
+    if record.forwarded:
+        return [note, cancel_forwarded(record, headers.PAGE_GONE)]
+    return [
+        note,
+        act.Unschedule(record.key),
+        *reject(record, Rejection(480, "Page Gone", "the WebSocket closed")),
+    ]
+
+
+def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
+    """Do what was scheduled, if it still makes sense."""
+    follow(record, event.successor)
+    if event.due is Due.FORGET:
+        return [act.ForgetCall(record.key)]
+    if record.ended:
+        return []
+    if event.due is Due.TELL_PAGE:
+        record.page_behind = True  # and flow.py lets the page know
+        return []
+    if event.due is Due.TELL_CORE:
+        record.core_behind = True
+        return []
+    if event.due is Due.ANSWER_TIMEOUT:
+        return on_answer_timeout(record)
+    if event.due is Due.SESSION_REFRESH:
+        return refresh.on_refresh_due(record, settings)
+    if event.due is Due.SESSION_EXPIRED:
+        return refresh.on_session_expired(record, settings, reach_page=event.flow_alive)
+    if event.due is Due.PAGE_SESSION_EXPIRED:
+        return refresh.on_page_session_expired(record, settings, reach_page=event.flow_alive)
+    if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
+        return reject(record, Rejection(504, "Server Time-out", "no PRACK came for the answer"))
+    if (
+        event.due is Due.UPDATE_RETRY
+        and record.update_offer
+        and record.wic_offer_answer is OfferAnswer.STABLE
+    ):
+        return send_update(record, settings)
+    if event.due is Due.FLOW_RECOVERY and event.flow_alive and record.answer_unsure:
+        return unsure.ask_page(record, settings)
+    if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
+        bye = own_request_to_ims(
+            record, record.confirmed_tag, "BYE", record.next_ims_cseq(), headers.PAGE_GONE
+        )
+        ended = hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
+        return [*ended, act.ForgetCall(record.key)]
+    return []

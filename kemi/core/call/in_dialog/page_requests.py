@@ -1,0 +1,198 @@
+"""Requests of the page inside the dialog, on their way to the core: tags, CSeq, Contact and route set are translated.
+
+The core sees the page's own tag, and ours as Contact; its CSeq numbers are the page's unless we put requests of our own
+between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.events import WicRequest
+from kemi.core.call.from_page import credentials
+from kemi.core.call.from_page.setup import cancel_forwarded, on_answer_acknowledged, reject
+from kemi.core.call.in_dialog.common import NO_DIALOG, PASSED_ON, passes, reported, unknown
+from kemi.core.call.in_dialog.fitting import misfit
+from kemi.core.call.lifetime import session_timer
+from kemi.core.call.lifetime.ending import hang_up, hang_up_both
+from kemi.core.call.media import digits
+from kemi.core.call.record import CallRecord, Rejection
+from kemi.core.call.renegotiation import page_late_offer
+from kemi.core.call.renegotiation.page_offer import on_page_offer
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
+from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.trunk import causes
+
+WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
+
+
+def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings) -> list[act.Action]:
+    """Sort a request of the page."""
+    request = event.request
+    if request.to_tag != record.gateway_tag or request.from_tag != record.wic_tag:
+        return unknown(request)
+    if request.connection_id != record.connection_id:
+        if event.owner() != record.owner:
+            return unknown(request)
+        # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
+        record.connection_id, record.source = request.connection_id, request.source
+    if refusal := misfit(record, request, settings):
+        return refusal
+    step = _WIC_STEPS.get(request.method)
+    if step is None:
+        return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
+    return step(record, request, settings)
+
+
+def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """Match RAck against what is unacknowledged (RFC 3262 §3); ours is answered here, the core's goes there."""
+    rseq, _, rest = "".join(request.headers("RAck")).strip().partition(" ")
+    cseq, _, method = rest.strip().partition(" ")
+    if method.strip() != "INVITE" or cseq != str(record.invite_cseq):
+        return [act.SendReply(481, "No Such Provisional Response")]
+    if rseq == "1" and record.awaiting_prack:
+        if request.body:
+            return [
+                act.SendReply(
+                    488,
+                    "Not Acceptable Here",
+                    headers.explanation("no offer is expected in this PRACK", settings.realm),
+                )
+            ]
+        return [act.SendReply(200, "OK"), *on_answer_acknowledged(record, settings)]
+    known = record.reliable.get(rseq)
+    if known is None:
+        return [act.SendReply(481, "No Such Provisional Response")]
+    tag, core_rseq = known
+    edits = edits_to_ims(record, request, tag, settings)
+    return [
+        act.ForwardRequest(
+            Side.IMS,
+            replace(
+                edits,
+                remove=(*edits.remove, "RAck"),
+                insert=(*edits.insert, f"RAck: {core_rseq} {record.ims_invite_cseq} INVITE"),
+            ),
+        )
+    ]
+
+
+def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if record.ack_awaited == request.cseq:
+        record.ack_awaited = None
+    if record.last_invite is not None and request.cseq == record.last_invite[0]:
+        return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))]
+    if page_late_offer.awaits(record, request):
+        return page_late_offer.on_answer_in_ack(record, request, settings)
+    if record.incoming is not None or not record.confirmed_tag or request.cseq != record.invite_cseq:
+        return []
+    record.acknowledged = True
+    # A line that was to come, or video that the far end has in another codec, or not at all.  Who takes UPDATE before
+    # the answer has been told of its video (correction.py).
+    record.page_behind = record.page_behind or any(
+        medium.reverse_wanted or (medium.kind == "video" and not record.needs_update)
+        for medium in record.media
+    )
+    forward = act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))
+    if record.doomed and not record.ended:
+        return [forward, *hang_up_both(record, settings)]
+    return [forward]
+
+
+def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if record.ended:
+        return [act.SendReply(200, "OK")]
+    if record.dialog is Dialog.CONFIRMED:
+        forward = act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))
+        return hang_up(record, "wic", forward)
+    if record.incoming is not None:
+        return [NO_DIALOG]  # a callee does not end an early dialog by BYE (RFC 3261 §15)
+    # RFC 3261 §15.1.2: a BYE in an early dialog ends the INVITE with 487
+    ok = act.SendReply(200, "OK")
+    record.cancelled = record.abandoned = True
+    if record.forwarded:
+        return [ok, cancel_forwarded(record)]
+    return [ok, act.Unschedule(record.key), *reject(record, Rejection(487, "Request Terminated"))]
+
+
+def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """UPDATE or re-INVITE: an UPDATE without an offer is a refresh."""
+    if request.method == "UPDATE" and not request.body:
+        session, clock = session_timer.refreshed_by_page(record, request, settings)
+        lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
+        return [act.SendReply(200, "OK", lines), *clock]
+    _, clock = session_timer.refreshed_by_page(record, request, settings)
+    return [*on_page_offer(record, request, settings, edits_to_ims), *clock]
+
+
+def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    if digits.is_ours(record, request):
+        return digits.on_info(record, request, settings)
+    tag = record.current_tag
+    if not tag or not passes(record, request):
+        return [NO_DIALOG]
+    reported(record, request)
+    return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, tag, settings))]
+
+
+def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallSettings) -> act.MessageEdits:
+    """Return how a request of the page looks inside the core's dialog ``tag``."""
+    leg = record.legs[tag]
+    cseq = (
+        _cseq_of_ack(record, request) if request.method == "ACK" else record.forwarded_ims_cseq(request.cseq)
+    )
+    trunk = record.trunk
+    insert = (
+        *(f"Route: {route}" for route in leg.route_set),
+        *(boundary.credential_lines(request) if trunk is None else ()),
+        *boundary.every_request(record, settings),
+    )
+    insert += credentials.lines(record, request.method, leg.contact, settings)
+    remove: tuple[str, ...] = ("Route", "Contact", *boundary.not_passed(record))
+    if trunk is not None and request.method == "BYE":
+        insert += causes.for_trunk(request.headers("Reason"))
+    if request.contact:
+        insert += (boundary.contact_for_core(record, settings),)
+    if request.method in session_timer.REFRESHES:
+        remove += ("Supported", "Require", "Allow")
+        insert += (*boundary.extensions(request), *session_timer.request_to_core(record, settings))
+    edits = act.MessageEdits(
+        request_uri=leg.contact,
+        next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
+        from_value=boundary.from_for_core(request),
+        from_tag=None if record.incoming is None else record.gateway_tag,
+        to_tag=tag,
+        cseq=cseq if cseq != request.cseq else None,
+        remove=remove,
+        insert=insert,
+    )
+    if trunk is None:
+        return edits
+    local, remote = f"{trunk.from_value};tag={record.ims_tag}", f"{trunk.to_value};tag={tag}"
+    return replace(edits, from_value=local, to_value=remote, to_tag=None)
+
+
+def _cseq_of_ack(record: CallRecord, request: Request) -> int:
+    """An ACK has the number of its INVITE (RFC 3261 §13.2.2.4)."""
+    if record.last_invite is not None and record.last_invite[0] == request.cseq:
+        return record.last_invite[1]
+    return request.cseq
+
+
+_WIC_STEPS: Final[Mapping[str, WicStep]] = MappingProxyType(
+    {
+        "PRACK": _wic_prack,
+        "ACK": _wic_ack,
+        "BYE": _wic_bye,
+        "UPDATE": _wic_session_change,
+        "INVITE": _wic_session_change,
+        **dict.fromkeys(PASSED_ON, _wic_passed_on),
+    }
+)

@@ -1,0 +1,1 @@
+"""How long a call lives: session timers, ends, and a restart of the gateway."""

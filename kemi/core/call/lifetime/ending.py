@@ -1,0 +1,58 @@
+"""How an answered call ends: who says goodbye to whom, and what is given back."""
+
+from __future__ import annotations
+
+import logging
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call.events import Due
+from kemi.core.call.from_page.answer import own_request_to_ims
+from kemi.core.call.from_page.setup import release_media
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import DialogEvent
+from kemi.core.messages import Side
+
+FORGET_AFTER_S = 34.0
+"""How long a hung-up call's record waits for the far end's answer to the BYE: a little over 64*T1."""
+
+
+def hang_up(
+    record: CallRecord, by: str, *goodbye: act.Action, event: DialogEvent = DialogEvent.BYE
+) -> list[act.Action]:
+    """End an answered call.  The goodbye is sent before the relay is asked, which may be slow; the wake-up is set
+    before the goodbye, whose answer takes it away again and may come at once."""
+    record.move_dialog(event)
+    return [
+        act.Schedule(record.key, Due.FORGET, FORGET_AFTER_S),
+        *goodbye,
+        act.Note("call_ended", logging.INFO, {"by": by}),
+        *release_media(record),
+    ]
+
+
+def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """End an answered call for want of media, towards both sides."""
+    reason = f'Reason: SIP;cause=488;text="{headers.quotable(record.doomed)[:80]}"'
+    return hang_up_by_gateway(record, settings, reason, reach_page=True)
+
+
+def hang_up_by_gateway(
+    record: CallRecord, settings: CallSettings, reason: str, *, reach_page: bool
+) -> list[act.Action]:
+    """End an answered call ourselves, with a Reason line; the page hears of it if its connection stands."""
+    goodbyes: list[act.Action] = []
+    if record.incoming is None and not record.acknowledged:
+        goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.ims_invite_cseq))
+    goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq(), reason))
+    if reach_page:
+        to_wic = act.SendRequest(
+            to=Side.WIC,
+            method="BYE",
+            request_uri=record.wic_contact,
+            next_hop=record.wic_destination,
+            headers=(*headers.towards_wic(record, settings, record.next_gateway_cseq(), "BYE"), reason),
+        )
+        goodbyes.append(to_wic)
+    return [*hang_up(record, "gateway", *goodbyes), act.ForgetCall(record.key)]

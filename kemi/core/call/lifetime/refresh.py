@@ -1,0 +1,133 @@
+"""Session timers at work (RFC 4028 §10): our refreshes towards the core, and the end of a session nobody refreshed.
+
+A refresh changes nothing: UPDATE without a description where the far end takes one, else a re-INVITE with the
+description it has already.  The relay never hears of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Final
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call import boundary
+from kemi.core.call.events import Due, OwnRequestAnswered
+from kemi.core.call.from_page.answer import own_request_to_ims
+from kemi.core.call.lifetime import session_timer
+from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.record import CallRecord, SessionTimer
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
+from kemi.core.messages import Reply, Side
+
+MAX_FAILURES: Final = 4
+"""How often a refused refresh is repeated in the time that is left."""
+_CALL_IS_GONE: Final = frozenset({408, 481})
+"""RFC 3261 §12.2.1.2."""
+_NOT_TAKEN: Final = frozenset({405, 501})
+
+
+def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """Refresh the session with the core."""
+    session = record.ims_session
+    if session is None or not session.we_refresh or record.dialog is not Dialog.CONFIRMED:
+        return []
+    method = "UPDATE" if record.ims_takes_update else "INVITE"
+    if method == "INVITE" and record.exchange is not None:
+        return [_again(record, session)]  # one INVITE at a time (RFC 3261 §14.1)
+    session.refresh_cseq = record.next_ims_cseq()
+    lines = (
+        boundary.contact_for_core(record, settings),
+        headers.ALLOW,
+        f"Supported: {session_timer.TIMER}, 100rel",
+        *session_timer.request_to_core(record, settings),
+        *boundary.access_network_line(record, settings),
+        *(("Content-Type: application/sdp",) if method == "INVITE" else ()),
+    )
+    request = own_request_to_ims(record, record.confirmed_tag, method, session.refresh_cseq, *lines)
+    body = record.ims_description if method == "INVITE" else ""
+    return [replace(request, body=body, report=True)]
+
+
+def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool:
+    """Whether a response is the core's to our refresh."""
+    session = record.ims_session
+    side = answered.side if isinstance(answered, Reply) else answered.to
+    return (
+        session is not None
+        and side is Side.IMS
+        and answered.cseq == session.refresh_cseq
+        and answered.method in session_timer.REFRESHES
+    )
+
+
+def is_out(record: CallRecord) -> bool:
+    """Whether a re-INVITE of ours to the core has no answer yet: one at a time (RFC 3261 §14.2)."""
+    session = record.ims_session
+    return session is not None and session.refresh_cseq > 0 and not record.ims_takes_update
+
+
+def on_refresh_answered(
+    record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """Go on, try again, or end a call that the far end does not know any more."""
+    session = record.ims_session
+    if session is None or record.ended:
+        return []
+    if 200 <= event.status < 300:
+        return session_timer.answered_by_core(record, event.reply) if event.reply is not None else []
+    if event.status in _CALL_IS_GONE:
+        return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)
+    session.refresh_cseq = 0
+    session.failures += 1
+    if session.failures > MAX_FAILURES:
+        return end(record, settings, "our refreshes were refused", reach_page=True)
+    if event.status == 422 and event.reply is not None:
+        record.min_se_s = max(record.min_se_s, session_timer.min_se_of(event.reply))
+        session.interval_s = max(session.interval_s, record.min_se_s)
+        return on_refresh_due(record, settings)
+    if event.status in _NOT_TAKEN and event.method == "UPDATE":
+        record.ims_takes_update = False
+        return on_refresh_due(record, settings)
+    return [_again(record, session, event)]
+
+
+def on_session_expired(record: CallRecord, settings: CallSettings, *, reach_page: bool) -> list[act.Action]:
+    """The far end did not refresh its session with us."""
+    if record.ims_session is None or record.ims_session.we_refresh:
+        return []
+    return end(record, settings, "the far end did not refresh the session", reach_page=reach_page)
+
+
+def on_page_session_expired(
+    record: CallRecord, settings: CallSettings, *, reach_page: bool
+) -> list[act.Action]:
+    """The page did not refresh its session with us."""
+    if record.wic_session is None:
+        return []
+    return end(record, settings, "the page did not refresh the session", reach_page=reach_page)
+
+
+def end(record: CallRecord, settings: CallSettings, why: str, *, reach_page: bool) -> list[act.Action]:
+    """Hang up on both sides (RFC 4028 §10)."""
+    if record.dialog is not Dialog.CONFIRMED:
+        return []
+    note = act.Note("session_expired", logging.WARNING, {"why": why})
+    reason = f'Reason: SIP;cause=408;text="{headers.quotable(why)[:80]}"'
+    return [note, *hang_up_by_gateway(record, settings, reason, reach_page=reach_page)]
+
+
+def _again(
+    record: CallRecord, session: SessionTimer, event: OwnRequestAnswered | None = None
+) -> act.Schedule:
+    """Come back a little later; after glare at a time of our own (RFC 3261 §14.1)."""
+    delay_s = session_timer.time_for_retries_s(session) / (MAX_FAILURES + 1)
+    if event is not None and event.status == 491:
+        owns_call_id = record.incoming is None
+        glare_s = 2.1 + event.jitter * 1.9 if owns_call_id else event.jitter * 2.0
+        delay_s = min(delay_s, round(glare_s, 2))
+    elif event is not None and event.retry_after_s is not None:
+        delay_s = min(delay_s, event.retry_after_s)
+    return act.Schedule(record.key, Due.SESSION_REFRESH, delay_s)

@@ -1,0 +1,108 @@
+"""The media of a running session: what flows, what the relay is to be told, what an offer of the page makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from kemi.core.call import actions as act
+from kemi.core.call.media.session import direction_for_core, medium_change
+from kemi.core.call.record import CallRecord, Medium
+from kemi.core.errors import LocalProtocolError
+from kemi.core.sdp.interwork.page_reoffer import KnownMedium, OfferedMedium, PageOffer
+from kemi.core.sdp.interwork.relay import repertoire
+from kemi.core.sdp.judge import WicTransport
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
+
+SPLIT: Final = WicTransport.SPLIT.value
+"""How the relay is asked in a running session: a line towards the page has a transport of its own where the page has
+answered one with ``reverse_answer``, and shares the other line's where it has not."""
+
+
+def known_media(record: CallRecord) -> list[KnownMedium]:
+    """Return the media as reading a description of the page needs them."""
+    return [
+        KnownMedium(medium.kind, medium.line, medium.reverse_line, medium.wic_offer, medium.reverse_answer)
+        for medium in record.media
+    ]
+
+
+def running_directions(media: Iterable[Medium]) -> dict[str, Direction]:
+    """Return what flows as both sides have said, seen from the page, per kind that is on."""
+    return {medium.kind: direction_for_core(medium) for medium in media if medium.active}
+
+
+def gate_of(record: CallRecord, media: Sequence[Medium]) -> act.GateMedia:
+    """Let the relay pass what flows, and nothing else."""
+    gates = []
+    for medium in media:
+        direction = direction_for_core(medium)
+        gates.append(act.MediumGate(medium.kind, direction.sends, direction.receives))
+    return act.GateMedia(record.key, record.node, tuple(gates))
+
+
+def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:
+    """Let the relay work with what both sides have said last."""
+    changes = tuple(medium_change(medium) for medium in media)
+    return act.RenewMedia(record.key, record.node, SPLIT, changes)
+
+
+def line_change(before: Medium | None, now: Medium) -> bool:
+    """Whether the far end's line needs the relay: another address or another codec."""
+    if before is None or not before.ims_answer:
+        return True
+    old, new = (sdp_from_text(medium.ims_answer).media[0] for medium in (before, now))
+    return (
+        (old.connection_address, old.port, old.attribute("rtcp"))
+        != (new.connection_address, new.port, new.attribute("rtcp"))
+    ) or repertoire(before.ims_answer) != repertoire(now.ims_answer)
+
+
+def medium_of_offer(record: CallRecord, offered: OfferedMedium) -> Medium:
+    """Return the medium of the call that a line of the page is about."""
+    medium = record.medium(offered.kind)
+    if medium is None:
+        raise LocalProtocolError(f"the call has no {offered.kind}")
+    return medium
+
+
+def changed_media(record: CallRecord, offer: PageOffer) -> list[Medium]:
+    """Return the media of the call as they are once a page's offer is answered; the far end's part is as before."""
+    changed = {offered.kind: offered for offered in offer.media}
+    added = {offered.kind: offered for offered in offer.added}
+    media = []
+    for medium in record.media:
+        if medium.kind in added:
+            media.append(_switched_on(medium.ims_line, added.pop(medium.kind)))
+        elif medium.kind in changed:
+            media.append(_changed(medium, changed[medium.kind]))
+        else:
+            media.append(replace(medium))
+    next_line = len(sdp_from_text(record.ims_description).media)
+    return media + [_switched_on(next_line + number, one) for number, one in enumerate(added.values())]
+
+
+def _switched_on(ims_line: int, offered: OfferedMedium) -> Medium:
+    return Medium(
+        kind=offered.kind,
+        wic_offer=offered.wic_offer,
+        line=offered.line,
+        reverse_line=offered.reverse_line,
+        ims_line=ims_line,
+        wic_direction=offered.direction,
+        reverse_wanted=offered.reverse_wanted,
+    )
+
+
+def _changed(medium: Medium, offered: OfferedMedium) -> Medium:
+    return replace(
+        medium,
+        wic_offer=offered.wic_offer or medium.wic_offer,
+        reverse_answer=offered.reverse_answer or medium.reverse_answer,
+        wic_direction=offered.direction,
+        active=offered.is_on,
+        # a page that has stopped sending has no use for what its sending was to be completed by
+        reverse_wanted=medium.reverse_wanted and offered.is_on,
+    )

@@ -1,0 +1,1 @@
+"""A media node is dead: its calls move to another one."""

@@ -1,0 +1,98 @@
+"""What both sides answer when a call moves to another media node (recovery.py)."""
+
+from __future__ import annotations
+
+from kemi.core.call import actions as act
+from kemi.core.call.events import OwnRequestAnswered
+from kemi.core.call.from_page.answer import own_request_to_ims
+from kemi.core.call.lifetime import session_timer
+from kemi.core.call.media.running import known_media, line_change
+from kemi.core.call.media.session import take_page_answer
+from kemi.core.call.node_loss.record import Recovery
+from kemi.core.call.record import CallRecord, Exchange
+from kemi.core.call.settings import CallSettings
+from kemi.core.errors import LocalProtocolError, NotAcceptableHere, RemoteProtocolError
+from kemi.core.messages import Reply, uri_from_address
+from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
+from kemi.core.sdp.interwork.page_reoffer import read_page_answer
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
+
+
+def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> None:
+    """Put the page's answer into the media of the open exchange; raise what a bad one deserves."""
+    opened, _ = _open(record)
+    offer = sdp_from_text(opened.wic_description)
+    take_page_answer(opened.media, offer, body)
+    answered = read_page_answer(offer, body, known_media(record), settings.video_codecs)
+    lines = {one.kind: one for one in answered if one.is_on}
+    for medium in opened.media:
+        found = lines.get(medium.kind)
+        if not medium.active or found is None:
+            continue
+        medium.wic_offer = found.wic_offer or medium.wic_offer
+        medium.reverse_answer = found.reverse_answer or medium.reverse_answer
+    if not any(medium.active for medium in opened.media):
+        raise NotAcceptableHere("the page refused every medium")
+
+
+def take_from_core(record: CallRecord, reply: Reply) -> list[act.Action]:
+    """Put the far end's answer into the media of the open exchange; raise what a bad one deserves."""
+    opened, recovery = _open(record)
+    if reply.contact:
+        record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
+    clock = session_timer.answered_by_core(record, reply)
+    if not reply.has_sdp:
+        raise RemoteProtocolError("the core answered without a session description")
+    lines = {medium.kind: medium.ims_line for medium in opened.media if medium.active}
+    offered = sdp_from_text(opened.ims_description)
+    answers = ims_answer_lines(opened.ims_description, reply.body, lines)
+    for medium in opened.media:
+        answer = answers.get(medium.kind)
+        if answer is None:
+            continue
+        if answer.sdp is None:
+            medium.active = False
+            continue
+        ours = offered.media[medium.ims_line].direction
+        medium.ims_direction = Direction.of(
+            # A direction that was not offered says nothing of what the far end wants.
+            sends=answer.direction.sends if ours.receives else medium.ims_direction.sends,
+            receives=answer.direction.receives if ours.sends else medium.ims_direction.receives,
+        )
+        medium.ims_answer, medium.codec = answer.sdp, _codec(medium.kind, medium.codec, answer.codec)
+        recovery.is_stale = recovery.is_stale or line_change(record.medium(medium.kind), medium)
+    if not any(medium.active for medium in opened.media):
+        raise NotAcceptableHere("the far end refused every medium")
+    return clock
+
+
+def _codec(kind: str, before: str, answered: str | None) -> str:
+    return answered or before if kind == "video" else before
+
+
+def acknowledge_core(record: CallRecord, event: OwnRequestAnswered) -> list[act.Action]:
+    """Acknowledge a 2xx, whatever became of the call meanwhile (RFC 3261 §13.2.2.4).
+
+    tm has sent an ACK by itself, but with the branch of the INVITE, which it must not have (§17.1.1.3).
+    """
+    if not 200 <= event.status < 300:
+        return []
+    return [own_request_to_ims(record, record.confirmed_tag, "ACK", event.cseq)]
+
+
+def longer_session(record: CallRecord, reply: Reply | None) -> bool:
+    """Agree to the session interval a 422 asks for (RFC 4028 §7.4); False where it asks for nothing new."""
+    asked = session_timer.min_se_of(reply) if reply is not None else 0
+    if asked <= record.min_se_s:
+        return False
+    record.min_se_s = asked
+    if record.ims_session is not None:
+        record.ims_session.interval_s = max(record.ims_session.interval_s, asked)
+    return True
+
+
+def _open(record: CallRecord) -> tuple[Exchange, Recovery]:
+    if record.exchange is None or record.recovery is None:
+        raise LocalProtocolError("the call does not move")
+    return record.exchange, record.recovery

@@ -1,0 +1,150 @@
+"""Offers of our own to the page in a running session: UPDATE where it takes that, else re-INVITE.
+
+    WIC                      we
+     │◄─ UPDATE or INVITE ───│ offer_page, tell_page
+     │ 200 with answer ─────►│ on_answered
+     │◄─ ACK, of an INVITE ──│ tm sends it
+
+The page refuses what it likes, its call goes on as it was.  After glare we try again (RFC 3261 §14.1, RFC 3311 §5.3).
+"""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call import exchange
+from kemi.core.call.events import Due, OwnRequestAnswered, UpdateAnswered
+from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_reverse_lines
+from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.media.session import direction_for_core, shown_media, take_page_answer
+from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
+from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.messages import Side
+from kemi.core.sdp.interwork.client_offer import offered_again
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+MAX_ATTEMPTS = 5
+"""How often an offer of ours is sent before glare (491) or a busy page (500) makes us leave it."""
+_TRY_AGAIN = frozenset({491, 500})
+
+
+def tell_page(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """Offer the page what the far end has changed, where it has not heard of it (``record.page_behind``).
+
+    While another offer is open nothing happens; kemi/core/call/flow.py asks again when that is settled.
+    """
+    if not record.page_behind or record.dialog is not Dialog.CONFIRMED or not record.acknowledged:
+        return []
+    if exchange.is_open(record) or record.ack_awaited is not None:
+        return []
+    record.page_behind = False
+    media = deepcopy(record.media)
+    origin = exchange.next_wic_origin(record)
+    told = sdp_from_text(record.wic_description)
+    offer, _ = offered_again(told, shown_media(media, flips=not record.wic_takes_update), origin)
+    offer = with_reverse_lines(record, told, offer, media, origin)
+    if offer is None:
+        return []
+    return offer_page(record, settings, sdp_to_text(offer), media)
+
+
+def offer_page(
+    record: CallRecord, settings: CallSettings, offer: str, media: list[Medium]
+) -> list[act.Action]:
+    """Send the page an offer; ``media`` is what the call has when the page takes it.  No other offer may be open."""
+    method = "UPDATE" if record.wic_takes_update else "INVITE"
+    cseq = record.next_gateway_cseq()
+    exchange.begin(record, Exchange(Offerer.GATEWAY_TO_WIC, method, cseq, media=media, wic_description=offer))
+    record.update_attempts += 1
+    return [
+        act.SendRequest(
+            to=Side.WIC,
+            method=method,
+            request_uri=record.wic_contact,
+            next_hop=record.wic_destination,
+            headers=headers.towards_wic(record, settings, cseq, method),
+            body=offer,
+            report=True,
+        )
+    ]
+
+
+def on_answered(
+    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """Take the page's final response to an offer of ours."""
+    pending = record.exchange
+    if pending is None:
+        raise LocalProtocolError("no offer of ours is open")
+    body = event.body if isinstance(event, UpdateAnswered) else event.reply.body if event.reply else ""
+    acknowledgement = acknowledge(record, event, settings)
+    if record.ended:
+        return acknowledgement
+    if 200 <= event.status < 300:
+        return [*acknowledgement, *_take_answer(record, pending, body, settings)]
+    actions = exchange.rollback(record)
+    if event.status in _TRY_AGAIN and record.update_attempts < MAX_ATTEMPTS:
+        # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
+        delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
+        return [*actions, act.Schedule(record.key, Due.TELL_PAGE, min(delay, settings.update_s))]
+    record.update_attempts = 0
+    for medium in record.media:
+        medium.reverse_wanted = False  # it does not want the stream: it keeps its one-way call
+    note = act.Note("own_offer_refused", logging.WARNING, {"status": event.status, "method": pending.method})
+    if event.status == 481:  # RFC 3261 §12.2.1.2: for the page there is no such call any more
+        reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
+        return [*actions, note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
+    return [*actions, note]
+
+
+def acknowledge(
+    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """Acknowledge a 2xx to a re-INVITE of ours, whatever became of the call meanwhile (RFC 3261 §13.2.2.4).
+
+    tm has sent an ACK by itself, with the branch of the INVITE, which such an ACK must not have (§17.1.1.3): SIP.js
+    discards it, takes no offer of its own any more and hangs up after 32 s.
+    """
+    if isinstance(event, UpdateAnswered) or event.method != "INVITE" or not 200 <= event.status < 300:
+        return []
+    return [
+        act.SendRequest(
+            to=Side.WIC,
+            method="ACK",
+            request_uri=record.wic_contact,
+            next_hop=record.wic_destination,
+            headers=headers.towards_wic(record, settings, event.cseq, "ACK"),
+        )
+    ]
+
+
+def _take_answer(
+    record: CallRecord, pending: Exchange, body: str, settings: CallSettings
+) -> list[act.Action]:
+    record.update_attempts = 0
+    try:
+        answer = take_page_answer(pending.media, sdp_from_text(pending.wic_description), body)
+    except GatewayError as error:
+        note = act.Note("own_offer_misunderstood", logging.WARNING, {"detail": error.detail})
+        return [note, *exchange.rollback(record)]
+    for medium in pending.media:
+        if medium.kind in answer.lines and medium.reverse_line is not None:
+            medium.reverse_answer = answer.lines[medium.kind]
+    exchange.commit(record)
+    record.core_behind = True  # of what the page has refused, if anything
+    return take_reverse_lines(record, record.media, answer.description, gate(record), settings)
+
+
+def gate(record: CallRecord) -> act.GateMedia:
+    """Let pass what both sides want to pass."""
+    gates = []
+    for medium in record.media:
+        if medium.active:
+            passing = direction_for_core(medium)
+            gates.append(act.MediumGate(medium.kind, passing.sends, passing.receives))
+    return act.GateMedia(record.key, record.node, tuple(gates))
