@@ -43,6 +43,8 @@ def main(mutants: int, seed: int, volley: int, rounds: int, only: str) -> None:
                 for key, found in outcome.about.items():
                     (OUTPUT / f"{key}.txt").write_bytes(b"\r\n=====\r\n".join(found))
                 shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / f"seed-{seed + number}.log")
+            if outcome.gone:
+                break
     if failed:
         raise click.exceptions.Exit(1)
 

@@ -129,6 +129,15 @@ class Lab(World):
     def _log_dir(self) -> Path:
         return self.options.log_dir or self._run_dir / LOGS
 
+    def check(self) -> bool:
+        """Return True while every process runs.
+
+        Raises:
+            ProcessDied: one does not; its exit status, and the end of its log.
+        """
+        assert self._processes is not None
+        return self._processes.check()
+
     def kill(self, process: str) -> None:
         """Kill one process as a crash would."""
         assert self._processes is not None

@@ -22,6 +22,8 @@ class Facts:
     fields: Fields | None = None
     has_body: bool | None = None
     body: Body | None = None
+    is_repeated: bool = False
+    """tm has a transaction of this branch already, of another message, and has repeated what that was answered."""
 
 
 class _Unkept(Facts):
@@ -48,9 +50,11 @@ class CurrentFacts:
         self.known = self._outer.pop()
 
     def forget(self) -> None:
-        """The message is another one now."""
+        """The message reads otherwise now; it is the same for tm."""
         if self._outer:
+            is_repeated = self.known.is_repeated
             self.known = Facts()
+            self.known.is_repeated = is_repeated
 
 
 FACTS: Final = CurrentFacts()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import KSR
 
 from kemi.adapters.kamailio import ksr
+from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.monitoring.trace_notes import NOTES
 
 _GOODBYE_S = 32.0
@@ -20,8 +21,15 @@ def max_forwards_ok() -> bool:
 
 
 def new_transaction() -> tuple[int, int] | None:
-    """Create the server transaction of the current request and return its name; None when that fails."""
-    if KSR.tm.t_newtran() <= 0:
+    """Create the server transaction of the current request and return its name.
+
+    None when that fails, or when there is one of this branch already, which another worker has begun meanwhile.  That
+    is the current one from then on for tm, and whatever is answered would be the answer to the other message: this one
+    is answered no more, tm has repeated what that was told.
+    """
+    created = KSR.tm.t_newtran()
+    FACTS.known.is_repeated = created == 0
+    if created <= 0:
         return None
     return int(KSR.pv.get("$T(id_index)") or 0), int(KSR.pv.get("$T(id_label)") or 0)
 
@@ -110,6 +118,8 @@ def reply_in_transaction(
     status: int, reason_phrase: str, lines: tuple[str, ...], body: str, content_type: str = ""
 ) -> bool:
     """Answer within the transaction; ``content_type``: of a body that is no session description."""
+    if FACTS.known.is_repeated:
+        return True
     _prepare_reply(lines, body, content_type)
     return KSR.tm.t_reply(status, reason_phrase) > 0
 
@@ -123,6 +133,8 @@ def reply_statelessly(
     status: int, reason_phrase: str, lines: tuple[str, ...], body: str, content_type: str = ""
 ) -> bool:
     """Answer without a transaction; False when Kamailio cannot read what of the request the answer repeats."""
+    if FACTS.known.is_repeated:
+        return True
     _prepare_reply(lines, body, content_type)
     return KSR.sl.send_reply(status, reason_phrase) > 0
 

@@ -220,6 +220,27 @@ class TestTransactions:
         kamailio.script("tm.t_newtran", -1)
         assert transactions.new_transaction() is None
 
+    def test_a_request_whose_branch_has_a_transaction_already_is_not_answered(
+        self, kamailio: FakeKamailio
+    ) -> None:
+        """tm takes the other message's transaction for its own: an answer would be the other one's."""
+
+        def found() -> int:
+            kamailio.transaction = (11, 22)
+            return 0
+
+        kamailio.receive(invite())
+        kamailio.script("tm.t_newtran", found)
+        FACTS.enter()
+        try:
+            assert transactions.new_transaction() is None
+            FACTS.forget()  # its text was changed
+            assert transactions.reply_statelessly(481, "No", (), "")
+            assert transactions.reply_in_transaction(481, "No", (), "")
+        finally:
+            FACTS.leave()
+        assert not kamailio.replies
+
     @pytest.mark.parametrize(("returned", "suspended"), [(1, True), (0, True), (-1, False)])
     def test_suspending_sets_the_guard_first(
         self, kamailio: FakeKamailio, returned: int, suspended: bool
