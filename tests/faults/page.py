@@ -1,4 +1,6 @@
-"""Writes docs/faults.md: `python -m tests.faults.page [RUN.json ...]`; with runs, those are kept and shown.
+"""Writes docs/faults.md and the short table of README.md: `python -m tests.faults.page [RUN.json ...]`.
+
+Runs that are named are kept, and shown.
 
 Of each fault the last run that has it counts; machine and scale are the first one's. A file of `tests.bench.soak`
 (`soak-*.json`) among them is shown below the table.
@@ -13,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.faults import FAULTS
-from tests.faults.report import KEPT, PAGE, page
+from tests.faults.report import KEPT, PAGE, REPOSITORY, page
+from tests.faults.short_table import with_table
+
+README = REPOSITORY / "README.md"
 
 
 def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -42,12 +47,14 @@ def main(arguments: list[str]) -> None:
     """Keep runs, if some are named, and write the page."""
     if arguments:
         runs = [json.loads(Path(one).read_text()) for one in arguments]
-        kept = json.loads(KEPT.read_text())
+        before = json.loads(KEPT.read_text())
         faults, long_ones = [run for run in runs if "rows" in run], [run for run in runs if "ran" in run]
-        found = merged(faults) if faults else kept
-        found["soak"] = soak(long_ones[-1]) if long_ones else kept.get("soak")
+        found = merged(faults) if faults else before
+        found["soak"] = soak(long_ones[-1]) if long_ones else before.get("soak")
         KEPT.write_text(json.dumps(found, indent=1) + "\n")
-    PAGE.write_text(page(json.loads(KEPT.read_text())))
+    kept = json.loads(KEPT.read_text())
+    PAGE.write_text(page(kept))
+    README.write_text(with_table(README.read_text(), kept))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import pytest
 
 from tests.bench.soak.measure import Sample
 from tests.bench.soak.report import drifts
+from tests.faults.faults import FAULTS
 from tests.faults.load import Attempt, End
 from tests.faults.report import KEPT, PAGE, page, rows_of, table
 from tests.faults.rows import Promise, Row, judge, recovered_after
+from tests.faults.short_table import GROUPS, with_table
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -97,3 +99,13 @@ def test_drift_is_growth_after_the_warm_up() -> None:
     assert found["a"] == pytest.approx(0.02)
     assert found["all processes"] == found["a"]
     assert found["shared memory"] == 0.0
+
+
+def test_the_table_of_the_readme_is_that_of_the_runs() -> None:
+    """`python -m tests.faults.page` writes it, too."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert with_table(readme, json.loads(KEPT.read_text())) == readme
+
+
+def test_every_fault_is_in_one_group_of_it() -> None:
+    assert sorted(name for group in GROUPS for name in group.names) == sorted(fault.name for fault in FAULTS)
