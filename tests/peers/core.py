@@ -103,6 +103,7 @@ class ScriptedCore(UdpPeer):
         headers: Pairs = (),
         supported: str = "100rel",
         fork_of: CallingDevice | None = None,
+        call_id: str = "",
         at: Address | None = None,
     ) -> CallingDevice:
         """Call a registered page through its Path and return the call.
@@ -116,6 +117,7 @@ class ScriptedCore(UdpPeer):
             headers: more header fields.
             supported: option tags; "" leaves the field out.
             fork_of: another core's call of the same INVITE: same Call-ID, From-tag and CSeq.
+            call_id: "" for one that nobody has had.
             at: another gateway of the site than the one the Path names.
 
         Raises:
@@ -133,7 +135,7 @@ class ScriptedCore(UdpPeer):
             *(("Record-Route", f"<sip:{self.host_port};lr;hop={hop}>") for hop in ("scscf", "icscf")),
             ("From", f"<{caller}>;tag={fork_of.invite.from_tag if fork_of else new_tag()}"),
             ("To", f"<{aor}>"),
-            ("Call-ID", fork_of.call_id if fork_of else secrets.token_hex(12)),
+            ("Call-ID", fork_of.call_id if fork_of else call_id or secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             *(() if any(name == "Contact" for name, _ in headers) else [("Contact", device)]),
             *([("Supported", supported)] if supported else []),

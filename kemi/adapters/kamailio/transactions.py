@@ -14,6 +14,9 @@ from kemi.adapters.monitoring.trace_notes import NOTES
 _GOODBYE_S = 32.0
 """How long a BYE is sent again (64*T1, RFC 3261 §17.1.2.2): who never hears of it goes on paying for the call."""
 
+_LONGEST_CALL_ID = 1000
+"""Bytes that ``tmx.t_reply_callid`` has room for, with name and line end."""
+
 
 def max_forwards_ok() -> bool:
     """Count Max-Forwards down; False when it is used up."""
@@ -125,7 +128,12 @@ def reply_in_transaction(
 
 
 def reply_by_call_id(call_id_: str, cseq: int, status: int, reason_phrase: str) -> bool:
-    """Answer an INVITE under way from outside its transaction; its branches end without a failure callback."""
+    """Answer an INVITE under way from outside its transaction; its branches end without a failure callback.
+
+    False when tm has none, or cannot look for it: 5.6.3 writes the Call-ID into 1,024 bytes of its stack, unchecked.
+    """
+    if len(call_id_.encode()) > _LONGEST_CALL_ID:
+        return False
     return KSR.tmx.t_reply_callid(call_id_, str(cseq), status, reason_phrase) > 0
 
 

@@ -8,8 +8,18 @@ from dataclasses import replace
 
 import pytest
 
+from tests.hostile.run import worker_ids
 from tests.integration.calls.incoming import answered, ringing
-from tests.integration.calls.stage import ALICE, BOB, CAROL, Stage, until, warn_code_of, warning_of
+from tests.integration.calls.stage import (
+    ALICE,
+    BOB,
+    CAROL,
+    UPDATE_TIMEOUT_S,
+    Stage,
+    until,
+    warn_code_of,
+    warning_of,
+)
 from tests.peers.call_plan import CallPlan
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.websocket import Loss
@@ -86,6 +96,21 @@ class TestDelivery:
         page.lose(loss)
         assert (await ims.wait_status(range(200, 700))).status == 430
         assert time.monotonic() - started < AT_ONCE_S
+
+    @pytest.mark.conformance("R-66")
+    async def test_a_call_id_longer_than_tm_can_look_for_waits_for_the_timer(self, stage: Stage) -> None:
+        """tm of 5.6 looks for one on its stack, where 1,024 bytes have room: a longer one ended the gateway."""
+        page = await stage.page()
+        workers = worker_ids(stage.lab)
+        page.plan = CallPlan(trying=False)
+        ims = stage.core.call(ALICE, call_id="long" * 1000)
+        await page.wait_incoming()
+        page.lose(Loss.RESET)
+        await ims.wait_status(408, timeout_s=UPDATE_TIMEOUT_S + 2)
+        await until(
+            lambda: not stage.lab.gateway_rpc.htable("call"), lambda: "a record of the call is left", 5
+        )
+        assert workers <= worker_ids(stage.lab)
 
     @pytest.mark.conformance("R-68")
     @pytest.mark.parametrize("user", [pytest.param(ALICE, id="same user"), pytest.param(CAROL, id="other")])

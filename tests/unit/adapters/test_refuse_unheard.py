@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -56,4 +57,15 @@ def test_one_of_two_legs_is_left_to_its_timer(kamailio: FakeKamailio, executor: 
     assert calls.create(first)
     assert calls.create(second)
     assert executor.perform("c", REFUSAL) is None
+    assert kamailio.called("tmx.t_reply_callid") == []
+
+
+def test_a_call_id_that_tm_has_no_room_for_is_left_to_its_timer(
+    kamailio: FakeKamailio, executor: Executor
+) -> None:
+    """tests/integration/calls/test_incoming_refused.py shows what became of it."""
+    record = record_at("offered")
+    record.call_id = "x" * 1001
+    assert CallStore(HtableTable("call"), HtableTable("call_of")).create(record)
+    assert executor.perform("c", replace(REFUSAL, sip_call_id=record.call_id)) is None
     assert kamailio.called("tmx.t_reply_callid") == []
