@@ -71,7 +71,7 @@ GROUPS: Final = (
         "100 ms more to the relay",
         "the same",
         ("relay-delay",),
-        "{told} of {new} new calls got 504: 8 workers wait for it",
+        "{told} of {new} new calls got 504, as 8 workers wait for it; none with 32 workers",
     ),
     Group(
         "the clock jumps by 5 s, or back by an hour",
