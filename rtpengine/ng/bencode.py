@@ -1,7 +1,7 @@
 """Bencode (BEP 3) as rtpengine speaks it: bytes in, bytes out, no I/O.
 
-Strict where strictness protects us, lenient in one point only: rtpengine does not sort dictionary keys, so
-unsorted keys are accepted. Duplicate keys, leading zeros, trailing bytes and numbers beyond 64 bits are not.
+Strict where strictness protects us, lenient where rtpengine is: keys of a dictionary need not be sorted, and the last
+of equal ones counts. Leading zeros, trailing bytes and numbers beyond 64 bits are not accepted.
 Decoded strings stay `bytes`: the caller knows which of them are text.
 """
 
