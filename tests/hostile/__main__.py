@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from tests.hostile.run import SIDES, attack_lab, hostile_lab
 
 OUTPUT = Path(__file__).parents[2] / "build" / "hostile"
+CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 
 
 @click.command()
@@ -25,6 +27,8 @@ def main(mutants: int, seed: int, volley: int, rounds: int, only: str) -> None:
     """Send mutants of running calls from every side; exit status 1 when one did harm."""
     sides = tuple(side for side in SIDES if not only or side in only)
     failed = False
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
     with hostile_lab() as lab:
         for number in range(rounds):
             began = time.monotonic()
@@ -42,8 +46,10 @@ def main(mutants: int, seed: int, volley: int, rounds: int, only: str) -> None:
                 OUTPUT.mkdir(parents=True, exist_ok=True)
                 for key, found in outcome.about.items():
                     (OUTPUT / f"{key}.txt").write_bytes(b"\r\n=====\r\n".join(found))
-                shutil.copy(Path(lab.info.log_dir) / "gateway.log", OUTPUT / f"seed-{seed + number}.log")
+                for log in Path(lab.info.log_dir).glob("*.log"):
+                    shutil.copy(log, OUTPUT / f"seed-{seed + number}-{log.name}")
             if outcome.gone:
+                click.echo(f"  logs: {OUTPUT}; a core, if there is one: {CORE_PATTERN.read_text().strip()}")
                 break
     if failed:
         raise click.exceptions.Exit(1)

@@ -48,6 +48,10 @@ PROBE_WITHIN_S: Final = 5.0
 WITHIN_S: Final = 8.0
 """A broken call is not waited for any longer."""
 CLEAN_WITHIN_S: Final = 45.0
+_LAST_WORDS: Final = re.compile(
+    r"^\*\*\* .* \*\*\*.*|child process \d+ exited .*|core was (?:not )?generated", re.MULTILINE
+)
+"""What the log has when a worker of Kamailio dies: its first process ends then, too, and its status says nothing."""
 _BRANCH: Final = re.compile(rb"branch=z9hG4bK[^;,\s]*")
 _HOOKS: Final = (
     Step.INVITE_SENT, Step.RELIABLE_RECEIVED, Step.UPDATE_RECEIVED, Step.RINGING_RECEIVED, Step.ANSWER_RECEIVED,
@@ -112,6 +116,19 @@ class Attack:
             took = PROBE_WITHIN_S
         self.outcome.slowest_probe_s = max(self.outcome.slowest_probe_s, took)
 
+    @property
+    def by_strangers(self) -> bool:
+        """Whether all senders are without knowledge: the calls have to stay whole."""
+        return set(self.sides) <= set(WITHOUT_KNOWLEDGE)
+
+    async def is_begun(self, call_id: str) -> bool:
+        """Wait until the gateway has a call of the page; False when it gets none."""
+        try:
+            await until(lambda: call_id in self.lab.gateway_rpc.htable("call"), lambda: "no call", WITHIN_S)
+        except AssertionError:
+            return False
+        return True
+
     def remember(self, call_id: str) -> None:
         """Keep the messages of a call that is over, and take it out of the peers' records."""
         page, core = self.senders.page, self.senders.core
@@ -130,9 +147,16 @@ async def from_page(attack: Attack) -> tuple[str, bool]:
         await attack.fire(call.call_id)
         return Go.ON
 
-    # Whoever knows a Call-ID before the gateway has the INVITE may take it: nobody can, it is random.
-    hooks = _HOOKS[1:] if set(attack.sides) <= set(WITHOUT_KNOWLEDGE) else _HOOKS
-    plan = CallPlan(hooks={step: fire for step in hooks if rng.random() < 0.7})
+    async def fire_once_begun(call: WicCall) -> Go:
+        # Who sends an INVITE of this Call-ID first has it, and the other one is refused (RFC 3261 8.2.2.2): what a
+        # stranger sends shall not overtake the page's.
+        if await attack.is_begun(call.call_id):
+            await attack.fire(call.call_id)
+        return Go.ON
+
+    first = fire_once_begun if attack.by_strangers else fire
+    hooks = {step: first if step is Step.INVITE_SENT else fire for step in _HOOKS if rng.random() < 0.7}
+    plan = CallPlan(hooks=hooks)
     core.script = early_media() if rng.random() < 0.3 else core.script
     call = await page.invite(BOB, rng.choice((AUDIO, AUDIO_BOTH_WAYS)), plan=plan)
     try:
@@ -232,7 +256,7 @@ async def batch(
             call_id, whole = await rng.choice(CALLS)(attack)
             outcome.calls += 1
             outcome.whole += whole
-            if not whole and set(sides) <= set(WITHOUT_KNOWLEDGE):
+            if not whole and attack.by_strangers:
                 ladders = [*senders.page.trace.ladder(call_id), "|", *core.trace.ladder(call_id)]
                 outcome.faults.append(f"a stranger has broken call {call_id}: {' '.join(ladders)}")
             attack.remember(call_id)
@@ -314,11 +338,12 @@ def attack_lab(
 
 
 def _is_gone(lab: Lab, outcome: Outcome) -> bool:
-    """Whether a process of the lab has ended; that is a fault, with its exit status (negative: the signal)."""
+    """Whether a process of the lab has ended; that is a fault, with its exit status and its log's last words."""
     time.sleep(1.0)  # Kamailio's first process ends after its workers, and only when it has written its core
     try:
         return not lab.check()
     except ProcessDied as error:
-        outcome.gone = str(error).partition("; the end of")[0]
+        log = (Path(lab.info.log_dir) / "gateway.log").read_text(errors="replace")
+        outcome.gone = "; ".join([str(error).partition("; the end of")[0], *_LAST_WORDS.findall(log)])
         outcome.faults.append(outcome.gone)
         return True

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.hostile.mutations import MUTATIONS, World, borrowed_from, mutant, put_together, taken_apart
-from tests.hostile.run import SIDES, attack_lab, hostile_lab
+from tests.hostile.run import SIDES, attack_lab, hostile_lab, worker_ids
 from tests.lab.lab import Lab
 
 MESSAGE = (
@@ -35,6 +37,17 @@ def test_mutants_of_running_calls_harm_nothing(lab: Lab) -> None:
     assert outcome.mutants.total() >= MUTANTS
     assert set(outcome.mutants) == set(SIDES)
     assert outcome.whole, "no call came through at all"
+
+
+@pytest.mark.lab
+def test_a_gateway_that_dies_is_a_fault_which_says_of_what() -> None:
+    with hostile_lab() as lab:
+        worker = max(worker_ids(lab))
+        os.kill(worker, signal.SIGKILL)
+        outcome = attack_lab(lab, SEED, MUTANTS, ("other page",))
+    assert outcome.faults == [outcome.gone]
+    assert outcome.gone.startswith("gateway ended with status ")
+    assert f"child process {worker} exited by a signal 9" in outcome.gone
 
 
 def test_the_same_seed_makes_the_same_mutants() -> None:
