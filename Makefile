@@ -55,12 +55,14 @@ audit: setup ## known holes and licences of what is used, secrets in the tree, b
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.audit
 
 bench: sdk ## measure everything, one table, JSON in build/bench (QUICK=1: minutes, and no figures to quote; ONLY=calls,ladder: these; STRICT=1: a missed bar is an error)
+	@bash .ci/install .ci/bench-packages.txt
 	$(PYTHON) -m tests.bench.suite $(if $(QUICK),--short) $(if $(ONLY),--only $(ONLY)) $(if $(STRICT),--strict)
 
 bench-page: setup ## put what `make bench` measured into docs/performance.md and its pictures
 	$(PYTHON) -m tests.bench.page $(wildcard build/bench/performance.json)
 
-counts: setup ## machine instructions of the hot functions under valgrind, against the committed ones (a minute; apt-get install valgrind)
+counts: setup ## machine instructions of the hot functions under valgrind, against the committed ones (a minute)
+	@bash .ci/install .ci/bench-packages.txt
 	$(PYTHON) -m tests.bench.instructions
 
 fuzz: setup ## coverage-guided fuzzing of everything that reads what others write (SECONDS=600 for all targets together)
