@@ -26,6 +26,8 @@ from tests.bench.results import percentiles
 OUTPUT = Path(__file__).parents[3] / "build" / "bench"
 BACK_BAR_MS: Final = 3000.0
 GONE_BAR_MS: Final = 500.0
+_WAITED_FOR_MS: Final = {"called as it goes": 5000.0}
+"""As long as that the page may come back, and is waited for (``gateway_flow_wait_s``, as the role has it)."""
 
 Found = Mapping[str, Sequence[Times | None]]
 
@@ -74,10 +76,10 @@ def gone_bars(found: Mapping[str, Sequence[Waited]]) -> list[Bar]:
     judged = []
     for name, waits in found.items():
         longest = 1000 * max((w.seconds for w in waits), default=0.0)
-        late = sum(w.seconds * 1000 > GONE_BAR_MS for w in waits)
-        promise = (
-            f"a page that is gone ({name}): final answer within 500 ms, {late} of {len(waits)} later; longest"
-        )
+        bar_ms = GONE_BAR_MS + _WAITED_FOR_MS.get(name, 0.0)
+        late = sum(w.seconds * 1000 > bar_ms for w in waits)
+        within = f"final answer within {bar_ms:.0f} ms, {late} of {len(waits)} later; longest"
+        promise = f"a page that is gone ({name}): {within}"
         judged.append(Bar(promise, longest, not late))
     return judged
 

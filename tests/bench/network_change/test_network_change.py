@@ -42,10 +42,16 @@ def test_the_bar(times: list[Times | None], kept: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "kept"), [pytest.param(0.5, True, id="in time"), pytest.param(0.6, False, id="late")]
+    ("name", "seconds", "kept"),
+    [
+        pytest.param("goes while it rings", 0.5, True, id="in time"),
+        pytest.param("goes while it rings", 0.6, False, id="late"),
+        pytest.param("called as it goes", 5.5, True, id="waited for"),
+        pytest.param("called as it goes", 5.6, False, id="waited for too long"),
+    ],
 )
-def test_the_bar_for_a_page_that_is_gone(seconds: float, kept: bool) -> None:
-    assert [bar.kept for bar in gone_bars({"x": [Waited(0.1, 430), Waited(seconds, 430)]})] == [kept]
+def test_the_bar_for_a_page_that_is_gone(name: str, seconds: float, kept: bool) -> None:
+    assert [bar.kept for bar in gone_bars({name: [Waited(0.1, 430), Waited(seconds, 430)]})] == [kept]
 
 
 @pytest.mark.lab
