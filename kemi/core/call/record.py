@@ -308,6 +308,7 @@ class CallRecord:
     confirmed_tag: str = ""
     reports_due: int = 0
     """Transfers whose last report has not passed yet."""
+    bye_answered: bool = False
     incoming: Incoming | None = None
     """None: the page calls."""
     outbound: Outbound | None = None

@@ -51,9 +51,13 @@ def passes(record: CallRecord, request: Request) -> bool:
 
 
 def over(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
-    """Forget a call when its last answer has passed: to the BYE, or to the last report on a transfer."""
+    """Forget a call when its last answer has passed: to the BYE, or to the last report on a transfer.
+
+    The two may cross: who is told that the transfer succeeded hangs up, and its BYE overtakes the report's answer.
+    """
     if not record.ended or reply.status < 200 or reply.method not in ("BYE", "NOTIFY"):
         return []
-    if not record.reports_due:
+    record.bye_answered = record.bye_answered or reply.method == "BYE"
+    if record.bye_answered and not record.reports_due:
         return [act.ForgetCall(record.key)]
     return [act.Schedule(record.key, Due.FORGET, settings.reports_s)] if reply.method == "BYE" else []

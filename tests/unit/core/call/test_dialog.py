@@ -237,6 +237,18 @@ class TestBye:
         told = call.on(call.wic_reply(200, method="NOTIFY", cseq=call.record.gateway_cseq))
         assert told.names == ["ForwardReply", "ForgetCall"]
 
+    def test_a_last_report_answered_while_the_bye_is_not_leaves_the_record_for_that_answer(self) -> None:
+        call = Call.confirmed()
+        call.on(call.ims_request("REFER"))
+        call.on(call.wic_reply(202, method="REFER", cseq=call.record.gateway_cseq))
+        last = {"Subscription-State": ["terminated;reason=noresource"]}
+        call.on(call.wic_request("NOTIFY", headers=last))
+        reported = call.record.ims_cseq
+        assert call.on(call.ims_request("BYE", cseq=5)).names[1] == "ForwardRequest"
+        assert call.on(call.ims_reply(200, method="NOTIFY", cseq=reported)).names == ["ForwardReply"]
+        ended = call.on(call.wic_reply(200, method="BYE", cseq=call.record.gateway_cseq))
+        assert ended.names == ["ForwardReply", "ForgetCall"]
+
     def test_no_report_is_awaited_where_none_was_wanted(self) -> None:
         """RFC 4488 §4."""
         call = Call.confirmed()
