@@ -24,12 +24,13 @@ from kemi.core.call.from_page.setup import (
 )
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits, pictures
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.decimals import number_or
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
-from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.messages import Reply, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
 from kemi.core.sdp.interwork.avpf import agreed
 
@@ -318,20 +319,6 @@ def _refuse_unheard_answer(record: CallRecord, reply: Reply, settings: CallSetti
         _forward(record, reply, settings),
         *finish(record, DialogEvent.CANCELLED),
     ]
-
-
-def own_request_to_ims(
-    record: CallRecord, tag: str, method: str, cseq: int, *further: str
-) -> act.SendRequest:
-    """Build a request of our own to the core's leg ``tag``, with ``further`` header lines."""
-    leg = record.legs[tag]
-    return act.SendRequest(
-        to=Side.IMS,
-        method=method,
-        request_uri=leg.contact,
-        next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
-        headers=(*headers.towards_ims(record, tag, cseq, method), *further),
-    )
 
 
 def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:

@@ -33,13 +33,14 @@ from kemi.core.call.from_page.core_invite import forward_invite
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits
 from kemi.core.call.media.session import offer_to_text
+from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Medium, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent, MediaEvent, OfferAnswerEvent
 from kemi.core.causes import invite_status_after_refused_update
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
 from kemi.core.identity import target_for_core
-from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.messages import Request, uri_from_address
 from kemi.core.registration import Registration
 from kemi.core.sdp.interwork import (
     Origin,
@@ -277,17 +278,8 @@ def send_update(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """Offer the reverse lines in an UPDATE inside the early dialog (RFC 3311 §5.1)."""
     record.move_wic(OfferAnswerEvent.OFFER_SENT)
     record.update_attempts += 1
-    return [
-        act.SendRequest(
-            to=Side.WIC,
-            method="UPDATE",
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=headers.towards_wic(record, settings, record.next_gateway_cseq(), "UPDATE"),
-            body=record.update_offer,
-            report=True,
-        )
-    ]
+    cseq = record.next_gateway_cseq()
+    return [own_request_to_wic(record, settings, "UPDATE", cseq, body=record.update_offer, report=True)]
 
 
 def on_set_up_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:

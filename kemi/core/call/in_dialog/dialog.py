@@ -21,12 +21,13 @@ from kemi.core.call.events import (
     WicReply,
 )
 from kemi.core.call.from_page import credentials
-from kemi.core.call.from_page.answer import on_invite_reply, own_request_to_ims
+from kemi.core.call.from_page.answer import on_invite_reply
 from kemi.core.call.from_page.correction import on_correction_answered
 from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
 from kemi.core.call.in_dialog.common import follow, over, referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
 from kemi.core.call.lifetime.ending import hang_up
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.renegotiation import core_told
 from kemi.core.call.renegotiation.core_answer import on_core_reply

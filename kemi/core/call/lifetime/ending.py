@@ -7,12 +7,11 @@ import logging
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call.events import Due
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.from_page.setup import release_media
+from kemi.core.call.own_request import own_request_to_ims, own_request_to_wic
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent
-from kemi.core.messages import Side
 
 FORGET_AFTER_S = 34.0
 """How long a hung-up call's record waits for the far end's answer to the BYE: a little over 64*T1."""
@@ -47,12 +46,5 @@ def hang_up_by_gateway(
         goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.ims_invite_cseq))
     goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq(), reason))
     if reach_page:
-        to_wic = act.SendRequest(
-            to=Side.WIC,
-            method="BYE",
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=(*headers.towards_wic(record, settings, record.next_gateway_cseq(), "BYE"), reason),
-        )
-        goodbyes.append(to_wic)
+        goodbyes.append(own_request_to_wic(record, settings, "BYE", record.next_gateway_cseq(), reason))
     return [*hang_up(record, "gateway", *goodbyes), act.ForgetCall(record.key)]

@@ -14,9 +14,9 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import Due, OwnRequestAnswered
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, SessionTimer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog

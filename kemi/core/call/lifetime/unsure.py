@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
-from kemi.core.messages import Side
 
 _NO_SUCH_CALL: Final = 481
 
@@ -25,16 +24,7 @@ def ask_page(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         record.answer_unsure = False
         return []
     method = "UPDATE" if record.wic_takes_update else "INFO"
-    return [
-        act.SendRequest(
-            to=Side.WIC,
-            method=method,
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=headers.towards_wic(record, settings, record.next_gateway_cseq(), method),
-            report=True,
-        )
-    ]
+    return [own_request_to_wic(record, settings, method, record.next_gateway_cseq(), report=True)]
 
 
 def on_answered(record: CallRecord, status: int, settings: CallSettings) -> list[act.Action]:

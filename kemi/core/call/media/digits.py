@@ -23,6 +23,7 @@ from kemi.core.call.events import Continuation, DigitReceived, DigitsPlayed, Med
 from kemi.core.call.in_dialog.common import NO_DIALOG
 from kemi.core.call.media.running import renewal
 from kemi.core.call.media.session import passes, terms_of
+from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Media
@@ -154,19 +155,9 @@ def on_received(record: CallRecord, event: DigitReceived, settings: CallSettings
     if not kind:
         return [told]
     body = key_press_to_body(kind, event.digit, duration_ms)
-    lines = headers.towards_wic(record, settings, record.next_gateway_cseq(), "INFO")
     package = ("Info-Package: infoDtmf", "Content-Disposition: Info-Package", f"Content-Type: {kind}")
-    return [
-        act.SendRequest(
-            to=Side.WIC,
-            method="INFO",
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=(*lines, *package),
-            body=body,
-        ),
-        told,
-    ]
+    cseq = record.next_gateway_cseq()
+    return [own_request_to_wic(record, settings, "INFO", cseq, *package, body=body), told]
 
 
 def _type_of(request: Request) -> str:

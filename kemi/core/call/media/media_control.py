@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.media.pictures import MEDIA_CONTROL, is_media_control
 from kemi.core.call.media.session import direction_for_core
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Message, Reply, Request, Side

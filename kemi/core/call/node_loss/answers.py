@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import OwnRequestAnswered
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.running import known_media, line_change
 from kemi.core.call.media.session import take_page_answer
 from kemi.core.call.node_loss.record import Recovery
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError, NotAcceptableHere, RemoteProtocolError

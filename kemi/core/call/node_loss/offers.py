@@ -9,10 +9,10 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.events import MovedMedium
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.session import direction_for_core
 from kemi.core.call.node_loss.record import Recovery
+from kemi.core.call.own_request import own_request_to_ims, own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import TellingEvent
@@ -55,15 +55,7 @@ def send_to_page(record: CallRecord, settings: CallSettings) -> list[act.Action]
     recovery.told(Side.WIC, TellingEvent.SENT)
     recovery.page_attempts += 1
     return [
-        act.SendRequest(
-            to=Side.WIC,
-            method=method,
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=headers.towards_wic(record, settings, opened.cseq, method),
-            body=opened.wic_description,
-            report=True,
-        )
+        own_request_to_wic(record, settings, method, opened.cseq, body=opened.wic_description, report=True)
     ]
 
 

@@ -15,7 +15,6 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.errands import Errand, run_errands
 from kemi.core.call.events import ChangeFailed, MediaFailed, Renewed
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.running import (
@@ -24,6 +23,7 @@ from kemi.core.call.media.running import (
     line_change,
     renewal,
 )
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,

@@ -18,11 +18,11 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, OwnRequestAnswered
-from kemi.core.call.from_page.answer import own_request_to_ims
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.running import gate_of
 from kemi.core.call.media.session import offer_to_text
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog

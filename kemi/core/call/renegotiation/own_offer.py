@@ -13,18 +13,17 @@ from __future__ import annotations
 import logging
 from copy import deepcopy
 
-from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
 from kemi.core.call.events import Due, OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_reverse_lines
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.session import direction_for_core, shown_media, take_page_answer
+from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError
-from kemi.core.messages import Side
 from kemi.core.sdp.interwork.client_offer import offered_again
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -61,17 +60,7 @@ def offer_page(
     cseq = record.next_gateway_cseq()
     exchange.begin(record, Exchange(Offerer.GATEWAY_TO_WIC, method, cseq, media=media, wic_description=offer))
     record.update_attempts += 1
-    return [
-        act.SendRequest(
-            to=Side.WIC,
-            method=method,
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=headers.towards_wic(record, settings, cseq, method),
-            body=offer,
-            report=True,
-        )
-    ]
+    return [own_request_to_wic(record, settings, method, cseq, body=offer, report=True)]
 
 
 def on_answered(
@@ -112,15 +101,7 @@ def acknowledge(
     """
     if isinstance(event, UpdateAnswered) or event.method != "INVITE" or not 200 <= event.status < 300:
         return []
-    return [
-        act.SendRequest(
-            to=Side.WIC,
-            method="ACK",
-            request_uri=record.wic_contact,
-            next_hop=record.wic_destination,
-            headers=headers.towards_wic(record, settings, event.cseq, "ACK"),
-        )
-    ]
+    return [own_request_to_wic(record, settings, "ACK", event.cseq)]
 
 
 def _take_answer(

@@ -31,6 +31,7 @@ from kemi.core.call.in_dialog.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.in_dialog.dialog import on_timer as on_timer_in_dialog
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import FORGET_AFTER_S, hang_up_both
+from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
@@ -287,6 +288,8 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         return [note, act.ReleaseMedia(record.key, record.node, tuple(m.kind for m in record.media))]
     if preconditions.pending(record):
         return [note, *preconditions.on_media_failed(record, event, settings)]
+    if reply is not None and _has_answer(record):
+        return [note, *_pass_on(record, reply, settings)]
     if record.dialog is Dialog.CONFIRMED and not record.ended and record.acknowledged:
         record.doomed = error.detail  # the answer to a late offer
         return [note, *hang_up_both(record, settings)]
@@ -307,18 +310,6 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         *_end_at_page(record, settings, reason),
         *_at_last(record, _answer_for_page(record, status, reason_phrase, explanation)),
     ]
-
-
-def _own_request_to_wic(
-    record: CallRecord, settings: CallSettings, cseq: int, method: str, *further: str
-) -> act.SendRequest:
-    return act.SendRequest(
-        to=Side.WIC,
-        method=method,
-        request_uri=record.wic_contact,
-        next_hop=record.wic_destination,
-        headers=(*headers.towards_wic(record, settings, cseq, method), *further),
-    )
 
 
 def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
@@ -356,11 +347,18 @@ def _no_prack(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     return [note, cancel]
 
 
+def _has_answer(record: CallRecord) -> bool:
+    """Whether the relay already works with an answer of the page, which came twice while it was at it."""
+    if record.dialog is Dialog.CONFIRMED:
+        return True
+    return record.wic_offer_answer is OfferAnswer.STABLE and not (record.ended or record.cancelled)
+
+
 def _end_at_page(record: CallRecord, settings: CallSettings, reason: str) -> list[act.Action]:
     """Acknowledge the page's 2xx, which the core will not have, and hang up."""
     return [
-        _own_request_to_wic(record, settings, record.invite_cseq, "ACK"),
-        _own_request_to_wic(record, settings, record.next_gateway_cseq(), "BYE", reason),
+        own_request_to_wic(record, settings, "ACK", record.invite_cseq),
+        own_request_to_wic(record, settings, "BYE", record.next_gateway_cseq(), reason),
     ]
 
 

@@ -192,7 +192,7 @@ def _cseq_to_page(action: act.Action) -> int | None:
     return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(data=st.data())
 def test_no_order_of_events_corrupts_a_call(data: st.DataObject) -> None:
     world = World(data)

@@ -202,7 +202,7 @@ def _is_ack(action: act.Action) -> bool:
     return isinstance(action, act.ForwardRequest) and action.edits.cseq == 5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(data=st.data())
 def test_no_order_of_events_corrupts_a_call_towards_a_page(data: st.DataObject) -> None:
     world = World(data)

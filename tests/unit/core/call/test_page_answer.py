@@ -228,6 +228,24 @@ class TestBrokenAnswers:
         assert call.actions.only(act.AnswerForPage).status == 500
         assert call.actions.all(act.SendRequest)[1].method == "BYE"
 
+    @pytest.mark.parametrize(
+        ("first", "passed_on"),
+        [
+            pytest.param(200, "ForwardReply", id="200"),
+            pytest.param(183, "DropReply", id="183, whose PRACK the 200 waits for"),
+        ],
+    )
+    def test_a_relay_that_fails_at_a_repeated_answer_works_with_the_first(
+        self, first: int, passed_on: str
+    ) -> None:
+        call = Incoming.ringing()
+        answered = call.on(call.wic_reply(first, body=call.page_answer())).only(act.ConnectIncoming)
+        repeated = call.on(call.wic_reply(200, body=call.page_answer())).only(act.ConnectIncoming)
+        call.on(call.connected(answered))
+        call.on(ev.MediaFailed(ERROR, repeated.reply))
+        assert call.actions.names == [passed_on]
+        assert not call.record.ended
+
     def test_a_relay_that_has_no_ports(self) -> None:
         call = Incoming.offered()
         call.on(ev.MediaFailed(ERROR))

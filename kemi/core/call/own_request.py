@@ -1,0 +1,44 @@
+"""Requests of our own inside a dialog of either side."""
+
+from __future__ import annotations
+
+from kemi.core import headers
+from kemi.core.call import actions as act
+from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
+from kemi.core.messages import Side, uri_from_address
+
+
+def own_request_to_wic(
+    record: CallRecord,
+    settings: CallSettings,
+    method: str,
+    cseq: int,
+    *further: str,
+    body: str = "",
+    report: bool = False,
+) -> act.SendRequest:
+    """Build a request of our own to the page, with ``further`` header lines; ``report``: its answer is an event."""
+    return act.SendRequest(
+        to=Side.WIC,
+        method=method,
+        request_uri=record.wic_contact,
+        next_hop=record.wic_destination,
+        headers=(*headers.towards_wic(record, settings, cseq, method), *further),
+        body=body,
+        report=report,
+    )
+
+
+def own_request_to_ims(
+    record: CallRecord, tag: str, method: str, cseq: int, *further: str
+) -> act.SendRequest:
+    """Build a request of our own to the core's leg ``tag``, with ``further`` header lines."""
+    leg = record.legs[tag]
+    return act.SendRequest(
+        to=Side.IMS,
+        method=method,
+        request_uri=leg.contact,
+        next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
+        headers=(*headers.towards_ims(record, tag, cseq, method), *further),
+    )
