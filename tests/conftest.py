@@ -19,7 +19,7 @@ from tests.side_by_side import SideBySide
 settings.register_profile("quick", max_examples=25)
 """For `make unit`; everything else tries as many examples as hypothesis does by itself."""
 settings.register_profile("thorough", max_examples=10_000)
-"""For hours nobody waits: `pytest --hypothesis-profile=thorough tests/unit/core/call`."""
+"""For hours nobody waits: `pytest --hypothesis-profile=thorough --timeout=0 tests/unit/core/call`."""
 
 
 @pytest.fixture(scope="session", autouse=True)
