@@ -17,7 +17,7 @@ SDK := webapp_api/sdk
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-provision soak unit style types audit bench bench-page counts sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
+.PHONY: help setup run test checks test-faults test-provision soak unit style types audit bench bench-page counts sdk oidc clients docs images ksr-api fuzz mutants release wheelhouse clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ setup: ## install Debian packages and Python environment (again: less than a sec
 run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; MODE=standalone: no core; PORTS=free; SIPP=1: with the trunks of tests/sipp)
 	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once) $(if $(SIPP),--sipp)
 
-test: sdk oidc clients style types audit ## every check and every test (WORKERS=0: one after the other)
+test: ## every check and every test (WORKERS=0: one after the other)
+	@$(MAKE) --no-print-directory --jobs=3 checks
 	$(PYTEST) --numprocesses=$(WORKERS)
+
+checks: sdk oidc clients style types audit ## all but the tests
 
 test-provision: sdk ## boot an empty Debian 12, provision it with the playbooks, call through it, upgrade it (as root; minutes; SUITES="bookworm trixie": Debian 13, too)
 	GATEWAY_SUITES="$(SUITES)" $(PYTEST) tests/provision -m provision

@@ -34,7 +34,19 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What shares a worker, by name: the beginnings of its tests' ids."""
 
+UNHURRIED: Final = (
+    "tests/browser/test_console.py",
+    "tests/browser/test_oidc_login.py",
+    "tests/browser/test_web_login.py",
+    "tests/browser/sdk/test_package.py",
+    "tests/browser/sdk/test_readme.py",
+    "tests/browser/sdk/test_typescript.py",
+)
+"""Files of a group that have little or no media, or none in real time: they go where there is room, for the browsers'
+worker is the one that all wait for."""
+
 ORDER: Final = (
+    "tests/browser/",
     "tests/bench/mixed/",
     "tests/sipp/",
     "tests/faults/",
@@ -47,6 +59,8 @@ ORDER: Final = (
 
 def scope_of(nodeid: str) -> str:
     """Return what a test shares its worker with: the name of a group, else its file."""
+    if nodeid.startswith(UNHURRIED):
+        return nodeid.partition("::")[0]
     named = (name for name, beginnings in GROUPS.items() if nodeid.startswith(beginnings))
     return next(named, nodeid.partition("::")[0])
 

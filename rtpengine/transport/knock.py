@@ -8,6 +8,7 @@ does, and is dropped. With `unidirectional` it counts for the other leg, too. So
 
 import functools
 import socket
+from contextlib import suppress
 
 from rtpengine.pool import NodeAddress
 from rtpengine.transport.address import family_of
@@ -22,15 +23,20 @@ def knock(port: NodeAddress) -> None:
     Only where the leg's sources are `MediaSource.SIGNALLED`: by other rules it would be believed, or passed on.
     Raises OSError where the address is out of reach.
     """
-    _socket(family_of(port)).sendto(_PACKET, (port.host, port.port))
+    opened = _socket(family_of(port), port.host)
+    opened.connect((port.host, port.port))
+    with suppress(ConnectionRefusedError):
+        opened.send(_PACKET)
+        return
+    opened.send(_PACKET)  # that was about the port of an earlier knock, where nobody listens any more
 
 
-@functools.cache
-def _socket(family: socket.AddressFamily) -> socket.socket:
-    """Return what this process knocks with; one that a child shares with its parent does as well.
+@functools.lru_cache(maxsize=64)
+def _socket(family: socket.AddressFamily, _host: str) -> socket.socket:
+    """Return what this process knocks at an address with; one that a child shares with its parent does as well.
 
-    Opening and closing one each time costs several times what sending does. Nothing is ever read from it, so next to
-    nothing is kept of what strangers send there.
+    Opening and closing one each time costs several times what sending does. It is connected, so that nobody else can
+    send to it; each address has its own, for a socket keeps the local address of its first connection.
     """
     opened = socket.socket(family, _KIND)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)

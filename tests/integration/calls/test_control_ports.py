@@ -61,6 +61,8 @@ def test_addresses_are_read() -> None:
 async def test_the_gateway_has_no_port_but_those_for_sip(stage: Stage) -> None:
     info = stage.lab.info
     gateway = info.gateway
+    call = await stage.answered(await stage.page())  # or no worker had spoken to the relay
+    await call.hang_up()
     assert set(open_ports(info.processes["gateway"])) == {
         ("udp", gateway.address, gateway.sip_port),
         ("tcp", gateway.address, gateway.sip_port),

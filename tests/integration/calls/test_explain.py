@@ -32,7 +32,7 @@ NOT_PLANTED = {
     "gate-closed",  # a fault of the gateway itself
     "long-delay",  # loopback is too fast, and reports that lie about it are not counted
 }
-BUSY = {"high-loss", "high-jitter", "second-relay-node"}
+BUSY = {"high-loss", "high-jitter", "long-delay", "second-relay-node"}
 """What a machine does that has too much to do."""
 WITH = {
     "request-too-large": {"core-does-not-answer"},
