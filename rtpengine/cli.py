@@ -15,7 +15,7 @@ import click
 from rtpengine.cli_nodes import drain, nodes, undrain
 from rtpengine.ng.commands import Delete, List, Ping, Query
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
-from rtpengine.ng.replies import CallStatistics, MediaStatistics, SsrcStatistics
+from rtpengine.ng.statistics import CallStatistics, MediaStatistics, SsrcStatistics
 from rtpengine.pool import NodeAddress, node_from_text
 from rtpengine.transport.udp import UdpClient
 

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, cast
 
 from rtpengine.ng.commands import Query, SubscribeAnswer, SubscribeRequest, Unsubscribe
 from rtpengine.ng.errors import NgUnknownCall
-from rtpengine.ng.replies import CallStatistics, SubscribeRequestReply
+from rtpengine.ng.replies import SubscribeRequestReply
+from rtpengine.ng.statistics import CallStatistics
 from rtpengine.profiles import MediaProfile
 from rtpengine.sessions import IMS_TAG, WIC_TAG, MediaSession, Sequence, ask
 

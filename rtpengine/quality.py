@@ -11,7 +11,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from rtpengine.ng.replies import CallStatistics, SsrcStatistics, StreamStatistics, TagStatistics
+from rtpengine.ng.statistics import CallStatistics, SsrcStatistics, StreamStatistics, TagStatistics
 from rtpengine.sessions import IMS_TAG, REVERSE_TAG, WIC_TAG
 
 

@@ -35,7 +35,8 @@ from rtpengine.ng.commands import (
     Unsubscribe,
 )
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgUnknownCall
-from rtpengine.ng.replies import DeleteReply, RawStatistics, Reply, SdpReply
+from rtpengine.ng.replies import Reply, SdpReply
+from rtpengine.ng.statistics import CallStatistics, RawStatistics
 from rtpengine.profiles import MediaProfile
 
 WIC_TAG: Final = "wic"
@@ -241,24 +242,23 @@ def connect_terminating(
     return ims_answer
 
 
-def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence[DeleteReply]:
+def release(session: MediaSession, *, with_statistics: bool = False) -> Sequence[CallStatistics | None]:
     """End the medium, with its final statistics if wanted; one that is gone already counts as released.
 
     A `delete` that names a participant returns statistics but may leave the others; one that names none ends
-    the whole call but returns no statistics. So they are asked for first, which costs more than all the rest of
-    a call's end: the reply is long.
+    the whole call, and says nothing else before rtpengine 12. So they are asked for first.
     """
     statistics = None
     if with_statistics:
         try:
             statistics = yield from ask(Query(session.ng_call_id))
         except NgUnknownCall:
-            return DeleteReply(statistics=None)
+            return None
         except (NgErrorReply, NgBadDatagram):
             pass  # no reason to keep the call
     with suppress(NgUnknownCall):
         yield from ask(Delete(session.ng_call_id))
-    return DeleteReply(statistics)
+    return statistics
 
 
 def release_all(sessions: Iterable[MediaSession]) -> Sequence[None]:

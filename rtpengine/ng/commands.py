@@ -6,11 +6,12 @@ describes media (transport, ICE, codecs, flags) sits in `MediaOptions`, made by 
 """
 
 import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from rtpengine.ng import bencode, replies
+from rtpengine.ng import bencode, replies, statistics
 from rtpengine.ng.bencode import Encodable
 
 # The reply a command is answered with.
@@ -83,10 +84,14 @@ class MediaOptions:
 
 @dataclass(frozen=True, slots=True)
 class Command(Generic[R]):
-    """A request to the daemon; `reply_type` reads the dictionary that comes back."""
+    """A request to the daemon; `reply_type` reads the dictionary that comes back.
+
+    in_json: asked and answered in JSON, for the sake of a long reply.
+    """
 
     command: ClassVar[str]
     reply_type: ClassVar[type[replies.Reply]]
+    in_json: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,29 +230,31 @@ class UnblockDtmf(Command[replies.Done]):
 
 
 @dataclass(frozen=True, slots=True)
-class Query(Command[replies.CallStatistics]):
+class Query(Command[statistics.CallStatistics]):
     """Ask for the statistics of a call."""
 
     command = "query"
-    reply_type = replies.CallStatistics
+    reply_type = statistics.CallStatistics
+    in_json = True
     call_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class RawQuery(Command[replies.RawStatistics]):
+class RawQuery(Command[statistics.RawStatistics]):
     """The same, with a reply that is read by somebody else: reading takes longer than all the rest of a call's end."""
 
     command = "query"
-    reply_type = replies.RawStatistics
+    reply_type = statistics.RawStatistics
+    in_json = True
     call_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Delete(Command[replies.DeleteReply]):
-    """End a call; its final statistics come back. `delete_delay_s` overrules the daemon's own delay."""
+class Delete(Command[replies.Done]):
+    """End a call, even one that is not there (any more). `delete_delay_s` overrules the daemon's own delay."""
 
     command = "delete"
-    reply_type = replies.DeleteReply
+    reply_type = replies.Done
     call_id: str
     delete_delay_s: int | None = None
 
@@ -284,11 +291,13 @@ def options_to_ng(options: MediaOptions) -> dict[str, Encodable]:
 
 
 def command_to_bytes(command: Command[R]) -> bytes:
-    """Write a command as the bencode of `command_to_ng`, fast: this is on the path of every call.
+    """Write a command as bencode or JSON of `command_to_ng`, fast: this is on the path of every call.
 
     Keys and media options come out the same time and again, so their bytes are kept in order; only what differs
     from call to call is encoded anew.
     """
+    if command.in_json:
+        return json.dumps(command_to_ng(command)).encode()
     kind: Any = type(command)
     form, names = _form(kind, getattr(command, "options", None))
     items: list[bytes] = []
@@ -325,7 +334,7 @@ def _form(kind: type[Any], options: MediaOptions | None) -> tuple[bytes, tuple[t
 
 
 def reply_from_ng(command: Command[R], dictionary: "replies.Dictionary") -> R:
-    """Read the reply to `command`.
+    """Read the reply to a command that was sent as bencode.
 
     Raises NgErrorReply when the daemon refused the command, NgBadDatagram when the reply cannot be read.
     """

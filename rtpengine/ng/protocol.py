@@ -1,7 +1,7 @@
 """The ng protocol core: which datagram to send now, which reply belongs to which command. No I/O, no clock.
 
-A datagram is a cookie, one space and a bencoded dictionary. rtpengine answers a cookie it has seen within the
-last 30 s from its cache, so a retransmission with the SAME cookie carries a command out once only.
+A datagram is a cookie, one space and a dictionary, as bencode or JSON. rtpengine answers a cookie it has seen within
+the last 30 s from its cache, so a retransmission with the SAME cookie carries a command out once only.
 
 The owner of an `NgClient` must
 - send what `send` returns, and every datagram of `due`;
@@ -17,20 +17,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, cast
 
-from rtpengine.ng import bencode
+from rtpengine.ng import bencode, statistics
 from rtpengine.ng.commands import Command, command_to_bytes, reply_from_ng
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgTimeout
-from rtpengine.ng.replies import Dictionary, RawStatistics, Reply, SdpReply, raise_if_refused
+from rtpengine.ng.replies import Dictionary, Done, Reply, SdpReply
 
 # How many finished cookies are remembered to tell late and duplicate replies from foreign ones.
 _REMEMBERED_COOKIES: Final = 256
 
-# How statistics begin; a refusal has no such key.
-_STATISTICS: Final = b"d7:created"
-
 # What most commands are answered with.
 _DONE: Final[Dictionary] = {b"result": b"ok"}
 _DONE_PAYLOAD: Final = bencode.encode({"result": "ok"})
+
+# How a success ends; before it may stand what nobody asked for: rtpengine 12 tells the statistics of a call it ends.
+_SUCCESS: Final = b"6:result2:oke"
 
 AnyCommand: TypeAlias = Command[Any]
 
@@ -214,11 +214,9 @@ class NgClient:
 
 def _reply(command: AnyCommand, payload: bytes) -> Reply:
     kind = command.reply_type
-    if kind is RawStatistics:
-        if not payload.startswith(_STATISTICS):
-            raise_if_refused(command.command, _dictionary(payload))
-        return RawStatistics(payload)
-    if payload == _DONE_PAYLOAD:
+    if command.in_json:
+        return statistics.reply_from_payload(command.command, kind, payload)
+    if payload == _DONE_PAYLOAD or (kind is Done and payload.endswith(_SUCCESS)):
         return kind.from_ng(_DONE)
     if kind is SdpReply and (reply := SdpReply.from_payload(payload)) is not None:
         return reply

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import socket
 import sys
 from typing import Final, cast
@@ -87,11 +88,11 @@ def statistics() -> bytes:
         "totals": {"RTP": totals, "RTCP": totals},
         "result": "ok",
     }
-    return b"d%be" % b"".join(encode(key) + encode(value) for key, value in found.items())
+    return json.dumps(found, separators=(",", ":")).encode()
 
 
 _ANSWERS: Final = {
-    b"7:command5:query": statistics(),
+    b'"command": "query"': statistics(),
     b"7:command5:offer": encode({"result": "ok", "sdp": _TO_IMS}),
     b"7:command6:answer": encode({"result": "ok", "sdp": _TO_WIC}),
 }

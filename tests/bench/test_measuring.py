@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from kemi.settings import settings_from_text
-from rtpengine.ng.replies import RawStatistics
+from rtpengine.ng.statistics import RawStatistics
 from rtpengine.quality import medium_quality
 from tests.bench.cpu import Machine, calibrate, tree_cpu_s
 from tests.bench.frames import TEXT, Frame, FrameReader, frame_to_bytes

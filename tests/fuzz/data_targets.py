@@ -32,14 +32,13 @@ from rtpengine.agent.dtmf import key_press_from_bytes
 from rtpengine.ng.bencode import Decoded, Encodable, decode, encode
 from rtpengine.ng.errors import NgError
 from rtpengine.ng.replies import (
-    CallStatistics,
     DaemonStatistics,
-    DeleteReply,
     ListReply,
     SdpReply,
     SubscribeRequestReply,
     raise_if_refused,
 )
+from rtpengine.ng.statistics import CallStatistics, RawStatistics, reply_from_payload
 from tests.fakes.table import MemoryTable
 from tests.fuzz.target import Target, refused, text_of
 from tests.unit.core.registration.bindings import binding
@@ -113,6 +112,9 @@ def answers(data: bytes) -> None:
 def relay_replies(data: bytes) -> None:
     """What comes to the port of the relay's client."""
     key_press_from_bytes(data)
+    for command, kind in (("query", CallStatistics), ("query", RawStatistics)):
+        with contextlib.suppress(NgError):
+            reply_from_payload(command, kind, data)
     with contextlib.suppress(NgError):
         SdpReply.from_payload(data)
     try:
@@ -133,9 +135,7 @@ _REPLIES: tuple[Callable[[dict[bytes, Decoded]], object], ...] = (
     SdpReply.from_ng,
     SubscribeRequestReply.from_ng,
     ListReply.from_ng,
-    CallStatistics.from_ng,
     DaemonStatistics.from_ng,
-    DeleteReply.from_ng,
 )
 
 

@@ -21,7 +21,7 @@ from kemi.state.call_history import FinishedCall
 from kemi.state.records import taken
 from kemi.state.table import Table
 from rtpengine.ng.errors import NgError
-from rtpengine.ng.replies import RawStatistics
+from rtpengine.ng.statistics import RawStatistics
 from rtpengine.quality import medium_quality
 
 READING_S: Final = 0.005

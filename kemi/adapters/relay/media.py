@@ -42,7 +42,7 @@ from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, refresh, withhold
 from rtpengine.ng.commands import Delete, RawQuery
-from rtpengine.ng.replies import RawStatistics
+from rtpengine.ng.statistics import RawStatistics
 from rtpengine.pinning import pinning
 from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
 from rtpengine.sessions import (

@@ -17,7 +17,7 @@ from kemi.state import keys
 from kemi.state.web.client import connect
 from rtpengine.ng.commands import Query
 from rtpengine.ng.errors import NgTimeout
-from rtpengine.ng.replies import CallStatistics
+from rtpengine.ng.statistics import CallStatistics
 from tests.bench.restart.media import CODEC, Phone, counted, tick
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS

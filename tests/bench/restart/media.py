@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, cast
 
-from rtpengine.ng.replies import CallStatistics
+from rtpengine.ng.statistics import CallStatistics
 from tests.peers.sdp import sdp_from_text
 
 PACKET_S: Final = 0.02

@@ -293,8 +293,8 @@ class TestConnection:
             statistics = client.request(Query(session.ng_call_id))
             (ims,) = statistics.tags["ims"].medias
             assert (ims.type, ims.streams[0].endpoint) == (session.medium, (FAR_END, 5006))
-            assert run(release(session, with_statistics=True), client).statistics is not None
-            assert run(release(session, with_statistics=True), client).statistics is None
+            assert run(release(session, with_statistics=True), client) is not None
+            assert run(release(session, with_statistics=True), client) is None
         assert client.request(List()).call_ids == ()
 
     def test_the_gate_of_an_unknown_call_says_so(self, client: UdpClient) -> None:

@@ -19,7 +19,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.errors import GatewayError
 from kemi.state.nodes import NodeReport, NodeStore
-from rtpengine.ng.replies import RawStatistics
+from rtpengine.ng.statistics import RawStatistics
 from tests.unit.core.call import descriptions as sdp
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,7 @@ from kemi.adapters.calls import history as call_history
 from kemi.adapters.calls.history import WAIT_S, CallHistory, CallNotes
 from kemi.core.call.actions import RecordEnd
 from kemi.state.call_history import FinishedCall
-from rtpengine.ng.bencode import encode
-from rtpengine.ng.replies import RawStatistics
+from rtpengine.ng.statistics import RawStatistics
 from tests.fakes.table import MemoryTable
 
 CALL = RecordEnd(
@@ -46,7 +46,8 @@ def raw(packets: int = 5, tag: str = "wic") -> RawStatistics:
     }
     tags: dict[str, Any] = {tag: {"tag": tag, "created": 1, "medias": [media]}}
     totals: dict[str, Any] = {"RTP": counters, "RTCP": counters}
-    return RawStatistics(encode({"created": 1, "last signal": 1, "SSRC": {}, "tags": tags, "totals": totals}))
+    found = {"created": 1, "last signal": 1, "SSRC": {}, "tags": tags, "totals": totals}
+    return RawStatistics(json.dumps(found, ensure_ascii=False).encode())
 
 
 class World:
@@ -115,7 +116,7 @@ def test_a_call_without_media_is_recorded_at_once(world: World) -> None:
 
 
 def test_what_cannot_be_read_says_so(world: World) -> None:
-    world.notes.statistics("call-1", "audio", RawStatistics(b"d7:created"))
+    world.notes.statistics("call-1", "audio", RawStatistics(b'{"created":'))
     world.notes.ended(CALL, 110.0)
     assert world.only(110.1).media["audio"]["why"].startswith("unreadable")
 

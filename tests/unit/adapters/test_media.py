@@ -29,7 +29,8 @@ from kemi.settings import settings_from_text
 from kemi.state.nodes import NodeStore
 from rtpengine.ng.commands import Answer, Command, Delete, Offer
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout
-from rtpengine.ng.replies import CallStatistics, Counters, DeleteReply, Done, SdpReply, SubscribeRequestReply
+from rtpengine.ng.replies import Done, SdpReply, SubscribeRequestReply
+from rtpengine.ng.statistics import CallStatistics, Counters
 from rtpengine.pool import NodeAddress
 from tests.unit.adapters.relay import heard_of
 from tests.unit.core.call import descriptions as sdp
@@ -55,7 +56,7 @@ ANSWERS: dict[str, Callable[[Any], object]] = {
     "subscribe request": lambda command: SubscribeRequestReply(
         sdp.relay_reverse_offer(_kind(command)), "wic-in", ("ims",)
     ),
-    "delete": lambda _: DeleteReply(None),
+    "delete": lambda _: Done(),
     # nobody has sent anything
     "query": lambda _: CallStatistics(0, 0, {}, {}, Counters(0, 0, 0), Counters(0, 0, 0)),
 }

@@ -9,15 +9,8 @@ import pytest
 from rtpengine.key_frames import FEEDBACK_TAGS, Sender, has_heard, invite, leave, senders, take_part
 from rtpengine.ng.commands import Query, SubscribeAnswer, Unsubscribe
 from rtpengine.ng.errors import NgUnknownCall
-from rtpengine.ng.replies import (
-    CallStatistics,
-    Counters,
-    Done,
-    MediaStatistics,
-    StreamStatistics,
-    SubscribeRequestReply,
-    TagStatistics,
-)
+from rtpengine.ng.replies import Done, SubscribeRequestReply
+from rtpengine.ng.statistics import CallStatistics, Counters, MediaStatistics, StreamStatistics, TagStatistics
 from rtpengine.profiles import video_profile
 from rtpengine.rtcp import key_frame_request
 from rtpengine.sessions import IMS_TAG, WIC_TAG, MediaSession, Sequence, WicTransport

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from rtpengine.ng.commands import MediaOptions, Offer, Ping, Query
+from rtpengine.ng.commands import Delete, MediaOptions, Offer, Ping, Query
 from rtpengine.ng.errors import NgBadDatagram, NgErrorReply, NgTimeout, NgUnreachable
 from rtpengine.ng.protocol import Dropped, NgClient, Request, RetransmissionSchedule
-from rtpengine.ng.replies import Pong, SdpReply
+from rtpengine.ng.replies import Done, Pong, SdpReply
 
 PONG = b"d6:result4:ponge"
 
@@ -110,6 +110,13 @@ class TestReplies:
             assert isinstance(outcome.result, NgBadDatagram)
         else:
             assert outcome.result == SdpReply(sdp)
+
+    def test_what_the_daemon_says_besides_is_not_read(self, client: NgClient) -> None:
+        """rtpengine 12 tells the statistics of a call that it ends."""
+        client.send(Delete("call"), 0.0, deadline_s=1.0)
+        outcome = client.receive(b"c0 d7:created?6:result2:oke", 0.1)
+        assert outcome is not None
+        assert outcome.result == Done()
 
     @pytest.mark.parametrize("payload", [b"", b"garbage", b"le", b"d6:result4:pong", b"de"], ids=repr)
     def test_an_unreadable_reply_ends_its_request(self, client: NgClient, payload: bytes) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
 
-from rtpengine.ng.bencode import Encodable, encode
-from rtpengine.ng.replies import RawStatistics
+from rtpengine.ng.bencode import Encodable
+from rtpengine.ng.statistics import RawStatistics
 from rtpengine.quality import Leg, MediumQuality, MosSource, e_model_mos, medium_quality
 
 PAGE, FAR, PAGE_LISTENS = 4021324182, 1303202792, 1
@@ -68,7 +69,7 @@ def quality(
         "SSRC": {str(ssrc): entry for ssrc, entry in reports.items()},
         "totals": {"RTP": counters, "RTCP": counters},
     }
-    return medium_quality(kind, RawStatistics(encode(statistics)).read())
+    return medium_quality(kind, RawStatistics(json.dumps(statistics).encode()).read())
 
 
 def heard(leg: Leg | None) -> Any:
@@ -174,7 +175,7 @@ def test_a_leg_tells_whether_its_party_is_reached_and_secured(
         "created": 1, "last signal": 1, "SSRC": {}, "totals": {"RTP": zero, "RTCP": zero}, "result": "ok",
         "tags": {"wic": page, "ims": phone},
     }  # fmt: skip
-    found = medium_quality("audio", RawStatistics(encode(statistics)).read())
+    found = medium_quality("audio", RawStatistics(json.dumps(statistics).encode()).read())
     assert found.wic is not None
     assert (found.wic.reached, found.wic.secured) == (reached, secured)
     assert found.ims is not None

@@ -7,15 +7,8 @@ import pytest
 
 from rtpengine.ng.commands import Answer, BlockMedia, Command, Offer, R, SubscribeAnswer, Unsubscribe
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply, NgTimeout, NgUnknownCall
-from rtpengine.ng.replies import (
-    CallStatistics,
-    Counters,
-    DeleteReply,
-    Done,
-    Reply,
-    SdpReply,
-    SubscribeRequestReply,
-)
+from rtpengine.ng.replies import Done, Reply, SdpReply, SubscribeRequestReply
+from rtpengine.ng.statistics import CallStatistics, Counters
 from rtpengine.profiles import audio_profile, video_profile
 from rtpengine.sessions import (
     MediaSession,
@@ -39,7 +32,7 @@ REPLIES: dict[str, Reply] = {
     "answer": SdpReply("relay answer"),
     "subscribe request": SubscribeRequestReply("reverse offer", "wic-in", ("ims",)),
     "query": STATISTICS,
-    "delete": DeleteReply(None),
+    "delete": Done(),
 }
 
 
@@ -249,28 +242,28 @@ class TestTerminating:
 class TestRelease:
     def test_the_last_statistics_come_back(self) -> None:
         client = ScriptedClient()
-        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(STATISTICS)
+        assert run(release(session(SHARED), with_statistics=True), client) == STATISTICS
         assert client.names == ["query", "delete"]
 
     def test_nobody_waits_for_statistics_that_are_not_wanted(self) -> None:
         client = ScriptedClient()
-        assert run(release(session(SHARED)), client) == DeleteReply(None)
+        assert run(release(session(SHARED)), client) is None
         assert client.names == ["delete"]
 
     def test_a_call_that_is_gone_already_is_released(self) -> None:
         client = ScriptedClient(query=NgUnknownCall("query", "Unknown call-id"))
-        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(None)
+        assert run(release(session(SHARED), with_statistics=True), client) is None
 
     def test_a_call_that_goes_in_between_is_released(self) -> None:
         client = ScriptedClient(delete=NgUnknownCall("delete", "Unknown call-id"))
-        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(STATISTICS)
+        assert run(release(session(SHARED), with_statistics=True), client) == STATISTICS
 
     @pytest.mark.parametrize(
         "error", [NgErrorReply("query", "no"), NgBadDatagram("odd")], ids=["refused", "odd"]
     )
     def test_missing_statistics_do_not_keep_the_call(self, error: NgError) -> None:
         client = ScriptedClient(query=error)
-        assert run(release(session(SHARED), with_statistics=True), client) == DeleteReply(None)
+        assert run(release(session(SHARED), with_statistics=True), client) is None
         assert client.names == ["query", "delete"]
 
 
