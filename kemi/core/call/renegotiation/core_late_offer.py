@@ -115,6 +115,7 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
         return [unschedule, note, *exchange.rollback(record)]
+    pending.answered = False  # the ACK is here; no timer ends this any more
     pending.ims_description = agreed(pending.ims_description, request.body)
     for medium in pending.media:
         answered = answer.going_on.get(medium.kind)

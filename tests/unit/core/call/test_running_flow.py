@@ -90,6 +90,9 @@ class World:
         self.unacknowledged: list[tuple[Asked, str]] = []
         """INVITEs that got a 2xx, and the description in it."""
         self.finals: Counter[Asked] = Counter()
+        self.said: list[tuple[ev.Event, Asked | None]] = []
+        """2xx to an INVITE and their ACKs, which come again where the other one is late."""
+        self.repeating = False
         self.asked: list[Asked] = []
         self.timers: list[ev.Due] = []
         self.cseqs = dict.fromkeys(Side, 20)
@@ -107,6 +110,7 @@ class World:
         moves += ["respond"] * 3 if self.open else []
         moves += ["own"] * 3 if self.own else []
         moves += ["ACK"] * 3 if self.unacknowledged else []
+        moves += ["again"] if self.said else []
         match self.data.draw(st.sampled_from(moves), label="move"):
             case "offer":
                 by = self.data.draw(st.sampled_from(Side))
@@ -123,6 +127,10 @@ class World:
                 self.answer_own(own, self.data.draw(st.sampled_from([200, 200, 408, 488, 491])))
             case "ACK":
                 self.acknowledge(self.data.draw(st.sampled_from(self.unacknowledged)))
+            case "again":
+                self.repeating = True
+                self._step(*self.data.draw(st.sampled_from(self.said)))
+                self.repeating = False
             case "node lost":
                 self._step(ev.NodeLost(self.call.record.node or NODE), None)
             case "timer" if self.timers:
@@ -157,13 +165,16 @@ class World:
         """The other side responds, or has not responded for as long as tm waits (408)."""
         self.open.remove(passed_on)
         asked = passed_on.asked
+        if status == 408 and asked.method == "BYE":
+            self._final(asked, status, "")  # tm says so by itself
+            return
         if status == 408:
             self._step(ev.ChangeFailed(passed_on.to, asked.method), asked)
             if not self.finals[asked]:  # tm says so by itself
                 self._final(asked, status, "")
             return
         body = self._answer(passed_on.to, passed_on.body) if status == 200 and asked.method != "BYE" else ""
-        self._step(self._reply(passed_on.to, status, asked.method, passed_on.cseq, body), asked)
+        self._say(self._reply(passed_on.to, status, asked.method, passed_on.cseq, body), asked)
 
     def answer_own(self, own: Own, status: int) -> None:
         """A side responds to a request of ours."""
@@ -173,8 +184,7 @@ class World:
             self._step(ev.UpdateAnswered(status, body, jitter=0.3), None)
             return
         reply = self._reply(own.to, status, own.method, own.cseq, body).reply
-        answered = ev.OwnRequestAnswered(own.to, own.method, own.cseq, status, reply, jitter=0.3)
-        self._step(answered, None)
+        self._say(ev.OwnRequestAnswered(own.to, own.method, own.cseq, status, reply, jitter=0.3), None)
 
     def acknowledge(self, acknowledged: tuple[Asked, str]) -> None:
         """The side that sent the INVITE has our 2xx; it answers what stands in it, if it asked for an offer."""
@@ -182,12 +192,28 @@ class World:
         asked, described = acknowledged
         body = "" if asked.body else self._answer(asked.by, described)
         ack = Asked(asked.by, "ACK", asked.cseq, body)
-        self._step(self._request(ack), ack)
+        self._say(self._request(ack), ack)
 
     def wake(self, due: ev.Due) -> None:
         """A timer fires."""
         self.timers.remove(due)
         self._step(ev.TimerFired(due, flow_alive=True), None)
+
+    def _say(self, event: ev.Event, asked: Asked | None) -> None:
+        if self._comes_again(event):
+            self.said.append((event, asked))
+        self._step(event, asked)
+
+    @staticmethod
+    def _comes_again(event: ev.Event) -> bool:
+        match event:
+            case ev.WicReply(reply=Reply(method="INVITE", status=200)):
+                return True
+            case ev.ImsReply(reply=Reply(method="INVITE", status=200)):
+                return True
+            case ev.OwnRequestAnswered(method="INVITE", status=200):
+                return True
+        return isinstance(event, ev.WicRequest | ev.ImsRequest)
 
     # ------------------------------------------------------------ messages
 
@@ -258,7 +284,7 @@ class World:
                 self._step(outcome, asked, reply)
 
     def _final(self, asked: Asked, status: int, body: str) -> None:
-        if status < 200 or asked.method == "ACK":
+        if status < 200 or asked.method == "ACK" or (self.repeating and self.finals[asked]):
             return
         self.finals[asked] += 1
         assert self.finals[asked] == 1, f"answered twice: {asked}"
