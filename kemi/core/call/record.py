@@ -142,6 +142,8 @@ class Exchange:
     """Kinds whose relay ports are new: given back when the exchange fails."""
     answered: bool = False
     """The final response is out; only its ACK is missing."""
+    settling: bool = False
+    """The answer is here, and the relay is told: the same answer once more means nothing, and no timer ends this."""
 
 
 @dataclass(slots=True)

@@ -62,6 +62,9 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
     if record.ended:
         return [_forward(record, reply, settings, "")]
+    if opened.settling:
+        return [act.DropReply()]
+    opened.settling = True
     try:
         _take_answer(opened, reply)
     except GatewayError as error:

@@ -94,6 +94,7 @@ def awaits(record: CallRecord, request: Request) -> bool:
         pending is not None
         and pending.offerer is Offerer.IMS
         and pending.answered
+        and not pending.settling
         and pending.cseq == request.cseq
     )
 
@@ -115,7 +116,7 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
         return [unschedule, note, *exchange.rollback(record)]
-    pending.answered = False  # the ACK is here; no timer ends this any more
+    pending.settling = True
     pending.ims_description = agreed(pending.ims_description, request.body)
     for medium in pending.media:
         answered = answer.going_on.get(medium.kind)
@@ -129,7 +130,7 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
 
 def on_answer_timeout(record: CallRecord) -> list[act.Action]:
     """No ACK came."""
-    if record.exchange is None or not record.exchange.answered:
+    if record.exchange is None or not record.exchange.answered or record.exchange.settling:
         return []
     return exchange.rollback(record)
 

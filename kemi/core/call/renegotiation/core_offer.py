@@ -229,6 +229,9 @@ def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -
         return [replace(forward, edits=replace(forward.edits, body=body)) if reply.body else forward]
     if reply.status >= 300:
         return [forward, *exchange.rollback(record)]
+    if pending.settling:
+        return [act.DropReply()]
+    pending.settling = True
     offered = sdp_from_text(pending.wic_description)
     new = list(pending.reserved)
     try:

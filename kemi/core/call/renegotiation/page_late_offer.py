@@ -57,6 +57,7 @@ def awaits(record: CallRecord, request: Request) -> bool:
         opened is not None
         and opened.offerer is Offerer.WIC
         and opened.answered
+        and not opened.settling
         and opened.cseq == request.cseq
         and not record.ended
     )
@@ -75,7 +76,7 @@ def on_answer_in_ack(record: CallRecord, request: Request, settings: CallSetting
     except GatewayError as error:
         note = act.Note("page_answer_unusable", logging.WARNING, {"detail": error.detail})
         return [*done, note, *exchange.rollback(record)]
-    opened.answered = False  # the ACK is here; no timer ends this any more
+    opened.settling = True
     opened.media = changed_media(record, PageOffer(sdp_from_text(request.body), (), answered, ()))
     renewed = {medium.kind for medium in answered if medium.renewed}
     errands = [

@@ -65,9 +65,9 @@ def on_page_offer(
     """Take a re-INVITE of the page, or an UPDATE with an offer."""
     if record.ended:
         return [NO_DIALOG]
-    open_exchange = record.exchange
+    opened = record.exchange
     first: list[act.Action] = []
-    if open_exchange is not None and open_exchange.offerer is Offerer.WIC and open_exchange.answered:
+    if opened is not None and opened.offerer is Offerer.WIC and opened.answered and not opened.settling:
         first = exchange.rollback(record)  # its ACK never came, the page has gone on
     refusal = exchange.refusal(record, request)
     if refusal is None and record.dialog is not Dialog.CONFIRMED:
