@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kemi.core.call import actions as act
@@ -20,42 +20,54 @@ _Step = Callable[[CallRecord, _E, CallSettings], list[act.Action]]
 _Name = tuple[Offerer, str, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Errands:
+    """The errands of one exchange, or of none."""
+
+    opened: _Name
+    finish: Finish
+    fail: Fail
+
+    def go_on(
+        self,
+        record: CallRecord,
+        errands: Sequence[Errand],
+        known: Mapping[str, Renewed],
+        settings: CallSettings,
+    ) -> list[act.Action]:
+        if not errands:
+            return self.finish(record, known, settings)
+        first, *others = errands
+
+        def done(record: CallRecord, event: Event, settings: CallSettings) -> list[act.Action]:
+            more = event.renewed if isinstance(event, MediaRenewed) else {}
+            return self.go_on(record, others, {**known, **more}, settings)
+
+        return [replace(first, bearer=Continuation(self._alone(done), self._alone(self.fail)))]
+
+    def _alone(self, step: _Step[_E]) -> _Step[_E]:
+        """Let a step see no other exchange than its own."""
+
+        def run(record: CallRecord, event: _E, settings: CallSettings) -> list[act.Action]:
+            if self.opened is None or _name_of(record) == self.opened:
+                return step(record, event, settings)
+            others, record.exchange = record.exchange, None
+            actions = step(record, event, settings)
+            record.exchange = others
+            return actions
+
+        return run
+
+
 def run_errands(
-    record: CallRecord,
-    errands: Sequence[Errand],
-    finish: Finish,
-    fail: Fail,
-    settings: CallSettings,
-    renewed: Mapping[str, Renewed] | None = None,
+    record: CallRecord, errands: Sequence[Errand], finish: Finish, fail: Fail, settings: CallSettings
 ) -> list[act.Action]:
     """Return the first errand's action; its event leads to the next one, and so on to ``finish``.  One that fails leads
     to ``fail`` and to nothing else.
 
     Where the exchange that is open now is over by then, the steps find none: one that began meanwhile is not theirs.
     """
-    known = renewed or {}
-    if not errands:
-        return finish(record, known, settings)
-    first, *others = errands
-
-    def done(record: CallRecord, event: Event, settings: CallSettings) -> list[act.Action]:
-        more = event.renewed if isinstance(event, MediaRenewed) else {}
-        return run_errands(record, others, finish, fail, settings, {**known, **more})
-
-    opened = _name_of(record)
-    return [replace(first, bearer=Continuation(_within(opened, done), _within(opened, fail)))]
-
-
-def _within(opened: _Name, step: _Step[_E]) -> _Step[_E]:
-    def run(record: CallRecord, event: _E, settings: CallSettings) -> list[act.Action]:
-        if opened is None or _name_of(record) == opened:
-            return step(record, event, settings)
-        others, record.exchange = record.exchange, None
-        actions = step(record, event, settings)
-        record.exchange = others
-        return actions
-
-    return run
+    return _Errands(_name_of(record), finish, fail).go_on(record, errands, {}, settings)
 
 
 def _name_of(record: CallRecord) -> _Name:
