@@ -5,7 +5,7 @@ import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
-import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, type DtmfOptions } from "./dtmf.ts";
+import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, untilHeard, type DtmfOptions } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { Farewell } from "./farewell.ts";
@@ -223,10 +223,15 @@ export abstract class Call {
     const { by = this.dependencies.config.features["rtpDtmf"] === true ? "rtp" : "info" } = options;
     const byRtp = by === "rtp" && this.state === "established";
     await sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
-      const { session } = this;
-      if (session === undefined || this.state !== "established") throw new UsageError("DTMF needs an answered call");
-      await sendInfo(session, DTMF_CONTENT_TYPE, content);
+      this.#answered();
+      await untilHeard(this.handler?.peerConnection);
+      await sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content);
     });
+  }
+
+  #answered(): Session {
+    if (this.session === undefined || this.state !== "established") throw new UsageError("DTMF needs an answered call");
+    return this.session;
   }
 
   /** The browser's statistics of this moment; empty before and after the media session. */

@@ -16,6 +16,10 @@ export interface DtmfOptions {
   readonly by?: "info" | "rtp";
 }
 
+/** How long to wait for the media path of a call just answered, and for its first packets; milliseconds. */
+const UP_WITHIN_MS = 3000;
+const FIRST_PACKETS_MS = 100;
+
 const DURATION_RANGE_MS = { least: 40, most: 6000 } as const;
 
 /** The signals of `tones`, one by one, upper case; RangeError when one is not a DTMF signal. */
@@ -69,4 +73,18 @@ export async function sendTones(
     return;
   }
   for (const body of bodies) await sendInfo(body);
+}
+
+/** Wait until the gateway hears this side: before the first packet there is nothing to put a tone into. */
+export async function untilHeard(connection: RTCPeerConnection | undefined): Promise<void> {
+  const isComingUp = (): boolean => ["new", "connecting"].includes(connection?.connectionState ?? "");
+  if (!isComingUp()) return;
+  await new Promise<void>((resolve) => {
+    const latest = setTimeout(resolve, UP_WITHIN_MS);
+    connection?.addEventListener("connectionstatechange", () => {
+      if (isComingUp()) return;
+      clearTimeout(latest);
+      setTimeout(resolve, FIRST_PACKETS_MS);
+    });
+  });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 
-import { dtmfRelayFromText, dtmfRelayToText, sendTones, signalsFromText } from "../src/dtmf.ts";
+import { dtmfRelayFromText, dtmfRelayToText, sendTones, signalsFromText, untilHeard } from "../src/dtmf.ts";
 import { UsageError } from "../src/errors.ts";
 import { Emitter } from "../src/events.ts";
 import { directionOf } from "../src/media-lines.ts";
@@ -142,6 +142,18 @@ describe("DTMF", () => {
     dtmf.canInsertDTMF = false;
     await sendTones("1d", { durationMs: 100 }, connection, sendInfo);
     assert.deepEqual(bodies, [dtmfRelayToText("1", 100), dtmfRelayToText("D", 100)]);
+  });
+  test("the first tone waits for the media path", async () => {
+    const connection = Object.assign(new EventTarget(), { connectionState: "connecting" });
+    let heard = false;
+    const waiting = untilHeard(connection as unknown as RTCPeerConnection).then(() => (heard = true));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(heard, false);
+    connection.connectionState = "connected";
+    connection.dispatchEvent(new Event("connectionstatechange"));
+    await waiting;
+    await untilHeard(connection as unknown as RTCPeerConnection);
+    await untilHeard(undefined);
   });
   test("signals are taken one by one, upper case", () => {
     assert.deepEqual(signalsFromText("1a#*"), ["1", "A", "#", "*"]);
