@@ -17,6 +17,8 @@ _ASKED_AT_THE_END: Final = frozenset({"query", "delete"})
 """Whether the relay still has the call; it may not."""
 _PARTIES: Final = frozenset({"", "wic", "ims"})
 _BLOCK, _UNBLOCK = "block media", "unblock media"
+_NOT_THERE: Final = "no such tag"
+"""rtpengine 12 and later of who has not answered yet: there is nothing to be dropped, either."""
 
 
 def _errors(call: Reading) -> list[str]:
@@ -99,7 +101,13 @@ def _second_node(call: Reading) -> Found | None:
 
 
 def _command_refused(call: Reading) -> Found | None:
-    failed = [one for one in call.relays if one.why and one.name not in _ASKED_AT_THE_END]
+    failed = [
+        one
+        for one in call.relays
+        if one.why
+        and one.name not in _ASKED_AT_THE_END
+        and not (one.name == _BLOCK and _NOT_THERE in one.why)
+    ]
     if not failed or _why(call) or call.failed or call.decisions("media_node_failed"):
         return None
     return found(*[call.shown(one) for one in failed], command=failed[-1].name)

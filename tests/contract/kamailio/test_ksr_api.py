@@ -23,6 +23,8 @@ pytestmark = pytest.mark.contract
 
 
 def test_the_stub_is_what_the_running_kamailio_exports(kamailio: Kamailio) -> None:
+    if not kamailio.rpc("core.version").startswith("kamailio 5.6"):
+        pytest.skip("the stub is of Debian 12's Kamailio")
     methods = kamailio.rpc(API_LIST)["methods"]
     assert stub_from_api(methods) == STUB.read_text(encoding="utf-8"), "run: make ksr-api"
 

@@ -61,6 +61,12 @@ def test_a_healthy_call_of_either_direction_has_nothing_grave() -> None:
         assert codes_of(trace) == ["transcoded"]
 
 
+def test_a_gate_for_somebody_who_has_not_answered_is_no_fault() -> None:
+    """rtpengine 12 does not know him yet."""
+    built = Built().begun().answered().relay("block media", "refused: From-tag given, but no such tag exists")
+    assert "relay-command-failed" not in codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace)
+
+
 def test_a_call_of_a_second_is_too_short_to_miss_media() -> None:
     trace = Built().begun().answered().talked(1.0, audio_wic=wic(0, reached=False), audio_ims=ims(0)).trace
     assert codes_of(trace) == ["transcoded"]
