@@ -12,6 +12,7 @@ from kemi.core.sdp.interwork import check_reverse_answer
 from kemi.core.sdp.interwork.avpf import offering_feedback
 from kemi.core.sdp.interwork.client_offer import Shown
 from kemi.core.sdp.interwork.orientation import agreed_line
+from kemi.core.sdp.interwork.relay import both_ways
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -64,7 +65,7 @@ def medium_change(medium: Medium) -> act.MediumChange:
     return act.MediumChange(
         kind=medium.kind,
         wic_line=medium.wic_offer,
-        ims_line=medium.ims_answer,
+        ims_line=both_ways(medium.ims_answer),
         reverse_line=medium.reverse_answer,
         wic_to_ims=passing.sends,
         ims_to_wic=passing.receives,

@@ -7,6 +7,7 @@ does not leave the web side (TS 23.228 §U.1.1 has media multiplexing removed at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -29,6 +30,7 @@ from kemi.core.sdp.text import sdp_from_text
 # Feedback for bandwidth estimation between two WebRTC ends; a relay that terminates SRTP must not promise it.
 _WEBRTC_ONLY_FEEDBACK: Final = frozenset({"transport-cc", "goog-remb"})
 _CODEC_LINES: Final = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
+_DIRECTION: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
 _DISCARD_PORT: Final = 9
 _PREFERRED_HASH: Final = "sha-256"
 _PLACEHOLDER_CODEC: Final = "pcma"
@@ -121,6 +123,15 @@ def protocol_of(one_line_sdp: str) -> str:
     """Return the protocol of the m-line, "" where there is none."""
     _, found, rest = one_line_sdp.partition("m=")
     return rest.split(" ", 3)[2] if found else ""
+
+
+def both_ways(line: str) -> str:
+    """Return a line as one of a party that sends and receives, which is what the relay is to know of a running session.
+
+    The gate alone holds media back.  rtpengine 12 heeds directions as well, 10 does not; but it is not told of a new
+    direction where nothing else is new, so a call on hold would never be heard again.
+    """
+    return _DIRECTION.sub("a=sendrecv", line)
 
 
 def without_events(line: str) -> str:

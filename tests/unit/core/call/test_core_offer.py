@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.media.session import medium_change
 from kemi.core.call.record import Offerer
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
@@ -78,6 +81,13 @@ class TestAnsweredHere:
 
 
 class TestAskedOfThePage:
+    @pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+    def test_the_relay_hears_of_no_direction(self, direction: str) -> None:
+        """Of the next one it would not, either: the gate alone is told."""
+        (medium,) = Call.confirmed().record.media
+        medium = replace(medium, ims_answer=f"v=0\r\nm=audio 9 RTP/AVP 8\r\na={direction}\r\n")
+        assert medium_change(medium).ims_line == "v=0\r\nm=audio 9 RTP/AVP 8\r\na=sendrecv\r\n"
+
     def test_a_hold_stops_the_pages_line_and_leaves_the_other(self) -> None:
         call = Call.confirmed()
         asked = call.on(call.ims_request("INVITE", body=HOLD))
