@@ -48,6 +48,7 @@ PROBE_WITHIN_S: Final = 5.0
 WITHIN_S: Final = 8.0
 """A broken call is not waited for any longer."""
 CLEAN_WITHIN_S: Final = 45.0
+_ENDS_WITHIN_S: Final = 6.0
 _LAST_WORDS: Final = re.compile(
     r"^\*\*\* .* \*\*\*.*|child process \d+ exited .*|core was (?:not )?generated", re.MULTILINE
 )
@@ -339,8 +340,11 @@ def attack_lab(
 
 def _is_gone(lab: Lab, outcome: Outcome) -> bool:
     """Whether a process of the lab has ended; that is a fault, with its exit status and its log's last words."""
-    time.sleep(1.0)  # Kamailio's first process ends after its workers, and only when it has written its core
+    # Kamailio's first process ends after its workers, and only when it has written its core.
+    until = time.monotonic() + _ENDS_WITHIN_S
     try:
+        while lab.check() and time.monotonic() < until:
+            time.sleep(0.2)
         return not lab.check()
     except ProcessDied as error:
         log = (Path(lab.info.log_dir) / "gateway.log").read_text(errors="replace")
