@@ -60,10 +60,10 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
     clock = session_timer.answered_by_core(record, reply)
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
-    if record.ended:
-        return [_forward(record, reply, settings, "")]
     if opened.settling:
         return [act.DropReply()]
+    if record.ended:
+        return [_forward(record, reply, settings, "")]
     opened.settling = True
     try:
         _take_answer(opened, reply)

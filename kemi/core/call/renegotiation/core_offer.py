@@ -222,8 +222,9 @@ def _without_extensions(edits: act.MessageEdits, request: Request) -> act.Messag
 def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -> list[act.Action]:
     """Take the page's response to an offer of the core; ``forward`` sends it on as any other."""
     pending = record.exchange
-    if pending is None or pending.offerer is not Offerer.IMS or reply.status < 200:
-        # provisional; or a 2xx once more, which is answered as before
+    answered = (Offerer.IMS, reply.method, forward.edits.cseq)
+    if pending is None or answered != (pending.offerer, pending.method, pending.cseq) or reply.status < 200:
+        # provisional; or a 2xx once more, which is answered as before, also where the core has offered anew
         again = reply.has_sdp and reply.status >= 200
         body = record.ims_description if again else ""
         return [replace(forward, edits=replace(forward.edits, body=body)) if reply.body else forward]
