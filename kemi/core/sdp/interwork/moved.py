@@ -56,7 +56,7 @@ def moved_core_offer(
     """Offer the core its lines again.
 
     Args:
-        directions: seen from us, for each place that is used; the others stay switched off.
+        directions: seen from us, for each place that is used; the others stay switched off, and so does what was.
         relay_answers: the relay's text for a place, which has its new address and port.
 
     Raises:
@@ -64,7 +64,7 @@ def moved_core_offer(
     """
     lines = []
     for place, media in enumerate(told.media):
-        if place not in directions:
+        if place not in directions or media.rejected:
             lines.append(media_description(media.kind, 0, media.proto, media.formats, ()))
             continue
         source = only_line(sdp_from_text(relay_answers[place]))
