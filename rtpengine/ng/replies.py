@@ -157,31 +157,9 @@ def _text(dictionary: Dictionary, key: bytes, default: str | None = None) -> str
     return _to_text(_get(dictionary, key, bytes))
 
 
-def _optional_text(dictionary: Dictionary, key: bytes) -> str | None:
-    return _text(dictionary, key) if key in dictionary else None
-
-
-def _optional_int(dictionary: Dictionary, key: bytes) -> int | None:
-    return _get(dictionary, key, int) if key in dictionary else None
-
-
-def _ssrc(stream: Dictionary) -> int | None:
-    """Return the SSRC of what came in: rtpengine 12 has a list in the place of one number."""
-    listed = _dictionaries(stream, b"ingress SSRCs") if b"ingress SSRCs" in stream else []
-    return _optional_int(listed[0] if listed else stream, b"SSRC")
-
-
 def _texts(dictionary: Dictionary, key: bytes) -> tuple[str, ...]:
     items = _get(dictionary, key, list)
     texts = tuple(_to_text(item) for item in items if isinstance(item, bytes))
     if len(texts) != len(items):
         raise NgBadDatagram(f"'{key.decode()}' in reply is not a list of texts")
     return texts
-
-
-def _dictionaries(dictionary: Dictionary, key: bytes) -> list[Dictionary]:
-    items = _get(dictionary, key, list)
-    dictionaries = [item for item in items if isinstance(item, dict)]
-    if len(dictionaries) != len(items):
-        raise NgBadDatagram(f"'{key.decode()}' in reply is not a list of dictionaries")
-    return dictionaries
