@@ -33,3 +33,11 @@ def test_a_line_without_direction_stays_switched_off() -> None:
     told = sdp_from_text(described("192.0.2.1", 30000, "OLD"))
     (line,) = moved_core_offer(told, {}, {}, Origin(7, 2)).media
     assert line.rejected
+
+
+def test_a_line_that_was_refused_stays_so_whatever_the_page_has() -> None:
+    told = sdp_from_text(described("192.0.2.1", 0, "OLD"))
+    relay = {0: described("192.0.2.2", 40000, "NEW")}
+    (line,) = moved_core_offer(told, {0: Direction.SENDRECV}, relay, Origin(7, 2)).media
+    assert line.rejected
+    assert line.formats
