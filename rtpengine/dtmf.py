@@ -10,11 +10,12 @@ What rtpengine 10.5 makes of `play DTMF` is measured (tests/contract/rtpengine/t
 - Digits queue up: the next begins `PAUSE_MS` after the last one's end, however quickly they are asked for.
 - It needs RTP of the WIC first, and says so.
 - Where the codec passes through it plays nothing, yet says ok: the audio has to be armed, by an `offer` and an `answer`
-  with `inject-DTMF` (a profile with `digits`). The WIC notices nothing, IMS another SSRC; timestamps go on.
+  with `inject-DTMF` (a profile with `digits`). The WIC notices nothing, IMS another SSRC; timestamps go on. From then
+  on it is transcoded; 12.5 would pass it on, and lose digits in every second call (`passes_while_armed`).
 - Once the WIC has sent telephone-events itself, a digit is shorter by the length of all of them, or not there at all,
   yet it says ok: they move the clock the encoder sends by (`next_pts`), and not the one digits are put in by
   (`fifo_pts`). `refresh` makes a new encoder. Where IMS has the WIC's codec that is no help: rtpengine takes events for
-  what the WIC speaks then.
+  what the WIC speaks then. 12.5 loses nothing of them.
 """
 
 from dataclasses import dataclass

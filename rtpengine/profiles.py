@@ -83,11 +83,18 @@ PLACEHOLDER: Final = FarSpeech(frozenset())
 of its frames: Opus can be made again, the others cannot."""
 
 
-def _packet_ms(wic_codec: str, far: FarSpeech, daemon_version: Version) -> tuple[int, int] | None:
+def _packet_ms(
+    wic_codec: str, far: FarSpeech, daemon_version: Version, *, digits: bool
+) -> tuple[int, int] | None:
     """Return the milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves."""
-    if wic_codec != "opus" or capabilities(daemon_version).opus_takes_all_rates:
-        return None
+    daemon = capabilities(daemon_version)
     to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS else _USUAL_MS
+    passes = wic_codec in far.codecs and wic_codec not in PASSING_ONLY
+    if digits and passes and daemon.passes_while_armed:
+        # Packets of different lengths cannot be passed on: what is transcoded has a clock that digits are not lost by.
+        return to_ims, _USUAL_MS if to_ims == _SHORT_FRAME_MS else _SHORT_FRAME_MS
+    if wic_codec != "opus" or daemon.opus_takes_all_rates:
+        return None
     return to_ims, to_ims if "opus" in far.codecs else _SHORT_FRAME_MS
 
 
@@ -415,7 +422,9 @@ class MediaProfiles:
         far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
         is_audio = medium == "audio"
-        packet_ms = _packet_ms(speaks, far, self._version) if is_audio and far is not None else None
+        packet_ms = None
+        if is_audio and far is not None:
+            packet_ms = _packet_ms(speaks, far, self._version, digits=digits)
         key = (medium, speaks if is_audio else "", far_leg, packet_ms, digits)
         if key not in self._made:
             source, version = self._source, self._version

@@ -9,6 +9,8 @@ from kemi.core.policy import TargetRules
 from kemi.core.registration import RegistrationSettings
 from kemi.core.sdp.codecs import OnlyThese
 from kemi.settings import Settings
+from rtpengine.capabilities import capabilities
+from rtpengine.pool import version_from_text
 
 
 def call_settings(settings: Settings) -> CallSettings:
@@ -38,6 +40,11 @@ def call_settings(settings: Settings) -> CallSettings:
         longest_call_s=settings.policy.longest_call_s,
         trunks={trunk.name: trunk for trunk in settings.trunks},
         targets=TargetRules(settings.policy, settings.realm),
+        nodes_with_events_of_their_own=frozenset(
+            node.name
+            for node in media.nodes
+            if capabilities(version_from_text(node.version)).digits_after_events
+        ),
     )
     return replace(
         of_site,

@@ -105,11 +105,11 @@ def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: Softp
 
 def test_a_phone_holds_the_page_and_comes_back(world: Lab, browser: SoftphoneBrowser) -> None:
     tone_hz = talk(world, browser)
-    world.phone("phone").command("hold")
+    world.phone("phone").hold()
     browser.wait(lambda: browser.evaluate("() => window.softphone.call.held.remote"), "hold", 5)
     assert directions(browser)[0] == "inactive"
     assert browser.page.inner_text("#call-state") == "The other side holds the call"
-    world.phone("phone").command("resume")
+    world.phone("phone").resume()
     browser.wait(lambda: not browser.evaluate("() => window.softphone.call.held.remote"), "resume", 5)
     assert directions(browser) == ["sendonly", "recvonly"]
     browser.wait_tone(tone_hz)

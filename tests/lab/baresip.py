@@ -1,6 +1,6 @@
 """baresip as an MMTel device: its configuration files and its control line.
 
-Knows baresip 1.0: no PRACK, no UPDATE, no session timer. The control line is netstring-framed JSON over TCP;
+Knows baresip 1.0 and 3.16: no PRACK, no UPDATE, no session timer. The control line is netstring-framed JSON over TCP;
 baresip keeps one connection, so a second client takes the line over.
 """
 
@@ -9,6 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -183,6 +184,15 @@ class Phone:
         """End every call."""
         for _ in range(self.active_calls()):
             self.hangup()
+
+    def hold(self) -> None:
+        """Put the current call on hold."""
+        self.command("hold")
+
+    def resume(self) -> None:
+        """Take the current call back."""
+        with suppress(BaresipError):  # what 3.16 says although it does it
+            self.command("resume")
 
     def send_digits(self, digits: str) -> None:
         """Send DTMF (RFC 4733) in the current call."""

@@ -48,6 +48,9 @@ class CallSettings:
     longest_call_s: float = 0.0
     """How long an answered call may take; 0: no limit."""
 
+    nodes_with_events_of_their_own: frozenset[str] = frozenset()
+    """Media nodes that play whole digits also after a page has sent telephone-events itself."""
+
     profiles: Mapping[str, CallSettings] = field(default_factory=dict)
     """What differs for calls with a media profile of a name."""
     profile_domains: Mapping[str, str] = field(default_factory=dict)

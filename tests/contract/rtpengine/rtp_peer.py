@@ -160,6 +160,10 @@ def opus_packet_ms(payload: bytes) -> float:
     )
 
 
+FIRST_TIMESTAMP: Final = 0x90000000
+"""Any may be the first (RFC 3550 §5.1); some daemons take one of this half for a negative number."""
+
+
 class RtpPeer:
     """One RTP port on `host`; everything received is kept, telephone-event packets included."""
 
@@ -203,7 +207,8 @@ class RtpPeer:
         started = time.monotonic()
         for index, payload in enumerate(payloads):
             self._sent += 1
-            header = struct.pack("!BBHII", 0x80, payload_type, self._sent, self._sent * step, ssrc)
+            timestamp = FIRST_TIMESTAMP + self._sent * step
+            header = struct.pack("!BBHII", 0x80, payload_type, self._sent, timestamp, ssrc)
             self._socket.sendto(self.sealed(header + payload), to)
             time.sleep(max(0.0, started + (index + 1) * PTIME_S * frames - time.monotonic()))
 
@@ -226,7 +231,7 @@ class RtpPeer:
         steps: int = 11,
     ) -> None:
         """Send one telephone-event (RFC 4733 §2.5.1) of `steps` times 20 ms, each of `step` units of its clock."""
-        started, start = time.monotonic(), (self._sent + 1) * step
+        started, start = time.monotonic(), FIRST_TIMESTAMP + (self._sent + 1) * step
         for number in range(1, steps + 3):
             self._sent += 1
             ended = number >= steps

@@ -26,6 +26,8 @@ SESSION = MediaSession("call", "audio", "", WicTransport.SHARED)
                 "knows_directional",
                 "event_as_long_as_asked",
                 "offer_takes_over",
+                "digits_after_events",
+                "passes_while_armed",
             },
             id="12.5",
         ),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from rtpengine.capabilities import Version
 from rtpengine.profiles import (
     DEFAULT_IMS_AUDIO_CODECS,
     IMS_AUDIO_CODECS,
@@ -198,3 +199,19 @@ class TestWithoutTranscoding:
             *plain.terminating_offer().flags,
         )
         assert made.of("audio", "opus", digits=True) is armed
+
+    @pytest.mark.parametrize(
+        ("version", "far", "to_ims_and_wic"),
+        [
+            pytest.param((12, 5), FarSpeech(frozenset({"opus"})), (20, 10), id="what it would pass on"),
+            pytest.param((12, 5), FarSpeech(frozenset({"opus"}), 10), (10, 20), id="of 10 ms"),
+            pytest.param((12, 5), PCMA, (None, None), id="what it transcodes"),
+            pytest.param((10, 5), FarSpeech(frozenset({"opus"})), (20, 20), id="one that never passes armed"),
+        ],
+    )
+    def test_what_is_armed_is_not_passed_on(
+        self, version: Version, far: FarSpeech, to_ims_and_wic: tuple[int | None, int | None]
+    ) -> None:
+        """Packets of different lengths have to be transcoded."""
+        armed = MediaProfiles(daemon_version=version).of("audio", "opus", far=far, digits=True).offer()
+        assert (armed.ptime, armed.ptime_reverse) == to_ims_and_wic

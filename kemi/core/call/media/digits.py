@@ -137,9 +137,9 @@ def _play(
     return run_errands(record, [ready], lambda *_: [play], _not_played, settings)
 
 
-def on_page_sent(record: CallRecord, _event: PageSentEvents, _settings: CallSettings) -> list[act.Action]:
-    """What is played for the page from now on would be too short, or nothing."""
-    record.page_events = True
+def on_page_sent(record: CallRecord, _event: PageSentEvents, settings: CallSettings) -> list[act.Action]:
+    """What is played for the page from now on would be too short, or nothing, with most relays."""
+    record.page_events = record.node not in settings.nodes_with_events_of_their_own
     return []
 
 
