@@ -53,7 +53,9 @@ PASSING_ONLY: Final = frozenset({"evs"})
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 _INJECT_DTMF: Final = "inject-DTMF"
-_ICE_ONLY: Final = "endpoint-learning-off"
+# Media goes to where ICE says, whoever sends. The first alone is not heeded where a page has ICE before its answer is
+# here; `asymmetric` is, with every command.
+_ICE_ONLY: Final = ("endpoint-learning-off", "asymmetric")
 """Media goes where ICE says: by default rtpengine follows packets, too, and was seen to go on to a socket that the WIC
 had left.  It is heard from everywhere; SRTP says that it is the WIC."""
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
@@ -158,7 +160,7 @@ class MediaProfile:
             codec=replace(self.codec, transcode=transcode),
             ptime=self.packet_ms and self.packet_ms[0],
             ptime_reverse=self.packet_ms and self.packet_ms[1],
-            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), _ICE_ONLY),
+            flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), *_ICE_ONLY),
         )
 
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
@@ -202,7 +204,7 @@ class MediaProfile:
         Its source is not bound: ICE says where it is, and it may nominate one pair of candidates after the other, of
         which rtpengine holds on to that with the highest priority. SRTP says that it is the WIC.
         """
-        return replace(self._answer(), flags=(*self._answer().flags, _ICE_ONLY))
+        return replace(self._answer(), flags=(*self._answer().flags, *_ICE_ONLY))
 
     @functools.cache  # noqa: B019
     def _answer(self) -> MediaOptions:
@@ -277,7 +279,7 @@ class MediaProfile:
     def subscribe_answer(self) -> MediaOptions:
         """Return the options of a `subscribe answer` of the WIC."""
         return MediaOptions(
-            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", _ICE_ONLY)
+            codec=CodecRules(offer=self.answered_codecs), flags=("allow transcoding", *_ICE_ONLY)
         )
 
     def _ims_flags(self) -> tuple[str, ...]:

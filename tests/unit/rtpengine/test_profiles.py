@@ -154,7 +154,7 @@ class TestBoth:
             assert source <= set(options.flags)
         for options in (profile.offer(), profile.wic_answer(), profile.subscribe_answer()):
             # ICE says where the WIC is, and may say it again; it is heard from everywhere.
-            assert source & set(options.flags) == {"endpoint-learning-off"}
+            assert source & set(options.flags) == {"endpoint-learning-off", "asymmetric"}
 
     def test_the_sides_are_the_daemon_s_interfaces(self, profile: MediaProfile) -> None:
         assert profile.offer().direction == ("wic", "ims")
