@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from rtpengine.capabilities import OLDEST, Version, capabilities
+from rtpengine.capabilities import OLDEST, Version
 from rtpengine.legs import LEGS, LegKind, far_leg_of
 from rtpengine.ng.commands import NO_CODEC_RULES, CodecRules, MediaOptions
+from rtpengine.packet_times import FarSpeech, packet_ms_of
 from rtpengine.sources import MediaSource, source_flags
 
 # "-OA" is the octet-aligned payload format beside the bandwidth-efficient one: some devices know only one of them.
@@ -53,51 +54,14 @@ PASSING_ONLY: Final = frozenset({"evs"})
 DEFAULT_IMS_AUDIO_CODECS: Final = ("opus", "AMR-WB", "AMR-WB-OA", "PCMA", "PCMU")
 
 _INJECT_DTMF: Final = "inject-DTMF"
-# Media goes to where ICE says, whoever sends. The first alone is not heeded where a page has ICE before its answer is
-# here; `asymmetric` is, with every command.
 _ICE_ONLY: Final = ("endpoint-learning-off", "asymmetric")
 """Media goes where ICE says: by default rtpengine follows packets, too, and was seen to go on to a socket that the WIC
-had left.  It is heard from everywhere; SRTP says that it is the WIC."""
+had left.  It is heard from everywhere; SRTP says that it is the WIC.  The first is not heeded where ICE was ready
+before the WIC's first description; the second is, with every command."""
 # Written out with rate, channels and bitrate this is never "already present", so rtpengine adds it under the
 # first free dynamic payload type even when IMS speaks Opus itself.
 _REVERSE_OPUS: Final = "opus/48000/2/32000"
 _REVERSE: Final[Mapping[str, str]] = {"opus": _REVERSE_OPUS, "g722": "G722", "pcma": "PCMA", "pcmu": "PCMU"}
-
-
-# Where not `opus_takes_all_rates`, all that becomes Opus is resampled to 48 kHz first, which keeps samples back: the
-# encoder has a frame of 20 ms together only with the next packet, and each call of a G.711 or AMR phone is heard 20 ms
-# later than it could be. Of frames of 10 ms one is complete at once.
-_SHORT_FRAME_MS: Final = 10
-_USUAL_MS: Final = 20
-_PTIMES_MS: Final = frozenset({10, 20, 30, 40, 60})
-
-
-@dataclass(frozen=True, slots=True)
-class FarSpeech:
-    """What IMS said of its audio: the names of its codecs, lower case, and its ptime, 0 where it gave none."""
-
-    codecs: frozenset[str]
-    ptime_ms: int = 0
-
-
-PLACEHOLDER: Final = FarSpeech(frozenset())
-"""What the far end is taken for before it answers. rtpengine keeps what it made ready for a codec then, and the length
-of its frames: Opus can be made again, the others cannot."""
-
-
-def _packet_ms(
-    wic_codec: str, far: FarSpeech, daemon_version: Version, *, digits: bool
-) -> tuple[int, int] | None:
-    """Return the milliseconds of audio in a packet to IMS and to the WIC; None: as they say themselves."""
-    daemon = capabilities(daemon_version)
-    to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS else _USUAL_MS
-    passes = wic_codec in far.codecs and wic_codec not in PASSING_ONLY
-    if digits and passes and daemon.passes_while_armed:
-        # Packets of different lengths cannot be passed on: what is transcoded has a clock that digits are not lost by.
-        return to_ims, _USUAL_MS if to_ims == _SHORT_FRAME_MS else _SHORT_FRAME_MS
-    if wic_codec != "opus" or daemon.opus_takes_all_rates:
-        return None
-    return to_ims, to_ims if "opus" in far.codecs else _SHORT_FRAME_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -426,7 +390,7 @@ class MediaProfiles:
         is_audio = medium == "audio"
         packet_ms = None
         if is_audio and far is not None:
-            packet_ms = _packet_ms(speaks, far, self._version, digits=digits)
+            packet_ms = packet_ms_of(speaks, far, self._version, digits=digits and speaks not in PASSING_ONLY)
         key = (medium, speaks if is_audio else "", far_leg, packet_ms, digits)
         if key not in self._made:
             source, version = self._source, self._version

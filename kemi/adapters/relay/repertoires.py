@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from kemi.core.sdp.interwork import Repertoire, repertoire, widened_offer
-from rtpengine.profiles import FarSpeech
+from rtpengine.packet_times import FarSpeech
 
 _OPUS: Final = "opus/48000/2"
 _PTIME: Final = re.compile(r"a=ptime:(\d{1,3})\r\n")

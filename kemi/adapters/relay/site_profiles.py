@@ -10,7 +10,8 @@ from kemi.core.sdp.interwork import first_codec, protocol_of
 from kemi.settings import MediaSettings, NamedProfile
 from rtpengine.capabilities import OLDEST, Version
 from rtpengine.legs import LegKind
-from rtpengine.profiles import PASSING_ONLY, PLACEHOLDER, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
+from rtpengine.packet_times import PLACEHOLDER
+from rtpengine.profiles import PASSING_ONLY, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
 from rtpengine.sources import MediaSource
 
 

@@ -16,7 +16,8 @@ import pytest
 from kemi.adapters.relay.repertoires import far_speech
 from kemi.core.sdp.interwork import placeholder_answer
 from rtpengine.ng.commands import MediaOptions
-from rtpengine.profiles import PLACEHOLDER, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles, audio_profile
+from rtpengine.packet_times import PLACEHOLDER
+from rtpengine.profiles import WIC_AUDIO_CODECS, MediaProfile, MediaProfiles, audio_profile
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,

@@ -16,7 +16,8 @@ from kemi.adapters.relay.repertoires import far_speech
 from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.capabilities import capabilities
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
-from rtpengine.profiles import PLACEHOLDER, FarSpeech, MediaProfile, MediaProfiles
+from rtpengine.packet_times import PLACEHOLDER, FarSpeech
+from rtpengine.profiles import MediaProfile, MediaProfiles
 from rtpengine.running import gate, renew
 from rtpengine.sessions import (
     WIC_TAG,

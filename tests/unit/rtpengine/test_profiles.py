@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from rtpengine.capabilities import Version
+from rtpengine.packet_times import PLACEHOLDER, FarSpeech
 from rtpengine.profiles import (
     DEFAULT_IMS_AUDIO_CODECS,
     IMS_AUDIO_CODECS,
-    PLACEHOLDER,
-    FarSpeech,
     MediaProfile,
     MediaProfiles,
     audio_profile,
