@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import replace
@@ -105,8 +106,12 @@ class TestDelivery:
         page.plan = CallPlan(trying=False)
         ims = stage.core.call(ALICE, call_id="long" * 1000)
         await page.wait_incoming()
+        await asyncio.sleep(
+            0.3
+        )  # a worker that is still at the INVITE sees for itself that the page has gone: 430
         page.lose(Loss.RESET)
-        await ims.wait_status(408, timeout_s=UPDATE_TIMEOUT_S + 2)
+        final = await ims.wait_status(range(300, 700), timeout_s=UPDATE_TIMEOUT_S + 2)
+        assert final.status in (408, 430)
         await until(
             lambda: not stage.lab.gateway_rpc.htable("call"), lambda: "a record of the call is left", 5
         )
