@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -98,7 +99,32 @@ class LivePage(AiortcMedia):
 
     async def take(self, answer: SessionDescription) -> None:
         """Apply an answer."""
-        await self.connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(answer), "answer"))
+        text = self._news(sdp_to_text(answer))
+        await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
+
+    async def answer_offer(self, sdp: str) -> str:
+        """Apply an offer and return the answer."""
+        return await super().answer_offer(self._news(sdp))
+
+    def _news(self, sdp: str) -> str:
+        """Leave out candidates of transports that have all of theirs: aioice refuses any that comes then."""
+        complete = {
+            transceiver.mid
+            for transceiver in self.connection.getTransceivers()
+            if transceiver.receiver.transport.transport._connection._remote_candidates_end
+        }
+        return "".join(
+            line
+            for section in re.split("(?=^m=)", sdp, flags=re.MULTILINE)
+            for line in section.splitlines(keepends=True)
+            if not (line.startswith("a=candidate:") and _mid(section) in complete)
+        )
+
+
+def _mid(section: str) -> str:
+    """Return the mid of a line with its attributes, "" for what is before the first."""
+    found = re.search(r"^a=mid:(\S+)", section, re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def relay_text(line: MediaDescription, setup: str = "actpass") -> str:
