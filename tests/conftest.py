@@ -16,6 +16,9 @@ from tests.lab.options import LabOptions, Part
 from tests.lab.world import RtpengineInfo
 from tests.side_by_side import SideBySide
 
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+"""How long an example takes says how busy the machine is, and nothing else; benches measure."""
 settings.register_profile("quick", max_examples=25)
 """For `make unit`; everything else tries as many examples as hypothesis does by itself."""
 settings.register_profile("thorough", max_examples=10_000)
