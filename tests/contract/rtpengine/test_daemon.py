@@ -36,6 +36,7 @@ from tests.contract.rtpengine.conftest import OWN_PORTS
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port, media_ports
 from tests.contract.rtpengine.sdp import answer_to, browser_offer, section
 from tests.lab.relay_program import daemon_version
+from tests.lab.waiting import wait_until
 
 PROFILE = audio_profile(daemon_version=daemon_version())
 OFFER = browser_offer("chromium-156-av-sendonly.sdp", "audio", "opus", "telephone-event")
@@ -159,7 +160,8 @@ class TestTrouble:
         client.send_only((Delete("call"),))
         assert time.monotonic() - started < 0.1
         own_daemon.resume()
-        assert client.request(List()).call_ids == ()
+        # The daemon may be at both commands at once.
+        wait_until(lambda: client.request(List()).call_ids == (), "the end of the call", 2.0)
         client.close()
 
     def test_a_dead_daemon_is_noticed_at_once_and_a_new_one_is_used_at_once(self, own_daemon: Daemon) -> None:
