@@ -54,12 +54,12 @@ class System:
 
 
 @contextmanager
-def gateway(phone_port: int) -> Iterator[System]:
+def gateway(phone_port: int, ports: int = _MEDIA_PORTS) -> Iterator[System]:
     """Run the whole gateway, HAProxy with TLS in front."""
     options = LabOptions(
         parts=_OURS,
         phones=(),
-        media_ports=_MEDIA_PORTS,
+        media_ports=ports,
         role_variables={
             "kamailio": {
                 **NO_LIMITS,
