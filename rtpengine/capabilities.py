@@ -35,7 +35,8 @@ class Capabilities:
     """`play DTMF` plays whole digits after the WIC has sent telephone-events itself; before, shorter ones or none."""
     passes_while_armed: bool
     """Audio that is armed for digits is passed on as it is while none is played, and digits are lost where the RTP
-    timestamp is 2^31 or more: it is taken for a negative number (`codec_encoder_pts`; still so in 26.2)."""
+    timestamp is 2^31 or more: it is taken for a negative number (`codec_encoder_pts`; so in the sources of 12.4 and
+    26.2, too)."""
     unsubscribe_removes_participant: bool
     """`unsubscribe` ends the participant's own media, too."""
 
@@ -45,8 +46,8 @@ _SINCE: Final = {
     "asymmetric_learns": (11, 3),
     "knows_directional": (12, 5),
     "event_as_long_as_asked": (12, 5),
+    "passes_while_armed": (12, 4),
     "digits_after_events": (12, 5),
-    "passes_while_armed": (12, 5),
     "offer_takes_over": (12, 5),
     "unsubscribe_removes_participant": (26, 0),
 }

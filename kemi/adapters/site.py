@@ -40,7 +40,7 @@ def call_settings(settings: Settings) -> CallSettings:
         longest_call_s=settings.policy.longest_call_s,
         trunks={trunk.name: trunk for trunk in settings.trunks},
         targets=TargetRules(settings.policy, settings.realm),
-        nodes_with_events_of_their_own=frozenset(
+        nodes_with_digits_after_events=frozenset(
             node.name
             for node in media.nodes
             if capabilities(version_from_text(node.version)).digits_after_events

@@ -1,8 +1,8 @@
 """What rtpengine tells of a call, in JSON: a reply of some kilobytes, which Python reads in a third of the time.
 
-rtpengine answers in the form it is asked in, JSON or bencode, whatever the command (seen in 10.5.3.5 and 12.5.1.31).
-Keys that no one here reads are ignored, so that newer daemons may add some. A key that is missing or has another type
-than documented is an NgBadDatagram.
+rtpengine answers in the form it is asked in, JSON or bencode, whatever the command (seen in 10.5.3.5, 12.5.1.31 and
+26.0.1.26). Keys that no one here reads are ignored, so that newer daemons may add some. A key that is missing or has
+another type than documented is an NgBadDatagram.
 """
 
 import json

@@ -48,7 +48,7 @@ class CallSettings:
     longest_call_s: float = 0.0
     """How long an answered call may take; 0: no limit."""
 
-    nodes_with_events_of_their_own: frozenset[str] = frozenset()
+    nodes_with_digits_after_events: frozenset[str] = frozenset()
     """Media nodes that play whole digits also after a page has sent telephone-events itself."""
 
     profiles: Mapping[str, CallSettings] = field(default_factory=dict)

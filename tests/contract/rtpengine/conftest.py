@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import aioice.ice
 import pytest
 
 from rtpengine.ng.commands import Delete, List
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kamailio() -> None:
     """Let each test have a memory of its own."""
     KSR.kamailio = FakeKamailio()
+
+
+@pytest.fixture
+def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let live pages listen on 127.0.0.1, which they leave out by default, and nowhere else."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 @pytest.fixture(scope="session")

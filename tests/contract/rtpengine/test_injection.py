@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import aioice.ice
 import pytest
 
 from rtpengine.capabilities import capabilities
@@ -19,17 +18,13 @@ from tests.lab.relay_program import daemon_version
 from tests.peers.injection import REPORTS
 from tests.peers.media import MediaTimeoutError
 
+pytestmark = pytest.mark.usefixtures("media_on_loopback")
+
 SPARE_PORTS = 200
 PACKETS_PER_S = (1500, 600)
 """The second where the machine is so busy that the first makes rtpengine deaf, which is no matter of this test."""
 DEAF = "UDP receive queue exceeded"
 PHASE_S = 0.25
-
-
-@pytest.fixture(autouse=True)
-def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the page listen on 127.0.0.1, which it leaves out by default, and nowhere else."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import socket
 from collections import Counter
 from contextlib import ExitStack
 
-import aioice.ice
 import pytest
 
 from tests.contract.rtpengine.besieged import FAR_HOST, Besieged, besiege
@@ -20,18 +19,14 @@ from tests.contract.rtpengine.injected import FarEnd, Seen, page_watched
 from tests.contract.rtpengine.live_call import LiveCall
 from tests.peers.injection import CHECKS, HANDSHAKES, HOST
 
+pytestmark = pytest.mark.usefixtures("media_on_loopback")
+
 QUEUED = 120
 """More than rtpengine 10.5 reads in one go, and it may find so many five times."""
 PACKETS_PER_S = 2000
 LASTS_S = 1.0
 MOST_LOST = 2
 """A busy machine drops one or another; of 50 packets a second each way."""
-
-
-@pytest.fixture(autouse=True)
-def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the page listen on 127.0.0.1, which it leaves out by default, and nowhere else."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 async def test_a_running_call_notices_nothing(daemon: Daemon) -> None:

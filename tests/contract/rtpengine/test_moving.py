@@ -19,12 +19,12 @@ from tests.contract.rtpengine.test_running import (
     OPUS_AS_98,
     PCMA,
     line,
-    media_on_loopback,
     talk,
 )
 
+pytestmark = pytest.mark.usefixtures("media_on_loopback")
+
 SPARE_PORTS = 200
-__all__ = ["media_on_loopback"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from functools import cache
 from typing import Final, NamedTuple
 
-import aioice.ice
 import pytest
 import pytest_asyncio
 
@@ -19,7 +18,10 @@ from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, ton
 from tests.contract.rtpengine.sdp import answer_to, section
 from tests.peers.aiortc_wic import TONE_HZ
 
+pytestmark = pytest.mark.usefixtures("media_on_loopback")
+
 PACKETS: Final = 50
+RESTARTS: Final = 5
 tones = cache(tone_payloads)
 _frequencies = itertools.cycle((440, 560, 680, 800, 1240, 1360))
 
@@ -52,12 +54,6 @@ OPUS_AS_98 = Spoken("98 100", ("rtpmap:98 opus/48000/2", "rtpmap:100 telephone-e
 OPUS_AS_110 = Spoken("110 96", ("rtpmap:110 opus/48000/2", "rtpmap:96 telephone-event/48000"), "opus", 110)
 """The page's own number for Opus means something else here."""
 CHANGES: Final = (AMR_WB_AS_104, OPUS_AS_98, PCMU_FIRST, OPUS_AS_110, AMR_WB_AS_97, PCMA)
-
-
-@pytest.fixture(autouse=True)
-def media_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the page listen on 127.0.0.1, which it leaves out by default, and nowhere else."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 @pytest.fixture
@@ -173,6 +169,20 @@ class TestPage:
                 assert new.values("ice-ufrag") != old.values("ice-ufrag")
             await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
             before = after
+
+    async def test_it_restarts_ice_while_both_speak(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
+    ) -> None:
+        """A packet that is late, from the socket the page has left, must not take the media back there."""
+        call, spoken = running
+        for number in range(RESTARTS):
+            speaking = asyncio.create_task(
+                send(call, far_ends[0], spoken.codec, spoken.payload_type, next(_frequencies))
+            )
+            await asyncio.sleep(0.1 + 0.013 * number)  # another moment between two packets each time
+            await asyncio.wait_for(call.restart_ice(), 5)
+            await speaking
+            await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
 
     async def test_it_comes_back_with_another_certificate(
         self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]

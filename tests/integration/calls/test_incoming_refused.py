@@ -106,9 +106,8 @@ class TestDelivery:
         page.plan = CallPlan(trying=False)
         ims = stage.core.call(ALICE, call_id="long" * 1000)
         await page.wait_incoming()
-        await asyncio.sleep(
-            0.3
-        )  # a worker that is still at the INVITE sees for itself that the page has gone: 430
+        # A worker that is still at the INVITE would see for itself that the page has gone, and say 430.
+        await asyncio.sleep(0.3)
         page.lose(Loss.RESET)
         final = await ims.wait_status(range(300, 700), timeout_s=UPDATE_TIMEOUT_S + 2)
         assert final.status in (408, 430)

@@ -139,7 +139,7 @@ def _play(
 
 def on_page_sent(record: CallRecord, _event: PageSentEvents, settings: CallSettings) -> list[act.Action]:
     """What is played for the page from now on would be too short, or nothing, with most relays."""
-    record.page_events = record.node not in settings.nodes_with_events_of_their_own
+    record.page_events = record.node not in settings.nodes_with_digits_after_events
     return []
 
 

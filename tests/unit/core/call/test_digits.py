@@ -76,7 +76,7 @@ def test_with_one_codec_at_both_ends_they_are_refused_then() -> None:
 def test_a_relay_that_keeps_them_apart_plays_on(same_codec: bool) -> None:
     call = confirmed(same_codec=same_codec)
     apart = frozenset({call.record.node})
-    call.settings = replace(call.settings, nodes_with_events_of_their_own=apart)
+    call.settings = replace(call.settings, nodes_with_digits_after_events=apart)
     assert renewed(call, press(call, 12)).names == ["PlayDigits"]
     call.on(ev.PageSentEvents())
     assert press(call, 13).names == ["PlayDigits"]
