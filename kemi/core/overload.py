@@ -205,7 +205,7 @@ def is_urgent(headers: Callable[[str], list[str]]) -> bool:
 
 
 REFUSAL: Final = (503, "Service Unavailable")
-WHY: Final = "more calls than this gateway can take at this moment"
+WHY: Final = "more than this gateway can take at this moment"
 
 
 def refusal_lines(retry_after_s: int | None) -> tuple[str, ...]:

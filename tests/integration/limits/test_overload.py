@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ from tests.integration.limits.limited import LimitedStage, final_status
 pytestmark = pytest.mark.lab
 
 RETRY_S = range(5, 16)
+HEEDED_S = 0.01
+"""A worker looks at a limit anew after 5 ms."""
 
 
 @contextmanager
@@ -24,11 +27,13 @@ def nothing_new(stage: LimitedStage, *keys: str) -> Iterator[None]:
     rpc = stage.lab.gateway_rpc
     for key in keys:
         rpc("htable.sets", "overload", key, "0.0")
+    time.sleep(HEEDED_S)
     try:
         yield
     finally:
         for key in keys:
             rpc("htable.sets", "overload", key, "none")
+        time.sleep(HEEDED_S)
 
 
 async def test_a_new_call_waits_and_a_running_one_goes_on(stage: LimitedStage) -> None:
