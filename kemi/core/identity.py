@@ -43,7 +43,6 @@ class Asserted:
     remark: str = ""
 
 
-@lru_cache(maxsize=256)
 def canonical(uri: str) -> str | None:
     """Return a form in which two spellings of one public identity are equal (RFC 3261 §19.1.4, RFC 3966 §4).
 
@@ -85,7 +84,10 @@ def known_as(uri: str, identities: Iterable[str]) -> str | None:
     wanted = canonical(uri)
     if wanted is None:
         return None
-    return next((one for one in identities if canonical(uri_from_address(one)) == wanted), None)
+    for one in identities:
+        if canonical(uri_from_address(one)) == wanted:
+            return one
+    return None
 
 
 def check_from(from_uri: str, identities: Sequence[str]) -> None:

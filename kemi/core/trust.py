@@ -120,7 +120,8 @@ def warnings_for_page(values: Iterable[str], host: str) -> tuple[str, ...]:
 
 def without_parameters(address: str, names: frozenset[str]) -> str:
     """Return a name-addr or addr-spec without these parameters, inside and outside the angle brackets."""
-    if not any(name in unquote(address).lower() for name in names):
+    plain = unquote(address).lower()
+    if not any(name in plain for name in names):
         return address
     display_name = _DISPLAY_NAME.match(address)
     start = display_name.end() if display_name else 0

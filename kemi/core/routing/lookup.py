@@ -75,15 +75,18 @@ def find(index: RouteIndex, query: Query, spin: float) -> list[Route]:
 
     ``spin``: from 0 to 1, drawn by whoever asks, or made of the Call-ID so that a call asks twice alike.
     """
-    found = _matching(index, query.realm, query.number)
-    for realm in dict.fromkeys((query.realm, ANY)):
-        entries = [entry for entry in found if entry.route.realm == realm]
-        for user_class in dict.fromkeys((query.user_class, ANY)):
-            of_class = [entry for entry in entries if entry.route.user_class == user_class]
-            for _, near in groupby(of_class, key=lambda entry: entry.nearness):
-                fitting = [entry.route for entry in near if _counts(entry.route.hours, query.now)]
-                if fitting:
-                    return _in_order(fitting, spin)
+    classes = (query.user_class, ANY)
+    found = [
+        entry for entry in _matching(index, query.realm, query.number) if entry.route.user_class in classes
+    ]
+    # The nearest stay first among those of one realm and class.
+    found.sort(key=lambda entry: (entry.route.realm == ANY, entry.route.user_class == ANY))
+    for _, alike in groupby(
+        found, key=lambda entry: (entry.route.realm, entry.route.user_class, entry.nearness)
+    ):
+        fitting = [entry.route for entry in alike if _counts(entry.route.hours, query.now)]
+        if fitting:
+            return _in_order(fitting, spin)
     return []
 
 

@@ -18,7 +18,6 @@ from kemi.core.routing.numbers import (
     DialPlan,
     dialled_from_uri,
     emergency_number,
-    is_emergency,
 )
 from kemi.core.routing.permissions import (
     NOTHING_SAID,
@@ -77,13 +76,13 @@ def way_of(
     spin: float,
     permissions: Mapping[str, Permission] | None = None,
 ) -> Way | None:
-    """Decide on a call to ``uri``; None where the table has no say: services and emergency numbers.
+    """Decide on a call to ``uri``, which is no emergency; None where the table has no say: services.
 
     Raise BadNumber for what is no number, SipReject for what is refused or unknown, CallDenied for what this caller
     may not call.
     """
     plan = plans.get(realm, _NO_PLAN)
-    if is_emergency(uri, plan) or uri.strip().lower().startswith("urn:"):
+    if uri.strip().lower().startswith("urn:"):
         return None
     dialled = dialled_from_uri(uri, plan)
     rows = find(index, Query(realm, user_class, dialled.number, now), spin)
@@ -96,14 +95,14 @@ def way_of(
             status=row.status,
             reason_phrase=REFUSALS[row.status],
         )
-    way = _way(rows, groups, conferences, uri, dialled)
+    trunks = _trunks(rows, groups)
     permission = permission_of(permissions or {}, user_class)
     cost = CostClass.INTERNAL
     if row.to in (Target.CORE, Target.TRUNK):
-        cost = may_call(permission, plan, dialled.number, by_trunk=any(way.trunks))
-    if any(way.trunks) and dialled.number.startswith("sip:"):
+        cost = may_call(permission, plan, dialled.number, by_trunk=any(trunks))
+    if any(trunks) and dialled.number.startswith("sip:"):
         raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
-    return replace(way, cost=cost, permission=permission)
+    return _way(row, trunks, conferences, uri, dialled, cost, permission)
 
 
 def emergency_way(
@@ -124,25 +123,26 @@ def emergency_way(
     if not rows:
         return None
     dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN)))
-    return replace(_way(rows, groups, conferences, uri, dialled), is_emergency=True)
+    return replace(_way(rows[0], _trunks(rows, groups), conferences, uri, dialled), is_emergency=True)
 
 
 def _way(
-    rows: Sequence[Route],
-    groups: Mapping[str, Sequence[str]],
+    row: Route,
+    trunks: tuple[str, ...],
     conferences: Mapping[str, str],
     uri: str,
     dialled: Dialled,
+    cost: CostClass = CostClass.INTERNAL,
+    permission: Permission = NOTHING_SAID,
 ) -> Way:
-    row = rows[0]
-    if row.to is Target.CONFERENCE:
-        return Way(row.id, conferences[row.name], row.profile, number=dialled.number)
-    if row.to is Target.USER:
-        return Way(row.id, row.name, row.profile, number=dialled.number)
-    trunks = _trunks(rows, groups)
+    parameters = dialled.parameters
     if not any(trunks):  # the core has number plans of its own (TS 24.229 §5.4.3.2)
-        return Way(row.id, uri, row.profile, number=dialled.number)
-    return Way(row.id, uri, row.profile, trunks, dialled.number, dialled.parameters)
+        trunks = parameters = ()
+    if row.to is Target.CONFERENCE:
+        uri = conferences[row.name]
+    elif row.to is Target.USER:
+        uri = row.name
+    return Way(row.id, uri, row.profile, trunks, dialled.number, parameters, cost, permission)
 
 
 def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: bool) -> CostClass:
