@@ -181,6 +181,8 @@ class TimerSettings:
     """How long a call that is over waits for the last report on its transfer."""
     flow_wait_s: float = 5
     """How long a request of the core waits for a page whose connection has just ended; 0: not at all."""
+    ice_restart_s: float = 1
+    """How long a page that is back in a running call has to restart ICE itself before it is offered that; 0: never."""
     entry_point_s: float = 5
     """How long an entry point of the home network may take to answer before the next one is tried."""
     entry_point_avoid_s: float = 60
@@ -309,8 +311,9 @@ def _check_timers(timers: TimerSettings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
-    if not all(0 <= found < math.inf for found in (timers.media_timeout_s, timers.flow_wait_s)):
-        raise SettingsError("timers.media_timeout_s, timers.flow_wait_s: seconds; 0: no limit, no waiting")
+    for name in ("media_timeout_s", "flow_wait_s", "ice_restart_s"):
+        if not 0 <= getattr(timers, name) < math.inf:
+            raise SettingsError(f"timers.{name}: seconds, or 0 for none at all")
     if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
         raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
 

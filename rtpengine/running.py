@@ -13,7 +13,7 @@ participants by their tags, so nothing here asks who called.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rtpengine.capabilities import OLDEST, Version, capabilities
 from rtpengine.ng.commands import DIRECTIONAL, Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
@@ -118,6 +118,21 @@ def reoffer_from_ims(
         yield from subscribe_again(session, profile, daemon_version)
         yield from ask(subscribe_answer(session, profile, reverse_line))
     return relay_answer
+
+
+def restart_ice(session: MediaSession, profile: MediaProfile, ims_line: str) -> Sequence[str]:
+    """Begin ICE anew at the WIC's port; returns the line of an offer to the WIC, with other credentials of ours.
+
+    Both sides as they spoke last: nothing else is new. `reoffer_from_ims` follows with the WIC's answer, whose
+    credentials are no further restart, because they come in an `answer`. Not for a WIC whose reverse line has a port of
+    its own.
+    """
+    options = profile.terminating_offer()
+    options = replace(options, flags=(*options.flags, "reset"))
+    wic_offer = (yield from ask(Offer(session.ng_call_id, IMS_TAG, ims_line, options, WIC_TAG))).sdp
+    # An answer at once, or rtpengine would send with codecs of neither side's choice until the WIC's is here.
+    yield from ask(Answer(session.ng_call_id, IMS_TAG, WIC_TAG, session.wic_offer, profile.wic_answer()))
+    return wic_offer
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ EVERY_S: Final = 0.1
 IDLE_CHECK_S: Final = 1.0
 DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
+MOST_ALONE: Final = 10
+"""Of more pages that lose their connections at once it is not their own networks that have changed."""
 """A core counts in whole seconds: a difference below is none."""
 
 NewToken = Callable[[], str]
@@ -218,8 +220,9 @@ class Housekeeping:
         for connection_id in lost:
             self._flows.lose(connection_id, self._away_until(now))
         if lost:
+            closed = FlowClosed(with_many=len(lost) > MOST_ALONE)
             for call_id in self._calls.on_connections(lost):
-                self._dispatch(call_id, FlowClosed())
+                self._dispatch(call_id, closed)
 
     def _moved_pages(self, now: float) -> None:
         for key in self._elsewhere.look(now):

@@ -30,6 +30,7 @@ def call_settings(settings: Settings) -> CallSettings:
         ims_response_s=settings.timers.ims_response_s,
         ims_answer_s=settings.timers.ims_answer_s,
         flow_recovery_s=settings.timers.flow_recovery_s,
+        ice_restart_s=settings.timers.ice_restart_s,
         reports_s=settings.timers.reports_s,
         early_media_by_default=settings.media.early_media_by_default,
         session_expires_s=settings.timers.session_expires_s,

@@ -31,7 +31,7 @@ class Wait(enum.StrEnum):
     PAGE_SESSION = "page_session"
     """The same towards the page."""
     RECOVERY = "recovery"
-    """A call that moves to another media node."""
+    """A call that moves to another media node, or whose page may have moved."""
 
 
 WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
@@ -41,6 +41,7 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
         Due.SESSION_EXPIRED: Wait.SESSION,
         Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
         Due.RECOVERY: Wait.RECOVERY,
+        Due.ICE_RESTART: Wait.RECOVERY,
     }
 )
 """What is not named here is a step."""

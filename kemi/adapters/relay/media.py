@@ -20,6 +20,7 @@ from kemi.core.call import actions as act
 from kemi.core.call.events import (
     AnsweredAhead,
     DigitsPlayed,
+    IceRestarted,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -44,7 +45,16 @@ from rtpengine.dtmf import DigitPath, play, refresh, withhold
 from rtpengine.ng.commands import Delete, RawQuery
 from rtpengine.ng.statistics import RawStatistics
 from rtpengine.pinning import pinning
-from rtpengine.running import Renewal, closed_during, gate, last_packet_s, move, renew, reoffer_from_ims
+from rtpengine.running import (
+    Renewal,
+    closed_during,
+    gate,
+    last_packet_s,
+    move,
+    renew,
+    reoffer_from_ims,
+    restart_ice,
+)
 from rtpengine.sessions import (
     IMS_TAG,
     WIC_TAG,
@@ -221,6 +231,18 @@ class MediaRelay:
             answers[medium.kind] = self._change(action, session, medium, change)
         return ImsReoffered(answers, action.bearer)
 
+    def restart_ice(self, action: act.RestartIce) -> IceRestarted:
+        """Begin ICE anew at the page's ports."""
+        offers: dict[str, str] = {}
+        for medium in map(taking, action.media):
+            session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
+            profile = self._profiles.of(
+                action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line
+            )
+            sequence = restart_ice(session, profile, medium.ims_line)
+            offers[medium.kind] = without_ptime(self._change(action, session, medium, sequence))
+        return IceRestarted(offers, action.bearer)
+
     def _renewal(
         self, action: act.RenewMedia, session: MediaSession, medium: act.MediumChange
     ) -> Sequence[Renewal]:
@@ -325,7 +347,7 @@ class MediaRelay:
 
     def _change(
         self,
-        action: act.RenewMedia | act.ReofferFromIms,
+        action: act.RenewMedia | act.ReofferFromIms | act.RestartIce,
         session: MediaSession,
         medium: act.MediumChange,
         change: Sequence[T],

@@ -14,7 +14,7 @@ from kemi.core.call.events import Event, MediaFailed
 from kemi.core.errors import GatewayError
 from kemi.state.calls import CallStore
 
-A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.GateMedia)
+A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.RestartIce, act.GateMedia)
 
 
 class MediaActions:
@@ -34,6 +34,7 @@ class MediaActions:
             act.RenewMedia: self._renew,
             act.ReofferFromIms: self._reoffer_from_ims,
             act.MoveMedia: self._move,
+            act.RestartIce: self._restart_ice,
             act.GateMedia: self._gate,
             act.PlayDigits: self._play_digits,
             act.WithholdDigits: self._withhold_digits,
@@ -91,6 +92,9 @@ class MediaActions:
 
     def _reoffer_from_ims(self, action: act.ReofferFromIms) -> Event:
         return self._changed(self._relay.reoffer_from_ims, action)
+
+    def _restart_ice(self, action: act.RestartIce) -> Event:
+        return self._changed(self._relay.restart_ice, action)
 
     def _move(self, action: act.MoveMedia) -> Event:
         try:

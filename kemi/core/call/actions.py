@@ -33,6 +33,7 @@ from kemi.core.call.media_actions import (
     Reservation,
     ReserveIncoming,
     ReserveMedia,
+    RestartIce,
     WithholdDigits,
 )
 from kemi.core.messages import Side
@@ -79,6 +80,7 @@ __all__ = [
     "Reservation",
     "ReserveIncoming",
     "ReserveMedia",
+    "RestartIce",
     "ResumeInvite",
     "Schedule",
     "SendReply",

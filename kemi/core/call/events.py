@@ -35,6 +35,7 @@ class Due(enum.StrEnum):
     SESSION_EXPIRED = "session_expired"
     PAGE_SESSION_EXPIRED = "page_session_expired"
     RECOVERY = "recovery"
+    ICE_RESTART = "ice_restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,14 @@ class MediaMoved(Event):
 
     node: str
     moved: Mapping[str, MovedMedium]
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class IceRestarted(Event):
+    """The relay has other ICE credentials for the page; ``offers``: its line for an offer to it, for each medium."""
+
+    offers: Mapping[str, str]
     bearer: Any = None
 
 
@@ -358,7 +367,9 @@ class ChangeFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class FlowClosed(Event):
-    """The page's connection is gone."""
+    """The page's connection is gone; ``with_many``: together with those of others, so not for the page's network."""
+
+    with_many: bool = False
 
 
 @dataclass(frozen=True, slots=True)

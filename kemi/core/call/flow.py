@@ -15,7 +15,14 @@ from kemi.core.call.media import digits, media_control
 from kemi.core.call.media.session import with_terms
 from kemi.core.call.node_loss import recovery
 from kemi.core.call.record import CallRecord, Offerer
-from kemi.core.call.renegotiation import core_answer, core_late_offer, core_offer, core_told, own_offer
+from kemi.core.call.renegotiation import (
+    core_answer,
+    core_late_offer,
+    core_offer,
+    core_told,
+    ice_restart,
+    own_offer,
+)
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.call.towards_page import incoming, page_answer, preconditions
@@ -110,14 +117,24 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
             events.UpdateAnswered: recovery.on_own_request_answered,
             events.OwnRequestAnswered: recovery.on_own_request_answered,
         },
+        Offerer.GATEWAY_RESTARTS_ICE: {
+            events.UpdateAnswered: ice_restart.on_answered,
+            events.OwnRequestAnswered: ice_restart.on_answered,
+        },
     }
 )
 """What comes first while an offer of the running session is open, by who made it."""
+
+DUES: Final[Mapping[events.Due, Step]] = MappingProxyType(
+    {events.Due.RECOVERY: recovery.on_due, events.Due.ICE_RESTART: ice_restart.on_due}
+)
+"""What was scheduled for a page that may have gone over to another connection: who takes it, whoever called."""
 
 LATE: Final = frozenset(
     {
         events.MediaRenewed,
         events.MediaMoved,
+        events.IceRestarted,
         events.ImsReoffered,
         events.MediaGated,
         events.ChangeFailed,
@@ -173,8 +190,8 @@ def _step(record: CallRecord, event: events.Event) -> Step:
     bearer = event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
     if isinstance(bearer, events.Continuation):  # what asked the relay says itself how it goes on
         return bearer.failed if kind is events.MediaFailed else bearer.done
-    if isinstance(event, events.TimerFired) and event.due is events.Due.RECOVERY:
-        return recovery.on_due
+    if isinstance(event, events.TimerFired) and event.due in DUES:
+        return DUES[event.due]
     if isinstance(event, events.OwnRequestAnswered) and refresh.is_refresh(record, event):
         return own_requests.on_own_request_answered
     if record.exchange is not None:

@@ -203,6 +203,19 @@ class MoveMedia(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RestartIce(Action):
+    """Begin ICE anew at the page's ports, and nothing else; the page's answer follows by ReofferFromIms.  Yields
+    IceRestarted or MediaFailed."""
+
+    call_id: str
+    node: str
+    transport: str
+    media: tuple[MediumChange, ...]
+    bearer: Any = field(default=None, compare=False)
+    terms: MediaTerms = DEFAULT_TERMS
+
+
+@dataclass(frozen=True, slots=True)
 class MediumGate:
     """Which way a medium may pass."""
 
@@ -269,5 +282,12 @@ class ReleaseMedia(Action):
 
 
 Described: TypeAlias = (
-    Reservation | AcceptReverse | ConnectMedia | ConnectIncoming | RenewMedia | ReofferFromIms | MoveMedia
+    Reservation
+    | AcceptReverse
+    | ConnectMedia
+    | ConnectIncoming
+    | RenewMedia
+    | ReofferFromIms
+    | MoveMedia
+    | RestartIce
 )

@@ -36,6 +36,8 @@ class Offerer(enum.StrEnum):
     GATEWAY_TO_IMS = "gateway_to_ims"
     GATEWAY = "gateway"
     """To both sides at once: the call moves to another media node."""
+    GATEWAY_RESTARTS_ICE = "gateway_restarts_ice"
+    """To the page: nothing but its ICE is new (renegotiation/ice_restart.py)."""
 
 
 @dataclass(slots=True)
@@ -271,6 +273,8 @@ class CallRecord:
     """An offer in the running session that is not settled."""
     recovery: Recovery | None = None
     """The media node is dead."""
+    ice_before: str = ""
+    """The page's ICE when its connection was lost, until it has begun anew (renegotiation/ice_restart.py)."""
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""

@@ -27,6 +27,8 @@ class CallSettings:
     ims_response_s: float = 5.0
     ims_answer_s: float = 180.0
     flow_recovery_s: float = 30.0
+    ice_restart_s: float = 1.0
+    """How long a page that is back after its connection was lost has to restart ICE itself; 0: it is never helped."""
     reports_s: float = 180.0
     """How long a call that is over waits for the last report on its transfer: as long as a telephone may ring."""
     session_expires_s: int = 1800

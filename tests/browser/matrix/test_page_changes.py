@@ -1,4 +1,5 @@
-"""Stock clients change their running calls: hold, resume, ICE restart; video added, taken back and added again.
+"""Stock clients change their running calls: hold, resume, ICE restart; video added, taken back and added again; another
+connection to the gateway.
 
 What browsers offer then has lines that no scripted page writes: Firefox's bundled lines have port 0 and an address of
 zeros, a line that was stopped is used anew under another mid, and every line lists all codecs again.
@@ -79,6 +80,20 @@ def test_hold_resume_and_ice_restart(world: Lab, cell: Cell, client: PageClient,
         hears(world, client)
         client.change("restartIce")
         assert directions(client) == before
+
+
+@pytest.mark.parametrize("cell", AUDIO_CALLS)
+def test_who_comes_back_over_another_connection_gets_another_ice(
+    world: Lab, cell: Cell, client: PageClient, user: UserInfo
+) -> None:
+    """No stock client restarts ICE by itself when its network changes."""
+    with talking(world, client, user):
+        before, wanted = client.tell("iceFragment"), directions(client)
+        client.change("loseConnection")
+        wait(client, lambda: client.tell("iceFragment") != before, "restart of ICE", PATIENCE_S)
+        assert directions(client) == wanted
+        world.phone(PHONE).forget_recordings()
+        wait_until_heard(world, PHONE, TONE_HZ, PATIENCE_S)
 
 
 @pytest.mark.parametrize("cell", JSSIP_CALLS)

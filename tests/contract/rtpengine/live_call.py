@@ -6,6 +6,7 @@ Stands where the SIP side stands: keeps what each side described last and asks t
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -243,6 +244,30 @@ class LiveCall:
         await self.page.restarted(self._answer(offer))
         return renewed
 
+    async def go_over(self, preference: int) -> None:
+        """Let the page go on from an address that its ICE prefers so much, and say nothing of it in SIP."""
+        await self.page.go_over(self._lines_of_relay(), preference)
+
+    async def offer_restart(self) -> None:
+        """Let the relay begin ICE anew, which the page did not ask for."""
+        changes = tuple(self._change(kind) for kind in self.media)
+        action = act.RestartIce(CALL_ID, self.node, self.transport, changes, "bearer")
+        event = self.relay.restart_ice(action)
+        assert event.bearer == "bearer"
+        for kind, medium in self.media.items():
+            for mid in (medium.mid, medium.heard):
+                self._lines[mid] = (event.offers[kind], self._lines[mid][1])
+        credentials = await self.page.answer_restart(self._lines_of_relay())
+        await asyncio.sleep(_UNDER_WAY_S)
+        for kind, medium in self.media.items():
+            medium.wic_line = with_credentials(medium.wic_line, *credentials[medium.mid])
+            self.core_reoffers(kind, medium.ims_line)
+        assert self.page.moved is not None
+        await self.page.moved
+
+    def _lines_of_relay(self) -> dict[str, MediaDescription]:
+        return {mid: sdp_from_text(text).media[0] for mid, (text, _) in self._lines.items()}
+
     async def replace_page(self) -> dict[str, Renewed]:
         """Let the page offer from a new connection: other sockets, another certificate, the same lines."""
         lines = [(one.kind, one.direction) for one in self.page.connection.getTransceivers()]
@@ -351,6 +376,12 @@ class LiveCall:
 def _placed(lines: dict[str, tuple[str, Direction]], mid: str | None) -> tuple[str, str, Direction]:
     text, direction = lines[mid or ""]
     return text, mid or "", direction
+
+
+def with_credentials(line: str, ufrag: str, pwd: str) -> str:
+    """Return a page's line with others of its ICE."""
+    line = re.sub(r"(?<=a=ice-ufrag:)\S+", ufrag, line)
+    return re.sub(r"(?<=a=ice-pwd:)\S+", pwd, line)
 
 
 def line_of(description: SessionDescription, mid: str) -> MediaDescription:

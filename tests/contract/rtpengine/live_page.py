@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import aioice
+from aioice.candidate import candidate_priority
+from aioice.ice import CandidatePair
+from aioice.stun import Message
 from aiortc import RTCIceTransport, RTCSessionDescription
 
 from kemi.core.sdp.build import session_description, session_section
@@ -27,6 +30,7 @@ class LivePage(AiortcMedia):
         super().__init__()
         self._restarted: dict[RTCIceTransport, aioice.Connection] = {}
         self._left: list[aioice.Connection] = []
+        self.moved: asyncio.Task[None] | None = None
 
     @property
     def received(self) -> int:
@@ -47,30 +51,59 @@ class LivePage(AiortcMedia):
 
     async def restart_ice(self) -> SessionDescription:
         """Offer again with new sockets and credentials on every transport; DTLS goes on."""
+        await self._open_sockets()
+        for transport, fresh in self._restarted.items():
+            transport.iceGatherer._connection = fresh
+        return await self.reoffer()
+
+    async def answer_restart(self, offered: Mapping[str, MediaDescription]) -> dict[str, tuple[str, str]]:
+        """Take lines of the other side with new credentials, by mid, and return those of the answer.
+
+        Its checks go on until ``moved``: they are there before the answer is.
+        """
+        await self._open_sockets()
+        credentials = {}
+        for transceiver in self.connection.getTransceivers():
+            fresh = self._restarted[transceiver.receiver.transport.transport]
+            credentials[str(transceiver.mid)] = fresh.local_username, fresh.local_password
+        self.moved = asyncio.create_task(self._to_new_sockets(offered))
+        return credentials
+
+    async def go_over(self, offered: Mapping[str, MediaDescription], preference: int) -> None:
+        """Go on from another address of one's own, preferred so much (RFC 8445 §5.1.2.1), and tell nobody but by ICE
+        checks with the credentials of before."""
+        await self._open_sockets(preference)
+        await self._to_new_sockets(offered)
+
+    async def _open_sockets(self, preference: int | None = None) -> None:
+        """``preference``: of sockets that keep the credentials."""
         self._restarted = {}
         for transceiver in self.connection.getTransceivers():
             transport = transceiver.receiver.transport.transport
             if transport in self._restarted:
                 continue
-            fresh = aioice.Connection(ice_controlling=True)
+            if preference is None:
+                fresh = aioice.Connection(ice_controlling=True)
+            else:
+                fresh = _SecondNetwork(transport._connection, preference)
             await fresh.gather_candidates()
             self._restarted[transport] = fresh
-            transport.iceGatherer._connection = fresh
-        return await self.reoffer()
 
     async def restarted(self, answer: SessionDescription) -> None:
         """Take the answer and move to the new sockets once their checks have succeeded."""
         # aiortc would add candidates that it does not know to the sockets that it leaves.
         lines = sdp_to_text(answer).splitlines(keepends=True)
-        text = "".join(line for line in lines if not line.startswith("a=candidate:"))
+        text = "".join(line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates")))
         await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
-        by_mid = {line.mid: line for line in answer.media}
+        await self._to_new_sockets({line.mid: line for line in answer.media if line.mid is not None})
+
+    async def _to_new_sockets(self, by_mid: Mapping[str, MediaDescription]) -> None:
         for transceiver in self.connection.getTransceivers():
             transport = transceiver.receiver.transport.transport
             fresh = self._restarted.pop(transport, None)
             if fresh is None:
                 continue
-            line = by_mid[transceiver.mid]
+            line = by_mid[str(transceiver.mid)]
             fresh.remote_is_lite = True
             fresh.remote_username, fresh.remote_password = line.ice_ufrag, line.ice_pwd
             for value in line.attributes("candidate"):
@@ -119,6 +152,22 @@ class LivePage(AiortcMedia):
             for line in section.splitlines(keepends=True)
             if not (line.startswith("a=candidate:") and _mid(section) in complete)
         )
+
+
+class _SecondNetwork(aioice.Connection):
+    """Sockets of another network than those of a connection, with its credentials."""
+
+    def __init__(self, other: aioice.Connection, preference: int) -> None:
+        super().__init__(
+            ice_controlling=True, local_username=other.local_username, local_password=other.local_password
+        )
+        self._preference = preference
+
+    def build_request(self, pair: CandidatePair, nominate: bool) -> Message:
+        """Build a check."""
+        request = super().build_request(pair, nominate)
+        request.attributes["PRIORITY"] = candidate_priority(pair.component, "prflx", self._preference)
+        return request
 
 
 def _mid(section: str) -> str:

@@ -184,6 +184,22 @@ class TestPage:
             await speaking
             await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
 
+    @pytest.mark.parametrize("running", ["page: one line", "page: shared", "core: one line"], indirect=True)
+    async def test_it_goes_over_to_a_worse_network_and_is_offered_a_restart(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
+    ) -> None:
+        """Without, the page would hear nothing: the relay keeps to the pair of the highest priority of all times."""
+        call, spoken = running
+        for preference in (40_000, 30_000):
+            await call.go_over(preference)
+            received = call.page.received
+            await send(call, far_ends[0], spoken.codec, spoken.payload_type, 440)
+            assert call.page.received <= received + PACKETS / 2, "no restart would be needed"
+            await asyncio.wait_for(call.offer_restart(), 5)
+            await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
+        await asyncio.wait_for(call.restart_ice(), 5)
+        await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
+
     async def test_it_comes_back_with_another_certificate(
         self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
     ) -> None:

@@ -29,7 +29,7 @@ from kemi.core.call.lifetime import refresh, session_timer, unsure
 from kemi.core.call.lifetime.ending import hang_up
 from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Rejection
-from kemi.core.call.renegotiation import core_told
+from kemi.core.call.renegotiation import core_told, ice_restart
 from kemi.core.call.renegotiation.core_answer import on_core_reply
 from kemi.core.call.renegotiation.core_late_offer import on_answer_timeout
 from kemi.core.call.renegotiation.core_offer import on_page_reply
@@ -143,13 +143,14 @@ def on_cancel(record: CallRecord, _event: CancelReceived, _settings: CallSetting
     return [note, act.Unschedule(record.key), *finish(record, DialogEvent.CANCELLED)]
 
 
-def on_flow_closed(record: CallRecord, _event: FlowClosed, settings: CallSettings) -> list[act.Action]:
+def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings) -> list[act.Action]:
     """The page's connection is gone.  A set-up ends at once; a running call waits for the page to come back."""
     if record.ended or record.abandoned:
         return []
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if record.dialog is Dialog.CONFIRMED:
-        return [note, act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)]
+        waiting = act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)
+        return [note, waiting, *(() if event.with_many else ice_restart.expect(record, settings))]
     record.cancelled = record.abandoned = True
     if record.forwarded:
         return [note, cancel_forwarded(record, headers.PAGE_GONE)]

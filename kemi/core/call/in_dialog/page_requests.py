@@ -23,7 +23,7 @@ from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import digits
 from kemi.core.call.record import CallRecord, Rejection
-from kemi.core.call.renegotiation import page_late_offer
+from kemi.core.call.renegotiation import ice_restart, page_late_offer
 from kemi.core.call.renegotiation.page_offer import on_page_offer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -36,19 +36,21 @@ WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
 def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings) -> list[act.Action]:
     """Sort a request of the page."""
     request = event.request
+    followed: list[act.Action] = []
     if request.to_tag != record.gateway_tag or request.from_tag != record.wic_tag:
         return unknown(request)
     if request.connection_id != record.connection_id:
         if event.owner() != record.owner:
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
+        followed = ice_restart.expect(record, settings, is_back=True)
         record.connection_id, record.source = request.connection_id, request.source
     if refusal := misfit(record, request, settings):
-        return refusal
+        return [*followed, *refusal]
     step = _WIC_STEPS.get(request.method)
     if step is None:
-        return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
-    return step(record, request, settings)
+        return [*followed, act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
+    return [*followed, *step(record, request, settings)]
 
 
 def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

@@ -20,8 +20,11 @@ from kemi.core.sdp.text import sdp_from_text
 
 
 def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> None:
-    """Put the page's answer into the media of the open exchange; raise what a bad one deserves."""
-    opened, _ = _open(record)
+    """Put the page's answer, with its new transport, into the media of the open exchange; raise what a bad one
+    deserves."""
+    opened = record.exchange
+    if opened is None:
+        raise LocalProtocolError("no offer is open")
     offer = sdp_from_text(opened.wic_description)
     take_page_answer(opened.media, offer, body)
     answered = read_page_answer(offer, body, known_media(record), settings.video_codecs)

@@ -32,7 +32,6 @@ from kemi.core.call.events import (
     UpdateAnswered,
 )
 from kemi.core.call.in_dialog.common import follow
-from kemi.core.call.lifetime import refresh
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.lifetime.release import refuse_early
 from kemi.core.call.media.running import SPLIT, gate_of
@@ -41,9 +40,9 @@ from kemi.core.call.node_loss import answers as recovery_answers
 from kemi.core.call.node_loss.offers import describe, send_to_core, send_to_page
 from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.record import CallRecord, Exchange, Offerer
-from kemi.core.call.renegotiation.own_offer import acknowledge
+from kemi.core.call.renegotiation.own_offer import acknowledge, is_idle
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.states import Dialog, Media, Moving, MovingEvent, Telling, TellingEvent
+from kemi.core.call.states import Dialog, Moving, MovingEvent, Telling, TellingEvent
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
 
@@ -83,7 +82,7 @@ def go_on(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     recovery = record.recovery
     if recovery is None or record.ended or recovery.state is not Moving.WAITING:
         return []
-    if recovery.page_away or not _is_idle(record):
+    if recovery.page_away or not is_idle(record):
         if recovery.is_waited_for:
             return []
         recovery.is_waited_for = True
@@ -98,17 +97,6 @@ def go_on(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     changes = tuple(medium_change(medium) for medium in media if medium.active)
     then = Continuation(_on_moved, _on_move_failed)
     return [act.MoveMedia(record.key, record.node, changes, bearer=then)]
-
-
-def _is_idle(record: CallRecord) -> bool:
-    """Whether neither side waits for an answer, or an ACK, of the other's or of ours."""
-    return (
-        record.acknowledged
-        and record.ack_awaited is None
-        and record.media_state is Media.CONNECTED
-        and not exchange.is_open(record)
-        and not refresh.is_out(record)
-    )
 
 
 def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:

@@ -17,12 +17,13 @@ from kemi.core.call import actions as act
 from kemi.core.call import exchange
 from kemi.core.call.events import Due, OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_reverse_lines
+from kemi.core.call.lifetime import refresh
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.session import direction_for_core, shown_media, take_page_answer
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
-from kemi.core.call.states import Dialog
+from kemi.core.call.states import Dialog, Media
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.sdp.interwork.client_offer import offered_again
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -30,6 +31,17 @@ from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 MAX_ATTEMPTS = 5
 """How often an offer of ours is sent before glare (491) or a busy page (500) makes us leave it."""
 _TRY_AGAIN = frozenset({491, 500})
+
+
+def is_idle(record: CallRecord) -> bool:
+    """Whether neither side waits for an answer, or an ACK, of the other's or of ours."""
+    return (
+        record.acknowledged
+        and record.ack_awaited is None
+        and record.media_state is Media.CONNECTED
+        and not exchange.is_open(record)
+        and not refresh.is_out(record)
+    )
 
 
 def tell_page(record: CallRecord, settings: CallSettings) -> list[act.Action]:

@@ -1,6 +1,6 @@
 // A page with JsSIP as it is.
 import JsSIP from "jssip";
-import { framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
+import { framesDecoded, heardHz, iceFragment, lines, receivingTrack, useTone } from "./media.js";
 
 const DIRECTIONS = { "one-way": ["sendonly"], split: ["sendonly", "recvonly"] };
 
@@ -81,5 +81,8 @@ window.client = {
     for (const line of lines) if (line.receiver.track.kind === "video") line.stop();
     await changed((done) => session.renegotiate({}, done));
   },
+  /** JsSIP notices, connects again after a while and registers. */
+  loseConnection: () => new Promise((done) => (userAgent.once("registered", done), userAgent.transport.socket._ws.close())),
+  iceFragment: () => iceFragment(session.connection),
   close: () => userAgent?.stop(),
 };

@@ -115,6 +115,9 @@ export async function framesDecoded(connection) {
   return frames;
 }
 
+/** By what our side of ICE is known: another one after each restart. */
+export const iceFragment = (connection) => /^a=ice-ufrag:(.*)$/m.exec(connection.localDescription.sdp)[1].trim();
+
 /** What the connection looks like, for a failed test. */
 export function lines(connection) {
   return (connection?.getTransceivers() ?? []).map(

@@ -1,8 +1,9 @@
 // A page with stock SIP.js and nothing of ours.
-import { Inviter, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from "sip.js";
-import { framesDecoded, heardHz, lines, receivingTrack, useTone } from "./media.js";
+import { Inviter, Registerer, RegistererState, SessionState, SIPExtension, TransportState, UserAgent } from "sip.js";
+import { framesDecoded, heardHz, iceFragment, lines, receivingTrack, useTone } from "./media.js";
 
 let userAgent = null;
+let registerer = null;
 let session = null;
 let end = null;
 
@@ -49,7 +50,7 @@ window.client = {
       },
     });
     await userAgent.start();
-    const registerer = new Registerer(userAgent);
+    registerer = new Registerer(userAgent);
     await new Promise((registered, failed) => {
       registerer.stateChange.addListener((state) =>
         state === RegistererState.Registered ? registered() : failed(new Error(state)),
@@ -86,5 +87,15 @@ window.client = {
   hold: () => changed({ hold: true }),
   resume: () => changed({ hold: false }),
   restartIce: () => changed({ offerOptions: { iceRestart: true } }),
+  /** What its guide has: the application connects again and registers. */
+  async loseConnection() {
+    const isLost = (state) => state === TransportState.Disconnected;
+    const lost = new Promise((done) => userAgent.transport.stateChange.addListener((state) => isLost(state) && done()));
+    userAgent.transport.ws.close();
+    await lost;
+    await userAgent.reconnect();
+    await new Promise((done) => void registerer.register({ requestDelegate: { onAccept: done } }));
+  },
+  iceFragment: () => iceFragment(connection()),
   close: () => userAgent?.stop(),
 };

@@ -30,7 +30,7 @@ class TestLoss:
 
     def test_a_running_call_waits_for_the_page(self) -> None:
         call = Call.confirmed()
-        due = call.on(ev.FlowClosed()).only(act.Schedule)
+        due, _ice = call.on(ev.FlowClosed()).all(act.Schedule)
         assert (due.due, due.delay_s) == (ev.Due.FLOW_RECOVERY, SETTINGS.flow_recovery_s)
         assert call.record.dialog is Dialog.CONFIRMED
 
@@ -51,7 +51,7 @@ class TestRecovery:
         call = Call.confirmed()
         call.on(ev.FlowClosed())
         actions = call.on(call.wic_request("INFO", connection_id="8", owner=ALICE))
-        assert actions.names == ["ForwardRequest"]
+        assert actions.names == ["Schedule", "ForwardRequest"]
         assert (call.record.connection_id, call.record.source) == ("8", "127.0.0.1:40777")
         to_page = call.on(call.ims_request("INFO")).only(act.ForwardRequest)
         assert to_page.edits.next_hop == "sip:127.0.0.1:40777;transport=ws"

@@ -413,7 +413,7 @@ class TestInsideTheDialog:
     def test_a_page_that_came_back_takes_its_call_along(self) -> None:
         call = Incoming.confirmed()
         call.on(ev.FlowClosed())
-        assert call.actions.only(act.Schedule).call_id == KEY
+        assert {one.call_id for one in call.actions.all(act.Schedule)} == {KEY}
         call.on(call.wic_request("INFO", connection_id="8"))
         assert (call.record.connection_id, call.record.source) == ("8", "127.0.0.1:40777")
         assert call.on(call.wic_request("INFO", connection_id="9", owner=BOB)).reply[0] == 481

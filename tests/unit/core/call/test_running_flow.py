@@ -1,5 +1,5 @@
 """Running sessions played at random: both sides offer, answer, refuse, cross and fall silent, the relay refuses, a node
-dies; nothing is corrupted, nothing is answered twice, and no offer stays open."""
+dies, the page loses its connection; nothing is corrupted, nothing is answered twice, and no offer stays open."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class World:
 
     def move(self) -> None:
         """Let something happen."""
-        moves = ["offer", "offer", "timer", "node lost", "BYE"]
+        moves = ["offer", "offer", "timer", "node lost", "connection lost", "BYE"]
         moves += ["respond"] * 3 if self.open else []
         moves += ["own"] * 3 if self.own else []
         moves += ["ACK"] * 3 if self.unacknowledged else []
@@ -133,6 +133,8 @@ class World:
                 self.repeating = False
             case "node lost":
                 self._step(ev.NodeLost(self.call.record.node or NODE), None)
+            case "connection lost":
+                self._step(ev.FlowClosed(), None)
             case "timer" if self.timers:
                 self.wake(self.data.draw(st.sampled_from(self.timers)))
 
@@ -148,8 +150,8 @@ class World:
                 self.respond(self.open[0], 200)
             elif self.own:
                 self.answer_own(self.own[0], 200)
-            elif ev.Due.RECOVERY in self.timers:
-                self.wake(ev.Due.RECOVERY)
+            elif waking := [due for due in (ev.Due.RECOVERY, ev.Due.ICE_RESTART) if due in self.timers]:
+                self.wake(waking[0])
             else:
                 return
         raise AssertionError("it never comes to rest")
@@ -325,6 +327,7 @@ class World:
             | act.RenewMedia
             | act.ReofferFromIms
             | act.GateMedia
+            | act.RestartIce
             | act.MoveMedia,
         ):
             return None
@@ -361,6 +364,8 @@ class World:
                 return ev.ImsReoffered({m.kind: sdp.relay_offer(m.kind) for m in changes}, bearer)
             case act.GateMedia():
                 return ev.MediaGated(bearer)
+            case act.RestartIce(media=changes):
+                return ev.IceRestarted({m.kind: sdp.relay_answer(m.kind, 31200) for m in changes}, bearer)
             case act.MoveMedia(media=changes):
                 moved = {
                     m.kind: ev.MovedMedium(sdp.relay_offer(m.kind, 31000), sdp.relay_answer(m.kind, 31100))
@@ -385,6 +390,7 @@ def test_no_order_of_offers_leaves_one_open(direction: str, data: st.DataObject)
         return
     record = world.call.record
     assert record.recovery is None
+    assert not record.ice_before
     assert not is_open(record), f"{record.exchange}, {record.wic_offer_answer}, {record.ims_offer_answer}"
     unanswered = [asked for asked in world.asked if not world.finals[asked]]
     assert not unanswered, "no final response"

@@ -1,0 +1,180 @@
+"""A page that has lost its connection is perhaps in another network: when it is back, ICE begins anew.
+
+    WIC                      we
+     │ ✕ its connection      │ expect
+     │ REGISTER ────────────►│ on_due: it is back, and leaves its ICE as it was
+     │◄─ UPDATE or INVITE ───│ _on_restarted: the session as it is, with other ICE credentials of ours
+     │ 200 with its own ────►│ on_answered: the relay works with them
+
+Without, media go nowhere, or one way only: a browser may go over to another of its addresses and say nothing of it in
+SIP, but the relay, being ICE-lite, keeps to the pair of the highest priority that was ever nominated (rtpengine 10.5 to
+26), and an address the browser did not have when the call began is none of its candidates at all.  Clients that know of
+this restart ICE by themselves: they are given a moment.  For the core nothing changes, and DTLS goes on.
+
+Not for a page with a line that has a transport of its own, for which the relay cannot begin; clients that have such
+lines are those that know.
+"""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+from typing import Final
+
+from kemi.core.call import actions as act
+from kemi.core.call import exchange
+from kemi.core.call.events import (
+    Continuation,
+    Due,
+    IceRestarted,
+    MediaFailed,
+    OwnRequestAnswered,
+    TimerFired,
+    UpdateAnswered,
+)
+from kemi.core.call.in_dialog.common import follow
+from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.media.running import SPLIT
+from kemi.core.call.media.session import medium_change
+from kemi.core.call.node_loss.answers import take_from_page
+from kemi.core.call.own_request import own_request_to_wic
+from kemi.core.call.record import CallRecord, Exchange, Offerer
+from kemi.core.call.renegotiation.own_offer import acknowledge, is_idle
+from kemi.core.call.settings import CallSettings
+from kemi.core.call.states import Dialog
+from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.sdp.interwork.moved import moved_client_offer
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+LOOK_AGAIN_S: Final = 0.5
+MOST_ATTEMPTS: Final = 4
+_TRY_AGAIN: Final = frozenset({408, 491, 500})
+
+
+def expect(record: CallRecord, settings: CallSettings, *, is_back: bool = False) -> list[act.Action]:
+    """The page's connection is lost, or replaced by another one: look soon what has become of its ICE."""
+    if not settings.ice_restart_s or not _can_restart(record):
+        return []
+    record.ice_before, record.update_attempts = record.ice_before or _ice(record), 0
+    return [act.Schedule(record.key, Due.ICE_RESTART, settings.ice_restart_s if is_back else LOOK_AGAIN_S)]
+
+
+def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
+    """Restart ICE if the page is back and has not done so itself."""
+    is_new = event.successor is not None
+    follow(record, event.successor)
+    if not _can_restart(record) or record.ice_before != _ice(record):
+        record.ice_before = ""
+        return []
+    if event.flow_alive and not is_new and is_idle(record):
+        return _begin(record)
+    pause_s = settings.ice_restart_s if is_new else LOOK_AGAIN_S
+    return [act.Schedule(record.key, Due.ICE_RESTART, pause_s)]
+
+
+def _can_restart(record: CallRecord) -> bool:
+    """Whether this is an answered call whose page may have moved: a call that the gateway or its media node has lost
+    gets another ICE anyway, or its page never moved."""
+    return (
+        record.dialog is Dialog.CONFIRMED
+        and record.recovery is None
+        and bool(record.connection_id)
+        and any(medium.active for medium in record.media)
+        and all(medium.reverse_answer is None for medium in record.media if medium.active)
+    )
+
+
+def _ice(record: CallRecord) -> str:
+    """Return what the page's ICE is known by."""
+    lines = (sdp_from_text(medium.wic_offer).media[0] for medium in record.media if medium.active)
+    return " ".join(line.ice_ufrag or "" for line in lines)
+
+
+# ---------------------------------------------------------------- the offer
+
+
+def _begin(record: CallRecord) -> list[act.Action]:
+    media = deepcopy(record.media)
+    exchange.begin(record, Exchange(Offerer.GATEWAY_RESTARTS_ICE, "", 0, media=media))
+    changes = tuple(medium_change(medium) for medium in media if medium.active)
+    then = Continuation(_on_restarted, _on_failed)
+    return [act.RestartIce(record.key, record.node, SPLIT, changes, bearer=then)]
+
+
+def _on_restarted(record: CallRecord, event: IceRestarted, settings: CallSettings) -> list[act.Action]:
+    """The relay has other credentials: tell the page."""
+    opened = record.exchange
+    if record.ended or opened is None:
+        return []
+    transports: dict[int, str] = {}
+    for medium in opened.media:
+        places = (medium.line, medium.reverse_line) if medium.active else ()
+        transports |= {place: event.offers[medium.kind] for place in places if place is not None}
+    origin = exchange.next_wic_origin(record)
+    try:
+        offer = moved_client_offer(sdp_from_text(record.wic_description), transports, origin)
+    except GatewayError as error:
+        return _on_failed(record, MediaFailed(error), settings)
+    opened.method = "UPDATE" if record.wic_takes_update else "INVITE"
+    opened.cseq, opened.wic_description = record.next_gateway_cseq(), sdp_to_text(offer)
+    exchange.offered(record)
+    record.update_attempts += 1
+    request = own_request_to_wic(
+        record, settings, opened.method, opened.cseq, body=opened.wic_description, report=True
+    )
+    return [act.Note("ice_restart_offered", logging.INFO, {"attempt": record.update_attempts}), request]
+
+
+def _on_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
+    """The relay does not begin anew: the call goes on as it can."""
+    record.ice_before, record.update_attempts = "", 0
+    note = act.Note("ice_not_restarted", logging.WARNING, {"detail": event.error.detail, "node": record.node})
+    return [note, *(exchange.rollback(record) if record.exchange is not None else ())]
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def on_answered(
+    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """Take the page's final response."""
+    opened = record.exchange
+    if opened is None:
+        raise LocalProtocolError("no offer is open")
+    done = acknowledge(record, event, settings)
+    if record.ended or (isinstance(event, OwnRequestAnswered) and event.cseq != opened.cseq):
+        return done
+    if not 200 <= event.status < 300:
+        return [*done, *_refused(record, event, settings)]
+    body = event.body if isinstance(event, UpdateAnswered) else event.reply.body if event.reply else ""
+    try:
+        take_from_page(record, body, settings)
+    except GatewayError as error:
+        return [*done, *_on_failed(record, MediaFailed(error), settings)]
+    exchange.commit(record)
+    record.ice_before, record.update_attempts = "", 0
+    record.core_behind = True  # of what the page has refused, if anything
+    changes = tuple(medium_change(medium) for medium in record.media if medium.active)
+    then = Continuation(_on_joined, _on_failed)
+    return [*done, act.ReofferFromIms(record.key, record.node, SPLIT, changes, bearer=then)]
+
+
+def _on_joined(_record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:
+    return [act.Note("ice_restarted", logging.INFO)]
+
+
+def _refused(
+    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    actions = exchange.rollback(record)
+    if event.status in _TRY_AGAIN and record.update_attempts < MOST_ATTEMPTS:
+        # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms (RFC 3261 §14.1).
+        pause_s = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
+        return [*actions, act.Schedule(record.key, Due.ICE_RESTART, min(pause_s, settings.update_s))]
+    record.ice_before, record.update_attempts = "", 0
+    note = act.Note("ice_restart_refused", logging.WARNING, {"status": event.status})
+    if event.status == 481:  # RFC 3261 §12.2.1.2: for the page there is no such call any more
+        reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
+        return [*actions, note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
+    return [*actions, note]

@@ -1,0 +1,235 @@
+"""A page whose connection was lost comes back, perhaps over another network: its ICE begins anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from kemi.core.call.renegotiation.ice_restart import LOOK_AGAIN_S, MOST_ATTEMPTS
+from kemi.core.errors import MediaUnavailable
+from kemi.core.messages import Side
+from kemi.core.registration import Flow
+from kemi.core.sdp.text import sdp_from_text
+from tests.peers.sdp import offer_again
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import Incoming
+from tests.unit.core.call.ladder import SETTINGS, Actions, Call
+
+NEW_PORT = 31200
+BACK = Flow("8", "n", "192.0.2.77", "127.0.0.1:40777", "https://page.example")
+DUE = ev.Due.ICE_RESTART
+ERROR = MediaUnavailable("no such call")
+
+
+def waits(actions: Actions) -> list[float]:
+    """Return when ICE will be looked at."""
+    return [one.delay_s for one in actions.all(act.Schedule) if one.due is DUE]
+
+
+def lost(call: Call | Incoming) -> None:
+    """The page's connection is gone, and there is another one a little later."""
+    assert waits(call.on(ev.FlowClosed())) == [LOOK_AGAIN_S]
+    assert waits(call.on(ev.TimerFired(DUE, flow_alive=False))) == [LOOK_AGAIN_S]
+    assert waits(call.on(ev.TimerFired(DUE, successor=BACK))) == [SETTINGS.ice_restart_s]
+    assert (call.record.connection_id, call.record.source) == (BACK.connection_id, BACK.source)
+
+
+def restarted(call: Call | Incoming) -> act.SendRequest:
+    """The page has had its time, and the relay begins; return what the page is sent."""
+    action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+    given = {medium.kind: sdp.relay_answer(medium.kind, NEW_PORT) for medium in action.media}
+    return call.on(ev.IceRestarted(given, action.bearer)).only(act.SendRequest)
+
+
+def answered(call: Call | Incoming, status: int, retry_after_s: float | None = None) -> Actions:
+    """The page answers our offer."""
+    opened = call.record.exchange
+    assert opened is not None
+    body = ""
+    if status == 200:
+        body = sdp.page_answer(opened.wic_description).replace("a=ice-ufrag:page", "a=ice-ufrag:anew")
+    if opened.method == "UPDATE":
+        return call.on(ev.UpdateAnswered(status, body, retry_after_s, jitter=0.5))
+    reply = call.wic_reply(status, method="INVITE", cseq=opened.cseq).reply
+    reply.body, reply.content_type = body, "application/sdp" if body else ""
+    return call.on(
+        ev.OwnRequestAnswered(Side.WIC, "INVITE", opened.cseq, status, reply, retry_after_s, jitter=0.5)
+    )
+
+
+class TestTheWay:
+    """Nothing goes wrong."""
+
+    @pytest.mark.parametrize("make", [Call.confirmed, Incoming.confirmed])
+    def test_the_page_is_offered_what_it_has_with_another_ice(
+        self, make: Callable[[], Call | Incoming]
+    ) -> None:
+        call = make()
+        before = sdp_from_text(call.record.wic_description)
+        lost(call)
+        offer = restarted(call)
+        assert offer.to is Side.WIC
+        lines = sdp_from_text(offer.body).media
+        fresh = sdp_from_text(sdp.relay_answer("audio", NEW_PORT)).media[0]
+        for line, old in zip(lines, before.media, strict=True):
+            assert (line.port, line.ice_ufrag, line.ice_pwd) == (NEW_PORT, fresh.ice_ufrag, fresh.ice_pwd)
+            assert (line.mid, line.direction, line.formats, line.codecs) == (
+                old.mid,
+                old.direction,
+                old.formats,
+                old.codecs,
+            )
+            assert line.setup == "actpass"
+
+    @pytest.mark.parametrize("make", [Call.confirmed, Incoming.confirmed])
+    def test_the_relay_works_with_the_answer_and_the_core_hears_nothing(
+        self, make: Callable[[], Call | Incoming]
+    ) -> None:
+        call = make()
+        version = call.record.ims_version
+        lost(call)
+        restarted(call)
+        done = answered(call, 200)
+        join = done.only(act.ReofferFromIms)
+        (medium,) = join.media
+        assert sdp_from_text(medium.wic_line).media[0].ice_ufrag == "anew"
+        assert medium.wic_line == call.record.media[0].wic_offer
+        assert call.on(ev.ImsReoffered({}, join.bearer)).names == []
+        assert call.record.exchange is None
+        assert not call.record.ice_before
+        assert call.record.ims_version == version
+        assert not any(one.to is Side.IMS for one in done.all(act.SendRequest))
+
+    def test_a_page_without_update_gets_an_invite_and_its_ack(self) -> None:
+        call = Call.confirmed()
+        call.record.wic_takes_update = False
+        lost(call)
+        assert restarted(call).method == "INVITE"
+        done = answered(call, 200)
+        assert done.only(act.SendRequest).method == "ACK"
+        assert done.only(act.ReofferFromIms)
+
+    def test_a_request_over_the_new_connection_says_that_the_page_is_back(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.FlowClosed())
+        assert waits(call.on(call.wic_request("INFO", connection_id="8"))) == [SETTINGS.ice_restart_s]
+        assert call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+
+
+class TestNoNeed:
+    """Nothing is offered."""
+
+    def test_a_page_that_restarts_ice_itself(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        offer = offer_again(sdp.page_answer(call.record.wic_description), ice="fresh")
+        call.on(call.wic_request("INVITE", cseq=20, body=offer))
+        renew = call.actions.only(act.RenewMedia)
+        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+        call.on(ev.MediaRenewed(renewed, renew.bearer))
+        assert call.on(ev.TimerFired(DUE)) == []
+        assert not call.record.ice_before
+
+    def test_many_that_lose_their_connections_at_once(self) -> None:
+        assert waits(Call.confirmed().on(ev.FlowClosed(with_many=True))) == []
+
+    def test_a_site_that_does_not_want_it(self) -> None:
+        call = Call.confirmed()
+        call.settings = replace(SETTINGS, ice_restart_s=0.0)
+        assert waits(call.on(ev.FlowClosed())) == []
+
+    def test_a_page_whose_line_has_a_transport_of_its_own(self) -> None:
+        call = Call.confirmed()
+        call.record.media[0].reverse_answer = "v=0\r\n"
+        assert waits(call.on(ev.FlowClosed())) == []
+
+    def test_a_call_that_a_restart_of_the_gateway_has_left(self) -> None:
+        call = Call.confirmed()
+        call.record.connection_id = ""
+        assert waits(call.on(ev.FlowClosed())) == []
+
+    def test_a_call_that_moves_to_another_node(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        call.on(ev.NodeLost("192.0.2.9:2223"))
+        assert call.on(ev.TimerFired(DUE)).all(act.RestartIce) == []
+
+    def test_a_call_that_is_over(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        call.on(call.wic_request("BYE"))
+        assert call.on(ev.TimerFired(DUE)) == []
+
+
+class TestTrouble:
+    """What may go wrong."""
+
+    def test_it_waits_for_another_offer(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        call.on(call.ims_request("INVITE", cseq=5, body=sdp.core_answer(port=41000)))
+        assert waits(call.on(ev.TimerFired(DUE))) == [LOOK_AGAIN_S]
+
+    @pytest.mark.parametrize(("status", "retry_after_s", "pause_s"), [(491, None, 1.0), (500, 3.0, 3.0)])
+    def test_a_page_that_is_busy_is_asked_again(
+        self, status: int, retry_after_s: float | None, pause_s: float
+    ) -> None:
+        call = Call.confirmed()
+        lost(call)
+        restarted(call)
+        assert waits(answered(call, status, retry_after_s)) == [pause_s]
+        assert call.record.exchange is None
+        restarted(call)
+        assert answered(call, 200).only(act.ReofferFromIms)
+
+    def test_not_for_ever(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            restarted(call)
+            assert bool(waits(answered(call, 491))) is (attempt < MOST_ATTEMPTS)
+        assert not call.record.ice_before
+        assert not call.record.ended
+
+    def test_a_page_that_refuses_keeps_its_call(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        media = call.record.media
+        restarted(call)
+        actions = answered(call, 488)
+        assert actions.names == []
+        assert actions.only(act.Note).fields == {"status": 488}
+        assert (call.record.media, call.record.exchange, call.record.ended) == (media, None, False)
+
+    def test_a_page_that_does_not_know_the_call_ends_it(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        restarted(call)
+        (bye,) = answered(call, 481).all(act.SendRequest)
+        assert (bye.to, bye.method) == (Side.IMS, "BYE")
+
+    def test_a_relay_that_cannot(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+        assert call.on(ev.MediaFailed(ERROR, bearer=action.bearer)).names == []
+        assert (call.record.exchange, call.record.ice_before, call.record.ended) == (None, "", False)
+
+    def test_an_answer_that_makes_no_sense(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        restarted(call)
+        assert call.on(ev.UpdateAnswered(200, "rubbish")).names == []
+        assert (call.record.exchange, call.record.ice_before, call.record.ended) == (None, "", False)
+
+    def test_a_call_that_ends_while_the_relay_is_at_it(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+        call.on(call.wic_request("BYE"))
+        given = {"audio": sdp.relay_answer("audio", NEW_PORT)}
+        assert call.on(ev.IceRestarted(given, action.bearer)) == []
