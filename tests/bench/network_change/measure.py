@@ -15,7 +15,7 @@ from typing import Final
 from tests.bench.first_audio.cases import CASES_BY_NAME, Case
 from tests.bench.first_audio.measure import ALICE, PageFailedError, PageProcess, process_behind
 from tests.bench.first_audio.sites import Site
-from tests.bench.network_change.page import after_gap
+from tests.bench.network_change.page import Ice, after_gap
 from tests.peers.core import ScriptedCore
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia
@@ -28,19 +28,21 @@ _LAST_ADDRESS: Final = 250
 
 @dataclass(frozen=True)
 class Way:
-    """How the page comes back: what kind of client, and whether it restarts ICE."""
+    """How the page comes back: what kind of client, and what becomes of its ICE."""
 
     name: str
     label: str
     case: Case
-    restart: bool
+    ice: Ice
 
 
 WAYS: Final = (
-    Way("checks", "two-way, checks from the new address only", CASES_BY_NAME["100rel"], False),
-    Way("checks-one-way", "one-way, checks from the new address only", CASES_BY_NAME["update"], False),
-    Way("restart", "two-way, re-INVITE with a restart of ICE", CASES_BY_NAME["100rel"], True),
-    Way("restart-one-way", "one-way, re-INVITE with a restart of ICE", CASES_BY_NAME["update"], True),
+    Way("checks", "two-way, checks from the new address only", CASES_BY_NAME["100rel"], Ice.CHECKS),
+    Way("checks-one-way", "one-way, checks from the new address only", CASES_BY_NAME["update"], Ice.CHECKS),
+    Way("restart", "two-way, re-INVITE with a restart of ICE", CASES_BY_NAME["100rel"], Ice.RESTART),
+    Way("restart-one-way", "one-way, re-INVITE with a restart of ICE", CASES_BY_NAME["update"], Ice.RESTART),
+    Way("offered", "two-way, the gateway restarts ICE", CASES_BY_NAME["100rel"], Ice.OFFERED),
+    Way("offered-one-way", "one-way, the gateway restarts ICE", CASES_BY_NAME["update"], Ice.OFFERED),
 )
 WAYS_BY_NAME: Final = {way.name: way for way in WAYS}
 
@@ -85,7 +87,7 @@ async def one_change(core: ScriptedCore, page: PageProcess, way: Way, address: s
         await phone.until(lambda p: p.first_sound_at_s is not None, what="the page", timeout_s=5)
         await asyncio.sleep(_TALK_S)
         try:
-            moved = await page.ask({"do": "move", "address": address, "restart": way.restart})
+            moved = await page.ask({"do": "move", "address": address, "ice": way.ice})
             await asyncio.sleep(_TALK_S / 2)
         finally:
             with contextlib.suppress(

@@ -5,6 +5,7 @@ Knows aiortc's inside as far as it takes, because aiortc itself cannot restart I
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -23,6 +24,7 @@ class MovingMedia(ListeningMedia):
         """Monotonic time of every packet that decoded to sound."""
         self._versions = 10
         self._moved: Connection | None = None
+        self._restarting: asyncio.Task[None] | None = None
 
     def _note(self, payload_type: int, payload: bytes) -> None:
         came_s = time.monotonic()
@@ -49,12 +51,28 @@ class MovingMedia(ListeningMedia):
         await self._moved.gather_candidates()
         return self._offer(self._moved)
 
-    async def restarted(self, answer: str) -> None:
-        """Check with the credentials of the answer."""
+    async def answer_offer(self, sdp: str) -> str:
+        """The same, but for an offer with other credentials than before: ICE starts again (RFC 8445 §9)."""
+        remote = self.connection.remoteDescription
+        if remote is None or _username(sdp) == _username(remote.sdp):
+            return await super().answer_offer(sdp)
+        self._moved = self._new_connection(None, None)
+        await self._moved.gather_candidates()
+        self._restarting = asyncio.create_task(self.restarted(sdp))
+        return self._offer(self._moved).replace("a=setup:actpass", "a=setup:active")
+
+    async def until_restarted(self) -> None:
+        """Wait for such an offer, and until the new sockets are in use."""
+        await self._until(lambda: self._restarting is not None, "an offer of a restart", 5.0)
+        assert self._restarting is not None
+        await self._restarting
+
+    async def restarted(self, description: str) -> None:
+        """Check with the credentials of the other side's description."""
         assert self._moved is not None
-        username = re.findall(r"^a=ice-ufrag:(\S+)", answer, re.MULTILINE)[0]
-        password = re.findall(r"^a=ice-pwd:(\S+)", answer, re.MULTILINE)[0]
-        lines = re.findall(r"^a=candidate:(.*?)\r?$", answer, re.MULTILINE)
+        username = _username(description)
+        password = re.findall(r"^a=ice-pwd:(\S+)", description, re.MULTILINE)[0]
+        lines = re.findall(r"^a=candidate:(.*?)\r?$", description, re.MULTILINE)
         candidates = [c for c in map(Candidate.from_sdp, lines) if c.component == 1]
         await self._connect(self._moved, username, password, candidates)
 
@@ -112,3 +130,7 @@ class MovingMedia(ListeningMedia):
         sdp = re.sub(r"^(o=\S+ \S+) \d+", rf"\1 {self._versions}", sdp, flags=re.M)
         candidates = "".join(f"a=candidate:{c.to_sdp()}\r\n" for c in connection.local_candidates)
         return re.sub(r"^(a=ice-ufrag:)", lambda m: candidates + m[1], sdp, flags=re.M)
+
+
+def _username(description: str) -> str:
+    return str(re.findall(r"^a=ice-ufrag:(\S+)", description, re.MULTILINE)[0])

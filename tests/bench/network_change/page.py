@@ -7,6 +7,7 @@ own; orders and answers are lines of JSON, as in `tests.bench.first_audio.page`.
 from __future__ import annotations
 
 import asyncio
+import enum
 import json
 import subprocess
 import sys
@@ -21,6 +22,15 @@ from tests.peers.call_plan import SUCCESS
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import OutgoingCall
+
+
+class Ice(enum.StrEnum):
+    """What a page that has changed its address does about ICE."""
+
+    CHECKS = "checks"  #: from the new address, and nothing else
+    RESTART = "restart"  #: by a re-INVITE
+    OFFERED = "offered"  #: nothing, as stock clients: the gateway restarts it
+
 
 _BACK_WITHIN_S: Final = 8.0
 _NET_BITS: Final = 24
@@ -59,16 +69,17 @@ class MovingPage:
         media.outlive_sockets()
         return {}
 
-    async def move(self, address: str, *, restart: bool) -> dict[str, Any]:
-        """Lose the address and everything on it, and come back with another one.
-
-        restart: with a re-INVITE that restarts ICE; without, only by checks from the new address.
-        """
+    async def move(self, address: str, ice: Ice) -> dict[str, Any]:
+        """Lose the address and everything on it, and come back with another one."""
         began_s = time.monotonic()
         self._change_address(address)
         self._wic.lose()  # no address, so no FIN or RST: the gateway hears nothing
-        if not restart:
+        if ice is Ice.CHECKS:
             await asyncio.gather(self._media.move(), self._sign_in())
+            ice_s = time.monotonic()
+        elif ice is Ice.OFFERED:
+            await self._sign_in()
+            await self._media.until_restarted()
             ice_s = time.monotonic()
         else:
             await self._sign_in()
@@ -135,7 +146,7 @@ async def carry_out(page: MovingPage, order: dict[str, Any]) -> dict[str, Any]:
             case "dial":
                 return await page.dial(CASES_BY_NAME[order["case"]])
             case "move":
-                return await page.move(order["address"], restart=order["restart"])
+                return await page.move(order["address"], Ice(order["ice"]))
             case _:
                 return await page.hang_up()
     except (TimeoutError, AssertionError, OSError) as error:
