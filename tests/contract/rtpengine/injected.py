@@ -277,6 +277,12 @@ class Siege:
         async with self._phase("the page restarts ICE elsewhere"):
             await call.restart_ice()
             await far.talk(self._core, self._phase_s)
+        if call.media["audio"].reverse_line is None:
+            async with self._phase("the page is elsewhere, and offered a restart of ICE"):
+                await call.go_over(40_000)
+                await far.talk(self._core, self._phase_s / 2)
+                await call.offer_restart()
+                await far.talk(self._core, self._phase_s / 2)
         async with self._phase("the far end moves"):
             await asyncio.to_thread(call.core_reoffers, "audio", _offer(moved, *self._shape.lines))
             self._far = moved

@@ -20,6 +20,7 @@ from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDesc
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 from tests.peers.aiortc_wic import AiortcMedia
 
+_CANDIDATES: Final = ("a=candidate:", "a=end-of-candidates")
 _CODECS: Final = frozenset({"opus", "telephone-event", "vp8"})
 
 
@@ -93,7 +94,7 @@ class LivePage(AiortcMedia):
         """Take the answer and move to the new sockets once their checks have succeeded."""
         # aiortc would add candidates that it does not know to the sockets that it leaves.
         lines = sdp_to_text(answer).splitlines(keepends=True)
-        text = "".join(line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates")))
+        text = "".join(line for line in lines if not line.startswith(_CANDIDATES))
         await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
         await self._to_new_sockets({line.mid: line for line in answer.media if line.mid is not None})
 
@@ -150,7 +151,7 @@ class LivePage(AiortcMedia):
             line
             for section in re.split("(?=^m=)", sdp, flags=re.MULTILINE)
             for line in section.splitlines(keepends=True)
-            if not (line.startswith("a=candidate:") and _mid(section) in complete)
+            if not (line.startswith(_CANDIDATES) and _mid(section) in complete)
         )
 
 

@@ -35,7 +35,7 @@ def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield running
 
 
-@pytest.mark.parametrize("shape", ["page calls, split", "core calls"])
+@pytest.mark.parametrize("shape", ["page calls", "page calls, split", "core calls"])
 async def test_nothing_of_a_stranger_is_relayed_and_nothing_is_sent_to_him(
     daemon: Daemon, spare: Daemon, shape: str
 ) -> None:
