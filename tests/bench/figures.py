@@ -86,6 +86,7 @@ OTHERS: Final = (
     _least("login.rate", "web logins with token, argon2 aside", "logins/s and core", 300),
     _most("events.delay", "from a SIP message to the listener at 100 calls/s, p95", "ms", 50),
     _most("network.restart", "sound is back after the page's address changed, re-INVITE, worst", "s", 3),
+    _most("network.offered", "the same of a page that leaves ICE to the gateway, worst", "s", 3),
     _most("node_loss.sound", "sound is back after a relay node was killed under its calls, worst", "s", 3),
     _least(
         "overload.goodput", "good calls at three times the most a gateway takes", "share of the most", 0.9

@@ -252,14 +252,17 @@ def events(data: Raw) -> Found:
 
 def network_change(data: Raw) -> Found:
     """``python -m tests.bench.network_change``."""
-    runs = [run for name, runs in data["runs"].items() if name.startswith("restart") for run in runs]
-    note = f"{data['delay_ms']:g} ms each way, {len(runs)} changes"
-    if not all(runs):
-        return [
-            Row.of("network.restart", None, note=f"{runs.count(None)} of {len(runs)} did not come back")
-        ], []
-    worst = max((max(run["page_s"], run["phone_s"]) for run in runs), default=None)
-    return [Row.of("network.restart", worst, note=note)], []
+    rows = []
+    for way in ("restart", "offered"):
+        runs = [run for name, runs in data["runs"].items() if name.startswith(way) for run in runs]
+        note = f"{data['delay_ms']:g} ms each way, {len(runs)} changes"
+        worst = None
+        if not all(runs):
+            note = f"{runs.count(None)} of {len(runs)} did not come back"
+        else:
+            worst = max((max(run["page_s"], run["phone_s"]) for run in runs), default=None)
+        rows.append(Row.of(f"network.{way}", worst, note=note))
+    return rows, []
 
 
 def node_loss(data: Raw) -> Found:
