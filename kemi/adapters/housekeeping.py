@@ -255,7 +255,7 @@ class Housekeeping:
     def _commands(self, now: float) -> None:
         commands = self._shared.poll(now)
         for call_id in self._shared.take_handed_over(now):
-            self._dispatch(call_id, FlowClosed())
+            self._dispatch(call_id, FlowClosed(came_here=True))
         for command in commands:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):

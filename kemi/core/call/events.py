@@ -367,9 +367,13 @@ class ChangeFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class FlowClosed(Event):
-    """The page's connection is gone; ``with_many``: together with those of others, so not for the page's network."""
+    """The page's connection is gone.
+
+    ``with_many``: together with those of others, so not for the page's network; ``came_here``: it left another gateway.
+    """
 
     with_many: bool = False
+    came_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import ALICE, Stage, until
+from tests.integration.calls.test_ice_restart import ice, offered, offers
 from tests.integration.calls.test_page_offers import change, directions, local
 from tests.integration.calls.test_restart import settled
 from tests.integration.calls.two_gateways import comes_to, first_gateway, second_gateway
@@ -134,6 +136,26 @@ async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
     resumed = await change(call, offer_again(local(call), {"0": "sendonly", "r0": "recvonly"}))
     assert resumed.status == 200
     assert (await call.ims.info("text/plain", "found you")).status == 200
+    assert (await call.wic.info()).status == 200
+    await call.hang_up()
+
+
+async def test_a_page_that_leaves_ice_alone_is_offered_a_restart_by_the_other(
+    stage: Stage, other: Lab
+) -> None:
+    page = await stage.page()
+    call = await stage.answered(page)
+    before = offers(call)
+    await settled(stage, call.call_id)
+    await lost(stage, page)
+    await comes_to(other, page)
+    assert ice(await offered(call, len(before))).isdisjoint(ice(before[-1]))
+    log = Path(other.info.log_dir) / "gateway.log"
+    await until(
+        lambda: f"event=ice_restarted call_id={call.call_id}" in log.read_text(errors="replace"),
+        lambda: "the relay did not learn the answer",
+        3,
+    )
     assert (await call.wic.info()).status == 200
     await call.hang_up()
 

@@ -150,7 +150,9 @@ def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if record.dialog is Dialog.CONFIRMED:
         waiting = act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)
-        return [note, waiting, *(() if event.with_many else ice_restart.expect(record, settings))]
+        # Of a call that a restart of a gateway has left the page has not moved.
+        may_have_moved = event.came_here or (bool(record.connection_id) and not event.with_many)
+        return [note, waiting, *(ice_restart.expect(record, settings) if may_have_moved else ())]
     record.cancelled = record.abandoned = True
     if record.forwarded:
         return [note, cancel_forwarded(record, headers.PAGE_GONE)]

@@ -43,7 +43,8 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
         if event.owner() != record.owner:
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
-        followed = ice_restart.expect(record, settings, is_back=True)
+        if record.connection_id:  # it was not we who were away
+            followed = ice_restart.expect(record, settings, is_back=True)
         record.connection_id, record.source = request.connection_id, request.source
     if refusal := misfit(record, request, settings):
         return [*followed, *refusal]

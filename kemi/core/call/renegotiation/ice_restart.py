@@ -73,12 +73,11 @@ def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> lis
 
 
 def _can_restart(record: CallRecord) -> bool:
-    """Whether this is an answered call whose page may have moved: a call that the gateway or its media node has lost
-    gets another ICE anyway, or its page never moved."""
+    """Whether this is an answered call in whose lines the relay can restart ICE; one that moves to another media node
+    gets another ICE anyway."""
     return (
         record.dialog is Dialog.CONFIRMED
         and record.recovery is None
-        and bool(record.connection_id)
         and any(medium.active for medium in record.media)
         and all(medium.reverse_answer is None for medium in record.media if medium.active)
     )

@@ -152,6 +152,11 @@ class TestNoNeed:
         call.record.connection_id = ""
         assert waits(call.on(ev.FlowClosed())) == []
 
+    def test_but_for_one_whose_page_has_come_from_another_gateway(self) -> None:
+        call = Call.confirmed()
+        call.record.connection_id = ""
+        assert waits(call.on(ev.FlowClosed(came_here=True))) == [LOOK_AGAIN_S]
+
     def test_a_call_that_moves_to_another_node(self) -> None:
         call = Call.confirmed()
         lost(call)
