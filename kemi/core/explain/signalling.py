@@ -228,6 +228,13 @@ def _page_came_back(call: Reading) -> Found | None:
     return found(call.shown(lost), "the call went on")
 
 
+def _ice_restart_refused(call: Reading) -> Found | None:
+    refused = call.decision("ice_restart_refused")
+    if refused is None:
+        return None
+    return found(call.shown(refused), status=str(refused.values.get("status", "")))
+
+
 def _forked(call: Reading) -> Found | None:
     tags: dict[str, Sip] = {}
     for one in call.messages(call.callee, "INVITE", incoming=True, status=range(101, 300)):
@@ -362,12 +369,18 @@ RULES: Final = (
         do="See the evidence: Warning and Reason say more where the other side wrote them.",
     ),
     Rule(
-        code="change-refused", gravity=_TROUBLE, check=_change_refused,
+        code="ice-restart-refused", gravity=_TROUBLE, check=_ice_restart_refused,
+        says="The page came back over another connection and refused ({status}) to restart ICE: since then one side or "
+        "both may hear nothing.",
+        do=_PAGE_DEV + "take offers that restart ICE (RFC 8445 §9), or restart it after a change of network.",
+    ),
+    Rule(
+        code="change-refused", gravity=_TROUBLE, check=_change_refused, unless=("ice-restart-refused",),
         says="A change inside the call (hold, video, codec) was refused by {who}: {status} to {method}.",
         do="The developer of the side that refused; the call went on as it was before.",
     ),
     Rule(
-        code="page-came-back", gravity=_TROUBLE, check=_page_came_back,
+        code="page-came-back", gravity=_TROUBLE, check=_page_came_back, unless=("ice-restart-refused",),
         says="The page's connection was lost during the call; the page came back.",
         do="The page's user: the network was away for a moment; sound may have paused.",
     ),

@@ -214,6 +214,20 @@ async def came_back(world: World) -> str:
     return await hung_up(call)
 
 
+@plants("ice-restart-refused")
+async def restart_refused(world: World) -> str:
+    world.stage.core.script = answers(DeviceMedia())
+    page = await world.own_page()
+    plan = CallPlan(offer_replies=(OfferReply(), refused(488)))
+    call = await taken(world, await page.invite(BOB, AUDIO, plan=plan))
+    page.lose()
+    await page.lost.wait()
+    await page.connect()
+    assert (await page.register()).status == 200
+    await world.stage.logged(call.call_id, "event=ice_restart_refused")
+    return await hung_up(call)
+
+
 # ------------------------------------------------------------ calls towards a page
 
 

@@ -287,6 +287,9 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "nobody-answered": _called().sip("core>", "180 Ringing").refused("480 Temporarily Unavailable").trace,
     "callee-not-reachable": _called().refused("404 Not Found").trace,
     "refused": _called().refused("403 Forbidden").trace,
+    "ice-restart-refused": _called().answered().decided("flow_lost", state="confirmed").decided(
+        "ice_restart_refused", status=488
+    ).talked(**_HEALTHY).ended("page", "BYE").trace,
     "change-refused": _in_call("core", "INVITE", "488 Not Acceptable Here"),
     "page-came-back": _lost_in_call(came_back=True),
     "answered-elsewhere": _cancelled('Reason: SIP;cause=200;text="Call completed elsewhere"', to_page=True),
