@@ -73,7 +73,7 @@ BENCHES: Final = (
     Bench("calls", "tests.bench", f"{_CALLS} --rounds 3 --seconds 4", f"{_CALLS} --rounds 1 --seconds 2", files="2"),
     Bench("ladder", "tests.bench.ladder", short="--seconds 1 --factor 3 --most 600 --halves 1 --within 60"),
     Bench("full-call", "tests.bench.full_call", short="--rates 10 --rounds 1 --seconds 2 --redials 20 --pages 5"),
-    Bench("registration", "tests.bench.registration", "--held 10000 --storm 10000 --rounds 1",
+    Bench("registration", "tests.bench.registration", "--held 10000 --storm 10000 --rounds 3",
           "--rounds 1 --held 600 --storm 200 --seconds 2"),
     Bench("scale", "tests.bench.scale", short="--short"),
     Bench("media-load", "tests.bench.media_load", "--most 1200", "--rounds 1 --seconds 1 --most 80"),
