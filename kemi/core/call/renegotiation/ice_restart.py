@@ -55,7 +55,7 @@ def expect(record: CallRecord, settings: CallSettings, *, is_back: bool = False)
     """The page's connection is lost, or replaced by another one: look soon what has become of its ICE."""
     if not settings.ice_restart_s or not _can_restart(record):
         return []
-    record.ice_before, record.update_attempts = record.ice_before or _ice(record), 0
+    record.ice_before, record.update_attempts = _ice(record), 0
     return [act.Schedule(record.key, Due.ICE_RESTART, settings.ice_restart_s if is_back else LOOK_AGAIN_S)]
 
 

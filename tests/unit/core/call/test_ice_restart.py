@@ -61,6 +61,16 @@ def answered(call: Call | Incoming, status: int, retry_after_s: float | None = N
     )
 
 
+def restarts_itself(call: Call) -> None:
+    """The page restarts ICE by a re-INVITE, over its new connection."""
+    offer = offer_again(sdp.page_answer(call.record.wic_description), ice="fresh")
+    call.on(call.wic_request("INVITE", cseq=20, body=offer, connection_id=BACK.connection_id))
+    renew = call.actions.only(act.RenewMedia)
+    renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+    call.on(ev.MediaRenewed(renewed, renew.bearer))
+    call.on(call.wic_request("ACK", cseq=20, connection_id=BACK.connection_id))
+
+
 class TestTheWay:
     """Nothing goes wrong."""
 
@@ -113,6 +123,13 @@ class TestTheWay:
         assert done.only(act.SendRequest).method == "ACK"
         assert done.only(act.ReofferFromIms)
 
+    def test_a_page_that_is_lost_again_right_after_it_restarted_ice_is_offered_it_again(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        restarts_itself(call)
+        call.on(ev.FlowClosed())
+        assert call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+
     def test_a_request_over_the_new_connection_says_that_the_page_is_back(self) -> None:
         call = Call.confirmed()
         call.on(ev.FlowClosed())
@@ -126,11 +143,7 @@ class TestNoNeed:
     def test_a_page_that_restarts_ice_itself(self) -> None:
         call = Call.confirmed()
         lost(call)
-        offer = offer_again(sdp.page_answer(call.record.wic_description), ice="fresh")
-        call.on(call.wic_request("INVITE", cseq=20, body=offer))
-        renew = call.actions.only(act.RenewMedia)
-        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
-        call.on(ev.MediaRenewed(renewed, renew.bearer))
+        restarts_itself(call)
         assert call.on(ev.TimerFired(DUE)) == []
         assert not call.record.ice_before
 
