@@ -99,8 +99,8 @@ async def test_sound_goes_on_and_the_page_can_do_everything_again(
     await media.until_heard(DEVICE_HZ, mid="r0")
     heard, began = phone.packets_received, time.monotonic()
     away_s = await restart(stage, call.call_id)
-    # The relay never noticed.
-    assert phone.packets_received - heard > 45 * (time.monotonic() - began)
+    # The relay never noticed: 50 packets a second, but for those that this process was too busy to send.
+    assert phone.packets_received - heard > 25 * (time.monotonic() - began)
     await phone.until_tone(TONE_HZ, timeout_s=2)
     await back(page)
     assert (await call.wic.info()).status == 200
