@@ -33,13 +33,12 @@ from kemi.core.call.events import (
     UpdateAnswered,
 )
 from kemi.core.call.in_dialog.common import follow
-from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.running import SPLIT
 from kemi.core.call.media.session import medium_change
 from kemi.core.call.node_loss.answers import take_from_page
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange, Offerer
-from kemi.core.call.renegotiation.own_offer import acknowledge, is_idle
+from kemi.core.call.renegotiation.own_offer import acknowledge, again_later, given_up, is_idle
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError
@@ -47,7 +46,6 @@ from kemi.core.sdp.interwork.moved import moved_client_offer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 LOOK_AGAIN_S: Final = 0.5
-MOST_ATTEMPTS: Final = 4
 _TRY_AGAIN: Final = frozenset({408, 491, 500})
 
 
@@ -167,13 +165,8 @@ def _refused(
     record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
     actions = exchange.rollback(record)
-    if event.status in _TRY_AGAIN and record.update_attempts < MOST_ATTEMPTS:
-        # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms (RFC 3261 §14.1).
-        pause_s = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
-        return [*actions, act.Schedule(record.key, Due.ICE_RESTART, min(pause_s, settings.update_s))]
-    record.ice_before, record.update_attempts = "", 0
+    if later := again_later(record, event, settings, Due.ICE_RESTART, _TRY_AGAIN):
+        return [*actions, *later]
+    record.ice_before = ""
     note = act.Note("ice_restart_refused", logging.WARNING, {"status": event.status})
-    if event.status == 481:  # RFC 3261 §12.2.1.2: for the page there is no such call any more
-        reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
-        return [*actions, note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
-    return [*actions, note]
+    return [*actions, note, *given_up(record, event, settings)]

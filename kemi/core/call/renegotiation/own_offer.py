@@ -89,18 +89,38 @@ def on_answered(
     if 200 <= event.status < 300:
         return [*acknowledgement, *_take_answer(record, pending, body, settings)]
     actions = exchange.rollback(record)
-    if event.status in _TRY_AGAIN and record.update_attempts < MAX_ATTEMPTS:
-        # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
-        delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
-        return [*actions, act.Schedule(record.key, Due.TELL_PAGE, min(delay, settings.update_s))]
-    record.update_attempts = 0
+    if later := again_later(record, event, settings, Due.TELL_PAGE):
+        return [*actions, *later]
     for medium in record.media:
         medium.reverse_wanted = False  # it does not want the stream: it keeps its one-way call
     note = act.Note("own_offer_refused", logging.WARNING, {"status": event.status, "method": pending.method})
-    if event.status == 481:  # RFC 3261 §12.2.1.2: for the page there is no such call any more
-        reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
-        return [*actions, note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
-    return [*actions, note]
+    return [*actions, note, *given_up(record, event, settings)]
+
+
+def again_later(
+    record: CallRecord,
+    event: UpdateAnswered | OwnRequestAnswered,
+    settings: CallSettings,
+    due: Due,
+    statuses: frozenset[int] = _TRY_AGAIN,
+) -> list[act.Action]:
+    """Have an offer sent again that the page does not take at this moment; nothing where that is over."""
+    if event.status not in statuses or record.update_attempts >= MAX_ATTEMPTS:
+        return []
+    # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
+    delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
+    return [act.Schedule(record.key, due, min(delay, settings.update_s))]
+
+
+def given_up(
+    record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
+) -> list[act.Action]:
+    """The page has refused for good: its call goes on, unless it knows of none any more (RFC 3261 §12.2.1.2)."""
+    record.update_attempts = 0
+    if event.status != 481:
+        return []
+    reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
+    return hang_up_by_gateway(record, settings, reason, reach_page=False)
 
 
 def acknowledge(

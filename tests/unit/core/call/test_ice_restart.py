@@ -9,7 +9,8 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.renegotiation.ice_restart import LOOK_AGAIN_S, MOST_ATTEMPTS
+from kemi.core.call.renegotiation.ice_restart import LOOK_AGAIN_S
+from kemi.core.call.renegotiation.own_offer import MAX_ATTEMPTS
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from kemi.core.registration import Flow
@@ -207,9 +208,9 @@ class TestTrouble:
     def test_not_for_ever(self) -> None:
         call = Call.confirmed()
         lost(call)
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             restarted(call)
-            assert bool(waits(answered(call, 491))) is (attempt < MOST_ATTEMPTS)
+            assert bool(waits(answered(call, 491))) is (attempt < MAX_ATTEMPTS)
         assert not call.record.ice_before
         assert not call.record.ended
 
