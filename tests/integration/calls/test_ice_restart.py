@@ -13,7 +13,7 @@ from tests.integration.calls.incoming import PageCall, ringing
 from tests.integration.calls.stage import Call, Stage
 from tests.integration.calls.test_page_offers import local
 from tests.peers.sdp import offer_again
-from tests.peers.websocket import Loss
+from tests.peers.websocket import Loss, PageSocket
 from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.lab
 WITHIN_S: Final = 4.0
 WAIT_S: Final = 1.0
 """As the role has it."""
+MANY: Final = 40
+"""Four times as many as housekeeping takes for single losses (``MOST_ALONE``)."""
 
 
 async def come_back(stage: Stage, page: ScriptedWic, call: Call | PageCall) -> None:
@@ -90,4 +92,25 @@ async def test_a_page_that_restarts_ice_itself_is_left_alone(stage: Stage) -> No
     assert (await call.wic.reinvite(own)).status == 200
     await asyncio.sleep(2 * WAIT_S)
     assert len(offers(call)) == before
+    await call.hang_up()
+
+
+async def test_pages_that_are_all_lost_at_once_have_not_changed_their_networks(stage: Stage) -> None:
+    page = await stage.page()
+    call = await stage.answered(page)
+    before = len(offers(call))
+    others = [await PageSocket.open(stage.handshake) for _ in range(MANY)]
+    half = len(others) // 2  # whenever housekeeping looks, the page is among more than ten
+    for socket in others[:half]:
+        socket.lose(Loss.RESET)
+    page.lose(Loss.RESET)
+    for socket in others[half:]:
+        socket.lose(Loss.RESET)
+    await page.lost.wait()
+    await stage.logged(call.call_id, "event=flow_lost", "state=confirmed")
+    await page.connect()
+    assert (await page.register()).status == 200
+    await asyncio.sleep(3 * WAIT_S)
+    assert len(offers(call)) == before
+    assert (await call.wic.info()).status == 200
     await call.hang_up()
