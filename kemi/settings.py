@@ -188,7 +188,7 @@ class TimerSettings:
     entry_point_avoid_s: float = 60
     """How long one that failed comes after the others."""
     unregistered_s: float = 10
-    """How long a connection may be without a registration."""
+    """How long a connection may be without a registration, and without trying; six times that at most."""
     media_timeout_s: float = 60
     """How long a call may be without any packet from either side, but for held ones; 0: for ever."""
     session_expires_s: int = 1800

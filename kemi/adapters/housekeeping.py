@@ -72,9 +72,9 @@ EVERY_S: Final = 0.1
 IDLE_CHECK_S: Final = 1.0
 DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
+"""A core counts in whole seconds: a difference below is none."""
 MOST_ALONE: Final = 10
 """Of more pages that lose their connections at once it is not their own networks that have changed."""
-"""A core counts in whole seconds: a difference below is none."""
 
 NewToken = Callable[[], str]
 Part = Callable[[float], object]
@@ -237,8 +237,8 @@ class Housekeeping:
         if is_early(now, self._next_idle_check, IDLE_CHECK_S):
             return
         self._next_idle_check = now + IDLE_CHECK_S
-        for connection_id, since in list(self._flows.unregistered()):
-            if now - since >= self._settings.timers.unregistered_s:
+        for connection_id, waiting in list(self._flows.unregistered()):
+            if waiting.is_overdue(self._settings.timers.unregistered_s, now):
                 log_event(logging.INFO, "connection_idle", connection=connection_id)
                 self._close(connection_id, IDLE)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from kemi.core.call.states import advance
 from kemi.core.registration import Flow, PendingRegistration, Registration, same_contact
+from kemi.core.registration.records import Unregistered
 from kemi.core.registration.states import BINDING, ENDINGS, BindingEvent, BindingState, Cause
 from kemi.state.index import Index
 from kemi.state.records import RecordTable, taken
@@ -109,9 +110,18 @@ class FlowStore:
         if flow is not None and self._ports.get(flow.source) == flow.connection_id:
             self._ports.remove(flow.source)
 
-    def unregistered(self) -> Iterator[tuple[str, float]]:
-        """Return the connections without a registration and since when they are."""
-        return ((connection_id, float(text)) for connection_id, text in self._unregistered.items())
+    def unregistered(self) -> Iterator[tuple[str, Unregistered]]:
+        """Return the connections without a registration."""
+        for connection_id, text in self._unregistered.items():
+            since, _, waited_from = text.partition(" ")
+            yield connection_id, Unregistered(float(since), float(waited_from or since))
+
+    def wait_from(self, connection_id: str, when: float) -> None:
+        """Wait anew for a connection's registration: it is trying now, or was told to come back ``when``."""
+        with self._flows.locked(connection_id):
+            known = self._unregistered.get(connection_id)
+            if known is not None:
+                self._unregistered.set(connection_id, f"{known.partition(' ')[0]} {when:.3f}")
 
     # ------------------------------------------------------------ bindings
 

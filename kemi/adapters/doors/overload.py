@@ -92,7 +92,7 @@ class OverloadGate:
         """Method -> requests that were refused since it was told last."""
         self._told_at = NEVER
         shortest_s = self._settings.retry_after_s
-        self._later = [refusal_lines(wait_s) for wait_s in range(shortest_s, 3 * shortest_s + 1)]
+        self._later = [(wait_s, refusal_lines(wait_s)) for wait_s in range(shortest_s, 3 * shortest_s + 1)]
 
     def refuses(self, method: str) -> bool:
         """Answer the current request if it is new work and one too many; False: it goes on."""
@@ -139,7 +139,10 @@ class OverloadGate:
             and self._takes(work, method, limit, now)
         ):
             return False
-        self._refuse(work, method, now, random.choice(self._later))  # noqa: S311 - no secret
+        wait_s, lines = random.choice(self._later)  # noqa: S311 - no secret
+        if method == "REGISTER":  # or it would be closed before the time it was told
+            self._flows.wait_from(connection_id, time.time() + wait_s)
+        self._refuse(work, method, now, lines)
         return True
 
     def _is_known(self, connection_id: str) -> bool:

@@ -86,6 +86,8 @@ class Registrar:
         if flow is None:
             raise SipReject("this connection is closing", status=480, reason_phrase="Temporarily Unavailable")
         now = time.time()
+        if not flow.binding:
+            self._flows.wait_from(flow.connection_id, now)
         current = self._flows.registration_on(flow, now)
         check_register(request, current, self._settings)
         credentials = credentials_from_headers(request.headers("Authorization"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from kemi.core.identity import known_as
 from kemi.core.messages import parameter, parameters, uri_from_address
@@ -48,6 +49,23 @@ class Flow:
     """Web origin of the page, from its handshake."""
     binding: str = ""
     """Key of the binding registered over it, or ""."""
+
+
+MOST_PATIENCE: Final = 6
+"""Times that a connection may use up the time for its registration by trying, and by waiting as long as it was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """How long a connection has been without a registration.  Times in seconds since the epoch."""
+
+    since: float
+    waited_from: float
+    """When its last REGISTER came, or when it was told to send the next one: so long it was not its own fault."""
+
+    def is_overdue(self, patience_s: float, now: float) -> bool:
+        """Whether it is to be closed."""
+        return now - self.waited_from >= patience_s or now - self.since >= MOST_PATIENCE * patience_s
 
 
 @dataclass(slots=True)

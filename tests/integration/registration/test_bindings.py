@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import replace
 
 import pytest
 
+from kemi.core.registration.records import MOST_PATIENCE
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import ALICE, BOB, CAROL, warning_of
 from tests.integration.registration.registering import GRACE_S, UNREGISTERED_S, RegistrationStage
@@ -123,6 +125,29 @@ class TestIdleConnection:
         opened = time.monotonic()
         await stage.closed_with(page, 1008, UNREGISTERED_S + 5)
         assert time.monotonic() - opened >= UNREGISTERED_S - 0.2
+
+    async def test_one_that_tries_has_as_long_again(self, stage: RegistrationStage) -> None:
+        page = await stage.join(stage.new_page(), registered=False)
+        stage.core.registrar = replace(stage.core.registrar, status=403)
+        await asyncio.sleep(0.6 * UNREGISTERED_S)
+        assert (await page.register()).status == 401
+        stage.core.registrar = replace(stage.core.registrar, status=200)
+        await asyncio.sleep(0.7 * UNREGISTERED_S)
+        assert (await page.register()).status == 200
+        assert not page.lost.is_set()
+
+    @pytest.mark.conformance("X-04")
+    async def test_one_that_goes_on_trying(self, stage: RegistrationStage) -> None:
+        stage.core.registrar = replace(stage.core.registrar, status=403)
+        page = await stage.join(stage.new_page(), registered=False)
+        opened = time.monotonic()
+        while not page.lost.is_set():
+            assert (await page.register()).status == 401
+            assert time.monotonic() - opened < MOST_PATIENCE * UNREGISTERED_S + 5
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(page.lost.wait(), 0.5 * UNREGISTERED_S)
+        assert time.monotonic() - opened >= MOST_PATIENCE * UNREGISTERED_S - 0.2
+        await stage.closed_with(page, 1008)
 
     @pytest.mark.conformance("X-04")
     async def test_one_whose_register_is_refused(self, stage: RegistrationStage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kemi.adapters.doors.doors import Doors
@@ -156,7 +158,11 @@ class TestLogins:
         gate.page(registered=False)
         gate.limit(logins=NOBODY)
         assert gate.refuses(register())
-        assert kamailio.replies[0].status == 503
+        (reply,) = kamailio.replies
+        assert reply.status == 503
+        told_s = int(next(line for line in reply.headers if line.startswith("Retry-After")).split()[1])
+        ((_, waiting),) = gate.flows.unregistered()  # and its connection stands until then
+        assert waiting.waited_from == pytest.approx(time.time() + told_s, abs=1.0)
 
     def test_a_refresh_goes_on(self, gate: Gate) -> None:
         gate.page(registered=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.registration import Flow, PendingRegistration, Registration
-from kemi.core.registration.records import Sent
+from kemi.core.registration.records import Sent, Unregistered
 from kemi.core.registration.states import BindingState, Cause
 from kemi.state.flows import FlowStore
 from kemi.state.records import RecordTable, taken
@@ -90,12 +90,24 @@ class TestConnections:
         self, flows: FlowStore
     ) -> None:
         flows.open(FLOW, now=5.0)
-        assert dict(flows.unregistered()) == {"7": 5.0}
+        assert dict(flows.unregistered()) == {"7": Unregistered(5.0, 5.0)}
         flows.register("7", alice(), away_until=30.0)
         assert dict(flows.unregistered()) == {}
         flows.end(KEY, Cause.DEREGISTERED, now=9.0)
-        assert dict(flows.unregistered()) == {"7": 9.0}
+        assert dict(flows.unregistered()) == {"7": Unregistered(9.0, 9.0)}
         flows.lose("7", away_until=30.0)
+        assert dict(flows.unregistered()) == {}
+
+    @pytest.mark.conformance("X-04")
+    def test_one_that_tries_or_was_told_to_wait_is_waited_for(self, flows: FlowStore) -> None:
+        flows.open(FLOW, now=5.0)
+        flows.wait_from("7", 8.0)
+        flows.wait_from("7", 20.0)
+        assert dict(flows.unregistered()) == {"7": Unregistered(5.0, 20.0)}
+
+    def test_a_registered_one_is_not_waited_for_again(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.wait_from("7", 8.0)
         assert dict(flows.unregistered()) == {}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kemi.core.call.states import advance
 from kemi.core.errors import LocalProtocolError
-from kemi.core.registration.records import binding_key
+from kemi.core.registration.records import MOST_PATIENCE, Unregistered, binding_key
 from kemi.core.registration.states import BINDING, ENDINGS, BindingEvent, BindingState, Cause
 from tests.unit.core.registration.bindings import ALICE, CONTACT, OURS, binding
 
@@ -123,3 +123,21 @@ class TestTimes:
     )
     def test_due(self, changes: dict[str, object], due: float) -> None:
         assert binding(**changes).due_at == due
+
+
+class TestUnregistered:
+    """How long a connection may be without a registration."""
+
+    @pytest.mark.parametrize(
+        ("since", "waited_from", "is_overdue"),
+        [
+            pytest.param(91.0, 91.0, False, id="just in time"),
+            pytest.param(90.0, 90.0, True, id="never tried"),
+            pytest.param(80.0, 91.0, False, id="tried a moment ago"),
+            pytest.param(80.0, 90.0, True, id="gave up trying"),
+            pytest.param(80.0, 112.0, False, id="told to come back later"),
+            pytest.param(100.0 - MOST_PATIENCE * 10, 99.0, True, id="goes on and on"),
+        ],
+    )
+    def test_rule(self, since: float, waited_from: float, is_overdue: bool) -> None:
+        assert Unregistered(since, waited_from).is_overdue(10.0, 100.0) is is_overdue
