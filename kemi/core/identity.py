@@ -71,6 +71,18 @@ def _canonical(uri: str) -> str | None:
     return None
 
 
+def canonical_of_address(address: str) -> str | None:
+    """Return the same of the URI of a name-addr or addr-spec."""
+    if len(address) <= _KEPT_LENGTH:
+        return _canonical_of_address(address)
+    return canonical(uri_from_address(address))
+
+
+@lru_cache(maxsize=1024)
+def _canonical_of_address(address: str) -> str | None:
+    return canonical(uri_from_address(address))
+
+
 def _phone_context(parameters: str) -> str:
     """Return whose local number it is, "" for what is no domain and no global number (RFC 3966 §5.1.5)."""
     context = parameters.lower().partition(_PHONE_CONTEXT)[2].partition(";")[0]
@@ -85,7 +97,7 @@ def known_as(uri: str, identities: Iterable[str]) -> str | None:
     if wanted is None:
         return None
     for one in identities:
-        if canonical(uri_from_address(one)) == wanted:
+        if canonical_of_address(one) == wanted:
             return one
     return None
 
@@ -141,7 +153,7 @@ def _kind(address: str) -> str:
 def _with_alias(chosen: list[str], identities: Sequence[str]) -> list[str]:
     """Add the tel: URI of the number that a single sip: URI is made of (RFC 3261 §19.1.6)."""
     if len(chosen) == 1 and _kind(chosen[0]) == "sip":
-        user = (canonical(uri_from_address(chosen[0])) or "").partition(":")[2].partition("@")[0]
+        user = (canonical_of_address(chosen[0]) or "").partition(":")[2].partition("@")[0]
         alias = known_as(f"tel:{user}", identities) if user.startswith("+") else None
         if alias is not None:
             return [*chosen, alias]

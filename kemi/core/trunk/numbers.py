@@ -10,8 +10,7 @@ from typing import Final
 import phonenumbers
 from phonenumbers import PhoneNumberFormat
 
-from kemi.core.identity import ANONYMOUS, canonical
-from kemi.core.messages import uri_from_address
+from kemi.core.identity import ANONYMOUS, canonical_of_address
 from kemi.core.trunk.trunk import NumberForm, Trunk
 
 _GLOBAL: Final = re.compile(r"\+[1-9][0-9]{3,14}", re.ASCII)
@@ -49,7 +48,7 @@ def trunk_uri(number: str, trunk: Trunk, parameters: Iterable[str] = ()) -> str:
 
 def number_of(identity: str) -> str:
     """Return the +E.164 number of an identity, "" where it is none."""
-    scheme, _, rest = (canonical(uri_from_address(identity)) or "").partition(":")
+    scheme, _, rest = (canonical_of_address(identity) or "").partition(":")
     number = rest.partition("@")[0].partition(";")[0]
     return number if scheme in ("tel", "sip", "sips") and _GLOBAL.fullmatch(number) else ""
 
