@@ -8,6 +8,7 @@ make the next one; they are encrypted because others can read Redis. A key is in
 import base64
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -30,6 +31,8 @@ from webapp_api.sealing import Seal, SealError
 from webapp_api.settings import Settings
 
 CLOCK_SKEW_S: Final = 60
+KEPT_S: Final = 1.0
+"""So long the keys are not read again to sign."""
 _DAY_S: Final = 86_400
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -77,6 +80,8 @@ class Keyring:
         self._clock = clock
         self._seal = Seal(settings.key_secret)
         self._opened: dict[str, PrivateKey] = {}
+        self._signing: tuple[float, list[SigningKey]] = (-math.inf, [])
+        """When the keys that can sign were read last, and which they were."""
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Make an access token (RFC 9068) of the claims.
@@ -84,7 +89,7 @@ class Keyring:
         Raises:
             ServiceUnavailable: there is no key yet, and another process is making one.
         """
-        key = signing_key(self._usable(), self._clock())
+        key = signing_key(self._kept(), self._clock())
         if key is None:
             self.maintain()
             key = signing_key(self._usable(), self._clock())
@@ -147,7 +152,17 @@ class Keyring:
             signs_from=now + delay_s,
         )
         self._store.add(key)
+        self._signing = (-math.inf, [])
         return key
+
+    def _kept(self) -> list[SigningKey]:
+        """The same as they were a moment ago: every token asks, and a key that is new signs a little later."""
+        now = time.monotonic()
+        read_at, found = self._signing
+        if not found or now - read_at > KEPT_S:
+            found = self._usable()
+            self._signing = now, found
+        return found
 
     def _usable(self) -> list[SigningKey]:
         """The keys that our secret opens: after a change of the secret, none, and a new one is made."""

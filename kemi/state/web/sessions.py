@@ -92,15 +92,14 @@ class SessionStore:
     def use(self, secret: str, now: float) -> Session | None:
         """Return the session of a cookie and note that it is in use; None when there is none."""
         key = keys.web_session(digest(secret))
-        text = self._redis.get(key)
+        text = self._redis.getex(key, px=_ms(self._idle_s))
         if text is None:
             return None
         session = msgspec.json.decode(text, type=Session)
-        if session.expires_at <= now:
-            return None
-        # Moves the end of a key that is there; one that was ended meanwhile stays ended.
-        self._redis.pexpire(key, _ms(min(self._idle_s, session.expires_at - now)))
-        return session
+        left_s = session.expires_at - now
+        if left_s < self._idle_s:  # it ends sooner, however much it is used
+            self._redis.pexpire(key, _ms(left_s))
+        return session if left_s > 0 else None
 
     def is_there(self, secret: str) -> bool:
         """Whether the session of a cookie has not ended; that somebody asks is no use of it."""

@@ -21,9 +21,10 @@ from rtpengine.pool import NodeAddress
 
 HOST: Final = "127.0.0.1"
 _REPORT: Final = b"report"
-_COMMAND: Final = b"7:command"
+_COMMANDS: Final = (b"7:command", b'"command": ')
+"""What stands before a command's name, in bencode and in JSON."""
 _KEY_BYTES: Final = 6
-"""So much of a command's name in bencode tells it from the others of a call."""
+"""So much of the name tells it from the others of a call."""
 _RECEIVE_BUFFER_BYTES: Final = 8 << 20
 _LARGEST: Final = 65_507
 _REPORT_S: Final = 5.0
@@ -47,8 +48,11 @@ def key_of(command: Command[Any]) -> bytes:
 
 
 def _key(datagram: bytes) -> bytes:
-    at = datagram.find(_COMMAND) + len(_COMMAND)
-    return datagram[at : at + _KEY_BYTES]
+    for before in _COMMANDS:
+        _, found, name = datagram.partition(before)
+        if found:
+            return name[:_KEY_BYTES]
+    raise ValueError("this is no command")
 
 
 class Stub:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from rtpengine.ng.commands import Command, Ping, Query
+from rtpengine.ng.commands import Answer, Command, Delete, MediaOptions, Offer, Ping, Query
 from rtpengine.ng.protocol import RetransmissionSchedule
 from rtpengine.ng.replies import Pong
 from rtpengine.transport.aio import AioClient
@@ -20,6 +21,7 @@ from tests.bench.results import Percentiles
 
 PONG = b"d6:result4:ponge"
 REPLIES = {key_of(Ping()): PONG, key_of(Query("call")): b"d7:createdi1ee"}
+OPTIONS = MediaOptions()
 HASTY = RetransmissionSchedule(first_s=0.01, longest_s=0.02)
 LOSS = 0.3
 
@@ -58,6 +60,18 @@ def test_neither_shell_loses_or_doubles_anything_when_datagrams_are_lost() -> No
     assert answered == 200
     assert report.executed == answered
     assert min(report.lost_commands, report.lost_replies, report.repeated) > 0
+
+
+def test_the_stub_knows_every_command_of_a_call_from_the_others() -> None:
+    commands: tuple[Command[Any], ...] = (
+        Ping(),
+        Query("c"),
+        Delete("c"),
+        Offer("c", "t", "", OPTIONS),
+        Answer("c", "t", "u", "", OPTIONS),
+    )
+    assert len({key_of(command) for command in commands}) == len(commands)
+    assert key_of(Query("one")) == key_of(Query("another"))
 
 
 @pytest.mark.parametrize(
