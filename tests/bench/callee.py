@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import socket
 import sys
 import time
@@ -18,10 +19,15 @@ from typing import Final, cast
 _RECEIVE_BUFFER_BYTES: Final = 8 << 20
 _COPIED: Final = (b"Via", b"Record-Route", b"From", b"Call-ID", b"CSeq")
 _PHRASES: Final = {180: b"Ringing", 200: b"OK", 401: b"Unauthorized"}
-SDP: Final = (
-    b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-    b"m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
+_SDP: Final = b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+PCMA: Final = _SDP + b"m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
+_OPUS: Final = (
+    b"m=audio 40000 RTP/AVP %b %b\r\na=rtpmap:%b opus/48000/2\r\na=fmtp:%b useinbandfec=1\r\n"
+    b"a=rtpmap:%b telephone-event/48000\r\na=fmtp:%b 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
 )
+_CODEC_LINES: Final = re.compile(rb"a=rtpmap:([0-9]+) (opus|telephone-event)/48000")
+PCMA_USER: Final = b"pcma"
+"""Whoever is called by this name speaks PCMA alone; everybody else Opus, as the page does, where it is offered."""
 
 
 class FastCallee(asyncio.DatagramProtocol):
@@ -51,7 +57,7 @@ class FastCallee(asyncio.DatagramProtocol):
             self.arrivals.setdefault(first_field(fields, b"Call-ID").decode(), came_at_s)
             contact = b"Contact: <sip:callee@127.0.0.1:%d>\r\n" % self.port
             self.send_response(180, fields, contact, b"", addr)
-            self.send_response(200, fields, contact, SDP, addr)
+            self.send_response(200, fields, contact, answer_to(data), addr)
         else:
             self.send_response(200, fields, b"", b"", addr)
 
@@ -78,6 +84,15 @@ class FastCallee(asyncio.DatagramProtocol):
         head = b"SIP/2.0 %d %s\r\n" % (status, _PHRASES[status])
         rest = b"To: %s\r\n%s%sContent-Length: %d\r\n\r\n" % (to, extra, kind, len(sdp))
         self._transport.sendto(head + copied + rest + sdp, addr)
+
+
+def answer_to(invite: bytes) -> bytes:
+    """Return the description that an INVITE is answered with."""
+    offered = {name: number for number, name in _CODEC_LINES.findall(invite)}
+    if len(offered) < 2 or invite.startswith(b"INVITE sip:%b@" % PCMA_USER):
+        return PCMA
+    opus, events = offered[b"opus"], offered[b"telephone-event"]
+    return _SDP + _OPUS % (opus, events, opus, opus, events, events)
 
 
 def fields_from_request(data: bytes) -> list[tuple[bytes, bytes]]:

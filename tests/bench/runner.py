@@ -154,6 +154,7 @@ def orders_for(target: Target, plan: Plan, mode: Mode, seconds: float) -> list[L
         mode.rate / plan.processes,
         register=target.register,
         headers=target.headers,
+        target=target.called,
     )
     return [replace(order, first_user=n * order.connections) for n in range(plan.processes)]
 

@@ -60,7 +60,7 @@ class Bench:
         return False
 
 
-_CALLS: Final = "--targets native,kemi,full,signalling"
+_CALLS: Final = "--targets native,kemi,full,transcoding,signalling"
 BENCHES: Final = (
     # Pure functions first: they take seconds.
     Bench("descriptions", "tests.bench.descriptions", short="--rounds 3 --offers 200"),

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.callee import PCMA_USER
+from tests.bench.load_call import TARGET
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
@@ -48,6 +50,8 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     rpc: KamailioRpc | None = None
     redis_url: str = ""
+    called: str = TARGET
+    """Whom its pages call: who that is decides what the callee speaks."""
 
 
 TargetFactory = Callable[[int], AbstractContextManager[Target]]
@@ -107,6 +111,13 @@ def full_flow(callee_port: int, name: str = "full flow", **variables: object) ->
     parts = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY})
     with _gateway(name, callee_port, parts, variables) as target:
         yield target
+
+
+@contextmanager
+def transcoding(callee_port: int, **variables: object) -> Iterator[Target]:
+    """Run the same, with calls of somebody who speaks PCMA alone."""
+    with full_flow(callee_port, "transcoding", **variables) as target:
+        yield replace(target, called=f"sip:{PCMA_USER.decode()}@{REALM}")
 
 
 @contextmanager
@@ -187,6 +198,7 @@ TARGETS: Final[dict[str, TargetFactory]] = {
     "native": lambda callee_port: twin("native", "native.cfg", callee_port),
     "kemi": lambda callee_port: twin("kemi", "kemi.cfg", callee_port),
     "full": lambda callee_port: full_flow(callee_port, **EVERYTHING),
+    "transcoding": lambda callee_port: transcoding(callee_port, **EVERYTHING),
     "signalling": lambda callee_port: signalling(callee_port, **EVERYTHING),
     "unlimited": lambda callee_port: signalling(callee_port, "signalling, no limits"),
     "untraced": lambda callee_port: signalling(

@@ -34,7 +34,7 @@ from kemi.core.call.record import CallRecord  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
 from kemi.state import calls  # noqa: E402
 from kemi.state.redis_link import Heard, Stored  # noqa: E402
-from tests.bench.callee import SDP, fields_from_request, first_field  # noqa: E402
+from tests.bench.callee import answer_to, fields_from_request, first_field  # noqa: E402
 from tests.bench.load_call import LoadCall  # noqa: E402
 from tests.bench.report import aligned  # noqa: E402
 from tests.fakes.ksr import FakeKamailio  # noqa: E402
@@ -260,7 +260,9 @@ class Node:
         )
         contact = "Contact: <sip:callee@198.51.100.7:5060>\r\n"
         is_invite = request.method == "INVITE"
-        for status, body in ((180, ""), (200, SDP.decode())) if is_invite else ((200, ""),):
+        for status, body in (
+            ((180, ""), (200, answer_to(request.sent().encode()).decode())) if is_invite else ((200, ""),)
+        ):
             kind = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n" if body else ""
             self._from_core(f"SIP/2.0 {status} OK\r\n{copied}To: {to}\r\n{contact}{kind}\r\n{body}")
 

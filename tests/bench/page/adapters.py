@@ -55,6 +55,8 @@ def calls(data: Raw) -> Found:
         Row.median("flow.media_rate", runs("full", _CLOSED, _rate), generator=_share(cells.get(("full", _CLOSED), ())),
                    note="closed loop, 20 pages"),
         Row.median("flow.media_cpu", runs("full", _CLOSED, lambda run: run["media_cpu_ms"])),
+        Row.median("flow.transcoding_cpu", runs("transcoding", _CLOSED, lambda run: run["media_cpu_ms"])),
+        Row.median("flow.transcoding_rate", runs("transcoding", _CLOSED, _rate), note="closed loop, 20 pages"),
         Row.median("flow.added_p95", runs("full", _FIXED, lambda run: run["added_ms"]["p95"]),
                    peers=[Peer(name, median(found), _PLAIN) for name in ("native",)
                           if (found := runs(name, _FIXED, lambda run: run["added_ms"]["p95"]))]),
