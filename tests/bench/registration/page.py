@@ -95,6 +95,11 @@ class RegisteringPage:
         self._head: bytearray | None = None
         self._frames = FrameReader()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its WebSocket stands."""
+        return self._head is None
+
     def upgrade(self, host: str, path: str) -> bytes:
         """Begin a connection: return the HTTP upgrade, after which the page registers by itself."""
         self._head = bytearray()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import heapq
 import json
 import os
+import random
 import selectors
 import socket
 import ssl
@@ -27,7 +29,10 @@ from tests.peers.websocket import unverified_tls
 
 _READ_BYTES: Final = 1 << 16
 _PAGES_PER_ADDRESS: Final = 50
-_RETRY_S: Final = 1.0
+_FIRST_WAIT_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 30.0
+"""Pages come back as the SDK's do (webapp_api/sdk/src/reconnector.ts): each wait is up to twice as long as the one
+before, and chance takes up to half of it away."""
 _GRACE_S: Final = 10.0
 _TICK_S: Final = 0.1
 _SERVER: Final = "localhost"
@@ -72,6 +77,8 @@ class Task:
     pages: int = 0
     at_once: int = 100
     seconds: float = 60.0
+    patience_s: float = 0.0
+    """How long a connection may take until its WebSocket is open; 0: as long as it likes."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ class Connection:
         self.source = source
         self.port = port
         self.registered = False
+        self.attempts = 0
         self._pages = pages
         self._socket: socket.socket | None = None
         self._connecting = False
@@ -108,6 +116,7 @@ class Connection:
     def open(self) -> None:
         """Begin to connect; an earlier connection ends."""
         self.drop()
+        self.attempts += 1
         order = self._pages.order
         raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         raw.setblocking(False)
@@ -124,6 +133,12 @@ class Connection:
         """Send, now or when there is room."""
         self._unsent += data
         self._try(self._write)
+
+    def give_up(self, attempt: int) -> None:
+        """End an attempt whose WebSocket is not open yet."""
+        if self.attempts == attempt and self._socket is not None and not self.page.is_open:
+            self.drop(by_reset=False)
+            self._pages.done(self, "did not open in time")
 
     def ready(self) -> None:
         """The socket can do something."""
@@ -184,14 +199,15 @@ class Connection:
         self.drop()
         self._pages.done(self, reason)
 
-    def drop(self) -> None:
-        """End by reset."""
+    def drop(self, *, by_reset: bool = True) -> None:
+        """End by reset, or as a browser does."""
         self.registered = False
         raw, self._socket = self._socket, None
         if raw is not None:
             self._pages.selector.unregister(raw)
             with contextlib.suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                if by_reset:
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             raw.close()
 
 
@@ -258,25 +274,35 @@ class Pages:
 
     def _bring_up(self, connections: Iterable[Connection], task: Task, *, again: bool) -> None:
         waiting, under_way = deque(connections), set[Connection]()
-        later: deque[tuple[float, Connection]] = deque()
+        later: list[tuple[float, int, Connection]] = []
+        limits: deque[tuple[float, int, Connection]] = deque()
 
         def done(connection: Connection, failure: str) -> None:
             under_way.discard(connection)  # a page that was registered already may lose its connection, too
             self._note_failure(connection, failure)
             if failure and again:
                 self._retries += 1
-                later.append((time.monotonic() + _RETRY_S, connection))
+                wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (connection.attempts - 1))
+                at_s = time.monotonic() + wait_s * random.uniform(0.5, 1.0)
+                heapq.heappush(later, (at_s, id(connection), connection))
 
         def finished() -> bool:
             now_s = time.monotonic()
             while later and later[0][0] <= now_s:
-                waiting.append(later.popleft()[1])
+                waiting.append(heapq.heappop(later)[2])
+            while limits and limits[0][0] <= now_s:
+                _, attempt, connection = limits.popleft()
+                connection.give_up(attempt)
             while waiting and len(under_way) < task.at_once:
                 connection = waiting.popleft()
                 under_way.add(connection)
                 connection.open()
+                if task.patience_s:
+                    limits.append((now_s + task.patience_s, connection.attempts, connection))
             return not (under_way or waiting or later) or now_s > deadline_s
 
+        for connection in waiting:
+            connection.attempts = 0
         deadline_s = time.monotonic() + task.seconds
         self._then = done
         self._serve(finished)

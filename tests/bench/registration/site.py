@@ -22,7 +22,7 @@ from tests.bench.targets import LOOPBACK, WORKERS, free_port, wait_for_port
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
-from tests.lab.roles import role_defaults, role_variables
+from tests.lab.roles import role_defaults
 from tests.lab.subscribers import REALM
 
 FILES_FOR_A_PAGE: Final = 2
@@ -120,7 +120,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
             parts=frozenset({Part.REDIS, Part.GATEWAY, Part.HAPROXY}),
             phones=(),
             media_ports=0,
-            role_variables={"kamailio": variables, "haproxy": _front_limits(-(-pages // fronts), fronts)},
+            role_variables={"kamailio": variables, "haproxy": _front_limits(-(-pages // fronts))},
         )
         with Lab(options) as lab, ExitStack() as stack:
             info = lab.info
@@ -161,11 +161,9 @@ def _udp_only() -> dict[str, int]:
     return {name: 0 for name in ("kamailio_udp_mtu",) if name in role_defaults("kamailio")}
 
 
-def _front_limits(pages: int, fronts: int) -> dict[str, int]:
-    """Several HAProxies stand for one that may open as many files: together they let in as many in a second."""
+def _front_limits(pages: int) -> dict[str, int]:
     most = connections(pages)
     return {
-        "haproxy_handshakes_per_s": int(role_variables("haproxy", {})["haproxy_handshakes_per_s"]) // fronts,
         "haproxy_max_connections": most,
         "haproxy_client_connections": most,
         "haproxy_client_connections_per_10s": 100 * most,

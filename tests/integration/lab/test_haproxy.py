@@ -1,12 +1,9 @@
 """What the TLS front hands on, and what it keeps away from Kamailio and the web service."""
 
-import asyncio
-import contextlib
 import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.client import HTTPResponse, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -184,53 +181,3 @@ def test_an_upgrade_that_never_finishes_is_ended(impatient: Lab, sent: bytes) ->
         secure.sendall(sent)
         answer = secure.recv(4096)
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
-
-
-RATE = 10
-MOST_OF_ONE = 4
-STORM = 35
-
-
-@pytest.fixture(scope="module")
-def paced() -> Iterator[Lab]:
-    """HAProxy that lets in few new clients a second, and few of one address."""
-    limits = {"haproxy_handshakes_per_s": RATE, "haproxy_client_connections": MOST_OF_ONE}
-    options = LabOptions(parts=frozenset({Part.HAPROXY}), role_variables={"haproxy": limits})
-    with Lab(options) as lab:
-        yield lab
-
-
-async def _handshake(lab: Lab, source: str) -> None:
-    """Do a TLS handshake from an address."""
-    origin = urlsplit(lab.info.web.origin)
-    context = ssl.create_default_context(cafile=lab.info.web.certificate)
-    _, writer = await asyncio.open_connection(
-        origin.hostname, origin.port, ssl=context, local_addr=(source, 0), family=socket.AF_INET
-    )
-    writer.close()
-
-
-async def test_clients_that_come_all_at_once_are_let_in_one_after_the_other(paced: Lab) -> None:
-    began = time.monotonic()
-    async with asyncio.timeout(30):
-        await asyncio.gather(*(_handshake(paced, f"127.0.4.{number}") for number in range(1, STORM + 1)))
-    assert time.monotonic() - began > (STORM - RATE) / RATE * 0.7
-
-
-async def test_who_is_not_let_in_takes_no_turn_of_others(paced: Lab) -> None:
-    origin = urlsplit(paced.info.web.origin)
-    place = (origin.hostname or "", origin.port or 443)
-    refused = 0
-    with contextlib.ExitStack() as stack:
-        for number in range(20 * RATE):
-            with contextlib.suppress(ConnectionResetError):
-                line = socket.create_connection(place, 5, source_address=("127.0.5.1", 0))
-                stack.enter_context(line)
-                line.settimeout(5 if number >= MOST_OF_ONE else None)
-                refused += number >= MOST_OF_ONE and line.recv(1) == b""
-                continue
-            refused += 1
-        assert refused == 20 * RATE - MOST_OF_ONE
-        began = time.monotonic()
-        await _handshake(paced, "127.0.5.2")
-        assert time.monotonic() - began < 1.0
