@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import phonenumbers
@@ -59,23 +60,13 @@ _OF_TYPE: Final = {
 """Of one's own country; all other types have the national rate."""
 
 
-_recent: dict[str, phonenumbers.PhoneNumber] = {}
-"""Numbers that were read last, because a call asks for its number several times; not to be changed."""
-_MOST_RECENT: Final = 128
-
-
+@lru_cache(maxsize=128)
 def parsed_number(number: str) -> phonenumbers.PhoneNumber:
-    """Read a number that begins with +; raise NumberParseException."""
-    found = _recent.get(number)
-    return found if found is not None else read_as(number, phonenumbers.parse(number, None))
+    """Read a number that begins with +; raise NumberParseException.
 
-
-def read_as(number: str, parsed: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumber:
-    """Remember for a moment how a number that begins with + is read."""
-    if len(_recent) >= _MOST_RECENT:
-        _recent.clear()
-    _recent[number] = parsed
-    return parsed
+    Kept for a moment, because a call asks for its number several times; not to be changed.
+    """
+    return phonenumbers.parse(number, None)
 
 
 def destination_of(number: str, country: str) -> Destination:

@@ -17,7 +17,7 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from kemi.core.emergency import is_service
 from kemi.core.errors import SipReject
-from kemi.core.routing.costs import parsed_number, read_as
+from kemi.core.routing.costs import parsed_number
 from kemi.core.trust import ROUTING_PARAMETERS
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
@@ -225,9 +225,7 @@ def _local(number: str, plan: DialPlan) -> str:
     except phonenumbers.NumberParseException as error:
         raise BadNumber("digits are missing", incomplete=True) from error
     _check_length(parsed)
-    written: str = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
-    read_as(written, parsed)
-    return written
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
 def _check_length(parsed: PhoneNumber) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import phonenumbers
 import pytest
 
 from kemi.core.errors import SipReject
-from kemi.core.routing.costs import CostClass, Destination, destination_of
+from kemi.core.routing.costs import CostClass, Destination, destination_of, parsed_number
 from kemi.core.routing.lookup import Entry, Query, entries_of
-from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.numbers import DialPlan, dialled_from_uri
 from kemi.core.routing.permissions import (
     NOTHING_SAID,
     CallDenied,
@@ -67,6 +68,16 @@ def test_what_a_number_costs(number: str, country: str, cost: CostClass, where: 
 
 
 PARIS, MONACO = "+33123456789", "+37799123456"
+
+
+def test_what_a_number_costs_does_not_depend_on_how_it_was_dialled() -> None:
+    dialled = dialled_from_uri("tel:00336664115;phone-context=home.example", DialPlan(country="CX")).number
+    assert parsed_number(dialled) == phonenumbers.parse(dialled, None)
+    assert parsed_number(dialled) != phonenumbers.parse(
+        "00336664115", "CX"
+    )  # the library reads it in two ways
+
+
 FRENCH_PREMIUM = "+33899123456"
 PREMIUM, BERLIN, IRIDIUM = "+499001234567", "+493012345678", "+881612345678"
 
