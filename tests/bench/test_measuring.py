@@ -12,6 +12,7 @@ import pytest
 from kemi.settings import settings_from_text
 from rtpengine.ng.statistics import RawStatistics
 from rtpengine.quality import medium_quality
+from tests.bench.callee import answer_to
 from tests.bench.cpu import Machine, calibrate, tree_cpu_s
 from tests.bench.frames import TEXT, Frame, FrameReader, frame_to_bytes
 from tests.bench.generator import LoadOrder, order_from_text, order_to_text
@@ -273,3 +274,19 @@ class TestReport:
         assert "generator CPU ms" in lines[1]
         assert "1234.00" in lines[2]
         assert lines[2].split()[3] == "1"
+
+
+@pytest.mark.parametrize(
+    ("user", "offered", "answered"),
+    [
+        pytest.param("bob", page_offer(), b"opus/48000/2", id="as the page speaks"),
+        pytest.param("pcma", page_offer(), b"PCMA/8000", id="who speaks PCMA alone"),
+        pytest.param("bob", page_offer().replace("opus", "other"), b"PCMA/8000", id="no Opus offered"),
+    ],
+)
+def test_the_callee_answers_what_the_page_speaks(user: str, offered: str, answered: bytes) -> None:
+    answer = answer_to(f"INVITE sip:{user}@ims.example SIP/2.0\r\n\r\n{offered}".encode())
+    codec, *events = [line for line in answer.split(b"\r\n") if line.startswith(b"a=rtpmap:")]
+    assert codec.endswith(answered)
+    # Without them the page's would have to become tones, and nothing would be passed on.
+    assert [line.partition(b" ")[2] for line in events] == [b"telephone-event/48000"] * (b"opus" in answered)

@@ -31,8 +31,8 @@ _READ_BYTES: Final = 1 << 16
 _PAGES_PER_ADDRESS: Final = 50
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 30.0
-"""Pages come back as the SDK's do (webapp_api/sdk/src/reconnector.ts): each wait is up to twice as long as the one
-before, and chance takes up to half of it away."""
+"""Waits as the SDK's (webapp_api/sdk/src/reconnector.ts): each up to twice as long as the one before, and chance takes
+up to half of it away.  The SDK begins with a wait, these pages with an attempt: nothing is worse for a gateway."""
 _GRACE_S: Final = 10.0
 _TICK_S: Final = 0.1
 _SERVER: Final = "localhost"

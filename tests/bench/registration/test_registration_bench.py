@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import resource
+import socket
 import socketserver
 import threading
 import time
@@ -278,8 +279,6 @@ def test_the_issuers_tokens_fit_the_key_it_publishes(redis_url: str) -> None:
 @pytest.fixture
 def nobody() -> PagesOrder:
     """A port that nobody listens on."""
-    import socket
-
     return PagesOrder("127.0.0.1", free_port(socket.SOCK_STREAM), "https://page.example", "ims.test")
 
 
@@ -290,6 +289,18 @@ def test_pages_that_cannot_connect_are_counted_and_tried_again(nobody: PagesOrde
         back = pages.run(Task("back", at_once=4, seconds=1.5))
         assert back.registered == 0
         assert back.retries >= 4
+
+
+def test_a_socket_that_does_not_open_in_time_is_given_up_and_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        order = PagesOrder("127.0.0.1", port, "https://page.example", "ims.test")
+        with swarm(order, 2, 1) as pages:
+            pages.run(Task("open", 2, seconds=0.2))
+            back = pages.run(Task("back", at_once=2, seconds=2.5, patience_s=0.3))
+    assert back.registered == 0
+    assert set(back.failures) == {"did not open in time"}
+    assert back.retries >= 4  # of each page after 0.3 s, and again after a wait of 1 s at most
 
 
 class ForgetfulGateway(socketserver.ThreadingTCPServer):
@@ -327,7 +338,7 @@ def test_a_page_that_is_dropped_while_others_still_register_comes_back_too() -> 
         with swarm(order, 2, 1) as pages:
             assert pages.run(Task("open", 2)).registered == 2
             pages.run(Task("drop", 2))
-            back = pages.run(Task("back", at_once=2, seconds=10))
+            back = pages.run(Task("back", at_once=2, seconds=10, patience_s=0.4))
         gateway.shutdown()
     assert (back.registered, back.retries) == (2, 1)
     assert back.failures == {"connection ended": 1}
