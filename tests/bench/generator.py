@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
+import random
 import secrets
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +40,11 @@ class LoadOrder:
     connections: int = 20
     rate: float = 0.0
     """Calls per second; 0 is a closed loop with one call per connection."""
+    phase: float = 0.0
+    """Where between two ticks of the machine's clock, one for each call, the calls begin: of load clients side by side
+    each has its own, or their calls would come in pairs or not as chance has it, run by run."""
+    by_chance: bool = False
+    """Calls at that rate come as people make them, independently of each other (Poisson), instead of evenly."""
     first_user: int = 0
     register: bool = False
     headers: dict[str, str] = field(default_factory=dict)
@@ -184,12 +191,11 @@ class Load:
         await self._idle.wait()
 
     async def _fixed_rate(self, start_s: float) -> None:
-        started = 0
-        while (now_s := time.monotonic()) < self._until_s:
-            while started < (now_s - start_s) * self.order.rate:
-                self._start(self._connections[started % len(self._connections)], again=False)
-                started += 1
-            await asyncio.sleep(max(0.0, start_s + started / self.order.rate - time.monotonic()))
+        for number, due_s in enumerate(begins_s(self.order, start_s)):
+            if due_s >= self._until_s:
+                break
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            self._start(self._connections[number % len(self._connections)], again=False)
         if self._running:
             await self._idle.wait()
 
@@ -222,6 +228,18 @@ class Load:
         connection.calls[call.call_id] = call
         timer = loop.call_later(_CALL_TIMEOUT_S, done, call, "timeout")
         call.start()
+
+
+def begins_s(order: LoadOrder, start_s: float) -> Iterator[float]:
+    """Return when calls begin, without end, on the machine's monotonic clock."""
+    if order.by_chance:
+        while True:
+            start_s += random.expovariate(order.rate)
+            yield start_s
+    tick = math.ceil(start_s * order.rate - order.phase)
+    while True:
+        yield (tick + order.phase) / order.rate
+        tick += 1
 
 
 def order_from_text(text: str) -> LoadOrder:

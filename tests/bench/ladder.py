@@ -3,7 +3,8 @@
 Every rung is climbed by all, one after the other in turning order, as long as they stand.  A call counts as done when
 it was answered within a second and ended as it should.  A gateway is broken where it does fewer than 97 % of what it
 is offered; such a rung is tried twice, for something else may have needed the machine.  One rung beyond shows what
-breaking looks like.  Then the full flow is loaded with half of what it could take, for the delay of its INVITEs.
+breaking looks like.  Then the full flow is loaded with half of what it could take, for the delay of its INVITEs: with
+calls that come evenly, and once more with calls that come by chance, as people make them.
 
 Native Kamailio passes plain calls on; Janus' page sends one JSON request for a call.  Neither reserves media before the
 callee is asked, as the full flow does.
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -45,6 +46,11 @@ MEDIA: Final = Figure(
     "ladder.media", "most calls/s of which 97 % are done, with rtpengine", "calls/s", Sense.AT_LEAST
 )
 CPU: Final = Figure("ladder.cpu", "CPU of gateway and relay for a call at that rate", "ms", Sense.AT_MOST)
+EVENLY: Final = ("flow.delay_p50", "flow.delay_p99")
+_BY_CHANCE: Final = "INVITE in → IMS INVITE out at half load, calls that come by chance"
+CHANCE: Final = tuple(
+    Figure(f"ladder.chance_{name}", f"{_BY_CHANCE}, {name}", "ms", Sense.AT_MOST) for name in ("p50", "p99")
+)
 NATIVE, CLASSIC, JANUS = "native Kamailio, plain calls", "native Kamailio with rtpengine", "Janus"
 OURS, FULL = "gateway", "gateway with rtpengine"
 _TARGETS: Final[dict[str, TargetFactory]] = {
@@ -87,6 +93,9 @@ class Climber:
     name: str
     pids: Sequence[int]
     loader: Loader
+    """Calls come evenly."""
+    by_chance: Loader | None = None
+    """Calls come independently of each other; None: not of this one."""
     rungs: list[Rung] = field(default_factory=list)
     breaks: str = ""
 
@@ -173,10 +182,10 @@ def rising(first: float, factor: float, most: float) -> Iterator[float]:
         rate *= factor
 
 
-def gateway_loader(target: Target) -> Loader:
+def gateway_loader(target: Target, *, by_chance: bool = False) -> Loader:
     """Return what loads a gateway over SIP."""
     plan = Plan((), (), connections=_CONNECTIONS, processes=_PROCESSES)
-    return lambda rate, seconds: load(orders_for(target, plan, Mode("", rate), seconds))
+    return lambda rate, seconds: load(orders_for(target, plan, Mode("", rate, by_chance), seconds))
 
 
 def janus_loader(port: int, callee_port: int) -> Loader:
@@ -197,13 +206,36 @@ def climbers_of(names: Sequence[str], far_end: Callee) -> Iterator[list[Climber]
                 continue
             target = stack.enter_context(_TARGETS[name](far_end.port))
             pids = (*target.gateway_pids, *(target.media_pids if name in _WITH_MEDIA else ()))
-            found.append(Climber(name, pids, gateway_loader(target)))
+            loader, by_chance = gateway_loader(target), gateway_loader(target, by_chance=True)
+            found.append(Climber(name, pids, loader, by_chance))
         for climber in found:
             climber.loader(*_WARM_UP)
         yield found
 
 
-def rows_of(climbers: Sequence[Climber], half: Sequence[Rung]) -> list[Row]:
+def halves_of(climber: Climber, far_end: Callee, seconds: float, runs: int) -> tuple[list[Rung], list[Rung]]:
+    """Load one with half of what it took, in turns with calls that come evenly and by chance."""
+    if climber.best is None or climber.by_chance is None:
+        return [], []
+    rate, other = climber.best.step.offered / 2, replace(climber, loader=climber.by_chance)
+    pairs = [[climb(one, far_end, rate, seconds) for one in (climber, other)] for _ in range(runs)]
+    return [evenly for evenly, _ in pairs], [chance for _, chance in pairs]
+
+
+def delay_rows(figures: Sequence[str | Figure], half: Sequence[Rung]) -> list[Row]:
+    """Return median and p99 of the delays at half load."""
+    if not half:
+        return []
+    seen = [percentiles(rung.delays_s) for rung in half]
+    note = f"with rtpengine, at {half[0].step.offered:g} calls/s"
+    share = median(rung.load_share for rung in half)
+    runs = ([one.p50 for one in seen], [one.p99 for one in seen])
+    return [
+        Row.median(figure, of, note=note, generator=share) for figure, of in zip(figures, runs, strict=True)
+    ]
+
+
+def rows_of(climbers: Sequence[Climber], half: Sequence[Rung], chance: Sequence[Rung] = ()) -> list[Row]:
     """Return the rows."""
     best = {climber.name: climber.best for climber in climbers}
 
@@ -221,13 +253,7 @@ def rows_of(climbers: Sequence[Climber], half: Sequence[Rung]) -> list[Row]:
         return rung.step.done
 
     rows = [row(CALLS, OURS, rate), row(MEDIA, FULL, rate), row(CPU, FULL, lambda rung: rung.cpu_ms)]
-    if half:
-        figures = [percentiles(rung.delays_s) for rung in half]
-        note = f"with rtpengine, at {half[0].step.offered:g} calls/s"
-        share = median(rung.load_share for rung in half)
-        for name, runs in (("p50", [one.p50 for one in figures]), ("p99", [one.p99 for one in figures])):
-            rows.append(Row.median(f"flow.delay_{name}", runs, note=note, generator=share))
-    return rows
+    return [*rows, *delay_rows(EVENLY, half), *delay_rows(CHANCE, chance)]
 
 
 def table(climbers: Sequence[Climber]) -> str:
@@ -269,9 +295,7 @@ def main(
     with callee() as far_end, climbers_of(names, far_end) as climbers:
         ascend(climbers, far_end, rising(first, factor, most), seconds, within)
         full = next((climber for climber in climbers if climber.name == FULL), None)
-        half = []
-        if full and full.best:
-            half = [climb(full, far_end, full.best.step.offered / 2, seconds) for _ in range(halves)]
+        half, chance = halves_of(full, far_end, seconds, halves) if full else ([], [])
     click.echo(machine.to_text())
     click.echo(table(climbers))
     ladders = [
@@ -279,7 +303,7 @@ def main(
         for climber in climbers
         if climber.rungs
     ]
-    rows = rows_of(climbers, half)
+    rows = rows_of(climbers, half, chance)
     for row in rows:
         click.echo(f"{row.figure.what}: {row.value} {row.figure.unit} ({row.note})")
     path = hand_over("ladder", "python -m tests.bench.ladder", rows, ladders, machine=machine)

@@ -38,6 +38,8 @@ class Mode:
 
     name: str
     rate: float
+    by_chance: bool = False
+    """Calls come independently of each other, as people make them."""
 
 
 CLOSED_LOOP: Final = Mode("closed loop", 0.0)
@@ -156,7 +158,10 @@ def orders_for(target: Target, plan: Plan, mode: Mode, seconds: float) -> list[L
         headers=target.headers,
         target=target.called,
     )
-    return [replace(order, first_user=n * order.connections) for n in range(plan.processes)]
+    return [
+        replace(order, first_user=n * order.connections, phase=n / plan.processes, by_chance=mode.by_chance)
+        for n in range(plan.processes)
+    ]
 
 
 def measure(target: Target, plan: Plan, mode: Mode, far_end: Callee) -> RunResult:

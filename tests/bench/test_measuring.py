@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import islice, takewhile
 
 import pytest
 
@@ -15,7 +16,7 @@ from rtpengine.quality import medium_quality
 from tests.bench.callee import answer_to
 from tests.bench.cpu import Machine, calibrate, tree_cpu_s
 from tests.bench.frames import TEXT, Frame, FrameReader, frame_to_bytes
-from tests.bench.generator import LoadOrder, order_from_text, order_to_text
+from tests.bench.generator import LoadOrder, begins_s, order_from_text, order_to_text
 from tests.bench.load_call import LoadCall, all_headers, header
 from tests.bench.relay import statistics
 from tests.bench.report import bars, table
@@ -218,6 +219,24 @@ class TestLoadCall:
     def test_an_order_reads_back_as_written(self) -> None:
         order = LoadOrder(1, rate=5.0, register=True, headers={"Origin": "https://a"})
         assert order_from_text(order_to_text(order)) == order
+
+    def test_load_clients_side_by_side_share_the_time_between_two_calls(self) -> None:
+        orders = [LoadOrder(1, rate=50.0, phase=phase) for phase in (0.0, 0.5)]
+        begun = (100.0031, 100.2517)  # neither knows when the other has begun
+        calls = [list(islice(begins_s(*one), 100)) for one in zip(orders, begun, strict=True)]
+        assert [0 <= all_of[0] - at < 0.02 for all_of, at in zip(calls, begun, strict=True)] == [True] * 2
+        both = sorted([*calls[0], *calls[1]])[30:170]  # while both are at it
+        assert [later - one for one, later in zip(both, both[1:], strict=False)] == pytest.approx(
+            [0.01] * 139
+        )
+
+    def test_calls_that_come_by_chance_are_as_many_and_come_as_they_like(self) -> None:
+        order = LoadOrder(1, rate=50.0, by_chance=True)
+        calls = list(takewhile(lambda at: at < 1100, begins_s(order, 100.0)))
+        assert len(calls) == pytest.approx(50_000, rel=0.05)
+        gaps = [later - one for one, later in zip(calls, calls[1:], strict=False)]
+        long = sum(gap > 2 / order.rate for gap in gaps) / len(gaps)
+        assert long == pytest.approx(0.135, rel=0.1)  # e to the -2, of an exponential distribution
 
 
 def comparison(**figures: tuple[float, float, float]) -> Comparison:
