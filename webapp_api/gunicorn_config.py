@@ -6,6 +6,7 @@ Start: WEBAPP_SETTINGS=<file> gunicorn --config python:webapp_api.gunicorn_confi
 import gc
 from typing import Any
 
+from webapp_api.cores import core_for, settle
 from webapp_api.event_reader import EventReader
 from webapp_api.housekeeping import Housekeeping
 from webapp_api.metrics import process_ended
@@ -33,10 +34,19 @@ timeout = 30
 graceful_timeout = 10
 
 
-def pre_fork(_server: Any, _worker: Any) -> None:
-    """Leave what is there to the collector no more: it would write to each object, and all memory were there twice."""
+def pre_fork(server: Any, worker: Any) -> None:
+    """Leave what is there to the collector no more: it would write to each object, and all memory were there twice.
+
+    Here, where all processes are known, a new one gets its core.
+    """
+    worker.core = core_for(other.core for other in server.WORKERS.values())
     gc.collect()
     gc.freeze()
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Stay on one core, before any thread starts."""
+    settle(worker.core)
 
 
 def post_worker_init(worker: Any) -> None:

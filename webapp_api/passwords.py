@@ -9,6 +9,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from werkzeug.exceptions import ServiceUnavailable
 
+from webapp_api.cores import anywhere
+
 MIN_LENGTH: Final = 8
 MAX_LENGTH: Final = 256
 # The smaller of the settings that OWASP calls equal: what an unknown client may make us spend is bounded.
@@ -21,7 +23,8 @@ _running = threading.BoundedSemaphore(_AT_ONCE)
 
 def password_hash(password: str) -> str:
     """Hash a password; a new salt each time."""
-    return _HASHER.hash(_normal(password))
+    with anywhere():
+        return _HASHER.hash(_normal(password))
 
 
 def password_fits(stored_hash: str | None, password: str) -> bool:
@@ -33,7 +36,9 @@ def password_fits(stored_hash: str | None, password: str) -> bool:
     if not _running.acquire(timeout=_PATIENCE_S):
         raise ServiceUnavailable("Too many logins at once; try again.", retry_after=5)
     try:
-        return _HASHER.verify(stored_hash or hash_of_nobody(), _normal(password)) and stored_hash is not None
+        known = stored_hash or hash_of_nobody()
+        with anywhere():
+            return _HASHER.verify(known, _normal(password)) and stored_hash is not None
     except (VerificationError, InvalidHashError):
         return False
     finally:

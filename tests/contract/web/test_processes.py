@@ -1,0 +1,55 @@
+"""The HTTP server's processes: a core each, also for one that takes the place of another."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import redis
+
+from tests.bench.cpu import process_tree
+from tests.contract.web.server import Server, gunicorn
+from tests.lab.waiting import wait_until
+from webapp_api.settings import Settings
+
+CORES = sorted(os.sched_getaffinity(0))
+PROCESSES = 2
+
+
+def cores_of(pid: int) -> set[frozenset[int]]:
+    """What the threads of a process may run on."""
+    return {frozenset(os.sched_getaffinity(int(task))) for task in os.listdir(f"/proc/{pid}/task")}
+
+
+def workers(server: Server) -> list[int]:
+    """The processes that serve."""
+    return sorted(process_tree([server.process.pid]) - {server.process.pid})
+
+
+def settled(server: Server) -> bool:
+    """Whether all are there and each is on one core, its threads too."""
+    try:
+        found = [cores_of(pid) for pid in workers(server)]
+    except (FileNotFoundError, ProcessLookupError):  # one has just ended
+        return False
+    return len(found) == PROCESSES and all(len(one) == 1 and len(next(iter(one))) == 1 for one in found)
+
+
+def test_each_process_has_a_core_and_who_follows_one_that_died_gets_its(
+    settings: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    expected = sorted(CORES[::-1][number % len(CORES)] for number in range(PROCESSES))
+
+    def cores(server: Server) -> list[int]:
+        return sorted(core for pid in workers(server) for one in cores_of(pid) for core in one)
+
+    with gunicorn(settings, tmp_path, workers=PROCESSES) as server:
+        wait_until(lambda: settled(server), "processes on their cores", 10)
+        assert cores(server) == expected
+        assert cores_of(server.process.pid) == {frozenset(CORES)}
+        first = workers(server)
+        os.kill(first[0], signal.SIGKILL)
+        wait_until(lambda: first[0] not in workers(server) and settled(server), "another process", 10)
+        assert cores(server) == expected
+        assert server.get("/healthz") == 200
