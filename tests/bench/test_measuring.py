@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 
 import pytest
 
@@ -226,15 +226,13 @@ class TestLoadCall:
         calls = [list(islice(begins_s(*one), 100)) for one in zip(orders, begun, strict=True)]
         assert [0 <= all_of[0] - at < 0.02 for all_of, at in zip(calls, begun, strict=True)] == [True] * 2
         both = sorted([*calls[0], *calls[1]])[30:170]  # while both are at it
-        assert [later - one for one, later in zip(both, both[1:], strict=False)] == pytest.approx(
-            [0.01] * 139
-        )
+        assert [later - one for one, later in pairwise(both)] == pytest.approx([0.01] * 139)
 
     def test_calls_that_come_by_chance_are_as_many_and_come_as_they_like(self) -> None:
         order = LoadOrder(1, rate=50.0, by_chance=True)
         calls = list(takewhile(lambda at: at < 1100, begins_s(order, 100.0)))
         assert len(calls) == pytest.approx(50_000, rel=0.05)
-        gaps = [later - one for one, later in zip(calls, calls[1:], strict=False)]
+        gaps = [later - one for one, later in pairwise(calls)]
         long = sum(gap > 2 / order.rate for gap in gaps) / len(gaps)
         assert long == pytest.approx(0.135, rel=0.1)  # e to the -2, of an exponential distribution
 

@@ -19,7 +19,7 @@ PROCESSES = 2
 
 def cores_of(pid: int) -> set[frozenset[int]]:
     """What the threads of a process may run on."""
-    return {frozenset(os.sched_getaffinity(int(task))) for task in os.listdir(f"/proc/{pid}/task")}
+    return {frozenset(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{pid}/task").iterdir()}
 
 
 def workers(server: Server) -> list[int]:
