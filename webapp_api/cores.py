@@ -1,7 +1,7 @@
 """Which core a process of the HTTP server runs on.
 
 Threads of one Python process take turns with one lock, and give it away whenever they wait for Redis.  On two cores
-each turn wakes up the other core, whose caches know nothing: a login costs twice as much as on one (tests/bench/README.md).
+each turn wakes up the other core, whose caches know nothing: a login costs twice as much as on one (tests/bench).
 So each process has a core of its own, as far as there are enough.  What computes without that lock may run anywhere.
 """
 
