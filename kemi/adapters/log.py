@@ -37,8 +37,11 @@ def _quoted(value: object) -> str:
 
 def line_from_event(event: str, fields: Mapping[str, object]) -> str:
     """Return the text of one log line, without NUL, which Kamailio's functions do not take."""
-    parts = [f"event={event}", *(f"{key}={_quoted(value)}" for key, value in fields.items() if value != "")]
-    return " ".join(parts).replace("\0", "\\0")
+    line = f"event={event}"
+    for key, value in fields.items():
+        if value != "":
+            line += f" {key}={_quoted(value)}"
+    return line.replace("\0", "\\0") if "\0" in line else line
 
 
 def is_written(level: int) -> bool:

@@ -93,7 +93,15 @@ def _phone_context(parameters: str) -> str:
 
 def known_as(uri: str, identities: Iterable[str]) -> str | None:
     """Return the member of ``identities`` (name-addrs or URIs) that ``uri`` is another spelling of, or None."""
-    wanted = canonical(uri)
+    return _member(canonical(uri), identities)
+
+
+def address_known_as(address: str, identities: Iterable[str]) -> str | None:
+    """Return the same for the URI of a name-addr or addr-spec."""
+    return _member(canonical_of_address(address), identities)
+
+
+def _member(wanted: str | None, identities: Iterable[str]) -> str | None:
     if wanted is None:
         return None
     for one in identities:
@@ -140,14 +148,15 @@ def asserted_identity(
     if len(kinds) > 2 or (len(kinds) == 2 and set(kinds) != {"sip", "tel"}):
         raise SipReject("P-Preferred-Identity holds more than one sip: and one tel: URI")
     found = [
-        one for address in wanted if (one := known_as(uri_from_address(address), identities)) is not None
+        one for address in wanted if (one := address_known_as(address, identities)) is not None
     ]
     remark = "" if len(found) == len(wanted) else "the preferred identity is not registered"
     return Asserted(_with_alias(found or [identities[0]], identities), remark)
 
 
 def _kind(address: str) -> str:
-    return "tel" if uri_from_address(address).lower().startswith("tel:") else "sip"
+    uri = canonical_of_address(address) or uri_from_address(address).lower()
+    return "tel" if uri.startswith("tel:") else "sip"
 
 
 def _with_alias(chosen: list[str], identities: Sequence[str]) -> list[str]:

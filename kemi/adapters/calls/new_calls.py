@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from kemi.adapters.calls.dialog_ids import DialogIds
@@ -139,8 +137,11 @@ class NewCalls:
             registration = self._flows.registration(request.connection_id, time.time())
             if registration is not None:
                 user_class = registration.grant.user_class
-                with self._told(request, registration):
+                try:
                     self._routes.check_message(request.request_uri, self._settings.realm, user_class)
+                except CallDenied as error:
+                    self._denied(request, registration, error)
+                    raise
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
@@ -183,10 +184,13 @@ class NewCalls:
         if self._emergency.knows(uri):
             way = self._emergency.way(request.call_id, uri, user_class) if begins else None
             return way and self._known(way)
-        with self._told(request, registration):
+        try:
             way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
             if way is not None and self._settings.targets is not None:
                 self._settings.targets.check_meaning(way.number)
+        except CallDenied as error:
+            self._denied(request, registration, error)
+            raise
         if way is not None:
             impu = registration.owner
             self._barring.admit(request, impu, user_class, way, begins=begins)
@@ -208,13 +212,8 @@ class NewCalls:
             )
         return way if known == way.trunks else replace(way, trunks=known)
 
-    @contextmanager
-    def _told(self, request: Request, registration: Registration) -> Iterator[None]:
-        try:
-            yield
-        except CallDenied as error:
-            self._barring.denied(request, registration.owner, registration.grant.user_class, error, error.why)
-            raise
+    def _denied(self, request: Request, registration: Registration, error: CallDenied) -> None:
+        self._barring.denied(request, registration.owner, registration.grant.user_class, error, error.why)
 
     def from_core(self, request: Request) -> None:
         """Begin the call of the core's INVITE to a page; raise what it deserves."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from kemi.core.identity import known_as
+from kemi.core.identity import address_known_as
 from kemi.core.messages import parameter, parameters, uri_from_address
 from kemi.core.registration.states import BindingState
 
@@ -195,7 +195,7 @@ class Registration:
         """
         granted = self.grant.impus
         named = [
-            uri for uri in self.associated_uris if not granted or known_as(uri_from_address(uri), granted)
+            uri for uri in self.associated_uris if not granted or address_known_as(uri, granted)
         ]
         return named or [f"<{self.address_of_record}>"]
 

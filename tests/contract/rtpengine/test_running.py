@@ -85,7 +85,9 @@ async def talk(call: LiveCall, peer: RtpPeer, codec: str, payload_type: int) -> 
     sending = asyncio.create_task(send(call, peer, codec, payload_type, hz))
     await call.page.until_heard(hz, mid=call.media["audio"].heard, timeout_s=5)
     await sending
-    assert peer.wait_for(payload_type, PACKETS - 10), f"{len(peer.payloads(payload_type))} packets"
+    # In a thread: the page sends in this one.
+    came = await asyncio.to_thread(peer.wait_for, payload_type, PACKETS - 10)
+    assert came, f"{len(peer.payloads(payload_type))} packets"
     assert peer.payload_types() == {payload_type}
     heard = loudest_frequency_hz(codec, peer.payloads(payload_type))
     assert heard == pytest.approx(TONE_HZ, abs=5)

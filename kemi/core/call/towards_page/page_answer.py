@@ -39,7 +39,7 @@ from kemi.core.call.towards_page import preconditions, reliable
 from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.call.towards_page.late_offer import offer_to_core
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject, WarnCode
-from kemi.core.identity import known_as
+from kemi.core.identity import address_known_as
 from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
 from kemi.core.sdp.codecs import PASSING_AUDIO
 from kemi.core.sdp.interwork.incoming import (
@@ -271,7 +271,7 @@ def _forward(
 def _identity_of_page(reply: Reply, identities: list[str]) -> str:
     """Return who answers: the identity the page prefers if it is its own, else the one called (TS 24.229 §5.2.6.4)."""
     preferred = addresses_from_headers(reply.headers("P-Preferred-Identity"))
-    own = (known_as(uri_from_address(value), identities) for value in preferred)
+    own = (address_known_as(value, identities) for value in preferred)
     return next((uri for uri in own if uri is not None), identities[0])
 
 
