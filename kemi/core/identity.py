@@ -147,9 +147,7 @@ def asserted_identity(
     kinds = [_kind(address) for address in wanted]
     if len(kinds) > 2 or (len(kinds) == 2 and set(kinds) != {"sip", "tel"}):
         raise SipReject("P-Preferred-Identity holds more than one sip: and one tel: URI")
-    found = [
-        one for address in wanted if (one := address_known_as(address, identities)) is not None
-    ]
+    found = [one for address in wanted if (one := address_known_as(address, identities)) is not None]
     remark = "" if len(found) == len(wanted) else "the preferred identity is not registered"
     return Asserted(_with_alias(found or [identities[0]], identities), remark)
 

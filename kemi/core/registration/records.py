@@ -194,9 +194,7 @@ class Registration:
         counts only when the core names none.
         """
         granted = self.grant.impus
-        named = [
-            uri for uri in self.associated_uris if not granted or address_known_as(uri, granted)
-        ]
+        named = [uri for uri in self.associated_uris if not granted or address_known_as(uri, granted)]
         return named or [f"<{self.address_of_record}>"]
 
     @property

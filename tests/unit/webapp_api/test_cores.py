@@ -73,7 +73,7 @@ def test_a_system_that_forbids_it_is_said_once_and_nothing_else_changes(
     def refused(_pid: int, _cores: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(cores.os, "sched_setaffinity", refused)
+    monkeypatch.setattr(os, "sched_setaffinity", refused)
     monkeypatch.setattr(cores, "ALLOWED", frozenset({12345}))  # as if this thread had settled
     assert not settle(0)
     with anywhere():
