@@ -87,7 +87,8 @@ _METHOD: Final = """
   relay apart. Load clients and callee are processes of their own on the same cores; what they took of all CPU time is
   in the last column. A rate includes them: on a machine of its own the gateway would do more.
 * **Delay** of an INVITE is from the page's `send` to the core's socket, on one clock, without what the page itself took
-  for PRACK and UPDATE.
+  for PRACK and UPDATE. Calls come evenly, one load client's between those of the other; how long the same takes where
+  they come by chance, as people make them, has rows of its own.
 * **Real-time priority** in the list of runs: other work went on and was pushed aside. Of the same relay 21 µs a packet
   were seen on an idle machine and 51 µs so, why was not looked into. Such runs are for ratios.
 * **Limits are off** where a load of one address would run into them, except in the figures that say so.
