@@ -15,7 +15,7 @@ export interface ReconnectSettings {
   readonly maxDelayMs: number;
 }
 
-export const DEFAULT_RECONNECT: ReconnectSettings = { giveUpAfterS: 600, firstDelayMs: 1000, maxDelayMs: 30_000 };
+export const DEFAULT_RECONNECT: ReconnectSettings = { giveUpAfterS: 600, firstDelayMs: 1000, maxDelayMs: 10_000 };
 
 /** After a restart of the gateway all its pages come back: they spread over this many times the first wait. */
 const RESTART_SPREAD = 4;
