@@ -48,7 +48,7 @@ MAX_CONNECTIONS: Final = 9000
 """Of HAProxy: two files each, where a process may have 20,000."""
 _HAPROXY_LIMITS: Final = (
     "haproxy_client_connections", "haproxy_client_connections_per_10s", "haproxy_client_requests_per_10s",
-    "haproxy_client_errors_per_10s",
+    "haproxy_client_errors_per_10s", "haproxy_new_connections_per_s",
 )  # fmt: skip
 _GATEWAY_LIMITS: Final = (
     "gateway_limits_connection", "gateway_limits_identity", "gateway_limits_address", "gateway_limits_burst_s",

@@ -114,7 +114,7 @@ def one_round(site: RegistrationSite, pages: Swarm, plan: Plan) -> Round:
 
 def measure_rate(site: RegistrationSite, pages: Swarm, plan: Plan) -> Rate:
     """Open the rate pages and let them register for a while."""
-    opened = pages.run(Task("open", plan.rate_pages, _AT_ONCE, _PATIENCE_S))
+    opened = pages.run(Task("open", plan.rate_pages, _AT_ONCE, _PATIENCE_S, again=True))
     pages.run(Task("refresh", seconds=1.0))
     site.core.cpu_s()
     gateway_s, front_s = tree_cpu_s([site.gateway_pid]), tree_cpu_s(site.front_pids)
@@ -134,7 +134,7 @@ def measure_rate(site: RegistrationSite, pages: Swarm, plan: Plan) -> Rate:
         front_cpu_ms=each(front_s),
         generator_cpu_ms=each(seen.cpu_s),
         core_cpu_ms=each(site.core.cpu_s()),
-        failed=_failed(opened) + _failed(seen),
+        failed=plan.rate_pages - opened.registered + _failed(seen),
     )
 
 
@@ -143,7 +143,7 @@ def measure_held(site: RegistrationSite, pages: Swarm, plan: Plan) -> Held:
     time.sleep(SETTLE_S)
     gateway, front = resident([site.gateway_pid]), resident(site.front_pids)
     pool = shared_pool_used(site.rpc)
-    opened = pages.run(Task("open", plan.held - plan.rate_pages, _AT_ONCE, _PATIENCE_S))
+    opened = pages.run(Task("open", plan.held - plan.rate_pages, _AT_ONCE, _PATIENCE_S, again=True))
     time.sleep(SETTLE_S)
     more, more_front = resident([site.gateway_pid]) - gateway, resident(site.front_pids) - front
     new = max(1, opened.registered - plan.rate_pages)

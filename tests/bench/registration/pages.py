@@ -30,7 +30,7 @@ from tests.peers.websocket import unverified_tls
 _READ_BYTES: Final = 1 << 16
 _PAGES_PER_ADDRESS: Final = 50
 _FIRST_WAIT_S: Final = 1.0
-_LONGEST_WAIT_S: Final = 30.0
+_LONGEST_WAIT_S: Final = 10.0
 """Waits as the SDK's (webapp_api/sdk/src/reconnector.ts): each up to twice as long as the one before, and chance takes
 up to half of it away.  The SDK begins with a wait, these pages with an attempt: nothing is worse for a gateway."""
 _GRACE_S: Final = 10.0
@@ -79,6 +79,8 @@ class Task:
     seconds: float = 60.0
     patience_s: float = 0.0
     """How long a connection may take until its WebSocket is open; 0: as long as it likes."""
+    again: bool = False
+    """Whether an `open` page that fails tries again, as one that comes `back` does."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ class Pages:
     def _open(self, task: Task) -> None:
         new = [self._new_page(len(self._connections) + number) for number in range(task.pages)]
         self._connections += new
-        self._bring_up(new, task, again=False)
+        self._bring_up(new, task, again=task.again)
 
     def _back(self, task: Task) -> None:
         self._bring_up([c for c in self._connections if not c.registered], task, again=True)

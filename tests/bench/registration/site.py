@@ -22,7 +22,7 @@ from tests.bench.targets import LOOPBACK, WORKERS, free_port, wait_for_port
 from tests.lab.kamailio import KamailioRpc
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
-from tests.lab.roles import role_defaults
+from tests.lab.roles import role_defaults, role_variables
 from tests.lab.subscribers import REALM
 
 FILES_FOR_A_PAGE: Final = 2
@@ -120,7 +120,7 @@ def registration_site(changed: Mapping[str, Any], pages: int) -> Iterator[Regist
             parts=frozenset({Part.REDIS, Part.GATEWAY, Part.HAPROXY}),
             phones=(),
             media_ports=0,
-            role_variables={"kamailio": variables, "haproxy": _front_limits(-(-pages // fronts))},
+            role_variables={"kamailio": variables, "haproxy": _front_limits(-(-pages // fronts), fronts)},
         )
         with Lab(options) as lab, ExitStack() as stack:
             info = lab.info
@@ -161,13 +161,16 @@ def _udp_only() -> dict[str, int]:
     return {name: 0 for name in ("kamailio_udp_mtu",) if name in role_defaults("kamailio")}
 
 
-def _front_limits(pages: int) -> dict[str, int]:
+def _front_limits(pages: int, fronts: int) -> dict[str, int]:
+    """One client's limits away, for these share addresses; that of all clients as the role has it, divided."""
     most = connections(pages)
+    together = int(role_variables("haproxy", {})["haproxy_new_connections_per_s"])
     return {
         "haproxy_max_connections": most,
         "haproxy_client_connections": most,
         "haproxy_client_connections_per_10s": 100 * most,
         "haproxy_client_requests_per_10s": 100 * most,
+        "haproxy_new_connections_per_s": together // fronts,
     }
 
 

@@ -30,6 +30,7 @@ PARTS: Final = frozenset(
 )
 CONNECTIONS: Final = 40
 CONNECTIONS_PER_10S: Final = 60
+NEW_PER_S: Final = 150
 REQUESTS_PER_10S: Final = 200
 ERRORS_PER_10S: Final = 30
 POINTS: Final = 8
@@ -60,6 +61,7 @@ def hostile_options(**gateway: Any) -> LabOptions:
     haproxy = {
         "haproxy_client_connections": CONNECTIONS,
         "haproxy_client_connections_per_10s": CONNECTIONS_PER_10S,
+        "haproxy_new_connections_per_s": NEW_PER_S,
         "haproxy_client_requests_per_10s": REQUESTS_PER_10S,
         "haproxy_client_errors_per_10s": ERRORS_PER_10S,
         "haproxy_trusted_networks": [TRUSTED],

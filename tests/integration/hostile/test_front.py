@@ -23,6 +23,7 @@ from tests.integration.hostile.site import (
     ERRORS_PER_10S,
     LOGIN_ATTEMPTS,
     MARK_S,
+    NEW_PER_S,
     Client,
     bans,
     log_of,
@@ -79,6 +80,23 @@ class TestFloods:
         for _ in range(CONNECTIONS_PER_10S + 20):
             client.tcp().close()
         assert client.is_let_in()
+
+    def test_more_clients_than_can_be_served(self, lab: Lab) -> None:
+        asked = 380
+        time.sleep(1.1)  # the second in which other tests have connected
+        with ExitStack() as stack:
+            lines = []
+            began = time.monotonic()
+            for client in [Client(lab) for _ in range(asked // 38)]:
+                for _ in range(38):
+                    with suppress(ConnectionResetError):
+                        lines.append(stack.enter_context(client.tcp()))
+            took_s = time.monotonic() - began
+            let_in = survivors(lines)
+            assert NEW_PER_S // 2 < let_in <= NEW_PER_S * (1 + took_s)
+            assert Client(lab, LOOPBACK).is_let_in()  # trusted
+        wait_until(Client(lab).is_let_in, "let in", 3)
+        assert Client(lab).get("/config.json") == 200
 
     def test_what_is_not_there(self, lab: Lab) -> None:
         client = Client(lab)

@@ -25,6 +25,7 @@ def start(site: Site) -> None:
             "haproxy_max_connections": MAX_CONNECTIONS,
             "haproxy_client_connections": MAX_CONNECTIONS,
             "haproxy_client_connections_per_10s": 100 * MAX_CONNECTIONS,
+            "haproxy_new_connections_per_s": 0,
             "haproxy_client_requests_per_10s": 100 * MAX_CONNECTIONS,
             "haproxy_client_errors_per_10s": 100 * MAX_CONNECTIONS,
             "haproxy_hsts_max_age_s": 0,
