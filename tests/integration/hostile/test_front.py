@@ -93,6 +93,7 @@ class TestFloods:
                         lines.append(stack.enter_context(client.tcp()))
             took_s = time.monotonic() - began
             let_in = survivors(lines)
+            assert let_in < asked
             assert NEW_PER_S // 2 < let_in <= NEW_PER_S * (1 + took_s)
             assert Client(lab, LOOPBACK).is_let_in()  # trusted
         wait_until(Client(lab).is_let_in, "let in", 3)
