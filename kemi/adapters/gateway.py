@@ -86,6 +86,7 @@ from kemi.state.nodes import NodeStore
 from kemi.state.redis_link import RedisLink
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
+from kemi.state.waiting import WaitingStore
 
 RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
@@ -98,11 +99,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         self._settings = settings
         self._flows = FlowStore(HtableTable)
         self._live_flows = LiveFlows(settings.flow_secret, self._flows, connections.connection_stands)
-        self._passing_on = PassingOn(settings, self._flows, self._live_flows)
+        waiting = WaitingStore(HtableTable)
+        self._passing_on = PassingOn(settings, self._flows, self._live_flows, waiting)
         self._early_cancels = EarlyCancels(settings.sip, HtableTable("early_cancel"))
         changed_calls = HtableTable("changed_call")
         self._calls = CallStore(HtableTable("call"), HtableTable("call_of"), changed_calls)
-        leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, settings.timers)
+        leaving = Leaving(HtableTable("leaving"), self._flows, self._calls, waiting, settings.timers)
         self._pages = Pages(self._flows, self._calls)
         self._schedule = Schedule(HtableTable)
         nodes = NodeStore(HtableTable)
@@ -225,7 +227,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
             adoption=Adoption(link, snapshots),
-            elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots),
+            elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots, waiting),
             leaving=leaving,
             refusals=DueRefusals(),
             new_token=lambda: secrets.token_hex(12),
@@ -407,7 +409,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         if status == 100 and ksr.side() is Side.IMS:
             return
         method = ksr.method()
-        if self._trunks.calls.takes_reply(method, status) or self._passing_on.takes_reply():
+        if self._trunks.calls.takes_reply(method, status) or self._passing_on.takes_reply(status):
             return
         if method in ("REGISTER", "CANCEL"):
             if method == "REGISTER" and status >= 200:

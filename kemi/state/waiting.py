@@ -17,6 +17,8 @@ class PassedOn:
     """``address:port`` of the gateway that has the page."""
     token: str = ""
     """Of the page's connection there, where the request names another one."""
+    is_over: bool = False
+    """Whether its final response is here, or none will come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ class WaitingStore:
     def passed_on(self, branch: str, to: PassedOn) -> None:
         """Remember where a request goes."""
         self._passed.set(branch, to)
+
+    def is_over(self, branch: str) -> None:
+        """Note that a request that was passed on has its final response, or will have none."""
+        with self._passed.locked(branch):
+            found = self._passed.get(branch)
+            if found is not None and not found.is_over:
+                self._passed.set(branch, replace(found, is_over=True))
+
+    def in_hand(self) -> int:
+        """Count the requests without a final response: what this gateway must not leave behind."""
+        passed_on = {branch for branch, to in self._passed.items() if not to.is_over}
+        return len(passed_on | {branch for branch, _ in self._waiting.items()})
 
     def next_of(self, branch: str) -> PassedOn | None:
         """Return where a request goes; None: nowhere."""

@@ -15,7 +15,6 @@ import msgspec
 
 from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.kamailio import transactions
-from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.pages.passing_on import CONTINUE
 from kemi.core.flow_token import flow_from_token
@@ -45,6 +44,7 @@ class Elsewhere:
         flows: FlowStore,
         calls: CallStore,
         snapshots: CallSnapshots,
+        store: WaitingStore,
     ) -> None:
         self._own = f"{settings.sip.address}:{settings.sip.port}"
         self._secret = settings.flow_secret
@@ -53,7 +53,7 @@ class Elsewhere:
         self._flows = flows
         self._calls = calls
         self._snapshots = snapshots
-        self._store = WaitingStore(HtableTable)
+        self._store = store
         self._absent: dict[str, Registration] = {}
         self._awaited: dict[str, Registration] = {}
         """Those for whom requests may still wait."""
@@ -118,7 +118,7 @@ class Elsewhere:
                 self._store.waits_no_longer(branch)
 
     def _waited_until(self, binding: Registration) -> float:
-        return binding.away_until - self._timers.flow_recovery_s + self._timers.flow_wait_s
+        return binding.awaited_until(self._timers.flow_recovery_s, self._timers.flow_wait_s)
 
     def _host(self, token: str) -> str:
         return flow_from_token(self._secret, token).host or self._own

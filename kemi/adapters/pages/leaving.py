@@ -2,16 +2,20 @@
 
 They come back by another gateway at once; calls that come for them meanwhile wait (passing_on.py).  So that none waits
 in vain, pages go no faster than those before them have arrived.  A page with calls goes when its last one is over.
-After a restart the gateway is in service again.
+What passes through this gateway to a page that has just left counts until it has its final response: a restart would
+lose it.  After a restart the gateway is in service again.
 
-    GET /v1/drain -> {"drain": whether, "pages": registered pages still here, "calls": calls still here},
-                     while it leaves with "waited_for": [{"impu", "state", "connected": whether, "calls": how many}]
+    GET /v1/drain -> {"drain": whether, "pages": registered pages still here, "calls": calls still here,
+                     "requests": those for pages of other gateways that have no final response yet};
+                     while it leaves "pages" counts those that are on their way to another gateway, too, and there is
+                     "waited_for": [{"impu", "state", "connected": whether, "calls": how many}]
     PUT /v1/drain {"drain": whether} -> the same
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from typing import Any, Final
 
@@ -19,10 +23,12 @@ from kemi.adapters.control.endpoint import Answer, ControlRefusal, Routes
 from kemi.adapters.log import log_event
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration
+from kemi.core.registration.states import BindingState
 from kemi.settings import TimerSettings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from kemi.state.table import Table
+from kemi.state.waiting import WaitingStore
 
 EVERY_S: Final = 0.1
 WALK_S: Final = 1.0
@@ -37,8 +43,16 @@ _OF_NODE: Final = "node"
 class Leaving:
     """Whether this gateway is leaving, as all its processes know it."""
 
-    def __init__(self, table: Table, flows: FlowStore, calls: CallStore, timers: TimerSettings) -> None:
-        self._wait_s = timers.flow_wait_s
+    def __init__(
+        self,
+        table: Table,
+        flows: FlowStore,
+        calls: CallStore,
+        waiting: WaitingStore,
+        timers: TimerSettings,
+    ) -> None:
+        self._wait_s, self._recovery_s = timers.flow_wait_s, timers.flow_recovery_s
+        self._waiting = waiting
         self._table = table
         self._flows = flows
         self._calls = calls
@@ -90,12 +104,26 @@ class Leaving:
     def _is_here(self, binding: Registration) -> bool:
         return bool(binding.connection_id) and self._flows.is_open(binding.connection_id)
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self, now: float) -> dict[str, Any]:
         """Return what is left, and while the gateway leaves whom it waits for."""
-        left = [binding for _, binding in self._flows.bindings() if binding.connection_id]
         leaving = self.is_leaving()
-        counts = {"drain": leaving, "pages": len(left), "calls": len(self._calls.keys())}
+        left = [
+            binding
+            for _, binding in self._flows.bindings()
+            if binding.connection_id or (leaving and self._is_awaited(binding, now))
+        ]
+        counts = {
+            "drain": leaving,
+            "pages": len(left),
+            "calls": len(self._calls.keys()),
+            "requests": self._waiting.in_hand(),
+        }
         return {**counts, "waited_for": self._waited_for(left[:MOST_SHOWN])} if leaving else counts
+
+    def _is_awaited(self, binding: Registration, now: float) -> bool:
+        return binding.state is BindingState.AWAY and now < binding.awaited_until(
+            self._recovery_s, self._wait_s
+        )
 
     def _waited_for(self, left: list[Registration]) -> list[dict[str, Any]]:
         return [
@@ -113,13 +141,13 @@ def leaving_routes(leaving: Leaving) -> Routes:
     """Return the routes about this gateway's own service."""
 
     def shown(_query: dict[str, Any]) -> Answer:
-        return 200, leaving.counts()
+        return 200, leaving.counts(time.time())
 
     def drain(body: dict[str, Any]) -> Answer:
         wanted = body.get("drain")
         if not isinstance(wanted, bool):
             raise ControlRefusal(400, "drain: true or false is wanted")
         leaving.leave(wanted)
-        return 200, leaving.counts()
+        return 200, leaving.counts(time.time())
 
     return {("GET", "/v1/drain"): shown, ("PUT", "/v1/drain"): drain}

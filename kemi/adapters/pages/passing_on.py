@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import Final
 
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.kamailio import ksr, transactions
-from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.pages.flows import LiveFlows
 from kemi.core.errors import RemoteProtocolError, SipReject
@@ -37,14 +37,16 @@ _GONE: Final = 430, "Flow Failed"
 class PassingOn:
     """The part of a worker process that passes requests on."""
 
-    def __init__(self, settings: Settings, flows: FlowStore, live_flows: LiveFlows) -> None:
+    def __init__(
+        self, settings: Settings, flows: FlowStore, live_flows: LiveFlows, store: WaitingStore
+    ) -> None:
         self._live_flows = live_flows
         self._sip = settings.sip
         self._timers = settings.timers
         self._secret = settings.flow_secret
         self._own = f"{settings.sip.address}:{settings.sip.port}"
         self._flows = flows
-        self._store = WaitingStore(HtableTable)
+        self._store = store
 
     # ------------------------------------------------------------ requests outside dialogs
 
@@ -79,8 +81,10 @@ class PassingOn:
             return True
         now, wait_s = time.time(), self._timers.flow_wait_s
         # A binding with its connection: housekeeping has not heard yet that this has ended.
-        lost_at = now if binding.connection_id else binding.away_until - self._timers.flow_recovery_s
-        if binding.state is BindingState.ABANDONED or now >= lost_at + wait_s:
+        is_over = not binding.connection_id and now >= binding.awaited_until(
+            self._timers.flow_recovery_s, wait_s
+        )
+        if binding.state is BindingState.ABANDONED or is_over or not wait_s:
             return False
         self._wait(request, token, connection_id, now + wait_s)
         return True
@@ -100,8 +104,10 @@ class PassingOn:
 
     def _pass_on(self, request: Request, to: PassedOn) -> None:
         log_event(logging.INFO, "request_passed_on", call_id=request.call_id, to=to.host)
-        self._store.passed_on(ksr.branch(), to)
+        # An ACK has no response.
+        self._store.passed_on(ksr.branch(), replace(to, is_over=request.method == "ACK"))
         if not self._relay(request.method, to):
+            self._store.is_over(ksr.branch())
             raise SipReject("the page's gateway cannot be reached", status=_GONE[0], reason_phrase=_GONE[1])
 
     def _relay(self, method: str, to: PassedOn) -> bool:
@@ -124,12 +130,23 @@ class PassingOn:
         """Inside the transaction of a request that waited."""
         to = self._store.next_of(ksr.branch())
         if transactions.is_cancelled():  # before it was suspended: tm has answered the CANCEL only
-            transactions.reply_in_transaction(487, "Request Terminated", (), "")
+            self._answer(487, "Request Terminated")
             return
         if to is None or not self._relay(ksr.method(), to):
-            transactions.reply_in_transaction(*_GONE, (), "")
+            self._answer(*_GONE)
             return
         log_event(logging.INFO, "request_passed_on", call_id=ksr.call_id(), to=to.host)
+
+    def given_up(self) -> None:
+        """Inside the transaction of a request that was passed on, or waited: no response of another gateway is better
+        than the one it gets here."""
+        self._store.is_over(ksr.branch())
+        if transactions.is_local_timeout() and not transactions.is_cancelled():
+            self._answer(*_GONE)
+
+    def _answer(self, status: int, reason_phrase: str) -> None:
+        transactions.reply_in_transaction(status, reason_phrase, (), "")
+        self._store.is_over(ksr.branch())
 
     def inside(self, key: str, request: Request) -> None:
         """Pass a request inside a call on that was handed over to another gateway; raise SipReject (481) where the
@@ -150,12 +167,16 @@ class PassingOn:
         self._store.wait_until(ksr.branch(), time.time())
         return True
 
-    def takes_reply(self) -> bool:
+    def takes_reply(self, status: int) -> bool:
         """Whether the current response is to a request that was passed on; it goes back as it is."""
         if ksr.side() is not Side.IMS:
             return False
         branch = second_branch(ksr.headers("Via"))
-        return bool(branch) and self._store.knows(branch)
+        if not branch or not self._store.knows(branch):
+            return False
+        if status >= 200:
+            self._store.is_over(branch)
+        return True
 
 
 class PassingOnCallbacks:
@@ -171,5 +192,4 @@ class PassingOnCallbacks:
     @guarded
     def ksr_failure_passed_on(self, _message: object) -> None:
         """The other gateway is silent, or nobody let the request go on."""
-        if transactions.is_local_timeout() and not transactions.is_cancelled():
-            transactions.reply_in_transaction(*_GONE, (), "")
+        self._passing_on.given_up()

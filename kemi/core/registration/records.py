@@ -211,6 +211,13 @@ class Registration:
             return min(self.renew_at, self.expires_at)
         return self.expires_at
 
+    def awaited_until(self, recovery_s: float, wait_s: float) -> float:
+        """Return until when requests wait for it while it is away, seconds since the epoch.
+
+        recovery_s: how long its calls wait; wait_s: how long requests do.
+        """
+        return self.away_until - recovery_s + wait_s
+
 
 @lru_cache(maxsize=256)
 def binding_key(address_of_record: str, contact_value: str, contact: str) -> str:

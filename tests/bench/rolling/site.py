@@ -70,8 +70,8 @@ class Site:
         node.ask(do="haproxy", words="disable frontend public")
         # roles/kamailio/tasks/drain.yml
         pages = node.ask(do="control", method="PUT", path="/v1/drain", body={"drain": True})[1]["pages"]
-        gone_s = self._until_none(node, "pages", began)
-        empty_s = self._until_none(node, "calls", began)
+        gone_s = self._until_none(node, began, "pages")
+        empty_s = self._until_none(node, began, "calls", "pages", "requests")
         restart_s = node.ask(do="restart")
         # roles/haproxy/tasks/undrain.yml
         node.ask(do="haproxy", words="set server sip/kamailio state ready")
@@ -81,10 +81,10 @@ class Site:
         return found
 
     @staticmethod
-    def _until_none(node: Machine, what: str, began: float) -> float:
-        while (left := node.ask(do="control", method="GET", path="/v1/drain")[1])[what]:
+    def _until_none(node: Machine, began: float, *what: str) -> float:
+        while any((left := node.ask(do="control", method="GET", path="/v1/drain")[1])[one] for one in what):
             if time.monotonic() > began + _EMPTY_WITHIN_S:
-                raise TimeoutError(f"{node.name} still has {what}: {left}")
+                raise TimeoutError(f"{node.name} is not empty: {left}")
             time.sleep(0.1)
         return time.monotonic() - began
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -14,7 +15,7 @@ from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import ALICE, Stage, until
 from tests.integration.calls.test_ice_restart import ice, offered, offers
 from tests.integration.calls.test_page_offers import change, directions, local
-from tests.integration.calls.test_restart import settled
+from tests.integration.calls.test_restart import restart, settled
 from tests.integration.calls.two_gateways import comes_to, first_gateway, second_gateway
 from tests.lab.lab import Lab
 from tests.peers.sdp import offer_again
@@ -44,6 +45,22 @@ def other(gateway_lab: Lab) -> Iterator[Lab]:
 
 def sip_of(lab: Lab) -> Address:
     return lab.info.gateway.address, lab.info.gateway.sip_port
+
+
+def drain(stage: Stage) -> dict[str, Any]:
+    """Return what is left at the gateway A."""
+    left: dict[str, Any] = stage.lab.control("GET", "/v1/drain")[1]
+    return left
+
+
+async def empty(stage: Stage) -> None:
+    """Wait until the gateway A, which leaves, can be restarted."""
+    await until(
+        lambda: not any(drain(stage)[what] for what in ("pages", "calls", "requests")),
+        lambda: str(drain(stage)),
+        5,
+    )
+    assert drain(stage)["waited_for"] == []
 
 
 async def lost(stage: Stage, page: ScriptedWic) -> None:
@@ -177,19 +194,77 @@ async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, ot
         await wic.answer()
         await PageCall(wic, ims).works()
         assert (await wic.bye()).status == 200
-        left = stage.lab.control("GET", "/v1/drain")[1]
+        left = drain(stage)
         assert (left["drain"], left["pages"], left["calls"]) == (True, 1, 1)
         assert [(one["impu"], one["calls"]) for one in left["waited_for"]] == [("sip:carol@ims.test", 1)]
         await call.hang_up()
         await asyncio.wait_for(busy.lost.wait(), 3)
-        await until(
-            lambda: (
-                stage.lab.control("GET", "/v1/drain")[1]
-                == {"drain": True, "pages": 0, "calls": 0, "waited_for": []}
-            ),
-            lambda: str(stage.lab.control("GET", "/v1/drain")[1]),
-            5,
-        )
+        await comes_to(other, busy)
+        await empty(stage)
     finally:
         stage.lab.control("PUT", "/v1/drain", {"drain": False})
-    await comes_to(stage.lab, busy)
+
+
+@pytest.mark.parametrize("ends", ["answered", "refused", "cancelled", "given up"])
+async def test_a_gateway_that_leaves_is_empty_when_nothing_passes_through_it(
+    stage: Stage, other: Lab, ends: str
+) -> None:
+    """A restart would lose the transaction, and the caller would hear nothing for ever."""
+    page = await stage.page()
+    stage.lab.control("PUT", "/v1/drain", {"drain": True})
+    try:
+        await asyncio.wait_for(page.lost.wait(), 3)
+        ims = stage.core.call(ALICE)
+        await ims.wait_status(100)
+        await until(lambda: drain(stage)["requests"] == 1, lambda: str(drain(stage)), 1)
+        if ends == "given up":
+            assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 2)).status == FLOW_FAILED
+        else:
+            assert drain(stage)["pages"] == 1
+            await comes_to(other, page)
+            wic = await page.wait_incoming()
+            await wic.ring()
+            await ims.wait_status(180)
+            assert (drain(stage)["calls"], drain(stage)["requests"]) == (0, 1)
+            if ends == "answered":
+                await wic.answer()
+                await PageCall(wic, ims).works()
+                assert drain(stage)["requests"] == 0
+                assert (await ims.bye()).status == 200
+                await wic.wait_request("BYE")
+            elif ends == "refused":
+                await wic.respond(486)
+                assert (await ims.wait_status(486)).status == 486
+            else:
+                ims.cancel()
+                assert (await ims.wait_status(487)).status == 487
+        await empty(stage)
+    finally:
+        stage.lab.control("PUT", "/v1/drain", {"drain": False})
+
+
+async def test_a_call_that_rings_survives_the_upgrade_of_the_gateway_it_passes_through(
+    stage: Stage, other: Lab
+) -> None:
+    """As a playbook does it: drain, wait until it is empty, restart."""
+    page = await stage.page()
+    stage.lab.control("PUT", "/v1/drain", {"drain": True})
+    await asyncio.wait_for(page.lost.wait(), 3)
+    ims = stage.core.call(ALICE)
+    await ims.wait_status(100)
+    await comes_to(other, page)
+    wic = await page.wait_incoming()
+    await wic.ring()
+    await ims.wait_status(180)
+
+    async def answer() -> None:
+        await asyncio.sleep(2)
+        await wic.answer()
+
+    answered = asyncio.create_task(answer())
+    await empty(stage)
+    await restart(stage)
+    await answered
+    await PageCall(wic, ims).works()
+    assert (await wic.bye()).status == 200
+    await ims.wait_request("BYE")
