@@ -33,8 +33,8 @@ _PKG_MB: Final = 16
 _MEMORY_MANAGER: Final = "tlsf"  # the gateway's, or the twins would be dearer than they need be
 REALM: Final = "ims.example"
 """Where the load client registers."""
-WORKERS: Final = 4
-"""UDP and TCP workers of every target, as in twin/common.cfg."""
+WORKERS: Final = 2
+"""UDP and TCP workers of every target, as the role has them on two cores, and as in twin/common.cfg."""
 
 
 @dataclass(frozen=True)
