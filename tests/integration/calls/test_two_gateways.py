@@ -258,7 +258,9 @@ async def test_a_call_that_rings_survives_the_upgrade_of_the_gateway_it_passes_t
     await ims.wait_status(180)
 
     async def answer() -> None:
-        await asyncio.sleep(2)
+        await asyncio.sleep(
+            2
+        )  # people take their time; a gateway that did not wait for them is restarted by then
         await wic.answer()
 
     answered = asyncio.create_task(answer())
