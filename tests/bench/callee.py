@@ -18,7 +18,7 @@ from typing import Final, cast
 
 _RECEIVE_BUFFER_BYTES: Final = 8 << 20
 _COPIED: Final = (b"Via", b"Record-Route", b"From", b"Call-ID", b"CSeq")
-_PHRASES: Final = {180: b"Ringing", 200: b"OK", 401: b"Unauthorized"}
+_PHRASES: Final = {180: b"Ringing", 200: b"OK", 401: b"Unauthorized", 488: b"Not Acceptable Here"}
 _SDP: Final = b"v=0\r\no=callee 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
 PCMA: Final = _SDP + b"m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=sendrecv\r\n"
 _OPUS: Final = (

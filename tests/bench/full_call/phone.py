@@ -1,7 +1,7 @@
 """The scripted phone that everybody calls: rings, answers with Opus at once, speaks from the ACK to the BYE.
 
-Knows the callee's side as bytes. Must not know who stands in between. A call is recognized by whom it is for:
-`sip:call7@...` is number 7, whatever the Call-ID became on its way.
+Refuses an offer without Opus. Knows the callee's side as bytes. Must not know who stands in between. A call is
+recognized by whom it is for: `sip:call7@...` is number 7, whatever the Call-ID became on its way.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ class Phone(FastCallee):
         if heard is None or call_id in self._media:
             return
         offer = data.partition(b"\r\n\r\n")[2].decode()
+        if _OPUS not in section(offer).codecs.values():
+            self.send_response(488, fields, b"", b"", addr)
+            return
         media = PhoneMedia(heard)
         answer = answer_to(offer, _OPUS, _EVENTS, host=PHONE_HOST, port=media.port)
         address = next(line.split()[2] for line in offer.splitlines() if line.startswith("c="))

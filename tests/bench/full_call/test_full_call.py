@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from tests.bench.full_call.measure import Calls, Run, answering_phone, at_rate, open_pages, redials
-from tests.bench.full_call.media import Heard, prepare
+from tests.bench.full_call.media import HOST, Heard, prepare
 from tests.bench.full_call.report import Redials, bars, table
 from tests.bench.full_call.sites import gateway
 from tests.bench.media_load.streams import tone_of
@@ -57,6 +58,27 @@ def test_a_call_is_heard_when_both_ends_have_the_others_own_tone() -> None:
     assert not heard_at_both
     heard.at_phone(tone_of("opus", heard.page_hz)[0])
     assert (heard.is_silent, heard_at_both) == (False, [True])
+
+
+def test_the_phone_refuses_an_offer_without_opus() -> None:
+    invite = (
+        "INVITE sip:call7@phone.invalid SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\n"
+        "From: <sip:p@page.invalid>;tag=1\r\nTo: <sip:call7@phone.invalid>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\r\n"
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        "m=audio 4000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+    )
+
+    async def answered() -> bytes:
+        async with answering_phone() as phone:
+            phone.expected["call7"] = Heard(7, lambda: None)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as core:
+                core.setblocking(False)
+                core.connect((HOST, phone.port))
+                core.send(invite.encode())
+                loop = asyncio.get_running_loop()
+                return await asyncio.wait_for(loop.sock_recv(core, 65_535), 5)
+
+    assert asyncio.run(answered()).startswith(b"SIP/2.0 488 Not Acceptable Here\r\n")
 
 
 @pytest.mark.lab
