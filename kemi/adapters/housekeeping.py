@@ -35,6 +35,7 @@ from kemi.adapters.pages.subscriptions import SubscriptionKeeper
 from kemi.adapters.relay.media_watch import MediaWatch
 from kemi.adapters.shared_state import SharedState
 from kemi.adapters.trunks.keeper import TrunkKeeper
+from kemi.adapters.turns import TURNS
 from kemi.core.call.events import (
     Due,
     Event,
@@ -166,6 +167,7 @@ class Housekeeping:
                 part(now)
             except Exception as error:
                 self._failed(part.__name__.strip("_"), error)
+            TURNS.give_way()
         self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Part, ...]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.adapters.turns import TURNS
 from kemi.core.call.actions import RecordEnd
 from kemi.state.call_history import FinishedCall
 from kemi.state.records import taken
@@ -98,6 +99,7 @@ class CallHistory:
             known = self._of(key).media
             if kind not in known or _packets(figures) >= _packets(known[kind]):
                 known[kind] = figures
+            TURNS.give_way()
 
     def _of(self, key: str) -> _Waiting:
         if key not in self._waiting and len(self._waiting) >= MOST_WAITING:

@@ -20,6 +20,7 @@ from kemi.adapters.monitoring import trace_notes as rows
 from kemi.adapters.monitoring.hep_export import HepExport
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.pages.calling import Pages
+from kemi.adapters.turns import TURNS
 from kemi.core.pace import is_early
 from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
@@ -97,6 +98,7 @@ class TraceKeeper:
         until = time.perf_counter() + READING_S
         while self._notes and time.perf_counter() < until:
             self._read(self._notes.popleft())
+            TURNS.give_way()
         self._end(now)
 
     def _read(self, note: str) -> None:
@@ -288,7 +290,10 @@ class TraceKeeper:
         due = [call for call in self.calls.by_key.values() if _is_due(call, now)][:AT_ONCE]
         trim = not is_early(now, self._next_trim, TRIM_S)
         if due or trim:
-            portions = [TracePortion(self._head(call), _bytes(call)) for call in due]
+            portions = []
+            for call in due:
+                portions.append(TracePortion(self._head(call), _bytes(call)))
+                TURNS.give_way()
             if not put(portions, self.rings, now, trim):
                 return
             self._next_trim = now + TRIM_S if trim else self._next_trim
