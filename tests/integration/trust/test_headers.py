@@ -130,7 +130,8 @@ async def test_credentials_that_could_be_read_in_two_ways_go_nowhere(stage: Stag
     page = await stage.page(registered=False)
     await page.send_raw(register_text(page, [f"Authorization: {value}"], call_id="bad"))
     assert (await send_register(await stage.page(registered=False), [])).status == 200
-    assert [request.call_id == "bad" for request in stage.core.trace.requests("REGISTER")] == [False]
+    # The good one may have come twice, where the core was slow.
+    assert {request.call_id == "bad" for request in stage.core.trace.requests("REGISTER")} == {False}
     assert all(answer.status == 400 for answer in page.trace.responses("REGISTER") if answer.call_id == "bad")
 
 
