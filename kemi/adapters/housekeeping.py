@@ -7,7 +7,6 @@ Redis, and never for long.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -161,13 +160,12 @@ class Housekeeping:
 
     def tick(self, now: float) -> None:
         """Do what is to be done at this moment; one part's trouble must not keep the others from their turn."""
-        began = time.perf_counter()
+        began = TURNS.begin()
         for part in self._parts(now):
             try:
                 part(now)
             except Exception as error:
                 self._failed(part.__name__.strip("_"), error)
-            TURNS.give_way()
         self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Part, ...]:

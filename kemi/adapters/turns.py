@@ -22,9 +22,14 @@ class Turns:
     def __init__(self) -> None:
         self._since = 0.0
 
+    def begin(self) -> float:
+        """Work begins now; return when that is, in seconds of perf_counter."""
+        self._since = time.perf_counter()
+        return self._since
+
     def give_way(self) -> None:
         """Let whoever waits for this core go first, where this process has not done so for a while; nobody waits: go
-        on.  To be called between two pieces of work, with no lock held."""
+        on.  To be called between two pieces of work that nobody waits for, with no lock held."""
         if time.perf_counter() - self._since >= LONGEST_S:
             os.sched_yield()
             self._since = time.perf_counter()
