@@ -53,6 +53,7 @@ def test_a_tick_with_little_to_do_gives_way_to_nobody(
     monkeypatch.setattr(traces, "TURNS", turns)
     parts = (lambda _now: turns.give_way(),)
     monkeypatch.setattr(page._housekeeping, "_all", parts)
+    monkeypatch.setattr(time, "perf_counter", lambda: 5.0)
     page.ksr_rtimer_housekeeping(MESSAGE, "timer")
     assert yields == []
 
