@@ -9,9 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from kemi.adapters import housekeeping
+from kemi.adapters.calls import history
+from kemi.adapters.calls.history import CallHistory
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.monitoring import traces
 from kemi.adapters.turns import LONGEST_S, Turns
+from tests.fakes.table import MemoryTable
 from tests.unit.adapters.played import MESSAGE
 from tests.unit.adapters.test_traces import INVITE, Site, message
 
@@ -69,3 +72,12 @@ def test_between_notes_and_between_calls_that_are_shipped(monkeypatch: pytest.Mo
     assert turns.given == notes
     site.keeper.ship(3e9, site.put)
     assert (len(site.redis), turns.given) == (3, notes + 3)
+
+
+def test_between_the_statistics_of_two_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, statistics = CountedTurns(), MemoryTable()
+    monkeypatch.setattr(history, "TURNS", turns)
+    for number in range(3):
+        statistics.set(f"{number}", f"call-{number}\naudio\nwhy\nthe relay is gone")
+    CallHistory(statistics, MemoryTable(), "node-1").work(100.0)
+    assert turns.given == 3
