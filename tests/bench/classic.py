@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.bench.targets import LOOPBACK, WORKERS, Target, free_port, kamailio, wait_for_port
+from tests.bench.targets import LOOPBACK, RELAY, WORKERS, Target, free_port, kamailio, wait_for_port
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 
@@ -23,7 +23,12 @@ _MEDIA_PORTS: Final = 4000
 @contextmanager
 def classic(callee_port: int) -> Iterator[Target]:
     """Run the recipe in front of a callee."""
-    options = LabOptions(parts=frozenset({Part.RTPENGINE}), phones=(), media_ports=_MEDIA_PORTS)
+    options = LabOptions(
+        parts=frozenset({Part.RTPENGINE}),
+        phones=(),
+        media_ports=_MEDIA_PORTS,
+        role_variables={"rtpengine": RELAY},
+    )
     with Lab(options) as lab, tempfile.TemporaryDirectory(prefix="classic-") as folder:
         port = free_port(socket.SOCK_STREAM)
         values = {

@@ -159,7 +159,7 @@ def _gateway(
     options = LabOptions(
         parts=parts,
         media_ports=_MEDIA_PORTS if Part.RTPENGINE in parts else 0,
-        role_variables={"kamailio": variables},
+        role_variables={"kamailio": variables, "rtpengine": RELAY},
     )
     with Lab(options) as lab:
         processes = lab.info.processes
@@ -191,6 +191,8 @@ EVERYTHING: Final[dict[str, Any]] = {
     **_NEVER_REACHED,
 }
 """Limits, counters, bans, overload control and log lines as the role has them; traces and history are on anyway."""
+RELAY: Final = {"rtpengine_log_level": role_defaults("rtpengine")["rtpengine_log_level"]}
+"""Of the role's rtpengine, where labs have it another way: they log each call's steps."""
 _MEDIA_PORTS: Final = 4000
 """A closed loop holds few calls at once, but rtpengine keeps ports of ended calls for a while."""
 

@@ -1,6 +1,7 @@
 """Which rtpengine the tests run: Debian's own, or the one that the environment variable RTPENGINE names.
 
-Either is started with the library of the role rtpengine that keeps it to the SRTP profiles we want.
+Either is started with what the role rtpengine loads before it: the library that keeps it to the SRTP profiles we want,
+and a memory allocator.
 """
 
 import functools
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rtpengine.pool import version_from_text
+from tests.lab.roles import role_defaults
 
 VARIABLE: Final = "RTPENGINE"
 _REPOSITORY: Final = Path(__file__).parents[2]
@@ -22,11 +24,12 @@ _SHOWN: Final = re.compile(r"Version: (\S+)")
 
 def relay_command() -> list[str]:
     """Return the command and its first arguments."""
-    return ["/usr/bin/env", f"LD_PRELOAD={srtp_library()}", *bare_command()]
+    allocator = role_defaults("rtpengine")["rtpengine_allocator"]
+    return ["/usr/bin/env", f"LD_PRELOAD={srtp_library()}:{allocator}", *bare_command()]
 
 
 def bare_command() -> list[str]:
-    """Return the same without the role's library."""
+    """Return the same without what the role loads."""
     return shlex.split(os.environ.get(VARIABLE, "")) or ["/usr/bin/rtpengine"]
 
 

@@ -19,7 +19,7 @@ from tests.bench.registration.pages import PagesOrder, Task
 from tests.bench.registration.site import CoreProcess, core
 from tests.bench.registration.swarm import Swarm, swarm
 from tests.bench.scale.processes import Processes, Spent
-from tests.bench.targets import LOOPBACK, WORKERS
+from tests.bench.targets import LOOPBACK, RELAY, WORKERS
 from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS, LabOptions, Part
 from tests.lab.roles import role_defaults
@@ -182,7 +182,10 @@ def site(registrations: int, connections: int) -> Iterator[Site]:
         }
         parts = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY})
         options = LabOptions(
-            parts=parts, phones=(), media_ports=_MEDIA_PORTS, role_variables={"kamailio": variables}
+            parts=parts,
+            phones=(),
+            media_ports=_MEDIA_PORTS,
+            role_variables={"kamailio": variables, "rtpengine": RELAY},
         )
         with Lab(options) as lab:
             info = lab.info

@@ -36,6 +36,7 @@ from tests.contract.rtpengine.conftest import OWN_PORTS
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon, free_port, media_ports
 from tests.contract.rtpengine.sdp import answer_to, browser_offer, section
 from tests.lab.relay_program import daemon_version
+from tests.lab.roles import role_defaults
 from tests.lab.waiting import wait_until
 
 PROFILE = audio_profile(daemon_version=daemon_version())
@@ -99,6 +100,13 @@ class TestCommands:
     def test_broken_sdp_is_refused_with_a_reason(self, client: UdpClient) -> None:
         with pytest.raises(NgErrorReply, match="SDP"):
             client.request(Offer("call", "wic", "v=0\r\nm=nonsense\r\n", PROFILE.offer()))
+
+
+class TestWhatTheRoleLoads:
+    def test_the_allocator_is_there(self, daemon: Daemon) -> None:
+        """A library that is not found is left out with a line on standard error, and nothing else."""
+        allocator = role_defaults("rtpengine")["rtpengine_allocator"]
+        assert f"/{allocator}" in Path(f"/proc/{daemon.pid}/maps").read_text()
 
 
 class TestCookies:

@@ -3,6 +3,7 @@
 import configparser
 
 import pytest
+from jinja2 import Environment, StrictUndefined
 
 from tests.contract.rtpengine.daemon import ROLE, render_configuration
 
@@ -38,9 +39,17 @@ def test_the_interfaces_have_the_names_of_the_media_profiles(advertised: str, in
     assert section["interface"] == interface
 
 
-def test_the_service_loads_the_library() -> None:
+@pytest.mark.parametrize(
+    ("allocator", "loaded"),
+    [("libjemalloc.so.2", "/srtp.so:libjemalloc.so.2"), ("", "/srtp.so")],
+    ids=["allocator", "none"],
+)
+def test_the_service_loads_the_library_and_an_allocator(allocator: str, loaded: str) -> None:
     text = (ROLE / "templates" / "rtpengine-service.conf.j2").read_text()
-    assert "Environment=LD_PRELOAD={{ rtpengine_srtp_library }}" in text
+    (line,) = (line for line in text.splitlines() if "LD_PRELOAD" in line)
+    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(line)
+    said = template.render(rtpengine_srtp_library="/srtp.so", rtpengine_allocator=allocator)
+    assert said == f"Environment=LD_PRELOAD={loaded}"
 
 
 def test_an_ipv6_control_address_is_bracketed() -> None:
