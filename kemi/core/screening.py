@@ -93,6 +93,14 @@ def check_response(vias: list[str]) -> None:
         raise RemoteProtocolError("a page's response has one Via, which is ours")
 
 
+def is_http_response(message: str) -> bool:
+    """Whether Kamailio would take a message for a response over HTTP, and so for one of SIP; nobody was asked anything.
+
+    It overlooks empty lines before a message.
+    """
+    return message.lstrip("\r\n")[:5].upper() == "HTTP/"
+
+
 def may_be_logged(message: str) -> bool:
     """Whether Kamailio may be given this message: it holds no credentials, or it can be read without trouble.
 

@@ -24,6 +24,7 @@ from kemi.core.screening import (
     check_one_message,
     check_response,
     check_whole,
+    is_http_response,
     may_be_logged,
 )
 from kemi.core.trust import CoreNetworks
@@ -46,7 +47,7 @@ class Border:
     @staticmethod
     def is_readable(message: str) -> bool:
         """Whether Kamailio may read a message; another one is dropped, with which Kamailio ends its connection."""
-        if may_be_logged(message):
+        if may_be_logged(message) and not is_http_response(message):
             return True
         ksr.drop()
         BANS.unreadable()

@@ -138,6 +138,24 @@ class TestSizes:
         await still_works(stage)
 
 
+async def test_a_response_over_http_ends_its_connection(stage: Stage) -> None:
+    """Kamailio is set up to parse those that leave, and would take one that comes for a response of SIP."""
+    page = await stage.page()
+    await page.send_raw(
+        "HTTP/1.1 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1:9\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    )
+    await asyncio.wait_for(page.lost.wait(), 3)
+    await still_works(stage)
+
+
+async def test_a_handshake_is_no_error_in_the_log(stage: Stage) -> None:
+    """Kamailio parses its own responses over HTTP as they leave, and logged each, whole, for it could not."""
+    begins = len(stage.gateway_log.read_text(errors="replace"))
+    await stage.page()
+    await still_works(stage)
+    assert " ERROR: " not in stage.gateway_log.read_text(errors="replace")[begins:]
+
+
 @pytest.mark.conformance("X-19", "R-13")
 async def test_credentials_in_broken_messages_are_in_no_log(stage: Stage) -> None:
     """Kamailio logs what it cannot parse, whole; such a message never gets so far."""

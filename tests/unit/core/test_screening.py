@@ -12,6 +12,7 @@ from kemi.core.screening import (
     check_one_message,
     check_response,
     check_whole,
+    is_http_response,
     may_be_logged,
     screen,
 )
@@ -253,6 +254,18 @@ def test_what_kamailio_may_read(message: str) -> None:
 )  # fmt: skip
 def test_what_it_may_not_because_it_would_log_the_credentials(message: str) -> None:
     assert not may_be_logged(message)
+
+
+@pytest.mark.parametrize("message", ["HTTP/1.1 200 OK\r\n", "\r\n\nhttp/2 200 OK\r\n"])
+def test_a_response_over_http(message: str) -> None:
+    assert is_http_response(message)
+
+
+@pytest.mark.parametrize(
+    "message", ["", "GET / HTTP/1.1\r\n", "SIP/2.0 200 OK\r\n", "HTTP sip:x SIP/2.0\r\n"]
+)
+def test_no_response_over_http(message: str) -> None:
+    assert not is_http_response(message)
 
 
 @pytest.mark.parametrize(
