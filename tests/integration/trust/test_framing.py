@@ -141,11 +141,14 @@ class TestSizes:
 async def test_a_response_over_http_ends_its_connection(stage: Stage) -> None:
     """Kamailio is set up to parse those that leave, and would take one that comes for a response of SIP."""
     page = await stage.page()
+    begins = len(stage.gateway_log.read_text(errors="replace"))
     await page.send_raw(
         "HTTP/1.1 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1:9\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
     )
     await asyncio.wait_for(page.lost.wait(), 3)
     await still_works(stage)
+    # Read, it would have been a response that is refused, and the connection gone as well.
+    assert "event=message_unreadable" in stage.gateway_log.read_text(errors="replace")[begins:]
 
 
 async def test_a_handshake_is_no_error_in_the_log(stage: Stage) -> None:
