@@ -7,7 +7,7 @@ from typing import Final
 
 from rtpengine.agent import metrics
 from rtpengine.agent.control import ControlClient, ControlRefused, ControlUnreachable
-from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, body_of, is_pressed, listen
+from rtpengine.agent.dtmf import FORWARDED, DtmfReceiver, KeyPress, body_of, is_pressed, listen
 from rtpengine.agent.reconciler import Reconciler
 from rtpengine.agent.settings import Settings
 from rtpengine.agent.watch import NodeWatch
@@ -36,20 +36,22 @@ class Agent:
         self._reports = lines[0]
         self._keys = lines[2]
         self._dtmf = settings.dtmf
+        self._peers = settings.dtmf.peer_addresses
+        self._dtmf_port: asyncio.DatagramTransport | None = None
         self._metrics = settings.metrics
         self._dtmf_receiver = DtmfReceiver(
-            self._tell_key, is_pressed, frozenset(node.address for node in settings.nodes)
+            self._tell_key,
+            is_pressed,
+            frozenset(node.address for node in settings.nodes),
+            frozenset(address for address, _ in self._peers),
         )
         self._reconciler = Reconciler(self._watches, settings.reconcile, lines[1], lines[3:])
         self._is_reachable = True
 
     async def run(self) -> None:
         """Work until cancelled."""
-        dtmf = (
-            await listen(self._dtmf.address, self._dtmf.port, self._dtmf_receiver)
-            if self._dtmf.port
-            else None
-        )
+        if self._dtmf.port:
+            self._dtmf_port = await listen(self._dtmf.address, self._dtmf.port, self._dtmf_receiver)
         page = metrics.serve(self._metrics)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -59,8 +61,8 @@ class Agent:
                 tasks.create_task(self._reconciler.run())
         finally:
             page()
-            if dtmf is not None:
-                dtmf.close()
+            if self._dtmf_port is not None:
+                self._dtmf_port.close()
             self._dtmf_receiver.close()
             for line in self._lines:
                 line.close()
@@ -68,8 +70,19 @@ class Agent:
     async def _tell_key(self, pressed: KeyPress) -> None:
         """Tell the gateway of a key at the far end; its calls come one after the other, so keys stay in order."""
         metrics.KEYS.inc()
-        with suppress(ControlRefused):  # the call is over
+        try:
             await self._keys.ask("POST", "/v1/dtmf", body_of(pressed))
+        except ControlRefused:  # the call is over, or another gateway's
+            self._forward(pressed)
+        except ControlUnreachable:
+            self._forward(pressed)
+            raise
+
+    def _forward(self, pressed: KeyPress) -> None:
+        """Give a key to the agents of the other gateways, unless one of them gave it to us."""
+        if self._dtmf_port is not None and pressed.datagram:
+            for peer in self._peers:
+                self._dtmf_port.sendto(FORWARDED + pressed.datagram, peer)
 
     def _on_change(self, watch: NodeWatch) -> None:
         """A state is another one, or a daemon was restarted."""

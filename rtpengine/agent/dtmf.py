@@ -3,6 +3,9 @@
 One datagram is one key press: rtpengine sends it when the key is let go, and once however often the end is repeated.
 Everybody's are in it: of IMS, of the WIC, and what was played for the WIC.
 
+A node logs to one agent, and the call may be another gateway's: what this one's gateway does not know is forwarded to
+the agents of the others, once.
+
 No digit is ever logged. The Call-ID comes from a page, and rtpengine writes it as it is: whatever holds a quotation
 mark or a backslash is dropped, or a page could write the rest of the datagram for another one's call.
 """
@@ -23,6 +26,9 @@ MOST_WAITING: Final = 32
 """Key presses of one call that nobody has taken yet; further ones are dropped."""
 MOST_CALLS: Final = 4096
 
+FORWARDED: Final = b"forwarded "
+"""What a datagram begins with that another agent has passed on."""
+
 _TEXT: Final = rb'"([^"\\\x00-\x1f]{1,512})"'
 _TAGS: Final = rb'"[^"\\]*"'
 _NUMBER: Final = rb"([0-9]{1,10})"
@@ -42,11 +48,14 @@ class KeyPress:
     event: int = field(repr=False)
     duration_ms: int
     volume: int
+    datagram: bytes = field(default=b"", repr=False, compare=False)
+    """As a node has sent it; empty where another agent has passed it on."""
 
 
 def key_press_from_bytes(datagram: bytes) -> KeyPress | None:
     """Read a datagram; None for what rtpengine would not send."""
-    match = _DATAGRAM.fullmatch(datagram.strip())
+    is_forwarded = datagram.startswith(FORWARDED)
+    match = _DATAGRAM.fullmatch(datagram.removeprefix(FORWARDED).strip())
     if match is None:
         return None
     try:
@@ -54,7 +63,8 @@ def key_press_from_bytes(datagram: bytes) -> KeyPress | None:
     except UnicodeDecodeError:
         return None
     _, event, duration_ms, volume = (int(match.group(number)) for number in range(3, 7))
-    return KeyPress(call_id, source_tag, event, duration_ms, volume) if event <= 0xFF else None
+    own = b"" if is_forwarded else datagram
+    return KeyPress(call_id, source_tag, event, duration_ms, volume, own) if event <= 0xFF else None
 
 
 Tell = Callable[[KeyPress], Awaitable[None]]
@@ -64,18 +74,24 @@ class DtmfReceiver(asyncio.DatagramProtocol):
     """Gives key presses that `matter` to `tell`: of one call one after the other, of several at the same time."""
 
     def __init__(
-        self, tell: Tell, matters: Callable[[KeyPress], bool], nodes: frozenset[str] = frozenset()
+        self,
+        tell: Tell,
+        matters: Callable[[KeyPress], bool],
+        nodes: frozenset[str] = frozenset(),
+        peers: frozenset[str] = frozenset(),
     ) -> None:
-        """`nodes`: addresses that may send; none named: everybody who reaches the port."""
+        """`nodes`: addresses that may send; none named: everybody who reaches the port.  `peers`: that may forward."""
         self._tell = tell
         self._matters = matters
         self._nodes = nodes
+        self._peers = peers
         self._waiting: dict[str, deque[KeyPress]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Take one datagram of a node."""
-        if self._nodes and addr[0] not in self._nodes:
+        """Take one datagram of a node, or of another gateway's agent."""
+        is_forwarded = data.startswith(FORWARDED)
+        if addr[0] not in self._peers if is_forwarded else self._nodes and addr[0] not in self._nodes:
             _LOGGER.warning("event=dtmf_of_no_node source=%s", addr[0])
             return
         pressed = key_press_from_bytes(data)

@@ -85,6 +85,13 @@ class DtmfSettings:
 
     address: str = "127.0.0.1"
     port: int = 0
+    peers: list[str] = field(default_factory=list)
+    """ADDRESS:PORT ([ADDRESS]:PORT) of other gateways' agents, whose calls the nodes that log here may have."""
+
+    @property
+    def peer_addresses(self) -> list[tuple[str, int]]:
+        """The same, to send to; raises ValueError."""
+        return [_address_from_text(peer) for peer in self.peers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,14 @@ def settings_from_file(path: Path) -> Settings:
         raise SettingsError(f"{path}: {error}") from error
 
 
+def _address_from_text(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    if not (port.isdecimal() and 0 < int(port) <= 0xFFFF) or (":" in host) != host.startswith("["):
+        raise ValueError(f"{text!r} is no address and port")
+    return str(address), int(port)
+
+
 def _check(settings: Settings) -> None:
     if not re.fullmatch(rf"[\x21-\x7e]{{{MIN_SECRET_LENGTH},}}", settings.control.secret):
         raise SettingsError(f"control.secret: at least {MIN_SECRET_LENGTH} characters, none of them a space")
@@ -144,6 +159,15 @@ def _check(settings: Settings) -> None:
         ) from error
     if not 0 <= settings.dtmf.port <= 0xFFFF:
         raise SettingsError("dtmf.port: a port, 0 for none")
+    try:
+        peers = settings.dtmf.peer_addresses
+    except ValueError as error:
+        raise SettingsError(f"dtmf.peers: {error}") from error
+    own = ipaddress.ip_address(settings.dtmf.address)
+    if any(ipaddress.ip_address(address).version != own.version for address, _ in peers):
+        raise SettingsError("dtmf.peers: not of the same kind (IPv4, IPv6) as dtmf.address")
+    if peers and own.is_loopback and not all(ipaddress.ip_address(one).is_loopback for one, _ in peers):
+        raise SettingsError("dtmf.address: a loopback address, and dtmf.peers are on other machines")
     if not 0 <= settings.metrics.port <= 0xFFFF:
         raise SettingsError("metrics.port: a port, 0 for none")
     if not loopback:

@@ -11,7 +11,7 @@ from tests.lab.roles import REPOSITORY
 from tests.peers.aiortc_wic import TONE_HZ
 from tests.provision.machine import Machine
 from tests.provision.operator import ANSIBLE
-from tests.provision.world import PHONE, TOLERANCE_HZ
+from tests.provision.world import KEYS, PHONE, TOLERANCE_HZ
 
 MOST_EXPOSED: Final = 3.0
 """Of systemd-analyze security: 0 is confined, 10 is not at all."""
@@ -75,8 +75,8 @@ def exposure_of(machine: Machine, service: str) -> float:
 
 
 def heard_both_ways(said: dict[str, Any]) -> bool:
-    """Tell whether page and phone heard each other, whoever called."""
-    return all(
+    """Tell whether page and phone heard each other, whoever called, and the page what keys the phone pressed."""
+    return said["keys"] == KEYS and all(
         abs(call["page_heard_hz"] - PHONE.tone_hz) <= TOLERANCE_HZ
         and abs(call["phone_heard_hz"] - TONE_HZ) <= TOLERANCE_HZ
         for call in (said["page_calls"], said["phone_calls"])

@@ -244,6 +244,7 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
             {"the_role": "rtpengine", "rtpengine_ng_address": "192.0.2.10"},
             "whoever reaches the control port controls all calls",
         ),
+        "deaf-relay": ({"the_role": "rtpengine"}, "no page would hear of the far end's keys"),
         "tokens-from-nobody": (
             {"the_role": "webapp_api", "gateway_registration_schemes": ["bearer"]},
             "webapp_api_key_secret is missing",

@@ -21,6 +21,7 @@ import pytest
 
 from tests.lab.roles import REPOSITORY
 from tests.lab.subscribers import REALM
+from tests.lab.waiting import wait_until
 from tests.peers.aiortc_wic import TONE_HZ
 from tests.provision.machine import Machine
 from tests.provision.network import Network
@@ -282,6 +283,25 @@ def test_a_backup_has_state_and_configuration(site: Site, tmp_path: Path) -> Non
     assert (fetched / "redis.rdb").read_bytes().startswith(b"REDIS")
     assert "flow_secret" in (fetched / "webrtc-ims-gateway/gateway.toml").read_text()
     assert not (tmp_path / "backup").stat().st_mode & 0o077
+
+
+def test_a_backup_is_put_back(site: Site, tmp_path: Path) -> None:
+    names = ("gwctl", "users", "list")
+    command = ("sh", "-c", 'printf "%s\n" "$0" | gwctl users add keeper', secrets.token_hex(16))
+    site.machine.run(*command)
+    assert site.operator.play("backup", backup_dir=str(tmp_path)).returncode == 0
+    site.machine.run("gwctl", "users", "remove", "keeper")
+    assert "keeper" not in site.machine.run(*names).stdout
+    played = site.operator.play("restore", restore_state=str(tmp_path / "gateway/webrtc-ims-gateway"))
+    assert played.returncode != 0
+    assert "no state of Redis on this machine" in re.sub(r"\s+", " ", played.output)
+    played = site.operator.play("restore", restore_state=str(tmp_path / "gateway/redis.rdb"))
+    assert played.returncode == 0, played.output[-4000:]
+    assert "keeper" in site.machine.run(*names).stdout
+    # It is kept, as anything else.
+    site.machine.run("systemctl", "restart", "redis-server")
+    wait_until(lambda: "keeper" in site.machine.run(*names, check=False).stdout, "the account is there", 10)
+    assert heard_both_ways(site.call())
 
 
 def test_programs_have_limits_and_their_logs_are_in_a_journal_that_does_not_grow(site: Site) -> None:

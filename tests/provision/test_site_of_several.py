@@ -203,6 +203,11 @@ def test_the_services_of_a_machine_have_few_rights(site: Site, name: str) -> Non
     assert max(exposures.values()) <= MOST_EXPOSED, exposures
 
 
+@pytest.mark.parametrize("name", ["sig1", "web1"])
+def test_settings_are_checked_where_they_are(site: Site, name: str) -> None:
+    assert site.machines[name].run("gwctl", "check").returncode == 0
+
+
 def test_strangers_reach_what_is_for_them_and_no_more(site: Site) -> None:
     assert site.answers("stun", GATEWAYS["sig1"], 5060)
     assert site.answers("tcp", GATEWAYS["sig1"], 443)

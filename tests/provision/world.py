@@ -8,7 +8,9 @@ Programs of their own, for a network is a process's. ``run`` says the entry poin
 
 import asyncio
 import json
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +32,8 @@ from tests.peers.wic import WicIdentity
 CALLER: Final = "alice"
 PHONE: Final = PhoneOptions("phone", ("PCMA",), tone_hz=440)
 TOLERANCE_HZ: Final = 15.0
+KEYS: Final = "159#"
+"""What the phone presses; the page asks to be told by INFO."""
 HEARD_WITHIN_S: Final = 10.0
 
 
@@ -68,11 +72,14 @@ async def _call(world: World, handshake: Handshake) -> dict[str, object]:
     phone.listen()
     async with AiortcWic(handshake, identity) as page:
         registered = await page.register()
-        outgoing, media = await page.dial(world.info.phones[PHONE.name].impu)
+        wants_keys = (("Recv-Info", "infoDtmf"),)
+        outgoing, media = await page.dial(world.info.phones[PHONE.name].impu, headers=wants_keys)
         await outgoing.wait_answer()
         await media.until_connected()
         out_in_page = await media.until_heard(PHONE.tone_hz, mid="r0")
         out_at_phone = await asyncio.to_thread(_hears, phone)
+        await asyncio.to_thread(phone.send_digits, KEYS)
+        keys = await _told(page, outgoing.call_id)
         ended = await outgoing.bye()
 
         phone.forget_recordings()
@@ -90,8 +97,21 @@ async def _call(world: World, handshake: Handshake) -> dict[str, object]:
         "registered": registered.status,
         "ended": ended.status,
         "page_calls": {"page_heard_hz": out_in_page.hz, "phone_heard_hz": out_at_phone},
+        "keys": keys,
         "phone_calls": {"page_heard_hz": in_in_page.hz, "phone_heard_hz": in_at_phone},
     }
+
+
+async def _told(page: AiortcWic, call_id: str) -> str:
+    """Return the keys that the page is told of, as many as were pressed unless they do not come."""
+    keys = ""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HEARD_WITHIN_S):
+            while len(keys) < len(KEYS):
+                await asyncio.sleep(0.05)
+                told = [one.body for one in page.trace.requests("INFO") if one.call_id == call_id]
+                keys = "".join(re.findall(r"^Signal=(.)", "\n".join(told), re.MULTILINE))
+    return keys
 
 
 def _hears(phone: Phone) -> float:

@@ -61,9 +61,13 @@ def test_an_ipv6_control_address_is_bracketed() -> None:
     [
         ("rtpengine_threads", "num-threads", 8),
         ("rtpengine_max_sessions", "max-sessions", 500),
-        ("rtpengine_dtmf_log_dest", "dtmf-log-dest", "127.0.0.1:2225"),
     ],
 )
 def test_optional_settings_are_written_only_when_set(variable: str, option: str, value: object) -> None:
     assert option not in configuration()
     assert configuration(**{variable: value})[option] == str(value)
+
+
+def test_keys_of_the_far_end_are_told_to_the_agent_on_this_machine_unless_somebody_wants_none() -> None:
+    assert configuration()["dtmf-log-dest"] == "127.0.0.1:2225"
+    assert "dtmf-log-dest" not in configuration(rtpengine_dtmf_log_dest="")

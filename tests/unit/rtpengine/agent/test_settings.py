@@ -30,6 +30,12 @@ def test_what_the_role_renders_is_taken() -> None:
         ("silent_s = 0.6", "silent_s = 0.1", "health"),
         ("interval_s = 5.0", "interval_s = 0", "reconcile"),
         ("[health]", "[health", "not TOML"),
+        ("peers = []", 'peers = ["127.0.0.2"]', "dtmf.peers"),
+        ("peers = []", 'peers = ["127.0.0.2:0"]', "dtmf.peers"),
+        ("peers = []", 'peers = ["gateway.example:2225"]', "dtmf.peers"),
+        ("peers = []", 'peers = ["::1:2225"]', "dtmf.peers"),
+        ("peers = []", 'peers = ["[::1]:2225"]', "dtmf.peers"),
+        ("peers = []", 'peers = ["192.0.2.1:2225"]', "dtmf.address"),
     ],
 )
 def test_a_wrong_value_names_its_key(good: str, bad: str, key: str) -> None:
