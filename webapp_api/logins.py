@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from werkzeug.datastructures import WWWAuthenticate
@@ -40,7 +40,9 @@ def party_of(address: str | None) -> str:
         parsed = ip_address(address or "")
     except ValueError:
         return "unknown"
-    if parsed.version == 6:
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # of a front that listens for both at one address
+    if isinstance(parsed, IPv6Address):
         return f"{parsed.exploded[:19]}::/64"
     return str(parsed)
 
@@ -121,10 +123,12 @@ class Logins:
         if lease is None:
             wait_s = min(_LONGEST_WAIT_S, max(1, round(self._leases.free_within_s(order))))
             raise ServiceUnavailable("Every guest identity is in use; try later.", retry_after=wait_s)
-        if lease.former_sid:
-            # Its lease may have ended before its last token: the gateway takes that token no more.
-            self._commands.logout(lease.former_sid, lease.impi, self._clock())
         name, identity = lease.impi.partition("@")[0], self._pool[lease.impi]
+        # A lease may end before its session, which would see and end calls of the new holder, and before its last
+        # token, which the gateway takes no more after this.
+        former = {session.sid for session in self._sessions.end_former(name, lease.impi)}
+        for former_sid in sorted(former | ({lease.former_sid} - {""})):
+            self._commands.logout(former_sid, lease.impi, self._clock())
         return self._begin(LoginMethod.GUEST, name, identity, sid=sid, user_class=GUEST_CLASS)
 
     def with_provider(

@@ -50,6 +50,7 @@ from kemi.core.registration.own_requests import deregister
 from kemi.core.registration.states import (
     BINDING,
     ENDINGS,
+    CORE_FAILED,
     IDLE,
     LEAVING,
     RENEW,
@@ -240,7 +241,7 @@ class Housekeeping:
         for connection_id, waiting in list(self._flows.unregistered()):
             if waiting.is_overdue(self._settings.timers.unregistered_s, now):
                 log_event(logging.INFO, "connection_idle", connection=connection_id)
-                self._close(connection_id, IDLE)
+                self._close(connection_id, CORE_FAILED if waiting.core_failed else IDLE)
 
     def _banned(self, now: float) -> None:
         self._bans.tick(now, self._shared)

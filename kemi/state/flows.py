@@ -20,6 +20,8 @@ from kemi.state.table import Table
 
 _OF, _AT, _IN = "of ", "at ", "in "
 """What entries of the index begin with: identity, Contact URI, web session."""
+_CORE_FAILED = " core"
+"""What ends the note of a connection without a registration whose core was silent."""
 
 
 @dataclass(slots=True)
@@ -113,15 +115,20 @@ class FlowStore:
     def unregistered(self) -> Iterator[tuple[str, Unregistered]]:
         """Return the connections without a registration."""
         for connection_id, text in self._unregistered.items():
-            since, _, waited_from = text.partition(" ")
-            yield connection_id, Unregistered(float(since), float(waited_from or since))
+            since, *waited_from = text.split(" ")
+            last = float(waited_from[0]) if waited_from else float(since)
+            yield connection_id, Unregistered(float(since), last, text.endswith(_CORE_FAILED))
 
-    def wait_from(self, connection_id: str, when: float) -> None:
-        """Wait anew for a connection's registration: it is trying now, or was told to come back ``when``."""
+    def wait_from(self, connection_id: str, when: float, *, core_failed: bool = False) -> None:
+        """Wait anew for a connection's registration: it is trying now, or was told to come back ``when``.
+
+        ``core_failed``: the core did not answer, or could not, which is remembered of the connection.
+        """
         with self._flows.locked(connection_id):
             known = self._unregistered.get(connection_id)
             if known is not None:
-                self._unregistered.set(connection_id, f"{known.partition(' ')[0]} {when:.3f}")
+                failed = _CORE_FAILED if core_failed or known.endswith(_CORE_FAILED) else ""
+                self._unregistered.set(connection_id, f"{known.partition(' ')[0]} {when:.3f}{failed}")
 
     # ------------------------------------------------------------ bindings
 

@@ -203,6 +203,8 @@ class Registrar:
                 self._unanswered(request)
             return
         pending = self._flows.expected(request.call_id, request.cseq)
+        if status >= 500:
+            self._flows.wait_from(request.connection_id, time.time(), core_failed=True)
         is_hidden = self._hidden.answers(request, status, pending)
         if status in (401, 407):
             return
@@ -219,6 +221,7 @@ class Registrar:
     def _unanswered(self, request: Request) -> None:
         """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
         self._flows.expected(request.call_id, request.cseq)
+        self._flows.wait_from(request.connection_id, time.time(), core_failed=True)
         log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
         lines = explanation("the IMS core does not answer", self._settings.realm)
         transactions.reply_in_transaction(504, "Server Time-out", lines, "")

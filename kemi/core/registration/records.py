@@ -62,6 +62,8 @@ class Unregistered:
     since: float
     waited_from: float
     """When its last REGISTER came, or when it was told to send the next one: so long it was not its own fault."""
+    core_failed: bool = False
+    """Whether the core did not answer it, or could not: it may come back."""
 
     def is_overdue(self, patience_s: float, now: float) -> bool:
         """Whether it is to be closed."""

@@ -107,6 +107,7 @@ RENEW: Final = (1012, "the registration must be renewed now")
 # Not 1012, after which pages spread their return over seconds: these are sent away one after the other anyway.
 LEAVING: Final = (1000, "this gateway is going out of service: please connect again")
 IDLE: Final = (1008, "no registration in time")
+CORE_FAILED: Final = (1013, "the network does not answer: please try again later")
 
 ENDINGS: Final[Mapping[Cause, Ending]] = MappingProxyType(
     {

@@ -119,6 +119,15 @@ class SessionStore:
         names = self._redis.zrange(_all_of(method, name), 0, -1)
         return [session for name in names if (session := self._end(str(name))) is not None]
 
+    def end_former(self, name: str, impi: str) -> list[Session]:
+        """End every guest's session with this identity, which somebody else has now."""
+        ended = []
+        for key in map(str, self._redis.zrange(_all_of(LoginMethod.GUEST, name), 0, -1)):
+            text = self._redis.get(keys.web_session(key))
+            if text and msgspec.json.decode(text, type=Session).impi == impi and (session := self._end(key)):
+                ended.append(session)
+        return ended
+
     def end_sid(self, sid: str) -> Session | None:
         """End the session of this public name, which takes a look at all of them; None when there is none."""
         for portion in _portions(self._redis.scan_iter(match=keys.web_session("*"), count=_PORTION)):

@@ -189,6 +189,21 @@ class TestRelease:
         second.lease()
         assert [(command["type"], command["sid"]) for command in commands(store)] == [("logout", sid)]
 
+    def test_the_former_holder_is_logged_out_everywhere(
+        self, make_app: Callable[..., Flask], store: redis.Redis
+    ) -> None:
+        """It would hear events of the new one's calls, and could end them."""
+        app = make_app(identity_pool=POOL[:1])
+        first, second = WebPage(app), WebPage(app)
+        first.lease()
+        assert first.ask("GET", "/api/calls").status_code == 200
+        store.delete(keys.web_lease(IMPIS[0]))
+        assert first.ask("GET", "/api/calls").status_code == 200, "nobody has it yet"
+        second.lease()
+        assert first.ask("GET", "/api/calls").status_code == 401
+        assert first.ask("DELETE", "/api/calls/somebody").status_code == 401
+        assert second.ask("GET", "/api/calls").status_code == 200
+
     def test_other_events_change_nothing(self, page: WebPage, store: redis.Redis) -> None:
         page.lease()
         tell(store, page, "registered")

@@ -104,6 +104,9 @@ class TestConnections:
         flows.wait_from("7", 8.0)
         flows.wait_from("7", 20.0)
         assert dict(flows.unregistered()) == {"7": Unregistered(5.0, 20.0)}
+        flows.wait_from("7", 25.0, core_failed=True)
+        flows.wait_from("7", 30.0)
+        assert dict(flows.unregistered()) == {"7": Unregistered(5.0, 30.0, core_failed=True)}
 
     def test_a_registered_one_is_not_waited_for_again(self, flows: FlowStore) -> None:
         registered(flows)

@@ -69,6 +69,9 @@ export const PHONE_TRANSITIONS: TransitionTable<PhoneState, PhoneEvent> = {
     close_requested: "closed",
   },
   disconnected: {
+    // Of a phone that gave its registration up, the socket may still have been open for the calls that ran.
+    socket_given_up: "disconnected",
+    signed_out: "signed-out",
     register_refused: "disconnected",
     registration_removed: "disconnected",
     close_requested: "closed",

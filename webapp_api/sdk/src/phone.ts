@@ -96,6 +96,8 @@ export class Phone {
   #state: PhoneState = "connecting";
   /** Whether a new socket shall be registered. */
   #registrationWanted = false;
+  /** The application's own attempt, while it is under way. */
+  #registering: Promise<void> | undefined;
   #closing = false;
 
   private constructor(config: PhoneConfig, options: ConnectOptions, parts: UserAgentParts) {
@@ -180,18 +182,22 @@ export class Phone {
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
     this.#apply("register_sent");
+    this.#registering = this.#registration.register();
     try {
-      await this.#registration.register();
+      await this.#registering;
     } catch (error) {
       this.#apply("register_refused");
       throw error;
+    } finally {
+      this.#registering = undefined;
     }
     this.#registrationWanted = true;
     this.#apply("register_accepted");
   }
 
-  /** Remove the registration; calls go on. */
+  /** Remove the registration, once there is one if it is still being made; calls go on. */
   async unregister(): Promise<void> {
+    await this.#registering?.catch(() => undefined);
     this.#registrationWanted = false;
     await this.#registration.remove();
     this.#apply("registration_removed");
@@ -257,7 +263,7 @@ export class Phone {
     this.#registration.abandon(error);
     for (const call of this.calls) call.socketLost(error);
     if (error instanceof SignedOutError) this.#signOut(error);
-    else if (!this.#reconnects || this.#state === "signed-out") this.#giveUp(error);
+    else if (!this.#reconnects || this.#state === "signed-out" || this.#state === "disconnected") this.#giveUp(error);
     else {
       this.#apply("socket_lost");
       this.#reconnector.start({ restart: isRestart(closeCode), urgent: this.calls.length > 0 });

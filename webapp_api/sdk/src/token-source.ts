@@ -13,23 +13,27 @@ export interface AccessToken {
  */
 const YOUNG_UNTIL = 0.45;
 
+/** Seconds, twice: the first does not count a computer's sleep, the second is set by people. A token is young by both. */
+const CLOCKS: readonly (() => number)[] = [() => performance.now() / 1000, () => Date.now() / 1000];
+
 /** A function for `connect({token})` that calls `fetchToken` when it has to; an error is the caller's, and not kept. */
 export function tokenSource(
   fetchToken: () => Promise<AccessToken>,
-  now: () => number = () => performance.now() / 1000,
+  clocks: readonly (() => number)[] = CLOCKS,
 ): () => Promise<string> {
-  let current: { readonly token: string; readonly youngUntil: number } | undefined;
+  let current: { readonly token: string; readonly youngUntil: readonly number[] } | undefined;
   let underWay: Promise<string> | undefined;
 
   const renew = async (): Promise<string> => {
-    const asked = now();
+    const asked = clocks.map((clock) => clock());
     const { token, expiresInS } = await fetchToken();
-    current = { token, youngUntil: asked + expiresInS * YOUNG_UNTIL };
+    current = { token, youngUntil: asked.map((at) => at + expiresInS * YOUNG_UNTIL) };
     return token;
   };
 
   return () => {
-    if (current !== undefined && now() < current.youngUntil) return Promise.resolve(current.token);
+    const at = clocks.map((clock) => clock());
+    if (current?.youngUntil.every((until, place) => (at[place] ?? until) < until)) return Promise.resolve(current.token);
     underWay ??= renew().finally(() => (underWay = undefined));
     return underWay;
   };

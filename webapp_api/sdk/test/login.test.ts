@@ -121,7 +121,7 @@ describe("token source", () => {
   test("a token is kept for not quite half of its life", async () => {
     let now = 0;
     let count = 0;
-    const source = tokenSource(async () => ({ token: `t${(count += 1)}`, expiresInS: 600 }), () => now);
+    const source = tokenSource(async () => ({ token: `t${(count += 1)}`, expiresInS: 600 }), [() => now]);
     assert.equal(await source(), "t1");
     now = 269;
     assert.equal(await source(), "t1");
@@ -132,10 +132,22 @@ describe("token source", () => {
   test("a refresh at half of a registration that lasts nearly as long as its token gets a new one", async () => {
     let now = 0;
     let count = 0;
-    const source = tokenSource(async () => ({ token: `t${(count += 1)}`, expiresInS: 60 }), () => now);
+    const source = tokenSource(async () => ({ token: `t${(count += 1)}`, expiresInS: 60 }), [() => now]);
     await source();
     now = 29;
     assert.equal(await source(), "t2");
+  });
+
+  test("a computer's sleep counts, and so does time in which the clock was set back", async () => {
+    const at = { awake: 0, clock: 1000 };
+    let count = 0;
+    const fetched = async () => ({ token: `t${(count += 1)}`, expiresInS: 600 });
+    const source = tokenSource(fetched, [() => at.awake, () => at.clock]);
+    assert.equal(await source(), "t1");
+    Object.assign(at, { awake: 10, clock: 1300 });
+    assert.equal(await source(), "t2");
+    Object.assign(at, { awake: 300, clock: 0 });
+    assert.equal(await source(), "t3");
   });
 
   test("its life is counted from the request, not from the answer", async () => {
@@ -143,7 +155,7 @@ describe("token source", () => {
     const source = tokenSource(async () => {
       now += 100;
       return { token: `at ${now}`, expiresInS: 200 };
-    }, () => now);
+    }, [() => now]);
     await source();
     assert.equal(await source(), "at 200");
   });

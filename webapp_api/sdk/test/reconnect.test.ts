@@ -160,6 +160,22 @@ describe("a registered phone that loses its socket", () => {
     await phone.close();
   });
 
+  test("that gave its registration up while the socket stood hears of the socket's end", async () => {
+    for (const [code, state] of [[1006, "disconnected"], [4401, "signed-out"]] as const) {
+      const wire = new Wire();
+      const phone = await registeredPhone(wire, { password: "secret", reconnect: { giveUpAfterS: 0 } });
+      const diary = watch(phone);
+      mock.timers.tick(300_000);
+      wire.deliver(responseTo(await wire.next(), "503 Service Unavailable"));
+      await settled();
+      assert.deepEqual(diary.states, ["disconnected"]);
+      wire.break(code);
+      await settled();
+      assert.equal(phone.state, state);
+      await phone.close();
+    }
+  });
+
   test("goes on when the new socket breaks before the REGISTER is answered", async () => {
     const wire = new Wire();
     const phone = await registeredPhone(wire);

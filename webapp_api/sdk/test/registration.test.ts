@@ -20,6 +20,23 @@ function isRightAnswer(register: Message, nonce: string): boolean {
 }
 
 describe("registration", () => {
+  test("one that is still being made is removed as soon as it stands", async () => {
+    const wire = new Wire();
+    const phone = await openPhone(wire);
+    const states: string[] = [];
+    phone.onState((state) => states.push(state));
+    const registered = phone.register();
+    const removed = phone.unregister();
+    wire.deliver(granted(await wire.next()));
+    await registered;
+    const removal = await wire.next();
+    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
+    wire.deliver(responseTo(removal, "200 OK"));
+    await removed;
+    assert.deepEqual(states, ["registering", "registered", "connected"]);
+    await phone.close();
+  });
+
   test("a digest challenge is answered", async () => {
     const wire = new Wire();
     const phone = await openPhone(wire);
