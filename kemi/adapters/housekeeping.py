@@ -49,8 +49,8 @@ from kemi.core.registration import Registration, RegistrationSettings
 from kemi.core.registration.own_requests import deregister
 from kemi.core.registration.states import (
     BINDING,
-    ENDINGS,
     CORE_FAILED,
+    ENDINGS,
     IDLE,
     LEAVING,
     RENEW,

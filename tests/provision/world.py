@@ -34,6 +34,7 @@ PHONE: Final = PhoneOptions("phone", ("PCMA",), tone_hz=440)
 TOLERANCE_HZ: Final = 15.0
 KEYS: Final = "159#"
 """What the phone presses; the page asks to be told by INFO."""
+KEY_S: Final = 0.4
 HEARD_WITHIN_S: Final = 10.0
 
 
@@ -72,13 +73,20 @@ async def _call(world: World, handshake: Handshake) -> dict[str, object]:
     phone.listen()
     async with AiortcWic(handshake, identity) as page:
         registered = await page.register()
-        wants_keys = (("Recv-Info", "infoDtmf"),)
-        outgoing, media = await page.dial(world.info.phones[PHONE.name].impu, headers=wants_keys)
+        media = page.new_media()
+        # aiortc knows no telephone-event, which browsers have
+        offer = re.sub(r"(m=audio .*)", r"\1 126", (await media.offer()).replace("\r\n", "\n"))
+        offer = f"{offer}a=rtpmap:126 telephone-event/8000\na=fmtp:126 0-15\n".replace("\n", "\r\n")
+        outgoing = await page.invite(
+            world.info.phones[PHONE.name].impu, offer, headers=(("Recv-Info", "infoDtmf"),), media=media
+        )
         await outgoing.wait_answer()
         await media.until_connected()
         out_in_page = await media.until_heard(PHONE.tone_hz, mid="r0")
         out_at_phone = await asyncio.to_thread(_hears, phone)
-        await asyncio.to_thread(phone.send_digits, KEYS)
+        for key in KEYS:  # of several at once baresip lets only the last one go
+            await asyncio.to_thread(phone.send_digits, key)
+            await asyncio.sleep(KEY_S)
         keys = await _told(page, outgoing.call_id)
         ended = await outgoing.bye()
 

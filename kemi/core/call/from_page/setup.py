@@ -209,6 +209,8 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
     set_up: SetUp = event.context
     record.node = event.node or record.node
     record.move_media(MediaEvent.RESERVED)
+    if record.rejection is not None:  # its page has gone meanwhile, or it was forbidden: nobody is called
+        return _rejected(record, record.rejection, settings)
     reverse_offers = {
         kind: reserved.reverse_offer
         for kind, reserved in event.reserved.items()
@@ -337,19 +339,22 @@ def on_reverse_accepted(
 def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallSettings) -> list[act.Action]:
     """We are back in the INVITE's transaction: reject it, or send it on."""
     if record.rejection is not None:
-        rejection = record.rejection
-        return [
-            act.Note("call_rejected", logging.INFO, {"status": rejection.status, "detail": rejection.detail}),
-            act.SendReply(
-                rejection.status,
-                rejection.reason_phrase,
-                headers.explanation_of(rejection, settings.realm),
-            ),
-            *finish(record, DialogEvent.REJECTED),
-        ]
+        return _rejected(record, record.rejection, settings)
     if record.ended:
         return []
     return forward_invite(record, settings)
+
+
+def _rejected(record: CallRecord, rejection: Rejection, settings: CallSettings) -> list[act.Action]:
+    return [
+        act.Note("call_rejected", logging.INFO, {"status": rejection.status, "detail": rejection.detail}),
+        act.SendReply(
+            rejection.status,
+            rejection.reason_phrase,
+            headers.explanation_of(rejection, settings.realm),
+        ),
+        *finish(record, DialogEvent.REJECTED),
+    ]
 
 
 def on_guard_expired(
@@ -400,9 +405,11 @@ def reserved_too_late(key: str, event: MediaReserved | IncomingReserved) -> list
 
 
 def release_media(record: CallRecord) -> list[act.Action]:
-    """Give the relay's ports back, once."""
+    """Give the relay's ports back, once; those of a medium that is just being added, too."""
     had_media = record.media_state not in (record.media_state.NONE, record.media_state.RELEASED)
     record.move_media(MediaEvent.RELEASED)
     if not had_media:
         return []
-    return [act.ReleaseMedia(record.key, record.node, tuple(medium.kind for medium in record.media))]
+    added = record.exchange.reserved if record.exchange is not None else ()
+    kinds = dict.fromkeys((*(medium.kind for medium in record.media), *added))
+    return [act.ReleaseMedia(record.key, record.node, tuple(kinds))]

@@ -28,7 +28,7 @@ from kemi.core.call.towards_page import preconditions, reliable
 from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.call.towards_page.late_offer import take_answer
 from kemi.core.errors import GatewayError
-from kemi.core.messages import Reply, Request, Side
+from kemi.core.messages import Reply, Request, Side, uri_from_address
 
 
 def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
@@ -68,6 +68,8 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
     request = event.request
     if request.method == "INVITE" and refresh.is_out(record):
         return [act.SendReply(491, "Request Pending")]
+    if request.contact:  # a target refresh (RFC 3261 §12.2.2), whether it moves or not
+        record.legs[request.from_tag].contact = uri_from_address(request.contact)
     session, clock = session_timer.refreshed_by_core(record, request, settings)
     if request.method == "INVITE" or request.body:
         return [*on_core_offer(record, event, settings), *clock]

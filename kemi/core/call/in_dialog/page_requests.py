@@ -90,11 +90,12 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
 def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     if record.ack_awaited == request.cseq:
         record.ack_awaited = None
-    if record.last_invite is not None and request.cseq == record.last_invite[0]:
+    is_first = record.incoming is None and request.cseq == record.invite_cseq  # however often it went out
+    if not is_first and record.last_invite is not None and request.cseq == record.last_invite[0]:
         return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))]
     if page_late_offer.awaits(record, request):
         return page_late_offer.on_answer_in_ack(record, request, settings)
-    if record.incoming is not None or not record.confirmed_tag or request.cseq != record.invite_cseq:
+    if not is_first or not record.confirmed_tag:
         return []
     record.acknowledged = True
     # A line that was to come, or video that the far end has in another codec, or not at all.  Who takes UPDATE before

@@ -20,7 +20,7 @@ from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, SessionTimer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Reply, Side, uri_from_address
 
 MAX_FAILURES: Final = 4
 """How often a refused refresh is repeated in the time that is left."""
@@ -77,7 +77,12 @@ def on_refresh_answered(
     if session is None or record.ended:
         return []
     if 200 <= event.status < 300:
-        return session_timer.answered_by_core(record, event.reply) if event.reply is not None else []
+        if event.reply is None:
+            return []
+        leg = record.legs.get(event.reply.to_tag)
+        if leg is not None and event.reply.contact:
+            leg.contact = uri_from_address(event.reply.contact)
+        return session_timer.answered_by_core(record, event.reply)
     if event.status in _CALL_IS_GONE:
         return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)
     session.refresh_cseq = 0

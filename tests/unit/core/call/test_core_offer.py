@@ -49,6 +49,16 @@ def cseq_of(asked: Actions) -> int:
 
 
 class TestAnsweredHere:
+    @pytest.mark.parametrize(("method", "body"), [("UPDATE", ""), ("UPDATE", MOVED), ("INVITE", MOVED)])
+    def test_a_target_that_moves_is_followed(self, method: str, body: str) -> None:
+        """RFC 3261 §12.2.2: whoever stands at the far end now hears of the goodbye."""
+        call = Call.confirmed()
+        asked = call.on(call.ims_request(method, body=body, contact="<sip:bob@203.0.113.9:5070>"))
+        if body:
+            relay_knows(call, asked)
+        bye = call.on(call.wic_request("BYE")).only(act.ForwardRequest)
+        assert bye.edits.request_uri == "sip:bob@203.0.113.9:5070"
+
     def test_the_page_never_hears_of_another_address(self) -> None:
         call = Call.confirmed()
         asked = call.on(call.ims_request("INVITE", body=MOVED))

@@ -254,6 +254,12 @@ class TestVideo:
         assert actions.only(act.ReleaseMedia).kinds == ("video",)
         assert state(call.record) == before
 
+    def test_is_given_back_with_the_call(self) -> None:
+        call = running()
+        done(call, call.on(call.wic_request("INVITE", cseq=7, body=ADDED)).only(act.ReserveMedia))
+        actions = call.on(call.wic_request("BYE", cseq=8))
+        assert actions.only(act.ReleaseMedia).kinds == ("audio", "video")
+
     def test_without_a_port_it_is_refused(self) -> None:
         call = running()
         reserve = call.on(call.wic_request("INVITE", cseq=7, body=ADDED)).only(act.ReserveMedia)

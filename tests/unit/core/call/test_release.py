@@ -13,7 +13,7 @@ from kemi.core.messages import Side
 from kemi.core.registration import Flow
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import CORE_VIA, Incoming
-from tests.unit.core.call.ladder import CORE_CONTACT, Actions, Call
+from tests.unit.core.call.ladder import CORE_CONTACT, FULL_SUPPORT, NO_100REL, Actions, Call
 
 ENDED = ev.RegistrationEnded("logged out")
 
@@ -172,3 +172,15 @@ class TestACallTowardsThePage:
         byes = actions.all(act.SendRequest)
         assert [(bye.to, bye.method) for bye in byes] == [(Side.IMS, "BYE"), (Side.WIC, "BYE")]
         assert actions.only(act.ForgetCall).call_id == call.record.key
+
+
+@pytest.mark.parametrize("ending", [ENDED, ev.FlowClosed()], ids=["registration", "connection"])
+@pytest.mark.parametrize("headers", [FULL_SUPPORT, NO_100REL], ids=["100rel", "without"])
+def test_one_that_ends_while_the_relay_is_asked_calls_nobody(
+    ending: ev.Event, headers: dict[str, list[str]]
+) -> None:
+    call = Call.offered(headers=headers)
+    call.on(ending)
+    actions = call.reserved()
+    assert actions.names == ["SendReply", "ReleaseMedia", "ForgetCall"]
+    assert actions.reply[0] in (403, 430, 480)

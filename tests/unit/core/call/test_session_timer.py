@@ -138,6 +138,16 @@ class TestWithTheCore:
         call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
         assert waits(call.on(own_answer(call, 491))) == {"session_refresh": 3.05}
 
+    def test_the_answer_may_move_the_far_end(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        event = own_answer(call, 200)
+        assert event.reply is not None
+        event.reply.contact = "<sip:bob@203.0.113.9>"
+        call.on(event)
+        bye = call.on(call.wic_request("BYE")).only(act.ForwardRequest)
+        assert bye.edits.request_uri == "sip:bob@203.0.113.9"
+
     def test_too_short_a_session_is_prolonged(self) -> None:
         call = answered({"Session-Expires": ["90;refresher=uac"], "Allow": ["UPDATE"]})
         call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
@@ -332,6 +342,7 @@ class TestTooShortForTheCore:
         call.on(event)
         call.on(ev.MediaConnected(event.reply))
         assert call.on(call.wic_request("ACK", cseq=1)).only(act.ForwardRequest).edits.cseq == 2
+        assert call.record.acknowledged  # what waits for it goes on: hanging up, lost media, lines that are due
 
     @pytest.mark.parametrize("min_se", ["600", "soon", ""])
     def test_not_for_less_than_we_offered(self, min_se: str) -> None:
