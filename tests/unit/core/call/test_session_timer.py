@@ -342,7 +342,9 @@ class TestTooShortForTheCore:
         call.on(event)
         call.on(ev.MediaConnected(event.reply))
         assert call.on(call.wic_request("ACK", cseq=1)).only(act.ForwardRequest).edits.cseq == 2
-        assert call.record.acknowledged  # what waits for it goes on: hanging up, lost media, lines that are due
+        assert (
+            call.record.acknowledged
+        )  # what waits for it goes on: hanging up, lost media, lines that are due
 
     @pytest.mark.parametrize("min_se", ["600", "soon", ""])
     def test_not_for_less_than_we_offered(self, min_se: str) -> None:
