@@ -33,6 +33,7 @@ from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolErro
 from kemi.core.messages import Reply, addresses_from_headers, uri_from_address
 from kemi.core.sdp.interwork import ims_answer_media
 from kemi.core.sdp.interwork.avpf import agreed
+from kemi.core.sdp.model import Direction
 
 NOBODY_ANSWERED: Final = Rejection(480, "No Answer", "nobody answered")
 FORK_ENDED: Final = 199
@@ -177,7 +178,10 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
     record.ims_description = agreed(record.ims_description, answer_text)
-    record.applied_answer, record.far_checksum = _checksum(tag, answer_text), checksum(answer_text)
+    record.applied_answer = _checksum(tag, answer_text)
+    # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
+    whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())
+    record.far_checksum = checksum(answer_text) if whole else ""
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []
     for medium in record.media:

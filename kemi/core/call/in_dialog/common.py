@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call.events import Due
 from kemi.core.call.record import CallRecord
@@ -20,6 +21,12 @@ NO_DIALOG: Final = act.SendReply(481, "Call/Transaction Does Not Exist")
 def unknown(request: Request) -> list[act.Action]:
     """Answer a request that is of none of our dialogs (RFC 3261 §12.2.2)."""
     return [] if request.method == "ACK" else [NO_DIALOG]
+
+
+def offer_in_prack(settings: CallSettings) -> act.SendReply:
+    """Refuse a PRACK whose offer (RFC 3262 §5) neither the other side nor we can answer."""
+    why = headers.explanation("no offer is expected in this PRACK", settings.realm)
+    return act.SendReply(488, "Not Acceptable Here", why)
 
 
 def follow(record: CallRecord, successor: Flow | None) -> None:

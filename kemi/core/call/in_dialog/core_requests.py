@@ -13,7 +13,15 @@ from kemi.core.call import boundary
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.from_page import early_media
 from kemi.core.call.from_page.answer import hear
-from kemi.core.call.in_dialog.common import NO_DIALOG, PASSED_ON, follow, passes, reported, unknown
+from kemi.core.call.in_dialog.common import (
+    NO_DIALOG,
+    PASSED_ON,
+    follow,
+    offer_in_prack,
+    passes,
+    reported,
+    unknown,
+)
 from kemi.core.call.in_dialog.fitting import misfit
 from kemi.core.call.in_dialog.to_page import edits_to_page, forward_to_page
 from kemi.core.call.lifetime import refresh, session_timer
@@ -116,6 +124,8 @@ def _ims_prack(
         return [*on_core_offer(record, event, settings), *found]
     if not isinstance(found, int):
         return found
+    if offers:  # to a response of the page's own: neither side can use the other's description
+        return [offer_in_prack(settings)]
     if not event.flow_alive:
         return [_page_away(settings)]
     forward = forward_to_page(record, request, settings)

@@ -17,7 +17,14 @@ from kemi.core.call import boundary
 from kemi.core.call.events import WicRequest
 from kemi.core.call.from_page import credentials
 from kemi.core.call.from_page.setup import cancel_forwarded, on_answer_acknowledged, reject
-from kemi.core.call.in_dialog.common import NO_DIALOG, PASSED_ON, passes, reported, unknown
+from kemi.core.call.in_dialog.common import (
+    NO_DIALOG,
+    PASSED_ON,
+    offer_in_prack,
+    passes,
+    reported,
+    unknown,
+)
 from kemi.core.call.in_dialog.fitting import misfit
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
@@ -60,19 +67,13 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
     cseq, _, method = rest.strip().partition(" ")
     if method.strip() != "INVITE" or cseq != str(record.invite_cseq):
         return [act.SendReply(481, "No Such Provisional Response")]
-    if rseq == "1" and record.awaiting_prack:
-        if request.body:
-            return [
-                act.SendReply(
-                    488,
-                    "Not Acceptable Here",
-                    headers.explanation("no offer is expected in this PRACK", settings.realm),
-                )
-            ]
-        return [act.SendReply(200, "OK"), *on_answer_acknowledged(record, settings)]
-    known = record.reliable.get(rseq)
-    if known is None:
+    is_ours, known = rseq == "1" and record.awaiting_prack, record.reliable.get(rseq)
+    if known is None and not is_ours:
         return [act.SendReply(481, "No Such Provisional Response")]
+    if request.body:
+        return [offer_in_prack(settings)]
+    if known is None or is_ours:
+        return [act.SendReply(200, "OK"), *on_answer_acknowledged(record, settings)]
     tag, core_rseq = known
     edits = edits_to_ims(record, request, tag, settings)
     return [

@@ -73,6 +73,28 @@ class TestAnsweredHere:
         assert call.record.exchange is None
         assert call.record.medium("audio").ims_answer == change.ims_line  # type: ignore[union-attr]
 
+    @pytest.mark.parametrize(
+        ("answer", "lines"),
+        [
+            (sdp.core_answer("audio", "video", refuse=("video",)), [("audio", False, "sendrecv"), ("video", True, "")]),
+            (HOLD.replace("sendonly", "recvonly"), [("audio", False, "sendonly")]),
+        ],
+        ids=["video refused", "listens only"],
+    )  # fmt: skip
+    def test_a_refresh_of_what_was_taken_in_part_gets_an_answer_to_it(
+        self, answer: str, lines: list[tuple[str, bool, str]]
+    ) -> None:
+        """RFC 3264 §6: our offer of then would not be one."""
+        call = Call.forwarded(sdp.chromium("av-sendonly") if len(lines) > 1 else None)
+        call.answer("core1", answer)
+        if call.record.update_offer:  # the page is told that there is no video
+            call.on(ev.UpdateAnswered(200, sdp.page_answer(call.record.update_offer)))
+        call.on(call.wic_request("ACK", cseq=1))
+        asked = call.on(call.ims_request("INVITE", body=answer))
+        told = sdp_from_text(relay_knows(call, asked).only(act.SendReply).body).media
+        said = [(line.kind, line.rejected, "" if line.rejected else line.direction.value) for line in told]
+        assert said == lines
+
     def test_the_version_rises_and_the_id_stays(self) -> None:
         call = Call.confirmed()
         before = sdp_from_text(call.record.ims_description).session.values("o")[0].split()

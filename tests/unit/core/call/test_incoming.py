@@ -131,3 +131,16 @@ class TestTheInvite:
     def test_privacy(self, privacy: list[str], hidden: bool) -> None:
         edits = Incoming.sent(invite(headers={"Privacy": privacy})).actions.only(act.ForwardInvite).edits
         assert ("P-Asserted-Identity" in edits.remove) is hidden
+
+
+def test_an_offer_in_the_prack_of_a_response_of_the_pages_own_goes_to_nobody() -> None:
+    """The page could not use a description without ICE and DTLS, nor the core the page's."""
+    call = Incoming.sent(invite(headers={"Supported": ["100rel"]}))
+    passed = call.on(call.wic_reply(180, headers={"Require": ["100rel"], "RSeq": ["3"]})).only(
+        act.ForwardReply
+    )
+    (rseq,) = (line.removeprefix("RSeq: ") for line in passed.edits.insert if line.startswith("RSeq: "))
+    acknowledges = {"RAck": [f"{rseq} 5 INVITE"]}
+    refused = call.on(call.ims_request("PRACK", cseq=6, body=offer(), headers=acknowledges))
+    assert (refused.names, refused.reply[0]) == (["SendReply"], 488)
+    assert call.on(call.ims_request("PRACK", cseq=7, headers=acknowledges)).names == ["ForwardRequest"]
