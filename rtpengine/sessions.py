@@ -42,6 +42,8 @@ from rtpengine.profiles import MediaProfile
 WIC_TAG: Final = "wic"
 IMS_TAG: Final = "ims"
 REVERSE_TAG: Final = "wic-in"
+_VIDEO: Final = "-v"
+"""What the relay's name of a call's video ends with."""
 STAND_IN_TAG: Final = "stand-in"
 
 T = TypeVar("T")
@@ -73,7 +75,12 @@ class MediaSession:
     @property
     def ng_call_id(self) -> str:
         """Return the call-id of the rtpengine call."""
-        return f"{self.call_id}-v" if self.medium == "video" else self.call_id
+        return f"{self.call_id}{_VIDEO}" if self.medium == "video" else self.call_id
+
+
+def namesakes(call_id: str) -> tuple[str, ...]:
+    """Return the calls that may not run beside this one: the video of one would be the audio of the other."""
+    return (f"{call_id}{_VIDEO}", *([call_id.removesuffix(_VIDEO)] if call_id.endswith(_VIDEO) else []))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from kemi.core.trust import has_routing_parameters
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from kemi.state.trunks import Redirections
+from rtpengine.sessions import namesakes
 
 
 class NewCalls:
@@ -107,7 +108,7 @@ class NewCalls:
             if redirected is not None:
                 record.outbound.diversions = redirected.diversions
                 record.outbound.parameters = redirected.parameters
-        if not self._calls.create(record):
+        if any(map(self._calls.knows, namesakes(record.key))) or not self._calls.create(record):
             raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
         NOTES.begins(record)
         try:

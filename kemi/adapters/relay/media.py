@@ -126,10 +126,10 @@ class MediaRelay:
             return (yield from reserve(session, profile, placeholder_answer, reverse=reverse))
         placeholder = partial(placeholder_answer, preferred="opus")
         own = repertoire(session.wic_offer)
-        widened = self._repertoires.widened(node, session.wic_offer, own)
+        widened = self._repertoires.widened(node, terms.profile, session.wic_offer, own)
         found = yield from reserve(session, profile, placeholder, reverse=reverse, widened_offer=widened)
         if widened is None:
-            self._repertoires.learn(node, own, found.relay_offer)
+            self._repertoires.learn(node, terms.profile, own, found.relay_offer)
         return found
 
     def accept_reverse(self, action: act.AcceptReverse) -> ReverseAccepted:

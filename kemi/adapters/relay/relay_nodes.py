@@ -45,6 +45,7 @@ class RelayNodes:
         self._tried: list[str] | None = None
         """Who was asked for the call that begins, whom it waits for included; None: it cannot go elsewhere."""
         self.versions = {name: node.daemon_version for name, node in self._nodes.items()}
+        self._gives_way = False
         deadline_s = settings.ng_deadline_ms / 1000
         self._clients, self._hasty = (
             {
@@ -98,6 +99,7 @@ class RelayNodes:
         if not self._store.may_try(node, time.time()):
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         self._asked_at = time.time()
+        self._gives_way = False
         began = time.perf_counter()
         try:
             result = run(sequence, NOTES.client(client))
@@ -106,8 +108,9 @@ class RelayNodes:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
             METRICS.count(series.RELAY_FAILED, node, "silent")
-            self._store.missed(node, time.time())
-            self._missed()
+            if not self._gives_way:
+                self._store.missed(node, time.time())
+                self._missed()
             raise MediaUnavailable(f"media relay {node} does not answer: {error}") from error
         self._store.answered(node)
         METRICS.observe(
@@ -148,4 +151,6 @@ class RelayNodes:
             return False
         self._store.waited_for(node, now)
         others = [name for name in self._nodes if name not in self._tried]
-        return any(view.is_steady for view in self._store.view(others, now))
+        # It was slow, and no more: the calls it has go on asking it.
+        self._gives_way = any(view.is_steady for view in self._store.view(others, now))
+        return self._gives_way

@@ -21,21 +21,24 @@ class Repertoires:
     _MOST: Final = 256
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, Repertoire], Repertoire] = {}
+        self._known: dict[tuple[str, str, Repertoire], Repertoire] = {}
 
-    def widened(self, node: str, wic_offer: str, own: Repertoire) -> str | None:
-        """Return the page's offer with all codecs the node offers to IMS; None where the node must be asked."""
-        known = self._known.get((node, own))
+    def widened(self, node: str, profile: str, wic_offer: str, own: Repertoire) -> str | None:
+        """Return the page's offer with all codecs the node offers to IMS; None where the node must be asked.
+
+        ``profile``: name of the media profile, which says what IMS is offered.
+        """
+        known = self._known.get((node, profile, own))
         # The page is answered with Opus, and with no event of a payload type that is not its own.
         if known is None or _OPUS not in own.encodings & known.encodings or _renumbered_events(own, known):
             return None
         return widened_offer(wic_offer, known)
 
-    def learn(self, node: str, own: Repertoire, relay_offer: str) -> None:
+    def learn(self, node: str, profile: str, own: Repertoire, relay_offer: str) -> None:
         """Remember what came of an offer."""
         if len(self._known) >= self._MOST:
             self._known.clear()
-        self._known[node, own] = repertoire(relay_offer)
+        self._known[node, profile, own] = repertoire(relay_offer)
 
     def forget(self) -> None:
         """A node failed: it may come back with other codecs."""

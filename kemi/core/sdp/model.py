@@ -298,13 +298,12 @@ class MediaDescription(_Section):
 
     @property
     def bandwidth(self) -> Mapping[str, int]:
-        """The b= values of this m-line by type (kbit/s for AS, bit/s for TIAS)."""
+        """The b= values of this m-line by type (kbit/s for AS, bit/s for TIAS); what cannot be read says nothing."""
         found = {}
         for value in self.values("b"):
             name, _, number = value.partition(":")
-            if not is_number(number):
-                raise SdpSyntaxError(f"b={value} has no number")
-            found[name] = int(number)
+            if is_number(number.strip()):
+                found[name] = int(number)
         return found
 
     @property

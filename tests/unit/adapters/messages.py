@@ -66,13 +66,13 @@ P-Charging-Vector: icid-value=x
     )
 
 
-def invite(*, connection_id: int = 7) -> FakeMessage:
+def invite(*, connection_id: int = 7, call_id: str = "call-1") -> FakeMessage:
     """Return the page's INVITE with a one-way offer."""
     return from_page(
         f"""INVITE sip:bob@ims.example SIP/2.0
 From: <sip:alice@ims.example>;tag=page
 To: <sip:bob@ims.example>
-Call-ID: call-1
+Call-ID: {call_id}
 CSeq: 1 INVITE
 Max-Forwards: 70
 Contact: <sip:x@page.invalid;transport=ws>

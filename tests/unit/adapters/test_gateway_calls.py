@@ -80,6 +80,16 @@ class TestCall:
         page.ksr_request_route(MESSAGE)
         assert kamailio.replies[-1].status == 482
 
+    @pytest.mark.parametrize(("first", "second"), [("call-1", "call-1-v"), ("call-1-v", "call-1")])
+    def test_nor_may_a_call_be_anothers_video_at_the_relay(
+        self, kamailio: FakeKamailio, page: Gateway, first: str, second: str
+    ) -> None:
+        for call_id in (first, second):
+            kamailio.receive(invite(call_id=call_id))
+            page.ksr_request_route(MESSAGE)
+        assert kamailio.replies[-1].status == 482
+        assert list(kamailio.tables["call"]) == [first]
+
     def test_an_invite_sent_again_is_absorbed(
         self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
     ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.adapters.relay.repertoires import needs_offer
+from kemi.adapters.relay.repertoires import Repertoires, needs_offer
+from kemi.core.sdp.interwork import repertoire
 
 OPUS, PCMA = "opus/48000/2", "PCMA/8000"
 
@@ -40,3 +41,12 @@ RELAY = line("audio", (96, OPUS), (8, PCMA), (126, "telephone-event/8000"))
 )
 def test_payload_types_of_the_far_ends_own(kind: str, said: str, offered: str, needed: bool) -> None:
     assert needs_offer(kind, said, offered) is needed
+
+
+def test_what_a_node_offers_for_one_profile_is_not_taken_for_another() -> None:
+    page = line("audio", (111, OPUS), (126, "telephone-event/8000"))
+    known, own = Repertoires(), repertoire(page)
+    known.learn("node", "", own, line("audio", (111, OPUS), (8, PCMA), (126, "telephone-event/8000")))
+    assert PCMA in (known.widened("node", "", page, own) or "")
+    assert known.widened("node", "peer", page, own) is None
+    assert known.widened("other", "", page, own) is None

@@ -147,6 +147,19 @@ def test_a_call_that_begins_leaves_a_slow_node_for_a_steady_one(
     assert daemons.thrown == [f"{A} delete call-1"]
 
 
+def test_the_calls_that_a_slow_node_has_go_on_asking_it(
+    daemons: Daemons, relay: MediaRelay, store: NodeStore
+) -> None:
+    """It was left by a call that began; nobody has seen it fail."""
+    report(store, a="up", b="up", c="up")
+    daemons.slow = {A}
+    relay.reserve(RESERVE)
+    daemons.slow.clear()
+    (view,) = store.view([A], time.time())
+    assert (view.slow, view.broken) == (True, False)
+    assert relay.reserve(replace(RESERVE, call_id="call-2", begins=False)).node == A
+
+
 def test_the_next_call_does_not_even_ask_it(daemons: Daemons, relay: MediaRelay, store: NodeStore) -> None:
     report(store, a="up", b="down", c="up")
     daemons.slow = {A}

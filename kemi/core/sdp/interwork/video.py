@@ -7,6 +7,7 @@ they are; that number says best which of several H.264 formats the far end means
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,6 +25,7 @@ _FORMAT_ATTRIBUTES: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
 _LEVEL_1B: Final = 0x0B
 _CONSTRAINT_SET_3: Final = 0x10
 _PROFILE_LEVEL_ID: Final = "profile-level-id"
+_THREE_BYTES: Final = re.compile(r"[0-9a-fA-F]{6}")
 _LEVEL_1: Final = 10.0
 """What stands for a missing profile-level-id (RFC 6184 §8.1)."""
 _KBPS: Final = ((10.0, 64), (10.5, 128), (11.0, 192), (12.0, 384), (13.0, 768))
@@ -106,6 +108,8 @@ def _lowered(line: str, right: Codec, wanted: Codec) -> str:
         return line
     own = right.fmtp_parameters().get(_PROFILE_LEVEL_ID, "42000a")
     far = wanted.fmtp_parameters().get(_PROFILE_LEVEL_ID, "42000a")
+    if not (_THREE_BYTES.fullmatch(own) and _THREE_BYTES.fullmatch(far)):
+        return line
     constraints = int(own[2:4], 16) & ~_CONSTRAINT_SET_3 | int(far[2:4], 16) & _CONSTRAINT_SET_3
     kept = [part for part in right.fmtp.split(";") if part.partition("=")[0].strip() != _PROFILE_LEVEL_ID]
     return start + ";".join([*kept, f"{_PROFILE_LEVEL_ID}={own[:2]}{constraints:02x}{far[4:]}"])

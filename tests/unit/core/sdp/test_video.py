@@ -81,6 +81,21 @@ class TestFitted:
                 far("108", *h264("108", "profile-level-id=42e028;packetization-mode=1")),
                 id="a higher level: the client need not send more",
             ),
+            pytest.param(
+                "h264",
+                far("108", *h264("108", "packetization-mode=1;profile-level-id=42G01f")),
+                id="no level",
+            ),
+            pytest.param(
+                "h264",
+                far("108", *h264("108", "packetization-mode=1;profile-level-id=4280")),
+                id="half of one",
+            ),
+            pytest.param(
+                "h264",
+                far("108", "b=AS:384.0", *h264("108", "packetization-mode=1;profile-level-id=42e01f")),
+                id="a bandwidth that is none",
+            ),
             pytest.param("av1", far("45", "a=rtpmap:45 AV1/90000"), id="a codec the client has not"),
         ],
     )
