@@ -27,6 +27,24 @@ def test_the_front_connects_from_an_address_of_its_own(address: str, source: str
     assert line.partition("maxconn ")[2].partition(" ")[2] == source
 
 
+@pytest.mark.parametrize(
+    ("address", "binds"),
+    [
+        pytest.param("*", ["*:443"], id="IPv4"),
+        pytest.param("2001:db8::1", ["2001:db8::1:443"], id="one address"),
+        pytest.param(
+            "::", ["0.0.0.0:443", ":::443 v6only"], id="both, apart: else all of IPv4 is one client"
+        ),
+    ],
+)
+def test_where_the_front_listens(address: str, binds: list[str]) -> None:
+    text = render_role("haproxy", "haproxy.cfg.j2", {"haproxy_certificate": "/x", "haproxy_address": address})
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip().startswith("bind ") and " ssl " in line
+    ]
+    assert [line.removeprefix("bind ").partition(" ssl ")[0] for line in lines] == binds
+
+
 def test_the_front_may_come_from_any_loopback_address_and_nobody_from_elsewhere() -> None:
     assert is_on_this_machine("127.0.0.2", "127.0.0.1")
     assert is_on_this_machine("192.0.2.1", "192.0.2.1")

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from kemi.adapters.gateway import Gateway
+from kemi.adapters.kamailio.htable import HtableTable
 from kemi.core.registration import PendingRegistration
 from kemi.core.registration.records import Sent
 from kemi.core.registration.states import Cause
-from kemi.state.flows import Ended
+from kemi.state.flows import Ended, FlowStore
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.messages import handshake, register, registered
 from tests.unit.core.registration.bindings import ALICE, TOKEN
@@ -109,3 +110,6 @@ def test_a_silent_core_leaves_nothing_under_way(kamailio: FakeKamailio, connecte
     connected.ksr_failure_register(MESSAGE)
     assert kamailio.tables["registering"] == {}
     assert kamailio.replies[-1].status == 504
+    # Its connection is not closed for good, which is how pages take 1008.
+    ((_, waiting),) = FlowStore(HtableTable).unregistered()
+    assert waiting.core_failed

@@ -67,13 +67,16 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
     cseq, _, method = rest.strip().partition(" ")
     if method.strip() != "INVITE" or cseq != str(record.invite_cseq):
         return [act.SendReply(481, "No Such Provisional Response")]
-    is_ours, known = rseq == "1" and record.awaiting_prack, record.reliable.get(rseq)
-    if known is None and not is_ours:
+    known = record.reliable.get(rseq)
+    if rseq == "1" and record.awaiting_prack:
+        done = [act.SendReply(200, "OK")]
+        return (
+            [offer_in_prack(settings)] if request.body else [*done, *on_answer_acknowledged(record, settings)]
+        )
+    if known is None:
         return [act.SendReply(481, "No Such Provisional Response")]
     if request.body:
         return [offer_in_prack(settings)]
-    if known is None or is_ours:
-        return [act.SendReply(200, "OK"), *on_answer_acknowledged(record, settings)]
     tag, core_rseq = known
     edits = edits_to_ims(record, request, tag, settings)
     return [
