@@ -392,9 +392,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
     @guarded
     def ksr_failure_register(self, _message: object) -> None:
         """A forwarded REGISTER got no 2xx."""
-        self._registrar.failed(
-            ksr.request(), transactions.transaction_status(), silent=transactions.is_local_timeout()
-        )
+        self._registrar.failed(transactions.transaction_status(), silent=transactions.is_local_timeout())
 
     # ------------------------------------------------------------ replies
 

@@ -69,7 +69,6 @@ def registration_settings(settings: Settings) -> RegistrationSettings:
     return RegistrationSettings(
         realm=settings.realm,
         visited_network=settings.visited_network,
-        flow_secret=settings.flow_secret,
         ims_host=f"{settings.sip.address}:{settings.sip.port}",
         schemes=tuple(policy.schemes),
         digest_protection=policy.digest_protection,

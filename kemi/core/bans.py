@@ -26,6 +26,8 @@ MOST_BANS: Final = 10_000
 LONGEST_S: Final = 366 * 86_400.0
 KNOWN_S: Final = 3600.0
 """So long an address counts as one where somebody logs in."""
+JUST_S: Final = 60.0
+"""Who logged in so short ago need not be written down once more."""
 
 
 class Offence(enum.StrEnum):
@@ -110,6 +112,11 @@ def logged_in(offender: Offender, now: float) -> None:
     """Somebody has logged in from there: his own attempts before are forgiven."""
     offender.known_until = now + KNOWN_S
     offender.until = min(offender.until, now)
+
+
+def has_just_logged_in(offender: Offender, now: float) -> bool:
+    """Whether nothing worth a writing would change if somebody had logged in now."""
+    return offender.until <= now and 0 <= now + KNOWN_S - offender.known_until < JUST_S
 
 
 def offence_of(error: GatewayError, method: str, *, registered: bool) -> Offence | None:

@@ -96,7 +96,7 @@ def is_emergency_registration(contacts: Iterable[str]) -> bool:
     """Whether a REGISTER is one for emergencies (TS 24.229 §5.1.6.2)."""
     return any(
         _SOS_CONTACT.search(uri_from_address(one)) or "sos" in parameters(one)
-        for one in addresses_from_headers(list(contacts))
+        for one in addresses_from_headers([value for value in contacts if "sos" in value.lower()])
     )
 
 

@@ -16,7 +16,7 @@ _LONG_FORMS: Final = {compact: name for name, compact in COMPACT_FORMS.items()} 
     "l": "content-length",
     "s": "subject",
 }
-_FIELD: Final = re.compile(r"\r\n([\w.!%*+`'~-]+)[ \t]*:[ \t]*([^\r\n]*)", re.ASCII)
+_TOKEN: Final = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
 _KNOWN: Final[dict[str, str]] = {}
 """Names as they were written before -> their forms.  Whoever sends messages chooses names: they stay short and few."""
 _LONGEST_KNOWN: Final = 40
@@ -73,18 +73,28 @@ def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
         *folded, last = _FOLD.split(head)
         head = " ".join((*(line.rstrip(" \t") for line in folded), last))
     ends = head.count("\r\n")
-    found = _FIELD.findall(head)
-    if len(found) != ends or head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
+    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
         return _Asked(ask)
     by_name: dict[str, list[str]] = {}
     known = _KNOWN.get
-    for name, value in found:
-        form = known(name) or _form(name)
+    lines = iter(head.split("\r\n"))
+    next(lines)
+    for line in lines:
+        name, colon, value = line.partition(":")
+        form = known(name) or _form_of_token(name)
+        if not (colon and form):
+            return _Asked(ask)
         if form in by_name:
-            by_name[form].append(value.rstrip())
+            by_name[form].append(value.lstrip(" \t").rstrip())
         else:
-            by_name[form] = [value.rstrip()]
+            by_name[form] = [value.lstrip(" \t").rstrip()]
     return Fields(by_name)
+
+
+def _form_of_token(name: str) -> str:
+    """Return the form of a name as it stands before its colon, "" for what is none."""
+    token = name.rstrip(" \t")
+    return _form(token) if _TOKEN.fullmatch(token) else ""
 
 
 def _form(name: str) -> str:

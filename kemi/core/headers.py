@@ -51,7 +51,9 @@ def explanation_of(cause: Cause, host: str) -> tuple[str, ...]:
 
 def quotable(text: str) -> str:
     """Return text that may stand between quotation marks in a header field: one line, nothing to be escaped."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
+    printable = text
+    if not text.isprintable():
+        printable = "".join(character if character.isprintable() else " " for character in text)
     return printable.replace("\\", "/").replace('"', "'")
 
 

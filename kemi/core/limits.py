@@ -47,7 +47,7 @@ class Rates:
 
     def of(self, kind: Kind) -> float:
         """Return the rate of one kind."""
-        rate: float = getattr(self, kind.value)
+        rate: float = getattr(self, kind)
         return rate
 
 
@@ -195,6 +195,11 @@ def count_success(tally: Tally, address: str) -> None:
     """The identity logged in: its failures are forgotten, and a lock does not hold for this address."""
     tally.failures_until = tally.locked_until = 0.0
     tally.trusted_address = address
+
+
+def is_trusted(tally: Tally, address: str) -> bool:
+    """Whether ``count_success`` would change nothing."""
+    return tally.trusted_address == address and not (tally.failures_until or tally.locked_until)
 
 
 def locked_for_s(tally: Tally, lock_s: float, now: float, address: str = "") -> float:

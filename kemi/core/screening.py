@@ -16,8 +16,9 @@ from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
 from kemi.core.messages import Request, addresses_from_headers
 from kemi.core.services import names_service
 
-_LINES = re.compile(r"[^\r\n]*(?:\r\n(?:[\w.!%*+`'~-]+[ \t]*:|[ \t])[^\r\n]*)*", re.ASCII)
-"""A start line, and header fields: the first line of one, or the folded rest of one (RFC 3261 §7.3.1)."""
+_LINES = re.compile(r".*(?:\r\n(?:[\w.!%*+`'~-]+[ \t]*:|[ \t]).*)*", re.ASCII)
+"""A start line, and header fields: the first line of one, or the folded rest of one (RFC 3261 §7.3.1).  Here and below
+``.`` is three times as fast as what leaves CR out, and does not matter where each CR is before an LF."""
 _LENGTH_LINE = re.compile(r"\n(?:content-length|l)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(r"\d{0,9}", re.ASCII)
 """Nothing: the number is in the next line, folded."""
@@ -47,9 +48,9 @@ _PARSED_AT_ONCE: Final = {
     "l": re.compile(r"\d{1,9}", re.ASCII),
 }
 """Header fields that Kamailio takes apart as soon as it sees them."""
-_ANY = re.compile(r".*", re.DOTALL)
-_PLAIN_NAME = re.compile(r"[a-z][a-z0-9-]*[ \t]*", re.IGNORECASE | re.ASCII)
-"""Names of header fields as Kamailio takes them; other tokens of RFC 3261 it does not."""
+_PARSED_FIELD = re.compile(rf"\n({'|'.join(_PARSED_AT_ONCE)})[ \t]*:(.*)", re.IGNORECASE | re.ASCII)
+_PLAIN_FIELDS = re.compile(r"(?:\r\n[A-Za-z][A-Za-z0-9-]*[ \t]*:.*)*", re.ASCII)
+"""Header fields with names as Kamailio takes them; other tokens of RFC 3261 it does not."""
 _FOLD = re.compile(r"\r\n[ \t]+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 _SIP_URI = re.compile(
@@ -114,14 +115,17 @@ def may_be_logged(message: str) -> bool:
         check_head(head)
     except RemoteProtocolError:
         return False
-    start_line, *lines = _FOLD.sub(" ", head).split("\r\n")
-    is_handshake = _HTTP_REQUEST.fullmatch(start_line)  # whose cookies may be JSON Web Tokens too
-    if not is_handshake and not _START_LINE.fullmatch(start_line):
+    head = _FOLD.sub(" ", head) if "\r\n " in head or "\r\n\t" in head else head
+    start_line, end, fields = head.partition("\r\n")
+    if not _PLAIN_FIELDS.fullmatch(end + fields):
         return False
-    for line in lines:
-        name, _, value = line.partition(":")
-        pattern = _ANY if is_handshake else _PARSED_AT_ONCE.get(name.strip().lower(), _ANY)
-        if not _PLAIN_NAME.fullmatch(name) or not pattern.fullmatch(value.strip()):
+    if _HTTP_REQUEST.fullmatch(start_line):  # a handshake, whose cookies may be JSON Web Tokens too
+        return True
+    if not _START_LINE.fullmatch(start_line):
+        return False
+    for name, value in _PARSED_FIELD.findall(end + fields):
+        pattern = _PARSED_AT_ONCE[name.lower()]
+        if not pattern.fullmatch(value.strip()):
             return False
         if pattern is _CSEQ and not _same_method(start_line, value):
             return False

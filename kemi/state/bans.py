@@ -66,6 +66,10 @@ class BanStore:
         """Return all bans, those that have run out too."""
         return dict(self._bans.items())
 
+    def offender(self, address: str) -> Offender:
+        """Return a copy of what is known of an address."""
+        return self._offenders.get(address) or Offender()
+
     def change(self, address: str, step: Callable[[Offender], T]) -> T:
         """Let ``step`` look at what is known of an address, and change it."""
         with self._offenders.locked(address):

@@ -96,7 +96,7 @@ class CallStore:
         """Write a new record; False when there is one of this name."""
         key = record.key
         with self._table.locked(key):
-            if self._table.get(key) is not None:
+            if self._table.has(key):
                 return False
             text = record_to_text(record)
             for value in _values(key, record):
@@ -111,7 +111,7 @@ class CallStore:
 
     def knows(self, key: str) -> bool:
         """Whether there is such a call."""
-        return self._table.get(key) is not None
+        return self._table.has(key)
 
     def get(self, call_id: str) -> CallRecord | None:
         """Return a copy of the record, or None."""

@@ -61,7 +61,7 @@ class FlowStore:
         connection now: behind the TLS front all share one address, and ports come back.
         """
         found = self._flows.get(connection_id)
-        if found is None or self._closed.get(connection_id) is not None:
+        if found is None or self._closed.has(connection_id):
             return None
         return found if self._ports.get(found.source) == connection_id else None
 
@@ -157,13 +157,11 @@ class FlowStore:
                 else:
                     registration.client_address = flow.client_address
                 self._write(key, _found_by(before), registration)
-            if flow is not None:
+            if flow is not None and flow.binding != key:
                 abandoned, flow.binding = flow.binding, key
                 self._flows.set(connection_id, flow)
                 self._unregistered.remove(connection_id)
-                if (
-                    abandoned and abandoned != key
-                ):  # the same user as another instance over the same connection
+                if abandoned:  # the same user as another instance over the same connection
                     self._forget(abandoned)
                     self._changed.set(abandoned, "1")
         self._changed.set(key, "1")
@@ -281,7 +279,7 @@ class FlowStore:
         """Take over a binding of before a restart, whose page is not here yet; False when there is a newer one."""
         registration.connection_id = ""  # counted from 1 again: the old number is somebody else's now
         with self._registrations.locked(key):
-            if self._registrations.get(key) is not None:
+            if self._registrations.raw.has(key):
                 return False
             restored = _away(registration, away_until)
             restored.former_connection_id = ""

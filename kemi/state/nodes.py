@@ -142,7 +142,7 @@ class NodeStore:
         if found is not None and found.state == "down":
             return False
         key = _breaker(node)
-        if self._breakers.raw.get(key) is None:
+        if not self._breakers.raw.has(key):
             return True
         with self._breakers.locked(key):
             if self._is_broken(node, found, now):
@@ -167,7 +167,7 @@ class NodeStore:
 
     def answered(self, node: str) -> None:
         """A node answered."""
-        if self._breakers.raw.get(_breaker(node)) is not None:
+        if self._breakers.raw.has(_breaker(node)):
             self._breakers.remove(_breaker(node))
 
     def waited_for(self, node: str, now: float) -> None:

@@ -50,7 +50,7 @@ class OverloadStore:
 
     def was_refused(self, branch: str) -> bool:
         """Whether this request was refused already."""
-        return self._refused.get(branch) is not None
+        return self._refused.has(branch)
 
     # ------------------------------------------------------------ who regulates
 

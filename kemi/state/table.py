@@ -13,6 +13,9 @@ class Table(Protocol):
     def get(self, key: str) -> str | None:
         """Return the value, or None."""
 
+    def has(self, key: str) -> bool:
+        """Whether there is a value; cheaper than to read it."""
+
     def set(self, key: str, value: str) -> None:
         """Write the value."""
 

@@ -151,7 +151,7 @@ class TrunkStore:
     @property
     def is_leaving(self) -> bool:
         """Whether this gateway is to be registered nowhere."""
-        return self._health.get(_LEAVING) is not None
+        return self._health.has(_LEAVING)
 
     def set_elsewhere(self, trunk: str, calls: int) -> None:
         """Remember how many calls a trunk has on the other gateways."""
@@ -166,7 +166,7 @@ class TrunkStore:
     def begin(self, call_id: str, call: TrunkCall) -> bool:
         """Remember a call; False when there is one of this Call-ID."""
         with self._calls.locked(call_id):
-            if self._calls.get(call_id) is not None:
+            if self._calls.raw.has(call_id):
                 return False
             self._calls.set(call_id, call)
         return True

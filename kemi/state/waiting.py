@@ -68,7 +68,7 @@ class WaitingStore:
 
     def knows(self, branch: str) -> bool:
         """Whether a request was passed on, or waits."""
-        return self._passed.raw.get(branch) is not None or self._waiting.raw.get(branch) is not None
+        return self._passed.raw.has(branch) or self._waiting.raw.has(branch)
 
     def wait(self, branch: str, waiting: Waiting) -> None:
         """Remember a suspended request."""

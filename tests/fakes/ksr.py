@@ -296,6 +296,9 @@ class FakeKamailio:
             )
         return self.tables.setdefault(table, {}).get(key)
 
+    def _ksr_htable_sht_is_null(self, table: str, key: str) -> int:
+        return -1 if key in self.tables.setdefault(table, {}) else 1
+
     def _ksr_htable_sht_sets(self, table: str, key: str, value: str) -> int:
         self.tables.setdefault(table, {})[key] = value
         return 1

@@ -41,6 +41,10 @@ class MemoryTable:
         self._let_others("get")
         return self.entries.get(_checked(key))
 
+    def has(self, key: str) -> bool:
+        """Whether there is a value."""
+        return self.get(key) is not None
+
     def set(self, key: str, value: str) -> None:
         """Write the value."""
         self._let_others("set")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -374,10 +374,11 @@ class Executor:
     def _edit_headers(self, edits: act.MessageEdits, to: Side) -> None:
         if edits.remove:
             ksr.remove_headers(edits.remove)
-        routes = [line for line in edits.insert if line.startswith("Route:")]
+        others: Sequence[str] = edits.insert
+        routes = [line for line in others if line.startswith("Route:")]
         if routes:
             ksr.insert_headers(routes)
-        others = [line for line in edits.insert if not line.startswith("Route:")]
+            others = [line for line in others if not line.startswith("Route:")]
         if others:
             ksr.append_headers(others)
         if edits.body is not None:

@@ -31,6 +31,7 @@ from kemi.core.limits import (
     count_failure,
     count_success,
     is_news,
+    is_trusted,
     kind_of,
     locked_for_s,
     login_failed,
@@ -213,7 +214,9 @@ class Admission:
             BANS.logged_in(address)
             if not self._limits.failed_logins_identity:
                 return
-            self._tallies.change(f"identity {identity}", lambda tally: count_success(tally, address))
+            key = f"identity {identity}"
+            if not is_trusted(self._tallies.get(key), address):
+                self._tallies.change(key, lambda tally: count_success(tally, address))
 
     def _failed(self, what: str, who: str, now: float) -> None:
         limits = self._limits

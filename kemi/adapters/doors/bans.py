@@ -25,6 +25,7 @@ from kemi.core.bans import (
     BanSettings,
     Offence,
     Trusted,
+    has_just_logged_in,
     logged_in,
     offence_of,
     offend,
@@ -85,9 +86,11 @@ class Bans:
 
     def logged_in(self, client_address: str) -> None:
         """The core took somebody's password or token."""
-        if self._counts(client_address):
-            now = time.time()
-            self.store.change(address_key(client_address), lambda offender: logged_in(offender, now))
+        if not self._counts(client_address):
+            return
+        now, address = time.time(), address_key(client_address)
+        if not has_just_logged_in(self.store.offender(address), now):
+            self.store.change(address, lambda offender: logged_in(offender, now))
 
     def offended(self, client_address: str, offence: Offence, connection_id: str) -> None:
         """Count an offence, and ban the address when it is one too many."""

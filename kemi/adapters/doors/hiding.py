@@ -34,6 +34,8 @@ HALF_A_TICK_S: Final = 0.005
 LEAST_S: Final = 0.001
 REFUSALS: Final = frozenset({401, 403, 404})
 _LAST: Final = "last"
+_SELDOM_S: Final = 0.02
+"""Of so many challenges one tells how long the core takes: a busy node need not write down each."""
 _MOST_CHALLENGED: Final = 256
 
 
@@ -60,6 +62,9 @@ class HiddenUsers:
         self._challenged: dict[tuple[str, int], list[str]] = {}
         """Challenges of the core that are on their way to a page: tm's failure callback follows in this process."""
 
+        self._noted_at: dict[str, float] = {}
+        """When this process wrote last what is common to all challenges of one kind."""
+
     def challenged(self, reply: Reply, challenges: list[str], pending: PendingRegistration | None) -> None:
         """The core has asked a user it knows for a password."""
         if not self._hides or not challenges:
@@ -67,14 +72,31 @@ class HiddenUsers:
         while len(self._challenged) >= _MOST_CHALLENGED:
             del self._challenged[next(iter(self._challenged))]
         self._challenged[reply.call_id, reply.cseq] = challenges
+        now = time.time()
+        name = _times_of(pending) if pending is not None else ""
+        if 0 <= now - self._noted_at.get(name, 0.0) < _SELDOM_S:
+            return
+        self._noted_at[name] = now
         self._table.set(_LAST, challenges[0])
         if pending is not None:
-            name, took_s = _times_of(pending), time.time() - pending.at
-            self._table.set(name, msgspec.json.encode(with_time(self._times(name), took_s)).decode())
+            times = with_time(self._times(name), now - pending.at)
+            self._table.set(name, msgspec.json.encode(times).decode())
+
+    def hides_from(self, connection_id: str) -> bool:
+        """Whether a page without a token must not learn which users the core knows: nobody has logged in over its
+        connection."""
+        if not self._hides:
+            return False
+        flow = self._flows.opened(connection_id)
+        return flow is None or not flow.binding
 
     def answers(self, request: Request, status: int, pending: PendingRegistration | None) -> bool:
         """Whether the core's refusal was answered, or is going to be, with a challenge."""
-        if status not in REFUSALS or not self._is_hidden(request):
+        if (
+            status not in REFUSALS
+            or not self.hides_from(request.connection_id)
+            or credentials_from_headers(request.headers("Authorization")).token
+        ):
             return False
         challenges = self._challenged.pop((request.call_id, request.cseq), [])
         if status == 401 and challenges:
@@ -86,13 +108,6 @@ class HiddenUsers:
     def answer(self) -> None:
         """Answer the current request, which has waited."""
         self._ask_for_password([self._likeness()])
-
-    def _is_hidden(self, request: Request) -> bool:
-        """Whether this page must not learn which users the core knows: nobody has logged in over its connection."""
-        if not self._hides or credentials_from_headers(request.headers("Authorization")).token:
-            return False
-        flow = self._flows.opened(request.connection_id)
-        return flow is None or not flow.binding
 
     def _waits(self, pending: PendingRegistration) -> bool:
         due = due_at(pending.at, self._times(_times_of(pending)), secrets.choice)

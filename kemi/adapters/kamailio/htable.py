@@ -13,6 +13,7 @@ import KSR
 _get = KSR.htable.sht_get
 _lock = KSR.htable.sht_lock
 _unlock = KSR.htable.sht_unlock
+_is_null = KSR.htable.sht_is_null
 
 
 class _SlotLock:
@@ -54,6 +55,10 @@ class HtableTable:
             finally:
                 _unlock(name, key)
         return value if value is None or isinstance(value, str) else str(value)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a value: looked for under Kamailio's own lock, and nothing of it is handed out."""
+        return _is_null(self._name, key) < 0
 
     def set(self, key: str, value: str) -> None:
         """Write the value."""

@@ -49,7 +49,9 @@ def number(variable: str) -> int:
         value = _pv(variable)
     except UnicodeDecodeError:  # a CSeq may begin with a number and go on with any bytes
         return number_or(0, text(variable))
-    return value if isinstance(value, int) else number_or(0, text(variable))
+    if isinstance(value, int):
+        return value
+    return number_or(0, value) if isinstance(value, str) else 0
 
 
 def headers(name: str) -> list[str]:

@@ -70,9 +70,8 @@ class EntryPoints:
 
     # ------------------------------------------------------------ the current REGISTER
 
-    def forward_register(self) -> bool:
+    def forward_register(self, key: str) -> bool:
         """Send the current REGISTER, which has been edited, to the first entry point; False: to none of them."""
-        key = _current_key()
         return self._relay_register(self.begin(key)) or self.forward_register_on(key)
 
     def forward_register_on(self, key: str = "") -> bool:

@@ -64,7 +64,7 @@ class Leaving:
 
     def is_leaving(self) -> bool:
         """Whether no new pages are taken."""
-        return self._table.get(_OF_NODE) is not None
+        return self._table.has(_OF_NODE)
 
     def leave(self, wanted: bool) -> None:
         """Begin, or stay."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import random
 import time
-from dataclasses import replace
 
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.doors.admission import Admission
@@ -110,12 +109,12 @@ class Registrar:
             credentials,
             current,
             self._settings,
-            icid=secrets.token_hex(16),
+            icid=f"{random.getrandbits(128):032x}",  # unique it has to be, and no secret
             now=now,
         )
         self._flows.expect(request.call_id, request.cseq, register.pending)
         self._executor.prepare(register.edits, Side.IMS)
-        if not self._entry_points.forward_register():
+        if not self._entry_points.forward_register(attempt_key("REGISTER", request.call_id, request.cseq)):
             self._unanswered(request)
 
     def _granted(
@@ -146,7 +145,7 @@ class Registrar:
         page = parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
         self._token_use.check(grant.session)
         self._token_use.claim(verified.issuer.issuer, grant.token_id, page)
-        return replace(grant, token_hash=token_hash(token))
+        return grant
 
     def check_token(self, request: Request, registration: Registration | None) -> bool:
         """Whether a request outside any dialog may go on: a token in it must be one of this registration's user.
@@ -195,18 +194,23 @@ class Registrar:
 
     # ------------------------------------------------------------ from the core
 
-    def failed(self, request: Request, status: int, *, silent: bool) -> None:
-        """An entry point of the core did not say yes: the next one is asked where it cannot speak for the core."""
+    def failed(self, status: int, *, silent: bool) -> None:
+        """An entry point of the core did not say yes to the current REGISTER: the next one is asked where it cannot
+        speak for the core."""
         if silent or status == UNAVAILABLE:
             transactions.forget_replies()
             if not self._entry_points.forward_register_on():
-                self._unanswered(request)
+                self._unanswered(ksr.request())
             return
+        if status in CHALLENGES and not self._hidden.hides_from(ksr.connection_id()):
+            self._flows.expected(ksr.call_id(), ksr.number("$cs"))
+            return  # as every registration begins: the challenge goes on as it is
+        request = ksr.request()
         pending = self._flows.expected(request.call_id, request.cseq)
         if status >= 500:
             self._flows.wait_from(request.connection_id, time.time(), core_failed=True)
         is_hidden = self._hidden.answers(request, status, pending)
-        if status in (401, 407):
+        if status in CHALLENGES:
             return
         log_event(
             logging.INFO,
@@ -237,16 +241,16 @@ class Registrar:
 
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""
-        pending = self._flows.awaited(reply.call_id, reply.cseq)
+        granted = 200 <= reply.status < 300
+        known = self._flows.expected if granted else self._flows.awaited
+        pending = known(reply.call_id, reply.cseq)
         self._hide(reply, pending)
         if pending is not None:
             challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
             self._admission.answered(pending, reply.status, challenges)
         self._entry_points.answered(attempt_key(reply.method, reply.call_id, reply.cseq), reply.status)
-        if 200 <= reply.status < 300:
-            pending = self._flows.expected(reply.call_id, reply.cseq)
-            if pending is not None:
-                self._confirmed(pending, reply)
+        if granted and pending is not None:
+            self._confirmed(pending, reply)
 
     def _hide(self, reply: Reply, pending: PendingRegistration | None) -> None:
         """Take from the core's response what stays in the network; add our own challenge to the core's."""
@@ -291,7 +295,7 @@ class Registrar:
             connections.close_connection(replaced, *REPLACED)
             self._flows.note_closed(replaced)
         session = registration.grant.session
-        if session and self._revoked.get(session) is not None:
+        if session and self._revoked.has(session):
             # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
             self._flows.end(registration.key, Cause.LOGGED_OUT, now)
         contacts = shown_contacts(pending, reply, registration, now)

@@ -7,18 +7,19 @@ decided in kemi/core/registration/token.py.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
+import msgspec
 
 from kemi.adapters.log import log_event
-from kemi.core.registration.token import ALGORITHMS, TokenIssuer, TokenRefused, VerifiedToken
+from kemi.core.registration.token import ALGORITHMS, TokenIssuer, TokenRefused, VerifiedToken, token_hash
 from kemi.state.table import Table
 
 MAX_TOKEN_LENGTH: Final = 8192
@@ -26,8 +27,8 @@ MAX_CACHED: Final = 512
 MIN_RSA_BITS: Final = 2048
 _KNOWN_HEADER: Final = frozenset({"alg", "kid", "typ", "cty", "x5t", "x5t#S256"})
 """Header parameters that do not change what is signed, or with which key."""
-_WORKS: Final = jwt.PyJWS()
-_UNREADABLE: Final = (jwt.PyJWTError, ValueError, RecursionError)
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,15 @@ def _usable(issuer: str, entry: Any) -> jwt.PyJWK | None:
     return key
 
 
-def _json_from_segment(segment: str) -> Any:
-    """Read header or claims only to see which key they ask for: PyJWT reads them again, with all its checks."""
-    return json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+def _object_from_segment(segment: str) -> dict[str, Any]:
+    return _OBJECT.decode(_bytes_from_segment(segment))
+
+
+def _bytes_from_segment(segment: str) -> bytes:
+    """Decode a part of a JWS in compact form (RFC 7515 §2); raise ValueError for anything that is not base64url."""
+    if not _BASE64URL.fullmatch(segment):
+        raise ValueError("no base64url")
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
 class TokenVerifier:
@@ -100,47 +107,47 @@ class TokenVerifier:
     def __init__(self, issuers: Iterable[TokenIssuer], key_sets: KeySets) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._key_sets = key_sets
-        self._verified: OrderedDict[bytes, tuple[jwt.PyJWK, VerifiedToken]] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[jwt.PyJWK, VerifiedToken]] = OrderedDict()
 
     def verified(self, token: str) -> VerifiedToken:
         """Return what a token with a right signature says; raise TokenRefused."""
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._verified.get(digest)
+        name = token_hash(token)
+        known = self._verified.get(name)
         if known is not None:
             key, found = known
             if self._key_sets.current(found.issuer.issuer).get(found.header["kid"]) is key:
                 return found
-            del self._verified[digest]
-        key, found = self._verify(token)
-        self._verified[digest] = key, found
+            del self._verified[name]
+        key, found = self._verify(token, name)
+        self._verified[name] = key, found
         if len(self._verified) > MAX_CACHED:
             self._verified.popitem(last=False)
         return found
 
-    def _verify(self, token: str) -> tuple[jwt.PyJWK, VerifiedToken]:
+    def _verify(self, token: str, name: str) -> tuple[jwt.PyJWK, VerifiedToken]:
         if len(token) > MAX_TOKEN_LENGTH:
             raise TokenRefused("too long")
-        issuer, header = self._claimed(token)
+        signed, _, signature = token.rpartition(".")
+        issuer, header, claims = self._claimed(signed)
         key = self._key(issuer, header)
         try:
-            decoded = _WORKS.decode_complete(token, key=key, algorithms=[header["alg"]])
-            claims = json.loads(decoded["payload"])
-        except _UNREADABLE as error:
+            is_right = key.Algorithm.verify(signed.encode(), key.key, _bytes_from_segment(signature))
+        except (jwt.PyJWTError, ValueError) as error:
             raise TokenRefused(f"signature: {type(error).__name__}") from None
-        if not isinstance(claims, dict):
-            raise TokenRefused("no claims")
-        return key, VerifiedToken(issuer, header, claims)
+        if not is_right:
+            raise TokenRefused("signature: wrong")
+        return key, VerifiedToken(issuer, header, claims, name)
 
-    def _claimed(self, token: str) -> tuple[TokenIssuer, dict[str, Any]]:
-        """Return issuer and header as the token claims them, before anything is proven."""
+    def _claimed(self, signed: str) -> tuple[TokenIssuer, dict[str, Any], dict[str, Any]]:
+        """Return issuer, header and claims as the token has them, before anything is proven.
+
+        They are read once: what is proven is what was read.
+        """
         try:
-            header, claims = (_json_from_segment(segment) for segment in token.split(".")[:2])
-            issuer = self._issuers[claims["iss"]]
-        except (*_UNREADABLE, KeyError, TypeError):
+            header, claims = map(_object_from_segment, signed.split("."))
+            return self._issuers[claims["iss"]], header, claims
+        except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError):
             raise TokenRefused("unreadable, or of an issuer not configured here") from None
-        if not isinstance(header, dict):
-            raise TokenRefused("no header")
-        return issuer, header
 
     def _key(self, issuer: TokenIssuer, header: Mapping[str, Any]) -> jwt.PyJWK:
         algorithm, kid = header.get("alg"), header.get("kid")
@@ -164,15 +171,18 @@ class TokenUse:
 
     def check(self, session: str) -> None:
         """Raise TokenRefused when the web session a token came from has ended; "" is no session."""
-        if session and self._revoked.get(session) is not None:
+        if session and self._revoked.has(session):
             raise TokenRefused("its web session has ended")
 
     def claim(self, issuer: str, token_id: str, page: str) -> None:
         """Take the token for ``page`` (its instance, or its Contact's user); raise TokenRefused if it is another's."""
         name = f"{issuer} {token_id}"
-        with self._used.locked(name):
-            holder = self._used.get(name)
-            if holder is None:
-                self._used.set(name, page)
-            elif holder != page:
-                raise TokenRefused("used by another page")
+        holder = self._used.get(name)
+        if holder is None:
+            with self._used.locked(name):
+                holder = self._used.get(name)
+                if holder is None:
+                    self._used.set(name, page)
+                    return
+        if holder != page:
+            raise TokenRefused("used by another page")

@@ -12,6 +12,7 @@ from kemi.adapters.doors.bans import BANS
 from kemi.adapters.kamailio import connections, ksr
 from kemi.adapters.log import log_event
 from kemi.adapters.monitoring.measuring import METRICS
+from kemi.core.flow_token import token_from_flow
 from kemi.core.metrics import catalogue as series
 from kemi.core.registration import Flow
 from kemi.core.trust import is_on_this_machine
@@ -50,12 +51,16 @@ class WebSocketFront:
             return
         if self._is_banned(ksr.headers("X-Forwarded-For")[0]):
             return
+        sip, connection_id, nonce = self._settings.sip, ksr.connection_id(), secrets.token_hex(8)
         flow = Flow(
-            connection_id=ksr.connection_id(),
-            nonce=secrets.token_hex(8),
+            connection_id=connection_id,
+            nonce=nonce,
             client_address=ksr.headers("X-Forwarded-For")[0],
             source=ksr.source(),
             origin=ksr.headers("Origin")[0],
+            token=token_from_flow(
+                self._settings.flow_secret, connection_id, nonce, f"{sip.address}:{sip.port}"
+            ),
         )
         self._flows.open(flow, time.time())
         if not connections.accept_handshake():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError
-from kemi.core.messages import Request, addresses_from_headers, parameter, uri_from_address, with_parameters
+from kemi.core.messages import Request, addresses_from_headers, parameters, uri_from_address, with_parameters
 from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
 
 QUOTE = '"'
+_CONTACT_URI = re.compile(r"sips?:[^\s<>]+$", re.IGNORECASE)
 _REPLACED = "\ufffd"
 
 
@@ -23,7 +25,7 @@ def contact_of(request: Request) -> str:
         raise RemoteProtocolError("one Contact in each REGISTER (RFC 5626 §4.2)")
     if not contacts or contacts[0] == "*":
         return "".join(contacts)
-    if not re.match(r"sips?:[^\s<>]+$", uri_from_address(contacts[0]), re.IGNORECASE):
+    if not _CONTACT_URI.match(uri_from_address(contacts[0])):
         raise RemoteProtocolError("Contact is not a sip: URI")
     if _REPLACED in contacts[0]:  # it could not be written anew, and so would pass with all it says
         raise RemoteProtocolError("Contact is not UTF-8")
@@ -43,8 +45,14 @@ def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None)
     changed = without_parameters(contact, FROM_PAGE_IN_CONTACT)
     if longest_s is not None:
         changed = _capped(changed, longest_s)
-    missing = [tag for tag in tags if parameter(changed, tag.partition("=")[0].lower()) is None]
-    return changed + "".join(f";{tag}" for tag in missing)
+    there = parameters(changed)
+    return changed + "".join(added for name, added in _named(tags) if name not in there)
+
+
+@lru_cache(maxsize=8)
+def _named(tags: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names of feature tags, and how they are added to a Contact."""
+    return tuple((tag.partition("=")[0].lower(), f";{tag}") for tag in tags)
 
 
 def _capped(contact: str, longest_s: int) -> str:

@@ -20,7 +20,6 @@ class RegistrationSettings:
 
     realm: str
     visited_network: str
-    flow_secret: str
     ims_host: str
     """``address:port`` of our socket towards the core."""
     schemes: tuple[str, ...] = ("digest",)
@@ -49,6 +48,8 @@ class Flow:
     """Web origin of the page, from its handshake."""
     binding: str = ""
     """Key of the binding registered over it, or ""."""
+    token: str = ""
+    """What our Path says of it (kemi/core/flow_token.py)."""
 
 
 MOST_PATIENCE: Final = 6

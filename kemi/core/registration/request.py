@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import SipReject
-from kemi.core.flow_token import token_from_flow
 from kemi.core.headers import access_network_info, charging_vector
 from kemi.core.identity import canonical, known_as
 from kemi.core.messages import Request, parameter, uri_from_address
@@ -103,12 +102,11 @@ def register_for_core(
     if grant.impus and known_as(request.to_uri, grant.impus) is None:
         raise SipReject("the access token does not name this identity")
     contact = contact_of(request)
-    flow_token = token_from_flow(settings.flow_secret, flow.connection_id, flow.nonce, settings.ims_host)
     longest_s = max(0, int(grant.expires_at - now)) if grant.scheme == BEARER else None
     passed = contact_for_core(contact, settings.contact_tags, longest_s)
     remove: tuple[str, ...] = ("Route", *FROM_PAGE)
     insert = [
-        f"Path: <sip:{flow_token}@{settings.ims_host};lr{';ob' if parameter(contact, 'reg-id') else ''}>",
+        f"Path: <sip:{flow.token}@{settings.ims_host};lr{';ob' if parameter(contact, 'reg-id') else ''}>",
         "Require: path",
         *(f"Authorization: {value}" for value in _authorization(grant, credentials, current, settings)),
         f'P-Visited-Network-ID: "{settings.visited_network}"',
@@ -130,7 +128,7 @@ def register_for_core(
             uri_from_address(contact) if contact and contact != "*" else "",
             request.to_uri,
             grant,
-            Sent(passed, request.call_id, request.cseq, request.from_tag, flow_token),
+            Sent(passed, request.call_id, request.cseq, request.from_tag, flow.token),
             guessed=any(digest_parameter(digest, "response") for digest in credentials.digests),
             at=now,
             user_agent="".join(request.headers("User-Agent"))[:LONGEST_USER_AGENT],

@@ -58,6 +58,9 @@ class TokenIssuer:
     max_lifetime_s: float = 600.0
 
 
+_NOT_IN_AN_IMPI: Final = frozenset('"\\<>,;@ ')
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
     """A token whose signature is right: who made it, and what it says."""
@@ -65,6 +68,8 @@ class VerifiedToken:
     issuer: TokenIssuer
     header: Mapping[str, Any]
     claims: Mapping[str, Any] = field(repr=False)
+    token_hash: str = ""
+    """What the token is recognised by (``token_hash``)."""
 
 
 class TokenRefused(SipReject):
@@ -123,6 +128,7 @@ def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:
         session=_text(claims, "sid", required=False),
         token_id=_text(claims, "jti"),
         user_class=_text(claims, "user_class", required=False),
+        token_hash=token.token_hash,
     )
 
 
@@ -165,6 +171,4 @@ def _texts(claims: Mapping[str, Any], name: str) -> list[str]:
 def _is_impi(text: str) -> bool:
     """Whether this is a network access identifier (TS 23.003 §13.3) that can stand between quotation marks."""
     user, separator, realm = text.rpartition("@")
-    return bool(user and separator and realm) and not any(
-        character in '"\\<>,;@ ' for character in user + realm
-    )
+    return bool(user and separator and realm) and _NOT_IN_AN_IMPI.isdisjoint(user + realm)

@@ -15,10 +15,11 @@ from kemi.core.registration import Flow
 from kemi.core.registration.states import Cause
 from kemi.state.flows import FlowStore
 from tests.fakes.table import MemoryTable
-from tests.unit.core.registration.bindings import SETTINGS, binding
+from tests.unit.core.registration.bindings import binding
 
+SECRET = "0123456789abcdef0123456789abcdef"
 FLOW = Flow("7", "n0nce", "198.51.100.9", "127.0.0.1:40000")
-TOKEN = token_from_flow(SETTINGS.flow_secret, "7", "n0nce")
+TOKEN = token_from_flow(SECRET, "7", "n0nce")
 
 
 @pytest.fixture
@@ -32,12 +33,12 @@ def flows() -> FlowStore:
 
 def refused(flows: FlowStore, token: str, stands: Callable[[str], bool] = lambda _: True) -> int:
     with pytest.raises(SipReject) as caught:
-        LiveFlows(SETTINGS.flow_secret, flows, stands).deliverable(token)
+        LiveFlows(SECRET, flows, stands).deliverable(token)
     return caught.value.status
 
 
 def test_a_registered_page_on_its_connection(flows: FlowStore) -> None:
-    live = LiveFlows(SETTINGS.flow_secret, flows, lambda connection_id: connection_id == "7")
+    live = LiveFlows(SECRET, flows, lambda connection_id: connection_id == "7")
     assert live.deliverable(TOKEN).connection_id == "7"
 
 
@@ -56,8 +57,8 @@ def test_what_is_not_our_token(flows: FlowStore, token: str) -> None:
 
 @pytest.mark.conformance("R-66")
 def test_a_number_that_is_another_connection_by_now(flows: FlowStore) -> None:
-    assert refused(flows, token_from_flow(SETTINGS.flow_secret, "7", "before the restart")) == 430
-    assert refused(flows, token_from_flow(SETTINGS.flow_secret, "8", "n0nce")) == 430
+    assert refused(flows, token_from_flow(SECRET, "7", "before the restart")) == 430
+    assert refused(flows, token_from_flow(SECRET, "8", "n0nce")) == 430
 
 
 @pytest.mark.conformance("R-66", "R-68")

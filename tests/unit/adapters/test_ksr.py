@@ -275,6 +275,12 @@ class TestHtable:
         table.remove("a")
         assert table.get("a") is None
 
+    def test_whether_there_is_one_is_asked_without_reading_it(self, kamailio: FakeKamailio) -> None:
+        table = HtableTable("call")
+        table.set("a", "1")
+        assert (table.has("a"), table.has("b")) == (True, False)
+        assert not kamailio.called("htable.sht_get")
+
     def test_reading_is_done_under_the_lock(self, kamailio: FakeKamailio) -> None:
         HtableTable("call").get("a")
         assert [name for name, _ in kamailio.calls] == [

@@ -113,3 +113,22 @@ def test_a_silent_core_leaves_nothing_under_way(kamailio: FakeKamailio, connecte
     # Its connection is not closed for good, which is how pages take 1008.
     ((_, waiting),) = FlowStore(HtableTable).unregistered()
     assert waiting.core_failed
+
+
+def test_a_challenge_of_a_page_that_is_registered_goes_on_and_leaves_nothing_under_way(
+    kamailio: FakeKamailio, connected: Gateway
+) -> None:
+    expect(kamailio)
+    kamailio.receive(registered())
+    connected.ksr_reply_route(MESSAGE)
+    kamailio.receive(register())
+    connected.ksr_request_route(MESSAGE)
+    assert kamailio.tables["registering"]
+    for name, outcome in {"tm.t_branch_timeout": -1, "tm.t_is_canceled": -1}.items():
+        kamailio.script(name, outcome)
+    kamailio.receive(register(), transaction=(1, 2))
+    kamailio.failure_status = 401
+    answers = len(kamailio.replies)
+    connected.ksr_failure_register(MESSAGE)
+    assert kamailio.tables["registering"] == {}
+    assert len(kamailio.replies) == answers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.adapters.gateway import Gateway
+from kemi.core.flow_token import flow_from_token
 from kemi.settings import settings_from_text
 from tests.fakes.ksr import FakeKamailio
 from tests.peers.access_token import Issuer, key_set
@@ -55,6 +56,18 @@ def test_a_good_token_registers_as_trusted_node(kamailio: FakeKamailio, site: Ga
     (value,) = message.sent_values("Authorization")
     assert value.endswith('integrity-protected="auth-done"')
     assert '"scheme":"bearer"' in next(iter(kamailio.tables["registering"].values()))
+
+
+def test_the_path_leads_back_to_the_very_connection_and_does_not_tell_the_secret(
+    kamailio: FakeKamailio, site: Gateway
+) -> None:
+    message = kamailio.receive(register())
+    site.ksr_request_route(MESSAGE)
+    (path,) = message.sent_values("Path")
+    settings = settings_from_text(SETTINGS_TEXT)
+    found = flow_from_token(settings.flow_secret, path.removeprefix("<sip:").partition("@")[0])
+    assert (found.connection_id, found.host) == ("7", f"{settings.sip.address}:{settings.sip.port}")
+    assert settings.flow_secret not in message.sent()
 
 
 def test_a_bad_token_is_challenged_and_the_reason_is_in_the_log_only(

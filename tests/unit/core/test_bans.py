@@ -7,6 +7,7 @@ import random
 import pytest
 
 from kemi.core.bans import (
+    JUST_S,
     KNOWN_S,
     POINTS,
     BanSettings,
@@ -15,6 +16,7 @@ from kemi.core.bans import (
     Trusted,
     banned_network,
     check_bans,
+    has_just_logged_in,
     logged_in,
     offence_of,
     offend,
@@ -171,3 +173,14 @@ class TestLikeness:
 
     def test_a_core_that_has_not_spoken_yet(self) -> None:
         assert likeness("", "ims.test", random.choice).startswith('Digest realm="ims.test", nonce="')
+
+
+def test_who_has_just_logged_in_is_not_written_down_again() -> None:
+    offender = Offender()
+    assert not has_just_logged_in(offender, NOW)
+    logged_in(offender, NOW)
+    assert has_just_logged_in(offender, NOW + 1)
+    assert not has_just_logged_in(offender, NOW + JUST_S)
+    assert not has_just_logged_in(offender, NOW - 1)  # a clock that was set back
+    offender.until = NOW + 5
+    assert not has_just_logged_in(offender, NOW + 1)

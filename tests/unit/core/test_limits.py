@@ -217,6 +217,15 @@ class TestLogins:
         limits.count_success(tally, "192.0.2.1")
         assert not fail(tally, NOW + 10)
 
+    def test_what_a_success_would_not_change_is_known(self) -> None:
+        tally = Tally()
+        assert not limits.is_trusted(tally, "192.0.2.1")
+        limits.count_success(tally, "192.0.2.1")
+        assert limits.is_trusted(tally, "192.0.2.1")
+        assert not limits.is_trusted(tally, "198.51.100.9")
+        fail(tally, NOW)
+        assert not limits.is_trusted(tally, "192.0.2.1")
+
     def test_who_logged_in_from_here_is_not_locked_out_by_others(self) -> None:
         tally = Tally()
         limits.count_success(tally, "192.0.2.1")

@@ -14,7 +14,6 @@ CONTACT = f'<{OURS}>;reg-id=1;+sip.instance="<urn:uuid:1>";expires=600'
 SETTINGS = RegistrationSettings(
     realm="ims.example",
     visited_network="visited.example",
-    flow_secret="0123456789abcdef0123456789abcdef",
     ims_host="192.0.2.1:5060",
 )
 TOKEN = Grant("bearer", "alice-1@ims.example", [ALICE], 500.0, "sid-1", "jti-1")
