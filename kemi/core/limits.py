@@ -230,12 +230,12 @@ def is_news(tally: Tally, now: float) -> bool:
 
 def address_key(client_address: str) -> str:
     """Return what counts as one address: an IPv6 site may choose among 2^64 of its own."""
+    if ":" not in client_address:
+        return client_address  # an IPv4 address is written in one way only
     try:
-        address = ipaddress.ip_address(client_address)
+        address = ipaddress.IPv6Address(client_address)
     except ValueError:
         return client_address
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, _IPV6_SITE_BITS), strict=False))

@@ -49,21 +49,20 @@ class FlowStore:
     # ------------------------------------------------------------ connections
 
     def open(self, flow: Flow, now: float = 0.0) -> None:
-        """Remember a new connection; before its 101 leaves, because its first SIP message may be in another worker."""
+        """Remember a new connection; before its 101 leaves, because its first SIP message may be in another worker.
+
+        Behind the TLS front all share one address, and ports come back: the one that had this port is gone.
+        """
+        before = self._ports.get(flow.source)
+        if before is not None and before != flow.connection_id:
+            self.note_closed(before)
         self._flows.set(flow.connection_id, flow)
         self._ports.set(flow.source, flow.connection_id)
         self._unregistered.set(flow.connection_id, f"{now:.3f}")
 
     def flow(self, connection_id: str) -> Flow | None:
-        """Return the connection, or None when it is gone.
-
-        Gone is also one whose end nobody has worked on yet, and one whose address and port belong to another
-        connection now: behind the TLS front all share one address, and ports come back.
-        """
-        found = self._flows.get(connection_id)
-        if found is None or self._closed.has(connection_id):
-            return None
-        return found if self._ports.get(found.source) == connection_id else None
+        """Return the connection, or None when it is gone, whether or not anybody has worked on its end yet."""
+        return None if self._closed.has(connection_id) else self._flows.get(connection_id)
 
     def opened(self, connection_id: str) -> Flow | None:
         """Return what is known of a connection, whether or not it still stands; for whoever only counts."""
@@ -307,6 +306,10 @@ class FlowStore:
     def awaited(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a response belongs to; another entry point of the core may still answer it."""
         return self._pending.get(f"{call_id} {cseq}")
+
+    def forget(self, call_id: str, cseq: int) -> None:
+        """Forget a REGISTER that was answered."""
+        self._pending.remove(f"{call_id} {cseq}")
 
     def expected(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a final response belongs to, once."""

@@ -1,6 +1,6 @@
 """Messages as Kamailio has them: typed, safe access.
 
-With transactions.py, htable.py and connections.py the only modules that import KSR.
+With transactions.py, htable.py, connections.py and contacts.py the only modules that import KSR.
 
 ``KSR.pv.get`` of app_python3 5.6 decodes strictly as UTF-8: text from the network is read so that any bytes come
 through.  Functions take positional ``str`` and ``int`` only.
@@ -23,6 +23,8 @@ from kemi.core.messages import Message, Reply, Request, Side, with_tag
 
 _pv = KSR.pv.get
 _REPLACEMENT = "\ufffd"
+_OF_REQUEST = ("$ci", "$ft", "$tt", "$ct", "$ru", "$fu", "$tu")
+_OF_REPLY = ("$ci", "$ft", "$tt", "$ct", "$rr")
 _OF_BODY = ("Content-Disposition", "Content-Encoding")
 _WS_PROTOCOLS = frozenset({"ws", "wss"})
 
@@ -41,6 +43,15 @@ def text(variable: str) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else str(value)
+
+
+def _texts(variables: tuple[str, ...]) -> list[str]:
+    """Return several pseudo-variables that hold text; together, for each is asked of every message."""
+    try:
+        values = [_pv(variable) for variable in variables]
+    except UnicodeDecodeError:
+        return [text(variable) for variable in variables]
+    return [value if isinstance(value, str) else "" for value in values]
 
 
 def number(variable: str) -> int:
@@ -188,7 +199,6 @@ def _body() -> Body:
 
 
 def _fill(message: Message) -> None:
-    message.contact = text("$ct")
     if not has_body():
         return
     found = body()
@@ -201,17 +211,19 @@ def _fill(message: Message) -> None:
 
 def request() -> Request:
     """Return the current request."""
+    call_id_, from_tag, to_tag, contact, request_uri, from_uri, to_uri = _texts(_OF_REQUEST)
     found = Request(
         side=side(),
         method=method(),
-        call_id=call_id(),
-        from_tag=text("$ft"),
-        to_tag=text("$tt"),
+        call_id=call_id_,
+        from_tag=from_tag,
+        to_tag=to_tag,
         cseq=number("$cs"),
+        contact=contact,
         headers=headers,
-        request_uri=text("$ru") or head().partition("\r\n")[0].partition(" ")[2].rpartition(" ")[0],
-        from_uri=text("$fu"),
-        to_uri=text("$tu"),
+        request_uri=request_uri or head().partition("\r\n")[0].partition(" ")[2].rpartition(" ")[0],
+        from_uri=from_uri,
+        to_uri=to_uri,
         source=source(),
     )
     if found.side is Side.WIC:
@@ -222,16 +234,18 @@ def request() -> Request:
 
 def reply() -> Reply:
     """Return the current reply."""
+    call_id_, from_tag, to_tag, contact, reason_phrase = _texts(_OF_REPLY)
     found = Reply(
         side=side(),
         method=method(),
-        call_id=call_id(),
-        from_tag=text("$ft"),
-        to_tag=text("$tt"),
+        call_id=call_id_,
+        from_tag=from_tag,
+        to_tag=to_tag,
         cseq=number("$cs"),
+        contact=contact,
         headers=headers,
         status=number("$rs"),
-        reason_phrase=text("$rr"),
+        reason_phrase=reason_phrase,
     )
     _fill(found)
     return found
@@ -397,38 +411,6 @@ def force_rport() -> None:
 def change_status(status: int, reason_phrase: str) -> None:
     """Give the current reply another status, before tm sees it."""
     KSR.textopsx.change_reply_status(status, reason_phrase)
-
-
-# ---------------------------------------------------------------- Kamailio's registrar
-
-_LOCATION = "location"
-_PROFILE = "home"
-
-
-def save_contacts(address_of_record: str, lines: Iterable[str]) -> bool:
-    """Carry the current REGISTER out for an address of record and answer it, with these lines in the 200; False: it
-    was answered with an error."""
-    if text_of_lines := "".join(f"{line}\r\n" for line in lines):
-        KSR.hdr.append_to_reply(text_of_lines)
-    return KSR.registrar.save_uri(_LOCATION, 0, address_of_record) > 0
-
-
-def contacts_of(address_of_record: str) -> list[tuple[str, str]]:
-    """Return URI and instance of each contact that is kept under an address of record; an instance may be ""."""
-    if KSR.registrar.reg_fetch_contacts(_LOCATION, address_of_record, _PROFILE) <= 0:
-        return []
-    try:
-        return [
-            (text(f"$(ulc({_PROFILE}=>addr)[{index}])"), text(f"$(ulc({_PROFILE}=>instance)[{index}])"))
-            for index in range(number(f"$(ulc({_PROFILE}=>count))"))
-        ]
-    finally:
-        KSR.registrar.reg_free_contacts(_PROFILE)
-
-
-def look_contacts_up(address_of_record: str) -> bool:
-    """Let the current request go to all contacts of an address of record; False: there are none."""
-    return KSR.registrar.lookup_uri(_LOCATION, address_of_record) > 0
 
 
 # ---------------------------------------------------------------- logs

@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from kemi.adapters.guard import guarded
-from kemi.adapters.kamailio import ksr, transactions
+from kemi.adapters.kamailio import contacts, ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.adapters.network.people import People
 from kemi.adapters.network.routing import RouteReader
@@ -79,8 +79,8 @@ class HomePart:
     def _register(self, request: Request) -> None:
         pending = self._flows.awaited(request.call_id, request.cseq)
         allowed = admitted(request, pending)
-        check_room(request, ksr.contacts_of(allowed.address_of_record))
-        if not ksr.save_contacts(allowed.address_of_record, allowed.lines):
+        check_room(request, contacts.kept_of(allowed.address_of_record))
+        if not contacts.save(allowed.address_of_record, allowed.lines):
             log_event(logging.WARNING, "contacts_not_saved", call_id=request.call_id, impi=allowed.impi)
             return  # answered with the reason
         self._people.learn(allowed.impi, allowed.identities)
@@ -89,7 +89,7 @@ class HomePart:
         """Send a request to all pages of the user it names."""
         reaching.check_request(request, self._host)
         called, impi = self._called(request.request_uri)
-        if not ksr.look_contacts_up(address_of_record(impi)):
+        if not contacts.look_up(address_of_record(impi)):
             raise reaching.not_here()
         ksr.remove_headers(("P-Called-Party-ID",))
         ksr.append_headers([f"P-Called-Party-ID: <{called}>"])

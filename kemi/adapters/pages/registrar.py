@@ -203,7 +203,7 @@ class Registrar:
                 self._unanswered(ksr.request())
             return
         if status in CHALLENGES and not self._hidden.hides_from(ksr.connection_id()):
-            self._flows.expected(ksr.call_id(), ksr.number("$cs"))
+            self._flows.forget(ksr.call_id(), ksr.number("$cs"))
             return  # as every registration begins: the challenge goes on as it is
         request = ksr.request()
         pending = self._flows.expected(request.call_id, request.cseq)

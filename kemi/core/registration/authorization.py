@@ -137,4 +137,4 @@ def impi_from_impu(public_identity: str) -> str:
 
 def challenge_for_page(value: str) -> str:
     """Return a challenge of the core without the keys that are the P-CSCF's alone (TS 24.229 §5.2.2.2)."""
-    return _KEYS.sub("", value)
+    return _KEYS.sub("", value) if _may_claim(value) else value

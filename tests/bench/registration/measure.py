@@ -115,7 +115,9 @@ def one_round(site: RegistrationSite, pages: Swarm, plan: Plan) -> Round:
 def measure_rate(site: RegistrationSite, pages: Swarm, plan: Plan) -> Rate:
     """Open the rate pages and let them register for a while."""
     opened = pages.run(Task("open", plan.rate_pages, _AT_ONCE, _PATIENCE_S, again=True))
-    pages.run(Task("refresh", seconds=1.0))
+    pages.run(
+        Task("refresh", seconds=SETTLE_S)
+    )  # until then each transaction takes memory nobody has touched yet
     site.core.cpu_s()
     gateway_s, front_s = tree_cpu_s([site.gateway_pid]), tree_cpu_s(site.front_pids)
     seen = pages.run(Task("refresh", seconds=plan.rate_s))
