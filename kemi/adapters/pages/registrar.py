@@ -109,7 +109,7 @@ class Registrar:
             credentials,
             current,
             self._settings,
-            icid=f"{random.getrandbits(128):032x}",  # unique it has to be, and no secret
+            icid=f"{random.getrandbits(128):032x}",  # noqa: S311 - unique, no secret
             now=now,
         )
         self._flows.expect(request.call_id, request.cseq, register.pending)
