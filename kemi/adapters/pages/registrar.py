@@ -109,7 +109,7 @@ class Registrar:
             credentials,
             current,
             self._settings,
-            icid=f"{random.getrandbits(128):032x}",  # noqa: S311 - unique, no secret
+            icid=f"{random.getrandbits(128):032x}",  # to be unique, and no secret
             now=now,
         )
         self._flows.expect(request.call_id, request.cseq, register.pending)

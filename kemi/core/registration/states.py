@@ -114,9 +114,12 @@ ENDINGS: Final[Mapping[Cause, Ending]] = MappingProxyType(
         # The connection stays: a page that missed its refresh, or signs in as somebody else, needs no new handshake.
         Cause.DEREGISTERED: Ending(BindingEvent.DEREGISTERED),
         Cause.EXPIRED: Ending(BindingEvent.EXPIRED),
-        # The core still sends this user's calls down this connection, which must not become somebody else's.
+        # The core still sends this user's calls down this connection, which must not become somebody else's.  The page
+        # is not logged out: it may just have got no answer from a silent core to the refresh that had its next token.
         Cause.GRANT_ENDED: Ending(
-            BindingEvent.EXPIRED, on_behalf=True, close=(LOGGED_OUT, "the access token ended")
+            BindingEvent.EXPIRED,
+            on_behalf=True,
+            close=(1012, "the access token ended: please bring a new one"),
         ),
         Cause.LEFT: Ending(BindingEvent.DEREGISTERED, on_behalf=True),
         Cause.MOVED: Ending(BindingEvent.DEREGISTERED),

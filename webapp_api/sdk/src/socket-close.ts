@@ -6,9 +6,12 @@ export function closeCodeFromError(error: Error | undefined): number | undefined
   return code === undefined ? undefined : Number(code);
 }
 
+/** The core does not know the registration any more: it is to be made anew. */
+const REGISTRATION_GONE = 4404;
+
 /** Policy violation, and the codes for private use: the gateway does not want this page back as it is. */
 export function isFarewell(code: number | undefined): code is number {
-  return code !== undefined && (code === 1008 || (code >= 4000 && code <= 4999));
+  return code !== undefined && (code === 1008 || (code >= 4000 && code <= 4999)) && code !== REGISTRATION_GONE;
 }
 
 /** Going away, service restart, try again later: everybody comes back at once. */

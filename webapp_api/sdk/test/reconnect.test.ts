@@ -338,7 +338,7 @@ describe("a gateway that closes the socket for good", () => {
     });
   }
 
-  for (const code of [1000, 1001, 1006, 1012, 1013]) {
+  for (const code of [1000, 1001, 1006, 1012, 1013, 4404]) {
     test(`${code} is no reason to stay away`, async () => {
       const wire = new Wire();
       const phone = await registeredPhone(wire);

@@ -65,6 +65,10 @@ class TestEndings:
         assert not ENDINGS[cause].on_behalf
         assert ENDINGS[cause].close is not None
 
+    def test_who_lacks_a_new_token_is_not_logged_out(self) -> None:
+        assert ENDINGS[Cause.GRANT_ENDED].close[0] == 1012  # type: ignore[index]
+        assert ENDINGS[Cause.LOGGED_OUT].close[0] == 4401  # type: ignore[index]
+
 
 class TestKey:
     """One page, one key; two pages, two."""
