@@ -30,6 +30,8 @@ class Wait(enum.StrEnum):
     """A refresh or the end of an RFC 4028 session towards the core."""
     PAGE_SESSION = "page_session"
     """The same towards the page."""
+    AWAY = "away"
+    """The end of the time that a page may be away."""
     RECOVERY = "recovery"
     """A call that moves to another media node, or whose page may have moved."""
 
@@ -40,6 +42,7 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
         Due.SESSION_REFRESH: Wait.SESSION,
         Due.SESSION_EXPIRED: Wait.SESSION,
         Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
+        Due.FLOW_RECOVERY: Wait.AWAY,
         Due.RECOVERY: Wait.RECOVERY,
         Due.ICE_RESTART: Wait.RECOVERY,
     }

@@ -126,7 +126,11 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
 """What comes first while an offer of the running session is open, by who made it."""
 
 DUES: Final[Mapping[events.Due, Step]] = MappingProxyType(
-    {events.Due.RECOVERY: recovery.on_due, events.Due.ICE_RESTART: ice_restart.on_due}
+    {
+        events.Due.RECOVERY: recovery.on_due,
+        events.Due.ICE_RESTART: ice_restart.on_due,
+        events.Due.TELL_PAGE: own_offer.on_due,
+    }
 )
 """What was scheduled for a page that may have gone over to another connection: who takes it, whoever called."""
 

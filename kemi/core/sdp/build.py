@@ -6,6 +6,7 @@ Knows in which order RFC 8866 §5 wants lines; what stands in them is decided el
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from kemi.core.sdp.model import Codec, MediaDescription, Origin, SessionDescription, SessionSection
@@ -22,9 +23,25 @@ def media_description(
 
 
 def session_description(session: SessionSection, media: Iterable[MediaDescription]) -> SessionDescription:
-    """Put m-lines made elsewhere under session lines, with CRLF line ends."""
-    bound = (MediaDescription(m.lines, m.kind, m.port, m.proto, m.formats, session) for m in media)
+    """Put m-lines made elsewhere under session lines, with CRLF line ends.
+
+    Where the session has no c=, each line has one, also a line that is not used (RFC 8866 §5.7): that of another line.
+    """
+    lines = tuple(media)
+    told = [_connection(line.lines) for line in lines]
+    if None in told and _connection(session.lines) is None:
+        spare = [one for one in told if one is not None][:1]
+        lines = tuple(
+            replace(line, lines=(line.lines[0], *spare, *line.body)) if own is None else line
+            for line, own in zip(lines, told, strict=True)
+        )
+    bound = (MediaDescription(m.lines, m.kind, m.port, m.proto, m.formats, session) for m in lines)
     return SessionDescription(session, tuple(bound))
+
+
+def _connection(lines: Sequence[str]) -> str | None:
+    """Return the c= line of a section of ours, which comes before what it has many of."""
+    return next((line for line in lines[1:5] if line.startswith("c=")), None)
 
 
 def session_section(origin: Origin, *attributes: str, connection: str | None = None) -> SessionSection:

@@ -148,6 +148,24 @@ class TestHold:
         assert [line.direction for line in page_offers(call)[-1].media] == ["inactive", "sendonly"]
         await still_works(call)
 
+    @pytest.mark.parametrize(
+        "offer", [pytest.param(AUDIO, id="one-way"), pytest.param(AUDIO_BOTH_WAYS, id="two-way")]
+    )
+    async def test_a_page_that_is_away_hears_of_it_when_it_is_back(self, stage: Stage, offer: str) -> None:
+        page = await stage.page()
+        call = await stage.answered(page, offer)
+        page.lose()
+        await page.lost.wait()
+        await stage.logged(call.call_id, "event=flow_lost", "state=confirmed")
+        answer = described(await call.ims.reinvite(offer_of(direction="inactive")))
+        assert answer.media[0].direction == "inactive"
+        before = len(page_offers(call))
+        await page.connect()
+        assert (await page.register()).status == 200
+        await until(lambda: len(page_offers(call)) > before, lambda: "the page is not told", 5)
+        assert {line.direction for line in page_offers(call)[-1].media} == {"inactive"}
+        await still_works(call)
+
     async def test_of_a_call_towards_the_page(self, stage: Stage) -> None:
         call = await incoming.answered(stage, await stage.page(), sdp=device_offer(DEVICE))
         answer = described(await call.ims.reinvite(offer_of(direction="sendonly")))

@@ -142,7 +142,7 @@ class TestDuringTheCall:
         await self.come_back(stage, page, call)
         assert (await call.wic.info()).status == 200
         await until(
-            lambda: call.call_id not in stage.lab.gateway_rpc.htable("due"),
+            lambda: call.call_id not in stage.lab.gateway_rpc.htable("away"),
             lambda: "the wake-up stays",
             FLOW_RECOVERY_S + 2,
         )
@@ -155,7 +155,7 @@ class TestDuringTheCall:
         call = await stage.answered(page)
         await self.come_back(stage, page, call)
         await until(
-            lambda: call.call_id not in stage.lab.gateway_rpc.htable("due"),
+            lambda: call.call_id not in stage.lab.gateway_rpc.htable("away"),
             lambda: "the wake-up stays",
             FLOW_RECOVERY_S + 2,
         )

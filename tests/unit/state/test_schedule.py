@@ -65,13 +65,23 @@ def test_an_entry_that_is_dropped_meanwhile_does_not_come() -> None:
 def test_the_end_of_the_longest_time_stands_beside_what_a_call_waits_for() -> None:
     schedule = Schedule(lambda _name: MemoryTable())
     schedule.put("a", Due.TOO_LONG, at=100.0)
-    schedule.put("a", Due.FLOW_RECOVERY, at=30.0)
+    schedule.put("a", Due.PRACK_TIMEOUT, at=30.0)
     schedule.put("a", Due.UPDATE_RETRY, at=20.0)
     assert schedule.take_due(now=25.0) == [("a", Due.UPDATE_RETRY)]
-    schedule.put("a", Due.FLOW_RECOVERY, at=30.0)
+    schedule.put("a", Due.PRACK_TIMEOUT, at=30.0)
     schedule.drop("a")
     assert schedule.take_due(now=99.0) == []
     assert schedule.take_due(now=101.0) == [("a", Due.TOO_LONG)]
+
+
+def test_nothing_that_a_call_does_meanwhile_takes_the_place_of_the_end_of_its_pages_absence() -> None:
+    schedule = Schedule(lambda _name: MemoryTable())
+    schedule.put("a", Due.FLOW_RECOVERY, at=30.0)
+    schedule.put("a", Due.TELL_PAGE, at=1.0)
+    schedule.put("a", Due.ICE_RESTART, at=2.0)
+    schedule.drop("a")
+    assert schedule.take_due(now=29.0) == [("a", Due.ICE_RESTART)]
+    assert schedule.take_due(now=31.0) == [("a", Due.FLOW_RECOVERY)]
 
 
 def test_a_forgotten_call_is_not_woken_at_all() -> None:

@@ -170,9 +170,6 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return [act.ForgetCall(record.key)]
     if record.ended:
         return []
-    if event.due is Due.TELL_PAGE:
-        record.page_behind = True  # and flow.py lets the page know
-        return []
     if event.due is Due.TELL_CORE:
         record.core_behind = True
         return []

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
-from kemi.core.call.events import Due, OwnRequestAnswered, UpdateAnswered
+from kemi.core.call.events import Due, OwnRequestAnswered, TimerFired, UpdateAnswered
 from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_reverse_lines
+from kemi.core.call.in_dialog.common import follow
 from kemi.core.call.lifetime import refresh
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.session import direction_for_core, shown_media, take_page_answer
@@ -29,8 +31,22 @@ from kemi.core.sdp.interwork.client_offer import offered_again
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 MAX_ATTEMPTS = 5
-"""How often an offer of ours is sent before glare (491) or a busy page (500) makes us leave it."""
-_TRY_AGAIN = frozenset({491, 500})
+"""How often an offer of ours is sent before glare (491), a busy page (500) or a silent one (408) makes us leave it."""
+AWAY_S: Final = 0.5
+"""So often a page that lost its connection is looked for."""
+_TRY_AGAIN = frozenset({408, 491, 500})
+"""408: the page is away; from then on it is looked for before it is offered anything (``Due.TELL_PAGE``)."""
+
+
+def on_due(record: CallRecord, event: TimerFired, _settings: CallSettings) -> list[act.Action]:
+    """Let the page know, once it is there, what it has not heard of."""
+    follow(record, event.successor)
+    if record.ended:
+        return []
+    if not event.flow_alive:
+        return [act.Schedule(record.key, Due.TELL_PAGE, AWAY_S)]
+    record.page_behind = True  # and flow.py has it told
+    return []
 
 
 def is_idle(record: CallRecord) -> bool:

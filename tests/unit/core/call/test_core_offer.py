@@ -10,8 +10,11 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.media.session import medium_change
 from kemi.core.call.record import Offerer
+from kemi.core.call.renegotiation.own_offer import MAX_ATTEMPTS
+from kemi.core.call.states import Dialog
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
+from kemi.core.registration import Flow
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import Actions, Call
@@ -94,6 +97,7 @@ class TestAnsweredHere:
         told = sdp_from_text(relay_knows(call, asked).only(act.SendReply).body).media
         said = [(line.kind, line.rejected, "" if line.rejected else line.direction.value) for line in told]
         assert said == lines
+        assert all(line.connection for line in told)  # RFC 8866 §5.7: also of one that is not used
 
     def test_the_version_rises_and_the_id_stays(self) -> None:
         call = Call.confirmed()
@@ -232,6 +236,30 @@ class TestToldAfterwards:
         due = again.only(act.Schedule)
         assert (due.due, due.delay_s) == (ev.Due.TELL_PAGE, 1.0)
         assert call.on(ev.TimerFired(due.due)).only(act.SendRequest).method == "INVITE"
+
+    def test_a_page_that_is_away_is_told_when_it_is_back(self) -> None:
+        call, _ = self.held()
+        # Its connection is gone: the executor says so in the place of an answer.
+        gone = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 408))
+        assert gone.only(act.Schedule).due is ev.Due.TELL_PAGE
+        for _ in range(2 * MAX_ATTEMPTS):  # to look for it is no attempt
+            looked = call.on(ev.TimerFired(ev.Due.TELL_PAGE, flow_alive=False))
+            assert looked.names == ["Schedule"]
+        back = Flow("8", "n0nce", "198.51.100.9", "127.0.0.1:40001")
+        told = call.on(ev.TimerFired(ev.Due.TELL_PAGE, successor=back)).only(act.SendRequest)
+        assert told.method == "INVITE"
+        assert call.record.connection_id == "8"
+
+    def test_a_page_that_never_answers_is_left_alone_some_time(self) -> None:
+        call, actions = self.held()
+        for attempt in range(MAX_ATTEMPTS):
+            assert actions.only(act.SendRequest).method == "INVITE"
+            later = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3 + attempt, 408))
+            if later.names == []:
+                break
+            actions = call.on(ev.TimerFired(ev.Due.TELL_PAGE))
+        assert later.names == []
+        assert call.record.dialog is Dialog.CONFIRMED
 
     def test_a_refusal_is_left_at_that(self) -> None:
         call, _ = self.held()
