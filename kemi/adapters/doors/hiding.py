@@ -61,7 +61,6 @@ class HiddenUsers:
         self._refusals = RecordTable(HtableTable("refusal"), Refusal)
         self._challenged: dict[tuple[str, int], list[str]] = {}
         """Challenges of the core that are on their way to a page: tm's failure callback follows in this process."""
-
         self._noted_at: dict[str, float] = {}
         """When this process wrote last what is common to all challenges of one kind."""
 

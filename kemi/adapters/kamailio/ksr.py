@@ -51,7 +51,7 @@ def _texts(variables: tuple[str, ...]) -> list[str]:
         values = [_pv(variable) for variable in variables]
     except UnicodeDecodeError:
         return [text(variable) for variable in variables]
-    return [value if isinstance(value, str) else "" for value in values]
+    return ["" if value is None else str(value) for value in values]
 
 
 def number(variable: str) -> int:

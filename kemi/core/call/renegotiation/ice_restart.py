@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
-from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
@@ -38,15 +37,12 @@ from kemi.core.call.media.session import medium_change
 from kemi.core.call.node_loss.answers import take_from_page
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange, Offerer
-from kemi.core.call.renegotiation.own_offer import acknowledge, again_later, given_up, is_idle
+from kemi.core.call.renegotiation.own_offer import LOOK_AGAIN_S, acknowledge, again_later, given_up, is_idle
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.sdp.interwork.moved import moved_client_offer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
-
-LOOK_AGAIN_S: Final = 0.5
-_TRY_AGAIN: Final = frozenset({408, 491, 500})
 
 
 def expect(record: CallRecord, settings: CallSettings, *, is_back: bool = False) -> list[act.Action]:
@@ -165,7 +161,7 @@ def _refused(
     record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
     actions = exchange.rollback(record)
-    if later := again_later(record, event, settings, Due.ICE_RESTART, _TRY_AGAIN):
+    if later := again_later(record, event, settings, Due.ICE_RESTART):
         return [*actions, *later]
     record.ice_before = ""
     note = act.Note("ice_restart_refused", logging.WARNING, {"status": event.status})

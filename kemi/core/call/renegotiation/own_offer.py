@@ -32,7 +32,7 @@ from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 MAX_ATTEMPTS = 5
 """How often an offer of ours is sent before glare (491), a busy page (500) or a silent one (408) makes us leave it."""
-AWAY_S: Final = 0.5
+LOOK_AGAIN_S: Final = 0.5
 """So often a page that lost its connection is looked for."""
 _TRY_AGAIN = frozenset({408, 491, 500})
 """408: the page is away; from then on it is looked for before it is offered anything (``Due.TELL_PAGE``)."""
@@ -44,7 +44,7 @@ def on_due(record: CallRecord, event: TimerFired, _settings: CallSettings) -> li
     if record.ended:
         return []
     if not event.flow_alive:
-        return [act.Schedule(record.key, Due.TELL_PAGE, AWAY_S)]
+        return [act.Schedule(record.key, Due.TELL_PAGE, LOOK_AGAIN_S)]
     record.page_behind = True  # and flow.py has it told
     return []
 
@@ -118,10 +118,9 @@ def again_later(
     event: UpdateAnswered | OwnRequestAnswered,
     settings: CallSettings,
     due: Due,
-    statuses: frozenset[int] = _TRY_AGAIN,
 ) -> list[act.Action]:
     """Have an offer sent again that the page does not take at this moment; nothing where that is over."""
-    if event.status not in statuses or record.update_attempts >= MAX_ATTEMPTS:
+    if event.status not in _TRY_AGAIN or record.update_attempts >= MAX_ATTEMPTS:
         return []
     # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
     delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)

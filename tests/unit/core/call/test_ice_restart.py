@@ -9,8 +9,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.renegotiation.ice_restart import LOOK_AGAIN_S
-from kemi.core.call.renegotiation.own_offer import MAX_ATTEMPTS
+from kemi.core.call.renegotiation.own_offer import LOOK_AGAIN_S, MAX_ATTEMPTS
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from kemi.core.registration import Flow
