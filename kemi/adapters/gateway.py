@@ -76,6 +76,7 @@ from kemi.core.causes import answered_elsewhere
 from kemi.core.errors import SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
+from kemi.core.registration import Flow
 from kemi.core.screening import screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
@@ -116,7 +117,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             self._schedule,
             self._relay,
             entry_points,
-            lambda connection_id: self._flows.flow(connection_id) is not None,
+            self._flows.is_open,
         )
         self._call_settings = call_settings(settings)
         routes = routes_of(settings)
@@ -264,12 +265,12 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             return
         if method == "ACK" and transactions.transaction_state() == 0 and not ksr.has_body():
             return  # to a final response of our own: tm has taken it, and it answers no offer
-        request = ksr.request()
+        request, flow = ksr.request(), None
         if request.side is Side.IMS:
             check_proxy_require(request)
         else:
             screen(request)
-            self._doors.admit(request)
+            flow = self._doors.admit(request)
             self._new_calls.check_others(request)
             self._dialog_ids.translate(request, partial(self._pages.owner, request.connection_id))
         if request.side is Side.IMS and self._notifications.is_ours(request):
@@ -277,16 +278,16 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         elif request.to_tag:
             self._inside_dialog(request)
         elif request.side is Side.WIC:
-            self._from_wic(request)
+            self._from_wic(request, flow)
         else:
             self._from_ims(request)
 
-    def _from_wic(self, request: Request) -> None:
+    def _from_wic(self, request: Request, flow: Flow | None) -> None:
         if request.method == "INVITE":
             if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what we answered
                 self._new_calls.from_page(request)
         elif request.method == "REGISTER":
-            self._registrar.forward(request)
+            self._registrar.forward(request, flow)
         elif request.method != "ACK":
             self._standalone.from_page(request)
 

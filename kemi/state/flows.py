@@ -76,7 +76,7 @@ class FlowStore:
 
     def is_open(self, connection_id: str) -> bool:
         """Whether the connection stands."""
-        return self.flow(connection_id) is not None
+        return not self._closed.has(connection_id) and self._flows.raw.has(connection_id)
 
     def close(self, connection_id: str) -> None:
         """Forget a connection whose handshake failed."""

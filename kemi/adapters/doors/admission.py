@@ -40,7 +40,7 @@ from kemi.core.limits import (
 )
 from kemi.core.messages import Request
 from kemi.core.policy import TargetRules
-from kemi.core.registration import DIGEST, PendingRegistration
+from kemi.core.registration import DIGEST, Flow, PendingRegistration
 from kemi.core.routing.permissions import Why
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -84,10 +84,10 @@ class Admission:
 
     # ------------------------------------------------------------ requests
 
-    def admit(self, request: Request, identity: str | None = None) -> None:
+    def admit(self, request: Request, identity: str) -> None:
         """Count a page's request; raise OverLimit (503) or SipReject (403) when it does not go on.
 
-        ``identity``: who is registered over its connection, where that is known already.
+        ``identity``: who is registered over its connection, as ``identity_on`` says it.
         """
         kind = kind_of(request.method, in_dialog=bool(request.to_tag))
         if kind is None:
@@ -100,8 +100,6 @@ class Admission:
             raise self._over(
                 "connection", request.connection_id, kind, wait_s, is_news(connection.tally, now)
             )
-        if identity is None:
-            identity = self.identity(request.connection_id)
         self._admit_address(connection.address, kind, now, is_known=bool(identity))
         if identity:
             self._admit_identity(identity, request, kind, now)
@@ -232,7 +230,7 @@ class Admission:
             whom = {"impu": who} if what == "identity" else {"address": who}
             self._notices.tell("login_locked", now, **whom)
 
-    # ------------------------------------------------------------ who it is
+    # ------------------------------------------------------------ what is kept
 
     def _connection(self, connection_id: str) -> _Connection:
         known = self._connections.get(connection_id)
@@ -244,11 +242,6 @@ class Admission:
             self._connections[connection_id] = known
         return known
 
-    def identity(self, connection_id: str) -> str:
-        """Return who is registered over a connection, "" for nobody."""
-        flow = self._flows.opened(connection_id)
-        return _identity_key(flow.binding.partition(" ")[0]) if flow is not None and flow.binding else ""
-
     @staticmethod
     def _over(what: str, who: str, kind: Kind, wait_s: float, news: bool) -> OverLimit:
         if news:
@@ -258,6 +251,11 @@ class Admission:
         )
         error.shared = what == "address"
         return error
+
+
+def identity_on(flow: Flow | None) -> str:
+    """Return who is registered over a connection, "" for nobody."""
+    return _identity_key(flow.binding.partition(" ")[0]) if flow is not None and flow.binding else ""
 
 
 def _identity_key(uri: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kemi.adapters.doors.admission import Admission
+from kemi.adapters.doors.admission import Admission, identity_on
 from kemi.adapters.doors.bans import BANS
 from kemi.adapters.doors.barring import Barring
 from kemi.adapters.doors.emergency import EmergencyScreen
@@ -15,6 +15,7 @@ from kemi.adapters.network.routing import RouteReader
 from kemi.adapters.notices import Notices
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request
+from kemi.core.registration import Flow
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.counters import Counters
@@ -46,17 +47,14 @@ class Doors:
         self.overload = OverloadGate(settings, flows, self.admission, self.emergency.knows, is_of_core)
         self.overload_watch = OverloadWatch(settings)
 
-    def admit(self, request: Request) -> None:
-        """Let a page's request in; raise the answer it gets when it does not go on."""
-        impu = self.admission.identity(request.connection_id)
+    def admit(self, request: Request) -> Flow | None:
+        """Let a page's request in and return what is known of its connection; raise the answer it gets when it does
+        not go on."""
+        flow = self._flows.opened(request.connection_id)
+        impu = identity_on(flow)
         if self.emergency.screen(request, impu, self.admission.admit_emergency):
-            return
-        if not impu:
-            self._check_ban(request.connection_id)
+            return flow
+        if not impu and flow is not None and BANS.ban_of(flow.client_address) is not None:
+            raise SipReject("this address is banned")  # housekeeping is about to end its connection
         self.admission.admit(request, impu)
-
-    def _check_ban(self, connection_id: str) -> None:
-        """Refuse what still comes over a connection that housekeeping is about to end."""
-        flow = self._flows.opened(connection_id)
-        if flow is not None and BANS.ban_of(flow.client_address) is not None:
-            raise SipReject("this address is banned")
+        return flow

@@ -79,10 +79,9 @@ class Registrar:
 
     # ------------------------------------------------------------ from the page
 
-    def forward(self, request: Request) -> None:
-        """Send a page's REGISTER to the core."""
-        flow = self._flows.flow(request.connection_id)
-        if flow is None:
+    def forward(self, request: Request, flow: Flow | None) -> None:
+        """Send a page's REGISTER to the core; ``flow``: what is known of its connection."""
+        if flow is None or not self._flows.is_open(flow.connection_id):
             raise SipReject("this connection is closing", status=480, reason_phrase="Temporarily Unavailable")
         now = time.time()
         if not flow.binding:

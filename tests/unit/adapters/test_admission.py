@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kemi.adapters.doors.admission import Admission
+from kemi.adapters.doors.admission import Admission, identity_on
 from kemi.adapters.doors.doors import Doors
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio.htable import HtableTable
@@ -43,6 +43,7 @@ class Door:
 
     def __init__(self, limits: str = LIMITS) -> None:
         self.flows = FlowStore(HtableTable)
+        self._flows_of_pages: dict[str, Flow] = {}
         settings = settings_from_text(SETTINGS_TEXT + limits)
         self.admission = Doors(
             settings,
@@ -56,6 +57,7 @@ class Door:
         flow = Flow(str(number), "n", address, f"127.0.0.1:{number}")
         flow.binding = f"{ALICE} urn:uuid:{number} 1" if registered else ""
         self.flows.open(flow)
+        self._flows_of_pages[flow.connection_id] = flow
         return flow.connection_id
 
     def ask(self, connection_id: str, method: str = "REGISTER", **fields: str) -> int:
@@ -72,7 +74,7 @@ class Door:
             connection_id=connection_id,
         )
         try:
-            self.admission.admit(request)
+            self.admission.admit(request, identity_on(self._flows_of_pages[connection_id]))
         except (OverLimit, SipReject) as refused:
             return refused.status
         return 0

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from kemi.adapters.doors.admission import identity_on
 from kemi.adapters.doors.doors import Doors
 from kemi.adapters.doors.overload import overload_store
 from kemi.adapters.gateway import Gateway
@@ -53,7 +54,7 @@ class Gate:
 
     def count(self) -> None:
         """Count an INVITE of the page, as is done for what goes on."""
-        self._doors.admission.admit(ksr.request())
+        self._doors.admission.admit(ksr.request(), identity_on(self.flows.opened("7")))
 
     def refuses(self, message: FakeMessage) -> bool:
         self.kamailio.receive(message)
