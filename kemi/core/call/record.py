@@ -55,6 +55,8 @@ class Leg:
     """The last reliable response that we acknowledged for the page (RFC 3262 §4)."""
     answer: str = ""
     """What this fork described, as long as no fork has answered the call."""
+    told: str = ""
+    """Our answer where it has offered anew before that."""
     early_media: list[str] = field(default_factory=list)
     """The last P-Early-Media of this fork: a direction for each line (RFC 5009 §8)."""
     takes_digits: bool = False
@@ -321,6 +323,8 @@ class CallRecord:
     """A page's call that may leave by trunks."""
     applied_answer: str = ""
     """Leg tag and checksum of the answer the relay works with."""
+    ims_invite_offer: str = ""
+    """What our INVITE offered, where the fork that is heard has offered anew since."""
     schema: int = SCHEMA
 
     @property

@@ -16,9 +16,10 @@ from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, UntilCancelled
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.dialog import Pairs
 from tests.peers.media import RtpEndpoint
+from tests.peers.sdp import sdp_from_text
 from tests.peers.wic import WicIdentity
 from tests.peers.wic_call import OutgoingCall
 
@@ -60,6 +61,18 @@ class EarlyCall:
         media = DeviceMedia(audio=codec, audio_port=self.phones[fork].port) if sdp else None
         self.ims.respond(status, fork=fork, media=media, headers=headers)
         await asyncio.sleep(GAP_S)
+
+    async def moves(self, fork: str) -> None:
+        """A fork has media elsewhere from now on, and offers that (RFC 3311 §5.1)."""
+        self.phones.pop(fork).close()
+        phone = self.phones[fork] = RtpEndpoint().__enter__()
+        media = DeviceMedia(audio=CODECS[fork][0], audio_port=phone.port)
+        updated = await self.ims.update(device_offer(media), fork=fork)
+        assert updated.status == 200
+        told, offered = (
+            sdp_from_text(text).section("audio") for text in (updated.body, self.ims.invite.body)
+        )
+        assert told.port == offered.port
 
     def only_sends(self, fork: str) -> None:
         """One device sends, the other is silent."""
@@ -148,6 +161,34 @@ class TestForks:
 
     async def test_a_fork_that_gives_up_leaves_the_ear_to_the_other(self, call: EarlyCall) -> None:
         await call.progress("a")
+        await call.progress("b")
+        call.only_sends("b")
+        await call.page_hears("b")
+        await call.progress("b", status=199, sdp=False)
+        call.only_sends("a")
+        await call.page_hears("a")
+        await call.device_hears("a")
+        await (await call.answered("a")).hang_up()
+
+    async def test_one_that_moves_while_another_is_heard_takes_nothing_from_it(self, call: EarlyCall) -> None:
+        await call.progress("a")
+        await call.progress("b")
+        await call.moves("a")
+        call.only_sends("b")
+        await call.page_hears("b")
+        await call.device_hears("b")
+        await call.device_hears_nothing("a")
+        answered = await call.answered("a", sdp=True)
+        call.only_sends("a")
+        await call.page_hears("a")
+        await call.device_hears("a")
+        await answered.hang_up()
+
+    async def test_one_that_moved_while_it_was_heard_is_heard_where_it_is(self, call: EarlyCall) -> None:
+        await call.progress("a")
+        await call.moves("a")
+        call.only_sends("a")
+        await call.page_hears("a")
         await call.progress("b")
         call.only_sends("b")
         await call.page_hears("b")

@@ -13,7 +13,7 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
-from kemi.core.call.from_page import early_media, redirection, trunk_call
+from kemi.core.call.from_page import early_media, forks, redirection, trunk_call
 from kemi.core.call.from_page.core_invite import is_worth_a_longer_session, try_longer_session
 from kemi.core.call.from_page.correction import correct
 from kemi.core.call.from_page.setup import (
@@ -83,7 +83,7 @@ def _on_progress(record: CallRecord, reply: Reply, settings: CallSettings) -> li
     if reply.status == FORK_ENDED:
         # The page has one dialog for all forks, which goes on: it is not told.
         del record.legs[reply.to_tag]
-    elif reply.has_sdp and reply.body != leg.answer:
+    elif reply.has_sdp and not leg.told and reply.body != leg.answer:
         leg.answer = reply.body
         record.legs[reply.to_tag] = record.legs.pop(reply.to_tag)  # the newest is last
     return [*acknowledge, *hear(record, reply, settings)]
@@ -93,7 +93,7 @@ def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.A
     """Let the page hear the fork it should hear now, then pass the response on."""
     tag = early_media.heard(record, settings)
     gates = early_media.gates(record, tag, settings) if tag or record.applied_answer else []
-    if not tag or _checksum(tag, record.legs[tag].answer) == record.applied_answer or record.doomed:
+    if not tag or forks.applied(tag, record.legs[tag].answer) == record.applied_answer or record.doomed:
         return [*gates, *_pass_on(record, reply, settings)]
     return [*gates, *_take_answer(record, tag, record.legs[tag].answer, reply, settings)]
 
@@ -104,12 +104,12 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
         session_timer.answered_by_core(record, reply)
-    answer = reply.body if reply.has_sdp else leg.answer
+    answer = forks.answer_in(leg, reply)
     for known in record.legs.values():
         known.answer, known.early_media = "", []
     gates = early_media.open_gates(record)
     applied = (
-        record.media_state is Media.CONNECTED and _checksum(reply.to_tag, answer) == record.applied_answer
+        record.media_state is Media.CONNECTED and forks.applied(reply.to_tag, answer) == record.applied_answer
     )
     if not answer or applied or record.ended or record.doomed:
         if not record.applied_answer:
@@ -168,17 +168,14 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     return leg
 
 
-def _checksum(tag: str, answer: str) -> str:
-    return f"{tag}/{checksum(answer)}"
-
-
 def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> act.ConnectMedia:
     kinds = tuple(medium.kind for medium in record.media)
-    answers = ims_answer_media(answer_text, kinds, record.ims_description)
+    told = forks.told(record, tag)
+    answers = ims_answer_media(answer_text, kinds, told)
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    record.ims_description = agreed(record.ims_description, answer_text)
-    record.applied_answer = _checksum(tag, answer_text)
+    record.ims_description = agreed(told, answer_text)
+    record.applied_answer = forks.applied(tag, answer_text)
     # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
     whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())
     record.far_checksum = checksum(answer_text) if whole else ""

@@ -11,7 +11,7 @@ from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import ImsRequest
-from kemi.core.call.from_page import early_media
+from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.answer import hear
 from kemi.core.call.in_dialog.common import (
     NO_DIALOG,
@@ -29,6 +29,7 @@ from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import pictures
 from kemi.core.call.record import CallRecord
 from kemi.core.call.renegotiation import core_late_offer as late
+from kemi.core.call.renegotiation import fork_offer
 from kemi.core.call.renegotiation.core_offer import on_core_offer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -74,13 +75,18 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
 def _session_change(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     """A re-INVITE or UPDATE: each refreshes the session, an UPDATE without a description does no more."""
     request = event.request
+    if record.confirmed_tag and request.from_tag != record.confirmed_tag:
+        return [NO_DIALOG]  # a fork that another one was faster than
     if request.method == "INVITE" and refresh.is_out(record):
         return [act.SendReply(491, "Request Pending")]
     if request.contact:  # a target refresh (RFC 3261 §12.2.2), whether it moves or not
         record.legs[request.from_tag].contact = uri_from_address(request.contact)
     session, clock = session_timer.refreshed_by_core(record, request, settings)
+    if fork_offer.is_meant(record, request):
+        answered = fork_offer.on_offer(record, request, settings)
+        return [*answered, *clock, *_early_media(record, request, settings)]
     if request.method == "INVITE" or request.body:
-        return [*on_core_offer(record, event, settings), *clock]
+        return [*_gates(record, request, settings), *on_core_offer(record, event, settings), *clock]
     if event.flow_alive and _names_another(record, request):
         return [forward_to_page(record, request, settings), *clock]
     lines = (
@@ -137,9 +143,17 @@ def _ims_prack(
     return [replace(forward, edits=edits)]
 
 
+def _gates(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """An UPDATE with an offer, of the fork that is heard, may do the same as one without: it stays the one."""
+    if not forks.is_early(record) or not request.headers("P-Early-Media"):
+        return []
+    early_media.learn(record.legs[request.from_tag], request)
+    return early_media.gates(record, request.from_tag, settings)
+
+
 def _early_media(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """An UPDATE of a fork that rings may open or close its early media (RFC 5009 §8)."""
-    if record.incoming is not None or record.confirmed_tag or not request.headers("P-Early-Media"):
+    if not forks.is_early(record) or not request.headers("P-Early-Media"):
         return []
     early_media.learn(record.legs[request.from_tag], request)
     nothing = Reply(

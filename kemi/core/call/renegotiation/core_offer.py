@@ -32,6 +32,7 @@ from kemi.core.call.events import (
     IncomingReserved,
     MediaFailed,
 )
+from kemi.core.call.from_page import forks
 from kemi.core.call.in_dialog.to_page import forward_to_page
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.session import direction_for_core, medium_change, shown_media, take_page_answer
@@ -77,7 +78,7 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
     if not request.has_sdp:
         return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     if checksum(request.body) == record.far_checksum:
-        return [_reply(record, record.ims_description, settings)]  # nothing but a refresh (RFC 4028 §7.4)
+        return [answered(record, record.ims_description, settings)]  # nothing but a refresh (RFC 4028 §7.4)
     try:
         offer = sdp_from_text(request.body)
         reoffer = read_core_reoffer(
@@ -302,15 +303,18 @@ def _answer(
     ]
     gone += [kind for kind in pending.reserved if kind not in lines]
     pending.ims_description = body = sdp_to_text(description)
+    if forks.is_early(record):
+        forks.offered_anew(record, forks.heard(record), pending.offer, body)
     exchange.commit(record)
     release = [act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else []
     if forward is not None:
         edits = replace(forward.edits, remove=(*forward.edits.remove, "Require"), body=body)
         return [replace(forward, edits=edits), *release]
-    return [_reply(record, body, settings), *release]
+    return [answered(record, body, settings), *release]
 
 
-def _reply(record: CallRecord, body: str, settings: CallSettings) -> act.SendReply:
+def answered(record: CallRecord, body: str, settings: CallSettings) -> act.SendReply:
+    """Return the 200 to an offer of the core."""
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,

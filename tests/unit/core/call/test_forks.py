@@ -109,6 +109,112 @@ class TestWhoIsHeard:
         ]
 
 
+MOVED = sdp.core_answer(port=43000)
+
+
+def offers_anew(call: Call, tag: str, body: str = MOVED, early_media: str = "") -> list[str]:
+    """A fork offers by UPDATE, the relay does what it is told; the names of all actions."""
+    headers = {"P-Early-Media": [early_media]} if early_media else {}
+    names = call.on(call.ims_request("UPDATE", body=body, tag=tag, headers=headers)).names
+    for asked in call.actions.all(act.ReofferFromIms):
+        names += call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio", 30000)}, asked.bearer)).names
+    return names
+
+
+def two_forks() -> Call:
+    """Two forks have described themselves; the second is heard."""
+    call = Call.forwarded()
+    progress(call, "core1", sdp.core_answer())
+    progress(call, "core2", OTHER)
+    return call
+
+
+def audio_port(call: Call) -> str:
+    """The far end's port that the relay is told."""
+    line = call.actions.only(act.ConnectMedia).media[0].ims_answer
+    assert line
+    return line.partition("m=audio ")[2].partition(" ")[0]
+
+
+class TestForksThatOfferAnew:
+    """UPDATE with an offer, before anybody has answered the call (RFC 3311 §5.1)."""
+
+    def test_one_that_is_not_heard_gets_its_answer_and_takes_no_media_away(self) -> None:
+        call = two_forks()
+        assert offers_anew(call, "core1") == ["SendReply"]
+        reply = call.actions.only(act.SendReply)
+        offered = call.record.ims_description
+        ports = [text.partition("m=audio ")[2].split()[0] for text in (reply.body, offered)]
+        assert (reply.status, ports[0]) == (200, ports[1])
+        assert "m=audio 42000 " in call.record.media[0].ims_answer
+        assert progress(call, "core2", OTHER) == ["ForwardReply"]
+
+    @pytest.mark.parametrize("body", ["", sdp.core_answer()])
+    def test_what_it_said_last_counts_when_it_answers_the_call(self, body: str) -> None:
+        call = two_forks()
+        offers_anew(call, "core1")
+        call.on(call.ims_reply(200, "core1", body=body))
+        assert audio_port(call) == "43000"
+
+    def test_the_other_one_answers_what_our_invite_offered(self) -> None:
+        """Whatever codecs the fork that was heard has left."""
+        call = two_forks()
+        only_pcmu = MOVED.replace(
+            "m=audio 43000 RTP/AVP 8\r\na=rtpmap:8 PCMA", "m=audio 43000 RTP/AVP 0\r\na=rtpmap:0 PCMU"
+        )
+        assert only_pcmu != MOVED
+        assert offers_anew(call, "core2", only_pcmu)[-1] == "SendReply"
+        assert call.actions.only(act.SendReply).status == 200
+        call.on(call.ims_reply(200, "core1"))
+        assert audio_port(call) == "40000"
+
+    def test_one_that_is_heard_is_heard_as_it_said_last(self) -> None:
+        call = two_forks()
+        assert offers_anew(call, "core2") == ["ReofferFromIms", "SendReply"]
+        assert progress(call, "core2", OTHER) == ["ForwardReply"]  # the answer it gave first, once more
+        progress(call, "core1", sdp.core_answer(port=40002))
+        gone = call.ims_reply(199, "core1")
+        call.on(gone)
+        assert audio_port(call) == "43000"
+        call.on(ev.MediaConnected(gone.reply))
+        assert call.on(call.ims_reply(200, "core2", body=OTHER)).names == ["ForwardReply"]
+
+    def test_one_that_is_to_be_heard_from_now_on(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer(), "sendrecv")
+        progress(call, "core2", OTHER, "inactive")
+        assert offers_anew(call, "core2", early_media="sendrecv") == ["SendReply", "ConnectMedia"]
+        assert audio_port(call) == "43000"
+
+    def test_one_that_is_heard_may_close_its_gate_with_its_offer(self) -> None:
+        call = two_forks()
+        names = offers_anew(call, "core2", early_media="inactive")
+        assert names == ["GateMedia", "ReofferFromIms", "SendReply"]
+
+    def test_one_that_has_not_answered_our_offer_is_to_wait(self) -> None:
+        call = two_forks()
+        progress(call, "core3", status=180)
+        offers_anew(call, "core3")
+        assert call.actions.reply == (491, "Request Pending")
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [("no description", 400), (MOVED.replace("m=audio 43000", "m=audio 0"), 488)],
+    )
+    def test_what_cannot_be_used_changes_nothing(self, body: str, status: int) -> None:
+        call = two_forks()
+        offers_anew(call, "core1", body)
+        assert call.actions.reply[0] == status
+        call.on(call.ims_reply(200, "core1"))
+        assert audio_port(call) == "40000"
+
+    def test_one_that_another_was_faster_than_is_over(self) -> None:
+        call = two_forks()
+        call.on(call.ims_reply(200, "core2"))
+        offers_anew(call, "core1")
+        assert call.actions.reply[0] == 481
+
+
 class TestGates:
     """P-Early-Media as seen from the far end."""
 
