@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from kemi.core.decimals import is_number
+from kemi.core.decimals import is_number, number_or
 from kemi.core.errors import SdpSyntaxError
 from kemi.core.sdp.index import OF_CODECS, Index, index_of
 
@@ -314,12 +314,8 @@ class MediaDescription(_Section):
         return self._codecs
 
     def _number_of(self, name: str) -> int | None:
-        value = self.attribute(name)
-        if value is None:
-            return None
-        if not is_number(value.strip()):
-            raise SdpSyntaxError(f"a={name}:{value} is not a number")
-        return int(value)
+        """Return a number, without what stands behind a point (RFC 8866 §6.4 allows that); None for what is none."""
+        return number_or(None, (self.attribute(name) or "").partition(".")[0].strip())
 
 
 @dataclass(slots=True)
@@ -358,7 +354,10 @@ class SessionDescription:
 
 @functools.lru_cache(maxsize=64)
 def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Codec, ...]:
-    """Bring together what is said about each payload type; what one browser says is the same in all calls."""
+    """Bring together what is said about each payload type; what one browser says is the same in all calls.
+
+    One whose rtpmap cannot be read is none that anybody could use: the others go on.
+    """
     encodings: dict[str, str] = {}
     parameters: dict[str, str] = {}
     wanted: dict[str, list[str]] = {}
@@ -376,8 +375,8 @@ def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Cod
     found = []
     for payload_type in formats:
         encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
-        if encoding:
-            name, clock_rate = _name_and_clock_rate(encoding)
+        name, clock_rate = _name_and_clock_rate(encoding)
+        if name:
             values = (*for_all, *wanted.get(payload_type, ()))
             fmtp = parameters.get(payload_type, "")
             found.append(Codec(payload_type, encoding, name, clock_rate, fmtp, values))
@@ -393,8 +392,6 @@ def _fmtp_parameters(fmtp: str) -> Mapping[str, str]:
 
 @functools.lru_cache(maxsize=256)
 def _name_and_clock_rate(encoding: str) -> tuple[str, int]:
-    """Take ``opus/48000/2`` apart; the same few encodings come with every call."""
+    """Take ``opus/48000/2`` apart, "" and 0 for what is not made so; the same few encodings come with every call."""
     name, clock_rate, *_ = *encoding.split("/", 2), ""
-    if not name or not is_number(clock_rate):
-        raise SdpSyntaxError(f"{encoding!r} in a=rtpmap is not <name>/<clock rate>")
-    return name.lower(), int(clock_rate)
+    return (name.lower(), int(clock_rate)) if name and is_number(clock_rate) else ("", 0)

@@ -1,8 +1,8 @@
 """Session descriptions from and to text (RFC 8866 §5, §9).
 
 Knows the line grammar and the limits against hostile bodies, nothing of what the lines mean.  Lossless: what
-was read is what is written, with CRLF or bare LF.  Two things are tidied: a body that mixes both line ends
-gets CRLF throughout, and empty lines after the last line go.
+was read is what is written, with CRLF or bare LF.  Three things are tidied: a body that mixes both line ends
+gets CRLF throughout, blanks at the end of attributes go, and so do empty lines after the last line.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def sdp_from_text(text: str) -> SessionDescription:
         raise SdpSyntaxError(f"{len(text)} characters, at most {MAX_SIZE} are taken")
     if "\0" in text:
         raise SdpSyntaxError("a NUL character", text.count("\n", 0, text.index("\0")) + 1)
+    if " \r" in text or " \n" in text or text.endswith(" "):
+        text = "\n".join(map(_without_blanks, text.split("\n")))
     newline = "\r\n" if "\r" in text else "\n"
     first, *others = text.split(f"{newline}m=")
     sections = [first.split(newline), *(f"m={other}".split(newline) for other in others)]
@@ -70,6 +72,13 @@ def _tidied(text: str) -> str:
     if "\r" in text:
         raise SdpSyntaxError("a carriage return inside", text.count("\n", 0, text.index("\r")) + 1)
     return text.replace("\n", "\r\n")
+
+
+def _without_blanks(line: str) -> str:
+    """Return an attribute's line, with its CR where it has one, without the blanks that it ends with."""
+    if not line.startswith("a="):
+        return line
+    return f"{line[:-1].rstrip(' ')}\r" if line.endswith("\r") else line.rstrip(" ")
 
 
 def _without_empty_end(lines: list[str]) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from kemi.core.errors import SdpSyntaxError
+from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import MAX_LINES, MAX_MEDIA, MAX_SIZE, sdp_from_text, sdp_to_text
 from tests.unit.core.sdp.samples import GOLDEN_NAMES, golden
 
@@ -41,6 +42,21 @@ def test_unusual_descriptions_are_written_as_they_were_read(text: str) -> None:
 
 def test_mixed_line_ends_become_crlf() -> None:
     assert sdp_to_text(sdp_from_text(HEAD.replace("s=-\r\n", "s=-\n") + AUDIO)) == HEAD + AUDIO
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+def test_blanks_at_the_end_of_attributes_go_and_no_others(newline: str) -> None:
+    lines = [
+        "v=0",
+        "o=- 1 1 IN IP4 192.0.2.1",
+        "s= ",
+        "m=audio 9 RTP/AVP 0 ",
+        "a=sendonly  ",
+        "a=rtpmap:0 PCMU/8000 ",
+    ]
+    read = sdp_from_text(newline.join(lines))
+    assert sdp_to_text(read) == newline.join([*lines[:4], "a=sendonly", "a=rtpmap:0 PCMU/8000"])
+    assert (read.media[0].direction, read.media[0].codecs[0].encoding) == (Direction.SENDONLY, "PCMU/8000")
 
 
 def test_empty_lines_at_the_end_go() -> None:
