@@ -32,6 +32,8 @@ class Wait(enum.StrEnum):
     """The same towards the page."""
     AWAY = "away"
     """The end of the time that a page may be away."""
+    TELL = "tell"
+    """Something that the page is to be told again, or once it is there."""
     RECOVERY = "recovery"
     """A call that moves to another media node, or whose page may have moved."""
 
@@ -43,6 +45,7 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
         Due.SESSION_EXPIRED: Wait.SESSION,
         Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
         Due.FLOW_RECOVERY: Wait.AWAY,
+        Due.TELL_PAGE: Wait.TELL,
         Due.RECOVERY: Wait.RECOVERY,
         Due.ICE_RESTART: Wait.RECOVERY,
     }
