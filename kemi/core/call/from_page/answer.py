@@ -170,11 +170,10 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
 
 def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> act.ConnectMedia:
     kinds = tuple(medium.kind for medium in record.media)
-    told = forks.told(record, tag)
-    answers = ims_answer_media(answer_text, kinds, told)
+    answers = ims_answer_media(answer_text, kinds, forks.invite_offer(record))
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    record.ims_description = agreed(told, answer_text)
+    record.ims_description = agreed(forks.told(record, tag), answer_text)
     record.applied_answer = forks.applied(tag, answer_text)
     # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
     whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())

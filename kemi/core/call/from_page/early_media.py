@@ -6,6 +6,7 @@ newest one that may be heard is.  A gate of the relay does what the header field
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
@@ -50,6 +51,20 @@ def gates(record: CallRecord, tag: str, settings: CallSettings) -> list[act.Acti
 def open_gates(record: CallRecord) -> list[act.Action]:
     """The call is answered: early media has ended."""
     return _gate(record, [Direction.SENDRECV] * len(record.media))
+
+
+def within_gates(record: CallRecord, changes: tuple[act.MediumChange, ...]) -> tuple[act.MediumChange, ...]:
+    """Return changes of the relay's media that open no gate of early media."""
+    gates = {
+        medium.kind: Direction(word)
+        for medium, word in zip(record.media, record.early_gates, strict=False)  # none as long as all are open
+    }
+    return tuple(
+        replace(one, wic_to_ims=one.wic_to_ims and gate.receives, ims_to_wic=one.ims_to_wic and gate.sends)
+        if (gate := gates.get(one.kind)) is not None
+        else one
+        for one in changes
+    )
 
 
 def _directions(record: CallRecord, leg: Leg, settings: CallSettings) -> list[Direction]:

@@ -78,6 +78,8 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
     if request.body:
         return [offer_in_prack(settings)]
     tag, core_rseq = known
+    if tag not in record.legs:
+        return [act.SendReply(200, "OK")]  # the fork has given up meanwhile (199), which the page does not hear of
     edits = edits_to_ims(record, request, tag, settings)
     return [
         act.ForwardRequest(

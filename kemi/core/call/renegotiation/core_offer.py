@@ -32,7 +32,7 @@ from kemi.core.call.events import (
     IncomingReserved,
     MediaFailed,
 )
-from kemi.core.call.from_page import forks
+from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.in_dialog.to_page import forward_to_page
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.session import direction_for_core, medium_change, shown_media, take_page_answer
@@ -274,7 +274,8 @@ def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> 
     media = tuple(
         medium_change(medium) for medium in pending.media if medium.active and medium.kind in wanted
     )
-    return act.ReofferFromIms(record.key, record.node, record.transport, media, bearer=bearer)
+    allowed = early_media.within_gates(record, media)
+    return act.ReofferFromIms(record.key, record.node, record.transport, allowed, bearer=bearer)
 
 
 def on_reoffered(record: CallRecord, event: ImsReoffered, settings: CallSettings) -> list[act.Action]:

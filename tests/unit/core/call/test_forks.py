@@ -58,6 +58,13 @@ class TestAcknowledgedForThePage:
         for tag, rseq in (("core1", 7), ("core2", 900), ("core1", 8)):
             assert call.on(call.ims_reply(180, tag, rseq=rseq)).only(act.SendRequest).method == "PRACK"
 
+    def test_a_page_acknowledges_one_that_has_given_up_meanwhile(self) -> None:
+        call = Call.forwarded()
+        call.on(call.ims_reply(180, rseq=500))
+        rseq = next(iter(call.record.reliable))
+        call.on(call.ims_reply(199))
+        assert call.on(call.prack(int(rseq), cseq=3)).reply == (200, "OK")
+
     def test_the_pages_numbers_are_put_behind_ours(self) -> None:
         call = plain()
         call.on(call.ims_reply(180, rseq=500))
@@ -190,6 +197,20 @@ class TestForksThatOfferAnew:
         call = two_forks()
         names = offers_anew(call, "core2", early_media="inactive")
         assert names == ["GateMedia", "ReofferFromIms", "SendReply"]
+
+    def test_one_that_is_heard_opens_no_gate_by_it(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer(), "inactive")
+        call.on(call.ims_request("UPDATE", body=MOVED))
+        (change,) = call.actions.only(act.ReofferFromIms).media
+        assert (change.wic_to_ims, change.ims_to_wic) == (False, False)
+
+    def test_a_line_that_it_adds_is_refused_and_costs_nobody_its_answer(self) -> None:
+        call = two_forks()
+        assert offers_anew(call, "core1", sdp.core_answer("audio", "video", port=43000)) == ["SendReply"]
+        call.on(call.ims_reply(200, "core1"))
+        assert audio_port(call) == "43000"
+        assert "m=video 0 " in call.record.ims_description
 
     def test_one_that_has_not_answered_our_offer_is_to_wait(self) -> None:
         call = two_forks()
