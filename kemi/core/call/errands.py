@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -68,6 +69,22 @@ def run_errands(
     Where the exchange that is open now is over by then, the steps find none: one that began meanwhile is not theirs.
     """
     return _Errands(_name_of(record), finish, fail).go_on(record, errands, {}, settings)
+
+
+def run_alone(record: CallRecord, errands: Sequence[Errand], settings: CallSettings) -> list[act.Action]:
+    """The same where nothing follows, and one that fails is noted and no more."""
+    return run_errands(record, errands, _nothing_more, _noted, settings)
+
+
+def _nothing_more(
+    _record: CallRecord, _renewed: Mapping[str, Renewed], _settings: CallSettings
+) -> list[act.Action]:
+    return []
+
+
+def _noted(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
+    fields = {"status": event.error.status, "detail": event.error.detail, "node": record.node}
+    return [act.Note("media_failed", logging.ERROR, fields)]
 
 
 def _name_of(record: CallRecord) -> _Name:

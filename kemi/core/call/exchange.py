@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.record import CallRecord, Exchange, Offerer, checksum
+from kemi.core.call.lifetime import session_timer
+from kemi.core.call.record import CallRecord, Exchange, Former, Offerer, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import LocalProtocolError
@@ -97,6 +98,8 @@ def commit(record: CallRecord) -> None:
     """Settle the open exchange: what it prepared is what the call has from now on."""
     exchange = _open(record)
     record.exchange = None
+    if record.update_offer:  # a correction that was to be sent again is of what was before
+        record.update_offer, record.page_behind = "", True
     if exchange.media:
         record.media = exchange.media
     if exchange.offerer is Offerer.IMS:
@@ -119,9 +122,44 @@ def rollback(record: CallRecord) -> list[act.Action]:
         record.move_wic(OfferAnswerEvent.OFFER_REFUSED)
     if record.ims_offer_answer not in _SETTLED:
         record.move_ims(OfferAnswerEvent.OFFER_REFUSED)
-    if not exchange.reserved:
-        return []
-    return [act.ReleaseMedia(record.key, record.node, tuple(exchange.reserved))]
+    actions: list[act.Action] = []
+    if exchange.former is not None and not exchange.answered:
+        put_back(record, exchange.former)
+        actions += (session_timer.core_clock if exchange.former.tag else session_timer.page_clock)(record)
+    if exchange.reserved:
+        actions.append(act.ReleaseMedia(record.key, record.node, tuple(exchange.reserved)))
+    return actions
+
+
+def former(record: CallRecord, request: Request) -> Former:
+    """Return what a request that offers changes before it is answered."""
+    if request.side is Side.WIC:
+        return Former("", record.wic_contact, record.wic_session)
+    return Former(request.from_tag, record.legs[request.from_tag].contact, record.ims_session)
+
+
+def put_back(record: CallRecord, former: Former) -> None:
+    """The request was refused."""
+    if not former.tag:
+        record.wic_contact, record.wic_session = former.contact, former.session
+    elif former.tag in record.legs:
+        record.legs[former.tag].contact, record.ims_session = former.contact, former.session
+
+
+def unless_refused(
+    record: CallRecord,
+    before: Former,
+    was_open: Exchange | None,
+    answered: list[act.Action],
+    clock: list[act.Action],
+) -> list[act.Action]:
+    """Return what is done about a request that offers, ``answered`` and ``clock``; a refusal changes nothing."""
+    if any(isinstance(one, act.SendReply) and one.status >= 300 for one in answered):
+        put_back(record, before)
+        return answered
+    if record.exchange is not None and record.exchange is not was_open:
+        record.exchange.former = before
+    return [*answered, *clock]
 
 
 def next_wic_origin(record: CallRecord) -> Origin:

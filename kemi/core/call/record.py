@@ -125,6 +125,16 @@ class Outstanding:
 
 
 @dataclass(slots=True)
+class Former:
+    """What a request that offers has changed before its 2xx makes it so (RFC 4028 §7.2, RFC 6141 §3.4)."""
+
+    tag: str
+    """Leg it came from, "" for the page."""
+    contact: str
+    session: SessionTimer | None
+
+
+@dataclass(slots=True)
 class Exchange:
     """An offer in the running session that is not settled yet; one at a time, whoever made it (RFC 3264 §4)."""
 
@@ -148,6 +158,8 @@ class Exchange:
     """The final response is out; only its ACK is missing."""
     settling: bool = False
     """The answer is here, and the relay is told: the same answer once more means nothing, and no timer ends this."""
+    former: Former | None = None
+    """What its refusal brings back."""
 
 
 @dataclass(slots=True)

@@ -57,7 +57,9 @@ def within_gates(record: CallRecord, changes: tuple[act.MediumChange, ...]) -> t
     """Return changes of the relay's media that open no gate of early media."""
     gates = {
         medium.kind: Direction(word)
-        for medium, word in zip(record.media, record.early_gates, strict=False)  # none as long as all are open
+        for medium, word in zip(
+            record.media, record.early_gates, strict=False
+        )  # none as long as all are open
     }
     return tuple(
         replace(one, wic_to_ims=one.wic_to_ims and gate.receives, ims_to_wic=one.ims_to_wic and gate.sends)

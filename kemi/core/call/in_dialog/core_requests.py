@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, exchange
 from kemi.core.call.events import ImsRequest
 from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.answer import hear
@@ -79,14 +79,18 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
         return [NO_DIALOG]  # a fork that another one was faster than
     if request.method == "INVITE" and refresh.is_out(record):
         return [act.SendReply(491, "Request Pending")]
+    before, was_open = exchange.former(record, request), record.exchange
+    session, clock = session_timer.refreshed_by_core(record, request, settings)
     if request.contact:  # a target refresh (RFC 3261 §12.2.2), whether it moves or not
         record.legs[request.from_tag].contact = uri_from_address(request.contact)
-    session, clock = session_timer.refreshed_by_core(record, request, settings)
     if fork_offer.is_meant(record, request):
         answered = fork_offer.on_offer(record, request, settings)
-        return [*answered, *clock, *_early_media(record, request, settings)]
+        done = exchange.unless_refused(record, before, was_open, answered, clock)
+        return [*done, *_early_media(record, request, settings)]
     if request.method == "INVITE" or request.body:
-        return [*_gates(record, request, settings), *on_core_offer(record, event, settings), *clock]
+        gates = _gates(record, request, settings)
+        answered = on_core_offer(record, event, settings)
+        return [*gates, *exchange.unless_refused(record, before, was_open, answered, clock)]
     if event.flow_alive and _names_another(record, request):
         return [forward_to_page(record, request, settings), *clock]
     lines = (

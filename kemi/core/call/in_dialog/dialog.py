@@ -44,14 +44,14 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     reply = event.reply
     if reply.from_tag != record.ims_tag:
         return []
+    if refresh.is_refresh(record, reply) or core_told.is_ours(record, reply):
+        return []  # tm hands it to us by itself
     if reply.method in ("INVITE", "UPDATE"):
         if record.confirmed_tag and (challenge := credentials.on_reply(record, reply, settings)) is not None:
             return challenge
         to_offer = on_core_reply(record, reply, settings)
         if to_offer is not None:
             return to_offer
-    if refresh.is_refresh(record, reply) or core_told.is_ours(record, reply):
-        return []  # tm hands it to us by itself
     if reply.method == "INVITE" and record.incoming is None and reply.cseq == record.ims_invite_cseq:
         return on_invite_reply(record, reply, settings)
     if reply.method == "INVITE":
@@ -149,6 +149,7 @@ def on_flow_closed(record: CallRecord, event: FlowClosed, settings: CallSettings
         return []
     note = act.Note("flow_lost", logging.WARNING, {"state": record.dialog.value})
     if record.dialog is Dialog.CONFIRMED:
+        record.ack_awaited = None  # our 2xx or its ACK is lost, and nobody sends it again
         waiting = act.Schedule(record.key, Due.FLOW_RECOVERY, settings.flow_recovery_s)
         # Of a call that a restart of a gateway has left the page has not moved.
         may_have_moved = event.came_here or (bool(record.connection_id) and not event.with_many)

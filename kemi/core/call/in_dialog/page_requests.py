@@ -13,7 +13,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, exchange
 from kemi.core.call.events import WicRequest
 from kemi.core.call.from_page import credentials
 from kemi.core.call.from_page.setup import cancel_forwarded, on_answer_acknowledged, reject
@@ -53,6 +53,7 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
         if record.connection_id:  # it was not we who were away
             followed = ice_restart.expect(record, settings, is_back=True)
         record.connection_id, record.source = request.connection_id, request.source
+        record.ack_awaited = None  # of the connection before
     if refusal := misfit(record, request, settings):
         return [*followed, *refusal]
     step = _WIC_STEPS.get(request.method)
@@ -79,7 +80,9 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
         return [offer_in_prack(settings)]
     tag, core_rseq = known
     if tag not in record.legs:
-        return [act.SendReply(200, "OK")]  # the fork has given up meanwhile (199), which the page does not hear of
+        return [
+            act.SendReply(200, "OK")
+        ]  # the fork has given up meanwhile (199), which the page does not hear of
     edits = edits_to_ims(record, request, tag, settings)
     return [
         act.ForwardRequest(
@@ -134,12 +137,15 @@ def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> li
 
 def _wic_session_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """UPDATE or re-INVITE: an UPDATE without an offer is a refresh."""
+    record.ack_awaited = None  # the page has gone on
     if request.method == "UPDATE" and not request.body:
         session, clock = session_timer.refreshed_by_page(record, request, settings)
         lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
         return [act.SendReply(200, "OK", lines), *clock]
+    before, was_open = exchange.former(record, request), record.exchange
     _, clock = session_timer.refreshed_by_page(record, request, settings)
-    return [*on_page_offer(record, request, settings, edits_to_ims), *clock]
+    answered = on_page_offer(record, request, settings, edits_to_ims)
+    return exchange.unless_refused(record, before, was_open, answered, clock)
 
 
 def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

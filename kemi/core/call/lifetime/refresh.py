@@ -1,12 +1,13 @@
 """Session timers at work (RFC 4028 §10): our refreshes towards the core, and the end of a session nobody refreshed.
 
 A refresh changes nothing: UPDATE without a description where the far end takes one, else a re-INVITE with the
-description it has already.  The relay never hears of it.
+description it has already.  The relay hears of it only where the answer is another one than before (RFC 3264 §8).
 """
 
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from dataclasses import replace
 from typing import Final
 
@@ -16,10 +17,12 @@ from kemi.core.call import boundary
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, SessionTimer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
+from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Side, uri_from_address
 
 MAX_FAILURES: Final = 4
@@ -74,15 +77,18 @@ def on_refresh_answered(
 ) -> list[act.Action]:
     """Go on, try again, or end a call that the far end does not know any more."""
     session = record.ims_session
-    if session is None or record.ended:
-        return []
-    if 200 <= event.status < 300:
-        if event.reply is None:
-            return []
+    done = 200 <= event.status < 300
+    actions: list[act.Action] = []
+    if done and event.method == "INVITE":  # RFC 3261 §13.2.2.4; that of tm has the INVITE's branch
+        actions.append(own_request_to_ims(record, record.confirmed_tag, "ACK", event.cseq))
+    if session is None or record.ended or (done and event.reply is None):
+        return actions
+    if done and event.reply is not None:
         leg = record.legs.get(event.reply.to_tag)
         if leg is not None and event.reply.contact:
             leg.contact = uri_from_address(event.reply.contact)
-        return session_timer.answered_by_core(record, event.reply)
+        clock = session_timer.answered_by_core(record, event.reply)
+        return [*actions, *clock, *_followed(record, event.reply, settings)]
     if event.status in _CALL_IS_GONE:
         return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)
     session.refresh_cseq = 0
@@ -97,6 +103,19 @@ def on_refresh_answered(
         record.ims_takes_update = False
         return on_refresh_due(record, settings)
     return [_again(record, session, event)]
+
+
+def _followed(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """Follow a far end that is elsewhere now, or wants something else."""
+    if not reply.has_sdp or record.exchange is not None:
+        return []
+    media = deepcopy(record.media)
+    try:
+        take_far_answer(media, record.ims_description, reply.body)
+    except GatewayError as error:
+        return [act.Note("refresh_answer_unusable", logging.WARNING, {"detail": error.detail})]
+    before, record.media = record.media, media
+    return follow_far_end(record, before, settings) if media != before else []
 
 
 def on_session_expired(record: CallRecord, settings: CallSettings, *, reach_page: bool) -> list[act.Action]:

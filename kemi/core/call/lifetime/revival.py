@@ -13,7 +13,8 @@ def revive(record: CallRecord) -> bool:
     """Make a kept record one that a call can go on with; False where there is none to go on with.
 
     A call that was being set up ends: both sides notice by themselves.  An offer that was out is given up, its sender
-    gets no answer and tries again (RFC 3261 §14.1); the description before it counts (RFC 3264 §8).
+    gets no answer and tries again (RFC 3261 §14.1); the description before it counts (RFC 3264 §8).  Where that was we,
+    or were about to be, both sides are told again what they have not heard of.
     """
     if record.dialog is not Dialog.CONFIRMED or record.doomed:
         return False
@@ -30,6 +31,8 @@ def revive(record: CallRecord) -> bool:
     record.recovery = None  # a node that is still dead is noticed again
     record.wic_offer_answer = record.ims_offer_answer = OfferAnswer.STABLE
     record.update_offer = ""
+    record.page_behind = record.core_behind = True
+    record.update_attempts = record.core_attempts = 0
     record.own_ims_offer = 0
     record.ack_awaited = None
     record.outstanding.clear()

@@ -110,7 +110,7 @@ def refreshed_by_core(
     if record.dialog is not Dialog.CONFIRMED:
         return (), []  # nothing runs before the 2xx to the INVITE, which says what was agreed
     asked_by_core(record, request, settings)
-    return answer_to_core(record), ([clock(record)] if record.ims_session is not None else [])
+    return answer_to_core(record), core_clock(record)
 
 
 # ---------------------------------------------------------------- with the page
@@ -161,7 +161,14 @@ def page_clock(record: CallRecord) -> list[act.Action]:
 
 def clocks(record: CallRecord) -> list[act.Action]:
     """Begin to wait on both sides: the call is answered."""
-    return [*([clock(record)] if record.ims_session is not None else []), *page_clock(record)]
+    return [*core_clock(record), *page_clock(record)]
+
+
+def core_clock(record: CallRecord) -> list[act.Action]:
+    """Wait for the core's next refresh, or for ours."""
+    if record.ims_session is None or record.dialog is not Dialog.CONFIRMED:
+        return []
+    return [clock(record)]
 
 
 def clock(record: CallRecord) -> act.Schedule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kemi.core.call import actions as act
 from kemi.core.call.events import OwnRequestAnswered
 from kemi.core.call.lifetime import session_timer
+from kemi.core.call.media.far_answer import take_far_answer
 from kemi.core.call.media.running import known_media, line_change
 from kemi.core.call.media.session import take_page_answer
 from kemi.core.call.node_loss.record import Recovery
@@ -13,9 +14,7 @@ from kemi.core.call.record import CallRecord, Exchange
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
 from kemi.core.sdp.interwork.page_reoffer import read_page_answer
-from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 
 
@@ -47,31 +46,12 @@ def take_from_core(record: CallRecord, reply: Reply) -> list[act.Action]:
     clock = session_timer.answered_by_core(record, reply)
     if not reply.has_sdp:
         raise RemoteProtocolError("the core answered without a session description")
-    lines = {medium.kind: medium.ims_line for medium in opened.media if medium.active}
-    offered = sdp_from_text(opened.ims_description)
-    answers = ims_answer_lines(opened.ims_description, reply.body, lines)
-    for medium in opened.media:
-        answer = answers.get(medium.kind)
-        if answer is None:
-            continue
-        if answer.sdp is None:
-            medium.active = False
-            continue
-        ours = offered.media[medium.ims_line].direction
-        medium.ims_direction = Direction.of(
-            # A direction that was not offered says nothing of what the far end wants.
-            sends=answer.direction.sends if ours.receives else medium.ims_direction.sends,
-            receives=answer.direction.receives if ours.sends else medium.ims_direction.receives,
-        )
-        medium.ims_answer, medium.codec = answer.sdp, _codec(medium.kind, medium.codec, answer.codec)
-        recovery.is_stale = recovery.is_stale or line_change(record.medium(medium.kind), medium)
-    if not any(medium.active for medium in opened.media):
-        raise NotAcceptableHere("the far end refused every medium")
+    asked = [medium for medium in opened.media if medium.active]
+    take_far_answer(opened.media, opened.ims_description, reply.body)
+    recovery.is_stale = recovery.is_stale or any(
+        medium.active and line_change(record.medium(medium.kind), medium) for medium in asked
+    )
     return clock
-
-
-def _codec(kind: str, before: str, answered: str | None) -> str:
-    return answered or before if kind == "video" else before
 
 
 def acknowledge_core(record: CallRecord, event: OwnRequestAnswered) -> list[act.Action]:

@@ -13,7 +13,7 @@ from typing import Final
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.errands import Errand, run_errands
+from kemi.core.call.errands import Errand, run_alone, run_errands
 from kemi.core.call.events import ChangeFailed, MediaFailed, Renewed
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
@@ -162,18 +162,8 @@ def _on_relay_failed(
     if record.ended or record.exchange is None:
         return [_forward(record, reply, settings, "")]
     active = [medium for medium in record.media if medium.active]
-    back = run_errands(record, [renewal(record, active)], _nothing_more, _give_up, settings)
+    back = run_alone(record, [renewal(record, active)], settings)
     return [failed_note(record, event), *_refuse_for_core(record, reply, event.error), *back]
-
-
-def _nothing_more(
-    _record: CallRecord, _renewed: Mapping[str, Renewed], _settings: CallSettings
-) -> list[act.Action]:
-    return []
-
-
-def _give_up(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
-    return [failed_note(record, event)]
 
 
 def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> list[act.Action]:

@@ -59,11 +59,13 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
     if pending is None:
         return []
     if event.bearer is Late.THEIR_ANSWER:
-        before = {medium.kind: (medium.active, medium.ims_direction) for medium in record.media}
-        after = {medium.kind: (medium.active, medium.ims_direction) for medium in pending.media}
+        before, after = (
+            {one.kind: (one.active, one.ims_direction, one.codec) for one in media}
+            for media in (record.media, pending.media)
+        )
         exchange.commit(record)
         record.page_behind = record.page_behind or before != after
-        gone = tuple(kind for kind, (active, _) in after.items() if before[kind][0] and not active)
+        gone = tuple(kind for kind, (active, *_) in after.items() if before[kind][0] and not active)
         return [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
     active = [medium for medium in pending.media if medium.active]
     offer = offered_to_core_again(
@@ -101,7 +103,6 @@ def awaits(record: CallRecord, request: Request) -> bool:
 
 def take_answer(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """Take the answer in an ACK; a bad one leaves the session as it was."""
-    del settings
     pending = record.exchange
     if pending is None:
         return []
@@ -111,7 +112,10 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
             raise RemoteProtocolError("the ACK has no session description to answer ours")
         places = {medium.kind: medium.ims_line for medium in pending.media if medium.active}
         answer = read_core_reoffer(
-            sdp_from_text(request.body), sdp_from_text(pending.ims_description), places, ("H264", "VP8")
+            sdp_from_text(request.body),
+            sdp_from_text(pending.ims_description),
+            places,
+            settings.video_codecs,
         )
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
@@ -125,6 +129,8 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
             continue
         medium.ims_direction = answered.direction
         medium.ims_answer = answered.sdp or medium.ims_answer
+        if medium.kind == "video":
+            medium.codec = answered.codec
     return [unschedule, _renew(record, Late.THEIR_ANSWER)]
 
 

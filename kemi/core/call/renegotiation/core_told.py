@@ -20,7 +20,7 @@ from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
-from kemi.core.call.media.running import gate_of
+from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.media.session import offer_to_text
 from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
@@ -28,7 +28,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, ims_offer_again
+from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 
@@ -143,18 +143,9 @@ def _on_taken(
         return [*actions, note, *exchange.rollback(record)]
     if event.reply is not None:
         actions += session_timer.answered_by_core(record, event.reply)
-    before = {medium.kind: (medium.active, medium.ims_direction) for medium in record.media}
+    before = record.media
     exchange.commit(record)
-    running = [medium for medium in record.media if medium.active]
-    gone = tuple(medium.kind for medium in record.media if before[medium.kind][0] and not medium.active)
-    after = {medium.kind: (medium.active, medium.ims_direction) for medium in record.media}
-    record.page_behind = record.page_behind or before != after
-    del settings
-    return [
-        *actions,
-        *([gate_of(record, running)] if running else []),
-        *([act.ReleaseMedia(record.key, record.node, gone)] if gone else []),
-    ]
+    return [*actions, *follow_far_end(record, before, settings)]
 
 
 def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None) -> None:
@@ -162,10 +153,4 @@ def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None) -> 
         raise RemoteProtocolError("the core answered our offer without a session description")
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
-    places = {medium.kind: medium.ims_line for medium in pending.media if medium.active}
-    answers = ims_answer_lines(pending.ims_description, reply.body, places)
-    for medium in pending.media:
-        answer = answers.get(medium.kind)
-        if answer is None:
-            continue
-        medium.active, medium.ims_direction = answer.sdp is not None, answer.direction
+    take_far_answer(pending.media, pending.ims_description, reply.body)

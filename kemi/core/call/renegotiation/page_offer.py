@@ -25,7 +25,7 @@ from kemi.core.call import exchange
 from kemi.core.call.errands import run_errands
 from kemi.core.call.events import Continuation, MediaFailed, MediaReserved, Renewed
 from kemi.core.call.in_dialog.common import NO_DIALOG
-from kemi.core.call.lifetime import session_timer
+from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.media.running import (
     SPLIT,
     changed_media,
@@ -85,11 +85,14 @@ def on_page_offer(
         _check_video_codec(record, offer)
     except GatewayError as error:
         return [*first, _refuse(error, settings)]
+    concerns_the_core = _concerns_the_core(record, offer)
+    if concerns_the_core and refresh.is_out(record):  # one INVITE at a time (RFC 3261 §14.1)
+        return [*first, act.SendReply(491, "Request Pending")]
     media = changed_media(record, offer)
     opened = Exchange(Offerer.WIC, request.method, request.cseq, offer=request.body, media=media)
     opened.reserved = [medium.kind for medium in offer.added]
     exchange.begin(record, opened)
-    if not _concerns_the_core(record, offer):
+    if not concerns_the_core:
         return [*first, *_answer_here(record, offer, settings)]
     if not offer.added:
         return [*first, *_ask_core(record, request, {}, edits_to_ims, settings)]

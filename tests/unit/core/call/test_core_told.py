@@ -72,10 +72,31 @@ def test_video_that_the_page_refused_is_taken_back_after_the_ack(takes_update: b
     actions = response(call, sent, 200, sdp.core_answer("audio", "video", refuse=("video",)))
     acks = [one.method for one in actions.all(act.SendRequest)]
     assert acks == ([] if takes_update else ["ACK"])
-    assert [gate.kind for gate in actions.only(act.GateMedia).media] == ["audio"]
+    renewed = actions.only(act.RenewMedia).media  # the far end has left codecs out
+    assert [one.kind for one in renewed] == ["audio"]
     assert call.record.ims_description == sent.body
     assert (call.record.exchange, call.record.ims_offer_answer) == (None, OfferAnswer.STABLE)
     assert call.on(call.ims_reply(200, method=sent.method, cseq=call.record.own_ims_offer)) == []
+
+
+def test_a_far_end_that_answers_from_elsewhere_is_followed() -> None:
+    """RFC 3264 §8: an answer may be another one each time."""
+    call = answered()
+    sent = acknowledged(call)
+    response(call, sent, 200, sdp.core_answer("audio", "video", port=50000, refuse=("video",)))
+    (change,) = call.actions.only(act.RenewMedia).media
+    assert "m=audio 50000 " in change.ims_line
+
+
+def test_a_far_end_that_stays_is_gated() -> None:
+    call = answered(page="sends no video")
+    sent = acknowledged(call)
+    there = "".join(
+        medium.ims_answer[medium.ims_answer.index("m=") :] if number else medium.ims_answer
+        for number, medium in enumerate(call.record.media)
+    )
+    response(call, sent, 200, there)
+    assert [gate.kind for gate in call.actions.only(act.GateMedia).media] == ["audio", "video"]
 
 
 def test_a_direction_the_page_does_not_want_is_taken_back() -> None:

@@ -8,6 +8,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.from_page.setup import MAX_UPDATE_ATTEMPTS
 from kemi.core.messages import Side
+from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import Actions, Call
@@ -79,6 +80,22 @@ def test_glare_is_tried_again_a_few_times_and_then_left() -> None:
         assert call.on(ev.TimerFired(due.due)).only(act.SendRequest).method == "UPDATE"
     assert call.on(ev.UpdateAnswered(491)).names == []
     assert not call.record.ended
+
+
+def test_what_the_far_end_wants_meanwhile_is_not_undone_by_it() -> None:
+    call, _ = answered_without_video()
+    call.on(call.wic_request("ACK", cseq=1))
+    call.on(ev.UpdateAnswered(500, retry_after_s=5.0))
+    hold = sdp.core_answer("audio", "video", refuse=("video",)).replace("a=sendrecv", "a=sendonly")
+    asked = call.on(call.ims_request("INVITE", body=hold)).only(act.ForwardRequest)
+    assert asked.edits.body
+    assert asked.edits.cseq
+    reply = call.wic_reply(200, method="INVITE", cseq=asked.edits.cseq)
+    reply.reply.body, reply.reply.content_type = sdp.page_answer(asked.edits.body), "application/sdp"
+    tell = call.on(reply).only(act.ReofferFromIms)
+    call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, tell.bearer))
+    assert call.on(ev.TimerFired(ev.Due.UPDATE_RETRY)) == []
+    assert sdp_from_text(call.record.wic_description).media[0].direction is not Direction.SENDRECV
 
 
 def test_an_answer_after_the_end_means_nothing() -> None:

@@ -136,6 +136,16 @@ class TestTheWay:
         assert waits(call.on(call.wic_request("INFO", connection_id="8"))) == [SETTINGS.ice_restart_s]
         assert call.on(ev.TimerFired(DUE)).only(act.RestartIce)
 
+    def test_a_page_that_was_lost_before_it_could_acknowledge_an_offer_of_its_own(self) -> None:
+        """Whoever lost our 2xx, or its ACK, sends neither again."""
+        call = Call.confirmed()
+        offer = offer_again(sdp.page_answer(call.record.wic_description), ice="fresh")
+        renew = call.on(call.wic_request("INVITE", cseq=20, body=offer)).only(act.RenewMedia)
+        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+        assert call.on(ev.MediaRenewed(renewed, renew.bearer)).only(act.SendReply).status == 200
+        lost(call)
+        assert call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+
 
 class TestNoNeed:
     """Nothing is offered."""

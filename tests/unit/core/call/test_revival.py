@@ -10,8 +10,11 @@ from kemi.core.call.lifetime.revival import revive
 from kemi.core.call.record import Outstanding
 from kemi.core.call.states import OfferAnswer
 from kemi.core.messages import Side
+from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call import incoming_ladder
 from tests.unit.core.call.ladder import Call, record_at
+
+HOLD = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
 
 
 @pytest.mark.parametrize("stage", ["offered", "answered_early", "updating", "forwarded", "ringing"])
@@ -38,6 +41,27 @@ def test_without_the_ack_only_what_both_sides_have_agreed_on(state: OfferAnswer,
     record.ims_offer_answer = OfferAnswer.STABLE
     assert revive(record) is goes_on
     assert record.answer_unsure is goes_on
+
+
+def test_what_a_page_has_not_heard_of_it_is_told() -> None:
+    """Where an offer of ours was out, or was to be sent again."""
+    call = Call.confirmed()
+    call.on(call.wic_request("ACK", cseq=1))
+    call.on(call.ims_request("UPDATE", body=HOLD, alive=False))
+    call.on(
+        ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, call.actions.only(act.ReofferFromIms).bearer)
+    )
+    call.on(ev.UpdateAnswered(408))  # and now it would wait
+    assert revive(call.record)
+    told = call.on(call.wic_request("INFO", cseq=7, connection_id="8")).only(act.SendRequest)
+    assert (told.to, "a=sendonly" in told.body) == (Side.WIC, True)
+
+
+def test_one_that_has_heard_of_everything_is_told_nothing() -> None:
+    call = Call.confirmed()
+    call.on(call.wic_request("ACK", cseq=1))
+    assert revive(call.record)
+    assert call.on(call.wic_request("INFO", cseq=7, connection_id="8")).names == ["ForwardRequest"]
 
 
 def test_a_call_that_is_to_be_ended_is_none() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 import pytest
 
@@ -109,7 +111,8 @@ class TestWithTheCore:
     def test_a_refresh_without_session_expires_in_its_answer_was_the_last(self) -> None:
         call = answered({"Session-Expires": ["1800;refresher=uac"]})
         call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
-        assert call.on(own_answer(call, 200)).names == []
+        ack = call.on(own_answer(call, 200)).only(act.SendRequest)  # with a branch of its own (§17.1.1.3)
+        assert (ack.method, call.actions.names) == ("ACK", ["SendRequest"])
         assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).names == []
 
     def test_the_far_end_may_take_the_refreshes_over(self) -> None:
@@ -137,6 +140,31 @@ class TestWithTheCore:
         call = answered({"Session-Expires": ["1800;refresher=uac"]})
         call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
         assert waits(call.on(own_answer(call, 491))) == {"session_refresh": 3.05}
+
+    @pytest.mark.parametrize(
+        ("body", "port"),
+        [(sdp.core_answer(), ""), (sdp.core_answer(port=50000), "50000"), ("no description", "")],
+    )
+    def test_the_answer_may_move_the_far_ends_media(self, body: str, port: str) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        event = own_answer(call, 200)
+        assert event.reply is not None
+        event.reply.body, event.reply.content_type = body, "application/sdp"
+        changes = [change for one in call.on(event).all(act.RenewMedia) for change in one.media]
+        assert [f"m=audio {port} " in change.ims_line for change in changes] == ([True] if port else [])
+        assert call.record.media[0].active
+
+    def test_an_answer_that_holds_is_told_the_page(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        event = own_answer(call, 200)
+        assert event.reply is not None
+        event.reply.body = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
+        event.reply.content_type = "application/sdp"
+        sent = call.on(event).all(act.SendRequest)
+        assert [(one.to, one.method) for one in sent] == [(Side.IMS, "ACK"), (Side.WIC, "UPDATE")]
 
     def test_the_answer_may_move_the_far_end(self) -> None:
         call = answered({"Session-Expires": ["1800;refresher=uac"]})
@@ -235,6 +263,60 @@ class TestFromTheCore:
         assert call.on(ev.ImsReply(reply)).names == []
 
 
+class TestRefused:
+    """Only a 2xx refreshes a session or moves its far end (RFC 4028 §7.2, RFC 6141 §3.4)."""
+
+    FAX: Final = sdp.core_answer().replace("m=audio", "m=image").replace("RTP/AVP 8", "udptl t38")
+    MOVES: Final = "<sip:bob@203.0.113.9>"
+    WITH_SESSION: Final = MappingProxyType(
+        {"Supported": ["timer"], "Session-Expires": ["1800;refresher=uac"]}
+    )
+
+    @pytest.mark.parametrize("fields", [{}, WITH_SESSION])
+    def test_an_offer_that_is_not_taken_changes_nothing(self, fields: Mapping[str, list[str]]) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        before = (call.record.ims_session, call.record.legs["core1"].contact)
+        refused = call.on(call.ims_request("INVITE", body=self.FAX, contact=self.MOVES, headers=fields))
+        assert (refused.reply[0], refused.names) == (488, ["SendReply"])
+        assert (call.record.ims_session, call.record.legs["core1"].contact) == before
+        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+
+    def test_nor_does_one_that_the_page_does_not_take(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        before = (call.record.ims_session, call.record.legs["core1"].contact)
+        hold = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
+        asked = call.on(call.ims_request("INVITE", body=hold, contact=self.MOVES, headers=self.WITH_SESSION))
+        cseq = asked.only(act.ForwardRequest).edits.cseq
+        assert cseq
+        assert waits(call.on(call.wic_reply(488, method="INVITE", cseq=cseq))) == {"session_refresh": 900.0}
+        assert (call.record.ims_session, call.record.legs["core1"].contact) == before
+
+    def test_nor_does_one_of_the_page(self) -> None:
+        mine = {**PAGE, "Session-Expires": ["600"]}
+        call = answered({}, page=mine)
+        call.on(call.wic_request("ACK", cseq=1))
+        before = (call.record.wic_session, call.record.wic_contact)
+        assert before[0] is not None
+        bad = call.wic_request("INVITE", cseq=5, body="no description")
+        assert call.on(bad).reply[0] == 400
+        assert (call.record.wic_session, call.record.wic_contact) == before
+
+    def test_one_that_is_taken_does(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        moved = sdp.core_answer(port=41000)
+        call.on(call.ims_request("INVITE", body=moved, contact=self.MOVES, headers=self.WITH_SESSION))
+        call.on(
+            ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, call.actions.only(act.ReofferFromIms).bearer)
+        )
+        assert call.record.legs["core1"].contact == "sip:bob@203.0.113.9"
+        session = call.record.ims_session
+        assert session is not None
+        assert not session.we_refresh
+
+
 class TestWithADescription:
     """A re-INVITE that says what was said before is a refresh: the relay and the page never hear of it."""
 
@@ -275,6 +357,30 @@ class TestWhileAnOfferIsOpen:
         call.record.exchange = Exchange(Offerer.WIC, "INVITE", 9)
         waiting = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
         assert waiting.names == ["Schedule"]
+
+    def test_the_core_s_answer_to_our_refresh_is_not_its_answer_to_the_page(self) -> None:
+        """Though both have one number where they come from: of a page that was called the first request has 1."""
+        request = core_invite(headers={"Session-Expires": ["600;refresher=uas"], "Allow": ["UPDATE"]})
+        call = Incoming.confirmed(request)
+        refresh = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert "CSeq: 1 UPDATE" in refresh.headers
+        hold = sdp.page_answer(call.record.wic_description).replace("a=sendrecv", "a=sendonly")
+        call.on(call.wic_request("UPDATE", cseq=1, body=hold.replace("a=setup:active", "a=setup:actpass")))
+        assert call.actions.only(act.ForwardRequest).edits.cseq == 2
+        reply = Reply(Side.IMS, "UPDATE", call.record.call_id, "gw-in-1", CALLER_TAG, 1, status=200)
+        assert call.on(ev.ImsReply(reply)).names == []
+        assert call.record.exchange is not None
+
+    def test_a_page_s_offer_to_the_core_waits_for_our_reinvite(self) -> None:
+        """RFC 3261 §14.1: one INVITE at a time."""
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(call.wic_request("ACK", cseq=1))
+        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest).method == "INVITE"
+        done = own_answer(call, 200, {"Session-Expires": ["1800;refresher=uac"]})
+        hold = sdp.page_answer(call.record.wic_description).replace("a=sendrecv", "a=sendonly")
+        assert call.on(call.wic_request("UPDATE", cseq=9, body=hold)).reply[0] == 491
+        call.on(done)
+        assert call.on(call.wic_request("UPDATE", cseq=10, body=hold)).only(act.ForwardRequest)
 
     def test_a_reinvite_of_the_core_does_not_cross_ours(self) -> None:
         call = answered({"Session-Expires": ["1800;refresher=uac"]})

@@ -1,0 +1,61 @@
+"""The far end's answer to an offer of ours in a running session: put into its media, and followed by the relay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kemi.core.call import actions as act
+from kemi.core.call.errands import Errand, run_alone
+from kemi.core.call.media.running import gate_of, line_change, renewal
+from kemi.core.call.record import CallRecord, Medium
+from kemi.core.call.settings import CallSettings
+from kemi.core.errors import NotAcceptableHere
+from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
+
+
+def take_far_answer(media: Sequence[Medium], ours: str, answer: str) -> None:
+    """Put an answer into ``media``; raise what a bad one deserves.
+
+    A direction that was not offered says nothing of what the far end wants: that stays as it was.
+    """
+    offered = sdp_from_text(ours)
+    answers = ims_answer_lines(ours, answer, {one.kind: one.ims_line for one in media if one.active})
+    for medium in media:
+        found = answers.get(medium.kind)
+        if found is None:
+            continue
+        medium.answered, medium.active = True, found.sdp is not None
+        if found.sdp is None:
+            continue
+        told = offered.media[medium.ims_line].direction
+        medium.ims_direction = Direction.of(
+            sends=found.direction.sends if told.receives else medium.ims_direction.sends,
+            receives=found.direction.receives if told.sends else medium.ims_direction.receives,
+        )
+        medium.ims_answer = found.sdp
+        if medium.kind == "video":
+            medium.codec = found.codec or medium.codec
+    if not any(medium.active for medium in media):
+        raise NotAcceptableHere("the far end refused every medium")
+
+
+def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallSettings) -> list[act.Action]:
+    """Let relay and page follow what the far end's answer has changed; ``before``: the media as they were."""
+    was = {medium.kind: medium for medium in before}
+    running = [medium for medium in record.media if medium.active]
+    moved = [medium for medium in running if line_change(was.get(medium.kind), medium)]
+    stayed = [medium for medium in running if medium not in moved]
+    gone = tuple(one.kind for one in record.media if not one.active and was[one.kind].active)
+    record.page_behind = record.page_behind or list(map(_shown, before)) != list(map(_shown, record.media))
+    errands: list[Errand] = [renewal(record, moved)] if moved else []
+    if stayed:
+        errands.append(gate_of(record, stayed))
+    release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
+    return [*run_alone(record, errands, settings), *release]
+
+
+def _shown(medium: Medium) -> tuple[object, ...]:
+    """What of the far end's part the page is told."""
+    return medium.kind, medium.active, medium.ims_direction, medium.codec
