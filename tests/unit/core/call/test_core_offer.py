@@ -286,6 +286,29 @@ class TestLateOffer:
         told = call.on(ev.MediaRenewed(renewed, change.bearer))
         assert told.only(act.SendRequest).method == "UPDATE"  # the page hears of the hold
 
+    def test_another_video_codec_in_the_ack_is_told_the_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody transcodes video: the page would go on in the one that the far end has left."""
+        both = ("96 102", "a=rtpmap:96 VP8/90000", "a=rtpmap:102 H264/90000")
+        for codecs in (sdp._WEB_CODECS, sdp._CORE_CODECS):
+            monkeypatch.setitem(codecs, "video", both)
+        call = Call.forwarded(sdp.chromium("av-sendrecv"))
+        call.answer(body=sdp.core_answer("audio", "video"))
+        call.on(call.wic_request("ACK", cseq=1))
+        told = call.record.exchange
+        if told is not None:  # that it is VP8
+            call.on(ev.UpdateAnswered(200, sdp.page_answer(told.wic_description)))
+        assert call.record.media[1].codec == "vp8"
+        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
+        renewed = {
+            kind: ev.Renewed(sdp.relay_offer(kind), sdp.relay_answer(kind)) for kind in ("audio", "video")
+        }
+        call.on(ev.MediaRenewed(renewed, asked.bearer))
+        answer = sdp.core_answer("audio", "video").replace("RTP/AVPF 96", "RTP/AVPF 102")
+        answer = answer.replace("a=rtpmap:96 VP8", "a=rtpmap:102 H264")
+        change = call.on(call.ims_request("ACK", cseq=5, body=answer)).only(act.RenewMedia)
+        sent = call.on(ev.MediaRenewed(renewed, change.bearer)).only(act.SendRequest)
+        assert (call.record.media[1].codec, sent.to, "VP8" in sent.body) == ("h264", Side.WIC, False)
+
     @pytest.mark.parametrize("body", ["", "v=0\r\n"])
     def test_a_bad_answer_leaves_the_session_as_it_was(self, body: str) -> None:
         call = Call.confirmed()
