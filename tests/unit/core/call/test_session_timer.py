@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Final
 
 import pytest
 
@@ -17,44 +14,8 @@ from kemi.core.messages import Reply, Side
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import CALLER_TAG, Incoming
 from tests.unit.core.call.incoming_ladder import invite as core_invite
-from tests.unit.core.call.ladder import CALL_ID, WIC_TAG, Call, header_reader, invite
-
-PAGE = {"Allow": ["INVITE, ACK, CANCEL, BYE, UPDATE"], "Supported": ["timer, outbound"]}
-Fields = Mapping[str, Iterable[str]]
-
-
-def waits(actions: Iterable[act.Action]) -> dict[str, float]:
-    """Return what is waited for, and how long."""
-    return {action.due.value: action.delay_s for action in actions if isinstance(action, act.Schedule)}
-
-
-def lines(edits: act.MessageEdits, name: str) -> list[str]:
-    """Return the values of the lines of that name that are added."""
-    return [line.partition(": ")[2] for line in edits.insert if line.startswith(f"{name}: ")]
-
-
-def answered(fields: Fields, *, page: Fields = PAGE) -> Call:
-    """The core answers with these header fields."""
-    call = Call(invite(sdp.chromium("audio-sendrecv"), page))
-    call.on(ev.TransactionCreated(1, 2))
-    call.reserved()
-    reply = call.ims_reply(200, body=sdp.core_answer()).reply
-    shown = header_reader({"Record-Route": [], **fields})
-    reply = replace(reply, headers=shown)
-    call.on(ev.ImsReply(reply))
-    clocks = list(call.actions)
-    call.on(ev.MediaConnected(reply))
-    call.actions.extend(clocks)
-    return call
-
-
-def own_answer(call: Call, status: int, fields: Fields | None = None) -> ev.OwnRequestAnswered:
-    """The core's response to our newest refresh."""
-    request = call.actions.only(act.SendRequest)
-    cseq = call.record.ims_session.refresh_cseq if call.record.ims_session else 0
-    reply = Reply(Side.IMS, request.method, CALL_ID, WIC_TAG, "core1", cseq, status=status)
-    reply.headers = header_reader(fields or {})
-    return ev.OwnRequestAnswered(Side.IMS, request.method, cseq, status, reply, None, 0.5)
+from tests.unit.core.call.ladder import Call, header_reader, invite
+from tests.unit.core.call.sessions import PAGE, Fields, answered, lines, own_answer, waits
 
 
 class TestWithTheCore:
@@ -261,60 +222,6 @@ class TestFromTheCore:
         assert (request.method, request.to) == ("INVITE", Side.IMS)
         reply = Reply(Side.IMS, "INVITE", call.record.call_id, "gw-in-1", CALLER_TAG, 1, status=200)
         assert call.on(ev.ImsReply(reply)).names == []
-
-
-class TestRefused:
-    """Only a 2xx refreshes a session or moves its far end (RFC 4028 §7.2, RFC 6141 §3.4)."""
-
-    FAX: Final = sdp.core_answer().replace("m=audio", "m=image").replace("RTP/AVP 8", "udptl t38")
-    MOVES: Final = "<sip:bob@203.0.113.9>"
-    WITH_SESSION: Final = MappingProxyType(
-        {"Supported": ["timer"], "Session-Expires": ["1800;refresher=uac"]}
-    )
-
-    @pytest.mark.parametrize("fields", [{}, WITH_SESSION])
-    def test_an_offer_that_is_not_taken_changes_nothing(self, fields: Mapping[str, list[str]]) -> None:
-        call = answered({"Session-Expires": ["1800;refresher=uac"]})
-        call.on(call.wic_request("ACK", cseq=1))
-        before = (call.record.ims_session, call.record.legs["core1"].contact)
-        refused = call.on(call.ims_request("INVITE", body=self.FAX, contact=self.MOVES, headers=fields))
-        assert (refused.reply[0], refused.names) == (488, ["SendReply"])
-        assert (call.record.ims_session, call.record.legs["core1"].contact) == before
-        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
-
-    def test_nor_does_one_that_the_page_does_not_take(self) -> None:
-        call = answered({"Session-Expires": ["1800;refresher=uac"]})
-        call.on(call.wic_request("ACK", cseq=1))
-        before = (call.record.ims_session, call.record.legs["core1"].contact)
-        hold = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
-        asked = call.on(call.ims_request("INVITE", body=hold, contact=self.MOVES, headers=self.WITH_SESSION))
-        cseq = asked.only(act.ForwardRequest).edits.cseq
-        assert cseq
-        assert waits(call.on(call.wic_reply(488, method="INVITE", cseq=cseq))) == {"session_refresh": 900.0}
-        assert (call.record.ims_session, call.record.legs["core1"].contact) == before
-
-    def test_nor_does_one_of_the_page(self) -> None:
-        mine = {**PAGE, "Session-Expires": ["600"]}
-        call = answered({}, page=mine)
-        call.on(call.wic_request("ACK", cseq=1))
-        before = (call.record.wic_session, call.record.wic_contact)
-        assert before[0] is not None
-        bad = call.wic_request("INVITE", cseq=5, body="no description")
-        assert call.on(bad).reply[0] == 400
-        assert (call.record.wic_session, call.record.wic_contact) == before
-
-    def test_one_that_is_taken_does(self) -> None:
-        call = answered({"Session-Expires": ["1800;refresher=uac"]})
-        call.on(call.wic_request("ACK", cseq=1))
-        moved = sdp.core_answer(port=41000)
-        call.on(call.ims_request("INVITE", body=moved, contact=self.MOVES, headers=self.WITH_SESSION))
-        call.on(
-            ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, call.actions.only(act.ReofferFromIms).bearer)
-        )
-        assert call.record.legs["core1"].contact == "sip:bob@203.0.113.9"
-        session = call.record.ims_session
-        assert session is not None
-        assert not session.we_refresh
 
 
 class TestWithADescription:
