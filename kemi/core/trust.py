@@ -93,14 +93,15 @@ def withheld_from_page(message: Message) -> tuple[str, ...]:
     return (*TOWARDS_PAGE, *TOPOLOGY, *private_headers(message.headers))
 
 
+def privacy_of(headers: HeaderReader) -> set[str]:
+    """Return what the sender asks for in Privacy, in lower case (RFC 3323 §4.2: one after the other with ";")."""
+    words = (word.strip().lower() for value in headers("Privacy") for word in re.split("[;,]", value))
+    return set(filter(None, words))
+
+
 def private_headers(headers: HeaderReader) -> tuple[str, ...]:
     """Return what the sender's Privacy forbids to show outside the trust domain."""
-    asked = {
-        word.strip().lower()
-        for value in headers("Privacy")
-        for word in re.split("[;,]", value)
-        if word.strip()
-    }
+    asked = privacy_of(headers)
     hidden: tuple[str, ...] = ()
     if "id" in asked:
         hidden += ("P-Asserted-Identity", "Remote-Party-ID")

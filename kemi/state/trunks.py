@@ -91,7 +91,11 @@ class TrunkCall(msgspec.Struct):
     answered: bool = False
     """Then it outlives a restart of the gateway."""
     ended_at: float = 0.0
-    """When a BYE passed, seconds since the epoch."""
+    """When the BYE of its last dialog passed, seconds since the epoch."""
+    running: list[str] = msgspec.field(default_factory=list)
+    """Tags of those who have answered: two may at once, and then one of them gets a BYE (RFC 3261 §13.2.2.4)."""
+    over: list[str] = msgspec.field(default_factory=list)
+    """Those that have had their BYE: a 2xx that comes once more begins nothing."""
 
 
 class TrunkStore:
@@ -171,21 +175,28 @@ class TrunkStore:
             self._calls.set(call_id, call)
         return True
 
-    def answer(self, call_id: str) -> None:
+    def answer(self, call_id: str, tag: str) -> None:
         """The home network has answered a call."""
 
         def answered(call: TrunkCall) -> bool:
-            before, call.answered = call.answered, True
-            return not before
+            if tag in call.running or tag in call.over:
+                return False
+            call.answered = True
+            call.running.append(tag)
+            return True
 
         self._change(call_id, answered)
 
-    def end(self, call_id: str, now: float) -> None:
-        """A BYE has passed."""
+    def end(self, call_id: str, tag: str, now: float) -> None:
+        """A BYE has passed in the dialog with ``tag``; before anybody has answered it ends a ringing fork alone."""
 
         def ended(call: TrunkCall) -> bool:
-            before, call.ended_at = call.ended_at, call.ended_at or now
-            return not before
+            if not call.answered or call.ended_at:
+                return False
+            call.running = [one for one in call.running if one != tag]
+            call.over.append(tag)
+            call.ended_at = 0.0 if call.running else now
+            return True
 
         self._change(call_id, ended)
 

@@ -181,6 +181,7 @@ class TrunkCalls:
             key = attempt_key("INVITE", request.call_id, request.cseq)
             uri = self._entry_points.begin(key, invite=invite)
             if not self._relay(invite, uri, at_once=True) and not self._relay_next(key):
+                self._over(request.call_id, trunk.name)  # not even sent: no failure route will run
                 self._refuse_unavailable()
         except Exception:
             self._over(request.call_id, trunk.name)
@@ -309,7 +310,7 @@ class TrunkCalls:
             ksr.set_next_hop(target)
         ksr.set_send_socket(self._settings.sip.socket_towards(target))
         if method == "BYE":
-            self._store.end(call_id, time.time())
+            self._store.end(call_id, ksr.text("$tt" if by_trunk else "$ft"), time.time())
         if not transactions.relay() and method != "ACK":
             raise SipReject("it could not be sent on", status=480, reason_phrase="Temporarily Unavailable")
 
@@ -335,9 +336,9 @@ class TrunkCalls:
             ksr.remove_headers(incoming.names_withheld(ksr.headers))
             if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
-        if method == "INVITE" and to_trunk and 200 <= status < 300 and not call.answered:
-            self._store.answer(call_id)
-        if method == "BYE" and status >= 200:
+        if method == "INVITE" and to_trunk and 200 <= status < 300:
+            self._store.answer(call_id, ksr.text("$tt"))
+        if method == "BYE" and status >= 200 and call.ended_at:
             self._over(call_id, call.trunk)
         return True
 

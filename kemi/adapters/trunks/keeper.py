@@ -20,7 +20,7 @@ from kemi.adapters.trunks.room import TrunkRoom
 from kemi.core.messages import Side
 from kemi.core.pace import is_early
 from kemi.core.trunk import registration as reg
-from kemi.core.trunk.health import Health, after_answer, after_silence
+from kemi.core.trunk.health import MOST_RETRY_AFTER_S, Health, after_answer, after_silence
 from kemi.core.trunk.names import own_call_id, trunk_user
 from kemi.core.trunk.registration import Answer, Registration
 from kemi.core.trunk.trunk import Trunk, hop_parts, transport_of
@@ -29,6 +29,8 @@ from kemi.state.trunks import HopView, TrunkStore, TrunkView
 
 GIVEN_UP_S: Final = 40.0
 """When a request whose response never came is taken for unanswered."""
+_MOST_SPREAD: Final = 1.1
+"""OPTIONS are spread by a tenth."""
 SHOWN_EVERY_S: Final = 1.0
 SWEEP_S: Final = 5.0
 
@@ -89,7 +91,7 @@ class TrunkKeeper:
             self._begin(now)
         self._hear(now)
         for hop in self._hops.values():
-            if not hop.asked_at and now >= max(hop.next_at, self._health(hop).not_before):
+            if not hop.asked_at and not self._is_early(hop, now):
                 self._ask(hop, now)
         self._follow_orders(now)
         for member in self._members.values():
@@ -129,13 +131,19 @@ class TrunkKeeper:
             elif member is not None and member.registration.cseq == cseq and member.asked_at:
                 self._registrar_said(member, answer, now)
         for hop in self._hops.values():
-            if hop.asked_at and now - hop.asked_at > GIVEN_UP_S:
+            if hop.asked_at and not 0 <= now - hop.asked_at <= GIVEN_UP_S:
                 self._heard(hop, Answer(0), now)
         for member in self._members.values():
-            if member.asked_at and now - member.asked_at > GIVEN_UP_S:
+            if member.asked_at and not 0 <= now - member.asked_at <= GIVEN_UP_S:
                 self._registrar_said(member, Answer(0), now)
 
     # ------------------------------------------------------------ OPTIONS
+
+    def _is_early(self, hop: Hop, now: float) -> bool:
+        not_before = self._health(hop).not_before
+        return is_early(now, hop.next_at, hop.trunk.options_s * _MOST_SPREAD) or is_early(
+            now, not_before, MOST_RETRY_AFTER_S
+        )
 
     def _ask(self, hop: Hop, now: float) -> None:
         hop.cseq += 1
@@ -156,7 +164,7 @@ class TrunkKeeper:
 
     def _heard(self, hop: Hop, answer: Answer, now: float) -> None:
         hop.asked_at = 0.0
-        hop.next_at = now + hop.trunk.options_s * random.uniform(0.9, 1.1)  # noqa: S311 - spreads requests
+        hop.next_at = now + hop.trunk.options_s * random.uniform(2 - _MOST_SPREAD, _MOST_SPREAD)  # noqa: S311 - spreads requests
         before = self._health(hop)
         if answer.status:
             health = after_answer(before, answer.status, answer.retry_after_s, now)

@@ -13,6 +13,7 @@ from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Reply, addresses_from_headers, parameter, uri_from_address
 from kemi.core.trunk.numbers import number_of, trunk_uri
 from kemi.core.trunk.trunk import DiversionForm, Trunk
+from kemi.core.trust import privacy_of
 
 CAUSES: Final = {
     "unknown": 404, "user-busy": 486, "no-answer": 408, "unavailable": 503, "unconditional": 302, "time-of-day": 404,
@@ -81,7 +82,7 @@ def diversions_of(reply: Reply, called: str, before: Sequence[Diversion] = ()) -
         called: whom the call was for.
         before: whom it was for before that.
     """
-    private = bool({"history", "id", "user", "header"} & _privacy(reply))
+    private = bool({"history", "id", "user", "header"} & privacy_of(reply.headers))
     cause = next((found for one in reply.headers("Contact") if (found := _cause(one))), 0)
     reason = _REASONS.get(cause, "deflection")
     entries = [
@@ -124,10 +125,6 @@ def lines_for_trunk(diversions: Sequence[Diversion], trunk: Trunk, target: str) 
 def _uri_at(uri: str, trunk: Trunk) -> str:
     number = number_of(f"<{uri}>")
     return trunk_uri(number, trunk) if number else uri
-
-
-def _privacy(reply: Reply) -> set[str]:
-    return {word.strip().lower() for value in reply.headers("Privacy") for word in re.split("[;,]", value)}
 
 
 def _cause(address: str) -> int:

@@ -21,7 +21,7 @@ from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_
 from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.trunk import NumberForm, Trunk
-from kemi.core.trust import private_headers
+from kemi.core.trust import privacy_of, private_headers
 
 REALM_PREFIX: Final = "trunk:"
 ROUTE_USER: Final = "trunk"
@@ -191,7 +191,7 @@ def caller_of(request: Request, trunk: Trunk) -> Caller:
     )
     return Caller(
         next((number for uri in uris if (number := _number_of(uri, trunk))), ""),
-        anonymous or bool(_HIDING & request.tokens("Privacy")),
+        anonymous or bool(_HIDING & privacy_of(request.headers)),
     )
 
 
@@ -219,8 +219,7 @@ def from_value(request: Request, caller: Caller, trunk: Trunk) -> str:
 def identity_lines(request: Request, caller: Caller, trunk: Trunk) -> tuple[str, ...]:
     """Return what we assert of the caller: its number at the trunk, or the trunk alone (RFC 3325 §9.1)."""
     who = f"{caller.number}@{trunk.host};user=phone" if caller.number else trunk.host
-    privacy = request.tokens("Privacy")
-    hide = ("Privacy: id",) if caller.withheld and not privacy else ()
+    hide = ("Privacy: id",) if caller.withheld and "id" not in privacy_of(request.headers) else ()
     return (f"P-Asserted-Identity: <sip:{who}>", *hide)
 
 

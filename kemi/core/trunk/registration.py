@@ -24,6 +24,7 @@ from typing import Final
 from kemi.core.decimals import number_or
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError
 from kemi.core.messages import addresses_from_headers, parameter, uri_from_address
+from kemi.core.pace import is_early
 from kemi.core.trunk.digest import Challenge, Credentials, authorization, challenge_from_values
 from kemi.core.trunk.health import DEAD_ANSWERS
 from kemi.core.trunk.trunk import Trunk
@@ -113,6 +114,8 @@ class Registration:
     until: float = 0.0
     """Until when the trunk knows us."""
     due_at: float = 0.0
+    wait_s: float = 0.0
+    """How long that was when it was set."""
     cseq: int = 0
     hop: int = 0
     """Which next hop we are at."""
@@ -146,6 +149,10 @@ def begin(trunk: Trunk, call_id: str, from_tag: str, now: float) -> Registration
     return Registration(call_id, from_tag, trunk.expires_s, since=now, due_at=now)
 
 
+def _wait(registration: Registration, now: float, wait_s: float) -> None:
+    registration.due_at, registration.wait_s = now + wait_s, wait_s
+
+
 def move(registration: Registration, event: Event, now: float) -> None:
     """Go on to the next state; raise LocalProtocolError where the table has none."""
     following = TRANSITIONS.get((registration.state, event))
@@ -157,7 +164,7 @@ def move(registration: Registration, event: Event, now: float) -> None:
 
 def is_due(registration: Registration, now: float) -> bool:
     """Whether the next REGISTER has to be sent."""
-    return registration.state in _BEFORE and now >= registration.due_at
+    return registration.state in _BEFORE and not is_early(now, registration.due_at, registration.wait_s)
 
 
 def due(registration: Registration, now: float) -> None:
@@ -181,7 +188,7 @@ def leave(registration: Registration, now: float) -> bool:
 def come_back(registration: Registration, now: float) -> None:
     """Register again after leaving."""
     move(registration, Event.COME_BACK, now)
-    registration.due_at = now
+    _wait(registration, now, 0.0)
 
 
 def next_register(registration: Registration, trunk: Trunk, contact: str, cnonce: str) -> Register:
@@ -238,7 +245,7 @@ def answered(
     elif 200 <= status < 300 and granted_s > 0:
         move(registration, Event.GRANTED, now)
         registration.until = now + granted_s
-        registration.due_at = now + max(granted_s - REFRESH_BEFORE_S, granted_s / 2)
+        _wait(registration, now, max(granted_s - REFRESH_BEFORE_S, granted_s / 2))
         registration.rounds = registration.refusals = 0
         registration.why = ""
     else:
@@ -290,7 +297,7 @@ def _unreachable(registration: Registration, trunk: Trunk, answer: Answer, now: 
         return True
     wait_s = min(RETRY_S * 2**registration.rounds, MOST_RETRY_S) * (0.5 + jitter / 2)
     registration.rounds += 1
-    registration.due_at = now + min(max(wait_s, answer.retry_after_s), MOST_RETRY_S)
+    _wait(registration, now, min(max(wait_s, answer.retry_after_s), MOST_RETRY_S))
     move(registration, Event.UNREACHABLE, now)
     return False
 
@@ -303,7 +310,7 @@ def _refused(registration: Registration, why: str, now: float, jitter: float) ->
         registration.until = 0.0
         wait_s = min(REFUSED_RETRY_S * 2**registration.refusals, MOST_RETRY_S) * (0.5 + jitter / 2)
         registration.refusals += 1
-        registration.due_at = now + wait_s
+        _wait(registration, now, wait_s)
     move(registration, Event.REFUSED, now)
 
 

@@ -374,12 +374,12 @@ class TestCallsOfTrunks:
         self.begun(world)
         world.shared.ship(1.0)
         assert world.redis.records == {}
-        world.trunks.answer("c1")
-        world.trunks.answer("c1")
+        world.trunks.answer("c1", "a")
+        world.trunks.answer("c1", "a")
         world.shared.ship(1.1)
         (text,) = world.redis.records.values()
         assert '"answered":true' in str(text)
-        world.trunks.end("c1", 2.0)
+        world.trunks.end("c1", "a", 2.0)
         world.shared.ship(2.0)
         assert world.redis.records == {"trunk c1": None}
         world.trunks.forget("c1")
@@ -392,7 +392,7 @@ class TestCallsOfTrunks:
         self.begun(world, "c1")
         self.begun(world, "old", time.time() - LONGEST_S)
         for name in ("c1", "old"):
-            world.trunks.answer(name)
+            world.trunks.answer(name, "a")
         world.shared.ship(1.0)
         after = World()
         kept = {name: str(text) for name, text in world.redis.records.items()}
@@ -405,7 +405,7 @@ class TestCallsOfTrunks:
 
     def test_an_empty_redis_hears_of_them_again(self, world: World) -> None:
         self.begun(world)
-        world.trunks.answer("c1")
+        world.trunks.answer("c1", "a")
         world.redis.down = True
         world.shared.ship(1.0)
         world.redis.down = False

@@ -32,6 +32,7 @@ from kemi.core.messages import Reply, Request, Side
 from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.trunk import causes
 from kemi.core.trunk.numbers import caller_number, shown, trunk_uri
+from kemi.core.trust import privacy_of
 
 _NEXT: Final = frozenset({408, 503})
 """What of a hop says that nobody there has the call."""
@@ -52,9 +53,7 @@ NO_TRUNK: Final = Rejection(504, "Server Time-out", "no trunk answers")
 
 def outbound_of(way: Way, request: Request, asserted: Sequence[str], identities: Sequence[str]) -> Outbound:
     """Return what a page's call needs to know that may leave by trunks."""
-    privacy = request.tokens("Privacy") | {
-        word for one in request.tokens("Privacy") for word in one.replace(";", " ").split()
-    }
+    privacy = privacy_of(request.headers)
     return Outbound(
         left=list(way.trunks),
         number=way.number,

@@ -233,6 +233,8 @@ def test_a_call_to_our_contact_is_for_whom_to_names() -> None:
         ({"P-Asserted-Identity": ["<sip:bob@x>"]}, "sip:089555@x", Caller("+4989555", False)),
         ({}, ANONYMOUS, Caller("", True)),
         ({"Privacy": ["id"]}, "sip:089555@x", Caller("+4989555", True)),
+        ({"Privacy": ["user;Id"]}, "sip:089555@x", Caller("+4989555", True)),
+        ({"Privacy": ["critical; header"]}, "sip:089555@x", Caller("+4989555", True)),
         ({"P-Asserted-Identity": ["<tel:+4940111>"]}, ANONYMOUS, Caller("+4940111", True)),
         ({"Privacy": ["none"]}, "sip:089555@x", Caller("+4989555", False)),
     ],

@@ -92,6 +92,15 @@ def test_it_registers_answers_the_challenge_and_renews_in_time() -> None:
     assert is_registered(found, NOW + 541)
 
 
+@pytest.mark.parametrize("back_s", [10, 3600])
+def test_a_clock_that_is_set_back_makes_it_due(back_s: int) -> None:
+    """Until when it is known there nobody can say any more."""
+    found = asking()
+    hear(found, Answer(200, expires="600"))
+    assert not is_due(found, NOW)
+    assert is_due(found, NOW - back_s)
+
+
 def test_a_short_registration_is_renewed_half_way() -> None:
     found = asking()
     hear(found, Answer(200, contacts=[f"<{CONTACT}>;expires=4"]))
