@@ -171,7 +171,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         self._control = Control(
             settings.control,
             {
-                **call_routes(self._calls, self._relay, forbidding),
+                **call_routes(self._calls, self._relay, forbidding, waiting.has_now),
                 **lost_routes(self._calls, self._dispatcher, self._pages.page_of),
                 **node_routes(nodes, settings.media),
                 **dtmf_routes(self._dispatcher),

@@ -1,7 +1,8 @@
 """What is left over on a node, and what it has lost: the gateway's calls beside the node's. Pure; `now` in seconds.
 
 A node may serve other gateways too, whose calls look like ours. So a call is left over only when the gateway had it on
-this node before, or says that it could not release it; unless the node is ours alone. In both cases the call has to be
+this node before, or says that it could not release it; unless the node is ours alone. What the gateway gave to another
+one since, or what another one took while it was dead, is not ours any more. In both cases the call has to be
 unknown for a while, because one that ends is gone from the gateway a moment before it is gone from the node; one that
 begins is known to the gateway before the node hears of it, so the node is asked first.
 
@@ -62,6 +63,17 @@ class Ledger:
         self._seen: set[str] = set()
         self._unknown_since: dict[str, float] = {}
         self._missing_since: dict[str, float] = {}
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These calls are another gateway's now."""
+        for name in names:
+            self._seen.discard(name)
+            self._unknown_since.pop(name, None)
+
+    def forget_all(self) -> None:
+        """The gateway was started anew: what it has not restored another one may have taken."""
+        self._seen.clear()
+        self._unknown_since.clear()
 
     def compare(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,8 +18,8 @@ from rtpengine.ng.commands import Delete, List
 from rtpengine.ng.errors import NgError, NgTimeout, NgUnknownCall
 
 _LOGGER: Final = logging.getLogger(__name__)
-LOST_AT_ONCE: Final = 10
-"""Calls named in one request (POST /v1/calls/lost)."""
+NAMED_AT_ONCE: Final = 10
+"""Calls named in one request (POST /v1/calls/lost, /v1/calls/elsewhere)."""
 LOOK_AGAIN_S: Final = 1.0
 MOST_LISTED: Final = 1000
 FEWEST_LISTED: Final = 50
@@ -46,6 +47,8 @@ class Reconciler:
         }
         self._limits = dict.fromkeys(self._ledgers, MOST_LISTED)
         self._wanted = asyncio.Event()
+        self._began = ""
+        """Names the gateway's present run."""
 
     def want(self) -> None:
         """A node died or was restarted: do not wait for the next round."""
@@ -71,7 +74,11 @@ class Reconciler:
         alive = [watch for watch in self._watches if watch.state is NodeState.UP]
         down = [watch.name for watch in self._watches if watch.state is NodeState.DOWN]
         listed = dict(zip(alive, await asyncio.gather(*map(self._listed, alive)), strict=True))
-        calls = await self._calls()
+        calls, began = await self._calls()
+        if began != self._began:
+            for ledger in self._ledgers.values():
+                ledger.forget_all()
+            self._began = began
         for node in down:
             await self._lost(node, [call.key for call in calls if call.node == node])
         again = bool(down)
@@ -84,12 +91,17 @@ class Reconciler:
         known = {name for call in calls if call.node == watch.name for name in call.possible_names}
         unreleased: list[str] = []
         if not self._settings.exclusive and not known.issuperset(names):
-            answer = await self._control.ask("GET", f"/v1/calls/unreleased?node={quote(watch.name)}")
-            unreleased = answer["calls"]
+            unreleased = await self._unreleased(watch.name)
         complete = len(names) < self._limits[watch.name]
-        found = self._ledgers[watch.name].compare(names, calls, unreleased, time.time(), complete=complete)
-        for begin in range(0, len(found.left_over), DELETES_AT_ONCE):
-            portion = found.left_over[begin : begin + DELETES_AT_ONCE]
+        ledger = self._ledgers[watch.name]
+        found = ledger.compare(names, calls, unreleased, time.time(), complete=complete)
+        left_over = found.left_over
+        if not self._settings.exclusive:
+            elsewhere = await self._elsewhere(left_over)
+            ledger.forget(elsewhere)
+            left_over = tuple(name for name in left_over if name not in elsewhere)
+        for begin in range(0, len(left_over), DELETES_AT_ONCE):
+            portion = left_over[begin : begin + DELETES_AT_ONCE]
             await asyncio.gather(*(self._delete(watch, name) for name in portion))
         if found.lost:
             await self._lost(watch.name, list(found.lost))
@@ -108,8 +120,8 @@ class Reconciler:
             return None
         return found
 
-    async def _calls(self) -> list[Call]:
-        """Return all calls of the gateway."""
+    async def _calls(self) -> tuple[list[Call], str]:
+        """Return all calls of the gateway, and the name of its present run."""
         found: list[Call] = []
         after = ""
         while True:
@@ -117,7 +129,27 @@ class Reconciler:
             found += map(_call, answer["calls"])
             after = answer["next"]
             if not after:
+                return found, answer["began"]
+
+    async def _unreleased(self, node: str) -> list[str]:
+        """Return what the gateway could not tell this node the end of."""
+        found: list[str] = []
+        after = ""
+        while True:
+            path = f"/v1/calls/unreleased?node={quote(node)}&after={quote(after, safe='')}"
+            answer = await self._control.ask("GET", path)
+            found += answer["calls"]
+            after = answer["next"]
+            if not after:
                 return found
+
+    async def _elsewhere(self, names: Sequence[str]) -> set[str]:
+        """Return those of these calls that the gateway has given to another one."""
+        found: set[str] = set()
+        for begin in range(0, len(names), NAMED_AT_ONCE):
+            asked = {"calls": list(names[begin : begin + NAMED_AT_ONCE])}
+            found.update((await self._control.ask("POST", "/v1/calls/elsewhere", asked))["calls"])
+        return found
 
     async def _delete(self, watch: NodeWatch, name: str) -> None:
         try:
@@ -136,7 +168,7 @@ class Reconciler:
             return
         metrics.LOST.labels(node).inc(len(keys))
         _LOGGER.warning("event=calls_lost node=%s calls=%d", node, len(keys))
-        portions = [keys[begin : begin + LOST_AT_ONCE] for begin in range(0, len(keys), LOST_AT_ONCE)]
+        portions = [keys[begin : begin + NAMED_AT_ONCE] for begin in range(0, len(keys), NAMED_AT_ONCE)]
         waiting = iter(portions)
 
         async def tell(line: ControlClient) -> None:

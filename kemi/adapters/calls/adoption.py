@@ -9,7 +9,7 @@ lost Redis and not its life.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -59,17 +59,17 @@ class Adoption:
         for node in self._silent - silent:
             log_event(logging.WARNING, "gateway_back", node=node)
             self._forget(node)
-        self._silent = silent
+        self._silent &= silent
         for node in new:
             log_event(logging.WARNING, "gateway_silent", node=node, calls=self._remember(node))
+            self._silent.add(node)  # its calls are known: else it is new next time, too
         return bool(new)
 
-    def take(self, binding: Registration) -> list[str]:
-        """Take the calls of this page over; return their names.  Raises RedisUnavailable."""
+    def take(self, binding: Registration) -> Iterator[str]:
+        """Take the calls of this page over, one after the other, and give their names.  Raises RedisUnavailable."""
         found = self._orphans.get(binding.owner)
         if not found or not binding.connection_id:
-            return []
-        taken = []
+            return
         for orphan in list(found):
             node, key, contact = orphan
             if not same_contact(binding.contact, contact):
@@ -78,8 +78,7 @@ class Adoption:
             found.remove(orphan)
             if text is not None and self._snapshots.adopt(key, text):
                 log_event(logging.WARNING, "call_adopted", call_id=key, of=node)
-                taken.append(key)
-        return taken
+                yield key
 
     def _remember(self, node: str) -> int:
         texts = self._link.calls_of(node)
@@ -106,9 +105,12 @@ def _seen_at(text: str) -> float:
 
 
 def taken_over(adoption: Adoption, bindings: Iterable[Registration], now: float) -> list[str]:
-    """Return the calls that were taken over for these pages; none while Redis is away."""
+    """Return the calls that were taken over for these pages; no more while Redis is away."""
+    taken: list[str] = []
     try:
-        return [key for binding in bindings for key in adoption.take(binding)]
+        for binding in bindings:
+            for key in adoption.take(binding):
+                taken.append(key)
     except RedisUnavailable as error:
         log_event(logging.WARNING, "adoption_failed", detail=str(error), at=now)
-        return []
+    return taken

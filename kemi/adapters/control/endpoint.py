@@ -16,8 +16,9 @@ An answer is one JSON object, of `/metrics` text; of a refusal ``{"error": "a se
 from __future__ import annotations
 
 import hmac
+import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,9 @@ from kemi.settings import ControlSettings
 
 MAX_BODY: Final = 8192
 """Bytes; what does not fit Kamailio's buffer (kamailio_tcp_rd_buf_size) ends the connection before anybody reads it."""
+
+MOST_NAMES: Final = 20_000
+"""Letters of names in one answer: a page chooses its Call-ID, and what Kamailio sends is below 64 kB."""
 
 Answer = tuple[int, dict[str, Any] | str]
 """Status and body: an object becomes JSON, a text goes as it is."""
@@ -129,6 +133,26 @@ def text_of(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ControlRefusal(400, f"{name}: a text is wanted")
     return value
+
+
+def texts_of(body: Mapping[str, Any], name: str, most: int) -> list[str]:
+    """Return a list of texts; raise ControlRefusal unless there is one, of ``most`` at the most, none of them empty."""
+    values = body.get(name)
+    if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
+        raise ControlRefusal(400, f"{name}: a list of names is wanted")
+    if len(values) > most:
+        raise ControlRefusal(400, f"{name}: at most {most}")
+    return values
+
+
+def portion_of(names: Sequence[str]) -> list[str]:
+    """Return as many of these names, and one at least, as fit into an answer."""
+    sizes = itertools.accumulate(map(len, names))
+    return [
+        name
+        for number, (name, size) in enumerate(zip(names, sizes, strict=True))
+        if not number or size <= MOST_NAMES
+    ]
 
 
 def number_of(body: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kemi.adapters.calls.dispatcher import Dispatcher
-from kemi.adapters.control.endpoint import Answer, ControlRefusal, Routes, text_of
+from kemi.adapters.control.endpoint import Answer, ControlRefusal, Routes, text_of, texts_of
 from kemi.adapters.doors.forbidding import PageOf
 from kemi.core.call.events import NodeLost
 from kemi.state.calls import CallStore
@@ -32,7 +32,7 @@ def lost_routes(calls: CallStore, dispatcher: Dispatcher, page_of: PageOf) -> Ro
         except ValueError as error:
             raise ControlRefusal(400, f"node: {error}") from error
         found: dict[str, list[str]] = {"moving": [], "over": [], "elsewhere": []}
-        for key in _keys_of(body):
+        for key in texts_of(body, "calls", MOST_LOST):
             record = calls.get(key)
             if record is None or record.node != node:
                 found["elsewhere"].append(key)
@@ -44,12 +44,3 @@ def lost_routes(calls: CallStore, dispatcher: Dispatcher, page_of: PageOf) -> Ro
         return 200, found
 
     return {("POST", "/v1/calls/lost"): lost}
-
-
-def _keys_of(body: dict[str, Any]) -> list[str]:
-    keys = body.get("calls")
-    if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
-        raise ControlRefusal(400, "calls: a list of names is wanted")
-    if len(keys) > MOST_LOST:
-        raise ControlRefusal(400, f"calls: at most {MOST_LOST}")
-    return keys

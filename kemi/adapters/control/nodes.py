@@ -5,26 +5,28 @@
     GET /v1/nodes             -> {"agent": whether one reports, "nodes": [{"node", "state", "calls", "weight",
                                  "drained", "broken", "version"}]}
     PUT /v1/nodes/drain       {"node": NODE, "drain": whether} -> {"node", "drained"}
-    GET /v1/calls/unreleased  ?node=NODE -> {"calls": names the node has for calls it could not be told the end of}
+    GET /v1/calls/unreleased  ?node=NODE&after=NAME -> {"calls": names the node has for calls it could not be told the
+                                 end of, in order, "next": what ``after`` has to be for what follows, "" at the end}
 
 NODE is ``address:port``, as the settings have it.
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
 import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from kemi.adapters.control.endpoint import Answer, ControlRefusal, Routes, text_of
+from kemi.adapters.control.endpoint import Answer, ControlRefusal, Routes, portion_of, text_of
 from kemi.adapters.control.node_views import views
 from kemi.adapters.log import log_event
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeReport, NodeStore
 
-_MOST_UNRELEASED = 100
+_MOST_UNRELEASED: Final = 100
 
 
 def node_routes(store: NodeStore, settings: MediaSettings) -> Routes:
@@ -65,7 +67,11 @@ def node_routes(store: NodeStore, settings: MediaSettings) -> Routes:
         return 200, {"node": node, "drained": wanted}
 
     def unreleased(query: dict[str, Any]) -> Answer:
-        return 200, {"calls": store.unreleased(text_of(query, "node"))[:_MOST_UNRELEASED]}
+        after = str(query.get("after", ""))
+        names = (name for name in store.unreleased(text_of(query, "node")) if name > after)
+        found = heapq.nsmallest(_MOST_UNRELEASED + 1, names)
+        told = portion_of(found[:_MOST_UNRELEASED])
+        return 200, {"calls": told, "next": told[-1] if len(told) < len(found) else ""}
 
     return {
         ("PUT", "/v1/nodes"): reported,

@@ -80,6 +80,8 @@ class Elsewhere:
         try:
             for key, node, host in self._found(looked_for[:MOST]):
                 self._hand_over(key, node, host)
+                here = self._absent.pop(key)  # not before: Redis may take nothing just now
+                log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
                 self._flows.end(key, Cause.MOVED, now, lambda found: not found.connection_id)
                 moved.append(key)
         except RedisUnavailable as error:
@@ -92,15 +94,20 @@ class Elsewhere:
         if binding is None:
             return
         connections = {binding.former_connection_id} - {""}
-        texts = {}
-        for name in self._calls.of_page(binding.owner, connections, binding.contact):
-            text = self._snapshots.give(name)
-            if text is not None:
-                texts[name] = text
-                self._store.handed_over(name, host)
-                log_event(logging.WARNING, "call_handed_over", call_id=name, to=node)
-        if texts:
-            self._link.hand_over(node, texts)
+        names = self._calls.of_page(binding.owner, connections, binding.contact)
+        texts = {name: text for name in names if (text := self._snapshots.text(name)) is not None}
+        if not texts:
+            return
+        self._link.hand_over(node, texts)  # what it does not take stays here
+        changed = {}
+        for name, text in texts.items():
+            self._store.handed_over(name, host)
+            left = self._snapshots.give(name)
+            log_event(logging.WARNING, "call_handed_over", call_id=name, to=node)
+            if left not in (None, text):
+                changed[name] = left
+        if changed:  # by a message that came in between
+            self._link.hand_over(node, changed)
 
     def let_go_on(self, now: float) -> None:
         """Let those requests go on whose page is back, here or elsewhere, or has been waited for long enough."""
@@ -132,7 +139,5 @@ class Elsewhere:
                     continue  # of another release
                 here = self._absent.get(key)
                 if here is not None and there.connection_id and there.granted_at > here.granted_at:
-                    self._absent.pop(key)
                     self._store.moved(here.sent.flow_token, there.sent.flow_token)
-                    log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
                     yield key, node, self._host(there.sent.flow_token)

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters.control.endpoint import Answer, Control, ControlRefusal
-from kemi.settings import ControlSettings
+from kemi.adapters.control.calls import call_routes
+from kemi.adapters.control.endpoint import Answer, Control, ControlRefusal, Routes
+from kemi.adapters.control.nodes import node_routes
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.settings import ControlSettings, settings_from_text
+from kemi.state.calls import CallStore
+from kemi.state.nodes import NodeStore
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
+from tests.unit.site import SETTINGS_TEXT
 
 SECRET = "fedcba9876543210fedcba9876543210"
 ALLOWED = f"Authorization: Bearer {SECRET}"
@@ -96,3 +102,51 @@ def test_an_error_of_ours_is_500_and_says_nothing_of_it(kamailio: FakeKamailio) 
 def test_only_its_own_port_counts(kamailio: FakeKamailio) -> None:
     request(kamailio, "GET /v1/x", ALLOWED, port=8080)
     assert not control([]).is_meant()
+
+
+class TestCalls:
+    """What a media agent asks about calls."""
+
+    @staticmethod
+    def routes() -> tuple[Routes, NodeStore]:
+        settings = settings_from_text(SETTINGS_TEXT)
+        store = NodeStore(HtableTable)
+        nobody: Any = None
+        calls = CallStore(HtableTable("call"), HtableTable("call_of"))
+        has_now = {"a": "192.0.2.2:5060"}.get
+        of_calls = call_routes(calls, nobody, nobody, lambda key: has_now(key) or "")
+        return {**of_calls, **node_routes(store, settings.media)}, store
+
+    def test_which_are_elsewhere_by_the_names_of_their_media(self, kamailio: FakeKamailio) -> None:
+        routes, _ = self.routes()
+        asked = {"calls": ["a", "a-v", "b", "b-v"]}
+        assert routes["POST", "/v1/calls/elsewhere"](asked) == (200, {"calls": ["a", "a-v"]})
+        with pytest.raises(ControlRefusal, match="at most 10"):
+            routes["POST", "/v1/calls/elsewhere"]({"calls": ["a"] * 11})
+
+    def test_each_run_has_a_name(self, kamailio: FakeKamailio) -> None:
+        first, second = (self.routes()[0]["GET", "/v1/calls"]({})[1] for _ in range(2))
+        assert isinstance(first, dict)
+        assert isinstance(second, dict)
+        assert (first["calls"], first["next"]) == ([], "")
+        assert first["began"] != second["began"]
+
+    @pytest.mark.parametrize("letters", [4, 990])
+    def test_all_that_were_not_released_are_named_in_portions(
+        self, kamailio: FakeKamailio, letters: int
+    ) -> None:
+        routes, store = self.routes()
+        names = {f"{number:0{letters}}" for number in range(150)}
+        store.not_released("192.0.2.9:2223", names, 1.0)
+        found: list[str] = []
+        portions, after = 0, ""
+        while portions == 0 or after:
+            query = {"node": "192.0.2.9:2223", "after": after}
+            status, answer = routes["GET", "/v1/calls/unreleased"](query)
+            assert (status, isinstance(answer, dict)) == (200, True)
+            assert isinstance(answer, dict)
+            assert len(json.dumps(answer)) < 30_000
+            found += answer["calls"]
+            after, portions = answer["next"], portions + 1
+        assert found == sorted(names)
+        assert portions == (2 if letters == 4 else 8)

@@ -18,7 +18,7 @@ from tests.unit.rtpengine.agent.test_dtmf import datagram
 
 SECRET = "fedcba9876543210fedcba9876543210"
 LOOPBACK = "127.0.0.1"
-NO_CALLS = b'{"calls": [], "next": ""}'
+NO_CALLS = b'{"calls": [], "next": "", "began": "r1"}'
 
 
 class Gateway:

@@ -46,6 +46,23 @@ class TestLeftOver:
         assert site.look([], after_s=20) == NOTHING
         assert site.look(["a"], after_s=30).left_over == ()  # the same name again: the time begins anew
 
+    def test_one_that_was_given_to_another_gateway_is_ours_no_more(self) -> None:
+        site = Site()
+        site.look(["a"], call("a"))
+        assert site.look(["a"], after_s=1) == NOTHING
+        site.ledger.forget(["a"])
+        for after_s in (20, 40):
+            assert site.look(["a"], after_s=after_s) == NOTHING
+
+    def test_nor_is_one_that_a_gateway_had_which_was_started_anew(self) -> None:
+        site = Site()
+        site.look(["a", "b"], call("a"), call("b"))
+        site.ledger.forget_all()
+        for after_s in (1, 20):
+            assert site.look(["a", "b"], call("a"), after_s=after_s) == NOTHING
+        site.look(["a", "b"], after_s=21)
+        assert site.look(["a", "b"], after_s=40).left_over == ("a",)
+
     def test_calls_of_another_gateway_are_none_of_ours(self) -> None:
         site = Site()
         for after_s in (0, 20, 40):

@@ -1,0 +1,171 @@
+"""Calls that go over to another gateway, or come from one that has died, while Redis is not always well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from kemi.adapters.calls.adoption import Adoption, taken_over
+from kemi.adapters.calls.snapshots import CallSnapshots, KeptCall
+from kemi.adapters.pages.elsewhere import Elsewhere
+from kemi.core.call.record import CallRecord
+from kemi.core.registration import Flow, Registration
+from kemi.settings import settings_from_text
+from kemi.state.calls import record_to_text
+from kemi.state.redis_link import RedisUnavailable
+from kemi.state.waiting import WaitingStore
+from tests.unit.adapters.test_shared_state import World
+from tests.unit.core.call.ladder import record_at
+from tests.unit.core.registration.bindings import binding
+from tests.unit.site import SETTINGS_TEXT
+
+
+def answered_call(owner: str, contact: str) -> CallRecord:
+    """Return the record of a running call whose page is away."""
+    record = record_at("confirmed")
+    record.owner, record.wic_contact = owner, contact
+    record.connection_id, record.answered_at = "", 5.0
+    return record
+
+
+class Link:
+    """What housekeeping asks of Redis, which takes nothing while it is ``full``, and says nothing while ``silent``."""
+
+    node = "a"
+
+    def __init__(self) -> None:
+        self.full = self.silent = False
+        self.there: dict[str, str] = {}
+        self.handed: list[dict[str, str]] = []
+        self.left: dict[str, str] = {}
+        self.unreadable = ""
+        self.after_hand_over = lambda: None
+
+    def bindings_elsewhere(self, keys: list[str]) -> dict[str, dict[str, str]]:
+        return {"b": {key: self.there[key] for key in keys if key in self.there}}
+
+    def hand_over(self, _node: str, calls: dict[str, str]) -> None:
+        if self.full:
+            raise RedisUnavailable("MISCONF")
+        self.handed.append(dict(calls))
+        self.after_hand_over()
+
+    def gateways(self) -> dict[str, str]:
+        return {"a": '{"at":100}', "b": '{"at":90}'}
+
+    def calls_of(self, _node: str) -> dict[str, str]:
+        if self.silent:
+            raise RedisUnavailable("Timeout")
+        return dict(self.left)
+
+    def claim_call(self, _node: str, key: str) -> str | None:
+        if key == self.unreadable:
+            raise RedisUnavailable("Timeout")
+        return self.left.pop(key, None)
+
+
+class Leaving:
+    """A page with a call that is at another gateway now."""
+
+    def __init__(self) -> None:
+        self.world, self.link = World(), Link()
+        self.world.flows.open(Flow("7", "n", "192.0.2.1", "127.0.0.1:7"))
+        found = binding()
+        self.world.flows.register("7", found, 1e12)
+        self.key = found.key
+        self.world.flows.lose("7", 1e12)
+        self.here = self._binding()
+        self.call = answered_call(self.here.owner, self.here.contact)
+        assert self.world.calls.create(self.call)
+        there = replace(self.here, connection_id="3", granted_at=self.here.granted_at + 5)
+        self.link.there[self.key] = msgspec.json.encode(there).decode()
+        snapshots: Any = self.world.shared._snapshots
+        link: Any = self.link
+        self.elsewhere = Elsewhere(
+            settings_from_text(SETTINGS_TEXT),
+            link,
+            self.world.flows,
+            self.world.calls,
+            snapshots,
+            WaitingStore(self.world.tables.__getitem__),
+        )
+        self.elsewhere.changed(self.key, self.here)
+
+    def _binding(self) -> Registration:
+        found = self.world.flows.binding(self.key)
+        assert found is not None
+        return found
+
+    def look(self, after_s: float) -> list[str]:
+        """Housekeeping looks."""
+        return self.elsewhere.look(self.here.granted_at + after_s)
+
+
+@pytest.fixture
+def leaving(monkeypatch: pytest.MonkeyPatch) -> Leaving:
+    """The page is found at once."""
+    monkeypatch.setattr(Elsewhere, "_host", lambda *_: "192.0.2.2:5060")
+    return Leaving()
+
+
+class TestHandedOver:
+    def test_it_is_there_and_here_no_more(self, leaving: Leaving) -> None:
+        assert leaving.look(2.0) == [leaving.key]
+        assert [list(calls) for calls in leaving.link.handed] == [[leaving.call.key]]
+        assert leaving.world.calls.keys() == []
+
+    def test_what_redis_does_not_take_stays_here_until_it_does(self, leaving: Leaving) -> None:
+        leaving.link.full = True
+        assert leaving.look(2.0) == []
+        assert leaving.world.calls.keys() == [leaving.call.key]
+        leaving.link.full = False
+        assert leaving.look(10.0) == [leaving.key]
+        assert (len(leaving.link.handed), leaving.world.calls.keys()) == (1, [])
+
+    def test_what_a_message_changed_meanwhile_goes_after_it(self, leaving: Leaving) -> None:
+        def touch(record: CallRecord) -> None:
+            record.wic_cseq += 1
+
+        leaving.link.after_hand_over = lambda: leaving.world.calls.change(leaving.call.key, touch)
+        leaving.look(2.0)
+        first, second = (calls[leaving.call.key] for calls in leaving.link.handed)
+        assert first != second
+
+
+class TestTakenOver:
+    @staticmethod
+    def kept(owner: str, contact: str) -> str:
+        record = record_to_text(answered_call(owner, contact)).encode()
+        return msgspec.json.encode(KeptCall(msgspec.Raw(record), {})).decode()
+
+    def test_calls_that_could_not_be_read_at_first_are_read_next_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(CallSnapshots, "adopt", lambda *_: True)
+        page = binding(connection_id="9")
+        link: Any = Link()
+        snapshots: Any = CallSnapshots.__new__(CallSnapshots)
+        adoption = Adoption(link, snapshots)
+        link.left["c1"], link.silent = self.kept(page.owner, page.contact), True
+        with pytest.raises(RedisUnavailable):
+            adoption.look(100.0)
+        link.silent = False
+        assert adoption.look(103.0)
+        assert taken_over(adoption, [page], 103.0) == ["c1"]
+        assert not adoption.look(106.0)
+
+    def test_one_that_fails_takes_no_other_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(CallSnapshots, "adopt", lambda *_: True)
+        page = binding(connection_id="9")
+        link: Any = Link()
+        snapshots: Any = CallSnapshots.__new__(CallSnapshots)
+        adoption = Adoption(link, snapshots)
+        link.left = {key: self.kept(page.owner, page.contact) for key in ("c1", "c2")}
+        link.unreadable = "c2"
+        adoption.look(100.0)
+        assert taken_over(adoption, [page], 100.0) == ["c1"]
+        link.unreadable = ""
+        assert taken_over(adoption, [page], 101.0) == ["c2"]
