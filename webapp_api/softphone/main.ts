@@ -12,6 +12,7 @@ import { showHistory, initHistoryView } from "./history-view.ts";
 import { CallHistory } from "./history.ts";
 import { hook } from "./hook.ts";
 import { buildKeypad } from "./keypad.ts";
+import { endsLogin } from "./login-end.ts";
 import { currentCredentials, endLogin, forgetLogin, initSignIn, loginMethod, type SignInCredentials } from "./sign-in.ts";
 import { forgetSipTrace, initSipTrace, traceSip } from "./sip-trace.ts";
 import { TabLock } from "./tab-lock.ts";
@@ -44,6 +45,8 @@ const videoCall = button("video-call");
 let tab: TabLock | undefined;
 /** Another tab has taken it over: this one signs off as soon as no call runs. */
 let isTaken = false;
+/** Why the phone gave up. */
+let failure: PhoneError | undefined;
 let stopDialRequests: () => void = () => undefined;
 
 prefillFromAddress();
@@ -79,6 +82,7 @@ async function signIn(credentials: () => Promise<SignInCredentials>, takesOver =
   forgetSipTrace();
   signInButtons.disabled = true;
   showPhoneState("connecting");
+  failure = undefined;
   let phone: Phone | undefined;
   try {
     const person = await credentials();
@@ -90,18 +94,20 @@ async function signIn(credentials: () => Promise<SignInCredentials>, takesOver =
     }
     phone = await connect({ configUrl: CONFIG_URL, ...person });
     traceSip(phone);
-    phone.onState(showPhoneState);
+    phone.onState((state) => {
+      if (hook.phone === undefined || hook.phone === phone) showPhoneState(state); // else a former one that still closes
+    });
     await phone.register();
     hook.phone = phone;
     password.value = "";
     showSignedIn(phone);
     if (isTaken) void giveAway();
   } catch (error) {
-    showFailure(error);
     tab?.release();
-    await phone?.close();
-    await endLogin();
+    void phone?.close(); // over a dead connection that takes long
     showPhoneState("closed");
+    if (!(error instanceof PhoneError)) throw error;
+    await leaveLogin(error, loginMethod() !== undefined || credentials === currentCredentials);
   } finally {
     signInButtons.disabled = false;
   }
@@ -136,8 +142,9 @@ async function giveAway(): Promise<void> {
 
 function showSignedIn(phone: Phone): void {
   phone.on("error", (error) => {
-    showError(error);
+    failure = error;
     if (phone.calls.length === 0) void leaveIfOver(phone);
+    else showError(error);
   });
   watchConnection(phone);
   signInCard.hidden = true;
@@ -165,13 +172,23 @@ function showSignedOut(): void {
 
 /** After the phone gave up: back to the form, with the reason still to be read. */
 async function leaveIfOver(phone: Phone): Promise<boolean> {
+  if (hook.phone !== phone) return true; // left already: the end of a call that broke comes before the reason
   if (!isTaken && phone.state !== "disconnected" && phone.state !== "signed-out") return false;
   showSignedOut();
   tab?.release();
   await phone.close();
   if (isTaken) tellTaken();
-  else await endLogin();
+  else if (failure !== undefined) await leaveLogin(failure, loginMethod() !== undefined);
   return true;
+}
+
+/** Tell why the phone is no more. The web session is all tabs' and ends only when it is useless; else it can go on. */
+async function leaveLogin(error: PhoneError, isLoggedIn: boolean): Promise<void> {
+  const isOver = endsLogin(error);
+  const again = { label: "Try again", run: () => void signIn(currentCredentials) };
+  showError(error, isLoggedIn && !isOver ? again : undefined);
+  if (isOver) await endLogin();
+  else forgetLogin();
 }
 
 /** The web session goes on in the other tab; a SIP password is nowhere any more. */
@@ -196,11 +213,6 @@ function showPhoneState(state: PhoneState): void {
   element("light", HTMLElement).dataset["state"] = state;
   for (const call of dialForm.querySelectorAll<HTMLButtonElement>("button.call")) call.disabled = state !== "registered";
   element("phone-state", HTMLElement).textContent = PHONE_STATE_TEXT[state];
-}
-
-function showFailure(error: unknown): void {
-  if (!(error instanceof PhoneError)) throw error;
-  showError(error);
 }
 
 /** User and target may come with the address; a password never: addresses end up in logs and histories. */

@@ -37,6 +37,7 @@ export {
 } from "./login.ts";
 export type { MediaRequest } from "./media.ts";
 export { OutgoingCall } from "./outgoing-call.ts";
+export { mayPass } from "./passing.ts";
 export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents } from "./phone.ts";
 export { PHONE_STATES, type PhoneState } from "./phone-state.ts";
 export { DEFAULT_RECONNECT, type ReconnectSettings, type Wait } from "./reconnector.ts";

@@ -19,9 +19,6 @@ const REFRESH_BEFORE_END_S = 600;
 const REG_ID = 1;
 /** How long the person waits for the removal to be confirmed, milliseconds. */
 const REMOVAL_TIMEOUT_MS = 4000;
-const TOO_MANY_REQUESTS = 429;
-/** Refusals of a REGISTER that may pass: timeouts, lost flows, troubled servers. All others are about the account. */
-const PASSING_STATUSES: readonly number[] = [408, 430, 480, 491];
 
 export interface RegistrationOptions {
   /** Registration time asked for, seconds. */
@@ -42,13 +39,6 @@ interface FinalResponse {
 /** Seconds after which a registration granted for `grantedS` seconds is refreshed. */
 export function refreshDelayS(grantedS: number): number {
   return grantedS > 2 * REFRESH_BEFORE_END_S ? grantedS - REFRESH_BEFORE_END_S : grantedS / 2;
-}
-
-/** Whether the same REGISTER, or the same request for a token, may be granted in a while. */
-export function mayPass(error: PhoneError): boolean {
-  if (error instanceof SocketError) return true;
-  if (error instanceof LoginError) return error.status === 0 || error.status === TOO_MANY_REQUESTS || error.status >= 500;
-  return error instanceof SipError && (PASSING_STATUSES.includes(error.status) || Math.floor(error.status / 100) === 5);
 }
 
 export class Registration {
