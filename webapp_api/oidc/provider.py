@@ -21,8 +21,13 @@ _log = logging.getLogger(__name__)
 DEADLINE_S: Final = 5.0
 METADATA_LIFETIME_S: Final = 3600
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024
+_REFUSED_GRANT: Final = "invalid_grant"
 _BASIC: Final = "client_secret_basic"
 _AWAY: Final = "The login service of the operator does not answer as it should; try again later."
+
+
+class RefusedGrantError(BadGateway):
+    """The provider takes this code or refresh token no more (invalid_grant, RFC 6749 §5.2); asking again is vain."""
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -108,7 +113,7 @@ class Provider:
         )
 
     def refresh(self, refresh_token: str) -> TokenAnswer:
-        """Exchange a refresh token for a new access token."""
+        """Exchange a refresh token for a new access token; raises RefusedGrantError when it is over."""
         return self._tokens(
             lambda client, url: client.refresh_token(
                 url, refresh_token=refresh_token, timeout=DEADLINE_S, **self._resource()
@@ -124,7 +129,8 @@ class Provider:
             # An OAuth error code says what the operator has to mend; nothing of the request is in it.
             reason = getattr(error, "error", None) or type(error).__name__
             _log.warning("event=provider_refused reason=%.64r", reason)
-            raise BadGateway("The login service of the operator refused; log in again.") from error
+            kind = RefusedGrantError if reason == _REFUSED_GRANT else BadGateway
+            raise kind("The login service of the operator refused; log in again.") from error
 
     def _client(self) -> OAuth2Session:
         settings = self.settings

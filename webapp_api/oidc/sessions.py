@@ -16,7 +16,7 @@ from kemi.state.web.sessions import ProviderTokens, Session, SessionStore
 from webapp_api.logins import Logins, new_secret, not_logged_in
 from webapp_api.oidc.claims import checked_id_token, identity_in, name_in
 from webapp_api.oidc.keys import ProviderKeys
-from webapp_api.oidc.provider import Provider, TokenAnswer
+from webapp_api.oidc.provider import Provider, RefusedGrantError, TokenAnswer
 from webapp_api.sealing import Seal
 
 REFRESH_BELOW_S: Final = 120
@@ -95,11 +95,11 @@ class ProviderSessions:
         return self._logins.with_provider(name_in(claims), identity, _session_of(tokens.access_token), kept)
 
     def current_tokens(self, secret: str, session: Session) -> ProviderTokens:
-        """The session's access token, exchanged for a new one when its end is near.
+        """The session's access token, exchanged for a new one when its end is near and the provider can be asked.
 
         Raises:
             Unauthorized: it has run out and there is no new one; the session ends.
-            BadGateway: the provider is away.
+            BadGateway, ServiceUnavailable: it has run out and the provider is away, or others are still asking it.
         """
         tokens = session.provider_tokens
         assert tokens is not None, "only sessions of a provider have its tokens"
@@ -121,6 +121,8 @@ class ProviderSessions:
                 if ours:
                     return self._refresh_now(secret)
             time.sleep(_POLL_S)
+        if (tokens := session.provider_tokens) is not None and self._left_s(tokens) > 0:
+            return tokens
         raise ServiceUnavailable("The token is being renewed; try again.", retry_after=1)
 
     def _refresh_now(self, secret: str) -> ProviderTokens:
@@ -128,10 +130,18 @@ class ProviderSessions:
         if newest is None or newest.provider_tokens is None:
             raise not_logged_in("OpenID Connect")
         tokens = newest.provider_tokens
-        if self._left_s(tokens) >= REFRESH_BELOW_S:
-            return tokens
-        answer = self._provider.refresh(self._seal.open(tokens.refresh_token, _SEAL_CONTEXT))
-        renewed = self._kept(answer, tokens.refresh_token)
+        if self._left_s(tokens) >= REFRESH_BELOW_S or not tokens.refresh_token:
+            return tokens  # somebody else was faster
+        try:
+            answer = self._provider.refresh(self._seal.open(tokens.refresh_token, _SEAL_CONTEXT))
+            renewed = self._kept(answer, tokens.refresh_token)
+        except RefusedGrantError:
+            # The login at the provider is over; ours lasts as long as what it gave.
+            renewed = msgspec.structs.replace(tokens, refresh_token="")
+        except BadGateway:
+            if self._left_s(tokens) <= 0:
+                raise
+            return tokens  # is good still, and asked about again
         self._sessions.change(secret, msgspec.structs.replace(newest, provider_tokens=renewed))
         return renewed
 

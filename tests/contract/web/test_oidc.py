@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Barrier
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -15,16 +16,20 @@ import msgspec
 import pytest
 import redis
 from flask import Flask
+from werkzeug.exceptions import BadGateway
 
 from kemi.state import keys
-from kemi.state.web.sessions import Session
+from kemi.state.web.sessions import ProviderTokens, Session
 from tests.contract.web.client import ORIGIN, WebPage
 from tests.contract.web.test_session import commands
 from tests.contract.web.test_tokens import checked, published
 from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, Person, ProviderOptions
 from webapp_api.housekeeping import Housekeeping
 from webapp_api.login_settings import OidcSettings
+from webapp_api.oidc import sessions as oidc_sessions
+from webapp_api.oidc.provider import Provider
 from webapp_api.oidc.sessions import REFRESH_BELOW_S
+from webapp_api.sealing import Seal
 from webapp_api.services import EXTENSION, Services
 
 pytestmark = pytest.mark.conformance("X-13")
@@ -58,6 +63,10 @@ class Site:
     def services(self) -> Services:
         found: Services = self.app.extensions[EXTENSION]
         return found
+
+    def sealed(self, token: str) -> str:
+        """A provider's token as a session keeps it."""
+        return Seal(self.services.settings.key_secret).seal(token, "provider tokens")
 
     def start(self, page: WebPage) -> str:
         """Press the button; returns the provider's URL."""
@@ -97,6 +106,17 @@ def site(make_site: Callable[..., Site]) -> Site:
 def foreign(make_site: Callable[..., Site]) -> Site:
     """The page gets the provider's tokens."""
     return make_site(scopes=("openid", "ims", "sip"), tokens_from="oidc", resource=AUDIENCE)
+
+
+def change_tokens(store: redis.Redis, **changes: Any) -> ProviderTokens:
+    """Change what the only session has of its provider; returns that."""
+    (key,) = store.keys("gw:web:session:*")
+    session = msgspec.json.decode(str(store.get(key)), type=Session)
+    assert session.provider_tokens is not None
+    tokens = msgspec.structs.replace(session.provider_tokens, **changes)
+    changed = msgspec.structs.replace(session, provider_tokens=tokens)
+    store.set(str(key), msgspec.json.encode(changed), keepttl=True)
+    return tokens
 
 
 class TestLogin:
@@ -304,14 +324,62 @@ class TestProvidersTokens:
     def test_a_session_whose_tokens_ran_out_has_ended(self, foreign: Site, store: redis.Redis) -> None:
         page = WebPage(foreign.app)
         foreign.log_in(page)
-        (key,) = store.keys("gw:web:session:*")
-        session = msgspec.json.decode(str(store.get(key)), type=Session)
-        assert session.provider_tokens is not None
-        ended = msgspec.structs.replace(session.provider_tokens, refresh_token="", expires_at=time.time() - 1)
-        changed = msgspec.structs.replace(session, provider_tokens=ended)
-        store.set(str(key), msgspec.json.encode(changed), keepttl=True)
+        change_tokens(store, refresh_token="", expires_at=time.time() - 1)
         assert page.token().status_code == 401
         assert page.session() == {"authenticated": False}
+
+    def test_a_login_that_the_provider_has_ended_lasts_as_long_as_its_token(
+        self, foreign: Site, store: redis.Redis
+    ) -> None:
+        page = WebPage(foreign.app)
+        foreign.log_in(page)
+        revoked = foreign.sealed("a refresh token that the provider knows no more")
+        change_tokens(store, refresh_token=revoked)
+        tokens = [page.token() for _ in range(2)]
+        assert [token.status_code for token in tokens] == [200, 200]
+        assert tokens[0].get_json()["access_token"] == tokens[1].get_json()["access_token"]
+        assert change_tokens(store, expires_at=time.time() - 1).refresh_token == "", "nobody asks in vain"
+        assert page.token().status_code == 401
+        assert page.session() == {"authenticated": False}
+
+    def test_a_login_that_the_provider_has_ended_ends_when_its_token_has_run_out(
+        self, foreign: Site, store: redis.Redis
+    ) -> None:
+        page = WebPage(foreign.app)
+        foreign.log_in(page)
+        session = page.session()
+        revoked = foreign.sealed("a refresh token that the provider knows no more")
+        change_tokens(store, refresh_token=revoked, expires_at=time.time() - 1)
+        assert page.token().status_code == 401
+        assert page.session() == {"authenticated": False}
+        assert [command["impi"] for command in commands(store)] == [session["impi"]]
+
+    @pytest.mark.parametrize(("left_s", "status"), [(30, 200), (-1, 502)])
+    def test_a_provider_that_is_away_ends_no_session(
+        self, foreign: Site, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, left_s: float, status: int
+    ) -> None:
+        page = WebPage(foreign.app)
+        foreign.log_in(page)
+        kept = change_tokens(store, expires_at=time.time() + left_s)
+        with monkeypatch.context() as away:
+            away.setattr(Provider, "metadata", Mock(side_effect=BadGateway("away")))
+            assert page.token().status_code == status
+        assert page.session()["authenticated"] is True
+        assert change_tokens(store) == kept
+        assert page.token().status_code == 200, "it is back"
+        assert change_tokens(store) != kept
+
+    def test_while_others_renew_a_token_that_is_good_is_given(
+        self, foreign: Site, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(oidc_sessions, "_PATIENCE_S", 0.2)
+        page = WebPage(foreign.app)
+        foreign.log_in(page)
+        session = msgspec.json.decode(str(store.get(store.keys("gw:web:session:*")[0])), type=Session)
+        store.set(keys.web_lock(f"oidc-refresh:{session.sid}"), "another process")
+        assert page.token().status_code == 200
+        change_tokens(store, expires_at=time.time() - 1)
+        assert page.token().status_code == 503
 
     def test_tokens_that_nobody_can_check_give_no_session(self, make_site: Callable[..., Site]) -> None:
         """Without the resource the provider's access tokens are opaque."""
