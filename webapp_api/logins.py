@@ -143,6 +143,13 @@ class Logins:
         if session is not None:
             self._end(session)
 
+    def end_former(self, former: str, sid: str) -> None:
+        """End the session whose cookie has this digest; the session of the public name `sid` has taken its place."""
+        session = self._sessions.end_digest(former)
+        # A provider may name both sessions alike: a logout would take the registrations and tokens of the new one.
+        if session is not None and session.sid != sid:
+            self._end(session)
+
     def end_all(self, name: str) -> int:
         """End every session of an account; returns how many there were."""
         ended = self._sessions.end_all(LoginMethod.PASSWORD, name)

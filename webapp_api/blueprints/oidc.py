@@ -26,7 +26,7 @@ def get_login() -> Response:
     """Send the browser to the provider."""
     if wait_s := services().oidc_attempts.add(party_of(request.remote_addr)):
         raise TooManyRequests("Too many logins; wait before the next one.", retry_after=wait_s)
-    url, secret = _provider().begin()
+    url, secret = _provider().begin(cookies.read(cookies.SESSION))
     response = _to(url)
     cookies.give(response, cookies.OIDC_LOGIN, secret, LIFETIME_S, "Lax")
     return response

@@ -59,16 +59,25 @@ class ProviderSessions:
         self._refresh_lock = refresh_lock
         self._clock = clock
 
-    def begin(self) -> tuple[str, str]:
-        """Begin a login; returns the provider's URL and the secret for the browser's cookie."""
+    def begin(self, former: str | None) -> tuple[str, str]:
+        """Begin a login; returns the provider's URL and the secret for the browser's cookie.
+
+        ``former``: the cookie of the session that the browser has now. It is Strict, so it does not come along when the
+        provider sends the browser back.
+        """
         state, nonce, code_verifier, browser = (new_secret() for _ in range(4))
         url = self._provider.authorization_url(state, nonce, code_verifier)
-        login = OidcLogin(browser=digest(browser), nonce=nonce, code_verifier=code_verifier)
+        login = OidcLogin(
+            browser=digest(browser),
+            nonce=nonce,
+            code_verifier=code_verifier,
+            former=digest(former) if former else "",
+        )
         self._under_way.begin(state, login)
         return url, browser
 
     def finish(self, response: AuthorizationResponse, browser: str | None) -> tuple[str, Session]:
-        """End a login with a session; returns the session's cookie and the session.
+        """End a login with a session, which ends the browser's former one; returns the cookie and the session.
 
         Raises:
             BadRequest: no such login is under way in this browser, or the response is another issuer's.
@@ -89,10 +98,13 @@ class ProviderSessions:
         settings = self._provider.settings
         claims = checked_id_token(tokens.id_token, login.nonce, settings, self._keys)
         identity = identity_in(claims, settings)
-        if settings.tokens_from == "own":
-            return self._logins.with_provider(name_in(claims), identity, None, None)
-        kept = self._kept(tokens)
-        return self._logins.with_provider(name_in(claims), identity, _session_of(tokens.access_token), kept)
+        kept, sid = None, None
+        if settings.tokens_from == "oidc":
+            kept, sid = self._kept(tokens), _session_of(tokens.access_token)
+        secret, session = self._logins.with_provider(name_in(claims), identity, sid, kept)
+        if login.former:
+            self._logins.end_former(login.former, session.sid)
+        return secret, session
 
     def current_tokens(self, secret: str, session: Session) -> ProviderTokens:
         """The session's access token, exchanged for a new one when its end is near and the provider can be asked.

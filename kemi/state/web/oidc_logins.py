@@ -23,6 +23,8 @@ class OidcLogin(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the secret in the browser's cookie: another browser cannot finish this login."""
     nonce: str
     code_verifier: str
+    former: str = ""
+    """Digest of the cookie of the session that the browser had when the login began; "" for none."""
 
 
 class OidcLoginStore:

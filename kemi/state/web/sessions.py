@@ -112,19 +112,32 @@ class SessionStore:
 
     def end(self, secret: str) -> Session | None:
         """End the session of a cookie; exactly one caller gets it."""
-        return self._end(digest(secret))
+        return self.end_digest(digest(secret))
+
+    def end_digest(self, name: str) -> Session | None:
+        """End the session whose cookie has this digest; exactly one caller gets it."""
+        text = self._redis.getdel(keys.web_session(name))
+        if text is None:
+            return None
+        session = msgspec.json.decode(text, type=Session)
+        self._redis.zrem(_all_of(session.method, session.name), name)
+        return session
 
     def end_all(self, method: LoginMethod, name: str) -> list[Session]:
         """End every session of somebody."""
         names = self._redis.zrange(_all_of(method, name), 0, -1)
-        return [session for name in names if (session := self._end(str(name))) is not None]
+        return [session for name in names if (session := self.end_digest(str(name))) is not None]
 
     def end_former(self, name: str, impi: str) -> list[Session]:
         """End every guest's session with this identity, which somebody else has now."""
         ended = []
         for key in map(str, self._redis.zrange(_all_of(LoginMethod.GUEST, name), 0, -1)):
             text = self._redis.get(keys.web_session(key))
-            if text and msgspec.json.decode(text, type=Session).impi == impi and (session := self._end(key)):
+            if (
+                text
+                and msgspec.json.decode(text, type=Session).impi == impi
+                and (session := self.end_digest(key))
+            ):
                 ended.append(session)
         return ended
 
@@ -133,16 +146,8 @@ class SessionStore:
         for portion in _portions(self._redis.scan_iter(match=keys.web_session("*"), count=_PORTION)):
             for key, text in zip(portion, self._redis.mget(portion), strict=True):
                 if text and msgspec.json.decode(text, type=_Named).sid == sid:
-                    return self._end(key.removeprefix(keys.web_session("")))
+                    return self.end_digest(key.removeprefix(keys.web_session("")))
         return None
-
-    def _end(self, name: str) -> Session | None:
-        text = self._redis.getdel(keys.web_session(name))
-        if text is None:
-            return None
-        session = msgspec.json.decode(text, type=Session)
-        self._redis.zrem(_all_of(session.method, session.name), name)
-        return session
 
 
 def _all_of(method: LoginMethod, name: str) -> str:

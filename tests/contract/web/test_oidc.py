@@ -80,8 +80,13 @@ class Site:
 
     @staticmethod
     def come_back(page: WebPage, url: str) -> Any:
-        """Follow the provider's redirection to us."""
-        return page.ask("GET", url.removeprefix(ORIGIN), headers={})
+        """Follow the provider's redirection to us; a browser that comes from there leaves the Strict cookie out."""
+        strict = page.cookie()
+        page.browser.delete_cookie("__Host-session", domain="gateway.example.com")
+        response = page.ask("GET", url.removeprefix(ORIGIN), headers={})
+        if strict is not None and page.cookie() is None:
+            page.set_cookie(strict)
+        return response
 
 
 @pytest.fixture
@@ -157,9 +162,27 @@ class TestLogin:
     def test_a_former_session_ends(self, site: Site, store: redis.Redis) -> None:
         page = WebPage(site.app)
         page.log_in()
-        site.log_in(page)
+        former = page.session()
+        assert site.log_in(page).status_code == 303
         assert len(store.keys("gw:web:session:*")) == 1
         assert page.session()["name"] == "carol"
+        assert [command["impi"] for command in commands(store)] == [former["impi"]]
+
+    def test_a_guest_who_logs_in_gives_the_identity_back(self, site: Site, store: redis.Redis) -> None:
+        page = WebPage(site.app)
+        page.lease()
+        former = page.session()
+        site.log_in(page)
+        assert [command["impi"] for command in commands(store)] == [former["impi"]]
+        others = [WebPage(site.app).lease().status_code for _ in range(2)]
+        assert others == [201, 503], "it settles first, as after any logout"
+
+    def test_a_login_that_fails_ends_no_session(self, site: Site, store: redis.Redis) -> None:
+        page = WebPage(site.app)
+        page.log_in()
+        assert site.log_in(page, "nobody").status_code == 403
+        assert page.session()["name"] == "alice"
+        assert commands(store) == []
 
     @pytest.mark.conformance("R-67")
     def test_logout_tells_the_gateway(self, site: Site, store: redis.Redis) -> None:
@@ -288,6 +311,18 @@ class TestProvidersTokens:
         page.log_out()
         assert [command["sid"] for command in commands(store)] == [sid]
 
+    def test_two_logins_of_one_name_at_the_provider_do_not_end_each_other(
+        self, foreign: Site, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The gateway would take no token of this name any more."""
+        monkeypatch.setattr(oidc_sessions, "_session_of", lambda _: "the provider's session")
+        page = WebPage(foreign.app)
+        for _ in range(2):
+            assert foreign.log_in(page).status_code == 303
+        assert len(store.keys("gw:web:session:*")) == 1
+        assert page.session()["authenticated"] is True
+        assert commands(store) == []
+
     def test_a_token_near_its_end_is_renewed(self, foreign: Site, store: redis.Redis) -> None:
         page = WebPage(foreign.app)
         foreign.log_in(page)
@@ -347,12 +382,11 @@ class TestProvidersTokens:
     ) -> None:
         page = WebPage(foreign.app)
         foreign.log_in(page)
-        session = page.session()
         revoked = foreign.sealed("a refresh token that the provider knows no more")
         change_tokens(store, refresh_token=revoked, expires_at=time.time() - 1)
         assert page.token().status_code == 401
         assert page.session() == {"authenticated": False}
-        assert [command["impi"] for command in commands(store)] == [session["impi"]]
+        assert [command["impi"] for command in commands(store)] == [CAROL["impi"]]
 
     @pytest.mark.parametrize(("left_s", "status"), [(30, 200), (-1, 502)])
     def test_a_provider_that_is_away_ends_no_session(
