@@ -20,6 +20,7 @@ SECRETS = [
     for pattern in (
         r'((?:secret|password)\s*=\s*")(?:[^"\\]|\\.)+',
         r"\b((?:requirepass|masterauth|sentinel-pass|auth-pass\s+\S+)\s+)\S+",
+        r"(\buser\s+default\s.*?#)[0-9a-f]{64}",
         r'(\bBearer\s+)[^"\s]+',
         r'(://[^:@/\s"]*:)[^@\s"]+(?=@)',
         r'([?&]sentinel_password=)[^&"\s]+',

@@ -26,6 +26,7 @@ SPEC.loader.exec_module(PLUGIN)
         ),
         ("requirepass hush", "requirepass ***"),
         ("sentinel auth-pass gateway hush", "sentinel auth-pass gateway ***"),
+        (f"user default on #{'5e' * 32} ~* &* +@all", "user default on #*** ~* &* +@all"),
         ('set-header Authorization "Bearer hush"', 'set-header Authorization "Bearer ***"'),
         ('public_origin = "https://gateway.example.com:8443"',) * 2,
         ("password_login = true",) * 2,
