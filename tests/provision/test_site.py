@@ -234,6 +234,28 @@ def test_rules_of_others_stay(site: Site) -> None:
     assert {"of_others", "webrtc_ims_gateway", "eims_agw"} <= set(tables.split())
 
 
+def _tables(site: Site) -> set[str]:
+    return set(site.machine.run("nft", "list", "tables").stdout.split())
+
+
+def test_our_rules_outlast_debians_filter(site: Site) -> None:
+    site.machine.run("systemctl", "restart", "nftables")
+    wait_until(lambda: {"webrtc_ims_gateway", "eims_agw"} <= _tables(site), "our rules are back", 5)
+    site.machine.run("systemctl", "stop", "nftables")
+
+
+def test_rules_that_were_flushed_come_back(site: Site) -> None:
+    site.machine.run("systemctl", "start", "webrtc-ims-firewall")
+    site.machine.run("nft", "flush", "ruleset")
+    played = site.operator.play()
+    assert played.returncode == 0, played.output[-4000:]
+    assert set(played.changes) == {
+        "firewall : Look whether the rules are loaded",
+        "firewall : Load the packet filter",
+    }
+    assert {"webrtc_ims_gateway", "eims_agw"} <= _tables(site)
+
+
 def test_an_upgrade_and_the_way_back(site: Site) -> None:
     before = site.current
     played = site.operator.play("upgrade", common_release_archive=str(site.releases[1]))
