@@ -90,7 +90,7 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
-        "good-gateway": ({**KAMAILIO, **trunks}, ""),
+        "good-gateway": ({**KAMAILIO, **trunks, "kamailio_stun_address": "192.0.2.10"}, ""),
         "good-redis": ({**with_redis, "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0"}, ""),
         "good-machine": ({"the_role": "common"}, ""),
         "good-ports": (
@@ -125,6 +125,15 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         "another-address": (
             {**KAMAILIO, "kamailio_sip_address": "192.0.2.99"},
             "kamailio_sip_address is 192.0.2.99, which another-address does not have",
+        ),
+        "six-towards-the-core": (
+            {**KAMAILIO, "kamailio_sip_address": "2001:db8::10"},
+            "kamailio_sip_address is 2001:db8::10: towards the core, trunks and the machine's own programs the gateway "
+            "speaks IPv4 alone",
+        ),
+        "stun-behind-nat": (
+            {**KAMAILIO, "kamailio_stun_address": "203.0.113.7"},
+            "kamailio_stun_address is 203.0.113.7, which stun-behind-nat does not have",
         ),
         "port-taken": (
             {**KAMAILIO, "kamailio_ws_port": taken},
