@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +43,7 @@ class Link:
         self.handed: list[dict[str, str]] = []
         self.left: dict[str, str] = {}
         self.unreadable = ""
-        self.after_hand_over = lambda: None
+        self.after_hand_over: Callable[[], object] = lambda: None
 
     def bindings_elsewhere(self, keys: list[str]) -> dict[str, dict[str, str]]:
         return {"b": {key: self.there[key] for key in keys if key in self.there}}
