@@ -75,8 +75,8 @@ async def test_a_page_with_one_way_lines_gets_the_stream_of_the_far_end_in_an_of
     assert directions(sdp_to_text(asked)) == ["sendrecv", "sendrecv"]
     ours = await call.wic.wait_request("UPDATE", count=2)
     assert directions(ours.body) == ["recvonly", "sendonly", "recvonly", "sendonly"]
-    # Both sides hear of the stream once more; an offer of the page meanwhile gets 491.
-    await stage.logged(call.call_id, "by=UpdateAnswered", "dialog=confirmed", "wic=stable ims=stable")
+    # The core hears of the stream once more; an offer of the page meanwhile gets 491.
+    await stage.logged(call.call_id, "by=OwnRequestAnswered", "dialog=confirmed", "wic=stable ims=stable")
     assert isinstance(call.wic.media, TextMedia)
     removed = await change(call, offer_again(local(call), {}, off=["v", "r1"]))
     assert (removed.status, directions(removed.body)) == (200, ["recvonly", "sendonly", "off", "off"])

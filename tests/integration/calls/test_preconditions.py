@@ -196,6 +196,7 @@ class TestMissing:
         both = {"audio_port": phone.port, "video": "VP8"}
         ims = await waiting(stage, page, **both)
         call = await rings(ims, page, **both)
+        ims.media = DeviceMedia(audio_port=phone.port)  # it answers from where it is
         promised = ims.trace.responses("UPDATE")[-1].body
         assert [bool(line.port) for line in sdp_from_text(promised).media] == [True, True]
         await call.wic.answer()

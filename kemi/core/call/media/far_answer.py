@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from kemi.core.call import actions as act
 from kemi.core.call.errands import Errand, run_alone
-from kemi.core.call.media.running import gate_of, line_change, renewal
+from kemi.core.call.media.running import gate_of, line_change
+from kemi.core.call.media.session import medium_change
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import NotAcceptableHere
@@ -49,7 +50,10 @@ def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallS
     stayed = [medium for medium in running if medium not in moved]
     gone = tuple(one.kind for one in record.media if not one.active and was[one.kind].active)
     record.page_behind = record.page_behind or list(map(_shown, before)) != list(map(_shown, record.media))
-    errands: list[Errand] = [renewal(record, moved)] if moved else []
+    errands: list[Errand] = []
+    if moved:
+        changes = tuple(map(medium_change, moved))  # an answer, for the relay as good as an offer: the page stays
+        errands.append(act.ReofferFromIms(record.key, record.node, record.transport, changes))
     if stayed:
         errands.append(gate_of(record, stayed))
     release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []

@@ -72,7 +72,7 @@ def test_video_that_the_page_refused_is_taken_back_after_the_ack(takes_update: b
     actions = response(call, sent, 200, sdp.core_answer("audio", "video", refuse=("video",)))
     acks = [one.method for one in actions.all(act.SendRequest)]
     assert acks == ([] if takes_update else ["ACK"])
-    renewed = actions.only(act.RenewMedia).media  # the far end has left codecs out
+    renewed = actions.only(act.ReofferFromIms).media  # the far end has left codecs out
     assert [one.kind for one in renewed] == ["audio"]
     assert call.record.ims_description == sent.body
     assert (call.record.exchange, call.record.ims_offer_answer) == (None, OfferAnswer.STABLE)
@@ -84,7 +84,7 @@ def test_a_far_end_that_answers_from_elsewhere_is_followed() -> None:
     call = answered()
     sent = acknowledged(call)
     response(call, sent, 200, sdp.core_answer("audio", "video", port=50000, refuse=("video",)))
-    (change,) = call.actions.only(act.RenewMedia).media
+    (change,) = call.actions.only(act.ReofferFromIms).media
     assert "m=audio 50000 " in change.ims_line
 
 

@@ -112,7 +112,7 @@ class TestWithTheCore:
         event = own_answer(call, 200)
         assert event.reply is not None
         event.reply.body, event.reply.content_type = body, "application/sdp"
-        changes = [change for one in call.on(event).all(act.RenewMedia) for change in one.media]
+        changes = [change for one in call.on(event).all(act.ReofferFromIms) for change in one.media]
         assert [f"m=audio {port} " in change.ims_line for change in changes] == ([True] if port else [])
         assert call.record.media[0].active
 
@@ -206,7 +206,7 @@ class TestFromTheCore:
         done = call.on(call.ims_request("UPDATE", headers=timer))
         assert "Session-Expires: 900;refresher=uas" in done.only(act.SendReply).headers
         assert waits(done) == {"session_refresh": 450.0}
-        assert not done.all(act.RenewMedia)
+        assert not done.all(act.ReofferFromIms)
 
     def test_the_page_answers_with_a_session_of_its_own_which_stays_here(self) -> None:
         call = Incoming.ringing(core_invite(headers={"Supported": []}))
