@@ -52,7 +52,8 @@ def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallS
     record.page_behind = record.page_behind or list(map(_shown, before)) != list(map(_shown, record.media))
     errands: list[Errand] = []
     if moved:
-        changes = tuple(map(medium_change, moved))  # an answer, for the relay as good as an offer: the page stays
+        # An answer is as good as an offer for the relay, and the page keeps its lines.
+        changes = tuple(map(medium_change, moved))
         errands.append(act.ReofferFromIms(record.key, record.node, record.transport, changes))
     if stayed:
         errands.append(gate_of(record, stayed))
