@@ -42,6 +42,8 @@ class Adoption:
         self._snapshots = snapshots
         self._next_look = 0.0
         self._silent: set[str] = set()
+        self._offers = False
+        """There are calls that no page has been asked about."""
         self._orphans: dict[str, list[tuple[str, str, str]]] = {}
         """Owner -> (gateway, name of the call, page's Contact)."""
 
@@ -60,10 +62,16 @@ class Adoption:
             log_event(logging.WARNING, "gateway_back", node=node)
             self._forget(node)
         self._silent &= silent
+        self._offers = self._offers or bool(new)
         for node in new:
             log_event(logging.WARNING, "gateway_silent", node=node, calls=self._remember(node))
             self._silent.add(node)  # its calls are known: else it is new next time, too
-        return bool(new)
+        offers, self._offers = self._offers, False
+        return offers
+
+    def look_again(self) -> None:
+        """There are calls left that could not be taken: the next look says so."""
+        self._offers = True
 
     def take(self, binding: Registration) -> Iterator[str]:
         """Take the calls of this page over, one after the other, and give their names.  Raises RedisUnavailable."""
@@ -113,4 +121,5 @@ def taken_over(adoption: Adoption, bindings: Iterable[Registration], now: float)
                 taken.append(key)
     except RedisUnavailable as error:
         log_event(logging.WARNING, "adoption_failed", detail=str(error), at=now)
+        adoption.look_again()
     return taken

@@ -169,4 +169,5 @@ class TestTakenOver:
         adoption.look(100.0)
         assert taken_over(adoption, [page], 100.0) == ["c1"]
         link.unreadable = ""
-        assert taken_over(adoption, [page], 101.0) == ["c2"]
+        assert adoption.look(103.0)
+        assert taken_over(adoption, [page], 103.0) == ["c2"]
