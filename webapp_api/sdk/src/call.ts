@@ -64,6 +64,7 @@ export abstract class Call {
       session: () => this.handler,
       localMedia: () => this.media,
       onLocalMedia: (media) => (this.media = media),
+      isOver: () => this.end !== undefined || this.state === "ending",
       renegotiate: async (change) => {
         this.#needRunning();
         await this.#renegotiation.run(change);
@@ -189,7 +190,10 @@ export abstract class Call {
     return this.#changes.removeVideo();
   }
 
-  /** Send from another microphone or camera; what was muted stays so. UsageError when nothing of `kind` is sent. */
+  /**
+   * Send from another microphone or camera; what was muted stays so. UsageError when nothing of `kind` is sent,
+   * CallEndedError when the call is over before the device is there.
+   */
   useDevice(kind: MediaKind, constraints: MediaTrackConstraints): Promise<void> {
     return this.#changes.useDevice(kind, constraints);
   }

@@ -9,7 +9,7 @@ import { endOfCancelledCall, failure, type CallEnd } from "./call-end.ts";
 import { callerFromFields, type Caller } from "./caller.ts";
 import { RECV_INFO_HEADER } from "./dtmf.ts";
 import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
-import { acquireLocalMedia, releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
+import { acquireLocalMedia, releaseLocalMedia, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
 import { offers, splitsDirections } from "./sdp.ts";
 import { ALLOW_HEADER, reasonsFromFields, warningToText } from "./sip-headers.ts";
 import { SessionState, type Invitation } from "./sipjs.ts";
@@ -164,9 +164,12 @@ export class IncomingCall extends Call {
     await lines.attach();
     const [camera] = media.stream.getVideoTracks();
     if (camera === undefined) return;
-    // A picture was not promised; it is offered when the call is answered.
+    // A picture was not promised; it is offered when the call is answered. A camera that nobody wants is given back.
     this.on("state", (state) => {
-      if (state === "established") this.addVideo({ streams: new MediaStream([camera]) }).catch(() => undefined);
+      if (state !== "established") return;
+      this.addVideo({ streams: new MediaStream([camera]) }).catch(() => {
+        if (this.media !== undefined && !this.sendsVideo) this.media = withoutTracks(this.media, "video");
+      });
     });
   }
 

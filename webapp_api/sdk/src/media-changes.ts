@@ -4,7 +4,7 @@
  */
 
 import type { Held } from "./call-types.ts";
-import { UsageError } from "./errors.ts";
+import { CallEndedError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, withTrack, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
 import type { MediaKind } from "./media-lines.ts";
 import type { MediaSession } from "./media-session.ts";
@@ -14,6 +14,7 @@ export interface MediaChangesOptions {
   readonly session: () => MediaSession | undefined;
   readonly localMedia: () => LocalMedia | undefined;
   readonly onLocalMedia: (media: LocalMedia) => void;
+  readonly isOver: () => boolean;
   /** Have a change agreed on by the far side; throws when the call cannot be changed, or they refuse. */
   readonly renegotiate: (change: MediaChange) => Promise<void>;
   readonly onHold: (held: Held) => void;
@@ -59,7 +60,8 @@ export class MediaChanges {
           this.#options.session()?.lines.setWish("video", { send: true, receive: true });
         },
       });
-      this.#options.onLocalMedia(media);
+      // Another microphone may have come while the far side made up its mind.
+      this.#options.onLocalMedia(withTrack(this.#options.localMedia() ?? camera, track, !camera.borrowed));
     } catch (error) {
       releaseLocalMedia(camera);
       throw error;
@@ -79,19 +81,38 @@ export class MediaChanges {
 
   /** Nothing is agreed anew: the line sends from another device. */
   async useDevice(kind: MediaKind, constraints: MediaTrackConstraints): Promise<void> {
+    this.#needGoingOn();
     const device = await acquireLocalMedia({ audio: false, [kind]: constraints });
-    const [track] = device.stream.getTracks();
-    const local = this.#options.localMedia();
-    const old = local?.stream.getTracks().find((other) => other.kind === kind);
-    const lines = this.#options.session()?.lines;
-    if (track === undefined || local === undefined || old === undefined || lines === undefined) {
+    try {
+      await this.#sendFrom(kind, device.stream.getTracks()[0]);
+    } catch (error) {
       releaseLocalMedia(device);
-      throw new UsageError(`the call sends no ${kind}`);
+      throw error;
     }
+  }
+
+  async #sendFrom(kind: MediaKind, track: MediaStreamTrack | undefined): Promise<void> {
+    // Nobody would release what a call gets that ended while the person was asked.
+    this.#needGoingOn();
+    const local = (): LocalMedia | undefined => this.#options.localMedia();
+    const old = local()?.stream.getTracks().find((other) => other.kind === kind);
+    const lines = this.#options.session()?.lines;
+    if (track === undefined || old === undefined || lines === undefined) throw new UsageError(`the call sends no ${kind}`);
     track.enabled = old.enabled;
     lines.setTrack(kind, track);
-    await lines.attach();
-    this.#options.onLocalMedia(withTrack(withoutTracks(local, kind), track, true));
+    try {
+      await lines.attach();
+    } catch (error) {
+      lines.setTrack(kind, old);
+      throw error;
+    }
+    this.#needGoingOn();
+    const media = local();
+    if (media !== undefined) this.#options.onLocalMedia(withTrack(withoutTracks(media, kind), track, true));
+  }
+
+  #needGoingOn(): void {
+    if (this.#options.isOver()) throw new CallEndedError("the call is over");
   }
 
   /** The call is answered, or something was agreed in it: who holds now, and is there video to be answered? */

@@ -65,12 +65,14 @@ export function releaseLocalMedia(media: LocalMedia): void {
   for (const track of media.stream.getTracks()) if (isOwn(media, track)) track.stop();
 }
 
-/** The media with one more track, ours to stop if `own`. */
+/** The media with one more track, ours to stop if `own`; one that it has already goes on belonging to whom it did. */
 export function withTrack(media: LocalMedia, track: MediaStreamTrack, own: boolean): LocalMedia {
+  const tracks = media.stream.getTracks();
+  const stays = tracks.includes(track);
   return {
     ...media,
-    stream: new MediaStream([...media.stream.getTracks(), track]),
-    added: new Map([...(media.added ?? []), [track, own]]),
+    stream: new MediaStream(stays ? tracks : [...tracks, track]),
+    added: new Map([...(media.added ?? []), [track, stays ? isOwn(media, track) : own]]),
   };
 }
 
