@@ -182,6 +182,7 @@ export class Phone {
   async register(): Promise<void> {
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
+    if (this.#state === "reconnecting") throw new UsageError("the phone registers again by itself");
     this.#apply("register_sent");
     this.#registering = this.#registration.register();
     try {
@@ -221,6 +222,7 @@ export class Phone {
     this.#registration.abandon();
     await Promise.all(this.calls.map((call) => call.hangup()));
     if (this.#userAgent.isConnected()) await this.#registration.remove();
+    this.#registration.abandon(new SocketError("the phone is closed"));
     this.#apply("close_requested");
     await this.#userAgent.transport.disconnect();
     this.#registration.dispose();
@@ -250,7 +252,7 @@ export class Phone {
 
   #needSocket(): void {
     if (this.#state === "closed") throw new UsageError("the phone is closed");
-    if (this.#state === "connecting" || !this.#userAgent.isConnected()) {
+    if (this.#state === "connecting" || this.#state === "disconnected" || !this.#userAgent.isConnected()) {
       throw new SocketError("there is no connection to the gateway now");
     }
   }
@@ -275,6 +277,10 @@ export class Phone {
   async #reconnect(): Promise<AttemptResult> {
     try {
       if (!this.#userAgent.isConnected()) await this.#userAgent.reconnect();
+      if (this.#state !== "reconnecting") {
+        this.#dropSocket(); // it comes too late: the application has been told that there is none
+        return { done: true };
+      }
       if (this.#registrationWanted) await this.#registration.register();
     } catch (error) {
       return this.#reconnectFailed(error instanceof PhoneError ? error : new SocketError("no connection", { cause: error }));

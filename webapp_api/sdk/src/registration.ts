@@ -17,8 +17,10 @@ const SIPJS_REFRESH_PERCENT = 99;
 const REFRESH_BEFORE_END_S = 600;
 /** One flow from page to gateway (RFC 5626 §4.2). */
 const REG_ID = 1;
-/** How long the person waits for the removal to be confirmed, milliseconds. */
+/** How long the person waits for what is under way, and then for the removal to be confirmed, milliseconds each. */
 const REMOVAL_TIMEOUT_MS = 4000;
+/** How long a token is waited for, milliseconds: its source may be out of reach without saying so. */
+const TOKEN_TIMEOUT_MS = 15_000;
 
 export interface RegistrationOptions {
   /** Registration time asked for, seconds. */
@@ -51,6 +53,8 @@ export class Registration {
   #epoch = 0;
   /** Ends the REGISTER that is under way, for us; SIP.js goes on waiting for its response. */
   #giveUp: ((error: PhoneError) => void) | undefined;
+  /** The newest `register`, failed or not. */
+  #running: Promise<void> = Promise.resolve();
 
   constructor(userAgent: UserAgent, options: RegistrationOptions) {
     this.#userAgent = userAgent;
@@ -59,9 +63,15 @@ export class Registration {
   }
 
   /** Register and keep it up until `remove` or `abandon`; throws SipError, SignedOutError or SocketError. */
-  async register(): Promise<void> {
+  register(): Promise<void> {
     this.#wanted = true;
     clearTimeout(this.#refreshTimer);
+    const attempt = this.#register();
+    this.#running = attempt.catch(() => undefined);
+    return attempt;
+  }
+
+  async #register(): Promise<void> {
     for (let retriesLeft = FRESH_CHALLENGE_RETRIES; ; retriesLeft -= 1) {
       const { message, accepted } = await this.#sendRegister();
       if (accepted) {
@@ -75,6 +85,8 @@ export class Registration {
   /** Remove the registration; does not fail when the gateway is gone. */
   async remove(): Promise<void> {
     this.abandon();
+    // SIP.js takes no removal while a REGISTER is under way, and what is granted after it would stand.
+    await within(REMOVAL_TIMEOUT_MS, this.#running).catch(() => undefined);
     if (this.#registerer.state !== RegistererState.Registered) return;
     // Without a token the gateway is left to end the registration by itself.
     const extraHeaders = await this.#authorization().catch(() => []);
@@ -126,8 +138,9 @@ export class Registration {
 
   async #sendRegister(): Promise<FinalResponse> {
     const epoch = this.#epoch;
-    const extraHeaders = await this.#authorization();
+    const extraHeaders = await this.#authorizationUnlessGivenUp();
     if (epoch !== this.#epoch) throw new SocketError("the connection to the gateway is lost");
+    if (!this.#wanted) throw new SocketError("the registration is not wanted any more");
     const registerer = this.#registerer;
     return new Promise((resolve, reject) => {
       // SIP.js tells the delegate neither of a 200 it cannot use nor of what follows a 423: watch its state, too.
@@ -160,6 +173,15 @@ export class Registration {
         })
         .catch(reject);
     });
+  }
+
+  async #authorizationUnlessGivenUp(): Promise<string[]> {
+    const givenUp = new Promise<never>((_, reject) => (this.#giveUp = reject));
+    try {
+      return await Promise.race([within(TOKEN_TIMEOUT_MS, this.#authorization()), givenUp]);
+    } finally {
+      this.#giveUp = undefined;
+    }
   }
 
   async #authorization(): Promise<string[]> {
@@ -204,6 +226,7 @@ export class Registration {
       await this.register();
       this.#options.onRefresh(undefined);
     } catch (error) {
+      if (!this.#wanted) return;
       this.#options.onRefresh(error instanceof PhoneError ? error : refusal(undefined));
     }
   }
@@ -213,6 +236,19 @@ export class Registration {
     const own = this.#registerer.contacts.find((contact) => contact.includes(`:${this.#userAgent.contact.uri.user}@`));
     const granted = /;\s*expires\s*=\s*"?(\d+)/i.exec(own ?? message.getHeader("contact") ?? "")?.[1];
     return granted === undefined ? undefined : Number(granted);
+  }
+}
+
+/** What `promise` gives, or SocketError when that takes longer than `ms`. */
+async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new SocketError("there is no answer")), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, mock, test } from "node:test";
 
-import { SipError } from "../src/errors.ts";
+import { SipError, SocketError } from "../src/errors.ts";
 import { Phone } from "../src/phone.ts";
 import { refreshDelayS } from "../src/registration.ts";
-import { close, CONFIG, granted, openPhone, settled } from "./phone-on-wire.ts";
+import { close, CONFIG, granted, openPhone, registeredPhone, settled } from "./phone-on-wire.ts";
 import { responseTo, Wire, type Message } from "./wire.ts";
 
 const CHALLENGE = (nonce: string): string => `WWW-Authenticate: Digest realm="ims.example.com", nonce="${nonce}", algorithm=MD5, qop="auth"`;
@@ -35,6 +35,64 @@ describe("registration", () => {
     await removed;
     assert.deepEqual(states, ["registering", "registered", "connected"]);
     await phone.close();
+  });
+
+  test("one that is being refreshed is removed when that is done", async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const wire = new Wire();
+    const phone = await registeredPhone(wire);
+    context.mock.timers.tick(300_000);
+    const refresh = await wire.next();
+    const removed = phone.unregister();
+    await settled();
+    assert.ok(wire.silent);
+    wire.deliver(granted(refresh));
+    const removal = await wire.next();
+    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
+    wire.deliver(responseTo(removal, "200 OK"));
+    await removed;
+    assert.equal(phone.state, "connected");
+    context.mock.timers.tick(600_000);
+    await settled();
+    assert.ok(wire.silent);
+  });
+
+  test("one whose refresh waits for a token is removed, and not made again", async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const wire = new Wire();
+    let asked = 0;
+    let give: (token: string) => void = () => undefined;
+    const token = (): string | Promise<string> => (++asked === 2 ? new Promise<string>((done) => (give = done)) : "t");
+    const phone = await registeredPhone(wire, { token });
+    context.mock.timers.tick(300_000);
+    await settled();
+    const removed = phone.unregister();
+    await settled();
+    context.mock.timers.tick(4000);
+    const removal = await wire.next();
+    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
+    wire.deliver(responseTo(removal, "200 OK"));
+    await removed;
+    give("late");
+    await settled();
+    context.mock.timers.tick(600_000);
+    await settled();
+    assert.ok(wire.silent);
+  });
+
+  test("one that is under way ends with the phone", async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const wire = new Wire();
+    const phone = await openPhone(wire);
+    const registered = phone.register();
+    const refused = assert.rejects(registered, SocketError);
+    await wire.next();
+    const closed = phone.close();
+    for (let s = 0; s < 10; s += 1) {
+      context.mock.timers.tick(1000);
+      await settled();
+    }
+    await Promise.all([refused, closed]);
   });
 
   test("a digest challenge is answered", async () => {
