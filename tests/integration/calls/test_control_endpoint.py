@@ -52,7 +52,8 @@ async def test_bad_input_is_said_to_be_so(
 async def test_what_does_not_even_fit_the_buffer_ends_the_connection_only(stage: Stage) -> None:
     with pytest.raises((http.client.HTTPException, ConnectionError)):
         stage.lab.control("POST", "/v1/calls/end", b"x" * 200_000)
-    assert stage.lab.control("GET", "/v1/calls") == (200, {"calls": [], "next": ""})
+    status, answer = stage.lab.control("GET", "/v1/calls")
+    assert (status, answer["calls"], answer["next"]) == (200, [], "")
 
 
 async def test_it_is_on_its_own_port_only(stage: Stage) -> None:
@@ -114,5 +115,5 @@ async def test_several_requests_share_a_connection(stage: Stage) -> None:
     connection = http.client.HTTPConnection(LOOPBACK, gateway.control_port, timeout=5)
     for _ in range(3):
         connection.request("GET", "/v1/calls", headers={"Authorization": f"Bearer {gateway.control_secret}"})
-        assert json.loads(connection.getresponse().read()) == {"calls": [], "next": ""}
+        assert json.loads(connection.getresponse().read())["calls"] == []
     connection.close()
