@@ -262,6 +262,10 @@ def test_an_upgrade_and_the_way_back(site: Site) -> None:
     assert played.returncode == 0, played.output[-4000:]
     assert site.current == "releases/99.0"
     assert heard_both_ways(site.call())
+    played = site.operator.play("rollback", rollback_to="0.0-typo")
+    assert played.returncode != 0
+    assert "There is no release 0.0-typo to go back to" in re.sub(r"\s+", " ", played.output)
+    assert (site.current, site.handshake_status(), played.changes) == ("releases/99.0", "101", [])
     played = site.operator.play("rollback")
     assert played.returncode == 0, played.output[-4000:]
     assert site.current == before
