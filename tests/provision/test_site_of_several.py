@@ -6,6 +6,7 @@ as the one before left them.
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -272,6 +274,35 @@ def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
     assert played.output.count("sc0_conn_cur gt 77") == len(GATEWAYS)
     changes = ["haproxy : Write HAProxy's configuration", "haproxy : Reload HAProxy"]
     assert sorted(played.changes) == sorted(changes * len(GATEWAYS))
+
+
+def _master(site: Site, name: str, password: str) -> str:
+    """Return what the Sentinel of a machine says of the master to one with this password."""
+    place = ("-h", str(INVENTORY[name]["ansible_host"]), "-p", "26379")
+    command = ("env", f"REDISCLI_AUTH={password}", "redis-cli", *place, "sentinel", "master", "gateway")
+    said = site.machines[name].run(*command, check=False)
+    return " ".join((said.stdout + said.stderr).split())
+
+
+def _sees_the_master(site: Site, name: str, password: str) -> bool:
+    said = _master(site, name, password)
+    return "flags master link" in said and "num-slaves 2" in said and "num-other-sentinels 2" in said
+
+
+def test_a_new_password_and_quorum_reach_redis_and_sentinels(site: Site) -> None:
+    old, new = site.operator.environment["GATEWAY_REDIS_PASSWORD"], secrets.token_hex(32)
+    site.operator.environment["GATEWAY_REDIS_PASSWORD"] = new
+    played = site.operator.play(redis_sentinel_quorum=3)
+    assert played.returncode == 0, played.output[-4000:]
+    assert not {old, new} & set(re.findall(r"[0-9a-f]{64}", played.output))
+    for name in ("web1", "web2", "state1"):
+        wait_until(partial(_sees_the_master, site, name, new), "the Sentinel sees the master", 20)
+        assert "quorum 3" in _master(site, name, new)
+        assert "WRONGPASS" in _master(site, name, old)
+    assert heard_both_ways(site.call("sig1"))
+    played = site.operator.play(redis_sentinel_quorum=3)
+    assert (played.returncode, played.changes) == (0, [])
+    assert site.operator.play(redis_sentinel_quorum=2).returncode == 0
 
 
 def test_a_drained_relay_node_gets_no_new_call(site: Site) -> None:
