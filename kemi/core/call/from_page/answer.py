@@ -178,6 +178,9 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
     # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
     whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())
     record.far_checksum = checksum(answer_text) if whole else ""
+    if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
+        # Another fork's, which loses the media to this one: it is refused when the relay is done with it.
+        record.move_ims(OfferAnswerEvent.OFFER_REFUSED)
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []
     for medium in record.media:

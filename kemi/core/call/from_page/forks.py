@@ -27,6 +27,13 @@ def is_early(record: CallRecord) -> bool:
     return record.incoming is None and not record.confirmed_tag
 
 
+def has_media(record: CallRecord, tag: str) -> bool:
+    """Whether the relay works, or is to work, with this leg of the core's."""
+    if record.incoming is not None:
+        return True
+    return tag == (record.confirmed_tag or heard(record)) and tag in record.legs
+
+
 def invite_offer(record: CallRecord) -> str:
     """Return what our INVITE offered to all forks."""
     return record.ims_invite_offer or record.ims_description

@@ -114,8 +114,11 @@ def _followed(record: CallRecord, reply: Reply, settings: CallSettings) -> list[
         take_far_answer(media, record.ims_description, reply.body)
     except GatewayError as error:
         return [act.Note("refresh_answer_unusable", logging.WARNING, {"detail": error.detail})]
+    if media == record.media:
+        return []
     before, record.media = record.media, media
-    return follow_far_end(record, before, settings) if media != before else []
+    record.far_checksum = ""  # what it said before would be news
+    return follow_far_end(record, before, settings)
 
 
 def on_session_expired(record: CallRecord, settings: CallSettings, *, reach_page: bool) -> list[act.Action]:

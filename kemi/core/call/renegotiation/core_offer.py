@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
+from kemi.core.call.errands import run_alone
 from kemi.core.call.events import (
     ChangeFailed,
     ImsReoffered,
@@ -281,6 +282,16 @@ def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> 
 def on_reoffered(record: CallRecord, event: ImsReoffered, settings: CallSettings) -> list[act.Action]:
     """The relay works with the core's offer: answer it."""
     done: _Answered = event.bearer
+    former = _of_core(record).former
+    if done.forward is None and former is not None and not forks.has_media(record, former.tag):
+        # Another fork is heard, or has answered, meanwhile: the relay goes on with that one.
+        back = exchange.rollback(record)
+        active = tuple(medium_change(medium) for medium in record.media if medium.active)
+        again = act.ReofferFromIms(
+            record.key, record.node, record.transport, early_media.within_gates(record, active)
+        )
+        busy = act.SendReply(500, "Server Internal Error", ("Retry-After: 1",))
+        return [busy, *back, *run_alone(record, [again], settings)]
     answers = {**event.answers, **done.answers}
     return _answer(record, answers, done.forward, settings)
 
@@ -304,8 +315,8 @@ def _answer(
     ]
     gone += [kind for kind in pending.reserved if kind not in lines]
     pending.ims_description = body = sdp_to_text(description)
-    if forks.is_early(record):
-        forks.offered_anew(record, forks.heard(record), pending.offer, body)
+    if forks.is_early(record) and pending.former is not None:
+        forks.offered_anew(record, pending.former.tag, pending.offer, body)
     exchange.commit(record)
     release = [act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else []
     if forward is not None:

@@ -186,6 +186,20 @@ class TestForksThatOfferAnew:
         call.on(ev.MediaConnected(gone.reply))
         assert call.on(call.ims_reply(200, "core2", body=OTHER)).names == ["ForwardReply"]
 
+    @pytest.mark.parametrize("status", [183, 200])
+    def test_another_that_is_heard_while_the_relay_is_at_it_keeps_the_media(self, status: int) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer())
+        asked = call.on(call.ims_request("UPDATE", body=MOVED)).only(act.ReofferFromIms)
+        other = call.ims_reply(status, "core2", body=OTHER)
+        call.on(other)
+        call.on(ev.MediaConnected(other.reply))
+        call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio", 30000)}, asked.bearer))
+        assert call.actions.reply[0] == 500
+        (change,) = call.actions.only(act.ReofferFromIms).media
+        assert "m=audio 42000 " in change.ims_line
+        assert (call.record.exchange, "m=audio 42000 " in call.record.media[0].ims_answer) == (None, True)
+
     def test_one_that_is_to_be_heard_from_now_on(self) -> None:
         call = Call.forwarded()
         progress(call, "core1", sdp.core_answer(), "sendrecv")
