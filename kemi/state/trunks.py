@@ -21,6 +21,8 @@ ENDED_KEPT_S: Final = 40.0
 """So long a call that is over waits for the answer to its BYE."""
 LONGEST_S: Final = 86_400.0
 """As long the table keeps a call (kamailio/params/state.cfg)."""
+_MOST_OVER: Final = 20
+"""Dialogs of one call that have had their BYE: whoever sends more of them fills no memory."""
 MOST_TARGETS: Final = 5
 """Of one redirection, that are remembered."""
 _LEAVING: Final = "leaving"
@@ -194,7 +196,7 @@ class TrunkStore:
             if not call.answered or call.ended_at:
                 return False
             call.running = [one for one in call.running if one != tag]
-            call.over.append(tag)
+            call.over = [*call.over[-_MOST_OVER:], tag]
             call.ended_at = 0.0 if call.running else now
             return True
 

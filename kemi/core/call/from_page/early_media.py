@@ -55,12 +55,8 @@ def open_gates(record: CallRecord) -> list[act.Action]:
 
 def within_gates(record: CallRecord, changes: tuple[act.MediumChange, ...]) -> tuple[act.MediumChange, ...]:
     """Return changes of the relay's media that open no gate of early media."""
-    gates = {
-        medium.kind: Direction(word)
-        for medium, word in zip(
-            record.media, record.early_gates, strict=False
-        )  # none as long as all are open
-    }
+    kinds = (medium.kind for medium in record.media)
+    gates = dict(zip(kinds, map(Direction, record.early_gates), strict=False))  # none: all are open
     return tuple(
         replace(one, wic_to_ims=one.wic_to_ims and gate.receives, ims_to_wic=one.ims_to_wic and gate.sends)
         if (gate := gates.get(one.kind)) is not None
