@@ -83,8 +83,13 @@ def _nothing_more(
 
 
 def _noted(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
+    return [failed_note(record, event)]
+
+
+def failed_note(record: CallRecord, event: MediaFailed) -> act.Note:
+    """Return the log line of a relay that has refused."""
     fields = {"status": event.error.status, "detail": event.error.detail, "node": record.node}
-    return [act.Note("media_failed", logging.ERROR, fields)]
+    return act.Note("media_failed", logging.ERROR, fields)
 
 
 def _name_of(record: CallRecord) -> _Name:

@@ -219,8 +219,12 @@ def from_value(request: Request, caller: Caller, trunk: Trunk) -> str:
 def identity_lines(request: Request, caller: Caller, trunk: Trunk) -> tuple[str, ...]:
     """Return what we assert of the caller: its number at the trunk, or the trunk alone (RFC 3325 §9.1)."""
     who = f"{caller.number}@{trunk.host};user=phone" if caller.number else trunk.host
-    hide = ("Privacy: id",) if caller.withheld and "id" not in privacy_of(request.headers) else ()
-    return (f"P-Asserted-Identity: <sip:{who}>", *hide)
+    asserted = f"P-Asserted-Identity: <sip:{who}>"
+    if not caller.withheld:
+        return (asserted,)
+    # One field says all (RFC 3323 §4.2): many read no second.
+    asked = privacy_of(request.headers) - {"none"} | {"id"}
+    return (asserted, f"Privacy: {';'.join(sorted(asked))}")
 
 
 def names_withheld(headers: HeaderReader) -> tuple[str, ...]:
@@ -250,7 +254,12 @@ def invite_edits(
     return MessageEdits(
         request_uri=target,
         from_value=from_value(request, caller, trunk),
-        remove=(*names_not_believed(head), "Route", "Diversion", *(() if believed else ("History-Info",))),
+        remove=(
+            *names_not_believed(head),
+            *("Route", "Diversion"),
+            *(("Privacy",) if caller.withheld else ()),  # said anew
+            *(() if believed else ("History-Info",)),
+        ),
         insert=(
             *identity_lines(request, caller, trunk),
             *history,

@@ -13,7 +13,7 @@ from typing import Final
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.errands import Errand, run_alone, run_errands
+from kemi.core.call.errands import Errand, failed_note, run_alone, run_errands
 from kemi.core.call.events import ChangeFailed, MediaFailed, Renewed
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
@@ -27,7 +27,6 @@ from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,
-    failed_note,
     open_exchange,
     read_offer,
     settle,

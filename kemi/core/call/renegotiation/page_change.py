@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
-from kemi.core.call import actions as act
 from kemi.core.call import exchange
-from kemi.core.call.events import MediaFailed, Renewed
+from kemi.core.call.events import Renewed
 from kemi.core.call.media.running import (
     known_media,
     running_directions,
@@ -63,11 +61,6 @@ def description_for_page(record: CallRecord, renewed: Mapping[str, Renewed], set
     )
     opened.wic_description = sdp_to_text(answer)
     return opened.wic_description
-
-
-def failed_note(record: CallRecord, event: MediaFailed) -> act.Note:
-    fields = {"status": event.error.status, "detail": event.error.detail, "node": record.node}
-    return act.Note("media_failed", logging.ERROR, fields)
 
 
 def open_exchange(record: CallRecord) -> Exchange:

@@ -17,7 +17,7 @@ from functools import partial
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
-from kemi.core.call.errands import Errand, run_errands
+from kemi.core.call.errands import Errand, failed_note, run_errands
 from kemi.core.call.events import Due, MediaFailed, Renewed
 from kemi.core.call.media.running import (
     changed_media,
@@ -27,7 +27,7 @@ from kemi.core.call.media.running import (
 )
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.renegotiation.core_late_offer import ACK_WITHIN_S
-from kemi.core.call.renegotiation.page_change import failed_note, open_exchange
+from kemi.core.call.renegotiation.page_change import open_exchange
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, RemoteProtocolError
 from kemi.core.messages import Request

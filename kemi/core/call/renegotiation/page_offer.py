@@ -22,7 +22,7 @@ from typing import Final
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
-from kemi.core.call.errands import run_errands
+from kemi.core.call.errands import failed_note, run_errands
 from kemi.core.call.events import Continuation, MediaFailed, MediaReserved, Renewed
 from kemi.core.call.in_dialog.common import NO_DIALOG
 from kemi.core.call.lifetime import refresh, session_timer
@@ -36,7 +36,6 @@ from kemi.core.call.media.session import offer_to_text
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,
-    failed_note,
     open_exchange,
     read_offer,
     settle,
