@@ -17,7 +17,7 @@ const SIPJS_REFRESH_PERCENT = 99;
 const REFRESH_BEFORE_END_S = 600;
 /** One flow from page to gateway (RFC 5626 §4.2). */
 const REG_ID = 1;
-/** How long the person waits for what is under way, and then for the removal to be confirmed, milliseconds each. */
+/** How long the person waits for the removal to be confirmed, milliseconds. */
 const REMOVAL_TIMEOUT_MS = 4000;
 /** How long a token is waited for, milliseconds: its source may be out of reach without saying so. */
 const TOKEN_TIMEOUT_MS = 15_000;
@@ -53,6 +53,8 @@ export class Registration {
   #epoch = 0;
   /** Ends the REGISTER that is under way, for us; SIP.js goes on waiting for its response. */
   #giveUp: ((error: PhoneError) => void) | undefined;
+  /** Ends the wait for a token. */
+  #stopWaiting: ((error: PhoneError) => void) | undefined;
   /** The newest `register`, failed or not. */
   #running: Promise<void> = Promise.resolve();
 
@@ -85,17 +87,18 @@ export class Registration {
   /** Remove the registration; does not fail when the gateway is gone. */
   async remove(): Promise<void> {
     this.abandon();
-    // SIP.js takes no removal while a REGISTER is under way, and what is granted after it would stand.
-    await within(REMOVAL_TIMEOUT_MS, this.#running).catch(() => undefined);
-    if (this.#registerer.state !== RegistererState.Registered) return;
+    // SIP.js takes no removal while a REGISTER is under way, and what that is granted would stand: the removal follows
+    // it, whether anybody still waits or not.
+    const removed = this.#running.then(() => this.#sendRemoval());
+    await within(REMOVAL_TIMEOUT_MS, removed, "the removal is not confirmed").catch(() => undefined);
+  }
+
+  async #sendRemoval(): Promise<void> {
+    if (this.#wanted || this.#registerer.state !== RegistererState.Registered) return;
     // Without a token the gateway is left to end the registration by itself.
-    const extraHeaders = await this.#authorization().catch(() => []);
+    const extraHeaders = await this.#authorizationInTime().catch(() => []);
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, REMOVAL_TIMEOUT_MS);
-      const done = (): void => {
-        clearTimeout(timer);
-        resolve();
-      };
+      const done = (): void => resolve();
       this.#registerer
         .unregister({
           requestOptions: { extraHeaders },
@@ -109,6 +112,7 @@ export class Registration {
   abandon(error?: PhoneError): void {
     this.#wanted = false;
     clearTimeout(this.#refreshTimer);
+    this.#stopWaiting?.(error ?? new SocketError("the registration is not wanted any more"));
     if (error === undefined) return;
     this.#epoch += 1;
     if (this.#giveUp === undefined) return;
@@ -138,9 +142,9 @@ export class Registration {
 
   async #sendRegister(): Promise<FinalResponse> {
     const epoch = this.#epoch;
-    const extraHeaders = await this.#authorizationUnlessGivenUp();
+    const stopped = new Promise<never>((_, reject) => (this.#stopWaiting = reject));
+    const extraHeaders = await Promise.race([this.#authorizationInTime(), stopped]);
     if (epoch !== this.#epoch) throw new SocketError("the connection to the gateway is lost");
-    if (!this.#wanted) throw new SocketError("the registration is not wanted any more");
     const registerer = this.#registerer;
     return new Promise((resolve, reject) => {
       // SIP.js tells the delegate neither of a 200 it cannot use nor of what follows a 423: watch its state, too.
@@ -175,13 +179,8 @@ export class Registration {
     });
   }
 
-  async #authorizationUnlessGivenUp(): Promise<string[]> {
-    const givenUp = new Promise<never>((_, reject) => (this.#giveUp = reject));
-    try {
-      return await Promise.race([within(TOKEN_TIMEOUT_MS, this.#authorization()), givenUp]);
-    } finally {
-      this.#giveUp = undefined;
-    }
+  #authorizationInTime(): Promise<string[]> {
+    return within(TOKEN_TIMEOUT_MS, this.#authorization(), "no token for the gateway: its source does not answer");
   }
 
   async #authorization(): Promise<string[]> {
@@ -239,11 +238,11 @@ export class Registration {
   }
 }
 
-/** What `promise` gives, or SocketError when that takes longer than `ms`. */
-async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+/** What `promise` gives, or SocketError with this `message` when that takes longer than `ms`. */
+async function within<Value>(ms: number, promise: Promise<Value>, message: string): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new SocketError("there is no answer")), ms);
+    timer = setTimeout(() => reject(new SocketError(message)), ms);
   });
   try {
     return await Promise.race([promise, late]);

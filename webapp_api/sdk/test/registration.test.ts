@@ -67,8 +67,6 @@ describe("registration", () => {
     context.mock.timers.tick(300_000);
     await settled();
     const removed = phone.unregister();
-    await settled();
-    context.mock.timers.tick(4000);
     const removal = await wire.next();
     assert.match(removal.header("contact") + removal.header("expires"), /0$/);
     wire.deliver(responseTo(removal, "200 OK"));
@@ -76,6 +74,25 @@ describe("registration", () => {
     give("late");
     await settled();
     context.mock.timers.tick(600_000);
+    await settled();
+    assert.ok(wire.silent);
+  });
+
+  test("one whose refresh takes long is removed after it, though nobody waits any more", async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const wire = new Wire();
+    const phone = await registeredPhone(wire);
+    context.mock.timers.tick(300_000);
+    const refresh = await wire.next();
+    const removed = phone.unregister();
+    await settled();
+    context.mock.timers.tick(4000);
+    await removed;
+    assert.ok(wire.silent);
+    wire.deliver(granted(refresh));
+    const removal = await wire.next();
+    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
+    wire.deliver(responseTo(removal, "200 OK"));
     await settled();
     assert.ok(wire.silent);
   });
