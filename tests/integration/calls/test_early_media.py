@@ -82,6 +82,12 @@ class EarlyCall:
         phone.send_to_sdp(self.ims.invite.body)
         phone.start_tone(HZ[fork], CODECS[fork][1])
 
+    async def talks_with(self, fork: str) -> None:
+        """Page and device hear each other."""
+        self.only_sends(fork)
+        await self.page_hears(fork)
+        await self.device_hears(fork)
+
     async def page_hears(self, fork: str) -> None:
         """The page hears this device."""
         await self.media.until_heard(HZ[fork], mid="r0")
@@ -149,14 +155,10 @@ class TestForks:
         call.only_sends("a")
         await call.page_hears("a")
         await call.progress("b")
-        call.only_sends("b")
-        await call.page_hears("b")
-        await call.device_hears("b")
+        await call.talks_with("b")
         await call.device_hears_nothing("a")
         ended = await call.answered("a")  # without a description: it has given its own already
-        call.only_sends("a")
-        await call.page_hears("a")
-        await call.device_hears("a")
+        await call.talks_with("a")
         await ended.hang_up()
 
     async def test_a_fork_that_gives_up_leaves_the_ear_to_the_other(self, call: EarlyCall) -> None:
@@ -165,23 +167,17 @@ class TestForks:
         call.only_sends("b")
         await call.page_hears("b")
         await call.progress("b", status=199, sdp=False)
-        call.only_sends("a")
-        await call.page_hears("a")
-        await call.device_hears("a")
+        await call.talks_with("a")
         await (await call.answered("a")).hang_up()
 
     async def test_one_that_moves_while_another_is_heard_takes_nothing_from_it(self, call: EarlyCall) -> None:
         await call.progress("a")
         await call.progress("b")
         await call.moves("a")
-        call.only_sends("b")
-        await call.page_hears("b")
-        await call.device_hears("b")
+        await call.talks_with("b")
         await call.device_hears_nothing("a")
         answered = await call.answered("a", sdp=True)
-        call.only_sends("a")
-        await call.page_hears("a")
-        await call.device_hears("a")
+        await call.talks_with("a")
         await answered.hang_up()
 
     async def test_one_that_moved_while_it_was_heard_is_heard_where_it_is(self, call: EarlyCall) -> None:
@@ -193,9 +189,7 @@ class TestForks:
         call.only_sends("b")
         await call.page_hears("b")
         await call.progress("b", status=199, sdp=False)
-        call.only_sends("a")
-        await call.page_hears("a")
-        await call.device_hears("a")
+        await call.talks_with("a")
         await (await call.answered("a")).hang_up()
 
     async def test_when_the_only_one_gives_up_nothing_passes(self, call: EarlyCall) -> None:
@@ -261,12 +255,8 @@ class TestPEarlyMedia:
     async def test_an_authorized_fork_is_heard_before_a_newer_one_that_is_not(self, call: EarlyCall) -> None:
         await call.progress("a", "sendrecv")
         await call.progress("b", "inactive")
-        call.only_sends("a")
-        await call.page_hears("a")
-        await call.device_hears("a")
+        await call.talks_with("a")
         await call.device_hears_nothing("b")
         await call.progress("b", "sendrecv", 180, sdp=False)
-        call.only_sends("b")
-        await call.page_hears("b")
-        await call.device_hears("b")
+        await call.talks_with("b")
         await (await call.answered("b")).hang_up()
