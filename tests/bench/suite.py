@@ -64,7 +64,7 @@ _CALLS: Final = "--targets native,kemi,full,transcoding,signalling"
 BENCHES: Final = (
     # Pure functions first: they take seconds.
     Bench("descriptions", "tests.bench.descriptions", short="--rounds 3 --offers 200"),
-    Bench("decisions", "tests.bench.decisions"),
+    Bench("decisions", "tests.bench.decisions", short="--calls 200 --rows 1000"),
     Bench("tokens", "tests.bench.tokens", short="--rounds 3 --checks 100"),
     Bench("routes", "tests.bench.routes", short="--lookups 5000"),
     Bench("logins", "tests.bench.logins", short="--each 100"),
@@ -158,8 +158,21 @@ def collected(bench: Bench, since_s: float, command: str) -> dict[str, Any] | No
     return handed_over(command, rows, ladders, Machine(**data["machine"]))
 
 
+class NoFiguresError(Exception):
+    """A bench failed before it had any; the last it said."""
+
+
+def last_line(log: str) -> str:
+    """Return the last line of a bench's output that is not empty."""
+    return next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "it said nothing")
+
+
 def measured(bench: Bench, short: bool) -> dict[str, Any] | None:
-    """Run a bench and return what it handed over, saying how it went."""
+    """Run a bench and return what it handed over, saying how it went.
+
+    Raises:
+        NoFiguresError: it failed, and handed nothing over.
+    """
     command = " ".join(["python", *bench.command(short)])
     if not bench.is_here:
         click.echo(f"{bench.name}: {bench.module} is not here")
@@ -170,11 +183,13 @@ def measured(bench: Bench, short: bool) -> dict[str, Any] | None:
     try:
         found = collected(bench, since_s, command)
     except _ODD as error:
-        click.echo(f" … {seconds:.0f} s, status {status}; its file was not understood: {error!r}")
-        return None
+        click.echo(f" … {seconds:.0f} s, status {status}")
+        raise NoFiguresError(f"its file was not understood: {error!r}") from error
     said = f"{len(found['rows'])} figures" if found else "no figures"
     click.echo(f" … {seconds:.0f} s, {f'status {status}, ' if status else ''}{said}")
     if found is None:
+        if status:
+            raise NoFiguresError(last_line((LOGS / f"{bench.name}.log").read_text(errors="replace")))
         return None
     real_time = os.sched_getscheduler(0) != os.SCHED_OTHER
     return {**found, "seconds": seconds, "short": short, "real_time": real_time}
@@ -185,7 +200,10 @@ def measured(bench: Bench, short: bool) -> dict[str, Any] | None:
 @click.option("--only", default="", help=f"Comma list of {', '.join(bench.name for bench in BENCHES)}.")
 @click.option("--strict", is_flag=True, help="Fail when a bar of the table is missed.")
 def main(short: bool, only: str, strict: bool) -> None:
-    """Run the benches, print one table, and write it as JSON to build/bench/performance.json."""
+    """Run the benches, print one table, and write it as JSON to build/bench/performance.json.
+
+    Fails when one of them failed without any figure.
+    """
     names = only.split(",") if only else [bench.name for bench in BENCHES]
     unknown = sorted(set(names) - {bench.name for bench in BENCHES})
     if unknown:
@@ -193,16 +211,24 @@ def main(short: bool, only: str, strict: bool) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
     click.echo(calibrate().to_text())
     benches: kept.Document = {}
+    failed: dict[str, str] = {}
     for bench in BENCHES:
         if bench.name in names and (only or not short or bench.short is not None):
-            found = measured(bench, short)
+            try:
+                found = measured(bench, short)
+            except NoFiguresError as error:
+                failed[bench.name] = str(error)
+                continue
             if found:
                 benches[bench.name] = found
                 kept.write(RESULT, benches)
     click.echo(report(benches))
-    click.echo(f"written: {RESULT.relative_to(ROOT)}")
+    if benches:
+        click.echo(f"written: {RESULT.relative_to(ROOT)}")
+    for name, why in failed.items():
+        click.echo(f"FAILED {name}: {why} ({(LOGS / name).relative_to(ROOT)}.log)", err=True)
     spine, others = kept.chosen(benches)
-    if strict and any(shown.row.is_kept is False for shown in (*spine, *others)):
+    if failed or (strict and any(shown.row.is_kept is False for shown in (*spine, *others))):
         raise click.exceptions.Exit(1)
 
 

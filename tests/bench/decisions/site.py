@@ -24,6 +24,7 @@ HTABLE: Final = SimpleNamespace(
     sht_lock=lambda _name, _key: 1,
     sht_unlock=lambda _name, _key: 1,
     sht_get=lambda name, key: TABLES[name].get(key),
+    sht_is_null=lambda name, key: -1 if key in TABLES[name] else 1,
     sht_sets=lambda name, key, value: TABLES[name].__setitem__(key, value),
     sht_rm=lambda name, key: TABLES[name].pop(key, None),
 )
