@@ -4,6 +4,7 @@ import type { DtmfKey } from "./dtmf.ts";
 import type { CallEnd } from "./call-end.ts";
 import type { CallState } from "./call-state.ts";
 import type { PhoneConfig } from "./config.ts";
+import type { Farewells } from "./farewells.ts";
 import type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
 import type { MediaRequest } from "./media.ts";
 import type { OutgoingCall } from "./outgoing-call.ts";
@@ -74,6 +75,7 @@ export interface CallDependencies {
   readonly userAgent: UserAgent;
   readonly updateSupport: UpdateSupport;
   readonly config: PhoneConfig;
+  readonly farewells: Farewells;
   /** Whether this side's own lines go one way. */
   readonly oneWayStreams: boolean;
   /** What becomes of video that the far side adds. */

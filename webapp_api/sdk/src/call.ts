@@ -8,7 +8,6 @@ import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call
 import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, untilHeard, type DtmfOptions } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
-import { Farewell } from "./farewell.ts";
 import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
 import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
 import { MediaChanges } from "./media-changes.ts";
@@ -20,6 +19,9 @@ import { reasonsFromFields } from "./sip-headers.ts";
 import { sendInfo } from "./sip-response.ts";
 import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
+
+/** How long a hang-up that gets no response may take before the call is over all the same, milliseconds. */
+const HANGUP_TIMEOUT_MS = 4000;
 
 export abstract class Call {
   abstract readonly direction: "outgoing" | "incoming";
@@ -40,7 +42,7 @@ export abstract class Call {
   readonly #events = new Emitter<CallEvents>();
   readonly #remote = new RemoteMedia();
   readonly #record: CallRecord;
-  readonly #farewell: Farewell;
+  #hangupTimer: ReturnType<typeof setTimeout> | undefined;
   #lastDiagnostics: CallDiagnostics | undefined;
   #updates = 0;
 
@@ -67,7 +69,7 @@ export abstract class Call {
       isOver: () => this.end !== undefined || this.state === "ending",
       renegotiate: async (change) => {
         this.#needRunning();
-        await this.#renegotiation.run(change);
+        await this.#whileRunning(this.#renegotiation.run(change));
       },
       onHold: (held) => this.#events.emit("hold", held),
       onVideoOffered: () => this.#events.emit("videoOffered", undefined),
@@ -77,12 +79,6 @@ export abstract class Call {
       events: this.#events,
       dialog: () => this.#dialog,
       contact: () => this.#contact,
-    });
-    this.#farewell = new Farewell({
-      session: () => this.session,
-      withdraw: () => this.withdraw(),
-      isConnected,
-      closeMedia: () => this.handler?.close(),
     });
     this.#recovery = new Recovery({
       restart: () => this.#renegotiation.run({ iceRestart: true }),
@@ -222,18 +218,21 @@ export abstract class Call {
   /**
    * Send DTMF signals (0-9, A-D, *, #) one after the other: by SIP INFO (SipError when the gateway refuses one), or as
    * telephone-events where `by` or the feature `rtpDtmf` of the configuration says so and both sides agreed on them.
+   * CallEndedError when the call is over before all are sent.
    */
   async sendDtmf(tones: string, options: DtmfOptions = {}): Promise<void> {
     const { by = this.dependencies.config.features["rtpDtmf"] === true ? "rtp" : "info" } = options;
     const byRtp = by === "rtp" && this.state === "established";
-    await sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
+    const sent = sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
       this.#answered();
       await untilHeard(this.handler?.peerConnection);
       await sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content);
     });
+    await this.#whileRunning(sent);
   }
 
   #answered(): Session {
+    if (this.end !== undefined) throw new CallEndedError("the call is over");
     if (this.session === undefined || this.state !== "established") throw new UsageError("DTMF needs an answered call");
     return this.session;
   }
@@ -282,15 +281,9 @@ export abstract class Call {
     void this.session?.dispose().catch(() => undefined);
   }
 
-  /** Phone: this call ended while the socket was away, and the far side does not know yet. @internal */
-  get owesBye(): boolean {
-    return this.#farewell.owed;
-  }
-
-  /** Phone: the gateway knows this page again; repair the way for media, or say what could not be said. @internal */
+  /** Phone: the gateway knows this page again; repair the way for media. @internal */
   socketRestored(): void {
     if (this.state === "established") this.#recovery.socketRestored();
-    this.#farewell.sayWhatIsOwed();
   }
 
   /** Phone: the gateway's UPDATE was answered. @internal */
@@ -358,14 +351,14 @@ export abstract class Call {
     if (this.end !== undefined || this.state === "ending") return;
     const established = this.state === "established";
     this.finish(failure(error));
-    this.#farewell.say(established);
+    this.#tell(established);
   }
 
   /** @internal */
   protected finish(end: CallEnd): void {
     if (!this.#record.ended(end)) return;
     this.#lastDiagnostics = this.diagnostics();
-    this.#farewell.confirmed();
+    clearTimeout(this.#hangupTimer);
     this.#recovery.stop();
     this.#renegotiation.abandon(new CallEndedError("the call is over"));
     this.#transfers.ended(end.by === "remote");
@@ -383,9 +376,15 @@ export abstract class Call {
     const established = this.state === "established";
     this.apply("hangup_requested");
     if (this.media !== undefined) releaseLocalMedia(this.media);
-    this.#farewell.say(established);
+    this.#tell(established);
     if (this.state === "ended" || !this.dependencies.userAgent.isConnected()) this.finish(this.localEnd());
-    else this.#farewell.wait(() => this.finish(this.localEnd()));
+    else this.#hangupTimer = setTimeout(() => this.finish(this.localEnd()), HANGUP_TIMEOUT_MS);
+  }
+
+  /** Tell the far side that it is over; `established`: by a BYE. */
+  #tell(established: boolean): void {
+    if (established) this.dependencies.farewells.say(this.session);
+    else this.withdraw()?.catch(() => undefined);
   }
 
   get #contact(): string {
@@ -401,6 +400,19 @@ export abstract class Call {
   #needRunning(): void {
     if (this.end !== undefined) throw new CallEndedError("the call is over");
     if (this.state !== "established") throw new UsageError("only an answered call can be changed");
+  }
+
+  /** What `change` gives, or CallEndedError as soon as the call ends: what waits for a browser's answer may never end. */
+  async #whileRunning<Value>(change: Promise<Value>): Promise<Value> {
+    let forget = (): void => undefined;
+    const over = new Promise<never>((_, reject) => {
+      forget = this.on("end", () => reject(new CallEndedError("the call is over")));
+    });
+    try {
+      return await Promise.race([change, over]);
+    } finally {
+      forget();
+    }
   }
 
   /** The dialog or its media cannot go on. */

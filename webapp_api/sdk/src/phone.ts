@@ -5,6 +5,7 @@ import type { CallDependencies, FarVideo } from "./call-types.ts";
 import { configFromObject, fetchConfig, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
+import { Farewells } from "./farewells.ts";
 import { IncomingCall } from "./incoming-call.ts";
 import type { MediaRequest } from "./media.ts";
 import { OutgoingCall } from "./outgoing-call.ts";
@@ -82,8 +83,7 @@ export class Phone {
   readonly address: string;
   readonly #events = new Emitter<PhoneEvents>();
   readonly #calls = new Set<Call>();
-  /** Calls that ended while the socket was away. */
-  readonly #unsaid = new Set<Call>();
+  readonly #farewells = new Farewells();
   readonly #userAgent: UserAgent;
   readonly #updateSupport: UpdateSupport;
   readonly #registration: Registration;
@@ -136,6 +136,7 @@ export class Phone {
       userAgent: this.#userAgent,
       updateSupport: this.#updateSupport,
       config,
+      farewells: this.#farewells,
       oneWayStreams: options.oneWayStreams ?? true,
       farVideo: options.farVideo ?? "receive",
       onNoReply: () => this.#dropSocket(),
@@ -232,10 +233,7 @@ export class Phone {
 
   #keep<Kind extends Call>(call: Kind): Kind {
     this.#calls.add(call);
-    call.on("end", () => {
-      this.#calls.delete(call);
-      if (call.owesBye) this.#unsaid.add(call);
-    });
+    call.on("end", () => this.#calls.delete(call));
     return call;
   }
 
@@ -287,8 +285,8 @@ export class Phone {
     }
     if (this.#state === "reconnecting") {
       this.#apply(this.#registrationWanted ? "register_accepted" : "socket_opened");
-      for (const call of [...this.#unsaid, ...this.#calls]) call.socketRestored();
-      this.#unsaid.clear();
+      this.#farewells.sayAgain();
+      for (const call of this.calls) call.socketRestored();
     }
     return { done: true };
   }

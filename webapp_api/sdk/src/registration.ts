@@ -19,6 +19,8 @@ const REFRESH_BEFORE_END_S = 600;
 const REG_ID = 1;
 /** How long the person waits for the removal to be confirmed, milliseconds. */
 const REMOVAL_TIMEOUT_MS = 4000;
+/** Longer than SIP.js waits for a response (RFC 3261, timer F: 32 s): what is not heard of then, it has dropped. */
+const RESPONSE_TIMEOUT_MS = 35_000;
 /** How long a token is waited for, milliseconds: its source may be out of reach without saying so. */
 const TOKEN_TIMEOUT_MS = 15_000;
 
@@ -153,14 +155,18 @@ export class Registration {
         queueMicrotask(() => settle({ message: undefined, accepted: state === RegistererState.Registered }));
       };
       const over = (): void => {
+        clearTimeout(latest);
         registerer.stateChange.removeListener(stateChanged);
         this.#giveUp = undefined;
       };
       const settle = (response: FinalResponse): void => {
         if (epoch !== this.#epoch) return;
         over();
+        // SIP.js may wait for a response that it has dropped for ever, and would send nothing more.
+        if (response.message === undefined && !response.accepted) this.#registerer = this.#createRegisterer();
         resolve(response);
       };
+      const latest = setTimeout(() => settle({ message: undefined, accepted: false }), RESPONSE_TIMEOUT_MS);
       this.#giveUp = (error) => {
         over();
         reject(error);
@@ -175,7 +181,10 @@ export class Registration {
             onRedirect: ({ message }) => settle({ message, accepted: false }),
           },
         })
-        .catch(reject);
+        .catch((error: unknown) => {
+          over();
+          reject(error);
+        });
     });
   }
 

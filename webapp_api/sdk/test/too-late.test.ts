@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
-import { SocketError, UsageError } from "../src/errors.ts";
+import { SipError, SocketError, UsageError } from "../src/errors.ts";
 import type { Phone } from "../src/phone.ts";
-import { close, granted, registeredPhone, settled } from "./phone-on-wire.ts";
+import { close, granted, openPhone, registeredPhone, settled } from "./phone-on-wire.ts";
 import { responseTo, Wire } from "./wire.ts";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
@@ -70,6 +70,36 @@ describe("what takes too long", () => {
     assert.ok(wire.silent);
     assert.ok(!transport.isConnected());
     await assert.rejects(phone.register(), SocketError);
+  });
+
+  test("a 423 without Min-Expires, which SIP.js tells nobody of, ends in time, and the next REGISTER goes out", async () => {
+    const wire = new Wire();
+    const phone = await openPhone(wire);
+    for (const [status, wait] of [["503 Service Unavailable", 0], ["423 Interval Too Brief", 35_000]] as const) {
+      const refused = assert.rejects(phone.register(), SipError);
+      wire.deliver(responseTo(await wire.next(), status));
+      await settled();
+      mock.timers.tick(wait);
+      await refused;
+    }
+    const registered = phone.register();
+    wire.deliver(granted(await wire.next()));
+    await registered;
+    await close(phone, wire);
+  });
+
+  test("after a 200 without any Contact, which leaves SIP.js waiting, the next REGISTER goes out", async () => {
+    const wire = new Wire();
+    const phone = await openPhone(wire);
+    const refused = assert.rejects(phone.register(), SipError);
+    wire.deliver(responseTo(await wire.next(), "200 OK"));
+    await refused;
+    const registered = phone.register();
+    wire.deliver(granted(await wire.next()));
+    await registered;
+    // The time limit of the first one means nothing to what stands now.
+    mock.timers.tick(35_000);
+    await close(phone, wire);
   });
 
   test("who registers a phone that does so by itself is told", async () => {
