@@ -15,7 +15,7 @@ export interface BannerAction {
 const area = element("banners", HTMLDivElement);
 
 /** Show a message; screen readers speak errors at once. */
-export function showBanner(tone: BannerTone, title: string, advice = "", action?: BannerAction): void {
+export function showBanner(tone: BannerTone, title: string, advice = "", ...actions: BannerAction[]): void {
   const banner = document.createElement("div");
   banner.className = `banner ${tone}`;
   banner.setAttribute("role", tone === "error" ? "alert" : "status");
@@ -24,16 +24,15 @@ export function showBanner(tone: BannerTone, title: string, advice = "", action?
   strong.textContent = title;
   words.append(strong, advice === "" ? "" : ` ${advice}`);
   const buttons = document.createElement("div");
-  if (action !== undefined) buttons.append(plainButton(action));
-  buttons.append(plainButton({ label: "Dismiss", run: () => banner.remove() }));
+  buttons.append(...actions.map(plainButton), plainButton({ label: "Dismiss", run: () => banner.remove() }));
   banner.append(words, buttons);
   area.replaceChildren(banner);
 }
 
 /** Show a failure with what to do about it. */
-export function showError(error: PhoneError, action?: BannerAction): void {
+export function showError(error: PhoneError, ...actions: BannerAction[]): void {
   const { title, advice } = troubleFrom(error, navigator.onLine);
-  showBanner("error", title, advice, action);
+  showBanner("error", title, advice, ...actions);
 }
 
 export function clearBanners(): void {

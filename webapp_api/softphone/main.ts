@@ -13,7 +13,7 @@ import { CallHistory } from "./history.ts";
 import { hook } from "./hook.ts";
 import { buildKeypad } from "./keypad.ts";
 import { endsLogin } from "./login-end.ts";
-import { currentCredentials, endLogin, forgetLogin, initSignIn, loginMethod, type SignInCredentials } from "./sign-in.ts";
+import { currentCredentials, endLogin, endSession, forgetLogin, initSignIn, loginMethod, type SignInCredentials } from "./sign-in.ts";
 import { forgetSipTrace, initSipTrace, traceSip } from "./sip-trace.ts";
 import { TabLock } from "./tab-lock.ts";
 import { askWhichTab } from "./tab-question.ts";
@@ -186,7 +186,8 @@ async function leaveIfOver(phone: Phone): Promise<boolean> {
 async function leaveLogin(error: PhoneError, isLoggedIn: boolean): Promise<void> {
   const isOver = endsLogin(error);
   const again = { label: "Try again", run: () => void signIn(currentCredentials) };
-  showError(error, isLoggedIn && !isOver ? again : undefined);
+  const out = { label: "Sign out", run: () => void endSession().then(clearBanners) };
+  showError(error, ...(isLoggedIn && !isOver ? [again, out] : []));
   if (isOver) await endLogin();
   else forgetLogin();
 }

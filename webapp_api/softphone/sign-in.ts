@@ -15,15 +15,12 @@ import {
   type Credentials,
   type Login,
   type LoginMethod,
-  type LoginWays,
 } from "../sdk/src/index.ts";
-import { showError } from "./banners.ts";
+import { clearBanners, showError } from "./banners.ts";
 import { button, element, input } from "./dom.ts";
 
 /** What `connect` wants to know of a person. */
 export type SignInCredentials = Credentials & { readonly user: string; readonly authorizationUser?: string };
-
-type Offered = { readonly login: LoginWays; readonly features: Readonly<Record<string, boolean>> };
 
 /** Signs in with credentials that are still to be asked for; asking may fail with a PhoneError. */
 export type SignIn = (credentials: () => Promise<SignInCredentials>) => void;
@@ -45,17 +42,41 @@ export async function initSignIn(configUrl: string, signIn: SignIn): Promise<voi
   });
   guest.addEventListener("click", () => signIn(async () => credentialsOf(await loginAsGuest())));
   ways.addEventListener("change", showFields);
-  const { login: offered, features } = await waysAndFeatures(configUrl);
+  provider.href = providerLoginUrl();
+  await begin(configUrl, signIn);
+  form.dataset["ready"] = "";
+}
+
+/** Without the web service there is nothing to sign in with: the person is told, and can ask for another attempt. */
+async function begin(configUrl: string, signIn: SignIn): Promise<void> {
+  try {
+    const hasLogin = await showWays(configUrl);
+    tellFailedLogin();
+    if (hasLogin) await resume(signIn);
+  } catch (error) {
+    if (!(error instanceof PhoneError)) throw error;
+    const run = (): void => {
+      clearBanners();
+      void begin(configUrl, signIn);
+    };
+    showError(error, { label: "Try again", run });
+  }
+}
+
+/** Show the ways to sign in; whether the web service's own are among them. */
+async function showWays(configUrl: string): Promise<boolean> {
+  const { login: offered, features } = await fetchConfig(configUrl).catch((error: unknown) => {
+    form.hidden = true;
+    throw error;
+  });
   // Without an IMS core nobody could check a SIP password.
   ways.hidden = !offered.password || features["sipPassword"] === false;
   byAccount.checked = offered.password;
   guest.hidden = !offered.guest;
   provider.hidden = !offered.oidc;
-  provider.href = providerLoginUrl();
   showFields();
-  tellFailedLogin();
-  if (offered.password || offered.guest || offered.oidc) await resume(signIn);
-  form.dataset["ready"] = "";
+  form.hidden = false;
+  return offered.password || offered.guest || offered.oidc;
 }
 
 /** How the person has logged in at the web service; undefined with a SIP password. */
@@ -63,9 +84,13 @@ export function loginMethod(): LoginMethod | undefined {
   return loggedInBy;
 }
 
-/** End the web session that the page has signed in with; a failure leaves it to its end by itself. */
+/** End the web session that the page has signed in with. */
 export async function endLogin(): Promise<void> {
-  if (loggedInBy === undefined) return;
+  if (loggedInBy !== undefined) await endSession();
+}
+
+/** End this browser's web session, whoever signed in with it; a failure leaves it to its end by itself. */
+export async function endSession(): Promise<void> {
   loggedInBy = undefined;
   await logout().catch(ignorePhoneError);
 }
@@ -84,7 +109,7 @@ export async function currentCredentials(): Promise<SignInCredentials> {
 
 /** The person is logged in: after a reload, or back from the provider. */
 async function resume(signIn: SignIn): Promise<void> {
-  const current = await currentLogin().catch(ignorePhoneError);
+  const current = await currentLogin();
   if (current !== undefined) signIn(() => Promise.resolve(credentialsOf(current)));
 }
 
@@ -98,16 +123,6 @@ function tellFailedLogin(): void {
   const status = Number(text);
   const detail = status === 403 ? "your account has no telephone identity here" : "the login at your organisation failed";
   showError(new LoginError({ status, detail }));
-}
-
-async function waysAndFeatures(configUrl: string): Promise<Offered> {
-  try {
-    return await fetchConfig(configUrl);
-  } catch (error) {
-    // Told when the person signs in, which needs the configuration, too.
-    ignorePhoneError(error);
-    return { login: { password: false, guest: false, oidc: false }, features: {} };
-  }
 }
 
 async function accountCredentials(): Promise<SignInCredentials> {

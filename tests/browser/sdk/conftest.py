@@ -63,8 +63,12 @@ async def gateway(built_page: Path, stun_servers: tuple[str, ...]) -> AsyncItera
 
 
 def _faults(message: ConsoleMessage) -> list[str]:
-    """Errors of scripts; a connection that a gateway refuses is reported by the browser itself."""
-    own = message.type == "error" and not message.text.startswith("WebSocket connection to")
+    """Errors of scripts; what a gateway or web service refuses is reported by the browser itself."""
+    refused = (
+        "WebSocket connection to",
+        "Failed to load resource: the server responded with a status of 503",
+    )
+    own = message.type == "error" and not message.text.startswith(refused)
     return [message.text] if own else []
 
 

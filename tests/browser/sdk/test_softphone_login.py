@@ -89,6 +89,37 @@ async def test_a_registration_that_may_be_granted_later_logs_nobody_out(
     assert "DELETE session" not in web.asked
 
 
+async def test_who_does_not_want_to_try_again_signs_out(
+    page: Page, gateway: ScriptedGateway, web: WebService
+) -> None:
+    await page.reload()
+    await gateway.refuse(await gateway.receive_request("REGISTER"), 503)
+    async with page.expect_request(lambda request: request.method == "DELETE"):
+        await page.locator(".banner").get_by_role("button", name="Sign out").click()
+    await expect(page.locator(".banner")).to_have_count(0)
+    await expect(page.locator("#user")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["**/config.json", "**/api/session"])
+async def test_a_web_service_that_does_not_answer_is_said_so_when_the_page_opens(
+    page: Page, gateway: ScriptedGateway, web: WebService, path: str
+) -> None:
+    async def busy(route: Route) -> None:
+        await route.fulfill(status=503, json={})
+
+    await page.route(path, busy)
+    await page.reload()
+    again = page.get_by_role("button", name="Try again")
+    await expect(page.get_by_role("alert")).to_contain_text("503")
+    await again.click()
+    await expect(page.get_by_role("alert")).to_contain_text("503")
+    await page.unroute(path, busy)
+    await again.click()
+    await gateway.register_with_token(TOKEN)
+    await expect(page.locator("#phone-state")).to_have_text("Registered")
+    await expect(page.locator(".banner")).to_have_count(0)
+
+
 async def test_a_registration_that_is_refused_ends_the_session(
     page: Page, gateway: ScriptedGateway, web: WebService
 ) -> None:
