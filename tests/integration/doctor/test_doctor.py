@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,26 @@ def test_a_core_that_is_silent_or_has_no_name(node: Lab, look: Look) -> None:
     assert "UDP: no answer; TCP: Connect" in reason.replace("Connection refused", "Connect")
     found = look(("core",), ("gateway.toml", entry_point(node), "sip:core.invalid:5060"))
     assert list(wrong(found)) == ["name core.invalid"]
+
+
+def test_a_core_that_takes_datagrams_alone(node: Lab, look: Look) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as short:
+        short.bind((LOOPBACK, 0))
+        short.settimeout(10)
+
+        def answer() -> None:
+            _, asker = short.recvfrom(4096)
+            short.sendto(b"SIP/2.0 200 OK\r\n\r\n", asker)
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        found = look(
+            ("core",), ("gateway.toml", entry_point(node), f"sip:{LOOPBACK}:{short.getsockname()[1]}")
+        )
+        answering.join()
+    (warning,) = (one for one in found.values() if one.level == "warning")
+    assert "answers OPTIONS over UDP alone (TCP: " in warning.reason
+    assert "kamailio_udp_mtu" in warning.suggestion
 
 
 @contextmanager

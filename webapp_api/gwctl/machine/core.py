@@ -16,6 +16,10 @@ from webapp_api.gwctl.machine.talk import options_by_tcp, options_by_udp, reason
 
 _SAYS: Final = Doctor("core")
 _URI: Final = re.compile(r"sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)")
+_SHORT_ALONE: Final = (
+    "open TCP between: most INVITEs go over it; or kamailio_udp_mtu: 0, for a core of UDP alone"
+)
+_LONG_ALONE: Final = "open UDP between, or name it with ;transport=tcp in gateway_icscf_uris"
 _NOBODY: Final = "does the core know this node's address, and is there a way and no packet filter between?"
 
 
@@ -68,16 +72,24 @@ async def _addresses(name: str) -> list[str]:
 
 
 async def _answers(subject: str, address: str, port: int, uri: str, parameters: str) -> Diagnosis:
-    failures = []
+    answers: dict[str, str] = {}
+    failures: dict[str, str] = {}
     only_tcp = "transport=tcp" in parameters.lower()
     for name, ask in (("UDP", options_by_udp), ("TCP", options_by_tcp)):
         if name == "UDP" and only_tcp:
             continue
         try:
-            return _SAYS.ok(subject, f"answers OPTIONS over {name}: {await ask(address, port, uri)}")
+            answers[name] = await ask(address, port, uri)
         except (OSError, TimeoutError) as error:
-            failures.append(f"{name}: {reason_of(error)}")
-    return _SAYS.error(subject, f"does not answer OPTIONS ({'; '.join(failures)})", _NOBODY)
+            failures[name] = reason_of(error)
+    why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    if not answers:
+        return _SAYS.error(subject, f"does not answer OPTIONS ({why})", _NOBODY)
+    if "UDP" in failures:
+        return _SAYS.error(subject, f"answers OPTIONS over TCP alone ({why})", _LONG_ALONE)
+    if "TCP" in failures:
+        return _SAYS.warning(subject, f"answers OPTIONS over UDP alone ({why})", _SHORT_ALONE)
+    return _SAYS.ok(subject, f"answers OPTIONS over {' and '.join(answers)}: {next(iter(answers.values()))}")
 
 
 async def _trunks(host: Host) -> list[Diagnosis]:
