@@ -318,6 +318,29 @@ def test_a_drained_relay_node_gets_no_new_call(site: Site) -> None:
     assert [site.relays(gateway)[media1]["drained"] for gateway in GATEWAYS] == [False, False]
 
 
+def test_a_drain_of_a_relay_node_waits_for_its_calls(site: Site) -> None:
+    def busy() -> str | None:
+        calls = site.relays("sig1")
+        return next((name for name in ("media1", "media2") if calls[ng_address(name)]["calls"]), None)
+
+    def ng_address(name: str) -> str:
+        return f"{INVENTORY[name]['ansible_host']}:2223"
+
+    with site.page("talk", str(site.run_dir), ORIGIN, f"wss://{GATEWAYS['sig1']}/sip") as talking:
+        assert talking.says() == "talking"
+        wait_until(lambda: busy() is not None, "a relay has the call", 20)
+        node = busy()
+        assert node is not None
+        played = site.operator.play("drain", "--limit", node, rtpengine_drain_deadline_s=3)
+        assert played.returncode == 0, played.output[-4000:]
+        assert f"{node} is not empty (calls: 1)" in re.sub(r"\s+", " ", played.output)
+        assert json.loads(talking.end()[-1])["ended"] == 200
+    played = site.operator.play("drain", "--limit", node)
+    assert played.returncode == 0, played.output[-4000:]
+    assert "the play goes on" not in played.output
+    assert site.operator.play("drain", "--limit", node, drain=False).returncode == 0
+
+
 def test_an_upgrade_sends_pages_from_node_to_node_and_waits_for_calls(site: Site) -> None:
     first, second = (f"wss://{address}/sip" for address in GATEWAYS.values())
     with (
