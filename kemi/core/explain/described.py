@@ -208,7 +208,7 @@ RULES: Final = (
     Rule(
         code="description-refused", gravity=_CAUSE, check=_description_refused,
         says="The session description of {who} cannot be used: {detail}.",
-        do="The developer of that side; what WebRTC needs is in docs/clients.md.",
+        do="The developer of that side; what the gateway refuses is in docs/flow.md.",
     ),
     Rule(
         code="answer-unusable", gravity=_CAUSE, check=_answer_unusable,

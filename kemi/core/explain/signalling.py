@@ -286,7 +286,7 @@ RULES: Final = (
     Rule(
         code="update-refused", gravity=_CAUSE, check=_update_refused,
         says="The page refused with {status} the UPDATE that offers it the other direction.",
-        do=_PAGE_DEV + "answer an UPDATE with an offer inside the early dialog; see docs/clients.md.",
+        do=_PAGE_DEV + "answer an UPDATE with an offer inside the early dialog; see docs/flow.md.",
     ),
     Rule(
         code="update-unanswered", gravity=_CAUSE, check=_update_unanswered,
