@@ -33,14 +33,18 @@ interface Identity {
   readonly displayName: string | undefined;
 }
 
+interface Address extends Identity {
+  readonly verification: NumberVerification | undefined;
+}
+
 const WITHHELD = { uri: undefined, displayName: undefined, number: undefined, withheld: true } as const;
 
 /** The caller to show. Asked-for privacy wins, whatever else a careless network left in the message (TS 24.607 §4.5.2). */
 export function callerFromFields(fields: CallerFields): Caller {
-  const asserted = fields.assertedIdentities.flatMap(identitiesFromText);
-  const from = identitiesFromText(fields.from)[0];
+  const asserted = fields.assertedIdentities.flatMap(addressesFromText);
+  const from = addressesFromText(fields.from)[0];
   const identity = asserted[0] ?? from;
-  const verification = verificationFromText([...fields.assertedIdentities, fields.from].join(" "));
+  const verification = asserted.length > 0 ? asserted.map((one) => one.verification).find(Boolean) : from?.verification;
   if (identity === undefined || asksForPrivacy(fields.privacy) || isAnonymous(identity.uri)) {
     return { ...WITHHELD, asserted: asserted.length > 0, verification };
   }
@@ -56,15 +60,21 @@ export function callerFromFields(fields: CallerFields): Caller {
 
 /** The name-addr and addr-spec values of one header line (RFC 3261 §25.1), `verstat` taken off; others are left out. */
 export function identitiesFromText(line: string): Identity[] {
-  const identities: Identity[] = [];
+  return addressesFromText(line).map(({ uri, displayName }) => ({ uri, displayName }));
+}
+
+function addressesFromText(line: string): Address[] {
+  const addresses: Address[] = [];
   const pattern = /\s*(?:(?:"((?:[^"\\]|\\.)*)"|([^"<>,]*?))\s*<([^>]+)>|((?:sips?|tel):[^\s;,?>]+))[^,]*(?:,|$)/giy;
   for (const [, quoted, plain, bracketed, bare] of line.matchAll(pattern)) {
-    const uri = (bracketed ?? bare)?.replace(/;verstat=[^;@?>]*/gi, "").trim();
-    if (uri === undefined || !/^(sips?|tel):./i.test(uri)) continue;
+    const written = (bracketed ?? bare)?.trim();
+    const uri = written?.replace(/;verstat=[^;@?]*/gi, "");
+    if (written === undefined || uri === undefined || !/^(sips?|tel):./i.test(uri)) continue;
     const displayName = (quoted?.replace(/\\(.)/g, "$1") ?? plain ?? "").trim();
-    identities.push({ uri, displayName: displayName === "" ? undefined : displayName });
+    const verification = verificationFromUri(written);
+    addresses.push({ uri, displayName: displayName === "" ? undefined : displayName, verification });
   }
-  return identities;
+  return addresses;
 }
 
 /** The telephone number in a tel URI, or in a SIP URI that says it is one (RFC 3261 §19.1.6). */
@@ -85,8 +95,9 @@ function isAnonymous(uri: string): boolean {
   return /^sips?:anonymous@/i.test(uri) || /@anonymous\.invalid\b/i.test(uri);
 }
 
-function verificationFromText(text: string): NumberVerification | undefined {
-  const value = /;\s*verstat\s*=\s*"?([A-Za-z-]+)/i.exec(text)?.[1]?.toLowerCase();
+/** What the network wrote into a URI; the name beside it is the caller's to write. */
+function verificationFromUri(uri: string): NumberVerification | undefined {
+  const value = /;verstat=([a-z-]+)/i.exec(uri)?.[1]?.toLowerCase();
   if (value === undefined) return undefined;
   if (value.startsWith("tn-validation-passed")) return "passed";
   return value.startsWith("tn-validation-failed") ? "failed" : "none";

@@ -227,6 +227,22 @@ describe("the caller", () => {
       { from: "<tel:+1555;verstat=No-TN-Validation>;tag=1", assertedIdentities: [], privacy: [] },
       { uri: "tel:+1555", verification: "none" },
     ],
+    ...['"Your Bank ;verstat=TN-Validation-Passed" <sip:mallory@x>;tag=1', '<sip:mallory@x>;tag=1;verstat=TN-Validation-Passed',
+      'sip:mallory@x;verstat=TN-Validation-Passed;tag=1', '<sip:mallory@x>;a="b, <sip:bank@x;verstat=TN-Validation-Passed>"']
+      .map((from): (typeof rows)[number] => [
+        `is not verified because it writes so beside its address: ${from}`,
+        { from, assertedIdentities: [], privacy: [] },
+        { uri: "sip:mallory@x", verification: undefined },
+      ]),
+    [
+      "is not verified by what stands in an asserted name, nor by From beside it",
+      {
+        from: "<tel:+1555;verstat=TN-Validation-Passed>;tag=1",
+        assertedIdentities: ['"Bank ;verstat=TN-Validation-Passed" <sip:mallory@x>'],
+        privacy: [],
+      },
+      { uri: "sip:mallory@x", verification: undefined },
+    ],
     [
       "is unknown when the header cannot be read",
       { from: "nonsense", assertedIdentities: ["<javascript:alert(1)>"], privacy: [] },
