@@ -158,6 +158,13 @@ def from_for_core(request: Request) -> str | None:
     return None if cleaned == value else cleaned
 
 
+def from_in_dialog(record: CallRecord, request: Request) -> str | None:
+    """Return From of a page's request inside its dialog: who it is there was decided when that began (RFC 3261
+    §12.2.1.1), whatever it writes.  None when it is so already."""
+    value = f"<{record.wic_uri}>;tag={record.ims_tag}"
+    return None if request.headers("From") == [value] else value
+
+
 def towards_page(message: Message, settings: CallSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return names to remove from a message of the core on its way to the page, and lines to add."""
     warnings = message.headers("Warning")

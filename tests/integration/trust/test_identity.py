@@ -204,3 +204,18 @@ async def test_network_parameters_leave_from_in_every_request(stage: Stage) -> N
     byes = stage.core.trace.requests("BYE")
     for request in (invite, *byes, *stage.core.trace.requests("ACK")):
         assert not any(word in (request.headers.get("From") or "") for word in ("cpc", "verstat"))
+
+
+@pytest.mark.conformance("S-04")
+async def test_in_a_running_call_a_page_stays_who_it_is(stage: Stage) -> None:
+    page = await stage.page()
+    call = await stage.answered(page)
+    for method, claimed in (
+        ("INFO", f'"The President" <sip:president@{REALM}>'),
+        ("BYE", f'"Bank" <{ALICE}>'),
+    ):
+        request = call.wic.request(method)
+        request.headers.replace("From", f"{claimed};tag={request.from_tag}")
+        assert (await call.wic.ask(request)).status == 200
+        heard = await call.ims.wait_request(method)
+        assert heard.headers.get("From") == f"<{ALICE}>;tag={request.from_tag}"

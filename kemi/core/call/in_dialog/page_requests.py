@@ -182,8 +182,7 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
     edits = act.MessageEdits(
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
-        from_value=boundary.from_for_core(request),
-        from_tag=None if record.incoming is None else record.gateway_tag,
+        from_value=boundary.from_in_dialog(record, request),
         to_tag=tag,
         cseq=cseq if cseq != request.cseq else None,
         remove=remove,

@@ -12,7 +12,7 @@ from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
 from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.ladder import CORE_CONTACT, GATEWAY_TAG, SETTINGS, WIC_TAG, Call
+from tests.unit.core.call.ladder import ALICE, BOB, CORE_CONTACT, GATEWAY_TAG, SETTINGS, WIC_TAG, Call
 
 
 class TestDialogMatching:
@@ -70,6 +70,24 @@ class TestPageToCore:
             f"Contact: <sip:{GATEWAY_TAG}@192.0.2.1:5060>;{ICSI_REF};audio",
         )
         assert {"Route", "Contact", *FROM_PAGE} <= set(edits.remove)
+
+    @pytest.mark.parametrize(
+        ("wrote", "changed"),
+        [
+            pytest.param(f"<{ALICE}>;tag={WIC_TAG}", False, id="as the dialog has it"),
+            pytest.param(f'"Your Bank" <{ALICE}>;tag={WIC_TAG}', True, id="another name"),
+            pytest.param(f"<{BOB}>;tag={WIC_TAG}", True, id="somebody else"),
+            pytest.param(f"<{ALICE};verstat=TN-Validation-Passed>;tag={WIC_TAG}", True, id="checked"),
+            pytest.param(f"{ALICE};tag={WIC_TAG}", True, id="in another form"),
+        ],
+    )
+    @pytest.mark.parametrize("method", ["INFO", "BYE"])
+    def test_they_say_who_it_is_as_when_the_dialog_began(
+        self, method: str, wrote: str, changed: bool
+    ) -> None:
+        call = Call.confirmed()
+        edits = call.on(call.wic_request(method, headers={"From": [wrote]})).only(act.ForwardRequest).edits
+        assert edits.from_value == (f"<{ALICE}>;tag={WIC_TAG}" if changed else None)
 
     def test_without_routes_they_go_to_the_cores_contact(self) -> None:
         call = Call.forwarded()

@@ -357,7 +357,7 @@ class TestInsideTheDialog:
         forward = call.on(call.wic_request("INFO", cseq=1)).only(act.ForwardRequest)
         assert forward.to is Side.IMS
         edits = forward.edits
-        assert (edits.from_tag, edits.to_tag) == (TAG, CALLER_TAG)
+        assert (edits.from_value, edits.to_tag) == (f"<{ALICE}>;tag={TAG}", CALLER_TAG)
         assert edits.request_uri == CALLER_CONTACT
         assert edits.next_hop == "sip:scscf.ims.example;lr"
         assert values(edits, "Route") == list(ROUTES)
