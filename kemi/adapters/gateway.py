@@ -252,7 +252,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
     def ksr_request_route(self, _message: object) -> None:
         """Every SIP request."""
         method = ksr.method()
-        if self._doors.overload.refuses(method) or not self._border.admits(method):
+        if self._doors.refuses(method) or not self._border.admits(method):
             return
         if not transactions.max_forwards_ok():
             raise SipReject("Max-Forwards used up", status=483, reason_phrase="Too Many Hops")
@@ -400,7 +400,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
     @guarded
     def ksr_reply_route(self, _message: object) -> None:
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
-        if not self._border.admits_reply():
+        if self._doors.drops_reply() or not self._border.admits_reply():
             return
         status = ksr.number("$rs")
         if self._home.takes_reply(status):

@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL", "BYE"})
-"""What ends a call or completes a transaction; refusing it would keep more than it saves."""
+"""What ends a call or completes a transaction; refusing it would keep more than it saves.  Where a connection sends
+more of it, and of responses, than any page has reason to, it is dropped."""
+UNREFUSED: Final = "unrefused"
+"""Kind of these and of responses, for ``take``."""
 TOLD_EVERY_S: Final = 10.0
 """A log line for each key and so many seconds, however many requests are refused."""
 SETTLING_S: Final = 1.0
@@ -60,6 +63,8 @@ class LimitSettings:
     connection: Rates = Rates(register=2, invite=2, in_call=30, other=10)
     identity: Rates = Rates(register=5, invite=3, in_call=60, other=20)
     address: Rates = Rates(register=100, invite=100, other=200)
+    unrefused: float = 100.0
+    """Responses, ACK, CANCEL and BYE of one connection, for each second."""
     calls_per_identity: int = 10
     """Calls that one identity may have made and not ended."""
     failed_logins_identity: int = 10
@@ -75,6 +80,8 @@ def check_limits(settings: LimitSettings, longest_s: float) -> None:
         for kind, rate in asdict(getattr(settings, name)).items():
             if not 0 <= rate < math.inf:
                 raise ValueError(f"limits.{name}.{kind}: requests for each second, or 0 for no limit")
+    if not 0 <= settings.unrefused < math.inf:
+        raise ValueError("limits.unrefused: messages for each second, or 0 for no limit")
     for name in ("calls_per_identity", "failed_logins_identity", "failed_logins_address"):
         if getattr(settings, name) < 0:
             raise ValueError(f"limits.{name}: a number, or 0 for no limit")

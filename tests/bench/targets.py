@@ -181,6 +181,7 @@ _NEVER_REACHED: Final[dict[str, Any]] = {
     "gateway_limits_connection": _RATES,
     "gateway_limits_identity": _RATES,
     "gateway_limits_address": {**_RATES, "in_call": 0},
+    "gateway_limits_unrefused": _NEVER,
     "gateway_overload_target_wait_s": 10,
     "gateway_calls_per_identity": 1000,
 }

@@ -52,6 +52,7 @@ _HAPROXY_LIMITS: Final = (
 )  # fmt: skip
 _GATEWAY_LIMITS: Final = (
     "gateway_limits_connection", "gateway_limits_identity", "gateway_limits_address", "gateway_limits_burst_s",
+    "gateway_limits_unrefused",
     "gateway_calls_per_identity", "gateway_failed_logins_per_identity", "gateway_failed_logins_per_address",
     "gateway_unregistered_timeout_s", "gateway_ban_points", "gateway_flow_recovery_s", "gateway_ims_response_timeout_s",
     "gateway_overload_control",

@@ -50,6 +50,7 @@ NO_LIMITS: Final[Mapping[str, Any]] = {
     "gateway_limits_connection": _ANY_RATE,
     "gateway_limits_identity": _ANY_RATE,
     "gateway_limits_address": _ANY_RATE,
+    "gateway_limits_unrefused": 0,
     "gateway_calls_per_identity": 0,
     "gateway_failed_logins_per_identity": 0,
     "gateway_failed_logins_per_address": 0,

@@ -24,6 +24,7 @@ from kemi.core.bans import Offence
 from kemi.core.errors import OverLimit, SipReject
 from kemi.core.identity import canonical
 from kemi.core.limits import (
+    UNREFUSED,
     Kind,
     Tally,
     address_key,
@@ -113,6 +114,17 @@ class Admission:
         limits = self._limits
         tally = self._connection(connection_id).tally
         return would_take(tally, kind, limits.connection.of(kind), limits.burst_s, time.time())
+
+    def floods(self, connection_id: str) -> bool:
+        """Count a response, or a request that is never refused; True when its connection has sent too many of them."""
+        limits, now = self._limits, time.time()
+        connection = self._connection(connection_id)
+        if not take(connection.tally, UNREFUSED, limits.unrefused, limits.burst_s, now):
+            return False
+        if is_news(connection.tally, now):
+            log_event(logging.WARNING, "limit_reached", what="connection", who=connection_id, kind=UNREFUSED)
+        BANS.offended(connection.address, Offence.FLOOD, connection_id)
+        return True
 
     def admit_emergency(self, request: Request) -> None:
         """Count a page's emergency call beside all else it asked for; raise OverLimit (503) for a flood of them."""

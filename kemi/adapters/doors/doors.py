@@ -10,11 +10,13 @@ from kemi.adapters.doors.bans import BANS
 from kemi.adapters.doors.barring import Barring
 from kemi.adapters.doors.emergency import EmergencyScreen
 from kemi.adapters.doors.overload import OverloadGate, OverloadWatch
+from kemi.adapters.kamailio import ksr
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.network.routing import RouteReader
 from kemi.adapters.notices import Notices
 from kemi.core.errors import SipReject
-from kemi.core.messages import Request
+from kemi.core.limits import NEVER_REFUSED
+from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -46,6 +48,21 @@ class Doors:
         self.admission = Admission(settings, flows, calls, tallies, self.barring)
         self.overload = OverloadGate(settings, flows, self.admission, self.emergency.knows, is_of_core)
         self.overload_watch = OverloadWatch(settings)
+
+    def refuses(self, method: str) -> bool:
+        """Answer the current request if it is new work and one too many, or say nothing where it is one of a flood of
+        what is never refused; False: it goes on."""
+        return self._floods() if method in NEVER_REFUSED else self.overload.refuses(method)
+
+    def drops_reply(self) -> bool:
+        """Drop the current response if it is one of a flood; False: it goes on."""
+        if not self._floods():
+            return False
+        ksr.drop()
+        return True
+
+    def _floods(self) -> bool:
+        return ksr.side() is Side.WIC and self.admission.floods(ksr.connection_id())
 
     def admit(self, request: Request) -> Flow | None:
         """Let a page's request in and return what is known of its connection; raise the answer it gets when it does

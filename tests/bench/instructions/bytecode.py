@@ -59,6 +59,7 @@ LIMITS: Final = f"""
 connection = {_NEVER}
 identity = {_NEVER}
 address = {_NEVER}
+unrefused = 1e6
 calls_per_identity = 1000000
 """
 """As for the targets of the benches: counted, never reached."""

@@ -19,7 +19,7 @@ from kemi.settings import settings_from_text
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from tests.fakes.ksr import FakeKamailio
-from tests.unit.adapters.messages import invite, page_request
+from tests.unit.adapters.messages import core_reply, invite, page_reply, page_request
 from tests.unit.adapters.played import MESSAGE, called
 from tests.unit.site import SETTINGS_TEXT
 
@@ -176,6 +176,74 @@ class TestRates:
         for number in range(50):
             door.ask(door.page(number, f"192.0.2.{number}"))
         assert len(door.admission._connections) == 10
+
+
+@pytest.mark.conformance("X-10")
+class TestUnrefused:
+    """Responses, ACK, CANCEL and BYE, to which nobody says no."""
+
+    RATE = 100
+    AT_ONCE = 5 * RATE
+
+    @pytest.fixture
+    def still(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The clock stands still."""
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now)
+
+    @pytest.mark.usefixtures("still")
+    @pytest.mark.parametrize("method", ["ACK", "BYE", "CANCEL"])
+    def test_a_flood_of_requests_goes_unheard(
+        self,
+        kamailio: FakeKamailio,
+        page: Gateway,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        method: str,
+    ) -> None:
+        heard: list[str] = []
+        monkeypatch.setattr(page._border, "admits", heard.append)
+        kamailio.replies.clear()
+        for _ in range(self.AT_ONCE + 20):
+            kamailio.receive(page_request(method, "tag"))
+            assert page.ksr_request_route(MESSAGE) == 1
+        assert heard == [method] * self.AT_ONCE
+        assert kamailio.replies == []
+        assert caplog.text.count("event=limit_reached") == 1
+
+    @pytest.mark.usefixtures("still")
+    def test_so_does_one_of_responses_and_others_are_not_touched(
+        self, kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        heard: list[str] = []
+        monkeypatch.setattr(page._border, "admits_reply", lambda: heard.append("page"))
+        for _ in range(self.AT_ONCE + 20):
+            kamailio.receive(page_reply(200, "BYE", "tag"))
+            page.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+        assert len(heard) == self.AT_ONCE
+        for _ in range(self.AT_ONCE + 20):
+            kamailio.receive(core_reply(180))
+            page.ksr_reply_route(MESSAGE)
+        assert not kamailio.dropped
+        assert len(heard) == 2 * self.AT_ONCE + 20
+        assert not page._doors.admission.floods("8")
+
+    def test_whoever_goes_on_is_banned(
+        self, kamailio: FakeKamailio, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        door = Door("[limits]\nunrefused = 1\nburst_s = 1\n")
+        page = door.page(1)
+        assert [door.admission.floods(page) for _ in range(60)] == [False] + [True] * 59
+        assert "event=address_banned address=192.0.2.1 why=flood" in caplog.text
+        assert list(kamailio.tables["ban"]) == ["192.0.2.1"]
+
+    def test_off_is_off(self, kamailio: FakeKamailio) -> None:
+        door = Door("[limits]\nunrefused = 0\n")
+        page = door.page(1)
+        kamailio.calls.clear()
+        assert not any(door.admission.floods(page) for _ in range(2000))
+        assert operations(kamailio) <= 1
 
 
 @pytest.mark.conformance("X-10")
