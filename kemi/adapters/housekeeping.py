@@ -71,7 +71,6 @@ from kemi.state.schedule import Schedule
 EVERY_S: Final = 0.1
 """How often all is looked at; the timer comes more often, for what others wait for (kamailio/params/state.cfg)."""
 IDLE_CHECK_S: Final = 1.0
-DIALOG_CHECK_S: Final = 5.0
 ROUNDING_S: Final = 1.0
 """A core counts in whole seconds: a difference below is none."""
 MOST_ALONE: Final = 10
@@ -143,7 +142,6 @@ class Housekeeping:
         """Bindings the web API has been told of: public and private identity, web session."""
         self._next_all = 0.0
         self._next_idle_check = 0.0
-        self._next_dialog_check = 0.0
         self._began = False
         # Somebody waits for these: they go before what may take longer than the time between two ticks.
         self._first: tuple[Part, ...] = (refusals.due_refusals, self._call_progress, shared.ship)
@@ -154,7 +152,7 @@ class Housekeeping:
             self._idle_connections, self._banned, self._pages_to_send_away, self._ended_bindings,
             self._call_timers, self._lost_media,
             self._call_progress,  # again: a call's end comes after all else that is told of it
-            self._finished_calls, self._old_dialogs, self._changes, shared.ship, shared.ship_nodes,
+            self._finished_calls, self._changes, shared.ship, shared.ship_nodes,
             self._routing, self._accounts, self._trunks_due, self._traced_calls, self._measures,
             self._other_gateways,
         )  # fmt: skip
@@ -345,6 +343,8 @@ class Housekeeping:
             self._executor.perform(binding.sent.call_id, request)
         if ending.close is not None and flow is not None:
             self._close(flow.connection_id, ending.close)
+        if self._flows.successor(binding.owner, binding.contact, now) is None:
+            self._dialogs.end_of_page(binding.owner, connections, binding.contact, now)
 
     def _changes(self, now: float) -> None:
         """Follow the bindings that were written or removed: times, subscriptions, events, Redis."""
@@ -418,11 +418,6 @@ class Housekeeping:
         self._measuring.finished(calls)
         events = (self._notices.text("call_ended", now, **_told(call)) for call in calls)
         self._shared.note((), (), events)
-
-    def _old_dialogs(self, now: float) -> None:
-        if not is_early(now, self._next_dialog_check, DIALOG_CHECK_S):
-            self._next_dialog_check = now + DIALOG_CHECK_S
-            self._dialogs.forget_expired(now)
 
     def _dispatch(self, call_id: str, event: Event) -> None:
         self._safely(type(event).__name__, lambda: self._dispatcher.dispatch(call_id, event), call_id)

@@ -12,6 +12,7 @@ from typing import Final
 
 from kemi.core import headers, trust
 from kemi.core.call import boundary
+from kemi.core.call.from_page.forks import MOST_FORKS
 from kemi.core.call.settings import CallSettings
 from kemi.core.decimals import is_number
 from kemi.core.edits import MessageEdits
@@ -42,6 +43,11 @@ IMPLICIT_S: Final = 300.0
 """Life of a subscription whose time nobody has said yet: that of REFER (RFC 3515 §2.4.4)."""
 LINGER_S: Final = 40.0
 """The last NOTIFY may come a little after the end."""
+LONGEST_S: Final = 7200
+"""How long a subscription may be without a refresh: longer than the default of any event package, shorter than the week
+that some ask for (TS 24.229 §5.1.1.3).  Both ends hear of it in Expires."""
+MOST_DIALOGS: Final = 200
+"""Of one owner that its pages began, and as many that others began with them: a switchboard watches that many."""
 
 
 @dataclass(slots=True)
@@ -57,7 +63,7 @@ class PageDialog:
     """A dialog outside calls between a page and somebody in the network."""
 
     owner: str
-    """Address of record of the page."""
+    """Public identity of the page; "" once its registration is over."""
     page_contact: str
     connection_id: str
     contact_user: str
@@ -68,6 +74,8 @@ class PageDialog:
     """When it may be forgotten, seconds since the epoch."""
     far_ends: dict[str, FarEnd] = field(default_factory=dict)
     """By tag."""
+    longest_s: int = LONGEST_S
+    """What its last SUBSCRIBE asked for: a notifier may shorten that only (RFC 6665 §4.2.1.1)."""
 
 
 def dialog_keys(message: Message) -> tuple[str, str]:
@@ -107,6 +115,7 @@ def begin_by_page(request: Request, registration: Registration, user: str, now: 
         contact_user=user,
         by_page=True,
         expires_at=now + UNANSWERED_S,
+        longest_s=_asked_s(request),
     )
 
 
@@ -122,6 +131,7 @@ def begin_by_core(request: Request, owner: str, flow: Flow, user: str, now: floa
         contact_user=user,
         by_page=False,
         expires_at=now + UNANSWERED_S,
+        longest_s=_asked_s(request),
         far_ends={request.from_tag: far_end},
     )
 
@@ -150,15 +160,17 @@ def outside_for_core(
             "this connection has no registration: REGISTER first", status=403, reason_phrase="Not Registered"
         )
     routes = registration.service_route
+    removed, shortened = _shortened(request)
     return MessageEdits(
         request_uri=target_for_core(request.request_uri, settings.realm),
         next_hop=uri_from_address(routes[0]) if routes else None,
         from_value=boundary.from_for_core(request),
-        remove=_FROM_PAGE,
+        remove=(*_FROM_PAGE, *removed),
         insert=(
             *(f"Route: {route}" for route in routes),
             *_said_for_page(request, registration, settings, icid),
             *_contact(dialog, settings),
+            *shortened,
         ),
     )
 
@@ -170,15 +182,17 @@ def inside_for_core(
     far_end = dialog.far_ends.get(request.to_tag)
     if far_end is None:
         raise no_dialog()
+    removed, shortened = _shortened(request)
     return MessageEdits(
         request_uri=far_end.target,
         next_hop=uri_from_address(far_end.route_set[0]) if far_end.route_set else far_end.target,
         from_value=boundary.from_for_core(request),
-        remove=_FROM_PAGE,
+        remove=(*_FROM_PAGE, *removed),
         insert=(
             *(f"Route: {route}" for route in far_end.route_set),
             *_said_for_page(request, registration, settings, icid),
             *_contact(dialog if request.contact else None, settings),
+            *shortened,
         ),
     )
 
@@ -221,13 +235,14 @@ def reply_for_core(
 def for_page(request: Request, flow: Flow, target: str, settings: CallSettings) -> MessageEdits:
     """Return how a request of the core goes to the page at ``target``: over its connection and no other."""
     remove, insert = boundary.towards_page(request, settings)
+    removed, shortened = _shortened(request)
     if request.contact:
         insert += (boundary.contact_for_page(request, settings),)
     return MessageEdits(
         request_uri=target,
         next_hop=f"sip:{flow.source};transport=ws",
-        remove=("Route", "Contact", *remove),
-        insert=insert,
+        remove=("Route", "Contact", *remove, *removed),
+        insert=(*insert, *shortened),
     )
 
 
@@ -238,6 +253,38 @@ def reply_for_page(reply: Reply, settings: CallSettings) -> MessageEdits:
         remove += ("Contact",)
         insert += (boundary.contact_for_page(reply, settings),)
     return MessageEdits(remove=remove, insert=insert)
+
+
+# ---------------------------------------------------------------- how long a dialog lasts
+
+
+def _expires(message: Message) -> int | None:
+    text = "".join(message.headers("Expires")).strip()
+    return int(text) if is_number(text) else None
+
+
+def _asked_s(request: Request) -> int:
+    """Return for how long a SUBSCRIBE asks; one that does not say, and a REFER, leave it to the notifier."""
+    asked = _expires(request) if request.method == "SUBSCRIBE" else None
+    return LONGEST_S if asked is None else min(asked, LONGEST_S)
+
+
+def _shortened(request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names to remove and lines to add, for a SUBSCRIBE that asks for longer than it may be."""
+    asked = _expires(request) if request.method == "SUBSCRIBE" else None
+    return ((), ()) if asked is None or asked <= LONGEST_S else (("Expires",), (f"Expires: {LONGEST_S}",))
+
+
+def too_many_dialogs(status: int, reason_phrase: str) -> SipReject:
+    """Return the answer to a request that would begin one more than MOST_DIALOGS."""
+    why = f"no more than {MOST_DIALOGS} subscriptions at once are allowed"
+    return SipReject(why, status=status, reason_phrase=reason_phrase)
+
+
+def end_with_registration(dialog: PageDialog, now: float) -> None:
+    """The registration of its page is over: nothing makes the dialog longer, but the last NOTIFY still passes."""
+    dialog.owner, dialog.longest_s = "", 0
+    dialog.expires_at = min(dialog.expires_at, now + LINGER_S)
 
 
 # ---------------------------------------------------------------- what a dialog learns
@@ -251,6 +298,8 @@ def learn_from_core_request(dialog: PageDialog, request: Request, now: float) ->
     known = dialog.far_ends.get(request.from_tag)
     if known is None:
         if not (dialog.by_page and request.method == "NOTIFY" and request.contact):
+            raise no_dialog()
+        if len(dialog.far_ends) >= MOST_FORKS:
             raise no_dialog()
         routes = addresses_from_headers(request.headers("Record-Route"))
         dialog.far_ends[request.from_tag] = FarEnd(uri_from_address(request.contact), routes)
@@ -268,7 +317,9 @@ def learn_from_page_request(dialog: PageDialog, request: Request, now: float) ->
 
 
 def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
-    """Read a NOTIFY's Subscription-State (RFC 6665 §4.1.3)."""
+    """Read a NOTIFY's Subscription-State (RFC 6665 §4.1.3), and how long a SUBSCRIBE asks for."""
+    if request.method in DIALOG_FORMING and dialog.owner:
+        dialog.longest_s = _asked_s(request)
     if request.method != "NOTIFY":
         return
     state, _, rest = "".join(request.headers("Subscription-State")).partition(";")
@@ -277,7 +328,7 @@ def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
         return
     expires = parameters(f"<>;{rest}").get("expires", "")
     if is_number(expires):
-        dialog.expires_at = now + int(expires) + LINGER_S
+        dialog.expires_at = now + min(int(expires), dialog.longest_s) + LINGER_S
 
 
 def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
@@ -286,14 +337,20 @@ def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
         return False
     if reply.status >= 300 or reply.method not in DIALOG_FORMING:
         return True
-    if reply.side is Side.IMS and dialog.by_page and reply.to_tag not in dialog.far_ends and reply.contact:
+    if (
+        reply.side is Side.IMS
+        and dialog.by_page
+        and reply.to_tag not in dialog.far_ends
+        and reply.contact
+        and len(dialog.far_ends) < MOST_FORKS
+    ):
         routes = addresses_from_headers(reply.headers("Record-Route"))[::-1]
         dialog.far_ends[reply.to_tag] = FarEnd(uri_from_address(reply.contact), routes)
     elif reply.side is Side.WIC and reply.contact:
         dialog.page_contact = uri_from_address(reply.contact)
-    expires = "".join(reply.headers("Expires")).strip()
-    if is_number(expires):
-        dialog.expires_at = now + int(expires) + LINGER_S
+    expires = _expires(reply)
+    if expires is not None:
+        dialog.expires_at = now + min(expires, dialog.longest_s) + LINGER_S
     elif dialog.expires_at < now + IMPLICIT_S:
         dialog.expires_at = now + IMPLICIT_S
     return True

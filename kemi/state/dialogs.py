@@ -1,10 +1,17 @@
-"""Dialogs of pages outside calls, by the names that ``dialog_keys`` gives them."""
+"""Dialogs of pages outside calls, by the names that ``dialog_keys`` gives them.
+
+Each has its own time in Kamailio's table, which forgets it then; what an owner has is in an index beside it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 
-from kemi.core.standalone import PageDialog
+from kemi.core.registration import same_contact
+from kemi.core.standalone import PageDialog, end_with_registration
+from kemi.state.index import Index
 from kemi.state.records import RecordTable
 from kemi.state.table import Table
 
@@ -14,10 +21,20 @@ class DialogStore:
 
     def __init__(self, table: Callable[[str], Table]) -> None:
         self._records = RecordTable(table("dialog"), PageDialog)
+        self._index = Index(table("dialog_of"))
 
-    def set(self, key: str, dialog: PageDialog) -> None:
-        """Write a new one."""
-        self._records.set(key, dialog)
+    def begin(self, key: str, dialog: PageDialog, most: int, now: float) -> bool:
+        """Write a new one; False, and nothing is written, where its owner has as many as ``most`` on its side."""
+        owner = _owned(dialog.owner, by_page=dialog.by_page)
+        known = self._index.names(owner)
+        if key not in known:
+            if len(known) >= most:
+                known = self._living(owner, known)
+            if len(known) >= most:
+                return False
+            self._index.add(owner, key)
+        self._write(key, dialog, now)
+        return True
 
     def find(self, keys: tuple[str, str]) -> tuple[str, PageDialog] | None:
         """Return name and copy of the one that has one of the names."""
@@ -27,7 +44,7 @@ class DialogStore:
                 return key, found
         return None
 
-    def change(self, key: str, step: Callable[[PageDialog], object]) -> PageDialog | None:
+    def change(self, key: str, step: Callable[[PageDialog], object], now: float) -> PageDialog | None:
         """Lock it and let ``step`` change it; it is forgotten when ``step`` returns False; None when it is gone."""
         with self._records.locked(key):
             found = self._records.get(key)
@@ -35,12 +52,33 @@ class DialogStore:
                 return None
             if step(found) is False:
                 self._records.remove(key)
+                self._index.remove(_owned(found.owner, by_page=found.by_page), key)
             else:
-                self._records.set(key, found)
+                self._write(key, found, now)
             return found
 
-    def forget_expired(self, now: float) -> None:
-        """Forget those whose time is over."""
-        for key, dialog in list(self._records.items()):
-            if dialog.expires_at <= now:
-                self.change(key, lambda found: found.expires_at > now)
+    def end_of_page(self, owner: str, connection_ids: set[str], contact: str, now: float) -> None:
+        """A page's registration is over, and with it the dialogs on its connections, or with its Contact."""
+        for side in (_owned(owner, by_page=True), _owned(owner, by_page=False)):
+            for key in self._living(side, self._index.names(side)):
+                dialog = self._records.get(key)
+                if dialog is not None and (
+                    dialog.connection_id in connection_ids or same_contact(dialog.page_contact, contact)
+                ):
+                    self.change(key, partial(end_with_registration, now=now), now)
+                    self._index.remove(side, key)
+
+    def _write(self, key: str, dialog: PageDialog, now: float) -> None:
+        self._records.set_for(key, dialog, max(1, math.ceil(dialog.expires_at - now)))
+
+    def _living(self, owner: str, names: list[str]) -> list[str]:
+        """Return those of an owner's that are still there; the others, whose time was over, leave the index."""
+        living = [name for name in names if self._records.raw.has(name)]
+        for gone in set(names).difference(living):
+            self._index.remove(owner, gone)
+        return living
+
+
+def _owned(owner: str, *, by_page: bool) -> str:
+    """Return the entry of the index: whom others watch can still watch."""
+    return f"{'by' if by_page else 'to'} {owner}"

@@ -29,6 +29,10 @@ class RecordTable(Generic[T]):
         """Write the record."""
         self.raw.set(key, msgspec.json.encode(record).decode())
 
+    def set_for(self, key: str, record: T, seconds: int) -> None:
+        """Write the record, which is gone after this time unless it is written again."""
+        self.raw.set_for(key, msgspec.json.encode(record).decode(), seconds)
+
     def take(self, key: str) -> T | None:
         """Return the record and remove it."""
         with self.raw.locked(key):

@@ -19,6 +19,9 @@ class Table(Protocol):
     def set(self, key: str, value: str) -> None:
         """Write the value."""
 
+    def set_for(self, key: str, value: str, seconds: int) -> None:
+        """Write the value, which is gone after this time unless it is written again."""
+
     def remove(self, key: str) -> None:
         """Remove the key; a missing one is fine."""
 

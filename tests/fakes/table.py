@@ -16,6 +16,8 @@ class MemoryTable:
 
     def __init__(self) -> None:
         self.entries: dict[str, str] = {}
+        self.seconds: dict[str, int] = {}
+        """Key -> how long its value was to stay when it was written last."""
         self.writes = 0
         self._locks: Counter[str] = Counter()
         self._interference: dict[str, Callable[[], None]] = {}
@@ -50,6 +52,11 @@ class MemoryTable:
         self._let_others("set")
         self.writes += 1
         self.entries[_checked(key)] = _checked(value)
+
+    def set_for(self, key: str, value: str, seconds: int) -> None:
+        """Write the value; its time is kept, and never over here."""
+        self.set(key, value)
+        self.seconds[key] = seconds
 
     def remove(self, key: str) -> None:
         """Remove the key; a missing one is fine."""

@@ -64,6 +64,10 @@ class HtableTable:
         """Write the value."""
         KSR.htable.sht_sets(self._name, key, value)
 
+    def set_for(self, key: str, value: str, seconds: int) -> None:
+        """Write the value, which is gone after this time; only where the table has an ``autoexpire``, too."""
+        KSR.htable.sht_setxs(self._name, key, value, seconds)
+
     def remove(self, key: str) -> None:
         """Remove the key."""
         KSR.htable.sht_rm(self._name, key)

@@ -70,8 +70,8 @@ class StandaloneRequests:
         edits = standalone.outside_for_core(
             request, registration, dialog, self._settings, secrets.token_hex(16)
         )
-        if dialog is not None:
-            self._dialogs.set(dialog_keys(request)[0], dialog)
+        if dialog is not None and not self._begin(dialog_keys(request)[0], dialog, now):
+            raise standalone.too_many_dialogs(403, "Forbidden")
         self._relay_to_core(edits)
 
     def from_core(self, request: Request) -> None:
@@ -89,8 +89,12 @@ class StandaloneRequests:
         self._dialog_ids.translate(request, lambda: registration.owner)
         if request.method in DIALOG_FORMING:
             dialog = standalone.begin_by_core(request, registration.owner, flow, secrets.token_hex(8), now)
-            self._dialogs.set(dialog_keys(request)[1], dialog)
+            if not self._begin(dialog_keys(request)[1], dialog, now):
+                raise standalone.too_many_dialogs(480, "Temporarily Unavailable")
         self._relay_to_page(request, flow, request.request_uri)
+
+    def _begin(self, key: str, dialog: PageDialog, now: float) -> bool:
+        return self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now)
 
     # ------------------------------------------------------------ inside a dialog
 
@@ -118,7 +122,7 @@ class StandaloneRequests:
         edits = standalone.inside_for_core(
             request, registration, dialog, self._settings, secrets.token_hex(16)
         )
-        self._dialogs.change(key, lambda found: standalone.learn_from_page_request(found, request, now))
+        self._dialogs.change(key, lambda found: standalone.learn_from_page_request(found, request, now), now)
         self._relay_to_core(edits)
 
     def _inside_from_core(self, key: str, dialog: PageDialog, request: Request) -> None:
@@ -126,7 +130,7 @@ class StandaloneRequests:
         flow = self._flow_of(dialog, now)
         self._dialog_ids.translate(request, lambda: dialog.owner)
         standalone.learn_from_core_request(dialog, request, now)
-        self._dialogs.change(key, lambda found: standalone.learn_from_core_request(found, request, now))
+        self._dialogs.change(key, lambda found: standalone.learn_from_core_request(found, request, now), now)
         self._relay_to_page(request, flow, dialog.page_contact)
 
     def _flow_of(self, dialog: PageDialog, now: float) -> Flow:
@@ -161,7 +165,9 @@ class StandaloneRequests:
         found = self._dialogs.find(dialog_keys(reply)) if reply.method in IN_DIALOG else None
         now = time.time()
         if found is not None and reply.status >= 200:
-            self._dialogs.change(found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now))
+            self._dialogs.change(
+                found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now), now
+            )
         if reply.side is Side.IMS:
             edits = standalone.reply_for_page(reply, self._settings)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kemi.core.standalone import LINGER_S, LONGEST_S, MOST_DIALOGS
 from tests.integration.calls.stage import ALICE, BOB, CAROL, warning_of
 from tests.integration.registration.registering import RegistrationStage
 from tests.lab.subscribers import REALM
@@ -41,6 +42,12 @@ PRIVATE = (
 
 def dialogs(stage: RegistrationStage) -> list[dict[str, Any]]:
     return [json.loads(text) for text in stage.table("dialog").values()]
+
+
+def of_call(stage: RegistrationStage, call_id: str) -> dict[str, Any]:
+    """Return the dialog of one Call-ID."""
+    (text,) = (text for key, text in stage.table("dialog").items() if call_id in key)
+    return dict(json.loads(text))
 
 
 async def watch(
@@ -149,6 +156,43 @@ class TestOwnRegistration:
         assert (await page.unregister()).status == 200
         assert (await there.notify(reginfo(ALICE, version=1), state="terminated")).status == 200
         await page.trace.wait_request("NOTIFY", call_id=subscribe.call_id)
+
+    async def test_after_the_registration_it_is_not_for_long_and_nobodys(
+        self, stage: RegistrationStage
+    ) -> None:
+        page = await stage.registered_page()
+        subscribe, answer, there = await watch(stage, page)
+        assert (await page.unregister()).status == 200
+        await stage.soon(lambda: of_call(stage, subscribe.call_id)["owner"] == "", "the dialog is to go")
+        assert of_call(stage, subscribe.call_id)["expires_at"] < time.time() + LINGER_S + 1
+        assert (await page.register()).status == 200
+        again = await page.request_inside(subscribe, answer, "SUBSCRIBE", cseq=2, headers=REG)
+        assert again.status == 481
+        assert not there.refreshes
+
+    @pytest.mark.parametrize("expires", ["600000", "9" * 20])
+    async def test_nobody_watches_for_ever(self, stage: RegistrationStage, expires: str) -> None:
+        page = await stage.registered_page()
+        subscribe, answer, there = await watch(stage, page, headers=[*REG[:2], ("Expires", expires)])
+        assert there.subscribe.headers.all("Expires") == [str(LONGEST_S)]
+        assert (await there.notify("", state=f"active;expires={expires}")).status == 200
+        assert of_call(stage, subscribe.call_id)["expires_at"] < time.time() + LONGEST_S + LINGER_S + 1
+        again = await page.request_inside(
+            subscribe, answer, "SUBSCRIBE", cseq=2, headers=[*REG[:2], ("Expires", expires)]
+        )
+        assert again.status == 200
+        assert there.refreshes[0].headers.all("Expires") == [str(LONGEST_S)]
+
+    async def test_one_page_watches_only_so_many(self, stage: RegistrationStage) -> None:
+        watcher = f"sip:watcher@{REALM}"
+        page = await stage.registered_page(watcher)
+        answers = [await page.request("SUBSCRIBE", ALICE, headers=REG) for _ in range(MOST_DIALOGS + 2)]
+        assert [answer.status for answer in answers] == [200] * MOST_DIALOGS + [403] * 2
+        assert warning_of(answers[-1]) == f"no more than {MOST_DIALOGS} subscriptions at once are allowed"
+        assert answers[-1].call_id not in stage.core.subscriptions.by_call_id
+        assert (await page.request("MESSAGE", BOB)).status == 200
+        assert (await page.unregister()).status == 200
+        await stage.soon(lambda: f"by {watcher}" not in stage.table("dialog_of"), "the index forgets them")
 
     async def test_nobody_else_is_inside(self, stage: RegistrationStage) -> None:
         page, other = await stage.registered_page(), await stage.registered_page(CAROL)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from kemi.core.call.from_page.forks import MOST_FORKS
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, Request, Side
-from kemi.core.registration import Registration
+from kemi.core.registration import Flow, Registration
 from kemi.core.standalone import (
     LINGER_S,
+    LONGEST_S,
     UNANSWERED_S,
     FarEnd,
     PageDialog,
     begin_by_page,
     check_method,
     dialog_keys,
+    end_with_registration,
+    for_page,
+    inside_for_core,
     learn_from_core_request,
+    learn_from_page_request,
     learn_from_reply,
     outside_for_core,
 )
@@ -108,6 +114,79 @@ class TestLearning:
     def test_nothing_else_comes_from_a_stranger(self, method: str) -> None:
         with pytest.raises(SipReject):
             learn_from_core_request(dialog(), request(Side.IMS, method, "c", "a"), NOW)
+
+    def test_forks_are_counted(self) -> None:
+        found = dialog()
+        for number in range(MOST_FORKS):
+            learn_from_core_request(found, request(Side.IMS, "NOTIFY", f"f{number}", "a"), NOW)
+        with pytest.raises(SipReject) as caught:
+            learn_from_core_request(found, request(Side.IMS, "NOTIFY", "one more", "a"), NOW)
+        assert caught.value.status == 481
+        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "f0", "a"), NOW)
+        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "one more"), NOW)
+        assert len(found.far_ends) == MOST_FORKS
+
+
+class TestHowLong:
+    """Whoever is watched says how long, within what was asked for and what any dialog may last."""
+
+    FOR_EVER = "9" * 20
+
+    def test_nobody_says_for_ever(self) -> None:
+        begun = begun_with(self.FOR_EVER)
+        told = request(Side.IMS, "NOTIFY", "b", "a", Subscription_State=[f"active;expires={self.FOR_EVER}"])
+        learn_from_core_request(begun, told, NOW)
+        assert begun.expires_at == NOW + LONGEST_S + LINGER_S
+        answer = reply(Side.IMS, "SUBSCRIBE", "a", "b")
+        answer.headers = lambda name: [self.FOR_EVER] if name == "Expires" else []
+        learn_from_reply(begun, answer, NOW + 1)
+        assert begun.expires_at == NOW + 1 + LONGEST_S + LINGER_S
+
+    @pytest.mark.parametrize(
+        ("asked", "lasts"), [("60", 60), ("0", 0), ("600", 600), ("x", 600), ("", 600), ("700", 600)]
+    )
+    def test_an_answer_shortens_only_what_was_asked_for(self, asked: str, lasts: int) -> None:
+        begun = begun_with(asked)
+        learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
+        assert begun.expires_at == NOW + lasts + LINGER_S
+
+    def test_a_refresh_asks_anew(self) -> None:
+        begun = begun_with("60")
+        learn_from_page_request(begun, request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=["500"]), NOW)
+        learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
+        assert begun.expires_at == NOW + 500 + LINGER_S
+
+    def test_after_the_registration_the_last_notify_passes_and_nothing_makes_it_longer(self) -> None:
+        begun = begun_with("600")
+        learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
+        end_with_registration(begun, NOW)
+        assert (begun.owner, begun.expires_at) == ("", NOW + LINGER_S)
+        learn_from_core_request(begun, request(Side.IMS, "SUBSCRIBE", "b", "a"), NOW)
+        learn_from_core_request(begun, request(Side.IMS, "NOTIFY", "b", "a"), NOW)
+        assert begun.expires_at == NOW + LINGER_S
+
+    @pytest.mark.parametrize(
+        ("asked", "passes"),
+        [("600000", False), (FOR_EVER, False), (str(LONGEST_S), True), ("0", True), ("x", True), ("", True)],
+    )
+    def test_both_sides_hear_of_it(self, asked: str, passes: bool) -> None:
+        registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
+        ends = dialog(b=FarEnd("sip:b"))
+        asks = request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=[asked] if asked else [])
+        asked_too = request(Side.IMS, "SUBSCRIBE", "b", "a", Expires=[asked] if asked else [])
+        for edits in (
+            outside_for_core(asks, registration, None, SETTINGS, "icid"),
+            inside_for_core(asks, registration, ends, SETTINGS, "icid"),
+            for_page(asked_too, Flow("7", "n", "192.0.2.1", "127.0.0.1:7"), "sip:a@x", SETTINGS),
+        ):
+            assert ("Expires" not in edits.remove) is passes
+            assert (f"Expires: {LONGEST_S}" not in edits.insert) is passes
+
+
+def begun_with(expires: str) -> PageDialog:
+    registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
+    asked = request(Side.WIC, "SUBSCRIBE", "a", Expires=[expires] if expires else [])
+    return begin_by_page(asked, registration, "user", NOW)
 
 
 class TestTowardsTheCore:

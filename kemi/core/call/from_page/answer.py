@@ -49,10 +49,9 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
     if not reply.to_tag:
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the page already knows we are trying
     if reply.status < 200:
-        if record.ended or record.confirmed_tag:
-            return [
-                act.DropReply()
-            ]  # another fork still rings: its early media must not take the call's place
+        if record.ended or record.confirmed_tag or forks.is_one_too_many(record, reply.to_tag):
+            # Another fork still rings: its early media must not take the call's place.  Or there are too many of them.
+            return [act.DropReply()]
         return _on_progress(record, reply, settings)
     leg = _learn_leg(record, reply)
     if record.abandoned:
@@ -308,6 +307,8 @@ def _refuse_second_answer(record: CallRecord, reply: Reply, leg: Leg) -> list[ac
     if not leg.refused:
         leg.refused = True
         actions.append(own_request_to_ims(record, reply.to_tag, "BYE", record.next_ims_cseq()))
+    if len(record.legs) > forks.MOST_FORKS:
+        del record.legs[reply.to_tag]  # it has what it is due, and comes again only if that was lost
     return actions
 
 

@@ -6,10 +6,15 @@ offer anew by UPDATE (RFC 3311 §5.1).  The relay works with one of them, which 
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemi.core.call.record import CallRecord, Leg, checksum
 from kemi.core.messages import Reply
 from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+MOST_FORKS: Final = 16
+"""Of one call or subscription: further ones are not learnt, or whoever is called says how much a call costs."""
 
 
 def applied(tag: str, description: str) -> str:
@@ -32,6 +37,11 @@ def has_media(record: CallRecord, tag: str) -> bool:
     if record.incoming is not None:
         return True
     return tag == (record.confirmed_tag or heard(record)) and tag in record.legs
+
+
+def is_one_too_many(record: CallRecord, tag: str) -> bool:
+    """Whether this is a fork that nothing is known of, and there are as many as there may be."""
+    return tag not in record.legs and len(record.legs) >= MOST_FORKS
 
 
 def invite_offer(record: CallRecord) -> str:

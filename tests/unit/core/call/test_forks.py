@@ -8,6 +8,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.from_page.forks import MOST_FORKS
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from tests.unit.core.call import descriptions as sdp
@@ -303,3 +304,33 @@ class TestGates:
         update = call.ims_request("UPDATE")
         update.request.headers = lambda name: ["sendrecv"] if name == "P-Early-Media" else []
         assert call.on(update).names == ["SendReply", "GateMedia"]
+
+
+class TestHowMany:
+    """Who is called does not say what a call costs."""
+
+    def test_one_more_than_a_call_may_have_is_not_learnt(self) -> None:
+        call = Call.forwarded()
+        for number in range(MOST_FORKS):
+            assert call.on(call.ims_reply(180, f"core{number}")).names == ["ForwardReply"]
+        assert call.on(call.ims_reply(183, "core16", body=OTHER, rseq=500)).names == ["DropReply"]
+        assert call.on(call.ims_reply(180, "core3")).names == ["ForwardReply"]
+        call.on(call.ims_reply(199, "core3"))
+        assert call.on(call.ims_reply(180, "core16")).names == ["ForwardReply"]
+        assert len(call.record.legs) == MOST_FORKS
+
+    def test_it_may_answer(self) -> None:
+        call = Call.forwarded()
+        for number in range(MOST_FORKS):
+            call.on(call.ims_reply(180, f"core{number}"))
+        call.answer("late")
+        assert call.record.confirmed_tag == "late"
+        assert call.on(call.wic_request("ACK", cseq=1)).only(act.ForwardRequest).edits.to_tag == "late"
+
+    def test_each_further_answer_gets_its_due_and_no_place(self) -> None:
+        call = Call.confirmed()
+        for number in range(2 * MOST_FORKS):
+            call.on(call.ims_reply(200, f"more{number}", body=OTHER))
+            assert [one.method for one in call.actions.all(act.SendRequest)] == ["ACK", "BYE"]
+        assert len(call.record.legs) == MOST_FORKS
+        assert "core1" in call.record.legs
