@@ -46,6 +46,8 @@ LINGER_S: Final = 40.0
 LONGEST_S: Final = 7200
 """How long a subscription may be without a refresh: longer than the default of any event package, shorter than the week
 that some ask for (TS 24.229 §5.1.1.3).  Both ends hear of it in Expires."""
+LONGEST_NAME: Final = 400
+"""Characters of Call-ID and tag by which a dialog is remembered, and that the list of its owner's has once more."""
 MOST_DIALOGS: Final = 200
 """Of one owner that its pages began, and as many that others began with them: a switchboard watches that many."""
 
@@ -93,7 +95,7 @@ def dialog_keys(message: Message) -> tuple[str, str]:
 
 
 def check_method(request: Request) -> None:
-    """Raise SipReject (405) for what does not pass outside calls."""
+    """Raise SipReject (405) for what does not pass outside calls, RemoteProtocolError for what makes no dialog here."""
     passed = FROM_PAGES if request.side is Side.WIC else TOWARDS_PAGES
     if request.method not in passed:
         raise SipReject(
@@ -104,6 +106,8 @@ def check_method(request: Request) -> None:
         )
     if request.method in DIALOG_FORMING and not request.contact:
         raise RemoteProtocolError(f"{request.method} needs a Contact")
+    if request.method in DIALOG_FORMING and len(request.call_id) + len(request.from_tag) > LONGEST_NAME:
+        raise RemoteProtocolError(f"Call-ID and tag have more than {LONGEST_NAME} characters")
 
 
 def begin_by_page(request: Request, registration: Registration, user: str, now: float) -> PageDialog:

@@ -11,6 +11,7 @@ from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Flow, Registration
 from kemi.core.standalone import (
     LINGER_S,
+    LONGEST_NAME,
     LONGEST_S,
     UNANSWERED_S,
     FarEnd,
@@ -202,6 +203,13 @@ class TestTowardsTheCore:
     def test_a_dialog_needs_a_contact(self) -> None:
         with pytest.raises(RemoteProtocolError):
             check_method(request(Side.WIC, "SUBSCRIBE", "a", Contact=[]))
+
+    def test_nobody_makes_it_remember_long_names(self) -> None:
+        check_method(request(Side.WIC, "SUBSCRIBE", "a" * (LONGEST_NAME - len("call-1"))))
+        check_method(request(Side.WIC, "MESSAGE", "a" * LONGEST_NAME))
+        for side in (Side.WIC, Side.IMS):
+            with pytest.raises(RemoteProtocolError):
+                check_method(request(side, "REFER", "a" * LONGEST_NAME))
 
     @pytest.mark.parametrize(
         ("side", "method"), [(Side.WIC, "INFO"), (Side.IMS, "PUBLISH"), (Side.IMS, "INFO"), (Side.WIC, "X")]
