@@ -227,7 +227,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             traces=trace_keeper(settings, self._pages, self._flows),
             trunks=self._trunks.keeper(self._doors.notices, lambda: secrets.token_hex(12)),
             measuring=measuring,
-            adoption=Adoption(link, snapshots),
+            adoption=Adoption(link),
             elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots, waiting),
             leaving=leaving,
             refusals=DueRefusals(),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kemi.adapters.calls.adoption import Adoption, taken_over
+from kemi.adapters.calls.adoption import Adoption, claimed
 from kemi.adapters.calls.dispatcher import Dispatcher
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.calls.history import CallHistory
@@ -253,8 +253,7 @@ class Housekeeping:
 
     def _commands(self, now: float) -> None:
         commands = self._shared.poll(now)
-        for call_id in self._shared.take_handed_over(now):
-            self._dispatch(call_id, FlowClosed(came_here=True))
+        self._adopt((), now)
         for command in commands:
             if isinstance(command, Logout):
                 for key in self._flows.bindings_of_session(command.session):
@@ -363,9 +362,10 @@ class Housekeeping:
         self._adopt(here, now)
 
     def _adopt(self, bindings: Iterable[Registration], now: float) -> None:
-        """The pages of a dead gateway have come here: so do their calls."""
-        for call_id in taken_over(self._adoption, bindings, now):
-            self._dispatch(call_id, FlowClosed())
+        """Calls of other gateways come here: given ones, and those of these pages, whose gateway may have died."""
+        calls = claimed(self._adoption, bindings, now)
+        for call_id in self._shared.take_handed_over(now, calls):
+            self._dispatch(call_id, FlowClosed(came_here=not self._adoption.arrived(call_id)))
 
     def _other_gateways(self, now: float) -> None:
         if self._shared.is_up and self._adoption.look(now):

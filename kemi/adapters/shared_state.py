@@ -45,6 +45,8 @@ CALLS_AT_ONCE: Final = 200
 MAX_UNKEPT: Final = 1_000
 """Of what is told only to those who listen at the moment."""
 
+MOST_TAKEN_OVER: Final = 1_000
+
 
 class SharedState:
     """Redis as the housekeeping process uses it."""
@@ -88,6 +90,8 @@ class SharedState:
         self._commands_done = True
         self._restored = False
         self._handed_over: dict[str, str] = {}
+        self._taken_over: deque[int] = deque(maxlen=MOST_TAKEN_OVER)
+        """Hashes of names and texts, which Redis may show once more."""
         self.routing_version = 0
         """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
@@ -297,19 +301,28 @@ class SharedState:
         self._commands_done = self._commands_done and not heard.commands
         return heard.commands
 
-    def take_handed_over(self, now: float) -> list[str]:
-        """Take the calls over that other gateways have given us; return their names."""
-        given, self._handed_over = self._handed_over, {}
+    def take_handed_over(self, now: float, claimed: Mapping[str, str]) -> list[str]:
+        """Take over the calls that other gateways have given us, and those claimed of dead ones; return their names.
+
+        First they are here, then Redis forgets them: what it does not confirm it shows again, and then it is known.
+        """
+        given = {**self._handed_over, **claimed}
+        self._handed_over = {}
         if not given:
             return []
+        taken_over = []
+        for key, text in given.items():
+            seen = hash((key, text))
+            if seen in self._taken_over:
+                continue
+            self._taken_over.append(seen)
+            if self._snapshots.adopt(key, text):
+                log_event(logging.WARNING, "call_adopted", call_id=key)
+                taken_over.append(key)
         try:
             self._link.took_over(list(given))
-        except RedisUnavailable as error:  # they are still there the next time
+        except RedisUnavailable as error:
             self._failed(error, now)
-            return []
-        taken_over = [key for key, text in given.items() if self._snapshots.adopt(key, text)]
-        for key in taken_over:
-            log_event(logging.WARNING, "call_adopted", call_id=key)
         return taken_over
 
     def _learn(self, heard: Heard) -> None:

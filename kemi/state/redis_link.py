@@ -30,6 +30,16 @@ ACCOUNTS_AT_ONCE: Final = 500
 TOKEN_LIFETIME_S: Final = 3720
 """Longest life of an access token with the allowed difference of clocks: how long a logout must be remembered."""
 
+_CLAIM: Final = """
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+if text then
+    redis.call('HSET', KEYS[2], ARGV[1], text)
+    redis.call('HDEL', KEYS[1], ARGV[1])
+end
+return text
+"""
+"""A full Redis refuses the first of the two, and nothing has changed."""
+
 
 class RedisUnavailable(Exception):
     """Redis did not answer in time, or refused."""
@@ -242,12 +252,15 @@ class RedisLink:
         self._run(pipeline)
 
     def claim_call(self, node: str, key: str) -> str | None:
-        """Take a call of another gateway; None when it is gone, or somebody else took it."""
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.hget(keys.call_records(node), key)
-        pipeline.hdel(keys.call_records(node), key)
-        text, removed = self._run(pipeline)
-        return cast("str | None", text) if removed else None
+        """Let a call of another gateway be handed over to this one; None when it is gone, or somebody else took it.
+
+        It is among what was handed over even if this answer gets lost.
+        """
+        try:
+            found = self._redis.eval(_CLAIM, 2, keys.call_records(node), keys.handed_over(self.node), key)
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+        return cast("str | None", found)
 
     def ship_calls(self, asked: str, text: str) -> None:
         """Write which calls are running here, for who asked."""

@@ -1,9 +1,9 @@
 """Calls of a gateway that has died go on at the one their page came to.
 
 Housekeeping looks every few seconds which gateways of the site still write; the answered calls that a silent one left
-in Redis are remembered here by their owners.  A call is taken, from Redis by one gateway only, when its page registers
-here with the Contact it had: a page that is still where it was is never robbed of its call, even if its gateway has
-lost Redis and not its life.
+in Redis are remembered here by their owners.  A call is claimed, by one gateway only, when its page registers here
+with the Contact it had: a page that is still where it was is never robbed of its call, even if its gateway has lost
+Redis and not its life.  What is claimed is handed over as by its own gateway (kemi/adapters/shared_state.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from kemi.adapters.calls.snapshots import CallSnapshots, KeptCall
+from kemi.adapters.calls.snapshots import KeptCall
 from kemi.adapters.log import log_event
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration, same_contact
@@ -37,15 +37,16 @@ class _Seen(msgspec.Struct):
 class Adoption:
     """The calls of silent gateways, as this one knows them."""
 
-    def __init__(self, link: RedisLink, snapshots: CallSnapshots) -> None:
+    def __init__(self, link: RedisLink) -> None:
         self._link = link
-        self._snapshots = snapshots
         self._next_look = 0.0
         self._silent: set[str] = set()
         self._offers = False
         """There are calls that no page has been asked about."""
         self._orphans: dict[str, list[tuple[str, str, str]]] = {}
         """Owner -> (gateway, name of the call, page's Contact)."""
+        self._claimed: set[str] = set()
+        """Calls that are on their way here, or that somebody else was faster to claim."""
 
     def look(self, now: float) -> bool:
         """Look which gateways are silent, every now and then; True when there are calls of one that was not before.
@@ -70,11 +71,11 @@ class Adoption:
         return offers
 
     def look_again(self) -> None:
-        """There are calls left that could not be taken: the next look says so."""
+        """There are calls left that could not be claimed: the next look says so."""
         self._offers = True
 
-    def take(self, binding: Registration) -> Iterator[str]:
-        """Take the calls of this page over, one after the other, and give their names.  Raises RedisUnavailable."""
+    def claim(self, binding: Registration) -> Iterator[tuple[str, str]]:
+        """Claim the calls of this page, one after the other; give their names and JSON.  Raises RedisUnavailable."""
         found = self._orphans.get(binding.owner)
         if not found or not binding.connection_id:
             return
@@ -82,11 +83,17 @@ class Adoption:
             node, key, contact = orphan
             if not same_contact(binding.contact, contact):
                 continue
+            self._claimed.add(key)
             text = self._link.claim_call(node, key)
             found.remove(orphan)
-            if text is not None and self._snapshots.adopt(key, text):
-                log_event(logging.WARNING, "call_adopted", call_id=key, of=node)
-                yield key
+            if text is not None:
+                yield key, text
+
+    def arrived(self, key: str) -> bool:
+        """A call was taken over; return whether it was claimed here, and not given by its own gateway."""
+        claimed = key in self._claimed
+        self._claimed.discard(key)
+        return claimed
 
     def _remember(self, node: str) -> int:
         texts = self._link.calls_of(node)
@@ -112,14 +119,13 @@ def _seen_at(text: str) -> float:
         return 0.0
 
 
-def taken_over(adoption: Adoption, bindings: Iterable[Registration], now: float) -> list[str]:
-    """Return the calls that were taken over for these pages; no more while Redis is away."""
-    taken: list[str] = []
+def claimed(adoption: Adoption, bindings: Iterable[Registration], now: float) -> dict[str, str]:
+    """Return the calls that were claimed for these pages, name -> JSON; no more while Redis is away."""
+    found: dict[str, str] = {}
     try:
         for binding in bindings:
-            for key in adoption.take(binding):
-                taken.append(key)
+            found.update(adoption.claim(binding))
     except RedisUnavailable as error:
         log_event(logging.WARNING, "adoption_failed", detail=str(error), at=now)
         adoption.look_again()
-    return taken
+    return found

@@ -74,6 +74,29 @@ def test_another_nodes_records_are_its_own(link: RedisLink, database: Any) -> No
     assert RedisLink(_url(database), "node-2").stored().registrations == {}
 
 
+def test_a_call_is_claimed_by_one_gateway_and_kept_for_it(link: RedisLink, database: Any) -> None:
+    database.hset(keys.call_records("dead"), mapping={"a": "1", "b": "2"})
+    other = RedisLink(_url(database), "node-2")
+    assert (link.claim_call("dead", "a"), other.claim_call("dead", "a")) == ("1", None)
+    assert link.claim_call("dead", "a") is None
+    assert database.hgetall(keys.call_records("dead")) == {"b": "2"}
+    assert link.exchange((), time.time()).handed_over == {"a": "1"}
+    assert other.exchange((), time.time()).handed_over == {}
+    link.took_over(["a"])
+    assert link.exchange((), time.time()).handed_over == {}
+
+
+def test_a_full_redis_keeps_a_call_where_it_is(link: RedisLink, database: Any) -> None:
+    database.hset(keys.call_records("dead"), "a", "1")
+    database.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RedisUnavailable, match="maxmemory"):
+            link.claim_call("dead", "a")
+    finally:
+        database.config_set("maxmemory", 0)
+    assert database.hgetall(keys.call_records("dead")) == {"a": "1"}
+
+
 def test_events_are_a_stream_that_does_not_grow_for_ever(link: RedisLink, database: Any) -> None:
     for _ in range(13):
         link.ship({}, {}, ["{}"] * 1000)

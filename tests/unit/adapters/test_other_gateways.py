@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kemi.adapters.calls.adoption import Adoption, taken_over
-from kemi.adapters.calls.snapshots import CallSnapshots, KeptCall
+from kemi.adapters.calls.adoption import Adoption, claimed
+from kemi.adapters.calls.snapshots import KeptCall
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.core.call.record import CallRecord
 from kemi.core.registration import Flow, Registration
@@ -28,8 +29,13 @@ def answered_call(owner: str, contact: str) -> CallRecord:
     """Return the record of a running call whose page is away."""
     record = record_at("confirmed")
     record.owner, record.wic_contact = owner, contact
-    record.connection_id, record.answered_at = "", 5.0
+    record.connection_id, record.answered_at = "", time.time()
     return record
+
+
+def kept(record: CallRecord) -> str:
+    """Return what Redis keeps of it."""
+    return msgspec.json.encode(KeptCall(msgspec.Raw(record_to_text(record).encode()), {})).decode()
 
 
 class Link:
@@ -136,38 +142,80 @@ class TestHandedOver:
         assert first != second
 
 
-class TestTakenOver:
-    @staticmethod
-    def kept(owner: str, contact: str) -> str:
-        record = record_to_text(answered_call(owner, contact)).encode()
-        return msgspec.json.encode(KeptCall(msgspec.Raw(record), {})).decode()
-
-    def test_calls_that_could_not_be_read_at_first_are_read_next_time(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(CallSnapshots, "adopt", lambda *_: True)
+class TestClaimed:
+    def test_calls_that_could_not_be_read_at_first_are_read_next_time(self) -> None:
         page = binding(connection_id="9")
         link: Any = Link()
-        snapshots: Any = CallSnapshots.__new__(CallSnapshots)
-        adoption = Adoption(link, snapshots)
-        link.left["c1"], link.silent = self.kept(page.owner, page.contact), True
+        adoption = Adoption(link)
+        link.left["c1"], link.silent = kept(answered_call(page.owner, page.contact)), True
         with pytest.raises(RedisUnavailable):
             adoption.look(100.0)
         link.silent = False
         assert adoption.look(103.0)
-        assert taken_over(adoption, [page], 103.0) == ["c1"]
+        assert list(claimed(adoption, [page], 103.0)) == ["c1"]
         assert not adoption.look(106.0)
 
-    def test_one_that_fails_takes_no_other_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(CallSnapshots, "adopt", lambda *_: True)
+    def test_one_that_fails_takes_no_other_back(self) -> None:
         page = binding(connection_id="9")
         link: Any = Link()
-        snapshots: Any = CallSnapshots.__new__(CallSnapshots)
-        adoption = Adoption(link, snapshots)
-        link.left = {key: self.kept(page.owner, page.contact) for key in ("c1", "c2")}
+        adoption = Adoption(link)
+        link.left = {key: kept(answered_call(page.owner, page.contact)) for key in ("c1", "c2")}
         link.unreadable = "c2"
         adoption.look(100.0)
-        assert taken_over(adoption, [page], 100.0) == ["c1"]
+        assert list(claimed(adoption, [page], 100.0)) == ["c1"]
         link.unreadable = ""
         assert adoption.look(103.0)
-        assert taken_over(adoption, [page], 103.0) == ["c2"]
+        assert list(claimed(adoption, [page], 103.0)) == ["c2"]
+
+
+class TestTakenOver:
+    """Nothing is lost with an answer of Redis that comes too late, and nothing comes twice."""
+
+    def test_what_redis_does_not_confirm_is_here(self) -> None:
+        world, call = World(), answered_call("sip:a@b", "<sip:x>")
+        world.redis.handed_over = {call.key: kept(call)}
+        world.redis.lost = "took_over"
+        assert self.taken(world, 1.0) == [call.key]
+        assert world.calls.knows(call.key)
+        assert self.taken(world, 3.0) == []
+
+    def test_it_is_here_once_and_redis_forgets_it_at_last(self) -> None:
+        world, call = World(), answered_call("sip:a@b", "<sip:x>")
+        world.redis.handed_over = {call.key: kept(call)}
+        world.shared.poll(1.0)
+        world.redis.down = True
+        assert world.shared.take_handed_over(1.0, {}) == [call.key]
+        world.calls.forget(call.key)  # it ends meanwhile
+        world.redis.down = False
+        assert self.taken(world, 3.0) == []
+        assert (world.calls.keys(), world.redis.handed_over) == ([], {})
+
+    def test_one_that_comes_back_later_is_another_hand_over(self) -> None:
+        world, call = World(), answered_call("sip:a@b", "<sip:x>")
+        world.redis.handed_over = {call.key: kept(call)}
+        assert self.taken(world, 1.0) == [call.key]
+        world.calls.forget(call.key)  # it goes to another gateway, and comes from there
+        call.wic_cseq += 1
+        world.redis.handed_over = {call.key: kept(call)}
+        assert self.taken(world, 3.0) == [call.key]
+
+    def test_a_claim_whose_answer_is_lost_counts(self) -> None:
+        world, page = World(), binding(connection_id="9")
+        call = answered_call(page.owner, page.contact)
+        world.redis.left = {call.key: kept(call)}
+        world.redis.lost = "claim_call"
+        link: Any = Link()
+        link.left, link.claim_call = dict(world.redis.left), world.redis.claim_call
+        adoption = Adoption(link)
+        assert adoption.look(100.0)
+        assert claimed(adoption, [page], 100.0) == {}
+        assert self.taken(world, 101.0) == [call.key]
+        assert adoption.arrived(call.key)
+        assert claimed(adoption, [page], 102.0) == {}
+        assert self.taken(world, 102.0) == []
+
+    @staticmethod
+    def taken(world: World, now: float) -> list[str]:
+        """Housekeeping asks Redis, and takes what it has."""
+        world.shared.poll(now)
+        return world.shared.take_handed_over(now, {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavai
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.tallies import TallyStore
-from kemi.state.trunks import LONGEST_S, TrunkCall, TrunkStore
+from kemi.state.trunks import TrunkStore
 from tests.fakes.table import MemoryTable
 from tests.unit.core.registration.bindings import ALICE, binding
 
@@ -40,6 +39,13 @@ class ScriptedRedis:
         self.down = False
         self.calls: list[str] = []
         self.registrations: dict[str, str] = {}
+        self.subscriptions: dict[str, str] = {}
+        self.handed_over: dict[str, str] = {}
+        self.left: dict[str, str] = {}
+        """Calls of a gateway that is silent."""
+        self.bans: dict[str, str] = {}
+        self.lost = ""
+        """Whose reply is lost once, though it was done."""
         self.events: list[str] = []
         self.finished: list[str] = []
         self.unkept: list[str] = []
@@ -56,6 +62,39 @@ class ScriptedRedis:
         if self.down:
             raise RedisUnavailable("nobody listens")
 
+    def _replies(self, name: str) -> None:
+        if self.lost == name:
+            self.lost = ""
+            raise RedisUnavailable("Timeout reading from socket")
+
+    def names(self) -> tuple[list[str], list[str], list[str]]:
+        self._called("names")
+        records = [key for key, text in self.records.items() if text is not None]
+        return list(self.registrations), list(self.subscriptions), records
+
+    def took_over(self, calls: Sequence[str]) -> None:
+        self._called("took_over")
+        for key in calls:
+            self.handed_over.pop(key, None)
+        self._replies("took_over")
+
+    def claim_call(self, _node: str, key: str) -> str | None:
+        self._called("claim_call")
+        text = self.left.pop(key, None)
+        if text is not None:
+            self.handed_over[key] = text
+        self._replies("claim_call")
+        return text
+
+    def exchange_bans(
+        self, new: Mapping[str, str], over: Sequence[str], _trusted: Sequence[str]
+    ) -> dict[str, str]:
+        self._called("exchange_bans")
+        self.bans.update(new)
+        for address in over:
+            self.bans.pop(address, None)
+        return dict(self.bans)
+
     def stored(self) -> Stored:
         self._called("stored")
         return self.content
@@ -71,12 +110,10 @@ class ScriptedRedis:
     ) -> None:
         self._called("ship")
         self.records.update(records or {})
-        assert subscriptions is not None
-        for key, text in registrations.items():
-            if text is None:
-                self.registrations.pop(key, None)
-            else:
-                self.registrations[key] = text
+        for there, changes in ((self.registrations, registrations), (self.subscriptions, subscriptions)):
+            there.update({key: text for key, text in changes.items() if text is not None})
+            for key in [key for key, text in changes.items() if text is None]:
+                there.pop(key, None)
         self.events += events
         self.finished += [call.id for call in calls]
         self.unkept += unkept
@@ -86,7 +123,7 @@ class ScriptedRedis:
         assert list(issuers) == [ISSUER]
         assert now >= 0
         commands, self.commands = self.commands, []
-        return Heard(commands, dict(self.key_sets), set(self.drained), 0)
+        return Heard(commands, dict(self.key_sets), set(self.drained), 0, dict(self.handed_over))
 
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
         self._called("ship_nodes")
@@ -358,63 +395,3 @@ class TestNodes:
         world.shared.ship_nodes(4.1)
         world.shared.poll(5.0)
         assert world.redis.drained == world.nodes.drained() == {"192.0.2.1:2223"}
-
-
-class TestCallsOfTrunks:
-    """What the trunk's side of a call needs outlives a restart."""
-
-    @staticmethod
-    def begun(world: World, name: str = "c1", since: float = 0.0) -> None:
-        call = TrunkCall(
-            "acme", "t1", "<sip:1@a>;tag=t1", "<sip:+1@a>;tag=t1", "192.0.2.7", since or time.time()
-        )
-        assert world.trunks.begin(name, call)
-
-    def test_only_answered_ones_are_kept_until_they_end(self, world: World) -> None:
-        self.begun(world)
-        world.shared.ship(1.0)
-        assert world.redis.records == {}
-        world.trunks.answer("c1", "a")
-        world.trunks.answer("c1", "a")
-        world.shared.ship(1.1)
-        (text,) = world.redis.records.values()
-        assert '"answered":true' in str(text)
-        world.trunks.end("c1", "a", 2.0)
-        world.shared.ship(2.0)
-        assert world.redis.records == {"trunk c1": None}
-        world.trunks.forget("c1")
-        self.begun(world)
-        world.trunks.forget("c1")
-        world.shared.ship(3.0)
-        assert world.redis.records == {"trunk c1": None}
-
-    def test_it_goes_on_after_a_restart_and_counts(self, world: World) -> None:
-        self.begun(world, "c1")
-        self.begun(world, "old", time.time() - LONGEST_S)
-        for name in ("c1", "old"):
-            world.trunks.answer(name, "a")
-        world.shared.ship(1.0)
-        after = World()
-        kept = {name: str(text) for name, text in world.redis.records.items()}
-        after.redis.content = Stored({}, {}, {**kept, "trunk broken": "{"})
-        assert after.shared.restore(2.0, 30.0)
-        assert after.trunks.call("c1") == world.trunks.call("c1")
-        assert (after.room.running("acme"), after.trunks.call("old")) == (1, None)
-        after.shared.ship(3.0)
-        assert after.redis.records == {"trunk old": None, "trunk broken": None}
-
-    def test_an_empty_redis_hears_of_them_again(self, world: World) -> None:
-        self.begun(world)
-        world.trunks.answer("c1", "a")
-        world.redis.down = True
-        world.shared.ship(1.0)
-        world.redis.down = False
-        world.shared.ship(1.0 + BACK_OFF_S)
-        world.redis.records.clear()
-        world.redis.down = True
-        world.shared.note((), (), ["event"])
-        world.shared.ship(3.0)
-        world.redis.down = False
-        world.shared.ship(3.0 + BACK_OFF_S)
-        world.shared.ship(4.0 + BACK_OFF_S)
-        assert set(world.redis.records) == {"trunk c1"}
