@@ -92,6 +92,8 @@ class SharedState:
         self._handed_over: dict[str, str] = {}
         self._taken_over: deque[int] = deque(maxlen=MOST_TAKEN_OVER)
         """Hashes of names and texts, which Redis may show once more."""
+        self._is_to_compare = False
+        """Whether Redis may have what this gateway has no more."""
         self.routing_version = 0
         """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
@@ -299,6 +301,7 @@ class SharedState:
         self._worked()
         self._learn(heard)
         self._commands_done = self._commands_done and not heard.commands
+        self._compare(now)
         return heard.commands
 
     def take_handed_over(self, now: float, claimed: Mapping[str, str]) -> list[str]:
@@ -336,6 +339,20 @@ class SharedState:
             if isinstance(command, Logout):
                 self._revoked.set(command.session, "1")
 
+    def _compare(self, now: float) -> None:
+        """See to it that Redis, which was away, keeps of this gateway what that has, and nothing of an older state."""
+        if not (self._is_to_compare and self._restored):  # before, all of it is what there is to take over
+            return
+        try:
+            bindings, subscriptions, records = self._link.names()
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return
+        self._is_to_compare = False
+        # What is shipped is what there is then: of a name that nobody has here, that it is gone.
+        self._records_to_ship.update(dict.fromkeys(records))
+        self.note(bindings, subscriptions, ())
+
     def _publish(self, key_sets: dict[str, str]) -> None:
         changed = [issuer for issuer, text in key_sets.items() if self._key_sets.get(issuer) != text]
         for issuer in changed:
@@ -360,6 +377,7 @@ class SharedState:
         if not self._down:
             return
         self._down = False
+        self._is_to_compare = True
         log_event(logging.WARNING, "redis_back")
         # It may have come back empty.
         for node in self._nodes.drained():

@@ -154,6 +154,14 @@ class RedisLink:
             cast("dict[str, str]", calls),
         )
 
+    def names(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the names of the registrations, subscriptions and answered calls that are kept of this node."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in (keys.registrations, keys.subscriptions, keys.call_records):
+            pipeline.hkeys(name(self.node))
+        bindings, subscriptions, records = self._run(pipeline)
+        return bindings, subscriptions, records
+
     def ship(
         self,
         registrations: Mapping[str, str | None],

@@ -144,7 +144,7 @@ FAULTS: Final = (
             1.0,
             new_calls_told=False,
         ),
-        strikes.stop("redis"),
+        strikes.stop_redis_with_too_much,
         strikes.go_on("redis"),
         STOPPED_S,
         afterwards=strikes.redis_has_all_calls,

@@ -29,6 +29,7 @@ _FILLER: Final = "filler"
 _REFUSED_ENOUGH: Final = 3
 _CROWD_S: Final = 10.0
 _WRITTEN_S: Final = 5.0
+_OVER: Final = "a call that is over"
 _stopped: Final[list[int]] = []
 """Processes that were stopped alone and have to go on."""
 
@@ -121,18 +122,27 @@ async def let_core_go_on(world: FaultWorld) -> None:
     world.core.go_on()
 
 
+async def stop_redis_with_too_much(world: FaultWorld) -> None:
+    """Let Redis stand still, with a call that is over, as after a fail-over or from a backup."""
+    store: Any = connect(world.lab.info.redis_url)
+    for name in await asyncio.to_thread(store.keys, keys.call_records("*")):
+        await asyncio.to_thread(store.hset, name, _OVER, "{}")
+    await stop("redis")(world)
+
+
 async def redis_has_all_calls(world: FaultWorld) -> list[str]:
-    """What could not be written meanwhile is there."""
+    """What could not be written meanwhile is there, and nothing of what is over."""
     store: Any = connect(world.lab.info.redis_url)
     wanted = {call.wic.call_id for call in world.running.calls}
     deadline = time.monotonic() + _WRITTEN_S
     while True:
         names = await asyncio.to_thread(store.keys, keys.call_records("*"))
         found = {call for name in names for call in await asyncio.to_thread(store.hkeys, name)}
-        if wanted <= found:
+        if wanted <= found and _OVER not in found:
             return []
         if time.monotonic() > deadline:
-            return [f"{len(wanted - found)} of {len(wanted)} calls are not in Redis"]
+            over = f", {_OVER} is" if _OVER in found else ""
+            return [f"{len(wanted - found)} of {len(wanted)} calls are not in Redis{over}"]
         await asyncio.sleep(0.2)
 
 

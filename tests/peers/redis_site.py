@@ -72,6 +72,12 @@ class RedisSite:
         self._processes[self.master].kill()
         return time.monotonic()
 
+    def replica_apart(self) -> redis.Redis:
+        """Return a client of the replica that may write there: it differs, as where a master dies too early."""
+        client = redis.Redis(port=self.replica, password=self._password or None, decode_responses=True)
+        client.config_set("replica-read-only", "no")
+        return client
+
     def _start(self, port: int, template: str, **variables: Any) -> None:
         folder = self._folder / str(port)
         folder.mkdir()

@@ -18,7 +18,7 @@ from kemi.state.calls import CallStore, record_from_text
 from kemi.state.records import taken
 from kemi.state.schedule import Schedule, Wait
 from kemi.state.table import Table
-from kemi.state.trunks import TrunkStore
+from kemi.state.trunks import LONGEST_S, TrunkStore
 
 _KEPT_WAITS = (Wait.LIFETIME, Wait.SESSION, Wait.PAGE_SESSION)
 
@@ -98,6 +98,8 @@ class CallSnapshots:
             record = record_from_text(bytes(kept.record).decode())
         except (msgspec.MsgspecError, LocalProtocolError) as error:  # of another release
             log_event(logging.WARNING, "call_not_restored", call_id=key, detail=str(error))
+            return False
+        if time.time() - record.answered_at >= LONGEST_S:  # Redis has an older state
             return False
         if record.key != key or not revive(record) or not self._calls.create(record):
             return False

@@ -74,6 +74,12 @@ def test_another_nodes_records_are_its_own(link: RedisLink, database: Any) -> No
     assert RedisLink(_url(database), "node-2").stored().registrations == {}
 
 
+def test_the_names_of_what_is_kept(link: RedisLink, database: Any) -> None:
+    link.ship({"r": "1"}, {"s": "2"}, [], records={"c": "3"})
+    database.hset(keys.call_records("node-2"), "other", "4")
+    assert link.names() == (["r"], ["s"], ["c"])
+
+
 def test_a_call_is_claimed_by_one_gateway_and_kept_for_it(link: RedisLink, database: Any) -> None:
     database.hset(keys.call_records("dead"), mapping={"a": "1", "b": "2"})
     other = RedisLink(_url(database), "node-2")

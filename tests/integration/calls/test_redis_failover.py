@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kemi.state import keys
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import StateUnavailable, connect
 from kemi.state.web.streams import CommandStream
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.lab
 
 WITHIN_S = 5.0
 """After which new calls and commands have to work."""
+OVER = "over"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def gateway_lab(redis_site: RedisSite, tmp_path_factory: pytest.TempPathFactory)
 async def test_calls_go_on_and_nothing_is_lost(
     stage: Stage, redis_site: RedisSite, record_property: Callable[[str, object], None]
 ) -> None:
-    store = connect(redis_site.url)
+    store: Any = connect(redis_site.url)
     page = await stage.page()
     running = await stage.answered(page)
     first = await stage.answered(page)
@@ -55,6 +58,9 @@ async def test_calls_go_on_and_nothing_is_lost(
             return set()
 
     await until(lambda: first.call_id in kept(), lambda: "the first call is kept", 3)
+    (records,) = store.keys(keys.call_records("*"))
+    with redis_site.replica_apart() as replica:  # a command of the master does not reach it
+        replica.hset(records, OVER, store.hget(records, running.call_id))
     killed = redis_site.kill_master()
     # SIP waits for nobody: calls, registrations and ends of calls work meanwhile.
     took = []
@@ -70,6 +76,8 @@ async def test_calls_go_on_and_nothing_is_lost(
     record_property("redis_back_s", round(time.monotonic() - killed, 2))
     record_property("longest_call_set_up_meanwhile_s", round(max(took), 3))
     assert first.call_id in kept()
+    await until(lambda: OVER not in store.hkeys(records), lambda: "what is over is kept", WITHIN_S)
+    assert running.call_id in store.hkeys(records)
     CommandStream(store).end_calls(call_id=running.call_id, impu="", now=time.time())
     await running.ims.wait_request("BYE", timeout_s=killed + WITHIN_S + 1 - time.monotonic())
     await running.wic.wait_request("BYE", timeout_s=2)

@@ -17,7 +17,8 @@ from kemi.core.call.record import CallRecord
 from kemi.core.registration import Flow, Registration
 from kemi.settings import settings_from_text
 from kemi.state.calls import record_to_text
-from kemi.state.redis_link import RedisUnavailable
+from kemi.state.redis_link import RedisUnavailable, Stored
+from kemi.state.trunks import LONGEST_S
 from kemi.state.waiting import WaitingStore
 from tests.unit.adapters.test_shared_state import World
 from tests.unit.core.call.ladder import record_at
@@ -213,6 +214,16 @@ class TestTakenOver:
         assert adoption.arrived(call.key)
         assert claimed(adoption, [page], 102.0) == {}
         assert self.taken(world, 102.0) == []
+
+    def test_an_older_state_begins_no_call_of_yesterday(self) -> None:
+        world, call = World(), answered_call("sip:a@b", "<sip:x>")
+        call.answered_at -= LONGEST_S
+        world.redis.content = Stored({}, {}, {call.key: kept(call)})
+        world.redis.handed_over = {call.key: kept(call)}
+        assert world.shared.restore(1.0, 30.0)
+        assert self.taken(world, 2.0) == []
+        world.shared.ship(2.0)
+        assert (world.calls.keys(), world.redis.records) == ([], {call.key: None})
 
     @staticmethod
     def taken(world: World, now: float) -> list[str]:

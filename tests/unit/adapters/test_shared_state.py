@@ -275,6 +275,44 @@ class TestOutage:
         world.shared.ship(3.0)
         assert list(world.redis.registrations) == [key]
 
+    def test_what_an_older_state_has_too_much_is_removed(self, world: World) -> None:
+        key = world.register()
+        assert world.shared.restore(0.0, 30.0)
+        world.shared.note([key], [], [])
+        world.shared.ship(0.0)
+        self.away(world, 1.0)
+        world.redis.registrations["ended"] = world.redis.subscriptions["ended"] = "{}"
+        world.redis.records.update({"ended": "{}", "trunk ended": "{}"})
+        world.shared.ship(3.0)
+        world.shared.poll(3.0)
+        world.shared.ship(3.1)
+        assert (list(world.redis.registrations), world.redis.subscriptions) == ([key], {})
+        assert world.redis.records == {"ended": None, "trunk ended": None}
+        world.shared.poll(4.0)
+        assert world.redis.calls.count("names") == 1
+
+    def test_what_is_to_be_taken_over_is_nothing_too_much(self, world: World) -> None:
+        world.redis.down = True
+        assert not world.shared.restore(0.0, 30.0)
+        world.redis.down = False
+        fresh = binding(expires_at=200.0)
+        world.redis.content = Stored({"fresh": fresh}, {})
+        world.redis.registrations = {"fresh": "{}"}
+        world.shared.note((), (), ["event"])
+        world.shared.ship(3.0)
+        world.shared.poll(3.0)
+        assert "names" not in world.redis.calls
+        assert world.shared.restore(3.0, 33.0)
+        world.shared.poll(4.0)
+        world.shared.ship(4.0)
+        assert list(world.redis.registrations) == ["fresh"]
+
+    @staticmethod
+    def away(world: World, now: float) -> None:
+        world.redis.down = True
+        world.shared.poll(now)
+        world.redis.down = False
+
 
 class TestHearing:
     """Commands and keys."""
