@@ -94,6 +94,8 @@ class SharedState:
         """Hashes of names and texts, which Redis may show once more."""
         self._is_to_compare = False
         """Whether Redis may have what this gateway has no more."""
+        self.returns = 0
+        """How often Redis was away and came back, perhaps with an older state or empty."""
         self.routing_version = 0
         """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
@@ -274,7 +276,7 @@ class SharedState:
         self, now: float, new: Mapping[str, SharedBan], over: Iterable[str], trusted: Sequence[str]
     ) -> dict[str, SharedBan] | None:
         """Ship bans of ours and which are over; return all bans of the site, None when Redis cannot be asked now."""
-        if now < self._next_try:
+        if self._backs_off(now):
             return None
         try:
             found = self._link.exchange_bans(
@@ -378,6 +380,7 @@ class SharedState:
             return
         self._down = False
         self._is_to_compare = True
+        self.returns += 1
         log_event(logging.WARNING, "redis_back")
         # It may have come back empty.
         for node in self._nodes.drained():

@@ -34,6 +34,7 @@ from kemi.core.errors import GatewayError
 from kemi.core.limits import address_key
 from kemi.core.messages import Side
 from kemi.core.metrics import catalogue as series
+from kemi.core.pace import is_early
 from kemi.settings import Settings
 from kemi.state.bans import BanStore, SharedBan
 from kemi.state.flows import FlowStore
@@ -134,6 +135,8 @@ class BanKeeper:
         self._done: dict[str, float] = {}
         """Addresses whose offending connection was ended, and the ban it was ended for."""
         self._remove: set[str] = set()
+        self._returns = 0
+        """Of Redis, as of the last exchange."""
         self._next_sync = 0.0
 
     def tick(self, now: float, shared: SharedState) -> None:
@@ -145,7 +148,7 @@ class BanKeeper:
         if bans:
             self._end_connections(bans)
         self._done = {address: at for address, at in self._done.items() if address in bans}
-        if now >= self._next_sync or not all(ban.shipped for ban in bans.values()):
+        if not is_early(now, self._next_sync, SYNC_S) or not all(ban.shipped for ban in bans.values()):
             self._next_sync = now + SYNC_S
             METRICS.set(series.BANNED, len(bans))
             self._sync(bans, now, shared)
@@ -171,13 +174,19 @@ class BanKeeper:
         heard = shared.exchange_bans(now, new, self._remove - new.keys(), self._names)
         if heard is None:
             return
+        is_back, self._returns = shared.returns != self._returns, shared.returns
         self._remove.clear()
         for address in new:
             if (ban := BANS.store.ban(address, now)) is not None:
                 BANS.store.put(address, replace(ban, shipped=True))
-        for address in [one for one, ban in bans.items() if ban.shipped and one not in heard]:
-            log_event(logging.WARNING, "ban_lifted", address=address)
-            BANS.store.lift(address)
+        for address, ban in bans.items():
+            if not ban.shipped or address in heard:
+                continue
+            if is_back:  # with an older state, or empty: nobody has lifted it
+                BANS.store.put(address, replace(ban, shipped=False))
+            else:
+                log_event(logging.WARNING, "ban_lifted", address=address)
+                BANS.store.lift(address)
         for address, told in heard.items():
             if told.until <= now or self._trusted.holds(address):
                 self._remove.add(address)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from kemi.core.bans import Trusted
+from kemi.core.pace import is_early
 from kemi.state import keys
 from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts
 
@@ -53,9 +54,9 @@ class BanList:
 
     def ban_of(self, address: str, now: float) -> SharedBan | None:
         """Return the ban of an address, as known at most two seconds ago; for every request."""
-        if now >= self._known_until:
+        if not is_early(now, self._known_until, FRESH_S):
             with self._lock:
-                if now >= self._known_until:
+                if not is_early(now, self._known_until, FRESH_S):
                     self._known_until = (
                         now + FRESH_S
                     )  # first: when Redis is away, it is not asked for each request

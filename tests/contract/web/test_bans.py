@@ -51,6 +51,12 @@ class TestABannedClient:
         response = WebPage(app).ask("GET", "/config.json")
         assert (response.status_code, FIELD in response.headers) == (200, False)
 
+    def test_a_clock_that_is_set_back_is_followed(self, store: redis.Redis, services: Services) -> None:
+        now = time.time()
+        assert services.bans.ban_of(ELSEWHERE, now) is None
+        ban(store, ELSEWHERE)
+        assert services.bans.ban_of(ELSEWHERE, now - 3600) is not None
+
     def test_without_redis_nobody_is_banned(
         self, page: WebPage, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:

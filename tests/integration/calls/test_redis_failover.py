@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kemi.state import keys
+from kemi.state.bans import SharedBan, ban_to_text
 from kemi.state.web.calls import FinishedCalls
 from kemi.state.web.client import StateUnavailable, connect
 from kemi.state.web.streams import CommandStream
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.lab
 
 WITHIN_S = 5.0
 """After which new calls and commands have to work."""
-OVER = "over"
+BANNED, OVER = "192.0.2.7", "over"
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,11 @@ async def test_calls_go_on_and_nothing_is_lost(
 
     await until(lambda: first.call_id in kept(), lambda: "the first call is kept", 3)
     (records,) = store.keys(keys.call_records("*"))
-    with redis_site.replica_apart() as replica:  # a command of the master does not reach it
+    store.hset(keys.BANS, BANNED, ban_to_text(SharedBan(time.time() + 600, "scan", "gw9", time.time())))
+    await until(lambda: BANNED in stage.lab.gateway_rpc.htable("ban"), lambda: "the ban is known", 4)
+    with redis_site.replica_apart() as replica:  # two commands of the master do not reach it
         replica.hset(records, OVER, store.hget(records, running.call_id))
+        replica.hdel(keys.BANS, BANNED)
     killed = redis_site.kill_master()
     # SIP waits for nobody: calls, registrations and ends of calls work meanwhile.
     took = []
@@ -77,7 +81,9 @@ async def test_calls_go_on_and_nothing_is_lost(
     record_property("longest_call_set_up_meanwhile_s", round(max(took), 3))
     assert first.call_id in kept()
     await until(lambda: OVER not in store.hkeys(records), lambda: "what is over is kept", WITHIN_S)
+    await until(lambda: store.hexists(keys.BANS, BANNED), lambda: "the ban is lost", WITHIN_S)
     assert running.call_id in store.hkeys(records)
+    assert BANNED in stage.lab.gateway_rpc.htable("ban")
     CommandStream(store).end_calls(call_id=running.call_id, impu="", now=time.time())
     await running.ims.wait_request("BYE", timeout_s=killed + WITHIN_S + 1 - time.monotonic())
     await running.wic.wait_request("BYE", timeout_s=2)

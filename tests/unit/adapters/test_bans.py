@@ -1,0 +1,94 @@
+"""Bans of a gateway and those of the site: shipped, learned, lifted by others, and lost with a Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.adapters.doors.bans import BANS, SYNC_S, BanKeeper
+from kemi.core.bans import Ban
+from kemi.settings import settings_from_text
+from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.test_shared_state import World
+from tests.unit.site import SETTINGS_TEXT
+
+ADDRESS = "192.0.2.7"
+
+
+class Site:
+    """The gateway, its Redis, and the time."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.keeper = BanKeeper(settings_from_text(SETTINGS_TEXT), self.world.flows, lambda *_: None)
+        self.now = 1_000.0
+
+    def ban(self, for_s: float = 600.0) -> None:
+        """The gateway bans somebody."""
+        BANS.store.put(ADDRESS, Ban(self.now + for_s, "login", "a", self.now))
+
+    def tick(self, after_s: float = SYNC_S) -> None:
+        """Let the time pass, and housekeeping look."""
+        self.now += after_s
+        self.keeper.tick(self.now, self.world.shared)
+
+    @property
+    def here(self) -> set[str]:
+        """Who is banned here."""
+        return set(BANS.store.all())
+
+    @property
+    def there(self) -> set[str]:
+        """Who is banned as Redis has it."""
+        return set(self.world.redis.bans)
+
+
+@pytest.fixture
+def site(kamailio: FakeKamailio) -> Site:
+    """Somebody is banned, and Redis knows."""
+    assert kamailio.calls == []
+    found = Site()
+    found.ban()
+    found.tick()
+    assert found.there == {ADDRESS}
+    return found
+
+
+def test_who_is_lifted_elsewhere_is_lifted_here(site: Site) -> None:
+    site.world.redis.bans.clear()
+    site.tick()
+    assert site.here == set()
+
+
+def test_a_redis_that_comes_back_empty_lifts_nobody(site: Site) -> None:
+    site.world.redis.down = True
+    site.tick()
+    site.world.redis.down = False
+    site.world.redis.bans.clear()
+    site.tick()
+    site.tick(0.1)
+    assert site.here == site.there == {ADDRESS}
+    site.world.redis.bans.clear()
+    site.tick()
+    assert site.here == set()
+
+
+def test_it_does_not_matter_who_notices_that_redis_is_back(site: Site) -> None:
+    site.world.redis.down = True
+    site.world.shared.poll(site.now)
+    site.world.redis.down = False
+    site.world.redis.bans.clear()
+    site.world.shared.poll(site.now + 1.5)
+    site.tick()
+    site.tick(0.1)
+    assert site.here == site.there == {ADDRESS}
+
+
+def test_a_clock_that_is_set_back_stops_nothing(site: Site) -> None:
+    site.world.redis.down = True
+    site.tick()
+    site.world.redis.down = False
+    site.tick(-3_600.0)
+    site.tick(-3_600.0)
+    site.world.redis.bans.clear()
+    site.tick()
+    assert site.here == set()
