@@ -26,6 +26,7 @@ kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that ta
 | gw:calls-of:DIGEST | sorted set, id by end; ends by itself | gateway | web API: those of a public identity |
 | gw:finished-call:ID | text, JSON (kemi/state/call_history.py); ends by itself | gateway | web API |
 | gw:traces, gw:traces-failed | sorted set, key of a call by its begin | gateway | web API: traced calls |
+| gw:traces-over, gw:traces-failed-over | the same of those that are over, by end | gateway | gateway: what falls out |
 | gw:trace-head:KEY | text, JSON (TraceHead of kemi/state/traces.py); ends by itself | gateway | web API |
 | gw:trace:KEY | list of compressed entries (kemi/state/traces.py); ends by itself | gateway | web API |
 
@@ -162,8 +163,13 @@ def finished_call(identifier: str) -> str:
 
 
 def traces(*, failed: bool) -> str:
-    """Return the key of the ring of traced calls."""
+    """Return the key of the traced calls."""
     return "gw:traces-failed" if failed else "gw:traces"
+
+
+def ended_traces(*, failed: bool) -> str:
+    """Return the key of those of them that are over."""
+    return f"{traces(failed=failed)}-over"
 
 
 def trace_head(key: str) -> str:

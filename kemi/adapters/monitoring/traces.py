@@ -91,7 +91,7 @@ class TraceKeeper:
 
     def work(self, now: float) -> None:
         """Take what the workers noted and read it, as far as there is time."""
-        if now >= self._refused_until:
+        if not is_early(now, self._refused_until, 60.0):
             self._refused.clear()
             self._refused_until = now + 60
         self._notes.extend(sorted(self._table.take_all()))  # they begin with their time

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from kemi.core.trace.entries import CallTrace, Entry, What
-from kemi.state import keys
+from kemi.state import keys, trace_link
 from kemi.state.redis_link import RedisLink
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
@@ -130,13 +130,42 @@ def test_rings_are_cut_each_by_itself_and_nothing_is_left_of_what_falls_out(
     kept: Kept, database: Any
 ) -> None:
     for number in range(1, 7):
-        kept.write(head(number, failed=number < 4), sip(1.0, "x"))
+        kept.write(head(number, ended_at=number + 0.5, failed=number < 4), sip(1.0, "x"))
     kept.gateway.trim_traces(RINGS, 100.0)
     assert kept.keys() == ["call-6", "call-5", "call-4", "call-3", "call-2"]
     assert not database.exists(keys.trace("call-1"), keys.trace_head("call-1"))
     assert database.exists(keys.trace("call-2"), keys.trace_head("call-2")) == 2
     kept.gateway.trim_traces(RINGS, 1_005.5)
     assert kept.keys() == ["call-6", "call-3", "call-2"]
+
+
+def test_a_call_that_runs_is_not_pushed_out_and_stays_as_long_as_others_when_it_is_over(
+    kept: Kept, database: Any
+) -> None:
+    kept.write(head(1), sip(1.0, "x"))
+    for number in range(2, 7):
+        kept.write(head(number, ended_at=number + 0.5), sip(1.0, "x"))
+    kept.gateway.trim_traces(RINGS, 100.0)
+    assert kept.keys() == ["call-6", "call-5", "call-4", "call-1"]
+    kept.write(head(1, ended_at=50.0))
+    kept.gateway.trim_traces(RINGS, 100.0)
+    assert kept.keys() == ["call-6", "call-5", "call-1"]
+    kept.write(head(1, ended_at=50.0, failed=True))
+    kept.write(head(7, ended_at=51.0))
+    kept.gateway.trim_traces(RINGS, 100.0)
+    assert kept.keys() == ["call-7", "call-6", "call-5", "call-1"]
+    kept.write(head(8))  # its end is never told
+    kept.gateway.trim_traces(RINGS, 1_009.0)
+    assert kept.keys() == ["call-1"]
+    assert database.zcard(keys.ended_traces(failed=False)) == 1  # by its end, which is younger
+
+
+def test_calls_whose_end_nobody_tells_do_not_fill_redis(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_link, "MOST_RUNNING", 2)
+    for number in range(1, 5):
+        kept.write(head(number), sip(1.0, "x"))
+    kept.gateway.trim_traces(RINGS, 100.0)
+    assert kept.keys() == ["call-4", "call-3"]
 
 
 def test_a_redis_that_is_nearly_full_keeps_fewer(kept: Kept, database: Any) -> None:
