@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kemi.core.identity import canonical
+from kemi.core.identity import one_spelling
 from kemi.state.web.event_feed import order_of
 from webapp_api import metrics
 from webapp_api.event_documents import (
@@ -73,8 +73,7 @@ class Audience:
 
 def spelt(impu: object) -> str:
     """Return one spelling for all spellings of an identity."""
-    text = str(impu or "")
-    return canonical(text) or text
+    return one_spelling(str(impu or ""))
 
 
 @dataclass(slots=True, eq=False)

@@ -437,7 +437,7 @@ class Housekeeping:
 
 
 def _who(binding: Registration) -> tuple[str, str, str]:
-    return binding.address_of_record, binding.impi, binding.grant.session
+    return binding.owner, binding.impi, binding.grant.session
 
 
 def _told(call: FinishedCall) -> dict[str, Any]:

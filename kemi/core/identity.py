@@ -71,6 +71,11 @@ def _canonical(uri: str) -> str | None:
     return None
 
 
+def one_spelling(uri: str) -> str:
+    """Return the same text for all spellings of a public identity, and what is none as it is."""
+    return canonical(uri) or uri
+
+
 def canonical_of_address(address: str) -> str | None:
     """Return the same of the URI of a name-addr or addr-spec."""
     if len(address) <= _KEPT_LENGTH:

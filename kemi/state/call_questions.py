@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from kemi.core.call.record_key import record_key
-from kemi.core.identity import canonical
+from kemi.core.identity import one_spelling
 from kemi.state.calls import record_from_text
 from kemi.state.running_calls import MOST_CALLS, Figures, GatewayCalls, RunningCall, far_side, live_call
 
@@ -57,7 +57,7 @@ class CallQuestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def fits(self, call: RunningCall, by: str) -> bool:
         """Whether a call is asked for; ``by``: how its far side is reached (LiveLeg.by)."""
         return (
-            (not self.impus or _spelt(call.owner) in map(_spelt, self.impus))
+            (not self.impus or call.owner in map(one_spelling, self.impus))
             and _has(self.party, (call.owner, call.peer))
             and self.call_id in ("", call.call_id)
             and self.direction in ("", call.direction)
@@ -167,10 +167,6 @@ def question_fields(question: CallQuestion) -> dict[str, Any]:
     """Return what a command has of a question."""
     fields: dict[str, Any] = msgspec.to_builtins(question)
     return fields
-
-
-def _spelt(impu: str) -> str:
-    return canonical(impu) or impu
 
 
 def _has(wanted: str, names: Iterable[str]) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from kemi.core.call.record import SCHEMA, CallRecord
 from kemi.core.call.states import Dialog
 from kemi.core.errors import LocalProtocolError
-from kemi.core.identity import canonical
+from kemi.core.identity import one_spelling
 from kemi.core.registration import same_contact
 from kemi.state.index import Index
 from kemi.state.table import Table
@@ -44,15 +44,11 @@ _PROGRESS = msgspec.json.Decoder(_Progress)
 
 def _values(key: str, record: CallRecord | _Indexed) -> Iterator[str]:
     """Return the entries of a call, but none for what can be told without."""
-    yield _owned_by(record.owner)
+    yield _OWNED + record.owner
     if record.connection_id:
         yield _ON + record.connection_id
     if key != record.call_id:
         yield _NAMED + record.call_id
-
-
-def _owned_by(impu: str) -> str:
-    return _OWNED + (canonical(impu) or impu)
 
 
 def record_to_text(record: CallRecord) -> str:
@@ -175,7 +171,7 @@ class CallStore:
     def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
         """Return the names of a page's calls: on one of its connections, or with its Contact and identity."""
         found = dict.fromkeys(self.on_connections(connection_ids))
-        for key, record in self._having(_owned_by(owner)):
+        for key, record in self._having(_OWNED + owner):
             if record.owner == owner and same_contact(record.wic_contact, contact):
                 found[key] = None
         return list(found)
@@ -195,7 +191,7 @@ class CallStore:
 
     def of_identity(self, impu: str) -> list[str]:
         """Return the names of the calls of a public identity, which its pages make or answer."""
-        return [key for key, _ in self._having(_owned_by(impu))]
+        return [key for key, _ in self._having(_OWNED + one_spelling(impu))]
 
     def of_call_id(self, call_id: str) -> list[str]:
         """Return the names of the calls with this Call-ID: of page and page there are two, of forks several."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from kemi.core.call.states import advance
+from kemi.core.identity import one_spelling
 from kemi.core.registration import Flow, PendingRegistration, Registration, same_contact
 from kemi.core.registration.records import Unregistered
 from kemi.core.registration.states import BINDING, ENDINGS, BindingEvent, BindingState, Cause
@@ -190,10 +191,10 @@ class FlowStore:
         """Return a snapshot of all bindings."""
         return self._registrations.items()
 
-    def bindings_of(self, address_of_record: str) -> list[str]:
-        """Return the keys of all bindings of an identity."""
-        found = self._having(_OF + address_of_record)
-        return [key for key, binding in found if binding.address_of_record == address_of_record]
+    def bindings_of(self, impu: str) -> list[str]:
+        """Return the keys of all bindings of an identity, however it is spelled."""
+        owner = one_spelling(impu)
+        return [key for key, binding in self._having(_OF + owner) if binding.owner == owner]
 
     def bindings_of_session(self, session: str) -> list[str]:
         """Return the keys of all bindings whose token came from this web session."""
@@ -332,5 +333,5 @@ def _found_by(binding: Registration | None) -> frozenset[str]:
     if binding is None:
         return frozenset()
     session = binding.grant.session
-    values = _OF + binding.address_of_record, _at(binding.contact), _IN + session if session else ""
+    values = _OF + binding.owner, _at(binding.contact), _IN + session if session else ""
     return frozenset(filter(None, values))

@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from kemi.core.identity import canonical
+from kemi.core.identity import one_spelling
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys, trace_link
@@ -202,7 +202,7 @@ class RedisLink:
         if not self._calls_kept_s:
             return
         pipeline.set(keys.finished_call(call.id), msgspec.json.encode(call), ex=self._calls_kept_s)
-        for name in (keys.CALLS, keys.calls_of(canonical(call.impu) or call.impu)):
+        for name in (keys.CALLS, keys.calls_of(one_spelling(call.impu))):
             pipeline.zadd(name, {call.id: call.ended_at})
             pipeline.zremrangebyscore(name, "-inf", call.ended_at - self._calls_kept_s)
             pipeline.expire(name, self._calls_kept_s)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from kemi.core.identity import address_known_as
+from kemi.core.identity import address_known_as, one_spelling
 from kemi.core.messages import parameter, parameters, uri_from_address
 from kemi.core.registration.states import BindingState
 
@@ -181,8 +181,8 @@ class Registration:
 
     @property
     def owner(self) -> str:
-        """The identity that owns the flow and its calls."""
-        return self.address_of_record
+        """The identity that owns the flow and its calls, however the page spells it."""
+        return one_spelling(self.address_of_record)
 
     @property
     def default_identity(self) -> str:
@@ -226,11 +226,9 @@ class Registration:
 def binding_key(address_of_record: str, contact_value: str, contact: str) -> str:
     """Return what tells one binding from another: identity and instance with reg-id (RFC 5626 §6), else Contact.
 
-    The only place where this key is built.  Spaces part it: no URI and no URN has one.
+    The only place where this key is built.  Spaces part it: no URI and no URN has one, and an escaped one stays so.
     """
-    scheme, _, rest = address_of_record.partition(":")
-    user, separator, host = rest.rpartition("@")
-    identity = f"{scheme.lower()}:{user}{separator}{host.partition(';')[0].lower()}"
+    identity = one_spelling(address_of_record).replace(" ", "%20")
     found = parameters(contact_value)
     instance = found.get("+sip.instance", "").strip("<>").lower()
     if instance:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from kemi.core.identity import one_spelling
 from kemi.core.registration.records import Registration, same_contact
 from kemi.core.registration.states import Cause
 
@@ -127,7 +128,7 @@ def _fate(document: Reginfo, binding: Registration) -> tuple[Cause | None, int |
 
 
 def _same_identity(aor: str, binding: Registration) -> bool:
-    return aor.lower() == binding.address_of_record.lower()
+    return one_spelling(aor).lower() == binding.owner.lower()
 
 
 def _is_older(contact: ReportedContact, binding: Registration) -> bool:

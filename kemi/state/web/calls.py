@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kemi.core.identity import canonical
+from kemi.core.identity import one_spelling
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall, finished_from_text
 
@@ -90,7 +90,7 @@ class FinishedCalls:
 
 
 def _name_of(impu: str) -> str:
-    return keys.calls_of(canonical(impu) or impu) if impu else keys.CALLS
+    return keys.calls_of(one_spelling(impu)) if impu else keys.CALLS
 
 
 def _read(text: object) -> FinishedCall | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import msgspec
 
-from kemi.core.identity import canonical
+from kemi.core.identity import canonical, one_spelling
 from kemi.core.trace.entries import CallTrace, Entry
 from kemi.state import keys
 from kemi.state.traces import TraceHead, entries_from_bytes, head_from_text
@@ -45,7 +45,7 @@ class TracesView:
         others still follow.  Raises ValueError for an ``after`` that is none of ours.
         """
         names = self._names(failed, _place(after) if after else None)
-        wanted = canonical(impu) or impu
+        wanted = one_spelling(impu)
         found: list[TraceHead] = []
         for start in range(0, len(names), _PORTION):
             portion = names[start : start + _PORTION]

@@ -6,6 +6,7 @@ import asyncio
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -236,6 +237,14 @@ class TestLimits:
         )
         assert 0 < int(refused.headers.get("Retry-After") or 0) <= 30
         await (await answered(stage, page, BERLIN)).hang_up()
+
+    async def test_another_spelling_of_the_identity_is_no_other_user(self, stage: LimitedStage) -> None:
+        page = await stage.own_page()
+        for number in range(2):
+            page.identity = replace(page.identity, aor=f"{stage.aor};a={number}")
+            assert (await page.register()).status == 200
+            await (await answered(stage, page, MOBILE)).hang_up()
+        assert (await answer_to(stage, page, MOBILE)).status == 503
 
     async def test_an_alarm_is_raised_once(self, stage: LimitedStage) -> None:
         page = await stage.own_page()

@@ -228,6 +228,15 @@ class TestBindings:
         flows.register("7", binding, away_until=30.0)
         assert flows.bindings_of(ALICE) == [KEY]
         assert flows.bindings_of("sip:alice") == []
+    def test_a_page_that_spells_its_identity_in_another_way_is_the_same_page(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.register("7", alice(address_of_record=f"{ALICE};a=1"), away_until=30.0)
+        found = flows.registration("7", now=0.0)
+        assert found is not None
+        assert (found.owner, found.key) == (ALICE, KEY)
+        assert flows.bindings_of(ALICE) == [KEY]
+        assert flows.successor(ALICE, "sip:x@page.invalid", now=0.0) == flows.flow("7")
+
         assert flows.bindings_of_session("sid-1") == [KEY]
         assert flows.bindings_of_session("sid") == []
         assert flows.bindings_of_session("") == []
@@ -245,6 +254,7 @@ class TestRestore:
     def test_a_page_that_was_faster_keeps_its_new_binding(self, flows: FlowStore) -> None:
         registered(flows)
         assert not flows.restore(KEY, alice(expires_at=1.0), away_until=30.0)
+        assert flows.bindings_of("sip:%61lice@IMS.example;user=phone") == [KEY]
         assert flows.registration("7", now=50.0) is not None
 
 

@@ -90,6 +90,22 @@ class TestEnds:
         assert verdict.endings == ()
         assert not verdict.doubtful
 
+    @pytest.mark.parametrize(
+        ("aor", "registered"),
+        [
+            pytest.param(
+                "sip:+4930@ims.example", "sip:+4930@ims.example;user=phone", id="the page says more"
+            ),
+            pytest.param(
+                "sip:+4930@ims.example;user=phone", "sip:+4930@ims.example", id="the core says more"
+            ),
+            pytest.param("sip:%2B4930@IMS.example", "sip:+4930@ims.example", id="escaped"),
+        ],
+    )
+    def test_an_identity_however_it_is_spelled(self, aor: str, registered: str) -> None:
+        one = binding(address_of_record=registered)
+        assert judged(contact("terminated", "rejected"), aor=aor, one=one).endings
+
     @pytest.mark.parametrize("event", ["unregistered", "expired"])
     def test_a_young_binding_is_not_ended_by_what_its_page_may_have_done(self, event: str) -> None:
         verdict = judged(contact("terminated", event), now=1.0)

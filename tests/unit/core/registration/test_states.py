@@ -92,7 +92,13 @@ class TestKey:
         assert binding_key(aor, value, OURS) != binding_key(ALICE, CONTACT, OURS)
 
     @pytest.mark.parametrize(
-        "aor", ["sip:alice@IMS.example", "SIP:alice@ims.example", "sip:alice@ims.example;user=phone"]
+        "aor",
+        [
+            "sip:alice@IMS.example",
+            "SIP:alice@ims.example",
+            "sip:alice@ims.example;user=phone",
+            "sip:%61lice@ims.example",
+        ],
     )
     def test_spellings_of_one_identity(self, aor: str) -> None:
         assert binding_key(aor, CONTACT, OURS) == binding_key(ALICE, CONTACT, OURS)
@@ -105,6 +111,7 @@ class TestKey:
     def test_a_user_cannot_build_another_users_key(self) -> None:
         forged = '<sip:x@p>;+sip.instance="<urn:uuid:1> 1";reg-id="1 1"'
         assert len(binding_key(ALICE, forged, OURS).split(" ")) == 3
+        assert len(binding_key("sip:al%20ice@ims.example", CONTACT, OURS).split(" ")) == 3
 
 
 class TestTimes:
