@@ -2,7 +2,8 @@
 
 They pass end to end: tags, CSeq and bodies are the two ends' own.  What is between the ends is ours, as in a call: each
 side sees our Contact and no Record-Route, so that no address of the core reaches a page, and a page that comes back on
-another connection keeps its subscriptions.  For that a dialog is remembered by its Call-ID and the tag of who began.
+another connection keeps its subscriptions.  For that a dialog is remembered: one that a page began by its Call-ID and
+the page's tag, whoever answers; one that the core began by both tags, for one request of it may reach several pages.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ LONGEST_S: Final = 7200
 """How long a subscription may be without a refresh: longer than the default of any event package, shorter than the week
 that some ask for (TS 24.229 §5.1.1.3).  Both ends hear of it in Expires."""
 LONGEST_NAME: Final = 400
-"""Characters of Call-ID and tag by which a dialog is remembered, and that the list of its owner's has once more."""
+"""Characters of Call-ID and tag by which a dialog is remembered, and that the list of its owner's has once more; and of
+the tag that a page adds to them."""
 MOST_DIALOGS: Final = 200
 """Of one owner that its pages began, and as many that others began with them: a switchboard watches that many."""
 
@@ -80,8 +82,9 @@ class PageDialog:
     """What its last SUBSCRIBE asked for: a notifier may shorten that only (RFC 6665 §4.2.1.1)."""
 
 
-def dialog_keys(message: Message) -> tuple[str, str]:
-    """Return what a dialog of this message is remembered by: if its page began it, if the core's side did.
+def dialog_keys(message: Message, connection_id: str = "") -> tuple[str, str, str]:
+    """Return what a dialog of this message is remembered by: if its page began it, if the core's side did, and if it
+    did and the page on ``connection_id`` has not answered yet.
 
     Both ends may be pages of this gateway, with the same Call-ID and tags: who began tells their dialogs apart.
     """
@@ -91,7 +94,12 @@ def dialog_keys(message: Message) -> tuple[str, str]:
     if isinstance(message, Reply):
         to_core = not to_core
     page_tag, core_tag = (message.from_tag, message.to_tag) if to_core else (message.to_tag, message.from_tag)
-    return f"page {message.call_id} {page_tag}", f"core {message.call_id} {core_tag}"
+    begun_by_core = f"{message.call_id} {core_tag}"
+    return (
+        f"page {message.call_id} {page_tag}",
+        f"core {begun_by_core} {page_tag}",
+        f"fork {begun_by_core} {connection_id}",
+    )
 
 
 def check_method(request: Request) -> None:
@@ -224,12 +232,15 @@ def _contact(dialog: PageDialog | None, settings: CallSettings) -> list[str]:
 def reply_for_core(
     reply: Reply, registration: Registration | None, dialog: PageDialog | None, settings: CallSettings
 ) -> MessageEdits:
-    """Return how a page's response goes to the core."""
+    """Return how a page's response goes to the core; one that begins a dialog with the request's Record-Route (RFC 3261
+    §12.1.1), which the page has not seen."""
     insert: tuple[str, ...] = ()
     if registration is not None:
         default = asserted_identity([], "", registration.identities).identities
         insert += tuple(f"P-Asserted-Identity: {identity}" for identity in default)
     insert += tuple(_contact(dialog if reply.contact and reply.status < 300 else None, settings))
+    if dialog is not None and not dialog.by_page and reply.method in DIALOG_FORMING and reply.status < 300:
+        insert += tuple(f"Record-Route: {route}" for route in dialog.far_ends[reply.from_tag].route_set)
     return MessageEdits(remove=_FROM_PAGE, insert=insert)
 
 
@@ -338,6 +349,8 @@ def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
 def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
     """A final response to SUBSCRIBE or REFER; return whether the dialog goes on."""
     if reply.status == 481 or (reply.status >= 300 and not dialog.far_ends):
+        return False
+    if reply.side is Side.WIC and len(reply.to_tag) > LONGEST_NAME:
         return False
     if reply.status >= 300 or reply.method not in DIALOG_FORMING:
         return True

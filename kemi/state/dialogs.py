@@ -36,7 +36,19 @@ class DialogStore:
         self._write(key, dialog, now)
         return True
 
-    def find(self, keys: tuple[str, str]) -> tuple[str, PageDialog] | None:
+    def rename(self, key: str, to: str, now: float) -> None:
+        """Let it have another name."""
+        dialog = self._records.get(key)
+        if dialog is None:
+            return
+        owner = _owned(dialog.owner, by_page=dialog.by_page)
+        self._write(to, dialog, now)
+        if dialog.owner:
+            self._index.add(owner, to)
+        self._records.remove(key)
+        self._index.remove(owner, key)
+
+    def find(self, keys: tuple[str, ...]) -> tuple[str, PageDialog] | None:
         """Return name and copy of the one that has one of the names."""
         for key in keys:
             found = self._records.get(key)

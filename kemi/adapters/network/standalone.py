@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
+from functools import partial
 
 from kemi.adapters.calls.dialog_ids import DialogIds
 from kemi.adapters.calls.executor import Executor
@@ -89,7 +90,7 @@ class StandaloneRequests:
         self._dialog_ids.translate(request, lambda: registration.owner)
         if request.method in DIALOG_FORMING:
             dialog = standalone.begin_by_core(request, registration.owner, flow, secrets.token_hex(8), now)
-            if not self._begin(dialog_keys(request)[1], dialog, now):
+            if not self._begin(dialog_keys(request, flow.connection_id)[2], dialog, now):
                 raise standalone.too_many_dialogs(480, "Temporarily Unavailable")
         self._relay_to_page(request, flow, request.request_uri)
 
@@ -102,7 +103,7 @@ class StandaloneRequests:
         """Send a request inside a dialog on; False when the dialog is none of those remembered here."""
         if request.method not in IN_DIALOG:
             return False
-        found = self._dialogs.find(dialog_keys(request))
+        found = self._dialogs.find(dialog_keys(request, request.connection_id))
         if found is None:
             return False
         key, dialog = found
@@ -129,8 +130,9 @@ class StandaloneRequests:
         now = time.time()
         flow = self._flow_of(dialog, now)
         self._dialog_ids.translate(request, lambda: dialog.owner)
-        standalone.learn_from_core_request(dialog, request, now)
-        self._dialogs.change(key, lambda found: standalone.learn_from_core_request(found, request, now), now)
+        learning = partial(standalone.learn_from_core_request, request=request, now=now)
+        if self._dialogs.change(key, learning, now) is None:
+            raise standalone.no_dialog()
         self._relay_to_page(request, flow, dialog.page_contact)
 
     def _flow_of(self, dialog: PageDialog, now: float) -> Flow:
@@ -162,20 +164,25 @@ class StandaloneRequests:
 
     def answered(self, reply: Reply) -> None:
         """A response goes back to page or core."""
-        found = self._dialogs.find(dialog_keys(reply)) if reply.method in IN_DIALOG else None
-        now = time.time()
-        if found is not None and reply.status >= 200:
-            self._dialogs.change(
-                found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now), now
-            )
-        if reply.side is Side.IMS:
-            edits = standalone.reply_for_page(reply, self._settings)
-        else:
+        connection_id, vias = "", None
+        if reply.side is Side.WIC:
             connection_id = ksr.connection_id()
             vias = self._vias.get(_passing_key(reply, connection_id))
             if vias is None:
                 ksr.drop()  # nobody waits for it (any more)
                 return
+        keys = dialog_keys(reply, connection_id)
+        found = self._dialogs.find(keys) if reply.method in IN_DIALOG else None
+        now = time.time()
+        if found is not None and reply.status >= 200:
+            self._dialogs.change(
+                found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now), now
+            )
+            if found[0] == keys[2] and reply.status < 300:
+                self._dialogs.rename(keys[2], keys[1], now)
+        if vias is None:
+            edits = standalone.reply_for_page(reply, self._settings)
+        else:
             registration = self._flows.registration(connection_id, now)
             edits = standalone.reply_for_core(
                 reply, registration, found[1] if found else None, self._settings

@@ -308,25 +308,40 @@ class TestTowardsThePage:
             page.contact_uri,
             headers=[("Route", stage.path_of(page)), ("Record-Route", route), ("Event", "x")],
         )
-        assert (await stage.core.ask(subscribe, gateway_address(stage))).status == 200
-        heard = await page.trace.wait_request("SUBSCRIBE", call_id=subscribe.call_id)
-        (sent,) = page.trace.responses("SUBSCRIBE", Direction.SENT)
-        fields = [
-            ("Via", page.new_via()),
-            ("Max-Forwards", "70"),
-            ("From", sent.headers.get("To") or ""),
-            ("To", heard.headers.get("From") or ""),
-            ("Call-ID", heard.call_id),
-            ("CSeq", str(CSeq(1, "NOTIFY"))),
-            ("Contact", page.contact),
-            ("Event", "x"),
-            ("Subscription-State", "active;expires=60"),
-        ]
-        await page.send(SipRequest("NOTIFY", heard.contact_uri or "", headers=Headers(fields)))
-        got = await stage.core.trace.wait_request("NOTIFY")
+        answer = await stage.core.ask(subscribe, gateway_address(stage))
+        assert (answer.status, answer.headers.all("Record-Route")) == (200, [route])
+        got = await notified_by(stage, page, subscribe.call_id)
         assert got.request_uri == f"sip:device@{stage.core.host_port}"
         assert got.headers.all("Route") == [route]
         assert page.contact_uri not in message_to_text(got)
+
+    @pytest.mark.conformance("S-41")
+    async def test_several_pages_of_one_user_may_be_watched_by_one_subscribe(
+        self, stage: RegistrationStage
+    ) -> None:
+        """Each fork is a dialog of its own (RFC 6665 §4.4.1): refreshed, and told of, at its own page."""
+        pages = [await stage.registered_page(), await stage.registered_page()]
+        call_id, sender = new_tag(), f"<sip:device@{REALM}>;tag={new_tag()}"
+        for number, page in enumerate(pages, 1):
+            more = [("Route", stage.path_of(page)), ("Event", "x")]
+            subscribe = core_request(stage, "SUBSCRIBE", page.contact_uri, call_id=call_id, headers=more)
+            subscribe.headers.replace("From", sender)
+            await stage.core.ask(subscribe, gateway_address(stage))
+            await stage.core.trace.wait_response(200, "SUBSCRIBE", call_id=call_id, count=number)
+            page.dialogs.add(call_id)
+        host, port = gateway_address(stage)
+        ours = {one["page_contact"]: f"sip:{one['contact_user']}@{host}:{port}" for one in dialogs(stage)}
+        assert len({ours[page.contact_uri] for page in pages}) == 2
+        for page in pages:
+            (taken,) = page.trace.responses("SUBSCRIBE", Direction.SENT)
+            to, contact = taken.headers.get("To") or "", ours[page.contact_uri]
+            refresh = core_request(stage, "SUBSCRIBE", contact, call_id=call_id, to=to)
+            refresh.headers.replace("From", sender)
+            refresh.headers.replace("CSeq", str(CSeq(2, "SUBSCRIBE")))
+            await stage.core.ask(refresh, (host, port))
+            again = await page.trace.wait_request("SUBSCRIBE", call_id=call_id, count=2)
+            assert (again.request_uri, again.cseq.number) == (page.contact_uri, 2)
+            assert (await notified_by(stage, page, call_id)).contact_uri == contact
 
     @pytest.mark.conformance("S-41")
     async def test_what_is_for_no_page_is_said_so(self, stage: RegistrationStage) -> None:
@@ -345,6 +360,26 @@ class TestTowardsThePage:
             await stage.ask_along(stage.path_of(page), page)
         await asyncio.sleep(0)
         assert page.trace.requests("MESSAGE")
+
+
+async def notified_by(stage: RegistrationStage, page: ScriptedWic, call_id: str) -> SipRequest:
+    """Let a page that is watched send a NOTIFY; return what the core got."""
+    heard = await page.trace.wait_request("SUBSCRIBE", call_id=call_id)
+    sent = page.trace.responses("SUBSCRIBE", Direction.SENT)[0]
+    fields = [
+        ("Via", page.new_via()),
+        ("Max-Forwards", "70"),
+        ("From", sent.headers.get("To") or ""),
+        ("To", heard.headers.get("From") or ""),
+        ("Call-ID", heard.call_id),
+        ("CSeq", str(CSeq(1, "NOTIFY"))),
+        ("Contact", page.contact),
+        ("Event", "x"),
+        ("Subscription-State", "active;expires=60"),
+    ]
+    await page.send(SipRequest("NOTIFY", heard.contact_uri or "", headers=Headers(fields)))
+    await page.trace.wait_response(range(200, 700), "NOTIFY", call_id=call_id)
+    return stage.core.trace.requests("NOTIFY")[-1]
 
 
 def gateway_address(stage: RegistrationStage) -> tuple[str, int]:

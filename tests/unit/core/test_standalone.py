@@ -7,7 +7,7 @@ import pytest
 from kemi.core.call.from_page.forks import MOST_FORKS
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.messages import Reply, Request, Side
+from kemi.core.messages import Message, Reply, Request, Side
 from kemi.core.registration import Flow, Registration
 from kemi.core.standalone import (
     LINGER_S,
@@ -16,6 +16,7 @@ from kemi.core.standalone import (
     UNANSWERED_S,
     FarEnd,
     PageDialog,
+    begin_by_core,
     begin_by_page,
     check_method,
     dialog_keys,
@@ -26,6 +27,7 @@ from kemi.core.standalone import (
     learn_from_page_request,
     learn_from_reply,
     outside_for_core,
+    reply_for_core,
 )
 
 NOW = 1000.0
@@ -64,20 +66,35 @@ class TestNames:
     """Who began tells two dialogs with the same Call-ID and tags apart: alice and bob may both be pages here."""
 
     @pytest.mark.parametrize(
-        ("message", "by_page", "by_core"),
+        ("message", "by_page"),
         [
-            pytest.param(request(Side.WIC, "SUBSCRIBE", "a"), "page call-1 a", "core call-1 ", id="begins"),
-            pytest.param(request(Side.IMS, "NOTIFY", "b", "a"), "page call-1 a", "core call-1 b", id="told"),
-            pytest.param(
-                reply(Side.IMS, "SUBSCRIBE", "a", "b"), "page call-1 a", "core call-1 b", id="taken"
-            ),
-            pytest.param(reply(Side.WIC, "NOTIFY", "b", "a"), "page call-1 a", "core call-1 b", id="heard"),
-            pytest.param(request(Side.IMS, "SUBSCRIBE", "a"), "page call-1 ", "core call-1 a", id="watched"),
-            pytest.param(request(Side.WIC, "NOTIFY", "b", "a"), "page call-1 b", "core call-1 a", id="tells"),
+            pytest.param(request(Side.WIC, "SUBSCRIBE", "a"), "page call-1 a", id="begins"),
+            pytest.param(request(Side.IMS, "NOTIFY", "b", "a"), "page call-1 a", id="told"),
+            pytest.param(reply(Side.IMS, "SUBSCRIBE", "a", "b"), "page call-1 a", id="taken"),
+            pytest.param(reply(Side.WIC, "NOTIFY", "b", "a"), "page call-1 a", id="heard"),
         ],
     )
-    def test_are_the_same_in_every_message(self, message: Request, by_page: str, by_core: str) -> None:
-        assert dialog_keys(message) == (by_page, by_core)
+    def test_are_the_same_in_every_message(self, message: Message, by_page: str) -> None:
+        assert dialog_keys(message)[0] == by_page
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            pytest.param(reply(Side.WIC, "SUBSCRIBE", "a", "b"), id="takes"),
+            pytest.param(request(Side.IMS, "SUBSCRIBE", "a", "b"), id="watched"),
+            pytest.param(request(Side.WIC, "NOTIFY", "b", "a"), id="tells"),
+            pytest.param(reply(Side.IMS, "NOTIFY", "b", "a"), id="was heard"),
+        ],
+    )
+    def test_that_the_core_began_are_the_same_too(self, message: Message) -> None:
+        assert dialog_keys(message)[1] == "core call-1 a b"
+
+    def test_until_a_page_answers_its_connection_tells_the_forks_of_one_request_apart(self) -> None:
+        asked = request(Side.IMS, "SUBSCRIBE", "a")
+        names = [dialog_keys(asked, connection)[2] for connection in ("7", "8")]
+        assert names == ["fork call-1 a 7", "fork call-1 a 8"]
+        assert dialog_keys(reply(Side.WIC, "SUBSCRIBE", "a", "b"), "7")[2] == names[0]
+        assert dialog_keys(request(Side.WIC, "NOTIFY", "b", "a"), "8")[2] == names[1]
 
 
 class TestLearning:
@@ -200,11 +217,34 @@ class TestTowardsTheCore:
         assert "Contact: <sip:user@192.0.2.1:5060>" in edits.insert
         assert "P-Asserted-Identity: <sip:alice@ims.example>" in edits.insert
 
+    @pytest.mark.parametrize(
+        ("method", "by_page", "status", "routes"),
+        [
+            pytest.param("SUBSCRIBE", False, 200, 2, id="SUBSCRIBE"),
+            pytest.param("REFER", False, 202, 2, id="REFER"),
+            pytest.param("SUBSCRIBE", False, 403, 0, id="refused"),
+            pytest.param("NOTIFY", False, 200, 0, id="begins none"),
+            pytest.param("NOTIFY", True, 200, 0, id="the page began it"),
+        ],
+    )
+    def test_who_begins_a_dialog_with_a_page_gets_the_routes_of_its_request_back(
+        self, method: str, by_page: bool, status: int, routes: int
+    ) -> None:
+        asked = request(Side.IMS, method, "a")
+        begun = begin_by_core(asked, "sip:alice@ims.example", Flow("7", "n", "a", "b"), "user", NOW)
+        begun.by_page = by_page
+        edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, begun, SETTINGS)
+        inserted = [line for line in edits.insert if line.startswith("Record-Route")]
+        assert inserted == ["Record-Route: <sip:one;lr>", "Record-Route: <sip:two;lr>"][:routes]
+
     def test_a_dialog_needs_a_contact(self) -> None:
         with pytest.raises(RemoteProtocolError):
             check_method(request(Side.WIC, "SUBSCRIBE", "a", Contact=[]))
 
     def test_nobody_makes_it_remember_long_names(self) -> None:
+        begun = begun_with("600")
+        begun.by_page = False
+        assert not learn_from_reply(begun, reply(Side.WIC, "SUBSCRIBE", "a", "b" * (LONGEST_NAME + 1)), NOW)
         check_method(request(Side.WIC, "SUBSCRIBE", "a" * (LONGEST_NAME - len("call-1"))))
         check_method(request(Side.WIC, "MESSAGE", "a" * LONGEST_NAME))
         for side in (Side.WIC, Side.IMS):

@@ -48,6 +48,26 @@ def store() -> Store:
     return Store()
 
 
+class TestNames:
+    """A dialog gets its last name when its page has answered."""
+
+    def test_another_one(self, store: Store) -> None:
+        store.begins("fork", by_page=False)
+        store.rename("fork", "core", NOW)
+        assert store.lasting == {"core": 600}
+        found = store.find(("fork", "core"))
+        assert found is not None
+        assert found[0] == "core"
+        assert all("fork" not in names for names in store.indexed().values())
+        store.end_of_page(ALICE, {"7"}, "", NOW)
+        assert store.lasting == {"core": LINGER_S}
+
+    def test_of_one_that_is_gone(self, store: Store) -> None:
+        store.rename("fork", "core", NOW)
+        assert store.lasting == {}
+        assert store.indexed() == {}
+
+
 class TestTime:
     """Kamailio forgets each of them by itself, so that nobody looks through all."""
 

@@ -1,0 +1,145 @@
+"""Requests outside calls through all callbacks: one SUBSCRIBE of the core that reaches two pages of a user."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kemi.adapters.gateway import Gateway
+from tests.fakes.ksr import FakeKamailio
+from tests.fakes.sip import FakeMessage
+from tests.unit.adapters.messages import HANDSHAKE, WS_PORT, from_core, from_page, register, registered
+from tests.unit.adapters.played import MESSAGE
+
+PAGES = {7: "x", 8: "y"}
+"""Connection of each page, and the user part of its Contact."""
+
+
+@pytest.fixture
+def pages(kamailio: FakeKamailio, page: Gateway) -> Gateway:
+    """The worker process of two pages of alice, over two connections."""
+    kamailio.script("tcpops.tcp_conid_alive", 1)
+    kamailio.receive(
+        FakeMessage.from_bytes(
+            HANDSHAKE.encode(),
+            protocol="tcp",
+            source=("127.0.0.1", 40001),
+            connection_id=8,
+            received_port=WS_PORT,
+        )
+    )
+    page.ksr_xhttp_event(MESSAGE, "xhttp:request")
+    for message, run in ((register(), page.ksr_request_route), (registered(), page.ksr_reply_route)):
+        message.headers = [
+            (name, value.replace("reg-1", "reg-2").replace("sip:x@", "sip:y@"))
+            for name, value in message.headers
+        ]
+        if not message.is_reply:
+            message.connection_id, message.source = 8, ("127.0.0.1", 40001)
+        kamailio.receive(message)
+        run(MESSAGE)
+    kamailio.relayed.clear()
+    return page
+
+
+def asked(
+    kamailio: FakeKamailio, pages: Gateway, connection: int, to_tag: str = "", target: str = ""
+) -> FakeMessage:
+    """Let the core subscribe to the page of a connection, or refresh that; return what was sent to the page."""
+    token = json.loads(kamailio.tables["flow"][str(connection)])["token"]
+    message = from_core(
+        f"""SUBSCRIBE {target or f"sip:{PAGES[connection]}@page.invalid;transport=ws"} SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK{connection}{to_tag}
+From: <sip:device@ims.example>;tag=device
+To: <sip:alice@ims.example>{f";tag={to_tag}" if to_tag else ""}
+Call-ID: watch
+CSeq: {2 if to_tag else 1} SUBSCRIBE
+Max-Forwards: 70
+Contact: <sip:device@198.51.100.7:5060>
+Record-Route: <sip:one.ims.example;lr>
+Record-Route: <sip:two.ims.example;lr>
+Event: x
+{"" if to_tag else f"Route: <sip:{token}@192.0.2.1:5060;lr>"}
+"""
+    )
+    kamailio.receive(message)
+    pages.ksr_request_route(MESSAGE)
+    assert kamailio.relayed[-1:] == [message], kamailio.replies
+    return message
+
+
+def answered(kamailio: FakeKamailio, pages: Gateway, connection: int, status: int = 200) -> FakeMessage:
+    """Let a page answer the SUBSCRIBE; return what goes to the core."""
+    message = from_page(
+        f"""SIP/2.0 {status} Whatever
+Via: SIP/2.0/WS 127.0.0.1:8080;branch=z9hG4bKours
+From: <sip:device@ims.example>;tag=device
+To: <sip:alice@ims.example>;tag=page{connection}
+Call-ID: watch
+CSeq: 1 SUBSCRIBE
+Contact: <sip:{PAGES[connection]}@page.invalid;transport=ws>
+Expires: 600
+
+""",
+        connection_id=connection,
+    )
+    kamailio.receive(message)
+    pages.ksr_reply_route(MESSAGE)
+    assert not kamailio.dropped
+    return message
+
+
+def notified(kamailio: FakeKamailio, pages: Gateway, connection: int) -> FakeMessage:
+    """Let a page notify; return what goes to the core."""
+    message = from_page(
+        f"""NOTIFY sip:gateway.invalid SIP/2.0
+From: <sip:alice@ims.example>;tag=page{connection}
+To: <sip:device@ims.example>;tag=device
+Call-ID: watch
+CSeq: 1 NOTIFY
+Max-Forwards: 70
+Contact: <sip:{PAGES[connection]}@page.invalid;transport=ws>
+Event: x
+Subscription-State: active;expires=600
+
+""",
+        connection_id=connection,
+    )
+    kamailio.receive(message)
+    pages.ksr_request_route(MESSAGE)
+    assert kamailio.relayed[-1:] == [message], kamailio.replies
+    return message
+
+
+def contact(message: FakeMessage) -> str:
+    (value,) = message.sent_values("Contact")
+    return value.strip("<>")
+
+
+def test_forks_of_one_subscribe_are_dialogs_of_their_own(kamailio: FakeKamailio, pages: Gateway) -> None:
+    for connection in PAGES:
+        asked(kamailio, pages, connection)
+    # The page that was asked first answers last, and a page may notify before it answers.
+    contacts = {8: contact(notified(kamailio, pages, 8))}
+    for connection in (8, 7):
+        reply = answered(kamailio, pages, connection)
+        assert contacts.setdefault(connection, contact(reply)) == contact(reply)
+        assert reply.sent_values("Record-Route") == ["<sip:one.ims.example;lr>", "<sip:two.ims.example;lr>"]
+    assert contacts[7] != contacts[8]
+    for connection, port in ((7, 40000), (8, 40001)):
+        refresh = asked(kamailio, pages, connection, f"page{connection}", contacts[connection])
+        assert refresh.variables["$du"] == f"sip:127.0.0.1:{port};transport=ws"
+        assert refresh.request_uri == f"sip:{PAGES[connection]}@page.invalid;transport=ws"
+        assert contact(notified(kamailio, pages, connection)) == contacts[connection]
+
+
+def test_the_refusal_of_one_page_leaves_the_dialog_of_the_other(
+    kamailio: FakeKamailio, pages: Gateway
+) -> None:
+    for connection in PAGES:
+        asked(kamailio, pages, connection)
+    answered(kamailio, pages, 7)
+    refused = answered(kamailio, pages, 8, 481)
+    assert refused.sent_values("Record-Route") == []
+    notified(kamailio, pages, 7)
