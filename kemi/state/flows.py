@@ -132,16 +132,19 @@ class FlowStore:
 
     # ------------------------------------------------------------ bindings
 
-    def register(self, connection_id: str, registration: Registration, away_until: float) -> tuple[str, bool]:
-        """Write what the core granted; return the connection it takes the place of, or "", and whether it is new.
+    def register(self, connection_id: str, registration: Registration, away_until: float) -> str:
+        """Write what the core granted; return the connection it takes the place of, or "".
 
-        A page that is gone meanwhile is away until ``away_until``.
+        A page that is gone meanwhile is away until ``away_until``.  Where it is back on another connection already, the
+        answer comes too late, and nothing is written.
         """
         key = registration.key
         with self._flows.locked(connection_id):
             flow = self.flow(connection_id)
             with self._registrations.locked(key):
                 before = self._registrations.get(key)
+                if flow is None and before is not None and before.connection_id not in ("", connection_id):
+                    return ""
                 state = before.state if before is not None else BindingState.REGISTERED
                 registration.state = advance(BINDING, state, BindingEvent.GRANTED)
                 registration.connection_id = connection_id
@@ -165,7 +168,7 @@ class FlowStore:
                     self._forget(abandoned)
                     self._changed.set(abandoned, "1")
         self._changed.set(key, "1")
-        return replaced, before is None
+        return replaced
 
     def registration(self, connection_id: str, now: float) -> Registration | None:
         """Return the connection's registration unless it has run out."""

@@ -287,7 +287,7 @@ class Registrar:
     def _bind(
         self, pending: PendingRegistration, registration: Registration, reply: Reply, now: float
     ) -> None:
-        replaced, _ = self._flows.register(pending.connection_id, registration, now + self._grace_s)
+        replaced = self._flows.register(pending.connection_id, registration, now + self._grace_s)
         if (
             replaced
         ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
@@ -296,7 +296,9 @@ class Registrar:
         session = registration.grant.session
         if session and self._revoked.has(session):
             # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
-            self._flows.end(registration.key, Cause.LOGGED_OUT, now)
+            self._flows.end(
+                registration.key, Cause.LOGGED_OUT, now, lambda found: found.grant.session == session
+            )
         contacts = shown_contacts(pending, reply, registration, now)
         if contacts:
             ksr.remove_headers(("Contact",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -54,6 +55,23 @@ def test_a_page_that_logged_out_meanwhile_is_ended_at_once(
     assert registrations(kamailio) == []
     (ended,) = kamailio.tables["ended"].values()
     assert msgspec.json.decode(ended, type=Ended).cause is Cause.LOGGED_OUT
+
+
+@pytest.mark.conformance("R-67")
+def test_a_late_answer_of_a_session_that_ended_leaves_the_page_that_is_logged_in_anew(
+    kamailio: FakeKamailio, connected: Gateway
+) -> None:
+    expect(kamailio, grant=replace(TOKEN, session="sid-2"))
+    kamailio.receive(registered())
+    connected.ksr_reply_route(MESSAGE)
+    kamailio.tables["revoked"] = {"sid-1": "1"}
+    expect(kamailio, connection_id="6")
+    kamailio.receive(registered())
+    connected.ksr_reply_route(MESSAGE)
+    (registration,) = registrations(kamailio)
+    assert '"session":"sid-2"' in registration
+    assert kamailio.tables.get("ended", {}) == {}
+    assert kamailio.tables.get("closed", {}) == {}
 
 
 @pytest.mark.conformance("R-45")

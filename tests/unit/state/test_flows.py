@@ -50,9 +50,13 @@ def alice(**changes: object) -> Registration:
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
-def registered(flows: FlowStore, flow: Flow = FLOW) -> tuple[str, bool]:
+def registered(flows: FlowStore, flow: Flow = FLOW) -> str:
     flows.open(flow)
     return flows.register(flow.connection_id, alice(), away_until=30.0)
+
+
+def assert_replaces(flows: FlowStore, flow: Flow, replaced: str) -> None:
+    assert registered(flows, flow) == replaced
 
 
 class TestConnections:
@@ -118,7 +122,7 @@ class TestBindings:
     """A binding outlives its connection."""
 
     def test_a_registration_lasts_as_long_as_the_core_said(self, flows: FlowStore) -> None:
-        assert registered(flows) == ("", True)
+        assert registered(flows) == ""
         found = flows.registration("7", now=99.9)
         assert found is not None
         assert found.owner == ALICE
@@ -143,7 +147,7 @@ class TestBindings:
     def test_the_page_that_comes_back_has_its_binding_again(self, flows: FlowStore) -> None:
         registered(flows)
         flows.lose("7", away_until=30.0)
-        assert registered(flows, AGAIN) == ("", False)
+        assert registered(flows, AGAIN) == ""
         found = flows.registration("8", now=0.0)
         assert found is not None
         assert (found.state, found.former_connection_id) == (BindingState.REGISTERED, "7")
@@ -153,7 +157,7 @@ class TestBindings:
         self, flows: FlowStore
     ) -> None:
         registered(flows)
-        assert registered(flows, AGAIN) == ("7", False)
+        assert registered(flows, AGAIN) == "7"
         assert flows.registration("7", now=0.0) is None
         assert flows.registration("8", now=0.0) is not None
         assert flows.lose("7", away_until=30.0) is None  # the end of the old one changes nothing
@@ -164,6 +168,20 @@ class TestBindings:
         found = flows.binding(KEY)
         assert found is not None
         assert (found.state, found.away_until) == (BindingState.AWAY, 30.0)
+
+    def test_an_answer_for_a_connection_that_is_gone_leaves_the_page_where_it_is_now(
+        self, flows: FlowStore, tables: Tables
+    ) -> None:
+        flows.open(FLOW)
+        registered(flows, AGAIN)
+        flows.note_closed("7")
+        flows.take_changed()
+        assert flows.register("7", alice(sent=Sent(CONTACT, call_id="late")), away_until=30.0) == ""
+        found = flows.registration("8", now=0.0)
+        assert found is not None
+        assert found.sent.call_id == "reg"
+        assert flows.take_changed() == []
+        assert tables.held == set()
 
     @pytest.mark.conformance("R-64")
     def test_an_end_takes_it_away_and_is_noted_once(self, flows: FlowStore, tables: Tables) -> None:
@@ -190,7 +208,7 @@ class TestBindings:
         self, flows: FlowStore, tables: Tables
     ) -> None:
         registered(flows)
-        tables["flow"].before("locked", lambda: registered(flows, AGAIN) and None)
+        tables["flow"].before("locked", lambda: assert_replaces(flows, AGAIN, "7"))
         assert flows.end(KEY, Cause.LEFT, now=1.0) is None
         assert flows.registration("8", now=0.0) is not None
 
@@ -210,6 +228,15 @@ class TestBindings:
         assert found is not None
         assert (found.registered_at, found.client_address) == (10.0, AGAIN.client_address)
 
+    def test_a_page_that_spells_its_identity_in_another_way_is_the_same_page(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.register("7", alice(address_of_record=f"{ALICE};a=1"), away_until=30.0)
+        found = flows.registration("7", now=0.0)
+        assert found is not None
+        assert (found.owner, found.key) == (ALICE, KEY)
+        assert flows.bindings_of(ALICE) == [KEY]
+        assert flows.successor(ALICE, "sip:x@page.invalid", now=0.0) == flows.flow("7")
+
     def test_the_successor_is_where_the_same_page_registered_again(self, flows: FlowStore) -> None:
         registered(flows)
         flows.lose("7", away_until=30.0)
@@ -227,16 +254,8 @@ class TestBindings:
         binding.grant.session = "sid-1"
         flows.register("7", binding, away_until=30.0)
         assert flows.bindings_of(ALICE) == [KEY]
+        assert flows.bindings_of("sip:%61lice@IMS.example;user=phone") == [KEY]
         assert flows.bindings_of("sip:alice") == []
-    def test_a_page_that_spells_its_identity_in_another_way_is_the_same_page(self, flows: FlowStore) -> None:
-        registered(flows)
-        flows.register("7", alice(address_of_record=f"{ALICE};a=1"), away_until=30.0)
-        found = flows.registration("7", now=0.0)
-        assert found is not None
-        assert (found.owner, found.key) == (ALICE, KEY)
-        assert flows.bindings_of(ALICE) == [KEY]
-        assert flows.successor(ALICE, "sip:x@page.invalid", now=0.0) == flows.flow("7")
-
         assert flows.bindings_of_session("sid-1") == [KEY]
         assert flows.bindings_of_session("sid") == []
         assert flows.bindings_of_session("") == []
@@ -254,7 +273,6 @@ class TestRestore:
     def test_a_page_that_was_faster_keeps_its_new_binding(self, flows: FlowStore) -> None:
         registered(flows)
         assert not flows.restore(KEY, alice(expires_at=1.0), away_until=30.0)
-        assert flows.bindings_of("sip:%61lice@IMS.example;user=phone") == [KEY]
         assert flows.registration("7", now=50.0) is not None
 
 
