@@ -17,7 +17,7 @@ from kemi.adapters.pages.tokens import KeySets, TokenUse, TokenVerifier
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import SipReject
 from kemi.core.headers import explanation
-from kemi.core.messages import Reply, Request, Side, parameter, uri_from_address
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import (
     BEARER,
     DIGEST,
@@ -28,16 +28,18 @@ from kemi.core.registration import (
     RegistrationSettings,
     check_register,
     digest_grant,
+    is_cut_short,
     register_for_core,
     registration_from_reply,
 )
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
-from kemi.core.registration.contact import contact_of
+from kemi.core.registration.contact import page_of
 from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
 from kemi.core.registration.token import (
     NO_PASSWORDS,
     REFUSAL,
+    TOO_SHORT,
     TokenRefused,
     challenge,
     grant_from_token,
@@ -127,7 +129,7 @@ class Registrar:
     ) -> Grant:
         """Return what the token allows; without one what the connection's earlier token allowed, or digest."""
         if token:
-            return self._grant_from_token(request, token, flow, now)
+            return self._grant_from_token(request, token, flow, current, now)
         if current is not None and current.grant.scheme == BEARER and not has_digest:
             # Stock libraries send no token when they sign off (RFC 8898 §2.1.4 lets the connection vouch).
             self._token_use.check(current.grant.session)
@@ -137,13 +139,13 @@ class Registrar:
             raise TokenRefused("none was sent", error="", told=told)
         return Grant(DIGEST)
 
-    def _grant_from_token(self, request: Request, token: str, flow: Flow, now: float) -> Grant:
+    def _grant_from_token(
+        self, request: Request, token: str, flow: Flow, current: Registration | None, now: float
+    ) -> Grant:
         verified = self._tokens.verified(token)
         grant = grant_from_token(verified, origin=flow.origin, now=now)
-        contact = contact_of(request) or request.contact
-        page = parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
         self._token_use.check(grant.session)
-        self._token_use.claim(verified.issuer.issuer, grant.token_id, page)
+        self._token_use.claim(verified.issuer.issuer, grant.token_id, page_of(request, current))
         return grant
 
     def check_token(self, request: Request, registration: Registration | None) -> bool:
@@ -219,7 +221,7 @@ class Registrar:
             status=status,
         )
         if not is_hidden:
-            self._refused(request, status)
+            self._refused(request, status, pending)
 
     def _unanswered(self, request: Request) -> None:
         """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
@@ -229,14 +231,21 @@ class Registrar:
         lines = explanation("the IMS core does not answer", self._settings.realm)
         transactions.reply_in_transaction(504, "Server Time-out", lines, "")
 
-    def _refused(self, request: Request, status: int) -> None:
-        """The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10)."""
-        if status not in (403, 404) or BEARER not in self._settings.schemes:
+    def _refused(self, request: Request, status: int, pending: PendingRegistration | None) -> None:
+        """Ask for another token where that is what helps.
+
+        The core knows no such user: for a page with a token this looks like any bad token (RFC 6749 §10.10).  Or it
+        registers nobody for as little as the token has left: a page that wants longer would ask for ever.
+        """
+        if BEARER not in self._settings.schemes:
             return
-        if credentials_from_headers(request.headers("Authorization")).token:
+        if status in (403, 404) and credentials_from_headers(request.headers("Authorization")).token:
             refused = TokenRefused("the core does not take the user")
-            lines = self._refusal(401, refused)
-            transactions.reply_in_transaction(401, "Unauthorized", lines, "")
+        elif status == 423 and pending is not None and is_cut_short(request, pending):
+            refused = TokenRefused("the core registers for longer than the token lasts", told=TOO_SHORT)
+        else:
+            return
+        transactions.reply_in_transaction(401, "Unauthorized", self._refusal(401, refused), "")
 
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""

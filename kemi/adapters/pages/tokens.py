@@ -171,9 +171,14 @@ class TokenUse:
             raise TokenRefused("its web session has ended")
 
     def claim(self, issuer: str, token_id: str, page: str) -> None:
-        """Take the token for ``page`` (its instance, or its Contact's user); raise TokenRefused if it is another's."""
+        """Take the token for ``page`` (its instance, or its Contact's user); raise TokenRefused if it is another's.
+
+        "" is a page that nobody knows: the token stays free, and one that is somebody's tells it nothing.
+        """
         name = f"{issuer} {token_id}"
         holder = self._used.get(name)
+        if holder is None and not page:
+            return
         if holder is None:
             with self._used.locked(name):
                 holder = self._used.get(name)

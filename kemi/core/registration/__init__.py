@@ -20,7 +20,14 @@ from kemi.core.registration.records import (
     same_contact,
 )
 from kemi.core.registration.reply import registration_from_reply
-from kemi.core.registration.request import BEARER, DIGEST, check_register, digest_grant, register_for_core
+from kemi.core.registration.request import (
+    BEARER,
+    DIGEST,
+    check_register,
+    digest_grant,
+    is_cut_short,
+    register_for_core,
+)
 
 __all__ = [
     "BEARER",
@@ -32,6 +39,7 @@ __all__ = [
     "RegistrationSettings",
     "check_register",
     "digest_grant",
+    "is_cut_short",
     "register_for_core",
     "registration_from_reply",
     "same_contact",

@@ -6,8 +6,16 @@ import re
 from functools import lru_cache
 
 from kemi.core.decimals import number_or
-from kemi.core.errors import RemoteProtocolError
-from kemi.core.messages import Request, addresses_from_headers, parameters, uri_from_address, with_parameters
+from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.messages import (
+    Request,
+    addresses_from_headers,
+    parameter,
+    parameters,
+    uri_from_address,
+    with_parameters,
+)
+from kemi.core.registration.records import Registration
 from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
 
 QUOTE = '"'
@@ -30,6 +38,26 @@ def contact_of(request: Request) -> str:
     if _REPLACED in contacts[0]:  # it could not be written anew, and so would pass with all it says
         raise RemoteProtocolError("Contact is not UTF-8")
     return contacts[0]
+
+
+def page_of(request: Request, current: Registration | None) -> str:
+    """Return what an access token is bound to: the page's instance, or its Contact's user; "" for a query of a page
+    that has registered nothing, by which nobody can tell it.
+
+    Args:
+        request: a REGISTER; without a Contact, or with "*", it is of the page that has registered.
+        current: the live registration of its connection.
+
+    Raises:
+        SipReject: "*" of a page that has registered nothing: it would end the registrations of others (403).
+    """
+    contact = contact_of(request)
+    if contact in ("", "*"):
+        if current is not None:
+            contact = current.sent.contact_value
+        elif contact:
+            raise SipReject("this connection has registered nothing that could be removed")
+    return parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
 
 
 def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None) -> str:

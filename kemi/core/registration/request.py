@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kemi.core.decimals import number_or
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import SipReject
 from kemi.core.headers import access_network_info, charging_vector
@@ -139,6 +140,15 @@ def register_for_core(
             insert=tuple(insert),
         ),
     )
+
+
+def is_cut_short(request: Request, pending: PendingRegistration) -> bool:
+    """Whether the core was asked for less time than the page wants, because its access token ends first."""
+    if pending.grant.scheme != BEARER:
+        return False
+    wanted = parameter(contact_of(request), "expires") or "".join(request.headers("Expires")).strip()
+    left_s = int(pending.grant.expires_at - pending.at)
+    return number_or(left_s + 1, wanted) > left_s
 
 
 def _authorization(

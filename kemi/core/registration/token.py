@@ -38,6 +38,7 @@ MAX_CLAIM_LENGTH: Final = 255
 MAX_IMPUS: Final = 32
 REFUSAL: Final = "the access token is missing or not valid"
 NO_PASSWORDS: Final = "this network takes access tokens, no passwords"
+TOO_SHORT: Final = "the network registers for longer than the access token lasts"
 """What a page is told, whatever was wrong: who the users are is nobody's to find out."""
 
 

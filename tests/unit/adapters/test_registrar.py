@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kemi.adapters.gateway import Gateway
 from kemi.core.flow_token import flow_from_token
 from kemi.settings import settings_from_text
 from tests.fakes.ksr import FakeKamailio
+from tests.fakes.sip import FakeMessage
 from tests.peers.access_token import Issuer, key_set
 from tests.unit.adapters.messages import from_core, from_page, handshake, invite, register, registered
 from tests.unit.adapters.played import MESSAGE
@@ -104,6 +107,70 @@ def test_a_user_the_core_does_not_know_is_challenged(
     kamailio.failure_status = status
     site.ksr_failure_register(MESSAGE)
     assert [reply.status for reply in kamailio.replies] == [401]
+
+
+@pytest.mark.parametrize(
+    ("wanted_s", "answers"),
+    [
+        pytest.param(600, [401], id="the token lasts for less than the page asked"),
+        pytest.param(60, [], id="the page itself asked for less"),
+    ],
+)
+def test_a_time_too_brief_for_the_core_asks_for_another_token_where_that_helps(
+    kamailio: FakeKamailio, site: Gateway, wanted_s: int, answers: list[int]
+) -> None:
+    kamailio.script("tm.t_branch_timeout", -1)
+    brief = register(f"Authorization: Bearer {token(exp=int(time.time()) + 300)}")
+    brief.headers = [
+        (name, value.replace("expires=600", f"expires={wanted_s}")) for name, value in brief.headers
+    ]
+    kamailio.receive(brief)
+    site.ksr_request_route(MESSAGE)
+    assert kamailio.relayed == [brief]
+    kamailio.receive(brief, transaction=(1, 2))
+    kamailio.failure_status = 423
+    site.ksr_failure_register(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == answers
+    assert all("lasts" in "".join(reply.headers) for reply in kamailio.replies)
+
+
+def register_without(contact: str, bearer: str) -> FakeMessage:
+    """Return the page's REGISTER with ``Contact: *``, or with none."""
+    found = register(f"Authorization: Bearer {bearer}")
+    found.headers = [(name, value) for name, value in found.headers if name != "Contact"]
+    found.headers += [("Contact", contact)] if contact else []
+    return found
+
+
+@pytest.mark.parametrize("contact", ["*", ""])
+def test_who_has_registered_with_a_token_may_ask_about_all_its_contacts(
+    kamailio: FakeKamailio, site: Gateway, contact: str
+) -> None:
+    bearer = token()
+    for message in (register(f"Authorization: Bearer {bearer}"), register_without(contact, bearer)):
+        kamailio.receive(message)
+        site.ksr_request_route(MESSAGE)
+        kamailio.receive(registered())
+        site.ksr_reply_route(MESSAGE)
+    assert len(kamailio.relayed) == 2
+    assert kamailio.replies == []
+    assert bool(kamailio.tables["registration"]) is not bool(contact)
+
+
+def test_a_query_takes_no_token_and_a_removal_of_all_is_refused_before_the_registration(
+    kamailio: FakeKamailio, site: Gateway
+) -> None:
+    bearer = token()
+    asked = (
+        register_without("*", bearer),
+        register_without("", bearer),
+        register(f"Authorization: Bearer {bearer}"),
+    )
+    for message in asked:
+        kamailio.receive(message)
+        site.ksr_request_route(MESSAGE)
+    assert kamailio.relayed == list(asked[1:])
+    assert [reply.status for reply in kamailio.replies] == [403]
 
 
 @pytest.mark.parametrize("status", [403, 404])

@@ -165,6 +165,15 @@ def test_a_token_belongs_to_the_page_that_used_it_first() -> None:
         use.claim("https://a", "1", "thief")
 
 
+@pytest.mark.conformance("X-12")
+def test_a_page_that_nobody_knows_takes_no_token_and_uses_nobodys() -> None:
+    use = TokenUse(MemoryTable(), MemoryTable())
+    use.claim("https://a", "1", "")
+    use.claim("https://a", "1", "page")
+    with pytest.raises(TokenRefused):
+        use.claim("https://a", "1", "")
+
+
 def test_of_two_pages_at_the_same_moment_one_gets_it() -> None:
     used = MemoryTable()
     use = TokenUse(used, MemoryTable())

@@ -18,10 +18,12 @@ from kemi.core.registration import (
     RegistrationSettings,
     check_register,
     digest_grant,
+    is_cut_short,
     register_for_core,
     registration_from_reply,
 )
 from kemi.core.registration.authorization import credentials_from_headers
+from kemi.core.registration.contact import page_of
 from kemi.core.registration.records import Sent
 from kemi.core.registration.request import Register
 from kemi.core.trust import FROM_PAGE
@@ -235,6 +237,45 @@ class TestTrustedNode:
         passed = lines(found, "Contact") or [f"<{OURS}>{contact}{tags}"]
         assert passed == [f"<{OURS}>{expected_contact}{tags}"]
         assert lines(found, "Expires") == [expected_expires]
+
+    @pytest.mark.parametrize(
+        ("contact", "expires", "cut"),
+        [
+            pytest.param(";expires=3600", [], True, id="in Contact"),
+            pytest.param("", ["3600"], True, id="in Expires"),
+            pytest.param("", [], True, id="as long as the core likes"),
+            pytest.param(";expires=300", ["3600"], False, id="as long as the token"),
+            pytest.param(";expires=0", [], False, id="signing off"),
+        ],
+    )
+    def test_it_is_known_when_the_token_is_why_the_core_was_asked_for_less(
+        self, contact: str, expires: list[str], cut: bool
+    ) -> None:
+        headers = {"Contact": [f"<{OURS}>{contact}"], "Expires": expires}
+        assert is_cut_short(register(headers), forwarded(headers, grant=TOKEN).pending) is cut
+        assert not is_cut_short(register(headers), forwarded(headers).pending)
+
+    INSTANCE = f'<{OURS}>;+sip.instance="<urn:uuid:1>"'
+
+    @pytest.mark.parametrize(
+        ("contact", "registered", "page"),
+        [
+            pytest.param(INSTANCE, "", "<urn:uuid:1>", id="its instance"),
+            pytest.param(f"<{OURS}>", INSTANCE, "sip:x", id="its Contact"),
+            pytest.param("*", INSTANCE, "<urn:uuid:1>", id="all: who has registered"),
+            pytest.param("*", f"<{OURS}>", "sip:x", id="all, without an instance"),
+            pytest.param("", INSTANCE, "<urn:uuid:1>", id="a query: who has registered"),
+            pytest.param("", "", "", id="a query of nobody"),
+        ],
+    )
+    def test_whose_the_token_is(self, contact: str, registered: str, page: str) -> None:
+        current = Registration(ALICE, OURS, 2000.0, sent=Sent(registered)) if registered else None
+        assert page_of(register({"Contact": [contact]} if contact else {}), current) == page
+
+    def test_nobody_removes_all_who_has_registered_nothing(self) -> None:
+        with pytest.raises(SipReject) as caught:
+            page_of(register({"Contact": ["*"]}), None)
+        assert caught.value.status == 403
 
 
 class TestContact:
