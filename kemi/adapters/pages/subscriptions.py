@@ -171,7 +171,6 @@ class SubscriptionKeeper:
         if subscription is None:
             subscription = Subscription(
                 call_id=secrets.token_hex(16),
-                impi=registration.impi,
                 identity=registration.default_identity,
                 local_tag=secrets.token_hex(8),
                 service_route=registration.service_route,

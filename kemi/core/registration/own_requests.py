@@ -25,7 +25,6 @@ class Subscription:
     """Our subscription to the registration state of one user (RFC 3680): a dialog in which we are the caller."""
 
     call_id: str
-    impi: str
     identity: str
     """Default public identity, as a URI."""
     local_tag: str

@@ -52,7 +52,7 @@ def logout(database: Any, session: str) -> str:
 
 def test_records_come_back_as_they_were(link: RedisLink, database: Any) -> None:
     one = binding(grant=TOKEN, renew_at=7.5)
-    watching = Subscription("sub-1", "i", "sip:a@b", "t", ["<sip:x;lr>"], bindings=[one.key], version=4)
+    watching = Subscription("sub-1", "sip:a@b", "t", ["<sip:x;lr>"], bindings=[one.key], version=4)
     text = msgspec.json.encode(one).decode()
     link.ship({one.key: text, "gone": None}, {"sub-1": msgspec.json.encode(watching).decode()}, ["{}"])
     database.hset(keys.registrations(NODE), "broken", "{")

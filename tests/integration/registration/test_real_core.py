@@ -62,7 +62,8 @@ def table(world: Lab, name: str) -> dict[str, Any]:
 
 
 def subscription(world: Lab, user: Subscriber) -> dict[str, Any]:
-    found = [one for one in table(world, "subscription").values() if one["impi"] == user.impi]
+    mine = f"{user.impu} "
+    found = [one for one in table(world, "subscription").values() if mine in "".join(one["bindings"])]
     return found[0] if found else {}
 
 

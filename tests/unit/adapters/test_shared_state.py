@@ -352,8 +352,8 @@ class TestRestart:
         world.redis.content = Stored(
             {"fresh": fresh, "old": old},
             {
-                "a": Subscription("a", "i", ALICE, "t", expires_at=900.0),
-                "b": Subscription("b", "i", ALICE, "t"),
+                "a": Subscription("a", ALICE, "t", expires_at=900.0),
+                "b": Subscription("b", ALICE, "t"),
             },
         )
         world.redis.registrations = {"old": "x"}

@@ -20,7 +20,7 @@ from tests.unit.core.registration.bindings import ALICE, SETTINGS, TOKEN, bindin
 
 
 def subscription() -> Subscription:
-    return Subscription("sub-1", "alice@ims.example", ALICE, "ours", ["<sip:orig@scscf.ims.example;lr>"])
+    return Subscription("sub-1", ALICE, "ours", ["<sip:orig@scscf.ims.example;lr>"])
 
 
 def answered(found: Subscription, status: int = 200, expires: str = "600", cseq: int = 1) -> None:
