@@ -101,6 +101,10 @@ STATIC_PAYLOAD_TYPES: Final[Mapping[str, str]] = {
 }
 """Payload types that need no rtpmap (RFC 3551 §6)."""
 
+MAX_FEEDBACK: Final = 10
+"""Of one codec, the first ones: what "*" asks for is written out for each codec, and that must be readable again
+(text.MAX_LINES).  Chromium has five of video."""
+
 
 class Fingerprint(NamedTuple):
     """Certificate fingerprint (RFC 8122 §5)."""
@@ -371,13 +375,13 @@ def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Cod
             parameters[payload_type] = value if before is None else f"{before};{value}"
         else:
             wanted.setdefault(payload_type, []).append(value)
-    for_all = wanted.get("*", [])
+    for_all = wanted.get("*", [])[:MAX_FEEDBACK]
     found = []
     for payload_type in formats:
         encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
         name, clock_rate = _name_and_clock_rate(encoding)
         if name:
-            values = (*for_all, *wanted.get(payload_type, ()))
+            values = (*for_all, *wanted.get(payload_type, ()))[:MAX_FEEDBACK]
             fmtp = parameters.get(payload_type, "")
             found.append(Codec(payload_type, encoding, name, clock_rate, fmtp, values))
     return tuple(found)

@@ -21,6 +21,8 @@ MAX_SIZE: Final = 64 * 1024
 """Characters; Chromium's largest audio and video offers stay below 10,000."""
 MAX_LINES: Final = 2000
 MAX_MEDIA: Final = 32
+MAX_FORMATS: Final = 128
+"""Of one m-line: payload types are 0 to 127 (RFC 8866 §5.14), and other protocols have one or two formats."""
 
 _ORIGIN: Final = re.compile(r"o=\S+ +\d+ +\d+ +IN +IP[46] +\S+ *", re.ASCII)
 _MAX_PORT: Final = 65535
@@ -124,4 +126,6 @@ def _media(lines: tuple[str, ...], session: SessionSection, line_number: int) ->
     port = words[1].partition("/")[0]
     if not is_number(port) or int(port) > _MAX_PORT:
         raise SdpSyntaxError(f"{shown(lines[0])} has no port between 0 and {_MAX_PORT}", line_number)
+    if len(words) > 3 + MAX_FORMATS:
+        raise SdpSyntaxError(f"{len(words) - 3} formats, at most {MAX_FORMATS} are taken", line_number)
     return MediaDescription(lines, words[0].lower(), int(port), words[2], tuple(words[3:]), session)

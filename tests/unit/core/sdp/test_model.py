@@ -3,8 +3,17 @@
 import pytest
 
 from kemi.core.errors import SdpSyntaxError
-from kemi.core.sdp.model import LEGAL_ANSWERS, Candidate, Codec, Direction, MediaDescription, Origin
-from kemi.core.sdp.text import sdp_from_text
+from kemi.core.sdp.build import codec_to_lines
+from kemi.core.sdp.model import (
+    LEGAL_ANSWERS,
+    MAX_FEEDBACK,
+    Candidate,
+    Codec,
+    Direction,
+    MediaDescription,
+    Origin,
+)
+from kemi.core.sdp.text import MAX_FORMATS, MAX_LINES, sdp_from_text
 from tests.unit.core.sdp.samples import bent, golden
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n"
@@ -76,6 +85,19 @@ def test_static_payload_types_need_no_rtpmap_and_unknown_ones_are_left_out() -> 
 def test_feedback_for_all_payload_types_counts_for_each() -> None:
     codecs = media("a=rtpmap:96 VP8/90000", "a=rtcp-fb:* nack", "a=rtcp-fb:96 ccm fir").codecs
     assert [codec.feedback for codec in codecs] == [("nack",), ("nack", "ccm fir")]
+
+
+def test_what_every_codec_is_asked_for_is_no_more_than_can_be_written_out() -> None:
+    """Lines times codecs: 24 kB of a page were 5 million strings."""
+    many = MAX_LINES - MAX_FORMATS - 10
+    every = " ".join(map(str, range(MAX_FORMATS)))
+    lines = [f"a=rtpmap:{number} VP8/90000" for number in range(MAX_FORMATS)]
+    lines += ["a=rtcp-fb:* nack"] * (many // 2) + ["a=rtcp-fb:5 ccm fir"] * (many // 2)
+    text = HEAD + "\r\n".join([f"m=video 9 RTP/AVPF {every}", *lines, ""])
+    codecs = sdp_from_text(text).media[0].codecs
+    assert {len(codec.feedback) for codec in codecs} == {MAX_FEEDBACK}
+    written = [line for codec in codecs for line in codec_to_lines(codec)]
+    assert len(written) + len(codecs) < MAX_LINES
 
 
 def test_two_fmtp_lines_of_one_payload_type_are_one_list() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from kemi.core.errors import SdpSyntaxError
 from kemi.core.sdp.model import Direction
-from kemi.core.sdp.text import MAX_LINES, MAX_MEDIA, MAX_SIZE, sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import MAX_FORMATS, MAX_LINES, MAX_MEDIA, MAX_SIZE, sdp_from_text, sdp_to_text
 from tests.unit.core.sdp.samples import GOLDEN_NAMES, golden
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n"
@@ -94,6 +94,12 @@ def test_empty_lines_at_the_end_go() -> None:
         pytest.param(HEAD + "a=x\ry\r\n", 5, "line 5: a carriage return inside", id="CR alone"),
         pytest.param(HEAD + "a=x\r\n" * MAX_LINES, None, f"at most {MAX_LINES}", id="too many lines"),
         pytest.param(HEAD + AUDIO * (MAX_MEDIA + 1), 37, f"at most {MAX_MEDIA}", id="too many m-lines"),
+        pytest.param(
+            HEAD + "m=audio 9 RTP/AVP" + " 0" * (MAX_FORMATS + 1),
+            5,
+            f"129 formats, at most {MAX_FORMATS}",
+            id="too many formats",
+        ),
         pytest.param(HEAD + "a=" + "x" * MAX_SIZE, None, f"at most {MAX_SIZE}", id="too long"),
     ],
 )
@@ -116,3 +122,5 @@ def test_a_long_line_of_a_peer_is_shortened_in_the_message() -> None:
 def test_the_limits_themselves_are_accepted() -> None:
     assert len(sdp_from_text(HEAD + AUDIO * MAX_MEDIA).media) == MAX_MEDIA
     assert len(sdp_from_text(HEAD + "a=x\r\n" * (MAX_LINES - 4)).session.lines) == MAX_LINES
+    every = " ".join(map(str, range(MAX_FORMATS)))
+    assert len(sdp_from_text(f"{HEAD}m=audio 9 RTP/AVP {every}\r\n").media[0].formats) == MAX_FORMATS
