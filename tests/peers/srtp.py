@@ -23,13 +23,17 @@ class SrtpEndpoint(RtpEndpoint):
     """Sends and takes SRTP only; what does not authenticate is counted."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
-        self._key = secrets.token_bytes(_KEY_BYTES)
         self._in: pylibsrtp.Session | None = None
-        policy = pylibsrtp.Policy(key=self._key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-        self._out = pylibsrtp.Session(policy=policy)
+        self.take_new_key()
         self.strange = 0
         """Packets that were not for us."""
         super().__init__(host)
+
+    def take_new_key(self) -> None:
+        """Encrypt what we send with another key from now on."""
+        self._key = secrets.token_bytes(_KEY_BYTES)
+        policy = pylibsrtp.Policy(key=self._key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        self._out = pylibsrtp.Session(policy=policy)
 
     @property
     def crypto(self) -> str:

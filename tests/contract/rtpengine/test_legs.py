@@ -17,7 +17,7 @@ from kemi.core.sdp.interwork import placeholder_answer
 from rtpengine.capabilities import OLDEST
 from rtpengine.legs import LEGS, LegKind
 from rtpengine.profiles import MediaProfile, MediaProfiles
-from rtpengine.running import reoffer_from_ims
+from rtpengine.running import renew, reoffer_from_ims
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,
@@ -41,6 +41,7 @@ FAR_KINDS: Final = [kind for kind in LegKind if kind is not LegKind.WIC]
 PCMA: Final = Spoken("PCMA", "PCMA/8000", 8)
 SUITE: Final = "AES_CM_128_HMAC_SHA1_80"
 KEY: Final = base64.b64encode(bytes(range(30))).decode()
+OTHER_KEY: Final = base64.b64encode(bytes(range(1, 31))).decode()
 CRYPTO: Final = f"crypto:5 {SUITE} inline:{KEY}"
 _NEW_EACH_TIME: Final = (
     (r"(?<=inline:)\S+", "KEY"),
@@ -104,6 +105,7 @@ class SrtpPeer(RtpPeer):
     """An RTP port with keys; what does not authenticate is not kept."""
 
     def __init__(self, host: str) -> None:
+        self.key = KEY
         self._in: pylibsrtp.Session | None = None
         self._out: pylibsrtp.Session | None = None
         super().__init__(host)
@@ -113,7 +115,9 @@ class SrtpPeer(RtpPeer):
         found = [value for value in section(theirs).values("crypto") if f" {SUITE} " in value]
         key = base64.b64decode(found[0].partition("inline:")[2].split("|")[0])
         inbound = pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND)
-        outbound = pylibsrtp.Policy(key=base64.b64decode(KEY), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        outbound = pylibsrtp.Policy(
+            key=base64.b64decode(self.key), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND
+        )
         self._in, self._out = pylibsrtp.Session(policy=inbound), pylibsrtp.Session(policy=outbound)
 
     def sealed(self, packet: bytes) -> bytes:
@@ -164,6 +168,31 @@ def test_a_page_calls_a_trunk_with_keys(client: UdpClient, sides: KeyedSides) ->
     for _ in ("183", "200"):
         answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
         run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
+        sides.talk()
+        sides.heard(passing=False)
+        sides.wic.packets.clear()
+        sides.ims.packets.clear()
+
+
+@pytest.mark.parametrize("change", ["renew", "reoffer_from_ims"])
+def test_a_trunk_answers_with_another_key(client: UdpClient, sides: KeyedSides, change: str) -> None:
+    """Its own counts from then on; ours stays what it was offered, for it is not told of another (RFC 4568 §7.1.4)."""
+    profile = keyed_profile()
+    page = line(WIC_ADDRESS, sides.wic.port, WIC[0])
+    session = MediaSession(f"srtp {change}", "audio", page, WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
+    version = daemon_version()
+    for key in (KEY, OTHER_KEY):
+        sides.ims.key = key
+        sides.ims.agree(given.relay_offer)
+        answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port, crypto=CRYPTO.replace(KEY, key))
+        if key == KEY:
+            run(connect(session, profile, answer, None, daemon_version=version), client)
+        elif change == "renew":
+            run(renew(session, profile, answer, None, daemon_version=version), client)
+        else:
+            run(reoffer_from_ims(session, profile, answer, None, daemon_version=version), client)
         sides.talk()
         sides.heard(passing=False)
         sides.wic.packets.clear()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.integration.calls.outbound_site import CALLEE, Carriers
 from tests.integration.calls.stage import Call
+from tests.integration.calls.test_page_offer_media import both_heard, change
 from tests.lab.lab import Lab
-from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
+from tests.peers.aiortc_wic import AiortcWic
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
@@ -61,6 +63,7 @@ async def test_keys_by_sdes_both_ways(
     page: AiortcWic,
     safe_phone: SrtpEndpoint,
 ) -> None:
+    """Also after the page has held, and the trunk has answered that, and the return, with a new key each."""
     media = DeviceMedia(audio_port=safe_phone.port, crypto=safe_phone.crypto)
     carriers.do(answers(media))
     wic, real = await page.dial(f"tel:{AUSTRIA}")
@@ -72,6 +75,10 @@ async def test_keys_by_sdes_both_ways(
     safe_phone.send_to_sdp(call.ims.invite.body)
     safe_phone.start_tone(ANNOUNCEMENT_HZ)
     await real.until_connected()
-    await safe_phone.until_tone(TONE_HZ, timeout_s=10)
-    await real.until_heard(ANNOUNCEMENT_HZ, mid="r0")
+    await both_heard(safe_phone, real, "r0")
+    for version, direction in enumerate(("inactive", "recvonly"), start=2):
+        safe_phone.take_new_key()
+        call.ims.media = replace(media, crypto=safe_phone.crypto, version=version)
+        await change(call, real, await real.offer_again({"0": "sendonly", "r0": direction}))
+    await both_heard(safe_phone, real, "r0")
     await call.hang_up()

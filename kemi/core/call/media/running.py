@@ -50,14 +50,19 @@ def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:
 
 
 def line_change(before: Medium | None, now: Medium) -> bool:
-    """Whether the far end's line needs the relay: another address or another codec."""
+    """Whether the far end's line needs the relay: another address, key or codec."""
     if before is None or not before.ims_answer:
         return True
-    old, new = (sdp_from_text(medium.ims_answer).media[0] for medium in (before, now))
-    return (
-        (old.connection_address, old.port, old.attribute("rtcp"))
-        != (new.connection_address, new.port, new.attribute("rtcp"))
-    ) or repertoire(before.ims_answer) != repertoire(now.ims_answer)
+    if before.ims_answer == now.ims_answer:
+        return False
+    return _essence(before.ims_answer) != _essence(now.ims_answer)
+
+
+def _essence(ims_line: str) -> tuple[object, ...]:
+    line = sdp_from_text(ims_line).media[0]
+    keys = tuple(line.attributes("crypto"))  # each answer may bring another one (RFC 4568 §7.1.4)
+    where = (line.proto, line.connection_address, line.port, line.attribute("rtcp"))
+    return *where, keys, repertoire(ims_line)
 
 
 def medium_of_offer(record: CallRecord, offered: OfferedMedium) -> Medium:
