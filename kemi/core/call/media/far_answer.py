@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kemi.core.call import actions as act
 from kemi.core.call.errands import Errand, run_alone
 from kemi.core.call.media.running import gate_of, line_change
-from kemi.core.call.media.session import medium_change
+from kemi.core.call.media.session import is_news, medium_change
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import NotAcceptableHere
@@ -49,7 +49,7 @@ def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallS
     moved = [medium for medium in running if line_change(was.get(medium.kind), medium)]
     stayed = [medium for medium in running if medium not in moved]
     gone = tuple(one.kind for one in record.media if not one.active and was[one.kind].active)
-    record.page_behind = record.page_behind or list(map(_shown, before)) != list(map(_shown, record.media))
+    record.page_behind = record.page_behind or any(map(is_news, before, record.media))
     errands: list[Errand] = []
     if moved:
         # An answer is as good as an offer for the relay, and the page keeps its lines.
@@ -59,8 +59,3 @@ def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallS
         errands.append(gate_of(record, stayed))
     release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
     return [*run_alone(record, errands, settings), *release]
-
-
-def _shown(medium: Medium) -> tuple[object, ...]:
-    """What of the far end's part the page is told."""
-    return medium.kind, medium.active, medium.ims_direction, medium.codec

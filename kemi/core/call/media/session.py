@@ -13,6 +13,7 @@ from kemi.core.sdp.interwork.avpf import offering_feedback
 from kemi.core.sdp.interwork.client_offer import Shown
 from kemi.core.sdp.interwork.orientation import agreed_line
 from kemi.core.sdp.interwork.relay import both_ways
+from kemi.core.sdp.interwork.video import demands
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -93,6 +94,15 @@ def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
         )
         for medium in media
     ]
+
+
+def is_news(old: Medium, new: Medium) -> bool:
+    """Whether the page has to do something else for a medium now: also to send less video, or other video."""
+    if (old.active, old.ims_direction, old.codec) != (new.active, new.ims_direction, new.codec):
+        return True
+    if new.kind != "video" or old.ims_answer == new.ims_answer:
+        return False
+    return demands(old.ims_answer, new.codec) != demands(new.ims_answer, new.codec)
 
 
 def _shown_direction(medium: Medium, *, flips: bool) -> Direction:

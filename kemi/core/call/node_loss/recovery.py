@@ -35,7 +35,7 @@ from kemi.core.call.in_dialog.common import follow
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.lifetime.release import refuse_early
 from kemi.core.call.media.running import SPLIT, gate_of
-from kemi.core.call.media.session import medium_change
+from kemi.core.call.media.session import is_news, medium_change
 from kemi.core.call.node_loss import answers as recovery_answers
 from kemi.core.call.node_loss.offers import describe, send_to_core, send_to_page
 from kemi.core.call.node_loss.record import Recovery
@@ -258,10 +258,10 @@ def _settle(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     recovery, opened = _recovery(record), record.exchange
     if opened is None:
         raise LocalProtocolError("no offer is open")
-    before = [(medium.active, medium.ims_direction) for medium in record.media]
-    active = {medium.kind for medium in record.media if medium.active}
+    before = record.media
     exchange.commit(record)
-    after = [(medium.active, medium.ims_direction) for medium in record.media]
+    news = any(map(is_news, before, record.media))
+    record.page_behind = record.page_behind or news
     if recovery.again:
         if recovery.nodes >= MOST_NODES:
             return _end(record, settings, 503, _LOST, reach_page=not _page_away(record))
@@ -269,11 +269,12 @@ def _settle(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         return []  # flow.py asks go_on
     recovery.state = recovery.moved(MovingEvent.SETTLED)
     record.recovery = None
-    record.page_behind = record.page_behind or before != after
-    gone = tuple(sorted(active - {medium.kind for medium in record.media if medium.active}))
+    gone = tuple(
+        old.kind for old, new in zip(before, record.media, strict=True) if old.active and not new.active
+    )
     return [
         act.Note("call_moved", logging.INFO, {"node": record.node}),
-        *([gate_of(record, [m for m in record.media if m.active])] if before != after else []),
+        *([gate_of(record, [m for m in record.media if m.active])] if news else []),
         *([act.ReleaseMedia(record.key, record.node, gone)] if gone else []),
     ]
 

@@ -20,7 +20,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, MediaFailed, MediaRenewed
 from kemi.core.call.lifetime import session_timer
-from kemi.core.call.media.session import medium_change, offer_to_text
+from kemi.core.call.media.session import is_news, medium_change, offer_to_text
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, RemoteProtocolError
@@ -59,13 +59,11 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
     if pending is None:
         return []
     if event.bearer is Late.THEIR_ANSWER:
-        before, after = (
-            {one.kind: (one.active, one.ims_direction, one.codec) for one in media}
-            for media in (record.media, pending.media)
-        )
+        before = record.media
         exchange.commit(record)
-        record.page_behind = record.page_behind or before != after
-        gone = tuple(kind for kind, (active, *_) in after.items() if before[kind][0] and not active)
+        changes = list(zip(before, record.media, strict=True))
+        record.page_behind = record.page_behind or any(is_news(old, new) for old, new in changes)
+        gone = tuple(new.kind for old, new in changes if old.active and not new.active)
         return [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
     active = [medium for medium in pending.media if medium.active]
     offer = offered_to_core_again(

@@ -36,7 +36,13 @@ from kemi.core.call.events import (
 from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.in_dialog.to_page import forward_to_page
 from kemi.core.call.lifetime import session_timer
-from kemi.core.call.media.session import direction_for_core, medium_change, shown_media, take_page_answer
+from kemi.core.call.media.session import (
+    direction_for_core,
+    is_news,
+    medium_change,
+    shown_media,
+    take_page_answer,
+)
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer, checksum
 from kemi.core.call.renegotiation.core_late_offer import Late, ask_for_offer
 from kemi.core.call.renegotiation.core_late_offer import on_media_failed as on_late_media_failed
@@ -92,12 +98,10 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
     except GatewayError as error:
         return [refuse(error, settings)]
     media = _as_offered(record.media, reoffer)
-    is_news = bool(reoffer.added) or any(
-        _differs(old, new) for old, new in zip(record.media, media, strict=True)
-    )
+    news = bool(reoffer.added) or any(map(is_news, record.media, media))
     pending = Exchange(Offerer.IMS, request.method, request.cseq, request.body, media)
     exchange.begin(record, pending)
-    if not is_news:
+    if not news:
         return [_tell_relay(record, reoffer.going_on.keys(), _Answered())]
     takes_it = request.method == "INVITE" or record.wic_takes_update
     if record.dialog is not Dialog.CONFIRMED or not event.flow_alive or not takes_it:
@@ -140,11 +144,6 @@ def _as_offered(media: list[Medium], reoffer: CoreReoffer) -> list[Medium]:
         if medium.kind == "video":
             medium.codec = offered.codec
     return changed
-
-
-def _differs(old: Medium, new: Medium) -> bool:
-    """Whether the page has to do something else for this medium."""
-    return (old.active, old.ims_direction, old.codec) != (new.active, new.ims_direction, new.codec)
 
 
 # ---------------------------------------------------------------- asking the page

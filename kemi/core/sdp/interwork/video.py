@@ -13,7 +13,8 @@ from typing import Final
 
 from kemi.core.sdp.build import media_description
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
-from kemi.core.sdp.interwork.orientation import with_orientation_of
+from kemi.core.sdp.index import OF_CODECS
+from kemi.core.sdp.interwork.orientation import orientation_lines, with_orientation_of
 from kemi.core.sdp.model import Codec, MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -95,6 +96,15 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     if names == media.formats and body == list(media.body):
         return media
     return media_description(media.kind, media.port, media.proto, names, body)
+
+def demands(far: str, codec: str) -> tuple[object, ...]:
+    """Return what fitted_line heeds of a far end's line, for comparison; "" has none."""
+    described = next(iter(sdp_from_text(far).media), None) if far else None
+    if described is None:
+        return ()
+    wanted = next((own for own in described.codecs if own.name == codec), None)
+    return wanted, described.bandwidth.get("AS"), orientation_lines(described)
+
 
 
 def _mode(codec: Codec) -> str:

@@ -25,12 +25,12 @@ def lines(edits: act.MessageEdits, name: str) -> list[str]:
     return [line.partition(": ")[2] for line in edits.insert if line.startswith(f"{name}: ")]
 
 
-def answered(fields: Fields, *, page: Fields = PAGE) -> Call:
+def answered(fields: Fields, *, page: Fields = PAGE, kinds: tuple[str, ...] = ("audio",)) -> Call:
     """The core answers with these header fields."""
-    call = Call(invite(sdp.chromium("audio-sendrecv"), page))
+    call = Call(invite(sdp.chromium("av-sendrecv" if "video" in kinds else "audio-sendrecv"), page))
     call.on(ev.TransactionCreated(1, 2))
     call.reserved()
-    reply = call.ims_reply(200, body=sdp.core_answer()).reply
+    reply = call.ims_reply(200, body=sdp.core_answer(*kinds)).reply
     shown = header_reader({"Record-Route": [], **fields})
     reply = replace(reply, headers=shown)
     call.on(ev.ImsReply(reply))

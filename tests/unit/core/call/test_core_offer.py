@@ -22,6 +22,7 @@ from tests.unit.core.call.ladder import Actions, Call
 HOLD = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
 MOVED = sdp.core_answer(port=41000)
 WITH_VIDEO = sdp.core_answer("audio", "video", port=41000)
+LESS_VIDEO = WITH_VIDEO.replace("a=rtpmap:96", "b=AS:128\r\na=rtpmap:96")
 
 
 def relay_knows(call: Call, asked: Actions, port: int = 30000) -> Actions:
@@ -172,6 +173,25 @@ class TestAskedOfThePage:
         assert (call.record.exchange, call.record.wic_description) == (None, told)
         assert call.record.medium("audio").ims_direction == "sendrecv"  # type: ignore[union-attr]
 
+    def test_less_video_is_told_once(self) -> None:
+        """TS 26.114 §6.2.7: the page sends no more than the far end takes; where that is, it need not know."""
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        asked = call.on(call.ims_request("INVITE", cseq=7, body=LESS_VIDEO))
+        offer = sdp_from_text(asked.only(act.ForwardRequest).edits.body or "")
+        assert [line.bandwidth for line in offer.media] == [{}, {"AS": 128}]
+        relay_knows(call, page_answers(call, asked, cseq_of(asked)))
+        moved = LESS_VIDEO.replace("m=video 41002", "m=video 42002")
+        asked = call.on(call.ims_request("INVITE", cseq=8, body=moved))
+        assert asked.names == ["ReofferFromIms"]
+
+    def test_what_the_page_does_already_is_not_asked_of_it(self) -> None:
+        """Its line has one format: that the far end has another level of it changes nothing."""
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        other = WITH_VIDEO.replace("VP8/90000", "VP8/90000\r\na=fmtp:96 max-fr=15")
+        answered = relay_knows(call, call.on(call.ims_request("INVITE", body=other)))
+        assert answered.names == ["SendReply"]
+        assert call.record.exchange is None
+
     def test_video_is_reserved_first_and_stands_in_new_lines(self) -> None:
         call = Call.confirmed()
         reserve = call.on(call.ims_request("INVITE", body=WITH_VIDEO)).only(act.ReserveIncoming)
@@ -320,6 +340,17 @@ class TestLateOffer:
         assert (call.record.exchange, call.record.ims_description) == (None, told)
 
     def test_an_ack_that_never_comes(self) -> None:
+    def test_less_video_in_the_ack_is_told_the_page(self) -> None:
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
+        renewed = {
+            kind: ev.Renewed(sdp.relay_offer(kind), sdp.relay_answer(kind)) for kind in ("audio", "video")
+        }
+        call.on(ev.MediaRenewed(renewed, asked.bearer))
+        change = call.on(call.ims_request("ACK", cseq=5, body=LESS_VIDEO)).only(act.RenewMedia)
+        sent = call.on(ev.MediaRenewed(renewed, change.bearer)).only(act.SendRequest)
+        assert (sent.to, "b=AS:128" in sent.body) == (Side.WIC, True)
+
         call = Call.confirmed()
         asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
         renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}

@@ -134,6 +134,21 @@ class TestWithTheCore:
         assert event.reply is not None
         event.reply.contact = "<sip:bob@203.0.113.9>"
         call.on(event)
+    @pytest.mark.parametrize("told", [True, False])
+    def test_an_answer_that_takes_less_video_is_told_the_page(self, told: bool) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]}, kinds=("audio", "video"))
+        call.on(call.wic_request("ACK", cseq=1))
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        event = own_answer(call, 200)
+        assert event.reply is not None
+        less = "b=AS:128\r\na=rtpmap:96" if told else "a=rtpmap:96"
+        event.reply.body = sdp.core_answer("audio", "video", port=41000).replace("a=rtpmap:96", less)
+        event.reply.content_type = "application/sdp"
+        done = call.on(event)
+        assert done.only(act.ReofferFromIms)
+        to_page = [one for one in done.all(act.SendRequest) if one.to is Side.WIC]
+        assert ["b=AS:128" in one.body for one in to_page] == ([True] if told else [])
+
         bye = call.on(call.wic_request("BYE")).only(act.ForwardRequest)
         assert bye.edits.request_uri == "sip:bob@203.0.113.9"
 

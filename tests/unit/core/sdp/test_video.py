@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.core.sdp.interwork.video import bandwidth_kbps, fitted_line, h264_level
+from kemi.core.sdp.interwork.video import bandwidth_kbps, demands, fitted_line, h264_level
 from kemi.core.sdp.model import Codec, MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -166,3 +166,36 @@ def test_a_client_asks_by_fir_who_takes_that_alone(feedback: tuple[str, ...], as
     text = far("108", *h264("108", "packetization-mode=1;profile-level-id=42e01f"), *promised)
     fitted = fitted_line(page(), "h264", text)
     assert ("a=rtcp-fb:108 nack pli" in fitted.lines) is asks_by_pli
+
+
+class TestDemands:
+    """What the page has to hear of once more."""
+
+    H264 = h264("108", "packetization-mode=1;profile-level-id=42e01f")
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param(far("108", "b=AS:128", *H264), id="bandwidth"),
+            pytest.param(
+                far("108", *h264("108", "packetization-mode=1;profile-level-id=42e00c")), id="level"
+            ),
+            pytest.param(far("114", *h264("114", "profile-level-id=42e01f")), id="packetization mode"),
+            pytest.param(far("108", *H264, "a=rtcp-fb:108 ccm fir"), id="feedback"),
+            pytest.param(far("108", *H264, "a=extmap:3 urn:3gpp:video-orientation"), id="orientation"),
+            pytest.param("", id="nothing known"),
+        ],
+    )
+    def test_what_the_page_heeds(self, other: str) -> None:
+        assert demands(far("108", *self.H264), "h264") != demands(other, "h264")
+
+    @pytest.mark.parametrize(
+        "same",
+        [
+            pytest.param(far("108", *H264).replace("video 5000", "video 6000"), id="port"),
+            pytest.param(far("108", "a=rtcp:6001", *H264), id="port of RTCP"),
+            pytest.param(far("108 96", *H264, "a=rtpmap:96 VP8/90000"), id="another codec behind it"),
+        ],
+    )
+    def test_what_it_does_not(self, same: str) -> None:
+        assert demands(far("108", *self.H264), "h264") == demands(same, "h264")
