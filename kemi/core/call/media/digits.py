@@ -13,6 +13,7 @@ own application/session-info only where Accept names that one and not the other.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from kemi.core import headers
@@ -131,10 +132,11 @@ def _play(
     if exchange.is_open(record):  # the relay may be between two descriptions
         goes_without = event_clock_hz is not None and not spoilt and not passes(medium)
         return [play if goes_without else _not_now("the session is being changed", settings)]
+    not_ready = partial(_not_ready, record.digits_armed, record.page_events)
     record.digits_armed, record.page_events = True, False
     play = replace(play, settle=event_clock_hz is None)
     ready = replace(renewal(record, [medium]), new_encoder=spoilt)
-    return run_errands(record, [ready], lambda *_: [play], _not_played, settings)
+    return run_errands(record, [ready], lambda *_: [play], not_ready, settings)
 
 
 def on_page_sent(record: CallRecord, _event: PageSentEvents, settings: CallSettings) -> list[act.Action]:
@@ -209,3 +211,12 @@ def _not_now(detail: str, settings: CallSettings) -> act.SendReply:
 def _not_played(_record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
     why = headers.explanation_of(event.error, settings.realm)
     return [act.SendReply(480, "Temporarily Unavailable", why)]
+
+
+def _not_ready(
+    was_armed: bool, had_events: bool, record: CallRecord, event: MediaFailed, settings: CallSettings
+) -> list[act.Action]:
+    """The relay is as it was before, and the next digit asks it again; it may be another one by now."""
+    record.digits_armed = record.digits_armed and was_armed
+    record.page_events = record.page_events or had_events
+    return _not_played(record, event, settings)

@@ -134,7 +134,7 @@ def _on_moved(record: CallRecord, event: MediaMoved, settings: CallSettings) -> 
     if record.ended or recovery is None:
         return [act.ReleaseMedia(record.key, event.node, tuple(event.moved))]
     record.node = event.node
-    record.digits_armed = record.page_events = False
+    record.digits_armed = record.page_events = record.digits_withheld = False  # the other node knows of none
     try:
         describe(record, event.moved, settings)
     except GatewayError as error:

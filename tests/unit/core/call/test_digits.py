@@ -10,6 +10,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.events import Continuation
 from kemi.core.call.record import Exchange, Offerer
+from kemi.core.errors import MediaUnavailable
 from tests.unit.core.call.ladder import Actions, Call
 
 RELAY = {"Content-Type": ["application/dtmf-relay"]}
@@ -52,6 +53,25 @@ def test_the_relay_is_told_once() -> None:
     assert first.only(act.RenewMedia).terms == act.MediaTerms("", digits=True)
     assert renewed(call, first).only(act.PlayDigits).digits == "5"
     assert press(call, 13).names == ["PlayDigits"]
+
+
+def refused(call: Call, actions: Actions) -> Actions:
+    """Say that the relay is not."""
+    then = actions.only(act.RenewMedia).bearer
+    assert isinstance(then, Continuation)
+    return call.on(ev.MediaFailed(MediaUnavailable("no answer"), None, then))
+
+
+def test_a_relay_that_could_not_be_told_is_told_with_the_next_one() -> None:
+    """It would say ok to digits that nobody hears."""
+    call = confirmed()
+    assert refused(call, press(call, 12)).reply[0] == 480
+    again = press(call, 13)
+    assert not again.only(act.RenewMedia).new_encoder
+    assert renewed(call, again).names == ["PlayDigits"]
+    call.on(ev.PageSentEvents())
+    assert refused(call, press(call, 14)).reply[0] == 480
+    assert press(call, 15).only(act.RenewMedia).new_encoder
 
 
 def test_after_events_of_the_page_it_is_told_again_with_a_new_encoder() -> None:

@@ -83,6 +83,14 @@ class TestTheWay:
         assert {line.port for line in sdp_from_text(to_core.body).media} == {31000}
         assert call.record.node == OTHER
 
+    def test_the_other_node_keeps_events_from_a_page_that_gets_info(self) -> None:
+        """It would have each digit twice."""
+        call = Call.confirmed()
+        call.record.wic_takes_digits = "application/dtmf-relay"
+        assert call.on(ev.NodeLost(NODE)).only(act.WithholdDigits).node == NODE
+        assert moved(call).only(act.WithholdDigits).node == OTHER
+        assert not page_takes(call).all(act.WithholdDigits)
+
     @pytest.mark.parametrize("page_first", [True, False])
     def test_it_is_done_when_both_have_answered(self, page_first: bool) -> None:
         call = offered()
