@@ -1,4 +1,4 @@
-"""How much bandwidth an audio line asks of the core, and how long its packets are (TS 26.114 §6.2.2, §6.2.5, §7.3.1).
+"""How much bandwidth a line asks of the core, and how long packets of audio are (TS 26.114 §6.2.2, §6.2.5, §7.3.1).
 
 b=AS is for one direction, in kbit/s, with IP, UDP and RTP headers (RFC 3890 §1.1): what the dearest codec of the line
 needs, since any of them may be used.  Gives the figures of TS 26.114 Annex K.
@@ -25,6 +25,8 @@ _OPUS_BPS: Final = 64_000
 """Full-band speech or music of one channel in two (RFC 7587 §3.1.1)."""
 _RTCP_BPS: Final = ("RS:600", "RR:2000")
 """Reports every few seconds are enough for speech; 0 would switch RTCP off, and with it our view of the quality."""
+_RTCP_OF_VIDEO_BPS: Final = ("RS:600", "RR:5000")
+"""With room for feedback: RR is that of TS 26.114 Annex A.15, where reports alone get 2500."""
 
 # Speech bits of a frame by mode (TS 26.101 table 1, TS 26.201 table 2).
 _AMR_BITS: Final = (95, 103, 118, 134, 148, 159, 204, 244)
@@ -43,6 +45,15 @@ def audio_lines(media: MediaDescription, codecs: Iterable[Codec], connection: st
     headers = _RTP_UDP_BYTES + _IP_BYTES.get(family.upper(), 20)
     packet = headers + max((_payload_bytes(codec, ptime_ms) for codec in speech), default=0)
     return [f"b=AS:{ceil(8 * packet / ptime_ms)}", *(f"b={value}" for value in _RTCP_BPS)]
+
+
+def video_lines(media: MediaDescription, kbps: int) -> list[str]:
+    """Write the b= lines of a video line of ours: those it has, and what it lacks of b=AS (``kbps``) and of RTCP's."""
+    lines = [f"b={value}" for value in media.values("b")]
+    said = {line.partition(":")[0] for line in lines}
+    if "b=AS" not in said:
+        lines.insert(0, f"b=AS:{kbps}")
+    return lines + [f"b={value}" for value in _RTCP_OF_VIDEO_BPS if f"b={value[:2]}" not in said]
 
 
 def packet_lines(media: MediaDescription, codecs: Iterable[Codec]) -> list[str]:

@@ -16,7 +16,7 @@ from kemi.core.errors import (
     RemoteProtocolError,
     WarnCode,
 )
-from kemi.core.sdp.bandwidth import audio_lines, packet_lines
+from kemi.core.sdp.bandwidth import audio_lines, packet_lines, video_lines
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import AUXILIARY, in_order
 from kemi.core.sdp.interwork.orientation import orientation_lines
@@ -149,8 +149,8 @@ def core_line(
     if source.kind == "audio":
         bandwidth = audio_lines(source, codecs, source.connection)
         packets = packet_lines(source, codecs)
-    elif source.kind == "video" and not any(line.startswith("b=AS:") for line in bandwidth):
-        bandwidth.insert(0, f"b=AS:{bandwidth_kbps(codecs)}")
+    elif source.kind == "video":
+        bandwidth = video_lines(source, bandwidth_kbps(codecs))
     body = [*head, *bandwidth, *_attributes(source, codecs), *packets, f"a={direction}"]
     return media_description(source.kind, port, proto, [codec.payload_type for codec in codecs], body)
 

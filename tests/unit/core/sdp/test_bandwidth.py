@@ -1,8 +1,8 @@
-"""b=AS of audio lines: the figures of TS 26.114 Annex K, and what happens to values nobody should write."""
+"""b= lines: the figures of TS 26.114 Annex K, and what happens to values nobody should write."""
 
 import pytest
 
-from kemi.core.sdp.bandwidth import audio_lines, packet_lines
+from kemi.core.sdp.bandwidth import audio_lines, packet_lines, video_lines
 from kemi.core.sdp.model import MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -86,3 +86,23 @@ def test_rtcp_stays_on() -> None:
 )
 def test_packet_lengths(line: MediaDescription, expected: list[str]) -> None:
     assert packet_lines(line, line.codecs) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param("", ["b=AS:512", "b=RS:600", "b=RR:5000"], id="nothing"),
+        pytest.param("b=AS:384\r\n", ["b=AS:384", "b=RS:600", "b=RR:5000"], id="how much"),
+        pytest.param(
+            "b=TIAS:384000\r\nb=RS:0\r\n",
+            ["b=AS:512", "b=TIAS:384000", "b=RS:0", "b=RR:5000"],
+            id="something of RTCP",
+        ),
+        pytest.param("b=AS:384\r\nb=RS:0\r\nb=RR:2500\r\n", ["b=AS:384", "b=RS:0", "b=RR:2500"], id="all"),
+    ],
+)
+def test_video_says_how_much_rtcp_it_has(said: str, expected: list[str]) -> None:
+    """TS 26.114 §7.3.1: on every line; what the line says already stands."""
+    head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n"
+    line = sdp_from_text(f"{head}m=video 5004 RTP/AVP 96\r\n{said}a=rtpmap:96 VP8/90000\r\n").media[0]
+    assert video_lines(line, 512) == expected
