@@ -22,6 +22,11 @@ def media_description(
     return MediaDescription((m_line, *body), kind, port, proto, tuple(formats), _NO_SESSION)
 
 
+def off_line(media: MediaDescription) -> MediaDescription:
+    """Write a line of the core's side that is not used: port 0 (RFC 3264 §6, §8.2)."""
+    return media_description(media.kind, 0, media.proto, media.formats, ())
+
+
 def session_description(session: SessionSection, media: Iterable[MediaDescription]) -> SessionDescription:
     """Put m-lines made elsewhere under session lines, with CRLF line ends.
 

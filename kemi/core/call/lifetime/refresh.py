@@ -13,7 +13,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
@@ -24,6 +24,8 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Side, uri_from_address
+from kemi.core.sdp.interwork.ims_reoffer import as_offer, is_answer
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 MAX_FAILURES: Final = 4
 """How often a refused refresh is repeated in the time that is left."""
@@ -50,8 +52,17 @@ def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Actio
         *(("Content-Type: application/sdp",) if method == "INVITE" else ()),
     )
     request = own_request_to_ims(record, record.confirmed_tag, method, session.refresh_cseq, *lines)
-    body = record.ims_description if method == "INVITE" else ""
+    body = _description(record, settings) if method == "INVITE" else ""
     return [replace(request, body=body, report=True)]
+
+
+def _description(record: CallRecord, settings: CallSettings) -> str:
+    """Return what the core was told last, as an offer."""
+    if is_answer(record.ims_description):
+        offer = as_offer(sdp_from_text(record.ims_description), exchange.next_ims_origin(record, settings))
+        record.ims_description = sdp_to_text(offer)
+        record.far_checksum = ""  # no answer any more to what it said before
+    return record.ims_description
 
 
 def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool:

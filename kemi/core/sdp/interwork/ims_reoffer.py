@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kemi.core.errors import RemoteProtocolError
-from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.build import media_description, off_line, session_description, session_section
 from kemi.core.sdp.interwork.ims import ImsMedium, core_line, ims_medium, ordered_codecs
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
 _DIRECTIONS: Final = frozenset(f"a={direction}" for direction in Direction)
+_OF_AN_ANSWER: Final = ("a=curr:", "a=des:", "a=conf:", "a=acfg:")
+"""Our offers have no preconditions (RFC 3312 §11: they would require the extension), and no configuration is chosen yet
+(RFC 5939 §3.6)."""
 
 
 def ims_offer_again(
@@ -45,7 +48,7 @@ def ims_offer_again(
         elif place in directions:
             lines.append(_turned(current.media[place], directions[place]))
         else:
-            lines.append(_off(current.media[place]))
+            lines.append(off_line(current.media[place]))
     session = session_section(origin, connection=current.session_connection)
     return session_description(session, lines)
 
@@ -68,10 +71,24 @@ def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]
     return {kind: ims_medium(answer.media[place], offer.media[place]) for kind, place in lines.items()}
 
 
+def is_answer(ours: str) -> bool:
+    """Whether a description of ours says what only an answer may say."""
+    return any(line in ours for line in _OF_AN_ANSWER)
+
+
+def as_offer(answer: SessionDescription, origin: Origin) -> SessionDescription:
+    """Write our last answer to the core as an offer of the same."""
+    lines = [
+        media_description(media.kind, media.port, media.proto, media.formats, _offered(media))
+        for media in answer.media
+    ]
+    return session_description(session_section(origin, connection=answer.session_connection), lines)
+
+
 def _turned(media: MediaDescription, direction: Direction) -> MediaDescription:
-    body = [line for line in media.body if line not in _DIRECTIONS]
+    body = [line for line in _offered(media) if line not in _DIRECTIONS]
     return media_description(media.kind, media.port, media.proto, media.formats, [*body, f"a={direction}"])
 
 
-def _off(media: MediaDescription) -> MediaDescription:
-    return media_description(media.kind, 0, media.proto, media.formats, ())
+def _offered(media: MediaDescription) -> list[str]:
+    return [line for line in media.body if not line.startswith(_OF_AN_ANSWER)]

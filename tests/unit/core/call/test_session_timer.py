@@ -11,11 +11,18 @@ from kemi.core.call import events as ev
 from kemi.core.call.record import Exchange, Offerer
 from kemi.core.errors import SipReject
 from kemi.core.messages import Reply, Side
+from kemi.core.sdp.model import SessionDescription
+from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import CALLER_TAG, Incoming
 from tests.unit.core.call.incoming_ladder import invite as core_invite
 from tests.unit.core.call.ladder import Call, header_reader, invite
 from tests.unit.core.call.sessions import PAGE, Fields, answered, lines, own_answer, waits
+
+
+def version(description: SessionDescription) -> int:
+    """Return how often it was changed."""
+    return int(description.session.values("o")[0].split()[2])
 
 
 class TestWithTheCore:
@@ -127,13 +134,6 @@ class TestWithTheCore:
         sent = call.on(event).all(act.SendRequest)
         assert [(one.to, one.method) for one in sent] == [(Side.IMS, "ACK"), (Side.WIC, "UPDATE")]
 
-    def test_the_answer_may_move_the_far_end(self) -> None:
-        call = answered({"Session-Expires": ["1800;refresher=uac"]})
-        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
-        event = own_answer(call, 200)
-        assert event.reply is not None
-        event.reply.contact = "<sip:bob@203.0.113.9>"
-        call.on(event)
     @pytest.mark.parametrize("told", [True, False])
     def test_an_answer_that_takes_less_video_is_told_the_page(self, told: bool) -> None:
         call = answered({"Session-Expires": ["1800;refresher=uac"]}, kinds=("audio", "video"))
@@ -149,6 +149,13 @@ class TestWithTheCore:
         to_page = [one for one in done.all(act.SendRequest) if one.to is Side.WIC]
         assert ["b=AS:128" in one.body for one in to_page] == ([True] if told else [])
 
+    def test_the_answer_may_move_the_far_end(self) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        event = own_answer(call, 200)
+        assert event.reply is not None
+        event.reply.contact = "<sip:bob@203.0.113.9>"
+        call.on(event)
         bye = call.on(call.wic_request("BYE")).only(act.ForwardRequest)
         assert bye.edits.request_uri == "sip:bob@203.0.113.9"
 
@@ -230,6 +237,20 @@ class TestFromTheCore:
         )
         call.on(call.connected(call.on(event).only(act.ConnectIncoming)))
         assert "Session-Expires" in call.actions.only(act.ForwardReply).edits.remove
+
+    def test_a_refresh_is_an_offer_whatever_was_answered(self) -> None:
+        """RFC 3264 §8: other words have another version, and the same ones have the same."""
+        there = "a=curr:qos local sendrecv\r\na=des:qos mandatory local sendrecv\r\n"
+        fields = {"Session-Expires": ["600;refresher=uas"], "Require": ["precondition"]}
+        call = Incoming.confirmed(core_invite(core_invite().body + there, fields))
+        told = sdp_from_text(call.record.ims_description)
+        assert told.media[0].attributes("des")
+        first = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        offer = sdp_from_text(first.body)
+        assert not {"a=curr", "a=des"} & {line.partition(":")[0] for line in offer.media[0].body}
+        assert version(offer) == version(told) + 1
+        assert call.record.far_checksum == ""
+        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest).body == first.body
 
     def test_our_reinvite_is_not_taken_for_the_page_s_answer(self) -> None:
         call = Incoming.confirmed(core_invite(headers={"Session-Expires": ["600;refresher=uas"]}))

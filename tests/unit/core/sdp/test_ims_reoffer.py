@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.errors import GatewayError, MediaUnavailable
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, ims_offer_again
+from kemi.core.sdp.interwork.ims_reoffer import as_offer, ims_answer_lines, ims_offer_again, is_answer
 from kemi.core.sdp.model import Direction, Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 from tests.unit.core.call import descriptions as sdp
@@ -78,3 +78,16 @@ def test_an_answer_that_does_not_fit_is_refused(answer: str) -> None:
     with pytest.raises(GatewayError) as caught:
         ims_answer_lines(sdp_to_text(CURRENT), answer, {"audio": 0, "video": 1})
     assert caught.value.status == 400
+
+
+def test_what_only_an_answer_says_is_not_offered() -> None:
+    """RFC 3312 §11, RFC 5939 §3.6."""
+    text = sdp_to_text(CURRENT)
+    answers = ("curr:qos local sendrecv", "des:qos mandatory local sendrecv", "conf:qos remote sendrecv")
+    told = text + "".join(f"a={line}\r\n" for line in (*answers, "acfg:1 t=1"))
+    assert (is_answer(text), is_answer(told)) == (False, True)
+    again = as_offer(sdp_from_text(told), ORIGIN)
+    assert [line.lines for line in again.media] == [line.lines for line in CURRENT.media]
+    assert again.session_connection == CURRENT.session_connection
+    held = ims_offer_again(sdp_from_text(told), {**BOTH, 1: Direction.SENDONLY}, ORIGIN)
+    assert not is_answer(sdp_to_text(held))
