@@ -19,16 +19,8 @@ from kemi.core.sdp.model import Codec, MediaDescription, SessionDescription
 
 WIC_PROTOCOLS: Final = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"})
 RELAYED_KINDS: Final = frozenset({"audio", "video"})
-
-
-def check_wic_offer(offer: SessionDescription, video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS) -> None:
-    """Refuse an offer no m-line of which can be relayed, or all audio of which is unusable.
-
-    Raises:
-        NotAcceptableHere: with the reason of the first m-line that matters.
-        RemoteProtocolError: two m-lines with the same mid (RFC 5888 §4).
-    """
-    refuse_unusable(offer, inspect_lines(offer, video_codecs))
+REPLACED: Final = "The {kind} line stops and another one begins, which takes two offers one after the other"
+"""The relay has one call for each kind: that of the old line is over before the new one's begins."""
 
 
 class Usability(NamedTuple):

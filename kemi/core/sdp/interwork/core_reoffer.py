@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
-from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.build import off_line, session_description, session_section
+from kemi.core.sdp.checks import REPLACED
 from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
@@ -65,11 +66,12 @@ def read_core_reoffer(
         places: the line of each kind the call has.
 
     Raises:
-        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, or audio
-            goes on without a usable codec.
+        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, audio goes on
+            without a usable codec, or a line gives way to another one of its kind.
         RemoteProtocolError: a line has no address.
     """
     if len(offer.media) < len(told.media):
+    _check_replaced(offer, places)
         raise NotAcceptableHere(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )
@@ -110,6 +112,14 @@ def read_core_reoffer(
             added[media.kind] = CoreLine(media.kind, place, direction, text)
     if not going_on and not added:
         raise NotAcceptableHere("The offer leaves no medium")
+def _check_replaced(offer: SessionDescription, places: Mapping[str, int]) -> None:
+    """Raise NotAcceptableHere where a line of the call stops and another one of its kind is there."""
+    stopped = {kind for kind, place in places.items() if offer.media[place].port == 0}
+    for media in offer.media:
+        if media.port and media.kind in stopped:
+            raise NotAcceptableHere(REPLACED.format(kind=media.kind))
+
+
     return CoreReoffer(going_on, frozenset(switched_off), tuple(added.values()))
 
 

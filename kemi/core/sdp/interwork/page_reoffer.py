@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
 from kemi.core.sdp.build import media_description, session_description, session_section
-from kemi.core.sdp.checks import check_mids, inspect_lines
+from kemi.core.sdp.checks import REPLACED, check_mids, inspect_lines
 from kemi.core.sdp.codecs import TELEPHONE_EVENT, relayed_codecs
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line, relay_offer
 from kemi.core.sdp.interwork.video import fitted_line
@@ -94,7 +94,8 @@ def read_page_offer(
     Raises:
         SdpSyntaxError: it is no description.
         RemoteProtocolError: it has fewer lines than the session, or a mid twice.
-        NotAcceptableHere: a running line has become another kind or cannot be relayed any more; nothing is left on.
+        NotAcceptableHere: a running line has become another kind, cannot be relayed any more, or gives way to another
+            one; nothing is left on.
     """
     offer = sdp_from_text(text)
     check_mids(offer)
@@ -123,6 +124,9 @@ def read_page_offer(
                 )
             roles[place] = role
         media.append(_changed(medium, offer, told, roles, video_codecs))
+    for place, line in enumerate(offer.media):
+        if place not in taken and line.kind in running - on and not found[place].reason:
+            raise NotAcceptableHere(REPLACED.format(kind=line.kind))
     _check_groups(offer, told, roles)
     on = {medium.kind for medium in media if medium.is_on}
     free = [

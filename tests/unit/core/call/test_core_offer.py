@@ -209,6 +209,17 @@ class TestAskedOfThePage:
         body = relay_knows(call, told).only(act.ForwardReply).edits.body or ""
         assert [line.port for line in sdp_from_text(body).media] == [30000, 30400]
 
+    def test_video_that_gives_way_to_other_video_takes_two_offers(self) -> None:
+        """In one it would be off: the relay has one call for video."""
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        stopped = sdp.core_answer("audio", "video", port=41000, refuse=("video",))
+        refused = call.on(
+            call.ims_request("INVITE", body=stopped + WITH_VIDEO[WITH_VIDEO.index("m=video") :])
+        )
+        assert refused.only(act.SendReply).status == 488
+        assert "another one begins" in "".join(refused.only(act.SendReply).headers)
+        assert [medium.active for medium in call.record.media] == [True, True]
+
     def test_refused_video_gives_its_ports_back(self) -> None:
         call = Call.confirmed()
         reserve = call.on(call.ims_request("INVITE", body=WITH_VIDEO)).only(act.ReserveIncoming)
@@ -329,17 +340,6 @@ class TestLateOffer:
         sent = call.on(ev.MediaRenewed(renewed, change.bearer)).only(act.SendRequest)
         assert (call.record.media[1].codec, sent.to, "VP8" in sent.body) == ("h264", Side.WIC, False)
 
-    @pytest.mark.parametrize("body", ["", "v=0\r\n"])
-    def test_a_bad_answer_leaves_the_session_as_it_was(self, body: str) -> None:
-        call = Call.confirmed()
-        told = call.record.ims_description
-        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
-        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
-        call.on(ev.MediaRenewed(renewed, asked.bearer))
-        call.on(call.ims_request("ACK", cseq=5, body=body))
-        assert (call.record.exchange, call.record.ims_description) == (None, told)
-
-    def test_an_ack_that_never_comes(self) -> None:
     def test_less_video_in_the_ack_is_told_the_page(self) -> None:
         call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
         asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
@@ -351,6 +351,17 @@ class TestLateOffer:
         sent = call.on(ev.MediaRenewed(renewed, change.bearer)).only(act.SendRequest)
         assert (sent.to, "b=AS:128" in sent.body) == (Side.WIC, True)
 
+    @pytest.mark.parametrize("body", ["", "v=0\r\n"])
+    def test_a_bad_answer_leaves_the_session_as_it_was(self, body: str) -> None:
+        call = Call.confirmed()
+        told = call.record.ims_description
+        asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
+        renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+        call.on(ev.MediaRenewed(renewed, asked.bearer))
+        call.on(call.ims_request("ACK", cseq=5, body=body))
+        assert (call.record.exchange, call.record.ims_description) == (None, told)
+
+    def test_an_ack_that_never_comes(self) -> None:
         call = Call.confirmed()
         asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
         renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}

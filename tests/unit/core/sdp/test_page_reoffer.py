@@ -239,6 +239,18 @@ class TestRefused:
         with pytest.raises(error, match=reason):
             session.read(spoil(own))
 
+    def test_a_camera_that_gives_way_to_another_one(self) -> None:
+        """Both would be off: the relay has one call for video.  In two offers, one after the other, it goes."""
+        own = sdp.chromium("av-sendrecv")
+        session = Session(Call.confirmed(body=own))
+        with pytest.raises(NotAcceptableHere, match="The video line stops and another one begins"):
+            session.read(offer_again(own, off=["1"], added=[TestNewLines.VIDEO]))
+        (_, video) = session.read(offer_again(own, off=["1"])).media
+        assert not video.is_on
+        session.running = frozenset({"audio"})
+        (added,) = session.read(offer_again(own, off=["1"], added=[TestNewLines.VIDEO])).added
+        assert added.line == 2
+
 
 class TestAnswer:
     """RFC 3264 §6: its lines in its order, no more than it offered."""
