@@ -42,7 +42,7 @@ class Agent:
         self._dtmf_receiver = DtmfReceiver(
             self._tell_key,
             is_pressed,
-            frozenset(node.address for node in settings.nodes),
+            frozenset(node.source for node in settings.nodes),
             frozenset(address for address, _ in self._peers),
         )
         self._reconciler = Reconciler(self._watches, settings.reconcile, lines[1], lines[3:])

@@ -47,6 +47,11 @@ class NodeSettings:
         """``address:port``, as the gateway names it."""
         return node_to_text(self.ng)
 
+    @property
+    def source(self) -> str:
+        """Where its datagrams come from, as the system writes addresses: IPv6 may be spelt in many ways."""
+        return str(ipaddress.ip_address(self.address))
+
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:

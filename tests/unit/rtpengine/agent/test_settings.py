@@ -42,3 +42,9 @@ def test_a_wrong_value_names_its_key(good: str, bad: str, key: str) -> None:
     assert good in GOOD
     with pytest.raises(SettingsError, match=key):
         settings_from_text(GOOD.replace(good, bad, 1))
+
+
+def test_a_node_is_known_by_its_address_however_that_is_spelt() -> None:
+    spelt = GOOD.replace('[[nodes]]\naddress = "127.0.0.1"', '[[nodes]]\naddress = "2001:DB8:0:0::9"')
+    (node,) = settings_from_text(spelt).nodes
+    assert (node.source, node.name) == ("2001:db8::9", "[2001:DB8:0:0::9]:2223")
