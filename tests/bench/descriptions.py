@@ -28,7 +28,7 @@ from aiortc.sdp import SessionDescription as PeerDescription
 
 from kemi.core.sdp import codecs, model
 from kemi.core.sdp.interwork import ims_offer, relay, relay_offer
-from kemi.core.sdp.judge import Judgement, ReversePolicy, choose_transport, client_capabilities, judge_offer
+from kemi.core.sdp.judge import Judgement, choose_transport, client_capabilities, judge_offer
 from kemi.core.sdp.model import Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 from tests.unit.core.call import descriptions
@@ -84,7 +84,7 @@ class Chain:
 
     def judge(self, offer: SessionDescription) -> Judgement:
         """Judge an offer and choose its transport."""
-        judgement = judge_offer(offer, CAPABLE, ReversePolicy())
+        judgement = judge_offer(offer, CAPABLE)
         choose_transport(offer, judgement)
         return judgement
 

@@ -246,7 +246,7 @@ class TraceNotes:
             return
         judgement = context.judgement
         media = [
-            (one.kind, one.reverse.value, one.wic_direction.value, [codec.name for codec in one.codecs], one.reason)
+            (one.kind, one.reverse, one.wic_direction.value, [codec.name for codec in one.codecs], one.reason)
             for one in judgement.media
         ]  # fmt: skip
         refused = [(one.index, one.kind, one.reason) for one in judgement.lines if one.role is Role.REJECTED]

@@ -60,8 +60,7 @@ def refusal(record: CallRecord, request: Request) -> act.SendReply | None:
 def begin(record: CallRecord, exchange: Exchange) -> None:
     """Open an exchange.
 
-    A description in it is an offer of ours to that side.  Where the offerer was asked to offer (``offer`` is empty and
-    so is the description for it), call ``offer_received`` when it did.
+    A description in it is an offer of ours to that side.
 
     Raises:
         LocalProtocolError: another one is open.
@@ -83,15 +82,6 @@ def offered(record: CallRecord) -> None:
         record.move_wic(OfferAnswerEvent.OFFER_SENT)
     if exchange.ims_description and record.ims_offer_answer is OfferAnswer.STABLE:
         record.move_ims(OfferAnswerEvent.OFFER_SENT)
-
-
-def offer_received(record: CallRecord, side: Side, offer: str) -> None:
-    """Note the offer in the response of a side that was asked for one."""
-    _open(record).offer = offer
-    if side is Side.WIC:
-        record.move_wic(OfferAnswerEvent.OFFER_RECEIVED)
-    else:
-        record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
 
 
 def commit(record: CallRecord) -> None:

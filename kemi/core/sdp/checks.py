@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
-from kemi.core.sdp.codecs import DEFAULT_VIDEO_CODECS, WIC_AUDIO_CODECS, relayed_codecs
+from kemi.core.sdp.codecs import WIC_AUDIO_CODECS, relayed_codecs
 from kemi.core.sdp.model import Codec, MediaDescription, SessionDescription
 
 WIC_PROTOCOLS: Final = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"})
@@ -42,7 +42,13 @@ def inspect_lines(
 
 
 def refuse_unusable(offer: SessionDescription, usability: Sequence[Usability]) -> None:
-    """Raise what check_wic_offer raises, from what was found before."""
+    """Refuse an offer no m-line of which can be relayed, or all audio of which is unusable; ``usability`` is what
+    inspect_lines found.
+
+    Raises:
+        NotAcceptableHere: with the reason of the first m-line that matters.
+        RemoteProtocolError: two m-lines with the same mid (RFC 5888 §4).
+    """
     check_mids(offer)
     reasons = [usable.reason for usable in usability]
     if not reasons:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-OF_CODECS: Final = frozenset({"a=rtpmap", "a=fmtp", "a=rtcp-fb"})
+CODEC_LINES: Final = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
 """How lines begin that say something of a payload type."""
+OF_CODECS: Final = frozenset(line.removesuffix(":") for line in CODEC_LINES)
+"""The same, as ``index_of`` has names."""
 
 
 class Index(NamedTuple):

@@ -1,17 +1,16 @@
 """The educated guess: what a web client's offer means and what is still missing from it.
 
 A web page often sends its voice on a sendonly line and waits for a second line that brings the other voice;
-IMS has one two-way stream per medium.  From the offer, what the client says it can do, and the operator's
-policy, these pure functions decide per m-line what it is for, per medium whether a stream for the other
-direction is wanted and when, and for the call which flow gets it there.  Every decision carries its reason
-for the log.
+IMS has one two-way stream per medium.  From the offer and what the client says it can do, these pure
+functions decide per m-line what it is for, per medium whether a stream for the other direction is wanted,
+and for the call which flow gets it there.  Every decision carries its reason for the log.
 
 | lines of one kind      | meaning                                | reverse stream                  |
 |------------------------|----------------------------------------|---------------------------------|
 | one sendrecv           | ordinary two-way call                  | none                            |
 | sendonly + recvonly    | the client split the directions itself | none where they can share a     |
-|                        |                                        | transport, else now             |
-| sendonly               | the client waits for the other line    | by policy                       |
+|                        |                                        | transport, else one             |
+| sendonly               | the client waits for the other line    | one                             |
 | recvonly               | a listener without microphone/camera   | none: it cannot be forced       |
 | inactive               | held                                   | none                            |
 | a second sending line  | screen share and the like              | rejected, IMS has one per kind  |
@@ -38,14 +37,6 @@ class Role(enum.StrEnum):
     """The recvonly half of a medium whose sendonly half is another line."""
     REJECTED = "rejected"
     """Answered with port 0."""
-
-
-class Reverse(enum.StrEnum):
-    """Is a stream towards the client to be added?"""
-
-    NOW = "now"
-    IF_PEER_SENDS = "if_peer_sends"
-    NONE = "none"
 
 
 class Flow(enum.StrEnum):
@@ -97,20 +88,6 @@ class ClientCapabilities(NamedTuple):
         return not self.reliable_provisional
 
 
-class ReversePolicy(NamedTuple):
-    """The operator's wish for media that the client only sends."""
-
-    audio: Reverse = Reverse.NOW
-    video: Reverse = Reverse.NOW
-
-    def wish(self, kind: str) -> Reverse:
-        """Give the wish for a kind."""
-        return self.audio if kind == "audio" else self.video
-
-
-DEFAULT_REVERSE_POLICY: Final = ReversePolicy()
-
-
 @dataclass(frozen=True, slots=True)
 class LinePlan:
     """One m-line of the offer; ``index`` is its place there."""
@@ -133,7 +110,8 @@ class MediumPlan(NamedTuple):
     """Index of the REVERSE_OF line of a client that split the directions itself; it shares the transport."""
     wic_direction: Direction
     """What the client offered over all lines of this medium."""
-    reverse: Reverse
+    reverse: bool
+    """Whether a stream towards the client is to be added."""
     codecs: tuple[Codec, ...]
     """What the relay is offered, the main codec first."""
     reason: str
@@ -145,9 +123,9 @@ class MediumPlan(NamedTuple):
 
     @property
     def ims_direction(self) -> Direction:
-        """What IMS is offered: the client's own wish and the stream that is or may be added."""
-        wanted = self.reverse is not Reverse.NONE
-        return Direction.of(sends=self.wic_direction.sends, receives=self.wic_direction.receives or wanted)
+        """What IMS is offered: the client's own wish and the stream that is added."""
+        wic = self.wic_direction
+        return Direction.of(sends=wic.sends, receives=wic.receives or self.reverse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +150,8 @@ class Judgement:
 
     @property
     def reverse_now(self) -> tuple[str, ...]:
-        """The kinds that get a stream towards the client without waiting for the far end."""
-        return tuple(medium.kind for medium in self.media if medium.reverse is Reverse.NOW)
-
-    @property
-    def reverse_if_peer_sends(self) -> tuple[str, ...]:
-        """The kinds that get one when the far end's answer sends."""
-        return tuple(medium.kind for medium in self.media if medium.reverse is Reverse.IF_PEER_SENDS)
+        """The kinds that get a stream towards the client."""
+        return tuple(medium.kind for medium in self.media if medium.reverse)
 
 
 def client_capabilities(
@@ -203,11 +176,10 @@ def client_capabilities(
 def judge_offer(
     offer: SessionDescription,
     capabilities: ClientCapabilities,
-    policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
     video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
     audio_codecs: Sequence[str] = (),
 ) -> Judgement:
-    """Decide what an offer means; raise what check_wic_offer raises when nothing of it can be used."""
+    """Decide what an offer means; raise what refuse_unusable raises when nothing of it can be used."""
     found = inspect_lines(offer, video_codecs, audio_codecs)
     refuse_unusable(offer, found)
     lines: dict[int, LinePlan] = {}
@@ -219,13 +191,10 @@ def judge_offer(
             usable.setdefault(media.kind, []).append(index)
     _leave_out_video_without_transport(offer, usable, lines)
     media_plans = [
-        _judge_medium(offer, indexes, found, policy.wish(kind), lines, alone=len(usable) == 1)
-        for kind, indexes in usable.items()
+        _judge_medium(offer, indexes, found, lines, alone=len(usable) == 1) for indexes in usable.values()
     ]
     media_plans.sort(key=lambda medium: medium.line)
-    flow, reason = _flow(
-        [medium.kind for medium in media_plans if medium.reverse is Reverse.NOW], capabilities
-    )
+    flow, reason = _flow([medium.kind for medium in media_plans if medium.reverse], capabilities)
     ordered = tuple(lines[index] for index in range(len(offer.media)))
     return Judgement(ordered, tuple(media_plans), flow, capabilities.reverse_shape, reason)
 
@@ -233,7 +202,6 @@ def judge_offer(
 def judge_added(
     offer: SessionDescription,
     indexes: Sequence[int],
-    policy: ReversePolicy = DEFAULT_REVERSE_POLICY,
     video_codecs: Sequence[str] = DEFAULT_VIDEO_CODECS,
     audio_codecs: Sequence[str] = (),
 ) -> tuple[tuple[MediumPlan, ...], tuple[LinePlan, ...]]:
@@ -246,7 +214,6 @@ def judge_added(
             offer,
             [index for index in indexes if offer.media[index].kind == kind],
             found,
-            policy.wish(kind),
             lines,
             alone=False,
         )
@@ -291,7 +258,7 @@ def choose_transport(
             WicTransport.SHARED,
             "the client has one transport for all its lines (bundle policy max-bundle)",
         )
-    if medium.reverse is Reverse.NONE or judgement.shape is ReverseShape.FLIP_LINES:
+    if not medium.reverse or judgement.shape is ReverseShape.FLIP_LINES:
         return WicTransport.SPLIT, "one line needs no BUNDLE group, which would bar video later"
     if medium.kind != "audio":
         return WicTransport.SPLIT, "only audio shares a transport"
@@ -322,11 +289,7 @@ _NO_REVERSE: Final[Mapping[Direction, str]] = {
     Direction.RECVONLY: "the client only listens, a line it sends on cannot be forced",
     Direction.INACTIVE: "the line is held",
 }
-_WISH_REASON: Final[Mapping[Reverse, str]] = {
-    Reverse.NOW: "the client only sends, the other direction is added at once",
-    Reverse.IF_PEER_SENDS: "the client only sends, the other direction is added when the far end sends",
-    Reverse.NONE: "the client only sends, policy adds nothing",
-}
+_REVERSE: Final = "the client only sends, the other direction is added at once"
 
 
 def _line(index: int, media: MediaDescription, role: Role, reason: str) -> LinePlan:
@@ -367,7 +330,6 @@ def _judge_medium(
     offer: SessionDescription,
     indexes: Sequence[int],
     found: Sequence[Usability],
-    wish: Reverse,
     lines: dict[int, LinePlan],
     *,
     alone: bool,
@@ -378,15 +340,15 @@ def _judge_medium(
     direction = medium_direction = media.direction
     reverse_line = None
     if listening is None:
-        reverse = wish if direction is Direction.SENDONLY else Reverse.NONE
-        reason = _NO_REVERSE.get(direction) or _WISH_REASON[reverse]
+        reverse = direction is Direction.SENDONLY
+        reason = _NO_REVERSE.get(direction, _REVERSE)
     elif alone and media.kind == "audio" and _can_share(offer, media, offer.media[listening], codecs[0]):
-        medium_direction, reverse = Direction.SENDRECV, Reverse.NONE
+        medium_direction, reverse = Direction.SENDRECV, False
         reverse_line, reason = listening, "the client offers a line for each direction"
         lines[listening] = _line(listening, offer.media[listening], Role.REVERSE_OF, reason)
     else:
         # The relay makes a transport of its own only with payload types of its own, so it must be the offerer.
-        reverse, reason = Reverse.NOW, "the client's listening line cannot be used, one is added"
+        reverse, reason = True, "the client's listening line cannot be used, one is added"
         why = "cannot share the transport of the sending line, a line of the gateway's takes its place"
         lines[listening] = _line(listening, offer.media[listening], Role.REJECTED, why)
     lines[forward] = LinePlan(forward, media.kind, media.mid, direction, Role.FORWARD, reason)

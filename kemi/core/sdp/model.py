@@ -105,6 +105,9 @@ MAX_FEEDBACK: Final = 10
 """Of one codec, the first ones: what "*" asks for is written out for each codec, and that must be readable again
 (text.MAX_LINES).  Chromium has five of video."""
 
+UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
+"""Hold as RFC 2543 had it: nothing is to be sent there (RFC 3264 §8.4)."""
+
 
 class Fingerprint(NamedTuple):
     """Certificate fingerprint (RFC 8122 §5)."""

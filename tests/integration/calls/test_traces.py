@@ -66,7 +66,7 @@ async def test_answer_then_update(stage: Stage) -> None:
     # Decided, with reasons.
     assert decision(trace, "flow").values["flow"] == "answer_then_update"
     medium = decision(trace, "medium")
-    assert (medium.values["medium"], medium.values["reverse"]) == ("audio", "now")
+    assert (medium.values["medium"], medium.values["reverse"]) == ("audio", True)
     assert "opus" in medium.values["codecs"]
     assert all(decision(trace, name).why for name in ("flow", "medium", "call_offered"))
     assert decision(trace, "call_offered").values["transport"] == "shared"

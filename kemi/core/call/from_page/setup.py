@@ -54,8 +54,6 @@ from kemi.core.sdp.judge import (
     Flow,
     Judgement,
     MediumPlan,
-    Reverse,
-    ReversePolicy,
     ReverseShape,
     WicTransport,
     choose_transport,
@@ -105,7 +103,7 @@ def begin_call(
         ",".join(request.headers("Require")),
         "".join(request.headers("User-Agent")),
     )
-    judgement = judge_offer(offer, capabilities, ReversePolicy(), *settings.codecs)
+    judgement = judge_offer(offer, capabilities, *settings.codecs)
     asserted = boundary.identity_of_caller(request, registration, settings)
     transport, why = choose_transport(offer, judgement, max_bundle=settings.max_bundle_pages)
     record = CallRecord(
@@ -181,7 +179,6 @@ def medium_from_plan(
     offer: SessionDescription, plan: MediumPlan, ims_line: int, *, reverse_later: bool = False
 ) -> Medium:
     """Return what is remembered of a medium of a page's offer, which the core sees on its line ``ims_line``."""
-    wanted = plan.reverse is Reverse.NOW
     return Medium(
         kind=plan.kind,
         wic_offer=relay_offer(offer, plan),
@@ -189,8 +186,8 @@ def medium_from_plan(
         reverse_line=plan.reverse_line,
         ims_line=ims_line,
         wic_direction=plan.wic_direction,
-        reverse=wanted and not reverse_later,
-        reverse_wanted=wanted and reverse_later,
+        reverse=plan.reverse and not reverse_later,
+        reverse_wanted=plan.reverse and reverse_later,
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.interwork.video import fitted_line, promising_key_frames
-from kemi.core.sdp.interwork.wic import rewritten_line, stream_of
+from kemi.core.sdp.interwork.wic import line_offered_again, rejected_line, rewritten_line, stream_of
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -71,7 +71,7 @@ def offered_again(
             lines[medium.reverse_line] = _shown_reverse(lines[medium.reverse_line], medium)
     if not added and all(new is old for new, old in zip(lines, current.media, strict=True)):
         return None, {}
-    lines = [_offered(line) for line in lines]
+    lines = list(map(line_offered_again, lines))
     groups: list[list[str]] = [list(group) for group in current.bundle_groups]
     places = {medium.kind: _add(lines, groups, medium) for medium in added}
     return _description(current, lines, groups, origin), places
@@ -81,7 +81,7 @@ def _shown(media: MediaDescription, medium: Shown) -> MediaDescription:
     if media.rejected:
         return media
     if medium.direction is None:
-        return _switched_off(media)
+        return rejected_line(media)
     if medium.codec is not None:
         media = fitted_line(media, medium.codec, medium.far)
     wanted = medium.direction
@@ -94,7 +94,7 @@ def _shown_reverse(media: MediaDescription, medium: Shown) -> MediaDescription:
     if media.rejected:
         return media
     if medium.direction is None:
-        return _switched_off(media)
+        return rejected_line(media)
     if medium.codec is not None:
         media = fitted_line(media, medium.codec, medium.far)
     return _directed(media, Direction.of(sends=medium.direction.sends, receives=False))
@@ -152,7 +152,7 @@ def corrected_offer(
     if all(new is old for new, old in zip(lines, current.media, strict=True)):
         return None
     groups = [list(group) for group in current.bundle_groups]
-    return _description(current, [_offered(line) for line in lines], groups, origin)
+    return _description(current, list(map(line_offered_again, lines)), groups, origin)
 
 
 def _description(
@@ -168,16 +168,4 @@ def _description(
 def _corrected(media: MediaDescription, codec: str | None, far: str) -> MediaDescription:
     if media.rejected:
         return media
-    return _switched_off(media) if codec is None else fitted_line(media, codec, far)
-
-
-def _switched_off(media: MediaDescription) -> MediaDescription:
-    mid = () if media.mid is None else (f"a=mid:{media.mid}",)
-    body = ["c=IN IP4 0.0.0.0", *mid, "a=inactive"]
-    return media_description(media.kind, 0, media.proto, media.formats, body)
-
-
-def _offered(media: MediaDescription) -> MediaDescription:
-    """The DTLS role is open again in an offer (RFC 8842 §5.3)."""
-    body = ["a=setup:actpass" if line.startswith("a=setup:") else line for line in media.body]
-    return media_description(media.kind, media.port, media.proto, media.formats, body)
+    return rejected_line(media) if codec is None else fitted_line(media, codec, far)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import off_line, session_description, session_section
@@ -21,10 +20,8 @@ from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
-from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import UNSPECIFIED, Direction, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
-
-_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,10 @@ def read_core_reoffer(
         RemoteProtocolError: a line has no address.
     """
     if len(offer.media) < len(told.media):
-    _check_replaced(offer, places)
         raise NotAcceptableHere(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )
+    _check_replaced(offer, places)
     kinds = {place: kind for kind, place in places.items()}
     allowed = dict(relayed_names(video_codecs, audio_codecs))
     audio = places.get("audio")
@@ -101,7 +98,7 @@ def read_core_reoffer(
         address = media.connection_address
         if address is None:
             raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
-        held = address in _UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
+        held = address in UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
         direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
         line = ims_line(media, media.port, chosen_protocol(media)[0], codecs, direction, media.connection)
         text = one_line_text(media.session, promising_key_frames(line))
@@ -112,15 +109,15 @@ def read_core_reoffer(
             added[media.kind] = CoreLine(media.kind, place, direction, text)
     if not going_on and not added:
         raise NotAcceptableHere("The offer leaves no medium")
+    return CoreReoffer(going_on, frozenset(switched_off), tuple(added.values()))
+
+
 def _check_replaced(offer: SessionDescription, places: Mapping[str, int]) -> None:
     """Raise NotAcceptableHere where a line of the call stops and another one of its kind is there."""
     stopped = {kind for kind, place in places.items() if offer.media[place].port == 0}
     for media in offer.media:
         if media.port and media.kind in stopped:
             raise NotAcceptableHere(REPLACED.format(kind=media.kind))
-
-
-    return CoreReoffer(going_on, frozenset(switched_off), tuple(added.values()))
 
 
 def core_reanswer(
@@ -141,7 +138,7 @@ def core_reanswer(
     for place, offered in enumerate(offer.media):
         direction = directions.get(place)
         if direction is None:
-            lines.append(media_description(offered.kind, 0, offered.proto, offered.formats, ()))
+            lines.append(off_line(offered))
             continue
         text = relay_answers.get(place)
         source = told.media[place] if text is None else only_line(sdp_from_text(text))
@@ -166,7 +163,7 @@ def offered_to_core_again(
     for place, media in enumerate(told.media):
         direction = directions.get(place)
         if direction is None:
-            lines.append(_off(media))
+            lines.append(off_line(media))
             continue
         text = relay_offers.get(place)
         if text is not None:
@@ -174,7 +171,3 @@ def offered_to_core_again(
         source = media if text is None else only_line(sdp_from_text(text))
         lines.append(core_line(source, source.port, media.proto, source.codecs, direction, source.connection))
     return session_description(session_section(origin), lines)
-
-
-def _off(media: MediaDescription) -> MediaDescription:
-    return media_description(media.kind, 0, media.proto, media.formats, ())

@@ -23,11 +23,10 @@ from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import bandwidth_kbps, promising_key_frames
 from kemi.core.sdp.judge import Judgement
-from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import UNSPECIFIED, Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
 _KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
-_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
 
 
 class ImsMedium(NamedTuple):
@@ -113,7 +112,7 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
             )
     direction = media.direction
     line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
-    if address in _UNSPECIFIED:
+    if address in UNSPECIFIED:
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
     return ImsMedium(one_line_text(media.session, promising_key_frames(line)), direction, main.name)

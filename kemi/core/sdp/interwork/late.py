@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from kemi.core.sdp.build import address_to_text, media_description, session_description, session_section
+from kemi.core.sdp.build import (
+    address_to_text,
+    media_description,
+    off_line,
+    session_description,
+    session_section,
+)
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.ims import core_line
 from kemi.core.sdp.interwork.incoming import CoreLine
@@ -97,7 +103,7 @@ def core_offer(
         offered = stand_in.media[line.place]
         source = sources.get(line.kind)
         if source is None:
-            media.append(media_description(offered.kind, 0, offered.proto, offered.formats, ()))
+            media.append(off_line(offered))
             continue
         codecs = list(offered.codecs)
         if line.kind == "video":

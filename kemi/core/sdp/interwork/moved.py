@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.build import media_description, off_line, session_description, session_section
 from kemi.core.sdp.interwork.ims import ims_line
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.interwork.wic import rejected_line
@@ -65,7 +65,7 @@ def moved_core_offer(
     lines = []
     for place, media in enumerate(told.media):
         if place not in directions or media.rejected:
-            lines.append(media_description(media.kind, 0, media.proto, media.formats, ()))
+            lines.append(off_line(media))
             continue
         source = only_line(sdp_from_text(relay_answers[place]))
         line = ims_line(media, source.port, media.proto, media.codecs, directions[place], source.connection)

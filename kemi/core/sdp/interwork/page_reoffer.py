@@ -16,16 +16,15 @@ from kemi.core.errors import NotAcceptableHere, RemoteProtocolError, WarnCode
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.checks import REPLACED, check_mids, inspect_lines
 from kemi.core.sdp.codecs import TELEPHONE_EVENT, relayed_codecs
+from kemi.core.sdp.index import CODEC_LINES
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line, relay_offer
 from kemi.core.sdp.interwork.video import fitted_line
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rejected_line, rewritten_line
-from kemi.core.sdp.judge import Reverse, ReversePolicy, Role, judge_added
-from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.judge import Role, judge_added
+from kemi.core.sdp.model import UNSPECIFIED, Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
-_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  an address in SDP, nothing binds to it
 _DISCARD_PORT: Final = 9
-_CODEC_LINES: Final = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
 
 
 class KnownMedium(NamedTuple):
@@ -82,7 +81,6 @@ def read_page_offer(
     known: Sequence[KnownMedium],
     running: frozenset[str],
     video_codecs: Sequence[str],
-    policy: ReversePolicy = ReversePolicy(),  # noqa: B008  a tuple
 ) -> PageOffer:
     """Compare a client's new offer with the session.
 
@@ -124,11 +122,11 @@ def read_page_offer(
                 )
             roles[place] = role
         media.append(_changed(medium, offer, told, roles, video_codecs))
+    _check_groups(offer, told, roles)
+    on = {medium.kind for medium in media if medium.is_on}
     for place, line in enumerate(offer.media):
         if place not in taken and line.kind in running - on and not found[place].reason:
             raise NotAcceptableHere(REPLACED.format(kind=line.kind))
-    _check_groups(offer, told, roles)
-    on = {medium.kind for medium in media if medium.is_on}
     free = [
         place
         for place, line in enumerate(offer.media)
@@ -138,7 +136,7 @@ def read_page_offer(
         and (place >= len(told.media) or told.media[place].rejected)
         and not _rides_on_the_session(offer, line, told)
     ]
-    plans, line_plans = judge_added(offer, free, policy, video_codecs)
+    plans, line_plans = judge_added(offer, free, video_codecs)
     for plan in line_plans:
         roles[plan.index] = plan.role
     added = [
@@ -152,7 +150,7 @@ def read_page_offer(
             reverse_answer=None,
             renewed=True,
             codecs=tuple(codec.name for codec in plan.codecs),
-            reverse_wanted=plan.reverse is Reverse.NOW,
+            reverse_wanted=plan.reverse,
         )
         for plan in plans
     ]
@@ -310,8 +308,8 @@ def _saying_all(media: MediaDescription) -> MediaDescription:
 
 def _with_formats_of(source: MediaDescription, told: MediaDescription) -> MediaDescription:
     """Write the relay's listening line with what the client has been offered there: it lists further payload types."""
-    body = [line for line in source.body if not line.startswith(_CODEC_LINES)]
-    body += [line for line in told.body if line.startswith(_CODEC_LINES)]
+    body = [line for line in source.body if not line.startswith(CODEC_LINES)]
+    body += [line for line in told.body if line.startswith(CODEC_LINES)]
     return media_description(source.kind, source.port, source.proto, told.formats, body)
 
 
@@ -320,7 +318,7 @@ def _held_the_old_way(media: MediaDescription) -> bool:
 
     With port 9 the zeros say that no candidate is known (RFC 8840); a bundled line of Firefox has port 0 and zeros.
     """
-    return media.port not in (0, _DISCARD_PORT) and media.connection_address in _UNSPECIFIED
+    return media.port not in (0, _DISCARD_PORT) and media.connection_address in UNSPECIFIED
 
 
 def _stable_codecs(

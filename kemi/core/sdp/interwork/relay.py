@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.build import codec_to_lines, media_description
 from kemi.core.sdp.codecs import AUXILIARY, TELEPHONE_EVENT
+from kemi.core.sdp.index import CODEC_LINES
 from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.judge import MediumPlan
 from kemi.core.sdp.model import (
@@ -29,7 +30,6 @@ from kemi.core.sdp.text import sdp_from_text
 
 # Feedback for bandwidth estimation between two WebRTC ends; a relay that terminates SRTP must not promise it.
 _WEBRTC_ONLY_FEEDBACK: Final = frozenset({"transport-cc", "goog-remb"})
-_CODEC_LINES: Final = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
 _DIRECTION: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
 _DISCARD_PORT: Final = 9
 _PREFERRED_HASH: Final = "sha-256"
@@ -106,7 +106,7 @@ def repertoire(one_line_sdp: str) -> Repertoire:
     """Read it from a text of ours or of the relay; one browser's is the same in all calls."""
     lines = one_line_sdp.split("\r\n")
     m_line = next((line for line in lines if line.startswith("m=")), "")
-    codec_lines = tuple(line for line in lines if line.startswith(_CODEC_LINES))
+    codec_lines = tuple(line for line in lines if line.startswith(CODEC_LINES))
     return Repertoire(tuple(m_line.split(" ")[3:]), codec_lines)
 
 
@@ -146,7 +146,7 @@ def without_events(line: str) -> str:
     body = [
         text
         for text in media.body
-        if not text.startswith(_CODEC_LINES) or text.partition(":")[2].partition(" ")[0] not in events
+        if not text.startswith(CODEC_LINES) or text.partition(":")[2].partition(" ")[0] not in events
     ]
     formats = [number for number in media.formats if number not in events]
     return one_line_text(
@@ -159,10 +159,10 @@ def widened_offer(wic_offer: str, codecs: Repertoire) -> str:
     head, m_line, body = wic_offer.partition("\r\nm=")
     first, *lines = body.split("\r\n")
     widened = [f"{head}{m_line}{' '.join((*first.split(' ')[:3], *codecs.formats))}"]
-    place = next((number for number, line in enumerate(lines) if line.startswith(_CODEC_LINES)), len(lines))
+    place = next((number for number, line in enumerate(lines) if line.startswith(CODEC_LINES)), len(lines))
     widened += lines[:place]
     widened += codecs.lines
-    widened += (line for line in lines[place:] if not line.startswith(_CODEC_LINES))
+    widened += (line for line in lines[place:] if not line.startswith(CODEC_LINES))
     return "\r\n".join(widened)
 
 

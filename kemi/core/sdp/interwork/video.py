@@ -22,7 +22,6 @@ _PLI: Final = "nack pli"
 _FIR: Final = "ccm fir"
 _KEY_FRAMES: Final = (_PLI, _FIR)
 """RFC 4585, RFC 5104."""
-_FORMAT_ATTRIBUTES: Final = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
 _LEVEL_1B: Final = 0x0B
 _CONSTRAINT_SET_3: Final = 0x10
 _PROFILE_LEVEL_ID: Final = "profile-level-id"
@@ -97,6 +96,7 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
         return media
     return media_description(media.kind, media.port, media.proto, names, body)
 
+
 def demands(far: str, codec: str) -> tuple[object, ...]:
     """Return what fitted_line heeds of a far end's line, for comparison; "" has none."""
     described = next(iter(sdp_from_text(far).media), None) if far else None
@@ -104,7 +104,6 @@ def demands(far: str, codec: str) -> tuple[object, ...]:
         return ()
     wanted = next((own for own in described.codecs if own.name == codec), None)
     return wanted, described.bandwidth.get("AS"), orientation_lines(described)
-
 
 
 def _mode(codec: Codec) -> str:
@@ -126,10 +125,8 @@ def _lowered(line: str, right: Codec, wanted: Codec) -> str:
 
 
 def _is_of_other_format(line: str, formats: Sequence[str]) -> bool:
-    name, _, value = line[2:].partition(":")
-    return (
-        line.startswith("a=") and name in _FORMAT_ATTRIBUTES and value.split(" ", 1)[0] not in (*formats, "*")
-    )
+    name, _, value = line.partition(":")
+    return name in OF_CODECS and value.split(" ", 1)[0] not in (*formats, "*")
 
 
 def promising_key_frames(source: MediaDescription) -> MediaDescription:

@@ -119,7 +119,7 @@ def reversed_lines(
 ) -> SessionDescription:
     """Offer all lines again and a stream towards the client for each of ``wanted``: a line it sends on, and the relay's
     line for the other direction, as in reverse_offer."""
-    lines = [_offered_again(media) for media in current.media]
+    lines = [line_offered_again(media) for media in current.media]
     groups = [list(group) for group in current.bundle_groups]
     taken = {media.mid for media in current.media}
     for place, text in wanted:
@@ -205,7 +205,7 @@ def rewritten_line(
     return media_description(line.kind, source.port, line.proto, source.formats, body)
 
 
-def _offered_again(media: MediaDescription) -> MediaDescription:
+def line_offered_again(media: MediaDescription) -> MediaDescription:
     """Repeat a line in an offer: the DTLS role is open there (RFC 8842 §5.3), everything else stays."""
     body = ["a=setup:actpass" if line.startswith("a=setup:") else line for line in media.body]
     return media_description(media.kind, media.port, media.proto, media.formats, body)

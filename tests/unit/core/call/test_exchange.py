@@ -87,20 +87,6 @@ def test_a_refusal_leaves_the_call_as_it_was_and_gives_new_ports_back() -> None:
     assert not exchange.is_open(record)
 
 
-def test_a_side_that_is_asked_to_offer_is_the_offerer_once_it_did() -> None:
-    record = record_at("confirmed")
-    exchange.begin(record, Exchange(Offerer.IMS, "INVITE", 2))
-    assert exchange.is_open(record)
-    assert states(record) == (OfferAnswer.STABLE, OfferAnswer.STABLE)
-    exchange.offer_received(record, Side.WIC, "v=0")
-    assert record.exchange is not None
-    record.exchange.ims_description = "ours"
-    exchange.offered(record)
-    assert states(record) == (OfferAnswer.OFFER_RECEIVED, OfferAnswer.OFFER_SENT)
-    exchange.commit(record)
-    assert record.ims_description == "ours"
-
-
 def test_no_version_is_used_twice() -> None:
     record = record_at("confirmed")
     first, second = exchange.next_wic_origin(record), exchange.next_wic_origin(record)

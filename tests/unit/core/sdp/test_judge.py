@@ -6,8 +6,6 @@ from kemi.core.errors import NotAcceptableHere
 from kemi.core.sdp.judge import (
     ClientCapabilities,
     Flow,
-    Reverse,
-    ReversePolicy,
     ReverseShape,
     Role,
     WicTransport,
@@ -127,23 +125,19 @@ def test_a_real_offer_is_judged(
 
 
 @pytest.mark.parametrize(
-    ("own", "wish", "reverse", "ims_direction"),
+    ("own", "reverse", "ims_direction"),
     [
-        pytest.param("sendonly", Reverse.NOW, Reverse.NOW, "sendrecv", id="sendonly, now"),
-        pytest.param(
-            "sendonly", Reverse.IF_PEER_SENDS, Reverse.IF_PEER_SENDS, "sendrecv", id="sendonly, if sent"
-        ),
-        pytest.param("sendonly", Reverse.NONE, Reverse.NONE, "sendonly", id="sendonly, none"),
-        pytest.param("sendrecv", Reverse.NOW, Reverse.NONE, "sendrecv", id="sendrecv"),
-        pytest.param("recvonly", Reverse.NOW, Reverse.NONE, "recvonly", id="recvonly"),
-        pytest.param("inactive", Reverse.NOW, Reverse.NONE, "inactive", id="inactive"),
+        pytest.param("sendonly", True, "sendrecv", id="sendonly"),
+        pytest.param("sendrecv", False, "sendrecv", id="sendrecv"),
+        pytest.param("recvonly", False, "recvonly", id="recvonly"),
+        pytest.param("inactive", False, "inactive", id="inactive"),
     ],
 )
-def test_direction_and_policy_decide_what_is_added_and_what_ims_is_offered(
-    own: str, wish: Reverse, reverse: Reverse, ims_direction: str
+def test_the_direction_decides_what_is_added_and_what_ims_is_offered(
+    own: str, reverse: bool, ims_direction: str
 ) -> None:
     offer = sdp_from_text(bent("chromium-156-audio-sendonly", ("a=sendonly", f"a={own}")))
-    medium = judge_offer(offer, OUR_SDK, ReversePolicy(audio=wish)).media[0]
+    medium = judge_offer(offer, OUR_SDK).media[0]
     assert (medium.wic_direction, medium.reverse, medium.ims_direction) == (own, reverse, ims_direction)
 
 
@@ -193,16 +187,9 @@ def test_the_reason_names_what_a_client_lacks() -> None:
     assert client_capabilities("", "").product == ""
 
 
-def test_video_that_waits_for_the_far_end_needs_no_early_update() -> None:
-    offer = sdp_from_text(bent(AV, ("a=mid:0\r\n", "a=mid:0\r\na=sendrecv\r\n")))
-    judgement = judge_offer(offer, OUR_SDK, ReversePolicy(video=Reverse.IF_PEER_SENDS))
-    assert judgement.flow is Flow.BOTH_WAYS
-    assert judgement.reverse_if_peer_sends == ("video",)
-
-
 def test_a_client_split_into_lines_that_cannot_share_gets_a_line_of_the_gateway_instead() -> None:
     offer = sdp_from_text(without(PAIR, "a=group"))
-    judgement = judge_offer(offer, OUR_SDK, ReversePolicy(audio=Reverse.NONE))
+    judgement = judge_offer(offer, OUR_SDK)
     assert [line.role for line in judgement.lines] == [F, X]
     assert judgement.reverse_now == ("audio",)
     assert judgement.media[0].ims_direction is Direction.SENDRECV

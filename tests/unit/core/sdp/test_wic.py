@@ -13,7 +13,6 @@ from kemi.core.sdp.interwork import check_reverse_answer, reverse_offer, wic_ans
 from kemi.core.sdp.judge import (
     ClientCapabilities,
     Judgement,
-    ReversePolicy,
     WicTransport,
     choose_transport,
     judge_offer,
@@ -259,7 +258,7 @@ class TestSecondOffer:
 
     def test_a_line_without_name_cannot_share_its_transport(self) -> None:
         offer = sdp_from_text(bent(AUDIO, ("a=mid:0\r\n", "")))
-        judgement = judge_offer(offer, OUR_SDK, ReversePolicy())
+        judgement = judge_offer(offer, OUR_SDK)
         relay_answers = goldens(RELAY_WIC_ANSWERS, ("audio",))
         answer = wic_answer(offer, judgement, relay_answers, WicTransport.SPLIT, ORIGIN)
         with pytest.raises(LocalProtocolError, match="without mid"):
