@@ -11,7 +11,8 @@
 | gw:call-records:NODE | hash, call -> JSON (adapters/calls/snapshots.py), ``trunk CALL-ID`` -> JSON (TrunkCall of
 kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that takes its calls |
 | gw:handed-over:NODE | hash, call -> JSON, as the line above | gateways | gateway node NODE, which has the page now |
-| gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py) | gateway | web API |
+| gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py), of all times |
+gateway | web API; also to know which nodes there are |
 | gw:running-calls:NAME | hash, gateway node -> JSON (kemi/state/running_calls.py); ends by itself | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |
@@ -66,6 +67,7 @@ that who reads the names does not hold a secret or a login name:
 |---|---|---|
 | gw:web:accounts | hash, login name -> JSON | accounts with their password hashes |
 | gw:web:session:DIGEST | text, JSON; ends by itself | a web session, named by its cookie's digest |
+| gw:web:session-of:SID | text, DIGEST; ends by itself, after the session | which session has this public name |
 | gw:web:sessions-of:METHOD:DIGEST | sorted set, digest by end | the sessions of somebody |
 | gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |
 | gw:web:former-holder:IMPI | text, SID | who held an identity of the pool last |
@@ -193,6 +195,11 @@ WEB_EVENTS_READ: Final = f"{WEB}events-read"
 def web_session(digest: str) -> str:
     """Return the key of a web session."""
     return f"{WEB}session:{digest}"
+
+
+def web_session_of(sid: str) -> str:
+    """Return the key that says which session has a public name."""
+    return f"{WEB}session-of:{sid}"
 
 
 def web_sessions_of(method: str, digest: str) -> str:

@@ -33,10 +33,6 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     binding: Registration
 
 
-_PORTION = 1_000
-"""Keys looked through in one round trip: most are of finished calls."""
-
-
 class RegistrationsView:
     """Registrations of all nodes, read only."""
 
@@ -64,16 +60,12 @@ class RegistrationsView:
             yield Registered(id=digest(f"{node} {key}")[:32], node=node, key=key, binding=binding)
 
     def _records(self, only: str = "") -> Iterator[tuple[str, str, str]]:
-        prefix = keys.registrations("")
-        found = (
-            [keys.registrations(only)]
-            if only
-            else self._redis.scan_iter(match=f"{prefix}*", count=_PORTION, _type="hash")
-        )
-        names = [str(name) for name in found]
-        for name in names:
-            for key, text in self._redis.hgetall(name).items():
-                yield name.removeprefix(prefix), str(key), str(text)
+        # Every gateway tells of itself there, with or without relay nodes; to look through all keys would take a while,
+        # for there are some for each finished call.
+        nodes = [only] if only else [str(name) for name in self._redis.hkeys(keys.RELAY_NODES)]
+        for node in nodes:
+            for key, text in self._redis.hgetall(keys.registrations(node)).items():
+                yield node, str(key), str(text)
 
 
 def _may_be_of(sid: str, text: str) -> bool:

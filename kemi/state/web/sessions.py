@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _PORTION: Final = 500
-# KEYS: session, sessions of the account.  ARGV: json, idle ms, digest, end, now, lifetime ms
+# KEYS: session, sessions of the account, its name by SID.  ARGV: json, idle ms, digest, end, now, lifetime ms
 _BEGIN: Final = """
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
+redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[6])
 return 1
 """
 
@@ -80,7 +81,11 @@ class SessionStore:
         name = digest(secret)
         lifetime_s = session.expires_at - now
         self._begin(
-            keys=[keys.web_session(name), _all_of(session.method, session.name)],
+            keys=[
+                keys.web_session(name),
+                _all_of(session.method, session.name),
+                keys.web_session_of(session.sid),
+            ],
             args=[
                 msgspec.json.encode(session).decode(),
                 _ms(min(self._idle_s, lifetime_s)),
@@ -142,7 +147,13 @@ class SessionStore:
         return ended
 
     def end_sid(self, sid: str) -> Session | None:
-        """End the session of this public name, which takes a look at all of them; None when there is none."""
+        """End the session of this public name; None when there is none."""
+        # What says which one it is, stays when the session ends: who asks for one that is over is told so at once.
+        name = self._redis.get(keys.web_session_of(sid))
+        return self._end_older(sid) if name is None else self.end_digest(str(name))
+
+    def _end_older(self, sid: str) -> Session | None:
+        """End a session that a release of before has begun, which kept no names: all have to be looked at."""
         for portion in _portions(self._redis.scan_iter(match=keys.web_session("*"), count=_PORTION)):
             for key, text in zip(portion, self._redis.mget(portion), strict=True):
                 if text and msgspec.json.decode(text, type=_Named).sid == sid:

@@ -20,6 +20,7 @@ from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
 from kemi.state.trunks import GatewayTrunks, HopView, TrunkView
 from tests.contract.web.operator import Operator
+from tests.contract.web.test_operator_registrations import tell_of_gateway
 from tests.contract.web.test_session import commands
 
 CORE = "sip:alice@ims.example.com"
@@ -115,6 +116,11 @@ class TestStatus:
 
 class TestRegistrations:
     """registrations list | end."""
+
+    @pytest.fixture(autouse=True)
+    def gateways(self, store: redis.Redis) -> None:
+        for name in ("gw1", "gw2"):
+            tell_of_gateway(store, name)
 
     def test_they_are_listed_by_filter(self, operator: Operator, store: redis.Redis) -> None:
         until = time.time() + 60

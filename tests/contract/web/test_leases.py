@@ -19,6 +19,7 @@ from kemi.state.web.client import connect
 from kemi.state.web.leases import LeaseStore
 from tests.contract.web.client import WebPage
 from tests.contract.web.conftest import POOL
+from tests.contract.web.test_operator_registrations import tell_of_gateway
 from tests.contract.web.test_session import commands
 from tests.contract.web.test_tokens import checked
 from webapp_api.housekeeping import Housekeeping
@@ -169,6 +170,7 @@ class TestRelease:
         impi = page.session()["impi"]
         sid = str(store.get(keys.web_lease(impi)))
         store.hset(keys.registrations("node2"), "binding", json.dumps(record).replace("SID", sid))
+        tell_of_gateway(store, "node2")
         tell(store, page)
         assert store.pttl(keys.web_lease(impi)) > 500_000
         store.hset(

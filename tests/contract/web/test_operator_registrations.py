@@ -35,7 +35,13 @@ def register(store: redis.Redis, node: str, user: str, **grant: Any) -> str:
         sent=Sent(contact_value=f'<sip:{user}@page.invalid>;+sip.instance="<urn:uuid:{user}>"'),
     )
     store.hset(keys.registrations(node), binding.key, msgspec.json.encode(binding).decode())
+    tell_of_gateway(store, node)
     return binding.key
+
+
+def tell_of_gateway(store: redis.Redis, node: str) -> None:
+    """Write what each gateway writes of itself; this one has not done so for long, and has no relay nodes."""
+    store.hset(keys.RELAY_NODES, node, json.dumps({"at": 1.0, "agent": False, "nodes": []}))
 
 
 def commands(store: redis.Redis) -> list[dict[str, Any]]:
@@ -97,13 +103,16 @@ def test_a_query_that_is_none(page_of_operator: WebPage, query: str) -> None:
     assert page_of_operator.ask("GET", f"{REGISTRATIONS}?{query}").status_code == 400
 
 
+@pytest.mark.parametrize("release", ["of now", "of before"])
 def test_the_end_of_one_that_came_from_a_web_session_logs_that_out(
-    app: Any, page_of_operator: WebPage, services: Services, store: redis.Redis
+    app: Any, page_of_operator: WebPage, services: Services, store: redis.Redis, release: str
 ) -> None:
     guest = WebPage(app)
     guest.lease()
     impi = guest.session()["impi"]
     sid = str(store.get(keys.web_lease(impi)))
+    if release == "of before":  # which kept no names of sessions
+        store.delete(*store.keys("gw:web:session-of:*"))
     register(store, "gw1", impi.partition("@")[0], scheme="bearer", session=sid)
     (shown,) = asked(page_of_operator)["registrations"]
     assert page_of_operator.ask("DELETE", f"{REGISTRATIONS}/{shown['id']}").status_code == 202
@@ -123,6 +132,22 @@ def test_the_end_of_one_with_a_sip_password_and_of_one_that_is_not_there(
     assert [(one["type"], one["key"]) for one in commands(store)] == [("end_registration", key)]
     store.delete(keys.registrations("gw1"))
     assert page_of_operator.ask("DELETE", f"{REGISTRATIONS}/{shown['id']}").status_code == 404
+
+
+def test_nobody_looks_through_all_keys_of_redis(
+    app: Any, page_of_operator: WebPage, services: Services, store: redis.Redis
+) -> None:
+    guest = WebPage(app)
+    guest.lease()
+    impi = guest.session()["impi"]
+    sid = str(store.get(keys.web_lease(impi)))
+    register(store, "gw1", impi.partition("@")[0], scheme="bearer", session=sid)
+    store.config_resetstat()
+    (shown,) = asked(page_of_operator)["registrations"]
+    assert services.registrations.any_of(sid)
+    for _ in range(2):  # the second time the session is over already
+        assert page_of_operator.ask("DELETE", f"{REGISTRATIONS}/{shown['id']}").status_code == 202
+    assert not {"cmdstat_scan", "cmdstat_keys"} & store.info("commandstats").keys()
 
 
 @pytest.mark.parametrize(

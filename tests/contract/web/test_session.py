@@ -312,7 +312,16 @@ class TestEnd:
             sessions.begin(f"secret{number}", self.SESSION, now=0.0)
         assert len(sessions.end_all(LoginMethod.PASSWORD, NAME)) == 3
         assert sessions.end_all(LoginMethod.PASSWORD, NAME) == []
-        assert store.keys("gw:web:*") == []
+        assert store.keys("gw:web:*") == [keys.web_session_of("s1")], "so that nobody looks for it for long"
+
+    def test_it_can_be_ended_by_its_public_name(self, store: redis.Redis) -> None:
+        sessions = SessionStore(store, idle_s=60)
+        sessions.begin("secret", self.SESSION, now=0.0)
+        assert 990 < store.ttl(keys.web_session_of("s1")) <= 1000
+        assert sessions.end_sid("another") is None
+        assert sessions.end_sid("s1") == self.SESSION
+        assert sessions.end_sid("s1") is None
+        assert not sessions.is_there("secret")
 
 
 def _claims(token: str) -> dict[str, object]:
