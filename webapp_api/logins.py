@@ -200,6 +200,7 @@ class Logins:
             expires_at=now + self._settings.session_lifetime_s,
             provider_tokens=tokens,
             user_class=user_class,
+            began_at=now,
         )
         self._sessions.begin(secret, session, now)
         return secret, session

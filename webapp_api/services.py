@@ -43,13 +43,17 @@ EXTENSION: Final = "services"
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
-"""Of one session, for its running calls, and as many to end one: each is put to all gateways, and these hear some
-hundred in a second."""
+"""Of one person (of guests: of one session), for running calls, and as many to end one: each is put to all gateways,
+and these hear some hundred in a second."""
 _OPERATOR_WORK_PER_MINUTE: Final = 600
 """Of one operator: lists that are read whole, passwords to hash, tables to look through."""
 _HISTORIES_PER_MINUTE: Final = 300
-"""Of one session: hundreds of records may have to be read for one page."""
+"""Of one person: hundreds of records may have to be read for one page."""
 _DIALS_PER_MINUTE: Final = 20
+_LISTENS_PER_MINUTE: Final = 60
+"""Of one person: each time the whole stream may have to be read, some 10,000 events."""
+_COMEBACKS: Final = 6
+"""At least so often each of a person's listeners may come back in this minute."""
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
 _LEADER_S: Final = 10
@@ -80,6 +84,7 @@ class Services:
     feed: EventFeed
     unkept: UnkeptEvents
     listening: Listening
+    listen_attempts: AttemptStore
     questions: AttemptStore
     calls_to_end: AttemptStore
     history_requests: AttemptStore
@@ -173,6 +178,12 @@ class Services:
                 per_user=settings.event_listeners_per_user,
                 per_address=settings.event_listeners_per_address,
             ),
+            listen_attempts=AttemptStore(
+                redis,
+                "listen",
+                limit=max(_LISTENS_PER_MINUTE, _COMEBACKS * settings.event_listeners_per_user),
+                window_s=60,
+            ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
             calls_to_end=AttemptStore(redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60),
@@ -206,14 +217,11 @@ def session_of_request() -> tuple[str, Session]:
     return secret, session
 
 
-def person_of(session: Session) -> str:
-    """Return who listens with a session, as listeners are counted."""
-    return f"{session.method}:{session.name}"
-
-
-def owner_of(session: Session) -> str:
-    """Return whose a session is: the person's on all devices; of guests, who pass names on, each session is one."""
-    return f"guest:{session.sid}" if session.method is LoginMethod.GUEST else person_of(session)
+def holds_since(session: Session) -> float:
+    """Return since when what happens to a session's identities is its owner's: before, a guest's were another's."""
+    if session.method is not LoginMethod.GUEST:
+        return 0.0
+    return session.began_at or session.expires_at - services().settings.session_lifetime_s
 
 
 def only_operators(*, costs: bool = False) -> str:

@@ -55,11 +55,11 @@ class Tokens:
         """Make or fetch a token.
 
         Raises:
-            TooManyRequests: the page asks without end.
+            TooManyRequests: the person's pages ask without end.
             Unauthorized: the lease, or what the provider gave, has ended; so has the session.
             ServiceUnavailable, BadGateway: no key yet; the provider is away.
         """
-        if wait_s := self._requests.add(session.sid):
+        if wait_s := self._requests.add(session.owner):
             raise TooManyRequests("Too many tokens; use the one you have.", retry_after=wait_s)
         if session.provider_tokens is not None and self._provider is not None:
             return self._provided(self._provider, secret, session)

@@ -99,7 +99,7 @@ def secret_of(number: int) -> str:
 
 
 def populate(store: redis.Redis, sessions: int) -> None:
-    """Make accounts, and sessions as a login makes them."""
+    """Make accounts, and sessions as a login makes them, each of another person."""
     hashed = password_hash(PASSWORD)
     accounts, kept, now = AccountStore(store), SessionStore(store, 3600), time.time()
     for number in range(PAGES):
@@ -110,7 +110,8 @@ def populate(store: redis.Redis, sessions: int) -> None:
         impus=["sip:user0@ims.example.com", "tel:+15550100"], expires_at=now + 3600,
     )  # fmt: skip
     for number in range(sessions):
-        kept.begin(secret_of(number), msgspec.structs.replace(session, sid=f"sid{number}"), now)
+        own = msgspec.structs.replace(session, sid=f"sid{number}", name=f"user{number}")
+        kept.begin(secret_of(number), own, now)
 
 
 def measure(

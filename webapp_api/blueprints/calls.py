@@ -13,11 +13,11 @@ from werkzeug.exceptions import BadRequest, TooManyRequests
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import CallQuestion
 from kemi.state.running_calls import RunningCall
-from kemi.state.web.sessions import LoginMethod, Session
+from kemi.state.web.sessions import Session
 from webapp_api import queries
 from webapp_api.bodies import answer
 from webapp_api.event_documents import ELSEWHERE, direction_of
-from webapp_api.services import services, session_of_request
+from webapp_api.services import holds_since, services, session_of_request
 
 blueprint = Blueprint("calls", __name__)
 
@@ -89,7 +89,7 @@ class CurrentCalls(msgspec.Struct, frozen=True, kw_only=True):
 def get_calls() -> Response:
     """Tell what calls there were."""
     _, session = session_of_request()
-    if wait_s := services().history_requests.add(session.sid):
+    if wait_s := services().history_requests.add(session.owner):
         raise TooManyRequests("Too many questions; wait before the next one.", retry_after=wait_s)
     after = queries.text("cursor")
     if after and not _CURSOR.fullmatch(after):
@@ -106,10 +106,10 @@ def get_current_calls() -> Response:
     """Tell which calls are running; the gateways are asked."""
     _, session = session_of_request()
     parts = services()
-    if wait_s := parts.questions.add(session.sid):
+    if wait_s := parts.questions.add(session.owner):
         raise TooManyRequests("Too many questions; listen to /api/events instead.", retry_after=wait_s)
     answers, silent = parts.running_calls.ask(time.time(), CallQuestion(impus=tuple(session.impus)))
-    since = _since(session)
+    since = holds_since(session)
     current = [_current(call) for one in answers.values() for call in one.calls if call.since >= since]
     return answer(CurrentCalls(calls=sorted(current, key=lambda call: call.since), complete=not silent))
 
@@ -120,7 +120,7 @@ def delete_call(call_id: str) -> Response:
     _, session = session_of_request()
     if len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
         raise BadRequest("This is no Call-ID.")
-    if wait_s := services().calls_to_end.add(session.sid):
+    if wait_s := services().calls_to_end.add(session.owner):
         raise TooManyRequests("Too many calls to end; wait before the next one.", retry_after=wait_s)
     commands = services().commands
     for impu in session.impus:
@@ -134,7 +134,7 @@ def delete_call(call_id: str) -> Response:
 def _filter(session: Session) -> Callable[[FinishedCall], bool]:
     direction = queries.choice("direction", ("out", "in"))
     answered = queries.choice("answered", ("true", "false"))
-    since = max(queries.number("since", 0.0, 0.0, 1e11), _since(session))
+    since = max(queries.number("since", 0.0, 0.0, 1e11), holds_since(session))
     until = queries.number("until", 1e11, 0.0, 1e11)
 
     def fits(call: FinishedCall) -> bool:
@@ -145,13 +145,6 @@ def _filter(session: Session) -> Callable[[FinishedCall], bool]:
         )
 
     return fits
-
-
-def _since(session: Session) -> float:
-    """When a guest's identity was leased: what was before is the former holder's."""
-    if session.method is not LoginMethod.GUEST:
-        return 0.0
-    return session.expires_at - services().settings.session_lifetime_s
 
 
 def _past(call: FinishedCall) -> PastCall:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound, TooManyRequests,
 from kemi.state.web.client import digest
 from kemi.state.web.dials import Dial, DialState
 from webapp_api.bodies import answer, body_of
-from webapp_api.services import owner_of, person_of, services, session_of_request
+from webapp_api.services import services, session_of_request
 
 blueprint = Blueprint("dials", __name__)
 
@@ -69,7 +69,7 @@ class DialDocument(msgspec.Struct, frozen=True, kw_only=True):
 def post_call() -> Response:
     """Ask for a call: the person's pages are told, and one of them places it."""
     _, session = session_of_request()
-    parts, now, owner = services(), time.time(), owner_of(session)
+    parts, now, owner = services(), time.time(), session.owner
     key = request.headers.get(IDEMPOTENCY_KEY, "")
     if key and not _KEY.fullmatch(key):
         raise BadRequest(f"{IDEMPOTENCY_KEY} has 1 to 128 characters that can be printed, and no spaces.")
@@ -79,7 +79,7 @@ def post_call() -> Response:
         raise TooManyRequests("Too many calls; wait before the next one.", retry_after=wait_s)
     identifier = digest(f"{owner} {key}")[:32] if key else secrets.token_hex(16)
     known = parts.dials.get(identifier)
-    if known is None and not parts.listening.anybody(person_of(session), now):
+    if known is None and not parts.listening.anybody(session.person, now):
         raise Conflict("No page of yours is open that could call.")
     wanted = Dial(id=identifier, owner=owner, to=to, video=wish.video, at=now, until=now + WAIT_S)
     dial = known or parts.dials.add(wanted)
@@ -97,7 +97,7 @@ def get_dial(dial: str) -> Response:
     """Tell how far it is."""
     _, session = session_of_request()
     found = services().dials.get(dial)
-    if found is None or found.owner != owner_of(session):
+    if found is None or found.owner != session.owner:
         raise NotFound("There is no such call to be made.")
     return answer(_document(found))
 
@@ -106,7 +106,7 @@ def get_dial(dial: str) -> Response:
 def put_dial(dial: str) -> Response:
     """Take it, for this page; exactly one page can.  The page that has it may say so again, and what came of it."""
     _, session = session_of_request()
-    report, owner, now = body_of(DialReport), owner_of(session), time.time()
+    report, owner, now = body_of(DialReport), session.owner, time.time()
     if not report.call_id.isprintable() or not report.failed.isprintable():
         raise BadRequest("call_id and failed are texts that can be printed.")
 

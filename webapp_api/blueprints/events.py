@@ -19,7 +19,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from kemi.state.web.client import StateUnavailable
 from kemi.state.web.event_feed import Recent, order_of
-from kemi.state.web.sessions import LoginMethod, Session
+from kemi.state.web.sessions import Session
 from webapp_api.errors import problem
 from webapp_api.gate import step_aside
 from webapp_api.listeners import (
@@ -33,7 +33,7 @@ from webapp_api.listeners import (
     text_of,
 )
 from webapp_api.logins import party_of
-from webapp_api.services import is_operator, owner_of, person_of, services, session_of_request
+from webapp_api.services import holds_since, is_operator, services, session_of_request
 
 blueprint = Blueprint("events", __name__)
 
@@ -69,7 +69,9 @@ def admit() -> None:
         raise ServiceUnavailable("Nobody else can listen here now.", retry_after=_RETRY_S)
     # A compressor would take a quarter of a megabyte for each listener.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-    names = secrets.token_hex(8), person_of(session), party_of(request.remote_addr)
+    if wait_s := parts.listen_attempts.add(session.owner):
+        raise TooManyRequests("Too many begin to listen; wait before the next one.", retry_after=wait_s)
+    names = secrets.token_hex(8), session.person, party_of(request.remote_addr)
     if not parts.listening.begin(*names, time.time()):
         raise TooManyRequests("There are enough listeners of this person, or address.", retry_after=_RETRY_S)
     g.listening = names
@@ -96,10 +98,8 @@ def no_websocket(_error: RemoteProtocolError) -> Response:
 def user_events(socket: Server) -> None:
     """Tell a user what becomes of the registrations and calls of the session's identities."""
     session: Session = g.session
-    since = 0.0
-    if session.method is LoginMethod.GUEST:
-        since = session.expires_at - services().settings.session_lifetime_s
-    _Conversation(socket, Audience(session.sid, tuple(session.impus), owner_of(session), since=since)).hold()
+    since = holds_since(session)
+    _Conversation(socket, Audience(session.sid, tuple(session.impus), session.owner, since=since)).hold()
 
 
 def operator_events(socket: Server) -> None:

@@ -61,6 +61,18 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     provider_tokens: ProviderTokens | None = None
     user_class: str = ""
     """Whose rows of the routing table count for the session's calls."""
+    began_at: float = 0.0
+    """0: not known, of a release of before."""
+
+    @property
+    def person(self) -> str:
+        """Who has logged in, as listeners are counted."""
+        return f"{self.method}:{self.name}"
+
+    @property
+    def owner(self) -> str:
+        """Whose it is: the person's on all devices; of guests, who pass names on, each session is one."""
+        return f"guest:{self.sid}" if self.method is LoginMethod.GUEST else self.person
 
 
 class _Named(msgspec.Struct):

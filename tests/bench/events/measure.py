@@ -32,7 +32,7 @@ from tests.lab.lab import Lab
 from tests.lab.subscribers import REALM
 
 PER_USER: Final = 10
-LEAVES_EVERY_S: Final = 1.0
+LEAVES_EVERY_S: Final = 2.0
 
 
 @dataclass

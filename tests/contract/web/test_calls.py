@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 import redis
+from flask import Flask
 
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import CallQuestion, answer_text
 from kemi.state.calls import record_to_text
 from kemi.state.redis_link import RedisLink
+from kemi.state.web.client import digest
 from tests.contract.web.client import WebPage
 from tests.contract.web.test_operator_calls import commands, record
 from tests.unit.adapters.test_shared_state import finished_call
-from webapp_api.services import Services
 
 CALLS, CURRENT = "/api/calls", "/api/calls/current"
 ALICE, TEL, BOB = "sip:alice@ims.example.com", "tel:+15550100", "sip:bob@ims.example.com"
@@ -104,14 +105,24 @@ def test_what_is_not_described_is_refused(alice: WebPage, query: str) -> None:
     assert alice.ask("GET", f"{CALLS}?{query}").status_code == 400
 
 
+@pytest.mark.parametrize("release", ["of now", "of before"])
 def test_a_guest_sees_nothing_of_the_former_holder(
-    page: WebPage, gateway: RedisLink, services: Services
+    page: WebPage, gateway: RedisLink, store: redis.Redis, make_app: Callable[..., Flask], release: str
 ) -> None:
     now = time.time()
     impu = page.lease().get_json()["impus"][0]
     for number, (began, name) in enumerate(((now - 60, "former"), (now + 1, "own"))):
         one = call(1, impu, call_id=name, began_at=began, ended_at=now + 2)
         gateway.ship({}, {}, [], [msgspec.structs.replace(one, id=f"{int(now * 1000):014d}-{number:016x}")])
+    if release == "of before":
+        (kept,) = store.keys("gw:web:session:*")
+        session = json.loads(str(store.get(kept)))
+        del session["began_at"]
+        store.set(kept, json.dumps(session), keepttl=True)
+    else:  # the time is of the session, whatever a session's lifetime is meanwhile
+        cookie = str(page.cookie())
+        page = WebPage(make_app(session_lifetime_s=86_400))
+        page.set_cookie(cookie)
     assert listed(page)[0] == ["own"]
 
 
@@ -158,6 +169,23 @@ def test_an_own_call_is_ended_however_often_it_is_asked_for(alice: WebPage, stor
         assert alice.ask("DELETE", path).status_code == 204
     ordered = [(one["call_id"], one["impu"]) for one in commands(store, "end_call")]
     assert ordered == [("a84b4c76e66710@pc33/x", ALICE), ("a84b4c76e66710@pc33/x", TEL)] * 2
+
+
+@pytest.mark.parametrize(
+    ("what", "most", "method", "path"),
+    [
+        ("history", 300, "GET", CALLS),
+        ("running-calls", 60, "GET", CURRENT),
+        ("end-call", 60, "DELETE", f"{CALLS}/a"),
+    ],
+)
+def test_who_asks_without_end_has_to_wait_whatever_the_login(
+    alice: WebPage, store: redis.Redis, what: str, most: int, method: str, path: str
+) -> None:
+    store.set(keys.web_attempts(what, digest("password:alice")), most, ex=60)
+    alice.log_out()
+    alice.log_in()
+    assert alice.ask(method, path).status_code == 429
 
 
 def test_another_site_ends_no_call_and_nobody_sees_any(page: WebPage, store: redis.Redis) -> None:

@@ -20,6 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from kemi.state import keys
+from kemi.state.web.client import digest
 from kemi.state.web.sessions import LoginMethod
 from tests.contract.web.client import NAME, ORIGIN, PASSWORD, WebPage
 from tests.contract.web.operator import Operator
@@ -322,6 +323,16 @@ def test_a_guest_hears_nothing_of_the_former_holder(
     ear = ears.open(secret, after=before)
     assert ear.next()["seq"] == before
     assert ear.next()["seq"] == own
+
+
+def test_who_begins_to_listen_without_end_has_to_wait(ears: Ears, cookie: str, store: redis.Redis) -> None:
+    """Each time the whole stream may be read."""
+    name = keys.web_attempts("listen", digest("password:alice"))
+    store.set(name, 59, ex=60)
+    ears.open(cookie, after="0-0").next()
+    assert ears.refused(cookie, after="0-0")["status"] == 429
+    store.delete(name)
+    ears.open(cookie, after="0-0").next()
 
 
 def test_one_person_has_so_many_listeners(ears: Ears, cookie: str) -> None:

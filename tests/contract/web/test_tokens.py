@@ -14,7 +14,7 @@ import redis
 from flask import Flask
 
 from kemi.state import keys
-from kemi.state.web.client import connect
+from kemi.state.web.client import connect, digest
 from kemi.state.web.locks import Lock
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from tests.contract.web.client import ORIGIN, WebPage
@@ -100,6 +100,18 @@ class TestToken:
         page.log_in()
         statuses = [page.token().status_code for _ in range(61)]
         assert statuses == [200] * 60 + [429]
+        page.log_out()
+        page.log_in()
+        assert page.token().status_code == 429, "another login is the same person"
+
+    @pytest.mark.conformance("X-10")
+    def test_guests_do_not_wait_for_each_other(self, app: Flask, store: redis.Redis) -> None:
+        one, other = WebPage(app), WebPage(app)
+        for page in (one, other):
+            page.lease()
+        sid = str(store.get(keys.web_lease(one.session()["impi"])))
+        store.set(keys.web_attempts("token", digest(f"guest:{sid}")), 60, ex=60)
+        assert (one.token().status_code, other.token().status_code) == (429, 200)
 
     def test_one_key_is_made_however_many_ask_first(
         self, make_app: Callable[..., Flask], store: redis.Redis
