@@ -17,6 +17,7 @@ from kemi.adapters.calls.dispatcher import Dispatcher
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.calls.history import CallHistory
 from kemi.adapters.calls.progress import CallProgress
+from kemi.adapters.calls.questions import Questions
 from kemi.adapters.doors.bans import BanKeeper
 from kemi.adapters.doors.forbidding import Forbidding, PageOf
 from kemi.adapters.doors.hiding import DueRefusals
@@ -60,7 +61,6 @@ from kemi.core.registration.states import (
 )
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
-from kemi.state.call_questions import answer_text
 from kemi.state.calls import CallStore
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
@@ -131,6 +131,8 @@ class Housekeeping:
         self._page_of = page_of
         self._routes, self._people = routes, people
         self._traces, self._figures = traces, figures
+        latest_figures = traces.latest_figures if traces is not None else lambda _: {}
+        self._questions = Questions(settings.node_name, calls, latest_figures, shared)
         self._trunks = trunks
         self._measuring = measuring
         self._adoption, self._elsewhere = adoption, elsewhere
@@ -148,8 +150,8 @@ class Housekeeping:
         self._first_and_calls: tuple[Part, ...] = (*self._first, self._finished_calls)
         self._all: tuple[Part, ...] = (
             *self._first,
-            self._begin, self._lost_connections, self._moved_pages, self._commands, self._due_bindings,
-            self._idle_connections, self._banned, self._pages_to_send_away, self._ended_bindings,
+            self._begin, self._lost_connections, self._moved_pages, self._commands, self._questions.answer,
+            self._due_bindings, self._idle_connections, self._banned, self._pages_to_send_away, self._ended_bindings,
             self._call_timers, self._lost_media,
             self._call_progress,  # again: a call's end comes after all else that is told of it
             self._finished_calls, self._changes, shared.ship, shared.ship_nodes,
@@ -261,15 +263,9 @@ class Housekeeping:
             elif isinstance(command, EndRegistration):
                 self._flows.end(command.key, Cause.REMOVED, now)
             elif isinstance(command, ListCalls):
-                self._list_calls(command, now)
+                self._questions.ask(command, now)
             else:
                 self._end_calls(command, now)
-
-    def _list_calls(self, command: ListCalls, now: float) -> None:
-        if command.question.gateway in ("", self._settings.node_name):
-            figures_of = self._traces.latest_figures if self._traces is not None else lambda _: {}
-            answer = answer_text(command.asked, command.question, self._calls.texts(), figures_of, now)
-            self._shared.ship_calls(command.asked, answer, now)
 
     def _end_calls(self, order: EndCalls, now: float) -> None:
         found = set(self._calls.of_call_id(order.call_id) if order.call_id else ())

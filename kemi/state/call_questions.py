@@ -21,6 +21,9 @@ from kemi.core.identity import one_spelling
 from kemi.state.calls import record_from_text
 from kemi.state.running_calls import MOST_CALLS, Figures, GatewayCalls, RunningCall, far_side, live_call
 
+ANSWER_S: Final = 2.0
+"""How long who asks waits for gateways; they read their commands twice a second."""
+
 Place: TypeAlias = tuple[float, str]
 """When a call began, and its mark."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kemi.state import keys
-from kemi.state.call_questions import ALL_CALLS, CallQuestion, Place, place_of
+from kemi.state.call_questions import ALL_CALLS, ANSWER_S, CallQuestion, Place, place_of
 from kemi.state.running_calls import GatewayCalls, LiveCall, calls_from_texts
 from kemi.state.web.nodes import NodesView
 from kemi.state.web.streams import CommandStream
@@ -16,8 +16,6 @@ from kemi.state.web.streams import CommandStream
 if TYPE_CHECKING:
     from redis import Redis
 
-ANSWER_S: Final = 2.0
-"""How long gateways are waited for; they read their commands twice a second."""
 _AGAIN_S: Final = 0.1
 
 
