@@ -1,7 +1,6 @@
 """/api/calls: the calls of a user: those that are over, those that are running, and the end of one."""
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -23,7 +22,6 @@ blueprint = Blueprint("calls", __name__)
 
 _MOST_READ: Final = 500
 _LONGEST_CALL_ID: Final = 300
-_CURSOR = re.compile(r"[0-9]{14}-[0-9a-f]{16}")
 _AUDIT = logging.getLogger("webapp_api.audit")
 
 Direction = Literal["out", "in"]
@@ -91,13 +89,13 @@ def get_calls() -> Response:
     _, session = session_of_request()
     if wait_s := services().history_requests.add(session.owner):
         raise TooManyRequests("Too many questions; wait before the next one.", retry_after=wait_s)
-    after = queries.text("cursor")
-    if after and not _CURSOR.fullmatch(after):
-        raise BadRequest("cursor is not one of ours.")
-    limit = queries.limit()
-    found, following = services().finished_calls.of_identities(
-        session.impus, after=after, limit=limit, most_read=_MOST_READ, fits=_filter(session)
-    )
+    limit, after, fits = queries.limit(), queries.text("cursor"), _filter(session)
+    try:
+        found, following = services().finished_calls.page(
+            limit, impus=session.impus, after=after, most_read=_MOST_READ, fits=fits
+        )
+    except ValueError as error:
+        raise BadRequest("cursor is not one of ours.") from error
     return answer(PastCalls(calls=[_past(call) for call in found], next=following))
 
 

@@ -244,29 +244,19 @@ def end_calls(place: Place, impu: str, call_id: str) -> Answer:
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most."
 )
-@click.option("--before", default="", help="Only those that ended before: `before` of the page before.")
+@click.option("--before", default="", help="The next page: `before` of the page before.")
 @pass_place
 def history(place: Place, impu: str, failed: bool, limit: int, before: str) -> Answer:
     """Show calls that are over, the latest first; they are kept for calls_kept_s (a week by default)."""
-    until: float | None = None
-    if before:
-        try:
-            until = float(before)
-        except ValueError as error:
-            raise click.BadParameter(
-                "seconds since the epoch, as the page before says", param_hint="--before"
-            ) from error
-    found: list[FinishedCall] = []
-    more = True
-    while more and len(found) < limit:
-        page = place.services.finished_calls.latest(limit, impu=impu, before=until)
-        more = len(page) == limit
-        for call in page:
-            if len(found) == limit:
-                break
-            until = call.ended_at
-            if not failed or has_failed(call):
-                found.append(call)
+    try:
+        found, following = place.services.finished_calls.page(
+            limit,
+            impus=[impu] if impu else None,
+            after=before,
+            fits=lambda call: not failed or has_failed(call),
+        )
+    except ValueError as error:
+        raise click.BadParameter("not what a page before has said", param_hint="--before") from error
     past = [_past(call) for call in found]
     rows = [
         (
@@ -281,8 +271,7 @@ def history(place: Place, impu: str, failed: bool, limit: int, before: str) -> A
         for call in past
     ]
     columns = ("ENDED", "IMPU", "DIR", "PEER", "LASTED", "BY", "WHY", "CALL-ID")
-    document = PastCalls(past, repr(until) if len(found) == limit and until is not None else "")
-    return Answer(document, table(columns, rows, "no finished calls"))
+    return Answer(PastCalls(past, following), table(columns, rows, "no finished calls"))
 
 
 def has_failed(call: FinishedCall) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _PORTION: Final = 100
+_ID: Final = re.compile(r"[0-9]{14}-[0-9a-f]{16}")
 
 
 class FinishedCalls:
@@ -28,36 +30,38 @@ class FinishedCalls:
         """Return a call; None for one that is not kept (any more)."""
         return _read(self._redis.get(keys.finished_call(identifier)))
 
-    def latest(self, limit: int = 50, *, impu: str = "", before: float | None = None) -> list[FinishedCall]:
-        """Return calls that ended last, the latest first: all, or those of a public identity.
-
-        ``before``: only what ended earlier, in seconds since the epoch, for the next page.
-        """
-        most = "+inf" if before is None else f"({before}"
-        return self._calls(self._ids(_name_of(impu), most, 0, limit))
-
-    def of_identities(
+    def page(
         self,
-        impus: Iterable[str],
-        *,
-        after: str,
         limit: int,
-        most_read: int,
-        fits: Callable[[FinishedCall], bool],
+        *,
+        impus: Iterable[str] | None = None,
+        after: str = "",
+        most_read: int | None = None,
+        fits: Callable[[FinishedCall], bool] = lambda _: True,
     ) -> tuple[list[FinishedCall], str]:
-        """Return calls of any of these identities, the latest first, and what ``after`` is for the next page.
+        """Return calls, those that ended last first, and what ``after`` is for the next page; "" when none follows.
 
-        ``after``: the id of the last call of the page before; "": from the latest one on.  At most ``most_read`` calls
-        are looked at, so that a page may have few calls, or none, and another page still follows; "" when none does.
+        Args:
+            limit: how many at most.
+            impus: only calls of any of these public identities; None: all calls.
+            after: the id of the last call of the page before; "": from the latest one on.
+            most_read: how many calls are looked at at most, so that a page may have few calls, or none, and another
+                one still follows.
+            fits: which calls are wanted.
+
+        Raises:
+            ValueError: ``after`` is none of ours.
         """
-        names = sorted({_name_of(impu) for impu in impus})
+        if after and not _ID.fullmatch(after):
+            raise ValueError("no id of a finished call")
+        names = [keys.CALLS] if impus is None else sorted({_name_of(impu) for impu in impus})
         # Ids begin with the time of the end in milliseconds, as the scores do in seconds.
         most = f"{(int(after.partition('-')[0]) + 1) / 1000:.3f}" if after else "+inf"
         ids = heapq.merge(*(self._descending(name, most) for name in names), reverse=True)
         found: list[FinishedCall] = []
         last, portion = "", [""]
         read = 0
-        while portion and len(found) < limit and read < most_read:
+        while portion and len(found) < limit and (most_read is None or read < most_read):
             portion = [
                 one for _, one in zip(range(limit), (i for i in ids if not after or i < after), strict=False)
             ]
@@ -78,9 +82,6 @@ class FinishedCalls:
     def _ids(self, name: str, most: str, start: int, number: int) -> list[str]:
         return [str(one) for one in self._redis.zrevrangebyscore(name, most, "-inf", start=start, num=number)]
 
-    def _calls(self, ids: list[str]) -> list[FinishedCall]:
-        return [call for call in self._each(ids) if call is not None]
-
     def _each(self, ids: list[str]) -> list[FinishedCall | None]:
         return (
             [_read(text) for text in self._redis.mget([keys.finished_call(one) for one in ids])]
@@ -90,7 +91,7 @@ class FinishedCalls:
 
 
 def _name_of(impu: str) -> str:
-    return keys.calls_of(one_spelling(impu)) if impu else keys.CALLS
+    return keys.calls_of(one_spelling(impu))
 
 
 def _read(text: object) -> FinishedCall | None:

@@ -97,7 +97,7 @@ def recorded(lab: Lab) -> Recorded:
     """Compare what Redis keeps of finished calls with the gateway's log."""
     log = (Path(lab.info.log_dir) / "gateway.log").read_text(errors="replace")
     calls = set(re.findall(r"event=call_state_changed call_id=(\S+)", log))
-    kept = FinishedCalls(connect(lab.info.redis_url)).latest(1_000_000)
+    kept = FinishedCalls(connect(lab.info.redis_url)).page(1_000_000)[0]
     times = Counter(call.key for call in kept)
     return Recorded(
         calls=len(calls),

@@ -39,28 +39,48 @@ def kept(database: Any, url: str) -> Kept:
 
 def call(number: int, impu: str = ALICE) -> FinishedCall:
     """Make a call that ended at this second."""
-    return msgspec.structs.replace(finished_call(f"{number:05d}"), impu=impu, ended_at=float(number))
+    return msgspec.structs.replace(finished_call(name(number)), impu=impu, ended_at=float(number))
+
+
+def name(number: int, mark: int = 0) -> str:
+    """Return the id of a call that ended at this second."""
+    return f"{number * 1000:014d}-{mark:016x}"
 
 
 def test_the_latest_come_first_page_by_page(kept: Kept) -> None:
     calls = [call(number, BOB if number % 2 else ALICE) for number in range(1, 7)]
     kept.write(*calls)
-    assert kept.web.get("00003") == calls[2]
-    assert kept.web.latest(2) == [calls[5], calls[4]]
-    assert kept.web.latest(2, before=calls[4].ended_at) == [calls[3], calls[2]]
-    assert kept.web.latest(impu=BOB) == [calls[4], calls[2], calls[0]]
-    assert kept.web.latest(impu="sip:nobody@ims.example") == []
+    assert kept.web.get(name(3)) == calls[2]
+    first, after = kept.web.page(2)
+    assert (first, after) == ([calls[5], calls[4]], name(5))
+    assert kept.web.page(2, after=after) == ([calls[3], calls[2]], name(3))
+    assert kept.web.page(9, impus=[BOB]) == ([calls[4], calls[2], calls[0]], "")
+    assert kept.web.page(9, impus=["sip:nobody@ims.example"]) == ([], "")
+    assert kept.web.page(9, impus=[]) == ([], ""), "who has no identity has no calls"
+
+
+def test_calls_that_ended_at_the_same_moment_are_all_there(kept: Kept) -> None:
+    same = [msgspec.structs.replace(call(1), id=name(1, mark)) for mark in range(5)]
+    kept.write(*same)
+    first, after = kept.web.page(2)
+    assert first + kept.web.page(9, after=after)[0] == same[::-1]
+
+
+@pytest.mark.parametrize("after", ["nan", "1.5", "00003", f"{name(1)}\n"])
+def test_a_place_that_is_none(kept: Kept, after: str) -> None:
+    with pytest.raises(ValueError, match="no id"):
+        kept.web.page(2, after=after)
 
 
 def test_nothing_is_kept_for_ever(kept: Kept, database: Any) -> None:
     kept.write(call(1), call(2, BOB))
-    for name in (keys.CALLS, keys.calls_of(ALICE), keys.finished_call("00001")):
-        assert 0 < database.ttl(name) <= KEPT_S
+    for key in (keys.CALLS, keys.calls_of(ALICE), keys.finished_call(name(1))):
+        assert 0 < database.ttl(key) <= KEPT_S
     kept.write(call(1 + KEPT_S))
-    assert database.zrange(keys.CALLS, 0, -1) == ["00002", "01001"]
-    assert database.zrange(keys.calls_of(ALICE), 0, -1) == ["01001"]
-    database.delete(keys.finished_call("00002"))
-    assert [found.id for found in kept.web.latest()] == ["01001"]
+    assert database.zrange(keys.CALLS, 0, -1) == [name(2), name(1001)]
+    assert database.zrange(keys.calls_of(ALICE), 0, -1) == [name(1001)]
+    database.delete(keys.finished_call(name(2)))
+    assert [found.id for found in kept.web.page(9)[0]] == [name(1001)]
 
 
 def test_a_site_may_keep_none(database: Any, url: str) -> None:

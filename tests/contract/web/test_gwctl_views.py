@@ -164,7 +164,8 @@ class TestRegistrations:
 
 def finished(number: int, **changes: Any) -> FinishedCall:
     fields: dict[str, Any] = {
-        "id": f"{number}000-1", "key": f"c{number}", "call_id": f"c{number}", "impu": CORE, "peer": "tel:+4930",
+        "id": f"{number * 1000:014d}-{number:016x}",
+        "key": f"c{number}", "call_id": f"c{number}", "impu": CORE, "peer": "tel:+4930",
         "direction": "from_page", "began_at": number - 1.0, "answered_at": number - 0.5, "ended_at": float(number),
         "duration_s": 0.5, "by": "page", "why": "", "status": 0, "relay": "", "node": "gw1", "media": {},
     }  # fmt: skip
@@ -188,11 +189,24 @@ class TestHistory:
         told = [[call["call_id"] for call in page["calls"]] for page in (first, second, third)]
         assert (told, third["before"]) == ([["c5", "c4"], ["c3", "c2"], ["c1"]], "")
 
+    def test_calls_that_ended_at_the_same_moment_are_on_one_page_or_the_next(
+        self, operator: Operator, redis_url: str
+    ) -> None:
+        names = ["a", "b", "c"]
+        same = [
+            finished(9, id=f"{9000:014d}-{at:016x}", call_id=name) for at, name in enumerate(reversed(names))
+        ]
+        RedisLink(redis_url, "gw1", calls_kept_s=60).ship({}, {}, [], same)
+        first = operator.document("calls", "history", "--limit", "2", "--impu", CORE)
+        second = operator.document("calls", "history", "--limit", "1", "--before", first["before"])
+        assert [call["call_id"] for page in (first, second) for call in page["calls"]] == names
+
     def test_failed_ones_alone(self, operator: Operator) -> None:
         found = operator.document("calls", "history", "--failed", "--limit", "2")
         assert [call["call_id"] for call in found["calls"]] == ["c5", "c3"]
         assert found["calls"][0]["ended"] == "1970-01-01T00:00:05Z"
-        assert operator("calls", "history", "--before", "x").returncode == 2
+        for bad in ("x", "nan", "1764000000.5"):
+            assert operator("calls", "history", "--before", bad).returncode == 2
 
 
 class TestTraces:

@@ -54,12 +54,12 @@ async def record_of(stage: Stage, key: str, timeout_s: float = SOON_S) -> Finish
     calls = FinishedCalls(connect(stage.lab.info.redis_url))
 
     def found() -> list[FinishedCall]:
-        return [call for call in calls.latest(1000) if call.key == key]
+        return [call for call in calls.page(1000)[0] if call.key == key]
 
     await until(lambda: bool(found()), lambda: f"no record of {key}", timeout_s)
     (call,) = found()
     assert calls.get(call.id) == call
-    assert call.id in {one.id for one in calls.latest(1000, impu=call.impu)}
+    assert call.id in {one.id for one in calls.page(1000, impus=[call.impu])[0]}
     (event,) = [one for one in events(stage) if one["type"] == "call_ended" and one["key"] == key]
     assert (event["media"], event["why"], event["impu"]) == (call.media, call.why, call.impu)
     return call
