@@ -42,6 +42,7 @@ def sentinel_address_from_url(url: str) -> SentinelAddress | None:
     if not colon or scheme not in (*SCHEMES, *_SENTINEL_SCHEMES):
         raise ValueError("must be a redis, rediss, unix, redis+sentinel or rediss+sentinel URL")
     if scheme in SCHEMES:
+        _check_server(url)
         return None
     # Several hosts are no authority of a URL (RFC 3986): user and hosts are taken apart here.
     authority, _, path = rest.partition("/")
@@ -65,6 +66,13 @@ def sentinel_address_from_url(url: str) -> SentinelAddress | None:
         password=unquote(password),
         sentinel_password=options.get("sentinel_password", [""])[0],
     )
+
+
+def _check_server(url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # whose text may have a part of the password
+        raise ValueError("must be HOST:PORT behind the password, with a port up to 65535") from None
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

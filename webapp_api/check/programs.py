@@ -23,7 +23,11 @@ _KAMAILIO_OTHER: Final = re.compile(r"(?:CRITICAL|ERROR): (?P<reason>.*)")
 
 def haproxy_findings(path: Path) -> Iterator[Finding]:
     """Let HAProxy check its file; nothing where it is not installed."""
-    said = _said("haproxy", "-c", "-f", str(path))
+    try:
+        said = _said("haproxy", "-c", "-f", str(path))
+    except subprocess.TimeoutExpired:
+        yield _too_slow(path, "HAProxy")
+        return
     places = [match for line in said.splitlines() if (match := _HAPROXY.search(line))]
     for match in places:
         level = Level.ERROR if match[1] == "ALERT" else Level.WARNING
@@ -36,7 +40,11 @@ def haproxy_findings(path: Path) -> Iterator[Finding]:
 
 def kamailio_findings(path: Path) -> Iterator[Finding]:
     """Let Kamailio check its files; nothing where it is not installed."""
-    said = _said("kamailio", "-c", "-f", str(path))
+    try:
+        said = _said("kamailio", "-c", "-f", str(path))
+    except subprocess.TimeoutExpired:
+        yield _too_slow(path, "Kamailio")
+        return
     if not said or "config file ok" in said:
         return
     places = [match for line in said.splitlines() if (match := _KAMAILIO.search(line))]
@@ -56,9 +64,19 @@ def _said(*command: str) -> str:
     if program is None:
         return ""
     done = subprocess.run(  # noqa: S603 - a program of the system, and a path of the operator's
-        [program, *command[1:]], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        [program, *command[1:]],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_TIMEOUT_S,
+        check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def _too_slow(path: Path, program: str) -> Finding:
+    reason = f"{program} has not checked it within {_TIMEOUT_S} s: does it wait for names of hosts?"
+    return Finding(path.name, 0, "", reason)
 
 
 def redis_findings(text: str) -> Iterator[Finding]:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from webapp_api.check.across import Node, findings_across, remarks
-from webapp_api.check.finding import Finding
+from webapp_api.check.finding import Finding, Level
 from webapp_api.check.own_files import PROGRAMS, OwnFile, read_own_file
 from webapp_api.check.programs import haproxy_findings, kamailio_findings, redis_findings
 from webapp_api.check.relay_file import NAME as RELAY
 from webapp_api.check.relay_file import read_relay_file
 
-DEFAULT_FOLDER: Final = Path("/etc/webrtc-ims-gateway")
 FILES: Final = (*PROGRAMS, RELAY, "haproxy.cfg", "redis.conf", "site.cfg")
 
 
@@ -26,10 +25,23 @@ def check_folder(folder: Path, *, programs: bool = True) -> tuple[list[str], lis
 
     Raise NothingToCheck, or OSError for a file that cannot be read.
     """
-    texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES if (folder / name).is_file()}
-    if not texts:
+    files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
+    if not files:
         raise NothingToCheck(f"{folder} has none of {', '.join(FILES)}")
-    return list(texts), sorted(_findings(folder, texts, programs), key=lambda one: (one.file, one.line))
+    texts = {name: content.decode(errors="replace") for name, content in files.items()}
+    found = [*_foreign_bytes(files), *_findings(folder, texts, programs)]
+    return list(texts), sorted(found, key=lambda one: (one.file, one.line))
+
+
+def _foreign_bytes(files: dict[str, bytes]) -> Iterator[Finding]:
+    for name, content in files.items():
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            # Our programs and rtpengine refuse such a file; to the others it is a byte as any other.
+            level = Level.ERROR if name in (*PROGRAMS, RELAY) else Level.WARNING
+            yield Finding(name, line, "", f"byte 0x{content[error.start]:02x} is not UTF-8", level=level)
 
 
 def _findings(folder: Path, texts: dict[str, str], programs: bool) -> Iterator[Finding]:

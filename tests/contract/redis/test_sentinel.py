@@ -38,6 +38,8 @@ def test_urls(url: str, wanted: SentinelAddress | None) -> None:
     ("url", "reason"),
     [
         ("http://a", "must be a redis"),
+        ("redis://:secret@127.0.0.1:70000/0", "port up to 65535"),
+        ("redis://:secret/@127.0.0.1/0", "behind the password"),
         ("redis+sentinel://a", "names no master"),
         ("redis+sentinel:///gw", "host:port"),
         ("redis+sentinel://a:x/gw", "host:port"),

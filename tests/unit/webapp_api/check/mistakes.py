@@ -122,6 +122,7 @@ MISTAKES: Final = tuple(
         (W, "session_idle_s = 3600", "session_idle_s = 50000", "session_idle_s", "session_lifetime_s"),
         (W, "guest_login = false", "guest_login = true", "guest_login", "identity_pool"),
         (W, "redis://127.0.0.1:6379/0", "127.0.0.1:6379", "redis_url", "URL"),
+        (G, "redis://127.0.0.1:6379/0", "redis://127.0.0.1:70000/0", "redis_url", "65535"),
         (W, "token_lifetime_s = 600", "token_lifetime_s = 3600", "token_lifetime_s", "600"),
         # media_agent.toml
         (A, "ping_s =", "pings_s =", "health.pings_s", "ping_s"),

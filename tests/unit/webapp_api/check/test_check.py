@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from kemi import settings as gateway
 from tests.unit.webapp_api.check.mistakes import MISTAKES, Mistake
 from tests.unit.webapp_api.check.site import good_files
+from webapp_api.check import programs
 from webapp_api.check.finding import Finding
 from webapp_api.check.programs import haproxy_findings, kamailio_findings
 from webapp_api.check.run import check_folder
@@ -99,6 +101,33 @@ def test_a_folder_without_our_files_is_said_to_be_one(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["check", str(tmp_path)])
     assert done.exit_code == 1
     assert "has none of gateway.toml" in done.output
+
+
+def test_a_byte_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) -> None:
+    write(tmp_path, good_files())
+    for name in ("gateway.toml", "haproxy.cfg"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"# M\xfcller\n")
+    line = (tmp_path / "gateway.toml").read_bytes().count(b"\n")
+    found = check_folder(tmp_path, programs=False)[1]
+    assert [(one.file, one.level, one.reason) for one in found] == [
+        ("gateway.toml", "error", "byte 0xfc is not UTF-8"),
+        ("haproxy.cfg", "warning", "byte 0xfc is not UTF-8"),
+    ]
+    assert found[0].line == line
+
+
+@pytest.mark.parametrize(("program", "ask"), [("haproxy", haproxy_findings), ("kamailio", kamailio_findings)])
+def test_a_program_that_does_not_come_to_an_end_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, ask: Callable[[Path], Iterator[Finding]]
+) -> None:
+    slow = tmp_path / program
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(programs, "_TIMEOUT_S", 0.2)
+    (found,) = ask(tmp_path / "some.cfg")
+    assert (found.file, found.level) == ("some.cfg", "error")
+    assert "has not checked it within 0.2 s" in found.reason
 
 
 @pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="needs HAProxy")
