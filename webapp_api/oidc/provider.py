@@ -12,6 +12,7 @@ import requests
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.auth import ClientAuth
+from urllib3.exceptions import HTTPError
 from werkzeug.exceptions import BadGateway
 
 from webapp_api.login_settings import OidcSettings
@@ -162,7 +163,8 @@ class Provider:
                 if response.status_code != requests.codes.ok or len(body) > _MAX_DOCUMENT_BYTES:
                     raise BadGateway(_AWAY)
                 return msgspec.json.decode(body, type=dict[str, Any])
-        except (requests.RequestException, OSError, msgspec.DecodeError) as error:
+        # What comes late or broken after the header is urllib3's error: requests does not read this body.
+        except (requests.RequestException, HTTPError, OSError, msgspec.DecodeError) as error:
             raise BadGateway(_AWAY) from error
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
+import socket
+import threading
 import time
 from typing import Any, ClassVar
 
@@ -16,6 +18,7 @@ from jwt.utils import base64url_encode
 from werkzeug.exceptions import BadGateway
 
 from webapp_api.login_settings import OidcSettings
+from webapp_api.oidc import provider
 from webapp_api.oidc.claims import checked_id_token, name_in
 from webapp_api.oidc.keys import public_signing_keys
 
@@ -128,6 +131,35 @@ class TestIdToken:
     def test_a_name_that_cannot_be_used_is_refused(self, sub: str) -> None:
         with pytest.raises(BadGateway):
             name_in({"sub": sub})
+
+
+class TestDocuments:
+    """Metadata and keys, as they are fetched."""
+
+    @pytest.mark.parametrize("ends", [True, False], ids=["breaks off", "stalls"])
+    def test_a_provider_that_does_not_send_all_of_it_is_away(
+        self, monkeypatch: pytest.MonkeyPatch, ends: bool
+    ) -> None:
+        monkeypatch.setattr(provider, "DEADLINE_S", 0.2)
+        done = threading.Event()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def answer() -> None:
+                with listener.accept()[0] as connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+                    done.wait(0 if ends else 5)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            settings = OidcSettings(issuer=issuer, client_id="gateway", client_secret="secret")
+            try:
+                with pytest.raises(BadGateway):
+                    provider.Provider(settings, "https://gw.example.com/callback").metadata()
+            finally:
+                done.set()
+                thread.join()
 
 
 class TestKeySet:
