@@ -23,8 +23,8 @@ export interface CauseCount {
   readonly lastKey: string;
 }
 
-/** Not a fault, but somebody's wish. */
-const OPERATOR_WHY = "ended by the operator";
+/** Not a fault, but somebody's wish: `by` of the command (kemi/state/keys.py). */
+const WISHES: readonly string[] = ["ended by the operator", "ended by the user"];
 
 /** A finished call (an event, or a recorded call) as a failure; undefined when it is none. */
 export function failureFrom(call: Members): FailedCall | undefined {
@@ -33,7 +33,7 @@ export function failureFrom(call: Members): FailedCall | undefined {
   const callId = textOf(call, "call_id");
   const key = textOf(call, "key") || callId;
   const type = textOf(call, "type");
-  if (ending.why === OPERATOR_WHY) return undefined;
+  if (WISHES.includes(ending.why)) return undefined;
   if (type === "call_refused" || type === "call_forbidden") {
     return { key, atS, callId, cause: `Refused: ${ending.why}`, isRefusal: true };
   }

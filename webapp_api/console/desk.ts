@@ -9,8 +9,8 @@ import { Alarms } from "./alarms.ts";
 export interface Desk {
   readonly ask: Ask;
   readonly counts: CallCounts;
-  readonly failures: Failures;
-  readonly alarms: Alarms;
+  failures: Failures;
+  alarms: Alarms;
   /** Events before this are not known although they were asked for: the stream has been cut. 0: none is missing. */
   missedBeforeS: number;
   /** Tell what has been done. */
@@ -45,6 +45,12 @@ export interface View {
 
 export function newDesk(given: Pick<Desk, "ask" | "tell" | "complain" | "confirm">): Desk {
   return { ...given, counts: new CallCounts(), failures: new Failures(), alarms: new Alarms(), missedBeforeS: 0 };
+}
+
+/** The stream is told from its beginning: what was heard of it before must not count twice. */
+export function hearAnew(desk: Desk): void {
+  desk.failures = new Failures();
+  desk.alarms = new Alarms();
 }
 
 /** End a call when the operator means it; whether it was asked for. */

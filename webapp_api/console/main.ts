@@ -2,7 +2,7 @@
 
 import { ApiError, asker } from "./api.ts";
 import { failureFrom, HOUR_S } from "./causes.ts";
-import { newDesk, type Desk, type Question, type View } from "./desk.ts";
+import { hearAnew, newDesk, type Desk, type Question, type View } from "./desk.ts";
 import { element, h } from "./dom.ts";
 import { EventFeed, type FeedState } from "./event-feed.ts";
 import { numberOf, type Members } from "./members.ts";
@@ -68,6 +68,7 @@ function enter(name: string): void {
   const socketUrl = new URL("/api/operator/events", location.href);
   socketUrl.protocol = socketUrl.protocol.replace("http", "ws");
   feed?.close();
+  hearAnew(desk);
   feed = new EventFeed({
     url: socketUrl.href,
     handlers: {

@@ -43,8 +43,10 @@ export class PagedList {
   readonly #rows = h("div", { class: "table" });
   readonly #turn = h("div", { class: "actions" });
   #query: Readonly<Record<string, string>>;
-  /** The cursors of the pages up to this one. */
-  #cursors: string[] = [""];
+  /** The cursors of the pages up to the one that is asked for. */
+  #cursors: readonly string[] = [""];
+  /** The same of the one that is shown: where buttons lead from, however often they are clicked meanwhile. */
+  #shown: readonly string[] = [""];
   #next = "";
   #entries: readonly Members[] = [];
   #total: number | undefined;
@@ -58,12 +60,15 @@ export class PagedList {
 
   /** Whether this is the first page of all entries there are. */
   get isBeginning(): boolean {
-    return this.#cursors.length === 1 && Object.values(this.#query).every((value) => value === "");
+    return this.#shown.length === 1 && Object.values(this.#query).every((value) => value === "");
   }
 
   async refresh(): Promise<void> {
     const { ask, path, member, cursor, limit = "", remark } = this.#options;
-    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: this.#cursors.at(-1) ?? "" }));
+    const asked = this.#cursors;
+    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: asked.at(-1) ?? "" }));
+    if (asked !== this.#cursors) return;
+    this.#shown = asked;
     this.#entries = listOf(answer, member);
     this.#total = numberOrNone(answer["total"]);
     this.#next = textOf(answer, "next");
@@ -81,21 +86,21 @@ export class PagedList {
 
   render(): void {
     const { one, many = `${one}s`, caption, columns, cells } = this.#options;
-    const page = this.#cursors.length > 1 ? `, page ${this.#cursors.length}` : "";
+    const page = this.#shown.length > 1 ? `, page ${this.#shown.length}` : "";
     const count = this.#total === undefined ? `${countText(this.#entries.length, one, many)} on this page` : countText(this.#total, one, many);
     const text = `${count}${page}${this.#remark}`;
     if (this.#found.textContent !== text) this.#found.textContent = text;
     replaceKeepingFocus(this.#rows, this.#entries.length > 0 && table(caption, columns, this.#entries.map(cells)));
     replaceKeepingFocus(
       this.#turn,
-      this.#cursors.length > 1 && this.#button("Back", () => this.#cursors.pop()),
-      this.#next !== "" && this.#button("Next", () => this.#cursors.push(this.#next)),
+      this.#shown.length > 1 && this.#button("Back", () => this.#shown.slice(0, -1)),
+      this.#next !== "" && this.#button("Next", () => [...this.#shown, this.#next]),
     );
   }
 
-  #button(label: string, turn: () => void): HTMLElement {
+  #button(label: string, cursors: () => readonly string[]): HTMLElement {
     const click = (): void => {
-      turn();
+      this.#cursors = cursors();
       this.#ask();
     };
     return h("button", { type: "button", "data-focus": label, click }, label);

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { alarmText } from "../../console/alarms.ts";
 import { ApiError, asker, pathWith } from "../../console/api.ts";
 import { Failures, failureFrom } from "../../console/causes.ts";
+import { hearAnew, newDesk } from "../../console/desk.ts";
 import { EventFeed, waitMs, type FeedHandlers } from "../../console/event-feed.ts";
 import { hashOf, routeFromHash } from "../../console/route.ts";
 import { membersOf } from "../../console/members.ts";
@@ -73,6 +74,8 @@ for (const [name, call, cause] of [
   ["refused at once", { type: "call_refused", why: "too many calls at once" }, "Refused: too many calls at once"],
   ["ended by the gateway in the middle", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "no media" }, "No media"],
   ["ended by an operator", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "ended by the operator" }, undefined],
+  ["ended by the user on another page", { type: "call_ended", answered_at: 5, status: 0, by: "gateway", why: "ended by the user" }, undefined],
+  ["given up by the user on another page", { type: "call_ended", answered_at: 0, status: 480, by: "gateway", why: "ended by the user" }, undefined],
   ["forbidden to go on by an operator", { type: "call_forbidden", why: "ended by the operator" }, undefined],
   ["a recorded call", { answered_at: 0, status: 503, by: "core", why: "" }, "503 No capacity"],
   ["given up by the caller", { type: "call_ended", answered_at: 0, status: 487, by: "page", why: "" }, undefined],
@@ -112,6 +115,19 @@ test("a call that was forbidden and then ended is one failure", () => {
     if (failure !== undefined) failures.add(failure);
   }
   assert.deepEqual(failures.counts(20).map(({ cause, lastKey }) => [cause, lastKey]), [["Refused: too long", "d"], ["Too long", "k"]]);
+});
+
+test("what is told again after a new login counts once", () => {
+  const unexpected = (): never => assert.fail();
+  const desk = newDesk({ ask: unexpected, tell: unexpected, complain: unexpected, confirm: unexpected });
+  const listen = (): void => {
+    hearAnew(desk);
+    desk.failures.add(failureFrom({ type: "call_ended", key: "a", call_id: "a", ended_at: 10, status: 486, by: "core" }) ?? assert.fail());
+    desk.alarms.add({ type: "login_locked", address: "198.51.100.7", at: 10 });
+  };
+  listen();
+  listen();
+  assert.deepEqual([desk.failures.counts(20).map(({ count }) => count), desk.alarms.recent(20).length], [[1], 1]);
 });
 
 for (const [event, text] of [
