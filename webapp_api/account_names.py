@@ -1,8 +1,10 @@
-"""Login names: one spelling for each person."""
+"""Login names: one spelling for each person; names of classes of users."""
 
 import re
 from typing import Final
 
+USER_CLASS: Final = "[A-Za-z0-9_.-]{0,64}"
+"""A pattern; "" is no class."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 
 

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound, PreconditionFail
 
 from kemi.state.web.accounts import Account
 from webapp_api import queries
-from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.account_names import USER_CLASS, LoginNameError, login_name
 from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
 from webapp_api.identities import MAX_IMPUS, Identity, IdentityError
@@ -24,7 +24,7 @@ blueprint = Blueprint("operator_users", __name__)
 USERS: Final = "/api/operator/users"
 
 Password = Annotated[str, msgspec.Meta(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
-UserClass = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.-]{0,64}$")]
+UserClass = Annotated[str, msgspec.Meta(pattern=f"^{USER_CLASS}$")]
 Impus = Annotated[list[str], msgspec.Meta(max_length=MAX_IMPUS)]
 
 

@@ -76,9 +76,12 @@ def add_audit(group: click.Group) -> None:
     @pass_place
     def audit(place: Place, operator: str, since: int, limit: int, before: str) -> Answer:
         """Show what operators have changed, on the web and by command, the latest first."""
-        entries, following = place.services.audit.list(
-            before=before, limit=limit, operator=operator, since=time.time() - since if since else 0.0
-        )
+        try:
+            entries, following = place.services.audit.list(
+                before=before, limit=limit, operator=operator, since=time.time() - since if since else 0.0
+            )
+        except ValueError as error:
+            raise click.BadParameter("not what a page before has said", param_hint="--before") from error
         found = [
             Change(
                 id=one.id,

@@ -103,15 +103,12 @@ def undrain_node(place: Place, node: str) -> Answer:
 
 def _drained(place: Place, node: str, drain: bool) -> Answer:
     view = place.services.relay_nodes
-    view.drain(node, drain)
     known = {one.node for one in nodes_of(place)}
-    remarks = (
-        []
-        if node in known or not known
-        else [f"no gateway has this node now; they have {', '.join(sorted(known))}"]
-    )
+    if known and node not in known | view.drained():
+        raise click.ClickException(f"no gateway has the node {node}; they have {', '.join(sorted(known))}")
+    view.drain(node, drain)
     said = f"{node} gets {'no new calls' if drain else 'new calls again'}"
-    return Answer(DrainedNode(node, drain), [said], remarks=remarks)
+    return Answer(DrainedNode(node, drain), [said])
 
 
 def nodes_of(place: Place) -> list[Node]:

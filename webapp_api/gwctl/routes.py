@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -108,16 +108,23 @@ def check_routes(place: Place, file: Path) -> Answer:
 @click.argument("number")
 @click.option("--realm", default="", help="Of the caller; by default the domain of web login.")
 @click.option("--class", "user_class", default="", help="Of the caller.")
-@click.option("--at", default=None, help="A time, as 2026-12-24T18:00+01:00; by default now.")
+@click.option(
+    "--at", default=None, help="A time, as 2026-12-24T18:00+01:00; UTC without an offset; by default now."
+)
 @pass_place
 def explain_route(place: Place, number: str, realm: str, user_class: str, at: str | None) -> Answer:
     """Say which row wins for NUMBER (as dialled: +49…, 030…, or a sip: address), which others fit it, and why not."""
     realm = realm or place.settings.domain
     try:
-        now = time.time() if at is None else datetime.fromisoformat(at).timestamp()
+        now = time.time() if at is None else _seconds(at)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
     return _explain(place.services.routes, number, realm, user_class, now)
+
+
+def _seconds(text: str) -> float:
+    at = datetime.fromisoformat(text)
+    return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).timestamp()
 
 
 def _explain(store: RoutesStore, number: str, realm: str, user_class: str, now: float) -> Answer:

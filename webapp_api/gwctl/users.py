@@ -6,19 +6,23 @@ user of the machine could read.
 
 from __future__ import annotations
 
+import re
 import sys
+from typing import Final
 
 import click
 import msgspec
 
 from kemi.state.web.accounts import Account
-from webapp_api.account_names import LoginNameError, login_name
+from webapp_api.account_names import USER_CLASS, LoginNameError, login_name
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table
 from webapp_api.identities import Identity, IdentityError
 from webapp_api.passwords import MAX_LENGTH, MIN_LENGTH, password_hash
 from webapp_api.services import Services
+
+CHANGED_MEANWHILE: Final = "somebody else has changed the account meanwhile; try again"
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +118,8 @@ def add_user(place: Place, name: str, impi: str | None, impus: tuple[str, ...]) 
     account = Account(
         name=name, password_hash=password_hash(_password()), impi=identity.impi, impus=list(identity.impus)
     )
-    parts.accounts.put(account)
+    if not parts.accounts.replace(name, None, account):
+        raise click.ClickException(f"there is an account {name} already")
     return Answer(ChangedUser(_shown(account)), [f"{name} added: {identity.impi} {' '.join(identity.impus)}"])
 
 
@@ -125,7 +130,8 @@ def remove_user(place: Place, name: str) -> Answer:
     """Remove an account and end its sessions and registrations."""
     parts = place.web_login
     account = _account(parts, name)
-    parts.accounts.remove(account.name)
+    if not parts.accounts.replace(account.name, account, None):
+        raise click.ClickException(CHANGED_MEANWHILE)
     ended = parts.logins.end_all(account.name)
     return Answer(ChangedUser(_shown(account), ended), [f"{account.name} removed, {ended} sessions ended"])
 
@@ -164,6 +170,8 @@ def make_operator(place: Place, name: str, takes_away: bool) -> Answer:
 def set_class(place: Place, name: str, user_class: str) -> Answer:
     """Let the routing table's rows for USER_CLASS count for NAME's calls, from the next login on; none: only those for
     everybody."""
+    if not re.fullmatch(USER_CLASS, user_class):
+        raise click.BadParameter("has at most 64 of A-Z, a-z, 0-9, _, . and -", param_hint="USER_CLASS")
     account = _changed(place.web_login, name, user_class=user_class)
     what = f"the class {user_class}" if user_class else "no class"
     return Answer(ChangedUser(_shown(account)), [f"{account.name} is of {what}"])
@@ -186,7 +194,7 @@ def _changed(parts: Services, name: str, **changes: object) -> Account:
     before = _account(parts, name)
     account = msgspec.structs.replace(before, **changes)
     if not parts.accounts.replace(account.name, before, account):
-        raise click.ClickException("somebody else has changed the account meanwhile; try again")
+        raise click.ClickException(CHANGED_MEANWHILE)
     return account
 
 

@@ -70,10 +70,6 @@ class AccountStore:
 
         return bool(self._redis.transaction(step, keys.WEB_ACCOUNTS, value_from_callable=True))
 
-    def remove(self, name: str) -> bool:
-        """Remove an account; False when there is none."""
-        return self._redis.hdel(keys.WEB_ACCOUNTS, name) == 1
-
     def all(self) -> list[Account]:
         """Return every account, by name."""
         found = self._redis.hgetall(keys.WEB_ACCOUNTS)

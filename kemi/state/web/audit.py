@@ -5,6 +5,7 @@ No entry has a body, a password or a token in it: who wrote what where, and what
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 LENGTH: Final = 10_000
 """Entries that are kept."""
 _PORTION: Final = 200
+_PLACE: Final = re.compile(r"[1-9][0-9]{0,14}-[0-9]{1,9}")
+"""Redis takes nothing before 0-0, and no number beyond 64 bits."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +57,11 @@ class AuditLog:
     ) -> tuple[list[AuditEntry], str]:
         """Return entries, the latest first, and what ``before`` is for the next page; "" when there is none.
 
-        ``operator``: only those of this name; ``since``: none that is older, in seconds since the epoch.
+        ``operator``: only those of this name; ``since``: none that is older, in seconds since the epoch.  Raises
+        ValueError for a ``before`` that is none of ours.
         """
+        if before and not _PLACE.fullmatch(before):
+            raise ValueError("no place in the audit log")
         found: list[AuditEntry] = []
         most, least = f"({before}" if before else "+", f"{int(since * 1000)}"
         while entries := self._redis.xrevrange(keys.WEB_AUDIT, max=most, min=least, count=_PORTION):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -132,10 +133,10 @@ def _text_of(place: _Place) -> str:
 
 
 def _place(text: str) -> _Place:
-    score, separator, name = text.partition(" ")
-    if not separator:
+    score, _, name = text.partition(" ")
+    if not name or not math.isfinite(began_at := float(score)):
         raise ValueError("not a place in the list of traces")
-    return float(score), name
+    return began_at, name
 
 
 def _escaped(text: str) -> str:

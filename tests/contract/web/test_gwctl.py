@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import redis
 
 from kemi.state import keys
+from kemi.state.web.accounts import Account
 from tests.contract.web.client import NAME, PASSWORD, WebPage
 from tests.contract.web.operator import Operator
+from tests.contract.web.test_gwctl_views import write_gateway
 from tests.contract.web.test_session import commands
 from tests.contract.web.test_tokens import kid_of, published
 from webapp_api.services import Services
@@ -105,6 +108,30 @@ class TestAccounts:
         assert (change["action"], change["detail"]) == ("gwctl users password", f"name={NAME}")
         assert "another password" not in json.dumps(change)
         assert operator.document("audit", "--operator", "alice")["changes"] == []
+        for bad in ("x", "0-0"):
+            assert operator("audit", "--before", bad).returncode == 2
+
+    def test_one_that_somebody_else_makes_meanwhile_stays_as_it_is(
+        self, operator: Operator, services: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        others = Account(name="bob", password_hash="", impi="bob@ims.example.com", impus=["tel:+1"])
+
+        def slow_hash(_password: str) -> str:
+            services.accounts.put(others)
+            return "hash"
+
+        monkeypatch.setattr("webapp_api.gwctl.users.password_hash", slow_hash)
+        done = operator("users", "add", "bob", typed="bob's password\n")
+        assert (done.returncode, "there is an account bob already" in done.stderr) == (1, True)
+        assert services.accounts.get("bob") == others
+
+    def test_a_class_is_what_a_routing_table_can_name(self, operator: Operator, services: Services) -> None:
+        assert operator("users", "class", NAME, "staff").returncode == 0
+        for bad in ("a b", "a" * 65, "a\n", "ü"):
+            assert operator("users", "class", NAME, bad).returncode == 2
+        account = services.accounts.get(NAME)
+        assert account is not None
+        assert account.user_class == "staff"
 
     @pytest.mark.conformance("R-67")
     def test_one_that_is_removed_is_logged_out_everywhere(
@@ -252,3 +279,13 @@ def test_relay_nodes_are_drained_for_all_gateways(operator: Operator, store: red
     assert store.smembers(keys.DRAINED) == set()
     assert operator("nodes", "list").stdout == operator("nodes").stdout == "no gateway tells of a node\n"
     assert operator.document("nodes") == {"nodes": []}
+
+
+def test_a_node_that_no_gateway_has_is_not_drained(operator: Operator, store: redis.Redis) -> None:
+    write_gateway(store, "gw1", time.time(), node="192.0.2.1:2223")
+    refused = operator.document("nodes", "drain", "192.0.2.1:2233", returncode=1)
+    assert refused["error"] == "no gateway has the node 192.0.2.1:2233; they have 192.0.2.1:2223"
+    assert store.smembers(keys.DRAINED) == set()
+    store.sadd(keys.DRAINED, "192.0.2.9:2223")  # has been taken out of the gateways' configuration
+    assert operator("nodes", "undrain", "192.0.2.9:2223").returncode == 0
+    assert store.smembers(keys.DRAINED) == set()

@@ -256,7 +256,8 @@ class TestTraces:
             assert (
                 "no trace of nothing" in operator.document("calls", command, "nothing", returncode=1)["error"]
             )
-        assert operator("calls", "traces", "--after", "x").returncode == 2
+        for bad in ("x", "nan x", "inf x"):
+            assert operator("calls", "traces", "--after", bad).returncode == 2
 
 
 class TestEvents:

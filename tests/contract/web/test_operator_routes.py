@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,19 @@ class TestCommands:
             "night: +4930* -> refuse 403: not at this time",
             "germany: +49* -> trunk carrier: berlin is nearer to the number",
         ]
+
+    def test_a_time_without_offset_is_utc(
+        self, operator: Operator, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operator("routes", "load", str(file))
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            told = operator(
+                "routes", "explain", "+49301234567", "--realm", "home.example", "--at", "2026-11-29T05:59"
+            )
+        time.tzset()
+        assert "night: +4930* -> refuse 403: is tried" in told.stdout
 
     def test_an_account_has_a_class_from_its_next_login_on_and_guests_have_theirs(
         self, operator: Operator, page: WebPage

@@ -53,7 +53,8 @@ def test_an_operator_sees_a_list_and_whole_traces(page_of_operator: WebPage) -> 
 
 @pytest.mark.usefixtures("traced")
 def test_questions_that_make_no_sense_are_refused(page_of_operator: WebPage) -> None:
-    for query in ("failed=maybe", "limit=0", "limit=201", "limit=x", "after=x", "after=x+y"):
+    places = ("after=x", "after=x+y", "after=nan+x", "after=inf+x")
+    for query in ("failed=maybe", "limit=0", "limit=201", "limit=x", *places):
         assert page_of_operator.ask("GET", f"{TRACES}?{query}").status_code == 400, query
     assert page_of_operator.ask("GET", f"{TRACES}/nothing").status_code == 404
 

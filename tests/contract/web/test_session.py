@@ -93,7 +93,7 @@ class TestLogin:
 
         def find_and_remove(name: str) -> Account | None:
             account = find(name)
-            services.accounts.remove(name)
+            services.accounts.replace(name, account, None)
             return account
 
         monkeypatch.setattr(services.accounts, "get", find_and_remove)

@@ -49,6 +49,12 @@ def add_account(lab: Lab, name: str, *more: str) -> None:
     )
 
 
+def remove_account(lab: Lab, name: str) -> None:
+    """Take it away."""
+    accounts = AccountStore(connect(lab.info.redis_url))
+    assert accounts.replace(name, accounts.get(name), None)
+
+
 @contextmanager
 def home_lab_of(more: Mapping[str, Sequence[str]] = MappingProxyType({}), **variables: Any) -> Iterator[Lab]:
     """Run such a lab, with accounts and keys known to the workers; ``more``: further identities of somebody."""

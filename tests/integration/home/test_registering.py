@@ -9,11 +9,10 @@ import pytest
 
 from kemi.core.home.registering import MOST_PAGES
 from kemi.state import keys
-from kemi.state.web.accounts import AccountStore
 from kemi.state.web.client import connect
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import until, warning_of
-from tests.integration.home.stage import KNOWN_S, SOON_S, HomeStage, add_account
+from tests.integration.home.stage import KNOWN_S, SOON_S, HomeStage, add_account, remove_account
 from tests.integration.trust.issuers import bearer, register
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
@@ -72,7 +71,7 @@ async def test_whom_the_operator_removes_is_signed_off(stage: HomeStage) -> None
     page = await stage.user("web1", sid="sid-of-web1")
     caller = await stage.user("bob")
     redis = connect(stage.lab.info.redis_url)
-    AccountStore(redis).remove("web1")
+    remove_account(stage.lab, "web1")
     redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: '{"type": "logout", "sid": "sid-of-web1"}'})
     await asyncio.wait_for(page.lost.wait(), SOON_S)
     assert page.socket.close_code == 4401
@@ -91,7 +90,7 @@ async def test_who_gets_an_account_is_known_and_who_loses_it_is_not(stage: HomeS
     add_account(stage.lab, "web2")
     await until(lambda: web2.impu in stage.lab.gateway_rpc.htable("person"), lambda: "no account", KNOWN_S)
     assert await answer() == 480
-    AccountStore(connect(stage.lab.info.redis_url)).remove("web2")
+    remove_account(stage.lab, "web2")
     await until(
         lambda: web2.impu not in stage.lab.gateway_rpc.htable("person"), lambda: "still there", KNOWN_S
     )
