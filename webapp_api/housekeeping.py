@@ -101,10 +101,12 @@ class Housekeeping:
 
     def _hear_events(self) -> None:
         events = self._services.events
-        for entry_id, event in events.unread():
+        unread = events.unread()
+        for _, event in unread:
             if event is not None and event.type == "deregistered" and event.sid:
                 self._free(event.impi, event.sid)
-            events.handled(entry_id)
+        if unread:
+            events.handled(unread[-1][0])
 
     def _free(self, impi: str, sid: str) -> None:
         """One page of a guest's is gone; another tab, or the same page loaded anew, may still be registered."""

@@ -4,7 +4,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from werkzeug.datastructures import WWWAuthenticate
@@ -32,19 +31,6 @@ _LONGEST_WAIT_S: Final = 60
 def new_secret() -> str:
     """256 random bits, as cookies carry them."""
     return secrets.token_urlsafe(32)
-
-
-def party_of(address: str | None) -> str:
-    """Who counts as one client: an IPv4 address, or the /64 that one IPv6 user has to himself."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped  # of a front that listens for both at one address
-    if isinstance(parsed, IPv6Address):
-        return f"{parsed.exploded[:19]}::/64"
-    return str(parsed)
 
 
 class Logins:
@@ -86,8 +72,8 @@ class Logins:
         """
         if not self._settings.password_login:
             raise NotFound(NOT_OFFERED)
-        name, party = name.strip().lower(), party_of(address)
-        self._count_address(address)
+        name, party = name.strip().lower(), address_key(address or "")
+        self._count_address(party)
         self._count(self._by_name, name)
         account = self._accounts.get(name)
         fits = password_fits(account.password_hash if account else None, password)
@@ -116,7 +102,7 @@ class Logins:
         """
         if not self._settings.guest_login:
             raise NotFound(NOT_OFFERED)
-        self._count_address(address)
+        self._count_address(address_key(address or ""))
         order = sorted(self._pool, key=lambda _: secrets.randbits(32))
         sid = new_sid()
         lease = self._leases.take(order, sid)
@@ -205,18 +191,16 @@ class Logins:
         self._sessions.begin(secret, session, now)
         return secret, session
 
-    def _count_address(self, address: str | None) -> None:
+    def _count_address(self, party: str) -> None:
         """Count an attempt; who goes on and on although he is told to wait is banned for a while."""
-        party = party_of(address)
         try:
             self._count(self._by_address, party)
         except TooManyRequests:
-            kept = address_key(address or "")
-            if self._refused.add(party) and not self._bans.is_trusted(kept):
+            if self._refused.add(party) and not self._bans.is_trusted(party):
                 now = self._clock()
                 until = now + self._settings.login_window_s
-                self._bans.put(kept, SharedBan(until, "web login", "webapp_api", now))
-                _log.warning("event=address_banned address=%s why=web_login", kept)
+                self._bans.put(party, SharedBan(until, "web login", "webapp_api", now))
+                _log.warning("event=address_banned address=%s why=web_login", party)
             raise
 
     @staticmethod

@@ -17,6 +17,7 @@ from simple_websocket import ConnectionClosed, Server
 from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable, TooManyRequests
 from wsproto.utilities import RemoteProtocolError
 
+from kemi.core.limits import address_key
 from kemi.state.web.client import StateUnavailable
 from kemi.state.web.event_feed import Recent, order_of
 from kemi.state.web.sessions import Session
@@ -32,7 +33,6 @@ from webapp_api.listeners import (
     position_text,
     text_of,
 )
-from webapp_api.logins import party_of
 from webapp_api.services import holds_since, is_operator, services, session_of_request
 
 blueprint = Blueprint("events", __name__)
@@ -71,7 +71,7 @@ def admit() -> None:
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     if wait_s := parts.listen_attempts.add(session.owner):
         raise TooManyRequests("Too many begin to listen; wait before the next one.", retry_after=wait_s)
-    names = secrets.token_hex(8), session.person, party_of(request.remote_addr)
+    names = secrets.token_hex(8), session.person, address_key(request.remote_addr or "")
     if not parts.listening.begin(*names, time.time()):
         raise TooManyRequests("There are enough listeners of this person, or address.", retry_after=_RETRY_S)
     g.listening = names

@@ -8,11 +8,12 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound, TooManyRequests
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from kemi.core.limits import address_key
 from kemi.state.web.oidc_logins import LIFETIME_S
 from webapp_api import cookies
 from webapp_api.blueprints.session import begun
 from webapp_api.errors import CONTENT_TYPE, problem
-from webapp_api.logins import NOT_OFFERED, party_of
+from webapp_api.logins import NOT_OFFERED
 from webapp_api.oidc.sessions import AuthorizationResponse, ProviderSessions
 from webapp_api.services import OIDC_CALLBACK, services
 
@@ -24,7 +25,7 @@ _LONGEST_PARAMETER = 4096
 @blueprint.get("/api/oidc/login")
 def get_login() -> Response:
     """Send the browser to the provider."""
-    if wait_s := services().oidc_attempts.add(party_of(request.remote_addr)):
+    if wait_s := services().oidc_attempts.add(address_key(request.remote_addr or "")):
         raise TooManyRequests("Too many logins; wait before the next one.", retry_after=wait_s)
     url, secret = _provider().begin(cookies.read(cookies.SESSION))
     response = _to(url)

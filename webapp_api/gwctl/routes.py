@@ -12,7 +12,7 @@ import msgspec
 from kemi.core.emergency import service_of
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
-from kemi.state.routing_document import RoutingDocument, document_from_json
+from kemi.state.routing_document import RoutingDocument, check_document, document_from_json
 from kemi.state.web.routes import Explanation, RoutesStore, explanation
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
@@ -92,7 +92,7 @@ def load_routes(place: Place, file: Path) -> Answer:
 def check_routes(place: Place, file: Path) -> Answer:
     """Say whether FILE could be loaded, and change nothing."""
     try:
-        place.services.routes.check(document_from_json(file.read_bytes()))
+        check_document(document_from_json(file.read_bytes()))
     except TableError as error:
         return Answer(CheckedTable(list(error.problems)), [], 1, [f"Error: {one}" for one in error.problems])
     return Answer(CheckedTable([]), ["a good table"])

@@ -85,10 +85,6 @@ class RoutesStore:
                 raise OtherVersion from error
         return version
 
-    def check(self, document: RoutingDocument) -> None:
-        """Raise TableError for a table that would not be taken."""
-        check_document(document)
-
     def version(self) -> int:
         """Return the version of the table that counts; 0: there is none."""
         return int(self._redis.get(keys.ROUTING_VERSION) or 0)
