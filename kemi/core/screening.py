@@ -60,13 +60,18 @@ MAX_CSEQ: Final = (1 << 31) - 1
 _REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
 
 
-def check_branch(branch: str) -> None:
-    """Raise RemoteProtocolError unless a request has the branch that RFC 3261 §8.1.1.7 asks for.
+def has_branch(branch: str) -> bool:
+    """Whether a request has the branch that RFC 3261 §8.1.1.7 asks for, so that tm may look for its transaction.
 
-    Without one Kamailio 5.6.3 looks for its transaction as RFC 2543 had it, and so compares with what is not there of a
-    request of our own that has the same Call-ID and CSeq number: one message of a page ended the gateway by SIGSEGV.
+    Without one Kamailio 5.6.3 looks for it as RFC 2543 had it, and so compares with what is not there of a request of
+    our own that has the same Call-ID and CSeq number: one message of a page ended the gateway by SIGSEGV.
     """
-    if not branch.startswith("z9hG4bK"):
+    return branch.startswith("z9hG4bK")
+
+
+def check_branch(branch: str) -> None:
+    """Raise RemoteProtocolError unless a request has such a branch."""
+    if not has_branch(branch):
         raise RemoteProtocolError(
             "The topmost Via has no branch that begins with z9hG4bK (RFC 3261 §8.1.1.7)"
         )

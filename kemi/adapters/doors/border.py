@@ -59,8 +59,6 @@ class Border:
 
         Raise SipReject or RemoteProtocolError unless it is one well-formed message.  ``method`` is "" for responses.
         """
-        if method:
-            check_branch(ksr.branch())
         if ksr.side() is Side.WIC:
             check_head(ksr.head())
             check_one_message(
@@ -76,6 +74,8 @@ class Border:
         else:
             check_no_nul(ksr.head())
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
+        if method:  # not before: a stranger would hear that somebody is here
+            check_branch(ksr.branch())
         return True
 
     def admits_reply(self) -> bool:

@@ -36,6 +36,7 @@ from kemi.core.overload import (
     weight_of,
 )
 from kemi.core.registration.records import binding_key
+from kemi.core.screening import has_branch
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
 from kemi.state.overload import OverloadStore
@@ -161,10 +162,12 @@ class OverloadGate:
         return self._flows.binding_text(key) is not None
 
     def _refuses_core(self, work: Work, method: str, limit: float) -> bool:
+        branch = ksr.branch()
+        if not has_branch(branch):
+            return False  # it is refused for that, if its sender hears anything
         if ksr.source() in self._own or not self._is_of_core() or is_urgent(ksr.headers):
             return False
         now = time.monotonic()
-        branch = ksr.branch()
         if not self._store.was_refused(branch):
             if transactions.transaction_state() >= 0:
                 return False  # sent once more, and let in before

@@ -220,6 +220,15 @@ class TestCore:
         kamailio.script("tm.t_check_trans", 0)
         assert not gate.refuses(core_invite())
 
+    @pytest.mark.parametrize("branch", ["1", ""])
+    def test_tm_is_asked_of_no_request_without_a_branch(
+        self, gate: Gate, kamailio: FakeKamailio, branch: str
+    ) -> None:
+        """Kamailio 5.6.3 ended by SIGSEGV; the border refuses it."""
+        gate.limit(calls=NOBODY)
+        assert not gate.refuses(core_invite(branch=branch))
+        assert kamailio.called("tm.t_check_trans") == []
+
     def test_a_stranger_takes_no_places(self, kamailio: FakeKamailio) -> None:
         gate = Gate(kamailio, is_of_core=False)
         gate.limit(calls=NOBODY)

@@ -282,6 +282,21 @@ class TestTheCoresSide:
         site.ksr_request_route(MESSAGE)
         assert [reply.status for reply in kamailio.replies] == answers
 
+    @pytest.mark.parametrize("branch", ["", ";branch=1"])
+    def test_a_stranger_without_a_branch_hears_nothing_and_the_core_why(
+        self, kamailio: FakeKamailio, gateway: Gateway, branch: str
+    ) -> None:
+        assert gateway
+        site = Gateway(settings_from_text(self.NETWORKS))
+        message = from_core(f"INVITE sip:x SIP/2.0\nVia: SIP/2.0/UDP x{branch}\nCall-ID: 1\n")
+        kamailio.receive(message)
+        site.ksr_request_route(MESSAGE)
+        assert kamailio.replies == []
+        message.source = ("203.0.113.1", 5060)
+        kamailio.receive(message)
+        site.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [400]
+
     def test_a_strangers_response_is_dropped(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
         assert gateway
         site = Gateway(settings_from_text(self.NETWORKS))
