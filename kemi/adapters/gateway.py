@@ -410,9 +410,11 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         method = ksr.method()
         if self._trunks.calls.takes_reply(method, status) or self._passing_on.takes_reply(status):
             return
+        if method == "REGISTER" and not self._border.is_of_home_network():
+            ksr.drop()  # a trunk registers nobody
+        elif method == "REGISTER" and status >= 200:
+            self._registrar.answered(ksr.reply())
         if method in ("REGISTER", "CANCEL"):
-            if method == "REGISTER" and status >= 200:
-                self._registrar.answered(ksr.reply())
             return
         reply = ksr.reply()
         key = record_key(reply.call_id, reply.from_tag)

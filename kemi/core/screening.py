@@ -93,10 +93,15 @@ def check_head(head: str) -> None:
         raise RemoteProtocolError("Content-Length is one number")
 
 
-def check_response(vias: list[str]) -> None:
-    """Take a page's response only with the one Via of ours (RFC 3261 §16.7); with another it would name its own way."""
+def check_response(method: str, vias: list[str]) -> None:
+    """Take a page's response only with the one Via of ours (RFC 3261 §16.7); with another it would name its own way.
+
+    No page is sent a REGISTER: one that answers it would grant itself what the core alone grants (TS 24.229 §5.2.2).
+    """
     if len(addresses_from_headers(vias)) != 1:
         raise RemoteProtocolError("a page's response has one Via, which is ours")
+    if method == "REGISTER":
+        raise RemoteProtocolError("no page is asked to register anybody")
 
 
 def is_http_response(message: str) -> bool:

@@ -146,7 +146,7 @@ def _tags(name: DialogName) -> dict[str, str]:
 
 _CHECKS: tuple[Callable[[str], None], ...] = (
     check_branch,
-    lambda value: check_response([value]),
+    lambda value: check_response("INVITE", [value]),
     lambda value: check_one_message(5, [value], has_content_type=False),
     lambda value: check_whole(5, [value]),
     lambda value: screen(request_of(value)),

@@ -83,7 +83,7 @@ class Border:
         try:
             if self.admits(""):
                 if ksr.side() is Side.WIC:
-                    check_response(ksr.headers("Via"))
+                    check_response(ksr.method(), ksr.headers("Via"))
                 return True
         except GatewayError:
             ksr.drop()
@@ -107,7 +107,11 @@ class Border:
 
     def is_of_core(self) -> bool:
         """Whether the sender of the current message, which is no page's, is a node of the core or a trunk."""
-        return self._core_networks.contains(ksr.source_address()) or self._is_of_trunk()
+        return self.is_of_home_network() or self._is_of_trunk()
+
+    def is_of_home_network(self) -> bool:
+        """The same without trunks, which know no users of ours."""
+        return self._core_networks.contains(ksr.source_address())
 
 
 def _networks(settings: Settings) -> list[str]:

@@ -163,7 +163,7 @@ class StandaloneRequests:
     # ------------------------------------------------------------ responses
 
     def answered(self, reply: Reply) -> None:
-        """A response goes back to page or core."""
+        """A response goes back to page or core; of a page only where it was asked, and about no dialog but its own."""
         connection_id, vias = "", None
         if reply.side is Side.WIC:
             connection_id = ksr.connection_id()
@@ -174,6 +174,9 @@ class StandaloneRequests:
         keys = dialog_keys(reply, connection_id)
         found = self._dialogs.find(keys) if reply.method in IN_DIALOG else None
         now = time.time()
+        registration = None if vias is None else self._flows.registration(connection_id, now)
+        if found is not None and registration is not None and found[1].owner != registration.owner:
+            found = None  # its To-tag is of somebody else's dialog
         if found is not None and reply.status >= 200:
             self._dialogs.change(
                 found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now), now
@@ -183,7 +186,6 @@ class StandaloneRequests:
         if vias is None:
             edits = standalone.reply_for_page(reply, self._settings)
         else:
-            registration = self._flows.registration(connection_id, now)
             edits = standalone.reply_for_core(
                 reply, registration, found[1] if found else None, self._settings
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tests.integration.calls.stage import ALICE
 from tests.lab.subscribers import REALM
-from tests.peers.sip import SipResponse, new_branch
+from tests.peers.sip import SipRequest, SipResponse, new_branch
 from tests.peers.trace import DEFAULT_WAIT_S
 from tests.peers.wic import ScriptedWic
 
@@ -34,6 +34,20 @@ def register_text(
         *([] if content_length is None else [f"Content-Length: {content_length}"]),
     ]
     return "\r\n".join([*fields, "", body])
+
+
+def answer_text(request: SipRequest, page: ScriptedWic) -> str:
+    """Return the 200 by which a page would register whom a REGISTER, as the core got it, is for."""
+    fields = [
+        "SIP/2.0 200 OK",
+        f"Via: {request.headers.all('Via')[0]}",
+        *(f"{name}: {request.headers.get(name)}" for name in ("From", "To", "Call-ID", "CSeq")),
+        f"Contact: {page.contact};expires=3600",
+        f"P-Associated-URI: <{page.identity.aor}>",
+        "Service-Route: <sip:10.0.0.5;lr>",
+        "Content-Length: 0",
+    ]
+    return "\r\n".join([*fields, "", ""])
 
 
 async def send_register(

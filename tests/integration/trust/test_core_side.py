@@ -13,10 +13,11 @@ import pytest
 from tests.integration.calls.incoming import answered, ringing
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import ALICE, BOB, Stage, gateway_options
-from tests.integration.trust.raw import options_text, register_text
+from tests.integration.trust.raw import answer_text, options_text, register_text
 from tests.lab.kamailio import answers_options
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK
+from tests.lab.subscribers import REALM
 from tests.peers.core_script import CoreScript, Final, Provisional, answers, rejects
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sip import SipRequest, SipResponse, message_to_text
@@ -74,6 +75,12 @@ class TestStrangers:
     def test_their_requests_get_no_answer(self, guarded_lab: Lab, method: str) -> None:
         assert ask(guarded_lab, STRANGER, options_text().replace("OPTIONS", method)) == ""
 
+    @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+    def test_nor_what_has_no_branch(self, guarded_lab: Lab, method: str) -> None:
+        text = re.sub("branch=[^\r]*", "branch=1", options_text().replace("OPTIONS", method))
+        assert ask(guarded_lab, STRANGER, text) == ""
+        assert ask(guarded_lab, "127.0.0.2", text).startswith("SIP/2.0 400 ")
+
     @pytest.mark.conformance("X-16")
     def test_the_core_is_not_refused(self, guarded_lab: Lab) -> None:
         assert ask(guarded_lab, "127.0.0.2", options_text().replace("OPTIONS", "BYE")).startswith("SIP/2.0 4")
@@ -124,6 +131,25 @@ class TestStrangers:
             await call.ims.wait_request("CANCEL")  # which we sent to ourselves first
         finally:
             await stage.close()
+
+
+class TestAnswersOfPages:
+    """Nobody but the core says who is registered (TS 24.229 §5.2.2)."""
+
+    @pytest.mark.parametrize("by_another", [False, True], ids=["its own", "by another page"])
+    async def test_no_page_answers_a_register(self, stage: Stage, by_another: bool) -> None:
+        """With the very branch that the core got, too."""
+        stage.core.registrar = replace(stage.core.registrar, status=None)
+        page = await stage.page(f"sip:victim@{REALM}", registered=False)
+        other = await stage.page(registered=False) if by_another else page
+        await page.send_raw(register_text(page, call_id="self-answered"))
+        request = await stage.core.trace.wait_request("REGISTER", call_id="self-answered")
+        await other.send_raw(answer_text(request, page))
+        answer = await page.trace.wait_response(range(200, 700), "REGISTER", call_id="self-answered")
+        assert answer.status == 504  # the core said nothing
+        wic = await page.invite(BOB, AUDIO)
+        assert (await wic.wait_status(range(300, 700))).reason_phrase == "Not Registered"
+        assert not stage.core.trace.requests("INVITE")
 
 
 class TestWhatThePageHears:

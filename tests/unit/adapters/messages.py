@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.fakes.sip import FakeMessage
 from tests.unit.core.call import descriptions as sdp
 
@@ -50,10 +52,11 @@ Supported: path, outbound
     )
 
 
-def registered(status: int = 200) -> FakeMessage:
-    """Return the core's final response to it."""
-    return from_core(
+def registered(status: int = 200, *, came: Callable[[str], FakeMessage] = from_core) -> FakeMessage:
+    """Return the core's final response to it; ``came``: from the core, or from where it would be a lie."""
+    return came(
         f"""SIP/2.0 {status} Whatever
+Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKours
 From: <sip:alice@ims.example>;tag=r
 To: <sip:alice@ims.example>;tag=s
 Call-ID: reg-1

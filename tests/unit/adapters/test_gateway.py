@@ -88,6 +88,14 @@ class TestHandshake:
         assert kamailio.tables["flow"] == {}
 
 
+def asks_to_register(kamailio: FakeKamailio, gateway: Gateway) -> None:
+    """Send a page's REGISTER to the core."""
+    kamailio.tables["flow"] = {"7": '{"connection_id":"7","nonce":"n","client_address":"a","source":"b"}'}
+    kamailio.tables["port"] = {"b": "7"}
+    kamailio.receive(register())
+    gateway.ksr_request_route(MESSAGE)
+
+
 class TestRegistration:
     """Through us to the core and back."""
 
@@ -104,14 +112,24 @@ class TestRegistration:
 
     @pytest.mark.parametrize("status", [401, 403, 500])
     def test_a_refusal_registers_nobody(self, kamailio: FakeKamailio, gateway: Gateway, status: int) -> None:
-        kamailio.tables["flow"] = {"7": '{"connection_id":"7","nonce":"n","client_address":"a","source":"b"}'}
-        kamailio.tables["port"] = {"b": "7"}
-        kamailio.receive(register())
-        gateway.ksr_request_route(MESSAGE)
+        asks_to_register(kamailio, gateway)
         kamailio.receive(registered(status))
         gateway.ksr_reply_route(MESSAGE)
         assert kamailio.tables.get("registration", {}) == {}
         assert not kamailio.dropped
+
+    @pytest.mark.parametrize("status", [200, 401, 403])
+    def test_a_page_does_not_answer_its_own(
+        self, kamailio: FakeKamailio, gateway: Gateway, status: int
+    ) -> None:
+        asks_to_register(kamailio, gateway)
+        kamailio.receive(registered(status, came=from_page))
+        gateway.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+        assert kamailio.tables.get("registration", {}) == {}
+        kamailio.receive(registered())  # and the core's answer still counts
+        gateway.ksr_reply_route(MESSAGE)
+        assert kamailio.tables["registration"]
 
     def test_what_is_for_the_network_only_does_not_reach_the_page(
         self, kamailio: FakeKamailio, page: Gateway
@@ -174,8 +192,59 @@ class TestOutsideCalls:
         assert kamailio.relayed == []
 
 
+def subscription(first_line: str, from_tag: str, to_tag: str) -> str:
+    """Return a SUBSCRIBE of the page, or a response to one."""
+    return f"""{first_line}
+Via: SIP/2.0/WSS page.invalid;branch=z9hG4bK1
+From: <sip:alice@ims.example>{from_tag}
+To: <sip:alice@ims.example>{to_tag}
+Call-ID: sub-1
+CSeq: 1 SUBSCRIBE
+Max-Forwards: 70
+Event: reg
+Contact: <sip:x@page.invalid;transport=ws>
+"""
+
+
 class TestReplyRoute:
     """Replies that belong to no call here."""
+
+    @pytest.mark.parametrize(("from_tag", "to_tag"), [("", ";tag=watcher"), (";tag=watcher", ";tag=b")])
+    @pytest.mark.parametrize("status", [200, 481])
+    def test_a_page_that_nobody_asked_says_nothing_about_a_subscription(
+        self, kamailio: FakeKamailio, page: Gateway, status: int, from_tag: str, to_tag: str
+    ) -> None:
+        kamailio.receive(
+            from_page(subscription("SUBSCRIBE sip:alice@ims.example SIP/2.0", ";tag=watcher", ""))
+        )
+        page.ksr_request_route(MESSAGE)
+        before = dict(kamailio.tables["dialog"])
+        assert before
+        kamailio.receive(
+            from_page(
+                subscription(f"SIP/2.0 {status} X", from_tag, to_tag).replace("page.invalid", "evil.invalid")
+            )
+        )
+        page.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+        assert kamailio.tables["dialog"] == before
+
+    def test_a_page_that_was_asked_says_nothing_about_the_subscription_of_another_one(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        """Its To-tag is that of the other one's dialog."""
+        kamailio.receive(
+            from_page(subscription("SUBSCRIBE sip:alice@ims.example SIP/2.0", ";tag=watcher", ""))
+        )
+        page.ksr_request_route(MESSAGE)
+        dialogs = kamailio.tables["dialog"]
+        dialogs.update({name: text.replace("sip:alice@", "sip:carol@") for name, text in dialogs.items()})
+        before = dict(dialogs)
+        kamailio.tables["passing"] = {"7 sub-1 1 b": "SIP/2.0/UDP 198.51.100.7;branch=z9hG4bKcore"}
+        kamailio.receive(from_page(subscription("SIP/2.0 481 X", ";tag=b", ";tag=watcher")))
+        page.ksr_reply_route(MESSAGE)
+        assert not kamailio.dropped
+        assert kamailio.tables["dialog"] == before
 
     @pytest.mark.parametrize(
         ("status", "method", "dropped"),

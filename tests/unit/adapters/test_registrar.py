@@ -282,6 +282,21 @@ class TestTheCoresSide:
         site.ksr_request_route(MESSAGE)
         assert [reply.status for reply in kamailio.replies] == answers
 
+    def test_a_trunk_registers_nobody(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        assert gateway
+        trunk = '\n[[trunks]]\nname = "carrier"\nuris = ["sip:198.51.100.7"]\n'
+        site = connected(kamailio, self.NETWORKS + trunk)
+        kamailio.receive(register())
+        site.ksr_request_route(MESSAGE)
+        message = kamailio.receive(registered())
+        site.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+        assert kamailio.tables.get("registration", {}) == {}
+        message.source = ("203.0.113.1", 5060)
+        kamailio.receive(message)
+        site.ksr_reply_route(MESSAGE)
+        assert kamailio.tables["registration"]
+
     @pytest.mark.parametrize("branch", ["", ";branch=1"])
     def test_a_stranger_without_a_branch_hears_nothing_and_the_core_why(
         self, kamailio: FakeKamailio, gateway: Gateway, branch: str

@@ -268,6 +268,9 @@ def test_no_response_over_http(message: str) -> None:
     assert not is_http_response(message)
 
 
+OUR_VIA = ["SIP/2.0/WS ours;branch=z9hG4bK"]
+
+
 @pytest.mark.parametrize(
     "vias",
     [
@@ -277,6 +280,11 @@ def test_no_response_over_http(message: str) -> None:
     ],
 )
 def test_a_response_that_says_itself_where_it_goes(vias: list[str]) -> None:
-    check_response(["SIP/2.0/WS ours;branch=z9hG4bK"])
+    check_response("INVITE", OUR_VIA)
     with pytest.raises(RemoteProtocolError, match="one Via"):
-        check_response(vias)
+        check_response("INVITE", vias)
+
+
+def test_no_page_answers_a_register() -> None:
+    with pytest.raises(RemoteProtocolError, match="register"):
+        check_response("REGISTER", OUR_VIA)
