@@ -209,7 +209,7 @@ def inside_for_core(
     )
 
 
-_FROM_PAGE: Final = ("Route", "Record-Route", "Contact", *trust.FROM_PAGE)
+_FROM_PAGE: Final = ("Route", "Contact", *trust.FROM_PAGE)
 
 
 def _said_for_page(

@@ -26,8 +26,9 @@ FROM_PAGE: Final = (
     # where it came from and who pays (RFC 7315)
     "P-Access-Network-Info", "P-Visited-Network-ID", "P-Charging-Vector", "P-Charging-Function-Addresses",
     "P-Private-Network-Indication", "Cellular-Network-Info", "Relayed-Charge", "Response-Source",
-    # how it travels (RFC 3327, RFC 3608, RFC 6809): a page's Route is never followed either, see the call's steps
-    "Path", "Service-Route", "Feature-Caps",
+    # how it travels, and what follows it (RFC 3261 §16.6, RFC 3327, RFC 3608, RFC 6809): a page's Route is never
+    # followed either, see the call's steps
+    "Path", "Service-Route", "Record-Route", "Feature-Caps",
     # access security by IPsec (RFC 3329): a page has TLS instead
     "Security-Client", "Security-Server", "Security-Verify",
     # credentials: what may pass of them is written anew (kemi/core/registration/authorization.py)
@@ -35,7 +36,7 @@ FROM_PAGE: Final = (
     # session timers end at the gateway on each side (RFC 4028, kemi/core/call/lifetime/session_timer.py)
     "Session-Expires", "Min-SE",
 )  # fmt: skip
-"""Taken from every request of a page."""
+"""Taken from everything that a page sends."""
 
 NOT_FOR_TRUNKS: Final = ("Privacy", "Accept-Contact", "Reject-Contact", "Request-Disposition")
 """Taken from what goes to a trunk beside that: services of the home network, and privacy, which is said anew."""

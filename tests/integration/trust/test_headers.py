@@ -145,6 +145,7 @@ FORGED_IN_CALL = [
     ("P-Asserted-Service", MARK),
     ("Path", f"<sip:{MARK};lr>"),
     ("Route", f"<sip:{MARK}.evil.test;lr>"),
+    ("Record-Route", f"<sip:{MARK}.evil.test;lr>"),
     ("Authorization", f'Digest username="{MARK}", integrity-protected="auth-done"'),
     ("Attestation-Info", MARK),
 ]

@@ -30,7 +30,7 @@ def message(headers: dict[str, list[str]]) -> Reply:
         "P-Access-Network-Info", "P-Served-User", "P-Profile-Key", "P-Associated-URI", "Service-Route", "Path",
         "Feature-Caps", "Resource-Priority", "Restoration-Info", "Relayed-Charge", "Cellular-Network-Info",
         "Attestation-Info", "Origination-Id", "P-Private-Network-Indication", "History-Info", "P-Asserted-Service",
-        "P-Early-Media", "Identity", "Alert-Info", "Diversion", "Remote-Party-ID", "Security-Client",
+        "P-Early-Media", "Identity", "Alert-Info", "Diversion", "Remote-Party-ID", "Security-Client", "Record-Route",
     ],
 )  # fmt: skip
 def test_what_a_page_may_not_say(name: str) -> None:

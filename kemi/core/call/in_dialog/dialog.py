@@ -96,7 +96,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,
         cseq=known.cseq,
-        remove=("Contact", "Record-Route", *trust.FROM_PAGE),
+        remove=("Contact", *trust.FROM_PAGE),
         insert=tuple(insert),
         vias=tuple(known.vias),
     )

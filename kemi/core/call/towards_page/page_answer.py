@@ -225,7 +225,7 @@ def _forward(
 ) -> act.ForwardReply:
     incoming = _incoming(record)
     leg = record.legs[record.current_tag]
-    remove: tuple[str, ...] = ("Record-Route", *trust.FROM_PAGE)
+    remove: tuple[str, ...] = trust.FROM_PAGE
     insert: tuple[str, ...] = ()
     if reply.status == 488 and not reply.headers("Warning") and record.wic_description:
         refusal = refusal_of(sdp_from_text(record.wic_description))
