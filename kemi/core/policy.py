@@ -32,8 +32,6 @@ _PREFIX = re.compile(r"\+?[0-9*#]+|\+", re.ASCII)
 _DOMAIN = re.compile(r"\*|[a-z0-9.-]+|\[[0-9a-f:.]+\]")
 _PASSED_ON: Final = FROM_PAGES | {"INVITE"}
 """What goes to its Request-URI outside a dialog; REGISTER goes to the realm, and OPTIONS ends here."""
-_AFTER_HOST: Final = re.compile("[;?]")
-_PHONE_CONTEXT: Final = "phone-context="
 ANY: Final = "*"
 
 
@@ -82,8 +80,10 @@ def target_from_uri(uri: str) -> Target:
     if "%40" in user and at:
         raise UnreadableTarget("an @ in a user name")
     name = unquote(user.partition(":")[0])
-    beginning = dialled_beginning(name)
-    return Target(_numbers(name, _DIALLED) or (("", beginning) if beginning else ()), domain)
+    numbers = _numbers(name, _DIALLED)
+    if not numbers and (beginning := dialled_beginning(name)):
+        numbers = ("", *_numbers(f"{beginning};{name.partition(';')[2]}", _DIALLED))
+    return Target(numbers, domain)
 
 
 def dialled_beginning(name: str) -> str:
@@ -97,7 +97,10 @@ def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
     number = number.translate(_SEPARATORS)
     if not pattern.fullmatch(number):
         return ()
-    contexts = [one.strip()[len(_PHONE_CONTEXT) :] for one in parameters if _PHONE_CONTEXT in one[:16]]
+    pairs = [one.partition("=") for one in parameters]
+    contexts = [value for name, _, value in pairs if name.strip() == "phone-context"]
+    if len(contexts) > 1:  # somebody might read the other one
+        raise UnreadableTarget("phone-context is there twice (RFC 3966 §3)")
     context = contexts[0].translate(_SEPARATORS) if contexts else ""
     if context.startswith("+") and not number.startswith("+"):  # RFC 3966 §5.1.5: digits to put before it
         return (context + number, number)
@@ -105,7 +108,9 @@ def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
 
 
 def _domain(host: str) -> str:
-    name = _AFTER_HOST.split(host, maxsplit=1)[0].lower()
+    name, *parameters = host.lower().partition("?")[0].split(";")
+    if any(unquote(one.partition("=")[0]).strip() == "maddr" for one in parameters):
+        raise UnreadableTarget("maddr sends it to another host than it names (RFC 3261 §19.1.1)")
     name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0].rstrip(".")
     if not _DOMAIN.fullmatch(name) or name == ANY:
         raise UnreadableTarget("not a domain")

@@ -139,10 +139,12 @@ class NewCalls:
             if registration is not None:
                 user_class = registration.grant.user_class
                 try:
-                    self._routes.check_message(request.request_uri, self._settings.realm, user_class)
+                    number = self._routes.check_message(request.request_uri, self._settings.realm, user_class)
                 except CallDenied as error:
                     self._denied(request, registration, error)
                     raise
+                if self._settings.targets is not None:
+                    self._settings.targets.check_meaning(number)
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""

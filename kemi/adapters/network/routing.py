@@ -237,11 +237,13 @@ class RouteReader:
         current = self.current()
         return permission_of(current[1].permissions, user_class) if current else NOTHING_SAID
 
-    def check_message(self, uri: str, realm: str, user_class: str) -> None:
-        """Raise CallDenied for a request outside calls to whom its sender may not call."""
+    def check_message(self, uri: str, realm: str, user_class: str) -> str:
+        """Return what number a request outside calls is for, "" for none, or where there is no table; raise CallDenied
+        where its sender may not call it."""
         current = self.current()
-        if current is not None:
-            check_message(current[1].permissions, self.plan(realm), user_class, uri)
+        if current is None:
+            return ""
+        return check_message(current[1].permissions, self.plan(realm), user_class, uri)
 
 
 def _spin(call_id: str) -> float:

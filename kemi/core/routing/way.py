@@ -165,16 +165,18 @@ def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: b
     return destination.cost
 
 
-def check_message(permissions: Mapping[str, Permission], plan: DialPlan, user_class: str, uri: str) -> None:
-    """Raise CallDenied for a request outside calls, as a MESSAGE, to whom its sender may not call.
+def check_message(permissions: Mapping[str, Permission], plan: DialPlan, user_class: str, uri: str) -> str:
+    """Return whom a request outside calls, as a MESSAGE, is for, as numbers.py writes it, "" for what is no number;
+    raise CallDenied where that is whom its sender may not call.
 
     The table has no say where it goes, which is to the core.
     """
     try:
         number = dialled_from_uri(uri, plan).number
     except BadNumber:
-        return
+        return ""
     may_call(permission_of(permissions, user_class), plan, number, by_trunk=False)
+    return number
 
 
 def _trunks(rows: Sequence[Route], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class TestTargets:
             f"sip:%2B1%39005551234@{REALM};user=phone",
             f"sip:%2b19005551234@{REALM}",
             f"sip:0900123456@{REALM}",
+            "tel:9005551234;x-phone-context=a;phone-context=+1",
         ],
     )
     async def test_it_is_refused_and_nobody_is_called(self, stage: LimitedStage, target: str) -> None:
@@ -65,13 +66,21 @@ class TestTargets:
         await both.hang_up()
 
     @pytest.mark.parametrize(
-        "target", ["sip:bob@elsewhere.example", "sip:bob@192.0.2.7", f"sip:bob@{REALM}.evil.example"]
+        ("target", "why"),
+        [
+            ("sip:bob@elsewhere.example", "calls to this domain are not allowed here"),
+            ("sip:bob@192.0.2.7", "calls to this domain are not allowed here"),
+            (f"sip:bob@{REALM}.evil.example", "calls to this domain are not allowed here"),
+            (f"sip:bob@{REALM};maddr=192.0.2.7", "whom this calls cannot be told: maddr"),
+        ],
     )
-    async def test_the_core_is_made_to_speak_with_no_stranger(self, stage: LimitedStage, target: str) -> None:
+    async def test_the_core_is_made_to_speak_with_no_stranger(
+        self, stage: LimitedStage, target: str, why: str
+    ) -> None:
         page = await stage.own_page()
         call = await page.invite(target, AUDIO)
         refused = await final_status(call)
-        assert (refused.status, warning_of(refused)) == (403, "calls to this domain are not allowed here")
+        assert (refused.status, warning_of(refused).partition(" sends")[0]) == (403, why)
         assert not stage.core_knows(call.call_id)
 
 
