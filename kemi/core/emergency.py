@@ -32,7 +32,7 @@ class EmergencyAction(StrEnum):
     REFUSE = "refuse"
     """380 with the body of TS 24.229 §7.6."""
     CORE = "core"
-    """To the IMS core, as it was dialled; routing it is the core's (E-CSCF)."""
+    """To the IMS core, at no other host than the realm; routing it is the core's (E-CSCF)."""
     ROUTE = "route"
     """As the row of the routing table for urn:service:sos says; to the core where there is none."""
 

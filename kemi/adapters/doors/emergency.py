@@ -17,7 +17,7 @@ from kemi.core.emergency import (
 )
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request
-from kemi.core.routing.numbers import DialPlan, is_emergency, may_be_emergency
+from kemi.core.routing.numbers import DialPlan, emergency_uri, is_emergency, may_be_emergency
 from kemi.core.routing.way import Way
 from kemi.settings import Settings
 from kemi.state.counters import Counters
@@ -55,7 +55,8 @@ class EmergencyScreen:
         return self._asked[2]
 
     def screen(self, request: Request, impu: str, admit: Admit) -> bool:
-        """Return whether a page's request is an emergency that goes on, whatever bars other calls.
+        """Return whether a page's request is an emergency that goes on, whatever bars other calls; it has the
+        Request-URI of one then, for what bars no call must not lead elsewhere.
 
         Raise AlternativeService for one that does not.  ``impu``: who registered over the connection, "" for nobody;
         ``admit`` raises when even emergencies come too fast.
@@ -75,10 +76,13 @@ class EmergencyScreen:
         self._notices.tell("emergency_call", time.time(), impu=impu, call_id=request.call_id, **fields)
         if action is EmergencyAction.REFUSE:
             raise AlternativeService.of(found[0], self._host, may_register=self._settings.registration)
-        return request.method != "REFER"  # which is no call of this page
+        if request.method == "REFER":  # which is no call of this page
+            return False
+        request.request_uri = emergency_uri(request.request_uri, self._routes.plan(self._realm), self._realm)
+        return True
 
     def way(self, call_id: str, uri: str, user_class: str) -> Way | None:
-        """Return where the table sends an emergency call; None: to the core, as it was dialled."""
+        """Return where the table sends an emergency call; None: to the core."""
         if self._settings.action is not EmergencyAction.ROUTE:
             return None
         way = self._routes.emergency_way(call_id, uri, self._realm, user_class)

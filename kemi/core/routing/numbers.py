@@ -150,6 +150,17 @@ def emergency_number(uri: str, plan: DialPlan) -> str:
     return number if _is_emergency_number(number, plan.country, ()) else inside
 
 
+def emergency_uri(uri: str, plan: DialPlan, realm: str) -> str:
+    """Return an emergency as the core gets it: as it was dialled, where that is a service, or the number alone in our
+    realm; else the number in our realm, for no other host and no context may make another call of it.
+    """
+    digits, host = r"[+0-9*#().-]+", re.escape(realm)
+    plain = rf"urn:.*|tel:{digits}(?:;phone-context={host})?|sip:{digits}@{host}(?:;user=phone)?"
+    if re.fullmatch(plain, uri, re.IGNORECASE):
+        return uri
+    return f"sip:{emergency_number(uri, plan)}@{realm};user=phone"
+
+
 def _is_emergency_with_code(number: str, plan: DialPlan, numbers: Collection[str]) -> bool:
     for length in (1, 2, 3):
         code, local = number[1 : 1 + length], number[1 + length :]

@@ -89,6 +89,14 @@ async def test_a_number_is_refused_as_the_table_says(
     assert not stage.core.calls
 
 
+async def test_no_message_goes_to_a_denied_number_however_it_is_dialled(stage: Stage) -> None:
+    page = await stage.page()
+    for target in (f"tel:01371234567;phone-context={REALM}", "tel:+491371234567"):
+        answer = await page.request("MESSAGE", target)
+        assert (answer.status, "numbers that begin with +49137" in warning_of(answer)) == (403, True)
+    assert not stage.core.trace.requests("MESSAGE")
+
+
 async def test_numbers_that_pass_go_to_the_core_as_they_were_dialled(stage: Stage) -> None:
     call = await called(stage, f"tel:089-1234567;phone-context={REALM}")
     assert call.ims.invite.request_uri == f"tel:089-1234567;phone-context={REALM}"
@@ -121,6 +129,16 @@ async def test_nothing_keeps_an_emergency_call_from_the_core(stage: Stage, targe
     call = await called(stage, target)
     assert call.ims.invite.request_uri == target
     assert "Resource-Priority" not in call.ims.invite.headers  # no row is for it: as dialled
+    await call.hang_up()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["sip:110@evil.example", f"sip:110@{REALM};maddr=evil.example", "tel:110;phone-context=+8816"],
+)
+async def test_an_emergency_call_is_made_here_however_it_is_written(stage: Stage, target: str) -> None:
+    call = await called(stage, target)
+    assert call.ims.invite.request_uri == f"sip:110;phone-context={REALM}@{REALM};user=phone"
     await call.hang_up()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from kemi.adapters.gateway import Gateway
 from kemi.core.errors import LocalProtocolError
+from kemi.settings import settings_from_text
 from kemi.state.calls import record_from_text
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.messages import (
@@ -17,12 +18,14 @@ from tests.unit.adapters.messages import (
     from_core,
     from_page,
     handshake,
+    invite,
     register,
     registered,
 )
-from tests.unit.adapters.played import MESSAGE, called, forwarded
+from tests.unit.adapters.played import MESSAGE, called, connected_page, forwarded
 from tests.unit.adapters.relay import ScriptedRelay
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.site import SETTINGS_TEXT
 
 
 class TestHandshake:
@@ -149,6 +152,42 @@ class TestRegistration:
         message = kamailio.receive(register('Authorization: Digest username="a",integrity-protected="yes"'))
         page.ksr_request_route(MESSAGE)
         assert message.sent_values("Authorization") == ['Digest username="a"']
+
+
+class TestEmergency:
+    """What bars no call makes no other call of it either."""
+
+    @pytest.mark.parametrize(
+        ("dialled", "sent"),
+        [
+            ("sip:112@evil.example", "sip:112;phone-context=ims.example@ims.example;user=phone"),
+            ("tel:112;phone-context=+881", "sip:112;phone-context=ims.example@ims.example;user=phone"),
+            ("sip:112@ims.example", "sip:112@ims.example"),
+            ("urn:service:sos", "urn:service:sos"),
+        ],
+    )
+    def test_it_goes_to_the_realm(
+        self, kamailio: FakeKamailio, gateway: Gateway, dialled: str, sent: str
+    ) -> None:
+        assert gateway
+        to_core = '\n[emergency]\naction = "core"\n'
+        page = connected_page(kamailio, Gateway(settings_from_text(SETTINGS_TEXT + to_core)))
+        message = invite()
+        message.first_line = f"INVITE {dialled} SIP/2.0"
+        kamailio.receive(message)
+        page.ksr_request_route(MESSAGE)
+        assert record_from_text(kamailio.tables["call"]["call-1"]).request_uri == sent
+        message = from_page(
+            f"""MESSAGE {dialled} SIP/2.0
+From: <sip:alice@ims.example>;tag=m
+To: <{dialled}>
+Call-ID: message-1
+CSeq: 1 MESSAGE
+"""
+        )
+        kamailio.receive(message)
+        page.ksr_request_route(MESSAGE)
+        assert message.variables["$ru"] == sent
 
 
 class TestOutsideCalls:

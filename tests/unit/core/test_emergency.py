@@ -15,7 +15,7 @@ from kemi.core.emergency import (
     targets_of,
 )
 from kemi.core.messages import Request, Side
-from kemi.core.routing.numbers import DialPlan, emergency_number, is_emergency
+from kemi.core.routing.numbers import DialPlan, emergency_number, emergency_uri, is_emergency
 
 pytestmark = pytest.mark.conformance("S-60")
 GERMAN, OFFICE = DialPlan(country="DE"), DialPlan(country="DE", outside="0", extension_digits=3)
@@ -126,3 +126,51 @@ def test_the_answer_says_what_it_is_about() -> None:
 )
 def test_what_is_dialled_at_a_trunk(uri: str, plan: DialPlan, number: str) -> None:
     assert emergency_number(uri, plan) == number
+
+
+@pytest.mark.parametrize(
+    ("uri", "plan", "expected"),
+    [
+        *(
+            (uri, OFFICE, uri)
+            for uri in (
+                "urn:service:sos",
+                "URN:service:sos.police",
+                "tel:112",
+                "tel:0112",
+                "tel:+49110",
+                "tel:1-1-0;phone-context=home.example",
+                "sip:112@home.example",
+                "SIP:110@Home.Example;user=phone",
+            )
+        ),
+        *(
+            (uri, GERMAN, "sip:112@home.example;user=phone")
+            for uri in (
+                "sip:112@evil.example",
+                "sip:112@evil.example;user=phone",
+                "sip:112@home.example.evil.example",
+                "sip:112@homeXexample",
+                "sip:112@192.0.2.7:5070",
+                "sip:112@home.example:5070",
+                "sip:112@home.example;maddr=evil.example",
+                "sip:112@home.example;user=phone;maddr=evil.example",
+                "sip:112:secret@home.example",
+                "sip:112;phone-context=+881@home.example;user=phone",
+                "sip:%31%31%32@evil.example",
+                "sip:+49112@evil.example",
+                "sip:112",
+                "tel:112;phone-context=evil.example",
+                "tel:112;phone-context=+8816",
+                "tel:112;isub=1",
+                "tel:%31%31%32",
+            )
+        ),
+        ("tel:0110;phone-context=+881", OFFICE, "sip:110@home.example;user=phone"),
+        ("sip:+1911@evil.example", GERMAN, "sip:911@home.example;user=phone"),
+    ],
+)
+def test_no_other_host_and_no_other_number_is_made_of_it(uri: str, plan: DialPlan, expected: str) -> None:
+    assert is_emergency(uri, plan)
+    assert emergency_uri(uri, plan, "home.example") == expected
+    assert is_emergency(expected, plan)
