@@ -86,6 +86,10 @@ _ROUTING = re.compile(rf";\s*(?:{'|'.join(sorted(ROUTING_PARAMETERS))})\s*(?:[=;
 _ESCAPED_SEMICOLON = re.compile("%3b", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([\w.!%*+`\'~-]+)(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;>?,@"\s]*))?', re.ASCII)
 _DISPLAY_NAME = re.compile(r'\s*(?:"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
+_PRIVATE_ENTRY = re.compile(r"[?&]\s*privacy\s*=(?!\s*none\b)", re.IGNORECASE)
+"""An entry of History-Info that asks for privacy by itself (RFC 7044 §10.1.2)."""
+_PRIVATE_DIVERSION = re.compile(r';\s*privacy\s*(?:=(?!\s*"?off\b)|[;,>]|$)', re.IGNORECASE)
+"""The same of Diversion (RFC 5806 §4)."""
 _WARNING = re.compile(r'\s*(\d{3})\s+\S+\s+("(?:[^"\\]|\\.)*")\s*')
 
 
@@ -101,13 +105,15 @@ def privacy_of(headers: HeaderReader) -> set[str]:
 
 
 def private_headers(headers: HeaderReader) -> tuple[str, ...]:
-    """Return what the sender's Privacy forbids to show outside the trust domain."""
+    """Return what the sender's Privacy forbids to show outside the trust domain, and whom it was for before."""
     asked = privacy_of(headers)
     hidden: tuple[str, ...] = ()
     if "id" in asked:
         hidden += ("P-Asserted-Identity", "Remote-Party-ID")
-    if asked & {"history", "id", "header"}:
-        hidden += ("History-Info",)
+    whole = not asked.isdisjoint({"history", "id", "header"})
+    for name, private in (("History-Info", _PRIVATE_ENTRY), ("Diversion", _PRIVATE_DIVERSION)):
+        if whole or any(private.search(unquote(value)) for value in headers(name)):
+            hidden += (name,)
     return hidden
 
 

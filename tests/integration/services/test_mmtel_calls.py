@@ -123,6 +123,27 @@ class TestDiversion:
         assert wic.invite.headers.fields("History-Info") == [history[1]]
         await wic.respond(486)
 
+    @pytest.mark.parametrize(
+        "private",
+        [
+            ("History-Info", f"<sip:+49301@x?Privacy=history>;index=1, <{ALICE};cause=302>;index=1.1;mp=1"),
+            ("Diversion", "<sip:+49301@x>;reason=unconditional;privacy=full"),
+        ],
+        ids=lambda field: field[0],
+    )
+    async def test_nobody_hears_of_a_diversion_that_is_private(
+        self, stage: Stage, private: tuple[str, str]
+    ) -> None:
+        page = await stage.page()
+        stage.core.call(ALICE, headers=[private])
+        wic = await page.wait_incoming()
+        assert private[0] not in wic.invite.headers
+        await wic.respond(486)
+        stage.core.script = CoreScript((Provisional(181, headers=(private,)), Final(486, headers=(private,))))
+        out = await page.invite(BOB, AUDIO)
+        for status in (181, 486):
+            assert private[0] not in (await out.wait_status(status)).headers
+
     async def test_the_page_deflects(self, stage: Stage) -> None:
         call = await incoming.ringing(stage, await stage.page())
         reason = ("Reason", 'SIP;cause=480;text="deflected"')

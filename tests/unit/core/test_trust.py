@@ -77,7 +77,32 @@ def test_a_caller_who_asks_for_privacy_gets_it(
     hidden = withheld_from_page(message({"Privacy": privacy}))
     assert ("P-Asserted-Identity" in hidden) is identity_hidden
     assert ("History-Info" in hidden) is history_hidden
+    assert ("Diversion" in hidden) is history_hidden
     assert "Privacy" not in hidden
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "hidden"),
+    [
+        ("History-Info", ["<sip:+49301@r>;index=1, <sip:+49302@r;cause=302>;index=1.1"], False),
+        ("History-Info", ["<sip:+49301@r?Privacy=none>;index=1"], False),
+        ("History-Info", ["<sip:+49301@r?Privacy=history>;index=1"], True),
+        ("History-Info", ["<sip:+49301@r?Reason=SIP%3Bcause%3D302&privacy=history>;index=1"], True),
+        ("History-Info", ["<sip:a@r?Privacy=none>;index=1, <sip:b@r?Priv%61cy=session>;index=1.1"], True),
+        ("History-Info", ["<sip:a@r>;index=1", "<tel:+49301?Privacy=history>;index=1.1"], True),
+        ("Diversion", ["<sip:+49301@r>;reason=user-busy"], False),
+        ("Diversion", ["<sip:+49301@r>;privacy=off;counter=1", '<sip:+49302@r>;privacy = "off"'], False),
+        ("Diversion", ["<sip:+49301@r>;privacy=full"], True),
+        ("Diversion", ["<sip:+49301@r>;reason=away; Privacy = name"], True),
+        ("Diversion", ['<sip:+49301@r>;privacy="uri"'], True),
+        ("Diversion", ["<sip:+49301@r>;privacy=off, <sip:+49302@r>;privacy=offline;counter=1"], True),
+        ("Diversion", ["<sip:+49301@r>;privacy;counter=1"], True),
+        ("Diversion", ["sip:+49301@r;privacy"], True),
+    ],
+)
+def test_whom_a_call_was_for_before_may_be_private_too(name: str, values: list[str], hidden: bool) -> None:
+    assert (name in withheld_from_page(message({name: values}))) is hidden
+    assert "P-Asserted-Identity" not in withheld_from_page(message({name: values}))
 
 
 @pytest.mark.conformance("S-50")
