@@ -39,6 +39,11 @@ class FrontCallbacks:
         if self._border.is_readable(message):
             NOTES.came(message, muted=self._home.is_meant())
 
+    @guarded
+    def ksr_stray_reply_event(self, _message: object, _event: str) -> None:
+        """A response whose transaction is over, or never was: Kamailio would send it on by its second Via."""
+        self._border.look_at_stray()
+
     @guarded_note
     def ksr_sent(self, _message: object) -> None:
         """A SIP message leaves, whoever made it (kamailio/params/trace.cfg)."""

@@ -13,7 +13,7 @@ from typing import Final
 from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.extensions import NEVER_REFUSED, check_proxy_require
-from kemi.core.messages import Request, addresses_from_headers
+from kemi.core.messages import Request
 from kemi.core.services import names_service
 
 _LINES = re.compile(r".*(?:\r\n(?:[\w.!%*+`'~-]+[ \t]*:|[ \t]).*)*", re.ASCII)
@@ -34,6 +34,9 @@ _HOP = rf"SIP\s*/\s*2\.0\s*/\s*(?:WSS|WS|TLS|TCP|UDP|SCTP)\s+{_HOST}{_PARAMETERS
 _VIA = re.compile(rf"{_HOP}(?:,\s*{_HOP})*", re.ASCII)
 _ADDRESS = re.compile(
     rf"""(?:"(?:[^"\\]|\\.)*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
+)
+_WEBSOCKET_VIA = re.compile(
+    r"SIP/2\.0/WSS? [\w.:\[\]-]+(?:;[\w.!%*+`'~-]+(?:=[\w.!%*+`'~:\[\]-]+)?)*", re.ASCII
 )
 _CSEQ = re.compile(r"\d{1,10}\s+[\w.!%*+`'~-]+", re.ASCII)
 _PARSED_AT_ONCE: Final = {
@@ -96,12 +99,20 @@ def check_head(head: str) -> None:
 def check_response(method: str, vias: list[str]) -> None:
     """Take a page's response only with the one Via of ours (RFC 3261 §16.7); with another it would name its own way.
 
-    No page is sent a REGISTER: one that answers it would grant itself what the core alone grants (TS 24.229 §5.2.2).
+    Ours has no comma.  To Kamailio one begins another Via wherever it is: it knows no angle brackets, and no quotation
+    mark that is escaped.  No page is sent a REGISTER: one that answers it would grant itself what the core alone grants
+    (TS 24.229 §5.2.2).
     """
-    if len(addresses_from_headers(vias)) != 1:
+    if len(vias) != 1 or "," in vias[0]:
         raise RemoteProtocolError("a page's response has one Via, which is ours")
     if method == "REGISTER":
         raise RemoteProtocolError("no page is asked to register anybody")
+
+
+def leads_to_page(vias: list[str]) -> bool:
+    """Whether the second Via of a response names a WebSocket: where none is open, Kamailio sends nothing."""
+    hops = [hop.strip() for value in vias for hop in value.split(",")]
+    return len(hops) > 1 and _WEBSOCKET_VIA.fullmatch(hops[1]) is not None
 
 
 def is_http_response(message: str) -> bool:

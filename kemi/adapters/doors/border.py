@@ -12,6 +12,7 @@ from typing import Final
 
 from kemi.adapters.doors.bans import BANS
 from kemi.adapters.kamailio import connections, ksr
+from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.log import log_event
 from kemi.adapters.monitoring.measuring import METRICS
 from kemi.core.errors import GatewayError, SipReject
@@ -25,6 +26,7 @@ from kemi.core.screening import (
     check_response,
     check_whole,
     is_http_response,
+    leads_to_page,
     may_be_logged,
 )
 from kemi.core.trust import CoreNetworks
@@ -80,6 +82,7 @@ class Border:
 
     def admits_reply(self) -> bool:
         """The same for a response; one that is not admitted is dropped."""
+        FACTS.is_led_back = False
         try:
             if self.admits(""):
                 if ksr.side() is Side.WIC:
@@ -90,6 +93,23 @@ class Border:
             raise
         ksr.drop()
         return False
+
+    def look_at_stray(self) -> None:
+        """Drop the current response, of which tm knows no transaction, unless it may go where its second Via says.
+
+        A page's may with the Vias we have kept for it, and a trunk's 2xx to a page: they are repeated for longer than
+        transactions stay (RFC 3261 §13.3.1.4).  With any other way a page or a trunk would choose whom we send it to.
+        """
+        if ksr.side() is Side.WIC:
+            may_pass = FACTS.is_led_back
+        elif self._is_of_trunk():
+            is_answer = ksr.method() == "INVITE" and 200 <= ksr.number("$rs") < 300
+            may_pass = is_answer and leads_to_page(ksr.headers("Via"))
+        else:
+            return
+        if not may_pass:
+            ksr.drop()
+            log_event(logging.INFO, "stray_response", call_id=ksr.call_id(), source=ksr.source())
 
     def _watches(self, method: str) -> bool:
         """Whether somebody whom the site trusts asks how we are."""

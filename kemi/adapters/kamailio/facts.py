@@ -38,6 +38,8 @@ class CurrentFacts:
 
     def __init__(self) -> None:
         self.known: Facts = _Unkept()
+        self.is_led_back = False
+        """The current response has got the Vias of the request it answers, which were kept here."""
         self._outer: list[Facts] = []
 
     def enter(self) -> None:

@@ -396,6 +396,7 @@ def add_vias(values: Iterable[str]) -> None:
     end of their transaction are routed by what is written there."""
     KSR.hdr.append_after("".join(f"Via: {value}\r\n" for value in values), "Via")
     _apply()
+    FACTS.is_led_back = True
 
 
 def drop() -> None:

@@ -320,6 +320,23 @@ class TestTheCall:
         assert kamailio.dropped
         assert record_text(kamailio) == before
 
+    def test_its_answer_passes_also_after_the_transaction(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        self.answered(kamailio, page)
+        page.ksr_stray_reply_event(MESSAGE, "on_sl_reply")
+        assert not kamailio.dropped
+
+    def test_but_nothing_that_does_not_go_back_by_the_vias_of_the_call(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        tag = self.answered(kamailio, page)
+        for reply in (page_reply(200, "another", method="INFO"), page_reply(486, tag, method="CANCEL")):
+            kamailio.receive(reply)
+            page.ksr_reply_route(MESSAGE)
+            page.ksr_stray_reply_event(MESSAGE, "on_sl_reply")
+            assert kamailio.dropped
+
     def test_a_connection_that_closes_while_it_rings(self, kamailio: FakeKamailio, page: Gateway) -> None:
         tag = called(kamailio, page)
         kamailio.receive(page_reply(180, tag))

@@ -13,6 +13,7 @@ from kemi.core.screening import (
     check_response,
     check_whole,
     is_http_response,
+    leads_to_page,
     may_be_logged,
     screen,
 )
@@ -277,6 +278,13 @@ OUR_VIA = ["SIP/2.0/WS ours;branch=z9hG4bK"]
         pytest.param([], id="none"),
         pytest.param(["SIP/2.0/WS ours", "SIP/2.0/UDP 203.0.113.1"], id="two"),
         pytest.param(["SIP/2.0/WS ours, SIP/2.0/UDP 203.0.113.1"], id="two in one"),
+        pytest.param(["SIP/2.0/WS ours;x=<, SIP/2.0/UDP 203.0.113.1"], id="behind an angle bracket"),
+        pytest.param(["SIP/2.0/WS ours;x=<a, SIP/2.0/UDP 203.0.113.1;y=b>"], id="between two"),
+        pytest.param(['SIP/2.0/WS ours;x="a\\", SIP/2.0/UDP 203.0.113.1"'], id="behind an escaped quote"),
+        pytest.param(['SIP/2.0/WS ours;x="a, SIP/2.0/UDP 203.0.113.1'], id="in an open quote"),
+        pytest.param(["SIP/2.0/WS ours;x=(a, SIP/2.0/UDP 203.0.113.1)"], id="in a comment"),
+        pytest.param(["SIP/2.0/WS ours,"], id="nothing behind it"),
+        pytest.param(["SIP/2.0/WS ours", ""], id="an empty one"),
     ],
 )
 def test_a_response_that_says_itself_where_it_goes(vias: list[str]) -> None:
@@ -288,3 +296,22 @@ def test_a_response_that_says_itself_where_it_goes(vias: list[str]) -> None:
 def test_no_page_answers_a_register() -> None:
     with pytest.raises(RemoteProtocolError, match="register"):
         check_response("REGISTER", OUR_VIA)
+
+
+@pytest.mark.parametrize(
+    ("vias", "leads"),
+    [
+        (
+            ["SIP/2.0/UDP ours;branch=z9hG4bKa", "SIP/2.0/WSS x.invalid;branch=z9hG4bKb;received=127.0.0.1"],
+            True,
+        ),
+        (["SIP/2.0/UDP ours, SIP/2.0/WS [::1]:9;rport=4000;branch=z9hG4bK~!%*_+`'.-"], True),
+        (["SIP/2.0/UDP ours"], False),
+        (["SIP/2.0/UDP ours", "SIP/2.0/UDP 203.0.113.1"], False),
+        (["SIP/2.0/UDP ours;x=<, SIP/2.0/UDP 203.0.113.1", "SIP/2.0/WSS x.invalid"], False),
+        (["SIP/2.0/UDP ours;x=<", "SIP/2.0/WSS x.invalid;x=<, SIP/2.0/UDP 203.0.113.1"], False),
+        (["SIP/2.0/UDP ours", 'SIP/2.0/WSS x.invalid;x="a"'], False),
+    ],
+)
+def test_a_response_that_kamailio_sends_to_a_page(vias: list[str], leads: bool) -> None:
+    assert leads_to_page(vias) is leads
