@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -78,6 +78,14 @@ def seen_trunks(texts: Mapping[str, str], now: float) -> dict[str, GatewayTrunks
     return found
 
 
+class HomeEnd(msgspec.Struct):
+    """Where a trunk's requests go inside one of its dialogs (RFC 3261 §12.1.2)."""
+
+    target: str
+    routes: list[str]
+    """Of the home network alone: what follows our own."""
+
+
 class TrunkCall(msgspec.Struct):
     """A call that a trunk began: what of it was changed, to be changed back."""
 
@@ -98,6 +106,8 @@ class TrunkCall(msgspec.Struct):
     """Tags of those who have answered: two may at once, and then one of them gets a BYE (RFC 3261 §13.2.2.4)."""
     over: list[str] = msgspec.field(default_factory=list)
     """Those that have had their BYE: a 2xx that comes once more begins nothing."""
+    ends: dict[str, HomeEnd] | None = None
+    """Tag of whoever rings or has answered -> where that is; None: of the release before, which kept none."""
 
 
 class TrunkStore:
@@ -188,6 +198,27 @@ class TrunkStore:
             return True
 
         self._change(call_id, answered)
+
+    def learn(self, call_id: str, tag: str, target: str, routes: Sequence[str] | None = None) -> None:
+        """Whoever has ``tag`` in the home network is at ``target``; ``routes``: of a response to the INVITE.
+
+        What has been answered keeps its routes (RFC 3261 §12.2).
+        """
+
+        def learned(call: TrunkCall) -> bool:
+            if call.ends is None:
+                return False
+            known = call.ends.get(tag)
+            if known is not None and (routes is None or tag in call.running):
+                end = HomeEnd(target, known.routes)
+            elif routes is not None:
+                end = HomeEnd(target, list(routes))
+            else:
+                return False
+            call.ends[tag] = end
+            return end != known
+
+        self._change(call_id, learned)
 
     def end(self, call_id: str, tag: str, now: float) -> None:
         """A BYE has passed in the dialog with ``tag``; before anybody has answered it ends a ringing fork alone."""

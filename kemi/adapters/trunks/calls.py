@@ -36,12 +36,14 @@ from kemi.core.trunk.sources import TrunkSources
 from kemi.core.trunk.trunk import Trunk
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
-from kemi.state.trunks import TrunkCall, TrunkStore
+from kemi.state.trunks import HomeEnd, TrunkCall, TrunkStore
 
 FAILURE: Final = "ksr_failure_trunk_call"
 NORMAL_CLEARING: Final = 16
 NETWORK_OUT_OF_ORDER: Final = 38
 NO_CHANNEL: Final = 34
+_TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE"})
+"""Their Contact is where the sender is from then on (RFC 3261 §12.2, RFC 3311 §5)."""
 _GATEWAY_METHODS: Final = frozenset({"INVITE", "ACK", "CANCEL", "OPTIONS"})
 
 
@@ -133,6 +135,11 @@ class TrunkCalls:
             return ksr.source_address() == call.source
         return self._sources.are_neighbours(sender.name, call.trunk)
 
+    def _is_of_home(self, call: TrunkCall) -> bool:
+        """Whether no trunk has sent the current message of a trunk's call."""
+        source = ksr.source_address()
+        return self._source() is None and (source != call.source or self._sources.is_shared(source))
+
     def _check_dialog(self, trunk: Trunk, to_tag: str) -> None:
         """Raise SipReject unless the current request is inside a page's call that this trunk has."""
         record = self._calls.get(record_key(ksr.call_id(), to_tag))
@@ -155,6 +162,7 @@ class TrunkCalls:
             shown_from=shown,
             source=ksr.source_address(),
             since=round(time.time(), 3),
+            ends={},
         )
         if self._calls.of_call_id(request.call_id) or not self._store.begin(request.call_id, call):
             raise SipReject("this call is here already", status=482, reason_phrase="Loop Detected")
@@ -281,38 +289,50 @@ class TrunkCalls:
 
     def _pass_on(self, method: str, routes: list[str]) -> None:
         """A request inside a trunk's call: from the trunk to the home network, or back."""
-        call_id = ksr.call_id()
+        call_id, from_tag, to_tag = ksr.call_id(), ksr.text("$ft"), ksr.text("$tt")
         call = self._store.call(call_id)
-        if call is None or not ksr.text("$tt"):
+        by_trunk = call is not None and from_tag == call.from_tag
+        said = HomeEnd(ksr.text("$ru"), routes)
+        end = self._home_end(call, to_tag, said) if call is not None and by_trunk else said
+        if call is None or not to_tag or end is None:
             if method == "ACK":
                 return
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
-        by_trunk = ksr.text("$ft") == call.from_tag
-        if by_trunk != self._is_of(call):
+        if not (self._is_of(call) if by_trunk else self._is_of_home(call)):
             raise SipReject("not the trunk of this call" if by_trunk else "not a node of the core")
         if method != "ACK" and transactions.transaction_state() == 0:
             return  # sent once more, tm has repeated what was answered
-        insert = [f"Route: {route}" for route in routes]
+        insert = [f"Route: {route}" for route in end.routes]
         if by_trunk:
             edits = MessageEdits(
+                request_uri=end.target,
                 from_value=call.shown_from,
                 remove=(*incoming.names_not_believed(ksr.head()), "Route"),
                 insert=tuple(insert),
             )
         else:
+            if method in _TARGET_REFRESH and (contact := ksr.text("$ct")):
+                self._store.learn(call_id, from_tag, uri_from_address(contact))
             if method == "BYE" and cause_from_reasons(ksr.headers("Reason")) is None:
                 insert.append(reason_line(NORMAL_CLEARING))
             withheld = incoming.names_withheld(ksr.headers)
             edits = MessageEdits(remove=(*withheld, "Route"), insert=tuple(insert))
         self._change(edits)
-        target = uri_from_address(routes[0]) if routes else ksr.text("$ru")
-        if routes:
+        target = uri_from_address(end.routes[0]) if end.routes else end.target
+        if end.routes:
             ksr.set_next_hop(target)
         ksr.set_send_socket(self._settings.sip.socket_towards(target))
         if method == "BYE":
-            self._store.end(call_id, ksr.text("$tt" if by_trunk else "$ft"), time.time())
+            self._store.end(call_id, to_tag if by_trunk else from_tag, time.time())
         if not transactions.relay() and method != "ACK":
             raise SipReject("it could not be sent on", status=480, reason_phrase="Temporarily Unavailable")
+
+    @staticmethod
+    def _home_end(call: TrunkCall, to_tag: str, said: HomeEnd) -> HomeEnd | None:
+        """Return where a trunk's request goes, which is not for it to say; ``said``: what it says.  None: nowhere."""
+        if call.ends is not None:
+            return call.ends.get(to_tag)
+        return said if to_tag in call.running else None  # the release before has begun the call
 
     # ------------------------------------------------------------ responses
 
@@ -331,16 +351,29 @@ class TrunkCalls:
             if not self._is_of(call):
                 return False
             ksr.remove_headers(incoming.NOT_BELIEVED)
+        elif not self._is_of_home(call):
+            ksr.drop()  # no trunk answers what a trunk asks of the home network
+            return True
         elif status > 100:
+            self._learn(call_id, method, status)
             ksr.replace_header("From", call.from_value)
             ksr.remove_headers(incoming.names_withheld(ksr.headers))
             if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
-        if method == "INVITE" and to_trunk and 200 <= status < 300:
-            self._store.answer(call_id, ksr.text("$tt"))
         if method == "BYE" and status >= 200 and call.ended_at:
             self._over(call_id, call.trunk)
         return True
+
+    def _learn(self, call_id: str, method: str, status: int) -> None:
+        """Keep where whoever responds to a trunk is."""
+        tag, contact = ksr.text("$tt"), ksr.text("$ct")
+        if status >= 300 or method not in _TARGET_REFRESH:
+            return
+        if tag and contact:
+            routes = incoming.home_routes(ksr.headers("Record-Route"), self._hosts)
+            self._store.learn(call_id, tag, uri_from_address(contact), routes if method == "INVITE" else None)
+        if method == "INVITE" and status >= 200:
+            self._store.answer(call_id, tag)
 
 
 class TrunkAnswers:

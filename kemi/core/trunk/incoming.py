@@ -279,6 +279,11 @@ def routes_left(values: list[str], own_hosts: Iterable[str]) -> tuple[bool, list
     return own > 0, routes[own:]
 
 
+def home_routes(record_route: list[str], own_hosts: Iterable[str]) -> list[str]:
+    """Return the route set that a response of the home network gives a trunk's dialog, without our own Routes."""
+    return routes_left([*reversed(addresses_from_headers(record_route))], own_hosts)[1]
+
+
 def _is_own(uri: str, hosts: frozenset[str]) -> bool:
     user, at, host = uri.partition(":")[2].partition("@")
     return bool(at) and user == ROUTE_USER and host.partition(";")[0] in hosts

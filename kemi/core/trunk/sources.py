@@ -40,6 +40,10 @@ class TrunkSources:
                     self._hops.setdefault(address, []).append((port or DEFAULT_PORTS[transport], trunk))
         self.trunk_of = lru_cache(maxsize=1024)(self._trunk_of)
 
+    def is_shared(self, address: str) -> bool:
+        """Whether an address is the core's or our own, so that it does not tell a trunk from these."""
+        return _address(address) in self._shared
+
     def are_neighbours(self, one: str, other: str) -> bool:
         """Whether two trunks, by their names, are the same, or have an address in common: a carrier's several trunks
         are not told apart by where a message came from."""

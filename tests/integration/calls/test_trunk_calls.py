@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,7 +30,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.core_call import CalledDevice
 from tests.peers.core_script import CoreScript, Final, Provisional, rejects, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia, device_offer
-from tests.peers.sip import SipRequest
+from tests.peers.sip import SipRequest, response_to
 from tests.peers.trace import NothingMatchedError
 from tests.peers.trunk import CallOfTrunk, ScriptedTrunk
 
@@ -38,6 +41,7 @@ TRUNK_HOST = "127.0.0.2"
 STRANGER_HOST = "127.0.0.9"
 ROOM = f"sip:weekly@conference.{REALM}"
 DID = "+493012345"
+NOTHING_CAME_S = 0.5
 SILENT_S = 1.2
 """Longer than the first retransmission: who is not answered until then is not answered."""
 TRUNKS = [
@@ -309,6 +313,51 @@ async def test_nobody_else_speaks_in_a_trunk_s_call(stage: Stage, trunk: Scripte
     again.headers.replace("Via", trunk.new_via())
     trunk.send(again, gateway_address(stage.lab))
     await call.wait_status(482)
+    assert (await call.bye()).status == 200
+
+
+async def test_a_trunk_does_not_say_where_its_requests_go(stage: Stage, trunk: ScriptedTrunk) -> None:
+    call, called = await talking(stage, trunk)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((STRANGER_HOST, 0))
+        stranger.setblocking(False)
+        somewhere = f"sip:{STRANGER_HOST}:{stranger.getsockname()[1]}"
+        dialog = call.dialogs["a"]
+        for target, routes in (
+            (somewhere, dialog.route_set),
+            (dialog.remote_target, [*dialog.route_set[:1], f"<{somewhere};lr>"]),
+            (somewhere, dialog.route_set[:1]),
+        ):
+            forged = replace(dialog, remote_target=target, route_set=list(routes))
+            request = forged.request("INFO", via=trunk.new_via())
+            dialog.local_cseq = forged.local_cseq
+            assert (await trunk.ask(request, gateway_address(stage.lab))).status == 200
+            seen = called.trace.requests("INFO")[-1]
+            assert (seen.cseq, seen.request_uri) == (request.cseq, dialog.remote_target)
+            assert seen.headers.all("Route") == dialog.route_set[1:]
+        unknown = replace(dialog, remote=f"{dialog.remote}-of-nobody", remote_target=somewhere)
+        for method in ("INFO", "INVITE", "BYE"):
+            request = unknown.request(method, via=trunk.new_via())
+            assert (await trunk.ask(request, gateway_address(stage.lab))).status == 481
+        with pytest.raises(BlockingIOError):
+            stranger.recv(1)
+    assert (await call.bye()).status == 200
+
+
+async def test_nor_where_its_responses_go(stage: Stage, trunk: ScriptedTrunk) -> None:
+    call, _ = await talking(stage, trunk)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((STRANGER_HOST, 0))
+        stranger.setblocking(False)
+        for call_id in (call.call_id, "of-no-call"):
+            for method, status in (("INFO", 200), ("INVITE", 486), ("OPTIONS", 200)):
+                asked = call.dialogs["a"].request(method, via=trunk.new_via())
+                asked.headers.replace("Call-ID", call_id)
+                asked.headers.add("Via", f"SIP/2.0/UDP {STRANGER_HOST}:{stranger.getsockname()[1]}")
+                trunk.send(response_to(asked, status), gateway_address(stage.lab))
+        await asyncio.sleep(NOTHING_CAME_S)
+        with pytest.raises(BlockingIOError):
+            stranger.recv(1)
     assert (await call.bye()).status == 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -23,8 +24,12 @@ TRUNK = """
 name = "carrier"
 uris = ["sip:203.0.113.5"]
 most_calls = 2
+[[trunks]]
+name = "other"
+uris = ["sip:203.0.113.6"]
 """
-CARRIER, CORE = ("203.0.113.5", 5060), ("198.51.100.7", 5060)
+CARRIER, OTHER, CORE = ("203.0.113.5", 5060), ("203.0.113.6", 5060), ("198.51.100.7", 5060)
+CONTACT = "<sip:sbc@203.0.113.5>"
 WAY = WayIn("row", "sip:+4930123@ims.example;user=phone")
 
 
@@ -32,7 +37,14 @@ def message(
     first_line: str, call_id: str, method: str, source: tuple[str, int], **fields: str
 ) -> FakeMessage:
     """Return a message of a trunk's call; ``to``, ``sender``: tags; ``further``: more lines."""
-    tags: Mapping[str, str] = {"sender": "t1", "to": "", "cseq": "1", "further": "", **fields}
+    tags: Mapping[str, str] = {
+        "sender": "t1",
+        "to": "",
+        "cseq": "1",
+        "further": "",
+        "contact": CONTACT,
+        **fields,
+    }
     to_tag = f";tag={tags['to']}" if tags["to"] else ""
     text = f"""{first_line}
 Via: SIP/2.0/UDP {source[0]};branch=z9hG4bK{method}{tags["sender"]}{tags["to"]}
@@ -41,7 +53,7 @@ To: <sip:+4930123@192.0.2.1>{to_tag}
 Call-ID: {call_id}
 CSeq: {tags["cseq"]} {method}
 Max-Forwards: 70
-Contact: <sip:sbc@203.0.113.5>
+Contact: {tags["contact"]}
 {tags["further"]}
 """
     return FakeMessage.from_bytes(text.encode(), protocol="udp", source=source)
@@ -62,18 +74,47 @@ class World:
         """The carrier calls; return the status it gets from us, or 0."""
         return self._came(message("INVITE sip:+4930123@192.0.2.1 SIP/2.0", call_id, "INVITE", CARRIER))
 
-    def asks(self, method: str, call_id: str, *, to: str, sender: str = "t1", cseq: int = 2) -> int:
-        """One side sends a request inside the call; the same."""
-        source = CARRIER if sender == "t1" else CORE
-        route = "Route: <sip:trunk@192.0.2.1:5060;lr>\n"
-        fields = {"to": to, "sender": sender, "cseq": str(cseq), "further": route}
-        return self._came(message(f"{method} sip:x@198.51.100.7 SIP/2.0", call_id, method, source, **fields))
+    def asks(
+        self,
+        method: str,
+        call_id: str,
+        *,
+        to: str,
+        sender: str = "t1",
+        cseq: int = 2,
+        source: tuple[str, int] | None = None,
+        forged: bool = False,
+        contact: str = CONTACT,
+    ) -> int:
+        """One side sends a request inside the call; the same.  ``forged``: to hosts of its choice."""
+        source = source or (CARRIER if sender == "t1" else CORE)
+        routes = "Route: <sip:trunk@192.0.2.1:5060;lr>\n" + "Route: <sip:192.0.2.99;lr>\n" * forged
+        uri = "sip:5060@127.0.0.1:2223" if forged else "sip:x@198.51.100.7"
+        fields = {"to": to, "sender": sender, "cseq": str(cseq), "further": routes, "contact": contact}
+        return self._came(message(f"{method} {uri} SIP/2.0", call_id, method, source, **fields))
 
-    def answers(self, status: int, method: str, call_id: str, tag: str, cseq: int = 1) -> None:
+    def answers(
+        self,
+        status: int,
+        method: str,
+        call_id: str,
+        tag: str,
+        cseq: int = 1,
+        *,
+        source: tuple[str, int] = CORE,
+        further: str = "",
+        contact: str = CONTACT,
+    ) -> None:
         """The core responds to the carrier."""
-        fields = {"to": tag, "cseq": str(cseq)}
-        self.kamailio.receive(message(f"SIP/2.0 {status} X", call_id, method, CORE, **fields))
+        fields = {"to": tag, "cseq": str(cseq), "further": further, "contact": contact}
+        self.kamailio.receive(message(f"SIP/2.0 {status} X", call_id, method, source, **fields))
         self._gateway.ksr_reply_route(MESSAGE)
+
+    @property
+    def sent(self) -> tuple[str, str, list[str]]:
+        """Request-URI, next hop and Routes of what was sent last."""
+        last = self.kamailio.relayed[-1]
+        return last.request_uri, last.variables.get("$du", ""), last.sent_values("Route")
 
     def _came(self, request: FakeMessage) -> int:
         before = len(self.kamailio.replies)
@@ -134,3 +175,101 @@ def test_a_bye_to_a_fork_that_rings_does_not_end_it(world: World) -> None:
     world.answers(200, "BYE", "c1", "A", cseq=2)
     world.answers(200, "INVITE", "c1", "B")
     assert world.running == 1
+
+
+INTO = "Record-Route: <sip:s.ims.example;lr>, <sip:p.ims.example;lr>\nRecord-Route: <sip:trunk@192.0.2.1:5060;lr>"
+ROUTES = ["<sip:p.ims.example;lr>", "<sip:s.ims.example;lr>"]
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "UPDATE", "INVITE", "MESSAGE", "ACK"])
+def test_a_trunk_does_not_say_where_its_requests_go(world: World, method: str) -> None:
+    """RFC 3261 §12.2.1.1: to whoever has responded, by the routes of the response."""
+    world.invites("c1")
+    world.answers(200, "INVITE", "c1", "A", further=INTO, contact="<sip:a@198.51.100.9>")
+    assert world.asks(method, "c1", to="A", forged=True) == 0
+    assert world.sent == ("sip:a@198.51.100.9", "sip:p.ims.example;lr", ROUTES)
+    world.answers(200, "INVITE", "c1", "B", contact="sip:b@198.51.100.9;transport=tcp")
+    assert world.asks(method, "c1", to="B", cseq=3, forged=True) == 0
+    assert world.sent == ("sip:b@198.51.100.9", "", [])
+
+
+def test_nor_to_whom_it_speaks_that_never_rang(world: World) -> None:
+    world.invites("c1")
+    sent = len(world.kamailio.relayed)
+    assert world.asks("INFO", "c1", to="A", forged=True) == 481
+    world.answers(180, "INVITE", "c1", "A", contact="")
+    world.answers(486, "INVITE", "c1", "B")
+    world.answers(200, "INFO", "c1", "C")
+    assert [world.asks("INFO", "c1", to=to, forged=True) for to in ("A", "B", "C")] == [481] * 3
+    assert world.asks("ACK", "c1", to="C", forged=True) == 0
+    assert len(world.kamailio.relayed) == sent
+
+
+def test_who_rings_and_who_answers_is_found(world: World) -> None:
+    world.invites("c1")
+    world.answers(183, "INVITE", "c1", "A", further=INTO, contact="<sip:ringing@198.51.100.9>")
+    assert world.asks("PRACK", "c1", to="A", forged=True) == 0
+    assert world.sent == ("sip:ringing@198.51.100.9", "sip:p.ims.example;lr", ROUTES)
+    world.answers(200, "UPDATE", "c1", "A", cseq=2, contact="<sip:updated@198.51.100.9>")
+    assert world.asks("UPDATE", "c1", to="A", forged=True) == 0
+    assert world.sent == ("sip:updated@198.51.100.9", "sip:p.ims.example;lr", ROUTES)
+    world.answers(200, "INVITE", "c1", "A", further=INTO, contact="<sip:answered@198.51.100.9>")
+    world.answers(200, "INVITE", "c1", "A", cseq=3, contact="<sip:changed@198.51.100.9>")
+    assert world.asks("BYE", "c1", to="A", forged=True) == 0
+    assert world.sent == ("sip:changed@198.51.100.9", "sip:p.ims.example;lr", ROUTES)
+
+
+def test_who_moves_is_followed(world: World) -> None:
+    world.invites("c1")
+    world.answers(200, "INVITE", "c1", "A", further=INTO)
+    assert world.asks("INVITE", "c1", to="t1", sender="A", contact="<sip:moved@198.51.100.9>") == 0
+    assert world.asks("INFO", "c1", to="t1", sender="A", contact="<sip:not@198.51.100.9>") == 0
+    assert world.asks("BYE", "c1", to="A", forged=True) == 0
+    assert world.sent == ("sip:moved@198.51.100.9", "sip:p.ims.example;lr", ROUTES)
+
+
+@pytest.mark.parametrize("source", [CARRIER, OTHER])
+def test_no_trunk_speaks_as_the_home_network(world: World, source: tuple[str, int]) -> None:
+    world.invites("c1")
+    world.answers(200, "INVITE", "c1", "A", source=source, contact="<sip:5060@127.0.0.1:2223>")
+    assert world.kamailio.dropped
+    assert world.asks("INFO", "c1", to="A") == 481
+    world.answers(200, "INVITE", "c1", "A")
+    sent = len(world.kamailio.relayed)
+    assert world.asks("INVITE", "c1", to="t1", sender="A", source=source, forged=True) == 403
+    assert len(world.kamailio.relayed) == sent
+
+
+def test_a_call_of_the_release_before_goes_on(world: World) -> None:
+    """It has kept who has answered, and not where that is."""
+    world.invites("c1")
+    world.answers(200, "INVITE", "c1", "A")
+    table = world.kamailio.tables["trunk_call"]
+    kept = {name: value for name, value in json.loads(table["c1"]).items() if name != "ends"}
+    table["c1"] = json.dumps(kept)
+    world.answers(200, "INVITE", "c1", "B")
+    assert world.asks("INFO", "c1", to="A") == 0
+    assert world.sent == ("sip:x@198.51.100.7", "", [])
+    assert world.asks("INFO", "c1", to="C") == 481
+    assert world.asks("BYE", "c1", to="A", cseq=3) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "vias", "passes"),
+    [
+        ("INVITE", 200, "SIP/2.0/WSS x.invalid;branch=z9hG4bKx;received=127.0.0.1;rport=4000", True),
+        ("INVITE", 200, "SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKx", False),
+        ("INVITE", 486, "SIP/2.0/WSS x.invalid;branch=z9hG4bKx", False),
+        ("BYE", 200, "SIP/2.0/WSS x.invalid;branch=z9hG4bKx", False),
+    ],
+)
+def test_a_trunk_does_not_say_where_its_responses_go(
+    world: World, method: str, status: int, vias: str, passes: bool
+) -> None:
+    """Of a call of a page's, where the transaction is over."""
+    for source, expected in ((CARRIER, passes), (CORE, True)):
+        world.kamailio.receive(
+            message(f"SIP/2.0 {status} X", "c9", method, source, to="x", further=f"Via: {vias}")
+        )
+        world._gateway.ksr_stray_reply_event(MESSAGE, "on_sl_reply")
+        assert world.kamailio.dropped is not expected
