@@ -42,9 +42,15 @@ class Fields:
         return found[:] if found else []
 
     def present(self, names: tuple[str, ...]) -> Iterable[str]:
-        """Return those of these names that there may be header fields of, compact forms included."""
-        forms = _all_forms(names)
-        return {forms[form] for form in self._by_name.keys() & forms.keys()}
+        """Return those of these names that there may be header fields of, compact forms included.
+
+        "P-*" is all names that begin so; of heads that could be read in two ways, it is none.
+        """
+        forms, beginnings = _all_forms(names)
+        found = {forms[form] for form in self._by_name.keys() & forms.keys()}
+        if beginnings:
+            found |= {form for form in self._by_name.keys() - forms.keys() if form.startswith(beginnings)}
+        return found
 
 
 class _Asked(Fields):
@@ -111,6 +117,8 @@ def _forms(name: str) -> tuple[str, str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _all_forms(names: tuple[str, ...]) -> dict[str, str]:
-    forms = {_form(name): name for name in names}
-    return forms | {compact: name for name in names if (compact := _forms(name)[1])}
+def _all_forms(names: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return names by their forms, and the beginnings among them."""
+    beginnings = tuple(name[:-1].lower() for name in names if name.endswith("*"))
+    forms = {_form(name): name for name in names if not name.endswith("*")}
+    return forms | {compact: name for name in names if (compact := _forms(name)[1])}, beginnings

@@ -15,6 +15,12 @@ from urllib.parse import unquote
 
 from kemi.core.messages import HeaderReader, Message
 
+CHARGING: Final = (
+    "P-Charge-Info", "P-DCS-Billing-Info", "P-DCS-LAES", "P-DCS-OSPS", "P-DCS-Redirect", "P-DCS-Trace-Party-ID",
+)  # fmt: skip
+"""Who pays, who is traced and who listens in (RFC 8496, RFC 5503): between networks that trust each other, and nobody
+else's to say or to read."""
+
 FROM_PAGE: Final = (
     # who somebody is: the network asserts it (RFC 3325, RFC 8224, TS 24.229 §4.4)
     "P-Asserted-Identity", "P-Preferred-Identity", "P-Associated-URI", "P-Called-Party-ID", "P-Served-User",
@@ -24,6 +30,7 @@ FROM_PAGE: Final = (
     "P-Asserted-Service", "P-Preferred-Service", "Resource-Priority", "Alert-Info", "P-Early-Media",
     "P-Media-Authorization", "Priority-Share", "Priority-Verstat", "Restoration-Info", "Service-Interact-Info",
     # where it came from and who pays (RFC 7315)
+    *CHARGING,
     "P-Access-Network-Info", "P-Visited-Network-ID", "P-Charging-Vector", "P-Charging-Function-Addresses",
     "P-Private-Network-Indication", "Cellular-Network-Info", "Relayed-Charge", "Response-Source",
     # how it travels, and what follows it (RFC 3261 §16.6, RFC 3327, RFC 3608, RFC 6809): a page's Route is never
@@ -38,15 +45,19 @@ FROM_PAGE: Final = (
 )  # fmt: skip
 """Taken from everything that a page sends."""
 
-NOT_FOR_TRUNKS: Final = ("Privacy", "Accept-Contact", "Reject-Contact", "Request-Disposition")
-"""Taken from what goes to a trunk beside that: services of the home network, and privacy, which is said anew."""
+NOT_FOR_TRUNKS: Final = (
+    "Privacy", "Accept-Contact", "Reject-Contact", "Request-Disposition",
+    "P-*", "X-*",
+)  # fmt: skip
+"""Taken from what goes to a trunk beside that: services of the home network, privacy, which is said anew, and whatever
+else a carrier may have agreed on with networks it trusts, as whom it charges."""
 
 TOWARDS_PAGE: Final = (
     "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Private-Network-Indication", "P-Early-Media",
     "P-Asserted-Service", "Additional-Identity", "Restoration-Info", "Relayed-Charge", "Service-Interact-Info",
     "Cellular-Network-Info", "Attestation-Info", "Origination-Id", "Resource-Priority", "Priority-Share",
-    "Response-Source", "Session-Expires", "Min-SE",
+    "Response-Source", "Session-Expires", "Min-SE", *CHARGING,
 )  # fmt: skip
 """Taken from everything that goes to a page."""
 
@@ -85,7 +96,7 @@ the number says."""
 _ROUTING = re.compile(rf";\s*(?:{'|'.join(sorted(ROUTING_PARAMETERS))})\s*(?:[=;@?]|$)", re.IGNORECASE)
 _ESCAPED_SEMICOLON = re.compile("%3b", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([\w.!%*+`\'~-]+)(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;>?,@"\s]*))?', re.ASCII)
-_DISPLAY_NAME = re.compile(r'\s*(?:"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
+_DISPLAY_NAME = re.compile(r'(?:\s*"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
 _PRIVATE_ENTRY = re.compile(r"[?&]\s*privacy\s*=(?!\s*none\b)", re.IGNORECASE)
 """An entry of History-Info that asks for privacy by itself (RFC 7044 §10.1.2)."""
 _PRIVATE_DIVERSION = re.compile(r';\s*privacy\s*(?:=(?!\s*"?off\b)|[;,>]|$)', re.IGNORECASE)

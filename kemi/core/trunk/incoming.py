@@ -21,7 +21,7 @@ from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_
 from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.trunk import NumberForm, Trunk
-from kemi.core.trust import privacy_of, private_headers
+from kemi.core.trust import CHARGING, privacy_of, private_headers
 
 REALM_PREFIX: Final = "trunk:"
 ROUTE_USER: Final = "trunk"
@@ -34,7 +34,7 @@ NOT_BELIEVED: Final = (
     "P-Asserted-Service", "P-Preferred-Service", "Resource-Priority", "Priority-Share", "Priority-Verstat",
     "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
     "P-Private-Network-Indication", "Cellular-Network-Info", "Relayed-Charge", "Restoration-Info",
-    "Service-Interact-Info", "Response-Source", "P-Media-Authorization", "Alert-Info",
+    "Service-Interact-Info", "Response-Source", "P-Media-Authorization", "Alert-Info", *CHARGING,
     # how it travels, and access to it
     "Path", "Service-Route", "Feature-Caps", "Security-Client", "Security-Server", "Security-Verify", "Authorization",
     "Proxy-Authorization",
@@ -44,7 +44,7 @@ NOT_FOR_TRUNKS: Final = (
     "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Associated-URI", "P-Called-Party-ID", "P-Asserted-Service",
     "P-Preferred-Service", "Service-Route", "Path", "Cellular-Network-Info", "Relayed-Charge", "Response-Source",
-    "Server", "Feature-Caps", "Accept-Contact", "Reject-Contact", "Request-Disposition",
+    "Server", "Feature-Caps", "Accept-Contact", "Reject-Contact", "Request-Disposition", *CHARGING,
 )  # fmt: skip
 """Taken from everything that goes back to it: what the home network keeps to itself."""
 _EXTENSION: Final = re.compile(r"^(X-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)

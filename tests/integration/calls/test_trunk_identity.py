@@ -89,6 +89,26 @@ async def test_trunks_hear_that_the_core_has_redirected_a_call(stage: Stage, car
     assert (await wic.bye()).status == 200
 
 
+async def test_a_page_does_not_say_whom_a_trunk_charges(stage: Stage, carriers: Carriers) -> None:
+    """Nor anything else that a carrier may understand who has agreed on it with others."""
+    lies = [("P-Charge-Info", "<tel:+4930666>"), ("p-anything", "1"), ("X-Account", "7"), ("X-account", "8")]
+    kept = [("Subject", "hello"), ("User-to-User", "00;encoding=hex")]
+    carriers.do(answers(DeviceMedia()))
+    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS, headers=[*lies, *kept])
+    await wic.wait_answer()
+    ims = carriers.first.calls[wic.call_id]
+    await ims.wait_request("ACK")
+    assert (await wic.ask(wic.request("INFO", headers=[*lies, *kept]))).status == 200
+    assert (await ims.info("text/plain", "hello")).status == 200
+    info = await ims.wait_request("INFO")
+    for request in (ims.invite, info):
+        names = {name.lower() for name, _ in request.headers}
+        assert {name for name in names if name.startswith(("p-", "x-"))} <= {"p-asserted-identity"}
+        assert {"subject", "user-to-user"} <= names
+    assert ims.invite.headers.get("P-Asserted-Identity")
+    assert (await wic.bye()).status == 200
+
+
 async def test_a_nonce_is_too_old_within_one_invite(stage: Stage, carriers: Carriers) -> None:
     carriers.do(answers(DeviceMedia()))
     carrier = carriers.first

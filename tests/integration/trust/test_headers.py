@@ -148,6 +148,8 @@ FORGED_IN_CALL = [
     ("Record-Route", f"<sip:{MARK}.evil.test;lr>"),
     ("Authorization", f'Digest username="{MARK}", integrity-protected="auth-done"'),
     ("Attestation-Info", MARK),
+    ("P-Charge-Info", f"<sip:{MARK}@x>;npi=ISDN;noa=2"),
+    ("P-DCS-Billing-Info", f"{MARK}/x"),
 ]
 
 

@@ -70,6 +70,12 @@ class TestValues:
         assert set(fields.present(("From", "Via"))) == {"From", "Via"}
 
 
+def test_names_that_begin_so() -> None:
+    fields = fields_from_head("\r\n".join((START, "P-Charge-Info: a", "p-x : b", "X-A: c", "To: P-d")), asked)
+    assert set(fields.present(("P-*", "To"))) == {"p-charge-info", "p-x", "To"}
+    assert set(fields.present(("P-Charge-Info", "P-*", "Via"))) == {"P-Charge-Info", "p-x"}
+
+
 @pytest.mark.parametrize(
     "line",
     [

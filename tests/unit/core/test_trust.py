@@ -31,6 +31,7 @@ def message(headers: dict[str, list[str]]) -> Reply:
         "Feature-Caps", "Resource-Priority", "Restoration-Info", "Relayed-Charge", "Cellular-Network-Info",
         "Attestation-Info", "Origination-Id", "P-Private-Network-Indication", "History-Info", "P-Asserted-Service",
         "P-Early-Media", "Identity", "Alert-Info", "Diversion", "Remote-Party-ID", "Security-Client", "Record-Route",
+        "P-Charge-Info", "P-DCS-Billing-Info",
     ],
 )  # fmt: skip
 def test_what_a_page_may_not_say(name: str) -> None:
@@ -44,7 +45,7 @@ def test_what_a_page_may_not_say(name: str) -> None:
         "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
         "P-Served-User", "P-Profile-Key", "Resource-Priority", "Restoration-Info", "Relayed-Charge",
         "Service-Interact-Info", "P-Private-Network-Indication", "Attestation-Info", "Origination-Id",
-        "Record-Route", "Service-Route", "Server",
+        "Record-Route", "Service-Route", "Server", "P-DCS-LAES",
     ],
 )  # fmt: skip
 def test_what_the_network_keeps_to_itself(name: str) -> None:

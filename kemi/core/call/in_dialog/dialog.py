@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from kemi.core import headers, trust
+from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import (
@@ -96,7 +96,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,
         cseq=known.cseq,
-        remove=("Contact", *trust.FROM_PAGE),
+        remove=("Contact", *boundary.not_passed(record)),
         insert=tuple(insert),
         vias=tuple(known.vias),
     )

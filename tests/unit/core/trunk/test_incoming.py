@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,11 +15,14 @@ from kemi.core.routing.numbers import BadNumber, DialPlan
 from kemi.core.routing.table import Route, RoutingTable, TableError, Target, check_table
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.incoming import (
+    NOT_BELIEVED,
+    NOT_FOR_TRUNKS,
     Caller,
     WayIn,
     called_text,
     caller_of,
     from_value,
+    home_routes,
     identity_lines,
     invite_edits,
     names_not_believed,
@@ -27,6 +31,7 @@ from kemi.core.trunk.incoming import (
     way_in,
 )
 from kemi.core.trunk.trunk import NumberForm, Trunk
+from kemi.core.trust import CHARGING
 
 TRUNK = Trunk("acme", ["sip:192.0.2.1"], domain="acme.example", country="DE", numbers=NumberForm.NATIONAL)
 HEADERS = {
@@ -254,6 +259,30 @@ def test_what_is_asserted_and_shown() -> None:
     assert from_value(request, known, TRUNK) == '"Carol" <sip:+4989555@acme.example;user=phone>;tag=t'
     assert from_value(request, hidden, TRUNK) == f'"Anonymous" <{ANONYMOUS}>;tag=t'
     assert from_value(request, nobody, TRUNK) == '"Carol" <sip:unknown@acme.example>;tag=t'
+
+
+def test_blanks_in_from_cost_no_time() -> None:
+    began = time.thread_time()
+    blanks, open_quote = " " * 60_000, '"' + r"\a" * 30_000
+    for value in (blanks, f'"Carol"{blanks}', f"Carol{blanks}", open_quote):
+        shown = from_value(invite({"From": [value]}), Caller("+4989555", False), TRUNK)
+        assert shown == "<sip:+4989555@acme.example;user=phone>;tag=t"
+    assert time.thread_time() - began < 0.5
+
+
+def test_who_pays_is_between_networks() -> None:
+    assert set(CHARGING) <= set(NOT_BELIEVED) & set(NOT_FOR_TRUNKS)
+
+
+def test_routes_into_the_home_network() -> None:
+    record_route = [
+        "<sip:s@[2001:db8::1];lr>, <sip:p.ims.example;lr>",
+        "<sip:trunk@198.51.100.1:5060;lr>",
+        "<sip:trunk@198.51.100.1:5061;transport=tls;lr>",
+    ]
+    own = ["198.51.100.1:5060", "198.51.100.1:5061"]
+    assert home_routes(record_route, own) == ["<sip:p.ims.example;lr>", "<sip:s@[2001:db8::1];lr>"]
+    assert home_routes(record_route[1:], own) == home_routes([], own) == []
 
 
 def test_what_a_trunk_says_is_not_believed() -> None:
