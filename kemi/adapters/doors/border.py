@@ -15,7 +15,7 @@ from kemi.adapters.kamailio import connections, ksr
 from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.log import log_event
 from kemi.adapters.monitoring.measuring import METRICS
-from kemi.core.errors import GatewayError, SipReject
+from kemi.core.errors import GatewayError, RemoteProtocolError, SipReject
 from kemi.core.messages import Side
 from kemi.core.metrics import catalogue as series
 from kemi.core.screening import (
@@ -42,6 +42,7 @@ class Border:
         """``is_of_trunk``: whether a trunk has sent the current message."""
         self._is_of_trunk = is_of_trunk
         self._no_sip = {settings.sip.ws_port, settings.control.port}
+        self._own = f"{settings.sip.address}:{settings.sip.port}"
         self._core_networks = CoreNetworks(_networks(settings))
         self._watching = CoreNetworks(settings.bans.trusted) if settings.bans.trusted else None
         self._told_at = 0.0
@@ -87,6 +88,8 @@ class Border:
             if self.admits(""):
                 if ksr.side() is Side.WIC:
                     check_response(ksr.method(), ksr.headers("Via"))
+                elif ksr.method() == "REGISTER" and ksr.source() == self._own:
+                    raise RemoteProtocolError("no REGISTER of ours goes to ourselves")
                 return True
         except GatewayError:
             ksr.drop()
@@ -137,7 +140,8 @@ class Border:
 def _networks(settings: Settings) -> list[str]:
     """Return whose SIP is taken on the side of the core, beside that of trunks; none means everybody's."""
     networks, home = settings.sip.core_networks, settings.home
-    site = [settings.sip.address, *settings.sip.peers]  # ours, too: we cancel by a message to ourselves
+    # Ours, too: we cancel by a message to ourselves, and calls may lead back here, at the core's or a user's wish.
+    site = [settings.sip.address, *settings.sip.peers]
     if home is not None:
         return [*networks, *site, home.address]
     return [*networks, *site] if networks else []

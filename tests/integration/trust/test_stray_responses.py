@@ -1,4 +1,6 @@
-"""Responses of pages that nobody asked for reach nobody: not whom they name, and not ourselves as the core's."""
+"""What a page writes into Via leads to nobody: responses of its own that nobody asked for reach neither whom they name
+nor ourselves as the core's, and responses to its requests come back to where these came from.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,16 @@ import pytest
 
 from kemi.core.messages import uri_from_address
 from tests.integration.calls.incoming import answered
-from tests.integration.calls.stage import Stage
+from tests.integration.calls.stage import Stage, until
 from tests.integration.trust.raw import register_text
 from tests.lab.ports import LOOPBACK
-from tests.peers.sip import new_branch
+from tests.peers.sip import SipRequest, new_branch, response_to
 
 pytestmark = pytest.mark.lab
 
 STRANGER = "127.0.0.99"
 NOTHING_CAME_S = 0.5
+GONE_S = 15
 OURS = "SIP/2.0/WSS a;branch=z9hG4bKq"
 SPELLINGS = {
     "behind an angle bracket": f"Via: {OURS};x=<, @NEXT@",
@@ -104,3 +107,36 @@ async def test_none_comes_back_as_the_core_s(stage: Stage, spelling: str) -> Non
     await asyncio.sleep(NOTHING_CAME_S)
     granted = "".join(stage.lab.gateway_rpc.htable("registration").values())
     assert uri_from_address(page.contact) not in granted
+
+
+@pytest.mark.parametrize("max_forwards", ["70", "0"])
+@pytest.mark.parametrize(
+    "via",
+    [
+        "SIP/2.0/UDP @HOST@:@PORT@;branch=@BRANCH@",
+        "SIP/2.0/UDP @HOST@:@PORT@;received=@HOST@;rport=@PORT@;maddr=@HOST@;branch=@BRANCH@",
+        "SIP/2.0/UDP a;x=<;received=@HOST@;rport=@PORT@>;branch=@BRANCH@",
+        "SIP/2.0/UDP @HOST@:@PORT@;branch=@BRANCH@;x=<, SIP/2.0/UDP @HOST@:@PORT@;branch=@BRANCH@a",
+        r'SIP/2.0/UDP a;branch=@BRANCH@;x="\", SIP/2.0/UDP @HOST@:@PORT@;branch=@BRANCH@a;y="b"',
+    ],
+)
+async def test_responses_come_back_to_the_page(
+    stage: Stage, stranger: socket.socket, via: str, max_forwards: str
+) -> None:
+    """Also when they come after the transaction, where Kamailio goes by Via alone."""
+    stage.core.registrar = replace(stage.core.registrar, status=None)
+    page = await stage.page(registered=False)
+    host, port = stranger.getsockname()
+    for mark, value in (("@HOST@", host), ("@PORT@", str(port)), ("@BRANCH@", new_branch())):
+        via = via.replace(mark, value)
+    call_id = f"via-{new_branch()}"
+    kept = [line for line in register_text(page, call_id=call_id).split("\r\n") if not line.startswith("Via")]
+    text = "\r\n".join([kept[0], f"Via: {via}", *kept[1:]])
+    await page.send_raw(text.replace("Max-Forwards: 70", f"Max-Forwards: {max_forwards}"))
+    if max_forwards != "0":
+        entry = await stage.core.trace.wait(lambda entry: True, call_id=call_id, what="the REGISTER")
+        assert isinstance(entry.message, SipRequest)
+        await until(lambda: not stage.has_transaction(call_id), lambda: "the transaction stays", GONE_S)
+        gateway = stage.lab.info.gateway
+        stage.core.send(response_to(entry.message, 200), (gateway.address, gateway.sip_port))
+    await hears_nothing(stranger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -302,6 +303,11 @@ class TestReplyRoute:
         kamailio.receive(core_reply(status, method=method, call_id="unknown"))
         gateway.ksr_reply_route(MESSAGE)
         assert kamailio.dropped is dropped
+
+    def test_we_register_nobody_ourselves(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
+        kamailio.receive(replace(registered(), source=("192.0.2.1", 5060)))
+        gateway.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
 
     def test_a_reply_whose_handling_fails_does_not_pass_untranslated(
         self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
