@@ -35,9 +35,7 @@ _VIA = re.compile(rf"{_HOP}(?:,\s*{_HOP})*", re.ASCII)
 _ADDRESS = re.compile(
     rf"""(?:"(?:[^"\\]|\\.)*"\s*|[^"<>;,]*)<[\w.-]+:[^<>\s"]+>{_PARAMETERS}|[\w.-]+:[^<>\s";,]+{_PARAMETERS}"""
 )
-_WEBSOCKET_VIA = re.compile(
-    r"SIP/2\.0/WSS? [\w.:\[\]-]+(?:;[\w.!%*+`'~-]+(?:=[\w.!%*+`'~:\[\]-]+)?)*", re.ASCII
-)
+_PLAIN_VIA = re.compile(r"SIP/2\.0/(\w+) [\w.:\[\]-]+(?:;[\w.!%*+`'~-]+(?:=[\w.!%*+`'~:\[\]-]+)?)*", re.ASCII)
 _CSEQ = re.compile(r"\d{1,10}\s+[\w.!%*+`'~-]+", re.ASCII)
 _PARSED_AT_ONCE: Final = {
     "via": _VIA,
@@ -110,9 +108,12 @@ def check_response(method: str, vias: list[str]) -> None:
 
 
 def leads_to_page(vias: list[str]) -> bool:
-    """Whether the second Via of a response names a WebSocket: where none is open, Kamailio sends nothing."""
-    hops = [hop.strip() for value in vias for hop in value.split(",")]
-    return len(hops) > 1 and _WEBSOCKET_VIA.fullmatch(hops[1]) is not None
+    """Whether the second Via of a response names a WebSocket: where none is open, Kamailio sends nothing.
+
+    Both are without quotation marks and comments, in which Kamailio does not take a comma for the end of one.
+    """
+    hops = [_PLAIN_VIA.fullmatch(hop.strip()) for value in vias for hop in value.split(",")][:2]
+    return len(hops) == 2 and all(hops) and hops[1] is not None and hops[1].group(1) in ("WS", "WSS")
 
 
 def is_http_response(message: str) -> bool:

@@ -311,6 +311,8 @@ def test_no_page_answers_a_register() -> None:
         (["SIP/2.0/UDP ours;x=<, SIP/2.0/UDP 203.0.113.1", "SIP/2.0/WSS x.invalid"], False),
         (["SIP/2.0/UDP ours;x=<", "SIP/2.0/WSS x.invalid;x=<, SIP/2.0/UDP 203.0.113.1"], False),
         (["SIP/2.0/UDP ours", 'SIP/2.0/WSS x.invalid;x="a"'], False),
+        (['SIP/2.0/UDP ours;x="a, SIP/2.0/WSS x.invalid, b"', "SIP/2.0/UDP 203.0.113.1"], False),
+        (["SIP/2.0/UDP ours (a, SIP/2.0/WSS x.invalid, b)", "SIP/2.0/UDP 203.0.113.1"], False),
     ],
 )
 def test_a_response_that_kamailio_sends_to_a_page(vias: list[str], leads: bool) -> None:
