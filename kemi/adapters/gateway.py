@@ -420,7 +420,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         key = record_key(reply.call_id, reply.from_tag)
         try:
             if reply.side is Side.WIC:
-                self._pages.check_answerer(key, ksr.connection_id())
+                self._pages.check_answerer(key, reply.from_tag, ksr.connection_id())
                 event: WicReply | ImsReply = WicReply(
                     reply, self._new_calls.forbidden(reply, ksr.connection_id())
                 )

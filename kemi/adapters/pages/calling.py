@@ -27,12 +27,15 @@ class Pages:
         record = self._calls.get(key)
         return record.owner if record is not None else ""
 
-    def check_answerer(self, key: str, connection_id: str) -> None:
-        """Raise SipReject unless a response about this call, if there is one, comes from its page."""
+    def check_answerer(self, key: str, from_tag: str, connection_id: str) -> None:
+        """Raise SipReject unless a response about this call, if there is one, comes from its page, and is to a request
+        that came from us: to tm, which goes by the branch, it could answer its own request as the core."""
         record = self._calls.seen(key)
-        if record is None or record.connection_id == connection_id:
+        if record is None:
             return
-        if self.owner(connection_id) != record.owner:
+        if from_tag == record.wic_tag:
+            raise SipReject("a response to its own request")
+        if record.connection_id != connection_id and self.owner(connection_id) != record.owner:
             raise SipReject("a response of another page")
 
     def page_of(self, key: str) -> tuple[bool, Flow | None]:

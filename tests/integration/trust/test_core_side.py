@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.calls.incoming import answered, ringing
 from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import ALICE, BOB, Stage, gateway_options
+from tests.integration.calls.stage import ALICE, BOB, Call, Stage, gateway_options
 from tests.integration.trust.raw import answer_text, options_text, register_text
 from tests.lab.kamailio import answers_options
 from tests.lab.lab import Lab
@@ -150,6 +150,22 @@ class TestAnswersOfPages:
         wic = await page.invite(BOB, AUDIO)
         assert (await wic.wait_status(range(300, 700))).reason_phrase == "Not Registered"
         assert not stage.core.trace.requests("INVITE")
+
+    @pytest.mark.parametrize("line", ["503 Service Unavailable", "200 OK"])
+    async def test_no_page_answers_its_own_call(self, stage: Stage, line: str) -> None:
+        """tm goes by the branch, which a page might guess."""
+        stage.core.script = answers(CORE_MEDIA, ring_s=1.0)
+        page = await stage.page()
+        wic = await page.invite(BOB, AUDIO)
+        invite = await stage.core.trace.wait_request("INVITE")
+        fields = ("From", "To", "Call-ID", "CSeq")
+        own = [f"SIP/2.0 {line}", f"Via: {invite.headers.all('Via')[0]}"]
+        own += [f"{name}: {invite.headers.get(name)}" for name in fields]
+        await page.send_raw("\r\n".join([*own, f"Contact: {page.contact}", "Content-Length: 0", "", ""]))
+        call = Call(wic, await stage.core.wait_call())
+        assert (await wic.wait_answer()).status == 200
+        await call.ims.wait_ack()
+        assert (await call.wic.bye()).status == 200
 
 
 class TestWhatThePageHears:
