@@ -111,5 +111,5 @@ class Housekeeping:
     def _free(self, impi: str, sid: str) -> None:
         """One page of a guest's is gone; another tab, or the same page loaded anew, may still be registered."""
         leases = self._services.leases
-        if leases.holds(impi, sid) and not self._services.registrations.any_of(sid):
+        if leases.holds(impi, sid) and not self._services.registrations.any_of(sid, time.time()):
             leases.deregistered(impi, sid)

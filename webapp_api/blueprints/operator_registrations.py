@@ -62,7 +62,7 @@ def get_registrations() -> Response:
     impu, node = spelt(queries.text("impu")), queries.text("node")
     shown = [
         _shown(found)
-        for found in services().registrations.all(node)
+        for found in services().registrations.all(time.time(), node)
         if not impu or impu in map(spelt, _names(found))
     ]
     shown.sort(key=_order)
@@ -77,7 +77,7 @@ def delete_registration(registration: str) -> Response:
     One without a web session (SIP password) may be made again by its page.
     """
     only_operators(costs=True)
-    found = services().registrations.get(registration)
+    found = services().registrations.get(registration, time.time())
     if found is None:
         raise NotFound("There is no such registration.")
     binding = found.binding

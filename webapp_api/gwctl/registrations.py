@@ -124,13 +124,11 @@ def end_registrations(place: Place, impu: str, impi: str, identifier: str) -> An
 
 def _found(place: Place, impu: str, impi: str, gateway: str) -> list[Registered]:
     wanted = spelt(impu)
-    now = time.time()
     return sorted(
         (
             one
-            for one in place.services.registrations.all(gateway)
-            if one.binding.expires_at > now
-            and (not impu or wanted in map(spelt, (one.binding.address_of_record, *_others(one))))
+            for one in place.services.registrations.all(time.time(), gateway)
+            if (not impu or wanted in map(spelt, (one.binding.address_of_record, *_others(one))))
             and impi in ("", one.binding.impi)
         ),
         key=lambda one: (one.binding.address_of_record, one.id),

@@ -114,9 +114,7 @@ def _without_redis(why: str) -> Status:
 
 def _status(place: Place, now: float) -> Status:
     facts = Server(place.redis).facts()
-    registered = Counter(
-        one.node for one in place.services.registrations.all() if one.binding.expires_at > now
-    )
+    registered = Counter(one.node for one in place.services.registrations.all(now))
     running = running_calls(place, now, CallQuestion(limit=1))
     calls = Counter(running.totals)
     gateways = [

@@ -21,6 +21,7 @@ class _Grant(msgspec.Struct):
 
 class _Registration(msgspec.Struct):
     grant: _Grant
+    expires_at: float
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,30 +35,33 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistrationsView:
-    """Registrations of all nodes, read only."""
+    """Registrations of all nodes, read only.  ``now``: seconds since 1970; what a gateway that died could not end in
+    time is none any more.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def any_of(self, sid: str) -> bool:
+    def any_of(self, sid: str, now: float) -> bool:
         """Whether a registration is there whose token came from a web session; a record we cannot read may be one."""
-        return any(_may_be_of(sid, text) for _, _, text in self._records())
+        return any(_may_be_of(sid, text, now) for _, _, text in self._records())
 
-    def all(self, node: str = "") -> list[Registered]:
+    def all(self, now: float, node: str = "") -> list[Registered]:
         """Return the registrations of a node, or of all; those that cannot be read are left out."""
-        return list(self._readable(node))
+        return list(self._readable(now, node))
 
-    def get(self, identifier: str) -> Registered | None:
+    def get(self, identifier: str, now: float) -> Registered | None:
         """Return one by its name; None when there is none."""
-        return next((found for found in self._readable() if found.id == identifier), None)
+        return next((found for found in self._readable(now) if found.id == identifier), None)
 
-    def _readable(self, only: str = "") -> Iterator[Registered]:
+    def _readable(self, now: float, only: str = "") -> Iterator[Registered]:
         for node, key, text in self._records(only):
             try:
                 binding = msgspec.json.decode(text, type=Registration)
             except msgspec.DecodeError:
                 continue
-            yield Registered(id=digest(f"{node} {key}")[:32], node=node, key=key, binding=binding)
+            if binding.expires_at > now:
+                yield Registered(id=digest(f"{node} {key}")[:32], node=node, key=key, binding=binding)
 
     def _records(self, only: str = "") -> Iterator[tuple[str, str, str]]:
         # Every gateway tells of itself there, with or without relay nodes; to look through all keys would take a while,
@@ -68,8 +72,9 @@ class RegistrationsView:
                 yield node, str(key), str(text)
 
 
-def _may_be_of(sid: str, text: str) -> bool:
+def _may_be_of(sid: str, text: str, now: float) -> bool:
     try:
-        return msgspec.json.decode(text, type=_Registration).grant.session == sid
+        found = msgspec.json.decode(text, type=_Registration)
     except msgspec.DecodeError:
         return True
+    return found.grant.session == sid and found.expires_at > now

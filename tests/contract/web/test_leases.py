@@ -158,7 +158,7 @@ class TestRelease:
     @pytest.mark.parametrize(
         "record",
         [
-            pytest.param({"grant": {"session": "SID"}, "state": "away"}, id="another tab"),
+            pytest.param({"grant": {"session": "SID"}, "expires_at": 4e9, "state": "away"}, id="another tab"),
             pytest.param({"unknown": "shape"}, id="a record of another version"),
         ],
     )
@@ -174,7 +174,9 @@ class TestRelease:
         tell(store, page)
         assert store.pttl(keys.web_lease(impi)) > 500_000
         store.hset(
-            keys.registrations("node2"), "binding", json.dumps({"grant": {"session": "somebody else"}})
+            keys.registrations("node2"),
+            "binding",
+            json.dumps({"grant": {"session": "somebody else"}, "expires_at": 4e9}),
         )
         tell(store, page)
         assert store.pttl(keys.web_lease(impi)) <= 60_000

@@ -17,14 +17,15 @@ from tests.contract.web.client import NAME, WebPage
 from webapp_api.services import Services
 
 REGISTRATIONS = "/api/operator/registrations"
+LATER = 4e9
 
 
-def register(store: redis.Redis, node: str, user: str, **grant: Any) -> str:
+def register(store: redis.Redis, node: str, user: str, *, expires_at: float = LATER, **grant: Any) -> str:
     """Write a binding as a gateway does; return its key."""
     binding = Registration(
         address_of_record=f"sip:{user}@ims.example.com",
         contact=f"sip:{user}@page.invalid;transport=ws",
-        expires_at=2000.0,
+        expires_at=expires_at,
         associated_uris=[f"<sip:{user}@ims.example.com>", f"<tel:+1555{len(user):04}>"],
         grant=Grant(impi=f"{user}@ims.example.com", **grant),
         connection_id="7",
@@ -77,7 +78,7 @@ def test_they_are_shown_with_what_an_operator_asks_for(page_of_operator: WebPage
         "session": "SID",
         "since": 1000.0,
         "refreshed_at": 1400.0,
-        "expires_at": 2000.0,
+        "expires_at": LATER,
     }
 
 
@@ -134,6 +135,18 @@ def test_the_end_of_one_with_a_sip_password_and_of_one_that_is_not_there(
     assert page_of_operator.ask("DELETE", f"{REGISTRATIONS}/{shown['id']}").status_code == 404
 
 
+def test_what_a_dead_gateway_could_not_end_is_none_any_more(
+    page_of_operator: WebPage, services: Services, store: redis.Redis
+) -> None:
+    register(store, "gw1", "alice", session="s1")
+    (shown,) = asked(page_of_operator)["registrations"]
+    register(store, "gw1", "alice", session="s1", expires_at=1500.0)
+    assert asked(page_of_operator)["registrations"] == []
+    assert page_of_operator.ask("DELETE", f"{REGISTRATIONS}/{shown['id']}").status_code == 404
+    assert services.registrations.any_of("s1", 1499.0)
+    assert not services.registrations.any_of("s1", 1500.0)
+
+
 def test_nobody_looks_through_all_keys_of_redis(
     app: Any, page_of_operator: WebPage, services: Services, store: redis.Redis
 ) -> None:
@@ -144,7 +157,7 @@ def test_nobody_looks_through_all_keys_of_redis(
     register(store, "gw1", impi.partition("@")[0], scheme="bearer", session=sid)
     store.config_resetstat()
     (shown,) = asked(page_of_operator)["registrations"]
-    assert services.registrations.any_of(sid)
+    assert services.registrations.any_of(sid, 1500.0)
     for _ in range(2):  # the second time the session is over already
         assert page_of_operator.ask("DELETE", f"{REGISTRATIONS}/{shown['id']}").status_code == 202
     assert not {"cmdstat_scan", "cmdstat_keys"} & store.info("commandstats").keys()
