@@ -402,11 +402,12 @@ export abstract class Call {
     if (this.state !== "established") throw new UsageError("only an answered call can be changed");
   }
 
-  /** What `change` gives, or CallEndedError as soon as the call ends: what waits for a browser's answer may never end. */
+  /** What `change` gives, or CallEndedError right after the call's end: what waits for a browser's answer may never end. */
   async #whileRunning<Value>(change: Promise<Value>): Promise<Value> {
     let forget = (): void => undefined;
     const over = new Promise<never>((_, reject) => {
-      forget = this.on("end", () => reject(new CallEndedError("the call is over")));
+      // Not at once: what ended the call, as a 481, may be what `change` fails with.
+      forget = this.on("end", () => void setTimeout(() => reject(new CallEndedError("the call is over"))));
     });
     try {
       return await Promise.race([change, over]);
