@@ -7,7 +7,7 @@ from tests.sipp.scenario import Scenario
 from tests.sipp.stage import Stage
 
 SCENARIO = Scenario(
-    "pages and the carrier call what is no number: 404 or 484 with a Warning that says why, and no carrier hears of it",
+    "pages and the carrier call what is no number: 403, 404 or 484 with a Warning that says why; no carrier hears it",
     calls_in=True,
 )
 FROM_PAGES = (
@@ -16,7 +16,7 @@ FROM_PAGES = (
     ("tel:+999123456789", 404, "no such country code"),
     ("tel:+4930", 484, "digits are missing"),
     ("tel:0305550100;phone-context=+()", 404, "phone-context"),
-    ("tel:0305550100;phone-context=+49;phone-context=home.example", 404, "twice"),
+    ("tel:0305550100;phone-context=+49;phone-context=home.example", 403, "twice"),
     ("sip:+49305550100%0d%0a@{home}", 404, "no sip: address"),
     ("tel:+493099999999", 404, "no route"),
 )
