@@ -26,7 +26,7 @@ _REPLACEMENT = "\ufffd"
 _OF_REQUEST = ("$ci", "$ft", "$tt", "$ct", "$ru", "$fu", "$tu")
 _OF_REPLY = ("$ci", "$ft", "$tt", "$ct", "$rr")
 _OF_BODY = ("Content-Disposition", "Content-Encoding")
-_WS_PROTOCOLS = frozenset({"ws", "wss"})
+WS_PROTOCOLS = frozenset({"ws", "wss"})
 
 
 # ---------------------------------------------------------------- reading
@@ -134,7 +134,7 @@ def side() -> Side:
     """Return where the current message comes from: pages speak WebSocket, the core never does."""
     found = FACTS.known.side
     if found is None:
-        found = FACTS.known.side = Side.WIC if text("$pr") in _WS_PROTOCOLS else Side.IMS
+        found = FACTS.known.side = Side.WIC if text("$pr") in WS_PROTOCOLS else Side.IMS
     return found
 
 

@@ -209,6 +209,15 @@ def cancels_own_invite() -> bool:
     return all(ksr.text(f"$T_inv({what})") == ksr.text(what) for what in ("$si", "$sp"))
 
 
+def is_refused_by_page() -> bool:
+    """Whether the response of which the current failure callback tells came over a WebSocket.
+
+    tm knows a response by a branch that whoever sent the request can compute: a page that answers its own request, or
+    helps another one, is no word of the core.
+    """
+    return ksr.text("$T_rpl($pr)") in ksr.WS_PROTOCOLS
+
+
 def is_local_timeout() -> bool:
     """Whether nobody answered the current transaction's branch."""
     return KSR.tm.t_branch_timeout() > 0

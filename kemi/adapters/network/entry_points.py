@@ -49,7 +49,7 @@ class EntryPoints:
     def failed(self, key: str) -> Attempt | None:
         """Avoid the entry point a request is at; return the attempt at the next one, None when there is none left."""
         attempt = self._attempts.take(key)
-        if attempt is None:
+        if attempt is None or transactions.is_refused_by_page():
             return None
         uri = attempt.uris.pop(0)
         self._avoided.set(uri, f"{time.time() + self._avoid_s:.3f}")

@@ -244,6 +244,34 @@ async def test_a_call_without_service_route_goes_the_same_way(doors: Doors, scri
     await call.hang_up()
 
 
+@pytest.mark.parametrize("from_tag", [None, "x"], ids=["with its own tag", "with another tag"])
+async def test_a_page_that_answers_its_own_call_says_nothing_of_entry_points(
+    doors: Doors, from_tag: str | None
+) -> None:
+    """tm knows a response by its branch, which the page can compute."""
+    doors.first.script = answers(ring_s=1.0)
+    for core in (doors.first, doors.second):
+        core.__class__ = WithoutServiceRoute
+    assert (await doors.register())[0].status == 200
+    page = doors.stage.pages[0]
+    call = await page.invite(BOB, AUDIO)
+    invite = await doors.first.trace.wait_request("INVITE")
+    sender = invite.headers.get("From") or ""
+    fields = [
+        f"Via: {invite.headers.all('Via')[0]}",
+        f"From: {sender if from_tag is None else sender.partition(';tag=')[0] + ';tag=' + from_tag}",
+        *(f"{name}: {invite.headers.get(name)}" for name in ("To", "Call-ID", "CSeq")),
+        "Content-Length: 0",
+    ]
+    await page.send_raw("\r\n".join(["SIP/2.0 503 Service Unavailable", *fields, "", ""]))
+    await call.wait_status(range(200, 700))
+    assert doors.avoided == []
+    assert not doors.second.trace.requests("INVITE")
+    if from_tag is None:  # nobody has heard it
+        await call.wait_answer()
+        await call.bye()
+
+
 class WithoutServiceRoute(ScriptedCore):
     """A core that names no Service-Route."""
 
