@@ -78,7 +78,8 @@ class EmergencyScreen:
             raise AlternativeService.of(found[0], self._host, may_register=self._settings.registration)
         if request.method == "REFER":  # which is no call of this page
             return False
-        request.request_uri = emergency_uri(request.request_uri, self._routes.plan(self._realm), self._realm)
+        plan = self._routes.plan(self._realm)
+        request.request_uri = emergency_uri(request.request_uri, plan, self._realm, self._settings.numbers)
         return True
 
     def way(self, call_id: str, uri: str, user_class: str) -> Way | None:

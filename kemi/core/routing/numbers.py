@@ -136,8 +136,11 @@ def is_emergency(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> boo
     return inside != number and _is_emergency_number(inside, plan.country, numbers)
 
 
-def emergency_number(uri: str, plan: DialPlan) -> str:
-    """Return what is dialled in a telephone network for an emergency: the number alone, 112 for a service."""
+def emergency_number(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> str:
+    """Return what is dialled in a telephone network for an emergency: the number alone, 112 for a service.
+
+    ``numbers``: the site's own, which are whole as they are.
+    """
     scheme, _, rest = uri.strip().lower().partition(":")
     if scheme == "urn":
         return "112"
@@ -147,10 +150,10 @@ def emergency_number(uri: str, plan: DialPlan) -> str:
         known = (code for code in codes if int(code or 0) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
         return number[1:].removeprefix(next(known, ""))
     inside = number.removeprefix(plan.outside)
-    return number if _is_emergency_number(number, plan.country, ()) else inside
+    return number if _is_emergency_number(number, plan.country, numbers) else inside
 
 
-def emergency_uri(uri: str, plan: DialPlan, realm: str) -> str:
+def emergency_uri(uri: str, plan: DialPlan, realm: str, numbers: Collection[str] = ()) -> str:
     """Return an emergency as the core gets it: as it was dialled, where that is a service, or the number alone in our
     realm; else the number in our realm, for no other host and no context may make another call of it.
     """
@@ -158,7 +161,7 @@ def emergency_uri(uri: str, plan: DialPlan, realm: str) -> str:
     plain = rf"urn:.*|tel:{digits}(?:;phone-context={host})?|sip:{digits}@{host}(?:;user=phone)?"
     if re.fullmatch(plain, uri, re.IGNORECASE):
         return uri
-    return f"sip:{emergency_number(uri, plan)}@{realm};user=phone"
+    return f"sip:{emergency_number(uri, plan, numbers)}@{realm};user=phone"
 
 
 def _is_emergency_with_code(number: str, plan: DialPlan, numbers: Collection[str]) -> bool:

@@ -174,3 +174,8 @@ def test_no_other_host_and_no_other_number_is_made_of_it(uri: str, plan: DialPla
     assert is_emergency(uri, plan)
     assert emergency_uri(uri, plan, "home.example") == expected
     assert is_emergency(expected, plan)
+
+
+def test_a_number_of_the_site_itself_is_whole() -> None:
+    uri = "sip:0999@home.example;transport=ws"
+    assert emergency_uri(uri, OFFICE, "home.example", ("0999",)) == "sip:0999@home.example;user=phone"
