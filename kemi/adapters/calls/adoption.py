@@ -16,6 +16,7 @@ import msgspec
 
 from kemi.adapters.calls.snapshots import KeptCall
 from kemi.adapters.log import log_event
+from kemi.core.identity import one_spelling
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration, same_contact
 from kemi.state.redis_link import RedisLink, RedisUnavailable
@@ -102,7 +103,7 @@ class Adoption:
                 whose = msgspec.json.decode(msgspec.json.decode(text, type=KeptCall).record, type=_Whose)
             except msgspec.MsgspecError:
                 continue  # of another release: its own gateway will see to it
-            self._orphans.setdefault(whose.owner, []).append((node, key, whose.wic_contact))
+            self._orphans.setdefault(one_spelling(whose.owner), []).append((node, key, whose.wic_contact))
         return len(texts)
 
     def _forget(self, node: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, OfferAnswer
+from kemi.core.identity import one_spelling
 
 
 def revive(record: CallRecord) -> bool:
@@ -25,6 +26,7 @@ def revive(record: CallRecord) -> bool:
     # lost, and the page has given up: it is asked when it is back.
     record.answer_unsure = record.answer_unsure or not record.acknowledged
     record.acknowledged = True
+    record.owner = one_spelling(record.owner)  # which the release before kept as the page wrote it
     record.connection_id = ""  # counted from 1 again: the old number is somebody else's now
     record.transaction = None
     record.exchange = None

@@ -9,6 +9,7 @@ from kemi.core.call import events as ev
 from kemi.core.call.lifetime.revival import revive
 from kemi.core.call.record import Outstanding
 from kemi.core.call.states import OfferAnswer
+from kemi.core.identity import one_spelling
 from kemi.core.messages import Side
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call import incoming_ladder
@@ -114,3 +115,11 @@ class TestUnsureAnswer:
         call.record.acknowledged = True
         assert revive(call.record)
         assert call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY)) == []
+
+
+def test_an_owner_is_spelt_as_this_release_does() -> None:
+    """The release before kept it as the page wrote it, and nobody would find the call."""
+    record = record_at("confirmed")
+    record.acknowledged, record.owner = True, "sip:%61lice@IMS.Example.COM;user=phone"
+    assert revive(record)
+    assert record.owner == one_spelling("sip:alice@ims.example.com")
