@@ -19,6 +19,13 @@ function isRightAnswer(register: Message, nonce: string): boolean {
   return field("response") === md5(`${ha1}:${nonce}:${field("nc")}:${field("cnonce")}:auth:${ha2}`);
 }
 
+/** Answer the REGISTER that takes the registration away, which comes next. */
+async function confirmRemoval(wire: Wire): Promise<void> {
+  const removal = await wire.next();
+  assert.match(removal.header("contact") + removal.header("expires"), /0$/);
+  wire.deliver(responseTo(removal, "200 OK"));
+}
+
 describe("registration", () => {
   test("one that is still being made is removed as soon as it stands", async () => {
     const wire = new Wire();
@@ -29,9 +36,7 @@ describe("registration", () => {
     const removed = phone.unregister();
     wire.deliver(granted(await wire.next()));
     await registered;
-    const removal = await wire.next();
-    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
-    wire.deliver(responseTo(removal, "200 OK"));
+    await confirmRemoval(wire);
     await removed;
     assert.deepEqual(states, ["registering", "registered", "connected"]);
     await phone.close();
@@ -47,9 +52,7 @@ describe("registration", () => {
     await settled();
     assert.ok(wire.silent);
     wire.deliver(granted(refresh));
-    const removal = await wire.next();
-    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
-    wire.deliver(responseTo(removal, "200 OK"));
+    await confirmRemoval(wire);
     await removed;
     assert.equal(phone.state, "connected");
     context.mock.timers.tick(600_000);
@@ -67,9 +70,7 @@ describe("registration", () => {
     context.mock.timers.tick(300_000);
     await settled();
     const removed = phone.unregister();
-    const removal = await wire.next();
-    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
-    wire.deliver(responseTo(removal, "200 OK"));
+    await confirmRemoval(wire);
     await removed;
     give("late");
     await settled();
@@ -90,9 +91,7 @@ describe("registration", () => {
     await removed;
     assert.ok(wire.silent);
     wire.deliver(granted(refresh));
-    const removal = await wire.next();
-    assert.match(removal.header("contact") + removal.header("expires"), /0$/);
-    wire.deliver(responseTo(removal, "200 OK"));
+    await confirmRemoval(wire);
     await settled();
     assert.ok(wire.silent);
   });
