@@ -112,8 +112,9 @@ def leads_to_page(vias: list[str]) -> bool:
 
     Both are without quotation marks and comments, in which Kamailio does not take a comma for the end of one.
     """
-    hops = [_PLAIN_VIA.fullmatch(hop.strip()) for value in vias for hop in value.split(",")][:2]
-    return len(hops) == 2 and all(hops) and hops[1] is not None and hops[1].group(1) in ("WS", "WSS")
+    hops = [hop.strip() for value in vias for hop in value.split(",")][:2]
+    transports = [plain.group(1) for plain in map(_PLAIN_VIA.fullmatch, hops) if plain is not None]
+    return len(transports) == 2 and transports[1] in ("WS", "WSS")
 
 
 def is_http_response(message: str) -> bool:
