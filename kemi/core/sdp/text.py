@@ -36,9 +36,9 @@ def sdp_from_text(text: str) -> SessionDescription:
         raise SdpSyntaxError(f"{len(text)} characters, at most {MAX_SIZE} are taken")
     if "\0" in text:
         raise SdpSyntaxError("a NUL character", text.count("\n", 0, text.index("\0")) + 1)
-    if " \r" in text or " \n" in text or text.endswith(" "):
-        text = "\n".join(map(_without_blanks, text.split("\n")))
     newline = "\r\n" if "\r" in text else "\n"
+    if f" {newline}" in text or text.endswith(" "):
+        text = newline.join(map(_without_blanks, text.split(newline)))
     first, *others = text.split(f"{newline}m=")
     sections = [first.split(newline), *(f"m={other}".split(newline) for other in others)]
     rest = "".join(map("".join, sections))
@@ -77,10 +77,8 @@ def _tidied(text: str) -> str:
 
 
 def _without_blanks(line: str) -> str:
-    """Return an attribute's line, with its CR where it has one, without the blanks that it ends with."""
-    if not line.startswith("a="):
-        return line
-    return f"{line[:-1].rstrip(' ')}\r" if line.endswith("\r") else line.rstrip(" ")
+    """Return an attribute's line without the blanks that it ends with."""
+    return line.rstrip(" ") if line.startswith("a=") else line
 
 
 def _without_empty_end(lines: list[str]) -> bool:
