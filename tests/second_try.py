@@ -45,8 +45,14 @@ class SecondTry:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Turn the failure of such a test into "rerun", which counts as nothing."""
-        if not self._done and report.failed and report.nodeid.startswith(REAL_DAEMONS):
+        """Turn the failure of such a test into "rerun", which counts as nothing.
+
+        What fails after a test that has passed is a verdict on everything before it, of which another run would know
+        nothing: the end of a session looks for secrets in the logs of all its labs, that of a module for daemons that
+        died.
+        """
+        is_its_own = report.when != "teardown" or report.nodeid in self._first
+        if not self._done and report.failed and is_its_own and report.nodeid.startswith(REAL_DAEMONS):
             self._first.setdefault(report.nodeid, []).append(report)
             report.outcome = "rerun"  # type: ignore[assignment]  # a word of ours, known to pytest_report_teststatus
         yield

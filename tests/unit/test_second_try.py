@@ -88,6 +88,26 @@ def test_what_passes_at_the_second_try_has_passed(tmp_path: Path) -> None:
     assert "1 passed, 1 rerun" in output
 
 
+LEAKS = """
+import pytest
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_was_found():
+    yield
+    assert False, "a secret in a log"
+
+def test_it():
+    pass
+"""
+
+
+def test_what_the_end_of_a_session_finds_is_no_accident(tmp_path: Path) -> None:
+    status, output = run(tmp_path, {"integration/test_it.py": LEAKS})
+    assert status == 1, output
+    assert "a secret in a log" in output
+    assert "rerun" not in output
+
+
 def test_many_failures_are_no_accident(tmp_path: Path) -> None:
     status, output = run(tmp_path, {"integration/test_many.py": MANY})
     assert status == 1, output
