@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import click
 
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, RunDirectoryInUse, is_running
 from tests.lab.options import PARTS_BY_MODE, LabOptions, Mode, Part
 from tests.lab.parts.web_api import OPERATOR
-from tests.lab.ports import PortMode
+from tests.lab.ports import PortMode, PortsExhausted
 from tests.lab.processes import ProcessDied, log_tail, start_ticks, stop_leftovers
 from tests.lab.roles import REPOSITORY
 from tests.lab.waiting import NotReady, wait_until
@@ -67,6 +67,10 @@ def run(run_dir: Path, once: bool, ports: str, mode: str, sipp: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     chosen = Mode(mode)
+    if sipp and chosen is not Mode.WORLD:
+        raise click.UsageError(f"--sipp needs --mode {Mode.WORLD}: its trunks are those of a gateway with a core")
+    if once and chosen is Mode.IMS:
+        raise click.UsageError(f"--once proves a call through the gateway, which --mode {Mode.IMS} has not")
     options = LabOptions(
         parts=PARTS_BY_MODE[chosen],
         run_dir=run_dir,
@@ -78,17 +82,26 @@ def run(run_dir: Path, once: bool, ports: str, mode: str, sipp: bool) -> None:
             options, role_variables={"kamailio": _trunks_of_sipp()}, media_ports=MEDIA_PORTS_OF_LOAD
         )
     lab = Lab(options)
+    proven = False
     try:
         with lab:
             click.echo(f"ready in {lab.started_in_s:.1f} s\n")
             click.echo("\n".join(describe(lab.info)))
             if chosen is not Mode.IMS:
                 _prove(lab, standalone=chosen is Mode.STANDALONE)
+            proven = True
             if not once:
                 click.echo("\nCtrl-C stops the lab.")
                 signal.pause()
     except Interrupted:
         click.echo("stopped")
+        sys.exit(0 if proven else EXIT_FAILED)
+    except (PortsExhausted, RunDirectoryInUse) as error:
+        advice = {
+            PortsExhausted: "`make run PORTS=free` takes other ports",
+            RunDirectoryInUse: "`python -m tests.lab stop` ends a lab, `--run-dir` names another folder",
+        }
+        raise click.ClickException(f"{error}; {advice[type(error)]}") from None
     except (ProcessDied, NotReady, AssertionError) as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         click.echo(f"logs: {run_dir / 'log'}", err=True)
@@ -119,7 +132,7 @@ def _prove(lab: Lab, *, standalone: bool) -> None:
 def status(run_dir: Path) -> None:
     """Say where a running lab is and which of its processes live."""
     info = _info(run_dir)
-    alive = start_ticks(info.launcher_pid) is not None
+    alive = is_running(run_dir)
     click.echo("\n".join(describe(info)))
     click.echo(f"\nlauncher {info.launcher_pid} {'runs' if alive else 'is gone'}")
     for name, pid in info.processes.items():
@@ -132,9 +145,9 @@ def status(run_dir: Path) -> None:
 def stop(run_dir: Path) -> None:
     """Stop a lab that runs in another terminal, or what a killed one left."""
     pid = _info(run_dir).launcher_pid
-    if start_ticks(pid) is not None:
+    if is_running(run_dir):  # or the process of that number is a stranger
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: start_ticks(pid) is None, "the launcher's end", STOP_TIMEOUT_S)
+        wait_until(lambda: not is_running(run_dir), "the launcher's end", STOP_TIMEOUT_S)
     stop_leftovers(run_dir)
     click.echo("stopped")
 

@@ -6,6 +6,8 @@
 Start it in the main thread: the kernel stops the processes when the launching thread ends.
 """
 
+import fcntl
+import os
 import shutil
 import tempfile
 import time
@@ -46,7 +48,7 @@ LOGS: Final = "log"
 
 
 class RunDirectoryInUse(RuntimeError):
-    """The folder holds something that no lab wrote."""
+    """The folder is another lab's, or holds something that no lab wrote."""
 
 
 class Lab(World):
@@ -56,6 +58,7 @@ class Lab(World):
         self.options = options or LabOptions()
         self.started_in_s = 0.0
         self._own_run_dir = self.options.run_dir is None
+        self._folder: int | None = None
         self._blocks: PortBlocks | None = None
         self._processes: Processes | None = None
         self._site: Site | None = None
@@ -64,8 +67,9 @@ class Lab(World):
         """Start the chosen parts and wait until each can be used; stop everything when one fails."""
         began = time.monotonic()
         try:
-            run_dir = self._prepare_run_dir()
+            run_dir = self._take_run_dir()
             self._blocks = claim_ports(self.options)
+            self._clear_run_dir()
             log_dir = self._log_dir
             log_dir.mkdir(exist_ok=log_dir == self.options.log_dir)
             self._processes = Processes(run_dir, log_dir)
@@ -81,18 +85,25 @@ class Lab(World):
         _RUNNING.append(self)
         return self
 
-    def _prepare_run_dir(self) -> Path:
+    def _take_run_dir(self) -> Path:
+        """Take the folder for as long as this lab runs; nothing in it is touched yet."""
         if self.options.run_dir is None:
             self._run_dir = Path(tempfile.mkdtemp(prefix="lab-"))
-            return self._run_dir
-        self._run_dir = self.options.run_dir.absolute()
-        self._run_dir.mkdir(parents=True, exist_ok=True)
+        else:
+            self._run_dir = self.options.run_dir.absolute()
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+        self._folder = _lock(self._run_dir)
+        if self._folder is None:
+            raise RunDirectoryInUse(f"a lab runs in {self._run_dir}")
+        return self._run_dir
+
+    def _clear_run_dir(self) -> None:
+        """End and remove what a lab that was killed has left in the folder."""
         stop_leftovers(self._run_dir)
         if any(self._run_dir.iterdir()):
             if not (self._run_dir / Processes.RECORDS).exists():
                 raise RunDirectoryInUse(f"{self._run_dir} is not empty and no lab ran there")
             _empty(self._run_dir)
-        return self._run_dir
 
     def _run_steps(self, site: Site) -> None:
         processes = site.processes
@@ -120,6 +131,13 @@ class Lab(World):
             log_secrets.search(logs)
         if self._own_run_dir and not keep_run_dir:
             shutil.rmtree(self._run_dir, ignore_errors=True)
+        self.leave_run_dir()
+
+    def leave_run_dir(self) -> None:
+        """Let another lab have the folder, as when this process is killed."""
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
 
     def log_tails(self) -> dict[str, str]:
         """Return the end of every log by process name."""
@@ -185,6 +203,26 @@ _RUNNING: list[Lab] = []
 def running_labs() -> tuple[Lab, ...]:
     """Return the labs of this process that run now."""
     return tuple(_RUNNING)
+
+
+def is_running(run_dir: Path) -> bool:
+    """Whether the launcher of a lab in that folder lives."""
+    folder = _lock(run_dir)
+    if folder is None:
+        return True
+    os.close(folder)
+    return False
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that holds the folder until it is closed or the process ends; None: somebody else has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _is_ready(site: Site, step: Step) -> bool:

@@ -65,7 +65,7 @@ def claim_ports(options: LabOptions) -> PortBlocks:
 def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
     """Hand out the claimed ports."""
     return Plan(
-        https=FIXED_HTTPS_PORT if options.ports is PortMode.FIXED else blocks.port(),
+        https=blocks.fixed(FIXED_HTTPS_PORT) if options.ports is PortMode.FIXED else blocks.port(),
         web_api=blocks.port(),
         redis=blocks.port(),
         ng=blocks.port(),

@@ -78,7 +78,9 @@ class PortBlocks:
                 self._claims.append(claim)
             else:
                 return start
-        raise PortsExhausted(f"no {count} blocks of {BLOCK_PORTS} ports to be had ({mode} ports)")
+            if mode is PortMode.FIXED:
+                raise PortsExhausted(f"another program has port {start + block * BLOCK_PORTS} of {LOOPBACK}")
+        raise PortsExhausted(f"no {count} blocks of {BLOCK_PORTS} ports to be had")
 
     def _free_services(self) -> Iterator[int]:
         return (port for port in self._services if port_is_free(port))
@@ -88,6 +90,12 @@ class PortBlocks:
         for port in self._free_services():
             return port
         raise PortsExhausted("the block of service ports is used up")
+
+    def fixed(self, port: int) -> int:
+        """Hand out a port that everybody knows; PortsExhausted if another program has it."""
+        if not port_is_free(port):
+            raise PortsExhausted(f"another program has port {port} of {LOOPBACK}")
+        return port
 
     def pair(self) -> int:
         """Hand out P where P and P+1 are free (a SIP phone listens on both)."""

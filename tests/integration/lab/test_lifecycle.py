@@ -96,12 +96,22 @@ def test_a_new_lab_clears_the_run_directory_of_a_crashed_one(run_dir: Path) -> N
     options = LabOptions(parts=frozenset({Part.REDIS}), run_dir=run_dir)
     crashed = Lab(options).start()
     survivor = crashed.info.processes["redis"]
-    # The launcher is gone as far as the next lab can see: its claims are released, its process still runs.
+    crashed.leave_run_dir()  # the launcher is gone as far as the next lab can see; its process still runs
     with Lab(options) as lab:
         assert start_ticks(survivor) is None
         assert lab.info.processes["redis"] != survivor
         assert (run_dir / INFO_FILE).exists()
     crashed.stop()
+
+
+def test_a_lab_leaves_one_that_runs_alone(run_dir: Path) -> None:
+    options = LabOptions(parts=SMALL, run_dir=run_dir)
+    with Lab(options) as lab:
+        with pytest.raises(RunDirectoryInUse, match="a lab runs in"):
+            Lab(options).start()
+        assert lab.check()
+        assert lab.relay_calls() == ()
+        assert info_from_file(run_dir / INFO_FILE) == lab.info
 
 
 def test_a_folder_that_no_lab_wrote_is_not_emptied(run_dir: Path) -> None:
