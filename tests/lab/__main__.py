@@ -68,7 +68,9 @@ def run(run_dir: Path, once: bool, ports: str, mode: str, sipp: bool) -> None:
         signal.signal(number, _interrupt)
     chosen = Mode(mode)
     if sipp and chosen is not Mode.WORLD:
-        raise click.UsageError(f"--sipp needs --mode {Mode.WORLD}: its trunks are those of a gateway with a core")
+        raise click.UsageError(
+            f"--sipp needs --mode {Mode.WORLD}: its trunks are those of a gateway with a core"
+        )
     if once and chosen is Mode.IMS:
         raise click.UsageError(f"--once proves a call through the gateway, which --mode {Mode.IMS} has not")
     options = LabOptions(

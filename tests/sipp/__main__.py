@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from tests.sipp.scenario import Folder, folders
 from tests.sipp.site import USER, gateway_of, load, new_run_dir, own_gateway, own_plan, play
 from tests.sipp.stage import Gateway, explain
 
+_HOST_AND_PORT = re.compile(r"\S+:\d{1,5}")
 TESTERS_OWN = ("gateway", "wss", "address", "aor", "impi", "password")
 
 
@@ -69,18 +71,49 @@ def main(
         for folder in chosen:
             click.echo(f"{folder.name:<{width}}  {folder.scenario.expects}")
         return
+    check_options(lab, own, settings=settings)
+    if lab or own["gateway"] or settings:
+        chosen = those_that_can(chosen, is_lab=lab is not None or settings, must=bool(names))
     if settings:
-        if not (own["address"] and own["aor"]):
-            raise click.UsageError("--settings needs --address and --aor")
         click.echo(operator_settings(fixed_plan(own["address"]), chosen, own["aor"]))
         return
     failed = []
-    for group in groups(chosen, alone=not (lab or own["gateway"])):
+    for group in groups(chosen):
         with gateway_for(group, lab, own) as (gateway, plan):
             failed += [folder.name for folder in group if not played(gateway, folder, plan, keep=keep)]
     if failed:
         click.echo(f"\nfailed: {', '.join(failed)}")
     sys.exit(1 if failed else 0)
+
+
+def check_options(lab: Path | None, own: dict[str, Any], *, settings: bool) -> None:
+    """Refuse options that do not go together, or that lack another one."""
+    if settings:
+        if not (own["address"] and own["aor"]):
+            raise click.UsageError("--settings needs --address and --aor")
+    elif own["gateway"]:
+        if lab is not None:
+            raise click.UsageError("--lab and --gateway are two gateways: name one")
+        if missing := [f"--{name}" for name in TESTERS_OWN if not own[name]]:
+            raise click.UsageError(f"--gateway needs {', '.join(missing)}, too")
+        if not _HOST_AND_PORT.fullmatch(own["gateway"]):
+            raise click.UsageError(f"--gateway {own['gateway']} is not HOST:PORT")
+    elif alone := [f"--{name}" for name in TESTERS_OWN if own[name]]:
+        raise click.UsageError(f"{', '.join(alone)} without --gateway")
+
+
+def those_that_can(chosen: Sequence[Folder], *, is_lab: bool, must: bool) -> list[Folder]:
+    """Return which scenarios a gateway that runs already can be played with; ``must``: each of them was asked for."""
+    found = []
+    for folder in chosen:
+        reason = why_not(folder, is_lab=is_lab)
+        if not reason:
+            found.append(folder)
+        elif must:
+            raise click.UsageError(f"{folder.name}: {reason}")
+        else:
+            click.echo(f"left out  {folder.name}: {reason}", err=True)
+    return found
 
 
 def table() -> str:
@@ -94,16 +127,16 @@ def table() -> str:
 
 def where(folder: Folder) -> str:
     """Say which gateways that run already a scenario can be played with."""
-    if folder not in playable([folder]):
+    if why_not(folder, is_lab=True):
         return "no"
-    return "`--lab`" if folder.scenario.inside else "`--lab`, `--gateway`"
+    return "`--lab`" if why_not(folder, is_lab=False) else "`--lab`, `--gateway`"
 
 
-def groups(chosen: Sequence[Folder], *, alone: bool) -> list[list[Folder]]:
-    """Return which scenarios share a gateway; with one that runs already, those that cannot are left out."""
+def groups(chosen: Sequence[Folder]) -> list[list[Folder]]:
+    """Return which scenarios share a gateway."""
     shared = [folder for folder in chosen if folder.scenario.shares_gateway]
     others = [[folder] for folder in chosen if not folder.scenario.shares_gateway]
-    return [group for group in (shared, *(others if alone else ())) if group]
+    return [group for group in (shared, *others) if group]
 
 
 @contextmanager
@@ -117,8 +150,6 @@ def gateway_for(
         load(world, table_of(plan, playable(folders()), USER.impu))
         yield gateway_of(world), plan
     elif own["gateway"]:
-        if missing := [f"--{name}" for name in TESTERS_OWN if not own[name]]:
-            raise click.UsageError(f"--gateway needs {', '.join(missing)}, too")
         host, _, port = own["gateway"].rpartition(":")
         yield (
             gateway_at(host, int(port), own["wss"], own["aor"], own["impi"], own["password"]),
@@ -133,9 +164,6 @@ def gateway_for(
 def played(gateway: Gateway, folder: Folder, plan: Plan, *, keep: bool) -> bool:
     """Play one scenario and say what happened; return whether it went as expected."""
     click.echo(f"\n{folder.name}: {folder.scenario.expects}")
-    if reason := why_not(gateway, folder):
-        click.echo(f"left out  {reason}")
-        return True
     run_dir = new_run_dir()
     good = False
     try:

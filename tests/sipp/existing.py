@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from tests.lab.lab import Lab
 from tests.lab.options import NO_LIMITS
 from tests.peers.digest import Credentials
 from tests.peers.websocket import Handshake
@@ -31,7 +30,7 @@ def fixed_plan(address: str = "") -> Plan:
 
 def playable(chosen: Iterable[Folder]) -> list[Folder]:
     """Return the scenarios that a gateway that runs already can be played with."""
-    return [one for one in chosen if one.scenario.shares_gateway and not one.scenario.restarts]
+    return [one for one in chosen if not why_not(one, is_lab=True)]
 
 
 def role_variables() -> dict[str, Any]:
@@ -63,10 +62,12 @@ def operator_settings(plan: Plan, chosen: Iterable[Folder], user: str) -> str:
     )
 
 
-def why_not(gateway: Gateway, folder: Folder) -> str:
-    """Return why a scenario cannot be played with this gateway, "" if it can."""
-    if folder.scenario.restarts and not isinstance(gateway.world, Lab):
+def why_not(folder: Folder, *, is_lab: bool) -> str:
+    """Return why a scenario cannot be played with a gateway that runs already, a lab's or another, "" if it can."""
+    if not folder.scenario.shares_gateway:
+        return "it needs settings of its own: without --lab and --gateway it has a gateway with them"
+    if folder.scenario.restarts:
         return "it starts the gateway again: without --lab and --gateway it has one of its own"
-    if folder.scenario.inside and gateway.world is None:
+    if folder.scenario.inside and not is_lab:
         return "it looks at the inside of the gateway, which only a lab shows"
     return ""

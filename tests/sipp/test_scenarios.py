@@ -126,12 +126,26 @@ def test_an_operator_can_use_the_settings_that_are_printed() -> None:
     assert len({uri for trunk in trunks for uri in trunk.uris}) == len(trunks)
 
 
+SETTINGS = ["--settings", "--address", "192.0.2.7", "--aor", "sip:alice@example.com"]
+STRANGER = [
+    *("--gateway", "192.0.2.1:5060", "--wss", "wss://gw.example/sip", "--address", "192.0.2.7"),
+    *("--aor", "sip:alice@example.com", "--impi", "alice", "--password", "secret"),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["no-such"], "known: announcement,"),
         (["call-out", "--gateway", "192.0.2.1:5060"], "--gateway needs --wss"),
         (["--settings"], "--settings needs --address"),
+        (["register", *SETTINGS], "register: it starts the gateway again"),
+        (["session-timer", "--lab", __file__], "session-timer: it needs settings of its own"),
+        (["load", *STRANGER], "load: it looks at the inside"),
+        (["session-timer", *STRANGER], "session-timer: it needs settings of its own"),
+        (["--lab", __file__, *STRANGER], "--lab and --gateway are two gateways"),
+        ([*STRANGER, "--gateway", "gw.example"], "gw.example is not HOST:PORT"),
+        (["--wss", "wss://gw.example/sip"], "--wss without --gateway"),
     ],
 )
 def test_the_command_says_what_it_lacks(arguments: list[str], said: str) -> None:
