@@ -10,6 +10,7 @@ SUITES ?= bookworm
 CALLS ?= 50
 RATE ?= 20
 HOURS ?= 1
+CALLS_PER_SECOND ?= 2
 SECONDS ?= 600
 MUTANTS ?= 20000
 SEED ?= 1
@@ -41,7 +42,7 @@ test-faults: sdk ## kill, stop and starve every part under 50 calls and 20 new o
 	FAULT_CALLS=$(CALLS) FAULT_RATE=$(RATE) $(PYTEST) tests/faults -m faults --capture=no
 
 soak: sdk ## mixed calls for HOURS=1: none may fail, nothing may grow or be left
-	$(PYTHON) -m tests.bench.soak --hours $(HOURS) --strict
+	$(PYTHON) -m tests.bench.soak --hours $(HOURS) --rate $(CALLS_PER_SECOND) --strict
 
 unit: setup ## the tests without any daemon, in seconds (fewer random examples than `make test`)
 	$(PYTEST) tests/unit --hypothesis-profile=quick

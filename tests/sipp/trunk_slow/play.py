@@ -12,10 +12,12 @@ SCENARIO = Scenario(
 
 
 async def play(stage: Stage) -> None:
-    """Ringing, then the answer, both from the first trunk: nobody listens at the second one."""
+    """Ringing, then the answer, both from the first trunk."""
     await stage.carrier(role="first")
+    second = await stage.carrier("unheard.xml", "second")
     call = await stage.dial(await stage.page())
     with stage.expects("the page hears 180"):
         await call.wait_status(180)
     await stage.answered(call)
+    await stage.heard_nothing(second)
     await stage.hang_up(call)
