@@ -7,7 +7,7 @@ takes a large table in small bites; the version is written last, in the same tra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 from redis import WatchError
@@ -30,6 +30,15 @@ UNFINISHED_KEPT_S: Final = 60
 """How long the rows of a table stay that nobody finished loading."""
 OLD_KEPT_S: Final = 10
 """How long a replaced table can still be read, by who has begun to."""
+
+_NEW_VERSION: Final = """
+local now = redis.call('TIME')
+local version = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) + 1, now[1] * 1000 + math.floor(now[2] / 1000))
+redis.call('SET', KEYS[1], string.format('%.0f', version))
+return version
+"""
+"""Gateways keep a table's file by its version: neither a Redis that lost everything nor one that has an older state
+again may give one out twice.  So it is the time in ms, or the next number."""
 
 
 class OtherVersion(Exception):
@@ -56,10 +65,7 @@ class RoutesStore:
         check_document(document)
         if instead_of not in (None, self.version()):
             raise OtherVersion
-        # Gateways keep a table's file by its version: a Redis that lost everything must not give one out again.
-        seconds, microseconds = self._redis.time()
-        self._redis.set(keys.ROUTING_COUNTER, seconds * 1000 + microseconds // 1000, nx=True)
-        version = int(self._redis.incr(keys.ROUTING_COUNTER))
+        version = int(cast("int", self._redis.eval(_NEW_VERSION, 1, keys.ROUTING_COUNTER)))
         rest = msgspec.structs.replace(document, routes=[])
         rows = keys.routing_rows(version)
         for portion in _portions(

@@ -14,6 +14,7 @@ from kemi.adapters.network.routing import RouteKeeper, RouteReader
 from kemi.core.routing.lookup import Query, find
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
+from kemi.state import keys
 from kemi.state.redis_link import RedisLink
 from kemi.state.routing_document import RoutingDocument
 from kemi.state.web.routes import RoutesStore
@@ -129,3 +130,21 @@ def test_a_redis_that_lost_everything_gives_no_version_again(node: Node, databas
     assert node.store.put(document("+44*")) > first
     node.take(3)
     assert node.finds("+44123") == ["only"]
+
+
+def test_a_redis_with_an_older_state_gives_no_version_again(node: Node, database: Any) -> None:
+    node.store.put(document("+49*"))
+    node.take(3)
+    kept = {name: database.get(name) for name in (keys.ROUTING_COUNTER, keys.ROUTING_VERSION)}
+    given = node.store.put(document("+44*"))
+    node.take(3)
+    database.mset(kept)  # as restore.yml does
+    assert node.store.put(document("+1*")) > given
+    node.take(3)
+    assert node.finds("+1234") == ["only"]
+
+
+def test_versions_rise_though_the_clock_is_set_back(node: Node, database: Any) -> None:
+    ahead = 10**13
+    database.set(keys.ROUTING_COUNTER, ahead)
+    assert [node.store.put(document("+49*")) for _ in range(2)] == [ahead + 1, ahead + 2]

@@ -63,7 +63,7 @@ class TestWeb:
         put = page.ask("PUT", ROUTES, json=smaller).get_json()
         got = page.ask("GET", ROUTES).get_json()
         assert put == got
-        assert got["version"] == first + 1
+        assert got["version"] > first
         assert [row["id"] for row in got["table"]["routes"]] == ["germany"]
 
     @pytest.mark.parametrize(
