@@ -154,7 +154,7 @@ class Housekeeping:
             self._due_bindings, self._idle_connections, self._banned, self._pages_to_send_away, self._ended_bindings,
             self._call_timers, self._lost_media,
             self._call_progress,  # again: a call's end comes after all else that is told of it
-            self._finished_calls, self._changes, shared.ship, shared.ship_nodes,
+            self._finished_calls, self._changes, shared.ship, shared.ship_nodes, shared.trim_calls,
             self._routing, self._accounts, self._trunks_due, self._traced_calls, self._measures,
             self._other_gateways,
         )  # fmt: skip
@@ -177,7 +177,9 @@ class Housekeeping:
 
     def _measures(self, now: float) -> None:
         shared = self._shared
-        self._measuring.tick(now, len(self._known), redis=shared.is_up, waiting=shared.waiting())
+        self._measuring.tick(
+            now, len(self._known), redis=shared.is_up, memory=shared.memory, waiting=shared.waiting()
+        )
 
     def _routing(self, now: float) -> None:
         if self._routes is not None:

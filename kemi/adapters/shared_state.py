@@ -33,6 +33,7 @@ from kemi.state.trunks import GatewayTrunks, TrunkStore, seen_trunks
 POLL_S: Final = 0.5
 VIEW_S: Final = 2.0
 TRUNKS_S: Final = 2.0
+TRIM_S: Final = 5.0
 BACK_OFF_S: Final = 1.0
 AT_ONCE: Final = 1_000
 """Records of a kind shipped in one round trip, so that a storm fits into the deadline."""
@@ -78,7 +79,7 @@ class SharedState:
         self._view = view
         self._counters = counters
         self._snapshots = snapshots
-        self._next_view = self._next_trunks = 0.0
+        self._next_view = self._next_trunks = self._next_trim = 0.0
         self._bindings_to_ship: dict[str, None] = {}
         self._subscriptions_to_ship: dict[str, None] = {}
         self._records_to_ship: dict[str, None] = {}
@@ -96,6 +97,8 @@ class SharedState:
         """Whether Redis may have what this gateway has no more."""
         self.returns = 0
         """How often Redis was away and came back, perhaps with an older state or empty."""
+        self.memory = 0.0
+        """Which share of its memory Redis used when it was asked last; 0.0 also where it has no limit."""
         self.routing_version = 0
         """Of the routing table that counts, as far as this node has heard; 0: there is none."""
 
@@ -253,6 +256,18 @@ class SharedState:
             return False
         self._worked()
         return True
+
+    def trim_calls(self, now: float) -> None:
+        """Let Redis forget the oldest finished calls where it has little room left, every now and then."""
+        if self._backs_off(now) or is_early(now, self._next_trim, TRIM_S):
+            return
+        try:
+            self.memory = self._link.trim_calls()
+        except RedisUnavailable as error:
+            self._failed(error, now)
+            return
+        self._next_trim = now + TRIM_S
+        self._worked()
 
     def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
         """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""

@@ -14,10 +14,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from kemi.core.identity import one_spelling
 from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
-from kemi.state import keys, trace_link
+from kemi.state import history_link, keys, trace_link
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import ALL_CALLS, CallQuestion
 from kemi.state.connection import redis_client
@@ -193,19 +192,16 @@ class RedisLink:
             )
         for event in unkept:
             pipeline.publish(keys.UNKEPT_EVENTS, event)
-        for call in calls:
-            self._keep(pipeline, call)
+        for call in calls if self._calls_kept_s else ():
+            history_link.put(pipeline, call, self._calls_kept_s)
         self._run(pipeline)
 
-    def _keep(self, pipeline: Any, call: FinishedCall) -> None:
-        """Keep a finished call: its record, and its name among all calls and among those of its identity."""
-        if not self._calls_kept_s:
-            return
-        pipeline.set(keys.finished_call(call.id), msgspec.json.encode(call), ex=self._calls_kept_s)
-        for name in (keys.CALLS, keys.calls_of(one_spelling(call.impu))):
-            pipeline.zadd(name, {call.id: call.ended_at})
-            pipeline.zremrangebyscore(name, "-inf", call.ended_at - self._calls_kept_s)
-            pipeline.expire(name, self._calls_kept_s)
+    def trim_calls(self) -> float:
+        """Forget the oldest finished calls where Redis is nearly full; return which share of its memory it uses."""
+        try:
+            return history_link.trim(self._redis)
+        except redis.RedisError as error:
+            raise RedisUnavailable(str(error)) from error
 
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
         """Write which relay nodes were drained ("1") or are not any more (""), and how this node sees all of them."""

@@ -92,8 +92,10 @@ class Measuring:
 
     # ------------------------------------------------------------ what is there
 
-    def tick(self, now: float, bindings: int, *, redis: bool, waiting: Mapping[str, int]) -> None:
-        """Count what there is at this moment, every now and then."""
+    def tick(
+        self, now: float, bindings: int, *, redis: bool, memory: float, waiting: Mapping[str, int]
+    ) -> None:
+        """Count what there is at this moment, every now and then; ``memory``: the share that Redis uses of its own."""
         if is_early(now, self._next, GAUGES_S):
             return
         if not self._next:
@@ -104,6 +106,7 @@ class Measuring:
         METRICS.set(series.BINDINGS, bindings)
         METRICS.set(series.CALLS_RUNNING, self._running())
         METRICS.set(series.REDIS_UP, int(redis))
+        METRICS.set(series.REDIS_MEMORY, memory)
         for what, number in waiting.items():
             METRICS.set(series.WAITING, number, what)
         for node in self._nodes(now):

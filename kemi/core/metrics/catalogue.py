@@ -170,6 +170,9 @@ STRANGERS: Final = Metric(
 )
 
 REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")
+REDIS_MEMORY: Final = Metric(
+    "gateway_redis_memory_ratio", G, "Share of the memory Redis may use that is in use; 0: it has no limit."
+)
 WAITING: Final = Metric("gateway_redis_waiting", G, "What waits to be shipped to Redis.", ("what",))
 TICK: Final = Metric("gateway_housekeeping_seconds", H, "One round of housekeeping.", (), TICK_S)
 TICKED: Final = Metric(

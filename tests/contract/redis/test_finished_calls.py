@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kemi.state import keys
+from kemi.state import history_link, keys
 from kemi.state.call_history import FinishedCall
 from kemi.state.redis_link import RedisLink
 from kemi.state.web.calls import FinishedCalls
@@ -92,3 +92,42 @@ def test_a_site_may_keep_none(database: Any, url: str) -> None:
 def test_who_reads_names_of_keys_does_not_learn_who_calls(kept: Kept, database: Any) -> None:
     kept.write(call(1))
     assert not [name for name in database.scan_iter() if "alice" in name]
+
+
+def test_a_redis_that_has_little_room_forgets_the_oldest_and_takes_logins(kept: Kept, database: Any) -> None:
+    limit = int(database.info("memory")["used_memory"] * 1.3) + 2_000_000
+    try:
+        database.config_set("maxmemory", limit)
+        number = 0
+        for _ in range(40):
+            calls = [call(number := number + 1, ALICE if number % 2 else BOB) for _ in range(200)]
+            kept.write(*[msgspec.structs.replace(one, ended_at=1.0 + one.ended_at / 100) for one in calls])
+            shares = [kept.gateway.trim_calls() for _ in range(2)]
+        database.set("session", "x" * 1000)
+        assert 0.5 < shares[-1] < 0.9
+        there = database.zrange(keys.CALLS, 0, -1)
+        assert there[-1] == name(number)
+        assert name(1) not in there
+        # Nothing else is left of what was forgotten.
+        assert len(list(database.scan_iter(keys.finished_call("*")))) == len(there) < number
+        assert sum(database.zcard(keys.calls_of(impu)) for impu in (ALICE, BOB)) == len(there)
+    finally:
+        database.config_set("maxmemory", 0)
+
+
+def test_the_latest_stay_until_redis_is_nearly_full(
+    kept: Kept, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_link, "LIMITS", ((0.85, 0), (0.7, 2)))
+    kept.write(*(call(number) for number in range(1, 5)))
+    used = database.info("memory")["used_memory"]
+    left = []
+    try:
+        for share in (0.6, 0.75, 0.95):
+            database.config_set("maxmemory", int(used / share))
+            assert kept.gateway.trim_calls() == pytest.approx(share, abs=0.05)
+            left.append(database.zcard(keys.CALLS))
+    finally:
+        database.config_set("maxmemory", 0)
+    assert left == [4, 2, 0]
+    assert kept.gateway.trim_calls() == 0.0

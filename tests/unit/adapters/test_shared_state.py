@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from kemi.adapters.calls.snapshots import CallSnapshots
-from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, SharedState
+from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, TRIM_S, SharedState
 from kemi.adapters.trunks.room import TrunkRoom, running
 from kemi.core.registration import Flow
 from kemi.core.registration.own_requests import Subscription
@@ -130,6 +130,10 @@ class ScriptedRedis:
         for node, drained in drain_changes.items():
             (self.drained.add if drained else self.drained.discard)(node)
         self.views.append(view)
+
+    def trim_calls(self) -> float:
+        self._called("trim_calls")
+        return 0.5
 
     def done(self) -> None:
         self._called("done")
@@ -433,3 +437,12 @@ class TestNodes:
         world.shared.ship_nodes(4.1)
         world.shared.poll(5.0)
         assert world.redis.drained == world.nodes.drained() == {"192.0.2.1:2223"}
+
+
+def test_redis_is_asked_now_and_then_whether_it_has_room(world: World) -> None:
+    for now in (10.0, 10.5, 10.0 + TRIM_S):
+        world.shared.trim_calls(now)
+    assert (world.redis.calls.count("trim_calls"), world.shared.memory) == (2, 0.5)
+    world.redis.down = True
+    world.shared.trim_calls(10.0 + 2 * TRIM_S)
+    assert not world.shared.is_up
