@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.retry import Retry
@@ -54,7 +54,11 @@ def sentinel_address_from_url(url: str) -> SentinelAddress | None:
     if database and not database.isdecimal():
         raise ValueError("the database after the master's name is a number")
     username, _, password = user.partition(":")
-    options = parse_qs(query)
+    # As in the password before: a plus is one, and no space as in a form.
+    options = {
+        option: unquote(value)
+        for option, _, value in (part.partition("=") for part in query.split("&") if part)
+    }
     if unknown := options.keys() - {"sentinel_password"}:
         raise ValueError(f"has no option {sorted(unknown)[0]}")
     return SentinelAddress(
@@ -64,7 +68,7 @@ def sentinel_address_from_url(url: str) -> SentinelAddress | None:
         tls=_SENTINEL_SCHEMES[scheme],
         username=unquote(username),
         password=unquote(password),
-        sentinel_password=options.get("sentinel_password", [""])[0],
+        sentinel_password=options.get("sentinel_password", ""),
     )
 
 

@@ -249,6 +249,14 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
             "There is no certificate for the public origin",
         ),
         "open-redis": ({"the_role": "redis", "redis_address": "192.0.2.10"}, "redis_password is missing"),
+        "good-redis-password": (
+            {"the_role": "redis", "redis_address": "192.0.2.10", "redis_password": "abcdefghijkl.~-_"},
+            "",
+        ),
+        "redis-password-of-base64": (
+            {"the_role": "redis", "redis_address": "192.0.2.10", "redis_password": f"{SECRET}+/=="},
+            "has others than A-Z a-z 0-9",
+        ),
         "open-relay": (
             {"the_role": "rtpengine", "rtpengine_ng_address": "192.0.2.10"},
             "whoever reaches the control port controls all calls",

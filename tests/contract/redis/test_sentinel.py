@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import string
 import time
 from pathlib import Path
 
 import pytest
+import yaml
+from jinja2 import Template
 
 from kemi.state.connection import SentinelAddress, sentinel_address_from_url
 from kemi.state.redis_link import RedisLink, RedisUnavailable
 from kemi.state.web.client import StateUnavailable, connect
+from tests.lab.roles import REPOSITORY, ROLES, render_role
 from tests.peers.redis_site import RedisSite
 
 WITHIN_S = 5.0
@@ -28,10 +33,29 @@ WITHIN_S = 5.0
             "rediss+sentinel://me:p%40ss@a:1/gw/3?sentinel_password=x",
             SentinelAddress((("a", 1),), "gw", 3, True, "me", "p@ss", "x"),
         ),
+        (
+            "redis+sentinel://:a+b%26c@a/gw?sentinel_password=a+b%26c",
+            SentinelAddress((("a", 26379),), "gw", password="a+b&c", sentinel_password="a+b&c"),
+        ),
     ],
 )
 def test_urls(url: str, wanted: SentinelAddress | None) -> None:
     assert sentinel_address_from_url(url) == wanted
+
+
+def test_the_inventory_makes_a_url_that_gives_the_password_back() -> None:
+    of_all = yaml.safe_load((REPOSITORY / "ansible/inventories/example/group_vars/all.yml").read_text())
+    assertion = yaml.safe_load((ROLES / "redis/tasks/preflight.yml").read_text())[2]
+    allowed = re.search(r"redis_password is match\('\^\[(\S+)\]", assertion["ansible.builtin.assert"]["that"])
+    assert allowed is not None
+    password = "".join(re.findall(f"[{allowed[1]}]", string.printable))
+    assert len(password) == 26 + 26 + 10 + 4
+    url = Template(of_all["gateway_redis_url"]).render(redis_password=password, redis_sentinels="a:1,b:2")
+    address = sentinel_address_from_url(url)
+    assert address is not None
+    assert (address.password, address.sentinel_password) == (password, password)
+    config = render_role("redis", "redis.conf.j2", {"redis_password": password})
+    assert f"\nrequirepass {password}\n" in config
 
 
 @pytest.mark.parametrize(

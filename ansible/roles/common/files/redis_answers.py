@@ -87,8 +87,11 @@ def open_line(url: str) -> Line:
     user, _, hosts = authority.rpartition("@")
     username, _, password = (unquote(part) for part in user.partition(":"))
     path, _, query = path.partition("?")
-    options = {name: values[0] for name, values in parse_qs(query).items()}
-    if scheme.endswith("+sentinel"):
+    of_sentinels = scheme.endswith("+sentinel")
+    # The programs take a plus for one there, as in the password before (kemi/state/connection.py).
+    read = parse_qs(query.replace("+", "%2B") if of_sentinels else query)
+    options = {name: values[0] for name, values in read.items()}
+    if of_sentinels:
         name = unquote(path.partition("/")[0])
         host, port = master_of(hosts, name, options.get("sentinel_password", ""), tls=tls)
         line = Line(host, port, tls=tls)
