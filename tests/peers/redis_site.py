@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,19 +13,22 @@ from typing import Any, Final, Self
 import redis
 
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
-from tests.lab.roles import render_role
+from tests.lab.roles import ROLES, render_role
 from tests.lab.waiting import wait_until
 
 NAME: Final = "gateway"
 SENTINELS: Final = 3
+START: Final = ROLES / "redis" / "files" / "redis_start.py"
 
 
 class RedisSite:
-    """Servers of our own; the password is the same for all."""
+    """Servers of our own; the password is the same for all.  The first Sentinels are on the servers' machines."""
 
-    def __init__(self, folder: Path, password: str = "") -> None:
+    def __init__(self, folder: Path, password: str = "", *, append_only: bool = False) -> None:
+        """``append_only``: whether servers know after a restart what they knew before."""
         self._folder = folder
         self._password = password
+        self._append_only = append_only
         self._ports = PortBlocks(PortMode.FREE, rtp_ports=0)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._open_logs: list[Any] = []
@@ -34,18 +38,13 @@ class RedisSite:
         self._ports.__enter__()
         self.master, self.replica = self._ports.port(), self._ports.port()
         self.sentinels = [self._ports.port() for _ in range(SENTINELS)]
-        self._start(self.master, "redis.conf.j2")
-        self._start(self.replica, "redis.conf.j2", redis_replica_of=f"{LOOPBACK} {self.master}")
+        for port in self.sentinels:
+            self._sentinel(port, master=self.master)
+        self._server(self.master, self.sentinels[0])
+        self._server(self.replica, self.sentinels[1], redis_replica_of=f"{LOOPBACK} {self.master}")
         wait_until(lambda: self._role(self.replica)[3] == "connected", "the replica follows", 10)
         for port in self.sentinels:
-            self._start(
-                port,
-                "sentinel.conf.j2",
-                redis_sentinel_port=port,
-                redis_sentinel_name=NAME,
-                redis_sentinel_master=LOOPBACK,
-                redis_sentinel_master_port=self.master,
-            )
+            self._run(port, ["redis-server", str(self._folder / str(port) / "sentinel.conf"), "--sentinel"])
         wait_until(self._sentinels_agree, "the Sentinels know each other and the replica", 15)
         return self
 
@@ -78,9 +77,42 @@ class RedisSite:
         client.config_set("replica-read-only", "no")
         return client
 
-    def _start(self, port: int, template: str, **variables: Any) -> None:
+    def restart_replica(self, **variables: Any) -> None:
+        """Restart the second server, which a killed first one has made the master, with a new redis.conf."""
+        self._processes[self.replica].terminate()
+        self._processes[self.replica].wait(5)
+        self._server(self.replica, self.sentinels[1], **variables)
+
+    def files_of_first(self) -> tuple[str, str]:
+        """Return what is in redis.conf and sentinel.conf of the machine of the first server."""
+        config = self._folder / str(self.master) / "redis.conf"
+        return config.read_text(), (self._folder / str(self.sentinels[0]) / "sentinel.conf").read_text()
+
+    def new_server(self) -> int:
+        """Start an empty server that no Sentinel knows; return its port."""
+        port = self._ports.port()
+        self._run(port, ["redis-server", str(self._written(port, "redis.conf.j2"))])
+        return port
+
+    def _server(self, port: int, sentinel: int, **variables: Any) -> None:
+        """Start a server as its service does, on the machine of this Sentinel."""
+        config = self._written(port, "redis.conf.j2", redis_sentinel_port=sentinel, **variables)
+        kept = self._folder / str(sentinel) / "sentinel.conf"
+        self._run(port, [sys.executable, str(START), str(config), str(kept), NAME])
+
+    def _sentinel(self, port: int, *, master: int) -> Path:
+        return self._written(
+            port,
+            "sentinel.conf.j2",
+            redis_sentinel_port=port,
+            redis_sentinel_name=NAME,
+            redis_sentinel_master=LOOPBACK,
+            redis_sentinel_master_port=master,
+        )
+
+    def _written(self, port: int, template: str, **variables: Any) -> Path:
         folder = self._folder / str(port)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         file = folder / template.removesuffix(".j2")
         common = {
             "redis_address": LOOPBACK,
@@ -88,15 +120,15 @@ class RedisSite:
             "redis_password": self._password,
             "redis_data_dir": str(folder),
             "redis_sentinel_dir": str(folder),
-            "redis_append_only": False,
+            "redis_append_only": self._append_only,
         }
         file.write_text(render_role("redis", template, {**common, **variables}))
-        log = (folder / "log").open("wb")
+        return file
+
+    def _run(self, port: int, command: list[str]) -> None:
+        log = (self._folder / str(port) / "log").open("ab")
         self._open_logs.append(log)
-        options = ["--sentinel"] if template.startswith("sentinel") else []
-        self._processes[port] = subprocess.Popen(
-            ["redis-server", str(file), *options], stdout=log, stderr=log
-        )
+        self._processes[port] = subprocess.Popen(command, stdout=log, stderr=log)
         wait_until(lambda: _listens(port), f"Redis listens on {port}", 5)
 
     def _role(self, port: int) -> Any:

@@ -86,7 +86,12 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         "the_role": "common",
         "the_tasks": "preflight_redis",
         "common_redis_variable": "gateway_redis_url",
+        "common_redis_check": True,  # which it is where there is no group redis
     }
+    empty, filled = folder / "redis-empty", folder / "redis-filled"
+    (filled / "appendonlydir").mkdir(parents=True)
+    empty.mkdir()
+    (filled / "appendonlydir" / "appendonly.aof.1.incr.aof").write_bytes(bytes(2000))
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
@@ -193,6 +198,7 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
                 "the_role": "webapp_api",
                 "webapp_api_key_secret": SECRET,
                 "webapp_api_redis_url": f"redis://{LOOPBACK}:{silent}/0",
+                "common_redis_check": True,  # which it is where there is no group redis
             },
             "The Redis of webapp_api_redis_url cannot be used",
         ),
@@ -257,6 +263,14 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
             {"the_role": "redis", "redis_address": "192.0.2.10", "redis_password": f"{SECRET}+/=="},
             "has others than A-Z a-z 0-9",
         ),
+        "empty-master": (
+            {"the_role": "redis", "redis_data_dir": str(empty)},
+            "empty-master would be master and has no data",
+        ),
+        "filled-replica": (
+            {"the_role": "redis", "redis_data_dir": str(filled), "redis_replica_of": f"{LOOPBACK} 6379"},
+            "",
+        ),
         "open-relay": (
             {"the_role": "rtpengine", "rtpengine_ng_address": "192.0.2.10"},
             "whoever reaches the control port controls all calls",
@@ -309,7 +323,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
             "kamailio_sip_address": LOOPBACK,
         }
         hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
-        groups: dict[str, Any] = {"signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}}}
+        groups: dict[str, Any] = {
+            "signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}},
+            "redis": {"hosts": {"empty-master": {}, "filled-replica": {}}},
+        }
         (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
         (folder / "play.yml").write_text(PLAY)
         done = subprocess.run(

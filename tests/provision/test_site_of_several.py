@@ -267,6 +267,22 @@ def test_a_second_run_changes_nothing(site: Site) -> None:
     assert heard_both_ways(site.call("sig1"))
 
 
+def test_a_first_machine_that_is_new_follows_the_master_of_the_moment(site: Site, tmp_path: Path) -> None:
+    password = secrets.token_hex(16)
+    login = {"name": "carol", "password": password}
+    site.machines["web2"].run("sh", "-c", 'printf "%s\\n" "$0" | gwctl users add carol', password)
+    first = site.machines["web1"]
+    first.run("systemctl", "stop", "redis-server", "redis-sentinel")
+    first.run("sh", "-c", "rm -rf /var/lib/redis/*")
+    played = site.operator.play()
+    assert played.returncode == 0, played.output[-6000:]
+    assert "Restart Redis" not in played.changes  # of nobody: only what was stopped is started
+    for name in ("web1", "web2", "state1"):
+        current = site.operator.environment["GATEWAY_REDIS_PASSWORD"]
+        wait_until(partial(_sees_the_master, site, name, current), "the Sentinel sees the master", 20)
+    assert site.status("sig1", "/api/session", tmp_path / "jar", login) == "201"
+
+
 def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
     limit = ("--limit", "signalling")
     played = site.operator.play("site", "--check", "--diff", *limit, haproxy_client_connections=77)

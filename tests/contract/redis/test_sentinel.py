@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import runpy
 import string
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,8 +16,9 @@ from jinja2 import Template
 from kemi.state.connection import SentinelAddress, sentinel_address_from_url
 from kemi.state.redis_link import RedisLink, RedisUnavailable
 from kemi.state.web.client import StateUnavailable, connect
+from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY, ROLES, render_role
-from tests.peers.redis_site import RedisSite
+from tests.peers.redis_site import NAME, START, RedisSite
 
 WITHIN_S = 5.0
 
@@ -99,3 +102,69 @@ def test_a_dead_master_is_replaced(tmp_path: Path) -> None:
         assert web.get("kept") == "1"
         assert waits, "the master was not missed"
         assert max(waits) < 2.5
+
+
+def _writes_within(site: RedisSite, since: float) -> None:
+    """See to it that the master, whoever it is, takes a write soon enough."""
+    web = connect(site.url)
+    while True:
+        try:
+            assert web.set("after", "2")
+        except StateUnavailable:
+            assert time.monotonic() - since < WITHIN_S, "no master"
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _after_a_fail_over(site: RedisSite) -> Any:
+    """Let the second server take over, with a key; return a client of the master."""
+    _writes_within(site, site.kill_master())
+    web = connect(site.url)
+    web.set("newer", "1")
+    return web
+
+
+def test_an_acting_master_is_master_again_after_its_restart(tmp_path: Path) -> None:
+    with RedisSite(tmp_path, password="of-all", append_only=True) as site:
+        web = _after_a_fail_over(site)
+        began = time.monotonic()
+        site.restart_replica(redis_replica_of=f"{LOOPBACK} {site.master}")
+        _writes_within(site, began)
+        assert web.get("newer") == "1"
+
+
+def test_a_new_first_server_does_not_empty_those_that_are_set_up_to_follow_it(tmp_path: Path) -> None:
+    with RedisSite(tmp_path, append_only=True) as site:
+        web = _after_a_fail_over(site)
+        site.restart_replica(redis_replica_of=f"{LOOPBACK} {site.new_server()}")
+        _writes_within(site, time.monotonic())
+        assert web.get("newer") == "1"
+
+
+def test_a_first_server_that_was_away_follows_the_one_that_took_over(tmp_path: Path) -> None:
+    start = runpy.run_path(str(START))["role"]
+    with RedisSite(tmp_path, password="of-all") as site:
+        config, kept = site.files_of_first()
+        assert start(config, kept, NAME) == ["--replicaof", "no", "one"]
+        assert start(config, "", NAME) == []
+        _after_a_fail_over(site)
+        # Its own Sentinel was away, too; the others tell.
+        assert start(config, kept, NAME) == ["--replicaof", LOOPBACK, str(site.replica)]
+
+
+@pytest.mark.parametrize(
+    ("bound", "port", "own"),
+    [
+        ("192.0.2.1 127.0.0.1", 6379, True),
+        ("-::1 -127.0.0.1", 6379, True),
+        ("127.0.0.1", 6380, False),
+        ("192.0.2.1", 6379, False),
+        ("*", 6379, True),
+    ],
+)
+def test_a_server_knows_itself(bound: str, port: int, own: bool) -> None:
+    kept = f"sentinel monitor {NAME} 127.0.0.1 6379 2\nsentinel config-epoch {NAME} 7\n"
+    config = f"bind {bound}\nport {port}\nrequirepass x\n"
+    role = runpy.run_path(str(START))["role"](config, kept, NAME)
+    assert role == ["--replicaof", *(("no", "one") if own else ("127.0.0.1", "6379"))]
