@@ -353,6 +353,12 @@ class TestDevicesAndQuality:
             browser.wait(lambda name=camera: track(browser, "video")["label"] == name, camera, 5)  # type: ignore[misc]
         shown = device.frames_shown()
         wait_until(lambda: device.frames_shown() >= shown + FRAMES, "pictures of the other camera", 8)
+        unplugged = track(browser, "audio")["id"]
+        browser.evaluate(
+            "() => window.softphone.call.localStream.getAudioTracks()[0].dispatchEvent(new Event('ended'))"
+        )
+        browser.wait(lambda: track(browser, "audio")["id"] != unplugged, "another microphone", 5)
+        page.wait_for_selector("text=Your microphone is gone; another one is used now.")
         if not pages.is_firefox:  # which plays to real loudspeakers only
             choose(browser, "loudspeaker", "Fake Audio Output 1")
             chosen = page.input_value("#loudspeaker")

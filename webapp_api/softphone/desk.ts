@@ -1,7 +1,7 @@
 /** The calls of the person: made, answered, set aside, switched, handed on. One of them is on the card. */
 
-import { PhoneError, type Call, type IncomingCall, type MediaRequest, type Phone } from "../sdk/src/index.ts";
-import { clearBanners, showError } from "./banners.ts";
+import { IncomingCall, PhoneError, type Call, type MediaKind, type MediaRequest, type Phone } from "../sdk/src/index.ts";
+import { clearBanners, showBanner, showError } from "./banners.ts";
 import { showCall } from "./call-view.ts";
 import { callerAddress, callerName } from "./caller-text.ts";
 import { showDevices } from "./device-pickers.ts";
@@ -21,6 +21,8 @@ const addCall = button("add-call");
 /** Whom the person talks to. */
 let shownName = "";
 let history: CallHistory | undefined;
+/** Calls whose devices are watched. */
+const watched = new WeakSet<Call>();
 let idle: (phone: Phone) => Promise<boolean> = () => Promise.resolve(false);
 
 /** Wire it once; `onIdle` hears when the last call is over, and tells whether the phone is, too. */
@@ -59,7 +61,7 @@ export async function callTo(name: string, video: boolean): Promise<Call | undef
   clearBanners();
   try {
     const running = current();
-    if (running?.call.state === "established") await hold(running);
+    if (running !== undefined) await hold(running);
     const call = phone.call(name, media(video));
     history?.follow(call, name, name);
     enter(phone, call, name);
@@ -80,7 +82,7 @@ async function answer(call: IncomingCall, { video, instead }: AnswerOptions): Pr
   clearBanners();
   const running = current();
   try {
-    if (running !== undefined && call.replaces === undefined) {
+    if (running !== undefined && call.replaces !== running.call) {
       if (instead || running.call.state !== "established") await running.call.hangup();
       else await hold(running);
     }
@@ -93,16 +95,37 @@ async function answer(call: IncomingCall, { video, instead }: AnswerOptions): Pr
 /** The call is the page's now, until it ends or is set aside. */
 function enter(phone: Phone, call: Call, name: string): void {
   const running = current();
-  if (running !== undefined && running.call !== call) setAside(running);
+  const replaced = call instanceof IncomingCall ? call.replaces : undefined;
+  if (running !== undefined && running.call !== call && running.call !== replaced) setAside(running);
   hook.call = call;
   shownName = name;
   showDial(false);
   signOut.hidden = true;
   showCall(call, name, phone.config.version, () => void leaveCall(phone));
+  watchDevices(call);
   askAboutTransfer(call, (accept) => void followTransfer(phone, accept));
   call.onState((state) => {
     if (state === "established") void showDevices();
   });
+}
+
+/** Who was unplugged in a call, on the card or on hold, is heard again by whatever microphone the system has now. */
+function watchDevices(call: Call): void {
+  if (watched.has(call)) return;
+  watched.add(call);
+  call.on("deviceLost", (kind) => void replaceDevice(call, kind));
+}
+
+async function replaceDevice(call: Call, kind: MediaKind): Promise<void> {
+  const what = kind === "audio" ? "microphone" : "camera";
+  try {
+    await call.useDevice(kind, {});
+    showBanner("info", `Your ${what} is gone; another one is used now.`);
+    void showDevices();
+  } catch (error) {
+    if (!(error instanceof PhoneError)) throw error;
+    if (call.end === undefined) showBanner("error", `Your ${what} is gone.`, "Plug it in again and choose it below.");
+  }
 }
 
 async function leaveCall(phone: Phone): Promise<void> {
@@ -122,8 +145,14 @@ function current(): HeldCall | undefined {
   return call === undefined || call.end !== undefined ? undefined : { call, name: shownName };
 }
 
+/** Hold a call that makes room. One that is not answered yet cannot be held: it is silenced when it is set aside. */
 async function hold({ call }: HeldCall): Promise<void> {
-  if (!call.held.local) await call.hold();
+  if (call.held.local || call.state !== "established") return;
+  try {
+    await call.hold();
+  } catch (error) {
+    if (call.end === undefined) throw error; // else there is nobody left who could listen
+  }
 }
 
 /** Hold the call on the card, and take another one back. */
@@ -135,7 +164,7 @@ async function switchTo({ call, name }: HeldCall): Promise<void> {
     if (running !== undefined) await hold(running);
     takeBack(call);
     enter(phone, call, name);
-    await call.resume();
+    if (call.state === "established") await call.resume();
   } catch (error) {
     showFailure(error);
   }

@@ -3,7 +3,7 @@
 import type { Call } from "../sdk/src/index.ts";
 import { showBanner } from "./banners.ts";
 import { button, element, input } from "./dom.ts";
-import { heldCalls, setAside, takeBack, type HeldCall } from "./held-calls.ts";
+import { heldCalls, setLeaving, takeBack, type HeldCall } from "./held-calls.ts";
 
 const toggle = button("transfer");
 const form = element("transfer-form", HTMLFormElement);
@@ -50,14 +50,13 @@ export function showTransferForm(visible: boolean, run: (action: (call: Call) =>
 
 /** The far sides of both calls shall talk to each other; this page leaves. */
 async function connect(call: Call, held: HeldCall): Promise<void> {
-  // It would be taken back as the running call when that one ends.
-  takeBack(held.call);
+  setLeaving(held.call);
   try {
     await call.transfer(held.call);
-  } catch (error) {
-    if (held.call.end === undefined) setAside(held);
-    throw error;
+  } finally {
+    setLeaving(undefined);
   }
+  takeBack(held.call);
   showBanner("info", "They are connected with each other.");
   setTimeout(() => void held.call.hangup(), GRACE_MS);
 }

@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.sdk.gateway import ScriptedGateway
-from tests.browser.sdk.running_call import one_way_call
+from tests.browser.sdk.gateway import GatewayDialog, ScriptedGateway
+from tests.browser.sdk.running_call import PAGE_TONE_HZ, PEER_TONE_HZ, RunningCall, one_way_call
+from tests.browser.sdk.running_peer import RunningPeer
+from tests.browser.sdk.softphone_page import INJECT_TONE, dial, sign_in
 
 pytestmark = pytest.mark.browser
+
+DIAL_CAROL = """() => {
+  document.getElementById("target").value = "carol";
+  document.getElementById("dial").requestSubmit();
+}"""
+"""As click-to-dial does, which waits for no button."""
 
 
 async def test_hold_is_a_switch_that_says_who_holds(page: Page, gateway: ScriptedGateway) -> None:
@@ -98,3 +106,29 @@ async def test_the_form_of_a_transfer_closes_with_escape(page: Page, gateway: Sc
         await expect(button).to_be_focused()
         assert gateway.ladder == []
         await call.hang_up()
+
+
+async def test_whoever_answers_after_being_set_aside_hears_nothing(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    """A call that still rings cannot be put on hold: it is once it is answered, and says nothing until then."""
+    await sign_in(page, gateway)
+    await page.evaluate(INJECT_TONE, PAGE_TONE_HZ)
+    peer = RunningPeer(PEER_TONE_HZ)
+    try:
+        ringing = GatewayDialog(gateway, invite := await dial(page, gateway))
+        await ringing.respond(180)
+        await expect(page.locator("#call-state")).to_have_text("Ringing…")
+        await page.evaluate(DIAL_CAROL)
+        other = GatewayDialog(gateway, await gateway.receive_request("INVITE"))
+        await other.respond(180)
+        await expect(page.locator("#held-calls span")).to_have_text("On hold: bob")
+        await ringing.respond(200, sdp=await peer.answer(invite.body))
+        await gateway.receive_request("ACK")
+        call = RunningCall(page, gateway, ringing, peer)
+        hold = await call.page_offer()
+        assert await call.page_is_silent()
+        await call.accept(hold)
+        assert await call.page_is_silent()
+    finally:
+        await peer.close()

@@ -21,6 +21,9 @@ export interface CallTransfersOptions {
 export class CallTransfers {
   readonly #options: CallTransfersOptions;
   #running: Transfer | undefined;
+  /** CSeqs of REFERs before that one; what comes of them late is not about it. */
+  readonly #former = new Set<number>();
+  #asked = 0;
 
   constructor(options: CallTransfersOptions) {
     this.#options = options;
@@ -38,6 +41,7 @@ export class CallTransfers {
       typeof target === "string"
         ? `<${targetUriFromText(target, dependencies.config.domain)}>`
         : referToWithReplaces(target);
+    if (this.#running !== undefined) this.#former.add(this.#running.cseq);
     this.#running = new Transfer({
       dialog,
       referTo,
@@ -51,7 +55,10 @@ export class CallTransfers {
   /** A NOTIFY of the far side. */
   notified(notification: Notification): void {
     void notification.accept();
-    if (/^\s*refer\b/i.test(notification.request.getHeader("event") ?? "")) this.#running?.notified(notification);
+    const event = notification.request.getHeader("event") ?? "";
+    if (!/^\s*refer\b/i.test(event)) return;
+    const id = /;\s*id\s*=\s*(\d+)/i.exec(event)?.[1];
+    if (id === undefined || !this.#former.has(Number(id))) this.#running?.notified(notification);
   }
 
   /** The far side asks for a call to somebody else: never without the application's consent. */
@@ -64,6 +71,7 @@ export class CallTransfers {
     const request = transferRequestFrom(referral, {
       dialog,
       contact: contact(),
+      first: (this.#asked += 1) === 1,
       call: (uri, headers, media) => dependencies.callTransferTarget(uri, headers, media),
     });
     if (request !== undefined) events.emit("transferRequest", request);

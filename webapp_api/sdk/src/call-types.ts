@@ -7,6 +7,7 @@ import type { PhoneConfig } from "./config.ts";
 import type { Farewells } from "./farewells.ts";
 import type { GatheredCandidate, ReflexiveAddress } from "./ice-gathering.ts";
 import type { MediaRequest } from "./media.ts";
+import type { MediaKind } from "./media-lines.ts";
 import type { OutgoingCall } from "./outgoing-call.ts";
 import type { UserAgent } from "./sipjs.ts";
 import type { TransferProgress, TransferRequest } from "./transfer.ts";
@@ -33,6 +34,8 @@ export interface CallEvents {
   hold: Held;
   /** The far side added video, and this side sends none: ask the person, then `addVideo`. */
   videoOffered: undefined;
+  /** The microphone or camera went away: nothing of this kind is sent until `useDevice` names another one. */
+  deviceLost: MediaKind;
   /** The way for media is broken and being repaired; then it is back. */
   recovering: boolean;
   /** The far side pressed a key. A secret, as what this side sends: not for logs. */

@@ -8,7 +8,7 @@ import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call
 import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, untilHeard, type DtmfOptions } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
-import { releaseLocalMedia, type LocalMedia, type MediaRequest } from "./media.ts";
+import { releaseLocalMedia, watchDevices, type LocalMedia, type MediaRequest } from "./media.ts";
 import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
 import { MediaChanges } from "./media-changes.ts";
 import { MediaSession } from "./media-session.ts";
@@ -45,6 +45,7 @@ export abstract class Call {
   #hangupTimer: ReturnType<typeof setTimeout> | undefined;
   #lastDiagnostics: CallDiagnostics | undefined;
   #updates = 0;
+  readonly #deviceLost = (kind: MediaKind): void => this.#events.emit("deviceLost", kind);
 
   /** @internal */
   protected constructor(dependencies: CallDependencies, state: CallState) {
@@ -65,7 +66,7 @@ export abstract class Call {
     this.#changes = new MediaChanges({
       session: () => this.handler,
       localMedia: () => this.media,
-      onLocalMedia: (media) => (this.media = media),
+      onLocalMedia: (media) => watchDevices((this.media = media), this.#deviceLost),
       isOver: () => this.end !== undefined || this.state === "ending",
       renegotiate: async (change) => {
         this.#needRunning();
@@ -301,6 +302,7 @@ export abstract class Call {
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
+    watchDevices(this.media, this.#deviceLost);
     this.handler = new MediaSession({
       stream: this.media.stream,
       expected: this.expectedMedia,

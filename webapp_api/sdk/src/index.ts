@@ -36,6 +36,7 @@ export {
   type WebApiOptions,
 } from "./login.ts";
 export type { MediaRequest } from "./media.ts";
+export type { MediaKind } from "./media-lines.ts";
 export { OutgoingCall } from "./outgoing-call.ts";
 export { mayPass } from "./passing.ts";
 export { connect, Phone, type ConnectOptions, type Credentials, type PhoneEvents } from "./phone.ts";

@@ -70,7 +70,7 @@ export class MediaLines {
     for (const track of options.stream.getTracks()) this.#tracks.set(track.kind as MediaKind, track);
     this.#wishes = {
       audio: { send: this.#has("audio"), receive: true },
-      video: { send: this.#has("video"), receive: options.receiveVideo },
+      video: { send: this.#has("video"), receive: this.#has("video") || options.receiveVideo },
     };
   }
 

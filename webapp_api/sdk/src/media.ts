@@ -86,6 +86,13 @@ export function withoutTracks(media: LocalMedia, kind: "audio" | "video"): Local
   return { ...media, stream: new MediaStream(rest) };
 }
 
+/** Tell of each device that goes away, as one that is unplugged: its track sends nothing more. Tracks of the application are its own affair. */
+export function watchDevices(media: LocalMedia, gone: (kind: "audio" | "video") => void): void {
+  for (const track of media.stream.getTracks()) {
+    if (isOwn(media, track)) track.onended = () => gone(track.kind as "audio" | "video");
+  }
+}
+
 function isOwn(media: LocalMedia, track: MediaStreamTrack): boolean {
   return media.added?.get(track) ?? !media.borrowed;
 }

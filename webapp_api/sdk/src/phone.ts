@@ -92,11 +92,15 @@ export class Phone {
   readonly #dependencies: CallDependencies;
   /** The browser is without a network; the address may be another one afterwards. */
   #wasOffline = false;
+  /** Whether calls have lost their socket and none has come back yet. */
+  #callsWait = false;
   readonly #offline = (): void => void (this.#wasOffline = true);
   readonly #onlineAgain = (): void => this.#networkBack();
   #state: PhoneState = "connecting";
   /** Whether a new socket shall be registered. */
   #registrationWanted = false;
+  /** Grows with each `register` and `unregister`: the newest counts. */
+  #wish = 0;
   /** The application's own attempt, while it is under way. */
   #registering: Promise<void> | undefined;
   #closing = false;
@@ -152,6 +156,7 @@ export class Phone {
     try {
       await phone.#userAgent.start();
     } catch (error) {
+      phone.#unlisten();
       phone.#giveUp(undefined);
       throw new SocketError(`no connection to ${config.wssUrl}`, { cause: error });
     }
@@ -184,6 +189,7 @@ export class Phone {
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
     if (this.#state === "reconnecting") throw new UsageError("the phone registers again by itself");
+    this.#wish += 1;
     this.#apply("register_sent");
     this.#registering = this.#registration.register();
     try {
@@ -200,10 +206,12 @@ export class Phone {
 
   /** Remove the registration, once there is one if it is still being made; calls go on. */
   async unregister(): Promise<void> {
+    const wish = (this.#wish += 1);
     await this.#registering?.catch(() => undefined);
+    if (wish !== this.#wish) return;
     this.#registrationWanted = false;
     await this.#registration.remove();
-    this.#apply("registration_removed");
+    if (wish === this.#wish) this.#apply("registration_removed");
   }
 
   /** Call a name, a number, a tel or a SIP address. The call runs by itself: watch its state and end. */
@@ -218,8 +226,7 @@ export class Phone {
     if (this.#closing) return;
     this.#closing = true;
     this.#reconnector.stop();
-    globalThis.removeEventListener?.("online", this.#onlineAgain);
-    globalThis.removeEventListener?.("offline", this.#offline);
+    this.#unlisten();
     this.#registration.abandon();
     await Promise.all(this.calls.map((call) => call.hangup()));
     if (this.#userAgent.isConnected()) await this.#registration.remove();
@@ -229,6 +236,11 @@ export class Phone {
     this.#registration.dispose();
     // What is left in SIP.js needs no goodbye: nothing is registered and no call runs.
     this.#userAgent.userAgentCore.dispose();
+  }
+
+  #unlisten(): void {
+    globalThis.removeEventListener?.("online", this.#onlineAgain);
+    globalThis.removeEventListener?.("offline", this.#offline);
   }
 
   #keep<Kind extends Call>(call: Kind): Kind {
@@ -262,6 +274,7 @@ export class Phone {
       ? new SignedOutError("network", "the gateway ended the connection", { closeCode })
       : new SocketError("the connection to the gateway is lost", { cause });
     this.#registration.abandon(error);
+    this.#callsWait = true;
     for (const call of this.calls) call.socketLost(error);
     if (error instanceof SignedOutError) this.#signOut(error);
     else if (!this.#reconnects || this.#state === "signed-out" || this.#state === "disconnected") this.#giveUp(error);
@@ -286,7 +299,9 @@ export class Phone {
     if (this.#state === "reconnecting") {
       this.#apply(this.#registrationWanted ? "register_accepted" : "socket_opened");
       this.#farewells.sayAgain();
-      for (const call of this.calls) call.socketRestored();
+      // A registration that was lost alone has taken no call's socket.
+      if (this.#callsWait) for (const call of this.calls) call.socketRestored();
+      this.#callsWait = false;
     }
     return { done: true };
   }

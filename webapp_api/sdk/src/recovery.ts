@@ -109,10 +109,10 @@ export class Recovery {
 
   async #restart(): Promise<void> {
     if (this.#busy || this.#state === "lost" || !this.#options.isConnected()) return;
+    this.#apply("restart_begun");
     this.#busy = true;
     this.#answered = false;
     this.#attempts += 1;
-    this.#apply("restart_begun");
     try {
       await this.#options.restart();
       this.#busy = false;

@@ -19,6 +19,7 @@ const REFRESH_BEFORE_END_S = 600;
 const REG_ID = 1;
 /** How long the person waits for the removal to be confirmed, milliseconds. */
 const REMOVAL_TIMEOUT_MS = 4000;
+const NOT_REMOVED = "the removal is not confirmed";
 /** Longer than SIP.js waits for a response (RFC 3261, timer F: 32 s): what is not heard of then, it has dropped. */
 const RESPONSE_TIMEOUT_MS = 35_000;
 /** How long a token is waited for, milliseconds: its source may be out of reach without saying so. */
@@ -57,7 +58,7 @@ export class Registration {
   #giveUp: ((error: PhoneError) => void) | undefined;
   /** Ends the wait for a token. */
   #stopWaiting: ((error: PhoneError) => void) | undefined;
-  /** The newest `register`, failed or not. */
+  /** The newest `register` or `remove`, failed or not: SIP.js takes one after the other. */
   #running: Promise<void> = Promise.resolve();
 
   constructor(userAgent: UserAgent, options: RegistrationOptions) {
@@ -70,12 +71,14 @@ export class Registration {
   register(): Promise<void> {
     this.#wanted = true;
     clearTimeout(this.#refreshTimer);
-    const attempt = this.#register();
+    const epoch = this.#epoch;
+    const attempt = this.#running.then(() => this.#register(epoch));
     this.#running = attempt.catch(() => undefined);
     return attempt;
   }
 
-  async #register(): Promise<void> {
+  async #register(epoch: number): Promise<void> {
+    if (epoch !== this.#epoch) throw new SocketError("the connection to the gateway is lost");
     for (let retriesLeft = FRESH_CHALLENGE_RETRIES; ; retriesLeft -= 1) {
       const { message, accepted } = await this.#sendRegister();
       if (accepted) {
@@ -91,15 +94,15 @@ export class Registration {
     this.abandon();
     // SIP.js takes no removal while a REGISTER is under way, and what that is granted would stand: the removal follows
     // it, whether anybody still waits or not.
-    const removed = this.#running.then(() => this.#sendRemoval());
-    await within(REMOVAL_TIMEOUT_MS, removed, "the removal is not confirmed").catch(() => undefined);
+    this.#running = this.#running.then(() => this.#sendRemoval());
+    await within(REMOVAL_TIMEOUT_MS, this.#running, NOT_REMOVED).catch(() => undefined);
   }
 
   async #sendRemoval(): Promise<void> {
     if (this.#wanted || this.#registerer.state !== RegistererState.Registered) return;
     // Without a token the gateway is left to end the registration by itself.
     const extraHeaders = await this.#authorizationInTime().catch(() => []);
-    await new Promise<void>((resolve) => {
+    const removed = new Promise<void>((resolve) => {
       const done = (): void => resolve();
       this.#registerer
         .unregister({
@@ -107,6 +110,9 @@ export class Registration {
           requestDelegate: { onAccept: done, onReject: done, onRedirect: done },
         })
         .catch(done);
+    });
+    await within(REMOVAL_TIMEOUT_MS, removed, NOT_REMOVED).catch(() => {
+      this.#registerer = this.#createRegisterer(); // the old one takes nothing more before it is
     });
   }
 

@@ -22,6 +22,7 @@ export {
   Parser,
   SessionDialog,
   SignalingState,
+  URI,
   UserAgentServer,
 } from "sip.js/lib/core/index.js";
 export type {

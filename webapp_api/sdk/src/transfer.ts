@@ -7,9 +7,11 @@ import type { MediaRequest } from "./media.ts";
 import { CallEndedError, SipError, UsageError, type PhoneError } from "./errors.ts";
 import { ALLOW_HEADER } from "./sip-headers.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
-import type { IncomingResponse, Notification, Referral, SessionDialog } from "./sipjs.ts";
+import type { IncomingResponse, Notification, Referral, SessionDialog, URI } from "./sipjs.ts";
 
 const DECLINE = 603;
+/** How long the far side may say nothing of a transfer that it took, seconds: longer than telephones ring. */
+const MOST_SILENT_S = 240;
 
 /** What the far side says about the call it makes for us. */
 export interface TransferProgress {
@@ -46,7 +48,16 @@ export function statusFromSipfrag(body: string): { status: number; reasonPhrase:
  */
 export function referToWithReplaces(dialog: SessionDialog): string {
   const replaces = `${dialog.callId};to-tag=${dialog.remoteTag};from-tag=${dialog.localTag}`;
-  return `<${dialog.remoteURI.toString()}?Replaces=${encodeURIComponent(replaces)}>`;
+  return `<${withPlainNumber(dialog.remoteURI)}?Replaces=${encodeURIComponent(replaces)}>`;
+}
+
+/** Without what the network has said of a number (verstat, cpc, rn: RFC 3966 §3), which SIP.js would escape. */
+function withPlainNumber(uri: URI): string {
+  const [number = "", ...parameters] = (uri.user ?? "").split(";");
+  const plain = uri.clone();
+  plain.user = number;
+  const own = parameters.filter((parameter) => /^(phone-context|ext|isub)=/i.test(parameter));
+  return plain.toString().replace("@", [...own.map((parameter) => `;${parameter}`), "@"].join(""));
 }
 
 /** @internal */
@@ -62,17 +73,24 @@ export interface TransferOptions {
 
 /** One transfer that this side asked for. @internal */
 export class Transfer {
+  /** The CSeq of its REFER, which NOTIFYs may name it by (RFC 3515 §2.4.6). */
+  readonly cseq: number;
   /** Resolves when the target has answered the far side; rejects with SipError when it has not. */
   readonly done: Promise<void>;
   #accepted = false;
+  #silence: ReturnType<typeof setTimeout> | undefined;
   #settle: { readonly resolve: () => void; readonly reject: (error: PhoneError) => void } | undefined;
 
   constructor(options: TransferOptions) {
     this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.#onProgress = options.onProgress;
     const refused = ({ message }: IncomingResponse): void => this.#end(sipErrorFromResponse("REFER", message));
-    options.dialog.refer(
-      { onAccept: () => (this.#accepted = true), onReject: refused, onRedirect: refused },
+    const accepted = (): void => {
+      this.#accepted = true;
+      this.#wait(MOST_SILENT_S);
+    };
+    const { message } = options.dialog.refer(
+      { onAccept: accepted, onReject: refused, onRedirect: refused },
       {
         extraHeaders: [
           `Refer-To: ${options.referTo}`,
@@ -82,6 +100,7 @@ export class Transfer {
         ],
       },
     );
+    this.cseq = message.cseq;
   }
 
   readonly #onProgress: (progress: TransferProgress) => void;
@@ -94,7 +113,10 @@ export class Transfer {
   notified({ request }: Notification): void {
     if (this.over) return;
     const told = statusFromSipfrag(request.body);
-    const terminated = /^\s*terminated\b/i.test(request.getHeader("subscription-state") ?? "");
+    const subscription = request.getHeader("subscription-state") ?? "";
+    const terminated = /^\s*terminated\b/i.test(subscription);
+    const expiresS = Number(/;\s*expires\s*=\s*(\d+)/i.exec(subscription)?.[1] ?? MOST_SILENT_S);
+    this.#wait(Math.min(expiresS, MOST_SILENT_S));
     if (told !== undefined) this.#onProgress({ ...told, final: told.status >= 200 });
     if (told !== undefined && told.status >= 300) this.#end(new SipError({ method: "REFER", ...told }));
     // A subscription that ends without a final status leaves open how it went: the far side is on its own.
@@ -106,7 +128,16 @@ export class Transfer {
     this.#end(byFarSide && this.#accepted ? undefined : new CallEndedError("the call ended before the transfer"));
   }
 
+  /** Nothing follows when the subscription is over (RFC 6665 §4.1.2): the last NOTIFY may be lost. */
+  #wait(seconds: number): void {
+    clearTimeout(this.#silence);
+    if (this.over) return;
+    const unknown = { method: "REFER", status: 408, reasonPhrase: "The far side does not say how the transfer went" };
+    this.#silence = setTimeout(() => this.#end(new SipError(unknown)), seconds * 1000);
+  }
+
   #end(error: PhoneError | undefined): void {
+    clearTimeout(this.#silence);
     const settle = this.#settle;
     this.#settle = undefined;
     if (error === undefined) settle?.resolve();
@@ -127,6 +158,8 @@ export function transferRequestFrom<Call extends TransferredCall>(
   options: {
     readonly dialog: () => SessionDialog | undefined;
     readonly contact: string;
+    /** Whether it is the first REFER of its dialog: NOTIFYs of all others have to say whose they are. */
+    readonly first: boolean;
     readonly call: (uri: string, headers: readonly string[], media: MediaRequest) => Call;
   },
 ): TransferRequest<Call> | undefined {
@@ -149,7 +182,7 @@ export function transferRequestFrom<Call extends TransferredCall>(
     try {
       options.dialog()?.notify(undefined, {
         extraHeaders: [
-          "Event: refer",
+          `Event: refer${options.first ? "" : `;id=${referral.request.cseq}`}`,
           `Subscription-State: ${over ? "terminated;reason=noresource" : "active;expires=180"}`,
           `Contact: ${options.contact}`,
         ],

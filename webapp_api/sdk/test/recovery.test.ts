@@ -52,6 +52,17 @@ async function pass(ms: number): Promise<void> {
 const refusal = (status: number): SipError => new SipError({ method: "INVITE", status, reasonPhrase: "No" });
 
 describe("the way for media", () => {
+  test("that is repaired already goes on being repaired when the socket is there once more", async () => {
+    const made = scene();
+    made.recovery.connectionChanged("failed");
+    await pass(0);
+    made.recovery.socketRestored();
+    await pass(0).catch(() => undefined);
+    made.recovery.connectionChanged("failed");
+    await pass(60_000);
+    assert.ok(made.restarts() > 1);
+  });
+
   test("that gets no reply for a moment is left alone", async () => {
     const made = scene();
     made.recovery.connectionChanged("disconnected");

@@ -96,6 +96,50 @@ describe("registration", () => {
     assert.ok(wire.silent);
   });
 
+  test("one that is asked for right after its removal stands", async () => {
+    const wire = new Wire();
+    const phone = await registeredPhone(wire);
+    const removed = phone.unregister();
+    const registered = phone.register();
+    wire.deliver(granted(await wire.next()));
+    await Promise.all([removed, registered]);
+    await settled();
+    assert.ok(wire.silent);
+    assert.equal(phone.state, "registered");
+    await close(phone, wire);
+  });
+
+  test("one that is asked for while a removal is on its way follows it", async () => {
+    const wire = new Wire();
+    const phone = await registeredPhone(wire);
+    const removed = phone.unregister();
+    const removal = await wire.next();
+    const registered = phone.register();
+    await settled();
+    assert.ok(wire.silent);
+    wire.deliver(responseTo(removal, "200 OK"));
+    wire.deliver(granted(await wire.next()));
+    await Promise.all([removed, registered]);
+    assert.equal(phone.state, "registered");
+    await close(phone, wire);
+  });
+
+  test("one that is asked for during a refresh follows it", async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const wire = new Wire();
+    const phone = await registeredPhone(wire);
+    context.mock.timers.tick(300_000);
+    const refresh = await wire.next();
+    const registered = phone.register();
+    await settled();
+    assert.ok(wire.silent);
+    wire.deliver(granted(refresh));
+    wire.deliver(granted(await wire.next()));
+    await registered;
+    assert.equal(phone.state, "registered");
+    await close(phone, wire);
+  });
+
   test("one that is under way ends with the phone", async (context) => {
     context.mock.timers.enable({ apis: ["setTimeout"] });
     const wire = new Wire();

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+
+import { SipError } from "../src/errors.ts";
+import { URI, type Notification, type SessionDialog } from "../src/sipjs.ts";
+import { referToWithReplaces, Transfer } from "../src/transfer.ts";
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
+afterEach(() => mock.timers.reset());
+
+interface Asked {
+  readonly transfer: Transfer;
+  /** The far side has taken the REFER (202). */
+  readonly accept: () => void;
+}
+
+function asked(): Asked {
+  let accept = (): void => undefined;
+  const dialog = {
+    refer: (delegate: { onAccept: () => void }) => {
+      accept = delegate.onAccept;
+      return { message: { cseq: 7 } };
+    },
+  };
+  const transfer = new Transfer({
+    dialog: dialog as unknown as SessionDialog,
+    referTo: "<sip:carol@ims.example.com>",
+    referredBy: "sip:alice@ims.example.com",
+    contact: "<sip:alice@gw.example>",
+    onProgress: () => undefined,
+  });
+  return { transfer, accept: () => accept() };
+}
+
+function notify(state: string, body: string): Notification {
+  return { request: { body, getHeader: () => state } } as unknown as Notification;
+}
+
+describe("a transfer of which nothing more is heard", () => {
+  const unknown = (error: unknown): boolean => error instanceof SipError && error.status === 408;
+
+  test("ends with its subscription", async () => {
+    const { transfer, accept } = asked();
+    const failed = assert.rejects(transfer.done, unknown);
+    accept();
+    transfer.notified(notify("active;expires=60", "SIP/2.0 100 Trying"));
+    mock.timers.tick(59_999);
+    assert.equal(transfer.over, false);
+    mock.timers.tick(1);
+    assert.equal(transfer.over, true);
+    await failed;
+  });
+
+  test("ends in the end, though nobody says how long it lasts", async () => {
+    const { transfer, accept } = asked();
+    const failed = assert.rejects(transfer.done, unknown);
+    accept();
+    mock.timers.tick(240_000);
+    assert.equal(transfer.over, true);
+    await failed;
+  });
+
+  test("is not ended once it was told", async () => {
+    const { transfer, accept } = asked();
+    accept();
+    transfer.notified(notify("active;expires=60", "SIP/2.0 100 Trying"));
+    transfer.notified(notify("terminated;reason=noresource", "SIP/2.0 200 OK"));
+    await transfer.done;
+    mock.timers.tick(300_000);
+  });
+});
+
+describe("whom the other call is with", () => {
+  const dialog = (user: string): SessionDialog =>
+    ({
+      callId: "one",
+      localTag: "page",
+      remoteTag: "core",
+      remoteURI: new URI("sip", user, "ims.example.com", undefined, { user: "phone" }),
+    }) as unknown as SessionDialog;
+
+  test("is said without what the network has said of the number", () => {
+    const said = referToWithReplaces(dialog("+15551;verstat=TN-Validation-Passed;npdi"));
+    assert.equal(said.split("?")[0], "<sip:+15551@ims.example.com;user=phone");
+  });
+
+  test("is said with what makes the number whole", () => {
+    const said = referToWithReplaces(dialog("5551;phone-context=+49;cpc=ordinary"));
+    assert.equal(said.split("?")[0], "<sip:5551;phone-context=+49@ims.example.com;user=phone");
+  });
+});
