@@ -154,6 +154,14 @@ def _paths() -> dict[str, Any]:
                 session=True,
                 fields=(IDEMPOTENCY_KEY,),
             ),
+            "delete": _operation(
+                "End a call of the user's by its Call-ID",
+                {"204": None},
+                "400 401 403 404 429 503",
+                query=("call_id",),
+                changes=True,
+                session=True,
+            ),
         },
         "/api/dials/{dial}": {
             "get": _operation(
@@ -183,10 +191,11 @@ def _paths() -> dict[str, Any]:
         },
         "/api/calls/{call_id}": {
             "delete": _operation(
-                "End a call of the user's by its Call-ID",
+                "End a call of the user's whose Call-ID a path can name",
                 {"204": None},
                 "400 401 403 404 429 503",
                 path=("call_id",),
+                deprecated=True,
                 changes=True,
                 session=True,
             )
@@ -232,12 +241,22 @@ def _paths() -> dict[str, Any]:
                 session=True,
             )
         },
-        "/api/operator/traces/{key}": {
+        "/api/operator/trace": {
             "get": _operation(
                 "Return what a call did, by the key of its trace or its Call-ID",
                 {"200": Trace},
+                "400 401 403 404 429 503",
+                query=("key",),
+                session=True,
+            )
+        },
+        "/api/operator/traces/{key}": {
+            "get": _operation(
+                "Return what a call did whose key or Call-ID a path can name",
+                {"200": Trace},
                 "401 403 404 429 503",
                 path=("key",),
+                deprecated=True,
                 session=True,
             )
         },

@@ -41,6 +41,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "disabled": _FLAG,
     "failed": _FLAG,
     "after": {"type": "string"},
+    "key": {"type": "string", "maxLength": 1000},
     "direction": {"enum": list(DIRECTIONS)},
     "dialog": {"enum": list(DIALOGS)},
     "older_s": {
@@ -132,6 +133,7 @@ def operation(
     changes: bool = False,
     session: bool = False,
     fields: tuple[str, ...] = (),
+    deprecated: bool = False,
 ) -> dict[str, Any]:
     statuses = sorted({*errors.split(), *(["414"] if query else []), "403", "500"})
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
@@ -150,6 +152,8 @@ def operation(
     }
     if body is not None:
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": _reference(body)}}}
+    if deprecated:
+        described["deprecated"] = True
     if session:
         described["security"] = [{"session": []}]
     return described
