@@ -66,6 +66,7 @@ _STATUS: Final = {
     "401": "Nobody is logged in, or the credentials are not right.",
     "403": "The request may come from another site, the account has no identity, or is no operator's; or a ban.",
     "404": "The operator does not offer this, or there is no such thing.",
+    "408": "The body came too slowly.",
     "409": "It would not be right as things are: there is one already, or somebody has changed it meanwhile.",
     "412": "It is not, any more, what If-Match or If-None-Match names.",
     "413": "The body is too large.",

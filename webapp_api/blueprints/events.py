@@ -123,7 +123,7 @@ class _Conversation:
     def hold(self) -> None:
         """Tell what was missed, then what comes, until one side ends it."""
         hub = self._parts.hub
-        step_aside(request.environ)
+        step_aside()
         gap = bool(self._after) and self._parts.feed.is_cut(self._after)
         if self._after and not gap:
             self._listener.floor = order_of(self._after)
