@@ -10,6 +10,7 @@ from webapp_api.cores import core_for, settle
 from webapp_api.event_reader import EventReader
 from webapp_api.gate import MOST_WAITING
 from webapp_api.housekeeping import Housekeeping
+from webapp_api.log_lines import log_settings
 from webapp_api.metrics import process_ended
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import settings_from_environment
@@ -33,6 +34,7 @@ forwarded_allow_ips = "127.0.0.1,::1"
 # One slow page must not hold a thread for ever; every answer here takes milliseconds.
 timeout = 30
 graceful_timeout = 10
+logconfig_dict = log_settings()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

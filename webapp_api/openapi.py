@@ -106,7 +106,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Drain a media relay node, or give it new calls again",
                 {"200": RelayNode},
-                "400 401 403 404 408 413 415 503",
+                "400 401 403 404 408 413 415 429 503",
                 body=DrainOrder,
                 path=("node",),
                 changes=True,
@@ -122,7 +122,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Ban a client address, or change its ban",
                 {"200": AddressBan},
-                "400 401 403 404 408 409 413 415 503",
+                "400 401 403 404 408 409 413 415 429 503",
                 body=BanOrder,
                 path=("address",),
                 changes=True,
@@ -131,7 +131,7 @@ def _paths() -> dict[str, Any]:
             "delete": _operation(
                 "End a ban",
                 {"204": None},
-                "400 401 403 404 503",
+                "400 401 403 404 429 503",
                 path=("address",),
                 changes=True,
                 session=True,

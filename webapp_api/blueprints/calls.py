@@ -132,7 +132,7 @@ def delete_call_by_path(call_id: str) -> Response:
     commands = services().commands
     for impu in session.impus:
         commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())
-    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, call_id)
+    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, ascii(call_id))
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -159,7 +159,7 @@ class TestProblems:
         response = app.test_client().get("/broken")
         assert (response.status_code, response.content_type) == (500, "application/problem+json")
         assert "secret detail" not in response.text
-        assert "event=request_failed method=GET path=/broken" in caplog.text
+        assert "event=request_failed method=GET path='/broken'" in caplog.text
         assert "secret detail" in caplog.text
 
 
