@@ -31,6 +31,8 @@ worker_connections = threads + _KEPT_ALIVE
 # Its default is a file in the home directory; nothing here uses it.
 control_socket_disable = True
 forwarded_allow_ips = "127.0.0.1,::1"
+# Its default lets a front say SCRIPT_NAME and PATH_INFO; ours hands on what clients say.
+forwarder_headers = ""
 # One slow page must not hold a thread for ever; every answer here takes milliseconds.
 timeout = 30
 graceful_timeout = 10

@@ -29,6 +29,16 @@ def test_what_an_operator_changes_is_in_the_log(store: redis.Redis, redis_url: s
     assert r"a\nb" in line
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_no_header_field_says_where_the_application_is(
+    store: redis.Redis, redis_url: str, tmp_path: Path, name: str
+) -> None:
+    with gunicorn(settings_on(redis_url), tmp_path) as server:
+        url = f"http://127.0.0.1:{server.port}/healthz"
+        assert requests.get(url, headers={name: "/x"}, timeout=5).status_code == 200
+        assert "ERROR" not in server.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
