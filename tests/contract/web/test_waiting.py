@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
+import requests
 
 from tests.contract.web.client import OWN_FIELDS
 from tests.contract.web.server import gunicorn
@@ -76,3 +78,29 @@ def test_so_many_bodies_are_waited_for_at_a_time(
         late.settimeout(2)
         assert late.recv(4096).split(b" ", 2)[1] == b"503"
         assert server.get("/healthz") == 200
+
+
+def test_a_provider_that_says_nothing_holds_nobody_up(
+    settings: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        oidc = {"issuer": f"http://127.0.0.1:{silent.getsockname()[1]}", "client_id": "x"}
+        server = stack.enter_context(
+            gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS, oidc=oidc)
+        )
+
+        def log_in(_number: int) -> int:
+            url = f"http://127.0.0.1:{server.port}/api/oidc/login"
+            return requests.get(url, timeout=15, allow_redirects=False).status_code
+
+        pool = stack.enter_context(ThreadPoolExecutor(16))
+        answers = pool.map(log_in, range(16))
+        time.sleep(1)
+        asked = time.monotonic()
+        assert server.get("/healthz") == 200
+        assert time.monotonic() - asked < 1
+        assert set(answers) == {502}
+        asked = time.monotonic()
+        assert log_in(0) == 502
+        assert time.monotonic() - asked < 1, "it is left alone for a while"
