@@ -131,7 +131,7 @@ class TestFloods:
         ("padding", "begun", "status"),
         [
             pytest.param(0, 15_000, 408, id="it would fit"),
-            pytest.param(14_000, 12_000, 413, id="the buffer is full"),
+            pytest.param(14_000, 9_600, 413, id="the buffer is full"),
         ],
     )
     def test_bodies_that_trickle_hold_no_place(self, lab: Lab, padding: int, begun: int, status: int) -> None:
