@@ -23,6 +23,7 @@ from kemi.core.emergency import EmergencySettings, check_emergency
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings, check_limits
+from kemi.core.origins import origin_fault
 from kemi.core.overload import OverloadSettings, check_overload
 from kemi.core.policy import CallPolicy, check_domain, check_prefix
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer
@@ -281,6 +282,9 @@ def _check(settings: Settings) -> None:
     _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
+    for origin in settings.origins:
+        if fault := origin_fault(origin):
+            raise SettingsError(f"origins: {origin} {fault}")
     _check_timers(settings.timers)
     networks = [*settings.sip.core_networks, *settings.sip.peers]
     _keyed("sip.core_networks, sip.peers", CoreNetworks, networks)

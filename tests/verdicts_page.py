@@ -19,7 +19,7 @@ _HEAD: Final = """\
 # What explain-call can say of a call
 
 Written by `make docs` from `kemi/core/explain/`. `gwctl call explain CALL-ID`, the console's page of a call and
-`GET /api/operator/traces/KEY` say these verdicts, the gravest first, each with the lines of the trace that show it.
+`GET /api/operator/trace?key=KEY` say these verdicts, the gravest first, each with the lines of the trace that show it.
 Words in braces are filled in.
 
 A page is the browser's side, the far end whoever is behind the IMS core or a trunk. The media's figures are what the

@@ -54,6 +54,8 @@ _BLUEPRINTS = (
 def create_app(settings: Settings, static_directory: Path = STATIC_DIRECTORY) -> Flask:
     """Make the application; it reads nothing but its arguments, files below `static_directory`, and Redis on demand."""
     app = Flask(__name__, static_folder=static_directory, static_url_path="/static")
+    # A path that is not as described is answered with 404: were "//x" sent on to "/x", that might be another call.
+    app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
     app.extensions[EXTENSION] = Services.of(settings) if settings.web_login else None
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BYTES

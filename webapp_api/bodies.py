@@ -1,12 +1,21 @@
 """Request bodies: JSON of one exact shape, small; and JSON answers that nobody keeps."""
 
-from typing import Final, TypeVar
+import threading
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import msgspec
 from flask import Response, request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestTimeout, UnsupportedMediaType
+
+from webapp_api.gate import stepped_aside
 
 MAX_BYTES: Final = 16_384
+_PATIENCE_S: Final = 5.0
+_SLOWEST: Final = 100_000
+"""Bytes in a second of a body that is as large as it may be."""
+_NOTHING_IN: Final = 0
+"""socket.SHUT_RD."""
 _LONGEST_DETAIL: Final = 200
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -18,6 +27,7 @@ def body_of(shape: type[T]) -> T:
     Raises:
         UnsupportedMediaType: it is not called JSON.
         RequestEntityTooLarge: it is larger than MAX_BYTES.
+        RequestTimeout: it comes too slowly.
         BadRequest: it is no JSON, or has another shape; the detail says where.
     """
     data = json_of_request()
@@ -28,11 +38,38 @@ def body_of(shape: type[T]) -> T:
 
 
 def json_of_request(most_bytes: int = MAX_BYTES) -> bytes:
-    """Return the request's body; raise UnsupportedMediaType when it is not called JSON, RequestEntityTooLarge."""
+    """Return the request's body.
+
+    Raises:
+        UnsupportedMediaType: it is not called JSON.
+        RequestEntityTooLarge: it is larger than ``most_bytes``.
+        RequestTimeout: it comes too slowly.
+        ServiceUnavailable: too many bodies are waited for.
+    """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The body must be application/json.")
     request.max_content_length = most_bytes
-    return request.get_data(cache=False)
+    line = request.environ.get("gunicorn.socket")
+    if line is None:
+        return request.get_data(cache=False)
+    late = threading.Event()
+    # The HTTP server waits for each piece anew: only the end of what can be read ends that.
+    watch = threading.Timer(_PATIENCE_S + most_bytes / _SLOWEST, _give_up, (line, late))
+    watch.daemon = True
+    watch.start()
+    try:
+        with stepped_aside():
+            return request.get_data(cache=False)
+    finally:
+        watch.cancel()
+        if late.is_set():
+            raise RequestTimeout("The body came too slowly.")
+
+
+def _give_up(line: Any, late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError):
+        line.shutdown(_NOTHING_IN)
 
 
 def answer(document: msgspec.Struct | dict[str, object], status: int = 200) -> Response:

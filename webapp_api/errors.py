@@ -41,10 +41,12 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(StateUnavailable)
     def state_unavailable(error: StateUnavailable) -> Response:
-        _log.error("event=state_unavailable path=%s reason=%s", request.path, type(error).__name__)
+        _log.error("event=state_unavailable path=%s reason=%s", ascii(request.path), type(error).__name__)
         return problem(ServiceUnavailable("The service cannot reach its data; try again.", retry_after=5))
 
     @app.errorhandler(Exception)
     def unexpected_error(error: Exception) -> Response:
-        _log.error("event=request_failed method=%s path=%s", request.method, request.path, exc_info=error)
+        _log.error(
+            "event=request_failed method=%s path=%s", request.method, ascii(request.path), exc_info=error
+        )
         return problem(InternalServerError(description="The service has a fault; it is in its log."))

@@ -1,32 +1,46 @@
-"""How many requests this process works on at a time: the HTTP server has many more threads, for listeners."""
+"""How many requests this process works on at a time: the HTTP server has many more threads, for those who wait."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+
+from werkzeug.exceptions import ServiceUnavailable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PLACE: Final = "webapp_api.place"
+MOST_WAITING: Final = 64
+"""Requests that wait for somebody else at a time; the HTTP server has so many threads for them, beside all others."""
+_RETRY_S: Final = 1
 
 
 class _Place:
     """What a request holds while it is worked on."""
 
-    def __init__(self, free: threading.Semaphore) -> None:
+    def __init__(self, free: threading.Semaphore, may_wait: threading.Semaphore) -> None:
         self._free = free
-        self._held = False
+        self.may_wait = may_wait
+        self.held = False
 
     def take(self) -> None:
         """Wait for it."""
         self._free.acquire()
-        self._held = True
+        self.held = True
 
     def give_back(self) -> None:
         """Let another request have it; twice is as good as once."""
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self._free.release()
+
+
+class _Here(threading.local):
+    place: _Place | None = None
+    """Of the request that this thread works on."""
+
+
+_here = _Here()
 
 
 class Gate:
@@ -35,16 +49,42 @@ class Gate:
     def __init__(self, wsgi_app: "WSGIApplication", most: int) -> None:
         self._wsgi_app = wsgi_app
         self._free = threading.Semaphore(most)
+        self._may_wait = threading.Semaphore(MOST_WAITING)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        place = environ[_PLACE] = _Place(self._free)
+        place = _here.place = _Place(self._free, self._may_wait)
         place.take()
         try:
             return self._wsgi_app(environ, start_response)
         finally:
+            _here.place = None
             place.give_back()
 
 
-def step_aside(environ: "WSGIEnvironment") -> None:
+def step_aside() -> None:
     """Let other requests be worked on: this one will only wait from now on."""
-    environ[_PLACE].give_back()
+    if _here.place is not None:
+        _here.place.give_back()
+
+
+@contextmanager
+def stepped_aside() -> Iterator[None]:
+    """Let other requests be worked on while this one waits for a client or another service.
+
+    Outside of requests, and where the place is given back already, nothing happens.
+
+    Raises:
+        ServiceUnavailable: MOST_WAITING wait already.
+    """
+    place = _here.place
+    if place is None or not place.held:
+        yield
+        return
+    if not place.may_wait.acquire(blocking=False):
+        raise ServiceUnavailable("Too many requests wait already; try again.", retry_after=_RETRY_S)
+    place.give_back()
+    try:
+        yield
+    finally:
+        place.may_wait.release()
+        place.take()

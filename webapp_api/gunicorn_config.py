@@ -8,7 +8,9 @@ from typing import Any
 
 from webapp_api.cores import core_for, settle
 from webapp_api.event_reader import EventReader
+from webapp_api.gate import MOST_WAITING
 from webapp_api.housekeeping import Housekeeping
+from webapp_api.log_lines import log_settings
 from webapp_api.metrics import process_ended
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import settings_from_environment
@@ -23,15 +25,18 @@ worker_class = "webapp_api.worker.ProblemWorker"
 # As HAProxy and nginx take them: a provider's code or a cursor in an address may be long.
 limit_request_line = 8190
 workers = _settings.workers
-# A listener keeps its thread; how many requests are worked on at a time, is up to gate.py.
-threads = _settings.threads + (_settings.event_listeners if _settings.web_login else 0)
+# A listener keeps its thread, and so does who waits; how many requests are worked on at a time, is up to gate.py.
+threads = _settings.threads + (MOST_WAITING + _settings.event_listeners if _settings.web_login else 0)
 worker_connections = threads + _KEPT_ALIVE
 # Its default is a file in the home directory; nothing here uses it.
 control_socket_disable = True
 forwarded_allow_ips = "127.0.0.1,::1"
+# Its default lets a front say SCRIPT_NAME and PATH_INFO; ours hands on what clients say.
+forwarder_headers = ""
 # One slow page must not hold a thread for ever; every answer here takes milliseconds.
 timeout = 30
 graceful_timeout = 10
+logconfig_dict = log_settings()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -63,7 +63,7 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "Log in with name and password",
                 {"201": SessionDocument},
-                "400 401 403 404 413 415 429 503",
+                "400 401 403 404 408 413 415 429 503",
                 body=Credentials,
                 changes=True,
             ),
@@ -106,7 +106,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Drain a media relay node, or give it new calls again",
                 {"200": RelayNode},
-                "400 401 403 404 413 415 503",
+                "400 401 403 404 408 413 415 429 503",
                 body=DrainOrder,
                 path=("node",),
                 changes=True,
@@ -122,7 +122,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Ban a client address, or change its ban",
                 {"200": AddressBan},
-                "400 401 403 404 409 413 415 503",
+                "400 401 403 404 408 409 413 415 429 503",
                 body=BanOrder,
                 path=("address",),
                 changes=True,
@@ -131,7 +131,7 @@ def _paths() -> dict[str, Any]:
             "delete": _operation(
                 "End a ban",
                 {"204": None},
-                "400 401 403 404 503",
+                "400 401 403 404 429 503",
                 path=("address",),
                 changes=True,
                 session=True,
@@ -148,11 +148,19 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "Let one of the user's open pages place a call (click-to-dial)",
                 {"202": DialDocument},
-                "400 401 403 404 409 413 415 422 429 503",
+                "400 401 403 404 408 409 413 415 422 429 503",
                 body=DialWish,
                 changes=True,
                 session=True,
                 fields=(IDEMPOTENCY_KEY,),
+            ),
+            "delete": _operation(
+                "End a call of the user's by its Call-ID",
+                {"204": None},
+                "400 401 403 404 429 503",
+                query=("call_id",),
+                changes=True,
+                session=True,
             ),
         },
         "/api/dials/{dial}": {
@@ -166,7 +174,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Take a call that was asked for, as one of the user's pages, and say what came of it",
                 {"200": DialDocument},
-                "400 401 403 404 409 413 415 503",
+                "400 401 403 404 408 409 413 415 503",
                 body=DialReport,
                 path=("dial",),
                 changes=True,
@@ -183,10 +191,11 @@ def _paths() -> dict[str, Any]:
         },
         "/api/calls/{call_id}": {
             "delete": _operation(
-                "End a call of the user's by its Call-ID",
+                "End a call of the user's whose Call-ID a path can name",
                 {"204": None},
                 "400 401 403 404 429 503",
                 path=("call_id",),
+                deprecated=True,
                 changes=True,
                 session=True,
             )
@@ -209,7 +218,7 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "End a call by its Call-ID, or all calls of a public identity",
                 {"202": EndOrder},
-                "400 401 403 404 413 415 429 503",
+                "400 401 403 404 408 413 415 429 503",
                 body=EndOrder,
                 changes=True,
                 session=True,
@@ -232,12 +241,22 @@ def _paths() -> dict[str, Any]:
                 session=True,
             )
         },
-        "/api/operator/traces/{key}": {
+        "/api/operator/trace": {
             "get": _operation(
                 "Return what a call did, by the key of its trace or its Call-ID",
                 {"200": Trace},
+                "400 401 403 404 429 503",
+                query=("key",),
+                session=True,
+            )
+        },
+        "/api/operator/traces/{key}": {
+            "get": _operation(
+                "Return what a call did whose key or Call-ID a path can name",
+                {"200": Trace},
                 "401 403 404 429 503",
                 path=("key",),
+                deprecated=True,
                 session=True,
             )
         },
@@ -279,7 +298,7 @@ def _paths() -> dict[str, Any]:
             "post": _operation(
                 "Give a person an account",
                 {"201": User},
-                "400 401 403 404 409 413 415 429 503",
+                "400 401 403 404 408 409 413 415 429 503",
                 body=NewUser,
                 changes=True,
                 session=True,
@@ -296,7 +315,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Make or replace an account",
                 {"200": User, "201": User},
-                "400 401 403 404 409 412 413 415 429 503",
+                "400 401 403 404 408 409 412 413 415 429 503",
                 body=UserChange,
                 path=("name",),
                 changes=True,
@@ -347,7 +366,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation(
                 "Replace the routing table as a whole",
                 {"200": RoutingTableDocument},
-                "401 403 404 412 413 415 422 429 503",
+                "401 403 404 408 412 413 415 422 429 503",
                 body=RoutingDocument,
                 changes=True,
                 session=True,

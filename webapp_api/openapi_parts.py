@@ -41,6 +41,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "disabled": _FLAG,
     "failed": _FLAG,
     "after": {"type": "string"},
+    "key": {"type": "string", "maxLength": 1000},
     "direction": {"enum": list(DIRECTIONS)},
     "dialog": {"enum": list(DIALOGS)},
     "older_s": {
@@ -65,6 +66,7 @@ _STATUS: Final = {
     "401": "Nobody is logged in, or the credentials are not right.",
     "403": "The request may come from another site, the account has no identity, or is no operator's; or a ban.",
     "404": "The operator does not offer this, or there is no such thing.",
+    "408": "The body came too slowly.",
     "409": "It would not be right as things are: there is one already, or somebody has changed it meanwhile.",
     "412": "It is not, any more, what If-Match or If-None-Match names.",
     "413": "The body is too large.",
@@ -132,6 +134,7 @@ def operation(
     changes: bool = False,
     session: bool = False,
     fields: tuple[str, ...] = (),
+    deprecated: bool = False,
 ) -> dict[str, Any]:
     statuses = sorted({*errors.split(), *(["414"] if query else []), "403", "500"})
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
@@ -150,6 +153,8 @@ def operation(
     }
     if body is not None:
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": _reference(body)}}}
+    if deprecated:
+        described["deprecated"] = True
     if session:
         described["security"] = [{"session": []}]
     return described

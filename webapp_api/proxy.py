@@ -43,6 +43,8 @@ class TrustedProxy:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return None
+    # Of a service that listens on ::, all IPv4 peers are ::ffff:...
+    return str(getattr(address, "ipv4_mapped", None) or address)

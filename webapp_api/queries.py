@@ -45,11 +45,11 @@ def choice(name: str, known: Sequence[str]) -> str:
     return value
 
 
-def text(name: str) -> str:
+def text(name: str, longest: int = LONGEST) -> str:
     """Return a short text that can be printed, or "" when it is not there."""
     value = _one(name)
-    if len(value) > LONGEST or not value.isprintable():
-        raise BadRequest(f"{name} has at most {LONGEST} characters that can be printed.")
+    if len(value) > longest or not value.isprintable():
+        raise BadRequest(f"{name} has at most {longest} characters that can be printed.")
     return value
 
 

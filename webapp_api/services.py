@@ -228,7 +228,7 @@ def only_operators(*, costs: bool = False) -> str:
     """Return the operator's name.
 
     Args:
-        costs: much has to be read or computed for the answer, so that there is a limit.
+        costs: much has to be read or computed for the answer, or it is noted, so that there is a limit.
 
     Raises:
         Unauthorized: for nobody.
@@ -238,11 +238,11 @@ def only_operators(*, costs: bool = False) -> str:
     _, session = session_of_request()
     if not is_operator(session):
         raise Forbidden("This is for operators.")
-    g.operator = session.name
     if costs and (wait_s := services().operator_work.add(session.name)):
         raise TooManyRequests(
             "Too many requests; /api/operator/events tells without asking.", retry_after=wait_s
         )
+    g.operator = session.name
     return session.name
 
 

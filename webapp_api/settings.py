@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from kemi.core.origins import origin_fault
 from webapp_api.identities import Identity
 from webapp_api.login_settings import LOGIN_TYPES, RANGES, OidcSettings, login_faults, tables_from_toml
 
@@ -215,6 +216,8 @@ def _value_faults(settings: Settings) -> list[str]:
     faults = []
     if not _ORIGIN.fullmatch(settings.public_origin):
         faults.append("public_origin: must be scheme://host or scheme://host:port, without a path")
+    elif fault := origin_fault(settings.public_origin):
+        faults.append(f"public_origin: {fault}")
     elif settings.public_origin.startswith("http:") and not _is_this_machine(settings.public_origin):
         faults.append("public_origin: must be https, browsers give no microphone to other pages")
     if not _DOMAIN.fullmatch(settings.domain):

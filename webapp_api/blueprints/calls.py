@@ -112,18 +112,27 @@ def get_current_calls() -> Response:
     return answer(CurrentCalls(calls=sorted(current, key=lambda call: call.since), complete=not silent))
 
 
+@blueprint.delete("/api/calls")
+def delete_call() -> Response:
+    """End an own call, within a second; one that is not there (any more), or is somebody else's, is no error.
+
+    Its Call-ID is in the query: a path cannot name each ("/x", "..").
+    """
+    return delete_call_by_path(queries.text("call_id", _LONGEST_CALL_ID))
+
+
 @blueprint.delete("/api/calls/<path:call_id>")
-def delete_call(call_id: str) -> Response:
-    """End an own call, within a second; one that is not there (any more), or is somebody else's, is no error."""
+def delete_call_by_path(call_id: str) -> Response:
+    """End an own call, as clients of before ask for it."""
     _, session = session_of_request()
-    if len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
+    if not call_id or len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
         raise BadRequest("This is no Call-ID.")
     if wait_s := services().calls_to_end.add(session.owner):
         raise TooManyRequests("Too many calls to end; wait before the next one.", retry_after=wait_s)
     commands = services().commands
     for impu in session.impus:
         commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())
-    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, call_id)
+    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, ascii(call_id))
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -13,7 +13,7 @@ from typing import Final
 
 from flask import Blueprint, Response, g, request
 from flask_sock import Sock
-from simple_websocket import ConnectionClosed, Server
+from simple_websocket import ConnectionClosed
 from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable, TooManyRequests
 from wsproto.utilities import RemoteProtocolError
 
@@ -33,6 +33,7 @@ from webapp_api.listeners import (
     position_text,
     text_of,
 )
+from webapp_api.quiet_socket import QuietServer
 from webapp_api.services import holds_since, is_operator, services, session_of_request
 
 blueprint = Blueprint("events", __name__)
@@ -95,14 +96,14 @@ def no_websocket(_error: RemoteProtocolError) -> Response:
     return problem(BadRequest("This is no WebSocket of RFC 6455."))
 
 
-def user_events(socket: Server) -> None:
+def user_events(socket: QuietServer) -> None:
     """Tell a user what becomes of the registrations and calls of the session's identities."""
     session: Session = g.session
     since = holds_since(session)
     _Conversation(socket, Audience(session.sid, tuple(session.impus), session.owner, since=since)).hold()
 
 
-def operator_events(socket: Server) -> None:
+def operator_events(socket: QuietServer) -> None:
     """Tell an operator everything."""
     _Conversation(socket, Audience(g.session.sid, operator=True)).hold()
 
@@ -114,7 +115,7 @@ for _path, _handler in ((EVENTS, user_events), (OPERATOR_EVENTS, operator_events
 class _Conversation:
     """One connection, in the thread of its request: nobody else waits for it."""
 
-    def __init__(self, socket: Server, audience: Audience) -> None:
+    def __init__(self, socket: QuietServer, audience: Audience) -> None:
         self._socket = socket
         self._parts = services()
         self._after: str = g.after
@@ -123,7 +124,7 @@ class _Conversation:
     def hold(self) -> None:
         """Tell what was missed, then what comes, until one side ends it."""
         hub = self._parts.hub
-        step_aside(request.environ)
+        step_aside()
         gap = bool(self._after) and self._parts.feed.is_cut(self._after)
         if self._after and not gap:
             self._listener.floor = order_of(self._after)
@@ -146,7 +147,7 @@ class _Conversation:
             self._close()
 
     def _goes_on(self) -> bool:
-        if self._socket.input_buffer:
+        if self._socket.input_buffer or self._socket.talks:
             self._listener.cut(SILENT)
         return self._socket.connected and self._listener.closing is None
 

@@ -5,7 +5,7 @@ for HTML gets the problem document.
 """
 
 from flask import Blueprint, Response, redirect, request, url_for
-from werkzeug.exceptions import BadRequest, HTTPException, NotFound, TooManyRequests
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound, TooManyRequests
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from kemi.core.limits import address_key
@@ -25,6 +25,8 @@ _LONGEST_PARAMETER = 4096
 @blueprint.get("/api/oidc/login")
 def get_login() -> Response:
     """Send the browser to the provider."""
+    if not _is_wanted():
+        raise Forbidden("A login begins with somebody who wants it.")
     if wait_s := services().oidc_attempts.add(address_key(request.remote_addr or "")):
         raise TooManyRequests("Too many logins; wait before the next one.", retry_after=wait_s)
     url, secret = _provider().begin(cookies.read(cookies.SESSION))
@@ -52,6 +54,17 @@ def to_the_page(error: HTTPException) -> Response:
     if request.accept_mimetypes.best_match([CONTENT_TYPE, "text/html"]) != "text/html":
         return problem(error)
     return _to(url_for("softphone.get_softphone", login_failed=error.code))
+
+
+def _is_wanted() -> bool:
+    """Whether a person may have begun it (Fetch Metadata): no image, script or frame of another site, which would use
+    up what its visitors' address may begin.  Who is no browser does not say.
+    """
+    if request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        return False
+    return (
+        request.headers.get("Sec-Fetch-Site") != "cross-site" or request.headers.get("Sec-Fetch-User") == "?1"
+    )
 
 
 def _provider() -> ProviderSessions:

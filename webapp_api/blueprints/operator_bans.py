@@ -58,7 +58,7 @@ def get_bans() -> Response:
 @blueprint.put("/api/operator/bans/<path:address>")
 def put_ban(address: str) -> Response:
     """Ban an address, or change its ban."""
-    only_operators()
+    only_operators(costs=True)
     order, kept = body_of(BanOrder), _kept(address)
     remark(f"{kept} for {order.for_s:.0f} s: {order.why}")
     if kept == address_key(request.remote_addr or ""):
@@ -74,7 +74,7 @@ def put_ban(address: str) -> Response:
 @blueprint.delete("/api/operator/bans/<path:address>")
 def delete_ban(address: str) -> Response:
     """End a ban, if there is one."""
-    only_operators()
+    only_operators(costs=True)
     kept = _kept(address)
     remark(kept)
     services().bans.lift(kept)

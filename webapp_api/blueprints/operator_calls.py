@@ -132,7 +132,8 @@ def end_calls() -> Response:
     remark(f"call_id={order.call_id} impu={order.impu}")
     services().commands.end_calls(call_id=order.call_id, impu=order.impu, now=time.time())
     _AUDIT.warning(
-        "event=calls_ended operator=%s call_id=%s impu=%s", operator, order.call_id or "-", order.impu or "-"
+        "event=calls_ended operator=%s call_id=%s impu=%s",
+        *(operator, *(ascii(name) if name else "-" for name in (order.call_id, order.impu))),
     )
     return answer(order, 202)
 

@@ -61,7 +61,7 @@ def get_nodes() -> Response:
 @blueprint.put("/api/operator/nodes/<node>")
 def put_node(node: str) -> Response:
     """Drain a node, or give it new calls again."""
-    only_operators()
+    only_operators(costs=True)
     order = body_of(DrainOrder)
     remark(f"drain={order.drain}")
     if node not in {known.node for known in _nodes()}:

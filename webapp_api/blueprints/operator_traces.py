@@ -129,10 +129,21 @@ def get_traces() -> Response:
     return answer(TracedCalls([_traced(head) for head in found], following))
 
 
-@blueprint.get("/api/operator/traces/<path:key>")
-def get_trace(key: str) -> Response:
-    """Return a trace by its key, or the latest of a Call-ID."""
+@blueprint.get("/api/operator/trace")
+def get_trace() -> Response:
+    """Return a trace by its key, or the latest of a Call-ID, of which a path cannot name each: "/x", ".."."""
     only_operators(costs=True)
+    return _trace(queries.text("key", _LONGEST_NAME))
+
+
+@blueprint.get("/api/operator/traces/<path:key>")
+def get_trace_by_path(key: str) -> Response:
+    """Return a trace, as clients of before ask for it."""
+    only_operators(costs=True)
+    return _trace(key)
+
+
+def _trace(key: str) -> Response:
     trace = services().traces.get(key) if len(key) <= _LONGEST_NAME else None
     if trace is None:
         raise NotFound("No trace has this name (any more).")

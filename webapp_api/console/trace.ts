@@ -1,6 +1,12 @@
-/** A call's trace and its verdicts, out of /api/operator/traces/KEY. Pure. */
+/** A call's trace and its verdicts, out of /api/operator/trace?key=KEY. Pure. */
 
+import { pathWith } from "./api.ts";
 import { flagOf, listOf, membersOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
+
+/** Where a trace is: in the query, since a path cannot name each call ("/x" is "x" there, ".." the one above). */
+export function tracePath(key: string): string {
+  return pathWith("/operator/trace", { key });
+}
 
 export const KINDS = ["sip", "state", "decision", "relay", "quality"] as const;
 export type Kind = (typeof KINDS)[number];

@@ -7,7 +7,7 @@ import { ladderCard } from "./call-ladder.ts";
 import { qualityCard, relayCard } from "./call-media.ts";
 import { sdpCard } from "./call-sdp.ts";
 import { textOf, type Members } from "./members.ts";
-import { traceFrom, type Trace, type Verdict } from "./trace.ts";
+import { traceFrom, tracePath, type Trace, type Verdict } from "./trace.ts";
 import { addressText, countText, durationText, endText, momentText } from "./words.ts";
 
 const EVERY_MS = 10_000;
@@ -49,7 +49,7 @@ export function callView(desk: Desk, key: string): View {
 /** What a call did is kept a moment later: of one that has just begun there may be no trace yet. */
 async function traceOf(ask: Ask, key: string, attempts: number): Promise<Members> {
   try {
-    return await ask("GET", `/operator/traces/${encodeURIComponent(key)}`);
+    return await ask("GET", tracePath(key));
   } catch (error) {
     if (attempts <= 1 || !(error instanceof ApiError) || error.status !== 404) throw error;
   }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import jwt
+from werkzeug.exceptions import BadGateway
 
 from kemi.state.web.locks import Pause
 from kemi.state.web.signing_keys import KeySetStore
@@ -42,8 +43,10 @@ class ProviderKeys:
         self._early = early
 
     def refresh(self) -> dict[str, Any]:
-        """Fetch the set and show it to the gateway; raises BadGateway."""
+        """Fetch the set and show it to the gateway; raises BadGateway, also for one in which nothing can be used."""
         key_set = public_signing_keys(self._provider.key_set())
+        if not key_set["keys"]:
+            raise BadGateway("The login service of the operator shows no keys.")
         self._store.publish(self._provider.settings.issuer, key_set)
         return key_set
 

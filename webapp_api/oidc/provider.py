@@ -3,7 +3,8 @@
 import logging
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote_plus, urlsplit
 
@@ -15,12 +16,15 @@ from authlib.oauth2.auth import ClientAuth
 from urllib3.exceptions import HTTPError
 from werkzeug.exceptions import BadGateway
 
+from webapp_api.gate import stepped_aside
 from webapp_api.login_settings import OidcSettings
 
 _log = logging.getLogger(__name__)
 
 DEADLINE_S: Final = 5.0
 METADATA_LIFETIME_S: Final = 3600
+REST_S: Final = 5.0
+"""A provider that cannot be reached is left alone for so long."""
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024
 _REFUSED_GRANT: Final = "invalid_grant"
 _BASIC: Final = "client_secret_basic"
@@ -66,6 +70,7 @@ class Provider:
         self._clock = clock
         self._metadata: Metadata | None = None
         self._metadata_until = 0.0
+        self._rests_until: float | None = None
 
     def metadata(self) -> Metadata:
         """Return the provider's metadata, kept for an hour."""
@@ -124,7 +129,7 @@ class Provider:
     def _tokens(self, ask: Callable[[OAuth2Session, str], object]) -> TokenAnswer:
         url = self.metadata().token_endpoint
         try:
-            with self._client() as client:
+            with self._asked(), self._client() as client:
                 return msgspec.convert(dict(ask(client, url)), TokenAnswer)  # type: ignore[call-overload]
         except (AuthlibBaseError, requests.RequestException, msgspec.ValidationError, ValueError) as error:
             # An OAuth error code says what the operator has to mend; nothing of the request is in it.
@@ -149,16 +154,30 @@ class Provider:
     def _resource(self) -> dict[str, str]:
         return {"resource": self.settings.resource} if self.settings.resource else {}
 
-    @staticmethod
-    def _document(url: str) -> dict[str, Any]:
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """While the provider is waited for, other requests are worked on."""
+        if self._rests_until is not None and self._clock() < self._rests_until:
+            raise BadGateway(_AWAY)
+        with stepped_aside():
+            try:
+                yield
+            except (requests.ConnectionError, requests.Timeout, HTTPError):
+                self._rests_until = self._clock() + REST_S
+                raise
+
+    def _document(self, url: str) -> dict[str, Any]:
         try:
-            with requests.get(
-                url,
-                headers={"Accept": "application/json"},
-                timeout=DEADLINE_S,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                self._asked(),
+                requests.get(
+                    url,
+                    headers={"Accept": "application/json"},
+                    timeout=DEADLINE_S,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 body = response.raw.read(_MAX_DOCUMENT_BYTES + 1, decode_content=True)
                 if response.status_code != requests.codes.ok or len(body) > _MAX_DOCUMENT_BYTES:
                     raise BadGateway(_AWAY)

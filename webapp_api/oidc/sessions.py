@@ -13,6 +13,7 @@ from kemi.state.web.client import digest
 from kemi.state.web.locks import Lock
 from kemi.state.web.oidc_logins import OidcLogin, OidcLoginStore
 from kemi.state.web.sessions import ProviderTokens, Session, SessionStore
+from webapp_api.gate import stepped_aside
 from webapp_api.logins import Logins, new_secret, not_logged_in
 from webapp_api.oidc.claims import checked_id_token, identity_in, name_in
 from webapp_api.oidc.keys import ProviderKeys
@@ -132,7 +133,8 @@ class ProviderSessions:
             with lock.attempt() as ours:
                 if ours:
                     return self._refresh_now(secret)
-            time.sleep(_POLL_S)
+            with stepped_aside():
+                time.sleep(_POLL_S)
         if (tokens := session.provider_tokens) is not None and self._left_s(tokens) > 0:
             return tokens
         raise ServiceUnavailable("The token is being renewed; try again.", retry_after=1)

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 _PORTION: Final = 500
 # KEYS: session, sessions of the account, its name by SID.  ARGV: json, idle ms, digest, end, now, lifetime ms
+# The set outlives its longest session, which may have begun under a longer lifetime than this one.
 _BEGIN: Final = """
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
+if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KEYS[2], ARGV[6]) end
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[6])
 return 1
 """

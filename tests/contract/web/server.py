@@ -68,6 +68,12 @@ def gunicorn(
         assert "Traceback" not in server.log.read_text(), server.log.read_text()
 
 
+def _in_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_in_toml(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value)
+
+
 def started(
     settings: Settings, folder: Path, *, quick: bool = False, config: str = "", **changes: Any
 ) -> Server:
@@ -81,7 +87,7 @@ def started(
         **{"listen_port": port, "workers": 2, **changes},
     }
     file = folder / "webapp.toml"
-    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    file.write_text("".join(f"{name} = {_in_toml(value)}\n" for name, value in values.items()))
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
@@ -164,11 +165,20 @@ def test_running_calls_are_asked_for_by_identity(alice: WebPage, answering: list
 
 
 def test_an_own_call_is_ended_however_often_it_is_asked_for(alice: WebPage, store: redis.Redis) -> None:
-    path = f"{CALLS}/a84b4c76e66710@pc33/x"
-    for _ in range(2):
+    name = "a84b4c76e66710@pc33/x"
+    for path in (f"{CALLS}?call_id={name}", f"{CALLS}/{name}"):
         assert alice.ask("DELETE", path).status_code == 204
     ordered = [(one["call_id"], one["impu"]) for one in commands(store, "end_call")]
     assert ordered == [("a84b4c76e66710@pc33/x", ALICE), ("a84b4c76e66710@pc33/x", TEL)] * 2
+
+
+@pytest.mark.parametrize("call_id", ["/x@y", "//x@y", ".", ".."])
+def test_a_call_with_an_odd_name_is_not_taken_for_another(
+    alice: WebPage, store: redis.Redis, call_id: str
+) -> None:
+    assert alice.ask("DELETE", f"{CALLS}?{urlencode({'call_id': call_id})}").status_code == 204
+    alice.ask("DELETE", f"{CALLS}/{quote(call_id, safe='')}")
+    assert {one["call_id"] for one in commands(store, "end_call")} == {call_id}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +186,7 @@ def test_an_own_call_is_ended_however_often_it_is_asked_for(alice: WebPage, stor
     [
         ("history", 300, "GET", CALLS),
         ("running-calls", 60, "GET", CURRENT),
-        ("end-call", 60, "DELETE", f"{CALLS}/a"),
+        ("end-call", 60, "DELETE", f"{CALLS}?call_id=a"),
     ],
 )
 def test_who_asks_without_end_has_to_wait_whatever_the_login(
@@ -191,8 +201,11 @@ def test_who_asks_without_end_has_to_wait_whatever_the_login(
 def test_another_site_ends_no_call_and_nobody_sees_any(page: WebPage, store: redis.Redis) -> None:
     assert page.ask("GET", CALLS).status_code == 401
     assert page.ask("GET", CURRENT).status_code == 401
+    assert page.ask("DELETE", f"{CALLS}?call_id=a").status_code == 401
     assert page.ask("DELETE", f"{CALLS}/a").status_code == 401
     page.log_in()
     assert page.ask("DELETE", f"{CALLS}/a", headers={"Origin": "https://evil.example.com"}).status_code == 403
+    for query in (f"call_id={'a' * 301}", "call_id=", "call_id=%00", "impu=x"):
+        assert page.ask("DELETE", f"{CALLS}?{query}").status_code == 400
     assert page.ask("DELETE", f"{CALLS}/{'a' * 301}").status_code == 400
     assert commands(store, "end_call") == []

@@ -254,6 +254,17 @@ def test_who_comes_back_hears_what_was_missed_once_and_in_order(
     assert [one["seq"] for one in rest] == [*missed[::2], later]
 
 
+def test_who_pings_without_end_is_cut_off(ears: Ears, cookie: str) -> None:
+    ear, other = ears.open(cookie), ears.open(cookie)
+    for _ in range(5):
+        assert ear.socket.ping().wait(SOON_S), "now and then is right"
+    with suppress(ConnectionClosed):
+        for _ in range(1000):
+            ear.socket.ping()
+    assert ear.end()[0] == 1008
+    assert other.next()["type"] == "position"
+
+
 def test_what_a_gateway_wrote_twice_is_told_once(ears: Ears, cookie: str, store: redis.Redis) -> None:
     known = happen(store, "call_started", call_id="0")
     ear = ears.open(cookie)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 import redis
 from flask import Flask
@@ -313,6 +314,15 @@ class TestEnd:
         assert len(sessions.end_all(LoginMethod.PASSWORD, NAME)) == 3
         assert sessions.end_all(LoginMethod.PASSWORD, NAME) == []
         assert store.keys("gw:web:*") == [keys.web_session_of("s1")], "so that nobody looks for it for long"
+
+    def test_all_end_together_also_where_the_last_one_was_shorter(self, store: redis.Redis) -> None:
+        sessions, now = SessionStore(store, idle_s=60), time.time()
+        for secret, lifetime_s in (("long", 1000.0), ("short", 0.3)):
+            session = msgspec.structs.replace(self.SESSION, sid=secret, expires_at=now + lifetime_s)
+            sessions.begin(secret, session, now)
+        time.sleep(0.4)
+        assert [one.sid for one in sessions.end_all(LoginMethod.PASSWORD, NAME)] == ["long"]
+        assert not sessions.is_there("long")
 
     def test_it_can_be_ended_by_its_public_name(self, store: redis.Redis) -> None:
         sessions = SessionStore(store, idle_s=60)

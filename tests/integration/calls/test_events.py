@@ -114,7 +114,9 @@ class Web:
 
     def end_call(self, call_id: str) -> int:
         """End a call; return the status."""
-        return self.browser.http.delete(f"{self.browser.origin}/api/calls/{call_id}", timeout=5).status_code
+        return self.browser.http.delete(
+            f"{self.browser.origin}/api/calls", params={"call_id": call_id}, timeout=5
+        ).status_code
 
     async def close(self) -> None:
         """Leave."""

@@ -127,6 +127,49 @@ class TestFloods:
                 assert line.recv(4096).startswith(b"HTTP/1.1 408 ")
             assert time.monotonic() - began < 3
 
+    @pytest.mark.parametrize(
+        ("padding", "begun", "status"),
+        [
+            pytest.param(0, 15_000, 408, id="it would fit"),
+            pytest.param(14_000, 9_600, 413, id="the buffer is full"),
+        ],
+    )
+    def test_bodies_that_trickle_hold_no_place(self, lab: Lab, padding: int, begun: int, status: int) -> None:
+        client, other = Client(lab), Client(lab)  # more errors than one may have
+        fields = (
+            *("POST /api/session HTTP/1.1", "Host: localhost", f"Origin: {client.origin}"),
+            *("X-CSRF-Protection: 1", "Content-Type: application/json", "Content-Length: 16384"),
+            *(f"X-Padding-{number}: {'x' * 2000}" for number in range(padding // 2000)),
+        )
+        with ExitStack() as stack:
+            lines = [stack.enter_context(one.tls()) for one in (client, other) for _ in range(16)]
+            for line in lines:
+                line.sendall(text(*fields, body="[" * begun))
+            time.sleep(0.5)
+            began = time.monotonic()
+            assert Client(lab).get("/healthz") == 200
+            assert time.monotonic() - began < 1
+            for line in lines:
+                line.settimeout(3)
+                assert line.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
+
+    def test_a_body_of_unknown_length(self, lab: Lab) -> None:
+        client = Client(lab)
+        head = ("Host: localhost", "Content-Type: application/json", "Transfer-Encoding: chunked")
+        for path, status in (("/api/session", 411), ("/api/operator/routes", 403)):
+            answer = client.ask(text(f"PUT {path} HTTP/1.1", *head, body="2\r\n{}\r\n0\r\n\r\n"), wait_s=1)
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+    def test_the_largest_body_passes(self, lab: Lab) -> None:
+        client = Client(lab)
+        head = (
+            *("POST /api/session HTTP/1.1", "Host: localhost", f"Origin: {client.origin}"),
+            *("X-CSRF-Protection: 1", "Content-Type: application/json", f"X-Padding: {'x' * 6000}"),
+        )
+        for size, status in ((16_384, 400), (16_385, 413)):
+            request = text(*head, f"Content-Length: {size}", body="[" * size)
+            assert client.ask(request, wait_s=2).startswith(f"HTTP/1.1 {status} ".encode())
+
 
 HANDSHAKE = [
     "GET /sip HTTP/1.1",

@@ -116,6 +116,13 @@ def test_a_client_cannot_say_who_it_is(front: tuple[Lab, Backend, Backend]) -> N
     assert not {"forwarded", "x-real-ip"} & request.keys()
 
 
+def test_a_field_that_might_be_taken_for_another_does_not_pass(front: tuple[Lab, Backend, Backend]) -> None:
+    lab, _, web = front
+    names = ("SCRIPT_NAME", "PATH_INFO", "X_Forwarded_For", "X-Fine")
+    assert get(lab, "/", [(name, "/x") for name in names]).status == 200
+    assert {"script_name", "path_info", "x_forwarded_for", "x-fine"} & web.requests[-1].keys() == {"x-fine"}
+
+
 def test_a_query_string_never_reaches_the_log(front: tuple[Lab, Backend, Backend]) -> None:
     lab, _, _ = front
     get(lab, "/page?token=very-secret", []).read()

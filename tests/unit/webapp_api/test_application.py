@@ -159,7 +159,7 @@ class TestProblems:
         response = app.test_client().get("/broken")
         assert (response.status_code, response.content_type) == (500, "application/problem+json")
         assert "secret detail" not in response.text
-        assert "event=request_failed method=GET path=/broken" in caplog.text
+        assert "event=request_failed method=GET path='/broken'" in caplog.text
         assert "secret detail" in caplog.text
 
 
@@ -196,6 +196,9 @@ class TestProxy:
             pytest.param("203.0.113.9", "198.51.100.7", "203.0.113.9", id="somebody else's word"),
             pytest.param("192.0.2.130", "198.51.100.7", "198.51.100.7", id="trusted front elsewhere"),
             pytest.param("192.0.2.120", "198.51.100.7", "192.0.2.120", id="beside the trusted network"),
+            pytest.param("::ffff:127.0.0.1", "198.51.100.7", "198.51.100.7", id="TLS front, at ::"),
+            pytest.param("::ffff:192.0.2.130", "::ffff:198.51.100.7", "198.51.100.7", id="both mapped"),
+            pytest.param("::ffff:192.0.2.120", "198.51.100.7", "::ffff:192.0.2.120", id="another, at ::"),
         ],
     )
     def test_the_client(

@@ -8,9 +8,11 @@ import socket
 import threading
 import time
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import jwt
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
@@ -160,6 +162,20 @@ class TestDocuments:
             finally:
                 done.set()
                 thread.join()
+
+    def test_one_that_cannot_be_reached_is_left_alone_for_a_while(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = Mock(side_effect=requests.ConnectTimeout)
+        monkeypatch.setattr(requests, "get", asked)
+        now = [0.0]
+        settings = OidcSettings(issuer="https://idp.example", client_id="gateway")
+        one = provider.Provider(settings, "https://gw.example.com/callback", lambda: now[0])
+        for moment, times in ((0.0, 1), (provider.REST_S - 0.1, 1), (provider.REST_S, 2)):
+            now[0] = moment
+            with pytest.raises(BadGateway):
+                one.metadata()
+            assert asked.call_count == times
 
 
 class TestKeySet:

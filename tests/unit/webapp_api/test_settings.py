@@ -136,6 +136,9 @@ def test_a_wrong_value_is_refused_by_name(line: str, fault: str) -> None:
         pytest.param("https://a b", "must be scheme://host", id="space"),
         pytest.param("https://gw'; script-src *", "must be scheme://host", id="header injection"),
         pytest.param("http://gw.example.com", "must be https", id="http in public"),
+        pytest.param("https://GW.example.com", "lower case", id="upper case"),
+        pytest.param("https://gw.example.com:443", "without :443", id="default port"),
+        pytest.param("http://localhost:80", "without :80", id="default port of http"),
     ],
 )
 def test_an_origin_that_browsers_cannot_use_is_refused(origin: str, fault: str) -> None:

@@ -7,7 +7,7 @@ import { rungsOf } from "../../console/ladder.ts";
 import { qualityOf, ticks } from "../../console/quality-series.ts";
 import { MOST_LINES, sdpDiff } from "../../console/sdp-diff.ts";
 import { bodyOfMessage, isSdp, sdpOf } from "../../console/sdp-texts.ts";
-import { traceFrom, type Trace } from "../../console/trace.ts";
+import { traceFrom, tracePath, type Trace } from "../../console/trace.ts";
 
 const SDP = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 const message = (line: string, body = ""): string => `${line}\r\nCall-ID: c\r\n\r\n${body}`;
@@ -26,6 +26,13 @@ const CALL = traced([
   { at: 100.6, what: "sip", leg: "page", name: "486 Busy Here", text: "" },
   { at: 101, what: "unheard-of" },
 ]); // prettier-ignore
+
+test("a trace is asked for by the whole name of its call", () => {
+  for (const key of ["/x@y", "x@y", ".", "..", "a//b", "a b+c&d=e?f#g"]) {
+    const url = new URL(`/api${tracePath(key)}`, "https://gateway.example.com");
+    assert.deepEqual([url.pathname, url.searchParams.get("key")], ["/api/operator/trace", key]);
+  }
+});
 
 test("the ladder has messages in their columns, and what happened between them", () => {
   const rungs = rungsOf(CALL);

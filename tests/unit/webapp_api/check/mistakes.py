@@ -77,6 +77,8 @@ MISTAKES: Final = tuple(
         (G, f'flow_secret = "{SECRET}"', 'flow_secret = "secret"', "flow_secret", "32"),
         (G, f'secret = "{SECRET}"\n\n[reg', 'secret = "changeme"\n\n[reg', "control.secret", "32"),
         (G, 'origins = ["https://gw.example"]', "origins = []", "origins", "at least one"),
+        (G, 'origins = ["https://gw.example"]', 'origins = ["https://gw.example:443"]', "origins", ":443"),
+        (G, 'origins = ["https://gw.example"]', 'origins = ["https://Gw.example"]', "origins", "lower case"),
         (G, '["sip:127.0.0.1:4060"]', "[]", "icscf_uris", "at least one"),
         (G, "sip:127.0.0.1:4060", "127.0.0.1:4060", "icscf_uris", "sip:"),
         (G, "nodes = [\n    " + NODE + ",\n]", "nodes = []", "media.nodes", "at least one"),

@@ -1,0 +1,62 @@
+"""What of logins at a provider is refused before the provider is asked, and what it says in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest.mock import Mock
+
+import pytest
+import redis
+from flask import Flask
+from werkzeug.exceptions import BadGateway
+
+from kemi.state import keys
+from tests.contract.web.client import WebPage
+from tests.contract.web.test_tokens import published
+from webapp_api.login_settings import OidcSettings
+from webapp_api.oidc.provider import Provider
+from webapp_api.services import EXTENSION, Services
+
+ISSUER = "http://127.0.0.1:1"
+KEYS = {"keys": [{"kty": "EC", "kid": "1", "crv": "P-256", "x": "x", "y": "y"}]}
+
+
+@pytest.fixture
+def with_provider(make_app: Callable[..., Flask]) -> Flask:
+    """A gateway whose people log in at a provider, which is away."""
+    return make_app(oidc=OidcSettings(issuer=ISSUER, client_id="x"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "site", "user", "is_wanted"),
+    [
+        pytest.param("", "", "", True, id="no browser"),
+        pytest.param("navigate", "same-origin", "", True, id="our page"),
+        pytest.param("navigate", "none", "?1", True, id="typed in"),
+        pytest.param("navigate", "cross-site", "?1", True, id="a link"),
+        pytest.param("navigate", "cross-site", "", False, id="a frame of another site"),
+        pytest.param("no-cors", "cross-site", "", False, id="an image of another site"),
+        pytest.param("cors", "same-origin", "", False, id="a script"),
+    ],
+)
+def test_who_did_not_want_a_login_is_not_counted(
+    with_provider: Flask, store: redis.Redis, mode: str, site: str, user: str, is_wanted: bool
+) -> None:
+    named = {"Sec-Fetch-Mode": mode, "Sec-Fetch-Site": site, "Sec-Fetch-User": user}
+    headers = {name: value for name, value in named.items() if value}
+    answer = WebPage(with_provider).ask("GET", "/api/oidc/login", headers=headers)
+    assert answer.status_code == (502 if is_wanted else 403)
+    assert bool(store.keys(keys.web_attempts("oidc-login", "*"))) is is_wanted
+
+
+def test_an_answer_without_keys_replaces_none(
+    with_provider: Flask, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: Services = with_provider.extensions[EXTENSION]
+    assert services.provider_keys is not None
+    monkeypatch.setattr(Provider, "key_set", Mock(return_value=KEYS))
+    services.provider_keys.refresh()
+    monkeypatch.setattr(Provider, "key_set", Mock(return_value={"error": "down"}))
+    with pytest.raises(BadGateway):
+        services.provider_keys.refresh()
+    assert published(store, ISSUER) == KEYS

@@ -1,0 +1,106 @@
+"""Clients and services that are waited for: nobody else waits with them."""
+
+from __future__ import annotations
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis
+import requests
+
+from tests.contract.web.client import OWN_FIELDS
+from tests.contract.web.server import gunicorn
+from webapp_api import bodies, gate
+from webapp_api.settings import Settings
+
+PROCESSES = 1
+THREADS = 2
+
+
+def half_a_request(path: str, *fields: str) -> bytes:
+    """Return a request whose body has only begun."""
+    own = (f"{name}: {value}" for name, value in OWN_FIELDS.items())
+    head = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *own, *fields)
+    return "\r\n".join([*head, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(half_a_request("/api/session", "Content-Length: 16000") + b"{", id="of known length"),
+        pytest.param(
+            half_a_request("/api/session", "Transfer-Encoding: chunked") + b"3e80\r\n{", id="in chunks"
+        ),
+    ],
+)
+def test_a_body_that_trickles_holds_no_place_and_is_given_up(
+    settings: Settings, store: redis.Redis, tmp_path: Path, begun: bytes
+) -> None:
+    with gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS) as server, ExitStack() as stack:
+        lines = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 2))
+            for _ in range(4 * THREADS)
+        ]
+        began = time.monotonic()
+        for line in lines:
+            line.sendall(begun)
+        answers = [b""] * len(lines)
+        while not all(answers) and time.monotonic() - began < 15:
+            asked = time.monotonic()
+            assert server.get("/healthz") == 200
+            assert time.monotonic() - asked < 1
+            time.sleep(0.5)
+            for number, line in enumerate(lines):
+                if not answers[number]:
+                    line.setblocking(False)
+                    try:
+                        answers[number] = line.recv(4096)
+                    except BlockingIOError:
+                        line.sendall(b" ")
+        assert {answer.split(b" ", 2)[1] for answer in answers} == {b"408"}
+        assert time.monotonic() - began > 5
+
+
+def test_so_many_bodies_are_waited_for_at_a_time(
+    settings: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    with gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS) as server, ExitStack() as stack:
+        for _ in range(gate.MOST_WAITING):
+            line = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 2))
+            line.sendall(half_a_request("/api/session", "Content-Length: 16000") + b"{")
+        time.sleep(0.5)
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 2))
+        late.sendall(half_a_request("/api/session", f"Content-Length: {bodies.MAX_BYTES}") + b"{")
+        late.settimeout(2)
+        assert late.recv(4096).split(b" ", 2)[1] == b"503"
+        assert server.get("/healthz") == 200
+
+
+def test_a_provider_that_says_nothing_holds_nobody_up(
+    settings: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        oidc = {"issuer": f"http://127.0.0.1:{silent.getsockname()[1]}", "client_id": "x"}
+        server = stack.enter_context(
+            gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS, oidc=oidc)
+        )
+
+        def log_in(_number: int) -> int:
+            url = f"http://127.0.0.1:{server.port}/api/oidc/login"
+            return requests.get(url, timeout=15, allow_redirects=False).status_code
+
+        pool = stack.enter_context(ThreadPoolExecutor(16))
+        answers = pool.map(log_in, range(16))
+        time.sleep(1)
+        asked = time.monotonic()
+        assert server.get("/healthz") == 200
+        assert time.monotonic() - asked < 1
+        assert set(answers) == {502}
+        asked = time.monotonic()
+        assert log_in(0) == 502
+        assert time.monotonic() - asked < 1, "it is left alone for a while"
