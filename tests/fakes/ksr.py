@@ -303,10 +303,10 @@ class FakeKamailio:
         self.tables.setdefault(table, {})[key] = value
         return 1
 
-    def _ksr_htable_sht_setxs(self, table: str, key: str, value: str, seconds: int) -> int:
+    def _ksr_htable_sht_setex(self, table: str, key: str, seconds: int) -> int:
         if seconds <= 0:
             raise UnscriptedCall(f"{table}/{key} for {seconds} s: that would be the table's own time")
-        return self._ksr_htable_sht_sets(table, key, value)
+        return 1 if key in self.tables.setdefault(table, {}) else -1
 
     def _ksr_htable_sht_rm(self, table: str, key: str) -> int:
         self.tables.setdefault(table, {}).pop(key, None)

@@ -65,8 +65,13 @@ class HtableTable:
         KSR.htable.sht_sets(self._name, key, value)
 
     def set_for(self, key: str, value: str, seconds: int) -> None:
-        """Write the value, which is gone after this time; only where the table has an ``autoexpire``, too."""
-        KSR.htable.sht_setxs(self._name, key, value, seconds)
+        """Write the value, which is gone after this time; only where the table has an ``autoexpire``, too.
+
+        In two steps: Kamailio's ``sht_setxs`` forgets the time of a value that takes the place of a shorter one, which
+        would then stay for ever.  In between, the time is the table's.
+        """
+        KSR.htable.sht_sets(self._name, key, value)
+        KSR.htable.sht_setex(self._name, key, seconds)
 
     def remove(self, key: str) -> None:
         """Remove the key."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Final
 
 import KSR
 
+from kemi.adapters.kamailio.htable import HtableTable
 from tests.contract.kamailio.exercise import exercise
 
 
@@ -19,8 +21,9 @@ class Probe:
 
     def ksr_request_route(self, _message: object) -> int:
         """Answer; OPTIONS only asks whether we are there."""
-        if KSR.pv.get("$rm") == "MESSAGE":
-            KSR.textops.set_reply_body(json.dumps(exercise(KSR)), "application/json")
+        answer = _ANSWERS.get(str(KSR.pv.get("$rm")))
+        if answer is not None:
+            KSR.textops.set_reply_body(json.dumps(answer()), "application/json")
         KSR.sl.send_reply(200, "OK")
         return 1
 
@@ -29,6 +32,34 @@ class Probe:
         if not name.startswith("ksr_"):
             raise AttributeError(name)
         return lambda *_: 1
+
+
+def _write_for_a_second() -> list[str]:
+    """Write entries that are written over with a longer, a shorter and an equally long value."""
+    table = HtableTable("dialog")
+    for key, values in SHORT_LIVED.items():
+        for value in values:
+            table.set_for(key, value, 1)
+    return _still_there()
+
+
+def _still_there() -> list[str]:
+    table = HtableTable("dialog")
+    return [key for key in SHORT_LIVED if table.has(key)]
+
+
+SHORT_LIVED: Final = {
+    "longer": ("a", "a" * 100),
+    "shorter": ("a" * 100, "a"),
+    "equal": ("a", "b"),
+    "once": ("a",),
+}
+
+_ANSWERS: Final[dict[str, Callable[[], object]]] = {
+    "MESSAGE": lambda: exercise(KSR),
+    "PUBLISH": _write_for_a_second,
+    "INFO": _still_there,
+}
 
 
 def mod_init() -> Probe:

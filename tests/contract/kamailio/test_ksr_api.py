@@ -18,6 +18,7 @@ from tests.fakes.ksr_api import STUB
 from tests.fakes.sip import FakeMessage
 from tests.lab.kamailio import BINARY
 from tests.lab.ports import LOOPBACK
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -41,14 +42,27 @@ def test_the_configuration_passes_kamailios_own_check(kamailio: Kamailio) -> Non
     assert checked.returncode == 0, checked.stderr
 
 
-def test_the_fake_reads_and_changes_a_message_as_the_real_one_does(probed_kamailio: Kamailio) -> None:
+def answer_of(kamailio: Kamailio, request: bytes) -> Any:
+    """Return what the probe answers."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as page:
         page.settimeout(5)
-        page.connect((LOOPBACK, probed_kamailio.sip_port))
-        page.send(MESSAGE.replace(b"\n", b"\r\n"))
+        page.connect((LOOPBACK, kamailio.sip_port))
+        page.send(request.replace(b"\n", b"\r\n"))
         reply = page.recv(65536)
     assert reply.startswith(b"SIP/2.0 200 "), reply
-    real = json.loads(reply.partition(b"\r\n\r\n")[2])
+    return json.loads(reply.partition(b"\r\n\r\n")[2])
+
+
+def test_what_is_written_for_a_time_is_gone_then_whatever_was_there_before(
+    probed_kamailio: Kamailio,
+) -> None:
+    written, still_there = (MESSAGE.replace(b"MESSAGE", method) for method in (b"PUBLISH", b"INFO"))
+    assert answer_of(probed_kamailio, written) == ["longer", "shorter", "equal", "once"]
+    wait_until(lambda: not answer_of(probed_kamailio, still_there), "all of them are gone", 4)
+
+
+def test_the_fake_reads_and_changes_a_message_as_the_real_one_does(probed_kamailio: Kamailio) -> None:
+    real = answer_of(probed_kamailio, MESSAGE)
     ksr: Any = FakeKsr()
     ksr.kamailio.receive(FakeMessage.from_bytes(MESSAGE))
     assert exercise(ksr) == real
