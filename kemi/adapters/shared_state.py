@@ -96,7 +96,7 @@ class SharedState:
         self._is_to_compare = False
         """Whether Redis may have what this gateway has no more."""
         self.returns = 0
-        """How often Redis was away and came back, perhaps with an older state or empty."""
+        """How often Redis came back, or another one, perhaps with an older state or empty."""
         self.memory = 0.0
         """Which share of its memory Redis used when it was asked last; 0.0 also where it has no limit."""
         self.routing_version = 0
@@ -391,12 +391,13 @@ class SharedState:
             log_event(logging.ERROR, "redis_unavailable", detail=str(error))
 
     def _worked(self) -> None:
-        if not self._down:
+        change = self._link.take_change()
+        if not (self._down or change.connected or change.lost):
             return
         self._down = False
         self._is_to_compare = True
         self.returns += 1
-        log_event(logging.WARNING, "redis_back")
+        log_event(logging.WARNING, "redis_back", state="lost" if change.lost else "unknown")
         # It may have come back empty.
         for node in self._nodes.drained():
             self._nodes.drain(node, True)

@@ -10,7 +10,9 @@ thing written to it, and the next one goes to the new master.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -90,13 +92,22 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host, port or _SENTINEL_PORT
 
 
-def redis_client(url: str, deadline_s: float, retry: Retry) -> redis.Redis:
+def _greet(connected: Callable[[], object], connection: Any) -> None:
+    connection.on_connect()
+    connected()
+
+
+def redis_client(
+    url: str, deadline_s: float, retry: Retry, connected: Callable[[], object] | None = None
+) -> redis.Redis:
     """Return a client, which connects at its first command; raises ValueError for a URL that is none.
 
     Args:
         url: as above.
         deadline_s: seconds, for connecting (to each Sentinel and to the server) and for each reply.
         retry: what it does by itself when a connection is lost.
+        connected: called when a connection to the server has been made, which the client also does without a word when
+            the one before had ended between two commands.
     """
     address = sentinel_address_from_url(url)
     options: dict[str, Any] = {
@@ -106,6 +117,8 @@ def redis_client(url: str, deadline_s: float, retry: Retry) -> redis.Redis:
         "retry": retry,
         "protocol": 2,
     }
+    if connected is not None:
+        options["redis_connect_func"] = partial(_greet, connected)
     if address is None:
         return redis.Redis.from_url(url, **options)
     about_sentinels = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry")}

@@ -20,6 +20,7 @@ gateway | web API; also to know which nodes there are |
 | gw:routing-rows:VERSION | list, JSON, some hundred rows each | web API | every gateway node |
 | gw:routing-rest:VERSION | text, JSON (kemi/state/routing_document.py, no rows) | web API | the same |
 | gw:routing-counter | number, the time in ms or one more than before | web API | web API: the version given last |
+| gw:marks | hash, gateway node -> a text that says nothing | gateway | the same: whether Redis has lost something |
 | gw:position:NODE | text, id of the last command done | gateway node NODE | the same node at its start |
 | gw:bans | hash, address or IPv6 /64 -> JSON (SharedBan of kemi/state/bans.py) | gateway, web API | all of them |
 | gw:bans-trusted | text, JSON: networks that are never banned | gateway | web API |
@@ -89,6 +90,7 @@ from typing import Final
 
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
+MARKS: Final = "gw:marks"
 RELAY_NODES: Final = "gw:relay-nodes"
 TRUNKS: Final = "gw:trunks"
 UNKEPT_EVENTS: Final = "gw:unkept-events"

@@ -20,6 +20,7 @@ from kemi.state import history_link, keys, trace_link
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import ALL_CALLS, CallQuestion
 from kemi.state.connection import redis_client
+from kemi.state.continuity import Change, Continuity
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion
 
@@ -133,11 +134,16 @@ class RedisLink:
         self._calls_kept_s = calls_kept_s
         self._position = ""
         self._first_exchange_ms = 0
-        self._redis = redis_client(url, deadline_s, Retry(NoBackoff(), 0))
+        self._continuity = Continuity(node)
+        self._redis = redis_client(url, deadline_s, Retry(NoBackoff(), 0), self._continuity.connected)
 
     def disconnect(self) -> None:
         """Close the connection; the next call opens a new one."""
         self._redis.close()
+
+    def take_change(self) -> Change:
+        """Return what has happened to Redis since the last time; to be asked after what went well."""
+        return self._continuity.take()
 
     def stored(self) -> Stored:
         """Return what this node kept before it was restarted; what cannot be read is left out."""
@@ -206,13 +212,16 @@ class RedisLink:
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
         """Write which relay nodes were drained ("1") or are not any more (""), and how this node sees all of them."""
         pipeline = self._redis.pipeline(transaction=False)
+        self._continuity.read(pipeline)
         for node, drained in drain_changes.items():
             if drained:
                 pipeline.sadd(keys.DRAINED, node)
             else:
                 pipeline.srem(keys.DRAINED, node)
         pipeline.hset(keys.RELAY_NODES, self.node, view)
-        self._run(pipeline)
+        self._continuity.write(pipeline)
+        self._continuity.found(self._run(pipeline)[0])
+        self._continuity.written()
 
     def gateways(self) -> dict[str, str]:
         """Return what each gateway of the site wrote last of itself and its relay nodes; its time is ``at``."""
@@ -318,13 +327,15 @@ class RedisLink:
             self._position = self._first_position(now)
             self._first_exchange_ms = int(now * 1000)
         pipeline = self._redis.pipeline(transaction=False)
+        self._continuity.read(pipeline)
         pipeline.xread({keys.COMMANDS: self._position}, count=COMMANDS_AT_ONCE)
         for issuer in issuers:
             pipeline.get(keys.jwks(issuer))
         pipeline.smembers(keys.DRAINED)
         pipeline.get(keys.ROUTING_VERSION)
         pipeline.hgetall(keys.handed_over(self.node))
-        streams, *key_sets, drained, routing_version, handed_over = self._run(pipeline)
+        mark, streams, *key_sets, drained, routing_version, handed_over = self._run(pipeline)
+        self._continuity.found(mark)
         commands: list[Command] = []
         for identifier, fields in _entries(streams):
             self._position = identifier

@@ -71,6 +71,12 @@ class RedisSite:
         self._processes[self.master].kill()
         return time.monotonic()
 
+    def fail_over(self) -> None:
+        """Let the Sentinels make the replica master, and the master a replica, whose clients lose their connections."""
+        with redis.Redis(port=self.sentinels[0], password=self._password or None) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
+        wait_until(lambda: self._role(self.master)[0] == "slave", "the master is a replica", 30)
+
     def replica_apart(self) -> redis.Redis:
         """Return a client of the replica that may write there: it differs, as where a master dies too early."""
         client = redis.Redis(port=self.replica, password=self._password or None, decode_responses=True)

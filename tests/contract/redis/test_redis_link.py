@@ -14,6 +14,7 @@ import pytest
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
 from kemi.state.call_questions import CallQuestion
+from kemi.state.continuity import NOTHING, Change
 from kemi.state.redis_link import (
     ACCOUNTS_AT_ONCE,
     COMMANDS_AT_ONCE,
@@ -101,6 +102,61 @@ def test_a_full_redis_keeps_a_call_where_it_is(link: RedisLink, database: Any) -
     finally:
         database.config_set("maxmemory", 0)
     assert database.hgetall(keys.call_records("dead")) == {"a": "1"}
+
+
+class TestAnotherRedis:
+    """That Redis is not the one it was, or has lost something, is seen without an error."""
+
+    def test_the_same_one_is_no_news(self, link: RedisLink) -> None:
+        for _ in range(3):
+            link.ship_nodes({}, "{}")
+            link.exchange((), time.time())
+        assert link.take_change() == NOTHING
+
+    def test_a_connection_that_ended_between_two_commands(self, link: RedisLink, database: Any) -> None:
+        link.exchange((), time.time())
+        database.client_kill_filter(_type="normal", skipme=True)
+        link.exchange((), time.time())
+        assert link.take_change() == Change(connected=True)
+        assert link.take_change() == NOTHING
+
+    @pytest.mark.parametrize("is_written_first", [False, True])
+    def test_an_empty_one(self, link: RedisLink, database: Any, is_written_first: bool) -> None:
+        link.ship_nodes({}, "{}")
+        database.flushall()
+        if is_written_first:
+            link.ship_nodes({}, "{}")
+        link.exchange((), time.time())
+        assert link.take_change() == Change(lost=True)
+        link.ship_nodes({}, "{}")
+        link.exchange((), time.time())
+        assert link.take_change() == NOTHING
+
+    def test_an_older_state(self, link: RedisLink, database: Any) -> None:
+        link.ship_nodes({}, "{}")
+        older = database.hget(keys.MARKS, NODE)
+        link.ship_nodes({}, "{}")
+        database.hset(keys.MARKS, NODE, older)
+        link.exchange((), time.time())
+        assert link.take_change() == Change(lost=True)
+
+    def test_a_writing_that_was_refused_says_nothing(self, link: RedisLink, database: Any) -> None:
+        link.ship_nodes({}, "{}")
+        database.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(RedisUnavailable, match="maxmemory"):
+                link.ship_nodes({}, "{}")
+        finally:
+            database.config_set("maxmemory", 0)
+        link.exchange((), time.time())
+        assert link.take_change() == NOTHING
+
+    def test_after_a_restart_of_the_gateway_nothing_is_expected(self, link: RedisLink, database: Any) -> None:
+        link.ship_nodes({}, "{}")
+        again = RedisLink(_url(database), NODE)
+        again.exchange((), time.time())
+        again.ship_nodes({}, "{}")
+        assert again.take_change() == NOTHING
 
 
 def test_events_are_a_stream_that_does_not_grow_for_ever(link: RedisLink, database: Any) -> None:

@@ -80,6 +80,21 @@ def test_bad_urls_are_named_without_their_secrets(url: str, reason: str) -> None
     assert "secret" not in str(caught.value)
 
 
+def test_a_demoted_master_is_noticed(tmp_path: Path) -> None:
+    """Nothing is asked while it changes: no error says so."""
+    with RedisSite(tmp_path) as site:
+        link = RedisLink(site.url, "gw1")
+        link.ship({}, {}, [], records={"call": "{}"})
+        site.fail_over()
+        while True:
+            try:
+                link.ship({}, {}, ["{}"])
+                break
+            except RedisUnavailable:  # a Sentinel still names the old one
+                time.sleep(0.1)
+        assert link.take_change().connected
+
+
 def test_a_dead_master_is_replaced(tmp_path: Path) -> None:
     with RedisSite(tmp_path, password="of-all") as site:
         web = connect(site.url)

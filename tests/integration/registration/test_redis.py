@@ -129,6 +129,35 @@ class TestOutage:
         stage.log_out("sid-later")
         await stage.closed_with(page, 4401, 5)
 
+    async def test_emptied_without_a_word(self, stage: RegistrationStage) -> None:
+        await stage.registered_page()
+        expected = set(stage.table("registration"))
+        await stage.soon(
+            lambda: set(stage.redis.hkeys(f"gw:registrations:{NODE}")) == expected, "all are there", 5
+        )
+        await stage.soon(lambda: stage.redis.hexists("gw:marks", NODE), "a mark is there", 5)
+        stage.redis.flushall()
+        await stage.soon(
+            lambda: set(stage.redis.hkeys(f"gw:registrations:{NODE}")) == expected, "caught up", 5
+        )
+
+    async def test_an_older_state_behind_another_connection(self, stage: RegistrationStage) -> None:
+        """As after a fail-over that no command ran into."""
+        page = await stage.registered_page()
+        await stage.soon(lambda: stage.stored(page) is not None, "stored", 5)
+        before = stage.count_log("event=redis_unavailable")
+        kept = f"gw:registrations:{NODE}"
+        key = stage.key(page)
+        text = stage.redis.hget(kept, key)
+        pipeline = stage.redis.pipeline(transaction=True)
+        pipeline.hdel(kept, key)
+        pipeline.hset(kept, "over", text)
+        pipeline.client_kill_filter(_type="normal", skipme=True)
+        pipeline.execute()
+        await stage.soon(lambda: key in stage.redis.hkeys(kept), "kept again", 5)
+        await stage.soon(lambda: "over" not in stage.redis.hkeys(kept), "what is over is kept", 5)
+        assert stage.count_log("event=redis_unavailable") == before
+
     async def test_asleep(self, stage: RegistrationStage) -> None:
         """A Redis that takes everything and answers nothing costs one short wait at a time, in one process."""
         page = await stage.registered_page()

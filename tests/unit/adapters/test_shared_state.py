@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,126 +17,18 @@ from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
 from kemi.state.call_history import FinishedCall
 from kemi.state.calls import CallStore
+from kemi.state.continuity import Change
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
-from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable, Stored
+from kemi.state.redis_link import Logout, RedisLink, Stored
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.tallies import TallyStore
 from kemi.state.trunks import TrunkStore
 from tests.fakes.table import MemoryTable
+from tests.unit.adapters.scripted_redis import ISSUER, ScriptedRedis
 from tests.unit.core.registration.bindings import ALICE, binding
-
-ISSUER = "https://login.example"
-
-
-class ScriptedRedis:
-    """A Redis that is there or not, and keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.down = False
-        self.calls: list[str] = []
-        self.registrations: dict[str, str] = {}
-        self.subscriptions: dict[str, str] = {}
-        self.handed_over: dict[str, str] = {}
-        self.left: dict[str, str] = {}
-        """Calls of a gateway that is silent."""
-        self.bans: dict[str, str] = {}
-        self.lost = ""
-        """Whose reply is lost once, though it was done."""
-        self.events: list[str] = []
-        self.finished: list[str] = []
-        self.unkept: list[str] = []
-        self.records: dict[str, str | None] = {}
-        self.commands: list[Command] = []
-        self.key_sets: dict[str, str] = {}
-        self.content = Stored({}, {})
-        self.confirmed = 0
-        self.drained: set[str] = set()
-        self.views: list[str] = []
-
-    def _called(self, name: str) -> None:
-        self.calls.append(name)
-        if self.down:
-            raise RedisUnavailable("nobody listens")
-
-    def _replies(self, name: str) -> None:
-        if self.lost == name:
-            self.lost = ""
-            raise RedisUnavailable("Timeout reading from socket")
-
-    def names(self) -> tuple[list[str], list[str], list[str]]:
-        self._called("names")
-        records = [key for key, text in self.records.items() if text is not None]
-        return list(self.registrations), list(self.subscriptions), records
-
-    def took_over(self, calls: Sequence[str]) -> None:
-        self._called("took_over")
-        for key in calls:
-            self.handed_over.pop(key, None)
-        self._replies("took_over")
-
-    def claim_call(self, _node: str, key: str) -> str | None:
-        self._called("claim_call")
-        text = self.left.pop(key, None)
-        if text is not None:
-            self.handed_over[key] = text
-        self._replies("claim_call")
-        return text
-
-    def exchange_bans(
-        self, new: Mapping[str, str], over: Sequence[str], _trusted: Sequence[str]
-    ) -> dict[str, str]:
-        self._called("exchange_bans")
-        self.bans.update(new)
-        for address in over:
-            self.bans.pop(address, None)
-        return dict(self.bans)
-
-    def stored(self) -> Stored:
-        self._called("stored")
-        return self.content
-
-    def ship(
-        self,
-        registrations: Mapping[str, str | None],
-        subscriptions: Mapping[str, str | None],
-        events: Sequence[str],
-        calls: Sequence[FinishedCall] = (),
-        unkept: Sequence[str] = (),
-        records: Mapping[str, str | None] | None = None,
-    ) -> None:
-        self._called("ship")
-        self.records.update(records or {})
-        for there, changes in ((self.registrations, registrations), (self.subscriptions, subscriptions)):
-            there.update({key: text for key, text in changes.items() if text is not None})
-            for key in [key for key, text in changes.items() if text is None]:
-                there.pop(key, None)
-        self.events += events
-        self.finished += [call.id for call in calls]
-        self.unkept += unkept
-
-    def exchange(self, issuers: Sequence[str], now: float) -> Heard:
-        self._called("exchange")
-        assert list(issuers) == [ISSUER]
-        assert now >= 0
-        commands, self.commands = self.commands, []
-        return Heard(commands, dict(self.key_sets), set(self.drained), 0, dict(self.handed_over))
-
-    def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
-        self._called("ship_nodes")
-        for node, drained in drain_changes.items():
-            (self.drained.add if drained else self.drained.discard)(node)
-        self.views.append(view)
-
-    def trim_calls(self) -> float:
-        self._called("trim_calls")
-        return 0.5
-
-    def done(self) -> None:
-        self._called("done")
-        self.confirmed += 1
 
 
 class World:
@@ -294,6 +185,21 @@ class TestOutage:
         assert world.redis.records == {"ended": None, "trunk ended": None}
         world.shared.poll(4.0)
         assert world.redis.calls.count("names") == 1
+
+    @pytest.mark.parametrize("change", [Change(connected=True), Change(lost=True)])
+    def test_another_redis_without_an_error_is_one_that_came_back(self, world: World, change: Change) -> None:
+        key = world.register()
+        assert world.shared.restore(0.0, 30.0)
+        world.shared.note([key], [], [])
+        world.shared.ship(0.0)
+        world.redis.registrations = {"ended": "{}"}
+        world.shared.poll(1.0)
+        world.shared.ship(1.0)
+        assert (list(world.redis.registrations), world.shared.returns) == (["ended"], 0)
+        world.redis.change = change
+        world.shared.poll(2.0)
+        world.shared.ship(2.0)
+        assert (list(world.redis.registrations), world.shared.returns) == ([key], 1)
 
     def test_what_is_to_be_taken_over_is_nothing_too_much(self, world: World) -> None:
         world.redis.down = True
