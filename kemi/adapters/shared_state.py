@@ -398,9 +398,11 @@ class SharedState:
         self._is_to_compare = True
         self.returns += 1
         log_event(logging.WARNING, "redis_back", state="lost" if change.lost else "unknown")
+        # Drained nodes are not this gateway's alone: somebody else may have let one go on while it heard nothing.
+        if change.lost:
+            for node in self._nodes.drained():
+                self._nodes.drain(node, True)
         # It may have come back empty.
-        for node in self._nodes.drained():
-            self._nodes.drain(node, True)
         self._records_to_ship.update(dict.fromkeys(self._snapshots.all()))
         self.note(
             (key for key, _ in self._flows.bindings()),

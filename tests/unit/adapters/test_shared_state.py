@@ -17,7 +17,7 @@ from kemi.core.registration.records import Sent
 from kemi.core.registration.states import BindingState
 from kemi.state.call_history import FinishedCall
 from kemi.state.calls import CallStore
-from kemi.state.continuity import Change
+from kemi.state.continuity import NOTHING, Change
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
@@ -332,13 +332,27 @@ class TestNodes:
         world.shared.poll(5.0)
         assert world.nodes.drained() == {"192.0.2.1:2223"}
 
+    @pytest.mark.parametrize("change", [NOTHING, Change(connected=True)])
+    def test_what_was_given_free_elsewhere_meanwhile_is_not_drained_again(self, change: Change) -> None:
+        world = World()
+        world.nodes.drain("192.0.2.1:2223", True)
+        world.shared.ship_nodes(1.0)
+        world.redis.down = True
+        world.shared.poll(2.0)
+        world.redis.down, world.redis.drained, world.redis.change = False, set(), change
+        world.shared.ship(4.0)
+        world.shared.ship_nodes(4.0)
+        world.shared.poll(4.0)
+        world.shared.ship_nodes(7.0)
+        assert world.redis.drained == world.nodes.drained() == set()
+
     def test_a_redis_that_came_back_empty_learns_them_again(self) -> None:
         world = World()
         world.nodes.drain("192.0.2.1:2223", True)
         world.shared.ship_nodes(1.0)
         world.redis.down = True
         world.shared.poll(2.0)
-        world.redis.down, world.redis.drained = False, set()
+        world.redis.down, world.redis.drained, world.redis.change = False, set(), Change(lost=True)
         world.shared.ship_nodes(4.0)
         world.shared.ship_nodes(4.1)
         world.shared.poll(5.0)
