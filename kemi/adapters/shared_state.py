@@ -23,7 +23,8 @@ from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.records import taken
-from kemi.state.redis_link import Command, Heard, Logout, RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisRefused, RedisUnavailable
+from kemi.state.redis_link import Command, Heard, Logout, RedisLink
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
 from kemi.state.trace_link import TraceRings
@@ -86,8 +87,8 @@ class SharedState:
         self._events: deque[str] = deque(maxlen=MAX_EVENTS)
         self._calls: deque[FinishedCall] = deque(maxlen=MAX_CALLS)
         self._unkept: deque[str] = deque(maxlen=MAX_UNKEPT)
-        self._next_try = self._next_poll = 0.0
-        self._down = False
+        self._next_try = self._next_write = self._next_poll = 0.0
+        self._down = self._refused = False
         self._commands_done = True
         self._restored = False
         self._handed_over: dict[str, str] = {}
@@ -141,8 +142,8 @@ class SharedState:
 
     @property
     def is_up(self) -> bool:
-        """Whether Redis answered when it was asked last."""
-        return not self._down
+        """Whether Redis answered when it was asked last, and took what was written last."""
+        return not (self._down or self._refused)
 
     def waiting(self) -> dict[str, int]:
         """Return how much there is to be shipped, by kind."""
@@ -182,7 +183,7 @@ class SharedState:
             self._unkept,
         )
         waiting = any(kinds)
-        if self._backs_off(now) or not (waiting or not self._commands_done):
+        if self._puts_off(now) or not (waiting or not self._commands_done):
             return
         bindings = {key: self._flows.binding_text(key) for key in islice(self._bindings_to_ship, AT_ONCE)}
         subscriptions = {
@@ -218,7 +219,7 @@ class SharedState:
     def ship_nodes(self, now: float) -> None:
         """Ship what an operator changed here, at once, and every now and then how the relay nodes are."""
         changes = self._nodes.drain_changes()
-        if self._backs_off(now) or not (changes or not is_early(now, self._next_view, VIEW_S)):
+        if self._puts_off(now) or not (changes or not is_early(now, self._next_view, VIEW_S)):
             return
         view = {
             "at": now,
@@ -233,6 +234,9 @@ class SharedState:
             return
         self._next_view = now + VIEW_S
         self._nodes.shipped(changes)
+        if self._refused:  # this always adds something: what only removes, a full Redis takes, too
+            self._refused = False
+            log_event(logging.WARNING, "redis_takes")
         self._worked()
 
     def ship_calls(self, asked: str, text: str, now: float) -> None:
@@ -243,14 +247,19 @@ class SharedState:
             self._failed(error, now)
 
     def ship_traces(self, portions: list[TracePortion], rings: TraceRings, now: float, trim: bool) -> bool:
-        """Ship what is new of traced calls; False when Redis cannot be asked now."""
+        """Ship what is new of traced calls; False when Redis cannot be asked now, or takes nothing.
+
+        The trimming comes first, and whatever becomes of the rest: it is what makes room in a Redis that is full.
+        """
         if self._backs_off(now):
             return False
         try:
-            if portions:
-                self._link.ship_traces(portions, rings)
             if trim:
                 self._link.trim_traces(rings, now)
+            if portions and self._puts_off(now):
+                return False
+            if portions:
+                self._link.ship_traces(portions, rings)
         except RedisUnavailable as error:
             self._failed(error, now)
             return False
@@ -271,7 +280,7 @@ class SharedState:
 
     def exchange_trunks(self, now: float, trunks: TrunkStore) -> None:
         """Ship how the trunks are every now and then, and learn how many calls they have elsewhere."""
-        if self._backs_off(now) or is_early(now, self._next_trunks, TRUNKS_S):
+        if self._puts_off(now) or is_early(now, self._next_trunks, TRUNKS_S):
             return
         views = trunks.views()
         text = msgspec.json.encode(GatewayTrunks(now, views)).decode()
@@ -289,19 +298,24 @@ class SharedState:
 
     def exchange_bans(
         self, now: float, new: Mapping[str, SharedBan], over: Iterable[str], trusted: Sequence[str]
-    ) -> dict[str, SharedBan] | None:
-        """Ship bans of ours and which are over; return all bans of the site, None when Redis cannot be asked now."""
+    ) -> tuple[dict[str, SharedBan], bool] | None:
+        """Ship bans of ours and which are over; return all bans of the site, and whether ours were taken.
+
+        None when Redis cannot be asked now.
+        """
         if self._backs_off(now):
             return None
         try:
-            found = self._link.exchange_bans(
+            found, refusal = self._link.exchange_bans(
                 {address: ban_to_text(ban) for address, ban in new.items()}, list(over), trusted
             )
         except RedisUnavailable as error:
             self._failed(error, now)
             return None
         self._worked()
-        return bans_from_texts(found)
+        if refusal is not None:
+            self._failed(refusal, now)
+        return bans_from_texts(found), refusal is None
 
     # ------------------------------------------------------------ from Redis
 
@@ -384,7 +398,17 @@ class SharedState:
     def _backs_off(self, now: float) -> bool:
         return is_early(now, self._next_try, BACK_OFF_S)
 
+    def _puts_off(self, now: float) -> bool:
+        """Whether nothing is to be written now; what is only read may go on."""
+        return self._backs_off(now) or is_early(now, self._next_write, BACK_OFF_S)
+
     def _failed(self, error: RedisUnavailable, now: float) -> None:
+        if isinstance(error, RedisRefused):
+            self._next_write = now + BACK_OFF_S
+            if not self._refused:
+                self._refused = True
+                log_event(logging.ERROR, "redis_refuses", detail=str(error))
+            return
         self._next_try = now + BACK_OFF_S
         if not self._down:
             self._down = True

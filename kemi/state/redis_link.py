@@ -21,6 +21,7 @@ from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import ALL_CALLS, CallQuestion
 from kemi.state.connection import redis_client
 from kemi.state.continuity import Change, Continuity
+from kemi.state.redis_errors import RedisRefused, redis_failure
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion
 
@@ -39,10 +40,6 @@ end
 return text
 """
 """A full Redis refuses the first of the two, and nothing has changed."""
-
-
-class RedisUnavailable(Exception):
-    """Redis did not answer in time, or refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +149,7 @@ class RedisLink:
             subscriptions = self._redis.hgetall(keys.subscriptions(self.node))
             calls = self._redis.hgetall(keys.call_records(self.node))
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
         return Stored(
             _decoded(cast("dict[str, str]", registrations), Registration),
             _decoded(cast("dict[str, str]", subscriptions), Subscription),
@@ -240,7 +237,7 @@ class RedisLink:
         try:
             names = cast("list[str]", self._redis.hkeys(keys.RELAY_NODES))
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
         others = [name for name in names if name != self.node]
         pipeline = self._redis.pipeline(transaction=False)
         for name in others:
@@ -272,7 +269,7 @@ class RedisLink:
         try:
             found = self._redis.eval(_CLAIM, 2, keys.call_records(node), keys.handed_over(self.node), key)
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
         return cast("str | None", found)
 
     def ship_calls(self, asked: str, text: str) -> None:
@@ -294,7 +291,7 @@ class RedisLink:
         try:
             trace_link.trim(self._redis, rings, now)
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
 
     def exchange_trunks(self, view: str) -> dict[str, str]:
         """Write how this node sees trunks; return how all nodes do, this one included."""
@@ -305,8 +302,11 @@ class RedisLink:
 
     def exchange_bans(
         self, new: Mapping[str, str], over: Sequence[str], trusted: Sequence[str]
-    ) -> dict[str, str]:
-        """Write bans by address, remove those that are over, say who is never banned; return the bans of all."""
+    ) -> tuple[dict[str, str], RedisRefused | None]:
+        """Write bans by address, remove those that are over, say who is never banned.
+
+        Returns the bans of all, and why Redis did not take what was written, if so.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         if new:
             pipeline.hset(keys.BANS, mapping=cast("Any", dict(new)))
@@ -314,7 +314,11 @@ class RedisLink:
             pipeline.hdel(keys.BANS, *over)
         pipeline.set(keys.BANS_TRUSTED, msgspec.json.encode(trusted))
         pipeline.hgetall(keys.BANS)
-        return cast("dict[str, str]", self._run(pipeline)[-1])
+        *written, found = self._run(pipeline, raise_on_error=False)
+        if isinstance(found, redis.RedisError):
+            raise redis_failure(found)
+        refusals = (RedisRefused(str(reply)) for reply in written if isinstance(reply, redis.RedisError))
+        return cast("dict[str, str]", found), next(refusals, None)
 
     def exchange(self, issuers: Sequence[str], now: float) -> Heard:
         """Return the commands since the last time and what others have changed, in one round trip.
@@ -353,14 +357,14 @@ class RedisLink:
         try:
             return cast("str | None", self._redis.get(keys.routing_rest(version)))
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
 
     def routing_rows(self, version: int, portion: int) -> str | None:
         """Return one portion of a routing table's rows, counted from 0; None: there are no more."""
         try:
             return cast("str | None", self._redis.lindex(keys.routing_rows(version), portion))
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
 
     def account_identities(self, cursor: int) -> tuple[int, list[tuple[str, list[str]]]]:
         """Return some accounts' private and public identities, and the cursor for the next ones; 0 begins and ends."""
@@ -370,7 +374,7 @@ class RedisLink:
                 self._redis.hscan(keys.WEB_ACCOUNTS, cursor, count=ACCOUNTS_AT_ONCE),
             )
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
         accounts = _decoded(texts, _Identities).values()
         return int(following), [(account.impi, account.impus) for account in accounts]
 
@@ -379,23 +383,23 @@ class RedisLink:
         try:
             self._redis.set(keys.position(self.node), self._position)
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
 
     def _first_position(self, now: float) -> str:
         oldest = int((now - TOKEN_LIFETIME_S) * 1000)
         try:
             kept = cast("str | None", self._redis.get(keys.position(self.node)))
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
         if kept is not None and int(kept.partition("-")[0]) < oldest:
             return kept
         return f"{oldest}-0"
 
-    def _run(self, pipeline: Any) -> list[Any]:
+    def _run(self, pipeline: Any, *, raise_on_error: bool = True) -> list[Any]:
         try:
-            return cast("list[Any]", pipeline.execute())
+            return cast("list[Any]", pipeline.execute(raise_on_error))
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
 
 
 def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:

@@ -19,7 +19,8 @@ from kemi.adapters.log import log_event
 from kemi.core.identity import one_spelling
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration, same_contact
-from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import RedisLink
 
 LOOK_S: Final = 2.0
 SILENT_S: Final = 5.0

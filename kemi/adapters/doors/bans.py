@@ -138,6 +138,8 @@ class BanKeeper:
         self._returns = 0
         """Of Redis, as of the last exchange."""
         self._next_sync = 0.0
+        self._takes = True
+        """Whether Redis took what was written to it last."""
 
     def tick(self, now: float, shared: SharedState) -> None:
         """End connections of banned addresses; learn what others have banned and lifted."""
@@ -148,7 +150,8 @@ class BanKeeper:
         if bans:
             self._end_connections(bans)
         self._done = {address: at for address, at in self._done.items() if address in bans}
-        if not is_early(now, self._next_sync, SYNC_S) or not all(ban.shipped for ban in bans.values()):
+        has_news = self._takes and not all(ban.shipped for ban in bans.values())
+        if has_news or not is_early(now, self._next_sync, SYNC_S):
             self._next_sync = now + SYNC_S
             METRICS.set(series.BANNED, len(bans))
             self._sync(bans, now, shared)
@@ -171,12 +174,13 @@ class BanKeeper:
             for address, ban in bans.items()
             if not ban.shipped
         }
-        heard = shared.exchange_bans(now, new, self._remove - new.keys(), self._names)
-        if heard is None:
+        exchanged = shared.exchange_bans(now, new, self._remove - new.keys(), self._names)
+        if exchanged is None:
             return
+        heard, self._takes = exchanged
         is_back, self._returns = shared.returns != self._returns, shared.returns
         self._remove.clear()
-        for address in new:
+        for address in new if self._takes else ():
             if (ban := BANS.store.ban(address, now)) is not None:
                 BANS.store.put(address, replace(ban, shipped=True))
         for address, ban in bans.items():

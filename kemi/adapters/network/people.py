@@ -16,7 +16,8 @@ from kemi.core.home.identities import keys_of, wanted
 from kemi.core.pace import is_early
 from kemi.core.routing.numbers import DialPlan
 from kemi.settings import Settings
-from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import RedisLink
 from kemi.state.table import Table
 
 EVERY_S: Final = 2.0

@@ -26,7 +26,8 @@ from kemi.core.routing.permissions import NOTHING_SAID, Permission, permission_o
 from kemi.core.routing.table import Route, TableError
 from kemi.core.routing.way import Way, check_message, emergency_way, way_of
 from kemi.settings import Settings
-from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import RedisLink
 from kemi.state.route_index import RouteFile, build_in_steps
 from kemi.state.routing_document import RoutingDocument
 from kemi.state.table import Table

@@ -24,7 +24,8 @@ from kemi.core.registration.states import BindingState, Cause
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
-from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import RedisLink
 from kemi.state.waiting import PassedOn, WaitingStore
 
 SELDOM_S: Final = 1.0

@@ -169,7 +169,7 @@ STRANGERS: Final = Metric(
     "SIP messages of nobody we know on the side of the core, all without an answer.",
 )
 
-REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers.")
+REDIS_UP: Final = Metric("gateway_redis_up", G, "1 while Redis answers, and takes what is written.")
 REDIS_MEMORY: Final = Metric(
     "gateway_redis_memory_ratio", G, "Share of the memory Redis may use that is in use; 0: it has no limit."
 )

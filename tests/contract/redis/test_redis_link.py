@@ -15,6 +15,7 @@ from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
 from kemi.state.call_questions import CallQuestion
 from kemi.state.continuity import NOTHING, Change
+from kemi.state.redis_errors import RedisRefused, RedisUnavailable
 from kemi.state.redis_link import (
     ACCOUNTS_AT_ONCE,
     COMMANDS_AT_ONCE,
@@ -24,7 +25,6 @@ from kemi.state.redis_link import (
     ListCalls,
     Logout,
     RedisLink,
-    RedisUnavailable,
 )
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.streams import CommandStream
@@ -157,6 +157,21 @@ class TestAnotherRedis:
         again.exchange((), time.time())
         again.ship_nodes({}, "{}")
         assert again.take_change() == NOTHING
+
+
+def test_a_full_redis_says_who_is_banned_and_forgets_who_is_not(link: RedisLink, database: Any) -> None:
+    database.hset(keys.BANS, mapping={"over": "{}", "stays": "{}"})
+    database.config_set("maxmemory", 1)
+    try:
+        found, refusal = link.exchange_bans({"new": "{}"}, ["over"], [])
+        assert link.exchange((), time.time()).commands == []
+        with pytest.raises(RedisRefused, match="maxmemory"):
+            link.ship({"key": "{}"}, {}, [])
+    finally:
+        database.config_set("maxmemory", 0)
+    assert (set(found), type(refusal)) == ({"stays"}, RedisRefused)
+    found, refusal = link.exchange_bans({"new": "{}"}, [], [])
+    assert (set(found), refusal) == ({"stays", "new"}, None)
 
 
 def test_events_are_a_stream_that_does_not_grow_for_ever(link: RedisLink, database: Any) -> None:

@@ -14,7 +14,8 @@ import yaml
 from jinja2 import Template
 
 from kemi.state.connection import SentinelAddress, sentinel_address_from_url
-from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import RedisLink
 from kemi.state.web.client import StateUnavailable, connect
 from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY, ROLES, render_role

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kemi.state.bans import SharedBan, ban_to_text
 from tests.integration.calls.stage import ALICE
 from tests.integration.registration.registering import NODE, RegistrationStage
 from tests.lab.options import Part
@@ -157,6 +158,24 @@ class TestOutage:
         await stage.soon(lambda: key in stage.redis.hkeys(kept), "kept again", 5)
         await stage.soon(lambda: "over" not in stage.redis.hkeys(kept), "what is over is kept", 5)
         assert stage.count_log("event=redis_unavailable") == before
+
+    async def test_full(self, stage: RegistrationStage) -> None:
+        """Nothing can be written; what is only read is heard, and the rest is caught up with."""
+        banned = SharedBan(time.time() + 600, "scan", "gw9", time.time())
+        stage.redis.hset("gw:bans", "192.0.2.7", ban_to_text(banned))
+        await stage.soon(lambda: "192.0.2.7" in stage.table("ban"), "the ban is known", 5)
+        before = stage.redis.config_get("maxmemory")["maxmemory"]
+        stage.redis.config_set("maxmemory", 1)
+        try:
+            page = await stage.registered_page()
+            await stage.soon(lambda: stage.count_log("event=redis_refuses") == 1, "noticed", 5)
+            stage.redis.hdel("gw:bans", "192.0.2.7")
+            await stage.soon(lambda: "192.0.2.7" not in stage.table("ban"), "the ban is lifted", 5)
+            assert stage.stored(page) is None
+        finally:
+            stage.redis.config_set("maxmemory", before)
+        await stage.soon(lambda: stage.stored(page) is not None, "caught up", 5)
+        await stage.soon(lambda: stage.count_log("event=redis_takes") == 1, "noticed", 5)
 
     async def test_asleep(self, stage: RegistrationStage) -> None:
         """A Redis that takes everything and answers nothing costs one short wait at a time, in one process."""

@@ -22,7 +22,7 @@ from kemi.adapters.relay.media import MediaRelay  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
 from kemi.state.calls import CallStore  # noqa: E402
 from kemi.state.nodes import NodeStore  # noqa: E402
-from kemi.state.redis_link import RedisUnavailable  # noqa: E402
+from kemi.state.redis_errors import RedisUnavailable  # noqa: E402
 from kemi.state.schedule import Schedule  # noqa: E402
 from tests.fakes.table import MemoryTable  # noqa: E402
 from tests.unit.adapters.played import connected_page  # noqa: E402

@@ -7,7 +7,10 @@ from typing import Final
 
 from kemi.state.call_history import FinishedCall
 from kemi.state.continuity import NOTHING, Change
-from kemi.state.redis_link import Command, Heard, RedisUnavailable, Stored
+from kemi.state.redis_errors import RedisRefused, RedisUnavailable
+from kemi.state.redis_link import Command, Heard, Stored
+from kemi.state.trace_link import TraceRings
+from kemi.state.traces import TracePortion
 
 ISSUER: Final = "https://login.example"
 
@@ -16,7 +19,7 @@ class ScriptedRedis:
     """A Redis that is there or not, and keeps what it gets."""
 
     def __init__(self) -> None:
-        self.down = False
+        self.down = self.full = False
         self.calls: list[str] = []
         self.registrations: dict[str, str] = {}
         self.subscriptions: dict[str, str] = {}
@@ -36,12 +39,18 @@ class ScriptedRedis:
         self.confirmed = 0
         self.drained: set[str] = set()
         self.views: list[str] = []
+        self.traces: list[TracePortion] = []
         self.change = NOTHING
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
         if self.down:
             raise RedisUnavailable("nobody listens")
+
+    def _writes(self, name: str) -> None:
+        self._called(name)
+        if self.full:
+            raise RedisRefused("OOM")
 
     def _replies(self, name: str) -> None:
         if self.lost == name:
@@ -73,12 +82,20 @@ class ScriptedRedis:
 
     def exchange_bans(
         self, new: Mapping[str, str], over: Sequence[str], _trusted: Sequence[str]
-    ) -> dict[str, str]:
+    ) -> tuple[dict[str, str], RedisRefused | None]:
         self._called("exchange_bans")
-        self.bans.update(new)
+        if not self.full:
+            self.bans.update(new)
         for address in over:
             self.bans.pop(address, None)
-        return dict(self.bans)
+        return dict(self.bans), RedisRefused("OOM") if self.full else None
+
+    def ship_traces(self, portions: Sequence[TracePortion], _rings: TraceRings) -> None:
+        self._writes("ship_traces")
+        self.traces += portions
+
+    def trim_traces(self, _rings: TraceRings, _now: float) -> None:
+        self._called("trim_traces")
 
     def stored(self) -> Stored:
         self._called("stored")
@@ -93,7 +110,7 @@ class ScriptedRedis:
         unkept: Sequence[str] = (),
         records: Mapping[str, str | None] | None = None,
     ) -> None:
-        self._called("ship")
+        self._writes("ship")
         self.records.update(records or {})
         for there, changes in ((self.registrations, registrations), (self.subscriptions, subscriptions)):
             there.update({key: text for key, text in changes.items() if text is not None})
@@ -111,7 +128,7 @@ class ScriptedRedis:
         return Heard(commands, dict(self.key_sets), set(self.drained), 0, dict(self.handed_over))
 
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
-        self._called("ship_nodes")
+        self._writes("ship_nodes")
         for node, drained in drain_changes.items():
             (self.drained.add if drained else self.drained.discard)(node)
         self.views.append(view)
@@ -121,5 +138,5 @@ class ScriptedRedis:
         return 0.5
 
     def done(self) -> None:
-        self._called("done")
+        self._writes("done")
         self.confirmed += 1

@@ -72,6 +72,21 @@ def test_a_redis_that_comes_back_empty_lifts_nobody(site: Site) -> None:
     assert site.here == set()
 
 
+def test_a_full_redis_still_says_who_is_lifted_and_is_not_asked_all_the_time(site: Site) -> None:
+    site.world.redis.full = True
+    BANS.store.put("192.0.2.99", Ban(site.now + 600, "login", "a", site.now))
+    site.world.redis.bans.clear()
+    site.tick()
+    asked = len(site.world.redis.calls)
+    for _ in range(10):
+        site.tick(0.1)
+    assert len(site.world.redis.calls) == asked
+    assert (site.here, site.there) == ({"192.0.2.99"}, set())
+    site.world.redis.full = False
+    site.tick()
+    assert site.here == site.there == {"192.0.2.99"}
+
+
 def test_it_does_not_matter_who_notices_that_redis_is_back(site: Site) -> None:
     site.world.redis.down = True
     site.world.shared.poll(site.now)

@@ -17,7 +17,8 @@ from kemi.core.call.record import CallRecord
 from kemi.core.registration import Flow, Registration
 from kemi.settings import settings_from_text
 from kemi.state.calls import record_to_text
-from kemi.state.redis_link import RedisUnavailable, Stored
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import Stored
 from kemi.state.trunks import LONGEST_S
 from kemi.state.waiting import WaitingStore
 from tests.unit.adapters.test_shared_state import World

@@ -14,7 +14,8 @@ from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.way import NoRoute, Way
-from kemi.state.redis_link import RedisLink, RedisUnavailable
+from kemi.state.redis_errors import RedisUnavailable
+from kemi.state.redis_link import RedisLink
 from tests.fakes.table import MemoryTable
 
 REALM = "ims.example"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 
@@ -25,6 +25,8 @@ from kemi.state.redis_link import Logout, RedisLink, Stored
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.tallies import TallyStore
+from kemi.state.trace_link import TraceRings
+from kemi.state.traces import TracePortion
 from kemi.state.trunks import TrunkStore
 from tests.fakes.table import MemoryTable
 from tests.unit.adapters.scripted_redis import ISSUER, ScriptedRedis
@@ -222,6 +224,54 @@ class TestOutage:
         world.redis.down = True
         world.shared.poll(now)
         world.redis.down = False
+
+
+class TestFull:
+    """A Redis that takes nothing more is heard, and is not hammered."""
+
+    RINGS: Final = TraceRings(1, 1, 1, 1)
+
+    def test_commands_are_heard_and_what_waits_is_written_afterwards(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        key = world.register()
+        world.redis.full = True
+        world.shared.note([key], [], ["event"])
+        heard = []
+        for tick in range(30):
+            world.shared.ship(tick / 10)
+            if tick == 10:
+                world.redis.commands = [Logout("sid-1")]
+            heard += world.shared.poll(tick / 10)
+            world.shared.ship_nodes(tick / 10)
+        assert heard == [Logout("sid-1")]
+        assert world.redis.calls.count("ship") + world.redis.calls.count("ship_nodes") <= 3 / BACK_OFF_S
+        assert world.redis.calls.count("exchange") == 3 / POLL_S
+        assert not world.shared.is_up
+        assert caplog.text.count("event=redis_refuses") == 1
+        world.redis.full = False
+        world.shared.ship(5.0)
+        assert (list(world.redis.registrations), world.redis.events) == ([key], ["event"])
+        assert not world.shared.is_up
+        world.shared.ship_nodes(5.0)
+        assert world.shared.is_up
+        assert world.shared.returns == 0
+
+    def test_traces_are_trimmed_whatever_else_it_takes(self, world: World) -> None:
+        world.redis.full = True
+        portions = cast("list[TracePortion]", ["portion"])
+        for now in (0.0, 0.5, 2.0):
+            assert not world.shared.ship_traces(portions, self.RINGS, now, trim=True)
+        assert world.redis.calls == [
+            "trim_traces",
+            "ship_traces",
+            "trim_traces",
+            "trim_traces",
+            "ship_traces",
+        ]
+        world.redis.full = False
+        assert world.shared.ship_traces(portions, self.RINGS, 4.0, trim=False)
+        assert world.redis.traces == portions
 
 
 class TestHearing:
