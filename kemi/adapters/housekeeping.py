@@ -71,6 +71,7 @@ from kemi.state.schedule import Schedule
 EVERY_S: Final = 0.1
 """How often all is looked at; the timer comes more often, for what others wait for (kamailio/params/state.cfg)."""
 IDLE_CHECK_S: Final = 1.0
+LOOK_AGAIN_S: Final = 1.0
 ROUNDING_S: Final = 1.0
 """A core counts in whole seconds: a difference below is none."""
 MOST_ALONE: Final = 10
@@ -284,6 +285,8 @@ class Housekeeping:
                 continue
             if binding.due_at > now:
                 self._deadlines.put(key, binding.due_at)
+            elif binding.state is BindingState.AWAY and self._elsewhere.is_blind:
+                self._deadlines.put(key, now + LOOK_AGAIN_S)
             elif binding.expires_at <= now:
                 cause = Cause.GRANT_ENDED if binding.core_expires_at > now + ROUNDING_S else Cause.EXPIRED
                 self._flows.end(key, cause, now, lambda found: found.expires_at <= now)
@@ -393,8 +396,12 @@ class Housekeeping:
         for call_id, due in self._schedule.take_due(now):
             if due is Due.TOO_LONG:
                 self._forbid(call_id, "longer than a call may be", now)
+                continue
+            is_there, flow = self._page_of(call_id)
+            if due is Due.FLOW_RECOVERY and not is_there and self._elsewhere.is_blind:
+                self._schedule.put(call_id, due, now + LOOK_AGAIN_S)
             else:
-                self._dispatch(call_id, TimerFired(due, *self._page_of(call_id)))
+                self._dispatch(call_id, TimerFired(due, is_there, flow))
 
     def _lost_media(self, now: float) -> None:
         for call_id, why in self._watch.look(now):

@@ -3,6 +3,8 @@
 Housekeeping's part of passing_on.py.  While a page is away, its binding is looked for at the other gateways: often for
 as long as requests may wait for it, then now and then.  Found there it ends here, without a word to the core, and
 the page's answered calls are handed over: that gateway tells the core by a refresh where they are now.
+
+A gateway that cannot look, because it has lost Redis, does not know who has moved: what it ended would end there.
 """
 
 from __future__ import annotations
@@ -59,6 +61,14 @@ class Elsewhere:
         self._awaited: dict[str, Registration] = {}
         """Those for whom requests may still wait."""
         self._next_look = self._next_try = 0.0
+        self._has_peers = bool(settings.sip.peers)
+        self._has_failed = False
+        """To look, and not all absent pages have been looked for since."""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether absent pages may be at another gateway, which this one cannot see: nothing of theirs is to end."""
+        return self._has_peers and self._has_failed
 
     def changed(self, key: str, binding: Registration | None) -> None:
         """A binding was written or removed."""
@@ -72,21 +82,23 @@ class Elsewhere:
         """End the absent bindings that other gateways have now, hand their calls over, and return their keys."""
         self._awaited = {key: one for key, one in self._awaited.items() if now < self._waited_until(one)}
         looked_for = list(self._awaited)
-        if not is_early(now, self._next_look, SELDOM_S):
-            self._next_look = now + SELDOM_S
+        if is_for_all := not is_early(now, self._next_look, SELDOM_S):
             looked_for = list(self._absent)
-        if not looked_for or is_early(now, self._next_try, BACK_OFF_S):
+        if is_early(now, self._next_try, BACK_OFF_S):
             return []
+        self._next_look = now + SELDOM_S if is_for_all else self._next_look
         moved = []
         try:
-            for key, node, host in self._found(looked_for[:MOST]):
+            for key, node, host in self._found(looked_for if self._has_failed else looked_for[:MOST]):
                 self._hand_over(key, node, host)
                 here = self._absent.pop(key)  # not before: Redis may take nothing just now
                 log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
                 self._flows.end(key, Cause.MOVED, now, lambda found: not found.connection_id)
                 moved.append(key)
+            self._has_failed = self._has_failed and not is_for_all
         except RedisUnavailable as error:
             self._next_try = now + BACK_OFF_S
+            self._has_failed = True
             log_event(logging.WARNING, "pages_not_looked_for", detail=str(error))
         return moved
 
@@ -132,13 +144,14 @@ class Elsewhere:
         return flow_from_token(self._secret, token).host or self._own
 
     def _found(self, keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-        for node, texts in self._link.bindings_elsewhere(keys).items():
-            for key, text in texts.items():
-                try:
-                    there = msgspec.json.decode(text, type=Registration)
-                except msgspec.MsgspecError:
-                    continue  # of another release
-                here = self._absent.get(key)
-                if here is not None and there.connection_id and there.granted_at > here.granted_at:
-                    self._store.moved(here.sent.flow_token, there.sent.flow_token)
-                    yield key, node, self._host(there.sent.flow_token)
+        for at in range(0, len(keys), MOST):
+            for node, texts in self._link.bindings_elsewhere(keys[at : at + MOST]).items():
+                for key, text in texts.items():
+                    try:
+                        there = msgspec.json.decode(text, type=Registration)
+                    except msgspec.MsgspecError:
+                        continue  # of another release
+                    here = self._absent.get(key)
+                    if here is not None and there.connection_id and there.granted_at > here.granted_at:
+                        self._store.moved(here.sent.flow_token, there.sent.flow_token)
+                        yield key, node, self._host(there.sent.flow_token)

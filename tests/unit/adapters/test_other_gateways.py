@@ -12,15 +12,20 @@ import pytest
 
 from kemi.adapters.calls.adoption import Adoption, claimed
 from kemi.adapters.calls.snapshots import KeptCall
+from kemi.adapters.gateway import Gateway
 from kemi.adapters.pages.elsewhere import Elsewhere
+from kemi.core.call.events import Due, Event, TimerFired
 from kemi.core.call.record import CallRecord
 from kemi.core.registration import Flow, Registration
+from kemi.core.registration.states import BindingState
 from kemi.settings import settings_from_text
 from kemi.state.calls import record_to_text
 from kemi.state.redis_errors import RedisUnavailable
 from kemi.state.redis_link import Stored
 from kemi.state.trunks import LONGEST_S
 from kemi.state.waiting import WaitingStore
+from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.played import connected_page
 from tests.unit.adapters.test_shared_state import World
 from tests.unit.core.call.ladder import record_at
 from tests.unit.core.registration.bindings import binding
@@ -54,6 +59,8 @@ class Link:
         self.after_hand_over: Callable[[], object] = lambda: None
 
     def bindings_elsewhere(self, keys: list[str]) -> dict[str, dict[str, str]]:
+        if self.silent:
+            raise RedisUnavailable("Timeout")
         return {"b": {key: self.there[key] for key in keys if key in self.there}}
 
     def hand_over(self, _node: str, calls: dict[str, str]) -> None:
@@ -76,10 +83,14 @@ class Link:
         return self.left.pop(key, None)
 
 
+SITE = SETTINGS_TEXT.replace("[sip]", '[sip]\npeers = ["192.0.2.2"]', 1)
+"""Of several gateways."""
+
+
 class Leaving:
     """A page with a call that is at another gateway now."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = SITE) -> None:
         self.world, self.link = World(), Link()
         self.world.flows.open(Flow("7", "n", "192.0.2.1", "127.0.0.1:7"))
         found = binding()
@@ -94,7 +105,7 @@ class Leaving:
         snapshots: Any = self.world.shared._snapshots
         link: Any = self.link
         self.elsewhere = Elsewhere(
-            settings_from_text(SETTINGS_TEXT),
+            settings_from_text(settings),
             link,
             self.world.flows,
             self.world.calls,
@@ -142,6 +153,57 @@ class TestHandedOver:
         leaving.look(2.0)
         first, second = (calls[leaving.call.key] for calls in leaving.link.handed)
         assert first != second
+
+
+class TestBlind:
+    """Without Redis nobody knows where a page is."""
+
+    def test_until_all_absent_pages_have_been_looked_for_again(
+        self, leaving: Leaving, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("kemi.adapters.pages.elsewhere.MOST", 1)
+        other = replace(leaving.here, contact="<sip:other@p>")
+        leaving.elsewhere.changed("other", other)
+        assert not leaving.elsewhere.is_blind
+        leaving.link.silent = True
+        assert leaving.look(100.0) == []
+        assert leaving.elsewhere.is_blind
+        leaving.link.silent = False
+        assert leaving.look(100.5) == []  # it backs off
+        assert leaving.elsewhere.is_blind
+        leaving.link.there = {"other": leaving.link.there[leaving.key]}
+        assert leaving.look(101.5) == ["other"]
+        assert not leaving.elsewhere.is_blind
+
+    def test_a_gateway_alone_never_is(self) -> None:
+        leaving = Leaving(SETTINGS_TEXT)
+        leaving.link.silent = True
+        assert leaving.look(100.0) == []
+        assert not leaving.elsewhere.is_blind
+
+    @pytest.mark.parametrize(("settings", "is_given_up"), [(SITE, False), (SETTINGS_TEXT, True)])
+    def test_it_ends_nothing_of_a_page_that_may_be_elsewhere(
+        self,
+        kamailio: FakeKamailio,
+        gateway: Gateway,
+        settings: str,
+        is_given_up: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        page = connected_page(kamailio, type(gateway)(settings_from_text(settings)))
+        ((key, binding),) = page._flows.bindings()
+        now, call = time.time(), answered_call(binding.owner, binding.contact)
+        page._calls.create(call)
+        page._schedule.put(call.key, Due.FLOW_RECOVERY, now + 1)
+        told: list[Event] = []
+        monkeypatch.setattr(page._housekeeping, "_dispatch", lambda _, event: told.append(event))
+        page._flows.lose(binding.connection_id, now + 1)
+        for after_s in range(5):
+            page._housekeeping.tick(now + after_s)
+        found = page._flows.binding(key)
+        assert found is not None
+        assert (found.state is BindingState.ABANDONED) is is_given_up
+        assert any(isinstance(event, TimerFired) for event in told) is is_given_up
 
 
 class TestClaimed:
