@@ -204,7 +204,7 @@ class RedisLink:
         try:
             return history_link.trim(self._redis)
         except redis.RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+            raise redis_failure(error) from error
 
     def ship_nodes(self, drain_changes: Mapping[str, str], view: str) -> None:
         """Write which relay nodes were drained ("1") or are not any more (""), and how this node sees all of them."""
