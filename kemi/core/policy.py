@@ -4,8 +4,8 @@ This holds for every request of every page, with and without a routing table, an
 denied here; what a class of users may call beside that is kemi/core/routing/permissions.py.
 
 Every number is compared in one form, whatever way a page writes it: ``tel:+1-900-555``, ``TEL:+1(900)555``,
-``sip:%2B1900555@realm;user=phone`` and ``tel:900555;phone-context=+1`` are all +1900555.  National numbers are compared
-as they are dialled; what they mean is the core's number plan.
+``sip:%2B1900555@realm;user=phone`` and ``tel:900555;phone-context=+1`` are all +1900555, and ``tel:+49(0)900555`` is
++49900555.  National numbers are compared as they are dialled; what they mean is the core's number plan.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
-from kemi.core.routing.costs import PREMIUM_CODE, SATELLITE_CODES
+from kemi.core.routing.costs import PREMIUM_CODE, SATELLITE_CODES, canonical_number
 from kemi.core.services import names_service
 from kemi.core.standalone import FROM_PAGES
 
@@ -28,6 +28,7 @@ _DIALLED = re.compile(r"\+?[0-9*#]+", re.ASCII)
 """A number in a sip: URI: one with letters is a name."""
 _DIALLED_BEFORE = re.compile(r"\+[0-9*#]+|[0-9*#]+(?![0-9a-z*#])", re.ASCII)
 """What some switch might still dial of a name, as of ``0900,1``."""
+_PLUS_DIGITS = re.compile(r"\+[0-9]+", re.ASCII)
 _PREFIX = re.compile(r"\+?[0-9*#]+|\+", re.ASCII)
 _DOMAIN = re.compile(r"\*|[a-z0-9.-]+|\[[0-9a-f:.]+\]")
 _PASSED_ON: Final = FROM_PAGES | {"INVITE"}
@@ -102,9 +103,12 @@ def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
     if len(contexts) > 1:  # somebody might read the other one
         raise UnreadableTarget("phone-context is there twice (RFC 3966 §3)")
     context = contexts[0].translate(_SEPARATORS) if contexts else ""
+    readings = [number]
     if context.startswith("+") and not number.startswith("+"):  # RFC 3966 §5.1.5: digits to put before it
-        return (context + number, number)
-    return (number,)
+        readings.insert(0, context + number)
+    if _PLUS_DIGITS.fullmatch(readings[0]):
+        readings.insert(0, canonical_number(readings[0]))
+    return tuple(dict.fromkeys(readings))
 
 
 def _domain(host: str) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 SATELLITE_CODES: Final = ("+870", "+881", "+882", "+883")
 """Satellite telephones, and international networks, which are as dear."""
@@ -64,9 +64,24 @@ _OF_TYPE: Final = {
 def parsed_number(number: str) -> phonenumbers.PhoneNumber:
     """Read a number that begins with +; raise NumberParseException.
 
-    Kept for a moment, because a call asks for its number several times; not to be changed.
+    Trunk prefixes and carrier codes after the country's code, as in +49(0)30 and +49(00)30, are not part of it.  Kept
+    for a moment, because a call asks for its number several times; not to be changed.
     """
-    return phonenumbers.parse(number, None)
+    parsed = phonenumbers.parse(number, None)
+    for _ in number:  # the library takes away one prefix at a time
+        canonical = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+        if canonical == number:
+            break
+        number, parsed = canonical, phonenumbers.parse(canonical, None)
+    return parsed
+
+
+def canonical_number(number: str) -> str:
+    """Return a number that begins with + as networks between countries have it (E.164); one of no country as it is."""
+    try:
+        return phonenumbers.format_number(parsed_number(number), PhoneNumberFormat.E164)
+    except phonenumbers.NumberParseException:
+        return number
 
 
 def destination_of(number: str, country: str) -> Destination:

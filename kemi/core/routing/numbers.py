@@ -209,13 +209,13 @@ def _global(number: str) -> str:
     if len(number) > 16:
         raise BadNumber("longer than 15 digits (ITU-T E.164)")
     try:
-        parsed = parsed_number(number)
+        parsed = parsed_number(number)  # without a trunk prefix, or no rule for a prefix would be for it
     except phonenumbers.NumberParseException as error:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and len(number) > 4:
             raise BadNumber("there is no such country code") from error
         raise BadNumber("digits are missing", incomplete=True) from error
     _check_length(parsed)
-    return number
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
 def _local(number: str, plan: DialPlan) -> str:

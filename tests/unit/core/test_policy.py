@@ -157,6 +157,26 @@ class TestSpellings:
 class TestNumbers:
     """The longest prefix decides."""
 
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "tel:+49180123456",
+            "tel:+49(0)180123456",
+            "tel:+49(00)180123456",
+            "tel:0180123456;phone-context=+49",
+            f"sip:0180123456;phone-context=+49@{REALM};user=phone",
+            f"sip:+490180123456@{REALM}",
+            f"sip:+490180123456,1@{REALM}",
+        ],
+    )
+    def test_a_trunk_prefix_after_the_code_of_a_country_hides_none(self, uri: str) -> None:
+        assert not is_allowed(uri, CallPolicy(denied_numbers=["+49180"]))
+        assert is_allowed(uri, CallPolicy(allowed_numbers=["+49180"]))
+
+    def test_a_number_of_no_country_is_compared_as_it_is(self) -> None:
+        assert not is_allowed("tel:+999123", CallPolicy(denied_numbers=["+9991"]))
+        assert is_allowed("tel:+49", CallPolicy(denied_numbers=["+491"]))
+
     def test_an_exception_from_a_denied_prefix(self) -> None:
         policy = CallPolicy(allowed_numbers=["+1900777", "+"], denied_numbers=["+1900"])
         assert is_allowed("tel:+19007771", policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import phonenumbers
 import pytest
 
+from kemi.core.routing.costs import canonical_number
 from kemi.core.routing.numbers import (
     MOST_EMERGENCY_DIGITS,
     BadNumber,
@@ -28,6 +29,15 @@ OFFICE = DialPlan(country="DE", outside="0", extension_digits=3)
         ("sip:%2B49301234567@home.example", GERMAN, "+49301234567"),
         ("sip:+49301234567;npdi;rn=+49171@home.example;user=phone", GERMAN, "+49301234567"),
         ("tel:1234567;phone-context=+4930", GERMAN, "+49301234567"),
+        ("tel:+49(0)301234567", GERMAN, "+49301234567"),
+        ("tel:+49(00)301234567", GERMAN, "+49301234567"),
+        ("sip:+490301234567@home.example;user=phone", DialPlan(), "+49301234567"),
+        ("tel:0301234567;phone-context=+49", GERMAN, "+49301234567"),
+        ("sip:0301234567;phone-context=+49@home.example;user=phone", GERMAN, "+49301234567"),
+        ("tel:+44(0)7911123456", GERMAN, "+447911123456"),
+        ("tel:+550211123456789", GERMAN, "+551123456789"),  # over the carrier 21
+        ("tel:+390612345678", GERMAN, "+390612345678"),  # the zero is part of it
+        ("tel:+882161234567", GERMAN, "+882161234567"),
         ("tel:0301234567;phone-context=home.example", GERMAN, "+49301234567"),
         ("tel:030 123 45 67;phone-context=home.example", GERMAN, "+49301234567"),
         ("tel:1234567;phone-context=home.example", GERMAN, "+49301234567"),
@@ -46,6 +56,16 @@ OFFICE = DialPlan(country="DE", outside="0", extension_digits=3)
 )
 def test_every_writing_is_one_number(uri: str, plan: DialPlan, number: str) -> None:
     assert dialled_from_uri(uri, plan).number == number
+
+
+def test_a_number_as_its_country_assigns_it_stays_as_it_is() -> None:
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        for kind in phonenumbers.PhoneNumberType.values():
+            example = phonenumbers.example_number_for_type(region, kind)
+            if example is None:
+                continue
+            number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            assert canonical_number(number) == number
 
 
 @pytest.mark.parametrize(
