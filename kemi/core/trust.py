@@ -57,9 +57,10 @@ TOWARDS_PAGE: Final = (
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Private-Network-Indication", "P-Early-Media",
     "P-Asserted-Service", "Additional-Identity", "Restoration-Info", "Relayed-Charge", "Service-Interact-Info",
     "Cellular-Network-Info", "Attestation-Info", "Origination-Id", "Resource-Priority", "Priority-Share",
-    "Response-Source", "Session-Expires", "Min-SE", *CHARGING,
+    "Response-Source", "Session-Expires", "Min-SE", "P-Preferred-Identity", "Identity", "Identity-Info", *CHARGING,
 )  # fmt: skip
-"""Taken from everything that goes to a page."""
+"""Taken from everything that goes to a page.  Identity names the caller, and "div" whom a call was for before, whatever
+Privacy asks for (RFC 8224, RFC 8946); what the network has found out by it, a page reads in ``verstat``."""
 
 TOPOLOGY: Final = ("Record-Route", "Service-Route", "Server")
 """Addresses and names of the core.  We keep the Service-Route and apply it ourselves, so that a page has no use of it;
@@ -120,8 +121,10 @@ def private_headers(headers: HeaderReader) -> tuple[str, ...]:
     asked = privacy_of(headers)
     hidden: tuple[str, ...] = ()
     if "id" in asked:
-        hidden += ("P-Asserted-Identity", "Remote-Party-ID")
+        hidden += ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
     whole = not asked.isdisjoint({"history", "id", "header"})
+    if whole:
+        hidden += ("Identity", "Identity-Info")
     for name, private in (("History-Info", _PRIVATE_ENTRY), ("Diversion", _PRIVATE_DIVERSION)):
         if whole or any(private.search(unquote(value)) for value in headers(name)):
             hidden += (name,)

@@ -39,7 +39,7 @@ NOT_BELIEVED: Final = (
     "Path", "Service-Route", "Feature-Caps", "Security-Client", "Security-Server", "Security-Verify", "Authorization",
     "Proxy-Authorization",
 )  # fmt: skip
-"""Taken from every request of a trunk; Identity passes, for whoever wants to check its signature (RFC 8224)."""
+"""Taken from every request of a trunk; Identity passes, for the home network to check its signature (RFC 8224)."""
 NOT_FOR_TRUNKS: Final = (
     "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
     "P-Served-User", "P-Profile-Key", "P-User-Database", "P-Associated-URI", "P-Called-Party-ID", "P-Asserted-Service",

@@ -25,6 +25,8 @@ from tests.peers.multipart import Part
 pytestmark = pytest.mark.lab
 
 NUMBER = "<tel:+15550123>"
+PASSPORT = "eyJ4.eyJ5.c2ln;info=<https://carrier.example/cert>;alg=ES256;ppt=shaken"
+"""What of it tells the number (orig.tn) is readable to all (RFC 8225)."""
 OPTIONAL = (("Content-Disposition", "render;handling=optional"),)
 CALL_WAITING = ("Alert-Info", "<urn:alert:service:call-waiting>")
 CW = Part("application/vnd.3gpp.cw+xml", "<ims-cw><communication-waiting-indication/></ims-cw>", OPTIONAL)
@@ -45,10 +47,12 @@ class TestOriginatingIdentity:
         page = await stage.page()
         anonymous = "sip:anonymous@anonymous.invalid"
         stage.core.call(
-            ALICE, caller=anonymous, headers=[("P-Asserted-Identity", NUMBER), ("Privacy", privacy)]
+            ALICE,
+            caller=anonymous,
+            headers=[("P-Asserted-Identity", NUMBER), ("Privacy", privacy), ("Identity", PASSPORT)],
         )
         wic = await page.wait_incoming()
-        assert not wic.invite.headers.all("P-Asserted-Identity")
+        assert not {"P-Asserted-Identity", "Identity"} & {name for name, _ in wic.invite.headers}
         assert (wic.invite.from_.uri, wic.invite.headers.get("Privacy")) == (anonymous, privacy)
         await wic.respond(486)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.messages import Reply, Side
+from kemi.core.trunk.incoming import names_withheld
 from kemi.core.trust import (
     FROM_PAGE,
     TOPOLOGY,
@@ -45,7 +46,7 @@ def test_what_a_page_may_not_say(name: str) -> None:
         "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID",
         "P-Served-User", "P-Profile-Key", "Resource-Priority", "Restoration-Info", "Relayed-Charge",
         "Service-Interact-Info", "P-Private-Network-Indication", "Attestation-Info", "Origination-Id",
-        "Record-Route", "Service-Route", "Server", "P-DCS-LAES",
+        "Record-Route", "Service-Route", "Server", "P-DCS-LAES", "Identity", "Identity-Info", "P-Preferred-Identity",
     ],
 )  # fmt: skip
 def test_what_the_network_keeps_to_itself(name: str) -> None:
@@ -77,6 +78,9 @@ def test_a_caller_who_asks_for_privacy_gets_it(
 ) -> None:
     hidden = withheld_from_page(message({"Privacy": privacy}))
     assert ("P-Asserted-Identity" in hidden) is identity_hidden
+    beyond = names_withheld(header_reader({"Privacy": privacy}))
+    assert ("P-Asserted-Identity" in beyond) is identity_hidden
+    assert ("Identity" in beyond) is history_hidden  # it may name either
     assert ("History-Info" in hidden) is history_hidden
     assert ("Diversion" in hidden) is history_hidden
     assert "Privacy" not in hidden
