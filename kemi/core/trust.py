@@ -100,8 +100,13 @@ _PARAMETER = re.compile(r';\s*([\w.!%*+`\'~-]+)(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^
 _DISPLAY_NAME = re.compile(r'(?:\s*"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
 _PRIVATE_ENTRY = re.compile(r"[?&]\s*privacy\s*=(?!\s*none\b)", re.IGNORECASE)
 """An entry of History-Info that asks for privacy by itself (RFC 7044 §10.1.2)."""
-_PRIVATE_DIVERSION = re.compile(r';\s*privacy\s*(?:=(?!\s*"?off\b)|[;,>]|$)', re.IGNORECASE)
-"""The same of Diversion (RFC 5806 §4)."""
+_PRIVATE_PARTY = re.compile(r';\s*privacy\s*(?:=(?!\s*"?off\b)|[;,>]|$)', re.IGNORECASE)
+"""The same of Diversion (RFC 5806 §4), and of Remote-Party-ID as many switches write it."""
+_PRIVATE: Final = (
+    ("History-Info", _PRIVATE_ENTRY),
+    ("Diversion", _PRIVATE_PARTY),
+    ("Remote-Party-ID", _PRIVATE_PARTY),
+)
 _WARNING = re.compile(r'\s*(\d{3})\s+\S+\s+("(?:[^"\\]|\\.)*")\s*')
 
 
@@ -125,8 +130,9 @@ def private_headers(headers: HeaderReader) -> tuple[str, ...]:
     whole = not asked.isdisjoint({"history", "id", "header"})
     if whole:
         hidden += ("Identity", "Identity-Info")
-    for name, private in (("History-Info", _PRIVATE_ENTRY), ("Diversion", _PRIVATE_DIVERSION)):
-        if whole or any(private.search(unquote(value)) for value in headers(name)):
+    for name, private in _PRIVATE:
+        everywhere = whole and name != "Remote-Party-ID"
+        if everywhere or any(private.search(unquote(value)) for value in headers(name)):
             hidden += (name,)
     return hidden
 

@@ -103,6 +103,9 @@ def test_a_caller_who_asks_for_privacy_gets_it(
         ("Diversion", ["<sip:+49301@r>;privacy=off, <sip:+49302@r>;privacy=offline;counter=1"], True),
         ("Diversion", ["<sip:+49301@r>;privacy;counter=1"], True),
         ("Diversion", ["sip:+49301@r;privacy"], True),
+        ("Remote-Party-ID", ['"Bob" <sip:+49301@r>;party=called;screen=yes;privacy=off'], False),
+        ("Remote-Party-ID", ['"Bob" <sip:+49301@r>;party=called;screen=yes;privacy=full'], True),
+        ("Remote-Party-ID", ["<sip:+49301@r>;privacy=off", '<sip:+49302@r>;Privacy="name"'], True),
     ],
 )
 def test_whom_a_call_was_for_before_may_be_private_too(name: str, values: list[str], hidden: bool) -> None:
