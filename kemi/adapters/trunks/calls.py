@@ -315,7 +315,7 @@ class TrunkCalls:
                 self._store.learn(call_id, from_tag, uri_from_address(contact))
             if method == "BYE" and cause_from_reasons(ksr.headers("Reason")) is None:
                 insert.append(reason_line(NORMAL_CLEARING))
-            withheld = incoming.names_withheld(ksr.headers)
+            withheld = incoming.names_withheld(ksr.headers, ksr.head())
             edits = MessageEdits(remove=(*withheld, "Route"), insert=tuple(insert))
         self._change(edits)
         target = uri_from_address(end.routes[0]) if end.routes else end.target
@@ -357,7 +357,7 @@ class TrunkCalls:
         elif status > 100:
             self._learn(call_id, method, status)
             ksr.replace_header("From", call.from_value)
-            ksr.remove_headers(incoming.names_withheld(ksr.headers))
+            ksr.remove_headers(incoming.names_withheld(ksr.headers, ksr.head()))
             if status >= 400 and cause_from_reasons(ksr.headers("Reason")) is None:
                 ksr.append_headers([reason_line(cause_of_response(status, ksr.headers("Warning")))])
         if method == "BYE" and status >= 200 and call.ended_at:

@@ -47,6 +47,10 @@ NOT_FOR_TRUNKS: Final = (
     "Server", "Feature-Caps", "Accept-Contact", "Reject-Contact", "Request-Disposition", *CHARGING,
 )  # fmt: skip
 """Taken from everything that goes back to it: what the home network keeps to itself."""
+_PASSED_ON: Final = frozenset({"p-asserted-identity", "p-early-media"})
+_PRIVATE_EXTENSION: Final = re.compile(
+    r"^([XP]-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII
+)
 _EXTENSION: Final = re.compile(r"^(X-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)
 _HIDING: Final = frozenset({"id", "user", "header"})
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;?]*)", re.IGNORECASE)
@@ -228,9 +232,15 @@ def identity_lines(request: Request, caller: Caller, trunk: Trunk) -> tuple[str,
     return (asserted, f"Privacy: {';'.join(sorted(asked))}")
 
 
-def names_withheld(headers: HeaderReader) -> tuple[str, ...]:
-    """Return the header fields to take from what goes back to a trunk, which is outside the trust domain (RFC 3325)."""
-    return (*NOT_FOR_TRUNKS, *private_headers(headers))
+def names_withheld(headers: HeaderReader, head: str) -> tuple[str, ...]:
+    """Return the header fields to take from what goes back to a trunk, which is outside the trust domain (RFC 3325).
+
+    ``head``: start line and fields of the message.  As in calls that pages begin, no X- or P- field goes there that a
+    carrier may have agreed on with others, as whom it charges.
+    """
+    found = dict.fromkeys(_PRIVATE_EXTENSION.findall(head))
+    extensions = (name for name in found if name.lower() not in _PASSED_ON)
+    return (*NOT_FOR_TRUNKS, *private_headers(headers), *extensions)
 
 
 def names_not_believed(head: str) -> tuple[str, ...]:

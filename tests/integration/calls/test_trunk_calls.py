@@ -103,7 +103,12 @@ async def talking(
     stage: Stage, trunk: ScriptedTrunk, number: str = "03012345", **how: object
 ) -> tuple[CallOfTrunk, CalledDevice]:
     """Let the trunk call and be answered."""
-    own = (("P-Asserted-Identity", f"<{ALICE}>"), ("Privacy", "id"), ("P-Charging-Vector", "icid-value=1"))
+    own = (
+        ("P-Asserted-Identity", f"<{ALICE}>"),
+        ("Privacy", "id"),
+        ("P-Charging-Vector", "icid-value=1"),
+        ("X-Charge-Number", "7"),
+    )
     stage.core.script = CoreScript((Provisional(180), Final(200, DeviceMedia(), headers=own)))
     call = await trunk.call(number, gateway_address(stage.lab), **how)  # type: ignore[arg-type]
     await call.wait_status(200)
@@ -176,7 +181,8 @@ async def test_the_home_network_sees_a_clean_request(stage: Stage, trunk: Script
         f"<{ALICE};cause=486>;index=1.1",
     ]
     answer = await call.wait_status(200)
-    assert not {"P-Asserted-Identity", "P-Charging-Vector"} & {name for name, _ in answer.headers}
+    withheld = {"P-Asserted-Identity", "P-Charging-Vector", "X-Charge-Number"}
+    assert not withheld & {name for name, _ in answer.headers}
     assert answer.from_.uri == "sip:089555@carrier.example;user=phone;verstat=TN-Validation-Passed"
     assert (await call.bye()).status == 200
     assert (await called.wait_request("BYE")).from_.uri == "sip:+4989555@acme.example;user=phone"

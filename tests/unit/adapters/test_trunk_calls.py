@@ -228,6 +228,28 @@ def test_who_moves_is_followed(world: World) -> None:
     assert world.sent == ("sip:moved@198.51.100.9", "sip:p.ims.example;lr", ROUTES)
 
 
+def test_what_a_page_says_beside_does_not_reach_the_trunk(world: World) -> None:
+    beside = "X-Charge-Number: 7\nP-Anything: 1\nSubject: hello\n"
+    world.invites("c1")
+    world.answers(200, "INVITE", "c1", "A", further=beside)
+    asked = message(
+        "INFO sip:sbc@203.0.113.5 SIP/2.0",
+        "c1",
+        "INFO",
+        CORE,
+        sender="A",
+        to="t1",
+        cseq="2",
+        further=f"Route: <sip:trunk@192.0.2.1:5060;lr>\n{beside}",
+    )
+    answer = world.kamailio.message
+    assert world._came(asked) == 0
+    for passed in (answer, world.kamailio.relayed[-1]):
+        assert passed is not None
+        assert not passed.sent_values("X-Charge-Number") and not passed.sent_values("P-Anything")
+        assert passed.sent_values("Subject") == ["hello"]
+
+
 @pytest.mark.parametrize("source", [CARRIER, OTHER])
 def test_no_trunk_speaks_as_the_home_network(world: World, source: tuple[str, int]) -> None:
     world.invites("c1")

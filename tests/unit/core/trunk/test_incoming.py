@@ -26,12 +26,14 @@ from kemi.core.trunk.incoming import (
     identity_lines,
     invite_edits,
     names_not_believed,
+    names_withheld,
     number_read,
     routes_left,
     way_in,
 )
 from kemi.core.trunk.trunk import NumberForm, Trunk
 from kemi.core.trust import CHARGING
+from tests.unit.core.call.ladder import header_reader
 
 TRUNK = Trunk("acme", ["sip:192.0.2.1"], domain="acme.example", country="DE", numbers=NumberForm.NATIONAL)
 HEADERS = {
@@ -272,6 +274,15 @@ def test_blanks_in_from_cost_no_time() -> None:
 
 def test_who_pays_is_between_networks() -> None:
     assert set(CHARGING) <= set(NOT_BELIEVED) & set(NOT_FOR_TRUNKS)
+
+
+def test_what_a_page_adds_goes_to_no_trunk() -> None:
+    head = (
+        "SIP/2.0 200 OK\r\nX-Charge-Number: 7\r\np-anything : 1\r\nP-Early-Media: sendrecv\r\nSubject: X-Not: this\r\n"
+        "p-asserted-identity: <sip:a@h>\r\nX-charge-number: 8"
+    )
+    left = set(names_withheld(header_reader({}), head)) - set(NOT_FOR_TRUNKS)
+    assert left == {"X-Charge-Number", "X-charge-number", "p-anything"}
 
 
 def test_routes_into_the_home_network() -> None:
