@@ -37,7 +37,10 @@ def written(number: str, trunk: Trunk) -> str:
         return number
     if phonenumbers.country_code_for_region(trunk.country) == parsed.country_code:
         return _NO_DIGIT.sub("", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
-    return _NO_DIGIT.sub("", phonenumbers.format_out_of_country_calling_number(parsed, trunk.country))
+    abroad = phonenumbers.format_out_of_country_calling_number(parsed, trunk.country)
+    if abroad.startswith("+"):  # several prefixes there, one for each carrier: 00 is that of ITU-T E.123
+        return f"00{number[1:]}"
+    return _NO_DIGIT.sub("", abroad)
 
 
 def trunk_uri(number: str, trunk: Trunk, parameters: Iterable[str] = ()) -> str:

@@ -30,7 +30,7 @@ class NumberForm(StrEnum):
     DIGITS = "e164"
     """493012345"""
     NATIONAL = "national"
-    """As dialled in the trunk's own country: 03012345; others with 00 and the country code."""
+    """As dialled in the trunk's own country: 03012345; others with its prefix for abroad, 00 where it has several."""
 
 
 class DiversionForm(StrEnum):

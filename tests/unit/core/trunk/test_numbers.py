@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
 
 from kemi.core.trunk.numbers import Shown, caller_number, number_of, shown, trunk_uri, written
@@ -29,12 +30,22 @@ def trunk(form: NumberForm = NumberForm.PLUS, country: str = "", caller: str = "
         (NumberForm.NATIONAL, "US", "+12015550123", "2015550123"),
         (NumberForm.NATIONAL, "US", ALICE, "011493012345678"),
         (NumberForm.NATIONAL, "IT", "+390650000000", "0650000000"),
+        (NumberForm.NATIONAL, "BR", ALICE, "00493012345678"),
         (NumberForm.NATIONAL, "DE", "115", "115"),
         (NumberForm.DIGITS, "", "*21#", "*21#"),
     ],
 )
 def test_a_number_in_the_form_of_a_trunk(form: NumberForm, country: str, number: str, expected: str) -> None:
     assert written(number, trunk(form, country)) == expected
+
+
+@pytest.mark.parametrize("country", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_number_abroad_has_a_prefix_in_every_country(country: str) -> None:
+    number = "+442079460000" if phonenumbers.country_code_for_region(country) == 49 else ALICE
+    digits = written(number, trunk(NumberForm.NATIONAL, country))
+    assert digits.isdecimal()
+    assert digits.endswith(number[1:])
+    assert digits != number[1:]
 
 
 def test_portability_goes_with_the_number() -> None:
