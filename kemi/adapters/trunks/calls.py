@@ -348,8 +348,8 @@ class TrunkCalls:
             return False
         to_trunk = ksr.text("$ft") == call.from_tag
         if not to_trunk:
-            if not self._is_of(call):
-                return False
+            if not self._is_of(call) or self._is_of_home(call):
+                return False  # one from a trunk at an address of ours, too, is told by its port from one of our own
             ksr.remove_headers(incoming.NOT_BELIEVED)
         elif not self._is_of_home(call):
             ksr.drop()  # no trunk answers what a trunk asks of the home network

@@ -27,6 +27,9 @@ most_calls = 2
 [[trunks]]
 name = "other"
 uris = ["sip:203.0.113.6"]
+[[trunks]]
+name = "pbx"
+uris = ["sip:192.0.2.1:5070"]
 """
 CARRIER, OTHER, CORE = ("203.0.113.5", 5060), ("203.0.113.6", 5060), ("198.51.100.7", 5060)
 CONTACT = "<sip:sbc@203.0.113.5>"
@@ -260,6 +263,19 @@ def test_no_trunk_speaks_as_the_home_network(world: World, source: tuple[str, in
     sent = len(world.kamailio.relayed)
     assert world.asks("INVITE", "c1", to="t1", sender="A", source=source, forged=True) == 403
     assert len(world.kamailio.relayed) == sent
+
+
+def test_a_trunk_at_our_own_address_does_not_answer_for_us(world: World) -> None:
+    pbx, ourselves = ("192.0.2.1", 5070), ("192.0.2.1", 5060)
+    assert world._came(message("INVITE sip:+4930123@192.0.2.1 SIP/2.0", "c1", "INVITE", pbx)) == 0
+    world.answers(200, "INVITE", "c1", "A", source=ourselves)
+    calls = world._gateway._trunks.calls
+    for source, taken in ((pbx, True), (ourselves, False), (OTHER, False)):
+        changed = message("SIP/2.0 200 OK", "c1", "INVITE", source, sender="A", to="t1")
+        world.kamailio.receive(changed)
+        assert calls.takes_reply("INVITE", 200) is taken
+    world.answers(200, "INVITE", "c1", "B", source=pbx)
+    assert world.kamailio.dropped
 
 
 def test_a_call_of_the_release_before_goes_on(world: World) -> None:
