@@ -105,7 +105,7 @@ class OwnRequests:
         if sent is not None and not sent.report:
             return
         if method == "SUBSCRIBE":
-            self._notifications.unanswered(ksr.call_id())
+            self._notifications.unanswered(ksr.call_id(), ksr.number("$cs"))
         elif method == "REGISTER":
             self._registrar.deregistered(ksr.call_id(), 408)
         else:

@@ -17,6 +17,7 @@ from kemi.core.registration.own_requests import (
     LONGER_THAN_REGISTRATION_S,
     REFRESH_MARGIN_S,
     Subscription,
+    follow_service_route,
     forget_dialog,
     retry_at,
     subscribe,
@@ -92,10 +93,10 @@ class Notifications:
         if reply.status >= 300:
             log_event(logging.WARNING, "subscription_refused", call_id=reply.call_id, status=reply.status)
 
-    def unanswered(self, call_id: str) -> None:
+    def unanswered(self, call_id: str, cseq: int) -> None:
         """Nobody answered a SUBSCRIBE of ours."""
         log_event(logging.WARNING, "subscription_refused", call_id=call_id, status=408)
-        self._store.change(call_id, lambda found: subscription_failed(found, time.time()))
+        self._store.change(call_id, lambda found: subscription_failed(found, cseq, 408, time.time()))
 
 
 def _learn(found: Subscription, request: Request, verdict: Verdict, now: float) -> None:
@@ -135,6 +136,8 @@ class SubscriptionKeeper:
         """Subscription key -> Call-ID."""
         self._users: dict[str, str] = {}
         """Binding key -> subscription key."""
+        self._routes: dict[str, list[str]] = {}
+        """Binding key -> its Service-Route when it changed last."""
         self._asked_until: dict[str, float] = {}
         """Call-ID -> until when the last SUBSCRIBE asked for."""
         self._needed_until: dict[str, float] = {}
@@ -179,6 +182,12 @@ class SubscriptionKeeper:
             self._dialogs[user] = subscription.call_id
         if key not in subscription.bindings:
             self._store.change(subscription.call_id, lambda found: found.bindings.append(key))
+        route = registration.service_route
+        # That of this binding must have changed: each of a user's bindings may have one of its own (RFC 3608 §6.4).
+        before_it = self._routes.get(key, subscription.service_route)
+        if route not in (before_it, subscription.service_route):
+            self._store.change(subscription.call_id, lambda found: follow_service_route(found, route))
+        self._routes[key] = route
         call_id, until = subscription.call_id, registration.core_expires_at
         self._needed_until[call_id] = max(until, self._needed_until.get(call_id, 0.0))
         if self._asked_until.get(call_id, 0.0) < until + REFRESH_MARGIN_S:
@@ -212,6 +221,7 @@ class SubscriptionKeeper:
 
     def _leave(self, key: str, user: str) -> None:
         self._users.pop(key, None)
+        self._routes.pop(key, None)
         call_id = self._dialogs.get(user, "")
 
         def without(found: Subscription) -> None:

@@ -19,6 +19,9 @@ RETRY_AFTER_S: Final = 30.0
 MOST_RETRY_AFTER_S: Final = 3600.0
 """Each wait is twice as long as the last: a core without this event is not asked twice a minute for every page."""
 
+_ENDS_SUBSCRIPTION: Final = frozenset({404, 405, 408, 410, 416, *range(480, 486), 489, 501, 604})
+"""Responses to a refresh after which the subscription is no more (RFC 6665 §4.1.2.2; 408: RFC 3261 §12.2.1.2)."""
+
 
 @dataclass(slots=True)
 class Subscription:
@@ -95,9 +98,7 @@ def subscription_answered(subscription: Subscription, reply: Reply, now: float) 
     granted = "".join(reply.headers("Expires")).strip()
     expires_s = number_or(0, granted)
     if not 200 <= reply.status < 300 or expires_s == 0:
-        subscription_failed(subscription, now)
-        if reply.status == 481:  # the core has forgotten the dialog
-            forget_dialog(subscription)
+        subscription_failed(subscription, reply.cseq, reply.status, now)
         return
     subscription.failed_at, subscription.failures = 0.0, 0
     subscription.remote_tag = reply.to_tag
@@ -108,10 +109,29 @@ def subscription_answered(subscription: Subscription, reply: Reply, now: float) 
     subscription.refresh_at = now + max(expires_s - REFRESH_MARGIN_S, expires_s / 2)
 
 
-def subscription_failed(subscription: Subscription, now: float) -> None:
-    """The core refused, or did not answer."""
+def subscription_failed(subscription: Subscription, cseq: int, status: int, now: float) -> None:
+    """The core refused the SUBSCRIBE of this number, or granted it no time; 408: it did not answer.
+
+    With it goes a subscription that such a response ends, or that has run out: the next SUBSCRIBE finds who has the
+    user now, instead of a node that may be dead.  Any other one lasts as long as it was granted (RFC 6665 §4.1.2.2).
+    """
+    if cseq != subscription.cseq:
+        return
     subscription.failed_at = now
     subscription.failures += 1
+    if status < 300 or status in _ENDS_SUBSCRIPTION or subscription.expires_at <= now:
+        forget_dialog(subscription)
+
+
+def follow_service_route(subscription: Subscription, service_route: list[str]) -> None:
+    """A registration has got another Service-Route: ask there anew, at once (TS 24.229 §5.2.3).
+
+    The user's S-CSCF is another one, which knows nothing of the subscription.
+    """
+    forget_dialog(subscription)
+    subscription.service_route = service_route
+    subscription.failed_at, subscription.failures = 0.0, 0
+    subscription.stale = True
 
 
 def retry_at(subscription: Subscription) -> float:
@@ -121,7 +141,12 @@ def retry_at(subscription: Subscription) -> float:
 
 
 def forget_dialog(subscription: Subscription) -> None:
-    """Make the next SUBSCRIBE begin a new dialog."""
+    """Make the next SUBSCRIBE begin a new dialog, with a tag of its own.
+
+    What still comes in the old one gets 481, and the answer to a SUBSCRIBE that is under way is nobody's.
+    """
+    subscription.cseq += 1
+    subscription.local_tag = f"{subscription.local_tag.partition('.')[0]}.{subscription.cseq}"
     subscription.remote_tag = subscription.remote_target = ""
     subscription.route_set = []
     subscription.version = -1

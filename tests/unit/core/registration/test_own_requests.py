@@ -13,6 +13,7 @@ from kemi.core.registration.own_requests import (
     retry_at,
     subscribe,
     subscription_answered,
+    subscription_failed,
     subscription_key,
 )
 from tests.unit.core.call.ladder import header_reader
@@ -85,14 +86,36 @@ class TestSubscribe:
         answered(found, status, expires)
         assert (found.failed_at, found.expires_at) == (100.0, 0.0)
 
-    def test_481_makes_the_next_one_a_new_dialog(self) -> None:
+    @pytest.mark.parametrize(
+        ("status", "expires", "is_new"),
+        [
+            *((status, "", True) for status in (404, 405, 408, 410, 416, 480, 481, 485, 489, 501, 604)),
+            *((status, "", False) for status in (400, 403, 423, 486, 500, 503, 603)),
+            (200, "0", True),
+        ],
+    )
+    def test_what_ends_it_makes_the_next_one_a_new_dialog(
+        self, status: int, expires: str, is_new: bool
+    ) -> None:
+        found = subscription()
+        subscribe(found, 1200, SETTINGS, "i")
+        answered(found)
+        before = value(subscribe(found, 1200, SETTINGS, "i"), "From")
+        answered(found, status, expires, cseq=2)
+        request = subscribe(found, 1200, SETTINGS, "i")
+        assert (value(request, "To") == f"<{ALICE}>") is is_new
+        assert (request.request_uri == ALICE) is is_new
+        assert (value(request, "From") != before) is is_new
+
+    def test_a_refusal_after_its_time_makes_a_new_dialog_too(self) -> None:
         found = subscription()
         subscribe(found, 1200, SETTINGS, "i")
         answered(found)
         subscribe(found, 1200, SETTINGS, "i")
-        answered(found, 481, cseq=2)
-        request = subscribe(found, 1200, SETTINGS, "i")
-        assert (request.request_uri, value(request, "To")) == (ALICE, f"<{ALICE}>")
+        subscription_failed(found, 2, 503, found.expires_at - 1)
+        assert found.remote_tag == "theirs"
+        subscription_failed(found, 2, 503, found.expires_at)
+        assert value(subscribe(found, 1200, SETTINGS, "i"), "To") == f"<{ALICE}>"
 
     def test_the_answer_to_an_older_one_changes_nothing(self) -> None:
         found = subscription()
@@ -145,14 +168,14 @@ class TestDeregister:
 def test_a_core_that_refuses_is_asked_less_and_less_often() -> None:
     found = subscription()
     waits = []
-    for cseq in range(1, 13):
+    for _ in range(12):
         subscribe(found, 1200, SETTINGS, "icid-1")
-        answered(found, 489, cseq=cseq)
+        answered(found, 489, cseq=found.cseq)
         waits.append(retry_at(found) - 100.0)
     assert waits[:4] == [30.0, 60.0, 120.0, 240.0]
     assert waits[-1] == 3600.0
     subscribe(found, 1200, SETTINGS, "icid-1")
-    answered(found, 200, cseq=13)
+    answered(found, 200, cseq=found.cseq)
     subscribe(found, 1200, SETTINGS, "icid-1")
-    answered(found, 489, cseq=14)
+    answered(found, 489, cseq=found.cseq)
     assert retry_at(found) == 130.0
