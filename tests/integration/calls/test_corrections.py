@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rtpengine.ng.commands import Query
 from tests.integration.calls.ladders import requests_received
 from tests.integration.calls.offers import AUDIO_AND_VIDEO
 from tests.integration.calls.stage import Call, Stage, until
 from tests.peers.call_plan import CallPlan, OfferReply, refused
-from tests.peers.core_script import CoreScript, answers, early_media
+from tests.peers.core_script import CoreScript, Final, Pause, Provisional, answers, early_media
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sdp import MediaSection, sdp_from_text
 
@@ -59,6 +60,20 @@ async def test_video_the_far_end_refused_is_switched_off_at_the_page(stage: Stag
     assert [line.port for line in video_lines(call, 1)] == [0, 0]
     audio = [m for m in sdp_from_text(call.wic.trace.requests("UPDATE")[1].body).media if m.kind == "audio"]
     assert all(line.port for line in audio)
+
+
+async def test_video_that_another_fork_refuses_early_is_there_for_the_one_that_answers(stage: Stage) -> None:
+    """A server with the ring-back tone, and a device with a camera."""
+    ring_back = Provisional(183, media=NO_VIDEO, fork="b")
+    taken = DeviceMedia(video="H264", audio_port=41000)
+    stage.core.script = CoreScript((ring_back, Pause(0.3), Final(200, taken)))
+    call = await stage.answered(await stage.page(), AUDIO_AND_VIDEO)
+    of_video = stage.lab.ask_relay(Query(f"{call.call_id}-v"))
+    ports = {stream.local_port for tag in of_video.tags.values() for stream in tag.streams()}
+    assert (await call.wic.info()).status == 200
+    await call.hang_up()
+    assert len(call.wic.trace.requests("UPDATE")) == 1
+    assert {line.port for line in video_lines(call, 0)} <= ports
 
 
 async def test_the_codec_the_page_was_told_first_needs_no_correction(stage: Stage) -> None:

@@ -91,31 +91,44 @@ def _on_progress(record: CallRecord, reply: Reply, settings: CallSettings) -> li
 def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Let the page hear the fork it should hear now, then pass the response on."""
     tag = early_media.heard(record, settings)
-    gates = early_media.gates(record, tag, settings) if tag or record.applied_answer else []
+    before = early_media.passing(record)
+    if tag or record.applied_answer:
+        early_media.allow(record, tag, settings)
     if not tag or forks.applied(tag, record.legs[tag].answer) == record.applied_answer or record.doomed:
-        return [*gates, *_pass_on(record, reply, settings)]
-    return [*gates, *_take_answer(record, tag, record.legs[tag].answer, reply, settings)]
+        return [*early_media.gates_since(record, before), *_pass_on(record, reply, settings)]
+    taken = _take_answer(record, tag, record.legs[tag].answer, reply, settings)
+    return [*early_media.gates_since(record, before), *taken]
 
 
 def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSettings) -> list[act.Action]:
     """The first 2xx: this fork has the call (RFC 3261 §13.2.2.4)."""
-    if not record.confirmed_tag:
+    is_first = not record.confirmed_tag
+    if is_first:
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
         session_timer.answered_by_core(record, reply)
     answer = forks.answer_in(leg, reply)
     for known in record.legs.values():
         known.answer, known.early_media = "", []
-    gates = early_media.open_gates(record)
+    before = early_media.passing(record)
+    early_media.allow_all(record)
     applied = (
         record.media_state is Media.CONNECTED and forks.applied(reply.to_tag, answer) == record.applied_answer
     )
     if not answer or applied or record.ended or record.doomed:
         if not record.applied_answer:
             record.doomed = "the core answered without a session description"
-        asked = pictures.request_key_frames(record) if applied and not record.ended else []
-        return [*gates, _forward(record, reply, settings), *asked]
-    return [*gates, *_take_answer(record, reply.to_tag, answer, reply, settings)]
+        follow = _answered_as_before(record, settings) if applied and is_first and not record.ended else []
+        return [*early_media.gates_since(record, before), _forward(record, reply, settings), *follow]
+    taken = _take_answer(record, reply.to_tag, answer, reply, settings)
+    return [*early_media.gates_since(record, before), *taken]
+
+
+def _answered_as_before(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """The relay works with this answer since it came in a provisional response: what it refuses is refused for good."""
+    refused = tuple(medium.kind for medium in record.media if not medium.active)
+    release = [act.ReleaseMedia(record.key, record.node, refused)] if refused else []
+    return [*pictures.request_key_frames(record), *release, *correct(record, settings)]
 
 
 def _take_answer(
@@ -186,6 +199,8 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
         answer = answers[medium.kind]
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec or ""
         medium.ims_answer, medium.ims_direction = answer.sdp or "", answer.direction
+        if answer.sdp is None and reply.status < 200:
+            continue  # another fork may take it: its ports stay, behind a gate
         media.append(
             act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
         )

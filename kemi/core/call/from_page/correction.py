@@ -22,7 +22,9 @@ def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     if not record.correctable or record.ended or record.wic_offer_answer is not OfferAnswer.STABLE:
         return []
     taken = {
-        medium.kind: medium.codec if medium.active else None for medium in record.media if medium.answered
+        medium.kind: medium.codec if medium.active else None
+        for medium in record.media
+        if medium.answered and (medium.active or record.confirmed_tag)  # before, another fork may take it
     }
     current = sdp_from_text(record.wic_description)
     far = {medium.kind: far_line(medium) for medium in record.media}

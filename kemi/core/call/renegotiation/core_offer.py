@@ -312,12 +312,14 @@ def _answer(
         for old, new in zip(record.media, pending.media, strict=False)
         if old.active and not new.active and old.kind == new.kind
     ]
-    gone += [kind for kind in pending.reserved if kind not in lines]
+    is_early = forks.is_early(record)
+    shut = early_media.shut(record, gone) if is_early else []
+    gone = [*([] if is_early else gone), *(kind for kind in pending.reserved if kind not in lines)]
     pending.ims_description = body = sdp_to_text(description)
-    if forks.is_early(record) and pending.former is not None:
+    if is_early and pending.former is not None:
         forks.offered_anew(record, pending.former.tag, pending.offer, body)
     exchange.commit(record)
-    release = [act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else []
+    release = [*shut, *([act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else [])]
     if forward is not None:
         edits = replace(forward.edits, remove=(*forward.edits.remove, "Require"), body=body)
         return [replace(forward, edits=edits), *release]

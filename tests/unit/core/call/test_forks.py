@@ -11,6 +11,8 @@ from kemi.core.call import events as ev
 from kemi.core.call.from_page.forks import MOST_FORKS
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
+from kemi.core.sdp.model import Direction
+from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import NO_100REL, SETTINGS, Call
 
@@ -251,6 +253,74 @@ class TestForksThatOfferAnew:
         assert call.actions.reply[0] == 481
 
 
+AV = sdp.chromium("av-sendonly")
+BOTH = sdp.core_answer("audio", "video", port=44000)
+NO_VIDEO = sdp.core_answer("audio", "video", refuse=("video",))
+SHUT = act.MediumGate("video", wic_to_ims=False, ims_to_wic=False)
+OPEN = act.MediumGate("video", wic_to_ims=True, ims_to_wic=True)
+
+
+def video_ports(call: Call) -> set[int]:
+    """The ports of the page's video lines, as it was told last."""
+    return {line.port for line in sdp_from_text(call.record.wic_description).media if line.kind == "video"}
+
+
+class TestAMediumThatNotEveryForkTakes:
+    """Each early dialog answers our INVITE for itself (RFC 3261 §13.2.2.4)."""
+
+    @staticmethod
+    def refused_early() -> Call:
+        call = Call.forwarded(AV)
+        event = call.ims_reply(183, body=NO_VIDEO)
+        call.on(event)
+        assert SHUT in call.actions.only(act.GateMedia).media
+        assert [one.kind for one in call.actions.only(act.ConnectMedia).media] == ["audio"]
+        assert call.on(ev.MediaConnected(event.reply)).names == ["ForwardReply"]
+        assert 0 not in video_ports(call)
+        return call
+
+    def test_it_is_there_for_the_fork_that_answers(self) -> None:
+        call = self.refused_early()
+        event = call.ims_reply(200, "core2", body=BOTH)
+        call.on(event)
+        assert OPEN in call.actions.only(act.GateMedia).media
+        answers = {one.kind: one.ims_answer for one in call.actions.only(act.ConnectMedia).media}
+        assert "m=video 44002 " in (answers["video"] or "")
+        assert call.on(ev.MediaConnected(event.reply)).names == ["ForwardReply"]
+        assert 0 not in video_ports(call)
+
+    @pytest.mark.parametrize("body", ["", NO_VIDEO])
+    def test_it_is_given_back_when_that_fork_answers(self, body: str) -> None:
+        call = self.refused_early()
+        answer = call.ims_reply(200, body=body)
+        assert call.on(answer).names == ["ForwardReply", "ReleaseMedia", "SendRequest"]
+        assert call.actions.only(act.ReleaseMedia).kinds == ("video",)
+        lines = sdp_from_text(call.actions.only(act.SendRequest).body).media
+        assert {line.port for line in lines if line.kind == "video"} == {0}
+        assert call.on(answer).names == ["ForwardReply"]  # once more: nothing is given back twice
+
+    def test_it_is_given_back_when_the_fork_that_answers_refuses_it_too(self) -> None:
+        call = self.refused_early()
+        call.on(call.ims_reply(200, "core2", body=NO_VIDEO.replace("m=audio 40000", "m=audio 45000")))
+        answers = {one.kind: one.ims_answer for one in call.actions.only(act.ConnectMedia).media}
+        assert answers["video"] is None
+
+    def test_one_that_an_update_switches_off_comes_back_with_another_fork(self) -> None:
+        call = Call.forwarded(AV)
+        progress(call, "core1", sdp.core_answer("audio", "video"))
+        assert offers_anew(call, "core1", NO_VIDEO) == ["ReofferFromIms", "SendReply", "GateMedia"]
+        assert call.actions.only(act.GateMedia).media == (SHUT,)
+        call.on(call.ims_reply(200, "core2", body=BOTH))
+        assert OPEN in call.actions.only(act.GateMedia).media
+        assert all(one.ims_answer for one in call.actions.only(act.ConnectMedia).media)
+
+    def test_one_that_an_update_switches_off_is_given_back_when_that_fork_answers(self) -> None:
+        call = Call.forwarded(AV)
+        progress(call, "core1", sdp.core_answer("audio", "video"))
+        offers_anew(call, "core1", NO_VIDEO)
+        assert call.on(call.ims_reply(200)).only(act.ReleaseMedia).kinds == ("video",)
+
+
 class TestGates:
     """P-Early-Media as seen from the far end."""
 
@@ -288,6 +358,38 @@ class TestGates:
             act.MediumGate("audio", True, True),
             act.MediumGate("video", False, False),
         )
+
+    @pytest.mark.parametrize(
+        ("says", "to_ims", "to_page"), [("sendonly", False, True), ("inactive", False, False)]
+    )
+    @pytest.mark.parametrize("status", [183, 200])
+    def test_what_the_far_end_describes_holds_from_its_first_answer(
+        self, status: int, says: str, to_ims: bool, to_page: bool
+    ) -> None:
+        call = plain()
+        held = sdp.core_answer().replace("a=sendrecv", f"a={says}")
+        assert call.on(call.ims_reply(status, body=held)).names == ["GateMedia", "ConnectMedia"]
+        assert call.actions.only(act.GateMedia).media == (act.MediumGate("audio", to_ims, to_page),)
+
+    def test_early_media_may_not_pass_where_the_description_has_none(self) -> None:
+        call = plain()
+        progress(call, "core1", sdp.core_answer(), "sendonly")
+        progress(call, "core1", sdp.core_answer().replace("a=sendrecv", "a=recvonly"), "sendonly")
+        assert call.record.media[0].ims_direction is Direction.RECVONLY
+        call.on(call.ims_reply(200))
+        assert call.actions.only(act.GateMedia).media == (act.MediumGate("audio", True, False),)
+
+    @pytest.mark.parametrize("word", ["sendonly", "sendrecv"])
+    def test_a_page_that_has_not_been_offered_the_far_ends_stream_does_not_get_it(self, word: str) -> None:
+        call = Call.offered(sdp.chromium("audio-sendonly"), {"Allow": ["INVITE, ACK, CANCEL, BYE"]})
+        first = call.reserved().only(act.GateMedia).media
+        assert call.record.media[0].reverse_wanted
+        assert first == (act.MediumGate("audio", wic_to_ims=True, ims_to_wic=False),)
+        event = call.ims_reply(183, body=sdp.core_answer(), early_media=word)
+        gates = call.on(event).all(act.GateMedia)
+        call.on(ev.MediaConnected(event.reply))
+        gates += call.on(call.ims_reply(200)).all(act.GateMedia)
+        assert not any(medium.ims_to_wic for gate in gates for medium in gate.media)
 
     def test_a_relay_that_does_not_gate_does_not_end_the_call(self) -> None:
         call = Call.forwarded()
