@@ -370,8 +370,8 @@ RULES: Final = (
     ),
     Rule(
         code="ice-restart-refused", gravity=_TROUBLE, check=_ice_restart_refused,
-        says="The page came back over another connection and refused ({status}) to restart ICE: since then one side or "
-        "both may hear nothing.",
+        says="The page came back over another connection and refused ({status}) to restart ICE, without which it has "
+        "no media: the gateway ended the call.",
         do=_PAGE_DEV + "take offers that restart ICE (RFC 8445 §9), or restart it after a change of network.",
     ),
     Rule(

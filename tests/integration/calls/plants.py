@@ -225,7 +225,8 @@ async def restart_refused(world: World) -> str:
     await page.connect()
     assert (await page.register()).status == 200
     await world.stage.logged(call.call_id, "event=ice_restart_refused")
-    return await hung_up(call)
+    await call.wic.wait_request("BYE")
+    return call.call_id
 
 
 # ------------------------------------------------------------ calls towards a page

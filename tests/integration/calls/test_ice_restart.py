@@ -12,6 +12,7 @@ from kemi.core.sdp.text import sdp_from_text
 from tests.integration.calls.incoming import PageCall, ringing
 from tests.integration.calls.stage import Call, Stage
 from tests.integration.calls.test_page_offers import local
+from tests.peers.call_plan import CallPlan, OfferReply, refused
 from tests.peers.sdp import offer_again
 from tests.peers.websocket import Loss, PageSocket
 from tests.peers.wic import ScriptedWic
@@ -93,6 +94,15 @@ async def test_a_page_that_restarts_ice_itself_is_left_alone(stage: Stage) -> No
     await asyncio.sleep(2 * WAIT_S)
     assert len(offers(call)) == before
     await call.hang_up()
+
+
+async def test_a_page_that_refuses_has_no_media_and_its_call_ends(stage: Stage) -> None:
+    page = await stage.page()
+    call = await stage.answered(page, plan=CallPlan(offer_replies=(OfferReply(), refused(488))))
+    await come_back(stage, page, call)
+    for side in (call.wic, call.ims):
+        bye = await side.wait_request("BYE")
+        assert bye.headers.get("Reason") == 'SIP;cause=488;text="the page did not follow an ICE restart"'
 
 
 async def test_pages_that_are_all_lost_at_once_have_not_changed_their_networks(stage: Stage) -> None:

@@ -11,6 +11,10 @@ SIP, but the relay, being ICE-lite, keeps to the pair of the highest priority th
 26), and an address the browser did not have when the call began is none of its candidates at all.  Clients that know of
 this restart ICE by themselves: they are given a moment.  For the core nothing changes, and DTLS goes on.
 
+There is no way back: with the first command the relay forgets its former credentials, and what the page checks by them
+(RFC 7675) is refused, so that its media end within half a minute.  Where the page or the relay does not follow in the
+end, the call is over, with a reason, rather than up and silent.
+
 Not for a page with a line that has a transport of its own, for which the relay cannot begin; clients that have such
 lines are those that know.
 """
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
@@ -32,17 +37,28 @@ from kemi.core.call.events import (
     UpdateAnswered,
 )
 from kemi.core.call.in_dialog.common import follow
+from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.running import SPLIT
 from kemi.core.call.media.session import medium_change
 from kemi.core.call.node_loss.answers import take_from_page
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange, Offerer
-from kemi.core.call.renegotiation.own_offer import LOOK_AGAIN_S, acknowledge, again_later, given_up, is_idle
+from kemi.core.call.renegotiation.own_offer import (
+    LOOK_AGAIN_S,
+    MAX_ATTEMPTS,
+    acknowledge,
+    again_later,
+    is_idle,
+)
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.sdp.interwork.moved import moved_client_offer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+
+RELAY_PAUSE_S: Final = 5.0
+"""Before a relay that has failed is asked again: longer than it takes to see that a node is dead; and all attempts
+together are shorter than the page goes on without an answer to its checks."""
 
 
 def expect(record: CallRecord, settings: CallSettings, *, is_back: bool = False) -> list[act.Action]:
@@ -118,11 +134,31 @@ def _on_restarted(record: CallRecord, event: IceRestarted, settings: CallSetting
     return [act.Note("ice_restart_offered", logging.INFO, {"attempt": record.update_attempts}), request]
 
 
-def _on_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
-    """The relay does not begin anew: the call goes on as it can."""
-    record.ice_before, record.update_attempts = "", 0
+def _on_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+    """The relay has perhaps forgotten its former ICE, of some media: it is asked again, which makes it whole.
+
+    Where the node is dead the call moves to another one meanwhile, and gets another ICE there.
+    """
+    if record.ended:
+        return []
     note = act.Note("ice_not_restarted", logging.WARNING, {"detail": event.error.detail, "node": record.node})
-    return [note, *(exchange.rollback(record) if record.exchange is not None else ())]
+    actions = [note, *(exchange.rollback(record) if record.exchange is not None else ())]
+    record.update_attempts += 1
+    if record.update_attempts < MAX_ATTEMPTS:
+        record.ice_before = _ice(record)
+        return [*actions, act.Schedule(record.key, Due.ICE_RESTART, RELAY_PAUSE_S)]
+    return [*actions, *_end(record, settings, 503, "the media relay did not begin ICE anew", reach_page=True)]
+
+
+def _end(
+    record: CallRecord, settings: CallSettings, cause: int, why: str, *, reach_page: bool
+) -> list[act.Action]:
+    """Hang up on both sides."""
+    record.ice_before, record.update_attempts = "", 0
+    if record.recovery is not None:
+        return []  # the call moves to another node, with an ICE of its own
+    reason = f'Reason: SIP;cause={cause};text="{why}"'
+    return hang_up_by_gateway(record, settings, reason, reach_page=reach_page)
 
 
 # ---------------------------------------------------------------- the answer
@@ -144,16 +180,17 @@ def on_answered(
     try:
         take_from_page(record, body, settings)
     except GatewayError as error:
-        return [*done, *_on_failed(record, MediaFailed(error), settings)]
+        return [*done, *exchange.rollback(record), *_not_followed(record, 488, error.detail, settings)]
     exchange.commit(record)
-    record.ice_before, record.update_attempts = "", 0
+    record.ice_before = ""
     record.core_behind = True  # of what the page has refused, if anything
     changes = tuple(medium_change(medium) for medium in record.media if medium.active)
     then = Continuation(_on_joined, _on_failed)
     return [*done, act.ReofferFromIms(record.key, record.node, SPLIT, changes, bearer=then)]
 
 
-def _on_joined(_record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:
+def _on_joined(record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:
+    record.update_attempts = 0
     return [act.Note("ice_restarted", logging.INFO)]
 
 
@@ -163,6 +200,14 @@ def _refused(
     actions = exchange.rollback(record)
     if later := again_later(record, event, settings, Due.ICE_RESTART):
         return [*actions, *later]
-    record.ice_before = ""
-    note = act.Note("ice_restart_refused", logging.WARNING, {"status": event.status})
-    return [*actions, note, *given_up(record, event, settings)]
+    return [*actions, *_not_followed(record, event.status, "it was refused", settings)]
+
+
+def _not_followed(record: CallRecord, status: int, detail: str, settings: CallSettings) -> list[act.Action]:
+    note = act.Note("ice_restart_refused", logging.WARNING, {"status": status, "detail": detail})
+    why = (
+        "the page does not know the call any more"
+        if status == 481
+        else "the page did not follow an ICE restart"
+    )
+    return [note, *_end(record, settings, status, why, reach_page=status != 481)]

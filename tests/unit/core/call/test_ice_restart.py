@@ -9,6 +9,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.renegotiation.ice_restart import RELAY_PAUSE_S
 from kemi.core.call.renegotiation.own_offer import LOOK_AGAIN_S, MAX_ATTEMPTS
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
@@ -59,6 +60,12 @@ def answered(call: Call | Incoming, status: int, retry_after_s: float | None = N
     return call.on(
         ev.OwnRequestAnswered(Side.WIC, "INVITE", opened.cseq, status, reply, retry_after_s, jitter=0.5)
     )
+
+
+def goodbyes(actions: Actions) -> list[tuple[Side, str]]:
+    """Return who is sent a BYE, with the cause that its Reason names."""
+    byes = [one for one in actions.all(act.SendRequest) if one.method == "BYE"]
+    return [(bye.to, "".join(bye.headers).partition("SIP;cause=")[2].partition(";")[0]) for bye in byes]
 
 
 def restarts_itself(call: Call) -> None:
@@ -220,18 +227,19 @@ class TestTrouble:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             restarted(call)
             assert bool(waits(answered(call, 491))) is (attempt < MAX_ATTEMPTS)
-        assert not call.record.ice_before
-        assert not call.record.ended
+        assert goodbyes(call.actions) == [(Side.IMS, "491"), (Side.WIC, "491")]
 
-    def test_a_page_that_refuses_keeps_its_call(self) -> None:
+    @pytest.mark.parametrize("status", [408, 488, 501])
+    def test_a_page_that_refuses_has_lost_its_media_and_is_told(self, status: int) -> None:
+        """The relay has forgotten its former credentials: the call would be up and silent."""
         call = Call.confirmed()
         lost(call)
-        media = call.record.media
-        restarted(call)
-        actions = answered(call, 488)
-        assert actions.names == []
-        assert actions.only(act.Note).fields == {"status": 488}
-        assert (call.record.media, call.record.exchange, call.record.ended) == (media, None, False)
+        for _ in range(MAX_ATTEMPTS if status == 408 else 1):
+            restarted(call)
+            answered(call, status)
+        assert goodbyes(call.actions) == [(Side.IMS, str(status)), (Side.WIC, str(status))]
+        assert call.actions.all(act.Note)[0].fields["status"] == status
+        assert call.actions.only(act.ReleaseMedia)
 
     def test_a_page_that_does_not_know_the_call_ends_it(self) -> None:
         call = Call.confirmed()
@@ -240,19 +248,42 @@ class TestTrouble:
         (bye,) = answered(call, 481).all(act.SendRequest)
         assert (bye.to, bye.method) == (Side.IMS, "BYE")
 
-    def test_a_relay_that_cannot(self) -> None:
+    def test_a_relay_that_cannot_is_asked_again(self) -> None:
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        lost(call)
+        action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+        assert waits(call.on(ev.MediaFailed(ERROR, bearer=action.bearer))) == [RELAY_PAUSE_S]
+        restarted(call)
+        join = answered(call, 200).only(act.ReofferFromIms)
+        assert waits(call.on(ev.MediaFailed(ERROR, bearer=join.bearer))) == [RELAY_PAUSE_S]
+        restarted(call)
+        join = answered(call, 200).only(act.ReofferFromIms)
+        assert call.on(ev.ImsReoffered({}, join.bearer)).names == []
+        assert (call.record.update_attempts, call.record.ice_before) == (0, "")
+
+    def test_a_relay_that_never_can_ends_the_call(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+            failed = call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
+            assert bool(waits(failed)) is (attempt < MAX_ATTEMPTS)
+        assert goodbyes(failed) == [(Side.IMS, "503"), (Side.WIC, "503")]
+
+    def test_a_node_that_died_meanwhile_leaves_it_to_the_move(self) -> None:
         call = Call.confirmed()
         lost(call)
         action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
-        assert call.on(ev.MediaFailed(ERROR, bearer=action.bearer)).names == []
-        assert (call.record.exchange, call.record.ice_before, call.record.ended) == (None, "", False)
+        call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
+        call.on(ev.NodeLost("192.0.2.9:2223"))
+        assert waits(call.on(ev.TimerFired(DUE))) == []
+        assert not call.record.ended
 
     def test_an_answer_that_makes_no_sense(self) -> None:
         call = Call.confirmed()
         lost(call)
         restarted(call)
-        assert call.on(ev.UpdateAnswered(200, "rubbish")).names == []
-        assert (call.record.exchange, call.record.ice_before, call.record.ended) == (None, "", False)
+        assert goodbyes(call.on(ev.UpdateAnswered(200, "rubbish"))) == [(Side.IMS, "488"), (Side.WIC, "488")]
 
     def test_a_call_that_ends_while_the_relay_is_at_it(self) -> None:
         call = Call.confirmed()
