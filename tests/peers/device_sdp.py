@@ -50,6 +50,8 @@ class DeviceMedia:
     """Its video is not turned: the packets say how it is to be (TS 26.114 §7.4.5)."""
     crypto: str = ""
     """Suite and key of a crypto attribute (RFC 4568), for answers to RTP/SAVP."""
+    protocol: str = ""
+    """Another protocol than it was offered, which no answer may name (RFC 3264 §6)."""
 
     def codec(self, kind: str) -> str | None:
         """Codec for a kind of m-line; None refuses it."""
@@ -123,8 +125,9 @@ def _answer_line(offered: MediaSection, codec: str, media: DeviceMedia) -> list[
     limit = MIRRORED[offered.direction]
     direction = media.direction if limit == "sendrecv" else limit
     liked_better = media.avpf and "1 t=1" in offered.attributes("pcfg")
+    protocol = media.protocol or ("RTP/AVPF" if liked_better else offered.protocol)
     return [
-        f"m={offered.kind} {media.port(offered.kind)} {'RTP/AVPF' if liked_better else offered.protocol} "
+        f"m={offered.kind} {media.port(offered.kind)} {protocol} "
         f"{' '.join(renumbered[1] if one == renumbered[0] else one for one in numbers)}",
         *(["a=acfg:1 t=1"] if liked_better else []),
         *(

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.integration.calls.offers import AUDIO_BOTH_WAYS
 from tests.integration.calls.outbound_site import CALLEE, Carriers
-from tests.integration.calls.stage import Call
+from tests.integration.calls.stage import Call, Stage
 from tests.integration.calls.test_page_offer_media import both_heard, change
 from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import AiortcWic
@@ -82,3 +83,22 @@ async def test_keys_by_sdes_both_ways(
         await change(call, real, await real.offer_again({"0": "sendonly", "r0": direction}))
     await both_heard(safe_phone, real, "r0")
     await call.hang_up()
+
+
+class TestATrunkThatAnswersInClear:
+    """Keys were offered: no call goes on without them."""
+
+    async def test_before_it_answers_the_call(self, carriers: Carriers, stage: Stage) -> None:
+        carriers.do(CoreScript((Provisional(183, media=DeviceMedia(protocol="RTP/AVP")), UntilCancelled())))
+        wic = await (await stage.page()).invite(f"tel:{AUSTRIA}", AUDIO_BOTH_WAYS)
+        refused = await wic.wait_status(502)
+        assert "RTP/AVP, which was not offered" in (refused.headers.get("Warning") or "")
+        await carriers.second.calls[wic.call_id].wait_request("CANCEL")
+
+    @pytest.mark.parametrize("protocol", ["RTP/AVP", ""])
+    async def test_when_it_answers_the_call(self, carriers: Carriers, stage: Stage, protocol: str) -> None:
+        carriers.do(answers(DeviceMedia(protocol=protocol)))
+        wic = await (await stage.page()).invite(f"tel:{AUSTRIA}", AUDIO_BOTH_WAYS)
+        await wic.wait_answer()
+        await carriers.second.calls[wic.call_id].wait_request("BYE")
+        await wic.wait_request("BYE")

@@ -75,7 +75,8 @@ def ims_answer_media(
 
     Raises:
         SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than were offered
-        (RFC 3264 §6), or one lacks address or codec. NotAcceptableHere: its audio has no codec of the offer.
+        (RFC 3264 §6), or one lacks address, codec or a key where keys were offered. NotAcceptableHere: its audio has
+        no codec of the offer.
     """
     if len(set(kinds_offered)) < len(kinds_offered):
         raise LocalProtocolError("IMS is offered one m-line per kind")
@@ -92,10 +93,12 @@ def ims_answer_media(
 
 
 def ims_medium(media: MediaDescription, offered: MediaDescription | None = None) -> ImsMedium:
-    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec, NotAcceptableHere when
-    it is audio and has no codec that was ``offered``, under whichever payload type."""
+    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec, or a key where keys were
+    ``offered``, NotAcceptableHere when it is audio and has no codec that was, under whichever payload type."""
     if media.port == 0:
         return ImsMedium(None, Direction.INACTIVE, None)
+    if offered is not None and "SAVP" in offered.proto.upper():
+        _check_keys(media, offered)
     address = media.connection_address
     if address is None:
         raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
@@ -116,6 +119,18 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
     return ImsMedium(one_line_text(media.session, promising_key_frames(line)), direction, main.name)
+
+
+def _check_keys(media: MediaDescription, offered: MediaDescription) -> None:
+    """Raise RemoteProtocolError where keys were offered and are not answered (RFC 4568 §5.1.3): nothing goes on in
+    clear that was to be encrypted."""
+    if media.proto.upper() != offered.proto.upper():
+        raise RemoteProtocolError(
+            f"The {media.kind} line answers {offered.proto} with {media.proto}, which was not offered"
+        )
+    known = {tuple(value.split()[:2]) for value in offered.attributes("crypto")}
+    if known.isdisjoint(tuple(value.split()[:2]) for value in media.attributes("crypto")):
+        raise RemoteProtocolError(f"The {media.kind} line has no key of a suite that was offered")
 
 
 def ims_line(

@@ -11,6 +11,8 @@ from tests.unit.core.sdp.samples import ORIGIN, OUR_SDK, RELAY_IMS_OFFERS, bent,
 
 AV = "chromium-156-av-sendonly"
 ANSWER = "ims-terminal-1-av-answer"
+HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\r\n"
 WIDE = (
     ("RTP/AVP 8 0 126", "RTP/AVP 8 0 97 96 126 100"),
     (
@@ -203,6 +205,35 @@ class TestAnswer:
     ) -> None:
         with pytest.raises(RemoteProtocolError, match=detail):
             ims_answer_media(text, kinds)
+
+    @pytest.mark.parametrize(
+        ("protocol", "keys", "detail"),
+        [
+            pytest.param("RTP/SAVP", CRYPTO, "", id="as offered"),
+            pytest.param("rtp/savp", CRYPTO.replace("crypto:1", "crypto:2"), "", id="the second suite"),
+            pytest.param("RTP/AVP", "", "answers RTP/SAVP with RTP/AVP", id="in clear"),
+            pytest.param("RTP/AVP", CRYPTO, "answers RTP/SAVP with RTP/AVP", id="in clear beside a key"),
+            pytest.param("UDP/TLS/RTP/SAVPF", CRYPTO, "with UDP/TLS/RTP/SAVPF", id="DTLS"),
+            pytest.param("RTP/SAVP", "", "no key of a suite", id="no key"),
+            pytest.param(
+                "RTP/SAVP", CRYPTO.replace("crypto:1", "crypto:3"), "no key of a suite", id="another tag"
+            ),
+            pytest.param(
+                "RTP/SAVP",
+                CRYPTO.replace("_80", "_32"),
+                "no key of a suite",
+                id="a suite under another's tag",
+            ),
+        ],
+    )
+    def test_keys_that_were_offered_are_answered(self, protocol: str, keys: str, detail: str) -> None:
+        offer = f"{HEAD}m=audio 30000 RTP/SAVP 8\r\n{CRYPTO}{CRYPTO.replace('crypto:1', 'crypto:2')}"
+        answer = f"{HEAD}m=audio 40000 {protocol} 8\r\n{keys}"
+        if not detail:
+            assert "a=crypto:" in (ims_answer_media(answer, ["audio"], offer)["audio"].sdp or "")
+            return
+        with pytest.raises(RemoteProtocolError, match=detail):
+            ims_answer_media(answer, ["audio"], offer)
 
     def test_two_lines_of_one_kind_are_never_offered_to_ims(self) -> None:
         with pytest.raises(LocalProtocolError):
