@@ -215,8 +215,15 @@ def gate(
     What IMS sends is stopped at its source, so the reverse port gets none either. RTCP, STUN and DTLS pass always. The
     participants have to be known: not before the answer, or its placeholder.
     """
+    yield gate_commands(session, wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version)
+
+
+def gate_commands(
+    session: MediaSession, *, wic_to_ims: bool, ims_to_wic: bool, daemon_version: Version = OLDEST
+) -> tuple[BlockMedia | UnblockMedia, ...]:
+    """Return the commands of `gate`, in any order."""
     flags = DIRECTIONAL if capabilities(daemon_version).knows_directional else None
-    yield tuple(
+    return tuple(
         (UnblockMedia if is_open else BlockMedia)(session.ng_call_id, tag, flags)
         for tag, is_open in ((WIC_TAG, wic_to_ims), (IMS_TAG, ims_to_wic))
     )

@@ -49,6 +49,7 @@ from rtpengine.running import (
     Renewal,
     closed_during,
     gate,
+    gate_commands,
     last_packet_s,
     move,
     renew,
@@ -352,14 +353,15 @@ class MediaRelay:
         medium: act.MediumChange,
         change: Sequence[T],
     ) -> T:
-        sequence = closed_during(
-            session,
-            change,
-            wic_to_ims=medium.wic_to_ims,
-            ims_to_wic=medium.ims_to_wic,
-            daemon_version=self._nodes.versions[action.node],
-        )
-        result = self._run(action.node, action.terms, sequence)
+        version = self._nodes.versions[action.node]
+        passing = {"wic_to_ims": medium.wic_to_ims, "ims_to_wic": medium.ims_to_wic}
+        sequence = closed_during(session, change, **passing, daemon_version=version)
+        try:
+            result = self._run(action.node, action.terms, sequence)
+        except MediaUnavailable:
+            # Perhaps it was only slow, and has closed the gate by now: it hears of this when it wakes up.
+            self._nodes.throw(action.node, gate_commands(session, **passing, daemon_version=version))
+            raise
         self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return result
 
