@@ -15,7 +15,7 @@ from kemi.adapters.log import is_written, log_event
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.call import history
 from kemi.core.call.actions import Action
-from kemi.core.call.events import Event, IncomingReserved, MediaReserved
+from kemi.core.call.events import AnsweredAhead, Event, IncomingReserved, MediaReserved
 from kemi.core.call.flow import handle
 from kemi.core.call.from_page.setup import reserved_too_late
 from kemi.core.call.record import CallRecord
@@ -53,7 +53,7 @@ class Dispatcher:
 
     def _too_late(self, call_id: str, events: list[Event]) -> None:
         for event in events:
-            if isinstance(event, MediaReserved | IncomingReserved):
+            if isinstance(event, MediaReserved | IncomingReserved | AnsweredAhead):
                 self._carry_out(call_id, reserved_too_late(call_id, event))
 
     def _steps(self, events: list[Event], record: CallRecord) -> list[Action]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kemi.adapters.calls.dispatcher import Dispatcher
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.core.call import actions as act
@@ -12,8 +13,9 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
 from kemi.state.calls import CallStore
 from tests.fakes.ksr import FakeKamailio
+from tests.unit.adapters.messages import invite
 from tests.unit.adapters.relay import ScriptedRelay
-from tests.unit.core.call.ladder import record_at
+from tests.unit.core.call.ladder import SETTINGS, record_at
 
 REPLY = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 1)
 
@@ -83,6 +85,22 @@ class TestRelay:
         found = [asked for asked in relay.asked if isinstance(asked, act.ReleaseMedia)]
         assert [kind for asked in found for kind in asked.kinds] == released
         assert all((asked.call_id, asked.node) == ("call-1", "node") for asked in found)
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            ev.IncomingReserved({"audio": "offer"}, act.MessageEdits(), node="node"),
+            ev.AnsweredAhead({"audio": "answer"}, {"audio": "offer"}, node="node"),
+        ],
+    )
+    def test_what_was_reserved_for_a_call_that_is_gone_is_given_back(
+        self, kamailio: FakeKamailio, executor: Executor, relay: ScriptedRelay, event: ev.Event
+    ) -> None:
+        kamailio.receive(invite())
+        calls = CallStore(HtableTable("call"), HtableTable("call_of"))
+        assert not Dispatcher(SETTINGS, calls, executor).dispatch("ended", event)
+        assert relay.asked == [act.ReleaseMedia("ended", "node", ("audio",))]
+        assert [reply.status for reply in kamailio.replies] == [487]
 
     def test_release(self, executor: Executor, relay: ScriptedRelay) -> None:
         action = act.ReleaseMedia("c", "n", ("audio",))

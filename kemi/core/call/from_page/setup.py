@@ -20,6 +20,7 @@ from kemi.core.bodies import takes_parts, unsupported
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import (
+    AnsweredAhead,
     Due,
     IncomingReserved,
     InviteGuardExpired,
@@ -391,7 +392,7 @@ def finish(record: CallRecord, event: DialogEvent) -> list[act.Action]:
     return [*release_media(record), act.ForgetCall(record.key)]
 
 
-def reserved_too_late(key: str, event: MediaReserved | IncomingReserved) -> list[act.Action]:
+def reserved_too_late(key: str, event: MediaReserved | IncomingReserved | AnsweredAhead) -> list[act.Action]:
     """The call ended while the relay was asked for its ports: they are given back, and who called is answered.
 
     tm answers an INVITE whose CANCEL comes before it was suspended or forwarded with nothing but a mark.

@@ -34,6 +34,7 @@ from kemi.core.call.events import (
     MediaFailed,
 )
 from kemi.core.call.from_page import early_media, forks
+from kemi.core.call.from_page.setup import reserved_too_late
 from kemi.core.call.in_dialog.to_page import forward_to_page
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.session import (
@@ -151,6 +152,8 @@ def _as_offered(media: list[Medium], reoffer: CoreReoffer) -> list[Medium]:
 
 def on_reserved(record: CallRecord, event: IncomingReserved, settings: CallSettings) -> list[act.Action]:
     """The relay has ports for what the core adds: now the page is asked."""
+    if record.ended:
+        return reserved_too_late(record.key, event)
     request, reoffer = event.bearer
     pending = _of_core(record)
     for line in reoffer.added:

@@ -229,6 +229,15 @@ class TestAskedOfThePage:
         assert refused.names == ["ForwardReply", "ReleaseMedia"]
         assert refused.only(act.ReleaseMedia).kinds == ("video",)
 
+    def test_ports_that_come_after_the_end_are_given_back_and_the_page_is_not_asked(self) -> None:
+        call = Call.confirmed()
+        reserve = call.on(call.ims_request("INVITE", body=WITH_VIDEO)).only(act.ReserveIncoming)
+        call.on(call.wic_request("BYE"))
+        offers = {"video": sdp.relay_answer("video", 30300)}
+        late = call.on(ev.IncomingReserved(offers, reserve.edits, reserve.bearer, call.record.node))
+        assert late.names == ["ReleaseMedia", "SendReply"]
+        assert (late.only(act.ReleaseMedia).kinds, late.reply[0]) == (("video",), 487)
+
     def test_a_page_that_never_answers_leaves_nothing_open(self) -> None:
         call = Call.confirmed()
         call.on(call.ims_request("INVITE", body=HOLD))
