@@ -49,6 +49,17 @@ def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:
     return act.RenewMedia(record.key, record.node, SPLIT, changes)
 
 
+def given_back(record: CallRecord, before: Iterable[Medium]) -> list[act.Action]:
+    """Return what gives the relay ports of media back that were on and are not any more."""
+    gone = tuple(one.kind for one in before if one.active and not _is_on(record, one.kind))
+    return [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
+
+
+def _is_on(record: CallRecord, kind: str) -> bool:
+    medium = record.medium(kind)
+    return medium is not None and medium.active
+
+
 def line_change(before: Medium | None, now: Medium) -> bool:
     """Whether the far end's line needs the relay: another address, key or codec."""
     if before is None or not before.ims_answer:

@@ -38,7 +38,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.in_dialog.common import follow
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
-from kemi.core.call.media.running import SPLIT
+from kemi.core.call.media.running import SPLIT, given_back
 from kemi.core.call.media.session import medium_change
 from kemi.core.call.node_loss.answers import take_from_page
 from kemi.core.call.own_request import own_request_to_wic
@@ -181,12 +181,14 @@ def on_answered(
         take_from_page(record, body, settings)
     except GatewayError as error:
         return [*done, *exchange.rollback(record), *_not_followed(record, 488, error.detail, settings)]
+    before = record.media
     exchange.commit(record)
     record.ice_before = ""
     record.core_behind = True  # of what the page has refused, if anything
     changes = tuple(medium_change(medium) for medium in record.media if medium.active)
     then = Continuation(_on_joined, _on_failed)
-    return [*done, act.ReofferFromIms(record.key, record.node, SPLIT, changes, bearer=then)]
+    joining = act.ReofferFromIms(record.key, record.node, SPLIT, changes, bearer=then)
+    return [*done, joining, *given_back(record, before)]
 
 
 def _on_joined(record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:

@@ -5,7 +5,7 @@
      │◄── 200, our offer ────│
      │ ACK with answer ─────►│ on_answer_in_ack
 
-The core hears nothing of it.
+The core hears of it afterwards, where the page does not want what it was told (core_told.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from kemi.core.call.events import Due, MediaFailed, Renewed
 from kemi.core.call.media.running import (
     changed_media,
     gate_of,
+    given_back,
     known_media,
     renewal,
 )
@@ -94,9 +95,12 @@ def _if_any(make: Callable[[list[Medium]], Errand], media: Iterable[Medium]) -> 
 def _take_as_it_is(
     record: CallRecord, _renewed: Mapping[str, Renewed], _settings: CallSettings
 ) -> list[act.Action]:
-    if record.exchange is not None:
-        exchange.commit(record)
-    return []
+    if record.exchange is None:
+        return []
+    before = record.media
+    exchange.commit(record)
+    record.core_behind = True  # of what the page has refused, if anything
+    return given_back(record, before)
 
 
 def _on_settling_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:

@@ -121,6 +121,15 @@ class TestTheWay:
         assert call.record.ims_version == version
         assert not any(one.to is Side.IMS for one in done.all(act.SendRequest))
 
+    def test_video_that_the_page_refuses_with_it_is_given_back(self) -> None:
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        lost(call)
+        offer = restarted(call).body
+        video = tuple(line.mid or "" for line in sdp_from_text(offer).media if line.kind == "video")
+        done = call.on(ev.UpdateAnswered(200, sdp.page_answer(offer, refuse=video)))
+        assert [medium.kind for medium in done.only(act.ReofferFromIms).media] == ["audio"]
+        assert done.only(act.ReleaseMedia).kinds == ("video",)
+
     def test_a_page_without_update_gets_an_invite_and_its_ack(self) -> None:
         call = Call.confirmed()
         call.record.wic_takes_update = False

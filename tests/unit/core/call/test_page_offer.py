@@ -326,6 +326,19 @@ class TestLateOffer:
         assert call.record.exchange is None
         assert call.record.wic_description == offer
 
+    def test_video_that_the_page_refuses_in_it_is_given_back_and_the_core_hears_of_it(self) -> None:
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        offer = call.on(call.wic_request("INVITE", cseq=7)).only(act.SendReply).body
+        video = tuple(line.mid or "" for line in sdp_from_text(offer).media if line.kind == "video")
+        actions = call.on(call.wic_request("ACK", cseq=7, body=sdp.page_answer(offer, refuse=video)))
+        while actions.all(act.RenewMedia) + actions.all(act.GateMedia):
+            (action,) = actions.all(act.RenewMedia) + actions.all(act.GateMedia)
+            actions = done(call, action)
+        assert actions.only(act.ReleaseMedia).kinds == ("video",)
+        told = actions.only(act.SendRequest)
+        assert told.to is Side.IMS
+        assert [line.kind for line in sdp_from_text(told.body).media if line.rejected] == ["video"]
+
     @pytest.mark.parametrize("body", ["", "hello"])
     def test_a_bad_answer_changes_nothing(self, body: str) -> None:
         call = running()

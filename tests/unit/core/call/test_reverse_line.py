@@ -129,3 +129,12 @@ def test_refused_video_is_switched_off_and_gets_no_stream() -> None:
         ("video", True),
         ("audio", False),
     ]
+
+
+def test_video_that_the_page_refuses_with_it_is_given_back() -> None:
+    call, actions = acknowledged(JSSIP, AV)
+    offer = actions.only(act.SendRequest).body
+    video = tuple(line.mid or "" for line in sdp_from_text(offer).media if line.kind == "video")
+    taken = answered(call, 200, sdp.page_answer(offer, refuse=video))
+    assert taken.only(act.ReleaseMedia).kinds == ("video",)
+    assert [medium.active for medium in call.record.media] == [True, False]
