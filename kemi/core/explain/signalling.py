@@ -274,7 +274,7 @@ _PAGE_DEV: Final = "The page's developer: "
 
 RULES: Final = (
     Rule(
-        code="page-connection-lost", gravity=_CAUSE, check=_page_lost,
+        code="page-connection-lost", gravity=_CAUSE, check=_page_lost, unless=("ice-restart-refused",),
         says="The page's WebSocket closed {when}, and the page did not come back in time.",
         do="The page's user: look at the network; the page's developer: reconnect and register again (the SDK does).",
     ),
@@ -369,7 +369,7 @@ RULES: Final = (
         do="See the evidence: Warning and Reason say more where the other side wrote them.",
     ),
     Rule(
-        code="ice-restart-refused", gravity=_TROUBLE, check=_ice_restart_refused,
+        code="ice-restart-refused", gravity=_CAUSE, check=_ice_restart_refused,
         says="The page came back over another connection and refused ({status}) to restart ICE, without which it has "
         "no media: the gateway ended the call.",
         do=_PAGE_DEV + "take offers that restart ICE (RFC 8445 §9), or restart it after a change of network.",

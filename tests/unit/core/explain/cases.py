@@ -289,7 +289,7 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "refused": _called().refused("403 Forbidden").trace,
     "ice-restart-refused": _called().answered().decided("flow_lost", state="confirmed").decided(
         "ice_restart_refused", status=488
-    ).talked(**_HEALTHY).ended("page", "BYE").trace,
+    ).talked(**_HEALTHY).ended("gateway", "UpdateAnswered").trace,
     "change-refused": _in_call("core", "INVITE", "488 Not Acceptable Here"),
     "page-came-back": _lost_in_call(came_back=True),
     "answered-elsewhere": _cancelled('Reason: SIP;cause=200;text="Call completed elsewhere"', to_page=True),
