@@ -41,6 +41,8 @@ MOST_NOTES: Final = 5_000
 """That wait to be read; the oldest are given up."""
 MOST_WAITING: Final = 20_000
 """Entries that wait for Redis, of all calls; more are left out."""
+MOST_OVER: Final = 5_000
+"""Calls that are over and wait for Redis; those that began first are given up."""
 SHIP_S: Final = 0.5
 TOGETHER_S: Final = 2.0
 """How long a running call's entries are collected before they are shipped."""
@@ -289,6 +291,7 @@ class TraceKeeper:
         if is_early(now, self._next_ship, SHIP_S) or not self._keeps:
             return
         self._next_ship = now + SHIP_S
+        self._give_up()
         due = [call for call in self.calls.by_key.values() if _is_due(call, now)][:AT_ONCE]
         trim = not is_early(now, self._next_trim, TRIM_S)
         if due or trim:
@@ -305,7 +308,18 @@ class TraceKeeper:
             call.changed = False
         over = [key for key, call in self.calls.by_key.items() if _is_over(call, now)]
         for key in over:
-            self._waiting -= len(self.calls.by_key.pop(key).entries)
+            self._forget(key)
+
+    def _give_up(self) -> None:
+        """Forget what is too much while Redis takes nothing."""
+        if len(self.calls.by_key) <= MOST_OVER:
+            return
+        over = [key for key, call in self.calls.by_key.items() if call.ended_at]
+        for key in over[: max(0, len(over) - MOST_OVER)]:
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self._waiting -= len(self.calls.by_key.pop(key).entries)
 
     def _head(self, call: Collected) -> TraceHead:
         return TraceHead(
