@@ -190,6 +190,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
             key_sets=HtableTable("jwks"),
             revoked=revoked,
+            restored=self._registrar.token_use.restore,
             notices=HtableTable("notice"),
             nodes=nodes,
             view=partial(views, nodes, settings.media),

@@ -17,6 +17,7 @@ import msgspec
 from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.log import log_event
 from kemi.core.pace import is_early
+from kemi.core.registration.records import Registration
 from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts
 from kemi.state.call_history import FinishedCall
 from kemi.state.counters import Counters
@@ -62,19 +63,21 @@ class SharedState:
         issuers: Sequence[str],
         key_sets: Table,
         revoked: Table,
+        restored: Callable[[Registration], None],
         notices: Table,
         nodes: NodeStore,
         view: Callable[[float], list[dict[str, Any]]],
         counters: Counters,
         snapshots: CallSnapshots,
     ) -> None:
-        """``view`` describes the relay nodes at a moment."""
+        """``view`` describes the relay nodes at a moment; ``restored`` hears of registrations of before a restart."""
         self._link = link
         self._flows = flows
         self._subscriptions = subscriptions
         self._issuers = issuers
         self._key_sets = key_sets
         self._revoked = revoked
+        self._heard_restored = restored
         self._notices = notices
         self._nodes = nodes
         self._view = view
@@ -126,6 +129,7 @@ class SharedState:
         for key, registration in stored.registrations.items():
             if registration.expires_at > now:
                 kept += self._flows.restore(key, registration, away_until)
+                self._heard_restored(registration)
             else:
                 self._bindings_to_ship[key] = None
         for call_id, subscription in stored.subscriptions.items():

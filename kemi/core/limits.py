@@ -25,6 +25,10 @@ TOLD_EVERY_S: Final = 10.0
 SETTLING_S: Final = 1.0
 """So long an admitted call counts although it has no record yet."""
 _FEW_CALLS: Final = 8
+_SHORT_LIST: Final = 50
+"""Calls that are looked through in no time."""
+_LOOK_S: Final = 1.0
+"""How long a longer list that is full is believed: who is refused must not cost more than who is admitted."""
 _ROUNDING_S: Final = 1e-4
 _IPV6_SITE_BITS: Final = 64
 _STALE = re.compile(r'\bstale\s*=\s*"?true\b', re.IGNORECASE)
@@ -106,6 +110,7 @@ class Tally:
     """Name of a call's record -> when it was admitted."""
     were_running: int = 0
     """How many of them were running when this was looked at last."""
+    looked_at: float = 0.0
     hour_began: float = 0.0
     in_hour: dict[str, int] = field(default_factory=dict)
     """What is watched -> how often since the hour began."""
@@ -155,17 +160,19 @@ def admit_call(tally: Tally, key: str, most: int, now: float, is_running: Callab
     """Count a call that begins; False when as many as allowed are running.
 
     Nobody has to report the end of a call: those that are over are found when there seem to be too many, or twice as
-    many as last time, so that the list stays short and to look is rare.
+    many as last time, so that the list stays short and to look is rare.  A long list that is full is looked through
+    once a second at most.
     """
     if most <= 0:
         return True
-    if len(tally.calls) >= min(most, 2 * tally.were_running + _FEW_CALLS):
+    seem_many = len(tally.calls) >= min(most, 2 * tally.were_running + _FEW_CALLS)
+    if seem_many and (len(tally.calls) <= _SHORT_LIST or not 0 <= now - tally.looked_at < _LOOK_S):
         tally.calls = {
             one: since
             for one, since in tally.calls.items()
             if 0 <= now - since < SETTLING_S or is_running(one)
         }
-        tally.were_running = len(tally.calls)
+        tally.were_running, tally.looked_at = len(tally.calls), now
     if len(tally.calls) >= most and key not in tally.calls:
         return False
     tally.calls[key] = now

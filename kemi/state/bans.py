@@ -13,6 +13,7 @@ from kemi.state.records import RecordTable
 from kemi.state.table import Table
 
 T = TypeVar("T")
+_NUMBER, _CHANGED = "number", "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,15 @@ def ban_to_text(ban: SharedBan) -> str:
 
 
 class BanStore:
-    """What all workers share.  An address stands as kemi.core.limits.address_key writes it."""
+    """What all workers share.  An address stands as kemi.core.limits.address_key writes it.
+
+    To walk through all bans takes long when there are many: workers ask for their number as it was counted last, and
+    who counts them is told when there is something new.
+    """
 
     def __init__(self, table: Callable[[str], Table]) -> None:
         self._bans = RecordTable(table("ban"), Ban)
+        self._about = table("bans")
         self._offenders = RecordTable(table("offender"), Offender)
 
     def ban(self, address: str, now: float) -> Ban | None:
@@ -57,6 +63,7 @@ class BanStore:
     def put(self, address: str, ban: Ban) -> None:
         """Ban an address."""
         self._bans.set(address, ban)
+        self._about.set(_CHANGED, "1")
 
     def lift(self, address: str) -> None:
         """End a ban."""
@@ -65,6 +72,21 @@ class BanStore:
     def all(self) -> dict[str, Ban]:
         """Return all bans, those that have run out too."""
         return dict(self._bans.items())
+
+    def number(self) -> int:
+        """Return how many bans there were when they were counted last."""
+        return int(self._about.get(_NUMBER) or 0)
+
+    def counted(self, number: int) -> None:
+        """Tell all how many bans there are."""
+        self._about.set(_NUMBER, str(number))
+
+    def take_changed(self) -> bool:
+        """Whether somebody was banned since this was asked last."""
+        if not self._about.has(_CHANGED):
+            return False
+        self._about.remove(_CHANGED)
+        return True
 
     def offender(self, address: str) -> Offender:
         """Return a copy of what is known of an address."""

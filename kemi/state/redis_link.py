@@ -324,8 +324,8 @@ class RedisLink:
         """Return the commands since the last time and what others have changed, in one round trip.
 
         After a start the stream is read from the last position, but from a token's lifetime ago at the latest, because
-        what was revoked must be known again; calls of before are none, and commands to end them are left out.
-        ``done`` moves the position.
+        what was revoked must be known again, all of it at once; calls of before are none, and commands to end them are
+        left out.  ``done`` moves the position.
         """
         if not self._position:
             self._position = self._first_position(now)
@@ -341,10 +341,15 @@ class RedisLink:
         mark, streams, *key_sets, drained, routing_version, handed_over = self._run(pipeline)
         self._continuity.found(mark)
         commands: list[Command] = []
-        for identifier, fields in _entries(streams):
+        entries = latest = _entries(streams)
+        while len(latest) == COMMANDS_AT_ONCE and _ms(latest[-1][0]) < self._first_exchange_ms:
+            pipeline.xread({keys.COMMANDS: latest[-1][0]}, count=COMMANDS_AT_ONCE)
+            latest = _entries(self._run(pipeline)[0])
+            entries = [*entries, *latest]
+        for identifier, fields in entries:
             self._position = identifier
             command = _command(fields.get(keys.STREAM_FIELD, ""))
-            is_old = int(identifier.partition("-")[0]) < self._first_exchange_ms
+            is_old = _ms(identifier) < self._first_exchange_ms
             if command is not None and not (
                 is_old and isinstance(command, EndCalls | ListCalls | EndRegistration)
             ):
@@ -391,7 +396,7 @@ class RedisLink:
             kept = cast("str | None", self._redis.get(keys.position(self.node)))
         except redis.RedisError as error:
             raise redis_failure(error) from error
-        if kept is not None and int(kept.partition("-")[0]) < oldest:
+        if kept is not None and _ms(kept) < oldest:
             return kept
         return f"{oldest}-0"
 
@@ -400,6 +405,10 @@ class RedisLink:
             return cast("list[Any]", pipeline.execute(raise_on_error))
         except redis.RedisError as error:
             raise redis_failure(error) from error
+
+
+def _ms(identifier: str) -> int:
+    return int(identifier.partition("-")[0])
 
 
 def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:

@@ -41,6 +41,7 @@ from kemi.state.flows import FlowStore
 from kemi.state.table import Table
 
 SYNC_S: Final = 2.0
+"""How often all bans are looked at, and those in Redis; new ones are looked at, and shipped, at once."""
 BANNED: Final = (1008, "not now")
 """Close code and reason (RFC 6455 §7.4.1: policy)."""
 
@@ -102,7 +103,7 @@ class Bans:
             return
         if not self.store.change(address, lambda offender: offend(offender, offence, self._settings, now)):
             return
-        if len(self.store.all()) >= MOST_BANS:
+        if self.store.number() >= MOST_BANS:
             log_event(logging.ERROR, "too_many_bans", address=address)
             return
         until = now + self._settings.ban_s
@@ -143,6 +144,9 @@ class BanKeeper:
 
     def tick(self, now: float, shared: SharedState) -> None:
         """End connections of banned addresses; learn what others have banned and lifted."""
+        is_due = not is_early(now, self._next_sync, SYNC_S)
+        if not BANS.store.take_changed() and not is_due:
+            return
         bans = BANS.store.all()
         for address in [address for address, ban in bans.items() if ban.until <= now]:
             BANS.store.lift(address)
@@ -150,8 +154,8 @@ class BanKeeper:
         if bans:
             self._end_connections(bans)
         self._done = {address: at for address, at in self._done.items() if address in bans}
-        has_news = self._takes and not all(ban.shipped for ban in bans.values())
-        if has_news or not is_early(now, self._next_sync, SYNC_S):
+        BANS.store.counted(len(bans))
+        if is_due or (self._takes and not all(ban.shipped for ban in bans.values())):
             self._next_sync = now + SYNC_S
             METRICS.set(series.BANNED, len(bans))
             self._sync(bans, now, shared)

@@ -70,7 +70,9 @@ class TraceFigures:
             self._due = [
                 call
                 for call in running.values()
-                if call.has_record and not call.ended_at and call.next_figures_at <= now
+                if call.has_record
+                and not call.ended_at
+                and not is_early(now, call.next_figures_at, self._often_s(call, now, len(running)))
             ]
             for key in self._known.keys() - running.keys():
                 del self._known[key]
@@ -79,20 +81,24 @@ class TraceFigures:
             call = self._due.pop()
             call.next_figures_at = now + DUE_S
             if self._ask(call, now, traces):
-                thinned_s = max(EVERY_S, (now - call.began_at) / OLDER)
-                often_s = min(thinned_s, max(EVERY_S, self._events_s)) if self._events_s else thinned_s
-                call.next_figures_at = now + max(often_s, len(running) / CALLS_EACH_S)
-                if call.next_entry_at <= now:
-                    call.next_entry_at = now + thinned_s
+                call.next_figures_at = now + self._often_s(call, now, len(running))
+                if _gets_entry(call, now):
+                    call.next_entry_at = now + _thinned_s(call, now)
         events, self._events = self._events, []
         return events
+
+    def _often_s(self, call: Collected, now: float, running: int) -> float:
+        """Return how often a call of so many running ones is asked about, in seconds."""
+        thinned_s = _thinned_s(call, now)
+        often_s = min(thinned_s, max(EVERY_S, self._events_s)) if self._events_s else thinned_s
+        return max(often_s, running / CALLS_EACH_S)
 
     def _ask(self, call: Collected, now: float, traces: TraceKeeper) -> bool:
         """Ask about one call; False: it is not answered yet, or over."""
         record = self._calls.get(call.key)
         if record is None or record.dialog is not Dialog.CONFIRMED:
             return False
-        if self._unreachable.get(record.node, 0.0) > now:
+        if is_early(now, self._unreachable.get(record.node, 0.0), LEAVE_ALONE_S):
             return True
         for medium in record.media:
             if not medium.active:
@@ -105,7 +111,7 @@ class TraceFigures:
                 return True
             except NgError:  # a reply that cannot be read: the call's end says so
                 return True
-            is_entry = call.next_entry_at <= now
+            is_entry = _gets_entry(call, now)
             traces.figures(call.key, medium.kind, msgspec.to_builtins(quality), now, is_entry=is_entry)
             if medium.kind == _SOUND and self._events_s:
                 self._watch(record, quality, now)
@@ -145,3 +151,11 @@ class TraceFigures:
             "quality": {_SOUND: sound},
         }
         return self._notices.text("call_quality", now, **fields)
+
+
+def _thinned_s(call: Collected, now: float) -> float:
+    return max(EVERY_S, (now - call.began_at) / OLDER)
+
+
+def _gets_entry(call: Collected, now: float) -> bool:
+    return not is_early(now, call.next_entry_at, _thinned_s(call, now))

@@ -41,10 +41,14 @@ MOST_NOTES: Final = 5_000
 """That wait to be read; the oldest are given up."""
 MOST_WAITING: Final = 20_000
 """Entries that wait for Redis, of all calls; more are left out."""
+MOST_OVER: Final = 5_000
+"""Calls that are over and wait for Redis; those that began first are given up."""
 SHIP_S: Final = 0.5
 TOGETHER_S: Final = 2.0
 """How long a running call's entries are collected before they are shipped."""
 QUIET_S: Final = 1.0
+CLOCKS_S: Final = 1.0
+"""So far a note may be ahead of the tick that reads it; one further ahead is older than a clock that was set back."""
 AT_ONCE: Final = 100
 LINGER_S: Final = 5.0
 """How long messages of a call that is over are waited for."""
@@ -267,7 +271,7 @@ class TraceKeeper:
         for one in waiting:
             call = self.calls.by_key.get(one.key)
             if call is None:
-                if now - one.ended_at < LINGER_S:
+                if not _is_past(one.ended_at, LINGER_S, now):
                     self._ended.append(one)
                 continue
             call.impu, call.peer, call.relay = one.impu, one.peer, one.relay
@@ -287,6 +291,7 @@ class TraceKeeper:
         if is_early(now, self._next_ship, SHIP_S) or not self._keeps:
             return
         self._next_ship = now + SHIP_S
+        self._give_up()
         due = [call for call in self.calls.by_key.values() if _is_due(call, now)][:AT_ONCE]
         trim = not is_early(now, self._next_trim, TRIM_S)
         if due or trim:
@@ -303,7 +308,18 @@ class TraceKeeper:
             call.changed = False
         over = [key for key, call in self.calls.by_key.items() if _is_over(call, now)]
         for key in over:
-            self._waiting -= len(self.calls.by_key.pop(key).entries)
+            self._forget(key)
+
+    def _give_up(self) -> None:
+        """Forget what is too much while Redis takes nothing."""
+        if len(self.calls.by_key) <= MOST_OVER:
+            return
+        over = [key for key, call in self.calls.by_key.items() if call.ended_at]
+        for key in over[: max(0, len(over) - MOST_OVER)]:
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self._waiting -= len(self.calls.by_key.pop(key).entries)
 
     def _head(self, call: Collected) -> TraceHead:
         return TraceHead(
@@ -346,15 +362,22 @@ def _bytes(call: Collected) -> bytes:
 def _is_due(call: Collected, now: float) -> bool:
     if not (call.entries or call.changed):
         return False
-    if call.ended_at and now - call.touched_at >= QUIET_S:  # its last messages come after its end
+    if call.ended_at and _is_past(call.touched_at, QUIET_S, now):  # its last messages come after its end
         return True
-    return not call.entries or now - call.entries[0].at >= TOGETHER_S
+    return not call.entries or _is_past(call.entries[0].at, TOGETHER_S, now)
 
 
 def _is_over(call: Collected, now: float) -> bool:
     if call.entries or call.changed:
         return False
-    return now - call.touched_at >= (LINGER_S if call.ended_at else IDLE_S)
+    if not call.ended_at:  # better a day too long than given up while it runs
+        return now - call.touched_at >= IDLE_S
+    return _is_past(call.touched_at, LINGER_S, now)
+
+
+def _is_past(at: float, seconds: float, now: float) -> bool:
+    """Whether something is this long ago, or was noted before the clock was set back."""
+    return not is_early(now, at + seconds, seconds + CLOCKS_S)
 
 
 def _failed(call: FinishedCall) -> bool:

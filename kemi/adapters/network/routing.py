@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.core.pace import is_early
 from kemi.core.routing.lookup import Query
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.offers import OneOffer
@@ -75,7 +76,7 @@ class RouteKeeper:
         """Work for a moment at the table that counts in Redis; 0: there is none, which changes nothing."""
         if not self._begun:
             self._begin()
-        if version and version != self._wanted and now >= self._not_before:
+        if version and version != self._wanted and not is_early(now, self._not_before, AGAIN_S):
             self._wanted = version
             self._work = self._take(version)
         if self._work is None:

@@ -77,7 +77,7 @@ class Registrar:
         self._issuers = settings.tokens.issuers
         self._tokens = TokenVerifier(self._issuers, KeySets(HtableTable("jwks")))
         self._hidden = hidden
-        self._token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
+        self.token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
 
     # ------------------------------------------------------------ from the page
 
@@ -132,7 +132,7 @@ class Registrar:
             return self._grant_from_token(request, token, flow, current, now)
         if current is not None and current.grant.scheme == BEARER and not has_digest:
             # Stock libraries send no token when they sign off (RFC 8898 §2.1.4 lets the connection vouch).
-            self._token_use.check(current.grant.session)
+            self.token_use.check(current.grant.session)
             return current.grant
         if DIGEST not in self._settings.schemes:
             told = NO_PASSWORDS if has_digest else REFUSAL
@@ -144,8 +144,8 @@ class Registrar:
     ) -> Grant:
         verified = self._tokens.verified(token)
         grant = grant_from_token(verified, origin=flow.origin, now=now)
-        self._token_use.check(grant.session)
-        self._token_use.claim(verified.issuer.issuer, grant.token_id, page_of(request, current))
+        self.token_use.check(grant.session)
+        self.token_use.claim(grant.issuer, grant.token_id, page_of(request, current))
         return grant
 
     def check_token(self, request: Request, registration: Registration | None) -> bool:
@@ -164,10 +164,10 @@ class Registrar:
             return True
         try:
             if token_hash(token) == registration.grant.token_hash:  # its signature was right at the REGISTER
-                self._token_use.check(registration.grant.session)
+                self.token_use.check(registration.grant.session)
                 return True
             grant = grant_from_token(self._tokens.verified(token), origin=flow.origin, now=time.time())
-            self._token_use.check(grant.session)
+            self.token_use.check(grant.session)
             if grant.impi != registration.grant.impi:
                 raise TokenRefused("the token of somebody else")
         except TokenRefused as refused:

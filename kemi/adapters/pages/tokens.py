@@ -11,6 +11,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ import jwt
 import msgspec
 
 from kemi.adapters.log import log_event
+from kemi.core.registration.contact import page_at
+from kemi.core.registration.records import Registration
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer, TokenRefused, VerifiedToken, token_hash
 from kemi.state.table import Table
 
@@ -187,3 +190,10 @@ class TokenUse:
                     return
         if holder != page:
             raise TokenRefused("used by another page")
+
+    def restore(self, registration: Registration) -> None:
+        """A registration of before a restart goes on: its token is its page's, as before."""
+        grant, page = registration.grant, page_at(registration.sent.contact_value)
+        if grant.issuer and page:  # without an issuer: digest, or written by a release that did not tell
+            with suppress(TokenRefused):  # somebody was faster
+                self.claim(grant.issuer, grant.token_id, page)

@@ -46,7 +46,7 @@ class MediaWatch:
 
     def _why_lost(self, key: str, now: float) -> str:
         record = self._calls.get(key)
-        if record is None or self._unreachable.get(record.node, 0.0) > now:
+        if record is None or is_early(now, self._unreachable.get(record.node, 0.0), LEAVE_ALONE_S):
             return ""
         kinds = watched(record)
         if not kinds:

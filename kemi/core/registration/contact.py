@@ -57,6 +57,11 @@ def page_of(request: Request, current: Registration | None) -> str:
             contact = current.sent.contact_value
         elif contact:
             raise SipReject("this connection has registered nothing that could be removed")
+    return page_at(contact)
+
+
+def page_at(contact: str) -> str:
+    """Return what names the page of a Contact: its instance, or its user; "" for no Contact."""
     return parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
 
 

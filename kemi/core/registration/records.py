@@ -91,6 +91,8 @@ class Grant:
     """Claim user_class: whose rows of the routing table count beside those for all."""
     token_hash: str = ""
     """Of the token as it was sent: who sends the same one again has proven nothing new, and needs not to."""
+    issuer: str = ""
+    """Claim iss."""
 
 
 @dataclass(slots=True)

@@ -130,6 +130,7 @@ def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:
         token_id=_text(claims, "jti"),
         user_class=_text(claims, "user_class", required=False),
         token_hash=token.token_hash,
+        issuer=issuer.issuer,
     )
 
 

@@ -192,8 +192,22 @@ def test_commands_are_heard_once_and_in_order(link: RedisLink, database: Any) ->
 def test_many_commands_come_in_parts(link: RedisLink, database: Any) -> None:
     for number in range(COMMANDS_AT_ONCE + 5):
         logout(database, str(number))
-    first, second = link.exchange((), time.time()).commands, link.exchange((), time.time()).commands
+    began = time.time() - 60
+    first, second = link.exchange((), began).commands, link.exchange((), began).commands
     assert (len(first), len(second)) == (COMMANDS_AT_ONCE, 5)
+
+
+def test_a_restarted_node_knows_at_once_who_logged_out_however_much_was_asked_since(
+    link: RedisLink, database: Any
+) -> None:
+    stream = CommandStream(database)
+    for number in range(5 * COMMANDS_AT_ONCE):
+        stream.list_calls(str(number), time.time(), CallQuestion())
+    logout(database, "a")
+    time.sleep(0.002)
+    assert link.exchange((), time.time()).commands == [Logout("a")]
+    logout(database, "b")
+    assert link.exchange((), time.time()).commands == [Logout("b")]
 
 
 def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database: Any) -> None:

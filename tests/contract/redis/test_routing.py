@@ -123,6 +123,16 @@ def test_while_redis_is_away_the_table_stays(node: Node) -> None:
     assert node.finds("+49123") == ["only"]
 
 
+def test_a_clock_that_is_set_back_keeps_no_table_waiting(node: Node) -> None:
+    version = node.store.put(document("+49*"))
+    now, node.keeper._link = time.time(), RedisLink("redis://127.0.0.1:1/0", "node")
+    node.keeper.tick(version, now)
+    node.keeper._link = node.link
+    for _ in range(200):
+        node.keeper.tick(version, now - 3_600.0)
+    assert node.finds("+49123") == ["only"]
+
+
 def test_a_redis_that_lost_everything_gives_no_version_again(node: Node, database: Any) -> None:
     first = node.store.put(document("+49*"))
     node.take(3)

@@ -59,6 +59,15 @@ def sip(at: float, text: str) -> Entry:
     return Entry(at=at, what=What.SIP, leg="page", incoming=True, name="INVITE", text=text)
 
 
+def test_what_is_written_again_with_what_came_meanwhile_stands_there_once(kept: Kept) -> None:
+    first, second, third = sip(1.0, "one"), sip(2.0, "two"), sip(3.0, "three")
+    for portion in ([first], [first], [first, second], [third], [third]):
+        kept.write(head(1), *portion)
+    trace = kept.web.get("call-1")
+    assert trace is not None
+    assert trace.entries == [first, second, third]
+
+
 def test_portions_come_back_as_one_trace_in_order(kept: Kept) -> None:
     late = Entry(
         at=3.0, what=What.RELAY, name="offer", values={"ms": 1.5, "flags": ["a"]}, text="v=0", result="v=1"

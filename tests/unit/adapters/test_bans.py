@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from kemi.adapters.doors.bans import BANS, SYNC_S, BanKeeper
-from kemi.core.bans import Ban
+from kemi.core.bans import Ban, BanSettings, Offence
 from kemi.settings import settings_from_text
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.test_shared_state import World
@@ -107,3 +109,48 @@ def test_a_clock_that_is_set_back_stops_nothing(site: Site) -> None:
     site.world.redis.bans.clear()
     site.tick()
     assert site.here == set()
+
+
+def test_neither_a_new_ban_nor_a_tick_without_news_walks_through_all(
+    site: Site, kamailio: FakeKamailio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.tick(0.1)
+    walk = Mock(wraps=BANS.store.all)
+    monkeypatch.setattr(BANS.store, "all", walk)
+    monkeypatch.setattr(BANS, "_settings", BanSettings(points=1))
+    for _ in range(10):
+        BANS.offended("192.0.2.8", Offence.LOGIN, "")
+    assert BANS.ban_of("192.0.2.8") is not None
+    walk.assert_not_called()
+    for _ in range(10):
+        site.tick(0.1)
+    assert walk.call_count <= 2
+    assert site.there == {ADDRESS, "192.0.2.8"}
+
+
+def test_there_are_only_so_many(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kemi.adapters.doors.bans.MOST_BANS", 2)
+    monkeypatch.setattr(BANS, "_settings", BanSettings(points=1))
+    for number in (8, 9):
+        for _ in range(10):
+            BANS.offended(f"192.0.2.{number}", Offence.LOGIN, "")
+        site.tick(0.1)
+    assert site.here == {ADDRESS, "192.0.2.8"}
+
+
+def test_a_ban_that_redis_cannot_take_now_is_shipped_later(site: Site) -> None:
+    site.world.redis.down = True
+    BANS.store.put("192.0.2.8", Ban(site.now + 600.0, "login", "a", site.now))
+    site.tick(0.1)
+    site.world.redis.down = False
+    site.tick()
+    assert site.there == {ADDRESS, "192.0.2.8"}
+
+
+def test_others_are_heard_however_many_are_banned_here_while_redis_is_full(site: Site) -> None:
+    site.world.redis.full = True
+    site.world.redis.bans.clear()
+    for number in range(50):
+        BANS.store.put(f"198.51.100.{number}", Ban(site.now + 600.0, "login", "a", site.now))
+        site.tick(0.1)
+    assert ADDRESS not in site.here

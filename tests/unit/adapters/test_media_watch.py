@@ -89,6 +89,15 @@ def test_a_call_that_ends_meanwhile_is_not_asked_about() -> None:
     assert len(relay.asked) == 1
 
 
+def test_a_clock_that_is_set_back_leaves_no_node_alone_for_longer() -> None:
+    watch, relay, _ = watch_over(1)
+    relay.down = True
+    ticks(watch, 10_000.0, ROUND_S)
+    assert len(relay.asked) == 1
+    ticks(watch, 10_000.0 - 3_600.0, ROUND_S)
+    assert len(relay.asked) == 2
+
+
 def test_nobody_is_asked_where_silence_may_last_for_ever() -> None:
     calls, relay = CallStore(MemoryTable(), MemoryTable()), Relay()
     calls.create(running())

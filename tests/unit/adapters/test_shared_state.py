@@ -9,12 +9,15 @@ from typing import Any, Final, cast
 import pytest
 
 from kemi.adapters.calls.snapshots import CallSnapshots
+from kemi.adapters.pages.tokens import TokenUse
 from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, TRIM_S, SharedState
 from kemi.adapters.trunks.room import TrunkRoom, running
 from kemi.core.registration import Flow
+from kemi.core.registration.contact import page_at
 from kemi.core.registration.own_requests import Subscription
-from kemi.core.registration.records import Sent
+from kemi.core.registration.records import Grant, Sent
 from kemi.core.registration.states import BindingState
+from kemi.core.registration.token import TokenRefused
 from kemi.state.call_history import FinishedCall
 from kemi.state.calls import CallStore
 from kemi.state.continuity import NOTHING, Change
@@ -55,6 +58,7 @@ class World:
             issuers=(ISSUER,),
             key_sets=self.tables["jwks"],
             revoked=self.tables["revoked"],
+            restored=TokenUse(self.tables["token"], self.tables["revoked"]).restore,
             notices=self.tables["notice"],
             nodes=self.nodes,
             view=lambda _: [],
@@ -337,6 +341,17 @@ class TestRestart:
         assert world.tables["revoked"].entries == {"ended": "1"}
         assert at_start.confirmed == 0
         assert world.shared.poll(0.5) == [Logout("ended")]
+
+    @pytest.mark.conformance("X-12")
+    def test_a_token_still_belongs_to_its_page(self, world: World) -> None:
+        grant = Grant("bearer", "alice@ims.example", [ALICE], 500.0, token_id="1", issuer=ISSUER)
+        sent = Sent('<sip:x@p>;+sip.instance="<urn:uuid:7>"')
+        world.redis.content = Stored({"alice": binding(expires_at=200.0, grant=grant, sent=sent)}, {})
+        assert world.shared.restore(100.0, 130.0)
+        use = TokenUse(world.tables["token"], world.tables["revoked"])
+        with pytest.raises(TokenRefused):
+            use.claim(ISSUER, "1", "thief")
+        use.claim(ISSUER, "1", page_at(sent.contact_value))
 
     def test_it_happens_once(self, world: World) -> None:
         assert world.shared.restore(0.0, 30.0)

@@ -11,7 +11,13 @@ import pytest
 
 from kemi.adapters.monitoring.hep_export import HepExport
 from kemi.adapters.monitoring.trace_notes import SLOTS, TraceNotes
-from kemi.adapters.monitoring.traces import ALL_REFUSED_PER_MINUTE, REFUSED_PER_MINUTE, TraceKeeper
+from kemi.adapters.monitoring.traces import (
+    ALL_REFUSED_PER_MINUTE,
+    MOST_OVER,
+    REFUSED_PER_MINUTE,
+    TraceKeeper,
+)
+from kemi.core.trace.collecting import Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.settings import HepSettings, TraceSettings
 from kemi.state.trace_link import TraceRings
@@ -177,6 +183,33 @@ def test_what_redis_cannot_take_now_is_shipped_later(site: Site) -> None:
     site.up = True
     site.work(3e9 + 10)
     assert [one.name for one in site.entries("c1")] == ["INVITE", "request_rejected", "404 Not Found"]
+
+
+def test_while_redis_is_away_no_more_than_so_many_calls_wait(site: Site) -> None:
+    site.up = False
+    calls = site.keeper.calls.by_key
+    calls["runs"] = Collected(key="runs", call_id="runs", began_at=BEGUN_S)
+    for number in range(MOST_OVER + 500):
+        name = f"c{number}"
+        calls[name] = Collected(key=name, call_id=name, began_at=BEGUN_S, ended_at=BEGUN_S + 1)
+        calls[name].add(Entry(at=BEGUN_S, what=What.STATE, name="answered"))
+    site.keeper.ship(BEGUN_S + 10, site.put)
+    assert list(calls)[:2] == ["runs", "c500"]
+
+
+def test_a_clock_that_is_set_back_keeps_no_trace_waiting(site: Site) -> None:
+    site.refuse(message(INVITE, ws=True), ws=True)
+    site.work(time.time() - 3_600.0)
+    assert [one.name for one in site.entries("c1")] == ["INVITE", "request_rejected", "404 Not Found"]
+    assert not site.keeper.calls.by_key
+
+
+def test_a_clock_that_is_set_back_gives_no_running_call_up(site: Site) -> None:
+    site.keeper.calls.by_key["c1"] = call = Collected(key="c1", call_id="c1", began_at=BEGUN_S)
+    call.add(Entry(at=BEGUN_S, what=What.STATE, name="answered"))
+    site.keeper.ship(BEGUN_S - 3_600.0, site.put)
+    assert [one.name for one in site.entries("c1")] == ["answered"]
+    assert site.keeper.calls.by_key
 
 
 ENDS = ("udp", "192.0.2.1", 5060, "192.0.2.7", 5070)

@@ -156,6 +156,23 @@ class TestCalls:
         passed = [limits.admit_call(tally, str(n), 300, NOW + 2 * n, lambda _: True) for n in range(400)]
         assert passed == [True] * 300 + [False] * 100
 
+    def test_a_long_list_that_is_full_is_looked_through_once_a_second(self) -> None:
+        tally, asked = Tally(), []
+
+        def is_running(key: str) -> bool:
+            asked.append(key)
+            return key != "7"
+
+        for number in range(300):
+            assert limits.admit_call(tally, str(number), 300, NOW + number, lambda _: True)
+        passed = [
+            limits.admit_call(tally, f"late {n}", 300, NOW + 400 + n / 10, is_running) for n in range(10)
+        ]
+        assert passed == [True] + [False] * 9
+        assert len(asked) <= 300
+        assert not limits.admit_call(tally, "later", 300, NOW + 402, is_running)
+        assert limits.admit_call(tally, "set back", 300, NOW + 401.5 - 3600, lambda _: False)
+
     def test_an_invite_that_is_sent_again_is_no_other_call(self) -> None:
         tally = Tally()
         assert limits.admit_call(tally, "a", 1, NOW, lambda _: True)

@@ -52,6 +52,7 @@ def test_a_good_token() -> None:
         expires_at=NOW + 300,
         session="s1",
         token_id="t1",
+        issuer=ISSUER.issuer,
     )
 
 

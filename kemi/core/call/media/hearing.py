@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from kemi.core.pace import is_early
+
 MARGIN: Final = 0.1
 """So much beyond a limit a score has to be before it counts as better: one that wavers about it is not told again."""
 
@@ -49,7 +51,7 @@ class ToldHearing:
     def is_news(self, found: dict[str, Hearing], now: float, least_s: float) -> bool:
         """Whether this is to be told now: something is new, and the last time is ``least_s`` ago."""
         changed = {**self.told, **found} != self.told
-        if not changed or (self.told and now - self.at < least_s):
+        if not changed or (self.told and is_early(now, self.at + least_s, least_s)):
             return False
         self.told, self.at = {**self.told, **found}, now
         return True

@@ -42,3 +42,4 @@ def test_only_changes_are_told_and_not_too_often() -> None:
     # What is still so is told later; a side that has not reported is as it was.
     assert told.is_news({"wic": GOOD, "ims": FAIR}, 65.0, 10.0)
     assert not told.is_news({"ims": FAIR}, 99.0, 10.0)
+    assert told.is_news({"ims": POOR}, 65.0 - 3_600.0, 10.0), "a clock that was set back keeps nobody waiting"
