@@ -1,6 +1,6 @@
 """`drain.yml` of media nodes, beside gateways that are alive, dead, or not even there.
 
-Runs the playbook on this machine, as many machines; what would speak to gateway and relay writes down what it was asked.
+Runs the playbook on this machine, as many machines; what would speak to gateways and relays notes what it is asked.
 """
 
 import json
