@@ -63,6 +63,14 @@ def test_haproxy_accepts_its_configuration_without_a_warning(
     assert "WARNING" not in check.stdout + check.stderr
 
 
+def test_the_routing_table_is_kept_where_a_reboot_leaves_it() -> None:
+    folder = role_variables("kamailio", {})["gateway_routing_directory"]
+    assert Path(folder).is_relative_to("/var/lib")
+    service = (ROLES / "kamailio" / "templates" / "kamailio-service.conf.j2").read_text()
+    assert "StateDirectory={{ kamailio_state_dir | relpath('/var/lib') }}" in service
+    assert role_variables("kamailio", {"kamailio_state_dir": "/x"})["gateway_routing_directory"] == "/x"
+
+
 def test_more_connections_want_a_reload_of_haproxy_and_no_restart() -> None:
     """The kernel has no ports for more than these."""
     files = {
