@@ -6,9 +6,11 @@ Runs the roles' own pre-flight on this machine, as many machines, in one play; n
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +68,9 @@ KAMAILIO: Final = {
 PASSWORD: Final = "correct-horse-battery"
 
 
-def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple[dict[str, Any], str]]:
+def faults(
+    folder: Path, open_folder: Path, taken: int, silent: int, redis: int
+) -> dict[str, tuple[dict[str, Any], str]]:
     """Return, by machine, its variables and what the play has to say of them."""
     certificate, key = make_certificate(folder, names="IP:10.199.7.2")
     _, other_key = make_certificate(folder, names="IP:10.199.7.2", name="other")
@@ -76,12 +80,17 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         "tls_key_file": str(key),
         "tls_names": ["10.199.7.2"],
     }
+    # Where Kamailio's account reaches them.
+    trunk_certificate, trunk_key = make_certificate(open_folder, names="IP:10.199.7.2")
+    trunk_key.chmod(0o644)
     trunks = {
         "kamailio_tls_port": 5061,
-        "kamailio_tls_certificate": str(certificate),
-        "kamailio_tls_key": str(key),
-        "kamailio_tls_ca": str(certificate),
+        "kamailio_tls_certificate": str(trunk_certificate),
+        "kamailio_tls_key": str(trunk_key),
+        "kamailio_tls_ca": str(trunk_certificate),
     }
+    key_of_root = Path(shutil.copy(trunk_key, open_folder / "root.key"))
+    key_of_root.chmod(0o600)
     with_redis = {
         "the_role": "common",
         "the_tasks": "preflight_redis",
@@ -167,7 +176,11 @@ def faults(folder: Path, taken: int, silent: int, redis: int) -> dict[str, tuple
         ),
         "foreign-key-for-trunks": (
             {**KAMAILIO, **trunks, "kamailio_tls_key": str(other_key)},
-            f"{other_key} is no key for {certificate}",
+            f"{other_key} is no key for {trunk_certificate}",
+        ),
+        "key-of-root-for-trunks": (
+            {**KAMAILIO, **trunks, "kamailio_tls_key": str(key_of_root)},
+            f"{key_of_root} cannot be read by kamailio: Permission denied" if os.geteuid() == 0 else "",
         ),
         "silent-core": (
             {**KAMAILIO, "kamailio_core_check": True, "gateway_icscf_uris": [f"sip:{LOOPBACK}:{silent}"]},
@@ -314,9 +327,11 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
         socket.create_server((LOOPBACK, 0)) as taken,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
         redis_with_password(folder) as redis,
+        tempfile.TemporaryDirectory() as open_folder,
     ):
+        Path(open_folder).chmod(0o755)
         silent.bind((LOOPBACK, 0))
-        machines = faults(folder, taken.getsockname()[1], silent.getsockname()[1], redis)
+        machines = faults(folder, Path(open_folder), taken.getsockname()[1], silent.getsockname()[1], redis)
         here = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,

@@ -49,6 +49,7 @@ CORE: Final = "198.51.100.101"
 GATEWAYS: Final = {"sig1": "192.0.2.11", "sig2": "192.0.2.12"}
 BOOTED_AT_A_TIME: Final = 3
 FAIL_OVER_S: Final = 5.0
+ROUTES: Final = "/var/lib/webrtc-ims-gateway/routing"
 # More than the time between two looks of a play that waits for calls.
 LOOKS_S: Final = 6.0
 SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -390,3 +391,21 @@ def test_an_upgrade_without_anything_new_leaves_nobody_drained(site: Site) -> No
     played = site.operator.play("upgrade", "--limit", "sig1", common_release_archive=again)
     assert played.returncode == 0, played.output[-6000:]
     assert heard_both_ways(site.call("sig1"))
+
+
+def test_a_gateway_keeps_the_routing_table_while_it_does_not_run(site: Site) -> None:
+    """As over a reboot: what is in /run is gone by then."""
+    table = json.dumps({"routes": [{"id": "people", "number": f"sip:*@{REALM}", "to": "core"}]})
+    site.machines["web1"].run("sh", "-c", 'printf "%s" "$0" | gwctl routes load /dev/stdin', table)
+    sig1 = site.machines["sig1"]
+
+    def kept(folder: str) -> str:
+        return sig1.run("sh", "-c", f"ls {folder} | grep sqlite$", check=False).stdout
+
+    wait_until(lambda: kept(ROUTES) != "", "the gateway has the table", 20)
+    sig1.run("systemctl", "stop", "kamailio")
+    assert kept(ROUTES)
+    assert sig1.run("stat", "-c", "%U %a", ROUTES).stdout.split() == ["kamailio", "750"]
+    assert not kept("/run/webrtc-ims-gateway")
+    sig1.run("systemctl", "start", "kamailio")
+    assert site.operator.play("check").returncode == 0

@@ -37,6 +37,7 @@ def _render(folder: Path, ports: PortBlocks, entry: Path | None) -> Kamailio:
     variables = {
         "kamailio_code_dir": str(REPOSITORY),
         "kamailio_run_dir": str(folder),
+        "kamailio_state_dir": str(folder),
         "kamailio_sip_address": LOOPBACK,
         "kamailio_sip_port": sip_port,
         "kamailio_ws_address": LOOPBACK,

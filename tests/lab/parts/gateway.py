@@ -28,6 +28,7 @@ def start(site: Site) -> None:
         "kamailio_code_dir": str(REPOSITORY),
         "kamailio_venv_dir": str(VENV),
         "kamailio_run_dir": str(site.run_dir),
+        "kamailio_state_dir": str(site.run_dir),
         "kamailio_config_dir": str(site.run_dir),
         "kamailio_sip_address": LOOPBACK,
         "kamailio_sip_port": plan.gateway_sip,

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.lab.certificate import make_certificate
 from tests.lab.roles import ROLES, UnknownRoleVariable, render_role, role_defaults, role_variables
@@ -60,6 +61,32 @@ def test_haproxy_accepts_its_configuration_without_a_warning(
     )
     assert check.returncode == 0, check.stderr
     assert "WARNING" not in check.stdout + check.stderr
+
+
+def test_the_routing_table_is_kept_where_a_reboot_leaves_it() -> None:
+    folder = role_variables("kamailio", {})["gateway_routing_directory"]
+    assert Path(folder).is_relative_to("/var/lib")
+    service = (ROLES / "kamailio" / "templates" / "kamailio-service.conf.j2").read_text()
+    assert "StateDirectory={{ kamailio_state_dir | relpath('/var/lib') }}" in service
+    assert role_variables("kamailio", {"kamailio_state_dir": "/x"})["gateway_routing_directory"] == "/x"
+
+
+def test_more_connections_want_a_reload_of_haproxy_and_no_restart() -> None:
+    """The kernel has no ports for more than these."""
+    files = {
+        role_variables("haproxy", {"haproxy_max_connections": most})["haproxy_max_files"]
+        for most in (2000, 64_511)
+    }
+    (enough,) = files
+    assert enough > 2 * 64_511 + 100
+
+
+def test_haproxies_are_not_restarted_all_at_once() -> None:
+    handlers = yaml.safe_load((ROLES / "haproxy" / "handlers" / "main.yml").read_text())
+    assert {handler["name"]: handler.get("throttle") for handler in handlers} == {
+        "Restart HAProxy": 1,
+        "Reload HAProxy": None,
+    }
 
 
 def test_redis_keeps_state_on_disk_and_asks_for_the_password_when_told_to() -> None:
