@@ -6,7 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kemi.core.errors import WarnCode
-from kemi.core.messages import Reply, Request, addresses_from_headers, parameter, with_parameters
+from kemi.core.messages import (
+    Reply,
+    Request,
+    addresses_from_headers,
+    parameter,
+    readable_uri,
+    with_parameters,
+)
 
 if TYPE_CHECKING:
     from kemi.core.call.record import CallRecord
@@ -77,8 +84,8 @@ def access_network_info(configured: str) -> tuple[str, ...]:
 def towards_wic(record: CallRecord, settings: CallSettings, cseq: int, method: str) -> tuple[str, ...]:
     """Return the dialog header lines of a request of our own to the page: we are the callee."""
     lines = [
-        f"From: <{record.target_uri}>;tag={record.gateway_tag}",
-        f"To: <{record.wic_uri}>;tag={record.wic_tag}",
+        f"From: <{readable_uri(record.target_uri, settings.realm)}>;tag={record.gateway_tag}",
+        f"To: <{readable_uri(record.wic_uri, settings.realm)}>;tag={record.wic_tag}",
         f"Call-ID: {record.call_id}",
         f"CSeq: {cseq} {method}",
     ]

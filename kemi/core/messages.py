@@ -104,6 +104,16 @@ def uri_from_address(value: str) -> str:
     return match.group(1).strip() if match else value.partition(";")[0].strip()
 
 
+def is_tel(uri: str) -> bool:
+    """Whether a URI is a telephone number (RFC 3966)."""
+    return uri[:4].lower() == "tel:"
+
+
+def readable_uri(uri: str, realm: str) -> str:
+    """Return a URI as a page can read it in From and To: a tel URI as the SIP URI of its number (RFC 3261 §19.1.6)."""
+    return f"sip:{uri[4:]}@{realm};user=phone" if is_tel(uri) else uri
+
+
 def addresses_from_headers(values: list[str]) -> list[str]:
     """Split header field values that may hold comma-separated name-addrs, in order.
 

@@ -253,12 +253,13 @@ def for_page(request: Request, flow: Flow, target: str, settings: CallSettings) 
     removed, shortened = _shortened(request)
     if request.contact:
         insert += (boundary.contact_for_page(request, settings),)
-    return MessageEdits(
+    edits = MessageEdits(
         request_uri=target,
         next_hop=f"sip:{flow.source};transport=ws",
         remove=("Route", "Contact", *remove, *removed),
         insert=(*insert, *shortened),
     )
+    return boundary.readable(request, edits, settings)
 
 
 def reply_for_page(reply: Reply, settings: CallSettings) -> MessageEdits:
@@ -267,7 +268,7 @@ def reply_for_page(reply: Reply, settings: CallSettings) -> MessageEdits:
     if reply.contact and reply.status < 300:
         remove += ("Contact",)
         insert += (boundary.contact_for_page(reply, settings),)
-    return MessageEdits(remove=remove, insert=insert)
+    return boundary.readable(reply, MessageEdits(remove=remove, insert=insert), settings)
 
 
 # ---------------------------------------------------------------- how long a dialog lasts

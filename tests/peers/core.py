@@ -97,6 +97,7 @@ class ScriptedCore(UdpPeer):
         aor: str,
         *,
         caller: str = "sip:bob@ims.example",
+        called: str = "",
         media: DeviceMedia | None = None,
         sdp: str | None = None,
         parts: Iterable[Part] = (),
@@ -111,6 +112,7 @@ class ScriptedCore(UdpPeer):
         Args:
             aor: address of record of the page.
             caller: who calls.
+            called: what the caller has dialled; `aor` unless said.
             media: makes the offer, and answers later ones.
             sdp: a fixed offer; "" for none.
             parts: further parts of the body.
@@ -134,7 +136,7 @@ class ScriptedCore(UdpPeer):
             *(("Route", route) for route in registration.path),
             *(("Record-Route", f"<sip:{self.host_port};lr;hop={hop}>") for hop in ("scscf", "icscf")),
             ("From", f"<{caller}>;tag={fork_of.invite.from_tag if fork_of else new_tag()}"),
-            ("To", f"<{aor}>"),
+            ("To", f"<{called or aor}>"),
             ("Call-ID", fork_of.call_id if fork_of else call_id or secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             *(() if any(name == "Contact" for name, _ in headers) else [("Contact", device)]),

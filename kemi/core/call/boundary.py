@@ -19,9 +19,12 @@ from kemi.core.messages import (
     Request,
     address_parts,
     addresses_from_headers,
+    is_tel,
     parameter,
+    readable_uri,
     uri_from_address,
     with_parameters,
+    with_tag,
 )
 from kemi.core.registration import Registration
 from kemi.core.registration.authorization import credentials_from_headers
@@ -163,6 +166,43 @@ def from_in_dialog(record: CallRecord, request: Request) -> str | None:
     §12.2.1.1), whatever it writes.  None when it is so already."""
     value = f"<{record.wic_uri}>;tag={record.ims_tag}"
     return None if request.headers("From") == [value] else value
+
+
+def readable(message: Message, edits: MessageEdits, settings: CallSettings) -> MessageEdits:
+    """Give a message to a page a From and To that it can read.
+
+    SIP.js and JsSIP know no tel URI there and drop the whole message, unanswered; a number is the same as a SIP URI
+    with ``user=phone`` (RFC 3261 §19.1.6).  What comes back for the core is `as_core_wrote`.
+    """
+    if edits.from_value is None and (value := _readable(message, "From", edits.from_tag, settings)):
+        edits = replace(edits, from_value=value, from_tag=None)
+    if edits.to_value is None and (value := _readable(message, "To", edits.to_tag, settings)):
+        edits = replace(edits, to_value=value, to_tag=None)
+    return edits
+
+
+def _readable(message: Message, name: str, tag: str | None, settings: CallSettings) -> str:
+    value = "".join(message.headers(name))
+    if "tel:" not in value.lower():
+        return ""
+    uri = uri_from_address(value)
+    if not is_tel(uri):
+        return ""
+    address, parameters = address_parts(value)
+    shown = address.rpartition("<")[0]
+    value = f"{shown}<{readable_uri(uri, settings.realm)}>{parameters}"
+    return value if tag is None else with_tag(value, tag)
+
+
+def as_core_wrote(record: CallRecord, edits: MessageEdits) -> MessageEdits:
+    """Give a page's response to the core's request From and To as the core had them, before `readable`."""
+    if record.trunk is not None:
+        return edits
+    if edits.from_tag and is_tel(record.target_uri):
+        edits = replace(edits, from_value=f"<{record.target_uri}>;tag={edits.from_tag}", from_tag=None)
+    if edits.to_tag and is_tel(record.wic_uri):
+        edits = replace(edits, to_value=f"<{record.wic_uri}>;tag={edits.to_tag}", to_tag=None)
+    return edits
 
 
 def towards_page(message: Message, settings: CallSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:

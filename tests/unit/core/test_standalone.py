@@ -259,3 +259,13 @@ class TestTowardsTheCore:
             check_method(request(side, method, "a"))
         assert caught.value.status == 405
         assert any(line.startswith("Allow: ") for line in caught.value.lines)
+
+
+def test_a_page_reads_no_tel_uri_in_from_and_to() -> None:
+    """SIP.js and JsSIP drop such a message; the number stays the same (RFC 3261 §19.1.6)."""
+    fields = {"From": ['"Bob" <tel:+15551;verstat=x>;tag=b'], "To": ["tel:+15550100"]}
+    asks = request(Side.IMS, "MESSAGE", "b", "", **fields)
+    edits = for_page(asks, Flow("7", "n", "192.0.2.1", "127.0.0.1:7"), "sip:a@x", SETTINGS)
+    realm = SETTINGS.realm
+    assert edits.from_value == f'"Bob" <sip:+15551;verstat=x@{realm};user=phone>;tag=b'
+    assert edits.to_value == f"<sip:+15550100@{realm};user=phone>"

@@ -73,7 +73,8 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     )
     if reply.status >= 200:
         record.to_core.pop(str(reply.cseq), None)
-    actions.append(act.ForwardReply(boundary.as_of_page(record, edits)))
+    edits = boundary.readable(reply, boundary.as_of_page(record, edits), settings)
+    actions.append(act.ForwardReply(edits))
     referred(record, reply)
     # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
     return [*actions, *over(record, reply, settings)] if reply.to_tag == record.confirmed_tag else actions
@@ -107,7 +108,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
             to_value=f"{record.trunk.from_value};tag={record.wic_tag}",
             from_tag=None,
         )
-    forward = act.ForwardReply(edits)
+    forward = act.ForwardReply(boundary.as_core_wrote(record, edits))
     if reply.method in ("INVITE", "UPDATE"):
         if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):
             del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end

@@ -34,7 +34,7 @@ from kemi.core.call.renegotiation import ice_restart, page_late_offer
 from kemi.core.call.renegotiation.page_offer import on_page_offer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.messages import Request, Side, is_tel, uri_from_address
 from kemi.core.trunk import causes
 
 WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
@@ -188,6 +188,8 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         remove=remove,
         insert=insert,
     )
+    if trunk is None and is_tel(record.target_uri):  # as the core has it, which the page cannot
+        return replace(edits, to_value=f"<{record.target_uri}>;tag={tag}", to_tag=None)
     if trunk is None:
         return edits
     local, remote = f"{trunk.from_value};tag={record.ims_tag}", f"{trunk.to_value};tag={tag}"

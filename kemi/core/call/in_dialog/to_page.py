@@ -47,6 +47,6 @@ def edits_to_page(
         insert=insert,
     )
     if record.trunk is None:
-        return edits
+        return boundary.readable(request, edits, settings)
     far, near = f"<{record.target_uri}>;tag={record.gateway_tag}", f"<{record.wic_uri}>;tag={record.wic_tag}"
     return replace(edits, from_value=far, to_value=near, from_tag=None)

@@ -216,4 +216,4 @@ def _forward(record: CallRecord, reply: Reply, settings: CallSettings, body: str
         insert=insert,
         body=body,
     )
-    return act.ForwardReply(boundary.as_of_page(record, edits))
+    return act.ForwardReply(boundary.readable(reply, boundary.as_of_page(record, edits), settings))

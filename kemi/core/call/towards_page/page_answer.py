@@ -256,16 +256,15 @@ def _forward(
             reply.has_sdp or reliable.repeats_answer(incoming, reply)
         )
         incoming.answered_reliably |= carries_answer and "100rel" in reply.tokens("Require")
-    return act.ForwardReply(
-        act.MessageEdits(
-            from_tag=record.current_tag,
-            to_tag=record.gateway_tag,
-            remove=remove,
-            insert=insert,
-            vias=tuple(incoming.vias),
-            body=incoming.ims_answer if carries_answer else "",
-        )
+    edits = act.MessageEdits(
+        from_tag=record.current_tag,
+        to_tag=record.gateway_tag,
+        remove=remove,
+        insert=insert,
+        vias=tuple(incoming.vias),
+        body=incoming.ims_answer if carries_answer else "",
     )
+    return act.ForwardReply(boundary.as_core_wrote(record, edits))
 
 
 def _identity_of_page(reply: Reply, identities: list[str]) -> str:

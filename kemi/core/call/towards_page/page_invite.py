@@ -53,7 +53,7 @@ def edits_of_invite(record: CallRecord, request: Request, settings: CallSettings
     named, packages = digits.packages_for_page(request)
     # asked for as an option: a page without it would refuse the call
     others = required - _NOT_FOR_PAGES - {"100rel"}
-    return act.MessageEdits(
+    edits = act.MessageEdits(
         next_hop=record.wic_destination,
         from_tag=record.gateway_tag,
         to_tag="",
@@ -70,3 +70,4 @@ def edits_of_invite(record: CallRecord, request: Request, settings: CallSettings
             *((f"Require: {', '.join(sorted(others))}",) if others else ()),
         ),
     )
+    return boundary.readable(request, edits, settings)
