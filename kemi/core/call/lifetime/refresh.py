@@ -72,7 +72,7 @@ def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool
     return (
         session is not None
         and side is Side.IMS
-        and answered.cseq == session.refresh_cseq
+        and 0 < session.refresh_cseq == answered.cseq
         and answered.method in session_timer.REFRESHES
     )
 

@@ -99,7 +99,7 @@ def _wanted(medium: Medium, told: Direction) -> Direction:
 
 def is_ours(record: CallRecord, reply: Reply) -> bool:
     """Whether a response of the core is to our own offer; tm hands that to us by itself."""
-    return reply.cseq == record.own_ims_offer and reply.method in ("INVITE", "UPDATE")
+    return 0 < record.own_ims_offer == reply.cseq and reply.method in ("INVITE", "UPDATE")
 
 
 def on_answered(record: CallRecord, event: OwnRequestAnswered, settings: CallSettings) -> list[act.Action]:

@@ -19,6 +19,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import exchange
 from kemi.core.call.errands import Errand, failed_note, run_errands
 from kemi.core.call.events import Due, MediaFailed, Renewed
+from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.running import (
     changed_media,
     gate_of,
@@ -44,7 +45,8 @@ def offer_page(record: CallRecord, request: Request, settings: CallSettings) -> 
         Offerer.WIC, request.method, request.cseq, wic_description=sdp_to_text(offer), answered=True
     )
     exchange.begin(record, opened)
-    lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW)
+    contact = f"Contact: <{settings.wic_contact}>"
+    lines = (contact, headers.ALLOW, *session_timer.answer_to_page(record))
     return [
         act.Schedule(record.key, Due.ANSWER_TIMEOUT, ACK_WITHIN_S),
         act.SendReply(200, "OK", lines, opened.wic_description),
