@@ -294,9 +294,8 @@ class TestEndBeforeTheAnswer:
         call = await ringing(stage, await stage.page())
         bye = await call.ims.bye()
         assert bye.status == 200
-        await call.wic.wait_request("CANCEL")  # a BYE leaves SIP.js ringing
+        await call.wic.respond(487)
         await call.ims.wait_status(487)
-        assert "<- BYE" not in call.wic.ladder()
         await gone(stage, call.call_id)
 
     async def test_a_callee_cannot_end_it_so(self, stage: Stage) -> None:

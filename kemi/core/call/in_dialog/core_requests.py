@@ -27,7 +27,7 @@ from kemi.core.call.in_dialog.to_page import edits_to_page, forward_to_page
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import pictures
-from kemi.core.call.record import CallRecord, Rejection
+from kemi.core.call.record import CallRecord
 from kemi.core.call.renegotiation import core_late_offer as late
 from kemi.core.call.renegotiation import fork_offer
 from kemi.core.call.renegotiation.core_offer import on_core_offer
@@ -192,26 +192,9 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [forward, *hang_up_both(record, settings)]
 
 
-def _taken_back(record: CallRecord) -> list[act.Action]:
-    """The caller ends the early dialog: its INVITE gets 487 (RFC 3261 §15.1.2).
-
-    The page hears CANCEL: SIP.js would answer a BYE there and go on ringing.
-    """
-    answer = act.SendReply(200, "OK")
-    if record.cancelled:
-        return [answer]
-    if preconditions.pending(record):
-        return [answer, *preconditions.refuse(record, 487, "Request Terminated", "")]
-    record.cancelled, record.rejection = True, Rejection(487, "Request Terminated")
-    cancel = act.CancelForwardedInvite(
-        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_core(record)
-    )
-    return [answer, cancel]
-
-
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     if record.incoming is not None and record.dialog is Dialog.EARLY and event.flow_alive:
-        return _taken_back(record)
+        return [forward_to_page(record, event.request, settings)]  # the page's 487 ends the INVITE
     if record.ended or event.request.from_tag != record.confirmed_tag:
         return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
     if not event.flow_alive:

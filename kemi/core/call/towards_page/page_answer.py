@@ -107,10 +107,9 @@ def _on_invite_reply(
         record.wic_takes_update = record.wic_takes_update or "update" in reply.tokens("Allow")
     is_final = reply.status >= 200
     if is_final and record.cancelled and not record.confirmed_tag:
-        end = record.rejection or Rejection(
-            480, "Temporarily Unavailable", "the page's registration has ended"
+        gone = SipReject(
+            "the page's registration has ended", status=480, reason_phrase="Temporarily Unavailable"
         )
-        gone = SipReject(end.detail, status=end.status, reason_phrase=end.reason_phrase)
         return on_media_failed(record, MediaFailed(gone, reply), settings)
     unanswered = record.wic_offer_answer is OfferAnswer.OFFER_SENT
     if reply.has_sdp and unanswered and (is_final or not incoming.late_offer):
