@@ -73,7 +73,8 @@ def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
     status = 0 if record.answered_at else _status(event)
     if record.doomed:
         return GATEWAY, record.doomed, status
-    if record.rejection is not None:
+    hung_up = record.cancelled and record.rejection is not None and record.rejection.status == 487
+    if record.rejection is not None and not hung_up:
         return GATEWAY, record.rejection.detail or record.rejection.reason_phrase, record.rejection.status
     match event:
         case events.MediaLost() | events.CallForbidden() | events.RegistrationEnded():

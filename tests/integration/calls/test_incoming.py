@@ -292,11 +292,13 @@ class TestEndBeforeTheAnswer:
 
     async def test_the_caller_may_end_the_early_dialog_by_bye(self, stage: Stage) -> None:
         call = await ringing(stage, await stage.page())
-        bye = await call.ims.bye()
+        bye = await call.ims.bye(headers=[("Reason", ELSEWHERE)])
         assert bye.status == 200
-        await call.wic.respond(487)
+        cancel = await call.wic.wait_request("CANCEL")  # a browser that gets a BYE goes on ringing
+        assert cancel.headers.get("Reason") == ELSEWHERE
         await call.ims.wait_status(487)
         await gone(stage, call.call_id)
+        assert "<- BYE" not in call.wic.ladder()
 
     async def test_a_callee_cannot_end_it_so(self, stage: Stage) -> None:
         call = await ringing(stage, await stage.page())

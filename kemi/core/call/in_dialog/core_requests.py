@@ -27,13 +27,13 @@ from kemi.core.call.in_dialog.to_page import edits_to_page, forward_to_page
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import pictures
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.renegotiation import core_late_offer as late
 from kemi.core.call.renegotiation import fork_offer
 from kemi.core.call.renegotiation.core_offer import on_core_offer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.call.towards_page import preconditions, reliable
+from kemi.core.call.towards_page import page_answer, preconditions, reliable
 from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.call.towards_page.late_offer import take_answer
 from kemi.core.errors import GatewayError
@@ -194,7 +194,10 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
     if record.incoming is not None and record.dialog is Dialog.EARLY and event.flow_alive:
-        return [forward_to_page(record, event.request, settings)]  # the page's 487 ends the INVITE
+        # RFC 3261 §15.1.2 wants a 487 of the page; SIP.js answers the BYE and goes on ringing.  It does know CANCEL.
+        reason = tuple(f"Reason: {value}" for value in event.request.headers("Reason"))
+        hung_up = Rejection(487, "Request Terminated", "the caller has hung up")
+        return [act.SendReply(200, "OK"), *page_answer.give_up(record, settings, hung_up, *reason)]
     if record.ended or event.request.from_tag != record.confirmed_tag:
         return [act.SendReply(200, "OK")]  # crossed with the page's BYE, or a fork we hung up
     if not event.flow_alive:

@@ -107,10 +107,7 @@ def _on_invite_reply(
         record.wic_takes_update = record.wic_takes_update or "update" in reply.tokens("Allow")
     is_final = reply.status >= 200
     if is_final and record.cancelled and not record.confirmed_tag:
-        gone = SipReject(
-            "the page's registration has ended", status=480, reason_phrase="Temporarily Unavailable"
-        )
-        return on_media_failed(record, MediaFailed(gone, reply), settings)
+        return _crossed_the_cancel(record, reply, settings)
     unanswered = record.wic_offer_answer is OfferAnswer.OFFER_SENT
     if reply.has_sdp and unanswered and (is_final or not incoming.late_offer):
         return _connect(record, reply, settings)
@@ -118,6 +115,13 @@ def _on_invite_reply(
         why = RemoteProtocolError("the page answered without a session description")
         return on_media_failed(record, MediaFailed(why, reply), settings)
     return _pass_on(record, reply, settings)
+
+
+def _crossed_the_cancel(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """The page has answered a call that was being ended: it is hung up."""
+    why = record.rejection or Rejection(*NOT_DEFLECTED, "the page's registration has ended")
+    error = SipReject(why.detail, status=why.status, reason_phrase=why.reason_phrase)
+    return on_media_failed(record, MediaFailed(error, reply), settings)
 
 
 def _forbidden_redirection(reply: Reply, settings: CallSettings) -> str:
@@ -163,6 +167,8 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.DropReply(), act.ReleaseMedia(record.key, record.node, kinds)]
+    if record.cancelled and not record.confirmed_tag and event.reply.status >= 200:
+        return _crossed_the_cancel(record, event.reply, settings)
     if record.wic_offer_answer is OfferAnswer.STABLE:  # the page answered twice while the relay was at it
         return _pass_on(record, event.reply, settings)
     record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
@@ -325,25 +331,25 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
 
 def _no_prack(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """Refuse the call (RFC 3262 §3), and end it at the page."""
+    ended = give_up(record, settings, Rejection(504, "Server Time-out", "no PRACK came"))
+    return [act.Note("no_prack", logging.WARNING, {}), *ended] if ended else []
+
+
+def give_up(record: CallRecord, settings: CallSettings, why: Rejection, *further: str) -> list[act.Action]:
+    """End a call that rings: the page gets a CANCEL with ``further`` header lines, the caller ``why``."""
     incoming = _incoming(record)
     incoming.unacknowledged = None
-    if record.cancelled:
+    if record.cancelled or record.abandoned:
         return []
-    record.cancelled = True
-    detail = "no PRACK came"
-    note = act.Note("no_prack", logging.WARNING, {})
+    record.cancelled, record.rejection = True, why
     if incoming.answer_held:
         record.abandoned = True
-        reason = f'Reason: SIP;cause=504;text="{detail}"'
-        refusal = _answer_for_page(
-            record, 504, "Server Time-out", headers.explanation(detail, settings.realm)
-        )
-        return [note, *_end_at_page(record, settings, reason), *_at_last(record, refusal)]
-    record.rejection = Rejection(504, "Server Time-out", detail)
-    cancel = act.CancelForwardedInvite(
-        record.call_id, record.invite_cseq, record.request_uri, headers.cancel_of_core(record)
-    )
-    return [note, cancel]
+        reason = f'Reason: SIP;cause={why.status};text="{why.detail}"'
+        explanation = headers.explanation_of(why, settings.realm)
+        refusal = _answer_for_page(record, why.status, why.reason_phrase, explanation)
+        return [*_end_at_page(record, settings, reason), *_at_last(record, refusal)]
+    lines = (*headers.cancel_of_core(record), *further)
+    return [act.CancelForwardedInvite(record.call_id, record.invite_cseq, record.request_uri, lines)]
 
 
 def _has_answer(record: CallRecord) -> bool:

@@ -399,13 +399,6 @@ class TestInsideTheDialog:
         assert call.on(call.wic_request("BYE")).names == ["Schedule", "ForwardRequest", "ReleaseMedia"]
         assert call.on(call.ims_reply(200, method="BYE", cseq=1)).names == ["ForwardReply", "ForgetCall"]
 
-    def test_an_early_bye_by_the_core_leaves_the_end_to_the_invite(self) -> None:
-        call = Incoming.ringing()
-        assert call.on(call.ims_request("BYE")).names == ["ForwardRequest"]
-        assert call.on(call.wic_reply(200, method="BYE", cseq=6)).names == ["ForwardReply"]
-        assert call.on(call.wic_reply(487)).names == ["ForwardReply"]
-        assert call.on(ev.WicFailed(487)).names == ["ReleaseMedia", "ForgetCall"]
-
     def test_an_early_bye_by_the_page_is_none(self) -> None:
         call = Incoming.ringing()
         assert call.on(call.wic_request("BYE")).reply[0] == 481
