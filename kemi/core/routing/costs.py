@@ -61,25 +61,30 @@ _OF_TYPE: Final = {
 
 
 @lru_cache(maxsize=128)
-def parsed_number(number: str) -> phonenumbers.PhoneNumber:
-    """Read a number that begins with +; raise NumberParseException.
-
-    Trunk prefixes and carrier codes after the country's code, as in +49(0)30 and +49(00)30, are not part of it.  Kept
-    for a moment, because a call asks for its number several times; not to be changed.
-    """
+def _read(number: str) -> tuple[phonenumbers.PhoneNumber, str]:
+    """Return a number and its E.164 form.  Kept for a moment: a call asks for its number several times."""
     parsed = phonenumbers.parse(number, None)
+    canonical = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
     for _ in number:  # the library takes away one prefix at a time
-        canonical = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
         if canonical == number:
             break
         number, parsed = canonical, phonenumbers.parse(canonical, None)
-    return parsed
+        canonical = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+    return parsed, canonical
+
+
+def parsed_number(number: str) -> phonenumbers.PhoneNumber:
+    """Read a number that begins with +; raise NumberParseException.  Not to be changed.
+
+    Trunk prefixes and carrier codes after the country's code, as in +49(0)30 and +49(00)30, are not part of it.
+    """
+    return _read(number)[0]
 
 
 def canonical_number(number: str) -> str:
     """Return a number that begins with + as networks between countries have it (E.164); one of no country as it is."""
     try:
-        return phonenumbers.format_number(parsed_number(number), PhoneNumberFormat.E164)
+        return _read(number)[1]
     except phonenumbers.NumberParseException:
         return number
 

@@ -17,7 +17,7 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from kemi.core.emergency import is_service
 from kemi.core.errors import SipReject
-from kemi.core.routing.costs import parsed_number
+from kemi.core.routing.costs import canonical_number, parsed_number
 from kemi.core.trust import ROUTING_PARAMETERS
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
@@ -215,7 +215,7 @@ def _global(number: str) -> str:
             raise BadNumber("there is no such country code") from error
         raise BadNumber("digits are missing", incomplete=True) from error
     _check_length(parsed)
-    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+    return canonical_number(number)
 
 
 def _local(number: str, plan: DialPlan) -> str:
