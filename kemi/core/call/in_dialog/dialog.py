@@ -196,12 +196,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return refresh.on_page_session_expired(record, settings, reach_page=event.flow_alive)
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
         return reject(record, Rejection(504, "Server Time-out", "no PRACK came for the answer"))
-    if (
-        event.due is Due.UPDATE_RETRY
-        and record.update_offer
-        and record.wic_offer_answer is OfferAnswer.STABLE
-    ):
-        return send_update(record, settings)
+    if event.due is Due.UPDATE_RETRY:
+        return _update_again(record, event, settings)
     if event.due is Due.FLOW_RECOVERY and event.flow_alive and record.answer_unsure:
         return unsure.ask_page(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
@@ -211,3 +207,16 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         ended = hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
         return [*ended, act.ForgetCall(record.key)]
     return []
+
+
+def _update_again(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
+    """Send the page our UPDATE of the set-up, or our correction, once more."""
+    if not record.update_offer or record.wic_offer_answer is not OfferAnswer.STABLE:
+        return []
+    if record.dialog is Dialog.CONFIRMED and not event.flow_alive:
+        record.update_offer, record.page_behind = (
+            "",
+            True,
+        )  # it is looked for, and hears of it once it is back
+        return []
+    return send_update(record, settings)
