@@ -26,8 +26,7 @@ from kemi.core.call.from_page.correction import on_correction_answered
 from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
 from kemi.core.call.in_dialog.common import follow, over, referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
-from kemi.core.call.lifetime.ending import hang_up
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.lifetime.ending import goodbye_to_core, hang_up
 from kemi.core.call.record import CallRecord, Former, Rejection
 from kemi.core.call.renegotiation import core_told, ice_restart
 from kemi.core.call.renegotiation.core_answer import on_core_reply
@@ -201,10 +200,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
     if event.due is Due.FLOW_RECOVERY and event.flow_alive and record.answer_unsure:
         return unsure.ask_page(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
-        bye = own_request_to_ims(
-            record, record.confirmed_tag, "BYE", record.next_ims_cseq(), headers.PAGE_GONE
-        )
-        ended = hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
+        goodbye = goodbye_to_core(record, headers.PAGE_GONE)
+        ended = hang_up(record, "flow_lost", *goodbye, event=DialogEvent.FLOW_LOST)
         return [*ended, act.ForgetCall(record.key)]
     return []
 
