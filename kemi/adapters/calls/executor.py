@@ -121,7 +121,7 @@ class Executor:
         fields = {"method": action.method, "to": "wic", "why": "gone"}
         log_event(logging.WARNING, "request_not_sent", call_id=record.key, **fields)
         # A set-up ends by what is done about the lost connection; an offer in a running session has to be settled.
-        return _unanswered(action) if action.report and record.exchange is not None else None
+        return _unanswered(action) if action.report and (record.exchange or record.confirmed_tag) else None
 
     # -- the INVITE's transaction
 

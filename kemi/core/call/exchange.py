@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.lifetime import session_timer
 from kemi.core.call.record import CallRecord, Exchange, Former, Offerer, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
@@ -114,8 +113,7 @@ def rollback(record: CallRecord) -> list[act.Action]:
         record.move_ims(OfferAnswerEvent.OFFER_REFUSED)
     actions: list[act.Action] = []
     if exchange.former is not None and not exchange.answered:
-        put_back(record, exchange.former)
-        actions += (session_timer.core_clock if exchange.former.tag else session_timer.page_clock)(record)
+        put_back(record, exchange.former)  # whose clock goes on: nothing was refreshed (RFC 4028 §7.2)
     if exchange.reserved:
         actions.append(act.ReleaseMedia(record.key, record.node, tuple(exchange.reserved)))
     return actions
@@ -143,12 +141,17 @@ def unless_refused(
     answered: list[act.Action],
     clock: list[act.Action],
 ) -> list[act.Action]:
-    """Return what is done about a request that offers, ``answered`` and ``clock``; a refusal changes nothing."""
+    """Return what is done about a request that offers, ``answered`` and ``clock``; a refusal changes nothing.
+
+    Only a 2xx refreshes a session (RFC 4028 §7.2), so where that is still to come the clock is set with it.
+    """
     if any(isinstance(one, act.SendReply) and one.status >= 300 for one in answered):
         put_back(record, before)
         return answered
     if record.exchange is not None and record.exchange is not was_open:
         record.exchange.former = before
+        if not record.exchange.answered:
+            return answered
     return [*answered, *clock]
 
 

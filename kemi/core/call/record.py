@@ -122,6 +122,8 @@ class Outstanding:
     """The core's CSeq."""
     vias: list[str]
     """The core's Via values, which the page never sees, as its response has to carry them."""
+    former: Former | None = None
+    """What a refusal brings back, of an UPDATE without an offer."""
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.adapters.calls.executor import Executor
@@ -379,3 +381,14 @@ class TestOwnRequestsToThePage:
         CallStore(HtableTable("call"), HtableTable("call_of")).create(record)
         executor.perform(record.call_id, self.ACTION)
         assert len(kamailio.requests) == sent
+
+    @pytest.mark.parametrize(("stage", "is_settled"), [("confirmed", True), ("ringing", False)])
+    def test_an_offer_in_a_running_call_is_settled_without_it(
+        self, kamailio: FakeKamailio, executor: Executor, stage: str, is_settled: bool
+    ) -> None:
+        record = getattr(Call, stage)().record
+        record.connection_id = "gone"
+        CallStore(HtableTable("call"), HtableTable("call_of")).create(record)
+        update = replace(self.ACTION, method="UPDATE", report=True)
+        assert executor.perform(record.call_id, update) == (ev.UpdateAnswered(408) if is_settled else None)
+        assert not kamailio.requests

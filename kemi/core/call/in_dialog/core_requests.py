@@ -92,7 +92,9 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
         answered = on_core_offer(record, event, settings)
         return [*gates, *exchange.unless_refused(record, before, was_open, answered, clock)]
     if event.flow_alive and _names_another(record, request):
-        return [forward_to_page(record, request, settings), *clock]
+        forward = forward_to_page(record, request, settings)
+        record.outstanding[str(record.gateway_cseq)].former = before
+        return [forward]  # the clock is set with the page's 2xx
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,

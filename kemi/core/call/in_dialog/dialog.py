@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, exchange
 from kemi.core.call.events import (
     CancelReceived,
     Due,
@@ -26,15 +26,15 @@ from kemi.core.call.from_page.correction import on_correction_answered
 from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
 from kemi.core.call.in_dialog.common import follow, over, referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
-from kemi.core.call.lifetime.ending import hang_up
-from kemi.core.call.own_request import own_request_to_ims
-from kemi.core.call.record import CallRecord, Rejection
+from kemi.core.call.lifetime.ending import goodbye_to_core, hang_up
+from kemi.core.call.record import CallRecord, Former, Rejection
 from kemi.core.call.renegotiation import core_told, ice_restart
 from kemi.core.call.renegotiation.core_answer import on_core_reply
 from kemi.core.call.renegotiation.core_late_offer import on_answer_timeout
 from kemi.core.call.renegotiation.core_offer import on_page_reply
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
+from kemi.core.messages import Reply
 
 # ---------------------------------------------------------------- replies
 
@@ -112,11 +112,19 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     if reply.method in ("INVITE", "UPDATE"):
         if reply.status >= 300 or (reply.status >= 200 and reply.method == "UPDATE"):
             del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end
-        return on_page_reply(record, reply, forward)
+        taken = on_page_reply(record, reply, forward)
+        return [*taken, *_refreshed(record, reply, known.former)] if known.former is not None else taken
     referred(record, reply)
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
     return [forward, *over(record, reply, settings)]
+
+
+def _refreshed(record: CallRecord, reply: Reply, former: Former) -> list[act.Action]:
+    """The page's response to an UPDATE of the core without an offer: only a 2xx refreshes (RFC 4028 §7.2)."""
+    if reply.status >= 300:
+        exchange.put_back(record, former)
+    return session_timer.core_clock(record) if 200 <= reply.status < 300 else []
 
 
 def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
@@ -177,6 +185,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return []
     if event.due is Due.ANSWER_TIMEOUT:
         return on_answer_timeout(record)
+    if refresh.may_be_refreshed(record, event.due):
+        return [act.Schedule(record.key, event.due, refresh.LOOK_AGAIN_S)]
     if event.due is Due.SESSION_REFRESH:
         return refresh.on_refresh_due(record, settings)
     if event.due is Due.SESSION_EXPIRED:
@@ -185,18 +195,25 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return refresh.on_page_session_expired(record, settings, reach_page=event.flow_alive)
     if event.due is Due.PRACK_TIMEOUT and record.awaiting_prack:
         return reject(record, Rejection(504, "Server Time-out", "no PRACK came for the answer"))
-    if (
-        event.due is Due.UPDATE_RETRY
-        and record.update_offer
-        and record.wic_offer_answer is OfferAnswer.STABLE
-    ):
-        return send_update(record, settings)
+    if event.due is Due.UPDATE_RETRY:
+        return _update_again(record, event, settings)
     if event.due is Due.FLOW_RECOVERY and event.flow_alive and record.answer_unsure:
         return unsure.ask_page(record, settings)
     if event.due is Due.FLOW_RECOVERY and not event.flow_alive and record.confirmed_tag:
-        bye = own_request_to_ims(
-            record, record.confirmed_tag, "BYE", record.next_ims_cseq(), headers.PAGE_GONE
-        )
-        ended = hang_up(record, "flow_lost", bye, event=DialogEvent.FLOW_LOST)
+        goodbye = goodbye_to_core(record, headers.PAGE_GONE)
+        ended = hang_up(record, "flow_lost", *goodbye, event=DialogEvent.FLOW_LOST)
         return [*ended, act.ForgetCall(record.key)]
     return []
+
+
+def _update_again(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
+    """Send the page our UPDATE of the set-up, or our correction, once more."""
+    if not record.update_offer or record.wic_offer_answer is not OfferAnswer.STABLE:
+        return []
+    if record.dialog is Dialog.CONFIRMED and not event.flow_alive:
+        record.update_offer, record.page_behind = (
+            "",
+            True,
+        )  # it is looked for, and hears of it once it is back
+        return []
+    return send_update(record, settings)

@@ -31,6 +31,15 @@ def hang_up(
     ]
 
 
+def goodbye_to_core(record: CallRecord, reason: str) -> list[act.Action]:
+    """Return our BYE to the core, with a Reason line, after the ACK that the page has left out."""
+    goodbyes: list[act.Action] = []
+    if record.incoming is None and not record.acknowledged:
+        goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.ims_invite_cseq))
+    bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq(), reason)
+    return [*goodbyes, bye]
+
+
 def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """End an answered call for want of media, towards both sides."""
     reason = f'Reason: SIP;cause=488;text="{headers.quotable(record.doomed)[:80]}"'
@@ -41,10 +50,7 @@ def hang_up_by_gateway(
     record: CallRecord, settings: CallSettings, reason: str, *, reach_page: bool
 ) -> list[act.Action]:
     """End an answered call ourselves, with a Reason line; the page hears of it if its connection stands."""
-    goodbyes: list[act.Action] = []
-    if record.incoming is None and not record.acknowledged:
-        goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.ims_invite_cseq))
-    goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq(), reason))
+    goodbyes = goodbye_to_core(record, reason)
     if reach_page:
         goodbyes.append(own_request_to_wic(record, settings, "BYE", record.next_gateway_cseq(), reason))
     return [*hang_up(record, "gateway", *goodbyes), act.ForgetCall(record.key)]

@@ -31,7 +31,19 @@ MAX_FAILURES: Final = 4
 """How often a refused refresh is repeated in the time that is left."""
 _CALL_IS_GONE: Final = frozenset({408, 481})
 """RFC 3261 §12.2.1.2."""
+LOOK_AGAIN_S: Final = 1.0
+"""So often a session whose time is up is looked at while an offer is open that may refresh it."""
+_CORE_CLOCK: Final = frozenset({Due.SESSION_REFRESH, Due.SESSION_EXPIRED})
+_PAGE_CLOCK: Final = frozenset({Due.PAGE_SESSION_EXPIRED})
 _NOT_TAKEN: Final = frozenset({405, 501})
+
+
+def may_be_refreshed(record: CallRecord, due: Due) -> bool:
+    """Whether what is due depends on an offer that is open: its 2xx will refresh that session, its refusal will not."""
+    opened = record.exchange
+    if opened is None or opened.former is None or opened.answered:
+        return False
+    return due in (_CORE_CLOCK if opened.former.tag else _PAGE_CLOCK)
 
 
 def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Action]:

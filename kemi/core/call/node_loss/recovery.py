@@ -204,7 +204,7 @@ def _refused(
     attempts = recovery.page_attempts if to_page else recovery.core_attempts
     if event.status in _TRY_AGAIN and attempts < MOST_ATTEMPTS:
         recovery.told(side, TellingEvent.REFUSED)
-        owner = record.incoming is None and not to_page  # of the Call-ID, towards this side
+        owner = to_page == (record.incoming is not None)  # of the Call-ID, towards this side
         pause_s = event.jitter * 2.0 if not owner else 2.1 + event.jitter * 1.9
         if event.status != 491 and event.retry_after_s is not None:
             pause_s = min(event.retry_after_s, _LONGEST_PAUSE_S)

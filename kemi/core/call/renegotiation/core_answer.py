@@ -151,7 +151,7 @@ def _on_relay_changed(
     settle(record)
     gone = tuple(sorted(was_on - on))
     release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
-    return [_forward(record, reply, settings, body), *release]
+    return [_forward(record, reply, settings, body), *session_timer.page_clock(record), *release]
 
 
 def _on_relay_failed(

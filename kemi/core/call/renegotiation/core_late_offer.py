@@ -84,6 +84,7 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
     return [
         act.Schedule(record.key, Due.ANSWER_TIMEOUT, ACK_WITHIN_S),
         act.SendReply(200, "OK", lines, body),
+        *session_timer.core_clock(record),
     ]
 
 

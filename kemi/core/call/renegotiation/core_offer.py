@@ -323,10 +323,11 @@ def _answer(
         forks.offered_anew(record, pending.former.tag, pending.offer, body)
     exchange.commit(record)
     release = [*shut, *([act.ReleaseMedia(record.key, record.node, tuple(gone))] if gone else [])]
+    clock = session_timer.core_clock(record)  # the 2xx refreshes the session
     if forward is not None:
         edits = replace(forward.edits, remove=(*forward.edits.remove, "Require"), body=body)
-        return [replace(forward, edits=edits), *release]
-    return [answered(record, body, settings), *release]
+        return [replace(forward, edits=edits), *clock, *release]
+    return [answered(record, body, settings), *clock, *release]
 
 
 def answered(record: CallRecord, body: str, settings: CallSettings) -> act.SendReply:

@@ -123,8 +123,10 @@ def again_later(
     """Have an offer sent again that the page does not take at this moment; nothing where that is over."""
     if event.status not in _TRY_AGAIN or record.update_attempts >= MAX_ATTEMPTS:
         return []
-    # Not the owner of the Call-ID waits 0 to 2 s, in units of 10 ms.
-    delay = event.retry_after_s if event.retry_after_s is not None else round(event.jitter * 2.0, 2)
+    # RFC 3261 §14.1, in units of 10 ms: who made the Call-ID, we of a call towards the page, waits 2.1 to 4 s
+    owns_call_id = record.incoming is not None
+    glare_s = round(2.1 + event.jitter * 1.9 if owns_call_id else event.jitter * 2.0, 2)
+    delay = event.retry_after_s if event.retry_after_s is not None else glare_s
     return [act.Schedule(record.key, due, min(delay, settings.update_s))]
 
 

@@ -151,7 +151,7 @@ def _answer_page(
     body = description_for_page(record, renewed, settings)
     lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session_timer.answer_to_page(record))
     settle(record)
-    return [act.SendReply(200, "OK", lines, body)]
+    return [act.SendReply(200, "OK", lines, body), *session_timer.page_clock(record)]
 
 
 def _on_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:

@@ -82,6 +82,23 @@ def test_glare_is_tried_again_a_few_times_and_then_left() -> None:
     assert not call.record.ended
 
 
+def test_a_page_that_is_away_hears_of_it_once_it_is_back() -> None:
+    call, _ = answered_without_video()
+    call.on(call.wic_request("ACK", cseq=1))
+    call.on(ev.UpdateAnswered(491))
+    sent = call.on(ev.TimerFired(ev.Due.UPDATE_RETRY, flow_alive=False)).only(act.SendRequest)
+    assert call.on(ev.UpdateAnswered(408)).only(act.Schedule).due is ev.Due.TELL_PAGE  # as the executor says
+    assert not call.record.updating
+    assert call.on(ev.TimerFired(ev.Due.TELL_PAGE, flow_alive=False)).only(act.Schedule)
+    again = call.on(ev.TimerFired(ev.Due.TELL_PAGE)).only(act.SendRequest)
+    assert [request.method for request in (sent, again)] == ["UPDATE", "UPDATE"]
+    assert not any(
+        line.direction.sends or line.direction.receives
+        for line in sdp_from_text(again.body).media
+        if line.kind == "video"
+    )
+
+
 def test_what_the_far_end_wants_meanwhile_is_not_undone_by_it() -> None:
     call, _ = answered_without_video()
     call.on(call.wic_request("ACK", cseq=1))

@@ -87,6 +87,15 @@ class TestRecovery:
             "Route: <sip:scscf.ims.example;lr>",
         ]
 
+    def test_who_had_not_acknowledged_the_answer_is_spoken_for(self) -> None:
+        call = Call.forwarded()
+        call.answer()
+        call.on(ev.FlowClosed())
+        ended = call.on(ev.TimerFired(ev.Due.FLOW_RECOVERY, flow_alive=False))
+        ack, bye = ended.all(act.SendRequest)
+        assert [(one.to, one.method) for one in (ack, bye)] == [(Side.IMS, "ACK"), (Side.IMS, "BYE")]
+        assert "CSeq: 1 ACK" in ack.headers
+
 
 class TestTimers:
     """What was scheduled may have become pointless."""

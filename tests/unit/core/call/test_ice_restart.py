@@ -301,3 +301,14 @@ class TestTrouble:
         call.on(call.wic_request("BYE"))
         given = {"audio": sdp.relay_answer("audio", NEW_PORT)}
         assert call.on(ev.IceRestarted(given, action.bearer)) == []
+
+
+@pytest.mark.parametrize(("how", "delay_s"), [(Call.confirmed, 1.0), (Incoming.confirmed, 3.05)])
+def test_who_made_the_call_id_waits_longer_after_glare(
+    how: Callable[[], Call | Incoming], delay_s: float
+) -> None:
+    """RFC 3261 §14.1; of a call towards the page that is the gateway."""
+    call = how()
+    lost(call)
+    restarted(call)
+    assert waits(answered(call, 491)) == [pytest.approx(delay_s)]

@@ -14,13 +14,14 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import Actions, Call
 
 NODE, OTHER, THIRD = "192.0.2.9:2223", "192.0.2.10:2223", "192.0.2.11:2223"
 ERROR = MediaUnavailable("no media relay is available")
 
 
-def moved(call: Call, node: str = OTHER) -> Actions:
+def moved(call: Call | Incoming, node: str = OTHER) -> Actions:
     """Another node takes the call."""
     action = call.actions.only(act.MoveMedia)
     given = {
@@ -165,6 +166,18 @@ class TestTrouble:
         assert core_says(call, 491).only(act.Schedule).delay_s == pytest.approx(3.05)  # 2.1 to 4 s
         (again,) = call.on(ev.TimerFired(ev.Due.RECOVERY)).all(act.SendRequest)
         assert again.to is Side.IMS
+
+    def test_of_a_call_towards_the_page_that_is_we(self) -> None:
+        call = Incoming.confirmed()
+        call.on(ev.NodeLost(NODE))
+        moved(call)
+        opened = call.record.exchange
+        assert opened is not None
+        glare = ev.OwnRequestAnswered(Side.WIC, opened.method, opened.cseq, 491, jitter=0.5)
+        assert call.on(glare).only(act.Schedule).delay_s == pytest.approx(3.05)
+        assert call.record.recovery is not None
+        glare = ev.OwnRequestAnswered(Side.IMS, "INVITE", call.record.recovery.core_cseq, 491, jitter=0.5)
+        assert call.on(glare).only(act.Schedule).delay_s == pytest.approx(1.0)
 
     @pytest.mark.parametrize(("alive", "ends"), [(True, True), (False, False)])
     def test_a_page_that_did_not_answer_is_waited_for_if_it_is_away(self, alive: bool, ends: bool) -> None:
