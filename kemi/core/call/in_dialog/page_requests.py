@@ -140,6 +140,8 @@ def _wic_session_change(record: CallRecord, request: Request, settings: CallSett
     record.ack_awaited = None  # the page has gone on
     if request.method == "UPDATE" and not request.body:
         session, clock = session_timer.refreshed_by_page(record, request, settings)
+        if request.contact:  # a target refresh without an offer, too (RFC 3311 §5.2, RFC 3261 §12.2.2)
+            record.wic_contact = uri_from_address(request.contact)
         lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
         return [act.SendReply(200, "OK", lines), *clock]
     before, was_open = exchange.former(record, request), record.exchange

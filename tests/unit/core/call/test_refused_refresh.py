@@ -102,3 +102,9 @@ class TestRefused:
         session = call.record.ims_session
         assert session is not None
         assert not session.we_refresh
+
+    def test_so_does_an_update_of_the_page_without_an_offer(self) -> None:
+        call = Call.confirmed()
+        moved = "<sip:y@page.invalid;transport=ws>"
+        assert call.on(call.wic_request("UPDATE", contact=moved)).reply[0] == 200
+        assert call.record.wic_contact == "sip:y@page.invalid;transport=ws"
