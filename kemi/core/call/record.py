@@ -127,6 +127,15 @@ class Outstanding:
 
 
 @dataclass(slots=True)
+class Referral:
+    """An accepted REFER whose CSeq, by which reports on it may name it, is not the same on both sides."""
+
+    by_page: bool
+    page: int
+    core: int
+
+
+@dataclass(slots=True)
 class Former:
     """What a request that offers has changed before its 2xx makes it so (RFC 4028 §7.2, RFC 6141 §3.4)."""
 
@@ -330,6 +339,8 @@ class CallRecord:
     confirmed_tag: str = ""
     reports_due: int = 0
     """Transfers whose last report has not passed yet."""
+    referrals: list[Referral] = field(default_factory=list)
+    """The newest REFERs, oldest first (in_dialog/transfers.py)."""
     bye_answered: bool = False
     incoming: Incoming | None = None
     """None: the page calls."""

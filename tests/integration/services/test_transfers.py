@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.integration.calls import incoming
-from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import ALICE, BOB, CAROL, Call, Stage, warning_of
 from tests.integration.services.world import (
     PREMIUM,
@@ -15,17 +15,21 @@ from tests.integration.services.world import (
     core_dialog,
     established,
     hang_up,
+    last,
     notified,
     page_asks,
     page_dialog,
     refer_to,
     replaces,
     seen_by_other_end,
+    told,
     transferred,
     unharmed,
 )
-from tests.peers.core_script import answers
+from tests.peers.core_script import CoreScript, Final, Provisional, answers
+from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sip import CSeq, Headers, SipRequest, new_tag
+from tests.peers.trace import Direction
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
@@ -144,6 +148,45 @@ class TestBlindTransfer:
         )
         assert report.status == 481
         assert not [r for r in call.wic.trace.requests("NOTIFY") if r.call_id == call.call_id]
+
+
+class TestSeveralTransfers:
+    """Reports on the second one name it by its CSeq, which is another one on either side (RFC 3515 §2.4.6)."""
+
+    async def test_by_the_page(self, stage: Stage) -> None:
+        """The gateway has acknowledged a reliable 183 for the page, which does not count that PRACK."""
+        page = await stage.page()
+        stage.core.script = CoreScript((Provisional(183, True, DeviceMedia()), Final(200)))
+        wic = await page.invite(BOB, AUDIO_BOTH_WAYS, supported="outbound")
+        await wic.wait_answer()
+        call = Call(wic, await stage.core.wait_call())
+        await call.ims.wait_ack()
+        call.ims.statuses["REFER"] = 202
+        for _ in range(2):
+            assert (await page_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])).status == 202
+        sent, got = wic.trace.requests("REFER", Direction.SENT)[-1], last(call, "REFER", at_core=True)
+        assert sent.cseq.number != got.cseq.number
+        report = ("SIP/2.0 200 OK", "terminated;reason=noresource")
+        event = await told(call, *report, event=f"refer;id={got.cseq.number}", by_page=False)
+        assert event == f"refer;id={sent.cseq.number}"
+        fields = [("Event", f"refer;id={sent.cseq.number}"), ("Expires", "0")]
+        assert (await page_asks(call, "SUBSCRIBE", headers=fields)).status == 200
+        assert last(call, "SUBSCRIBE", at_core=True).headers.all("Event") == [f"refer;id={got.cseq.number}"]
+        assert await told(call, *report, event="refer", by_page=False) == "refer"
+        await hang_up(call)
+
+    async def test_by_the_core(self, stage: Stage) -> None:
+        """The page has had an UPDATE of the gateway before."""
+        call = await established(stage, await stage.page())
+        for _ in range(2):
+            assert (await core_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL}>")])).status == 200
+        sent, got = call.ims.trace.requests("REFER", Direction.SENT)[-1], last(call, "REFER", at_core=False)
+        assert sent.cseq.number != got.cseq.number
+        report = ("SIP/2.0 200 OK", "terminated;reason=noresource")
+        event = await told(call, *report, event=f"refer;id={got.cseq.number}", by_page=True)
+        assert event == f"refer;id={sent.cseq.number}"
+        assert await told(call, *report, event="refer", by_page=True) == "refer"
+        await hang_up(call)
 
 
 class TestAttendedTransfer:

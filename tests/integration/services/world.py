@@ -123,16 +123,22 @@ async def hang_up(*calls: AnyCall) -> None:
 
 async def notified(call: AnyCall, fragment: str, state: str, *, by_page: bool) -> str:
     """Report on a REFER (RFC 3515 §2.4.4) from one end and return what the other one got."""
-    fields = [("Event", "refer"), ("Subscription-State", state)]
+    assert await told(call, fragment, state, by_page=by_page) == "refer"
+    return last(call, "NOTIFY", at_core=by_page).body
+
+
+async def told(call: AnyCall, fragment: str, state: str, *, by_page: bool, event: str = "refer") -> str:
+    """The same, which names a REFER; return how the other end knows it."""
+    fields = [("Event", event), ("Subscription-State", state)]
     if by_page:
         assert (await page_asks(call, "NOTIFY", headers=fields, body=(SIPFRAG, fragment))).status == 200
     else:
         assert (await core_asks(call, "NOTIFY", headers=fields, body=(SIPFRAG, fragment))).status == 200
-    end = call.ims if by_page else call.wic
-    got = next(r for r in reversed(end.trace.requests("NOTIFY")) if r.call_id == call.call_id)
-    assert (got.headers.get("Event"), got.headers.get("Subscription-State")) == ("refer", state)
+    got = last(call, "NOTIFY", at_core=by_page)
+    assert got.headers.get("Subscription-State") == state
     assert got.headers.get("Content-Type") == SIPFRAG
-    return got.body
+    [named] = got.headers.all("Event")
+    return named
 
 
 async def transferred(call: AnyCall, *, by_page: bool) -> None:

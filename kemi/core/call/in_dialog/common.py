@@ -35,23 +35,6 @@ def follow(record: CallRecord, successor: Flow | None) -> None:
         record.connection_id, record.source = successor.connection_id, successor.source
 
 
-# A REFER begins a subscription of its own in the dialog, which a BYE does not end (RFC 3515 §2.4.4, RFC 5057 §4.2).
-
-
-def referred(record: CallRecord, reply: Reply) -> None:
-    """A REFER was accepted: reports on it will come, unless nobody wants them (RFC 4488 §4)."""
-    reported = "".join(reply.headers("Refer-Sub")).strip().lower() != "false"
-    if reply.method == "REFER" and 200 <= reply.status < 300 and reported:
-        record.reports_due += 1
-
-
-def reported(record: CallRecord, request: Request) -> None:
-    """A NOTIFY passes: it may be the last one on a transfer."""
-    state = "".join(request.headers("Subscription-State")).partition(";")[0].strip().lower()
-    if request.method == "NOTIFY" and state == "terminated" and record.reports_due:
-        record.reports_due -= 1
-
-
 def passes(record: CallRecord, request: Request) -> bool:
     """Whether a request that changes nothing here still goes to the other side."""
     return not record.ended or (request.method == "NOTIFY" and record.reports_due > 0)

@@ -19,11 +19,11 @@ from kemi.core.call.in_dialog.common import (
     follow,
     offer_in_prack,
     passes,
-    reported,
     unknown,
 )
 from kemi.core.call.in_dialog.fitting import misfit
 from kemi.core.call.in_dialog.to_page import edits_to_page, forward_to_page
+from kemi.core.call.in_dialog.transfers import reported
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import pictures

@@ -24,7 +24,8 @@ from kemi.core.call.from_page import credentials
 from kemi.core.call.from_page.answer import on_invite_reply
 from kemi.core.call.from_page.correction import on_correction_answered
 from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
-from kemi.core.call.in_dialog.common import follow, over, referred
+from kemi.core.call.in_dialog.common import follow, over
+from kemi.core.call.in_dialog.transfers import referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
 from kemi.core.call.lifetime.ending import goodbye_to_core, hang_up
 from kemi.core.call.record import CallRecord, Former, Rejection
@@ -75,7 +76,9 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         record.to_core.pop(str(reply.cseq), None)
     edits = boundary.readable(reply, boundary.as_of_page(record, edits), settings)
     actions.append(act.ForwardReply(edits))
-    referred(record, reply)
+    referred(
+        record, reply, by_page=True, page=reply.cseq if edits.cseq is None else edits.cseq, core=reply.cseq
+    )
     # A second fork's answer to our own BYE may cross with the page's BYE, whose answer still needs its number.
     return [*actions, *over(record, reply, settings)] if reply.to_tag == record.confirmed_tag else actions
 
@@ -114,7 +117,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
             del record.outstanding[str(reply.cseq)]  # of a 2xx to an INVITE the ACK is the end
         taken = on_page_reply(record, reply, forward)
         return [*taken, *_refreshed(record, reply, known.former)] if known.former is not None else taken
-    referred(record, reply)
+    referred(record, reply, by_page=False, page=reply.cseq, core=known.cseq)
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
     return [forward, *over(record, reply, settings)]

@@ -22,10 +22,10 @@ from kemi.core.call.in_dialog.common import (
     PASSED_ON,
     offer_in_prack,
     passes,
-    reported,
     unknown,
 )
 from kemi.core.call.in_dialog.fitting import misfit
+from kemi.core.call.in_dialog.transfers import named_for_core, reported
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import digits
@@ -190,6 +190,7 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         remove=remove,
         insert=insert,
     )
+    edits = named_for_core(record, request, edits)
     if trunk is None and is_tel(record.target_uri):  # as the core has it, which the page cannot
         return replace(edits, to_value=f"<{record.target_uri}>;tag={tag}", to_tag=None)
     if trunk is None:

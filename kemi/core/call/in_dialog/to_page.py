@@ -7,6 +7,7 @@ from dataclasses import replace
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
+from kemi.core.call.in_dialog.transfers import named_for_page
 from kemi.core.call.record import CallRecord, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.messages import Request, Side
@@ -46,6 +47,7 @@ def edits_to_page(
         remove=("Route", "Contact", *hidden),
         insert=insert,
     )
+    edits = named_for_page(record, request, edits)
     if record.trunk is None:
         return boundary.readable(request, edits, settings)
     far, near = f"<{record.target_uri}>;tag={record.gateway_tag}", f"<{record.wic_uri}>;tag={record.wic_tag}"

@@ -1,0 +1,83 @@
+"""REFER inside a call, and the reports on it.
+
+A REFER begins a subscription of its own in the dialog, which a BYE does not end (RFC 3515 §2.4.4, RFC 5057 §4.2).  From
+the second REFER on its NOTIFYs name it by its CSeq, ``Event: refer;id=`` (RFC 3515 §2.4.6), which is another one on
+either side once we have sent requests of our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from kemi.core.call import actions as act
+from kemi.core.call.record import CallRecord, Referral
+from kemi.core.messages import Reply, Request, parameter, with_parameters
+
+MOST_REFERRALS: Final = 8
+"""REFERs of one call whose two numbers are kept; the newest count."""
+_DIGITS: Final = 10
+"""A CSeq has no more (RFC 3261 §8.1.1.5)."""
+
+
+def referred(record: CallRecord, reply: Reply, *, by_page: bool, page: int, core: int) -> None:
+    """A REFER was answered; accepted, reports on it will come, unless nobody wants them (RFC 4488 §4).
+
+    ``page`` and ``core`` are its CSeq on either side.
+    """
+    reported = "".join(reply.headers("Refer-Sub")).strip().lower() != "false"
+    if reply.method != "REFER" or not 200 <= reply.status < 300 or not reported:
+        return
+    record.reports_due += 1
+    if page != core:
+        # kept beyond the last report: that may come again, and numbers we add later change nothing about this one
+        record.referrals = [*record.referrals, Referral(by_page, page, core)][-MOST_REFERRALS:]
+
+
+def reported(record: CallRecord, request: Request) -> None:
+    """A NOTIFY passes: it may be the last one on a transfer."""
+    state = "".join(request.headers("Subscription-State")).partition(";")[0].strip().lower()
+    if request.method == "NOTIFY" and state == "terminated" and record.reports_due:
+        record.reports_due -= 1
+
+
+def named_for_page(record: CallRecord, request: Request, edits: act.MessageEdits) -> act.MessageEdits:
+    """Name the REFER that a NOTIFY or SUBSCRIBE of the core is about by the number the page knows."""
+    named = _named(request)
+    if named is None:
+        return edits
+    by_page = request.method == "NOTIFY"
+    known = (one.page for one in record.referrals if (one.by_page, one.core) == (by_page, named))
+    # RFC 3515 §2.4.4: the first report may come before the response to the REFER
+    pending = record.to_core.get(str(named), named) if by_page else named
+    return _renamed(request, edits, next(known, pending))
+
+
+def named_for_core(record: CallRecord, request: Request, edits: act.MessageEdits) -> act.MessageEdits:
+    """The same for one of the page."""
+    named = _named(request)
+    if named is None:
+        return edits
+    by_page = request.method == "SUBSCRIBE"
+    known = (one.core for one in record.referrals if (one.by_page, one.page) == (by_page, named))
+    asked = None if by_page else record.outstanding.get(str(named))
+    return _renamed(request, edits, next(known, named if asked is None else asked.cseq))
+
+
+def _named(request: Request) -> int | None:
+    """Return the CSeq of the REFER that a request is about, None where it names none."""
+    if request.method not in ("NOTIFY", "SUBSCRIBE"):
+        return None
+    event = "".join(request.headers("Event"))
+    if event.partition(";")[0].strip().lower() != "refer":
+        return None
+    named = parameter(event, "id") or ""
+    return int(named) if named.isascii() and named.isdigit() and len(named) <= _DIGITS else None
+
+
+def _renamed(request: Request, edits: act.MessageEdits, number: int) -> act.MessageEdits:
+    event = "".join(request.headers("Event")).strip()
+    renamed = with_parameters(event, lambda name, _: f";id={number}" if name == "id" else None)
+    if renamed == event:
+        return edits
+    return replace(edits, remove=(*edits.remove, "Event"), insert=(*edits.insert, f"Event: {renamed}"))
