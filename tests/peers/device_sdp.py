@@ -28,6 +28,10 @@ class NoCommonCodecError(ValueError):
     """The offer lacks the codec this device was told to use."""
 
 
+SOME_KEY: Final = "AES_CM_128_HMAC_SHA1_80 inline:" + "QUJD" * 10
+"""Of a device that takes keys and says nothing."""
+
+
 @dataclass(frozen=True)
 class DeviceMedia:
     """Codecs and ports of one device; `video=None` refuses video with port 0."""

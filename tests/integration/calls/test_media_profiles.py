@@ -26,7 +26,7 @@ from tests.lab.lab import Lab
 from tests.lab.proof import wait_clean
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.core_script import answers
-from tests.peers.device_sdp import DeviceMedia, device_answer, device_offer
+from tests.peers.device_sdp import SOME_KEY, DeviceMedia, device_answer, device_offer
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import MediaSection, sdp_from_text
 
@@ -83,7 +83,7 @@ async def calling(stage: Stage, target: str, offer: str = AUDIO_BOTH_WAYS) -> Ca
 
 
 async def test_the_domain_a_page_calls_says_which_profile_it_is(stage: Stage) -> None:
-    stage.core.script = answers(DeviceMedia(audio="PCMU"))
+    stage.core.script = answers(DeviceMedia(audio="PCMU", crypto=SOME_KEY))
     call = await calling(stage, BOB)
     assert codecs_of(call.ims.invite.body)[0] == "opus"
     assert audio_of(call.ims.invite.body).protocol == "RTP/AVP"

@@ -19,7 +19,7 @@ from tests.lab.options import Part
 from tests.lab.proof import wait_clean
 from tests.lab.subscribers import REALM
 from tests.peers.core_script import answers
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import SOME_KEY, DeviceMedia
 
 pytestmark = pytest.mark.lab
 
@@ -60,7 +60,7 @@ def gateway_lab() -> Iterator[Lab]:
 
 async def called(stage: Stage, target: str) -> Call:
     """Let a page call and be answered."""
-    stage.core.script = answers(DeviceMedia())
+    stage.core.script = answers(DeviceMedia(crypto=SOME_KEY))
     wic = await (await stage.page()).invite(target, AUDIO_BOTH_WAYS)
     await wic.wait_answer()
     call = Call(wic, await stage.core.wait_call())
