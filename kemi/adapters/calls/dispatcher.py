@@ -14,10 +14,18 @@ from kemi.adapters.calls.executor import Executor
 from kemi.adapters.log import is_written, log_event
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.call import history
-from kemi.core.call.actions import Action
-from kemi.core.call.events import AnsweredAhead, Event, IncomingReserved, MediaReserved
+from kemi.core.call.actions import Action, DropReply, ForwardReply
+from kemi.core.call.events import (
+    AnsweredAhead,
+    Event,
+    ImsReply,
+    IncomingReserved,
+    MediaReserved,
+    WicReply,
+)
 from kemi.core.call.flow import handle
 from kemi.core.call.from_page.setup import reserved_too_late
+from kemi.core.call.lifetime.ending import answered_too_late
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -41,13 +49,17 @@ class Dispatcher:
         self._dispatch(call_id, self._carry_out(call_id, actions))
 
     def _dispatch(self, call_id: str, events: list[Event]) -> bool:
-        known = False
+        known, first = False, next(iter(events), None)
+        undecided = isinstance(first, WicReply | ImsReply)
         while events:
             actions = self._calls.change(call_id, partial(self._steps, events))
             if actions is None:
                 self._too_late(call_id, events)
+                if known and undecided and isinstance(first, WicReply | ImsReply):
+                    self._carry_out(call_id, answered_too_late(call_id, first.reply))
                 return known
             known = True
+            undecided = undecided and not any(isinstance(one, ForwardReply | DropReply) for one in actions)
             events = self._carry_out(call_id, actions)
         return known
 

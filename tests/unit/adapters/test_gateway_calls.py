@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from kemi.adapters.gateway import Gateway
-from kemi.core.call.events import MediaReserved
-from kemi.core.call.media_actions import ReserveMedia
+from kemi.core.call.events import CallForbidden, MediaConnected, MediaReserved
+from kemi.core.call.media_actions import ConnectMedia, ReserveMedia
 from kemi.core.errors import MediaUnavailable
 from kemi.state.calls import record_from_text
 from tests.fakes.ksr import FakeKamailio
@@ -57,6 +57,26 @@ class TestCall:
         page.ksr_reply_route(MESSAGE)
         asked = [str(variable) for (variable,) in kamailio.called("pv.get")]
         assert not [variable for variable in asked if variable.startswith(("$hdrc(", "$(hdr("))]
+
+    def test_an_answer_whose_call_ends_while_the_relay_is_told_goes_no_further(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Untranslated, it would open a dialog the page knows nothing of."""
+        forwarded(kamailio, page)
+        kamailio.script("corex.send_data", 1)
+
+        def end_meanwhile(action: ConnectMedia) -> MediaConnected:
+            page._dispatcher.dispatch("call-1", CallForbidden("ended by the operator"))
+            return MediaConnected(action.reply, action.bearer)
+
+        monkeypatch.setattr(relay, "connect", end_meanwhile)
+        kamailio.receive(core_reply(200, body=sdp.core_answer()))
+        page.ksr_reply_route(MESSAGE)
+        assert kamailio.tables["call"] == {}
+        assert kamailio.dropped
+        ((_, text),) = kamailio.called("corex.send_data")
+        assert str(text).startswith("SIP/2.0 487 Request Terminated\r\n")
+        assert "CSeq: 1 INVITE\r\n" in str(text)
 
     def test_a_failure_at_the_core_ends_it(
         self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay

@@ -12,6 +12,7 @@ from kemi.core.call.own_request import own_request_to_ims, own_request_to_wic
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent
+from kemi.core.messages import Reply, Side
 
 FORGET_AFTER_S = 34.0
 """How long a hung-up call's record waits for the far end's answer to the BYE: a little over 64*T1."""
@@ -38,6 +39,20 @@ def goodbye_to_core(record: CallRecord, reason: str) -> list[act.Action]:
         goodbyes.append(own_request_to_ims(record, record.confirmed_tag, "ACK", record.ims_invite_cseq))
     bye = own_request_to_ims(record, record.confirmed_tag, "BYE", record.next_ims_cseq(), reason)
     return [*goodbyes, bye]
+
+
+def answered_too_late(key: str, reply: Reply) -> list[act.Action]:
+    """A call is over and forgotten while the relay was told what a response says: it goes no further.
+
+    Untranslated, a 2xx would open a dialog that its receiver knows nothing of.  A page that waits for it has its
+    request refused instead.
+    """
+    if reply.side is Side.WIC or reply.status < 200:
+        return [act.DropReply()]
+    over = (
+        (487, "Request Terminated") if reply.method == "INVITE" else (481, "Call/Transaction Does Not Exist")
+    )
+    return [act.DropReply(), act.AnswerForCore(key, *over, headers.response_of_ims(reply, ""))]
 
 
 def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
