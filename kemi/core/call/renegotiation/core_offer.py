@@ -50,10 +50,13 @@ from kemi.core.call.renegotiation.core_late_offer import on_media_failed as on_l
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Media
 from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.extensions import refuse as refuse_extensions
 from kemi.core.messages import Reply, Request
 from kemi.core.sdp.interwork.client_offer import Added, offered_again
 from kemi.core.sdp.interwork.core_reoffer import CoreReoffer, core_reanswer, read_core_reoffer
 from kemi.core.sdp.interwork.incoming import added_answer
+from kemi.core.sdp.model import SessionDescription
+from kemi.core.sdp.preconditions import OPTION_TAG, missing
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _OTHERS_EXTENSIONS = frozenset({"timer", "precondition"})
@@ -89,6 +92,8 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
         return [answered(record, record.ims_description, settings)]  # nothing but a refresh (RFC 4028 §7.4)
     try:
         offer = sdp_from_text(request.body)
+        if record.dialog is Dialog.CONFIRMED:
+            _check_preconditions(request, offer)
         reoffer = read_core_reoffer(
             offer,
             sdp_from_text(record.ims_description),
@@ -122,9 +127,21 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
     return [reserve]
 
 
+def _check_preconditions(request: Request, offer: SessionDescription) -> None:
+    """Raise SipReject (420) where the far end requires that a change waits for resources it lacks (RFC 3312 §4).
+
+    Before the answer a page need not ring until they are there (towards_page/preconditions.py); a session that runs
+    would have to be kept as it is, and nobody needs that.
+    """
+    active = [place for place, line in enumerate(offer.media) if not line.rejected]
+    if OPTION_TAG in request.tokens("Require") and missing(offer, active):
+        refuse_extensions({OPTION_TAG})
+
+
 def refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:
     """Refuse an offer; the session stays as it was (RFC 3261 §14.2)."""
-    return act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm))
+    lines = (*error.lines, *headers.explanation_of(error, settings.realm))
+    return act.SendReply(error.status, error.reason_phrase, lines)
 
 
 def places(media: list[Medium]) -> dict[str, int]:

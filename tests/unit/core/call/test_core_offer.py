@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
@@ -22,6 +24,8 @@ from tests.unit.core.call.ladder import Actions, Call
 HOLD = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
 MOVED = sdp.core_answer(port=41000)
 WITH_VIDEO = sdp.core_answer("audio", "video", port=41000)
+MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
+THERE = MISSING.replace("none", "sendrecv")
 LESS_VIDEO = WITH_VIDEO.replace("a=rtpmap:96", "b=AS:128\r\na=rtpmap:96")
 
 
@@ -50,6 +54,34 @@ def cseq_of(asked: Actions) -> int:
     cseq = asked.only(act.ForwardRequest).edits.cseq
     assert cseq
     return cseq
+
+
+class TestPreconditions:
+    """RFC 3312: of a session that runs, no change waits for resources."""
+
+    REQUIRED = MappingProxyType({"Require": ["precondition"]})
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_a_change_that_has_to_wait_is_refused(self, method: str) -> None:
+        call = Call.confirmed()
+        before = call.record.media
+        refused = call.on(call.ims_request(method, body=HOLD + MISSING, headers=self.REQUIRED))
+        assert (refused.names, refused.reply) == (["SendReply"], (420, "Bad Extension"))
+        assert "Unsupported: precondition" in refused.only(act.SendReply).headers
+        assert (call.record.media, call.record.exchange) == (before, None)
+
+    @pytest.mark.parametrize(
+        ("lines", "headers"),
+        [
+            pytest.param(THERE, REQUIRED, id="nothing is missing"),
+            pytest.param(MISSING, {}, id="not required"),
+            pytest.param("", REQUIRED, id="none in the description"),
+        ],
+    )
+    def test_any_other_is_not(self, lines: str, headers: Mapping[str, list[str]]) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", body=MOVED + lines, headers=headers))
+        assert asked.names == ["ReofferFromIms"]
 
 
 class TestAnsweredHere:
