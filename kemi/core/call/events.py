@@ -228,6 +228,8 @@ class UpdateAnswered(Event):
     retry_after_s: float | None = None
     jitter: float = 0.0
     """0 ≤ jitter < 1, drawn by the caller: where in the allowed interval a retry is put."""
+    contact: str = ""
+    """Contact of the response, as it came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from kemi.core.call.from_page import credentials
 from kemi.core.call.from_page.answer import on_invite_reply
 from kemi.core.call.from_page.correction import on_correction_answered
 from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
-from kemi.core.call.in_dialog.common import follow, over
+from kemi.core.call.in_dialog.common import follow, over, retarget_page
 from kemi.core.call.in_dialog.transfers import referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
 from kemi.core.call.lifetime.ending import goodbye_to_core, hang_up
@@ -35,7 +35,7 @@ from kemi.core.call.renegotiation.core_late_offer import on_answer_timeout
 from kemi.core.call.renegotiation.core_offer import on_page_reply
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
-from kemi.core.messages import Reply
+from kemi.core.messages import Reply, uri_from_address
 
 # ---------------------------------------------------------------- replies
 
@@ -96,6 +96,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         insert.append(boundary.contact_for_core(record, settings))
     if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
         insert += session_timer.answer_to_core(record)
+        record.wic_contact = uri_from_address(reply.contact) or record.wic_contact  # RFC 3261 §12.2.1.2
     edits = act.MessageEdits(
         from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,
@@ -132,6 +133,7 @@ def _refreshed(record: CallRecord, reply: Reply, former: Former) -> list[act.Act
 
 def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
     """The page answered our UPDATE: during the set-up, or a correction afterwards."""
+    retarget_page(record, event)
     if (
         not record.updating or record.ended
     ):  # the call ended while the UPDATE was under way, or it had no offer

@@ -18,7 +18,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import exchange
 from kemi.core.call.events import Due, OwnRequestAnswered, TimerFired, UpdateAnswered
 from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_reverse_lines
-from kemi.core.call.in_dialog.common import follow
+from kemi.core.call.in_dialog.common import follow, retarget_page
 from kemi.core.call.lifetime import refresh
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.running import gate_of, given_back
@@ -28,6 +28,7 @@ from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Media
 from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.messages import Side
 from kemi.core.sdp.interwork.client_offer import offered_again
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -144,11 +145,14 @@ def given_up(
 def acknowledge(
     record: CallRecord, event: UpdateAnswered | OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
-    """Acknowledge a 2xx to a re-INVITE of ours, whatever became of the call meanwhile (RFC 3261 §13.2.2.4).
+    """Acknowledge a 2xx of the page to a re-INVITE of ours, whatever became of the call meanwhile (RFC 3261 §13.2.2.4).
 
     tm has sent an ACK by itself, with the branch of the INVITE, which such an ACK must not have (§17.1.1.3): SIP.js
     discards it, takes no offer of its own any more and hangs up after 32 s.
     """
+    if isinstance(event, OwnRequestAnswered) and event.to is not Side.WIC:
+        return []
+    retarget_page(record, event)
     if isinstance(event, UpdateAnswered) or event.method != "INVITE" or not 200 <= event.status < 300:
         return []
     return [own_request_to_wic(record, settings, "ACK", event.cseq)]
