@@ -203,7 +203,7 @@ class CallRecord:
     request_uri: str
     invite_cseq: int
     wic_cseq: int
-    """Highest CSeq seen from the page."""
+    """Highest CSeq seen from the page; -1: none yet."""
     ims_cseq: int
     """Last CSeq used towards the core, own and forwarded requests alike."""
     connection_id: str

@@ -84,7 +84,7 @@ def begin_incoming(
         charging_vector="".join(request.headers("P-Charging-Vector")[:1]),
         invite_via=next(iter(request.headers("Via")), ""),
         invite_cseq=request.cseq,
-        wic_cseq=0,
+        wic_cseq=-1,
         ims_cseq=0,
         ims_takes_update="update" in request.tokens("Allow"),
         gateway_cseq=request.cseq,

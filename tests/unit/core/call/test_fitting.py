@@ -8,6 +8,7 @@ from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.extensions import END_TO_END, OURS, check_proxy_require, refuse, unknown_extensions
 from kemi.core.messages import Request, Side
 from kemi.state.calls import record_to_text
+from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import Call
 
 
@@ -33,6 +34,11 @@ class TestNumbers:
         call = Call.confirmed()
         call.on(call.ims_request("INFO", cseq=100))
         assert call.on(call.wic_request("INFO", cseq=5)).names == ["ForwardRequest"]
+
+    def test_a_page_that_is_called_may_begin_at_zero(self) -> None:
+        call = Incoming.confirmed()
+        assert call.on(call.wic_request("INFO", cseq=0)).names == ["ForwardRequest"]
+        assert call.on(call.wic_request("INFO", cseq=0)).reply[0] == 500
 
 
 class TestExtensions:
