@@ -45,7 +45,6 @@ export abstract class Call {
   #hangupTimer: ReturnType<typeof setTimeout> | undefined;
   #lastDiagnostics: CallDiagnostics | undefined;
   #updates = 0;
-  readonly #deviceLost = (kind: MediaKind): void => this.#events.emit("deviceLost", kind);
 
   /** @internal */
   protected constructor(dependencies: CallDependencies, state: CallState) {
@@ -66,7 +65,7 @@ export abstract class Call {
     this.#changes = new MediaChanges({
       session: () => this.handler,
       localMedia: () => this.media,
-      onLocalMedia: (media) => watchDevices((this.media = media), this.#deviceLost),
+      onLocalMedia: (media) => watchDevices((this.media = media), this.#events),
       isOver: () => this.end !== undefined || this.state === "ending",
       renegotiate: async (change) => {
         this.#needRunning();
@@ -302,7 +301,7 @@ export abstract class Call {
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
-    watchDevices(this.media, this.#deviceLost);
+    watchDevices(this.media, this.#events);
     this.handler = new MediaSession({
       stream: this.media.stream,
       expected: this.expectedMedia,

@@ -1,5 +1,7 @@
 /** Microphone and camera: acquisition, and the typed error when it fails. */
 
+import type { CallEvents } from "./call-types.ts";
+import type { Emitter } from "./events.ts";
 import { MediaPermissionError, UsageError, type MediaFailure } from "./errors.ts";
 
 export interface MediaRequest {
@@ -87,9 +89,9 @@ export function withoutTracks(media: LocalMedia, kind: "audio" | "video"): Local
 }
 
 /** Tell of each device that goes away, as one that is unplugged: its track sends nothing more. Tracks of the application are its own affair. */
-export function watchDevices(media: LocalMedia, gone: (kind: "audio" | "video") => void): void {
+export function watchDevices(media: LocalMedia, events: Pick<Emitter<CallEvents>, "emit">): void {
   for (const track of media.stream.getTracks()) {
-    if (isOwn(media, track)) track.onended = () => gone(track.kind as "audio" | "video");
+    if (isOwn(media, track)) track.onended = () => events.emit("deviceLost", track.kind as "audio" | "video");
   }
 }
 
