@@ -25,6 +25,8 @@ class Change:
 
 
 NOTHING: Final = Change()
+MOST_UNSURE: Final = 100
+"""Writings without a reply that are remembered; one more is taken for a loss, after which all is shipped again."""
 
 
 class Continuity:
@@ -55,7 +57,7 @@ class Continuity:
     def write(self, pipeline: Any) -> None:
         """Add the writing of another mark to a pipeline, after the reading: it hides what has happened before."""
         self._writing = secrets.token_hex(8)
-        if self._marks:
+        if 0 < len(self._marks) < MOST_UNSURE:
             self._marks.add(self._writing)
         pipeline.hset(keys.MARKS, self._node, self._writing)
 
