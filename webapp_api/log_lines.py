@@ -1,10 +1,13 @@
 """What the service writes to its log: one line for each thing that happened, whatever is in it."""
 
 import logging
+import re
 from typing import Any, Final
 
 _FORMAT: Final = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 _MOMENT: Final = "[%Y-%m-%d %H:%M:%S %z]"
+_PLAIN: Final = re.compile(r"[!-~]+")
+_NEEDS_QUOTES: Final = frozenset("\"'=\\")
 
 
 class OneLine(logging.Formatter):
@@ -26,6 +29,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def value(text: str) -> str:
+    """Return what stands after ``key=``: the text as the gateway's log has it, so that one search finds both.
+
+    In quotes only where it would end or forge the field.
+    """
+    if not text:
+        return "-"
+    return text if _PLAIN.fullmatch(text) and not _NEEDS_QUOTES & set(text) else ascii(text)
 
 
 def log_settings() -> dict[str, Any]:

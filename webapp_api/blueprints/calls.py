@@ -13,7 +13,7 @@ from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import CallQuestion
 from kemi.state.running_calls import RunningCall
 from kemi.state.web.sessions import Session
-from webapp_api import queries
+from webapp_api import log_lines, queries
 from webapp_api.bodies import answer
 from webapp_api.event_documents import ELSEWHERE, direction_of
 from webapp_api.services import holds_since, services, session_of_request
@@ -132,7 +132,7 @@ def delete_call_by_path(call_id: str) -> Response:
     commands = services().commands
     for impu in session.impus:
         commands.end_calls(call_id=call_id, impu=impu, by="user", now=time.time())
-    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, ascii(call_id))
+    _AUDIT.info("event=call_ended user=%s call_id=%s", session.name, log_lines.value(call_id))
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest
 
 from kemi.state.call_questions import DIALOGS, DIRECTIONS, CallQuestion, place_from_text, place_to_text
 from kemi.state.running_calls import LiveCall
-from webapp_api import queries
+from webapp_api import log_lines, queries
 from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
 from webapp_api.services import only_operators, services
@@ -133,7 +133,7 @@ def end_calls() -> Response:
     services().commands.end_calls(call_id=order.call_id, impu=order.impu, now=time.time())
     _AUDIT.warning(
         "event=calls_ended operator=%s call_id=%s impu=%s",
-        *(operator, *(ascii(name) if name else "-" for name in (order.call_id, order.impu))),
+        *(operator, log_lines.value(order.call_id), log_lines.value(order.impu)),
     )
     return answer(order, 202)
 

@@ -29,6 +29,7 @@ KEPT_TABLES: Final = frozenset(
         "metric",
         "redirected",
         "offender",
+        "bans",
         "challenge",
         "passed_on",
         "moved",
@@ -38,9 +39,9 @@ KEPT_TABLES: Final = frozenset(
     }
 )
 """What stays for a while by design: connection ids that must not be taken for new ones, events on their way, the
-issuers' keys, counts by user and address, what an address did wrong, how the core asks for passwords, what is known
-of relay nodes, what is measured, whom the core has sent elsewhere a moment ago, what went to another gateway, how much
-new work is let in, and for a moment whose CANCEL came before its INVITE."""
+issuers' keys, counts by user and address, what an address did wrong and how many are banned, how the core asks for
+passwords, what is known of relay nodes, what is measured, whom the core has sent elsewhere a moment ago, what went to
+another gateway, how much new work is let in, and for a moment whose CANCEL came before its INVITE."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class TestDraw:
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # four looks of up to 90 s each, which then say what is left
 def test_a_hundred_mixed_calls_go_as_they_should_and_leave_nothing() -> None:
     with mixed_lab(AT_ONCE) as lab:
         outcome = asyncio.run(run(lab, SCENARIOS, CALLS, seed=1, at_once=AT_ONCE))

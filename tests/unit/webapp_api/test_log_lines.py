@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
-from webapp_api.log_lines import OneLine
+import pytest
+
+from webapp_api.log_lines import OneLine, value
 
 
 def formatted(message: str, *args: object, error: BaseException | None = None) -> str:
@@ -34,3 +36,20 @@ def test_nor_does_an_exception() -> None:
     assert lines[:2] == ["INFO event=failed", "  Traceback (most recent call last):"]
     assert all(line.startswith("  ") for line in lines[1:])
     assert lines[-1] == r"  INFO event=forged\x1b"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("", "-"),
+        ("5e2272f69f8294a0@[2001:db8::1]", "5e2272f69f8294a0@[2001:db8::1]"),
+        ("sip:a@b", "sip:a@b"),
+        ("a b", "'a b'"),
+        ("a=b", "'a=b'"),
+        ("a'b", '"a\'b"'),
+        ("-\nevent=x", r"'-\nevent=x'"),
+        ("Zoë", r"'Zo\xeb'"),
+    ],
+)
+def test_a_value_is_in_quotes_only_where_it_must_be(text: str, written: str) -> None:
+    assert value(text) == written
