@@ -13,6 +13,8 @@ from kemi.core.overload import NEVER, Work, admit
 from kemi.state.table import Table
 
 _NONE: Final = "none"
+_MEMORY: Final = "memory"
+_FULL: Final = "full"
 _WIDTH: Final = 16
 
 
@@ -52,11 +54,19 @@ class OverloadStore:
         """Whether this request was refused already."""
         return self._refused.has(branch)
 
+    def is_full(self) -> bool:
+        """Whether there is no memory for anybody new."""
+        return (self._table.get(_MEMORY) or "").startswith(_FULL)
+
     # ------------------------------------------------------------ who regulates
 
     def refused_at(self, work: Work) -> float:
         """Return when somebody was refused last."""
         return float(self._table.get(f"{work.value} refused") or NEVER)
+
+    def set_full(self, full: bool) -> None:
+        """Say whether there is memory for anybody new from now on."""
+        self._table.set(_MEMORY, (_FULL if full else "").ljust(_WIDTH))
 
     def set_limit(self, work: Work, limit: float | None) -> None:
         """Say how much is let in from now on."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from kemi.adapters.doors.admission import Admission
 from kemi.adapters.doors.probes import Probes
-from kemi.adapters.kamailio import ksr, transactions
+from kemi.adapters.kamailio import figures, ksr, transactions
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.monitoring.measuring import METRICS
@@ -53,12 +53,6 @@ _TO_THE_CORE: Final = refusal_lines(None)
 def overload_store() -> OverloadStore:
     """Return what all processes of this node share."""
     return OverloadStore(HtableTable("overload"), HtableTable("overload_refused"))
-
-
-def free_share() -> float:
-    """Return how much of Kamailio's shared memory is free, as a share of all of it."""
-    free, used = ksr.statistic("shmem:free_size") or 0, ksr.statistic("shmem:real_used_size") or 0
-    return free / (free + used) if free + used else 1.0
 
 
 class OverloadGate:
@@ -113,8 +107,7 @@ class OverloadGate:
 
     def refuses_connections(self) -> bool:
         """Whether no page may connect, because there is no memory for it."""
-        least = self._settings.least_memory
-        return self._settings.enabled and least > 0 and free_share() < least
+        return self._settings.enabled and self._settings.least_memory > 0 and self._store.is_full()
 
     # ------------------------------------------------------------ while there is a limit
 
@@ -205,6 +198,7 @@ class OverloadWatch:
 
     SETTLED_S: Final = 1.0
     """So often the gauges are written."""
+    _MEMORY_EVERY_S: Final = 0.2
     _RATE_S: Final = 0.5
     """Time that a rate is measured over."""
     _COUNTERS: Final = {
@@ -220,7 +214,9 @@ class OverloadWatch:
         self._regulators = {work: Regulator(work, settings.overload) for work in Work}
         self._limits: dict[Work, float | None] = {}
         self._counted: list[tuple[float, dict[Work, int]]] = []
-        self._full = False
+        self._full: bool | None = None
+        """Whether there is no memory for anybody new; not known yet at first, so that the entry is made in time."""
+        self._next_memory = 0.0
         self._next_gauges = 0.0
 
     def tick(self) -> None:
@@ -231,7 +227,7 @@ class OverloadWatch:
         wait_s = max(typical_wait_s(tcp_s, self._settings.target_wait_s), udp_s)
         now = time.monotonic()
         rates = self._rates(now)
-        self._look_at_memory()
+        self._look_at_memory(now)
         for work, regulator in self._regulators.items():
             limit = regulator.step(Seen(wait_s, rates[work], self._store.refused_at(work)), now)
             self._set(work, 0.0 if self._full else limit, wait_s)
@@ -258,21 +254,28 @@ class OverloadWatch:
             log_event(logging.WARNING, "overload_ended", work=work.value)
 
     def _rates(self, now: float) -> dict[Work, float]:
-        counted = {work: ksr.statistic(name) or 0 for work, name in self._COUNTERS.items()}
+        counted = {work: figures.statistic(name) or 0 for work, name in self._COUNTERS.items()}
         self._counted = [one for one in self._counted if now - one[0] <= self._RATE_S] + [(now, counted)]
         at, first = self._counted[0]
         passed_s = max(now - at, 0.05)
-        return {work: (counted[work] - first[work]) / passed_s for work in Work}
+        return {work: figures.growth(first[work], counted[work]) / passed_s for work in Work}
 
-    def _look_at_memory(self) -> None:
+    def _look_at_memory(self, now: float) -> None:
         least = self._settings.least_memory
-        if not least:
+        if not least or now < self._next_memory:
             return
-        share = free_share()
-        full = share < (least * _MEMORY_BACK if self._full else least)
-        if full != self._full:
-            self._full = full
-            log_event(logging.ERROR if full else logging.WARNING, "memory_short", free=f"{share:.3f}")
+        self._next_memory = now + self._MEMORY_EVERY_S
+        memory = figures.shared_memory()
+        if memory is None:
+            return
+        full = memory.free_share < (least * _MEMORY_BACK if self._full else least)
+        if full == self._full:
+            return
+        was, self._full = self._full, full
+        self._store.set_full(full)
+        if full or was:
+            level = logging.ERROR if full else logging.WARNING
+            log_event(level, "memory_short", free=f"{memory.free_share:.3f}")
 
 
 _MEMORY_BACK: Final = 1.2

@@ -1,6 +1,6 @@
 """Messages as Kamailio has them: typed, safe access.
 
-With transactions.py, htable.py, connections.py and contacts.py the only modules that import KSR.
+With transactions.py, htable.py, connections.py, contacts.py and figures.py the only modules that import KSR.
 
 ``KSR.pv.get`` of app_python3 5.6 decodes strictly as UTF-8: text from the network is read so that any bytes come
 through.  Functions take positional ``str`` and ``int`` only.
@@ -117,12 +117,6 @@ def body_length() -> int:
 def received_port() -> int:
     """Return the port of ours that the current message came in on."""
     return number("$Rp")
-
-
-def statistic(name: str) -> int | None:
-    """Return one of Kamailio's own statistics ("group:name"), None where there is no such one."""
-    value = KSR.pv.get(f"$stat({name.partition(':')[2]})")
-    return None if value is None else int(value)
 
 
 def source_address() -> str:

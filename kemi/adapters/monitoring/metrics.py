@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from kemi.adapters.kamailio import ksr
+from kemi.adapters.kamailio import figures
 from kemi.core.metrics import catalogue
 from kemi.core.metrics.catalogue import CATALOGUE, Kind, Metric
 from kemi.state.counters import Counters
@@ -19,9 +19,6 @@ from kemi.state.metrics import Metrics, Series
 
 _STATISTICS: Final = (
     # Kamailio's own name -> series and labels
-    ("shmem:used_size", catalogue.SHARED_MEMORY, ("used",)),
-    ("shmem:free_size", catalogue.SHARED_MEMORY, ("free",)),
-    ("shmem:max_used_size", catalogue.SHARED_MEMORY, ("most used",)),
     ("tmx:inuse_transactions", catalogue.TRANSACTIONS, ()),
     ("tcp:current_opened_connections", catalogue.TCP, ()),
     ("websocket:ws_current_connections", catalogue.CONNECTIONS, ()),
@@ -85,6 +82,10 @@ def _counted(counters: Counters) -> Iterator[Series]:
 
 def _of_kamailio() -> Iterator[Series]:
     for name, metric, labels in _STATISTICS:
-        value = ksr.statistic(name)
+        value = figures.statistic(name)
         if value is not None:
             yield Series(metric, labels, value)
+    memory = figures.shared_memory()
+    if memory is not None:
+        for state, size in (("used", memory.used), ("free", memory.free), ("most used", memory.most_used)):
+            yield Series(catalogue.SHARED_MEMORY, (state,), size)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Final
 
 import KSR
 
+from kemi.adapters.kamailio import figures
 from kemi.adapters.kamailio.htable import HtableTable
 from tests.contract.kamailio.exercise import exercise
 
@@ -48,6 +50,15 @@ def _still_there() -> list[str]:
     return [key for key in SHORT_LIVED if table.has(key)]
 
 
+def _shared_memory() -> dict[str, int]:
+    """Ask often: nothing may be left of it in this process."""
+    for _ in range(1000):
+        memory = figures.shared_memory()
+    assert memory is not None
+    requests = figures.statistic("core:rcv_requests")
+    return {"pid": os.getpid(), "free": memory.free, "used": memory.used, "requests": requests or 0}
+
+
 SHORT_LIVED: Final = {
     "longer": ("a", "a" * 100),
     "shorter": ("a" * 100, "a"),
@@ -59,6 +70,7 @@ _ANSWERS: Final[dict[str, Callable[[], object]]] = {
     "MESSAGE": lambda: exercise(KSR),
     "PUBLISH": _write_for_a_second,
     "INFO": _still_there,
+    "NOTIFY": _shared_memory,
 }
 
 

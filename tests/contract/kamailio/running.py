@@ -74,12 +74,12 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(folder: Path, entry: Path | None = None) -> Iterator[Kamailio]:
+def running(folder: Path, entry: Path | None = None, *, shm_mb: int = 64) -> Iterator[Kamailio]:
     """Run Kamailio in a folder, with another script than the gateway's if told."""
     with PortBlocks(PortMode.FREE, rtp_ports=0) as ports, (folder / "log").open("wb") as log:
         kamailio = _render(folder, ports, entry)
         process = subprocess.Popen(
-            command_line(kamailio.config, folder, shm_mb=64, pkg_mb=8),
+            command_line(kamailio.config, folder, shm_mb=shm_mb, pkg_mb=8),
             env=kamailio.environment,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from kemi.typings.make_ksr import stub_from_api
 from tests.contract.kamailio.api_list import API_LIST
 from tests.contract.kamailio.exercise import MESSAGE, exercise
-from tests.contract.kamailio.running import Kamailio
+from tests.contract.kamailio.running import PROBE, Kamailio, running
 from tests.fakes.ksr import FakeKsr
 from tests.fakes.ksr_api import STUB
 from tests.fakes.sip import FakeMessage
@@ -59,6 +60,21 @@ def test_what_is_written_for_a_time_is_gone_then_whatever_was_there_before(
     written, still_there = (MESSAGE.replace(b"MESSAGE", method) for method in (b"PUBLISH", b"INFO"))
     assert answer_of(probed_kamailio, written) == ["longer", "shorter", "equal", "once"]
     wait_until(lambda: not answer_of(probed_kamailio, still_there), "all of them are gone", 4)
+
+
+def test_a_pool_larger_than_a_c_integer_is_told_as_it_is(run_dir: Path) -> None:
+    mega = 1024 * 1024
+    with running(run_dir, PROBE, shm_mb=5000) as kamailio:
+        request = MESSAGE.replace(b"MESSAGE", b"NOTIFY")
+        first = answer_of(kamailio, request)
+        (before,) = kamailio.rpc("pkg.stats", "pid", first["pid"])
+        told = answer_of(kamailio, request)
+        (after,) = kamailio.rpc("pkg.stats", "pid", first["pid"])
+        free_mb = kamailio.rpc("core.shmmem", "m")["free"]
+    assert abs(told["free"] / mega - free_mb) < 2
+    assert 4900 < (told["free"] + told["used"]) / mega < 5100
+    assert told["requests"] > first["requests"] > 0
+    assert abs(after["used"] - before["used"]) < 10_000, "asking leaves memory behind"
 
 
 def test_the_fake_reads_and_changes_a_message_as_the_real_one_does(probed_kamailio: Kamailio) -> None:

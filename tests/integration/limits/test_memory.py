@@ -20,7 +20,7 @@ LEAST = 0.5
 MOST_CONNECTIONS = 220
 """What would fill the pool; half of them are too many here."""
 PACE_S = 0.02
-"""Kamailio counts its memory once a second: between two counts, 50 connections and no more."""
+"""The memory is looked at five times a second: between two looks, ten connections and no more."""
 
 
 @pytest.fixture

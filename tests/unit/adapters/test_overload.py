@@ -240,7 +240,7 @@ class TestCore:
 
 
 def test_without_memory_no_page_connects(kamailio: FakeKamailio, gateway: Gateway) -> None:
-    kamailio.statistics.update(free_size=9, real_used_size=91)
+    overload_store().set_full(True)
     kamailio.receive(handshake())
     gateway.ksr_xhttp_event(MESSAGE, "xhttp:request")
     assert kamailio.http_replies[0][0] == 503
