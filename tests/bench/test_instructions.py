@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.bench.instructions.compare import changes, counts_from_totals
@@ -27,3 +30,10 @@ def test_more_than_a_twentieth_is_too_much(now: int, is_dearer: bool) -> None:
 def test_a_new_case_breaks_nothing() -> None:
     (change,) = changes({"a": 5}, {})
     assert (change.is_dearer, change.line()[:3]) == (False, "new")
+
+
+def test_the_counting_of_bytecode_plays_a_call_in_which_nothing_fails() -> None:
+    command = [sys.executable, "-m", "tests.bench.instructions.bytecode", "--most", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

@@ -8,6 +8,7 @@ records are counted: nothing of that depends on the machine.  What C functions d
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -29,11 +30,13 @@ KSR = installed_ksr()  # before anything imports kemi.adapters.kamailio.ksr
 from kemi.adapters import gateway as gateway_module  # noqa: E402
 from kemi.adapters.calls import history as call_history  # noqa: E402
 from kemi.adapters.gateway import Gateway  # noqa: E402
+from kemi.adapters.log import LOGGER  # noqa: E402
 from kemi.adapters.monitoring import traces  # noqa: E402
 from kemi.core.call.record import CallRecord  # noqa: E402
 from kemi.settings import settings_from_text  # noqa: E402
 from kemi.state import calls  # noqa: E402
-from kemi.state.redis_link import Heard, Stored  # noqa: E402
+from kemi.state.continuity import NOTHING  # noqa: E402
+from kemi.state.redis_link import Heard, RedisLink, Stored  # noqa: E402
 from tests.bench.callee import answer_to, fields_from_request, first_field  # noqa: E402
 from tests.bench.load_call import LoadCall  # noqa: E402
 from tests.bench.report import aligned  # noqa: E402
@@ -70,14 +73,30 @@ class QuietRedis:
 
     node = "gateway"
 
-    def __getattr__(self, _name: str) -> Callable[..., Any]:
-        return lambda *_, **__: {}
+    _SAYS: Final = {
+        "stored": Stored({}, {}),
+        "exchange": Heard([], {}, set(), 0),
+        "exchange_bans": ({}, None),
+        "trim_calls": 0.0,
+        "take_change": NOTHING,
+    }
 
-    def stored(self) -> Stored:
-        return Stored({}, {})
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if not hasattr(RedisLink, name):
+            raise AttributeError(f"RedisLink has no {name}")
+        return lambda *_, **__: self._SAYS.get(name, {})
 
-    def exchange(self, *_: object) -> Heard:
-        return Heard([], {}, set(), 0)
+
+class Troubles(logging.Handler):
+    """Errors that the gateway logged."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.lines.append(record.getMessage())
 
 
 @dataclass
@@ -149,6 +168,8 @@ class Node:
         self.pages, *self.core, self.keeper = (Gateway(settings_from_text(text)) for _ in range(4))
         self.counted = Counted()
         self._turn = 0
+        self._troubles = Troubles(logging.ERROR)
+        LOGGER.addHandler(self._troubles)
         connected_page(self.kamailio, self.pages)
         self._now = time.time()
         self.work()
@@ -184,6 +205,8 @@ class Node:
             self._now += TICK_S
             with self.counted.by(KEEPER):
                 self.keeper._housekeeping.tick(self._now)
+        if self._troubles.lines:  # what is left undone costs nothing
+            raise AssertionError(self._troubles.lines[0])
 
     # ------------------------------------------------------------ the page
 
