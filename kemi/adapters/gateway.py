@@ -309,7 +309,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         key = record_key(request.call_id, request.to_tag)
         if request.side is Side.WIC:
             event: WicRequest | ImsRequest = WicRequest(
-                request, partial(self._pages.owner, request.connection_id)
+                request, partial(self._pages.registration, request.connection_id)
             )
         else:
             self._dialog_ids.translate(request, partial(self._pages.owner_of_call, key))

@@ -69,6 +69,7 @@ class PageDialog:
     owner: str
     """Public identity of the page; "" once its registration is over."""
     page_contact: str
+    """Where requests go inside the dialog: what the page named there last, which may be a GRUU."""
     connection_id: str
     contact_user: str
     """User part of our Contact towards the core."""
@@ -80,6 +81,13 @@ class PageDialog:
     """By tag."""
     longest_s: int = LONGEST_S
     """What its last SUBSCRIBE asked for: a notifier may shorten that only (RFC 6665 §4.2.1.1)."""
+    registered_contact: str = ""
+    """Contact that its page is registered with; "": of the release before."""
+
+    @property
+    def contact_of_binding(self) -> str:
+        """The Contact by which its page is known when it is back on another connection."""
+        return self.registered_contact or self.page_contact
 
 
 def dialog_keys(message: Message, connection_id: str = "") -> tuple[str, str, str]:
@@ -128,16 +136,19 @@ def begin_by_page(request: Request, registration: Registration, user: str, now: 
         by_page=True,
         expires_at=now + UNANSWERED_S,
         longest_s=_asked_s(request),
+        registered_contact=registration.contact,
     )
 
 
-def begin_by_core(request: Request, owner: str, flow: Flow, user: str, now: float) -> PageDialog:
+def begin_by_core(
+    request: Request, registration: Registration, flow: Flow, user: str, now: float
+) -> PageDialog:
     """Return the dialog that a SUBSCRIBE or REFER of the core begins."""
     far_end = FarEnd(
         uri_from_address(request.contact), addresses_from_headers(request.headers("Record-Route"))
     )
     return PageDialog(
-        owner=owner,
+        owner=registration.owner,
         page_contact=request.request_uri,
         connection_id=flow.connection_id,
         contact_user=user,
@@ -145,6 +156,7 @@ def begin_by_core(request: Request, owner: str, flow: Flow, user: str, now: floa
         expires_at=now + UNANSWERED_S,
         longest_s=_asked_s(request),
         far_ends={request.from_tag: far_end},
+        registered_contact=registration.contact,
     )
 
 
@@ -324,11 +336,14 @@ def learn_from_core_request(dialog: PageDialog, request: Request, now: float) ->
     _learn_state(dialog, request, now)
 
 
-def learn_from_page_request(dialog: PageDialog, request: Request, now: float) -> None:
-    """A request of the page is inside the dialog."""
+def learn_from_page_request(
+    dialog: PageDialog, request: Request, registration: Registration, now: float
+) -> None:
+    """A request of the page is inside the dialog; ``registration``: of the connection it came in on."""
     if request.contact:
         dialog.page_contact = uri_from_address(request.contact)
     dialog.connection_id = request.connection_id
+    dialog.registered_contact = registration.contact
     _learn_state(dialog, request, now)
 
 

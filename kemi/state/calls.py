@@ -169,10 +169,10 @@ class CallStore:
         return [text for _, text in self._table.items()]
 
     def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
-        """Return the names of a page's calls: on one of its connections, or with its Contact and identity."""
+        """Return the names of a page's calls: on one of its connections, or of its identity and registered Contact."""
         found = dict.fromkeys(self.on_connections(connection_ids))
         for key, record in self._having(_OWNED + owner):
-            if record.owner == owner and same_contact(record.wic_contact, contact):
+            if record.owner == owner and same_contact(record.contact_of_binding, contact):
                 found[key] = None
         return list(found)
 

@@ -75,7 +75,7 @@ class DialogStore:
             for key in self._living(side, self._index.names(side)):
                 dialog = self._records.get(key)
                 if dialog is not None and (
-                    dialog.connection_id in connection_ids or same_contact(dialog.page_contact, contact)
+                    dialog.connection_id in connection_ids or same_contact(dialog.contact_of_binding, contact)
                 ):
                     self.change(key, partial(end_with_registration, now=now), now)
                     self._index.remove(side, key)

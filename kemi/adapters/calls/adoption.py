@@ -30,6 +30,7 @@ SILENT_S: Final = 5.0
 class _Whose(msgspec.Struct):
     owner: str
     wic_contact: str
+    registered_contact: str = ""
 
 
 class _Seen(msgspec.Struct):
@@ -46,7 +47,7 @@ class Adoption:
         self._offers = False
         """There are calls that no page has been asked about."""
         self._orphans: dict[str, list[tuple[str, str, str]]] = {}
-        """Owner -> (gateway, name of the call, page's Contact)."""
+        """Owner -> (gateway, name of the call, Contact its page registered)."""
         self._claimed: set[str] = set()
         """Calls that are on their way here, or that somebody else was faster to claim."""
 
@@ -104,7 +105,8 @@ class Adoption:
                 whose = msgspec.json.decode(msgspec.json.decode(text, type=KeptCall).record, type=_Whose)
             except msgspec.MsgspecError:
                 continue  # of another release: its own gateway will see to it
-            self._orphans.setdefault(one_spelling(whose.owner), []).append((node, key, whose.wic_contact))
+            contact = whose.registered_contact or whose.wic_contact
+            self._orphans.setdefault(one_spelling(whose.owner), []).append((node, key, contact))
         return len(texts)
 
     def _forget(self, node: str) -> None:

@@ -89,7 +89,7 @@ class StandaloneRequests:
         registration = called_registration(request, self._flows.registration(flow.connection_id, now))
         self._dialog_ids.translate(request, lambda: registration.owner)
         if request.method in DIALOG_FORMING:
-            dialog = standalone.begin_by_core(request, registration.owner, flow, secrets.token_hex(8), now)
+            dialog = standalone.begin_by_core(request, registration, flow, secrets.token_hex(8), now)
             if not self._begin(dialog_keys(request, flow.connection_id)[2], dialog, now):
                 raise standalone.too_many_dialogs(480, "Temporarily Unavailable")
         self._relay_to_page(request, flow, request.request_uri)
@@ -123,7 +123,10 @@ class StandaloneRequests:
         edits = standalone.inside_for_core(
             request, registration, dialog, self._settings, secrets.token_hex(16)
         )
-        self._dialogs.change(key, lambda found: standalone.learn_from_page_request(found, request, now), now)
+        learning = partial(
+            standalone.learn_from_page_request, request=request, registration=registration, now=now
+        )
+        self._dialogs.change(key, learning, now)
         self._relay_to_core(edits)
 
     def _inside_from_core(self, key: str, dialog: PageDialog, request: Request) -> None:
@@ -141,7 +144,7 @@ class StandaloneRequests:
         registration = self._flows.registration(dialog.connection_id, now) if flow else None
         if registration is not None and registration.owner != dialog.owner:
             flow = None
-        flow = flow or self._flows.successor(dialog.owner, dialog.page_contact, now)
+        flow = flow or self._flows.successor(dialog.owner, dialog.contact_of_binding, now)
         if flow is None:
             raise SipReject(
                 "the page's connection is gone", status=480, reason_phrase="Temporarily Unavailable"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from kemi.core.errors import SipReject
-from kemi.core.registration import Flow
+from kemi.core.registration import Flow, Registration
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 
@@ -17,9 +17,13 @@ class Pages:
         self._flows = flows
         self._calls = calls
 
+    def registration(self, connection_id: str) -> Registration | None:
+        """Return the live registration of a connection, or None."""
+        return self._flows.registration(connection_id, time.time())
+
     def owner(self, connection_id: str) -> str:
         """Return who registered over a connection, or ""."""
-        registration = self._flows.registration(connection_id, time.time())
+        registration = self.registration(connection_id)
         return registration.owner if registration else ""
 
     def owner_of_call(self, key: str) -> str:
@@ -45,5 +49,5 @@ class Pages:
             return False, None
         if self._flows.is_open(record.connection_id):
             return True, None
-        successor = self._flows.successor(record.owner, record.wic_contact, time.time())
+        successor = self._flows.successor(record.owner, record.contact_of_binding, time.time())
         return successor is not None, successor

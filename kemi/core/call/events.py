@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kemi.core.call.record import CallRecord
     from kemi.core.call.settings import CallSettings
     from kemi.core.edits import MessageEdits
-    from kemi.core.registration import Flow
+    from kemi.core.registration import Flow, Registration
 
 
 class Due(enum.StrEnum):
@@ -275,9 +275,9 @@ class WicRequest(Event):
     """A request from the page inside the dialog."""
 
     request: Request
-    owner: Callable[[], str] = str
-    """Looks up the public identity registered on the connection it came in on, "" when there is none: only asked
-    when that connection is new to the call."""
+    registration: Callable[[], Registration | None] = lambda: None
+    """Looks up the live registration of the connection it came in on: only asked when that connection is new to the
+    call."""
 
 
 @dataclass(frozen=True, slots=True)

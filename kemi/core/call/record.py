@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from kemi.core.call.from_page.outbound import Outbound
+from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.record_key import record_key
 from kemi.core.call.states import (
@@ -63,18 +64,6 @@ class Leg:
     """It wants digits as INFO (Recv-Info: infoDtmf)."""
     takes_media_control: bool = False
     """It may be asked for whole pictures by INFO (RFC 5168)."""
-
-
-@dataclass(slots=True)
-class SessionTimer:
-    """A session with one side that ends unless it is refreshed (RFC 4028)."""
-
-    interval_s: int
-    we_refresh: bool
-    failures: int = 0
-    """How often our refresh was refused since the last one that was not."""
-    refresh_cseq: int = 0
-    """CSeq of our refresh that is out."""
 
 
 @dataclass(slots=True)
@@ -198,6 +187,7 @@ class CallRecord:
     gateway_tag: str
     """Our tag towards the page, the same whatever the core's forks say; of a call towards the page to both sides."""
     wic_contact: str
+    """Where the page's requests go inside this dialog: a GRUU, an anonymous one, or whatever it named last."""
     wic_uri: str
     target_uri: str
     request_uri: str
@@ -211,6 +201,8 @@ class CallRecord:
     """``address:port`` of the page's flow as Kamailio sees it."""
     owner: str
     """Public identity the flow registered: who may take this call over after a reconnect."""
+    registered_contact: str = ""
+    """Contact the flow registered, by which the page is known when it is back; "": of the release before."""
     since: float = 0.0
     """When the call began, in seconds since the epoch."""
     longest_s: float | None = None  # where that is less than for all calls; 0.0: a call for help has no limit
@@ -361,6 +353,11 @@ class CallRecord:
     def ims_tag(self) -> str:
         """The tag the core knows this side of the dialog by: the page's own, or ours for a page that was called."""
         return self.wic_tag if self.incoming is None else self.gateway_tag
+
+    @property
+    def contact_of_binding(self) -> str:
+        """The Contact of the binding that this call began over, or went over to."""
+        return self.registered_contact or self.wic_contact
 
     @property
     def trunk(self) -> Outbound | None:

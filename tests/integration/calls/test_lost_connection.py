@@ -18,6 +18,10 @@ from tests.peers.wic import ScriptedWic
 pytestmark = pytest.mark.lab
 
 PAGE_GONE = 'SIP;cause=503;text="the page is gone"'
+OTHER_CONTACTS = [
+    pytest.param(f"{ALICE};gr=urn:uuid:1", id="GRUU"),
+    pytest.param("sip:anonymous@anonymous.invalid;transport=ws", id="anonymous"),
+]
 AT_ONCE_S = 2.0
 """Well before the core's own time to answer is over."""
 
@@ -163,6 +167,26 @@ class TestDuringTheCall:
         assert "<- BYE" not in call.ims.ladder()
         assert (await call.ims.info("text/plain", "are you there?")).status == 200
         await call.hang_up()
+
+    @pytest.mark.conformance("R-48")
+    @pytest.mark.parametrize("contact", OTHER_CONTACTS)
+    async def test_a_page_is_known_by_what_it_registered_not_by_its_contact_in_the_call(
+        self, stage: Stage, contact: str
+    ) -> None:
+        page = await stage.page()
+        page.call_contact = contact
+        call = await stage.answered(page)
+        await self.come_back(stage, page, call)
+        assert (await call.ims.info("text/plain", "welcome back")).status == 200
+        assert page.trace.requests("INFO")[-1].request_uri == contact
+        await until(
+            lambda: call.call_id not in stage.lab.gateway_rpc.htable("away"),
+            lambda: "the wake-up stays",
+            FLOW_RECOVERY_S + 2,
+        )
+        assert stage.record(call.call_id)
+        assert (await call.ims.bye()).status == 200
+        await call.wic.wait_request("BYE")
 
     async def test_a_request_for_a_page_that_is_away_is_refused(self, stage: Stage) -> None:
         page = await stage.page()

@@ -136,8 +136,12 @@ class TestOwnRegistration:
         await stage.soon(lambda: answer.call_id not in str(stage.table("dialog")), "the dialog is forgotten")
 
     @pytest.mark.conformance("R-63")
-    async def test_it_follows_the_page_to_its_next_connection(self, stage: RegistrationStage) -> None:
+    @pytest.mark.parametrize("contact", ["", f"{ALICE};gr=urn:uuid:1"], ids=["its Contact", "GRUU"])
+    async def test_it_follows_the_page_to_its_next_connection(
+        self, stage: RegistrationStage, contact: str
+    ) -> None:
         page = await stage.registered_page()
+        page.call_contact = contact
         subscribe, answer, there = await watch(stage, page)
         page.lose()
         await stage.state_of(page, "away")

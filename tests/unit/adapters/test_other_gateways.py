@@ -35,7 +35,8 @@ from tests.unit.site import SETTINGS_TEXT
 def answered_call(owner: str, contact: str) -> CallRecord:
     """Return the record of a running call whose page is away."""
     record = record_at("confirmed")
-    record.owner, record.wic_contact = owner, contact
+    record.owner, record.wic_contact = owner, "sip:alice@ims.example;gr=urn:uuid:1"
+    record.registered_contact = contact
     record.connection_id, record.answered_at = "", time.time()
     return record
 
@@ -218,6 +219,17 @@ class TestClaimed:
         assert adoption.look(103.0)
         assert list(claimed(adoption, [page], 103.0)) == ["c1"]
         assert not adoption.look(106.0)
+
+    def test_one_of_the_release_before_is_known_by_where_its_page_is_reached(self) -> None:
+        page = binding(connection_id="9")
+        call = answered_call(page.owner, "")
+        call.wic_contact = page.contact
+        link: Any = Link()
+        link.left["c1"] = kept(call).replace('"registered_contact":"",', "")
+        assert "registered_contact" not in link.left["c1"]
+        adoption = Adoption(link)
+        adoption.look(100.0)
+        assert list(claimed(adoption, [page], 100.0)) == ["c1"]
 
     def test_one_that_fails_takes_no_other_back(self) -> None:
         page = binding(connection_id="9")

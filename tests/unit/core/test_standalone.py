@@ -29,6 +29,7 @@ from kemi.core.standalone import (
     outside_for_core,
     reply_for_core,
 )
+from tests.unit.core.registration.bindings import OURS, binding
 
 NOW = 1000.0
 SETTINGS = CallSettings("ims.example", "192.0.2.1:5060", "192.0.2.1", ("opus",), ("H264",))
@@ -170,7 +171,9 @@ class TestHowLong:
 
     def test_a_refresh_asks_anew(self) -> None:
         begun = begun_with("60")
-        learn_from_page_request(begun, request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=["500"]), NOW)
+        again = request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=["500"], Contact=["<sip:gruu;gr>"])
+        learn_from_page_request(begun, again, binding(), NOW)
+        assert (begun.page_contact, begun.contact_of_binding) == ("sip:gruu;gr", OURS)
         learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
         assert begun.expires_at == NOW + 500 + LINGER_S
 
@@ -231,7 +234,8 @@ class TestTowardsTheCore:
         self, method: str, by_page: bool, status: int, routes: int
     ) -> None:
         asked = request(Side.IMS, method, "a")
-        begun = begin_by_core(asked, "sip:alice@ims.example", Flow("7", "n", "a", "b"), "user", NOW)
+        begun = begin_by_core(asked, binding(), Flow("7", "n", "a", "b"), "user", NOW)
+        assert begun.contact_of_binding == OURS
         begun.by_page = by_page
         edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, begun, SETTINGS)
         inserted = [line for line in edits.insert if line.startswith("Record-Route")]

@@ -204,6 +204,32 @@ class TestStore:
         store.forget("call-1")
         assert store.get("call-1") is None
 
+    @pytest.mark.parametrize(
+        ("registered", "named", "is_found"),
+        [
+            pytest.param(
+                "sip:x@page.invalid;transport=ws", "sip:alice@ims.example;gr=urn:uuid:1", True, id="GRUU"
+            ),
+            pytest.param("sip:y@page.invalid", "sip:x@page.invalid", False, id="another page"),
+            pytest.param("", "sip:x@page.invalid", True, id="of the release before"),
+        ],
+    )
+    def test_calls_are_found_by_the_contact_their_page_registered(
+        self, registered: str, named: str, is_found: bool
+    ) -> None:
+        store = CallStore(MemoryTable(), MemoryTable())
+        record = record_at("confirmed")
+        record.registered_contact, record.wic_contact, record.connection_id = registered, named, ""
+        store.create(record)
+        found = store.of_page(record.owner, set(), "sip:x@page.invalid;transport=ws")
+        assert found == [record.key] * is_found
+
+    def test_a_record_of_the_release_before_can_be_read(self) -> None:
+        fields = json.loads(record_to_text(record_at("confirmed")))
+        del fields["registered_contact"]
+        record = record_from_text(json.dumps(fields))
+        assert record.contact_of_binding == record.wic_contact
+
     def test_calls_are_found_by_their_pages_connection(self) -> None:
         store = CallStore(MemoryTable(), MemoryTable())
         for call_id, connection_id in (("a", "7"), ("b", "8"), ("c", "7")):

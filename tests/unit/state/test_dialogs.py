@@ -126,6 +126,15 @@ class TestEndOfTheRegistration:
         assert found is not None
         assert found[1].owner == ""
 
+    def test_what_its_page_named_inside_does_not_count(self, store: Store) -> None:
+        gruu = "sip:alice@ims.example;gr=urn:uuid:1"
+        store.begins(
+            "its own", connection_id="8", page_contact=gruu, registered_contact="sip:a@x;transport=ws"
+        )
+        store.begins("another's", connection_id="9", page_contact=gruu, registered_contact="sip:b@x")
+        store.end_of_page(ALICE, {"7"}, "sip:a@x", NOW)
+        assert store.lasting == {"its own": LINGER_S, "another's": 600}
+
     def test_others_stay(self, store: Store) -> None:
         store.begins("another page", connection_id="8", page_contact="sip:b@x")
         store.begins("another owner", owner=BOB)

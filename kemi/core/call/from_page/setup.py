@@ -124,6 +124,7 @@ def begin_call(
         connection_id=request.connection_id,
         source=request.source,
         owner=registration.owner,
+        registered_contact=registration.contact,
         service_route=registration.service_route,
         asserted_identity=asserted.identities,
         caller_lines=boundary.caller_lines(request),

@@ -47,12 +47,14 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
     if request.to_tag != record.gateway_tag or request.from_tag != record.wic_tag:
         return unknown(request)
     if request.connection_id != record.connection_id:
-        if event.owner() != record.owner:
+        registration = event.registration()
+        if registration is None or registration.owner != record.owner:
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
         if record.connection_id:  # it was not we who were away
             followed = ice_restart.expect(record, settings, is_back=True)
         record.connection_id, record.source = request.connection_id, request.source
+        record.registered_contact = registration.contact
         record.ack_awaited = None  # of the connection before
     if refusal := misfit(record, request, settings):
         return [*followed, *refusal]

@@ -17,9 +17,10 @@ from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.own_request import own_request_to_ims
-from kemi.core.call.record import CallRecord, SessionTimer
+from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError

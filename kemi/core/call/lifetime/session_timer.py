@@ -10,7 +10,8 @@ from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import Due
-from kemi.core.call.record import CallRecord, SessionTimer
+from kemi.core.call.lifetime.session_record import SessionTimer
+from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.decimals import number_or

@@ -91,6 +91,7 @@ def begin_incoming(
         connection_id=flow.connection_id,
         source=flow.source,
         owner=registration.owner,
+        registered_contact=registration.contact,
         wic_takes_parts=takes_parts((), registration.sent.contact_value),
         node=node,
         transport=WicTransport.SHARED.value,

@@ -16,7 +16,15 @@ from kemi.core.registration import Flow
 from kemi.state.calls import record_from_text, record_to_text
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.ladder import ALICE, BOB, REGISTRATION, SETTINGS, Actions, header_reader
+from tests.unit.core.call.ladder import (
+    ALICE,
+    BOB,
+    REGISTRATION,
+    SETTINGS,
+    Actions,
+    header_reader,
+    registered,
+)
 
 TAG = "gw-in-1"
 CALLER_TAG = "caller"
@@ -232,7 +240,7 @@ class Incoming:
             connection_id=connection_id,
             source="127.0.0.1:40000" if connection_id == "7" else "127.0.0.1:40777",
         )
-        return ev.WicRequest(request, lambda: owner)
+        return ev.WicRequest(request, lambda: registered(owner))
 
 
 def record_at(stage: str) -> CallRecord:

@@ -53,6 +53,12 @@ NO_100REL = {"Allow": ["INVITE, ACK, CANCEL, BYE, UPDATE"], "Supported": ["outbo
 A = TypeVar("A", bound=act.Action)
 
 
+def registered(owner: str) -> Registration | None:
+    """Return the registration of a connection that this user has come back on; "": of one without."""
+    contact = "sip:again@page.invalid;transport=ws"
+    return replace(REGISTRATION, address_of_record=owner, contact=contact) if owner else None
+
+
 def header_reader(fields: Mapping[str, Iterable[str]]) -> HeaderReader:
     """Return a reader of these header fields; names in any case, as Kamailio does it."""
     lower = {name.lower(): list(values) for name, values in fields.items()}
@@ -240,7 +246,7 @@ class Call:
             source=source,
             content_type="application/sdp" if body else "",
         )
-        return ev.WicRequest(request, lambda: owner)
+        return ev.WicRequest(request, lambda: registered(owner))
 
     def ims_reply(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call import actions as act
@@ -72,6 +74,13 @@ class TestAcceptance:
         assert (record.invite_cseq, record.wic_cseq) == (1, 1)
         assert record.service_route == REGISTRATION.service_route
         assert record.asserted_identity == [f'"Alice" <{ALICE}>']
+
+    @pytest.mark.parametrize(
+        "contact", ["sip:alice@ims.example;gr=urn:uuid:1", "sip:anonymous@anonymous.invalid"]
+    )
+    def test_the_page_is_known_by_the_contact_it_registered(self, contact: str) -> None:
+        record = Call(replace(invite(), contact=f"<{contact}>")).record
+        assert (record.wic_contact, record.contact_of_binding) == (contact, REGISTRATION.contact)
 
     def test_the_machines_stand_at_an_unanswered_offer(self) -> None:
         record = Call(invite()).record

@@ -53,6 +53,7 @@ class TestRecovery:
         actions = call.on(call.wic_request("INFO", connection_id="8", owner=ALICE))
         assert actions.names == ["Schedule", "ForwardRequest"]
         assert (call.record.connection_id, call.record.source) == ("8", "127.0.0.1:40777")
+        assert call.record.contact_of_binding == "sip:again@page.invalid;transport=ws"
         to_page = call.on(call.ims_request("INFO")).only(act.ForwardRequest)
         assert to_page.edits.next_hop == "sip:127.0.0.1:40777;transport=ws"
 
