@@ -34,7 +34,7 @@ SELDOM_S: Final = 1.0
 BACK_OFF_S: Final = 1.0
 SUSPENDED_WITHIN_S: Final = 1.0
 MOST: Final = 1_000
-"""Pages looked for at once."""
+"""Pages asked for in one question to Redis."""
 
 
 class Elsewhere:
@@ -79,17 +79,19 @@ class Elsewhere:
             self._awaited.pop(key, None)
 
     def look(self, now: float) -> list[str]:
-        """End the absent bindings that other gateways have now, hand their calls over, and return their keys."""
+        """End the absent bindings that other gateways have now, hand their calls over, and return their keys.
+
+        Once a second all are looked for; in between as many as one question takes of those that requests wait for.
+        """
         self._awaited = {key: one for key, one in self._awaited.items() if now < self._waited_until(one)}
-        looked_for = list(self._awaited)
-        if is_for_all := not is_early(now, self._next_look, SELDOM_S):
-            looked_for = list(self._absent)
         if is_early(now, self._next_try, BACK_OFF_S):
             return []
+        is_for_all = not is_early(now, self._next_look, SELDOM_S)
         self._next_look = now + SELDOM_S if is_for_all else self._next_look
+        looked_for = list(self._absent) if is_for_all else self._next_awaited()
         moved = []
         try:
-            for key, node, host in self._found(looked_for if self._has_failed else looked_for[:MOST]):
+            for key, node, host in self._found(looked_for):
                 self._hand_over(key, node, host)
                 here = self._absent.pop(key)  # not before: Redis may take nothing just now
                 log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
@@ -101,6 +103,13 @@ class Elsewhere:
             self._has_failed = True
             log_event(logging.WARNING, "pages_not_looked_for", detail=str(error))
         return moved
+
+    def _next_awaited(self) -> list[str]:
+        """Return whose turn it is; they go behind the others, for those in front may stay away."""
+        keys = list(self._awaited)[:MOST]
+        for key in keys:
+            self._awaited[key] = self._awaited.pop(key)
+        return keys
 
     def _hand_over(self, key: str, node: str, host: str) -> None:
         binding = self._flows.binding(key)

@@ -53,6 +53,7 @@ class Link:
 
     def __init__(self) -> None:
         self.full = self.silent = False
+        self.most_asked = 0
         self.there: dict[str, str] = {}
         self.handed: list[dict[str, str]] = []
         self.left: dict[str, str] = {}
@@ -62,6 +63,7 @@ class Link:
     def bindings_elsewhere(self, keys: list[str]) -> dict[str, dict[str, str]]:
         if self.silent:
             raise RedisUnavailable("Timeout")
+        self.most_asked = max(self.most_asked, len(keys))
         return {"b": {key: self.there[key] for key in keys if key in self.there}}
 
     def hand_over(self, _node: str, calls: dict[str, str]) -> None:
@@ -154,6 +156,37 @@ class TestHandedOver:
         leaving.look(2.0)
         first, second = (calls[leaving.call.key] for calls in leaving.link.handed)
         assert first != second
+
+
+class TestMany:
+    """After a mass loss of connections as many pages are away as there were; each may be back at another gateway."""
+
+    MOST = 3
+
+    @pytest.fixture
+    def crowd(self, leaving: Leaving, monkeypatch: pytest.MonkeyPatch) -> Leaving:
+        """Twice as many as are looked for at once went before the one that is elsewhere, and stay away."""
+        monkeypatch.setattr("kemi.adapters.pages.elsewhere.MOST", self.MOST)
+        leaving.elsewhere.changed(leaving.key, None)
+        absent = replace(leaving.here, away_until=leaving.here.granted_at + 30.0)
+        for key in [*(f"stays away {number}" for number in range(2 * self.MOST)), leaving.key]:
+            leaving.elsewhere.changed(key, absent)
+        return leaving
+
+    def test_all_are_looked_for_once_a_second(self, crowd: Leaving) -> None:
+        there, crowd.link.there = crowd.link.there, {}
+        after_s = 10.0  # no request waits for them any more
+        assert crowd.look(after_s) == []
+        crowd.link.there = there
+        assert crowd.look(after_s + 0.9) == []
+        assert crowd.look(after_s + 1.0) == [crowd.key]
+
+    def test_those_for_whom_requests_wait_take_turns_in_between(self, crowd: Leaving) -> None:
+        there, crowd.link.there = crowd.link.there, {}
+        assert crowd.look(0.0) == []
+        crowd.link.there = there
+        assert [crowd.look(0.1 * look) for look in (1, 2, 3)] == [[], [], [crowd.key]]
+        assert crowd.link.most_asked == self.MOST
 
 
 class TestBlind:
