@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from kemi.core.identity import one_spelling
+from kemi.core.identity import known_as, one_spelling
+from kemi.core.messages import uri_from_address
 from kemi.core.registration.records import Registration, same_contact
 from kemi.core.registration.states import Cause
 
@@ -106,29 +107,64 @@ def judge(document: Reginfo, known_version: int, bindings: Mapping[str, Registra
 
 def _fate(document: Reginfo, binding: Registration) -> tuple[Cause | None, int | None]:
     """Return why the core ended this binding, or how many seconds it cut it to."""
-    reported = next((one for one in document.registrations if _same_identity(one.aor, binding)), None)
-    if reported is None:
-        return None, None
-    contact = next((one for one in reported.contacts if same_contact(one.uri, binding.contact)), None)
+    registered = _reported(document, binding.owner)
+    if registered is not None:
+        return _fate_in(registered, document, binding)
+    if not document.full:
+        # What has not changed is not named, either: only where the registered identity is barred, and so is never
+        # named (TS 24.229 §5.4.2.1.2), the default one speaks for its set.
+        is_barred = bool(binding.associated_uris) and known_as(binding.owner, binding.associated_uris) is None
+        default = _reported(document, binding.default_identity) if is_barred else None
+        return (None, None) if default is None else _fate_in(default, document, binding)
+    return _fate_of_set(document, binding)
+
+
+def _fate_of_set(document: Reginfo, binding: Registration) -> tuple[Cause | None, int | None]:
+    """Return the same where all that is registered is named, but not the identity of the binding.
+
+    One registration in which its Contact stands lets it live, whoever's it is; a document that names nobody at all
+    says nothing.
+    """
+    contacts = (_contact_in(one, binding) for one in document.registrations)
+    active = next((one for one in contacts if one is not None and one.state == "active"), None)
+    if active is not None:
+        return None, _cut_to(active)
+    named = (_reported(document, uri_from_address(one)) for one in binding.associated_uris)
+    of_set = next((one for one in named if one is not None), None)
+    if of_set is not None:
+        return _fate_in(of_set, document, binding)
+    return Cause.UNREGISTERED if document.registrations else None, None
+
+
+def _fate_in(
+    reported: ReportedRegistration, document: Reginfo, binding: Registration
+) -> tuple[Cause | None, int | None]:
+    """Return the same as one registration element has it."""
+    contact = _contact_in(reported, binding)
     if contact is not None:
         if _is_older(contact, binding):
             return None, None
         if contact.state == "terminated":
             return _CAUSES.get(contact.event, Cause.UNREGISTERED), None
-        if contact.event == "shortened" and contact.expires_s is not None:
-            return None, contact.expires_s
-        return None, None
+        return None, _cut_to(contact)
     if reported.state == "terminated":
         # An administrator's end may come without contacts; the events of others' contacts say why, if any does.
         events = {one.event for one in reported.contacts}
         return next((_CAUSES[event] for event in _CAUSES if event in events), Cause.REJECTED), None
-    if document.full and reported.state == "active":
-        return Cause.UNREGISTERED, None
-    return None, None
+    return Cause.UNREGISTERED if document.full else None, None
 
 
-def _same_identity(aor: str, binding: Registration) -> bool:
-    return one_spelling(aor).lower() == binding.owner.lower()
+def _reported(document: Reginfo, identity: str) -> ReportedRegistration | None:
+    wanted = one_spelling(identity).lower()
+    return next((one for one in document.registrations if one_spelling(one.aor).lower() == wanted), None)
+
+
+def _contact_in(reported: ReportedRegistration, binding: Registration) -> ReportedContact | None:
+    return next((one for one in reported.contacts if same_contact(one.uri, binding.contact)), None)
+
+
+def _cut_to(contact: ReportedContact) -> int | None:
+    return contact.expires_s if contact.event == "shortened" else None
 
 
 def _is_older(contact: ReportedContact, binding: Registration) -> bool:

@@ -205,6 +205,18 @@ class TestTheNetworkEnds:
         await wic.wait_request("BYE")
 
     @pytest.mark.conformance("R-61")
+    async def test_a_page_whose_own_identity_is_barred_hears_of_the_end_by_the_default_one(
+        self, stage: RegistrationStage
+    ) -> None:
+        stage.core.registrar = replace(stage.core.registrar, associated_uris=(BOB,))
+        page = await watched_page(stage)
+        report = ContactReport(page.contact_uri, "terminated", "deactivated")
+        notified = reginfo(BOB, (report,), version=5, state="terminated")
+        assert (await stage.core.subscriptions.only.notify(notified)).status == 200
+        await stage.closed_with(page, 1012)
+        assert stage.binding(page) is None
+
+    @pytest.mark.conformance("R-61")
     async def test_another_contact_of_the_user_is_not_ours(self, stage: RegistrationStage) -> None:
         page = await watched_page(stage)
         reports = (

@@ -77,8 +77,10 @@ class TestEnds:
             pytest.param(judged(contact("active", "registered")), id="active"),
             pytest.param(judged(contact("active", "refreshed", OURS + ";ob")), id="URI parameters"),
             pytest.param(judged(full=False), id="absent from a partial list"),
-            pytest.param(judged(state="init"), id="not registered yet"),
-            pytest.param(judged(state="terminated", aor="sip:bob@ims.example"), id="somebody else"),
+            pytest.param(judged(state="init", full=False), id="not registered yet"),
+            pytest.param(
+                judged(state="terminated", aor="sip:bob@ims.example", full=False), id="somebody else"
+            ),
             pytest.param(judged(contact("terminated", "rejected"), version=3, known=3), id="seen before"),
             pytest.param(judged(contact("terminated", "rejected"), version=2, known=3), id="older"),
             pytest.param(
@@ -123,6 +125,77 @@ class TestEnds:
     def test_a_shortened_contact(self) -> None:
         verdict = judged(contact("active", "shortened", expires_s=60))
         assert (verdict.endings, verdict.shortened) == ((), (("key", 60),))
+
+
+TEL = "tel:+15550100"
+TEMPORARY = "sip:temporary@ims.example"
+BARRED = binding(address_of_record=TEMPORARY, associated_uris=[f"<{ALICE}>", f"<{TEL}>"])
+OTHER = "sip:other@x"
+
+
+def told(*registrations: ReportedRegistration, one: Registration, full: bool = True) -> Verdict:
+    return judge(Reginfo(1, full, registrations), -1, {"key": one}, LATER)
+
+
+def registration(aor: str, state: str, *contacts: ReportedContact) -> ReportedRegistration:
+    return ReportedRegistration(aor, state, contacts)
+
+
+class TestNotNamed:
+    """The registered identity is barred, which the S-CSCF never names (TS 24.229 §5.4.2.1.2), or no longer known."""
+
+    @pytest.mark.conformance("R-61")
+    @pytest.mark.parametrize("full", [True, False])
+    @pytest.mark.parametrize(
+        ("contacts", "cause"),
+        [
+            pytest.param((contact("terminated", "deactivated"),), Cause.DEACTIVATED, id="with the Contact"),
+            pytest.param((), Cause.REJECTED, id="without"),
+        ],
+    )
+    def test_the_default_identity_speaks_for_its_set(
+        self, full: bool, contacts: tuple[ReportedContact, ...], cause: Cause
+    ) -> None:
+        verdict = told(registration(ALICE, "terminated", *contacts), one=BARRED, full=full)
+        assert verdict.endings == (("key", cause),)
+
+    @pytest.mark.parametrize("one", [BARRED, binding(associated_uris=[f"<{ALICE}>", f"<{TEL}>"])])
+    def test_another_number_does_not(self, one: Registration) -> None:
+        gone = registration(TEL, "terminated", contact("terminated", "deactivated"))
+        assert told(gone, one=one, full=False).endings == ()
+
+    def test_nor_the_default_identity_for_one_that_is_named_when_it_changes(self) -> None:
+        one = binding(address_of_record=TEL, associated_uris=[f"<{ALICE}>", f"<{TEL}>"])
+        assert told(registration(ALICE, "terminated"), one=one, full=False).endings == ()
+
+    def test_where_its_contact_stands_it_lives(self) -> None:
+        here = registration(TEL, "active", contact("active", "shortened", expires_s=60))
+        verdict = told(registration(ALICE, "terminated"), here, one=BARRED)
+        assert (verdict.endings, verdict.shortened) == ((), (("key", 60),))
+
+    @pytest.mark.conformance("R-61")
+    @pytest.mark.parametrize(
+        "reported",
+        [
+            pytest.param(registration(ALICE, "init"), id="lost at the S-CSCF"),
+            pytest.param(
+                registration(ALICE, "active", contact("active", "registered", OTHER)), id="another page"
+            ),
+            pytest.param(
+                registration(OTHER, "active", contact("active", "registered", OTHER)), id="nobody of the set"
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("one", [BARRED, binding()])
+    def test_where_it_stands_nowhere_it_is_over(
+        self, reported: ReportedRegistration, one: Registration
+    ) -> None:
+        assert told(reported, one=one).endings == (("key", Cause.UNREGISTERED),)
+        young = judge(Reginfo(1, True, (reported,)), -1, {"key": one}, 1.0)
+        assert (young.endings, young.doubtful) == ((), True)
+
+    def test_a_document_that_names_nobody_says_nothing(self) -> None:
+        assert told(one=binding()).endings == ()
 
 
 class TestVersions:
