@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from functools import partial
 
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.kamailio import transactions
@@ -25,7 +26,7 @@ from kemi.core.registration.own_requests import (
     subscription_failed,
     subscription_key,
 )
-from kemi.core.registration.reginfo import SETTLED_AFTER_S, Verdict, judge
+from kemi.core.registration.reginfo import SETTLED_AFTER_S, Verdict, judge, without
 from kemi.state.deadlines import Deadlines
 from kemi.state.flows import FlowStore
 from kemi.state.subscriptions import SubscriptionStore
@@ -66,6 +67,8 @@ class Notifications:
             self._flows.end(key, cause, now)
         for key, left_s in verdict.shortened:
             self._flows.change(key, lambda found, left=left_s: _shortened(found, left, now))  # type: ignore[misc]
+        for key, identities in verdict.withdrawn:
+            self._flows.change(key, partial(without, identities=identities))
         transactions.reply_statelessly(200, "OK", (), "")
 
     def _judge(self, request: Request, subscription: Subscription, now: float) -> Verdict:
@@ -84,6 +87,7 @@ class Notifications:
             identity=subscription.identity,
             version=document.version,
             ended=len(verdict.endings),
+            withdrawn=sum(len(identities) for _, identities in verdict.withdrawn),
         )
         return verdict
 

@@ -63,10 +63,14 @@ class Verdict:
     endings: tuple[tuple[str, Cause], ...] = ()
     shortened: tuple[tuple[str, int], ...] = ()
     """Binding and the seconds left to it."""
+    withdrawn: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Binding that goes on, and those of its associated identities, as they are written there, that are registered no
+    more (TS 24.229 §5.2.3)."""
     resubscribe: bool = False
     """A notification was missed: ask for the whole state (RFC 3680 §5.1)."""
     doubtful: bool = False
-    """An end was reported of a binding that is too young to believe it: look again when it has settled."""
+    """An end was reported of a binding, or of an identity of one, that is too young to believe it: look again when it
+    has settled."""
     version: int = -1
     """Version known now."""
 
@@ -93,16 +97,49 @@ def judge(document: Reginfo, known_version: int, bindings: Mapping[str, Registra
     endings: list[tuple[str, Cause]] = []
     doubtful = False
     shortened: list[tuple[str, int]] = []
+    withdrawn: list[tuple[str, tuple[str, ...]]] = []
     for key, binding in bindings.items():
+        is_young = now - binding.granted_at <= SETTLED_AFTER_S
         cause, left_s = _fate(document, binding)
-        if cause in _OWN_DOING and now - binding.granted_at <= SETTLED_AFTER_S:
-            doubtful = True
-        elif cause is not None:
-            endings.append((key, cause))
-        elif left_s is not None:
+        if cause is not None:
+            if is_young and cause in _OWN_DOING:
+                doubtful = True
+            else:
+                endings.append((key, cause))
+            continue
+        if left_s is not None:
             shortened.append((key, left_s))
+        gone = _withdrawn(document, binding)
+        believed = tuple(one for one, why in gone.items() if not (is_young and why in _OWN_DOING))
+        doubtful = doubtful or len(believed) < len(gone)
+        if believed:
+            withdrawn.append((key, believed))
     missed = not document.full and 0 <= known_version < document.version - 1
-    return Verdict(tuple(endings), tuple(shortened), missed, doubtful, document.version)
+    return Verdict(
+        tuple(endings), tuple(shortened), tuple(withdrawn), missed, doubtful, version=document.version
+    )
+
+
+def without(binding: Registration, identities: tuple[str, ...]) -> Registration | None:
+    """Take identities that are registered no more from a binding; None where it has none of them, or no other ones:
+    then its end is for the core to tell."""
+    left = [one for one in binding.associated_uris if one not in identities]
+    if not left or len(left) == len(binding.associated_uris):
+        return None
+    binding.associated_uris = left
+    return binding
+
+
+def _withdrawn(document: Reginfo, binding: Registration) -> dict[str, Cause]:
+    """Return the associated identities whose registration is terminated, and why."""
+    found = {}
+    for identity in binding.associated_uris:
+        reported = _reported(document, uri_from_address(identity))
+        if reported is not None and reported.state == "terminated":
+            cause, _ = _fate_in(reported, document, binding)
+            if cause is not None:
+                found[identity] = cause
+    return found
 
 
 def _fate(document: Reginfo, binding: Registration) -> tuple[Cause | None, int | None]:

@@ -217,6 +217,22 @@ class TestTheNetworkEnds:
         assert stage.binding(page) is None
 
     @pytest.mark.conformance("R-61")
+    async def test_a_number_that_is_withdrawn_is_asserted_no_more(self, stage: RegistrationStage) -> None:
+        number = "tel:+15550100"
+        stage.core.registrar = replace(stage.core.registrar, associated_uris=(ALICE, number))
+        page = await watched_page(stage)
+        stage.settle(page)
+        report = ContactReport(page.contact_uri, "terminated", "unregistered")
+        notified = reginfo(number, (report,), version=5, state="terminated", kind="partial")
+        assert (await stage.core.subscriptions.only.notify(notified)).status == 200
+        await stage.state_of(page, "registered")
+        assert (
+            await page.request("MESSAGE", BOB, headers=[("P-Preferred-Identity", f"<{number}>")])
+        ).status == 200
+        sent = stage.core.trace.requests("MESSAGE")[-1]
+        assert sent.headers.all("P-Asserted-Identity") == [f"<{ALICE}>"]
+
+    @pytest.mark.conformance("R-61")
     async def test_another_contact_of_the_user_is_not_ours(self, stage: RegistrationStage) -> None:
         page = await watched_page(stage)
         reports = (

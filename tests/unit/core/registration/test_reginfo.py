@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.adapters.pages.reginfo import MAX_BYTES, reginfo_from_text
@@ -14,6 +16,7 @@ from kemi.core.registration.reginfo import (
     ReportedRegistration,
     Verdict,
     judge,
+    without,
 )
 from kemi.core.registration.states import Cause
 from tests.peers.core_reginfo import ContactReport, reginfo
@@ -196,6 +199,68 @@ class TestNotNamed:
 
     def test_a_document_that_names_nobody_says_nothing(self) -> None:
         assert told(one=binding()).endings == ()
+
+
+BOTH = binding(associated_uris=[f'"Alice" <{ALICE}>', f"<{TEL}>"])
+
+
+class TestWithdrawn:
+    """An identity of the implicit set is registered no more, and the page is (TS 24.229 §5.2.3)."""
+
+    @pytest.mark.conformance("R-61")
+    @pytest.mark.parametrize(
+        "contacts",
+        [
+            pytest.param((), id="without contacts"),
+            pytest.param((contact("terminated", "unregistered"),), id="with the page's Contact"),
+            pytest.param((contact("terminated", "expired", OTHER),), id="with another one"),
+        ],
+    )
+    @pytest.mark.parametrize("full", [True, False])
+    def test_it_is_the_pages_no_more(self, contacts: tuple[ReportedContact, ...], full: bool) -> None:
+        verdict = told(
+            registration(ALICE, "active", contact("active", "registered")),
+            registration("TEL:+1-555-0100", "terminated", *contacts),
+            one=BOTH,
+            full=full,
+        )
+        assert (verdict.endings, verdict.withdrawn) == ((), (("key", (f"<{TEL}>",)),))
+
+    @pytest.mark.parametrize(
+        "reported",
+        [
+            pytest.param(registration(TEL, "active", contact("active", "registered")), id="registered"),
+            pytest.param(
+                registration(TEL, "terminated", contact("active", "registered")), id="our Contact is"
+            ),
+            pytest.param(
+                registration(TEL, "terminated", contact("terminated", "expired", call_id="reg-1", cseq=2)),
+                id="an earlier REGISTER",
+            ),
+            pytest.param(registration("tel:+15550999", "terminated"), id="another number"),
+        ],
+    )
+    def test_it_stays(self, reported: ReportedRegistration) -> None:
+        assert told(reported, one=BOTH, full=False).withdrawn == ()
+
+    def test_it_goes_with_the_registration(self) -> None:
+        verdict = told(registration(ALICE, "terminated"), registration(TEL, "terminated"), one=BOTH)
+        assert (verdict.endings, verdict.withdrawn) == ((("key", Cause.REJECTED),), ())
+
+    @pytest.mark.parametrize(("event", "is_believed"), [("unregistered", False), ("deactivated", True)])
+    def test_a_young_one_is_doubtful_where_its_page_may_have_done_it(
+        self, event: str, is_believed: bool
+    ) -> None:
+        reported = registration(TEL, "terminated", contact("terminated", event))
+        verdict = judge(Reginfo(1, False, (reported,)), -1, {"key": BOTH}, 1.0)
+        assert (bool(verdict.withdrawn), verdict.doubtful) == (is_believed, not is_believed)
+
+    def test_the_last_one_is_left(self) -> None:
+        both = replace(BOTH)
+        assert without(both, (f"<{TEL}>",)) is both
+        assert both.associated_uris == [f'"Alice" <{ALICE}>']
+        assert without(both, (f'"Alice" <{ALICE}>',)) is None
+        assert without(both, (f"<{TEL}>",)) is None
 
 
 class TestVersions:
