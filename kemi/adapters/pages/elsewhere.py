@@ -149,6 +149,11 @@ class Elsewhere:
     def _waited_until(self, binding: Registration) -> float:
         return binding.awaited_until(self._timers.flow_recovery_s, self._timers.flow_wait_s)
 
+    def _last_here(self, binding: Registration) -> float:
+        """Return when an absent page was here for certain: granted, or lost, where a grant that is later than the loss
+        is by a clock that was set back in between."""
+        return min(binding.granted_at, binding.away_until - self._timers.flow_recovery_s)
+
     def _host(self, token: str) -> str:
         return flow_from_token(self._secret, token).host or self._own
 
@@ -161,6 +166,6 @@ class Elsewhere:
                     except msgspec.MsgspecError:
                         continue  # of another release
                     here = self._absent.get(key)
-                    if here is not None and there.connection_id and there.granted_at > here.granted_at:
+                    if here is not None and there.connection_id and there.granted_at > self._last_here(here):
                         self._store.moved(here.sent.flow_token, there.sent.flow_token)
                         yield key, node, self._host(there.sent.flow_token)

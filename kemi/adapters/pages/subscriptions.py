@@ -21,12 +21,13 @@ from kemi.core.registration.own_requests import (
     follow_service_route,
     forget_dialog,
     retry_at,
+    set_back,
     subscribe,
     subscription_answered,
     subscription_failed,
     subscription_key,
 )
-from kemi.core.registration.reginfo import SETTLED_AFTER_S, Verdict, judge, without
+from kemi.core.registration.reginfo import CLOCKS_S, SETTLED_AFTER_S, Verdict, judge, without
 from kemi.state.deadlines import Deadlines
 from kemi.state.flows import FlowStore
 from kemi.state.subscriptions import SubscriptionStore
@@ -148,6 +149,7 @@ class SubscriptionKeeper:
         """Call-ID -> when the last of its registrations runs out at the core."""
         self._sent_at: dict[str, float] = {}
         self._deadlines = Deadlines()
+        self._worked_at = 0.0
 
     def restore(self, bindings: dict[str, Registration]) -> None:
         """Go on with the subscriptions of before a restart, as far as there are bindings left."""
@@ -167,6 +169,7 @@ class SubscriptionKeeper:
         """A binding was made, refreshed or removed."""
         if not self._settings.reg_event:
             return
+        self._follow_clock(now)
         user = subscription_key(registration) if registration is not None else ""
         before = self._users.get(key, "")
         if before and before != user:
@@ -199,12 +202,26 @@ class SubscriptionKeeper:
 
     def work(self, now: float) -> list[str]:
         """Do what answers and notifications ask for and what is due; return the Call-IDs of changed subscriptions."""
+        self._follow_clock(now)
         changed = self._store.take_changed()
         for call_id in changed:
             self._look(call_id, now)
         for call_id in self._deadlines.due(now):
             self._look(call_id, now)
         return changed
+
+    def _follow_clock(self, now: float) -> None:
+        """A subscription runs out at the core whatever our clock says: where it was set back, so is all that is noted
+        by it; else nothing would be asked for until it is as late again."""
+        back_s, self._worked_at = self._worked_at - now, now
+        if back_s < CLOCKS_S:
+            return
+        for times in (self._asked_until, self._needed_until, self._sent_at):
+            for call_id in times:
+                times[call_id] -= back_s
+        for call_id in self._dialogs.values():
+            self._store.change(call_id, partial(set_back, seconds=back_s))
+            self._look(call_id, now)
 
     def _look(self, call_id: str, now: float) -> None:
         subscription = self._store.get(call_id)

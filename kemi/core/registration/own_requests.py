@@ -140,6 +140,16 @@ def retry_at(subscription: Subscription) -> float:
     return subscription.failed_at + min(RETRY_AFTER_S * 2.0**doublings, MOST_RETRY_AFTER_S)
 
 
+def set_back(subscription: Subscription, seconds: float) -> None:
+    """The clock was set back: what is to be done is as far away as it was before."""
+    if subscription.expires_at:
+        subscription.expires_at -= seconds
+    if subscription.refresh_at:
+        subscription.refresh_at -= seconds
+    if subscription.failed_at:
+        subscription.failed_at -= seconds
+
+
 def forget_dialog(subscription: Subscription) -> None:
     """Make the next SUBSCRIBE begin a new dialog, with a tag of its own.
 

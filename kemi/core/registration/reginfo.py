@@ -14,11 +14,14 @@ from typing import Final
 
 from kemi.core.identity import known_as, one_spelling
 from kemi.core.messages import uri_from_address
+from kemi.core.pace import is_early
 from kemi.core.registration.records import Registration, same_contact
 from kemi.core.registration.states import Cause
 
 SETTLED_AFTER_S: Final = 5.0
 """How old a registration must be before an end that its page may have caused itself is believed."""
+CLOCKS_S: Final = 1.0
+"""So far ahead a grant may be; one further ahead is older than a clock that was set back."""
 _OWN_DOING: Final = frozenset({Cause.UNREGISTERED, Cause.CORE_EXPIRED})
 
 
@@ -99,7 +102,7 @@ def judge(document: Reginfo, known_version: int, bindings: Mapping[str, Registra
     shortened: list[tuple[str, int]] = []
     withdrawn: list[tuple[str, tuple[str, ...]]] = []
     for key, binding in bindings.items():
-        is_young = now - binding.granted_at <= SETTLED_AFTER_S
+        is_young = is_early(now, binding.granted_at + SETTLED_AFTER_S, SETTLED_AFTER_S + CLOCKS_S)
         cause, left_s = _fate(document, binding)
         if cause is not None:
             if is_young and cause in _OWN_DOING:

@@ -140,6 +140,23 @@ class TestHandedOver:
         assert [list(calls) for calls in leaving.link.handed] == [[leaving.call.key]]
         assert leaving.world.calls.keys() == []
 
+    @pytest.mark.parametrize(
+        ("there_at", "has_moved"),
+        [
+            pytest.param(105.0, True, id="after the loss"),
+            pytest.param(95.0, False, id="a binding it left there"),
+        ],
+    )
+    def test_a_grant_by_a_clock_that_was_set_back_since_does_not_count(
+        self, leaving: Leaving, there_at: float, has_moved: bool
+    ) -> None:
+        lost_at = 100.0
+        here = replace(leaving.here, granted_at=lost_at + 3600.0, away_until=lost_at + 30.0)
+        there = replace(here, connection_id="3", granted_at=there_at)
+        leaving.link.there[leaving.key] = msgspec.json.encode(there).decode()
+        leaving.elsewhere.changed(leaving.key, here)
+        assert leaving.elsewhere.look(there_at + 1.0) == [leaving.key] * has_moved
+
     def test_what_redis_does_not_take_stays_here_until_it_does(self, leaving: Leaving) -> None:
         leaving.link.full = True
         assert leaving.look(2.0) == []

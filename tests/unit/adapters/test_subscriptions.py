@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from kemi.adapters.kamailio import transactions
 from kemi.adapters.pages.subscriptions import AT_MOST_EVERY_S, Notifications, SubscriptionKeeper
 from kemi.core.call.actions import SendRequest
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Registration
 from kemi.state.flows import FlowStore
 from kemi.state.subscriptions import SubscriptionStore
@@ -24,8 +25,9 @@ class World:
     """Subscriptions, and what was sent for them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1_000.0
+        self.now = 1_000_000.0
         monkeypatch.setattr("time.time", lambda: self.now)
+        monkeypatch.setattr(transactions, "reply_statelessly", lambda *_: None)
         tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
         self._store = SubscriptionStore(tables.__getitem__)
         self._notifications = Notifications(FlowStore(tables.__getitem__), self._store)
@@ -72,6 +74,14 @@ class World:
         """Nobody answers a SUBSCRIBE."""
         cseq = int(self.value("CSeq", index).partition(" ")[0])
         self._notifications.unanswered(self.value("Call-ID"), cseq)
+        self._keeper.work(self.now)
+
+    def ended(self, reason: str) -> None:
+        """The core ends the subscription."""
+        own_tag = self.value("From").partition(";tag=")[2]
+        fields = header_reader({"Event": ["reg"], "Subscription-State": [f"terminated;reason={reason}"]})
+        call_id = self.value("Call-ID")
+        self._notifications.notified(Request(Side.IMS, "NOTIFY", call_id, "a", own_tag, 1, headers=fields))
         self._keeper.work(self.now)
 
     def value(self, name: str, index: int = -1) -> str:
@@ -136,3 +146,42 @@ def test_pages_of_a_user_with_routes_of_their_own_do_not_contend(world: World) -
     assert len(world.sent) == asked
     world.registered(C, "one")
     assert (len(world.sent), world.value("Route")) == (asked + 1, C)
+
+
+class TestClockSetBack:
+    """By an hour: what was due in a while is due in that while, not an hour later."""
+
+    @pytest.fixture
+    def back(self, world: World) -> World:
+        world.registered(A)
+        world.answered("a")
+        world.now -= 3_600
+        return world
+
+    def test_the_refresh_comes_in_time(self, back: World) -> None:
+        back.passes(1_165)
+        assert len(back.sent) == 1
+        back.passes(10)
+        assert (len(back.sent), back.value("To")) == (2, f"<{ALICE}>;tag=a")
+
+    def test_one_that_has_ended_is_asked_for_at_once(self, back: World) -> None:
+        back.ended("timeout")
+        back.passes(AT_MOST_EVERY_S)
+        assert (len(back.sent), back.value("To")) == (2, f"<{ALICE}>")
+
+    def test_one_that_was_refused_is_asked_for_in_a_while(self, world: World) -> None:
+        world.registered(A)
+        world.unanswered()
+        world.now -= 3_600
+        world.passes(20)
+        assert len(world.sent) == 1
+        world.passes(11)
+        assert len(world.sent) == 2
+
+    def test_a_registration_by_the_new_clock_asks_for_longer(self, back: World) -> None:
+        back.passes(500)
+        back.registered(A)
+        assert len(back.sent) == 1  # asked for 600 s more than the first one needed
+        back.passes(200)
+        back.registered(A)
+        assert len(back.sent) == 2

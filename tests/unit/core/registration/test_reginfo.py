@@ -120,6 +120,10 @@ class TestEnds:
         verdict = judged(contact("active", "registered", "sip:other@x"), now=1.0)
         assert (verdict.endings, verdict.doubtful) == ((), True)
 
+    def test_a_clock_that_was_set_back_makes_no_binding_young(self) -> None:
+        one = binding(granted_at=LATER + 3600.0)
+        assert judged(contact("terminated", "expired"), one=one).endings == (("key", Cause.CORE_EXPIRED),)
+
     @pytest.mark.parametrize("event", ["rejected", "deactivated", "probation"])
     def test_what_only_the_network_does_is_believed_at_once(self, event: str) -> None:
         assert judged(contact("terminated", event), now=0.1).endings
