@@ -16,3 +16,8 @@ def is_number(text: str) -> bool:
 def number_or(default: T, text: str) -> int | T:
     """Return a number, or ``default`` for what is none."""
     return int(text) if is_number(text) else default
+
+
+def retry_after_or(default: T, text: str) -> int | T:
+    """Return the seconds of a Retry-After without its comment and parameters (RFC 3261 §20.33), or ``default``."""
+    return number_or(default, text.partition(";")[0].partition("(")[0].strip())

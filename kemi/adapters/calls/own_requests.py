@@ -17,7 +17,7 @@ from kemi.adapters.trunks.calls import TrunkAnswers
 from kemi.core.call.actions import SendRequest
 from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record_key import record_key
-from kemi.core.decimals import is_number
+from kemi.core.decimals import retry_after_or
 from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.messages import Reply, Side
 
@@ -80,8 +80,8 @@ class OwnRequests:
         return True
 
     def _answered_in_call(self, reply: Reply) -> None:
-        text = "".join(reply.headers("Retry-After")).partition(";")[0].partition("(")[0].strip()
-        retry_after_s = float(text) if is_number(text) else None
+        seconds = retry_after_or(None, "".join(reply.headers("Retry-After")))
+        retry_after_s = None if seconds is None else float(seconds)
         jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
         event: UpdateAnswered | OwnRequestAnswered
         if reply.method == "UPDATE" and reply.side is Side.WIC:

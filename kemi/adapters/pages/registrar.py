@@ -14,6 +14,7 @@ from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.log import log_event
 from kemi.adapters.network.entry_points import EntryPoints
 from kemi.adapters.pages.tokens import KeySets, TokenUse, TokenVerifier
+from kemi.core.decimals import retry_after_or
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import SipReject
 from kemi.core.headers import explanation
@@ -201,16 +202,17 @@ class Registrar:
         if silent or status == UNAVAILABLE:
             transactions.forget_replies()
             if not self._entry_points.forward_register_on():
-                self._unanswered(ksr.request())
+                self._unanswered(ksr.request(), silent=silent)
             return
         if status in CHALLENGES and not self._hidden.hides_from(ksr.connection_id()):
             self._flows.forget(ksr.call_id(), ksr.number("$cs"))
             return  # as every registration begins: the challenge goes on as it is
         request = ksr.request()
         pending = self._flows.expected(request.call_id, request.cseq)
-        if status >= 500:
-            self._flows.wait_from(request.connection_id, time.time(), core_failed=True)
         is_hidden = self._hidden.answers(request, status, pending)
+        wait_s = 0 if pending is None or is_hidden else pending.retry_after_s
+        if status >= 500 or wait_s:
+            self._flows.wait_from(request.connection_id, time.time() + wait_s, core_failed=True)
         if status in CHALLENGES:
             return
         log_event(
@@ -223,12 +225,19 @@ class Registrar:
         if not is_hidden:
             self._refused(request, status, pending)
 
-    def _unanswered(self, request: Request) -> None:
-        """Tell the page that the core is silent; its registration of before, if any, stands until it runs out."""
-        self._flows.expected(request.call_id, request.cseq)
-        self._flows.wait_from(request.connection_id, time.time(), core_failed=True)
+    def _unanswered(self, request: Request, *, silent: bool = True) -> None:
+        """Tell the page that the core is silent; its registration of before, if any, stands until it runs out.
+
+        Where the last entry point was not ``silent``, but said when it is to be asked again, so does the 504 (RFC 3261
+        §21.5.4), and the page's connection is not closed before.
+        """
+        pending = self._flows.expected(request.call_id, request.cseq)
+        wait_s = 0 if pending is None or silent else pending.retry_after_s
+        self._flows.wait_from(request.connection_id, time.time() + wait_s, core_failed=True)
         log_event(logging.ERROR, "core_silent", call_id=request.call_id, method=request.method)
         lines = explanation("the IMS core does not answer", self._settings.realm)
+        if wait_s:
+            lines = (*lines, f"Retry-After: {wait_s}")
         transactions.reply_in_transaction(504, "Server Time-out", lines, "")
 
     def _refused(self, request: Request, status: int, pending: PendingRegistration | None) -> None:
@@ -256,6 +265,11 @@ class Registrar:
         if pending is not None:
             challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
             self._admission.answered(pending, reply.status, challenges)
+        if pending is not None and not granted:
+            wait_s = retry_after_or(0, "".join(reply.headers("Retry-After")))
+            if wait_s != pending.retry_after_s:  # for failed(), which sees the request alone
+                pending.retry_after_s = wait_s
+                self._flows.expect(reply.call_id, reply.cseq, pending)
         self._entry_points.answered(attempt_key(reply.method, reply.call_id, reply.cseq), reply.status)
         if granted and pending is not None:
             self._confirmed(pending, reply)

@@ -122,6 +122,8 @@ class PendingRegistration:
     user_agent: str = ""
     at: float = 0.0
     """When it went to the core, in seconds since the epoch."""
+    retry_after_s: int = 0
+    """When the core, refusing, wants it again; 0: it does not say."""
 
     @property
     def key(self) -> str:

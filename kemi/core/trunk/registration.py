@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from kemi.core.decimals import number_or
+from kemi.core.decimals import number_or, retry_after_or
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError
 from kemi.core.messages import addresses_from_headers, parameter, uri_from_address
 from kemi.core.pace import is_early
@@ -96,8 +96,7 @@ class Answer:
     @property
     def retry_after_s(self) -> float:
         """Seconds that Retry-After names (RFC 3261 §20.33), 0.0 for none."""
-        text = self.retry_after.partition(";")[0].partition("(")[0].strip()
-        return float(number_or(0, text))
+        return float(retry_after_or(0, self.retry_after))
 
 
 @dataclass(slots=True)

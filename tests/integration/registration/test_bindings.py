@@ -166,6 +166,22 @@ class TestIdleConnection:
         assert (await page.register()).status == 401  # as every user hears who has not logged in
         await stage.closed_with(page, 1008, UNREGISTERED_S + 5)
 
+    @pytest.mark.conformance("R-44")
+    @pytest.mark.parametrize(("status", "told"), [(480, 480), (500, 500), (503, 504)])
+    async def test_one_that_the_core_told_to_wait_may_wait(
+        self, stage: RegistrationStage, status: int, told: int
+    ) -> None:
+        wait_s = 2 * UNREGISTERED_S
+        headers = (("Retry-After", f"{wait_s} (busy);duration=60"),)
+        stage.core.registrar = replace(stage.core.registrar, status=status, headers=headers)
+        page = await stage.join(stage.new_page(), registered=False)
+        response = await page.register()
+        assert response.status == told
+        assert (response.headers.get("Retry-After") or "").split()[0] == str(wait_s)
+        await asyncio.sleep(wait_s)
+        assert not page.lost.is_set()
+        await stage.closed_with(page, 1013, UNREGISTERED_S + 5)
+
     @pytest.mark.conformance("X-04")
     async def test_a_registered_one_stays_and_goes_after_it_signed_off(
         self, stage: RegistrationStage

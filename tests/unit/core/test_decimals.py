@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.core.decimals import MOST_DIGITS, is_number, number_or
+from kemi.core.decimals import MOST_DIGITS, is_number, number_or, retry_after_or
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,17 @@ from kemi.core.decimals import MOST_DIGITS, is_number, number_or
 def test_what_is_a_number(text: str, number: int | None) -> None:
     assert number_or(None, text) == number
     assert is_number(text) is (number is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120),
+        (" 18000;duration=3600", 18000),
+        ("120 (I'm in a meeting)", 120),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_when_to_come_back(text: str, seconds: int | None) -> None:
+    assert retry_after_or(None, text) == seconds
