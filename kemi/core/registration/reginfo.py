@@ -200,7 +200,14 @@ def _reported(document: Reginfo, identity: str) -> ReportedRegistration | None:
 
 
 def _contact_in(reported: ReportedRegistration, binding: Registration) -> ReportedContact | None:
-    return next((one for one in reported.contacts if same_contact(one.uri, binding.contact)), None)
+    """Return the element that is about this binding: two flows of one page have the same URI, and so has a binding that
+    was replaced (RFC 5626 §4.2): that of its Call-ID counts, then one that stands."""
+    found = [one for one in reported.contacts if same_contact(one.uri, binding.contact)]
+    return min(
+        found,
+        key=lambda one: (one.call_id != binding.sent.call_id, one.state != "active"),
+        default=None,
+    )
 
 
 def _cut_to(contact: ReportedContact) -> int | None:

@@ -111,6 +111,22 @@ class TestEnds:
         one = binding(address_of_record=registered)
         assert judged(contact("terminated", "rejected"), aor=aor, one=one).endings
 
+    @pytest.mark.parametrize("order", [1, -1])
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "ends"),
+        [
+            pytest.param("reg-1", "reg-0", False, id="the other one is over"),
+            pytest.param("reg-0", "reg-1", True, id="ours is"),
+            pytest.param("", "", False, id="nobody says whose"),
+        ],
+    )
+    def test_of_two_with_one_uri_its_own_counts(
+        self, order: int, ours: str, theirs: str, *, ends: bool
+    ) -> None:
+        here = contact("active", "registered", call_id=ours)
+        gone = contact("terminated", "unregistered", call_id=theirs)
+        assert bool(judged(*[here, gone][::order]).endings) is ends
+
     @pytest.mark.parametrize("event", ["unregistered", "expired"])
     def test_a_young_binding_is_not_ended_by_what_its_page_may_have_done(self, event: str) -> None:
         verdict = judged(contact("terminated", event), now=1.0)
