@@ -53,9 +53,9 @@ def admitted(request: Request, pending: PendingRegistration | None) -> Admitted:
 def check_room(request: Request, there: Sequence[tuple[str, str]]) -> None:
     """Raise SipReject (480) for one page too many; ``there``: URI and instance of each that is registered.
 
-    All of them ring at once, and a fork has an end.
+    All of them ring at once, and a fork has an end.  A query adds none (RFC 3261 §10.2.3).
     """
-    if len(there) < MOST_PAGES or _only_ends(request):
+    if not request.contact or len(there) < MOST_PAGES or _only_ends(request):
         return
     contact, instance = uri_from_address(request.contact), parameter(request.contact, "+sip.instance") or ""
     if not any(uri == contact or (instance and found.strip('"') == instance) for uri, found in there):

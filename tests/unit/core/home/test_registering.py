@@ -80,5 +80,6 @@ def test_one_page_too_many() -> None:
     check_room(register(VOUCHED), [*there[1:], ("sip:x@page.invalid", "")])
     check_room(register(VOUCHED), [*there[1:], ("sip:y@page.invalid", "<urn:uuid:1>")])
     check_room(register(VOUCHED, expires="0"), there)
+    check_room(register(VOUCHED, contact=""), there)  # it only asks who is there
     with pytest.raises(SipReject):
         check_room(register(VOUCHED), there)
