@@ -77,6 +77,8 @@ class ScriptedWic:
         self.plan = CallPlan()
         """Plan of incoming calls."""
         self.incoming_media: Callable[[SipRequest], PageMedia] = lambda invite: TextMedia(invite.sdp)
+        self.call_contact = ""
+        """Contact URI of calls and dialogs, where that is not the registered one: a GRUU, an anonymous one."""
         self.dialogs: set[str] = set()
         """Call-IDs of dialogs that are no calls: what comes inside gets 200."""
         self._host = f"{secrets.token_hex(6)}.invalid"
@@ -133,7 +135,7 @@ class ScriptedWic:
     @property
     def contact(self) -> str:
         """Contact value of calls."""
-        return f"<{self.contact_uri};ob>"
+        return f"<{self.call_contact or f'{self.contact_uri};ob'}>"
 
     def new_via(self) -> str:
         """Return a Via with a fresh branch; a page always speaks WSS, whoever ends the TLS."""
