@@ -56,9 +56,12 @@ def caller_lines(request: Request) -> list[str]:
 
 
 def extensions(request: Request) -> list[str]:
-    """Return what we support and require towards the core for a page: its extensions, and those we keep for it."""
+    """Return what we support and require towards the core for a page: its extensions, and those we keep for it.
+
+    Reliable responses end here as well: a page that requires them gets ours, and may call who has none.
+    """
     supported = request.tokens("Supported") - NOT_OF_PAGES | {"100rel", "timer"}
-    required = request.tokens("Require") - NOT_OF_PAGES
+    required = request.tokens("Require") - NOT_OF_PAGES - {"100rel"}
     return [
         f"Supported: {', '.join(sorted(supported))}",
         *([f"Require: {', '.join(sorted(required))}"] if required else []),
