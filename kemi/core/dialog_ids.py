@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from kemi.core.call.record import CallRecord
 from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.errors import RemoteProtocolError
+from kemi.core.identity import canonical
 from kemi.core.messages import Side, addresses_from_headers, uri_from_address
 
 _TAG_NAMES: Final = {
@@ -100,6 +101,43 @@ def _translated_field(text: str, tags_of: TagsOf) -> str:
     value = unquote(escaped)
     changed = translated(unquote(name), value, tags_of)
     return text if changed == value else f"{name}{equals}{quote(changed, safe=_UNESCAPED)}"
+
+
+def facing_far_end(value: str, call_of: Callable[[DialogName], CallRecord | None]) -> str:
+    """Return a page's Refer-To whose Replaces names first the tag of who gets it (RFC 3891 §3), else unchanged.
+
+    JsSIP writes the two tags of a call that it has answered the other way round, so that whoever is referred would ask
+    the far end for a dialog that it does not know.  The page's own tag comes first by right only where the page itself
+    is to get the request: where the URI is one of its own.
+
+    Args:
+        value: The header field's value.
+        call_of: The page's call that goes by a name, None for somebody else's.
+    """
+    uri = uri_from_address(value)
+    base, mark, fields = uri.partition("?")
+    if len(addresses_from_headers([value])) != 1 or not mark:
+        return value
+    changed = "&".join(_facing_far_end(one, base, call_of) for one in fields.split("&"))
+    return value if changed == fields else value.replace(uri, f"{base}?{changed}", 1)
+
+
+def _facing_far_end(text: str, base: str, call_of: Callable[[DialogName], CallRecord | None]) -> str:
+    name, equals, escaped = text.partition("=")
+    if unquote(name).lower() != "replaces":
+        return text
+    replaces = unquote(escaped)
+    named = dialog_name("Replaces", replaces)
+    record = call_of(named) if named is not None else None
+    if named is None or record is None or named.tags != (record.wic_tag, record.gateway_tag):
+        return text
+    if canonical(base) in map(canonical, (record.owner, record.wic_uri, record.wic_contact)):
+        return text
+    other = dict(zip(named.tags, reversed(named.tags), strict=True))
+    swapped = _PARAMETER.sub(
+        lambda match: "".join((*match.groups()[:3], other.get(match.group(4), match.group(4)))), replaces
+    )
+    return f"{name}{equals}{quote(swapped, safe=_UNESCAPED)}"
 
 
 def check_named(known: int) -> None:

@@ -55,10 +55,13 @@ class AlternativeService(SipReject):
     reason_phrase = "Alternative Service"
 
     @classmethod
-    def of(cls, uri: str, host: str, *, may_register: bool) -> Self:
-        """Refuse a call; ``host``: ours in Path, so that a page knows who says so (TS 24.229 §5.2.10)."""
-        lines = (f"P-Asserted-Identity: <sip:{host}>", f"Contact: <{service_of(uri)}>")
-        refusal = cls(WHY, lines=lines)
+    def of(cls, host: str, *, may_register: bool) -> Self:
+        """Refuse a call; ``host``: ours in Path, so that a page knows who says so (TS 24.229 §5.2.10).
+
+        No Contact names the service: SIP.js and JsSIP know no URN there and drop the whole response, so that the
+        caller would hear nothing for half a minute.
+        """
+        refusal = cls(WHY, lines=(f"P-Asserted-Identity: <sip:{host}>",))
         refusal.content_type, refusal.body = BODY_TYPE, _body(may_register=may_register)
         return refusal
 

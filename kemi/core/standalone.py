@@ -280,6 +280,8 @@ def reply_for_page(reply: Reply, settings: CallSettings) -> MessageEdits:
     if reply.contact and reply.status < 300:
         remove += ("Contact",)
         insert += (boundary.contact_for_page(reply, settings),)
+    elif reply.contact:
+        remove, insert = boundary.readable_targets(reply, remove, insert, settings)
     return boundary.readable(reply, MessageEdits(remove=remove, insert=insert), settings)
 
 

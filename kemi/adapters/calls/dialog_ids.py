@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from kemi.adapters.kamailio import ksr
+from kemi.core.call.record import CallRecord
 from kemi.core.dialog_ids import (
     NAMING_FIELDS,
+    REFER_TO,
     DialogName,
     check_named,
+    facing_far_end,
     mentions_dialog,
     record_keys,
     tags_for,
@@ -41,15 +44,24 @@ class DialogIds:
                 named[name] = self._tags(to, name, owner())
             return named[name]
 
+        def call_of(name: DialogName) -> CallRecord | None:
+            return None if tags_of(name) is None else next(self._calls_of(name, owner()), None)
+
         for field in NAMING_FIELDS:
             values = request.headers(field)
-            changed = [translated(field, value, tags_of) for value in values]
+            changed = values
+            if field == REFER_TO and to is Side.IMS:
+                changed = [facing_far_end(value, call_of) for value in values]
+            changed = [translated(field, value, tags_of) for value in changed]
             if changed != values:
                 ksr.remove_headers((field,))
                 ksr.append_headers(f"{field}: {value}" for value in changed)
 
     def _tags(self, to: Side, name: DialogName, owner: str) -> Mapping[str, str] | None:
-        found = (self._calls.get(key) for key in record_keys(name))
-        own = [record for record in found if record is not None and record.owner == owner]
+        own = list(self._calls_of(name, owner))
         own.sort(key=lambda record: record.ims_tag != name.tags[0])  # who gets a Replaces is named first
         return next((tags for record in own if (tags := tags_for(to, record, name)) is not None), None)
+
+    def _calls_of(self, name: DialogName, owner: str) -> Iterator[CallRecord]:
+        found = (self._calls.get(key) for key in record_keys(name))
+        return (record for record in found if record is not None and record.owner == owner)

@@ -85,7 +85,8 @@ class OwnRequests:
         jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
         event: UpdateAnswered | OwnRequestAnswered
         if reply.method == "UPDATE" and reply.side is Side.WIC:
-            event = UpdateAnswered(reply.status, reply.body, retry_after_s, jitter, reply.contact)
+            session = "".join(reply.headers("Session-Expires")[:1])
+            event = UpdateAnswered(reply.status, reply.body, retry_after_s, jitter, reply.contact, session)
         else:
             event = OwnRequestAnswered(
                 reply.side, reply.method, reply.cseq, reply.status, reply, retry_after_s, jitter

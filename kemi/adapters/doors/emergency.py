@@ -75,7 +75,7 @@ class EmergencyScreen:
         self._counters.add(f"emergency.{action.value}")
         self._notices.tell("emergency_call", time.time(), impu=impu, call_id=request.call_id, **fields)
         if action is EmergencyAction.REFUSE:
-            raise AlternativeService.of(found[0], self._host, may_register=self._settings.registration)
+            raise AlternativeService.of(self._host, may_register=self._settings.registration)
         if request.method == "REFER":  # which is no call of this page
             return False
         plan = self._routes.plan(self._realm)

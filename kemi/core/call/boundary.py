@@ -56,9 +56,12 @@ def caller_lines(request: Request) -> list[str]:
 
 
 def extensions(request: Request) -> list[str]:
-    """Return what we support and require towards the core for a page: its extensions, and those we keep for it."""
+    """Return what we support and require towards the core for a page: its extensions, and those we keep for it.
+
+    Reliable responses end here as well: a page that requires them gets ours, and may call who has none.
+    """
     supported = request.tokens("Supported") - NOT_OF_PAGES | {"100rel", "timer"}
-    required = request.tokens("Require") - NOT_OF_PAGES
+    required = request.tokens("Require") - NOT_OF_PAGES - {"100rel"}
     return [
         f"Supported: {', '.join(sorted(supported))}",
         *([f"Require: {', '.join(sorted(required))}"] if required else []),
@@ -169,7 +172,7 @@ def from_in_dialog(record: CallRecord, request: Request) -> str | None:
 
 
 def readable(message: Message, edits: MessageEdits, settings: CallSettings) -> MessageEdits:
-    """Give a message to a page a From and To that it can read.
+    """Give a message to a page a From, To and Refer-To that it can read.
 
     SIP.js and JsSIP know no tel URI there and drop the whole message, unanswered; a number is the same as a SIP URI
     with ``user=phone`` (RFC 3261 §19.1.6).  What comes back for the core is `as_core_wrote`.
@@ -178,20 +181,49 @@ def readable(message: Message, edits: MessageEdits, settings: CallSettings) -> M
         edits = replace(edits, from_value=value, from_tag=None)
     if edits.to_value is None and (value := _readable(message, "To", edits.to_tag, settings)):
         edits = replace(edits, to_value=value, to_tag=None)
+    if message.method == "REFER" and (value := _readable(message, "Refer-To", None, settings)):
+        edits = replace(
+            edits, remove=(*edits.remove, "Refer-To"), insert=(*edits.insert, f"Refer-To: {value}")
+        )
     return edits
 
 
 def _readable(message: Message, name: str, tag: str | None, settings: CallSettings) -> str:
     value = "".join(message.headers(name))
-    if "tel:" not in value.lower():
+    if "tel:" not in value.lower() or not is_tel(uri_from_address(value)):
         return ""
-    uri = uri_from_address(value)
-    if not is_tel(uri):
-        return ""
+    value = _with_readable_uri(value, settings)
+    return value if tag is None else with_tag(value, tag)
+
+
+def _with_readable_uri(value: str, settings: CallSettings) -> str:
+    """Return the address of a number with a URI that a page can read, and what else it says."""
     address, parameters = address_parts(value)
     shown = address.rpartition("<")[0]
-    value = f"{shown}<{readable_uri(uri, settings.realm)}>{parameters}"
-    return value if tag is None else with_tag(value, tag)
+    return f"{shown}<{readable_uri(uri_from_address(value), settings.realm)}>{parameters}"
+
+
+def readable_targets(
+    reply: Reply, remove: tuple[str, ...], insert: tuple[str, ...], settings: CallSettings
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give a refusal, as a redirection, targets that a page can read; gives names to remove and lines to add.
+
+    One Contact that SIP.js and JsSIP cannot read costs the page the whole response (`readable`): a number becomes a
+    SIP URI, and what nobody can call from here, as the service of a 380 (TS 24.229 §5.2.10), is left out.
+    """
+    targets = addresses_from_headers(reply.headers("Contact"))
+    if all(_is_sip(uri_from_address(one)) for one in targets):
+        return remove, insert
+    shown = [
+        _with_readable_uri(one, settings)
+        for one in targets
+        if _is_sip(uri_from_address(one)) or is_tel(uri_from_address(one))
+    ]
+    return (*remove, "Contact"), (*insert, *(f"Contact: {one}" for one in shown))
+
+
+def _is_sip(uri: str) -> bool:
+    return uri.lower().startswith(("sip:", "sips:"))
 
 
 def as_core_wrote(record: CallRecord, edits: MessageEdits) -> MessageEdits:

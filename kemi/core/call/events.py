@@ -230,6 +230,8 @@ class UpdateAnswered(Event):
     """0 ≤ jitter < 1, drawn by the caller: where in the allowed interval a retry is put."""
     contact: str = ""
     """Contact of the response, as it came."""
+    session_expires: str = ""
+    """The same of Session-Expires."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,7 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         actions = [*actions, *own_offer.tell_page(record, settings)]
     if record.core_behind and record.recovery is None:
         actions = [*actions, *core_told.tell_core(record, settings)]
+    actions = [*actions, *session_timer.answered_by_page(record, event, settings)]
     if record.dialog is Dialog.CONFIRMED is not before:
         actions += session_timer.clocks(record)
         if longest_s := _longest_s(record, settings):

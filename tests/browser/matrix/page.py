@@ -41,7 +41,19 @@ tell those lines apart, so it gets another one for audio. Forked: another page h
 registered for the same person, rings too and is told that the call was answered elsewhere.
 """
 
-_TAIL: Final = """## Firefox
+_TAIL: Final = """## What SIP.js and JsSIP do not do
+
+Found in their sources, not by calls of the matrix:
+
+- Where the core challenges INVITE (401, 407): the page has the gateway's first answer by then, and its second try gets
+  another one. SIP.js with `earlyMedia: true` hangs up such a call when it is answered; leave the option out there.
+  JsSIP is expected to have no sound in it. With a core that challenges REGISTER alone nothing of this happens.
+- `inviteWithoutSdp: true` of SIP.js: a page's INVITE needs a description, else it gets 488.
+- They read no URI in From, To, Contact and Refer-To but sip: and sips:. The gateway gives them a number as a SIP URI; a
+  REFER of the core to something else, as `Refer-To: <urn:service:...>`, they drop without an answer.
+- A page that calls with `anonymous: true` knows only the Contact it registered as its own, and is reached there.
+
+## Firefox
 
 - Uses no candidate on the loopback interface, whatever `media.peerconnection.ice.loopback` says: a gateway on the
   same machine needs a relay address of a real interface.

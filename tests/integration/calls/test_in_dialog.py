@@ -7,6 +7,7 @@ import pytest
 from tests.integration.calls import ladders
 from tests.integration.calls.offers import AUDIO_AND_VIDEO
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, warning_of
+from tests.lab.subscribers import REALM
 from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia
@@ -100,6 +101,17 @@ class TestBye:
         assert bye.headers.get("Reason") == 'Q.850;cause=16;text="bye"'
         assert call.wic.ladder()[-2:] == ["<- BYE", "-> 200 BYE"]
         await stage.logged(call.call_id, "event=call_ended", "by=ims")
+
+    @pytest.mark.parametrize(
+        "contact", ["sip:anonymous@anonymous.invalid;transport=ws;ob", f"sip:tgruu.7hs@{REALM};gr"]
+    )
+    async def test_by_the_core_of_an_anonymous_call(self, stage: Stage, contact: str) -> None:
+        """SIP.js and JsSIP name such a Contact, and answer 404 to what is sent there."""
+        page = await stage.page()
+        page.call_contact = contact
+        call = await stage.answered(page)
+        assert (await call.ims.bye()).status == 200
+        assert (await call.wic.wait_request("BYE")).request_uri == f"{page.contact_uri};ob"
 
     async def test_by_both_at_once(self, stage: Stage) -> None:
         call = await stage.answered(await stage.page())

@@ -280,8 +280,7 @@ class TestEmergency:
         assert answer.headers.get("Content-Type") == "application/3gpp-ims+xml"
         gateway = stage.lab.info.gateway
         assert answer.headers.get("P-Asserted-Identity") == f"<sip:{gateway.address}:{gateway.sip_port}>"
-        service = target if target.startswith("urn:") else "urn:service:sos"
-        assert answer.headers.get("Contact") == f"<{service}>"
+        assert answer.headers.get("Contact") is None  # SIP.js and JsSIP drop a response with a URN there
         assert "another telephone" in warning_of(answer)
         told = ET.fromstring(answer.body).find("alternative-service")
         assert told is not None

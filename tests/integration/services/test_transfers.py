@@ -210,6 +210,20 @@ class TestAttendedTransfer:
         assert (await other.ims.bye()).status == 200
         await hang_up(call)
 
+    async def test_by_jssip_to_whoever_had_called_it(self, stage: Stage) -> None:
+        """It writes its own tag first, as if it were to get the request itself."""
+        page = await stage.page()
+        call, other = await established(stage, page), await established(stage, page, by_page=False)
+        own = page_dialog(other)
+        target = refer_to(BOB, Replaces=f"{own.call_id};to-tag={own.local_tag};from-tag={own.remote_tag}")
+        assert (await page_asks(call, "REFER", headers=[("Refer-To", target)])).status == 200
+        refer = await call.ims.wait_request("REFER")
+        wanted = refer_to(BOB, Replaces=seen_by_other_end(core_dialog(other)))
+        assert unquote(refer.headers.get("Refer-To") or "") == unquote(wanted)
+        assert await notified(call, "SIP/2.0 200 OK", "terminated;reason=noresource", by_page=False)
+        assert (await other.ims.bye()).status == 200
+        await hang_up(call)
+
     async def test_by_the_core_to_somebody_elses_call(self, stage: Stage) -> None:
         call = await established(stage, await stage.page())
         target = refer_to(CAROL, Replaces="between-bob-and-carol;to-tag=carol;from-tag=bob")

@@ -12,6 +12,7 @@ from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.dialog_ids import (
     DialogName,
     dialog_name,
+    facing_far_end,
     mentions_dialog,
     record_keys,
     tags_for,
@@ -86,6 +87,38 @@ class TestTags:
 
 def of_c1(name: DialogName) -> Mapping[str, str] | None:
     return tags_for(Side.IMS, MADE, name) if name.call_id == "c1" else None
+
+
+class TestFacing:
+    """JsSIP names its dialog the wrong way round where it was called."""
+
+    CALL = record(Incoming(), wic_uri="sip:+15550100@ims.test", wic_contact="sip:x@page.invalid;transport=ws")
+    OWN_FIRST = "Replaces=c1%3Bto-tag%3Dpage%3Bfrom-tag%3Dgw-in-1"
+    FAR_END_FIRST = "Replaces=c1%3Bto-tag%3Dgw-in-1%3Bfrom-tag%3Dpage"
+
+    @pytest.mark.parametrize(
+        ("uri", "fields", "wanted"),
+        [
+            pytest.param("sip:bob@ims.test", OWN_FIRST, FAR_END_FIRST, id="JsSIP"),
+            pytest.param("sip:bob@ims.test", f"a=b&{OWN_FIRST}", f"a=b&{FAR_END_FIRST}", id="beside others"),
+            pytest.param("sip:bob@ims.test", FAR_END_FIRST, FAR_END_FIRST, id="as it should be"),
+            pytest.param("sip:alice@ims.test", OWN_FIRST, OWN_FIRST, id="to the page itself"),
+            pytest.param("sip:+15550100@ims.test;gr=1", OWN_FIRST, OWN_FIRST, id="to its number"),
+            pytest.param("sip:x@page.invalid", OWN_FIRST, OWN_FIRST, id="to its Contact"),
+            pytest.param("sip:bob@ims.test", OWN_FIRST.replace("c1", "c2"), "", id="another call"),
+            pytest.param("sip:bob@ims.test", OWN_FIRST.replace("gw-in-1", "x"), "", id="no dialog of it"),
+            pytest.param("sip:bob@ims.test", OWN_FIRST.replace("Replaces", "Join"), "", id="Join"),
+        ],
+    )
+    def test_the_far_end_is_named_first(self, uri: str, fields: str, wanted: str) -> None:
+        seen = facing_far_end(
+            f'"B" <{uri}?{fields}>;x=y', lambda name: self.CALL if name.call_id == "c1" else None
+        )
+        assert seen == f'"B" <{uri}?{wanted or fields}>;x=y'
+
+    @pytest.mark.parametrize("value", ["<sip:bob@ims.test>", f"<sip:b@x?{OWN_FIRST}>, <sip:c@x>"])
+    def test_what_is_no_name_stays(self, value: str) -> None:
+        assert facing_far_end(value, lambda _: self.CALL) == value
 
 
 class TestValues:

@@ -28,6 +28,7 @@ from kemi.core.standalone import (
     learn_from_reply,
     outside_for_core,
     reply_for_core,
+    reply_for_page,
 )
 from tests.unit.core.registration.bindings import OURS, binding
 
@@ -273,3 +274,16 @@ def test_a_page_reads_no_tel_uri_in_from_and_to() -> None:
     realm = SETTINGS.realm
     assert edits.from_value == f'"Bob" <sip:+15551;verstat=x@{realm};user=phone>;tag=b'
     assert edits.to_value == f"<sip:+15550100@{realm};user=phone>"
+
+
+def test_nor_in_refer_to_and_in_the_contacts_of_a_redirection() -> None:
+    number = f"<sip:+15550100@{SETTINGS.realm};user=phone>"
+    asks = request(Side.IMS, "REFER", "b", "", Refer_To=["<tel:+15550100>"])
+    edits = for_page(asks, Flow("7", "n", "192.0.2.1", "127.0.0.1:7"), "sip:a@x", SETTINGS)
+    assert f"Refer-To: {number}" in edits.insert
+    sent = reply(Side.IMS, "MESSAGE", "a", "b", 302)
+    sent.contact = "<tel:+15550100>"
+    sent.headers = lambda name: [sent.contact] if name == "Contact" else []
+    edits = reply_for_page(sent, SETTINGS)
+    assert "Contact" in edits.remove
+    assert f"Contact: {number}" in edits.insert

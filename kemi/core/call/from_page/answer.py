@@ -45,7 +45,7 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
     if not record.forwarded:
         return [act.DropReply()]  # to an INVITE that nobody has sent
     if reply.status >= 300:
-        return [*redirection.remembered(record, reply), _forward_refusal(record, reply, settings)]
+        return [*redirection.remembered(record, reply, settings), _forward_refusal(record, reply, settings)]
     if not reply.to_tag:
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the page already knows we are trying
     if reply.status < 200:
@@ -154,6 +154,8 @@ def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -
     remove, insert = boundary.towards_page(reply, settings)
     if reply.status >= 400:
         remove += ("Contact",)
+    else:
+        remove, insert = boundary.readable_targets(reply, remove, insert, settings)
     insert += trunk_call.on_refusal(record, reply, settings)
     if reply.status == 422 and not record.min_se_s:
         record.min_se_s = session_timer.min_se_of(reply)

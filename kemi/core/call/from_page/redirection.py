@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from kemi.core.call import actions as act
 from kemi.core.call.record import CallRecord
+from kemi.core.call.settings import CallSettings
 from kemi.core.identity import canonical
-from kemi.core.messages import Reply, addresses_from_headers, uri_from_address
+from kemi.core.messages import Reply, addresses_from_headers, readable_uri, uri_from_address
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri
 from kemi.core.trunk.diversion import diversions_of
 
 _NO_PLAN = DialPlan()
 
 
-def remembered(record: CallRecord, reply: Reply) -> list[act.Action]:
+def remembered(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Return what is to be kept of a final response; a trunk's redirections are not followed."""
     if not 300 <= reply.status < 400 or record.trunk is not None:
         return []
-    uris = [uri_from_address(one) for one in addresses_from_headers(reply.headers("Contact"))]
+    contacts = addresses_from_headers(reply.headers("Contact"))
+    uris = [readable_uri(uri_from_address(one), settings.realm) for one in contacts]  # as the page gets them
     targets = tuple((name, parameters) for name, parameters in map(_named, uris) if name)
     if not targets:
         return []

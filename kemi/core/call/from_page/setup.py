@@ -35,6 +35,7 @@ from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits
 from kemi.core.call.media.session import offer_to_text
 from kemi.core.call.own_request import own_request_to_wic
+from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Medium, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent, MediaEvent, OfferAnswerEvent
@@ -111,7 +112,7 @@ def begin_call(
         call_id=request.call_id,
         wic_tag=request.from_tag,
         gateway_tag=gateway_tag,
-        wic_contact=uri_from_address(request.contact),
+        wic_contact=page_target(request.contact, registration.contact),
         wic_uri=trust.without_parameters(request.from_uri, trust.UNTRUSTED_PARAMETERS),
         target_uri=request.to_uri,
         request_uri=target_for_core(request.request_uri, settings.realm),
@@ -143,7 +144,7 @@ def begin_call(
             for place, plan in enumerate(judgement.media)
         ],
     )
-    if not record.wic_contact:
+    if not uri_from_address(request.contact):
         raise RemoteProtocolError("an INVITE needs a Contact (RFC 3261 §8.1.1.8)")
     digits.learn(record, request)
     session_timer.asked_by_page(record, request, settings)

@@ -7,9 +7,10 @@ from typing import Final
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call.events import Due, OwnRequestAnswered, UpdateAnswered
+from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
-from kemi.core.messages import Reply, Request, uri_from_address
+from kemi.core.messages import Reply, Request
 from kemi.core.registration import Flow
 
 PASSED_ON: Final = frozenset({"INFO", "MESSAGE", "OPTIONS", "REFER", "NOTIFY", "SUBSCRIBE"})
@@ -39,8 +40,8 @@ def retarget_page(record: CallRecord, event: UpdateAnswered | OwnRequestAnswered
     """The page's 2xx to an offer of ours may name another Contact (RFC 3261 §12.2.1.2, RFC 3311 §5.1)."""
     reply = event.reply if isinstance(event, OwnRequestAnswered) else None
     contact = event.contact if isinstance(event, UpdateAnswered) else reply.contact if reply else ""
-    if 200 <= event.status < 300 and contact:
-        record.wic_contact = uri_from_address(contact)
+    if 200 <= event.status < 300:
+        record.wic_contact = page_target(contact, record.wic_contact)
 
 
 def passes(record: CallRecord, request: Request) -> bool:

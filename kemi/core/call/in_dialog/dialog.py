@@ -28,6 +28,7 @@ from kemi.core.call.in_dialog.common import follow, over, retarget_page
 from kemi.core.call.in_dialog.transfers import referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
 from kemi.core.call.lifetime.ending import goodbye_to_core, hang_up
+from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Former, Rejection
 from kemi.core.call.renegotiation import core_told, ice_restart
 from kemi.core.call.renegotiation.core_answer import on_core_reply
@@ -35,7 +36,7 @@ from kemi.core.call.renegotiation.core_late_offer import on_answer_timeout
 from kemi.core.call.renegotiation.core_offer import on_page_reply
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, OfferAnswer
-from kemi.core.messages import Reply, uri_from_address
+from kemi.core.messages import Reply
 
 # ---------------------------------------------------------------- replies
 
@@ -96,7 +97,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         insert.append(boundary.contact_for_core(record, settings))
     if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
         insert += session_timer.answer_to_core(record)
-        record.wic_contact = uri_from_address(reply.contact) or record.wic_contact  # RFC 3261 §12.2.1.2
+        record.wic_contact = page_target(reply.contact, record.wic_contact)  # RFC 3261 §12.2.1.2
     edits = act.MessageEdits(
         from_tag=known.tag,
         to_tag=None if record.incoming is None else record.gateway_tag,

@@ -29,6 +29,7 @@ from kemi.core.call.in_dialog.transfers import named_for_core, reported
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import digits
+from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.renegotiation import ice_restart, page_late_offer
 from kemi.core.call.renegotiation.page_offer import on_page_offer
@@ -142,8 +143,8 @@ def _wic_session_change(record: CallRecord, request: Request, settings: CallSett
     record.ack_awaited = None  # the page has gone on
     if request.method == "UPDATE" and not request.body:
         session, clock = session_timer.refreshed_by_page(record, request, settings)
-        if request.contact:  # a target refresh without an offer, too (RFC 3311 §5.2, RFC 3261 §12.2.2)
-            record.wic_contact = uri_from_address(request.contact)
+        # a target refresh without an offer, too (RFC 3311 §5.2, RFC 3261 §12.2.2)
+        record.wic_contact = page_target(request.contact, record.wic_contact)
         lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
         return [act.SendReply(200, "OK", lines), *clock]
     before, was_open = exchange.former(record, request), record.exchange

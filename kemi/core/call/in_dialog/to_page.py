@@ -48,7 +48,10 @@ def edits_to_page(
         insert=insert,
     )
     edits = named_for_page(record, request, edits)
-    if record.trunk is None:
-        return boundary.readable(request, edits, settings)
-    far, near = f"<{record.target_uri}>;tag={record.gateway_tag}", f"<{record.wic_uri}>;tag={record.wic_tag}"
-    return replace(edits, from_value=far, to_value=near, from_tag=None)
+    if record.trunk is not None:
+        far, near = (
+            f"<{record.target_uri}>;tag={record.gateway_tag}",
+            f"<{record.wic_uri}>;tag={record.wic_tag}",
+        )
+        edits = replace(edits, from_value=far, to_value=near, from_tag=None)
+    return boundary.readable(request, edits, settings)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.events import Due
+from kemi.core.call.events import Due, Event, OwnRequestAnswered, UpdateAnswered, WicReply
 from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.decimals import number_or
 from kemi.core.errors import SipReject
-from kemi.core.messages import Message, Reply, Request, parameter
+from kemi.core.messages import Message, Reply, Request, Side, parameter
 
 TIMER: Final = "timer"
 REFRESHES: Final = ("INVITE", "UPDATE")
@@ -150,6 +150,37 @@ def refreshed_by_page(
     return answer_to_page(record), page_clock(record)
 
 
+def answered_by_page(record: CallRecord, event: Event, settings: CallSettings) -> list[act.Action]:
+    """Take a 2xx of the page to an UPDATE or re-INVITE of the core or of ours, which refreshes its session (RFC 4028
+    §7.2): JsSIP begins to count anew with each.
+
+    Nothing was asked there, so whoever answers with Session-Expires refreshes itself (§9); without it nothing expires.
+    A session that was not agreed on before does not begin so.
+    """
+    value = _said_by_page(event)
+    session = record.wic_session
+    if value is None or session is None:
+        return []
+    asked = _interval(value)
+    if asked is None or asked[1] == "uac":
+        record.wic_session = None
+        return []
+    session.interval_s = max(asked[0], settings.min_se_s)
+    return page_clock(record)
+
+
+def _said_by_page(event: Event) -> str | None:
+    """Return Session-Expires of a page's 2xx to a refresh, "" without it; None: the event is something else."""
+    if isinstance(event, UpdateAnswered):
+        return event.session_expires if 200 <= event.status < 300 else None
+    reply = event.reply if isinstance(event, WicReply | OwnRequestAnswered) else None
+    if reply is None or reply.side is not Side.WIC or reply.method not in REFRESHES:
+        return None
+    if not 200 <= reply.status < 300:
+        return None
+    return "".join(reply.headers("Session-Expires")[:1])
+
+
 def page_clock(record: CallRecord) -> list[act.Action]:
     """Wait for the page's next refresh."""
     if record.wic_session is None or record.dialog is not Dialog.CONFIRMED:
@@ -193,7 +224,10 @@ def _until_the_end(interval_s: int) -> float:
 
 def _asked(message: Message) -> tuple[int, str] | None:
     """Return interval in seconds and refresher ("uac", "uas" or "") of Session-Expires; None without it."""
-    value = "".join(message.headers("Session-Expires")[:1])
+    return _interval("".join(message.headers("Session-Expires")[:1]))
+
+
+def _interval(value: str) -> tuple[int, str] | None:
     seconds = number_or(None, value.partition(";")[0].strip())
     if seconds is None:
         return None

@@ -33,6 +33,7 @@ from kemi.core.call.media.running import (
     renewal,
 )
 from kemi.core.call.media.session import offer_to_text
+from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,
@@ -44,7 +45,7 @@ from kemi.core.call.renegotiation.page_late_offer import offer_page
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, NotAcceptableHere, WarnCode
-from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.messages import Request, Side
 from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.interwork.page_reoffer import PageOffer
 from kemi.core.sdp.model import Direction
@@ -75,8 +76,7 @@ def on_page_offer(
         return [*first, refusal]
     if request.body and not request.has_sdp:
         return [*first, act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
-    if request.contact:
-        record.wic_contact = uri_from_address(request.contact)  # RFC 3261 §12.2.2: the remote target
+    record.wic_contact = page_target(request.contact, record.wic_contact)  # RFC 3261 §12.2.2
     if not request.body:
         return [*first, *offer_page(record, request, settings)]
     try:

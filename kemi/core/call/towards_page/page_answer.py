@@ -32,6 +32,7 @@ from kemi.core.call.in_dialog.dialog import on_timer as on_timer_in_dialog
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import FORGET_AFTER_S, hang_up_both
 from kemi.core.call.own_request import own_request_to_wic
+from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
@@ -102,8 +103,7 @@ def _on_invite_reply(
         return [act.DropReply()]  # RFC 3261 §12.1: makes no dialog, and the core already knows we are trying
     if not record.confirmed_tag:
         record.wic_tag = reply.to_tag
-        if reply.contact:
-            record.wic_contact = uri_from_address(reply.contact)
+        record.wic_contact = page_target(reply.contact, record.wic_contact)
         record.wic_takes_update = record.wic_takes_update or "update" in reply.tokens("Allow")
     is_final = reply.status >= 200
     if is_final and record.cancelled and not record.confirmed_tag:

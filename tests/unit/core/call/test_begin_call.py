@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.call.events import TransactionCreated
+from kemi.core.call.events import InviteResumed, TransactionCreated
 from kemi.core.call.states import Dialog, Media, OfferAnswer
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.sdp.text import sdp_from_text
@@ -107,6 +107,19 @@ class TestAcceptance:
     def test_capabilities_are_read_from_all_header_fields_together(self) -> None:
         headers = {"Allow": ["INVITE", "prack", "Update"], "Supported": ["outbound", "100rel"]}
         assert Call(invite(headers=headers)).record.needs_update
+
+    def test_reliable_responses_are_required_of_us_and_of_nobody_behind(self) -> None:
+        """RFC 3261 §8.2.2.3: whoever has none would refuse the call, with 420."""
+        asked = {"Allow": ["INVITE, PRACK, UPDATE"], "Require": ["100rel"]}
+        call = Call(invite(sdp.chromium(TWO_WAY), asked))
+        call.on(TransactionCreated(1, 2))
+        assert "Require: 100rel" in call.reserved().only(act.SendReply).headers
+        call.on(call.prack(1))
+        edits = call.on(InviteResumed()).only(act.ForwardInvite).edits
+        assert "Require" in edits.remove
+        assert [line for line in edits.insert if line.startswith(("Require", "Supported"))] == [
+            "Supported: 100rel, timer"
+        ]
 
     def test_the_log_line_says_why_and_holds_no_description(self) -> None:
         note = Call(invite(headers=FULL_SUPPORT)).actions.only(act.Note)

@@ -8,11 +8,12 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
+from kemi.core.call.from_page import redirection
 from kemi.core.call.towards_page import page_answer
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Reply, Side, uri_from_address
 from kemi.core.policy import CallPolicy, TargetRules
 from tests.unit.core.call.incoming_ladder import Incoming
-from tests.unit.core.call.ladder import SETTINGS
+from tests.unit.core.call.ladder import SETTINGS, Call
 
 OURS = "<sip:gateway@ims.example;transport=ws>"
 
@@ -37,6 +38,56 @@ OURS = "<sip:gateway@ims.example;transport=ws>"
 def test_contact(contact: str, seen: str) -> None:
     reply = Reply(Side.IMS, "INVITE", "c", "f", "t", 1, contact=contact, status=200)
     assert boundary.contact_for_page(reply, SETTINGS) == f"Contact: {seen}"
+
+
+NUMBER = "<sip:+15550100@ims.example;user=phone>"
+
+
+@pytest.mark.parametrize(
+    ("contacts", "shown"),
+    [
+        pytest.param(["<sip:elsewhere@ims.example>;q=0.5"], None, id="as it is"),
+        pytest.param([], None, id="none"),
+        pytest.param(["<tel:+15550100>"], [NUMBER], id="a number"),
+        pytest.param(["tel:+15550100;q=0.5"], [f"{NUMBER};q=0.5"], id="without brackets"),
+        pytest.param(
+            ['"B, C" <tel:+15550100>, <SIPS:b@x>', "sip:c@x;q=0.1"],
+            [f'"B, C" {NUMBER}', "<SIPS:b@x>", "<sip:c@x>;q=0.1"],
+            id="one of several",
+        ),
+        pytest.param(["<urn:service:sos>"], [], id="a service"),
+        pytest.param(["<mailto:b@x>, <sip:b@x>"], ["<sip:b@x>"], id="no call"),
+    ],
+)
+def test_a_page_can_read_where_it_is_sent(contacts: list[str], shown: list[str] | None) -> None:
+    call = Call.ringing()
+    edits = call.on(call.ims_reply(302, headers={"Contact": contacts})).only(act.ForwardReply).edits
+    given = [line.partition(": ")[2] for line in edits.insert if line.startswith("Contact: ")]
+    assert ("Contact" in edits.remove) is (shown is not None)
+    assert given == (shown or [])
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["tel:+15550100", "tel:+1-202-555-0100;npdi;rn=+12025550123", "tel:100;phone-context=ims.example"],
+)
+def test_a_number_it_is_sent_to_is_known_again(target: str) -> None:
+    call = Call.ringing()
+    done = call.on(call.ims_reply(302, headers={"Contact": [f"<{target}>"]}))
+    (name, _) = done.only(act.RememberRedirection).targets[0]
+    (line,) = (one for one in done.only(act.ForwardReply).edits.insert if one.startswith("Contact: "))
+    assert redirection.name_of(uri_from_address(line.partition(": ")[2])) == name
+
+
+def test_whom_it_is_referred_to_it_can_read() -> None:
+    call = Call.confirmed()
+    edits = (
+        call.on(call.ims_request("REFER", headers={"Refer-To": ["<tel:+15550100>"]}))
+        .only(act.ForwardRequest)
+        .edits
+    )
+    assert "Refer-To" in edits.remove
+    assert f"Refer-To: {NUMBER}" in edits.insert
 
 
 RULES = replace(SETTINGS, targets=TargetRules(CallPolicy(denied_numbers=["+1900"]), "ims.example"))
