@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from kemi.adapters.kamailio.htable import HtableTable
+from kemi.core.bans import Offence
 from kemi.core.call.actions import RecordProgress
 from kemi.core.call.history import ANSWERED, RINGING, STARTED
 from kemi.core.metrics import catalogue as series
@@ -101,6 +102,7 @@ class Measuring:
         if not self._next:
             METRICS.set(series.INFO, 1, self._node, _version())
             METRICS.set(series.STARTED, now)
+            _show_zeros()
         self._next = now + GAUGES_S
         METRICS.set(series.TICKED, now)
         METRICS.set(series.BINDINGS, bindings)
@@ -127,6 +129,13 @@ class Measuring:
             self._rounds_given = now
             METRICS.observe_all(series.TICK, self._rounds)
             self._rounds.clear()
+
+
+def _show_zeros() -> None:
+    """Show what alerts wait for before it happens: Prometheus sees no increase in a series that begins with it."""
+    METRICS.count(series.ERRORS, "callback", by=0)
+    for offence in Offence:
+        METRICS.count(series.BANS, offence.value, by=0)
 
 
 def _version() -> str:
