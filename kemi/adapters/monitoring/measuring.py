@@ -133,7 +133,8 @@ class Measuring:
 
 def _show_zeros() -> None:
     """Show what alerts wait for before it happens: Prometheus sees no increase in a series that begins with it."""
-    METRICS.count(series.ERRORS, "callback", by=0)
+    for where in ("callback", "housekeeping"):
+        METRICS.count(series.ERRORS, where, by=0)
     for offence in Offence:
         METRICS.count(series.BANS, offence.value, by=0)
 

@@ -38,7 +38,7 @@ def test_what_alerts_wait_for_is_there_before_it_happens(measuring: Measuring, c
     assert lines(measuring, counters) >= {
         "gateway_fraud_alarms_total 0.0",
         *(f'gateway_emergency_calls_total{{action="{one}"}} 0.0' for one in ("refuse", "core", "route")),
-        'gateway_errors_total{where="callback"} 0.0',
+        *(f'gateway_errors_total{{where="{one}"}} 0.0' for one in ("callback", "housekeeping")),
         'gateway_bans_total{why="login"} 0.0',
         'gateway_bans_total{why="scan"} 0.0',
     }
