@@ -17,6 +17,7 @@ from kemi.core.call.history import ANSWERED, RINGING, STARTED
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
 from kemi.core.pace import is_early
+from kemi.core.trunk.registration import State, is_missing
 from kemi.state.call_history import FinishedCall
 from kemi.state.metrics import Metrics
 from kemi.state.trunks import TrunkView
@@ -120,6 +121,9 @@ class Measuring:
         for trunk in self._trunks():
             METRICS.set(series.TRUNK_UP, int(trunk.state == "up"), trunk.trunk)
             METRICS.set(series.TRUNK_CALLS, trunk.calls, trunk.trunk)
+            if trunk.registration:
+                missing = is_missing(State(trunk.registration), trunk.registered_until, now)
+                METRICS.set(series.TRUNK_UNREGISTERED, int(missing), trunk.trunk)
 
     def took(self, began: float) -> None:
         """A round of housekeeping is over that began then, by the performance counter."""

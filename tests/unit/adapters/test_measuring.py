@@ -8,6 +8,7 @@ from kemi.adapters.monitoring import metrics as shown
 from kemi.adapters.monitoring.measuring import METRICS, Measuring
 from kemi.core.metrics import catalogue as series
 from kemi.state.counters import Counters
+from kemi.state.trunks import TrunkView
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.table import MemoryTable
 
@@ -52,3 +53,28 @@ def test_what_was_counted_before_the_first_round_stays(measuring: Measuring, cou
         'gateway_bans_total{why="scan"} 1.0',
         'gateway_bans_total{why="flood"} 0.0',
     }
+
+
+@pytest.mark.parametrize(
+    ("registration", "until", "value"),
+    [
+        ("idle", 0.0, 1),
+        ("asking", 0.0, 1),
+        ("asking", NOW + 30, 0),  # renewed, and the trunk still knows us
+        ("registered", NOW + 3600, 0),
+        ("waiting", 0.0, 1),
+        ("waiting", NOW + 30, 0),
+        ("leaving", NOW + 30, 0),
+        ("gone", 0.0, 0),  # as an operator wants it
+        ("", 0.0, None),
+    ],
+)
+def test_a_lost_registration_at_a_trunk_is_seen(
+    kamailio: FakeKamailio, registration: str, until: float, value: int | None
+) -> None:
+    assert kamailio.calls == []
+    view = TrunkView("acme", "up", 0.0, registration, until, "", 0, 0, [])
+    Measuring("gw1", lambda _: [], lambda: [view], lambda: 0).tick(NOW, 0, redis=True, memory=0.0, waiting={})
+    found = {one.metric.name: one.value for one in METRICS.all() if one.labels == ("acme",)}
+    assert found["gateway_trunk_up"] == 1
+    assert found.get("gateway_trunk_unregistered") == value
