@@ -21,6 +21,7 @@ from kemi.adapters.calls.questions import Questions
 from kemi.adapters.doors.bans import BanKeeper
 from kemi.adapters.doors.forbidding import Forbidding, PageOf
 from kemi.adapters.doors.hiding import DueRefusals
+from kemi.adapters.faults import Faults
 from kemi.adapters.kamailio import connections
 from kemi.adapters.log import log_event
 from kemi.adapters.monitoring.measuring import Measuring
@@ -140,6 +141,7 @@ class Housekeeping:
         self._leaving = leaving
         self._bans = BanKeeper(settings, flows, self._close)
         self._new_token = new_token
+        self._faults = Faults()
         self._deadlines = Deadlines()
         self._known: dict[str, tuple[str, str, str]] = {}
         """Bindings the web API has been told of: public and private identity, web session."""
@@ -167,7 +169,7 @@ class Housekeeping:
             try:
                 part(now)
             except Exception as error:
-                self._failed(part.__name__.strip("_"), error)
+                self._faults.note(part.__name__.strip("_"), error)
         self._measuring.took(began)
 
     def _parts(self, now: float) -> tuple[Part, ...]:
@@ -427,18 +429,12 @@ class Housekeeping:
     def _dispatch(self, call_id: str, event: Event) -> None:
         self._safely(type(event).__name__, lambda: self._dispatcher.dispatch(call_id, event), call_id)
 
-    @staticmethod
-    def _safely(what: str, work: Callable[[], object], call_id: str = "") -> None:
+    def _safely(self, what: str, work: Callable[[], object], call_id: str = "") -> None:
         """One call's trouble must not keep the others from their turn."""
         try:
             work()
         except Exception as error:
-            Housekeeping._failed(what, error, call_id)
-
-    @staticmethod
-    def _failed(what: str, error: Exception, call_id: str = "") -> None:
-        detail = f"{type(error).__name__}: {error}"
-        log_event(logging.ERROR, "housekeeping_failed", call_id=call_id, what=what, detail=detail)
+            self._faults.note(what, error, call_id)
 
 
 def _who(binding: Registration) -> tuple[str, str, str]:

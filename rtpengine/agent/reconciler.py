@@ -45,6 +45,9 @@ class Reconciler:
             watch.name: Ledger(watch.name, settings.grace_s, exclusive=settings.exclusive)
             for watch in watches
         }
+        for node in self._ledgers:  # Prometheus sees no increase in a series that begins with its first event
+            metrics.ORPHANS.labels(node)
+            metrics.LOST.labels(node)
         self._limits = dict.fromkeys(self._ledgers, MOST_LISTED)
         self._wanted = asyncio.Event()
         self._began = ""

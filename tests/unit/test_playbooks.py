@@ -30,3 +30,10 @@ def test_a_way_back_is_found_on_all_nodes_before_one_is_drained() -> None:
     assert [task["ansible.builtin.import_role"]["tasks_from"] for task in first["tasks"]] == [
         "preflight_rollback"
     ]
+
+
+def test_a_backup_is_nobody_elses_before_anything_is_in_it() -> None:
+    for play in plays("backup"):
+        first, *_ = play["tasks"]
+        folder = {"path": "{{ backup_dir }}", "state": "directory", "mode": "0700"}
+        assert (first["ansible.builtin.file"], first["delegate_to"]) == (folder, "localhost"), play["name"]

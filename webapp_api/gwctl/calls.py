@@ -11,9 +11,10 @@ import msgspec
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import DIALOGS, DIRECTIONS, CallQuestion, place_from_text, place_to_text
 from kemi.state.running_calls import MOST_CALLS, LiveLeg
+from kemi.state.web.client import StateRefused
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
-from webapp_api.gwctl.program import Answer, Group, command, table, when
+from webapp_api.gwctl.program import Answer, ExitCode, Group, command, table, when
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,11 @@ class EndedCalls(msgspec.Struct, frozen=True, kw_only=True):
 
     call_id: str
     impu: str
+    calls: int | None
+    """How many there were at the gateways that answered, a page that calls a page counts twice; None: nobody could be
+    asked."""
+    silent: list[str]
+    """Gateways that did not answer in time."""
 
 
 class PastCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +216,14 @@ def running_calls(place: Place, now: float, question: CallQuestion) -> Calls:
     )
 
 
+def calls_unless_refused(place: Place, now: float, question: CallQuestion) -> tuple[Calls | None, str]:
+    """Ask the gateways; None, and why, where Redis is full or a replica: to ask is to write."""
+    try:
+        return running_calls(place, now, question), ""
+    except StateRefused as error:
+        return None, str(error)
+
+
 @command(
     calls,
     "end",
@@ -222,13 +236,28 @@ def running_calls(place: Place, now: float, question: CallQuestion) -> Calls:
 @click.option("--call-id", default="", help="The call with this Call-ID.")
 @pass_place
 def end_calls(place: Place, impu: str, call_id: str) -> Answer:
-    """End calls within a second; both sides hear why. Who may go on calling does so: end the session too."""
+    """End calls within a second; both sides hear why. Who may go on calling does so: end the session too.
+
+    Exit status 1 when no gateway has such a call, 3 when one does not answer.
+    """
     if not (impu or call_id):
         raise click.UsageError("say which: --impu or --call-id")
+    now = time.time()
+    question = CallQuestion(impus=(impu,) if impu else (), call_id=call_id, limit=1)
+    found, refused = calls_unless_refused(place, now, question)
     place.services.commands.end_calls(impu=impu, call_id=call_id, now=time.time())
     whose = f" of {impu}" if impu else ""
     what = f"call {call_id}{whose}" if call_id else f"the calls{whose}"
-    return Answer(EndedCalls(call_id=call_id, impu=impu), [f"every node ends {what}"])
+    if found is None:
+        told = EndedCalls(call_id=call_id, impu=impu, calls=None, silent=[])
+        return Answer(told, [f"every node ends {what}"], remarks=[f"how many is not known: {refused}"])
+    number = sum(found.totals.values())
+    told = EndedCalls(call_id=call_id, impu=impu, calls=number, silent=found.silent)
+    if not number and not found.silent:
+        return Answer(told, [f"no gateway has {what}"], ExitCode.WRONG)
+    remarks = [f"{name} does not answer: what it has is not counted" for name in found.silent]
+    code = ExitCode.AWAY if found.silent else ExitCode.DONE
+    return Answer(told, [f"every node ends {what}: {number}"], code, remarks)
 
 
 @command(

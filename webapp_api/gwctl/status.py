@@ -13,7 +13,7 @@ from kemi.state.call_questions import CallQuestion
 from kemi.state.web.client import StateUnavailable
 from kemi.state.web.recent_events import RecentEvents
 from kemi.state.web.server import Server
-from webapp_api.gwctl.calls import running_calls
+from webapp_api.gwctl.calls import calls_unless_refused
 from webapp_api.gwctl.events import event_to_text
 from webapp_api.gwctl.nodes import Node, nodes_of, state_of
 from webapp_api.gwctl.place import Place, pass_place
@@ -70,7 +70,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     redis: RedisStatus
     gateways: list[Gateway]
     registrations: int
-    calls: int
+    calls: int | None
+    """Of the gateways that say; None: nobody could be asked."""
     nodes: list[Node]
     trunks: list[Trunk]
     alarms: list[dict[str, Any]]
@@ -104,7 +105,7 @@ def _without_redis(why: str) -> Status:
         redis=RedisStatus(reachable=False, error=why),
         gateways=[],
         registrations=0,
-        calls=0,
+        calls=None,
         nodes=[],
         trunks=[],
         alarms=[],
@@ -115,15 +116,16 @@ def _without_redis(why: str) -> Status:
 def _status(place: Place, now: float) -> Status:
     facts = Server(place.redis).facts()
     registered = Counter(one.node for one in place.services.registrations.all(now))
-    running = running_calls(place, now, CallQuestion(limit=1))
-    calls = Counter(running.totals)
+    running, refused = calls_unless_refused(place, now, CallQuestion(limit=1))
+    calls = Counter({} if running is None else running.totals)
+    silent = [] if running is None else running.silent
     gateways = [
         Gateway(
             gateway=name,
             seen_s=round(max(0.0, now - seen.at), 1),
             agent=seen.agent,
             registrations=registered[name],
-            calls=None if name in running.silent or now - seen.at >= _OLD_S else calls[name],
+            calls=None if running is None or name in silent or now - seen.at >= _OLD_S else calls[name],
         )
         for name, seen in place.services.relay_nodes.all().items()
         if now - seen.at < GONE_S
@@ -139,11 +141,15 @@ def _status(place: Place, now: float) -> Status:
         redis=redis,
         gateways=gateways,
         registrations=registered.total(),
-        calls=calls.total(),
+        calls=None if running is None else calls.total(),
         nodes=nodes,
         trunks=trunks,
         alarms=[{"seq": seq, **event} for seq, event in events if _is_alarm(event)],
-        wrong=[*_wrong_gateways(gateways), *_wrong_parts(redis, nodes, trunks)],
+        wrong=[
+            *((f"Redis refuses what is written to it: {refused}",) if refused else ()),
+            *_wrong_gateways(gateways, silent),
+            *_wrong_parts(redis, nodes, trunks),
+        ],
     )
 
 
@@ -152,12 +158,12 @@ def _is_alarm(event: dict[str, Any]) -> bool:
     return kind in ALARMS and not (kind == "trunk_registration" and event.get("state") == "registered")
 
 
-def _wrong_gateways(gateways: list[Gateway]) -> list[str]:
+def _wrong_gateways(gateways: list[Gateway], silent: list[str]) -> list[str]:
     wrong = [] if gateways else ["no gateway has written to this Redis within a day"]
     for one in gateways:
         if one.seen_s >= _OLD_S:
             wrong.append(f"gateway {one.gateway} is silent for {one.seen_s:.0f} s")
-        elif one.calls is None:
+        elif one.gateway in silent:
             wrong.append(f"gateway {one.gateway} does not answer which calls it has")
         if one.seen_s < _OLD_S and not one.agent:
             wrong.append(f"gateway {one.gateway} hears no media agent: dead relay nodes are noticed late")

@@ -11,11 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from kemi.adapters.kamailio.htable import HtableTable
+from kemi.core.bans import Offence
 from kemi.core.call.actions import RecordProgress
 from kemi.core.call.history import ANSWERED, RINGING, STARTED
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
 from kemi.core.pace import is_early
+from kemi.core.trunk.registration import State, is_missing
 from kemi.state.call_history import FinishedCall
 from kemi.state.metrics import Metrics
 from kemi.state.trunks import TrunkView
@@ -101,6 +103,7 @@ class Measuring:
         if not self._next:
             METRICS.set(series.INFO, 1, self._node, _version())
             METRICS.set(series.STARTED, now)
+            _show_zeros()
         self._next = now + GAUGES_S
         METRICS.set(series.TICKED, now)
         METRICS.set(series.BINDINGS, bindings)
@@ -118,6 +121,9 @@ class Measuring:
         for trunk in self._trunks():
             METRICS.set(series.TRUNK_UP, int(trunk.state == "up"), trunk.trunk)
             METRICS.set(series.TRUNK_CALLS, trunk.calls, trunk.trunk)
+            if trunk.registration:
+                missing = is_missing(State(trunk.registration), trunk.registered_until, now)
+                METRICS.set(series.TRUNK_UNREGISTERED, int(missing), trunk.trunk)
 
     def took(self, began: float) -> None:
         """A round of housekeeping is over that began then, by the performance counter."""
@@ -127,6 +133,14 @@ class Measuring:
             self._rounds_given = now
             METRICS.observe_all(series.TICK, self._rounds)
             self._rounds.clear()
+
+
+def _show_zeros() -> None:
+    """Show what alerts wait for before it happens: Prometheus sees no increase in a series that begins with it."""
+    for where in ("callback", "housekeeping"):
+        METRICS.count(series.ERRORS, where, by=0)
+    for offence in Offence:
+        METRICS.count(series.BANS, offence.value, by=0)
 
 
 def _version() -> str:

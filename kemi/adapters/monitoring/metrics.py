@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from kemi.adapters.kamailio import figures
+from kemi.core.emergency import EmergencyAction
 from kemi.core.metrics import catalogue
 from kemi.core.metrics.catalogue import CATALOGUE, Kind, Metric
 from kemi.state.counters import Counters
@@ -34,6 +35,8 @@ _COUNTED: Final = (
     ("emergency.", catalogue.EMERGENCY),
     ("alarms", catalogue.ALARMS),
 )
+_FROM_THE_START: Final = dict.fromkeys(("alarms", *(f"emergency.{one.value}" for one in EmergencyAction)), 0)
+"""Shown before anything is counted: Prometheus sees no increase in a series that begins with its first event."""
 
 
 class _Collector(Collector):
@@ -74,7 +77,7 @@ def metrics_text(metrics: Metrics, counters: Counters) -> str:
 
 
 def _counted(counters: Counters) -> Iterator[Series]:
-    for name, number in counters.all().items():
+    for name, number in {**_FROM_THE_START, **counters.all()}.items():
         for begin, metric in _COUNTED:
             if name.startswith(begin):
                 yield Series(metric, (name.removeprefix(begin),) if metric.labels else (), number)

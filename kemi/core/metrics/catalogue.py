@@ -130,6 +130,12 @@ MEDIA: Final = Metric(
 )
 
 TRUNK_UP: Final = Metric("gateway_trunk_up", G, "1 while a next hop of the trunk answers.", ("trunk",))
+TRUNK_UNREGISTERED: Final = Metric(
+    "gateway_trunk_unregistered",
+    G,
+    "1 while the trunk does not know this gateway, which wants to be registered there.",
+    ("trunk",),
+)
 TRUNK_CALLS: Final = Metric("gateway_trunk_calls", G, "Calls it has here.", ("trunk",))
 TRUNK_ENDED: Final = Metric(
     "gateway_trunk_calls_total", C, "Calls over a trunk that are over.", ("trunk", "direction", "result")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from kemi.core.call.events import Due
+from kemi.core.registration.states import Cause
+
 ANSWERED, CANCELLED, REFUSED, FAILED = "answered", "cancelled", "refused", "failed"
 OTHER: Final = "other"
 
@@ -15,7 +18,10 @@ CAUSES: Final = {
     "answered elsewhere": "answered elsewhere",
     "refused": "refused",
     "no answer": "no answer",
+    Due.ANSWER_TIMEOUT.value: "no answer",
     "connection lost": "connection lost",
+    "the WebSocket closed": "connection lost",
+    Due.FLOW_RECOVERY.value: "connection lost",  # the page did not come back
     "longer than a call may be": "too long",
     "ended by": "ended by command",
     "media relay": "media relay",
@@ -23,6 +29,12 @@ CAUSES: Final = {
     "the media": "media lost",
     "no common codec": "no common codec",
     "session": "session timer",
+    Due.PAGE_SESSION_EXPIRED.value: "session timer",
+    "no PRACK": "no PRACK",
+    "the caller's resources": "preconditions",
+    Due.PRECONDITIONS.value: "preconditions",
+    "registration": "registration ended",  # while it was being set up
+    **{cause.value: "registration ended" for cause in Cause if cause is not Cause.REMOVED},
 }
 """The reasons of calls are sentences, with names and numbers in some: a label is one of these, or ``other``."""
 

@@ -316,3 +316,8 @@ def _refused(registration: Registration, why: str, now: float, jitter: float) ->
 def is_registered(registration: Registration, now: float) -> bool:
     """Whether the trunk knows us, also while that is being renewed."""
     return registration.until > now
+
+
+def is_missing(state: State, until: float, now: float) -> bool:
+    """Whether a trunk does not know us that is to; where we leave, or have left, it is not."""
+    return state not in (State.LEAVING, State.GONE) and until <= now

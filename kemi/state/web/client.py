@@ -17,6 +17,9 @@ DEADLINE_S: Final = 2.0
 StateUnavailable = redis.RedisError
 """Redis is away, late, full or refuses us; no part of a request may be taken for done."""
 
+StateRefused = redis.ResponseError
+"""Redis answers and does not do it: it is full, cannot save, or is a replica.  What is only read may work."""
+
 
 def connect(url: str) -> redis.Redis:
     """Return a client; it connects at its first command.  Threads may share it."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import redis
 
 from kemi.state import keys
 from kemi.state.call_questions import CallQuestion, question_fields
 
 if TYPE_CHECKING:
     from redis import Redis
+
+
+_ALSO_WHEN_FULL: Final = """#!lua flags=allow-oom
+return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', ARGV[2], ARGV[3])
+"""
+"""A full Redis (7 or later) lets a script add that says so.  The stream has a length, so that it fills nothing."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -26,32 +33,46 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class CommandStream:
-    """Commands to every gateway node."""
+    """Commands to every gateway node.
+
+    What ends something gets through to a Redis that is full, too: that is no reason to let a fraud go on.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def logout(self, sid: str, impi: str, now: float) -> None:
         """End every registration whose token came from a web session."""
-        command = {"type": "logout", "sid": sid, "impi": impi, "at": now}
-        entry = msgspec.json.encode(command)
-        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+        self._order({"type": "logout", "sid": sid, "impi": impi, "at": now})
 
     def end_registration(self, key: str, now: float) -> None:
         """End one binding, by its key at its node; the page may register again."""
-        entry = msgspec.json.encode({"type": "end_registration", "key": key, "at": now})
-        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+        self._order({"type": "end_registration", "key": key, "at": now})
 
     def end_calls(self, *, call_id: str = "", impu: str = "", by: str = "operator", now: float) -> None:
         """End the call of this Call-ID, or every call of this public identity; of both: that call if it is of it."""
-        command = {"type": "end_call", "call_id": call_id, "impu": impu, "by": by, "at": now}
-        entry = msgspec.json.encode(command)
-        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+        self._order({"type": "end_call", "call_id": call_id, "impu": impu, "by": by, "at": now})
 
     def list_calls(self, asked: str, now: float, question: CallQuestion) -> None:
         """Let every node say which calls are running that are asked for; ``asked`` names the question."""
-        command = {**question_fields(question), "type": "list_calls", "asked": asked, "at": now}
+        self._add(
+            msgspec.json.encode(
+                {**question_fields(question), "type": "list_calls", "asked": asked, "at": now}
+            )
+        )
+
+    def _order(self, command: Mapping[str, object]) -> None:
         entry = msgspec.json.encode(command)
+        try:
+            self._add(entry)
+        except redis.OutOfMemoryError as full:
+            values = (str(keys.STREAM_LENGTH), keys.STREAM_FIELD, entry)
+            try:
+                self._redis.eval(_ALSO_WHEN_FULL, 1, keys.COMMANDS, *values)
+            except redis.ResponseError:  # it knows no flags
+                raise full from None
+
+    def _add(self, entry: bytes) -> None:
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
 
 

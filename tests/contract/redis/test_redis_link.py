@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
@@ -26,6 +27,7 @@ from kemi.state.redis_link import (
     Logout,
     RedisLink,
 )
+from kemi.state.web import streams
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.streams import CommandStream
 from tests.lab.ports import LOOPBACK
@@ -254,6 +256,43 @@ def test_commands_to_end_calls_are_for_the_calls_of_now(link: RedisLink, databas
         EndCalls("call-1", "sip:alice@ims.example", "user"),
         ListCalls("question", question),
     ]
+
+
+def test_what_ends_something_gets_through_a_full_redis_and_fills_nothing(
+    link: RedisLink, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = CommandStream(database)
+    link.exchange((), time.time() - 1)
+    database.config_set("maxmemory", 1)
+    try:
+        stream.end_calls(call_id="call-1", now=time.time())
+        stream.end_registration("sip:a@b urn:1 1", time.time())
+        stream.logout("a", "", time.time())
+        assert link.exchange((), time.time()).commands == [
+            EndCalls(call_id="call-1"),
+            EndRegistration("sip:a@b urn:1 1"),
+            Logout("a"),
+        ]
+        with pytest.raises(redis.OutOfMemoryError):
+            stream.list_calls("question", time.time(), CallQuestion())
+        monkeypatch.setattr(keys, "STREAM_LENGTH", 100)
+        for number in range(400):
+            stream.logout(str(number), "", time.time())
+        assert database.xlen(keys.COMMANDS) <= 200  # trimmed by nodes of a hundred
+    finally:
+        database.config_set("maxmemory", 0)
+
+
+def test_a_full_redis_of_before_flags_refuses_as_it_did(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_ALSO_WHEN_FULL", "# no Lua")
+    database.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.OutOfMemoryError):
+            CommandStream(database).logout("a", "", time.time())
+    finally:
+        database.config_set("maxmemory", 0)
 
 
 def test_nonsense_on_the_stream_is_passed_over(link: RedisLink, database: Any) -> None:

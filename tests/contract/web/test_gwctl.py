@@ -213,8 +213,9 @@ class TestCalls:
 
     def test_all_of_an_identity(self, operator: Operator, store: redis.Redis) -> None:
         done = operator("calls", "end", "--impu", "sip:bob@ims.example.com")
-        assert (done.returncode, done.stdout) == (0, "every node ends the calls of sip:bob@ims.example.com\n")
-        (command,) = commands(store)
+        assert (done.returncode, done.stdout) == (1, "no gateway has the calls of sip:bob@ims.example.com\n")
+        asked, command = commands(store)
+        assert asked["type"] == "list_calls"
         assert command == {
             "type": "end_call",
             "call_id": "",
@@ -224,10 +225,22 @@ class TestCalls:
         }
 
     def test_one(self, operator: Operator, store: redis.Redis) -> None:
-        assert operator("calls", "end", "--call-id", "abc").returncode == 0
-        assert [(one["type"], one["call_id"], one["impu"]) for one in commands(store)] == [
-            ("end_call", "abc", "")
+        assert operator("calls", "end", "--call-id", "abc").returncode == 1
+        assert [(one["call_id"], one["impu"]) for one in commands(store) if one["type"] == "end_call"] == [
+            ("abc", "")
         ]
+
+    def test_in_a_redis_that_is_full(self, operator: Operator, store: redis.Redis) -> None:
+        store.config_set("maxmemory", 1)
+        try:
+            done = operator("calls", "end", "--call-id", "abc")
+            assert (done.returncode, done.stdout) == (0, "every node ends call abc\n")
+            assert "how many is not known: " in done.stderr
+            assert "done, but not in the audit log: " in done.stderr
+            assert operator.document("calls", "end", "--call-id", "abc")["calls"] is None
+        finally:
+            store.config_set("maxmemory", 0)
+        assert [one["type"] for one in commands(store)] == ["end_call", "end_call"]
 
     def test_none(self, operator: Operator, store: redis.Redis) -> None:
         done = operator("calls", "end")

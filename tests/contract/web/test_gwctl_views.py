@@ -101,6 +101,23 @@ class TestStatus:
         assert "alarms of the last hour: 1 fraud_alarm" in done.stdout
         assert done.stdout.count("WRONG: ") == len(told["wrong"])
 
+    def test_of_a_redis_that_is_full_it_shows_what_is_there(
+        self, operator: Operator, store: redis.Redis
+    ) -> None:
+        write_gateway(store, "gw1", time.time())
+        store.config_set("maxmemory", 1)
+        try:
+            told = operator.document("status", returncode=1)
+            shown = operator("status").stdout
+        finally:
+            store.config_set("maxmemory", 0)
+        assert (told["redis"]["reachable"], told["calls"]) == (True, None)
+        assert [(one["gateway"], one["calls"]) for one in told["gateways"]] == [("gw1", None)]
+        refuses, full = told["wrong"]
+        assert refuses.startswith("Redis refuses what is written to it: command not allowed")
+        assert full.startswith("Redis is full to ")
+        assert "gw1" in shown
+
     def test_no_gateway_at_all_is_wrong(self, operator: Operator) -> None:
         told = operator.document("status", returncode=1)
         assert told["wrong"] == ["no gateway has written to this Redis within a day"]

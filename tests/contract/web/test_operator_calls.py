@@ -196,6 +196,30 @@ def test_calls_are_ended_and_who_did_it_is_in_the_log(
     ]
 
 
+@pytest.mark.usefixtures("gateways")
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("--impu", "sip:c@D"), "every node ends the calls of sip:c@D: 1\n"),
+        (("--impu", "c@d"), "every node ends the calls of c@d: 0\n"),
+        (("--call-id", "one"), "every node ends call one: 1\n"),
+        (("--call-id", "one", "--impu", "sip:c@d"), "every node ends call one of sip:c@d: 0\n"),
+    ],
+)
+def test_a_command_that_ends_calls_says_how_many(
+    operator: Operator, store: redis.Redis, names: tuple[str, ...], said: str
+) -> None:
+    done = operator("calls", "end", *names)
+    assert (done.returncode, done.stdout) == (3, said)
+    assert done.stderr == "gw2 does not answer: what it has is not counted\n"
+    assert len(ended(store)) == 1
+    store.hdel(keys.RELAY_NODES, "gw2")
+    number = int(said.rpartition(" ")[2])
+    told = operator.document("calls", "end", *names, returncode=0 if number else 1)
+    assert (told["calls"], told["silent"]) == (number, [])
+    assert len(ended(store)) == 2
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"call_id": "a", "impu": "b"}, {"call_id": "a\nevent=x"}, {"call_id": "a" * 301}, {"id": "a"}],

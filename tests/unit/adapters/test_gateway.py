@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from kemi.adapters.faults import Faults
 from kemi.adapters.gateway import Gateway
+from kemi.adapters.monitoring.measuring import METRICS
 from kemi.core.errors import LocalProtocolError
 from kemi.settings import settings_from_text
 from kemi.state.calls import record_from_text
@@ -384,6 +386,28 @@ class TestHousekeeping:
         page.ksr_rtimer_housekeeping(MESSAGE, "timer")
         assert len(kamailio.called("tmx.t_continue")) == 2
         assert "event=housekeeping_failed call_id=broken" in caplog.text
+
+    def test_a_part_that_fails_is_counted_each_time_and_explained_now_and_then(
+        self,
+        kamailio: FakeKamailio,
+        page: Gateway,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        def broken(_now: float) -> None:
+            raise ZeroDivisionError("a bug")
+
+        keeper = page._housekeeping
+        clock = iter((0.0, 0.01, 59.0, 61.0))
+        monkeypatch.setattr(keeper, "_faults", Faults(lambda: next(clock)))
+        monkeypatch.setattr(keeper, "_first", (broken,))
+        monkeypatch.setattr(keeper, "_all", (broken,))
+        for _ in range(4):
+            keeper.tick(time.time())
+        found = {(one.metric.name, one.labels): one.value for one in METRICS.all()}
+        assert found["gateway_errors_total", ("housekeeping",)] == 4
+        assert caplog.text.count("event=housekeeping_failed what=broken") == 4
+        assert caplog.text.count("Traceback") == 2
 
     def test_every_process_gets_its_own_randomness(self, gateway: Gateway) -> None:
         assert gateway.child_init(1) == 0

@@ -6,8 +6,10 @@ from math import inf
 
 import pytest
 
+from kemi.core.call.events import Due
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics.of_calls import cause, codec, result
+from kemi.core.registration.states import Cause
 from kemi.state.metrics import Metrics
 from tests.fakes.table import MemoryTable
 
@@ -59,6 +61,26 @@ def test_the_catalogue_is_as_prometheus_wants_it() -> None:
 )
 def test_what_became_of_a_call(answered: bool, by: str, status: int, why: str, wanted: str) -> None:
     assert result(answered=answered, by=by, status=status, why=why) == wanted
+
+
+@pytest.mark.parametrize(
+    ("why", "label"),
+    [
+        (Due.FLOW_RECOVERY.value, "connection lost"),
+        ("the WebSocket closed", "connection lost"),
+        (Due.ANSWER_TIMEOUT.value, "no answer"),
+        (Due.SESSION_EXPIRED.value, "session timer"),
+        (Due.PAGE_SESSION_EXPIRED.value, "session timer"),
+        (Due.PRECONDITIONS.value, "preconditions"),
+        ("the caller's resources did not come", "preconditions"),
+        ("no PRACK came for the answer", "no PRACK"),
+        (Cause.LOGGED_OUT.value, "registration ended"),
+        (f"registration {Cause.EXPIRED.value}", "registration ended"),
+        (Cause.REMOVED.value, "ended by command"),
+    ],
+)
+def test_what_ends_a_call_has_a_label(why: str, label: str) -> None:
+    assert cause(why) == label
 
 
 def test_labels_are_words_of_ours() -> None:
