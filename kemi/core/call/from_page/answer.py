@@ -135,7 +135,7 @@ def _take_answer(
     record: CallRecord, tag: str, answer: str, reply: Reply, settings: CallSettings
 ) -> list[act.Action]:
     try:
-        return [_connect(record, tag, answer, reply)]
+        return _connect(record, tag, answer, reply)
     except RemoteProtocolError as error:  # not the page's fault: RFC 3261 §21.5.3
         bad_gateway = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
         return on_media_failed(record, MediaFailed(bad_gateway, reply), settings)
@@ -182,23 +182,30 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     return leg
 
 
-def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> act.ConnectMedia:
+def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> list[act.Action]:
     kinds = tuple(medium.kind for medium in record.media)
     answers = ims_answer_media(answer_text, kinds, forks.invite_offer(record))
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
     record.ims_description = agreed(forks.told(record, tag), answer_text)
     record.applied_answer = forks.applied(tag, answer_text)
-    # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
-    whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())
+    # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6), and
+    # where it names no choice of keys: an answer has one (RFC 4568 §5.1.2).
+    whole = "a=crypto:" not in record.ims_description and all(
+        one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values()
+    )
     record.far_checksum = checksum(answer_text) if whole else ""
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
         # Another fork's, which loses the media to this one: it is refused when the relay is done with it.
         record.move_ims(OfferAnswerEvent.OFFER_REFUSED)
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []
+    notes: list[act.Action] = []
     for medium in record.media:
         answer = answers[medium.kind]
+        if answer.why:
+            notes.append(act.Note("video_not_passed", logging.WARNING, {"detail": answer.why}))
+            record.core_behind = True  # of that: the far end believes that its video is on
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec or ""
         medium.ims_answer, medium.ims_direction = answer.sdp or "", answer.direction
         if answer.sdp is None and reply.status < 200:
@@ -206,7 +213,8 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
         media.append(
             act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
         )
-    return act.ConnectMedia(record.call_id, record.node, record.transport, tuple(media), reply)
+    connect = act.ConnectMedia(record.call_id, record.node, record.transport, tuple(media), reply)
+    return [*notes, connect]
 
 
 def on_media_connected(record: CallRecord, event: MediaConnected, settings: CallSettings) -> list[act.Action]:

@@ -19,7 +19,7 @@ from kemi.core.call import exchange
 from kemi.core.call.from_page import forks
 from kemi.core.call.media.session import direction_for_core
 from kemi.core.call.record import CallRecord
-from kemi.core.call.renegotiation.core_offer import answered, refuse
+from kemi.core.call.renegotiation.core_offer import answered, own_video, refuse
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Request
@@ -42,11 +42,17 @@ def on_offer(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [act.SendReply(491, "Request Pending")]
     if not request.has_sdp:
         return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
-    ours = sdp_from_text(forks.invite_offer(record))
+    told = forks.invite_offer(record)
+    if "a=crypto:" in told:
+        # One key of ours is the answer (RFC 4568 §5.1.2), which the relay chooses once it works with this fork.
+        return [act.SendReply(500, "Server Internal Error", ("Retry-After: 5",))]
+    ours = sdp_from_text(told)
     lines = {medium.kind: medium.ims_line for medium in record.media}
     try:
         offer = sdp_from_text(request.body)
-        reoffer = read_core_reoffer(offer, ours, lines, settings.video_codecs, settings.audio_codecs)
+        reoffer = read_core_reoffer(
+            offer, ours, lines, settings.video_codecs, settings.audio_codecs, own_video(record)
+        )
     except GatewayError as error:
         return [refuse(error, settings)]
     directions = {
