@@ -86,7 +86,9 @@ class OwnRequests:
         event: UpdateAnswered | OwnRequestAnswered
         if reply.method == "UPDATE" and reply.side is Side.WIC:
             session = "".join(reply.headers("Session-Expires")[:1])
-            event = UpdateAnswered(reply.status, reply.body, retry_after_s, jitter, reply.contact, session)
+            event = UpdateAnswered(
+                reply.status, reply.body, retry_after_s, jitter, reply.contact, session, reply.cseq
+            )
         else:
             event = OwnRequestAnswered(
                 reply.side, reply.method, reply.cseq, reply.status, reply, retry_after_s, jitter
@@ -112,7 +114,7 @@ class OwnRequests:
         else:
             event: UpdateAnswered | OwnRequestAnswered
             if method == "UPDATE" and to is Side.WIC:
-                event = UpdateAnswered(status=408)
+                event = UpdateAnswered(408, cseq=ksr.number("$cs"))
             else:
                 event = OwnRequestAnswered(to, method, ksr.number("$cs"), 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$ft")), event)

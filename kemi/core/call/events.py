@@ -232,6 +232,8 @@ class UpdateAnswered(Event):
     """Contact of the response, as it came."""
     session_expires: str = ""
     """The same of Session-Expires."""
+    cseq: int | None = None
+    """As we counted towards the page; None: of the UPDATE that is out."""
 
 
 @dataclass(frozen=True, slots=True)
