@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import phonenumbers
-from phonenumbers import PhoneNumberFormat
+from phonenumbers import PhoneMetadata, PhoneNumberFormat
 
 from kemi.core.identity import ANONYMOUS, canonical_of_address
+from kemi.core.routing.costs import canonical_number
 from kemi.core.trunk.trunk import NumberForm, Trunk
 
 _GLOBAL: Final = re.compile(r"\+[1-9][0-9]{3,14}", re.ASCII)
 _NO_DIGIT: Final = re.compile(r"[^0-9]")
+_ONE_PREFIX: Final = re.compile(r"[0-9]+(?:~[0-9]+)?", re.ASCII)
+"""~ is where a second dial tone was waited for, as in 8~10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +30,47 @@ class Shown:
 
 
 def written(number: str, trunk: Trunk) -> str:
-    """Return a number in the trunk's form; one that is not global stays as it is."""
+    """Return a number in the trunk's form; one that is not global stays as it is.
+
+    In national form a number means at the trunk what it means here: where the digits of a number of the trunk's own
+    country would be read as another one, as 0116834002 of +1 011 683 4002 in the USA, it is written as one abroad.
+    """
     if not _GLOBAL.fullmatch(number) or trunk.numbers is NumberForm.PLUS:
         return number
     if trunk.numbers is NumberForm.DIGITS:
         return number[1:]
+    number = canonical_number(number)
     try:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
         return number
     if phonenumbers.country_code_for_region(trunk.country) == parsed.country_code:
-        return _NO_DIGIT.sub("", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
-    abroad = phonenumbers.format_out_of_country_calling_number(parsed, trunk.country)
-    if abroad.startswith("+"):  # several prefixes there, one for each carrier: 00 is that of ITU-T E.123
-        return f"00{number[1:]}"
-    return _NO_DIGIT.sub("", abroad)
+        digits = _NO_DIGIT.sub("", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
+        if _read_in(trunk.country, digits) == number:
+            return digits
+    return f"{prefix_abroad(trunk.country)}{number[1:]}"
+
+
+@lru_cache
+def prefix_abroad(country: str) -> str:
+    """Return the digits before the code of another country (country: ISO 3166), as 00, 011 or 810.
+
+    Where there are several, one for each carrier, it is 00, that of ITU-T E.123.
+    """
+    metadata = PhoneMetadata.metadata_for_region(country)
+    prefix = (metadata.preferred_international_prefix or metadata.international_prefix) if metadata else None
+    return _NO_DIGIT.sub("", prefix) if prefix and _ONE_PREFIX.fullmatch(prefix) else "00"
+
+
+def _read_in(country: str, digits: str) -> str:
+    """Return the +E.164 number of what is dialled in a country; "": none."""
+    abroad = prefix_abroad(country)
+    if digits.startswith(abroad):
+        return f"+{digits[len(abroad) :]}"
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(digits, country), PhoneNumberFormat.E164)
+    except phonenumbers.NumberParseException:
+        return ""
 
 
 def trunk_uri(number: str, trunk: Trunk, parameters: Iterable[str] = ()) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import phonenumbers
 import pytest
 
-from kemi.core.trunk.numbers import Shown, caller_number, number_of, shown, trunk_uri, written
+from kemi.core.routing.costs import canonical_number
+from kemi.core.trunk.numbers import (
+    Shown,
+    caller_number,
+    number_of,
+    prefix_abroad,
+    shown,
+    trunk_uri,
+    written,
+)
 from kemi.core.trunk.trunk import NumberForm, Trunk
 
 ALICE = "+493012345678"
@@ -46,6 +55,52 @@ def test_a_number_abroad_has_a_prefix_in_every_country(country: str) -> None:
     assert digits.isdecimal()
     assert digits.endswith(number[1:])
     assert digits != number[1:]
+
+
+@pytest.mark.parametrize(
+    ("country", "number"),
+    [
+        ("US", "+10116834002"),
+        ("GB", "+44006834002"),
+        ("IT", "+39006834002"),
+        ("IT", "+3900216612345"),
+        ("CZ", "+42000493012345"),
+        ("SG", "+650106834002"),
+        ("SG", "+6500493012345"),
+        ("HK", "+85200112345678"),
+        ("AU", "+61001167412345"),
+        ("KR", "+820079812345678"),
+    ],
+)
+def test_a_number_of_the_own_country_leads_to_no_other_one(country: str, number: str) -> None:
+    of_abroad = f"{prefix_abroad(country)}{number[1:]}"
+    assert written(number, trunk(NumberForm.NATIONAL, country)) == of_abroad
+
+
+@pytest.mark.parametrize("country", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_what_a_trunk_reads_is_the_number_that_was_dialled(country: str) -> None:
+    code = phonenumbers.country_code_for_region(country)
+    prefixes = ("00", "010", "011", "0011", "001", "810", "99", "119", "171", prefix_abroad(country))
+    foreign = ("6834002", "12015550123", "493012345")
+    for national in (prefix + number for prefix in prefixes for number in foreign):
+        number = canonical_number(f"+{code}{national}")
+        digits = written(number, trunk(NumberForm.NATIONAL, country))
+        abroad = prefix_abroad(country)
+        if digits.startswith(abroad):
+            assert digits == f"{abroad}{number[1:]}"
+        else:
+            read = phonenumbers.parse(digits, country)
+            assert phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164) == number
+
+
+@pytest.mark.parametrize("country", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_numbers_of_subscribers_are_in_national_form(country: str) -> None:
+    for kind in phonenumbers.PhoneNumberType.values():
+        example = phonenumbers.example_number_for_type(country, kind)
+        if example is not None:
+            number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            digits = written(number, trunk(NumberForm.NATIONAL, country))
+            assert not digits.startswith(f"{prefix_abroad(country)}{number[1:]}")
 
 
 def test_portability_goes_with_the_number() -> None:
