@@ -112,12 +112,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         self._relay = MediaRelay(settings.media, nodes)
         entry_points = EntryPoints(settings, HtableTable)
         self._executor = Executor(
-            settings,
-            self._calls,
-            self._schedule,
-            self._relay,
-            entry_points,
-            self._flows.is_open,
+            settings, self._calls, self._schedule, self._relay, entry_points, self._flows.is_open
         )
         self._call_settings = call_settings(settings)
         routes = routes_of(settings)
@@ -136,7 +131,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             *(settings, for_registration, self._flows, revoked, self._executor, admission, entry_points),
             self._hidden,
         )
-        self._dialog_ids = DialogIds(self._calls)
+        self._dialog_ids = DialogIds(self._calls, self._call_settings)
         subscriptions = SubscriptionStore(HtableTable)
         dialogs = DialogStore(HtableTable)
         self._standalone = StandaloneRequests(
@@ -271,9 +266,11 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             check_proxy_require(request)
         else:
             screen(request)
+            owner = partial(self._pages.owner, request.connection_id)
+            request = self._dialog_ids.with_far_end(request, owner)
             flow = self._doors.admit(request)
             self._new_calls.check_others(request)
-            self._dialog_ids.translate(request, partial(self._pages.owner, request.connection_id))
+            self._dialog_ids.translate(request, owner)
         if request.side is Side.IMS and self._notifications.is_ours(request):
             self._notifications.notified(request)
         elif request.to_tag:

@@ -17,7 +17,8 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.identity import canonical
-from kemi.core.messages import Side, addresses_from_headers, uri_from_address
+from kemi.core.messages import Side, address_parts, addresses_from_headers, readable_uri, uri_from_address
+from kemi.core.trust import without_routing_parameters
 
 _TAG_NAMES: Final = {
     "replaces": ("to-tag", "from-tag"),
@@ -138,6 +139,45 @@ def _facing_far_end(text: str, base: str, call_of: Callable[[DialogName], CallRe
         lambda match: "".join((*match.groups()[:3], other.get(match.group(4), match.group(4)))), replaces
     )
     return f"{name}{equals}{quote(swapped, safe=_UNESCAPED)}"
+
+
+def with_far_end(value: str, wic_contact: str, far_end_of: Callable[[DialogName], str]) -> str:
+    """Return a page's Refer-To that has our own Contact with the address of who is behind it, else unchanged.
+
+    RFC 5589 §7.3 has a page name the remote target of the call it transfers to, which is ours for every call; who is
+    referred there knows nobody by it.
+
+    Args:
+        value: The header field's value.
+        wic_contact: Our Contact towards pages, a URI.
+        far_end_of: The URI of who is at the far end of a dialog that the page names, "" for none of its calls.
+    """
+    base, _, fields = uri_from_address(value).partition("?")
+    if len(addresses_from_headers([value])) != 1 or _compared(base) != _compared(wic_contact):
+        return value
+    pairs = [one.partition("=") for one in fields.split("&")]
+    named = [
+        dialog_name(unquote(name), unquote(escaped))
+        for name, _, escaped in pairs
+        if unquote(name).lower() in ("replaces", "join")
+    ]
+    far_end = far_end_of(named[0]) if len(named) == 1 and named[0] is not None else ""
+    if not far_end:
+        return value
+    address, parameters = address_parts(value)
+    return f"{address.rpartition('<')[0]}<{far_end}?{fields}>{parameters}"
+
+
+def _compared(uri: str) -> tuple[str, frozenset[str]]:
+    """Return a URI of ours so that another spelling is the same: a page parses and writes it anew."""
+    address, *parameters = uri.lower().split(";")
+    return address.strip(), frozenset(parameters)
+
+
+def far_end(record: CallRecord, realm: str) -> str:
+    """Return by which URI a page has somebody else call the far end of a call: one that can have header fields, as a
+    tel URI cannot, and without what the network alone says of a number."""
+    return without_routing_parameters(readable_uri(record.target_uri.partition("?")[0], realm))
 
 
 def check_named(known: int) -> None:

@@ -217,12 +217,32 @@ class TestAttendedTransfer:
         own = page_dialog(other)
         target = refer_to(BOB, Replaces=f"{own.call_id};to-tag={own.local_tag};from-tag={own.remote_tag}")
         assert (await page_asks(call, "REFER", headers=[("Refer-To", target)])).status == 200
-        refer = await call.ims.wait_request("REFER")
-        wanted = refer_to(BOB, Replaces=seen_by_other_end(core_dialog(other)))
-        assert unquote(refer.headers.get("Refer-To") or "") == unquote(wanted)
+        found = (await call.ims.wait_request("REFER")).headers.get("Refer-To") or ""
+        assert unquote(found) == unquote(refer_to(BOB, Replaces=seen_by_other_end(core_dialog(other))))
         assert await notified(call, "SIP/2.0 200 OK", "terminated;reason=noresource", by_page=False)
         assert (await other.ims.bye()).status == 200
         await hang_up(call)
+
+    @pytest.mark.parametrize("other_by_page", WAYS)
+    async def test_by_a_page_that_names_the_contact_of_the_other_call(
+        self, stage: Stage, other_by_page: bool
+    ) -> None:
+        """As RFC 5589 §7.3 has it, and SIP.js does: to a page that Contact is the gateway's, whoever is behind it."""
+        page = await stage.page()
+        call = await established(stage, page)
+        if other_by_page:
+            other = await established(stage, page)
+        else:
+            other = await incoming.answered(stage, page, caller=BOB)
+        target = refer_to(page_dialog(other).remote_target, Replaces=replaces(page_dialog(other)))
+        assert target.startswith("<sip:gateway@")
+        assert (await page_asks(call, "REFER", headers=[("Refer-To", f'"Bob" {target}')])).status == 200
+        refer = await call.ims.wait_request("REFER")
+        wanted = refer_to(BOB, Replaces=seen_by_other_end(core_dialog(other)))
+        (found,) = refer.headers.all("Refer-To")
+        assert unquote(found) == f'"Bob" {unquote(wanted)}'
+        await transferred(call, by_page=False)
+        await hang_up(call, other)
 
     async def test_by_the_core_to_somebody_elses_call(self, stage: Stage) -> None:
         call = await established(stage, await stage.page())
@@ -391,6 +411,18 @@ class TestForbiddenTargets:
         assert not stage.core.trace.requests("REFER")
         await unharmed(call)
         await hang_up(call)
+
+    @pytest.mark.conformance("X-11")
+    async def test_the_contact_of_a_call_is_whom_it_reaches(self, stage: Stage) -> None:
+        """Who calls from a number that is denied is not called through somebody else."""
+        page = await stage.page()
+        call = await established(stage, page)
+        other = await incoming.answered(stage, page, caller="sip:+1900555@ims.test;user=phone")
+        target = refer_to(page_dialog(other).remote_target, Replaces=replaces(page_dialog(other)))
+        refused = await page_asks(call, "REFER", headers=[("Refer-To", target)])
+        assert refused.status == 403
+        assert not stage.core.trace.requests("REFER")
+        await hang_up(call, other)
 
     @pytest.mark.conformance("X-11")
     async def test_outside_a_call(self, stage: Stage) -> None:

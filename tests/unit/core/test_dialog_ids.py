@@ -13,10 +13,12 @@ from kemi.core.dialog_ids import (
     DialogName,
     dialog_name,
     facing_far_end,
+    far_end,
     mentions_dialog,
     record_keys,
     tags_for,
     translated,
+    with_far_end,
 )
 from kemi.core.messages import Side
 
@@ -119,6 +121,57 @@ class TestFacing:
     @pytest.mark.parametrize("value", ["<sip:bob@ims.test>", f"<sip:b@x?{OWN_FIRST}>, <sip:c@x>"])
     def test_what_is_no_name_stays(self, value: str) -> None:
         assert facing_far_end(value, lambda _: self.CALL) == value
+
+
+OURS = "sip:gateway@ims.test;transport=ws"
+
+
+def bob_of_c1(name: DialogName) -> str:
+    return "sip:bob@ims.test" if of_c1(name) else ""
+
+
+class TestFarEnd:
+    """A page names our Contact for whoever is behind it."""
+
+    @pytest.mark.parametrize(
+        ("value", "wanted"),
+        [
+            pytest.param(f'"B <x>, C" <{OURS}?Replaces=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage>',
+                         '"B <x>, C" <sip:bob@ims.test?Replaces=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage>', id="Replaces"),
+            pytest.param("<SIP:gateway@IMS.test;Transport=WS?%4Aoin=c1%3bto-tag%3dgw%3bfrom-tag%3dpage&Require=join>;x",
+                         "<sip:bob@ims.test?%4Aoin=c1%3bto-tag%3dgw%3bfrom-tag%3dpage&Require=join>;x",
+                         id="Join, otherwise written"),
+        ],
+    )  # fmt: skip
+    def test_its_own_address_takes_the_place(self, value: str, wanted: str) -> None:
+        assert with_far_end(value, OURS, bob_of_c1) == wanted
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param("<sip:bob@ims.test?Replaces=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage>", id="not ours"),
+            pytest.param(f"<{OURS}?Replaces=c2%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage>", id="no call of this page"),
+            pytest.param(f"<{OURS}?Replaces=c1>", id="no dialog"),
+            pytest.param(f"<{OURS}?Replaces=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage&Join=c1>", id="two dialogs"),
+            pytest.param(f"<{OURS}>", id="nothing named"),
+            pytest.param(
+                f"<{OURS}?Replaces=c1%3Bto-tag%3Dgw%3Bfrom-tag%3Dpage>, <sip:c@ims.test>", id="two targets"
+            ),
+        ],
+    )
+    def test_the_rest_stays_as_it_is(self, value: str) -> None:
+        assert with_far_end(value, OURS, bob_of_c1) == value
+
+    @pytest.mark.parametrize(
+        ("target_uri", "wanted"),
+        [
+            ("sip:bob@ims.test", "sip:bob@ims.test"),
+            ("tel:+15550100", "sip:+15550100@ims.test;user=phone"),
+            ("sip:+15550100;npdi;rn=+15550199@ims.test?x=y", "sip:+15550100@ims.test"),
+        ],
+    )
+    def test_it_can_have_header_fields(self, target_uri: str, wanted: str) -> None:
+        assert far_end(record(target_uri=target_uri), "ims.test") == wanted
 
 
 class TestValues:
