@@ -446,5 +446,5 @@ def _cseq_of(action: act.SendRequest) -> int:
 def _unanswered(action: act.SendRequest) -> Event:
     """What a request of a call leads to that could not even be sent."""
     if action.method == "UPDATE" and action.to is Side.WIC:
-        return UpdateAnswered(408)
+        return UpdateAnswered(408, cseq=_cseq_of(action))
     return OwnRequestAnswered(action.to, action.method, _cseq_of(action), 408)

@@ -85,7 +85,7 @@ class OwnRequests:
         jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
         event: UpdateAnswered | OwnRequestAnswered
         if reply.method == "UPDATE" and reply.side is Side.WIC:
-            event = UpdateAnswered(reply.status, reply.body, retry_after_s, jitter, reply.contact)
+            event = UpdateAnswered(reply.status, reply.body, retry_after_s, jitter, reply.contact, reply.cseq)
         else:
             event = OwnRequestAnswered(
                 reply.side, reply.method, reply.cseq, reply.status, reply, retry_after_s, jitter
@@ -111,7 +111,7 @@ class OwnRequests:
         else:
             event: UpdateAnswered | OwnRequestAnswered
             if method == "UPDATE" and to is Side.WIC:
-                event = UpdateAnswered(status=408)
+                event = UpdateAnswered(408, cseq=ksr.number("$cs"))
             else:
                 event = OwnRequestAnswered(to, method, ksr.number("$cs"), 408)
             self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$ft")), event)

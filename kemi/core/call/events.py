@@ -230,6 +230,8 @@ class UpdateAnswered(Event):
     """0 ≤ jitter < 1, drawn by the caller: where in the allowed interval a retry is put."""
     contact: str = ""
     """Contact of the response, as it came."""
+    cseq: int | None = None
+    """As we counted towards the page; None: of the UPDATE that is out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kemi.core.call import actions as act
+from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record import CallRecord, Exchange, Former, Offerer, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
@@ -54,6 +55,23 @@ def refusal(record: CallRecord, request: Request) -> act.SendReply | None:
     # RFC 3261 §14.2 wants it drawn anew each time; a checksum of what names the request does that without I/O.
     drawn = zlib.crc32("".join(request.headers("Via")).encode()) % (_LONGEST_RETRY_AFTER_S + 1)
     return act.SendReply(500, "Server Internal Error", (f"Retry-After: {drawn}",))
+
+
+def is_answered_by(record: CallRecord, event: UpdateAnswered | OwnRequestAnswered) -> bool:
+    """Whether a response is to the offer of ours that is open.
+
+    tm hands us a response as often as it comes, and a 2xx to an INVITE comes until its ACK does (RFC 3261 §13.3.1.4):
+    perhaps when another offer of ours is out already, to the same side or to the other one.
+    """
+    opened = _open(record)
+    if isinstance(event, UpdateAnswered):
+        side, method = Side.WIC, "UPDATE"
+    else:
+        side, method = event.to, event.method
+    if side is Side.IMS and record.recovery is not None and opened.offerer is Offerer.GATEWAY:
+        return (method, event.cseq) == ("INVITE", record.recovery.core_cseq)
+    asked = Side.IMS if opened.offerer is Offerer.GATEWAY_TO_IMS else Side.WIC
+    return (side, method) == (asked, opened.method) and event.cseq in (opened.cseq, None)
 
 
 def begin(record: CallRecord, exchange: Exchange) -> None:

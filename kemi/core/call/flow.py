@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from kemi.core.call import events
+from kemi.core.call import events, exchange
 from kemi.core.call.actions import Action, Schedule
 from kemi.core.call.from_page import answer, credentials, setup, trunk_call
 from kemi.core.call.in_dialog import core_requests, dialog, page_requests
@@ -74,6 +74,7 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.CancelReceived: preconditions.on_cancel,
         events.IncomingConnected: page_answer.on_connected,
         events.ImsReoffered: page_answer.on_late_answer_taken,
+        events.UpdateAnswered: dialog.on_update_answered,
         events.MediaFailed: page_answer.on_media_failed,
         events.OwnRequestAnswered: own_requests.on_own_request_answered,
         events.WicFailed: page_answer.on_wic_failed,
@@ -200,7 +201,7 @@ def _step(record: CallRecord, event: events.Event) -> Step:
         return own_requests.on_own_request_answered
     if record.exchange is not None:
         step = EXCHANGE_STEPS.get(record.exchange.offerer, {}).get(kind)
-        if step is not None:
+        if step is not None and _is_meant(record, event):
             return step
     step = (STEPS if record.incoming is None else INCOMING_STEPS).get(kind)
     if step is None and kind in LATE:
@@ -208,6 +209,13 @@ def _step(record: CallRecord, event: events.Event) -> Step:
     if step is None:
         raise LocalProtocolError(f"no step for {kind.__name__}")
     return step
+
+
+def _is_meant(record: CallRecord, event: events.Event) -> bool:
+    """Whether an event is one of the exchange that is open, and not what is left of one before."""
+    if isinstance(event, events.UpdateAnswered | events.OwnRequestAnswered):
+        return exchange.is_answered_by(record, event)
+    return True
 
 
 def _nothing_said(_event: Any) -> None:

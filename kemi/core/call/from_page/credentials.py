@@ -14,7 +14,7 @@ from typing import Final
 from kemi.core.call import actions as act
 from kemi.core.call.events import ForwardChallenged, OwnRequestChallenged
 from kemi.core.call.from_page.outbound import Asked, Outbound
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Reply, Side
@@ -126,8 +126,9 @@ def on_own_challenged(
         record.ims_session.refresh_cseq = cseq
     if record.own_ims_offer == event.cseq:
         record.own_ims_offer = cseq
-    if record.exchange is not None and record.exchange.cseq == event.cseq:
-        record.exchange.cseq = cseq
+    opened = record.exchange
+    if opened is not None and (opened.offerer, opened.cseq) == (Offerer.GATEWAY_TO_IMS, event.cseq):
+        opened.cseq = cseq
     if record.recovery is not None and record.recovery.core_cseq == event.cseq:
         record.recovery.core_cseq = cseq
     trunk = settings.trunks[outbound.trunk]

@@ -134,9 +134,8 @@ def _refreshed(record: CallRecord, reply: Reply, former: Former) -> list[act.Act
 def on_update_answered(record: CallRecord, event: UpdateAnswered, settings: CallSettings) -> list[act.Action]:
     """The page answered our UPDATE: during the set-up, or a correction afterwards."""
     retarget_page(record, event)
-    if (
-        not record.updating or record.ended
-    ):  # the call ended while the UPDATE was under way, or it had no offer
+    # the call ended while the UPDATE was under way, or it had no offer, or another one is out (flow.py)
+    if not record.updating or record.ended or record.exchange is not None:
         return unsure.on_answered(record, event.status, settings)
     if record.forwarded:
         return on_correction_answered(record, event, settings)

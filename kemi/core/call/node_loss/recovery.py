@@ -162,11 +162,7 @@ def on_own_request_answered(
     to_page = isinstance(event, UpdateAnswered) or event.to is Side.WIC
     done = acknowledge(record, event, settings)
     if not to_page and isinstance(event, OwnRequestAnswered):
-        if event.cseq != recovery.core_cseq:
-            return []
         done = recovery_answers.acknowledge_core(record, event)
-    elif isinstance(event, OwnRequestAnswered) and (event.method, event.cseq) != _asked_page(record):
-        return done
     if record.ended or (recovery.page if to_page else recovery.core) is not Telling.SENT:
         return done  # a 2xx once more, whose ACK is late or lost (RFC 3261 §13.3.1.4)
     if not 200 <= event.status < 300:
@@ -290,10 +286,6 @@ def _end(
 
 def _page_away(record: CallRecord) -> bool:
     return record.recovery is not None and record.recovery.page_away
-
-
-def _asked_page(record: CallRecord) -> tuple[str, int]:
-    return ("", 0) if record.exchange is None else (record.exchange.method, record.exchange.cseq)
 
 
 def _recovery(record: CallRecord) -> Recovery:

@@ -172,7 +172,7 @@ def on_answered(
     if opened is None:
         raise LocalProtocolError("no offer is open")
     done = acknowledge(record, event, settings)
-    if record.ended or (isinstance(event, OwnRequestAnswered) and event.cseq != opened.cseq):
+    if record.ended:
         return done
     if not 200 <= event.status < 300:
         return [*done, *_refused(record, event, settings)]

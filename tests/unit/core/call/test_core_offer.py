@@ -296,15 +296,15 @@ class TestToldAfterwards:
     def test_the_pages_answer_gates_the_relay(self) -> None:
         call, actions = self.held()
         answer = sdp.page_answer(actions.only(act.SendRequest).body)
-        reply = with_body(call.wic_reply(200, method="INVITE", cseq=3), answer).reply
-        taken = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 200, reply))
+        reply = with_body(call.wic_reply(200, method="INVITE", cseq=2), answer).reply
+        taken = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, 200, reply))
         gate = taken.only(act.GateMedia).media[0]
         assert (gate.wic_to_ims, gate.ims_to_wic) == (False, True)
         assert call.record.exchange is None
 
     def test_after_glare_it_is_tried_again(self) -> None:
         call, _ = self.held()
-        again = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 491, jitter=0.5))
+        again = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, 491, jitter=0.5))
         due = again.only(act.Schedule)
         assert (due.due, due.delay_s) == (ev.Due.TELL_PAGE, 1.0)
         assert call.on(ev.TimerFired(due.due)).only(act.SendRequest).method == "INVITE"
@@ -312,7 +312,7 @@ class TestToldAfterwards:
     def test_a_page_that_is_away_is_told_when_it_is_back(self) -> None:
         call, _ = self.held()
         # Its connection is gone: the executor says so in the place of an answer.
-        gone = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 408))
+        gone = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, 408))
         assert gone.only(act.Schedule).due is ev.Due.TELL_PAGE
         for _ in range(2 * MAX_ATTEMPTS):  # to look for it is no attempt
             looked = call.on(ev.TimerFired(ev.Due.TELL_PAGE, flow_alive=False))
@@ -326,7 +326,7 @@ class TestToldAfterwards:
         call, actions = self.held()
         for attempt in range(MAX_ATTEMPTS):
             assert actions.only(act.SendRequest).method == "INVITE"
-            later = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3 + attempt, 408))
+            later = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2 + attempt, 408))
             if later.names == []:
                 break
             actions = call.on(ev.TimerFired(ev.Due.TELL_PAGE))
@@ -335,12 +335,12 @@ class TestToldAfterwards:
 
     def test_a_refusal_is_left_at_that(self) -> None:
         call, _ = self.held()
-        assert call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 488)).names == []
+        assert call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, 488)).names == []
         assert call.on(call.ims_request("INFO", cseq=9)).names == ["ForwardRequest"]
 
     def test_a_page_that_knows_no_such_call_ends_it(self) -> None:
         call, _ = self.held()
-        ended = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 3, 481))
+        ended = call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, 481))
         assert ended.only(act.SendRequest).method == "BYE"
         assert call.record.ended
 

@@ -12,7 +12,16 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.incoming_ladder import CALL_ID, CALLER_TAG, KEY, TAG, Incoming, invite, offer
+from tests.unit.core.call.incoming_ladder import (
+    CALL_ID,
+    CALLER_TAG,
+    KEY,
+    PAGE_CONTACT,
+    TAG,
+    Incoming,
+    invite,
+    offer,
+)
 from tests.unit.core.call.ladder import Actions, header_reader
 
 MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
@@ -142,3 +151,73 @@ def test_an_answer_that_cannot_be_read_changes_nothing() -> None:
     before = call.record.ims_description
     assert notes(response(call, acknowledged(call), 200, "v=0\r\n")) == ["own_offer_misunderstood"]
     assert (call.record.ims_description, call.record.exchange) == (before, None)
+
+
+def from_page(call: Incoming, cseq: int, body: str = "") -> Actions:
+    """The page's 200 to a re-INVITE of ours."""
+    reply = Reply(Side.WIC, "INVITE", CALL_ID, TAG, "page", cseq, status=200, contact=f"<{PAGE_CONTACT}>")
+    reply.body, reply.content_type = body or call.page_answer(), "application/sdp"
+    return call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", cseq, 200, reply))
+
+
+def from_core(call: Incoming, cseq: int, body: str) -> Actions:
+    """The core's 200 to a re-INVITE of ours."""
+    reply = Reply(Side.IMS, "INVITE", CALL_ID, TAG, CALLER_TAG, cseq, status=200)
+    reply.body, reply.content_type, reply.headers = body, "application/sdp", header_reader({})
+    return call.on(ev.OwnRequestAnswered(Side.IMS, "INVITE", cseq, 200, reply))
+
+
+class TestOnceMore:
+    """A 2xx to an INVITE comes until its ACK does (RFC 3261 §13.3.1.4), perhaps while another offer of ours is out."""
+
+    @pytest.mark.parametrize("takes_update", [True, False])
+    def test_that_of_the_page_is_no_answer_of_the_core(self, takes_update: bool) -> None:
+        call = answered(takes_update=takes_update)
+        sent = acknowledged(call)
+        before, exchange = call.record.legs[CALLER_TAG].contact, call.record.exchange
+        (ack,) = from_page(call, call.record.own_ims_offer).all(
+            act.SendRequest
+        )  # though both sides count alike
+        assert (ack.to, ack.method) == (Side.WIC, "ACK")
+        assert call.actions.names == ["SendRequest"]
+        assert (call.record.legs[CALLER_TAG].contact, call.record.exchange) == (before, exchange)
+        response(call, sent, 200, sdp.core_answer("audio", "video", refuse=("video",)))
+        assert call.record.exchange is None
+        assert call.record.ims_description == sent.body
+
+    def test_that_of_the_core_is_acknowledged_and_no_answer_of_the_page(self) -> None:
+        """The far end takes less in its answer, which the page is told at once."""
+        call = answered(takes_update=False, page="sends no video")
+        acknowledged(call)
+        cseq, body = call.record.own_ims_offer, sdp.core_answer("audio", "video", refuse=("video",))
+        call.record.wic_takes_update = False
+        told = from_core(call, cseq, body).all(act.SendRequest)
+        assert [(one.to, one.method) for one in told] == [(Side.IMS, "ACK"), (Side.WIC, "INVITE")]
+        assert call.record.exchange is not None
+        ours = call.record.exchange.cseq
+        (ack,) = from_core(call, cseq, body).all(act.SendRequest)
+        assert (ack.to, ack.method, f"CSeq: {cseq} ACK" in ack.headers) == (Side.IMS, "ACK", True)
+        assert call.actions.names == ["SendRequest"]
+        from_page(call, ours, sdp.page_answer(told[1].body))
+        assert call.record.wic_description == told[1].body
+
+    def test_that_to_the_offer_before_is_none_to_the_next_one(self) -> None:
+        call = answered(takes_update=False)
+        sent = acknowledged(call)
+        first = call.record.own_ims_offer
+        response(call, sent, 491)
+        call.on(ev.TimerFired(ev.Due.TELL_CORE))
+        from_core(call, first, sdp.core_answer("audio", "video", refuse=("video",)))
+        assert call.record.exchange is not None
+
+
+@pytest.mark.parametrize("takes_update", [True, False])
+def test_a_late_answer_to_an_update_of_ours_is_none_to_the_next_offer(takes_update: bool) -> None:
+    call = answered(page="sends no video")
+    call.record.wic_takes_update = takes_update
+    sent = acknowledged(call)
+    response(call, sent, 200, sdp.core_answer("audio", "video", refuse=("video",)))
+    before = call.record.exchange
+    assert before is not None
+    call.on(ev.UpdateAnswered(200, call.page_answer(), cseq=before.cseq - 1))
+    assert call.record.exchange == before

@@ -38,8 +38,9 @@ def answered(call: Call, status: int, body: str = "") -> Actions:
     """The page answers our offer."""
     if call.record.exchange is not None and call.record.exchange.method == "UPDATE":
         return call.on(ev.UpdateAnswered(status, body))
-    reply = Reply(Side.WIC, "INVITE", "call-1", "ours", "page", 2, body=body, status=status)
-    return call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", 2, status, reply))
+    cseq = call.record.gateway_cseq
+    reply = Reply(Side.WIC, "INVITE", "call-1", "ours", "page", cseq, body=body, status=status)
+    return call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", cseq, status, reply))
 
 
 def audio(record: CallRecord) -> tuple[Direction, bool, int | None]:
