@@ -126,6 +126,7 @@ class Executor:
     def _create_transaction(self, action: act.CreateTransaction) -> Event:
         if not ksr.add_to_tag(action.to_tag):
             raise LocalProtocolError("the To-tag could not be written into the INVITE")
+        self._with_vias = ""  # they are of the INVITE before
         transaction = transactions.new_transaction()
         if transaction is None:
             raise RemoteProtocolError("no transaction can be made of this INVITE")

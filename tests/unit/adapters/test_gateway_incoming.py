@@ -263,6 +263,18 @@ Max-Forwards: 70
         assert [type(action).__name__ for action in relay.asked] == ["AnswerAhead", "ReleaseMedia"]
         assert kamailio.tables["call"] == {}
 
+    def test_one_that_waits_for_resources_is_refused_as_itself(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        """The page's connection ends while the relay answers; another INVITE was sent to a page before."""
+        called(kamailio, page)
+        kamailio.script("tmx.t_suspend", 1)
+        kamailio.script("tcpops.tcp_conid_alive", lambda *_: -1 if kamailio.called("tmx.t_suspend") else 1)
+        message = kamailio.receive(preconditioned_invite(token(kamailio), "another-call"))
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies[-1].status == 430
+        assert message.values("Call-ID") == ["another-call"]
+
     def test_a_page_that_has_just_lost_its_connection(self, kamailio: FakeKamailio, page: Gateway) -> None:
         kamailio.script("tmx.t_suspend", 1)
         (binding,) = kamailio.tables["registration"].values()
