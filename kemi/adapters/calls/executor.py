@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from kemi.adapters.calls.history import CallNotes
 from kemi.adapters.calls.progress import ProgressNotes
@@ -33,7 +33,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.record import CallRecord
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
-from kemi.core.errors import LocalProtocolError, RemoteProtocolError
+from kemi.core.errors import LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -45,8 +45,6 @@ FAILURE_IMS = "ksr_failure_ims"
 FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
 FAILURE_CHANGE: Final = {Side.WIC: "ksr_failure_change_to_page", Side.IMS: "ksr_failure_change"}
-
-A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.GateMedia)
 
 _TRYING = (100, "Trying")
 _NOT_SENT = (480, "Temporarily Unavailable")
@@ -128,6 +126,7 @@ class Executor:
     def _create_transaction(self, action: act.CreateTransaction) -> Event:
         if not ksr.add_to_tag(action.to_tag):
             raise LocalProtocolError("the To-tag could not be written into the INVITE")
+        self._with_vias = ""  # they are of the INVITE before
         transaction = transactions.new_transaction()
         if transaction is None:
             raise RemoteProtocolError("no transaction can be made of this INVITE")
@@ -136,6 +135,8 @@ class Executor:
     def _suspend(self, action: act.SuspendInvite) -> None:
         if not transactions.suspend(action.guard_s, FAILURE_SUSPENDED):
             raise LocalProtocolError("the INVITE could not be suspended")
+        if transactions.is_cancelled():  # before: tm has suspended nothing then, and leaves the answer to us
+            raise SipReject("it was cancelled", status=487, reason_phrase="Request Terminated")
 
     def _refuse_unheard(self, action: act.RefuseUnheard) -> Event | None:
         # Kamailio finds the INVITE by Call-ID and CSeq, which the legs of a fork and a page calling a page share:
@@ -149,9 +150,8 @@ class Executor:
         return WicFailed(action.status)
 
     def _resume(self, action: act.ResumeInvite) -> None:
-        transactions.resume(
-            action.transaction, CONTINUE_INVITE
-        )  # fails only when a CANCEL was faster, which ends the call too
+        # fails only when a CANCEL was faster, which ends the call too
+        transactions.resume(action.transaction, CONTINUE_INVITE)
 
     def _send_reply(self, action: act.SendReply) -> None:
         if transactions.has_transaction() or (

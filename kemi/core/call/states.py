@@ -143,6 +143,7 @@ class Precondition(enum.StrEnum):
     """A call towards a page whose caller requires preconditions (RFC 3312)."""
 
     NONE = "none"  #: nothing required
+    ANSWERING = "answering"  #: the caller lacks resources, the relay is asked for what our answer needs
     UNACKNOWLEDGED = "unacknowledged"  #: our answer is out in a reliable 183, the caller lacks resources
     WAITING = "waiting"  #: the caller has our answer and will tell us by UPDATE
     RESUMING = "resuming"  #: it has: the page is being called
@@ -152,6 +153,7 @@ class Precondition(enum.StrEnum):
 class PreconditionEvent(enum.StrEnum):
     """What moves them."""
 
+    LACKING = "lacking"
     ANSWERED = "answered"
     ACKNOWLEDGED = "acknowledged"
     READY = "ready"
@@ -162,8 +164,9 @@ PRECONDITION: Final[Mapping[Precondition, Mapping[PreconditionEvent, Preconditio
     {
         Precondition.NONE: {
             PreconditionEvent.MET: Precondition.MET,
-            PreconditionEvent.ANSWERED: Precondition.UNACKNOWLEDGED,
+            PreconditionEvent.LACKING: Precondition.ANSWERING,
         },
+        Precondition.ANSWERING: {PreconditionEvent.ANSWERED: Precondition.UNACKNOWLEDGED},
         Precondition.UNACKNOWLEDGED: {PreconditionEvent.ACKNOWLEDGED: Precondition.WAITING},
         Precondition.WAITING: {PreconditionEvent.READY: Precondition.RESUMING},
         Precondition.RESUMING: {PreconditionEvent.MET: Precondition.MET},

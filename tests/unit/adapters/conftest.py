@@ -35,6 +35,7 @@ def kamailio() -> Iterator[FakeKamailio]:
     """What the worker process sees; no lock may be left when the test ends."""
     KSR.kamailio = FakeKamailio()
     KSR.kamailio.script("tm.t_check_trans", -1)  # every request is a new one
+    KSR.kamailio.script("tm.t_is_canceled", -1)
     yield KSR.kamailio
     locked = KSR.kamailio.locked
     KSR.kamailio = FakeKamailio()  # what a test has made of it is not for those that do without this fixture

@@ -6,6 +6,7 @@ import time
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
+    AnsweredAhead,
     ImsReoffered,
     IncomingConnected,
     IncomingReserved,
@@ -68,6 +69,13 @@ class ScriptedRelay:
         self._ask("reserve_incoming", action)
         offers = {kind: sdp.relay_reverse_offer(kind) for kind in action.media}
         return IncomingReserved(offers, action.edits, action.bearer)
+
+    def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
+        """Give ports and answer, for every medium of the core's offer."""
+        self._ask("answer_ahead", action)
+        answers = {kind: sdp.relay_offer(kind) for kind in action.media}
+        offers = {kind: sdp.relay_reverse_offer(kind) for kind in action.media}
+        return AnsweredAhead(answers, offers, action.bearer, action.node)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
         """Take the page's answer."""

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from kemi.adapters.gateway import Gateway
+from kemi.core.call.actions import AnswerAhead
 from kemi.core.call.boundary import ICSI_REF
+from kemi.core.call.events import AnsweredAhead, CancelReceived
 from kemi.core.errors import MediaUnavailable
 from kemi.core.flow_token import token_from_flow
 from kemi.state.calls import record_from_text
@@ -37,7 +39,14 @@ def token(kamailio: FakeKamailio) -> str:
     return token_from_flow(SECRET, "7", nonce)
 
 
-def core_invite(route_user: str, *, uri: str = "sip:x@page.invalid;transport=ws") -> FakeMessage:
+def core_invite(
+    route_user: str,
+    *,
+    uri: str = "sip:x@page.invalid;transport=ws",
+    call_id: str = "call-in",
+    extra: str = "",
+    body: str = offer(),
+) -> FakeMessage:
     """Return the core's INVITE with our Path as Route."""
     return from_core(
         f"""INVITE {uri} SIP/2.0
@@ -46,14 +55,23 @@ Route: <sip:{route_user}@192.0.2.1:5060;lr;ob>
 Record-Route: <sip:scscf.ims.example;lr>
 From: <sip:bob@ims.example>;tag=caller
 To: <sip:alice@ims.example>
-Call-ID: call-in
+Call-ID: {call_id}
 CSeq: 5 INVITE
 Max-Forwards: 70
 Contact: <sip:bob@198.51.100.7:5080>
-Content-Type: application/sdp
+{extra}Content-Type: application/sdp
 
-{offer()}"""
+{body}"""
     )
+
+
+MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
+
+
+def preconditioned_invite(route_user: str, call_id: str = "call-in") -> FakeMessage:
+    """Return an INVITE whose caller has to wait for its resources."""
+    extra = "Require: precondition\nSupported: 100rel\n"
+    return core_invite(route_user, call_id=call_id, extra=extra, body=offer() + MISSING)
 
 
 def called(kamailio: FakeKamailio, page: Gateway) -> str:
@@ -210,6 +228,52 @@ Max-Forwards: 70
         ((_, text),) = kamailio.called("corex.send_data")
         assert str(text).startswith("CANCEL ")
         assert kamailio.tables["early_cancel"] == {}
+
+    def test_a_cancel_while_the_relay_answers_ahead_of_the_page(
+        self,
+        kamailio: FakeKamailio,
+        page: Gateway,
+        relay: ScriptedRelay,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """tm answers the CANCEL and marks the INVITE, which is not suspended yet and is nobody's but ours to answer."""
+        answer_ahead = relay.answer_ahead
+
+        def cancelled(action: AnswerAhead) -> AnsweredAhead:
+            (key,) = kamailio.tables["call"]
+            page._dispatcher.dispatch(key, CancelReceived())
+            return answer_ahead(action)
+
+        monkeypatch.setattr(relay, "answer_ahead", cancelled)
+        kamailio.receive(preconditioned_invite(token(kamailio)))
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [487]
+        assert [type(action).__name__ for action in relay.asked] == ["AnswerAhead", "ReleaseMedia"]
+        assert kamailio.tables["call"] == {}
+
+    def test_a_cancel_just_before_the_invite_is_suspended(
+        self, kamailio: FakeKamailio, page: Gateway, relay: ScriptedRelay
+    ) -> None:
+        """tm suspends none that is cancelled, and says that it has."""
+        kamailio.script("tmx.t_suspend", 1)
+        kamailio.script("tm.t_is_canceled", 1)
+        kamailio.receive(preconditioned_invite(token(kamailio)))
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [487]
+        assert [type(action).__name__ for action in relay.asked] == ["AnswerAhead", "ReleaseMedia"]
+        assert kamailio.tables["call"] == {}
+
+    def test_one_that_waits_for_resources_is_refused_as_itself(
+        self, kamailio: FakeKamailio, page: Gateway
+    ) -> None:
+        """The page's connection ends while the relay answers; another INVITE was sent to a page before."""
+        called(kamailio, page)
+        kamailio.script("tmx.t_suspend", 1)
+        kamailio.script("tcpops.tcp_conid_alive", lambda *_: -1 if kamailio.called("tmx.t_suspend") else 1)
+        message = kamailio.receive(preconditioned_invite(token(kamailio), "another-call"))
+        page.ksr_request_route(MESSAGE)
+        assert kamailio.replies[-1].status == 430
+        assert message.values("Call-ID") == ["another-call"]
 
     def test_a_page_that_has_just_lost_its_connection(self, kamailio: FakeKamailio, page: Gateway) -> None:
         kamailio.script("tmx.t_suspend", 1)

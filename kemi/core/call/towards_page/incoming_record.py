@@ -53,6 +53,8 @@ class Incoming:
     """What the caller requires before the page rings."""
     repeated: int = 0
     """How often our own reliable response was sent again."""
+    returns: int = 0
+    """How often its suspended INVITE was to be resumed to end it, or to call the page."""
     answered_reliably: bool = False
     """The core has that answer from a reliable provisional response: the 2xx has none (RFC 6337 §3.1.1)."""
 

@@ -32,6 +32,7 @@ from kemi.core.call.events import (
     TimerFired,
 )
 from kemi.core.call.from_page.setup import GUARD_MARGIN_S, finish, resume
+from kemi.core.call.lifetime.ending import FORGET_AFTER_S
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import (
@@ -57,8 +58,10 @@ OUR_RSEQ: Final = 1
 _T1_S: Final = 0.5
 _AGAIN_S: Final = 0.3
 _FAILED: Final = (580, "Precondition Failure")
+_MOST_RETURNS: Final = int(FORGET_AFTER_S / _AGAIN_S)
+"""For longer than that no transaction is in another process's hands: tm has none of it any more."""
 _BEFORE_THE_PAGE: Final = frozenset(
-    {Precondition.UNACKNOWLEDGED, Precondition.WAITING, Precondition.RESUMING}
+    {Precondition.ANSWERING, Precondition.UNACKNOWLEDGED, Precondition.WAITING, Precondition.RESUMING}
 )
 
 
@@ -83,6 +86,7 @@ def begin(record: CallRecord, request: Request, lines: Sequence[CoreLine]) -> bo
             reason_phrase="Extension Required",
             lines=("Require: 100rel",),
         )
+    _incoming(record).move_precondition(PreconditionEvent.LACKING)
     return True
 
 
@@ -104,9 +108,12 @@ def on_answered_ahead(record: CallRecord, event: AnsweredAhead, settings: CallSe
     if record.ended:
         kinds = tuple(medium.kind for medium in record.media)
         return [act.ReleaseMedia(record.key, record.node, kinds)]
-    record.ims_description = _answer(record, event.answers, settings)
     incoming = _incoming(record)
-    if incoming.precondition is Precondition.NONE:
+    if incoming.precondition is Precondition.ANSWERING and record.rejection is not None:  # ended meanwhile
+        record.move_media(MediaEvent.RESERVED)
+        return _refused(record, record.rejection, settings)
+    record.ims_description = _answer(record, event.answers, settings)
+    if incoming.precondition is Precondition.ANSWERING:
         return _answer_invite(record, settings)
     record.move_ims(OfferAnswerEvent.ANSWER_SENT)
     lines = (boundary.contact_for_core(record, settings), headers.ALLOW, *boundary.charging_line(record))
@@ -250,11 +257,17 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
 def refuse(record: CallRecord, status: int, reason_phrase: str, detail: str) -> list[act.Action]:
     """End a call whose page has not been called."""
     record.rejection = Rejection(status, reason_phrase, detail)
+    if _incoming(record).precondition is Precondition.ANSWERING:
+        return []  # nothing is suspended yet: whoever asks the relay will see
     return _go_back(record)
 
 
 def _go_back(record: CallRecord) -> list[act.Action]:
     """Resume the INVITE, and again if that fails: for a moment it may be another process that has it in hand."""
+    incoming = _incoming(record)
+    incoming.returns += 1
+    if incoming.returns > _MOST_RETURNS:
+        return [act.Note("call_never_ended", logging.WARNING), *finish(record, DialogEvent.REJECTED)]
     return [act.Schedule(record.key, Due.PRECONDITIONS, _AGAIN_S), *resume(record)]
 
 
@@ -263,12 +276,7 @@ def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSe
     if record.ended:
         return []
     if record.rejection is not None:
-        why = record.rejection
-        return [
-            act.Note("call_rejected", logging.INFO, {"status": why.status, "detail": why.detail}),
-            act.SendReply(why.status, why.reason_phrase, headers.explanation_of(why, settings.realm)),
-            *finish(record, DialogEvent.REJECTED),
-        ]
+        return _refused(record, record.rejection, settings)
     incoming = _incoming(record)
     if incoming.precondition is not Precondition.RESUMING:
         return _send_183(record, settings)
@@ -277,6 +285,14 @@ def on_invite_resumed(record: CallRecord, event: InviteResumed, settings: CallSe
     incoming.move_precondition(PreconditionEvent.MET)
     edits = edits_of_invite(record, event.request, settings)
     return [act.Unschedule(record.key), call_page(record, edits, settings, resumed=True)]
+
+
+def _refused(record: CallRecord, why: Rejection, settings: CallSettings) -> list[act.Action]:
+    return [
+        act.Note("call_rejected", logging.INFO, {"status": why.status, "detail": why.detail}),
+        act.SendReply(why.status, why.reason_phrase, headers.explanation_of(why, settings.realm)),
+        *finish(record, DialogEvent.REJECTED),
+    ]
 
 
 def on_guard_expired(
@@ -292,13 +308,12 @@ def on_guard_expired(
 
 
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
-    """The relay could not follow the caller's UPDATE."""
+    """The relay could not follow the caller's INVITE, or its UPDATE."""
     error = event.error
-    why = headers.explanation_of(error, settings.realm)
-    return [
-        act.SendReply(error.status, error.reason_phrase, why),
-        *refuse(record, *_FAILED, error.detail),
-    ]
+    answer = act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm))
+    if _incoming(record).precondition is Precondition.ANSWERING:
+        return [answer, *finish(record, DialogEvent.REJECTED)]
+    return [answer, *refuse(record, *_FAILED, error.detail)]
 
 
 def on_cancel(record: CallRecord, _event: CancelReceived, _settings: CallSettings) -> list[act.Action]:

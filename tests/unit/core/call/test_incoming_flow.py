@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.from_page.setup import reserved_too_late
 from kemi.core.call.states import Dialog, Media
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
@@ -134,6 +136,10 @@ class World:
             following = self._outcome(action)
             if following is not None and not self.gone:
                 self.step(following)
+            elif isinstance(following, ev.AnsweredAhead):  # as Dispatcher does
+                late = reserved_too_late(self.call.record.key, replace(following, node="192.0.2.9:2223"))
+                assert [one.status for one in late if isinstance(one, act.SendReply)] == [487]
+                self.done += late
 
     def _check(self, action: act.Action) -> None:
         if isinstance(action, act.ReleaseMedia):

@@ -164,6 +164,51 @@ def test_the_caller_cancels() -> None:
     assert Incoming.ringing().on(ev.CancelReceived()) == []
 
 
+class TestWhileTheRelayIsAsked:
+    """Nothing is suspended yet, and the core has nothing but 100."""
+
+    def asked(self) -> Incoming:
+        return Incoming.offered(invite(offer() + MISSING, REQUIRED))
+
+    def relay_answers(self, call: Incoming) -> Actions:
+        ahead = act.AnswerAhead(KEY, "", {medium.kind: "" for medium in call.record.media})
+        return call.on(call.answered_ahead(ahead))
+
+    def test_the_caller_cancels(self) -> None:
+        """Whoever asks the relay finds no call, gives the ports back and answers 487."""
+        assert self.asked().on(ev.CancelReceived()).names == ["ForgetCall"]
+
+    @pytest.mark.parametrize(
+        ("event", "status"),
+        [
+            pytest.param(ev.FlowClosed(), 430, id="page lost"),
+            pytest.param(ev.RegistrationEnded("logged out"), 480, id="page signed off"),
+            pytest.param(ev.CallForbidden("by the operator"), 480, id="forbidden"),
+        ],
+    )
+    def test_what_else_ends_it(self, event: ev.Event, status: int) -> None:
+        call = self.asked()
+        assert call.on(event).names == []
+        assert self.relay_answers(call).names == ["SendReply", "ReleaseMedia", "ForgetCall"]
+        assert call.actions.only(act.SendReply).status == status
+
+    def test_the_relay_cannot(self) -> None:
+        call = self.asked()
+        assert call.on(ev.MediaFailed(ERROR)).names == ["SendReply", "ForgetCall"]
+        assert call.actions.only(act.SendReply).status == 503
+
+
+def test_an_invite_that_tm_has_none_of_any_more_is_not_resumed_for_ever() -> None:
+    call = Waiting()
+    call.acknowledged()
+    call.on(ev.CallForbidden("by the operator"))
+    for _ in range(200):
+        if call.record.ended:
+            break
+        call.on(ev.TimerFired(ev.Due.PRECONDITIONS))
+    assert call.actions.names == ["ReleaseMedia", "ForgetCall"]
+
+
 def test_an_update_before_the_prack_is_too_early() -> None:
     refused = Waiting().on((call := Waiting()).ims_request("UPDATE", cseq=7, body=offer() + THERE))
     assert refused.only(act.SendReply).status == 500
