@@ -28,7 +28,8 @@ def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     }
     current = sdp_from_text(record.wic_description)
     far = {medium.kind: far_line(medium) for medium in record.media}
-    offer = corrected_offer(current, taken, Origin(record.session_id, record.wic_version + 1), far)
+    own = {medium.kind: medium.wic_offer for medium in record.media}
+    offer = corrected_offer(current, taken, Origin(record.session_id, record.wic_version + 1), far, own)
     if offer is None:
         return []
     record.wic_version += 1

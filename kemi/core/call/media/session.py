@@ -91,6 +91,7 @@ def shown_media(media: Sequence[Medium], *, flips: bool = True) -> list[Shown]:
             direction=_shown_direction(medium, flips=flips) if medium.active else None,
             codec=medium.codec if medium.kind == "video" and medium.codec else None,
             far=far_line(medium),
+            own=medium.wic_offer if medium.kind == "video" else "",
         )
         for medium in media
     ]

@@ -35,6 +35,8 @@ class Shown(NamedTuple):
     """The far end's video codec, lower case, where only that one may be sent."""
     far: str = ""
     """The far end's line alone, of video."""
+    own: str = ""
+    """The client's line alone as the relay knows it, of video: what else the client can send."""
 
 
 class Added(NamedTuple):
@@ -83,7 +85,7 @@ def _shown(media: MediaDescription, medium: Shown) -> MediaDescription:
     if medium.direction is None:
         return rejected_line(media)
     if medium.codec is not None:
-        media = fitted_line(media, medium.codec, medium.far)
+        media = fitted_line(media, medium.codec, medium.far, medium.own)
     wanted = medium.direction
     if medium.reverse_line is not None:
         wanted = Direction.of(sends=False, receives=wanted.receives)
@@ -96,7 +98,7 @@ def _shown_reverse(media: MediaDescription, medium: Shown) -> MediaDescription:
     if medium.direction is None:
         return rejected_line(media)
     if medium.codec is not None:
-        media = fitted_line(media, medium.codec, medium.far)
+        media = fitted_line(media, medium.codec, medium.far, medium.own)
     return _directed(media, Direction.of(sends=medium.direction.sends, receives=False))
 
 
@@ -137,6 +139,7 @@ def corrected_offer(
     taken: Mapping[str, str | None],
     origin: Origin,
     far: Mapping[str, str] = MappingProxyType({}),
+    own: Mapping[str, str] = MappingProxyType({}),
 ) -> SessionDescription | None:
     """Offer the client's lines again as the far end answered, or return None when they are right already.
 
@@ -144,9 +147,12 @@ def corrected_offer(
         current: what the gateway described last to this client.
         taken: the far end's codec per kind, lower case; None when it refused the medium.
         far: its line alone, per kind.
+        own: the client's line alone as the relay knows it, per kind.
     """
     lines = [
-        _corrected(media, taken[media.kind], far.get(media.kind, "")) if media.kind in taken else media
+        _corrected(media, taken[media.kind], far.get(media.kind, ""), own.get(media.kind, ""))
+        if media.kind in taken
+        else media
         for media in current.media
     ]
     if all(new is old for new, old in zip(lines, current.media, strict=True)):
@@ -165,7 +171,7 @@ def _description(
     return session_description(session_section(origin, *attributes), lines)
 
 
-def _corrected(media: MediaDescription, codec: str | None, far: str) -> MediaDescription:
+def _corrected(media: MediaDescription, codec: str | None, far: str, own: str) -> MediaDescription:
     if media.rejected:
         return media
-    return rejected_line(media) if codec is None else fitted_line(media, codec, far)
+    return rejected_line(media) if codec is None else fitted_line(media, codec, far, own)

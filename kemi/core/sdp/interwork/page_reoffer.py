@@ -242,7 +242,7 @@ def page_answer(
         source = _saying_all(source)
         if not forward and before is not None:
             source = _with_formats_of(source, before)
-        source = fitted_line(source, video_codec, far_video) if video_codec else source
+        source = fitted_line(source, video_codec, far_video, medium.wic_offer) if video_codec else source
         setup = None if text is not None and source.setup != "actpass" else role
         lines.append(rewritten_line(offered, source, mid=offered.mid, direction=direction, setup=setup))
         if offered.mid is not None:
@@ -336,7 +336,7 @@ def _stable_codecs(
     if media.kind == "audio" and any(codec.name != TELEPHONE_EVENT for codec in again):
         return old if answers else again
     if media.kind == "video" and again and (answers or again == old):
-        return again
+        return old
     return relayed_codecs(media, video_codecs)
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from kemi.core.sdp.build import media_description
+from kemi.core.sdp.build import codec_to_lines, media_description
 from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.index import OF_CODECS
 from kemi.core.sdp.interwork.orientation import orientation_lines, with_orientation_of
@@ -58,20 +58,26 @@ def bandwidth_kbps(codecs: Sequence[Codec]) -> int:
     return math.ceil(most * _OVERHEAD)
 
 
-def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDescription:
+def fitted_line(media: MediaDescription, codec: str, far: str = "", own: str = "") -> MediaDescription:
     """Write a client's video line so that it sends what the far end takes; the same line where it does already.
 
     Args:
-        codec: the far end's, lower case; where the line has it not, nothing changes.
+        codec: the far end's, lower case; where the client has it not, nothing changes.
         far: the far end's line alone.  Of it count which format it means, a lower H.264 level (RFC 6184 §8.2.2: what
             it can decode), b=AS, that it takes FIR alone, and whether the client may say how its pictures are turned
             (orientation.py).
+        own: the client's line alone, as the relay knows it.  It has the formats that the client can be offered again
+            (RFC 3264 §8.3.2) where ``media`` was written for another codec; "" is no more than ``media`` has.
     """
+    if media.kind != "video":
+        return media
     described = next(iter(sdp_from_text(far).media), None) if far else None
     wanted = next((own for own in described.codecs if own.name == codec), None) if described else None
     formats = [known for known in media.codecs if known.name != TELEPHONE_EVENT]
     same = [known for known in formats if known.name == codec]
-    if media.kind != "video" or not same:
+    if own:
+        same += [known for known in _further(own, media.formats) if known.name == codec]
+    if not same:
         return media
     if described is not None:
         media = with_orientation_of(described, media)
@@ -83,6 +89,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "") -> MediaDesc
     if formats[0] != right:
         names = (right.payload_type,)
         body = [line for line in body if not _is_of_other_format(line, names)]
+        if right not in formats:
+            body += codec_to_lines(right)
     if wanted is not None and _FIR in wanted.feedback and _PLI not in wanted.feedback:
         body = [line for line in body if not (line.startswith("a=rtcp-fb:") and line.endswith(f" {_PLI}"))]
     if wanted is not None and codec == "h264" and h264_level(wanted) < h264_level(right):
@@ -104,6 +112,11 @@ def demands(far: str, codec: str) -> tuple[object, ...]:
         return ()
     wanted = next((own for own in described.codecs if own.name == codec), None)
     return wanted, described.bandwidth.get("AS"), orientation_lines(described)
+
+
+def _further(line: str, formats: Sequence[str]) -> list[Codec]:
+    """Return the codecs of a line alone whose numbers are none of ``formats``."""
+    return [codec for codec in sdp_from_text(line).media[0].codecs if codec.payload_type not in formats]
 
 
 def _mode(codec: Codec) -> str:

@@ -22,11 +22,11 @@ _WEB_TRANSPORT = (
     "a=candidate:1 1 UDP 2130706431 192.0.2.9 {port} typ host",
     "a=end-of-candidates",
 )
-_WEB_CODECS = {
+WEB_CODECS = {
     "audio": ("111 110", "a=rtpmap:111 opus/48000/2", "a=rtpmap:110 telephone-event/48000"),
     "video": ("96", "a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 nack pli"),
 }
-_CORE_CODECS = {
+CORE_CODECS = {
     "audio": (
         "111 8 0 101 110",
         "a=rtpmap:111 opus/48000/2",
@@ -56,14 +56,14 @@ def _session(address: str) -> tuple[str, ...]:
 
 def relay_offer(kind: str, port: int = 30000) -> str:
     """Return the relay's offer for the core."""
-    formats, *codecs = _CORE_CODECS[kind]
+    formats, *codecs = CORE_CODECS[kind]
     proto = "RTP/AVP" if kind == "audio" else "RTP/AVPF"
     head = (*_session("192.0.2.9"), f"m={kind} {port} {proto} {formats}", "c=IN IP4 192.0.2.9")
     return _text(*head, *codecs, "a=sendrecv", f"a=rtcp:{port + 1}")
 
 
 def _web_line(kind: str, port: int, direction: str, setup: str) -> str:
-    formats, *codecs = _WEB_CODECS[kind]
+    formats, *codecs = WEB_CODECS[kind]
     transport = [line.format(port=port) for line in _WEB_TRANSPORT]
     head = (*_session("192.0.2.9"), "a=ice-lite", f"m={kind} {port} UDP/TLS/RTP/SAVPF {formats}")
     return _text(*head, "c=IN IP4 192.0.2.9", *codecs, f"a={direction}", f"a=setup:{setup}", *transport)

@@ -361,7 +361,7 @@ class TestLateOffer:
     def test_another_video_codec_in_the_ack_is_told_the_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody transcodes video: the page would go on in the one that the far end has left."""
         both = ("96 102", "a=rtpmap:96 VP8/90000", "a=rtpmap:102 H264/90000")
-        for codecs in (sdp._WEB_CODECS, sdp._CORE_CODECS):
+        for codecs in (sdp.WEB_CODECS, sdp.CORE_CODECS):
             monkeypatch.setitem(codecs, "video", both)
         call = Call.forwarded(sdp.chromium("av-sendrecv"))
         call.answer(body=sdp.core_answer("audio", "video"))

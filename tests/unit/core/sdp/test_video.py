@@ -140,6 +140,15 @@ class TestFitted:
         fitted = fitted_line(page(), "vp8", far("96", "a=rtpmap:96 VP8/90000"))
         assert [(one.payload_type, one.feedback) for one in fitted.codecs] == [("96", ("nack pli",))]
 
+    def test_a_line_written_for_one_codec_gets_another_of_the_client_s_back(self) -> None:
+        narrow = fitted_line(page(), "vp8", far("96", "a=rtpmap:96 VP8/90000"))
+        answer = far("114", *h264("114", "profile-level-id=42e01f"))
+        assert fitted_line(narrow, "h264", answer) is narrow
+        fitted = fitted_line(narrow, "h264", answer, HEAD + PAGE)
+        assert fitted.formats == ("114",)
+        assert fitted.codecs == page().codecs[1:2]
+        assert "96" not in "".join(text for text in fitted.body if text.startswith(("a=rtpmap", "a=rtcp-fb")))
+
     def test_the_far_end_s_bandwidth_is_told_once(self) -> None:
         answer = far("96", "b=AS:512", "b=RS:0", "a=rtpmap:96 VP8/90000")
         fitted = fitted_line(page(), "vp8", answer)
