@@ -137,3 +137,23 @@ async def test_the_core_offers_video_alone_and_the_page_takes_it_on_two_lines(
     answer = section(await call.core_offers("video", offer("video", video, 99, "VP8/90000")))
     assert answer.codecs == {"99": "VP8/90000"}
     await both_see(call, video, 99)
+
+
+async def test_it_passes_under_the_page_s_number_whatever_the_far_end_has_answered(
+    daemon: Daemon, calls: AsyncExitStack, video: RtpEndpoint
+) -> None:
+    """Why the gateway takes no video whose payload types are not the page's."""
+    call = await calls.enter_async_context(LiveCall(daemon))
+    await call.page_offers("video", "VP8/90000", host=video.host, port=video.port, answered=False)
+    medium = call.media["video"]
+    number = int(section(medium.ims_line).formats[0])
+    medium.ims_line = medium.ims_line.replace(f"RTP/AVP {number}", "RTP/AVP 99").replace(
+        f":{number} ", ":99 "
+    )
+    call.far_end_answers("video")
+    video.send_to(IMS_ADDRESS, medium.ims_port)
+    deadline = time.monotonic() + 20
+    while not video.packets(number):
+        assert time.monotonic() < deadline, "no video"
+        await asyncio.sleep(0.2)
+    assert (number != 99, video.packets(99)) == (True, [])

@@ -135,7 +135,7 @@ def _take_answer(
     record: CallRecord, tag: str, answer: str, reply: Reply, settings: CallSettings
 ) -> list[act.Action]:
     try:
-        return [_connect(record, tag, answer, reply)]
+        return _connect(record, tag, answer, reply)
     except RemoteProtocolError as error:  # not the page's fault: RFC 3261 §21.5.3
         bad_gateway = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
         return on_media_failed(record, MediaFailed(bad_gateway, reply), settings)
@@ -180,7 +180,7 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     return leg
 
 
-def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> act.ConnectMedia:
+def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> list[act.Action]:
     kinds = tuple(medium.kind for medium in record.media)
     answers = ims_answer_media(answer_text, kinds, forks.invite_offer(record))
     if all(answer.sdp is None for answer in answers.values()):
@@ -195,8 +195,12 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
         record.move_ims(OfferAnswerEvent.OFFER_REFUSED)
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)
     media = []
+    notes: list[act.Action] = []
     for medium in record.media:
         answer = answers[medium.kind]
+        if answer.why:
+            notes.append(act.Note("video_not_passed", logging.WARNING, {"detail": answer.why}))
+            record.core_behind = True  # of that: the far end believes that its video is on
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec or ""
         medium.ims_answer, medium.ims_direction = answer.sdp or "", answer.direction
         if answer.sdp is None and reply.status < 200:
@@ -204,7 +208,8 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> ac
         media.append(
             act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
         )
-    return act.ConnectMedia(record.call_id, record.node, record.transport, tuple(media), reply)
+    connect = act.ConnectMedia(record.call_id, record.node, record.transport, tuple(media), reply)
+    return [*notes, connect]
 
 
 def on_media_connected(record: CallRecord, event: MediaConnected, settings: CallSettings) -> list[act.Action]:

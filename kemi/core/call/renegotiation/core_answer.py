@@ -65,7 +65,7 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         return [_forward(record, reply, settings, "")]
     opened.settling = True
     try:
-        _take_answer(opened, reply)
+        record.core_behind |= _take_answer(opened, reply)
     except GatewayError as error:
         return _refuse_for_core(record, reply, error)
     errands = run_errands(
@@ -89,8 +89,11 @@ def _repeated(record: CallRecord, reply: Reply) -> list[act.Action] | None:
     return [act.DropReply(), own_request_to_ims(record, record.confirmed_tag, "ACK", reply.cseq)]
 
 
-def _take_answer(opened: Exchange, reply: Reply) -> None:
-    """Put the far end's answer into the media of the exchange; raise what it deserves."""
+def _take_answer(opened: Exchange, reply: Reply) -> bool:
+    """Put the far end's answer into the media of the exchange; raise what it deserves.
+
+    Return whether the far end believes in video that cannot pass.
+    """
     if not reply.has_sdp:
         raise RemoteProtocolError("the core answered without a session description")
     lines = {medium.kind: medium.ims_line for medium in opened.media if medium.active}
@@ -106,6 +109,7 @@ def _take_answer(opened: Exchange, reply: Reply) -> None:
         medium.ims_direction = answer.direction
         if answer.sdp is not None:
             medium.ims_answer, medium.codec = answer.sdp, answer.codec or ""
+    return any(answer.why for answer in answers.values())
 
 
 def _errands_of_answer(

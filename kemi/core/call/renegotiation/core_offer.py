@@ -100,9 +100,18 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
             places(record.media),
             settings.video_codecs,
             settings.audio_codecs,
+            own_video(record),
         )
     except GatewayError as error:
         return [refuse(error, settings)]
+    note = [act.Note("video_not_passed", logging.WARNING, {"detail": reoffer.unfit})] if reoffer.unfit else []
+    return [*note, *_follow(record, event, reoffer, settings)]
+
+
+def _follow(
+    record: CallRecord, event: ImsRequest, reoffer: CoreReoffer, settings: CallSettings
+) -> list[act.Action]:
+    request = event.request
     media = _as_offered(record.media, reoffer)
     news = bool(reoffer.added) or any(map(is_news, record.media, media))
     pending = Exchange(Offerer.IMS, request.method, request.cseq, request.body, media)
@@ -142,6 +151,12 @@ def refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:
     """Refuse an offer; the session stays as it was (RFC 3261 §14.2)."""
     lines = (*error.lines, *headers.explanation_of(error, settings.realm))
     return act.SendReply(error.status, error.reason_phrase, lines)
+
+
+def own_video(record: CallRecord) -> str:
+    """Return the page's video line alone, "" where it has none."""
+    video = record.medium("video")
+    return "" if video is None else video.wic_offer
 
 
 def places(media: list[Medium]) -> dict[str, int]:

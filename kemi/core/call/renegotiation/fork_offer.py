@@ -19,7 +19,7 @@ from kemi.core.call import exchange
 from kemi.core.call.from_page import forks
 from kemi.core.call.media.session import direction_for_core
 from kemi.core.call.record import CallRecord
-from kemi.core.call.renegotiation.core_offer import answered, refuse
+from kemi.core.call.renegotiation.core_offer import answered, own_video, refuse
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Request
@@ -46,7 +46,9 @@ def on_offer(record: CallRecord, request: Request, settings: CallSettings) -> li
     lines = {medium.kind: medium.ims_line for medium in record.media}
     try:
         offer = sdp_from_text(request.body)
-        reoffer = read_core_reoffer(offer, ours, lines, settings.video_codecs, settings.audio_codecs)
+        reoffer = read_core_reoffer(
+            offer, ours, lines, settings.video_codecs, settings.audio_codecs, own_video(record)
+        )
     except GatewayError as error:
         return [refuse(error, settings)]
     directions = {

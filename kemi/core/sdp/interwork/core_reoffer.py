@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import off_line, session_description, session_section
-from kemi.core.sdp.checks import REPLACED
+from kemi.core.sdp.checks import REPLACED, Usability
 from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
@@ -19,8 +19,8 @@ from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_cor
 from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
-from kemi.core.sdp.interwork.video import promising_key_frames
-from kemi.core.sdp.model import UNSPECIFIED, Direction, Origin, SessionDescription
+from kemi.core.sdp.interwork.video import passing_video, promising_key_frames
+from kemi.core.sdp.model import UNSPECIFIED, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
 
@@ -44,9 +44,11 @@ class CoreReoffer:
 
     going_on: Mapping[str, Changed]
     switched_off: frozenset[str]
-    """Kinds of the call that end; also video that has no usable codec any more."""
+    """Kinds of the call that end; also video that has no usable codec any more, or under other payload types only."""
     added: tuple[CoreLine, ...]
     """Kinds that the call does not have."""
+    unfit: str = ""
+    """Why video counts as switched off although the core offers it."""
 
 
 def read_core_reoffer(
@@ -55,12 +57,14 @@ def read_core_reoffer(
     places: Mapping[str, int],
     video_codecs: Sequence[str],
     audio_codecs: Sequence[str] = (),
+    own_video: str = "",
 ) -> CoreReoffer:
     """Compare an offer with what both sides had.
 
     Args:
         told: our last description to the core.
         places: the line of each kind the call has.
+        own_video: the client's video line alone; "" where ``offer`` is an answer to ``told``.
 
     Raises:
         NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, audio goes on
@@ -81,6 +85,7 @@ def read_core_reoffer(
             allowed["audio"] = frozenset({now})  # the client speaks nothing that is transcoded
     going_on: dict[str, Changed] = {}
     switched_off: set[str] = set()
+    unfit = ""
     added: dict[str, CoreLine] = {}
     for place, media in enumerate(offer.media):
         kind = kinds.get(place)
@@ -89,11 +94,14 @@ def read_core_reoffer(
         if media.port == 0:
             switched_off.update({kind} if kind is not None else ())
             continue
-        reason, codecs, warn_code = usable_core_line(media, allowed.get(media.kind), audio_codecs)
+        found = usable_core_line(media, allowed.get(media.kind), audio_codecs)
+        found = _as_numbered(found, own_video, told.media[place]) if kind == "video" else found
+        reason, codecs, warn_code = found
         if reason and kind == "audio":
             raise NotAcceptableHere(f"The audio line {reason}", warn_code=warn_code)
         if reason:
             switched_off.update({kind} if kind is not None else ())
+            unfit = unfit if kind is None else f"The {kind} line {reason}"
             continue
         address = media.connection_address
         if address is None:
@@ -109,7 +117,17 @@ def read_core_reoffer(
             added[media.kind] = CoreLine(media.kind, place, direction, text)
     if not going_on and not added:
         raise NotAcceptableHere("The offer leaves no medium")
-    return CoreReoffer(going_on, frozenset(switched_off), tuple(added.values()))
+    return CoreReoffer(going_on, frozenset(switched_off), tuple(added.values()), unfit)
+
+
+def _as_numbered(found: Usability, own_video: str, told: MediaDescription) -> Usability:
+    """Leave out of a video line's codecs those that the client, else our last description, has not under the same
+    payload types."""
+    known = sdp_from_text(own_video).media[0] if own_video else told
+    codecs = tuple(passing_video(found.codecs, known))
+    if found.reason or codecs:
+        return found._replace(codecs=codecs)
+    return Usability("has no codec under the payload type that the client knows it by", ())
 
 
 def _check_replaced(offer: SessionDescription, places: Mapping[str, int]) -> None:

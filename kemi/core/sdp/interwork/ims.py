@@ -21,7 +21,7 @@ from kemi.core.sdp.build import codec_to_lines, media_description, session_descr
 from kemi.core.sdp.codecs import AUXILIARY, in_order
 from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
-from kemi.core.sdp.interwork.video import bandwidth_kbps, promising_key_frames
+from kemi.core.sdp.interwork.video import bandwidth_kbps, passing_video, promising_key_frames
 from kemi.core.sdp.judge import Judgement
 from kemi.core.sdp.model import UNSPECIFIED, Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
@@ -38,6 +38,8 @@ class ImsMedium(NamedTuple):
     """Seen from the IMS peer; inactive when rejected."""
     codec: str | None
     """Name of the codec the peer prefers, lower case."""
+    why: str = ""
+    """Why it counts as rejected although the peer has not."""
 
 
 def ims_offer(
@@ -106,6 +108,13 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
     main = next((codec for codec in codecs if codec.name not in AUXILIARY), None)
     if main is None:
         raise RemoteProtocolError(f"The {media.kind} line names no codec")
+    if offered is not None and media.kind == "video":
+        codecs = tuple(passing_video(codecs, offered))
+        passing = next((codec for codec in codecs if codec.name not in AUXILIARY), None)
+        if passing is None:
+            why = f"{main.encoding} as payload type {main.payload_type}, which our offer has not"
+            return ImsMedium(None, Direction.INACTIVE, None, f"video is answered with {why}")
+        main = passing
     if offered is not None and media.kind == "audio":
         known = {(codec.name, codec.clock_rate) for codec in offered.codecs if codec.name not in AUXILIARY}
         if known.isdisjoint((codec.name, codec.clock_rate) for codec in codecs):

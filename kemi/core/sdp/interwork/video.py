@@ -142,6 +142,13 @@ def _is_of_other_format(line: str, formats: Sequence[str]) -> bool:
     return name in OF_CODECS and value.split(" ", 1)[0] not in (*formats, "*")
 
 
+def passing_video(codecs: Sequence[Codec], known: MediaDescription) -> list[Codec]:
+    """Return those of a far end's video codecs that pass: the relay translates no payload type of video, so they need
+    the numbers that ``known`` has, the client's line or what was offered for it."""
+    numbers = {(codec.payload_type, codec.name) for codec in known.codecs}
+    return [codec for codec in codecs if (codec.payload_type, codec.name) in numbers]
+
+
 def promising_key_frames(source: MediaDescription) -> MediaDescription:
     """Add to a video line what is needed to ask for key frames, where the far end has promised nothing.
 

@@ -88,7 +88,8 @@ def test_a_far_end_that_answers_from_elsewhere_is_followed() -> None:
     assert "m=audio 50000 " in change.ims_line
 
 
-def test_a_far_end_that_stays_is_gated() -> None:
+def test_a_far_end_that_stays_is_gated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sdp.CORE_CODECS, "video", ("99", "a=rtpmap:99 VP8/90000"))  # as the caller has it
     call = answered(page="sends no video")
     sent = acknowledged(call)
     there = "".join(

@@ -6,8 +6,11 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import Incoming, invite
 from tests.unit.core.call.ladder import Actions, Call
 
 _MODE_1 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
@@ -85,3 +88,57 @@ def test_a_page_that_offers_before_it_was_told_is_answered_with_the_codec_of_now
     call.on(ev.UpdateAnswered(491))
     answered = call.on(call.wic_request("INVITE", cseq=9, body=sdp.chromium("av-sendrecv")))
     assert video_formats(answered.only(act.SendReply).body) == {("108",)}
+
+
+class TestPayloadTypes:
+    """The relay passes video on under the numbers it came with: the far end's have to be the page's."""
+
+    @pytest.mark.parametrize("number", ["96", "99"], ids=["another codec of the page", "free at the page"])
+    def test_a_reinvite_that_numbers_otherwise_is_answered_without_video(self, number: str) -> None:
+        call = told_vp8()
+        asked = call.on(call.ims_request("INVITE", cseq=5, body=h264(number)))
+        assert [note.event for note in asked.all(act.Note)] == ["video_not_passed"]
+        offer = asked.only(act.ForwardRequest).edits.body or ""
+        assert [line.port == 0 for line in sdp_from_text(offer).media] == [False, True]
+        reply = call.wic_reply(200, method="INVITE", cseq=asked.only(act.ForwardRequest).edits.cseq or 0)
+        reply.reply.body, reply.reply.content_type = sdp.page_answer(offer), "application/sdp"
+        told = call.on(reply).only(act.ReofferFromIms)
+        assert [medium.kind for medium in told.media] == ["audio"]
+        done = call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, told.bearer))
+        answer = sdp_from_text(done.only(act.ForwardReply).edits.body or "")
+        assert [line.port for line in answer.media] == [30000, 0]
+        assert done.only(act.ReleaseMedia).kinds == ("video",)
+
+    def test_of_several_formats_those_with_the_page_s_numbers_count(self) -> None:
+        call = told_vp8()
+        both = h264("96").replace("RTP/AVPF 96", "RTP/AVPF 96 108 97")
+        both += "a=rtpmap:108 H264/90000\r\na=rtpmap:97 VP8/90000\r\n"
+        call.on(call.ims_request("INVITE", cseq=5, body=both))
+        video = call.record.exchange.media[1]  # type: ignore[union-attr]
+        assert (video_formats(video.ims_answer), video.codec) == ({("108",)}, "h264")
+
+    def test_an_answer_that_numbers_otherwise_counts_as_a_refusal_and_the_core_hears_of_it(self) -> None:
+        call = Call.forwarded(sdp.chromium("av-sendonly"))
+        sent = call.answer("core1", h264("99")).only(act.SendRequest)
+        assert [line.port == 0 for line in sdp_from_text(sent.body).media] == [False, True, False, True]
+        assert call.record.media[1].active is False
+        call.on(ev.UpdateAnswered(200, sdp.page_answer(sent.body)))
+        told = call.on(call.wic_request("ACK", cseq=1)).only(act.SendRequest)
+        assert (told.to, [line.port for line in sdp_from_text(told.body).media]) == (Side.IMS, [30000, 0])
+
+    def test_video_that_the_page_adds_is_refused_so_too(self) -> None:
+        call = Call.confirmed(body=sdp.chromium("audio-sendrecv"))
+        wanted = sdp.chromium("av-sendrecv")
+        reserve = call.on(call.wic_request("INVITE", cseq=9, body=wanted)).only(act.ReserveMedia)
+        given = {"video": ev.Reserved(sdp.relay_offer("video"), sdp.relay_answer("video"), None)}
+        asked = call.on(ev.MediaReserved(given, reserve.context)).only(act.ForwardRequest)
+        reply = call.ims_reply(200, cseq=asked.edits.cseq or 9, body=h264("99"))
+        call.on(reply)
+        assert call.record.core_behind
+
+
+def test_a_called_page_s_video_is_off_where_it_has_no_such_codec() -> None:
+    call = Incoming.confirmed(invite(device_offer(DeviceMedia(video="VP8"))))
+    other = device_offer(DeviceMedia(video="VP8", version=2)).replace("VP8/90000", "H264/90000")
+    asked = call.on(call.ims_request("INVITE", cseq=6, body=other)).only(act.ForwardRequest)
+    assert [line.port == 0 for line in sdp_from_text(asked.edits.body or "").media] == [False, True]

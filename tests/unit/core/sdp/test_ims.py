@@ -4,6 +4,7 @@ import pytest
 
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
 from kemi.core.sdp.interwork import ims_answer_media, ims_offer
+from kemi.core.sdp.interwork.ims import ImsMedium
 from kemi.core.sdp.judge import judge_offer
 from kemi.core.sdp.model import Direction, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -169,7 +170,7 @@ class TestAnswer:
     def test_rejected_video_leaves_audio(self) -> None:
         text = bent(ANSWER, ("m=video 51644 RTP/AVPF 96\r\nc=IN IP4 127.0.0.9", "m=video 0 RTP/AVPF 96"))
         answer = ims_answer_media(text, ["audio", "video"])
-        assert answer["video"] == (None, Direction.INACTIVE, None)
+        assert answer["video"] == ImsMedium(None, Direction.INACTIVE, None)
         assert answer["audio"].sdp is not None
 
     @pytest.mark.parametrize(
