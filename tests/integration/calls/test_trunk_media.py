@@ -14,7 +14,7 @@ from tests.integration.calls.test_page_offer_media import both_heard, change
 from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import AiortcWic
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_answer
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import sdp_from_text
 from tests.peers.srtp import SrtpEndpoint
@@ -82,6 +82,34 @@ async def test_keys_by_sdes_both_ways(
         call.ims.media = replace(media, crypto=safe_phone.crypto, version=version)
         await change(call, real, await real.offer_again({"0": "sendonly", "r0": direction}))
     await both_heard(safe_phone, real, "r0")
+    await call.hang_up()
+
+
+async def test_a_refresh_of_the_trunk_is_answered_with_one_key(
+    carriers: Carriers, page: AiortcWic, safe_phone: SrtpEndpoint
+) -> None:
+    """RFC 4568 §5.1.2, also where it repeats its answer to our offer of many."""
+    media = DeviceMedia(audio_port=safe_phone.port, crypto=safe_phone.crypto)
+    carriers.do(answers(media))
+    wic, real = await page.dial(f"tel:{AUSTRIA}")
+    await wic.wait_answer(timeout_s=10)
+    call = Call(wic, await carriers.second.wait_call())
+    await call.ims.wait_ack()
+    safe_phone.send_to_sdp(call.ims.invite.body)
+    safe_phone.start_tone(ANNOUNCEMENT_HZ)
+    await real.until_connected()
+    await both_heard(safe_phone, real, "r0")
+    repeated = device_answer(call.ims.invite.body, media)
+    for _ in range(2):
+        answer = await call.ims.reinvite(repeated)
+        keys = sdp_from_text(answer.body).section("audio").attributes("crypto")
+        wanted = sdp_from_text(repeated).section("audio").attributes("crypto")
+        assert (answer.status, [key.split()[:2] for key in keys]) == (
+            200,
+            [key.split()[:2] for key in wanted],
+        )
+        safe_phone.send_to_sdp(answer.body)
+        await both_heard(safe_phone, real, "r0")
     await call.hang_up()
 
 
